@@ -1,0 +1,104 @@
+//! An answer as it came off the wire: parsed, not yet believed.
+
+use crate::wire::icmp::{Echo, Message, QuotedEcho, Type};
+use crate::wire::{Ends, Malformed, ip};
+use core::net::IpAddr;
+
+/// What an answer says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Kind {
+    /// The target's answer.
+    EchoReply,
+    /// A router's: the hop limit ran out there, the path goes on.
+    TimeExceeded,
+    /// A router's or the target's: no way further. Destination Unreachable, Packet Too Big or Parameter Problem; ICMP type
+    /// and code say which.
+    Unreachable,
+}
+
+/// What an error tells about the probe as it arrived where the error was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quoted {
+    /// The source address of the probe.
+    pub source: IpAddr,
+    /// The destination address of the probe.
+    pub destination: IpAddr,
+    /// The hop limit that was left: normally 1.
+    pub hop_limit: u8,
+    /// The traffic class (TOS in IPv4).
+    pub traffic_class: u8,
+    /// The ICMP checksum.
+    pub checksum: u16,
+}
+
+/// An ICMP message that answers somebody's Echo Request.
+///
+/// [`Answer::parse`] reads it from octets; a backend that gets its answers already parsed (the error queue of a Linux ping
+/// socket) fills it in itself, leaves `quoted` out, and calls [`Tracer::accept`](crate::Tracer::accept).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// Who sent the answer.
+    pub from: IpAddr,
+    /// The hop limit that the answer arrived with, if known.
+    pub hop_limit: Option<u8>,
+    /// What it says.
+    pub kind: Kind,
+    /// The ICMP type, as the answer's family numbers it.
+    pub icmp_type: u8,
+    /// The ICMP code.
+    pub icmp_code: u8,
+    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets.
+    pub mtu: Option<u16>,
+    /// The Echo as it came back: replied by the target or quoted by a router.
+    pub echo: Echo<'a>,
+    /// The quoted header, in an error that came with it.
+    pub quoted: Option<Quoted>,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads an ICMP message (without its IP header) that went from `ends.source` to `ends.destination`. The destination is
+    /// our own address, or the unspecified one where it isn't known: then the checksum of ICMPv6 isn't verified.
+    ///
+    /// # Errors
+    /// [`Malformed`], also for what is well formed but answers no Echo Request: requests, Time Exceeded in reassembly
+    /// (code 1), errors about other protocols.
+    pub fn parse(ends: Ends, hop_limit: Option<u8>, message: &'a [u8]) -> Result<Self, Malformed> {
+        let version = ends.version();
+        let unquoted = |kind, icmp_type: Type, icmp_code, mtu, echo| Self {
+            from: ends.source,
+            hop_limit,
+            kind,
+            icmp_type: icmp_type.number(version).unwrap_or_default(),
+            icmp_code,
+            mtu,
+            echo,
+            quoted: None,
+        };
+        let error = match Message::parse(ends, message)? {
+            Message::EchoRequest(_) => return Err(Malformed::Foreign),
+            Message::EchoReply(echo) => return Ok(unquoted(Kind::EchoReply, Type::EchoReply, 0, None, echo)),
+            Message::Error(error) => error,
+        };
+        let kind = match (error.icmp_type, error.code) {
+            (Type::TimeExceeded, 0) => Kind::TimeExceeded,
+            // Code 1: a fragment was missing at the destination. That is no hop (RFC 792; RFC 4443, section 3.3).
+            (Type::TimeExceeded, _) => return Err(Malformed::Foreign),
+            _ => Kind::Unreachable,
+        };
+        let (header, payload) = ip::parse_quoted(error.quoted)?;
+        if header.ends.version() != version || !header.is_icmp() {
+            return Err(Malformed::Foreign);
+        }
+        let probe = QuotedEcho::parse(version, payload)?;
+        let quoted = Quoted {
+            source: header.ends.source,
+            destination: header.ends.destination,
+            hop_limit: header.hop_limit,
+            traffic_class: header.traffic_class,
+            checksum: probe.checksum,
+        };
+        let answer = unquoted(kind, error.icmp_type, error.code, error.mtu(version), probe.echo);
+        Ok(Self { quoted: Some(quoted), ..answer })
+    }
+}

@@ -1,0 +1,224 @@
+//! What to trace, and within which limits.
+
+use crate::wire::{Ends, Version, icmp};
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// The farthest hop that a trace may ask for.
+pub const MAX_HOPS: u8 = 64;
+/// The most attempts at one hop, retries not counted.
+pub const MAX_ATTEMPTS: u8 = 10;
+/// The most retries at a hop that stays silent.
+pub const MAX_RETRIES: u8 = 10;
+/// The least payload of a probe in octets: two of balance and the cookie.
+pub const MIN_PAYLOAD: u16 = 10;
+/// The greatest payload of a probe in octets: what an IPv4 packet can carry behind its header and ICMP's.
+pub const MAX_PAYLOAD: u16 = 65_507;
+
+/// How far the first sweep goes before answers have shown how long the path is.
+///
+/// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs time.
+/// [`plan`](crate::plan) has the figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Sweep {
+    /// Every attempt at every hop, at once and whatever comes back; silent hops get no retries.
+    Burst,
+    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far.
+    /// With `first` set to a distance known from an earlier trace hardly a probe is wasted; with 1 and 1 it is the
+    /// classic hop by hop.
+    Window {
+        /// How many hops at once; 1 or more.
+        first: u8,
+        /// How many hops more at a time; 1 or more.
+        step: u8,
+    },
+}
+
+impl Sweep {
+    /// What is best where one probe at each hop is enough: 20 hops, then 5 more.
+    pub const ONE_ATTEMPT: Self = Self::Window { first: 20, step: 5 };
+    /// What is best with several attempts: 16 hops, then 8 more. The later attempts take a second round trip anyway, so the
+    /// first sweep may hold back a little more.
+    pub const SEVERAL_ATTEMPTS: Self = Self::Window { first: 16, step: 8 };
+}
+
+/// The parameters of one trace. [`Config::new`] gives defaults for everything but the target and the random octets;
+/// [`Tracer::new`](crate::Tracer::new) checks the ranges.
+///
+/// ```
+/// use hopshot_core::Config;
+///
+/// let random = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef; // from a real source of randomness
+/// let config = Config { max_hops: 8, attempts: 3, ..Config::new([192, 0, 2, 1].into(), random) };
+/// assert!(config.check().is_ok());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The address to trace.
+    pub target: IpAddr,
+    /// The address that probes leave from, or the unspecified one of the target's family. Where no kernel fills in the ICMPv6
+    /// checksum it must be given; it also lets the checksum of ICMPv6 answers be verified.
+    pub source: IpAddr,
+    /// The ICMP identifier of all probes. Unique among the traces that share an address, best random.
+    pub ident: u16,
+    /// The sequence number of the first probe, best random.
+    pub first_seq: u16,
+    /// The ICMP checksum of all probes: load balancers that hash it keep all of them on one path, and another value may show
+    /// another path. Neither 0 nor 65,535.
+    pub checksum: u16,
+    /// Random octets in the payload of all probes. What comes back with others is not an answer.
+    pub cookie: [u8; 8],
+    /// The payload of a probe in octets, [`MIN_PAYLOAD`] to [`MAX_PAYLOAD`]; 24 by default.
+    pub payload_len: u16,
+    /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
+    pub first_hop: u8,
+    /// The farthest hop to probe, 1 to [`MAX_HOPS`]; 32 by default.
+    pub max_hops: u8,
+    /// How many answers to ask for at each hop, 1 to [`MAX_ATTEMPTS`]; 1 by default.
+    pub attempts: u8,
+    /// How many more probes go to a hop that has not answered at all, 0 to [`MAX_RETRIES`]; 2 by default.
+    pub retries: u8,
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before.
+    pub timeout: Duration,
+    /// The least time between two probes: zero, the default, sends each sweep back to back.
+    pub interval: Duration,
+    /// How far to go at once. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or [`Sweep::SEVERAL_ATTEMPTS`].
+    pub sweep: Option<Sweep>,
+}
+
+impl Config {
+    /// The default parameters for a trace of `target`. Ident, first seq, checksum and cookie are taken from `random`, which
+    /// should be unpredictable: it is what tells an answer from a forgery.
+    #[must_use]
+    pub const fn new(target: IpAddr, random: u128) -> Self {
+        let [a, b, c, d, e, f, cookie @ ..] = random.to_be_bytes();
+        let [cookie @ .., _, _] = cookie;
+        Self {
+            target,
+            source: Version::of(target).unspecified(),
+            ident: u16::from_be_bytes([a, b]),
+            first_seq: u16::from_be_bytes([c, d]),
+            checksum: match u16::from_be_bytes([e, f]) {
+                0 | u16::MAX => 0x5a5a,
+                other => other,
+            },
+            cookie,
+            payload_len: 24,
+            first_hop: 1,
+            max_hops: 32,
+            attempts: 1,
+            retries: 2,
+            timeout: Duration::from_secs(2),
+            interval: Duration::ZERO,
+            sweep: None,
+        }
+    }
+
+    /// Octets of the ICMP message of a probe, which is what the buffer for [`Tracer::poll`](crate::Tracer::poll) must hold.
+    #[must_use]
+    pub fn message_len(&self) -> usize {
+        usize::from(self.payload_len).saturating_add(icmp::HEADER_LEN)
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// The first [`ConfigError`] found.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("max_hops", u16::from(self.max_hops), 1, u16::from(MAX_HOPS)),
+            ("first_hop", u16::from(self.first_hop), 1, u16::from(self.max_hops)),
+            ("attempts", u16::from(self.attempts), 1, u16::from(MAX_ATTEMPTS)),
+            ("retries", u16::from(self.retries), 0, u16::from(MAX_RETRIES)),
+            ("payload_len", self.payload_len, MIN_PAYLOAD, MAX_PAYLOAD),
+            ("checksum", self.checksum, 1, u16::MAX.saturating_sub(1)),
+        ];
+        for (parameter, given, least, greatest) in ranges {
+            if given < least || given > greatest {
+                return Err(ConfigError::OutOfRange { parameter, given, least, greatest });
+            }
+        }
+        if let Some(Sweep::Window { first: 0, .. } | Sweep::Window { step: 0, .. }) = self.sweep {
+            return Err(ConfigError::EmptySweep);
+        }
+        if self.timeout.is_zero() {
+            return Err(ConfigError::NoTime);
+        }
+        if Version::of(self.source) != Version::of(self.target) {
+            return Err(ConfigError::MixedFamilies);
+        }
+        Ok(())
+    }
+
+    /// From us to the target.
+    pub(crate) const fn ends(&self) -> Ends {
+        Ends { source: self.source, destination: self.target }
+    }
+
+    pub(crate) const fn sweep(&self) -> Sweep {
+        match (self.sweep, self.attempts) {
+            (Some(sweep), _) => sweep,
+            (None, 0 | 1) => Sweep::ONE_ATTEMPT,
+            (None, _) => Sweep::SEVERAL_ATTEMPTS,
+        }
+    }
+
+    /// The most probes that one hop may be sent.
+    pub(crate) const fn most_probes(&self) -> u8 {
+        match self.sweep() {
+            Sweep::Burst => self.attempts,
+            Sweep::Window { .. } => self.attempts.saturating_add(self.retries),
+        }
+    }
+}
+
+/// Why a trace can't be set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A number outside its range.
+    OutOfRange {
+        /// The field of [`Config`].
+        parameter: &'static str,
+        /// What it was.
+        given: u16,
+        /// The least that is permitted.
+        least: u16,
+        /// The greatest that is permitted.
+        greatest: u16,
+    },
+    /// A [`Sweep::Window`] that would never send.
+    EmptySweep,
+    /// A timeout of zero.
+    NoTime,
+    /// Source and target are of different families.
+    MixedFamilies,
+    /// The tracer has room for fewer probes than were asked for.
+    Capacity {
+        /// Probes at all hops: hops times attempts.
+        needed: usize,
+        /// The `N` of `Tracer<N>`.
+        capacity: usize,
+    },
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OutOfRange { parameter, given, least, greatest } => {
+                write!(f, "{parameter} must be {least} to {greatest}, not {given}")
+            }
+            Self::EmptySweep => f.write_str("a sweep must start with at least 1 hop and open by at least 1"),
+            Self::NoTime => f.write_str("the timeout must be longer than zero"),
+            Self::MixedFamilies => f.write_str("source and target must both be IPv4 or both IPv6"),
+            Self::Capacity { needed, capacity } => {
+                write!(f, "{needed} probes don't fit a tracer of {capacity}: ask for fewer hops or attempts")
+            }
+        }
+    }
+}
+
+impl core::error::Error for ConfigError {}

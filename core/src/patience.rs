@@ -1,0 +1,95 @@
+//! How long to wait for what is still in flight.
+//!
+//! No fixed timeout decides when a trace ends (though [`Config::timeout`](crate::Config::timeout) bounds every wait). What
+//! has been heard does:
+//!
+//! - **The first final answer is a clock.** All probes left together, so when the target has answered after *R*, the answers
+//!   of nearer hops are due about then too. A hop that has never answered is given up 2.3 *R* after its first probe, at least
+//!   160 ms (a busy router may take 150 ms to write an error), at most *R* + 160 ms.
+//! - **A lost probe** at a hop that has answered before, or a retry, is given up after *R*/8 + 2 ms more than *R*, the
+//!   greatest RTT of the trace so far, but not before 90 ms.
+//! - **A silent target** ends by quiescence: 380 ms without an answer, or 2 *R* if that is longer. While all that has answered
+//!   is nearer than 20 ms, the next hop may still be a satellite away: then it is 1 s.
+//! - **Nothing at all** heard: the timeout.
+
+use crate::table::{EndKind, Probe, State, View};
+use crate::time::Instant;
+use core::time::Duration;
+
+/// The least wait for a probe whose answer would be one more at its hop.
+const LOST: Duration = Duration::from_millis(90);
+/// What a slow router may need to write an error.
+const SLOW_ROUTER: Duration = Duration::from_millis(160);
+/// The least wait for hops of which nothing is known.
+const UNKNOWN: Duration = Duration::from_millis(380);
+/// The same, while only the neighbourhood has answered.
+const UNKNOWN_NEARBY: Duration = Duration::from_secs(1);
+/// What counts as the neighbourhood.
+const NEARBY: Duration = Duration::from_millis(20);
+/// An RTT to reckon with before one is known.
+const TYPICAL: Duration = Duration::from_millis(400);
+
+/// After this time an answer is later than any other was: time for a retry.
+pub(crate) fn overdue(slowest: Option<Duration>) -> Duration {
+    let slowest = slowest.unwrap_or(TYPICAL);
+    slowest.saturating_add(slowest.checked_div(8).unwrap_or_default()).saturating_add(Duration::from_millis(2))
+}
+
+/// Between two attempts at one hop.
+pub(crate) fn spacing(slowest: Option<Duration>) -> Duration {
+    slowest.and_then(|slowest| slowest.checked_div(16)).unwrap_or_default()
+}
+
+/// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
+pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
+    let patience = overdue(view.path.slowest).max(LOST);
+    let ahead = view.probes.iter().filter(|probe| probe.hop > view.path.top && matches!(probe.state, State::InFlight));
+    ahead.map(|probe| probe.sent.saturating_add(patience)).max()
+}
+
+/// When a probe in flight is given up; `None` if nobody waits for its answer.
+pub(crate) fn deadline(view: &View<'_>, index: u16, probe: &Probe) -> Option<Instant> {
+    let wait = wait(view, index, probe)?;
+    Some(probe.sent.saturating_add(wait.min(view.config.timeout)))
+}
+
+/// Whether the timeout, not what was heard, bounds the wait for the unknown.
+pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
+    view.config.timeout <= unknown(view)
+}
+
+fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
+    let slowest = view.path.slowest.unwrap_or(TYPICAL);
+    let progress = view.progress(probe.hop);
+    let lost = overdue(view.path.slowest).max(LOST);
+    let slow = slowest
+        .saturating_mul(23)
+        .checked_div(10)
+        .unwrap_or_default()
+        .clamp(SLOW_ROUTER, slowest.saturating_add(SLOW_ROUTER));
+    // Of a hop that has never answered, the first probe is the one that a slow router is still busy with.
+    let at_known_hop = if progress.heard == 0 && index == progress.first { slow } else { lost };
+    match view.path.certain_end() {
+        Some(end) if probe.hop < end.hop => Some(at_known_hop),
+        Some(end) if end.kind == EndKind::Target => (samples_wanted(view)).then_some(lost),
+        Some(_) => Some(at_known_hop),
+        None if probe.hop <= view.path.top => Some(at_known_hop),
+        None => Some(unknown(view)),
+    }
+}
+
+/// Whether the target has been heard less often than was asked for.
+fn samples_wanted(view: &View<'_>) -> bool {
+    view.path.end.is_some_and(|end| {
+        let heard = view.hops.iter().skip(usize::from(end.hop).saturating_sub(1));
+        heard.fold(0, |sum: u8, hop| sum.saturating_add(hop.heard)) < view.config.attempts
+    })
+}
+
+fn unknown(view: &View<'_>) -> Duration {
+    match view.path.slowest {
+        None => Duration::MAX,
+        Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
+        Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
+    }
+}

@@ -1,0 +1,100 @@
+//! Which probe goes next, and when: speculation.
+//!
+//! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing
+//!    is left to wait for and the target has not been heard, it goes on to `max_hops`.
+//! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
+//!    each answer from farther on, and what is left when the target has answered. So nothing but the first sweep ever goes
+//!    past the target, the attempts at one router are spread over the round trip, and the trace still ends within two.
+//! 3. **Retries** go to a hop that is silent although hops behind it have answered, when its answer is overdue.
+//! 4. The target needs none where probes of the first sweep went past it: each of those is one more sample of it.
+
+use crate::config::Sweep;
+use crate::patience;
+use crate::table::{End, EndKind, Progress, View};
+use crate::time::Instant;
+use core::time::Duration;
+
+/// Between two retries at one hop.
+const RETRY_GAP: Duration = Duration::from_millis(10);
+
+/// What the plan says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Send a probe to this hop.
+    Now(u8),
+    /// Nothing before this instant, unless an answer comes.
+    At(Instant),
+    /// Nothing, unless an answer comes.
+    Nothing,
+}
+
+/// The next probe: among those that are due the one to the hop with the fewest, so that the trace sweeps over the hops.
+pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
+    let mut ready: Option<(u8, u8)> = None;
+    let mut soonest: Option<Instant> = None;
+    for (hop, progress) in (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1)) {
+        match due(view, hop, *progress) {
+            Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
+            Some(_) if ready.is_none_or(|(sent, _)| progress.sent < sent) => ready = Some((progress.sent, hop)),
+            _ => {}
+        }
+    }
+    match (ready, soonest) {
+        (Some((_, hop)), _) => Next::Now(hop),
+        (None, Some(at)) => Next::At(at),
+        (None, None) => Next::Nothing,
+    }
+}
+
+/// When this hop's next probe is to leave; `None` if, as things stand, it gets no more.
+pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instant> {
+    let config = view.config;
+    if progress.sent == 0 {
+        return (hop <= reach(view)).then_some(Instant::EPOCH);
+    }
+    if config.sweep() == Sweep::Burst {
+        return (progress.sent < config.attempts).then_some(Instant::EPOCH);
+    }
+    if progress.sent >= config.most_probes() {
+        return None;
+    }
+    let top = view.path.top;
+    let wanted = progress.sent < config.attempts;
+    let next_attempt = view.sent_at(progress.last).saturating_add(patience::spacing(view.path.slowest));
+    match view.path.end {
+        Some(End { hop: end, .. }) if hop > end => None,
+        Some(end @ End { kind: EndKind::Target, .. }) if hop == end.hop => {
+            (view.samples(end) < config.attempts).then_some(next_attempt)
+        }
+        Some(_) if wanted => Some(next_attempt),
+        None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),
+        // From here on retries.
+        _ if progress.heard > 0 => None,
+        Some(_) => Some(retry(view, progress)),
+        None if hop < top => Some(retry(view, progress)),
+        // Where the path may or may not lead, a second probe is all that a loss is worth.
+        None => (view.quiet && progress.sent == 1).then_some(Instant::EPOCH),
+    }
+}
+
+fn retry(view: &View<'_>, progress: Progress) -> Instant {
+    let overdue = view.sent_at(progress.first).saturating_add(patience::overdue(view.path.slowest));
+    overdue.max(view.sent_at(progress.last).saturating_add(RETRY_GAP))
+}
+
+/// The farthest hop that the first sweep may go to, as things stand.
+fn reach(view: &View<'_>) -> u8 {
+    let farthest = view.config.max_hops;
+    match (view.config.sweep(), view.path.end) {
+        (Sweep::Burst, _) => farthest,
+        (_, Some(end)) => end.hop.saturating_sub(1),
+        (Sweep::Window { .. }, None) if view.quiet => farthest,
+        (Sweep::Window { first, step }, None) => {
+            let steps = match view.path.top.checked_sub(first) {
+                Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
+                None => 0,
+            };
+            first.saturating_add(steps.saturating_mul(step)).min(farthest)
+        }
+    }
+}

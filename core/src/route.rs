@@ -1,0 +1,192 @@
+//! Read-only views of the result.
+
+use crate::answer::Kind;
+use crate::plan;
+use crate::probe::{Evidence, ProbeId};
+use crate::table::{Answered, EndKind, Probe, SendError, State, View};
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// Why a trace ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum StopReason {
+    /// The target answered, and so did all hops that will.
+    Reached,
+    /// A router, or the target itself, said that there is no way further.
+    Unreachable,
+    /// Nothing more came.
+    Quiet,
+    /// All hops up to `max_hops` are routers.
+    MaxHops,
+    /// The timeout was over before it could be known that nothing more comes.
+    Timeout,
+    /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
+    Interrupted,
+}
+
+/// An accepted answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The probe that it answers.
+    pub probe: ProbeId,
+    /// Who answered.
+    pub from: IpAddr,
+    /// The time from sending to receiving.
+    pub rtt: Duration,
+    /// What the answer says.
+    pub kind: Kind,
+    /// The ICMP type, as the answer's family numbers it.
+    pub icmp_type: u8,
+    /// The ICMP code.
+    pub icmp_code: u8,
+    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets.
+    pub mtu: Option<u16>,
+    /// The hop limit (TTL) that the answer arrived with, if known.
+    pub hop_limit: Option<u8>,
+    /// The hop limit (TTL) that the probe had left when the error was made: normally 1.
+    pub quoted_hop_limit: Option<u8>,
+    /// How well the answer proves that it is one.
+    pub evidence: Evidence,
+}
+
+impl Reply {
+    pub(crate) fn new(probe: &Probe, answered: &Answered) -> Self {
+        Self {
+            probe: ProbeId { hop: probe.hop, attempt: probe.attempt },
+            from: answered.from,
+            rtt: answered.received.saturating_since(probe.sent),
+            kind: answered.kind,
+            icmp_type: answered.icmp_type,
+            icmp_code: answered.icmp_code,
+            mtu: answered.mtu,
+            hop_limit: answered.hop_limit,
+            quoted_hop_limit: answered.quoted_hop_limit,
+            evidence: answered.evidence,
+        }
+    }
+}
+
+/// What became of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// No answer yet.
+    InFlight,
+    /// No answer within the time that was worth waiting.
+    Lost,
+    /// It could not be sent.
+    Failed(SendError),
+    /// It was answered.
+    Answered(Reply),
+}
+
+impl Outcome {
+    /// The answer, if there is one.
+    #[must_use]
+    pub const fn reply(&self) -> Option<&Reply> {
+        match self {
+            Self::Answered(reply) => Some(reply),
+            Self::InFlight | Self::Lost | Self::Failed(_) => None,
+        }
+    }
+}
+
+/// The path as far as it is known.
+pub struct Route<'a> {
+    view: View<'a>,
+    ended: Option<StopReason>,
+}
+
+impl<'a> Route<'a> {
+    pub(crate) const fn new(view: View<'a>, ended: Option<StopReason>) -> Self {
+        Self { view, ended }
+    }
+
+    /// The hop of the target: the lowest hop limit that reached it. `None` while it has not answered.
+    #[must_use]
+    pub fn distance(&self) -> Option<u8> {
+        self.view.path.end.filter(|end| end.kind == EndKind::Target).map(|end| end.hop)
+    }
+
+    /// Why the trace ended; `None` while it runs.
+    #[must_use]
+    pub const fn stop_reason(&self) -> Option<StopReason> {
+        self.ended
+    }
+
+    /// How many probes have been sent, failed ones not counted.
+    #[must_use]
+    pub fn probes_sent(&self) -> usize {
+        self.view.probes.iter().filter(|probe| !matches!(probe.state, State::Failed(_))).count()
+    }
+
+    /// The hops that were probed, in order, up to the end of the path if that is known.
+    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
+        let last = self.view.path.end.map_or(self.view.config.max_hops, |end| end.hop);
+        let hops = self.view.config.first_hop..=last;
+        hops.filter(|hop| self.view.progress(*hop).sent > 0).map(|number| Hop { route: self, number })
+    }
+}
+
+/// One hop of a route.
+#[derive(Clone, Copy)]
+pub struct Hop<'a> {
+    route: &'a Route<'a>,
+    number: u8,
+}
+
+impl<'a> Hop<'a> {
+    /// Its place on the path, from 1.
+    #[must_use]
+    pub const fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// Whether the target answered from here.
+    #[must_use]
+    pub fn is_target(&self) -> bool {
+        self.route.distance() == Some(self.number)
+    }
+
+    /// Whether nothing more will become known about this hop: it has its answers, or what is missing was given up. The last
+    /// hop of a path is settled for good once all before it are, since a nearer one may still turn out to be the target.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let view = &self.route.view;
+        let progress = view.progress(self.number);
+        let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
+        let wanted = if self.is_target() {
+            self.outcomes().any(|outcome| outcome == Outcome::InFlight)
+        } else {
+            progress.waiting > 0
+        };
+        self.route.ended.is_some() || on_path && !wanted && plan::due(view, self.number, progress).is_none()
+    }
+
+    /// What became of each probe, in the order of sending. At the target this includes probes to farther hops, as many as
+    /// make up the attempts asked for: they reached it too.
+    pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
+        let Self { route, number } = *self;
+        let attempts = usize::from(route.view.config.attempts);
+        let is_target = self.is_target();
+        let own = usize::from(route.view.progress(number).sent);
+        let surplus = if is_target { attempts.saturating_sub(own) } else { 0 };
+        let at = move |probe: &&Probe| probe.hop == number;
+        let past = move |probe: &&Probe| probe.hop > number && matches!(probe.state, State::Answered(_));
+        let own = route.view.probes.iter().filter(at);
+        own.chain(route.view.probes.iter().filter(past).take(surplus)).map(|probe| match &probe.state {
+            State::InFlight => Outcome::InFlight,
+            State::Lost => Outcome::Lost,
+            State::Failed(error) => Outcome::Failed(*error),
+            State::Answered(answered) => Outcome::Answered(Reply::new(probe, answered)),
+        })
+    }
+
+    /// The answers from this hop, in the order of sending.
+    pub fn replies(&self) -> impl Iterator<Item = Reply> + use<'a> {
+        self.outcomes().filter_map(|outcome| match outcome {
+            Outcome::Answered(reply) => Some(reply),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! What the tracer remembers: every probe in the order of sending, a summary per hop, and what they say about the path.
+
+use crate::answer::Kind;
+use crate::config::Config;
+use crate::probe::Evidence;
+use crate::time::Instant;
+use core::net::IpAddr;
+use core::time::Duration;
+
+/// Why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct SendError(pub u16);
+
+/// A probe that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(crate) hop: u8,
+    pub(crate) attempt: u8,
+    pub(crate) sent: Instant,
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum State {
+    InFlight,
+    /// Given up; an answer still counts if it comes.
+    Lost,
+    Failed(SendError),
+    Answered(Answered),
+}
+
+/// The best answer to a probe so far.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) received: Instant,
+    pub(crate) from: IpAddr,
+    pub(crate) kind: Kind,
+    pub(crate) icmp_type: u8,
+    pub(crate) icmp_code: u8,
+    pub(crate) mtu: Option<u16>,
+    pub(crate) hop_limit: Option<u8>,
+    pub(crate) quoted_hop_limit: Option<u8>,
+    pub(crate) evidence: Evidence,
+}
+
+/// A hop, summed up.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Progress {
+    /// Probes sent.
+    pub(crate) sent: u8,
+    /// Probes in flight.
+    pub(crate) waiting: u8,
+    /// Probes answered.
+    pub(crate) heard: u8,
+    /// The best evidence that the path goes on behind this hop.
+    pub(crate) passes: Option<Evidence>,
+    /// The best evidence that this hop is the target.
+    pub(crate) target: Option<Evidence>,
+    /// The best evidence that a router here lets nothing through.
+    pub(crate) barred: Option<Evidence>,
+    /// The indexes of the first and the last probe.
+    pub(crate) first: u16,
+    pub(crate) last: u16,
+}
+
+impl Progress {
+    /// Sums up the probes sent to `hop`.
+    pub(crate) fn of(hop: u8, target: IpAddr, probes: &[Probe]) -> Self {
+        let mut progress = Self::default();
+        for (index, probe) in (0..).zip(probes).filter(|(_, probe)| probe.hop == hop) {
+            if progress.sent == 0 {
+                progress.first = index;
+            }
+            progress.last = index;
+            progress.sent = progress.sent.saturating_add(1);
+            match probe.state {
+                State::InFlight => progress.waiting = progress.waiting.saturating_add(1),
+                State::Lost | State::Failed(_) => {}
+                State::Answered(answer) => {
+                    progress.heard = progress.heard.saturating_add(1);
+                    let shows = match answer.kind {
+                        Kind::TimeExceeded => &mut progress.passes,
+                        Kind::EchoReply => &mut progress.target,
+                        Kind::Unreachable if answer.from == target => &mut progress.target,
+                        Kind::Unreachable => &mut progress.barred,
+                    };
+                    *shows = (*shows).max(Some(answer.evidence));
+                }
+            }
+        }
+        progress
+    }
+}
+
+/// Where a path ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct End {
+    pub(crate) hop: u8,
+    pub(crate) kind: EndKind,
+    pub(crate) evidence: Evidence,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndKind {
+    /// The target answered from here.
+    Target,
+    /// A router here lets nothing through, and nothing came from behind it.
+    Barrier,
+}
+
+/// What the answers say about the path.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Path {
+    /// The farthest hop that passed a probe on; 0 before any did.
+    pub(crate) top: u8,
+    pub(crate) end: Option<End>,
+    /// The greatest RTT so far.
+    pub(crate) slowest: Option<Duration>,
+}
+
+impl Path {
+    /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
+    /// no router answered from there on, a barrier only where no router as well proven answered from behind it.
+    pub(crate) fn survey(hops: &[Progress], probes: &[Probe]) -> Self {
+        let numbered = || (1u8..).zip(hops);
+        // The best evidence that the path goes on behind a hop's predecessor.
+        let passes_from =
+            |hop: u8| hops.iter().skip(usize::from(hop).saturating_sub(1)).filter_map(|hop| hop.passes).max();
+        let target = |least: Evidence| {
+            let mut found = numbered().filter(|(_, progress)| progress.target >= Some(least));
+            found.find_map(|(hop, progress)| {
+                let evidence = progress.target?;
+                let stands = evidence == Evidence::Strong || passes_from(hop).is_none();
+                stands.then_some(End { hop, kind: EndKind::Target, evidence })
+            })
+        };
+        let barrier = || {
+            numbered().find_map(|(hop, progress)| {
+                let evidence = progress.barred?;
+                let stands = Some(evidence) > passes_from(hop.saturating_add(1));
+                stands.then_some(End { hop, kind: EndKind::Barrier, evidence })
+            })
+        };
+        Self {
+            top: numbered().filter(|(_, progress)| progress.passes.is_some()).map(|(hop, _)| hop).last().unwrap_or(0),
+            end: target(Evidence::Strong).or_else(|| target(Evidence::Weak)).or_else(barrier),
+            slowest: probes.iter().filter_map(Probe::rtt).max(),
+        }
+    }
+
+    /// The end, if it is certain enough to stop at.
+    pub(crate) fn certain_end(&self) -> Option<End> {
+        self.end.filter(|end| end.evidence == Evidence::Strong)
+    }
+}
+
+impl Probe {
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        match self.state {
+            State::Answered(answer) => Some(answer.received.saturating_since(self.sent)),
+            State::InFlight | State::Lost | State::Failed(_) => None,
+        }
+    }
+}
+
+/// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
+pub(crate) struct View<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) probes: &'a [Probe],
+    pub(crate) hops: &'a [Progress],
+    pub(crate) path: &'a Path,
+    /// Nothing more is expected from the probes sent so far.
+    pub(crate) quiet: bool,
+}
+
+impl View<'_> {
+    pub(crate) fn progress(&self, hop: u8) -> Progress {
+        self.hops.get(usize::from(hop).wrapping_sub(1)).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn sent_at(&self, index: u16) -> Instant {
+        self.probes.get(usize::from(index)).map_or(Instant::EPOCH, |probe| probe.sent)
+    }
+
+    /// Answers of the target and probes on their way to it, at the hop where the path ends and behind it: whatever goes
+    /// past the target reaches it too, and is as good a sample.
+    pub(crate) fn samples(&self, end: End) -> u8 {
+        self.hops
+            .iter()
+            .skip(usize::from(end.hop).saturating_sub(1))
+            .fold(0, |sum: u8, hop| sum.saturating_add(hop.heard).saturating_add(hop.waiting))
+    }
+}

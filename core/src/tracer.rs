@@ -1,0 +1,292 @@
+//! The state machine: one trace, from the first probe to the route.
+
+use crate::answer::{Answer, Kind};
+use crate::config::{Config, ConfigError};
+use crate::patience;
+use crate::plan::{self, Next};
+use crate::probe::{self, ProbeId};
+use crate::route::{Reply, Route, StopReason};
+use crate::table::{Answered, EndKind, Path, Probe, Progress, SendError, State, View};
+use crate::time::Instant;
+use crate::wire::{BufferTooSmall, Ends, Malformed};
+use core::fmt;
+use core::net::IpAddr;
+use heapless::Vec;
+
+/// What to do next, as [`Tracer::poll`] says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action<'b> {
+    /// Send this, then poll again at once.
+    Transmit(Transmit<'b>),
+    /// Nothing before this instant: poll again then, or after any answer.
+    Wait(Instant),
+    /// The trace has ended. Polling again is harmless and says the same.
+    Done,
+}
+
+/// A probe to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit<'b> {
+    /// Which probe: for [`Tracer::fail`], if it can't be sent.
+    pub probe: ProbeId,
+    /// The address to send it to.
+    pub destination: IpAddr,
+    /// The hop limit to send it with (TTL in IPv4).
+    pub hop_limit: u8,
+    /// The ICMP message. In IPv6 its checksum is zero if [`Config::source`] wasn't given.
+    pub message: &'b [u8],
+}
+
+/// Where and when a message arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// When it was received, on the clock of [`Tracer::poll`].
+    pub at: Instant,
+    /// The source address of the packet.
+    pub from: IpAddr,
+    /// The hop limit (TTL in IPv4) of the packet, if known.
+    pub hop_limit: Option<u8>,
+}
+
+/// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Discard {
+    /// It can't be read, or is of a kind that answers no probe.
+    Malformed(Malformed),
+    /// It answers an Echo Request of somebody else, or one that was never sent.
+    NotOurs,
+    /// Ident and seq fit, but the cookie is missing or wrong: a forgery.
+    WrongCookie,
+    /// The probe has an answer already that is as good.
+    Duplicate,
+}
+
+impl fmt::Display for Discard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::NotOurs => f.write_str("an answer to somebody else's probe"),
+            Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
+            Self::Duplicate => f.write_str("one more answer to the same probe"),
+        }
+    }
+}
+
+impl core::error::Error for Discard {}
+
+impl From<Malformed> for Discard {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+/// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for retries.
+///
+/// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when, [`handle`](Self::handle) takes what
+/// arrives, [`route`](Self::route) shows what is known. Nothing in it panics, allocates or blocks, whatever arrives in
+/// whatever order, and it always ends if time goes on.
+#[derive(Clone, Debug)]
+pub struct Tracer<const N: usize> {
+    config: Config,
+    probes: Vec<Probe, N>,
+    hops: Vec<Progress, N>,
+    path: Path,
+    quiet: bool,
+    /// No probe leaves before this instant.
+    next_send: Instant,
+    ended: Option<StopReason>,
+}
+
+impl<const N: usize> Tracer<N> {
+    /// A trace that has not sent anything yet.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times attempts.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        config.check()?;
+        let hops = usize::from(config.max_hops);
+        let swept = hops.saturating_add(1).saturating_sub(usize::from(config.first_hop));
+        let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
+        let mut tracer = Self {
+            config,
+            probes: Vec::new(),
+            hops: Vec::new(),
+            path: Path::default(),
+            quiet: false,
+            next_send: Instant::EPOCH,
+            ended: None,
+        };
+        let capacity = N.min(usize::from(u16::MAX));
+        if needed > capacity || tracer.hops.resize_default(hops).is_err() {
+            return Err(ConfigError::Capacity { needed, capacity });
+        }
+        Ok(tracer)
+    }
+
+    /// The parameters of the trace.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The next thing to do. After [`Action::Transmit`] send it and call again; after [`Action::Wait`] call again at that
+    /// instant, or after any answer. `now` is taken as the moment of sending: read the clock right before the call. Calling
+    /// too early is harmless.
+    ///
+    /// # Errors
+    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Config::message_len`]). Nothing has changed then.
+    pub fn poll<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Result<Action<'b>, BufferTooSmall> {
+        loop {
+            if self.ended.is_some() {
+                return Ok(Action::Done);
+            }
+            let soonest = match self.plan(now) {
+                Next::Now(_) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
+                Next::Now(hop) => return self.transmit(hop, now, buf).map(Action::Transmit),
+                Next::At(at) => Some(at),
+                Next::Nothing => None,
+            };
+            let quiet_at = match (self.quiet, self.path.end) {
+                (false, None) => patience::quiet_at(&self.view()),
+                _ => None,
+            };
+            let given_up = self.give_up(now);
+            match [soonest, quiet_at, given_up].into_iter().flatten().min() {
+                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = true,
+                Some(at) => return Ok(Action::Wait(at)),
+                None if !self.quiet && self.path.end.is_none() => self.quiet = true,
+                None => self.ended = Some(self.reason()),
+            }
+        }
+    }
+
+    /// A message that arrived: parsed, and accepted if it answers a probe of this trace.
+    ///
+    /// # Errors
+    /// [`Discard`] says why it was not accepted.
+    pub fn handle(&mut self, arrival: Arrival, message: &[u8]) -> Result<Reply, Discard> {
+        let ends = Ends { source: arrival.from, destination: self.config.source };
+        self.accept(arrival.at, &Answer::parse(ends, arrival.hop_limit, message)?)
+    }
+
+    /// An answer that was parsed already, received at `at`. A better one replaces what the probe had, whichever came first.
+    /// Answers are taken at any time, also after the end.
+    ///
+    /// # Errors
+    /// [`Discard`] says why it was not accepted.
+    pub fn accept(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
+        let (index, evidence) = probe::recognise(&self.config, answer)?;
+        let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
+        match probe.state {
+            State::InFlight | State::Lost => {}
+            State::Answered(before) if before.evidence < evidence => {}
+            State::Answered(_) => return Err(Discard::Duplicate),
+            State::Failed(_) => return Err(Discard::NotOurs),
+        }
+        let answered = Answered {
+            received: at.max(probe.sent),
+            from: answer.from,
+            kind: answer.kind,
+            icmp_type: answer.icmp_type,
+            icmp_code: answer.icmp_code,
+            mtu: answer.mtu,
+            hop_limit: answer.hop_limit,
+            quoted_hop_limit: answer.quoted.map(|quoted| quoted.hop_limit),
+            evidence,
+        };
+        probe.state = State::Answered(answered);
+        let (hop, reply) = (probe.hop, Reply::new(probe, &answered));
+        self.sum_up(hop);
+        self.path = Path::survey(&self.hops, &self.probes);
+        Ok(reply)
+    }
+
+    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it.
+    pub fn fail(&mut self, probe: ProbeId, error: SendError) {
+        let found = self.probes.iter_mut().rev().find(|sent| (sent.hop, sent.attempt) == (probe.hop, probe.attempt));
+        if let Some(sent) = found
+            && let State::InFlight = sent.state
+        {
+            sent.state = State::Failed(error);
+            self.sum_up(probe.hop);
+        }
+    }
+
+    /// Ends the trace now, with what is known.
+    pub fn interrupt(&mut self) {
+        self.ended.get_or_insert(StopReason::Interrupted);
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn route(&self) -> Route<'_> {
+        Route::new(self.view(), self.ended)
+    }
+
+    fn view(&self) -> View<'_> {
+        View { config: &self.config, probes: &self.probes, hops: &self.hops, path: &self.path, quiet: self.quiet }
+    }
+
+    fn plan(&self, now: Instant) -> Next {
+        if self.probes.is_full() { Next::Nothing } else { plan::next(&self.view(), now) }
+    }
+
+    fn transmit<'b>(&mut self, hop: u8, now: Instant, buf: &'b mut [u8]) -> Result<Transmit<'b>, BufferTooSmall> {
+        let index = u16::try_from(self.probes.len()).unwrap_or(u16::MAX);
+        let message = probe::emit(&self.config, index, buf)?;
+        let attempt = self.view().progress(hop).sent.saturating_add(1);
+        // There is room: the plan is asked only when there is.
+        let _ = self.probes.push(Probe { hop, attempt, sent: now, state: State::InFlight });
+        self.sum_up(hop);
+        self.next_send = now.saturating_add(self.config.interval);
+        let probe = ProbeId { hop, attempt };
+        Ok(Transmit { probe, destination: self.config.target, hop_limit: hop, message })
+    }
+
+    /// Marks what nobody waits for any longer as lost, and says when the next of the rest will be.
+    fn give_up(&mut self, now: Instant) -> Option<Instant> {
+        let mut soonest: Option<Instant> = None;
+        for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
+            let view = self.view();
+            let deadline = match view.probes.get(usize::from(index)) {
+                Some(probe) if matches!(probe.state, State::InFlight) => patience::deadline(&view, index, probe),
+                _ => continue,
+            };
+            match (deadline, self.probes.get_mut(usize::from(index))) {
+                (Some(at), Some(probe)) if at <= now => {
+                    probe.state = State::Lost;
+                    let hop = probe.hop;
+                    self.sum_up(hop);
+                }
+                (Some(at), _) => soonest = Some(soonest.map_or(at, |other| other.min(at))),
+                (None, _) => {}
+            }
+        }
+        soonest
+    }
+
+    fn sum_up(&mut self, hop: u8) {
+        let progress = Progress::of(hop, self.config.target, &self.probes);
+        if let Some(slot) = self.hops.get_mut(usize::from(hop).wrapping_sub(1)) {
+            *slot = progress;
+        }
+    }
+
+    fn reason(&self) -> StopReason {
+        match self.path.end {
+            Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => StopReason::Reached,
+            Some(_) => StopReason::Unreachable,
+            None if self.path.top == self.config.max_hops => StopReason::MaxHops,
+            None if patience::timeout_rules(&self.view()) => StopReason::Timeout,
+            None => StopReason::Quiet,
+        }
+    }
+
+    /// Whether the target answered from `hop`, but with nothing better than an unreachable.
+    fn refused(&self, hop: u8) -> bool {
+        let mut at_hop = self.probes.iter().filter(|probe| probe.hop == hop);
+        !at_hop.any(|probe| matches!(probe.state, State::Answered(Answered { kind: Kind::EchoReply, .. })))
+    }
+}
