@@ -92,6 +92,7 @@ impl Outcome {
 }
 
 /// The path as far as it is known.
+#[derive(Clone, Copy)]
 pub struct Route<'a> {
     view: View<'a>,
     ended: Option<StopReason>,
@@ -121,17 +122,18 @@ impl<'a> Route<'a> {
     }
 
     /// The hops that were probed, in order, up to the end of the path if that is known.
-    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
+    pub fn hops(&self) -> impl Iterator<Item = Hop<'a>> + use<'a> {
+        let route = *self;
         let last = self.view.path.end.map_or(self.view.config.max_hops, |end| end.hop);
         let hops = self.view.config.first_hop..=last;
-        hops.filter(|hop| self.view.progress(*hop).sent > 0).map(|number| Hop { route: self, number })
+        hops.filter(move |hop| route.view.progress(*hop).sent > 0).map(move |number| Hop { route, number })
     }
 }
 
 /// One hop of a route.
 #[derive(Clone, Copy)]
 pub struct Hop<'a> {
-    route: &'a Route<'a>,
+    route: Route<'a>,
     number: u8,
 }
 

@@ -165,6 +165,7 @@ impl Probe {
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
+#[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) config: &'a Config,
     pub(crate) probes: &'a [Probe],

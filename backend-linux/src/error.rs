@@ -1,0 +1,134 @@
+//! What can go wrong, and what the user can do about it.
+
+use crate::socket::{OpenError, Options};
+use hopshot_core::wire::Version;
+use hopshot_core::{ConfigError, SendError};
+use rustix::io::Errno;
+use std::io;
+use std::net::IpAddr;
+
+/// Why a trace could not be started or could not go on. Each text says what to do about it.
+///
+/// Only what concerns the whole trace is here: a probe that could not be sent is part of the route.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A parameter out of its range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+
+    /// The name has no address.
+    #[error("can't find the address of '{host}': {reason}; check the spelling, or give an address")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the resolver said.
+        reason: io::Error,
+    },
+
+    /// The host has addresses, but none of the family that was asked for.
+    #[error("'{host}' has no {} address; leave out {}", family_name(*.family), family_flag(*.family))]
+    NoSuchFamily {
+        /// The name or address.
+        host: String,
+        /// The family.
+        family: Version,
+    },
+
+    /// This process may not open raw sockets.
+    #[error(
+        "raw sockets need a privilege: run this as root (sudo), or permit it once with: sudo setcap cap_net_raw+ep {}",
+        executable()
+    )]
+    Permission,
+
+    /// There is no way to the target from here.
+    #[error(
+        "no route to {destination}: {reason}; check the address, and this machine's network and routes (ip route get {destination})"
+    )]
+    NoRoute {
+        /// The target.
+        destination: IpAddr,
+        /// What the kernel said.
+        reason: io::Error,
+    },
+
+    /// There is no interface of this name.
+    #[error("no interface is named '{0}'; ip link lists them")]
+    NoSuchInterface(String),
+
+    /// The source address can't be used.
+    #[error("can't send from {source_address}: {reason}")]
+    Source {
+        /// The address.
+        source_address: IpAddr,
+        /// Why, and what would do.
+        reason: &'static str,
+    },
+
+    /// The kernel refused something that should work.
+    #[error("{what}: {reason}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the kernel said.
+        reason: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn system(what: &'static str) -> impl Fn(Errno) -> Self {
+        move |errno| Self::System { what, reason: errno.into() }
+    }
+}
+
+/// What a socket's refusal means for a trace.
+pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
+    let source = |reason| match options.source {
+        Some(source_address) => Error::Source { source_address, reason },
+        None => Error::system("can't open a socket")(Errno::ADDRNOTAVAIL),
+    };
+    match error {
+        OpenError::Permission => Error::Permission,
+        OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
+        OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
+        OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
+        OpenError::Other(errno) => Error::system("can't open a socket")(errno),
+    }
+}
+
+/// What it means that the kernel doesn't know where to send from.
+pub(crate) fn no_route(error: OpenError, destination: IpAddr, options: &Options) -> Error {
+    let no_route = |errno: Errno| Error::NoRoute { destination, reason: errno.into() };
+    match error {
+        OpenError::Permission => no_route(Errno::ACCESS),
+        OpenError::Other(errno) => no_route(errno),
+        other => refused(other, options),
+    }
+}
+
+/// The reason why a probe could not be sent, in the kernel's words ("Operation not permitted").
+#[must_use]
+pub fn send_error_text(error: SendError) -> String {
+    let text = io::Error::from_raw_os_error(error.0.into()).to_string();
+    // The standard library appends the number; the words are enough for a person.
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+fn executable() -> String {
+    std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string())
+}
+
+const fn family_name(family: Version) -> &'static str {
+    match family {
+        Version::V4 => "IPv4",
+        Version::V6 => "IPv6",
+    }
+}
+
+const fn family_flag(family: Version) -> &'static str {
+    match family {
+        Version::V4 => "-4, or ask for -6",
+        Version::V6 => "-6, or ask for -4",
+    }
+}

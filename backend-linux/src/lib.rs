@@ -1,0 +1,183 @@
+//! One-shot ICMP traceroute for Linux: the path to a host in about one round trip.
+//!
+//! ```no_run
+//! use hopshot_linux::Traceroute;
+//!
+//! let route = Traceroute::new("example.com").max_hops(8).run()?;
+//! for hop in route.hops() {
+//!     match hop.replies().next() {
+//!         Some(reply) => println!("{:2}  {}  {:?}", hop.number(), reply.from, reply.rtt),
+//!         None => println!("{:2}  *", hop.number()),
+//!     }
+//! }
+//! # Ok::<(), hopshot_linux::Error>(())
+//! ```
+//!
+//! [`Traceroute::start`] gives the replies as they come instead:
+//!
+//! ```no_run
+//! # use hopshot_linux::Traceroute;
+//! # use std::time::Duration;
+//! for reply in Traceroute::new("example.com").attempts(3).timeout(Duration::from_secs(1)).start()? {
+//!     println!("{:?}", reply?);
+//! }
+//! # Ok::<(), hopshot_linux::Error>(())
+//! ```
+//!
+//! Raw sockets need the capability `CAP_NET_RAW`; [`Error::Permission`] says how to get it. Any number of traces may run at
+//! once in a process and on a machine: each has a random ident, and the kernel lets each see its own answers only.
+//!
+//! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as they are.
+#![deny(unsafe_code)]
+
+mod clock;
+mod driver;
+mod error;
+mod resolve;
+mod socket;
+mod sys;
+mod trace;
+
+pub use driver::Step;
+pub use error::{Error, send_error_text};
+pub use hopshot_core::wire::Version;
+pub use hopshot_core::{
+    ConfigError, Evidence, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
+};
+pub use trace::{Route, Trace};
+
+use hopshot_core::Config;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// What to trace, and how. Every setting has a default; ranges are checked when the trace starts.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before run or start"]
+pub struct Traceroute {
+    host: String,
+    family: Option<Version>,
+    options: socket::Options,
+    ident: Option<u16>,
+    /// What the user set; target, source and random parts are filled in at the start.
+    config: Config,
+}
+
+impl Traceroute {
+    /// A trace of a host: a name, or an address of either family.
+    pub fn new(host: impl Into<String>) -> Self {
+        let config = Config::new(Version::V4.unspecified(), 0);
+        Self { host: host.into(), family: None, options: socket::Options::default(), ident: None, config }
+    }
+
+    /// Only addresses of this family; else the resolver's first choice.
+    pub fn family(mut self, family: Version) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
+    pub fn first_hop(mut self, hop: u8) -> Self {
+        self.config.first_hop = hop;
+        self
+    }
+
+    /// The farthest hop to probe, 1 to 64; 32 by default.
+    pub fn max_hops(mut self, hops: u8) -> Self {
+        self.config.max_hops = hops;
+        self
+    }
+
+    /// How many answers to ask for at each hop, 1 to 10; 1 by default.
+    pub fn attempts(mut self, attempts: u8) -> Self {
+        self.config.attempts = attempts;
+        self
+    }
+
+    /// How many more probes go to a hop that has not answered at all, 0 to 10; 2 by default.
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.config.retries = retries;
+        self
+    }
+
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.config.timeout = timeout;
+        self
+    }
+
+    /// The ICMP identifier of all probes. Random by default, which is best: it must differ between all traces that run at the
+    /// same time on this machine.
+    pub fn ident(mut self, ident: u16) -> Self {
+        self.ident = Some(ident);
+        self
+    }
+
+    /// The least time between two probes; none by default.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.config.interval = interval;
+        self
+    }
+
+    /// How far to go at once; [`Sweep::Burst`] sends every probe to every hop whatever comes back.
+    pub fn sweep(mut self, sweep: Sweep) -> Self {
+        self.config.sweep = Some(sweep);
+        self
+    }
+
+    /// The source address, one of this machine's; else the kernel chooses.
+    pub fn source(mut self, source: IpAddr) -> Self {
+        self.options.source = Some(source);
+        self
+    }
+
+    /// The interface to send by; else the routing table chooses.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.options.interface = Some(name.into());
+        self
+    }
+
+    /// The traffic class (TOS in IPv4) of all probes, DSCP and ECN; 0 by default.
+    pub fn traffic_class(mut self, class: u8) -> Self {
+        self.options.traffic_class = Some(class);
+        self
+    }
+
+    /// Runs the trace to its end.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be started. A target that doesn't answer is no error: see [`Route::reached`].
+    pub fn run(&self) -> Result<Route, Error> {
+        let mut trace = self.start()?;
+        while trace.advance(None)? != Step::Done {}
+        Ok(trace.finish())
+    }
+
+    /// Resolves the name and opens the sockets. The first probes leave with the first call on the [`Trace`].
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter is out of its range, the name has no address, no route leads to it, or a socket can't be
+    /// opened.
+    pub fn start(&self) -> Result<Trace, Error> {
+        // The ranges first: whoever mistyped a number should not wait for a name server to be told.
+        self.config.check()?;
+        let destination = resolve::resolve(&self.host, self.family)?;
+        let target = destination.address;
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+            .map_err(Error::system("can't get random octets"))?;
+        let identity = Config::new(target, u128::from_ne_bytes(random));
+        let config = Config {
+            target,
+            source: socket::source_for(target, destination.scope_id, &self.options)
+                .map_err(|error| error::no_route(error, target, &self.options))?,
+            ident: self.ident.unwrap_or(identity.ident),
+            first_seq: identity.first_seq,
+            checksum: identity.checksum,
+            cookie: identity.cookie,
+            ..self.config
+        };
+        let mut driver = driver::Driver::new(self.options.clone());
+        let number = driver.add(config, destination.scope_id)?;
+        Ok(Trace::new(self.host.clone(), SystemTime::now(), driver, number))
+    }
+}

@@ -1,0 +1,167 @@
+//! The command line.
+
+use clap::Parser;
+use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Sweep, Traceroute, Version};
+use std::net::IpAddr;
+use std::time::Duration;
+
+const EXAMPLES: &str = "\
+Examples:
+  hopshot example.com              the path to a host
+  hopshot -n -q 1 2001:db8::1      addresses only, one probe at each hop
+  hopshot --json example.com       one JSON document on standard output
+  hopshot -f 3 -m 12 example.com   hops 3 to 12 only
+
+Reading it: '*' is a probe without an answer, '!H' host unreachable, '!N' network unreachable,
+'!P' protocol unreachable, '!X' forbidden by an administrator, '!F-1400' too big for a link with
+an MTU of 1400, '!S' source route failed or out of scope, '!<13>' any other code of unreachable,
+'!' and a reason: the probe could not be sent.
+
+Exit status: 0 the target answered, 1 it did not, 2 hopshot could not run.";
+
+/// The path to a host in one round trip: probes to all hops leave at once.
+#[derive(Debug, Parser)]
+#[command(name = "hopshot", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Args {
+    /// The host to trace: a name or an address
+    pub(crate) host: String,
+
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    ipv6: bool,
+
+    /// The nearest hop to probe
+    #[arg(short, long, value_name = "HOP", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    first: u8,
+
+    /// The farthest hop to probe, 1 to 64
+    #[arg(short, long = "max-hops", value_name = "HOP", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    pub(crate) max: u8,
+
+    /// Answers to ask for at each hop, 1 to 10
+    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
+    attempts: u8,
+
+    /// The longest to wait for an answer; most traces end long before
+    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    wait: Duration,
+
+    /// Don't look up the names of addresses
+    #[arg(short)]
+    pub(crate) numeric: bool,
+
+    /// Send from this address of this machine
+    #[arg(short, long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+
+    /// Send by this interface
+    #[arg(short, long, value_name = "NAME")]
+    interface: Option<String>,
+
+    /// The TOS (IPv4) or traffic class (IPv6) of probes, 0 to 255
+    #[arg(short, long, value_name = "TOS", value_parser = octet)]
+    tos: Option<u8>,
+
+    /// The ICMP identifier of probes, 0 to 65535; random if not given
+    #[arg(long, value_name = "ID", value_parser = word)]
+    ident: Option<u16>,
+
+    /// Send every probe to every hop at once, whatever comes back
+    #[arg(long)]
+    burst: bool,
+
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl Args {
+    pub(crate) fn traceroute(&self) -> Traceroute {
+        let mut traceroute = Traceroute::new(&self.host)
+            .first_hop(self.first)
+            .max_hops(self.max)
+            .attempts(self.attempts)
+            .timeout(self.wait);
+        match (self.ipv4, self.ipv6) {
+            (true, _) => traceroute = traceroute.family(Version::V4),
+            (_, true) => traceroute = traceroute.family(Version::V6),
+            (false, false) => {}
+        }
+        if let Some(source) = self.source {
+            traceroute = traceroute.source(source);
+        }
+        if let Some(interface) = &self.interface {
+            traceroute = traceroute.interface(interface);
+        }
+        if let Some(tos) = self.tos {
+            traceroute = traceroute.traffic_class(tos);
+        }
+        if let Some(ident) = self.ident {
+            traceroute = traceroute.ident(ident);
+        }
+        if self.burst {
+            traceroute = traceroute.sweep(Sweep::Burst);
+        }
+        traceroute
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(wait) if seconds >= 0.001 && seconds <= 3600.0 => Ok(wait),
+        _ => Err("must be 0.001 to 3600 seconds".to_owned()),
+    }
+}
+
+fn octet(text: &str) -> Result<u8, String> {
+    number(text).and_then(|number| u8::try_from(number).ok()).ok_or_else(|| "must be 0 to 255, or 0x00 to 0xff".to_owned())
+}
+
+fn word(text: &str) -> Result<u16, String> {
+    number(text)
+        .and_then(|number| u16::try_from(number).ok())
+        .ok_or_else(|| "must be 0 to 65535, or 0x0000 to 0xffff".to_owned())
+}
+
+/// Decimal, or hexadecimal after `0x`, as both are usual for TOS and ident.
+fn number(text: &str) -> Option<u32> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal_and_in_range() {
+        assert_eq!(octet("184"), Ok(184));
+        assert_eq!(octet("0xb8"), Ok(184));
+        assert_eq!(word("0xffff"), Ok(65535));
+        for wrong in ["256", "0x100", "-1", "", "0x"] {
+            assert!(octet(wrong).is_err(), "{wrong}");
+        }
+        assert!(word("65536").is_err());
+    }
+
+    #[test]
+    fn waits_are_positive_and_finite() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
+            assert!(seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

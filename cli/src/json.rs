@@ -1,0 +1,126 @@
+//! The JSON document. A field is never renamed or removed; new ones may come.
+
+use crate::names::Names;
+use hopshot_linux::{Hop, Kind, Outcome, Route, StopReason, send_error_text};
+use serde::Serialize;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// One trace.
+#[derive(Serialize)]
+pub(crate) struct Document<'a> {
+    target: Target<'a>,
+    source: IpAddr,
+    started: String,
+    duration_ms: f64,
+    reached: bool,
+    stop_reason: &'static str,
+    distance: Option<u8>,
+    probes_sent: usize,
+    hops: Vec<JsonHop>,
+}
+
+#[derive(Serialize)]
+struct Target<'a> {
+    name: &'a str,
+    address: IpAddr,
+}
+
+#[derive(Serialize)]
+struct JsonHop {
+    hop: u8,
+    probes: Vec<Option<Probe>>,
+}
+
+/// A probe that was answered, or that could not be sent; a lost one is `null`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Probe {
+    Answered {
+        attempt: usize,
+        from: IpAddr,
+        name: Option<String>,
+        rtt_ms: f64,
+        kind: &'static str,
+        icmp_type: u8,
+        icmp_code: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtu: Option<u16>,
+        reply_ttl: Option<u8>,
+        quoted_ttl: Option<u8>,
+    },
+    Failed {
+        attempt: usize,
+        error: String,
+    },
+}
+
+impl<'a> Document<'a> {
+    pub(crate) fn new(route: &'a Route, names: &Names) -> Self {
+        Self {
+            target: Target { name: route.host(), address: route.target() },
+            source: route.source(),
+            started: humantime::format_rfc3339_nanos(route.started()).to_string(),
+            duration_ms: milliseconds(route.duration()),
+            reached: route.reached(),
+            stop_reason: stop_reason(route.stop_reason()),
+            distance: route.distance(),
+            probes_sent: route.probes_sent(),
+            hops: route.hops().map(|hop| JsonHop { hop: hop.number(), probes: probes(hop, names) }).collect(),
+        }
+    }
+}
+
+fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
+    // At the target some of the probes may have been sent to farther hops: they are numbered as they stand here.
+    let numbered = (1..).zip(hop.outcomes());
+    let probes = numbered.map(|(attempt, outcome)| match outcome {
+        Outcome::InFlight | Outcome::Lost => None,
+        Outcome::Failed(error) => Some(Probe::Failed { attempt, error: send_error_text(error) }),
+        Outcome::Answered(reply) => Some(Probe::Answered {
+            attempt,
+            from: reply.from,
+            name: names.of(reply.from),
+            rtt_ms: milliseconds(reply.rtt),
+            kind: match reply.kind {
+                Kind::EchoReply => "echo_reply",
+                Kind::TimeExceeded => "time_exceeded",
+                Kind::Unreachable => "unreachable",
+            },
+            icmp_type: reply.icmp_type,
+            icmp_code: reply.icmp_code,
+            mtu: reply.mtu,
+            reply_ttl: reply.hop_limit,
+            quoted_ttl: reply.quoted_hop_limit,
+        }),
+    });
+    probes.collect()
+}
+
+/// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
+fn milliseconds(span: Duration) -> f64 {
+    span.as_nanos() as f64 / 1e6
+}
+
+const fn stop_reason(reason: Option<StopReason>) -> &'static str {
+    match reason {
+        Some(StopReason::Reached) => "reached",
+        Some(StopReason::Unreachable) => "unreachable",
+        Some(StopReason::Quiet) => "quiet",
+        Some(StopReason::MaxHops) => "max_hops",
+        Some(StopReason::Timeout) => "timeout",
+        Some(StopReason::Interrupted) | None => "interrupted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_rtt_keeps_its_nanoseconds() {
+        for (nanos, text) in [(80_123_457, "80.123457"), (1, "1e-6"), (1_999_999_999, "1999.999999")] {
+            assert_eq!(serde_json::to_string(&milliseconds(Duration::from_nanos(nanos))).unwrap(), text);
+        }
+    }
+}

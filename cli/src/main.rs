@@ -1,0 +1,169 @@
+//! The command `hopshot`.
+#![forbid(unsafe_code)]
+
+mod args;
+mod json;
+mod names;
+mod text;
+
+use args::Args;
+use clap::Parser;
+use hopshot_linux::{Error, Hop, Route, Step, Trace};
+use names::Names;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use text::View;
+
+/// What ends the command.
+enum Failure {
+    Trace(Error),
+    Output(io::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Trace(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        // Whoever reads the output has had enough, which is nobody's fault.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
+        Err(Failure::Trace(error)) => complain(&error.to_string()),
+    }
+}
+
+fn complain(text: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "hopshot: {text}");
+    ExitCode::from(2)
+}
+
+/// Runs the trace and shows it. Returns whether the target answered.
+fn run(args: &Args) -> Result<bool, Failure> {
+    let mut trace = args.traceroute().start()?;
+    let mut events = Events::new()?;
+    let names = Names::new(if args.numeric { None } else { Some(events.waker()?) });
+    let mut view = match args.json {
+        true => None,
+        false => Some(View::new(trace.target(), args.numeric)),
+    };
+    if let Some(view) = &mut view {
+        view.header(&args.host, trace.target(), args.max)?;
+    }
+    follow(&mut trace, &mut events, |trace| {
+        replying(trace.route().hops()).for_each(|address| names.ask(address));
+        view.as_mut().map_or(Ok(()), |view| view.update(trace.route().hops(), &names))
+    })?;
+    let route = trace.finish();
+    while let Some(left) = names.patience(replying(route.hops())) {
+        if events.interrupted() || !events.wait(left)? {
+            break;
+        }
+    }
+    match &mut view {
+        Some(view) => view.finish(&route, &names)?,
+        None => print_json(&route, &names)?,
+    }
+    Ok(route.reached())
+}
+
+/// Drives the trace to its end, or to Ctrl-C, and shows it after every step.
+fn follow(trace: &mut Trace, events: &mut Events, mut show: impl FnMut(&Trace) -> io::Result<()>) -> Result<(), Failure> {
+    loop {
+        let step = trace.advance(Some(events.readable.as_fd()))?;
+        if step == Step::Woken {
+            events.clear()?;
+        }
+        if events.interrupted() {
+            trace.interrupt();
+        }
+        show(trace)?;
+        if step == Step::Done {
+            return Ok(());
+        }
+    }
+}
+
+fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std::net::IpAddr> {
+    hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
+}
+
+fn print_json(route: &Route, names: &Names) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer(&mut out, &json::Document::new(route, names))?;
+    writeln!(out)?;
+    out.flush()
+}
+
+/// What may happen beside the trace, as one descriptor to wait for: a signal, or a name that has come in.
+struct Events {
+    readable: UnixStream,
+    writable: UnixStream,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Events {
+    fn new() -> io::Result<Self> {
+        let (readable, writable) = UnixStream::pair()?;
+        readable.set_nonblocking(true)?;
+        writable.set_nonblocking(true)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // A second signal ends the command at once.
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))?;
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+            signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
+        }
+        Ok(Self { readable, writable, interrupted })
+    }
+
+    /// What to write to when something has happened.
+    fn waker(&self) -> io::Result<UnixStream> {
+        self.writable.try_clone()
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// Waits for something to happen, at most this long. Returns whether it did.
+    fn wait(&mut self, span: std::time::Duration) -> io::Result<bool> {
+        let timeout = Timespec::try_from(span).ok();
+        let mut fds = [PollFd::from_borrowed_fd(self.readable.as_fd(), PollFlags::IN)];
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => Ok(false),
+            Ok(_) => self.clear().map(|()| true),
+            Err(rustix::io::Errno::INTR) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn clear(&mut self) -> io::Result<()> {
+        let mut octets = [0; 64];
+        loop {
+            match self.readable.read(&mut octets) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Any octets into every parser: no panic, and what comes out lies inside what went in.
+
+use crate::ends;
+use hopshot_core::Answer;
+use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::icmp::{HEADER_LEN, Message, QuotedEcho};
+use hopshot_core::wire::{Ends, Version, ip};
+
+/// Reads `octets` as everything that they might be.
+pub fn body(octets: &[u8]) {
+    let whole = ip::parse(octets);
+    let quoted = ip::parse_quoted(octets);
+    if let Ok((header, payload)) = whole {
+        assert_within(payload, octets);
+        let (same, rest) = quoted.expect("what is whole can be quoted");
+        assert_eq!(header, same);
+        assert!(rest.starts_with(payload), "only what follows the packet may be more");
+        message(header.ends, payload);
+    }
+    if let Ok((header, payload)) = quoted {
+        assert_within(payload, octets);
+        assert!(payload.len() + ip::header_len(header.ends.version()) <= octets.len());
+        quoted_echo(header.ends.version(), payload);
+    }
+    for version in [Version::V4, Version::V6] {
+        quoted_echo(version, octets);
+        let known = ends::of(version);
+        message(known, octets);
+        message(Ends { destination: version.unspecified(), ..known }, octets);
+        // Behind the checksum there is more to reach.
+        message(known, &with_right_checksum(known, octets));
+    }
+}
+
+fn message(ends: Ends, octets: &[u8]) {
+    let parsed = Message::parse(ends, octets);
+    match parsed {
+        Ok(Message::EchoRequest(echo) | Message::EchoReply(echo)) => assert_is_rest(echo.payload, octets),
+        Ok(Message::Error(error)) => {
+            assert_is_rest(error.quoted, octets);
+            let _ = error.mtu(ends.version());
+        }
+        Err(_) => {}
+    }
+    if let Ok(answer) = Answer::parse(ends, Some(64), octets) {
+        assert!(parsed.is_ok());
+        assert_eq!((answer.from, answer.hop_limit), (ends.source, Some(64)));
+        assert_eq!((answer.icmp_type, answer.icmp_code), (octets[0], octets[1]));
+        assert_within(answer.echo.payload, octets);
+        assert!(octets.ends_with(answer.echo.payload), "a payload goes on to the end");
+    }
+}
+
+fn quoted_echo(version: Version, octets: &[u8]) {
+    if let Ok(quoted) = QuotedEcho::parse(version, octets) {
+        assert_is_rest(quoted.echo.payload, octets);
+        assert_eq!(quoted.checksum.to_be_bytes(), octets[2..4]);
+        assert_eq!(quoted.echo.ident.to_be_bytes(), octets[4..6]);
+        assert_eq!(quoted.echo.seq.to_be_bytes(), octets[6..8]);
+    }
+}
+
+fn with_right_checksum(ends: Ends, octets: &[u8]) -> Vec<u8> {
+    let mut octets = octets.to_vec();
+    if octets.len() >= HEADER_LEN {
+        octets[2..4].fill(0);
+        let sum = Checksum::of_ends(ends, octets.len()).expect("both ends are known");
+        let sum = sum.with(&octets).finish();
+        octets[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+    octets
+}
+
+fn assert_within(part: &[u8], whole: &[u8]) {
+    let (part, whole) = (part.as_ptr_range(), whole.as_ptr_range());
+    assert!(whole.start <= part.start && part.end <= whole.end);
+}
+
+fn assert_is_rest(body: &[u8], message: &[u8]) {
+    assert_within(body, message);
+    assert_eq!(body, &message[HEADER_LEN..]);
+}

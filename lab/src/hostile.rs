@@ -1,0 +1,108 @@
+//! Messages that nobody asked for: garbage, cut-short errors, and forgeries by somebody who knows that a trace runs, and where
+//! to, but not its secrets.
+
+use crate::answer::{Request, checksum, wrap};
+use crate::model::Delivery;
+use crate::scenario::Flood;
+use core::time::Duration;
+use hopshot_core::wire::{Ends, Version, icmp};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Somebody off the path who floods the client, in the family of the last probe.
+#[derive(Debug)]
+pub(crate) struct Attacker {
+    interval: Duration,
+    random: fastrand::Rng,
+    next: Option<Duration>,
+    victim: Option<Victim>,
+}
+
+/// What the attacker knows: the ends, and what the header of a probe looks like.
+#[derive(Debug)]
+struct Victim {
+    ends: Ends,
+    probe: Vec<u8>,
+    icmp: usize,
+}
+
+impl Attacker {
+    pub(crate) fn new(flood: Flood, random: fastrand::Rng) -> Self {
+        let interval = Duration::from_secs(1) / flood.per_second.max(1);
+        Self { interval, random, next: None, victim: None }
+    }
+
+    /// Learns of a trace; the flood starts with its first probe.
+    pub(crate) fn overhear(&mut self, now: Duration, request: &Request<'_>) {
+        let icmp = request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len();
+        self.victim = Some(Victim { ends: request.header.ends, probe: request.packet.to_vec(), icmp });
+        self.next.get_or_insert(now);
+    }
+
+    pub(crate) const fn next(&self) -> Option<Duration> {
+        self.next
+    }
+
+    /// All that is due until then.
+    pub(crate) fn messages(&mut self, until: Duration) -> Vec<Delivery> {
+        let mut messages = Vec::new();
+        while let Some(due) = self.next.filter(|due| *due <= until) {
+            messages.extend(self.message().map(|packet| Delivery { due, packet, answer: None }));
+            self.next = Some(due + self.interval);
+        }
+        messages
+    }
+
+    fn message(&mut self) -> Option<Vec<u8>> {
+        let victim = self.victim.as_ref()?;
+        let random = &mut self.random;
+        let version = victim.ends.version();
+        let spoofed = match version {
+            Version::V4 => IpAddr::V4(Ipv4Addr::new(10, 66, random.u8(..), random.u8(1..))),
+            Version::V6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x6666, 0, 0, 0, 0, random.u16(1..))),
+        };
+        let source = if random.bool() { spoofed } else { victim.ends.destination };
+        let ends = Ends { source, destination: victim.ends.source };
+        let error = |icmp_type: icmp::Type| icmp_type.number(version).unwrap_or_default();
+        let kinds = [icmp::Type::TimeExceeded, icmp::Type::Unreachable, icmp::Type::ParameterProblem];
+        let icmp_type = error(kinds[random.usize(..kinds.len())]);
+        let mut quote = victim.probe.clone();
+        quote[if version == Version::V4 { 8 } else { 7 }] = random.u8(..);
+        // The secrets: checksum, ident, seq and the payload.
+        random.fill(&mut quote[victim.icmp + 2..]);
+        let mut message = vec![icmp_type, 0, 0, 0, 0, 0, 0, 0];
+        match random.u8(..6) {
+            // Any octets.
+            0 => {
+                message = vec![0; random.usize(..200)];
+                random.fill(&mut message);
+            }
+            // An error with any octets for a quote.
+            1 => {
+                let start = message.len();
+                message.resize(start + random.usize(..200), 0);
+                random.fill(&mut message[start..]);
+            }
+            // An error with a quote cut anywhere.
+            2 => message.extend_from_slice(&quote[..random.usize(..=quote.len())]),
+            // An error with a guessed quote.
+            3 => message.extend_from_slice(&quote),
+            // An echo reply with a guess.
+            4 => {
+                message = quote.split_off(victim.icmp);
+                message[0] = error(icmp::Type::EchoReply);
+            }
+            // An error with a header length that points out of the packet, or that is too short to be one.
+            _ => {
+                quote[0] = quote[0] & 0xf0 | random.u8(..16);
+                message.extend_from_slice(&quote);
+            }
+        }
+        // Most with a right checksum, so that they get past the kernel.
+        if message.len() >= 4 {
+            message[2..4].fill(0);
+            let sum = checksum(ends, &message) ^ if random.u8(..8) == 0 { 0x1234 } else { 0 };
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+        }
+        Some(wrap(ends, random.u8(1..), &message))
+    }
+}

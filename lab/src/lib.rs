@@ -1,0 +1,45 @@
+//! A simulated internet: a pure model on virtual time, and (in the binary `hopshot-lab`) the same model played on a TUN device.
+//!
+//! A [`Scenario`] is a data file that describes a path. An [`Internet`] made from it takes packets with the time of their
+//! arrival, and gives back the answers with the time each is due. It has no clock and does no I/O, so a test may run it a
+//! thousand times faster than the world, and the same seed always gives the same answers.
+//!
+//! ```
+//! use core::net::IpAddr;
+//! use core::time::Duration;
+//! use hopshot_core::wire::{Ends, Version, icmp, ip};
+//! use hopshot_lab::{CLIENT, Internet, Scenario};
+//!
+//! let scenario = Scenario::named("short").unwrap();
+//! let mut internet = Internet::new(&scenario, 1);
+//! let ends = Ends { source: CLIENT.address(Version::V4), destination: internet.target(Version::V4) };
+//!
+//! // An Echo Request with a hop limit of 2 ...
+//! let mut packet = [0; 64];
+//! let echo = icmp::Echo { ident: 1, seq: 2, payload: &[0; 8] };
+//! let length = icmp::Message::EchoRequest(echo).emit(ends, &mut packet[20..]).unwrap();
+//! let header = ip::Header { ends, hop_limit: 2, traffic_class: 0, protocol: ip::PROTOCOL_ICMP };
+//! header.emit(length, &mut packet).unwrap();
+//!
+//! // ... is answered by the second router, after 2 ms.
+//! let answers = internet.receive(Duration::ZERO, &packet[..20 + length]);
+//! assert_eq!(answers[0].due, Duration::from_millis(2));
+//! let (header, _) = ip::parse(&answers[0].packet).unwrap();
+//! assert_eq!(header.ends.source, "10.2.0.1".parse::<IpAddr>().unwrap());
+//! ```
+#![forbid(unsafe_code)]
+
+mod answer;
+mod hostile;
+mod limit;
+pub mod log;
+mod map;
+mod model;
+mod scenario;
+
+pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
+pub use model::{Delivery, Internet};
+pub use scenario::{
+    Balance, Diamond, ErrorKind, Flood, Hop, Interface, Label, Limit, Loop, Nat, Partial, Places, Rate, Scenario, ScenarioError,
+    Target, Unreachable,
+};

@@ -1,0 +1,102 @@
+//! `hopshot-lab`: commands in a simulated internet, or on a chain of real Linux routers, without leaving the machine.
+#![forbid(unsafe_code)]
+#![cfg_attr(not(target_os = "linux"), allow(unused))]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("the binary needs Linux's namespaces; the library alone (--no-default-features) runs anywhere");
+
+mod play;
+
+use clap::{Args, Parser, Subcommand};
+use hopshot_lab::Scenario;
+use play::{Failure, LinkKind, chain, demo, run};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A simulated internet for hopshot's tests, benchmarks and demos.
+///
+/// Exit status: the command's own; 77 if the kernel doesn't give the namespaces, 125 if the lab fails, 126 or 127 if the
+/// command can't be started.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run a command in a simulated internet.
+    ///
+    /// {4}, {6} and {name} in the command stand for the target's IPv4 address, IPv6 address and name; HOPSHOT_LAB_TARGET4,
+    /// HOPSHOT_LAB_TARGET6 and HOPSHOT_LAB_NAME hold them too.
+    Run {
+        /// A scenario of the lab (see `list`), or a file with one.
+        scenario: String,
+        /// Write what the simulated internet saw to a file, one JSON object per line.
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
+        /// What loss, jitter and load balancing are drawn from.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// How packets come and go: by default a TUN device where it can be opened, else a veth pair.
+        #[arg(long, value_enum)]
+        link: Option<LinkKind>,
+        #[command(flatten)]
+        inside: Inside,
+    },
+    /// Run a command on a chain of real Linux routers, each a network namespace, with a target at its end.
+    Chain {
+        /// How many routers.
+        #[arg(default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+        routers: u8,
+        /// Leave the kernel's limits on ICMP errors as they are: 6, then one a second.
+        #[arg(long)]
+        ratelimit: bool,
+        #[command(flatten)]
+        inside: Inside,
+    },
+    /// Show the scenarios.
+    List,
+    /// Trace a path of twelve hops with hopshot, on a machine without a network.
+    Demo,
+}
+
+/// What a command is and what it may do.
+#[derive(Args)]
+struct Inside {
+    /// Let every group open ping sockets; off by default, as in a fresh network namespace.
+    #[arg(long)]
+    ping: bool,
+    /// The command and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Run { scenario, log, seed, link, inside: Inside { ping, command } } => Scenario::load(&scenario)
+            .map_err(|error| Failure::Lab(error.to_string()))
+            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, ping }, &command)),
+        Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => chain::run(routers, ratelimit, ping, &command),
+        Task::List => list(),
+        Task::Demo => demo::run(),
+    };
+    match done {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            eprintln!("hopshot-lab: {failure}");
+            ExitCode::from(failure.status())
+        }
+    }
+}
+
+fn list() -> Result<u8, Failure> {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    for name in Scenario::names() {
+        let scenario = Scenario::named(name).map_err(|error| Failure::Lab(format!("{name}: {error}")))?;
+        writeln!(out, "{name:<18}{}", scenario.about).map_err(|error| Failure::Lab(format!("standard output: {error}")))?;
+    }
+    Ok(0)
+}

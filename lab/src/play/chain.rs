@@ -1,0 +1,104 @@
+//! A command on a chain of real Linux routers: a network namespace for each, joined by veth pairs.
+
+use super::command::{self, Addressee};
+use super::{Context, Failure, namespace, netlink::Netlink};
+use nix::sched::{CloneFlags, setns, unshare};
+use std::fs::File;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsRawFd;
+
+/// The prefixes that all links lie in.
+const ALL: [(IpAddr, u8); 2] =
+    [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8), (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32)];
+/// The prefix lengths of one link.
+const LINK: [u8; 2] = [24, 64];
+
+/// The far end of the link that leads to a hop: the address from which the hop answers.
+const fn far(hop: u8) -> [IpAddr; 2] {
+    end(hop, 1)
+}
+
+/// The near end of the link that leads to a hop.
+const fn near(hop: u8) -> [IpAddr; 2] {
+    end(hop, 254)
+}
+
+const fn end(hop: u8, host: u8) -> [IpAddr; 2] {
+    let v6 = Ipv6Addr::new(0x2001, 0xdb8, hop as u16, 0, 0, 0, 0, host as u16);
+    [IpAddr::V4(Ipv4Addr::new(10, hop, 0, host)), IpAddr::V6(v6)]
+}
+
+/// Builds the chain, runs the command at its start, and gives the command's exit status.
+pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) -> Result<u8, Failure> {
+    namespace::enter()?;
+    let target = routers + 1;
+    let name = |hop: u8| if hop == target { "target.example".to_owned() } else { format!("router{hop}.example") };
+    let names: Vec<_> = (1..=target).map(|hop| (name(hop), far(hop))).collect();
+    namespace::set_names(names.iter().map(|(name, addresses)| (name.as_str(), *addresses)));
+    let mut nodes = vec![File::open("/proc/self/ns/net").context("/proc/self/ns/net")?];
+    for _ in 1..=target {
+        nodes.push(new_namespace()?);
+    }
+    for hop in 0..=target {
+        let here = usize::from(hop);
+        setns(&nodes[here], CloneFlags::CLONE_NEWNET).context("setns")?;
+        namespace::set_common();
+        let netlink = Netlink::open().context("netlink")?;
+        netlink.up("lo", true).context("lo")?;
+        if hop > 0 && hop < target {
+            for setting in ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"] {
+                namespace::set(setting, "1").context(setting)?;
+            }
+        }
+        if !ratelimit {
+            for setting in ["net/ipv4/icmp_ratelimit", "net/ipv6/icmp/ratelimit"] {
+                namespace::set(setting, "0").context(setting)?;
+            }
+        }
+        if hop > 0 {
+            join(&netlink, "back", far(hop))?;
+        }
+        if let Some(next) = nodes.get(here + 1) {
+            netlink.veth("ahead", "back", Some(next.as_raw_fd())).context("veth pair")?;
+            join(&netlink, "ahead", near(hop + 1))?;
+        }
+        // Everything farther on is ahead, everything nearer is back. A route needs its gateway's link, not its gateway.
+        for family in 0..2 {
+            if hop < target {
+                let (prefix, prefix_len) = ALL[family];
+                netlink.route(prefix, prefix_len, far(hop + 1)[family]).context("route ahead")?;
+            }
+            for link in 1..hop {
+                netlink.route(network(link)[family], LINK[family], near(hop)[family]).context("route back")?;
+            }
+        }
+    }
+    setns(&nodes[0], CloneFlags::CLONE_NEWNET).context("setns")?;
+    if ping {
+        namespace::permit_ping()?;
+    }
+    let [v4, v6] = far(target);
+    command::run(command, &Addressee { v4, v6, name: name(target) }).map(|exit| exit.status)
+}
+
+fn network(hop: u8) -> [IpAddr; 2] {
+    end(hop, 0)
+}
+
+fn join(netlink: &Netlink, interface: &str, addresses: [IpAddr; 2]) -> Result<(), Failure> {
+    netlink.up(interface, true).context(interface)?;
+    for (address, prefix_len) in addresses.into_iter().zip(LINK) {
+        netlink.address(interface, address, prefix_len).context(interface)?;
+    }
+    Ok(())
+}
+
+/// A fresh network namespace; it lives as long as the file is open, or something is in it.
+fn new_namespace() -> Result<File, Failure> {
+    let make = || {
+        unshare(CloneFlags::CLONE_NEWNET).context("unshare")?;
+        File::open("/proc/thread-self/ns/net").context("/proc/thread-self/ns/net")
+    };
+    std::thread::scope(|scope| scope.spawn(make).join())
+        .unwrap_or_else(|_| Err(Failure::Lab("no thread for a network namespace".to_owned())))
+}

@@ -1,0 +1,442 @@
+//! What a path is like: read from a TOML file in which everything has a default, so that a plain path of 25 hops is two lines.
+
+use core::fmt;
+use serde::Deserialize;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// A path to a target, and how everything on it behaves.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    /// One line that says what is special here.
+    pub about: String,
+    /// The target's distance: `hops - 1` routers, then the target.
+    pub hops: u8,
+    /// The round trip to the target. Router `h` is `rtt_ms * h / hops` away unless its entry says otherwise.
+    pub rtt_ms: f64,
+    /// Up to so much is added to each answer's round trip, evenly distributed.
+    pub jitter_ms: f64,
+    /// The share of packets lost on the way there, and again on the way back.
+    pub loss: f64,
+    /// So many copies follow each answer, 1 ms apart.
+    pub duplicates: u8,
+    /// How many errors each router sends, unless its entry says otherwise.
+    pub limit: Option<Limit>,
+    /// How many octets after the IP header each router quotes, unless its entry says otherwise. Left out: as Linux, up to 576
+    /// octets of message in IPv4 and 1,280 in IPv6.
+    pub quote: Option<usize>,
+    /// A part of the path that packets never leave.
+    #[serde(rename = "loop")]
+    pub cycle: Option<Loop>,
+    /// Routers that are not like the others.
+    pub hop: Vec<Hop>,
+    /// Where the path splits and joins again.
+    pub diamond: Vec<Diamond>,
+    /// The target.
+    pub target: Target,
+    /// What an attacker sends while a trace runs.
+    pub flood: Option<Flood>,
+}
+
+/// One or more routers that differ from the others.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Hop {
+    /// At which hop, or at which hops.
+    pub at: Places,
+    /// Its IPv4 address, in place of the generated one.
+    pub v4: Option<Ipv4Addr>,
+    /// Its IPv6 address.
+    pub v6: Option<Ipv6Addr>,
+    /// Its name.
+    pub name: Option<String>,
+    /// The round trip to it.
+    pub rtt_ms: Option<f64>,
+    /// How much longer its control plane takes for an answer; what it forwards is not delayed.
+    pub slow_ms: f64,
+    /// Its own jitter.
+    pub jitter_ms: Option<f64>,
+    /// The share of its answers that get lost, beside what the path loses.
+    pub loss: f64,
+    /// It never answers.
+    pub silent: bool,
+    /// How many errors it sends.
+    pub limit: Option<Limit>,
+    /// How many octets after the IP header it quotes.
+    pub quote: Option<usize>,
+    /// So many copies follow each of its answers.
+    pub duplicates: Option<u8>,
+    /// It doesn't forward, and says so.
+    pub unreachable: Option<Unreachable>,
+    /// The code of its Time Exceeded; anything but 0 is no hop.
+    pub code: u8,
+    /// Its errors come from the target's address: a gateway that translates addresses is in front of it.
+    pub dnat: bool,
+    /// What a translator between here and the client has changed in the quote, and not changed back.
+    pub nat: Vec<Nat>,
+    /// The hop limit that the quote shows, in place of 1.
+    pub quoted_hop_limit: Option<u8>,
+    /// The label stack that it reports (RFC 4950).
+    pub mpls: Vec<Label>,
+    /// The interface that it reports (RFC 5837).
+    pub interface: Option<Interface>,
+    /// The ICMP checksum of its answers is wrong.
+    pub bad_checksum: bool,
+}
+
+/// The number of a hop, or several.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Places {
+    /// One.
+    One(u8),
+    /// Several.
+    Many(Vec<u8>),
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Places {
+    /// The numbers as a slice.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::One(place) => core::slice::from_ref(place),
+            Self::Many(places) => places,
+        }
+    }
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// How many answers may leave back to back.
+    pub burst: f64,
+    /// How many tokens come back each second.
+    pub per_second: Rate,
+}
+
+/// A rate for both families, or one for each.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Rate {
+    /// The same for both.
+    Same(f64),
+    /// Linux answers more often in IPv6 than in IPv4.
+    Each {
+        /// In IPv4.
+        v4: f64,
+        /// In IPv6.
+        v6: f64,
+    },
+}
+
+/// From hop `from` on, packets go round between the routers `from` to `to`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loop {
+    /// The first router of the round.
+    pub from: u8,
+    /// The last.
+    pub to: u8,
+}
+
+/// Several ways between two routers.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diamond {
+    /// The first hop of the branches.
+    pub at: u8,
+    /// How many routers each branch has. The first branch is the main line, the one that `hops` counts.
+    pub lengths: Vec<u8>,
+    /// What decides between them.
+    #[serde(default)]
+    pub by: Balance,
+}
+
+/// What a load balancer looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Balance {
+    /// A hash of addresses, protocol (in IPv6 the flow label) and the first four octets of the ICMP header: type, code and
+    /// checksum, where TCP and UDP have their ports.
+    #[default]
+    Flow,
+    /// As [`Balance::Flow`], and the ident with it.
+    Ident,
+    /// Nothing: every packet goes its own way.
+    Packet,
+}
+
+/// A router that answers with an error of another kind instead of forwarding.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Unreachable {
+    /// In IPv4; host unreachable unless given.
+    pub v4: ErrorKind,
+    /// In IPv6; address unreachable unless given.
+    pub v6: ErrorKind,
+    /// Only to packets that were sent with at least this hop limit. Left out: to every packet that comes here.
+    pub from: u8,
+    /// Only to packets that were sent with at most this hop limit; others pass.
+    pub to: u8,
+    /// Octets 4 to 7 of the message, for instance an MTU.
+    pub rest: u32,
+}
+
+/// An ICMP type and code.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(from = "[u8; 2]")]
+pub struct ErrorKind {
+    /// The type's number.
+    pub icmp_type: u8,
+    /// The code.
+    pub code: u8,
+}
+
+impl From<[u8; 2]> for ErrorKind {
+    fn from([icmp_type, code]: [u8; 2]) -> Self {
+        Self { icmp_type, code }
+    }
+}
+
+impl Default for Unreachable {
+    fn default() -> Self {
+        Self { v4: [3, 1].into(), v6: [1, 3].into(), from: 0, to: u8::MAX, rest: 0 }
+    }
+}
+
+/// What a translator leaves changed in a quote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Nat {
+    /// The source: the client's address outside.
+    Source,
+    /// The destination: the target's address inside.
+    Destination,
+    /// The ident, and with it the checksum.
+    Ident,
+    /// The checksum alone.
+    Checksum,
+}
+
+/// An MPLS label stack entry (RFC 3032).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Label {
+    /// The label, 20 bits.
+    pub label: u32,
+    /// The traffic class, 3 bits.
+    #[serde(default)]
+    pub tc: u8,
+    /// The TTL.
+    #[serde(default = "one")]
+    pub ttl: u8,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+/// The interface a packet came in by (RFC 5837): index, name and MTU; its address is the router's own.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Interface {
+    /// The interface's index.
+    pub index: u32,
+    /// The interface's name.
+    pub name: String,
+    /// Its MTU.
+    pub mtu: u32,
+}
+
+/// The target.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Target {
+    /// Its IPv4 address.
+    pub v4: Ipv4Addr,
+    /// Its IPv6 address.
+    pub v6: Ipv6Addr,
+    /// Its name.
+    pub name: String,
+    /// It never answers.
+    pub silent: bool,
+    /// How many answers it sends.
+    pub limit: Option<Limit>,
+    /// It answers only some of each burst.
+    pub partial: Option<Partial>,
+    /// It answers from this IPv4 address.
+    pub reply_v4: Option<Ipv4Addr>,
+    /// It answers from this IPv6 address.
+    pub reply_v6: Option<Ipv6Addr>,
+    /// The hop limit that its answers start with.
+    pub hop_limit: u8,
+}
+
+/// A host that answers only part of a burst.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partial {
+    /// So many requests are dropped when nothing came for 10 s: the neighbour's address is still being asked for.
+    pub skip: u32,
+    /// So many are answered in each window.
+    pub answer: u32,
+    /// How long a window is.
+    pub window_ms: f64,
+}
+
+/// Messages that nobody asked for, from the first probe on.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flood {
+    /// How many come each second.
+    pub per_second: u32,
+}
+
+impl Default for Scenario {
+    fn default() -> Self {
+        Self {
+            about: String::new(),
+            hops: 12,
+            rtt_ms: 80.0,
+            jitter_ms: 0.0,
+            loss: 0.0,
+            duplicates: 0,
+            limit: None,
+            quote: None,
+            cycle: None,
+            hop: Vec::new(),
+            diamond: Vec::new(),
+            target: Target::default(),
+            flood: None,
+        }
+    }
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self {
+            v4: Ipv4Addr::new(10, 255, 0, 80),
+            v6: Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x80),
+            name: "target.example".to_owned(),
+            silent: false,
+            limit: None,
+            partial: None,
+            reply_v4: None,
+            reply_v6: None,
+            hop_limit: 64,
+        }
+    }
+}
+
+/// Why a scenario can't be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScenarioError(String);
+
+impl fmt::Display for ScenarioError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for ScenarioError {}
+
+macro_rules! shipped {
+    ($($name:literal),+ $(,)?) => { &[$(($name, include_str!(concat!("../scenarios/", $name, ".toml")))),+] };
+}
+
+/// The scenarios that come with the lab, in the order in which they are shown.
+const SHIPPED: &[(&str, &str)] = shipped![
+    "short", "wan", "demo", "long", "silent", "deadtarget", "loss", "dup", "unreach", "ratelimit", "ratelimit-strict", "slowhop",
+    "loop", "ecmp", "ecmp-packet", "ecmp-uneven", "dnat", "partial", "altreply", "truncated", "nat", "nat-id", "mpls",
+    "badchecksum", "hostile",
+];
+
+impl Scenario {
+    /// The names of the scenarios that come with the lab.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        SHIPPED.iter().map(|(name, _)| *name)
+    }
+
+    /// A scenario that comes with the lab.
+    ///
+    /// # Errors
+    /// There is none of that name.
+    pub fn named(name: &str) -> Result<Self, ScenarioError> {
+        let (_, text) = SHIPPED
+            .iter()
+            .find(|(shipped, _)| *shipped == name)
+            .ok_or_else(|| ScenarioError(format!("no scenario is called {name}; `hopshot-lab list` shows them")))?;
+        Self::parse(text)
+    }
+
+    /// A scenario that comes with the lab, or the one in a file.
+    ///
+    /// # Errors
+    /// It is neither, or it contradicts itself.
+    pub fn load(name_or_path: &str) -> Result<Self, ScenarioError> {
+        if Self::names().any(|name| name == name_or_path) {
+            return Self::named(name_or_path);
+        }
+        let text = std::fs::read_to_string(name_or_path).map_err(|error| {
+            ScenarioError(format!("{name_or_path} is no scenario (`hopshot-lab list` shows them) and no file: {error}"))
+        })?;
+        Self::parse(&text).map_err(|error| ScenarioError(format!("{name_or_path}: {error}")))
+    }
+
+    /// Reads a scenario from TOML.
+    ///
+    /// # Errors
+    /// It isn't one, or it contradicts itself.
+    pub fn parse(text: &str) -> Result<Self, ScenarioError> {
+        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// A path on which every hop answers.
+    #[must_use]
+    pub fn plain(hops: u8, rtt_ms: f64) -> Self {
+        Self { hops: hops.clamp(1, 254), rtt_ms, ..Self::default() }
+    }
+
+    fn check(&self) -> Result<(), ScenarioError> {
+        let fail = |reason: String| Err(ScenarioError(reason));
+        if !(1..=254).contains(&self.hops) {
+            return fail(format!("hops = {}: must be 1 to 254", self.hops));
+        }
+        let mut seen = [false; 256];
+        for place in self.hop.iter().flat_map(|hop| hop.at.as_slice()) {
+            if !(1..self.hops).contains(place) {
+                return fail(format!("[[hop]] at {place}: the routers are at 1 to {}", self.hops - 1));
+            }
+            if core::mem::replace(&mut seen[usize::from(*place)], true) {
+                return fail(format!("[[hop]] at {place}: there are two"));
+            }
+        }
+        let mut free_from = 1;
+        for diamond in &self.diamond {
+            let main = diamond.lengths.first().copied().unwrap_or(0);
+            let end = u16::from(diamond.at) + u16::from(main);
+            if main == 0 || u16::from(diamond.at) < free_from || end > u16::from(self.hops) {
+                return fail(format!("[[diamond]] at {}: its main branch must fit between its neighbours", diamond.at));
+            }
+            free_from = end;
+        }
+        if self.diamond.iter().map(|diamond| diamond.lengths.len()).product::<usize>() > 1024 {
+            return fail("more than 1,024 paths".to_owned());
+        }
+        if let Some(Loop { from, to }) = self.cycle
+            && !(1 <= from && from < to && to < self.hops && self.diamond.is_empty())
+        {
+            return fail(format!("loop from {from} to {to}: two routers or more, and no diamond"));
+        }
+        Ok(())
+    }
+}
