@@ -91,17 +91,23 @@ impl Reading {
         self.after.saturating_since(self.before)
     }
 
-    /// The monotonic time of a stamp, and which clock that is: the kernel's if the stamp can be true of a packet read just
-    /// before this reading, from a queue that was empty at `last_empty`; otherwise this reading's.
-    pub(crate) fn carry(&self, stamp: Option<WallTime>, last_empty: Instant) -> (Instant, Clock) {
+    /// The monotonic time of a stamp, and which clock that is: the kernel's if the stamp can be true of a packet that was read
+    /// just before this reading by a call begun at `asked`, from a queue that was empty at `last_empty`.
+    ///
+    /// A stamp that isn't older than the call is no better than a reading of our own, and may be none of the packet's: where
+    /// the kernel had not begun to stamp yet (it begins a moment after the first socket asks), the call made it up.
+    pub(crate) fn carry(&self, stamp: Option<WallTime>, last_empty: Instant, asked: Instant) -> (Instant, Clock) {
         let oldest = self.after.saturating_since(last_empty).saturating_add(Self::STACK);
+        let youngest = self.after.saturating_since(asked);
         let age = stamp
             .and_then(|stamp| self.wall.0.checked_sub(stamp.0))
             .and_then(|age| u64::try_from(age).ok())
-            .filter(|age| Duration::from_nanos(*age) <= oldest);
+            .map(Duration::from_nanos)
+            .filter(|age| (youngest..=oldest).contains(age));
         match age {
             Some(age) => {
                 let middle = self.before.saturating_add(self.width() / 2).as_nanos();
+                let age = u64::try_from(age.as_nanos()).unwrap_or(u64::MAX);
                 (Instant::from_nanos(middle.saturating_sub(age)), Clock::Kernel)
             }
             None => (self.before, Clock::User),
@@ -119,17 +125,24 @@ mod tests {
         Instant::from_nanos(micros * 1_000)
     }
 
-    /// Read at 5,000,000 µs and 2 µs on; the queue was empty at 4,990,000 µs. `ago` in µs on the wall clock.
+    /// Read at 5,000,000 µs and 2 µs on, by a call 5 µs before; the queue was empty at 4,990,000 µs. `ago` in µs on the wall
+    /// clock.
     fn carry(ago: i64) -> (Instant, Clock) {
         let reading = Reading { before: at(5_000_000), wall: WallTime(WALL), after: at(5_000_002) };
-        reading.carry(Some(WallTime(WALL - ago * 1_000)), at(4_990_000))
+        reading.carry(Some(WallTime(WALL - ago * 1_000)), at(4_990_000), at(4_999_995))
     }
 
     #[test]
     fn a_stamp_is_carried_by_its_age_from_the_middle_of_the_reading() {
-        assert_eq!(carry(0), (at(5_000_001), Clock::Kernel));
+        assert_eq!(carry(7), (at(4_999_994), Clock::Kernel));
         assert_eq!(carry(300), (at(4_999_701), Clock::Kernel));
         assert_eq!(carry(10_000), (at(4_990_001), Clock::Kernel));
+    }
+
+    #[test]
+    fn a_stamp_that_the_reading_call_may_have_made_up_is_not_believed() {
+        assert_eq!(carry(0), (at(5_000_000), Clock::User));
+        assert_eq!(carry(6), (at(5_000_000), Clock::User));
     }
 
     #[test]
@@ -150,9 +163,10 @@ mod tests {
     #[test]
     fn without_a_stamp_and_with_absurd_ones_the_user_time_stands() {
         let reading = Reading { before: at(5), wall: WallTime(i64::MAX), after: at(6) };
-        assert_eq!(reading.carry(None, Instant::EPOCH), (at(5), Clock::User));
-        assert_eq!(reading.carry(Some(WallTime(i64::MIN)), Instant::EPOCH), (at(5), Clock::User));
-        assert_eq!(reading.carry(Some(WallTime(i64::MAX - 50_000)), Instant::EPOCH), (Instant::EPOCH, Clock::Kernel));
+        let carry = |stamp| reading.carry(stamp, Instant::EPOCH, at(4));
+        assert_eq!(carry(None), (at(5), Clock::User));
+        assert_eq!(carry(Some(WallTime(i64::MIN))), (at(5), Clock::User));
+        assert_eq!(carry(Some(WallTime(i64::MAX - 50_000))), (Instant::EPOCH, Clock::Kernel));
     }
 
     #[test]
@@ -167,11 +181,12 @@ mod tests {
     }
 
     #[test]
-    fn a_real_reading_is_tight_and_carries_its_own_moment() {
+    fn a_real_reading_carries_a_real_moment() {
         let start = now();
-        let reading = Reading::take();
-        let (moment, clock) = reading.carry(Some(reading.wall), start);
+        let stamp = WallTime(read(ClockId::Realtime));
+        let asked = now();
+        let (moment, clock) = Reading::take().carry(Some(stamp), start, asked);
         assert_eq!(clock, Clock::Kernel);
-        assert!(start <= moment && moment <= now());
+        assert!(start <= moment.saturating_add(Reading::TIGHT) && moment <= now());
     }
 }

@@ -113,13 +113,15 @@ impl Args {
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;
     match Duration::try_from_secs_f64(seconds) {
-        Ok(wait) if seconds >= 0.001 && seconds <= 3600.0 => Ok(wait),
+        Ok(wait) if (0.001..=3600.0).contains(&seconds) => Ok(wait),
         _ => Err("must be 0.001 to 3600 seconds".to_owned()),
     }
 }
 
 fn octet(text: &str) -> Result<u8, String> {
-    number(text).and_then(|number| u8::try_from(number).ok()).ok_or_else(|| "must be 0 to 255, or 0x00 to 0xff".to_owned())
+    number(text)
+        .and_then(|number| u8::try_from(number).ok())
+        .ok_or_else(|| "must be 0 to 255, or 0x00 to 0xff".to_owned())
 }
 
 fn word(text: &str) -> Result<u16, String> {

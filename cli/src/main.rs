@@ -39,7 +39,12 @@ impl From<io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
-    match run(&Args::parse()) {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
+        Err(error) => error.exit(),
+    };
+    match run(&args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         // Whoever reads the output has had enough, which is nobody's fault.
@@ -52,6 +57,13 @@ fn main() -> ExitCode {
 fn complain(text: &str) -> ExitCode {
     let _ = writeln!(io::stderr(), "hopshot: {text}");
     ExitCode::from(2)
+}
+
+/// What clap says of a mistake, without what it adds for those who have not read the help.
+fn one_line(text: &str) -> String {
+    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let said = said.join(" ");
+    format!("{} (hopshot --help lists all options)", said.strip_prefix("error: ").unwrap_or(&said))
 }
 
 /// Runs the trace and shows it. Returns whether the target answered.
@@ -68,7 +80,7 @@ fn run(args: &Args) -> Result<bool, Failure> {
     }
     follow(&mut trace, &mut events, |trace| {
         replying(trace.route().hops()).for_each(|address| names.ask(address));
-        view.as_mut().map_or(Ok(()), |view| view.update(trace.route().hops(), &names))
+        view.as_mut().map_or(Ok(()), |view| view.update(trace, &names))
     })?;
     let route = trace.finish();
     while let Some(left) = names.patience(replying(route.hops())) {
@@ -84,7 +96,11 @@ fn run(args: &Args) -> Result<bool, Failure> {
 }
 
 /// Drives the trace to its end, or to Ctrl-C, and shows it after every step.
-fn follow(trace: &mut Trace, events: &mut Events, mut show: impl FnMut(&Trace) -> io::Result<()>) -> Result<(), Failure> {
+fn follow(
+    trace: &mut Trace,
+    events: &mut Events,
+    mut show: impl FnMut(&Trace) -> io::Result<()>,
+) -> Result<(), Failure> {
     loop {
         let step = trace.advance(Some(events.readable.as_fd()))?;
         if step == Step::Woken {

@@ -2,7 +2,7 @@
 //! that are not so far yet stand below as they are known, and are drawn again when that changes.
 
 use crate::names::Names;
-use hopshot_linux::{Hop, Kind, Outcome, Reply, StopReason, Version, send_error_text};
+use hopshot_linux::{Hop, Kind, Outcome, Reply, Route, StopReason, Trace, Version, send_error_text};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::net::IpAddr;
@@ -49,9 +49,12 @@ impl View {
     }
 
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
-    pub(crate) fn update<'r>(&mut self, hops: impl Iterator<Item = Hop<'r>>, names: &Names) -> io::Result<()> {
+    pub(crate) fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
+        let route = trace.route();
+        // What is silent at the far end may be one line in the end.
+        let last_heard = last_heard(route.hops());
         let next = self.next;
-        let mut hops = hops.skip_while(|hop| hop.number() < next).peekable();
+        let mut hops = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard).peekable();
         let mut text = String::new();
         let mut settled = 0;
         while let Some(hop) = hops.next_if(|hop| hop.is_settled() && named(*hop, names)) {
@@ -73,10 +76,9 @@ impl View {
     }
 
     /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
-    pub(crate) fn finish(&mut self, route: &hopshot_linux::Route, names: &Names) -> io::Result<()> {
-        let last_heard = route.hops().filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last();
+    pub(crate) fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let last_heard = last_heard(route.hops());
         let last_probed = route.hops().map(|hop| hop.number()).last();
-        let last_heard = last_heard.unwrap_or(self.next - 1);
         let mut text = String::new();
         let next = self.next;
         let left = route.hops().filter(|hop| hop.number() >= next);
@@ -165,6 +167,11 @@ impl View {
             text.push('\n');
         }
     }
+}
+
+/// The farthest hop that answered; 0 if none did.
+fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
+    hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
 }
 
 /// Whether the names of this hop are known, or not worth waiting for any longer.

@@ -12,7 +12,7 @@
 //!   is nearer than 20 ms, the next hop may still be a satellite away: then it is 1 s.
 //! - **Nothing at all** heard: the timeout.
 
-use crate::table::{EndKind, Probe, State, View};
+use crate::table::{EndKind, Probe, View};
 use crate::time::Instant;
 use core::time::Duration;
 
@@ -43,8 +43,8 @@ pub(crate) fn spacing(slowest: Option<Duration>) -> Duration {
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
     let patience = overdue(view.path.slowest).max(LOST);
-    let ahead = view.probes.iter().filter(|probe| probe.hop > view.path.top && matches!(probe.state, State::InFlight));
-    ahead.map(|probe| probe.sent.saturating_add(patience)).max()
+    let ahead = view.hops.iter().skip(view.path.top.into()).filter(|progress| progress.sent > 0);
+    ahead.map(|progress| view.sent_at(progress.first).saturating_add(patience)).max()
 }
 
 /// When a probe in flight is given up; `None` if nobody waits for its answer.
@@ -71,19 +71,11 @@ fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
     let at_known_hop = if progress.heard == 0 && index == progress.first { slow } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop < end.hop => Some(at_known_hop),
-        Some(end) if end.kind == EndKind::Target => (samples_wanted(view)).then_some(lost),
+        Some(end) if end.kind == EndKind::Target => (view.samples_heard(end) < view.config.attempts).then_some(lost),
         Some(_) => Some(at_known_hop),
         None if probe.hop <= view.path.top => Some(at_known_hop),
         None => Some(unknown(view)),
     }
-}
-
-/// Whether the target has been heard less often than was asked for.
-fn samples_wanted(view: &View<'_>) -> bool {
-    view.path.end.is_some_and(|end| {
-        let heard = view.hops.iter().skip(usize::from(end.hop).saturating_sub(1));
-        heard.fold(0, |sum: u8, hop| sum.saturating_add(hop.heard)) < view.config.attempts
-    })
 }
 
 fn unknown(view: &View<'_>) -> Duration {

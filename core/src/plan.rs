@@ -64,7 +64,8 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
     match view.path.end {
         Some(End { hop: end, .. }) if hop > end => None,
         Some(end @ End { kind: EndKind::Target, .. }) if hop == end.hop => {
-            (view.samples(end) < config.attempts).then_some(next_attempt)
+            let samples = view.samples_heard(end).saturating_add(view.samples_in_flight(end));
+            (samples < config.attempts).then_some(next_attempt)
         }
         Some(_) if wanted => Some(next_attempt),
         None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),

@@ -157,26 +157,32 @@ impl<'a> Hop<'a> {
         let view = &self.route.view;
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
-        let wanted = if self.is_target() {
-            self.outcomes().any(|outcome| outcome == Outcome::InFlight)
-        } else {
-            progress.waiting > 0
+        let complete = match view.path.end {
+            Some(end) if self.is_target() => {
+                view.samples_in_flight(end) == 0 || view.samples_heard(end) >= view.config.attempts
+            }
+            _ => progress.waiting == 0,
         };
-        self.route.ended.is_some() || on_path && !wanted && plan::due(view, self.number, progress).is_none()
+        self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
     }
 
     /// What became of each probe, in the order of sending. At the target this includes probes to farther hops, as many as
-    /// make up the attempts asked for: they reached it too.
+    /// make up the attempts asked for: they reached it too. Once it has answered often enough, what is still on its way there
+    /// is left out.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
-        let attempts = usize::from(route.view.config.attempts);
-        let is_target = self.is_target();
-        let own = usize::from(route.view.progress(number).sent);
-        let surplus = if is_target { attempts.saturating_sub(own) } else { 0 };
-        let at = move |probe: &&Probe| probe.hop == number;
+        let view = route.view;
+        let attempts = view.config.attempts;
+        let heard_at_target = view.path.end.filter(|_| self.is_target()).map(|end| view.samples_heard(end));
+        let enough = heard_at_target.is_some_and(|heard| heard >= attempts);
+        let at = move |probe: &&Probe| probe.hop == number && !(enough && matches!(probe.state, State::InFlight));
         let past = move |probe: &&Probe| probe.hop > number && matches!(probe.state, State::Answered(_));
-        let own = route.view.probes.iter().filter(at);
-        own.chain(route.view.probes.iter().filter(past).take(surplus)).map(|probe| match &probe.state {
+        let own = view.probes.iter().filter(at);
+        let surplus = match heard_at_target {
+            Some(_) => usize::from(attempts).saturating_sub(own.clone().count()),
+            None => 0,
+        };
+        own.chain(view.probes.iter().filter(past).take(surplus)).map(|probe| match &probe.state {
             State::InFlight => Outcome::InFlight,
             State::Lost => Outcome::Lost,
             State::Failed(error) => Outcome::Failed(*error),

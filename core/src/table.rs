@@ -184,12 +184,17 @@ impl View<'_> {
         self.probes.get(usize::from(index)).map_or(Instant::EPOCH, |probe| probe.sent)
     }
 
-    /// Answers of the target and probes on their way to it, at the hop where the path ends and behind it: whatever goes
-    /// past the target reaches it too, and is as good a sample.
-    pub(crate) fn samples(&self, end: End) -> u8 {
-        self.hops
-            .iter()
-            .skip(usize::from(end.hop).saturating_sub(1))
-            .fold(0, |sum: u8, hop| sum.saturating_add(hop.heard).saturating_add(hop.waiting))
+    /// How often the target has answered: whatever goes past it reaches it too, and is as good a sample.
+    pub(crate) fn samples_heard(&self, end: End) -> u8 {
+        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.heard))
+    }
+
+    /// How many probes are on their way to the target, or past it.
+    pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
+        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.waiting))
+    }
+
+    fn from(&self, end: End) -> impl Iterator<Item = &Progress> {
+        self.hops.iter().skip(usize::from(end.hop).saturating_sub(1))
     }
 }

@@ -39,7 +39,8 @@ fn packet(octets: &[u8]) -> Option<usize> {
         }
     };
     let ours = ip::parse(octets);
-    let walked_on = first_protocol == AUTHENTICATION || matches!(&ours, Ok((header, _)) if header.protocol == AUTHENTICATION);
+    let walked_on =
+        first_protocol == AUTHENTICATION || matches!(&ours, Ok((header, _)) if header.protocol == AUTHENTICATION);
     // A length of 0 means a jumbogram, or nothing: they take the rest of the buffer, we take nothing.
     if jumbo || walked_on || (ours == Err(Malformed::Fragment) && theirs.is_fragmenting_payload()) {
         return None;

@@ -12,8 +12,11 @@ pub mod round_trip;
 pub mod tracer;
 mod watched;
 
+/// What a target does with its input.
+pub type Body = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Body); 5] = [
     ("parse", parse::body),
     ("round_trip", round_trip::body),
     ("differential", differential::body),

@@ -18,7 +18,9 @@ impl<'a> Request<'a> {
     /// Reads an Echo Request; anything else isn't answered by anybody here.
     pub(crate) fn parse(packet: &'a [u8]) -> Option<Self> {
         let (header, message) = ip::parse(packet).ok()?;
-        let (true, Ok(icmp::Message::EchoRequest(echo))) = (header.is_icmp(), icmp::Message::parse(header.ends, message)) else {
+        let (true, Ok(icmp::Message::EchoRequest(echo))) =
+            (header.is_icmp(), icmp::Message::parse(header.ends, message))
+        else {
             return None;
         };
         let checksum = u16::from_be_bytes([message[2], message[3]]);

@@ -40,6 +40,6 @@ mod scenario;
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::{Delivery, Internet};
 pub use scenario::{
-    Balance, Diamond, ErrorKind, Flood, Hop, Interface, Label, Limit, Loop, Nat, Partial, Places, Rate, Scenario, ScenarioError,
-    Target, Unreachable,
+    Balance, Diamond, ErrorKind, Flood, Hop, Interface, Label, Limit, Loop, Nat, Partial, Places, Rate, Scenario,
+    ScenarioError, Target, Unreachable,
 };

@@ -42,6 +42,9 @@ enum Task {
         /// How packets come and go: by default a TUN device where it can be opened, else a veth pair.
         #[arg(long, value_enum)]
         link: Option<LinkKind>,
+        /// Never sleep: the most precise delivery, for one processor's time.
+        #[arg(long)]
+        awake: bool,
         #[command(flatten)]
         inside: Inside,
     },
@@ -75,10 +78,12 @@ struct Inside {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Run { scenario, log, seed, link, inside: Inside { ping, command } } => Scenario::load(&scenario)
+        Task::Run { scenario, log, seed, link, awake, inside: Inside { ping, command } } => Scenario::load(&scenario)
             .map_err(|error| Failure::Lab(error.to_string()))
-            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, ping }, &command)),
-        Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => chain::run(routers, ratelimit, ping, &command),
+            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, awake, ping }, &command)),
+        Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => {
+            chain::run(routers, ratelimit, ping, &command)
+        }
         Task::List => list(),
         Task::Demo => demo::run(),
     };
@@ -96,7 +101,8 @@ fn list() -> Result<u8, Failure> {
     let mut out = std::io::stdout().lock();
     for name in Scenario::names() {
         let scenario = Scenario::named(name).map_err(|error| Failure::Lab(format!("{name}: {error}")))?;
-        writeln!(out, "{name:<18}{}", scenario.about).map_err(|error| Failure::Lab(format!("standard output: {error}")))?;
+        writeln!(out, "{name:<18}{}", scenario.about)
+            .map_err(|error| Failure::Lab(format!("standard output: {error}")))?;
     }
     Ok(0)
 }

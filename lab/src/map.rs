@@ -32,7 +32,8 @@ pub const CLIENT: Both = Both { v4: Ipv4Addr::new(10, 0, 0, 2), v6: Ipv6Addr::ne
 pub const PREFIX_LEN: (u8, u8) = (8, 32);
 
 /// The client's address outside, where a translator leaves it in quotes.
-pub(crate) const OUTSIDE: Both = Both { v4: Ipv4Addr::new(203, 0, 113, 7), v6: Ipv6Addr::new(0x2001, 0xdb8, 0xa7, 0, 0, 0, 0, 7) };
+pub(crate) const OUTSIDE: Both =
+    Both { v4: Ipv4Addr::new(203, 0, 113, 7), v6: Ipv6Addr::new(0x2001, 0xdb8, 0xa7, 0, 0, 0, 0, 7) };
 
 /// The target's address inside, where a translator leaves it in quotes.
 pub(crate) const INSIDE: Both =
@@ -178,10 +179,7 @@ impl Map {
 
     /// Where the target's answers come from.
     pub(crate) fn reply_addresses(&self) -> Both {
-        Both {
-            v4: self.target.reply_v4.unwrap_or(self.target.v4),
-            v6: self.target.reply_v6.unwrap_or(self.target.v6),
-        }
+        Both { v4: self.target.reply_v4.unwrap_or(self.target.v4), v6: self.target.reply_v6.unwrap_or(self.target.v6) }
     }
 
     /// Where a router's errors come from.
@@ -230,10 +228,7 @@ impl Router {
         entry.duplicates = entry.duplicates.or(Some(scenario.duplicates));
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, hop.into(), branch.into(), 0, 0, 0, 1);
         Self {
-            addresses: Both {
-                v4: entry.v4.unwrap_or(Ipv4Addr::new(10, hop, branch, 1)),
-                v6: entry.v6.unwrap_or(v6),
-            },
+            addresses: Both { v4: entry.v4.unwrap_or(Ipv4Addr::new(10, hop, branch, 1)), v6: entry.v6.unwrap_or(v6) },
             name: entry.name.clone().unwrap_or_else(|| generated_name(scenario.hops, hop, branch)),
             entry,
         }

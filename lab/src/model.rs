@@ -170,9 +170,9 @@ impl Internet {
     fn responder(&self, request: &Request<'_>, path: usize) -> Responder {
         let version = request.version();
         let (hop_limit, destination) = (request.header.hop_limit, request.header.ends.destination);
-        let host = self.map.paths[path].iter().position(|router| {
-            self.map.routers[*router].addresses.address(version) == destination
-        });
+        let host = self.map.paths[path]
+            .iter()
+            .position(|router| self.map.routers[*router].addresses.address(version) == destination);
         let host_distance = host.and_then(|index| u8::try_from(index + 1).ok());
         if let (Some(index), Some(distance)) = (host, host_distance)
             && hop_limit >= distance
@@ -194,7 +194,11 @@ impl Internet {
             }
             Place::Target => {
                 let hop = self.map.distance(path).unwrap_or(u8::MAX);
-                if destination == self.target(version) { Responder::Echo { router: None, hop } } else { Responder::Nobody { hop } }
+                if destination == self.target(version) {
+                    Responder::Echo { router: None, hop }
+                } else {
+                    Responder::Nobody { hop }
+                }
             }
         }
     }
@@ -315,9 +319,10 @@ fn flow_hash(request: &Request<'_>, ident: bool, salt: u64) -> u64 {
     };
     let flow = &message[..if ident { 6 } else { 4 }];
     let parts = [&salt.to_be_bytes()[..], network, addresses, flow];
-    let hash = parts.into_iter().flatten().fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| {
-        (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = parts
+        .into_iter()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3));
     // FNV's low bits are weak; fold the high ones in.
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)

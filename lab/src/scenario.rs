@@ -353,9 +353,31 @@ macro_rules! shipped {
 
 /// The scenarios that come with the lab, in the order in which they are shown.
 const SHIPPED: &[(&str, &str)] = shipped![
-    "short", "wan", "demo", "long", "silent", "deadtarget", "loss", "dup", "unreach", "ratelimit", "ratelimit-strict", "slowhop",
-    "loop", "ecmp", "ecmp-packet", "ecmp-uneven", "dnat", "partial", "altreply", "truncated", "nat", "nat-id", "mpls",
-    "badchecksum", "hostile",
+    "short",
+    "wan",
+    "demo",
+    "long",
+    "silent",
+    "deadtarget",
+    "loss",
+    "dup",
+    "unreach",
+    "ratelimit",
+    "ratelimit-strict",
+    "slowhop",
+    "loop",
+    "ecmp",
+    "ecmp-packet",
+    "ecmp-uneven",
+    "dnat",
+    "partial",
+    "altreply",
+    "truncated",
+    "nat",
+    "nat-id",
+    "mpls",
+    "badchecksum",
+    "hostile",
 ];
 
 impl Scenario {

@@ -53,9 +53,10 @@ impl Socket {
     /// # Errors
     /// See [`OpenError`].
     pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+        // First: the kernel begins to stamp packets a moment after it was asked.
+        let receiver = open_receiver(version)?;
         let sender = open_sender(version)?;
         apply(options, version, sender.as_fd())?;
-        let receiver = open_receiver(version)?;
         Ok(Self { version, sender, receiver, last_empty: clock::now() })
     }
 
@@ -146,7 +147,7 @@ impl Socket {
                     _ => {}
                 }
             }
-            let (at, clock) = reading.carry(stamp, self.last_empty);
+            let (at, clock) = reading.carry(stamp, self.last_empty, asked);
             return Ok(Some(Arrival { from, scope_id, hop_limit, message: &buf[message], at, clock }));
         }
     }

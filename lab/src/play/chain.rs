@@ -2,14 +2,18 @@
 
 use super::command::{self, Addressee};
 use super::{Context, Failure, namespace, netlink::Netlink};
+use core::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 /// The prefixes that all links lie in.
 const ALL: [(IpAddr, u8); 2] =
     [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8), (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32)];
+/// A port where nobody listens.
+const DISCARD_PORT: u16 = 9;
 /// The prefix lengths of one link.
 const LINK: [u8; 2] = [24, 64];
 
@@ -35,6 +39,7 @@ pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) 
     let name = |hop: u8| if hop == target { "target.example".to_owned() } else { format!("router{hop}.example") };
     let names: Vec<_> = (1..=target).map(|hop| (name(hop), far(hop))).collect();
     namespace::set_names(names.iter().map(|(name, addresses)| (name.as_str(), *addresses)));
+    namespace::set_common();
     let mut nodes = vec![File::open("/proc/self/ns/net").context("/proc/self/ns/net")?];
     for _ in 1..=target {
         nodes.push(new_namespace()?);
@@ -42,7 +47,6 @@ pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) 
     for hop in 0..=target {
         let here = usize::from(hop);
         setns(&nodes[here], CloneFlags::CLONE_NEWNET).context("setns")?;
-        namespace::set_common();
         let netlink = Netlink::open().context("netlink")?;
         netlink.up("lo", true).context("lo")?;
         if hop > 0 && hop < target {
@@ -78,7 +82,26 @@ pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) 
         namespace::permit_ping()?;
     }
     let [v4, v6] = far(target);
+    for address in [v4, v6] {
+        wait_for(address)?;
+    }
     command::run(command, &Addressee { v4, v6, name: name(target) }).map(|exit| exit.status)
+}
+
+/// Waits until packets go there and back: interfaces take a moment to come up, and neighbours to be found. The sign is the
+/// refusal of a datagram, which the target's kernel sends.
+fn wait_for(target: IpAddr) -> Result<(), Failure> {
+    let local = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let probe = UdpSocket::bind(local).context("socket")?;
+    probe.connect((target, DISCARD_PORT)).context("connect")?;
+    probe.set_read_timeout(Some(Duration::from_millis(50))).context("socket")?;
+    for _ in 0..100 {
+        let answer = probe.send(&[0]).and_then(|_| probe.recv(&mut [0]));
+        if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            return Ok(());
+        }
+    }
+    Err(Failure::Lab(format!("the chain of routers doesn't carry packets to {target}")))
 }
 
 fn network(hop: u8) -> [IpAddr; 2] {
@@ -97,6 +120,8 @@ fn join(netlink: &Netlink, interface: &str, addresses: [IpAddr; 2]) -> Result<()
 fn new_namespace() -> Result<File, Failure> {
     let make = || {
         unshare(CloneFlags::CLONE_NEWNET).context("unshare")?;
+        // Before the first interface, which inherits them.
+        namespace::set_common();
         File::open("/proc/thread-self/ns/net").context("/proc/thread-self/ns/net")
     };
     std::thread::scope(|scope| scope.spawn(make).join())

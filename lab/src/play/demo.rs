@@ -27,5 +27,8 @@ fn hopshot() -> Result<PathBuf, Failure> {
             return Ok(hopshot);
         }
     }
-    Err(Failure::Lab(format!("{} isn't there; build it: cargo build --profile {profile} -p hopshot", hopshot.display())))
+    Err(Failure::Lab(format!(
+        "{} isn't there; build it: cargo build --profile {profile} -p hopshot",
+        hopshot.display()
+    )))
 }

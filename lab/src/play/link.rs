@@ -79,7 +79,9 @@ impl Link {
     pub(super) fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
         let (start, read) = match self {
             Self::Tun(device) => (0, device.recv(buf)),
-            Self::Veth(socket, _) => (ETHERNET_HEADER, recv(socket.as_raw_fd(), buf, MsgFlags::empty()).map_err(Into::into)),
+            Self::Veth(socket, _) => {
+                (ETHERNET_HEADER, recv(socket.as_raw_fd(), buf, MsgFlags::empty()).map_err(Into::into))
+            }
         };
         match read {
             Ok(length) => Ok(buf.get(start..length).or(Some(&[]))),
@@ -93,7 +95,8 @@ impl Link {
         match self {
             Self::Tun(device) => device.send(packet).map(drop),
             Self::Veth(socket, addresses) => {
-                let ether_type: [u8; 2] = if packet.first().is_some_and(|octet| octet >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
+                let ether_type: [u8; 2] =
+                    if packet.first().is_some_and(|octet| octet >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
                 let frame = [&addresses[..], &ether_type, packet].concat();
                 Ok(send(socket.as_raw_fd(), &frame, MsgFlags::empty()).map(drop)?)
             }

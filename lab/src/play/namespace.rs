@@ -41,6 +41,11 @@ pub(super) fn set_common() {
     }
 }
 
+/// Interfaces made from here on have no addresses but those they are given, and so nothing to say before they are used.
+pub(super) fn set_quiet() {
+    let _ = set("net/ipv6/conf/default/addr_gen_mode", "1");
+}
+
 /// Lets every group that this namespace knows open ping sockets.
 pub(super) fn permit_ping() -> Result<(), Failure> {
     // With a user namespace only the mapped group is known.
@@ -63,7 +68,9 @@ pub(super) fn set_names<'a>(names: impl Iterator<Item = (&'a str, [IpAddr; 2])>)
         .lines()
         .map(|line| if line.starts_with("hosts:") { "hosts: files dns\n".to_owned() } else { format!("{line}\n") })
         .collect();
-    for (path, content) in [("/etc/hosts", hosts), ("/etc/resolv.conf", String::new()), ("/etc/nsswitch.conf", nsswitch)] {
+    for (path, content) in
+        [("/etc/hosts", hosts), ("/etc/resolv.conf", String::new()), ("/etc/nsswitch.conf", nsswitch)]
+    {
         let _ = cover(path, &content);
     }
 }

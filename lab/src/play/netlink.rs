@@ -69,10 +69,8 @@ impl Netlink {
         message.header.protocol = RouteProtocol::Static;
         message.header.scope = RouteScope::Universe;
         message.header.kind = RouteType::Unicast;
-        message.attributes = vec![
-            RouteAttribute::Destination(route_address(prefix)),
-            RouteAttribute::Gateway(route_address(gateway)),
-        ];
+        message.attributes =
+            vec![RouteAttribute::Destination(route_address(prefix)), RouteAttribute::Gateway(route_address(gateway))];
         self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// The device, if a certain one is wanted.
     pub(crate) link: Option<LinkKind>,
+    /// Whether the player never sleeps.
+    pub(crate) awake: bool,
     /// Whether ping sockets are permitted.
     pub(crate) ping: bool,
 }
@@ -30,6 +32,7 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
     let log = options.log.as_ref().map(|path| File::create(path).context(&path.display().to_string())).transpose()?;
     namespace::enter()?;
     namespace::set_common();
+    namespace::set_quiet();
     if options.ping {
         namespace::permit_ping()?;
     }
@@ -42,7 +45,7 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
     };
     let stop = EventFd::new().context("eventfd")?;
     let (exit, internet) = std::thread::scope(|scope| {
-        let player = scope.spawn(|| player::play(internet, &link, &stop));
+        let player = scope.spawn(|| player::play(internet, &link, &stop, options.awake));
         let exit = command::run(command, &target);
         let _ = stop.write(1);
         let internet = player.join().unwrap_or_else(|_| Err(io::Error::other("the player stopped")));

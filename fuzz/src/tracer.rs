@@ -1,0 +1,210 @@
+//! A tracer under any sequence of calls: at hostile times, with true answers, forgeries, garbage and repeats.
+
+use crate::ends;
+use crate::packets::{self, Shape};
+use crate::watched::{Step, Watched};
+use arbitrary::{Arbitrary, Unstructured};
+use core::net::IpAddr;
+use core::time::Duration;
+use hopshot_core::wire::Version;
+use hopshot_core::{Config, MAX_ATTEMPTS, MAX_HOPS, MAX_RETRIES, Sweep};
+
+/// The parameters of a trace; every value gives a permitted one.
+#[derive(Arbitrary, Debug)]
+pub(crate) struct Setup {
+    v6: bool,
+    source_known: bool,
+    random: u128,
+    max_hops: u8,
+    first_hop: u8,
+    attempts: u8,
+    retries: u8,
+    payload: u8,
+    timeout: u32,
+    interval: u16,
+    sweep: Option<(u8, u8)>,
+    pub(crate) room: u8,
+}
+
+impl Setup {
+    pub(crate) fn config(&self) -> Config {
+        let version = if self.v6 { Version::V6 } else { Version::V4 };
+        let ends = ends::of(version);
+        let max_hops = 1 + self.max_hops % MAX_HOPS;
+        Config {
+            source: if self.source_known { ends.source } else { version.unspecified() },
+            max_hops,
+            first_hop: 1 + self.first_hop % max_hops,
+            attempts: 1 + self.attempts % MAX_ATTEMPTS,
+            retries: self.retries % (MAX_RETRIES + 1),
+            payload_len: 10 + u16::from(self.payload),
+            // Microseconds, so that ordinary ones are as frequent as those too long to ever pass.
+            timeout: if self.timeout == 0 { Duration::MAX } else { Duration::from_micros(self.timeout.into()) },
+            interval: Duration::from_micros(self.interval.into()),
+            sweep: match self.sweep {
+                None => None,
+                Some((0, _) | (_, 0)) => Some(Sweep::Burst),
+                Some((first, step)) => Some(Sweep::Window { first, step }),
+            },
+            ..Config::new(ends.destination, self.random)
+        }
+    }
+}
+
+#[derive(Arbitrary, Debug)]
+enum Clock {
+    Still,
+    Forward(u32),
+    Back(u32),
+    Anywhere(u64),
+    /// As the last `Wait` said.
+    OnTime,
+}
+
+#[derive(Arbitrary, Debug)]
+enum Call<'a> {
+    Poll(Clock),
+    PollShort(Clock, u8),
+    /// The probe just sent can't be sent.
+    Fail,
+    FailAny(u8),
+    /// An answer of a known shape to some probe, so many microseconds ago.
+    Answer {
+        which: u8,
+        shape: Shape,
+        ago: u32,
+    },
+    /// One with octets changed, and perhaps its checksum put right again.
+    Mutated {
+        which: u8,
+        shape: Shape,
+        changes: [(u8, u8); 2],
+        cut: u8,
+        right: bool,
+    },
+    /// The last message again, a little later.
+    Again(u16),
+    Garbage(&'a [u8]),
+    Interrupt,
+}
+
+/// Decodes a set-up and calls from `octets`, makes them, and lets the trace run out.
+pub fn body(octets: &[u8]) {
+    let mut input = Unstructured::new(octets);
+    let Ok(setup) = Setup::arbitrary(&mut input) else { return };
+    match setup.room % 3 {
+        0 => play::<12>(&setup, &mut input),
+        1 => play::<64>(&setup, &mut input),
+        _ => play::<200>(&setup, &mut input),
+    }
+}
+
+fn play<const N: usize>(setup: &Setup, input: &mut Unstructured<'_>) {
+    let Some(watched) = Watched::<N>::new(setup.config()) else { return };
+    let mut play = Play { watched, now: 1_000_000_000, told: 0, last: None };
+    // Every call costs a look at the whole route: more would be slow, not more telling.
+    for _ in 0..300 {
+        if input.is_empty() {
+            break;
+        }
+        let Ok(call) = Call::arbitrary(input) else { break };
+        play.call(call);
+    }
+    let was_done = play.watched.stop_reason();
+    play.watched.run_out(play.now);
+    assert!(was_done.is_none() || play.watched.stop_reason() == was_done);
+}
+
+struct Play<const N: usize> {
+    watched: Watched<N>,
+    now: u64,
+    /// The last instant to wait for.
+    told: u64,
+    last: Option<(IpAddr, Vec<u8>)>,
+}
+
+impl<const N: usize> Play<N> {
+    fn call(&mut self, call: Call<'_>) {
+        match call {
+            Call::Poll(clock) => {
+                self.set(&clock);
+                if let Step::Wait(until) = self.watched.poll(self.now) {
+                    self.told = until;
+                }
+            }
+            Call::PollShort(clock, space) => {
+                self.set(&clock);
+                self.watched.poll_short(self.now, space);
+            }
+            Call::Fail => {
+                if let Some(last) = self.watched.sent.len().checked_sub(1) {
+                    self.watched.fail(last);
+                }
+            }
+            Call::FailAny(which) => {
+                if let Some(index) = self.pick(which) {
+                    self.watched.fail(index);
+                }
+            }
+            Call::Answer { which, shape, ago } => {
+                if let Some(index) = self.pick(which) {
+                    self.last = Some(self.watched.answer(index, &shape, self.ago(ago)));
+                }
+            }
+            Call::Mutated { which, shape, changes, cut, right } => {
+                if let Some(index) = self.pick(which) {
+                    self.mutated(index, &shape, changes, cut, right);
+                }
+            }
+            Call::Again(later) => {
+                if let Some((from, message)) = self.last.take() {
+                    let _ = self.watched.handle(from, &message, self.now);
+                    let again = self.watched.handle(from, &message, self.now.saturating_add(later.into()));
+                    assert!(again.is_err(), "the same answer twice");
+                    self.last = Some((from, message));
+                }
+            }
+            Call::Garbage(octets) => {
+                let from = ends::stranger(self.watched.version());
+                let _ = self.watched.handle(from, octets, self.now);
+            }
+            Call::Interrupt => self.watched.interrupt(),
+        }
+    }
+
+    fn mutated(&mut self, index: usize, shape: &Shape, changes: [(u8, u8); 2], cut: u8, right: bool) {
+        let version = self.watched.version();
+        let sent = &self.watched.sent[index];
+        let from = shape.from(version, sent.id.hop);
+        let probe = packets::on_the_wire(version, &sent.message);
+        let mut message = packets::answer(shape, version, sent.id.hop, &probe);
+        message.truncate(message.len() - usize::from(cut) % message.len());
+        for (at, flip) in changes {
+            let at = usize::from(at) % message.len();
+            message[at] ^= flip;
+        }
+        if right {
+            packets::put_right(version, from, &mut message);
+        }
+        let _ = self.watched.handle(from, &message, self.now);
+        self.last = Some((from, message));
+    }
+
+    fn pick(&self, which: u8) -> Option<usize> {
+        usize::from(which).checked_rem(self.watched.sent.len())
+    }
+
+    fn ago(&self, micros: u32) -> u64 {
+        self.now.saturating_sub(u64::from(micros).saturating_mul(1000))
+    }
+
+    fn set(&mut self, clock: &Clock) {
+        self.now = match clock {
+            Clock::Still => self.now,
+            Clock::Forward(micros) => self.now.saturating_add(u64::from(*micros).saturating_mul(1000)),
+            Clock::Back(micros) => self.ago(*micros),
+            Clock::Anywhere(now) => *now,
+            Clock::OnTime => self.now.max(self.told),
+        };
+    }
+}

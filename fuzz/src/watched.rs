@@ -1,0 +1,253 @@
+//! A tracer under watch: every call is checked against what must always hold, and against a slow model of the route.
+
+use crate::ends;
+use crate::packets::{self, Shape};
+use core::net::IpAddr;
+use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
+use hopshot_core::{
+    Action, Arrival, Config, Discard, Evidence, Instant, Kind, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
+    Tracer,
+};
+
+/// A probe that was sent, and what the tracer must know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) id: ProbeId,
+    pub(crate) at: u64,
+    pub(crate) message: Vec<u8>,
+    pub(crate) failed: bool,
+    pub(crate) reply: Option<Reply>,
+}
+
+/// What a poll said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Transmitted(usize),
+    Wait(u64),
+    Done,
+}
+
+pub(crate) struct Watched<const N: usize> {
+    tracer: Tracer<N>,
+    config: Config,
+    version: Version,
+    pub(crate) sent: Vec<Sent>,
+    stopped: Option<StopReason>,
+}
+
+impl<const N: usize> Watched<N> {
+    /// `None` if the tracer refuses the parameters, for the one reason that is left.
+    pub(crate) fn new(config: Config) -> Option<Self> {
+        let swept = usize::from(config.max_hops) + 1 - usize::from(config.first_hop);
+        let fits = N >= (swept * usize::from(config.attempts)).max(config.max_hops.into());
+        let tracer = Tracer::new(config);
+        assert_eq!(tracer.is_ok(), fits, "{tracer:?}");
+        let version = Version::of(config.target);
+        Some(Self { tracer: tracer.ok()?, config, version, sent: Vec::new(), stopped: None })
+    }
+
+    pub(crate) fn poll(&mut self, now: u64) -> Step {
+        let mut buf = [0xa5; 512];
+        let distance = self.tracer.route().distance();
+        let step = match self.tracer.poll(Instant::from_nanos(now), &mut buf).expect("there is space") {
+            Action::Transmit(transmit) => {
+                assert_eq!(transmit.destination, self.config.target);
+                assert_eq!(transmit.hop_limit, transmit.probe.hop);
+                let message = transmit.message.to_vec();
+                self.sent.push(Sent { id: transmit.probe, at: now, message, failed: false, reply: None });
+                self.check_probe(distance);
+                Step::Transmitted(self.sent.len() - 1)
+            }
+            Action::Wait(until) => {
+                assert!(until.as_nanos() > now, "a wait for the past");
+                Step::Wait(until.as_nanos())
+            }
+            Action::Done => {
+                assert!(self.tracer.route().stop_reason().is_some());
+                Step::Done
+            }
+        };
+        self.check();
+        step
+    }
+
+    /// With too little space nothing is sent, and nothing is lost by it.
+    pub(crate) fn poll_short(&mut self, now: u64, space: u8) {
+        let mut buf = vec![0xa5; usize::from(space) % self.config.message_len()];
+        if let Err(error) = self.tracer.poll(Instant::from_nanos(now), &mut buf) {
+            assert_eq!(error.needed, self.config.message_len());
+        }
+        self.check();
+    }
+
+    /// Probe number `index` could not be sent after all.
+    pub(crate) fn fail(&mut self, index: usize) {
+        let before = self.tracer.route().probes_sent();
+        self.tracer.fail(self.sent[index].id, SendError(101));
+        let after = self.tracer.route().probes_sent();
+        if after < before {
+            assert!(self.sent[index].reply.is_none() && !self.sent[index].failed);
+            self.sent[index].failed = true;
+        }
+        self.check();
+    }
+
+    pub(crate) fn interrupt(&mut self) {
+        self.tracer.interrupt();
+        self.check();
+        assert!(self.stopped.is_some());
+    }
+
+    /// An answer of a known shape to probe number `index`: what becomes of it is known beforehand.
+    pub(crate) fn answer(&mut self, index: usize, shape: &Shape, at: u64) -> (IpAddr, Vec<u8>) {
+        let sent = self.sent[index].clone();
+        let from = shape.from(self.version, sent.id.hop);
+        let probe = packets::on_the_wire(self.version, &sent.message);
+        let message = packets::answer(shape, self.version, sent.id.hop, &probe);
+        let evidence = shape.evidence(self.version, !self.config.source.is_unspecified());
+        let result = self.handle(from, &message, at);
+        match &sent.reply {
+            _ if sent.failed => assert_eq!(result, Err(Discard::NotOurs)),
+            Some(before) if before.evidence >= evidence => assert_eq!(result, Err(Discard::Duplicate)),
+            _ => {
+                let reply = result.expect("it answers a probe in flight, or better than what there was");
+                assert_eq!(
+                    (reply.probe, reply.from, reply.kind, reply.evidence),
+                    (sent.id, from, shape.kind(), evidence)
+                );
+                let has_quote = shape.kind() != Kind::EchoReply;
+                assert_eq!(reply.quoted_hop_limit, has_quote.then_some(shape.quoted_hop_limit));
+            }
+        }
+        (from, message)
+    }
+
+    /// Any octets.
+    pub(crate) fn handle(&mut self, from: IpAddr, message: &[u8], at: u64) -> Result<Reply, Discard> {
+        let arrival = Arrival { at: Instant::from_nanos(at), from, hop_limit: Some(61) };
+        let result = self.tracer.handle(arrival, message);
+        if let Ok(reply) = result {
+            let sent = self.sent.iter_mut().find(|sent| sent.id == reply.probe).expect("no reply without a probe");
+            assert!(!sent.failed, "a reply to what never left");
+            assert!(sent.reply.is_none_or(|before| before.evidence < reply.evidence), "a better reply was lost");
+            assert_eq!(reply.rtt.as_nanos(), u128::from(at.saturating_sub(sent.at)));
+            assert_eq!((reply.from, reply.hop_limit), (from, Some(61)));
+            sent.reply = Some(reply);
+        }
+        self.check();
+        result
+    }
+
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
+        self.stopped
+    }
+
+    pub(crate) fn tracer(&self) -> &Tracer<N> {
+        &self.tracer
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Polls at each instant that it is told to, hearing nothing more, until the trace ends. It must.
+    pub(crate) fn run_out(&mut self, mut now: u64) {
+        // Each probe is worth one transmission, one wait before it and a few until it is given up.
+        for _ in 0..8 * N + 100 {
+            match self.poll(now) {
+                Step::Transmitted(_) => {}
+                Step::Wait(until) => now = until,
+                Step::Done => return,
+            }
+        }
+        panic!("the trace doesn't end");
+    }
+
+    /// The probe just sent: written right, within what was asked for, and not past a target that has answered.
+    fn check_probe(&self, distance: Option<u8>) {
+        let config = &self.config;
+        let (sent, before) = self.sent.split_last().expect("one was sent");
+        let hop = sent.id.hop;
+        assert!((config.first_hop..=config.max_hops).contains(&hop));
+        let earlier = before.iter().filter(|other| other.id.hop == hop).count();
+        assert_eq!(usize::from(sent.id.attempt), earlier + 1);
+        let is_burst = config.sweep == Some(Sweep::Burst);
+        let most = if is_burst { config.attempts } else { config.attempts + config.retries };
+        assert!(sent.id.attempt <= most, "too many probes to hop {hop}");
+        assert!(self.sent.len() <= N);
+        if let (false, Some(distance)) = (is_burst, distance) {
+            assert!(hop <= distance, "a probe to hop {hop} past the target at {distance}");
+        }
+        if let Some(last) = before.last() {
+            let interval = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
+            assert!(sent.at >= last.at.saturating_add(interval), "sent before its time");
+        }
+        assert_eq!(sent.message.len(), config.message_len());
+        let quoted = QuotedEcho::parse(self.version, &sent.message).expect("a probe is an Echo Request");
+        let index = u16::try_from(before.len()).expect("there are fewer");
+        assert_eq!((quoted.echo.ident, quoted.echo.seq), (config.ident, config.first_seq.wrapping_add(index)));
+        assert_eq!(quoted.echo.payload[2..10], config.cookie);
+        assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
+        if self.version == Version::V4 || !config.source.is_unspecified() {
+            assert_eq!(quoted.checksum, config.checksum);
+            let sum = Checksum::of_ends(ends::of(self.version), sent.message.len()).expect("both ends are known");
+            assert_eq!(sum.with(&sent.message).finish(), 0);
+        }
+    }
+
+    /// What the route must say, whatever happened.
+    fn check(&mut self) {
+        let route = self.tracer.route();
+        if self.stopped.is_some() {
+            assert_eq!(route.stop_reason(), self.stopped, "once ended always ended, and for one reason");
+        }
+        self.stopped = route.stop_reason();
+        assert_eq!(route.probes_sent(), self.sent.iter().filter(|sent| !sent.failed).count());
+        assert_eq!(route.distance(), self.distance());
+        let mut last = 0;
+        let mut targets = 0;
+        for hop in route.hops() {
+            let number = hop.number();
+            assert!(number > last && (self.config.first_hop..=self.config.max_hops).contains(&number));
+            last = number;
+            assert_eq!(hop.is_target(), route.distance() == Some(number));
+            targets += u8::from(hop.is_target());
+            let own: Vec<&Sent> = self.sent.iter().filter(|sent| sent.id.hop == number).collect();
+            let outcomes: Vec<Outcome> = hop.outcomes().collect();
+            for (outcome, sent) in outcomes.iter().zip(&own) {
+                match outcome {
+                    Outcome::Failed(_) => assert!(sent.failed),
+                    Outcome::Answered(reply) => assert_eq!(sent.reply.as_ref(), Some(reply)),
+                    Outcome::InFlight | Outcome::Lost => assert!(!sent.failed && sent.reply.is_none()),
+                }
+            }
+            let surplus = outcomes.get(own.len()..).expect("every probe has its outcome");
+            assert!(surplus.is_empty() || hop.is_target() && outcomes.len() <= self.config.attempts.into());
+            for outcome in surplus {
+                let reply = outcome.reply().expect("only answers are added");
+                assert!(reply.probe.hop > number);
+                assert!(self.sent.iter().any(|sent| sent.reply.as_ref() == Some(reply)));
+            }
+            assert_eq!(hop.replies().count(), outcomes.iter().filter_map(Outcome::reply).count());
+        }
+        assert_eq!(targets, u8::from(route.distance().is_some()), "one target, if it answered");
+        if let Some(distance) = route.distance() {
+            assert_eq!(last, distance, "nothing is shown past the target");
+        }
+    }
+
+    /// Where the target is, the slow way: the nearest hop from which it answered beyond doubt; if it never did, the nearest
+    /// from which it may have answered, unless a router answered from there on.
+    fn distance(&self) -> Option<u8> {
+        let replies = || self.sent.iter().filter_map(|sent| sent.reply);
+        let from_target = |reply: &Reply| {
+            reply.kind == Kind::EchoReply || reply.kind == Kind::Unreachable && reply.from == self.config.target
+        };
+        let last_router = replies().filter(|reply| reply.kind == Kind::TimeExceeded).map(|reply| reply.probe.hop).max();
+        let hops = |evidence: Evidence| {
+            replies().filter(from_target).filter(move |reply| reply.evidence == evidence).map(|reply| reply.probe.hop)
+        };
+        let sure = hops(Evidence::Strong).min();
+        sure.or_else(|| hops(Evidence::Weak).filter(|hop| Some(*hop) > last_router).min())
+    }
+}
