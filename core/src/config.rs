@@ -78,7 +78,8 @@ pub struct Config {
     pub max_hops: u8,
     /// How many answers to ask for at each hop, 1 to [`MAX_ATTEMPTS`]; 1 by default.
     pub attempts: u8,
-    /// How many more probes go to a hop that has not answered at all, 0 to [`MAX_RETRIES`]; 2 by default.
+    /// How many more probes go to a hop that has not answered at all, 0 to [`MAX_RETRIES`]; 2 by default. A silent hop right
+    /// below the target gets two more, since it may turn out to be the target.
     pub retries: u8,
     /// The longest to wait for an answer; 2 s by default. Most traces end long before.
     pub timeout: Duration,
@@ -162,14 +163,6 @@ impl Config {
             (Some(sweep), _) => sweep,
             (None, 0 | 1) => Sweep::ONE_ATTEMPT,
             (None, _) => Sweep::SEVERAL_ATTEMPTS,
-        }
-    }
-
-    /// The most probes that one hop may be sent.
-    pub(crate) const fn most_probes(&self) -> u8 {
-        match self.sweep() {
-            Sweep::Burst => self.attempts,
-            Sweep::Window { .. } => self.attempts.saturating_add(self.retries),
         }
     }
 }

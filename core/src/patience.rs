@@ -61,6 +61,9 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
 fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
     let slowest = view.path.slowest.unwrap_or(TYPICAL);
     let progress = view.progress(probe.hop);
+    if progress.heard >= view.config.attempts {
+        return None;
+    }
     let lost = overdue(view.path.slowest).max(LOST);
     let slow = slowest
         .saturating_mul(23)

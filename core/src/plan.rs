@@ -5,7 +5,8 @@
 //! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
 //!    each answer from farther on, and what is left when the target has answered. So nothing but the first sweep ever goes
 //!    past the target, the attempts at one router are spread over the round trip, and the trace still ends within two.
-//! 3. **Retries** go to a hop that is silent although hops behind it have answered, when its answer is overdue.
+//! 3. **Retries** go to a hop that is silent although hops behind it have answered, when its answer is overdue; two more than
+//!    that if it stands right below the lowest hop limit that reached the target, since it may be the target itself.
 //! 4. The target needs none where probes of the first sweep went past it: each of those is one more sample of it.
 
 use crate::config::Sweep;
@@ -14,8 +15,12 @@ use crate::table::{End, EndKind, Progress, View};
 use crate::time::Instant;
 use core::time::Duration;
 
-/// Between two retries at one hop.
-const RETRY_GAP: Duration = Duration::from_millis(10);
+/// Between two retries at one hop, at least.
+const RETRY_GAP: Duration = Duration::from_millis(5);
+
+/// Retries beyond the others for a silent hop right below the target. If it isn't a router but the target itself, and only its
+/// answers were lost, the target would be placed too far.
+pub(crate) const RECHECKS: u8 = 2;
 
 /// What the plan says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,21 +60,23 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
     if config.sweep() == Sweep::Burst {
         return (progress.sent < config.attempts).then_some(Instant::EPOCH);
     }
-    if progress.sent >= config.most_probes() {
+    let top = view.path.top;
+    let below_end = view.path.end.is_some_and(|end| hop.saturating_add(1) == end.hop) && hop > top;
+    let most = config.attempts.saturating_add(config.retries).saturating_add(if below_end { RECHECKS } else { 0 });
+    if progress.sent >= most {
         return None;
     }
-    let top = view.path.top;
     let wanted = progress.sent < config.attempts;
     let next_attempt = view.sent_at(progress.last).saturating_add(patience::spacing(view.path.slowest));
     match view.path.end {
         Some(End { hop: end, .. }) if hop > end => None,
         Some(end @ End { kind: EndKind::Target, .. }) if hop == end.hop => {
             let samples = view.samples_heard(end).saturating_add(view.samples_in_flight(end));
-            (samples < config.attempts).then_some(next_attempt)
+            (samples < config.attempts).then_some(next_attempt.max(end_is_sure(view, end)))
         }
-        Some(_) if wanted => Some(next_attempt),
+        Some(_) if wanted && (hop <= top || progress.heard > 0) => Some(next_attempt),
         None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),
-        // From here on retries.
+        // From here on what is sent because a hop is silent.
         _ if progress.heard > 0 => None,
         Some(_) => Some(retry(view, progress)),
         None if hop < top => Some(retry(view, progress)),
@@ -78,9 +85,20 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
     }
 }
 
+/// When no nearer hop can turn out to be the target any more, unless its answer is overdue: the answers to one burst may come
+/// in another order than its probes left.
+fn end_is_sure(view: &View<'_>, end: End) -> Instant {
+    let between = usize::from(end.hop.saturating_sub(1)).saturating_sub(view.path.top.into());
+    let unheard = view.hops.iter().skip(view.path.top.into()).take(between).filter(|progress| progress.heard == 0);
+    unheard.map(|progress| overdue(view, progress)).max().unwrap_or(Instant::EPOCH)
+}
+
+fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
+    view.sent_at(progress.first).saturating_add(patience::overdue(view.path.slowest))
+}
+
 fn retry(view: &View<'_>, progress: Progress) -> Instant {
-    let overdue = view.sent_at(progress.first).saturating_add(patience::overdue(view.path.slowest));
-    overdue.max(view.sent_at(progress.last).saturating_add(RETRY_GAP))
+    overdue(view, &progress).max(view.sent_at(progress.last).saturating_add(RETRY_GAP))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand.

@@ -157,37 +157,40 @@ impl<'a> Hop<'a> {
         let view = &self.route.view;
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
-        let complete = match view.path.end {
-            Some(end) if self.is_target() => {
-                view.samples_in_flight(end) == 0 || view.samples_heard(end) >= view.config.attempts
-            }
-            _ => progress.waiting == 0,
+        let waiting = match view.path.end {
+            Some(end) if self.is_target() => view.samples_in_flight(end),
+            _ => progress.waiting,
         };
+        let complete = waiting == 0 || self.heard() >= view.config.attempts;
         self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
     }
 
     /// What became of each probe, in the order of sending. At the target this includes probes to farther hops, as many as
-    /// make up the attempts asked for: they reached it too. Once it has answered often enough, what is still on its way there
-    /// is left out.
+    /// make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still on its way
+    /// there is left out.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
         let attempts = view.config.attempts;
-        let heard_at_target = view.path.end.filter(|_| self.is_target()).map(|end| view.samples_heard(end));
-        let enough = heard_at_target.is_some_and(|heard| heard >= attempts);
+        let enough = self.heard() >= attempts;
         let at = move |probe: &&Probe| probe.hop == number && !(enough && matches!(probe.state, State::InFlight));
         let past = move |probe: &&Probe| probe.hop > number && matches!(probe.state, State::Answered(_));
         let own = view.probes.iter().filter(at);
-        let surplus = match heard_at_target {
-            Some(_) => usize::from(attempts).saturating_sub(own.clone().count()),
-            None => 0,
-        };
+        let surplus = if self.is_target() { usize::from(attempts).saturating_sub(own.clone().count()) } else { 0 };
         own.chain(view.probes.iter().filter(past).take(surplus)).map(|probe| match &probe.state {
             State::InFlight => Outcome::InFlight,
             State::Lost => Outcome::Lost,
             State::Failed(error) => Outcome::Failed(*error),
             State::Answered(answered) => Outcome::Answered(Reply::new(probe, answered)),
         })
+    }
+
+    /// How often it has answered.
+    fn heard(&self) -> u8 {
+        match self.route.view.path.end {
+            Some(end) if self.is_target() => self.route.view.samples_heard(end),
+            _ => self.route.view.progress(self.number).heard,
+        }
     }
 
     /// The answers from this hop, in the order of sending.

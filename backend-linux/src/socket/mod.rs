@@ -62,6 +62,7 @@ pub(crate) struct Arrival<'b> {
     /// Who sent it.
     pub(crate) from: IpAddr,
     /// The interface that a link-local `from` belongs to; else 0.
+    #[allow(dead_code, reason = "no view of a route names interfaces yet")]
     pub(crate) scope_id: u32,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
@@ -70,6 +71,7 @@ pub(crate) struct Arrival<'b> {
     /// When it arrived.
     pub(crate) at: Instant,
     /// Which clock says so.
+    #[allow(dead_code, reason = "no reply says yet which clock its RTT is from")]
     pub(crate) clock: Clock,
 }
 

@@ -74,6 +74,7 @@ impl Socket {
     ///
     /// # Errors
     /// None that are expected.
+    #[allow(dead_code, reason = "for a process that gives up its privileges")]
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         [&self.sender, &self.receiver].into_iter().try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
     }
@@ -138,7 +139,7 @@ impl Socket {
                 continue;
             }
             let Some((from, scope_id)) = received.from.map(address_of) else { continue };
-            let Some((message, outer_hop_limit)) = self.unwrap(&buf[..received.len]) else { continue };
+            let Some((message, outer_hop_limit)) = self.find_message(&buf[..received.len]) else { continue };
             let (mut stamp, mut hop_limit) = (None, outer_hop_limit);
             for (name, data) in Cmsgs::new(&control[..received.control_len]) {
                 match name {
@@ -153,7 +154,7 @@ impl Socket {
     }
 
     /// Where in a packet the ICMP message is: in IPv4 behind the outer header, which has the hop limit.
-    fn unwrap(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
+    fn find_message(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
         match self.version {
             Version::V4 => {
                 let (header, message) = ip::parse(packet).ok()?;
@@ -168,6 +169,7 @@ impl Socket {
     /// came then the filter would have turned away; or, in IPv6, the checksum was wrong. 0 on kernels that don't tell (before
     /// Linux 4.12).
     #[doc(alias = "SO_MEMINFO")]
+    #[allow(dead_code, reason = "nothing reports losses yet")]
     pub(crate) fn dropped(&self) -> u32 {
         sys::drops(self.as_fd()).unwrap_or(0)
     }

@@ -1,0 +1,120 @@
+//! What the plan and the patience promise, as figures of the simulated internet.
+
+use crate::world::{Traced, trace, trace_in};
+use hopshot_core::wire::Version;
+use hopshot_core::{Config, StopReason};
+use hopshot_lab::{Internet, Scenario};
+use std::time::Duration;
+
+fn run(name: &str, attempts: u8) -> Traced {
+    trace(&Scenario::named(name).unwrap(), Version::V4, 1, |config| Config { attempts, ..config })
+}
+
+fn in_rtts(traced: &Traced, rtt_ms: f64) -> f64 {
+    traced.took.as_secs_f64() * 1e3 / rtt_ms
+}
+
+#[test]
+fn where_every_hop_answers_one_attempt_takes_one_round_trip() {
+    let traced = run("wan", 1);
+    assert_eq!((traced.took, traced.stop_reason()), (Duration::from_millis(80), StopReason::Reached));
+}
+
+#[test]
+fn three_attempts_take_less_than_two_round_trips_and_waste_less_than_a_fifth() {
+    let traced = run("wan", 3);
+    assert!(in_rtts(&traced, 80.0) <= 1.9, "{}", in_rtts(&traced, 80.0));
+    assert!(traced.past_target() * 5 <= 36, "{}", traced.past_target());
+}
+
+#[test]
+fn silent_hops_are_retried_and_cost_at_most_two_and_a_half_round_trips() {
+    for attempts in [1, 3] {
+        let traced = run("silent", attempts);
+        assert!(in_rtts(&traced, 80.0) <= 2.5, "{}", in_rtts(&traced, 80.0));
+        for hop in [3, 4, 7] {
+            let probes = traced.internet.log().iter().filter(|probe| probe.hop_limit == hop).count();
+            assert_eq!(probes, usize::from(attempts) + 2, "hop {hop}");
+        }
+    }
+}
+
+#[test]
+fn a_silent_target_ends_within_half_a_second_and_every_router_is_found() {
+    for attempts in [1, 3] {
+        let traced = run("deadtarget", attempts);
+        assert!(traced.took < Duration::from_millis(500), "{:?}", traced.took);
+        assert_eq!(traced.stop_reason(), StopReason::Quiet);
+        assert_eq!(traced.addresses().iter().filter(|from| !from.is_empty()).count(), 11);
+    }
+}
+
+#[test]
+fn a_router_that_is_slow_to_write_its_errors_is_heard() {
+    for attempts in [1, 3] {
+        let traced = run("slowhop", attempts);
+        assert_eq!(traced.dark(), 0);
+        assert!(traced.took < Duration::from_millis(230), "{:?}", traced.took);
+    }
+}
+
+#[test]
+fn a_slow_router_in_front_of_a_silent_target_is_heard() {
+    let text = "hops = 12\nrtt_ms = 80\n[target]\nsilent = true\n[[hop]]\nat = 11\nslow_ms = 150\n";
+    let scenario = Scenario::parse(text).unwrap();
+    for attempts in [1, 3] {
+        let traced = trace(&scenario, Version::V4, 1, |config| Config { attempts, ..config });
+        assert_eq!(traced.addresses().iter().filter(|from| !from.is_empty()).count(), 11);
+    }
+}
+
+#[test]
+fn with_ten_percent_loss_each_way_the_whole_list_is_found_in_99_of_100_runs() {
+    let scenario = Scenario::named("loss").unwrap();
+    let complete = (0..1000).filter(|seed| {
+        let traced = trace(&scenario, Version::V4, *seed, |config| Config { attempts: 3, ..config });
+        traced.dark() == 0 && traced.distance() == Some(12)
+    });
+    let complete = complete.count();
+    assert!(complete >= 990, "{complete} of 1000");
+}
+
+#[test]
+fn a_target_that_hears_only_part_of_the_burst_is_not_placed_too_far() {
+    for seed in 0..50 {
+        for attempts in [1, 3] {
+            let scenario = Scenario::named("partial").unwrap();
+            let traced = trace(&scenario, Version::V4, seed, |config| Config { attempts, ..config });
+            assert_eq!(traced.distance(), Some(12));
+        }
+    }
+}
+
+#[test]
+fn a_satellite_behind_the_home_router_is_waited_for() {
+    let text = "hops = 4\nrtt_ms = 650\n[[hop]]\nat = 1\nrtt_ms = 1\n[[hop]]\nat = 2\nsilent = true\n[[hop]]\nat = 3\nrtt_ms = 600\n";
+    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| config);
+    assert_eq!(traced.distance(), Some(4));
+}
+
+#[test]
+fn where_nothing_answers_the_timeout_rules() {
+    let text = "hops = 3\nrtt_ms = 10\n[target]\nsilent = true\n[[hop]]\nat = [1, 2]\nsilent = true\n";
+    let timeout = Duration::from_millis(700);
+    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| Config { timeout, ..config });
+    assert_eq!(traced.stop_reason(), StopReason::Timeout);
+    assert!(traced.took <= timeout * 2, "{:?}", traced.took);
+}
+
+#[test]
+fn routers_with_linux_limits_stay_visible_as_long_as_they_permit() {
+    let scenario = Scenario::named("ratelimit").unwrap();
+    let mut internet = Internet::new(&scenario, 1);
+    let mut start = Duration::ZERO;
+    for run in 0..6 {
+        let (tracer, took) = trace_in(&mut internet, Version::V4, run, start, |config| config);
+        let named = tracer.route().hops().filter(|hop| hop.replies().next().is_some()).count();
+        assert_eq!(named, 12, "run {run}");
+        start += took;
+    }
+}
