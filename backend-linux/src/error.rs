@@ -2,7 +2,7 @@
 
 use crate::socket::{OpenError, Options};
 use hopshot_core::wire::Version;
-use hopshot_core::{ConfigError, SendError};
+use hopshot_core::{ConfigError, Failure, SendError};
 use rustix::io::Errno;
 use std::io;
 use std::net::IpAddr;
@@ -107,12 +107,19 @@ pub(crate) fn no_route(error: OpenError, destination: IpAddr, options: &Options)
     }
 }
 
-/// The reason why a probe could not be sent, in the kernel's words ("Operation not permitted").
+/// Why a probe failed on this machine, in the kernel's words where they are the kernel's ("Operation not permitted").
 #[must_use]
-pub fn send_error_text(error: SendError) -> String {
-    let text = io::Error::from_raw_os_error(error.0.into()).to_string();
-    // The standard library appends the number; the words are enough for a person.
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+pub fn failure_text(failure: Failure) -> String {
+    match failure {
+        Failure::Send(SendError(errno)) => {
+            let text = io::Error::from_raw_os_error(errno.into()).to_string();
+            // The standard library appends the number; the words are enough for a person.
+            text.split(" (os error").next().unwrap_or_default().to_owned()
+        }
+        Failure::Local { icmp_type, icmp_code } => {
+            format!("unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})")
+        }
+    }
 }
 
 fn executable() -> String {

@@ -39,10 +39,11 @@ mod sys;
 mod trace;
 
 pub use driver::Step;
-pub use error::{Error, send_error_text};
+pub use error::{Error, failure_text};
 pub use hopshot_core::wire::Version;
 pub use hopshot_core::{
-    ConfigError, Evidence, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, Outcome, ProbeId, Reply, SendError,
+    StopReason, Sweep, Tally,
 };
 pub use trace::{Route, Trace};
 
@@ -58,6 +59,7 @@ pub struct Traceroute {
     family: Option<Version>,
     options: socket::Options,
     ident: Option<u16>,
+    flow: Option<u16>,
     /// What the user set; target, source and random parts are filled in at the start.
     config: Config,
 }
@@ -66,7 +68,7 @@ impl Traceroute {
     /// A trace of a host: a name, or an address of either family.
     pub fn new(host: impl Into<String>) -> Self {
         let config = Config::new(Version::V4.unspecified(), 0);
-        Self { host: host.into(), family: None, options: socket::Options::default(), ident: None, config }
+        Self { host: host.into(), family: None, options: socket::Options::default(), ident: None, flow: None, config }
     }
 
     /// Only addresses of this family; else the resolver's first choice.
@@ -109,6 +111,13 @@ impl Traceroute {
     /// same time on this machine.
     pub fn ident(mut self, ident: u16) -> Self {
         self.ident = Some(ident);
+        self
+    }
+
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes, which routers that share traffic over several paths look at.
+    /// All probes of a trace are of one flow, a random one by default; another may take another path.
+    pub fn flow(mut self, flow: u16) -> Self {
+        self.flow = Some(flow);
         self
     }
 
@@ -172,7 +181,8 @@ impl Traceroute {
                 .map_err(|error| error::no_route(error, target, &self.options))?,
             ident: self.ident.unwrap_or(identity.ident),
             first_seq: identity.first_seq,
-            checksum: identity.checksum,
+            checksum: self.flow.unwrap_or(identity.checksum),
+            traffic_class: self.options.traffic_class.unwrap_or(0),
             cookie: identity.cookie,
             ..self.config
         };

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::clock;
 use crate::driver::{CAPACITY, Driver, Step};
-use hopshot_core::{Hop, Instant, Reply, StopReason, Tracer};
+use hopshot_core::{Hop, Instant, Reply, StopReason, Tally, Tracer};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
@@ -140,6 +140,12 @@ impl Route {
     #[must_use]
     pub fn probes_sent(&self) -> usize {
         self.tracer.route().probes_sent()
+    }
+
+    /// What else arrived.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.tracer.route().tally()
     }
 
     /// The hops, in order.

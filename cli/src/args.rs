@@ -74,6 +74,14 @@ pub(crate) struct Args {
     #[arg(long)]
     burst: bool,
 
+    /// At most this many probes a second, 1 to 1000000; each sweep leaves back to back if not given
+    #[arg(long, value_name = "PPS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    rate: Option<u32>,
+
+    /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
+    flow: Option<u16>,
+
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
@@ -102,6 +110,12 @@ impl Args {
         }
         if let Some(ident) = self.ident {
             traceroute = traceroute.ident(ident);
+        }
+        if let Some(rate) = self.rate {
+            traceroute = traceroute.interval(Duration::from_secs(1) / rate);
+        }
+        if let Some(flow) = self.flow {
+            traceroute = traceroute.flow(flow);
         }
         if self.burst {
             traceroute = traceroute.sweep(Sweep::Burst);

@@ -1,7 +1,7 @@
 //! The JSON document. A field is never renamed or removed; new ones may come.
 
 use crate::names::Names;
-use hopshot_linux::{Hop, Kind, Outcome, Route, StopReason, send_error_text};
+use hopshot_linux::{Changes, Evidence, Hop, Kind, Outcome, Route, StopReason, failure_text};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -17,6 +17,9 @@ pub(crate) struct Document<'a> {
     stop_reason: &'static str,
     distance: Option<u8>,
     probes_sent: usize,
+    duplicates: u16,
+    late: u16,
+    forged: u16,
     hops: Vec<JsonHop>,
 }
 
@@ -29,6 +32,7 @@ struct Target<'a> {
 #[derive(Serialize)]
 struct JsonHop {
     hop: u8,
+    rate_limited: bool,
     probes: Vec<Option<Probe>>,
 }
 
@@ -48,6 +52,10 @@ enum Probe {
         mtu: Option<u16>,
         reply_ttl: Option<u8>,
         quoted_ttl: Option<u8>,
+        quoted_tos: Option<u8>,
+        hops_back: Option<u8>,
+        evidence: &'static str,
+        changed: Vec<&'static str>,
     },
     Failed {
         attempt: usize,
@@ -66,8 +74,17 @@ impl<'a> Document<'a> {
             stop_reason: stop_reason(route.stop_reason()),
             distance: route.distance(),
             probes_sent: route.probes_sent(),
-            hops: route.hops().map(|hop| JsonHop { hop: hop.number(), probes: probes(hop, names) }).collect(),
+            duplicates: route.tally().duplicates,
+            late: route.tally().late,
+            forged: route.tally().forged,
+            hops: route.hops().map(|hop| JsonHop::new(hop, names)).collect(),
         }
+    }
+}
+
+impl JsonHop {
+    fn new(hop: Hop<'_>, names: &Names) -> Self {
+        Self { hop: hop.number(), rate_limited: hop.may_be_rate_limited(), probes: probes(hop, names) }
     }
 }
 
@@ -76,7 +93,7 @@ fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
     let numbered = (1..).zip(hop.outcomes());
     let probes = numbered.map(|(attempt, outcome)| match outcome {
         Outcome::InFlight | Outcome::Lost => None,
-        Outcome::Failed(error) => Some(Probe::Failed { attempt, error: send_error_text(error) }),
+        Outcome::Failed(error) => Some(Probe::Failed { attempt, error: failure_text(error) }),
         Outcome::Answered(reply) => Some(Probe::Answered {
             attempt,
             from: reply.from,
@@ -92,9 +109,29 @@ fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
             mtu: reply.mtu,
             reply_ttl: reply.hop_limit,
             quoted_ttl: reply.quoted_hop_limit,
+            quoted_tos: reply.quoted_traffic_class,
+            hops_back: reply.hops_back(),
+            evidence: match reply.evidence() {
+                Evidence::Strong => "strong",
+                Evidence::Weak => "weak",
+            },
+            changed: changed(reply.changes),
         }),
     });
     probes.collect()
+}
+
+/// What came back otherwise than it was sent: the quoted header fields, or the sender of an Echo Reply.
+fn changed(changes: Changes) -> Vec<&'static str> {
+    let all = [
+        (Changes::SOURCE, "source"),
+        (Changes::DESTINATION, "destination"),
+        (Changes::CHECKSUM, "checksum"),
+        (Changes::IDENT, "ident"),
+        (Changes::TRAFFIC_CLASS, "tos"),
+        (Changes::SENDER, "sender"),
+    ];
+    all.iter().filter(|(change, _)| changes.contains(*change)).map(|(_, name)| *name).collect()
 }
 
 /// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
@@ -106,6 +143,7 @@ const fn stop_reason(reason: Option<StopReason>) -> &'static str {
     match reason {
         Some(StopReason::Reached) => "reached",
         Some(StopReason::Unreachable) => "unreachable",
+        Some(StopReason::Loop) => "loop",
         Some(StopReason::Quiet) => "quiet",
         Some(StopReason::MaxHops) => "max_hops",
         Some(StopReason::Timeout) => "timeout",

@@ -2,7 +2,7 @@
 //! that are not so far yet stand below as they are known, and are drawn again when that changes.
 
 use crate::names::Names;
-use hopshot_linux::{Hop, Kind, Outcome, Reply, Route, StopReason, Trace, Version, send_error_text};
+use hopshot_linux::{Changes, Hop, Kind, Outcome, Reply, Route, StopReason, Trace, Version, failure_text};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::net::IpAddr;
@@ -14,6 +14,7 @@ const REDRAW: Duration = Duration::from_millis(20);
 /// Standard output, and what stands on it already.
 pub(crate) struct View {
     out: StdoutLock<'static>,
+    target: IpAddr,
     /// The hop that the next settled line is for.
     next: u8,
     /// Width of the column of hosts, so far.
@@ -32,6 +33,7 @@ impl View {
         Self {
             terminal: terminal.map(|(width, height)| (width.0.into(), height.0.into())),
             out,
+            target,
             next: 1,
             column: match (numeric, Version::of(target)) {
                 (true, Version::V4) => 15,
@@ -94,6 +96,7 @@ impl View {
         if !route.reached() {
             let reason = match route.stop_reason() {
                 Some(StopReason::Unreachable) => "it can't be reached from the last hop above",
+                Some(StopReason::Loop) => "routers come back, the path is a loop",
                 Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
                 Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
                 Some(StopReason::Interrupted) | None => "interrupted",
@@ -136,7 +139,7 @@ impl View {
         }
         let Some(first) = addresses.first().copied() else {
             let failure = hop.outcomes().find_map(|outcome| match outcome {
-                Outcome::Failed(error) => Some(send_error_text(error)),
+                Outcome::Failed(error) => Some(failure_text(error)),
                 _ => None,
             });
             let _ = match failure {
@@ -162,6 +165,14 @@ impl View {
                     Outcome::Failed(_) if address == first => write!(text, "  {:>11}", "!"),
                     _ => Ok(()),
                 };
+            }
+            if address == first && hop.may_be_rate_limited() {
+                text.push_str("  rate limited?");
+            }
+            if hop.is_target()
+                && hop.replies().any(|reply| reply.from == address && reply.changes.contains(Changes::SENDER))
+            {
+                let _ = write!(text, "  answers for {}", self.target);
             }
             text.truncate(text.trim_end().len());
             text.push('\n');

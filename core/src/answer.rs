@@ -1,5 +1,6 @@
 //! An answer as it came off the wire: parsed, not yet believed.
 
+use crate::wire::extensions::Extensions;
 use crate::wire::icmp::{Echo, Message, QuotedEcho, Type};
 use crate::wire::{Ends, Malformed, ip};
 use core::net::IpAddr;
@@ -54,6 +55,8 @@ pub struct Answer<'a> {
     pub echo: Echo<'a>,
     /// The quoted header, in an error that came with it.
     pub quoted: Option<Quoted>,
+    /// What the router appended to the error.
+    pub extensions: Extensions<'a>,
 }
 
 impl<'a> Answer<'a> {
@@ -74,6 +77,7 @@ impl<'a> Answer<'a> {
             mtu,
             echo,
             quoted: None,
+            extensions: Extensions::default(),
         };
         let error = match Message::parse(ends, message)? {
             Message::EchoRequest(_) => return Err(Malformed::Foreign),
@@ -99,6 +103,6 @@ impl<'a> Answer<'a> {
             checksum: probe.checksum,
         };
         let answer = unquoted(kind, error.icmp_type, error.code, error.mtu(version), probe.echo);
-        Ok(Self { quoted: Some(quoted), ..answer })
+        Ok(Self { quoted: Some(quoted), extensions: Extensions::of(version, &error), ..answer })
     }
 }

@@ -70,6 +70,9 @@ pub struct Config {
     pub checksum: u16,
     /// Random octets in the payload of all probes. What comes back with others is not an answer.
     pub cookie: [u8; 8],
+    /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to tell whether it was changed
+    /// on the way. 0 by default.
+    pub traffic_class: u8,
     /// The payload of a probe in octets, [`MIN_PAYLOAD`] to [`MAX_PAYLOAD`]; 24 by default.
     pub payload_len: u16,
     /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
@@ -106,6 +109,7 @@ impl Config {
                 other => other,
             },
             cookie,
+            traffic_class: 0,
             payload_len: 24,
             first_hop: 1,
             max_hops: 32,

@@ -70,7 +70,7 @@
 //! loop {
 //!     while let Some((arrival, message)) = network.receive() {
 //!         match tracer.handle(arrival, &message) {
-//!             Ok(reply) => println!("{} {} {:?}", reply.probe.hop, reply.from, reply.rtt),
+//!             Ok(heard) => println!("{} {} {:?}", heard.reply.probe.hop, heard.reply.from, heard.reply.rtt),
 //!             Err(_) => {} // not an answer to us: ordinary
 //!         }
 //!     }
@@ -140,8 +140,8 @@ pub mod wire;
 
 pub use answer::{Answer, Kind, Quoted};
 pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep};
-pub use probe::{Evidence, ProbeId};
-pub use route::{Hop, Outcome, Reply, Route, StopReason};
-pub use table::SendError;
+pub use probe::{Changes, Evidence, ProbeId};
+pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};
+pub use table::{Failure, SendError};
 pub use time::Instant;
-pub use tracer::{Action, Arrival, Discard, Tracer, Transmit};
+pub use tracer::{Action, Arrival, Discard, Heard, Tracer, Transmit};

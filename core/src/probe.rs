@@ -23,11 +23,56 @@ pub struct ProbeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Evidence {
-    /// The quoted destination or checksum isn't what was sent (a NAT on the path, or a forgery), or an Echo Reply came from
-    /// another address than the target's.
+    /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a forgery), or an Echo Reply came
+    /// from another address than the target's.
     Weak,
-    /// Everything that came back is what was sent, and an Echo Reply came from the target.
+    /// Everything that counts came back as it was sent, and an Echo Reply came from the target.
     Strong,
+}
+
+/// What came back otherwise than it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Changes(u8);
+
+impl Changes {
+    /// The quoted destination address: translated on the way to the target.
+    pub const DESTINATION: Self = Self(1);
+    /// The quoted source address: translated on the way out, and not translated back in the quote.
+    pub const SOURCE: Self = Self(2);
+    /// The quoted ICMP checksum.
+    pub const CHECKSUM: Self = Self(4);
+    /// The quoted ident.
+    pub const IDENT: Self = Self(8);
+    /// The quoted traffic class (TOS): remarked on the way.
+    pub const TRAFFIC_CLASS: Self = Self(16);
+    /// An Echo Reply's sender, which isn't the target.
+    pub const SENDER: Self = Self(32);
+
+    /// Whether all of `other` are among these.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether everything came back as it was sent.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// What this means for an answer: many networks rewrite the source and the traffic class, and neither helps a forger.
+    #[must_use]
+    pub const fn evidence(self) -> Evidence {
+        let harmless = Self::SOURCE.0 | Self::TRAFFIC_CLASS.0;
+        if self.0 & !harmless == 0 { Evidence::Strong } else { Evidence::Weak }
+    }
+
+    fn note(&mut self, change: Self, changed: bool) {
+        if changed {
+            self.0 |= change.0;
+        }
+    }
 }
 
 /// Writes probe number `index` to the start of `buf`.
@@ -42,28 +87,30 @@ pub(crate) fn emit<'b>(config: &Config, index: u16, buf: &'b mut [u8]) -> Result
     Ok(message)
 }
 
-/// Which probe an answer belongs to, by number, and how well it proves it.
-pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Evidence), Discard> {
-    if answer.echo.ident != config.ident {
-        return Err(Discard::NotOurs);
-    }
+/// Which probe an answer belongs to, by number, and what came back otherwise than it was sent.
+pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Changes), Discard> {
     let index = answer.echo.seq.wrapping_sub(config.first_seq);
+    let same_ident = answer.echo.ident == config.ident;
     let cookie = answer.echo.payload.get(2..).and_then(|rest| rest.first_chunk());
-    match (cookie, answer.kind) {
-        (Some(cookie), _) if *cookie != config.cookie => return Err(Discard::WrongCookie),
+    match (cookie, same_ident, answer.kind) {
+        // Also with another ident: a translator may change it, but nobody else can know the cookie.
+        (Some(cookie), _, _) if *cookie == config.cookie => {}
+        (_, false, _) => return Err(Discard::NotOurs),
         // An Echo Reply brings the whole payload back (RFC 1122, section 3.2.2.6), so one without the cookie isn't one.
-        (None, Kind::EchoReply) => return Err(Discard::WrongCookie),
-        _ => {}
+        (Some(_), _, _) | (None, _, Kind::EchoReply) => return Err(Discard::WrongCookie),
+        (None, true, _) => {}
     }
-    let strong = match (answer.kind, &answer.quoted) {
-        (Kind::EchoReply, _) => answer.from == config.target,
-        // Without its source the checksum of an ICMPv6 probe isn't known here: whoever filled it in knows.
-        (_, Some(quoted)) => {
-            quoted.destination == config.target
-                && (quoted.checksum == config.checksum || config.source.is_unspecified() && config.source.is_ipv6())
-        }
-        // Only what a kernel matched against its own socket comes without the quoted header.
-        (_, None) => true,
-    };
-    Ok((index, if strong { Evidence::Strong } else { Evidence::Weak }))
+    let mut changes = Changes::default();
+    changes.note(Changes::IDENT, !same_ident);
+    changes.note(Changes::SENDER, answer.kind == Kind::EchoReply && answer.from != config.target);
+    // What a kernel has matched against its own socket comes without the quoted header.
+    if let Some(quoted) = &answer.quoted {
+        // Who fills in the checksum of an ICMPv6 probe whose source isn't known here knows what it is.
+        let checksum_known = !(config.source.is_ipv6() && config.source.is_unspecified());
+        changes.note(Changes::DESTINATION, quoted.destination != config.target);
+        changes.note(Changes::SOURCE, !config.source.is_unspecified() && quoted.source != config.source);
+        changes.note(Changes::CHECKSUM, checksum_known && quoted.checksum != config.checksum);
+        changes.note(Changes::TRAFFIC_CLASS, quoted.traffic_class != config.traffic_class);
+    }
+    Ok((index, changes))
 }

@@ -2,8 +2,8 @@
 
 use crate::answer::Kind;
 use crate::plan;
-use crate::probe::{Evidence, ProbeId};
-use crate::table::{Answered, EndKind, Probe, SendError, State, View};
+use crate::probe::{Changes, Evidence, ProbeId};
+use crate::table::{Answered, EndKind, Failure, Probe, State, View};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -15,6 +15,8 @@ pub enum StopReason {
     Reached,
     /// A router, or the target itself, said that there is no way further.
     Unreachable,
+    /// Routers came back that were on the path before.
+    Loop,
     /// Nothing more came.
     Quiet,
     /// All hops up to `max_hops` are routers.
@@ -46,8 +48,10 @@ pub struct Reply {
     pub hop_limit: Option<u8>,
     /// The hop limit (TTL) that the probe had left when the error was made: normally 1.
     pub quoted_hop_limit: Option<u8>,
-    /// How well the answer proves that it is one.
-    pub evidence: Evidence,
+    /// The traffic class (TOS) that the probe had when the error was made.
+    pub quoted_traffic_class: Option<u8>,
+    /// What came back otherwise than it was sent.
+    pub changes: Changes,
 }
 
 impl Reply {
@@ -62,8 +66,24 @@ impl Reply {
             mtu: answered.mtu,
             hop_limit: answered.hop_limit,
             quoted_hop_limit: answered.quoted_hop_limit,
-            evidence: answered.evidence,
+            quoted_traffic_class: answered.quoted_traffic_class,
+            changes: answered.changes,
         }
+    }
+
+    /// How well the answer proves that it is one.
+    #[must_use]
+    pub const fn evidence(&self) -> Evidence {
+        self.changes.evidence()
+    }
+
+    /// An estimate of the hops on the way back: what is missing from the next of the hop limits that systems start with (64,
+    /// 128, 255), plus one. Routers that count otherwise, and tunnels, make it wrong.
+    #[must_use]
+    pub fn hops_back(&self) -> Option<u8> {
+        let left = self.hop_limit?;
+        let start = [64, 128, u8::MAX].into_iter().find(|start| *start >= left)?;
+        start.checked_sub(left)?.checked_add(1)
     }
 }
 
@@ -74,8 +94,8 @@ pub enum Outcome {
     InFlight,
     /// No answer within the time that was worth waiting.
     Lost,
-    /// It could not be sent.
-    Failed(SendError),
+    /// It did not get out of this machine.
+    Failed(Failure),
     /// It was answered.
     Answered(Reply),
 }
@@ -91,16 +111,29 @@ impl Outcome {
     }
 }
 
+/// What arrived beside the answers that stand in the route. The counts saturate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tally {
+    /// Further answers to a probe that had one as good.
+    pub duplicates: u16,
+    /// Answers that came after their probe had been given up. They count all the same.
+    pub late: u16,
+    /// Messages with our ident but without our cookie: forgeries.
+    pub forged: u16,
+}
+
 /// The path as far as it is known.
 #[derive(Clone, Copy)]
 pub struct Route<'a> {
     view: View<'a>,
     ended: Option<StopReason>,
+    tally: Tally,
 }
 
 impl<'a> Route<'a> {
-    pub(crate) const fn new(view: View<'a>, ended: Option<StopReason>) -> Self {
-        Self { view, ended }
+    pub(crate) const fn new(view: View<'a>, ended: Option<StopReason>, tally: Tally) -> Self {
+        Self { view, ended, tally }
     }
 
     /// The hop of the target: the lowest hop limit that reached it. `None` while it has not answered.
@@ -115,10 +148,16 @@ impl<'a> Route<'a> {
         self.ended
     }
 
-    /// How many probes have been sent, failed ones not counted.
+    /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.state, State::Failed(_))).count()
+        self.view.probes.iter().filter(|probe| !matches!(probe.state, State::Failed(Failure::Send(_)))).count()
+    }
+
+    /// What else arrived.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
     }
 
     /// The hops that were probed, in order, up to the end of the path if that is known.
@@ -163,6 +202,18 @@ impl<'a> Hop<'a> {
         };
         let complete = waiting == 0 || self.heard() >= view.config.attempts;
         self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
+    }
+
+    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
+    /// Linux writes six at once, then one a second.
+    #[must_use]
+    pub fn may_be_rate_limited(&self) -> bool {
+        let heard = self.replies().next().is_some();
+        let lost = self.outcomes().fold(0, |lost: u8, outcome| match outcome {
+            Outcome::Lost => lost.saturating_add(1),
+            _ => 0,
+        });
+        heard && lost >= 2
     }
 
     /// What became of each probe, in the order of sending. At the target this includes probes to farther hops, as many as

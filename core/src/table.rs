@@ -2,7 +2,7 @@
 
 use crate::answer::Kind;
 use crate::config::Config;
-use crate::probe::Evidence;
+use crate::probe::{Changes, Evidence};
 use crate::time::Instant;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -11,6 +11,22 @@ use core::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SendError(pub u16);
+
+/// Why a probe failed on this machine, or on its way out of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Failure {
+    /// It could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
+    Send(SendError),
+    /// This machine reported it unreachable to itself, in an ICMP error from its own address: nobody answers on the link
+    /// (ARP, Neighbor Discovery), or a local firewall rejects it. That is no hop.
+    Local {
+        /// The ICMP type.
+        icmp_type: u8,
+        /// The ICMP code.
+        icmp_code: u8,
+    },
+}
 
 /// A probe that was sent.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +42,7 @@ pub(crate) enum State {
     InFlight,
     /// Given up; an answer still counts if it comes.
     Lost,
-    Failed(SendError),
+    Failed(Failure),
     Answered(Answered),
 }
 
@@ -41,7 +57,8 @@ pub(crate) struct Answered {
     pub(crate) mtu: Option<u16>,
     pub(crate) hop_limit: Option<u8>,
     pub(crate) quoted_hop_limit: Option<u8>,
-    pub(crate) evidence: Evidence,
+    pub(crate) quoted_traffic_class: Option<u8>,
+    pub(crate) changes: Changes,
 }
 
 /// A hop, summed up.
@@ -85,7 +102,7 @@ impl Progress {
                         Kind::Unreachable if answer.from == target => &mut progress.target,
                         Kind::Unreachable => &mut progress.barred,
                     };
-                    *shows = (*shows).max(Some(answer.evidence));
+                    *shows = (*shows).max(Some(answer.changes.evidence()));
                 }
             }
         }
@@ -105,6 +122,8 @@ pub(crate) struct End {
 pub(crate) enum EndKind {
     /// The target answered from here.
     Target,
+    /// From here on routers come back that were on the path before.
+    Loop,
     /// A router here lets nothing through, and nothing came from behind it.
     Barrier,
 }
@@ -144,7 +163,10 @@ impl Path {
         };
         Self {
             top: numbered().filter(|(_, progress)| progress.passes.is_some()).map(|(hop, _)| hop).last().unwrap_or(0),
-            end: target(Evidence::Strong).or_else(|| target(Evidence::Weak)).or_else(barrier),
+            end: target(Evidence::Strong)
+                .or_else(|| target(Evidence::Weak))
+                .or_else(|| find_loop(probes))
+                .or_else(barrier),
             slowest: probes.iter().filter_map(Probe::rtt).max(),
         }
     }
@@ -153,6 +175,27 @@ impl Path {
     pub(crate) fn certain_end(&self) -> Option<End> {
         self.end.filter(|end| end.evidence == Evidence::Strong)
     }
+}
+
+/// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
+/// path, and one address at hop after hop is a translator that speaks for all behind it.
+fn find_loop(probes: &[Probe]) -> Option<End> {
+    let passed = || {
+        probes.iter().filter_map(|probe| match probe.state {
+            State::Answered(answer) if answer.kind == Kind::TimeExceeded => Some((probe.hop, answer)),
+            _ => None,
+        })
+    };
+    // The next hop after `hop` where this router answered again, and another one before that.
+    let again = |hop: u8, router: IpAddr| {
+        let between = passed().filter(|(at, answer)| *at > hop && answer.from != router).map(|(at, _)| at).min()?;
+        passed().filter(|(at, answer)| *at > between && answer.from == router).map(|(at, _)| at).min()
+    };
+    let loops = passed().filter_map(|(hop, answer)| {
+        let third = again(again(hop, answer.from)?, answer.from)?;
+        Some(End { hop: third, kind: EndKind::Loop, evidence: answer.changes.evidence() })
+    });
+    loops.min_by_key(|end| end.hop)
 }
 
 impl Probe {

@@ -5,9 +5,10 @@ use crate::config::{Config, ConfigError};
 use crate::patience;
 use crate::plan::{self, Next};
 use crate::probe::{self, ProbeId};
-use crate::route::{Reply, Route, StopReason};
-use crate::table::{Answered, EndKind, Path, Probe, Progress, SendError, State, View};
+use crate::route::{Reply, Route, StopReason, Tally};
+use crate::table::{Answered, EndKind, Failure, Path, Probe, Progress, SendError, State, View};
 use crate::time::Instant;
+use crate::wire::extensions::Extensions;
 use crate::wire::{BufferTooSmall, Ends, Malformed};
 use core::fmt;
 use core::net::IpAddr;
@@ -46,6 +47,16 @@ pub struct Arrival {
     pub from: IpAddr,
     /// The hop limit (TTL in IPv4) of the packet, if known.
     pub hop_limit: Option<u8>,
+}
+
+/// An accepted answer, with what the router appended to it. The extensions are a view of the message: the tracer doesn't keep
+/// them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard<'m> {
+    /// The answer.
+    pub reply: Reply,
+    /// MPLS labels and the like.
+    pub extensions: Extensions<'m>,
 }
 
 /// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
@@ -97,6 +108,7 @@ pub struct Tracer<const N: usize> {
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
+    tally: Tally,
 }
 
 impl<const N: usize> Tracer<N> {
@@ -117,6 +129,7 @@ impl<const N: usize> Tracer<N> {
             quiet: false,
             next_send: Instant::EPOCH,
             ended: None,
+            tally: Tally::default(),
         };
         let capacity = N.min(usize::from(u16::MAX));
         if needed > capacity || tracer.hops.resize_default(hops).is_err() {
@@ -166,9 +179,11 @@ impl<const N: usize> Tracer<N> {
     ///
     /// # Errors
     /// [`Discard`] says why it was not accepted.
-    pub fn handle(&mut self, arrival: Arrival, message: &[u8]) -> Result<Reply, Discard> {
+    pub fn handle<'m>(&mut self, arrival: Arrival, message: &'m [u8]) -> Result<Heard<'m>, Discard> {
         let ends = Ends { source: arrival.from, destination: self.config.source };
-        self.accept(arrival.at, &Answer::parse(ends, arrival.hop_limit, message)?)
+        let answer = Answer::parse(ends, arrival.hop_limit, message)?;
+        let reply = self.accept(arrival.at, &answer)?;
+        Ok(Heard { reply, extensions: answer.extensions })
     }
 
     /// An answer that was parsed already, received at `at`. A better one replaces what the probe had, whichever came first.
@@ -177,11 +192,23 @@ impl<const N: usize> Tracer<N> {
     /// # Errors
     /// [`Discard`] says why it was not accepted.
     pub fn accept(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
-        let (index, evidence) = probe::recognise(&self.config, answer)?;
+        let accepted = self.match_up(at, answer);
+        let counter = match accepted {
+            Err(Discard::Duplicate) => &mut self.tally.duplicates,
+            Err(Discard::WrongCookie) => &mut self.tally.forged,
+            _ => return accepted,
+        };
+        *counter = counter.saturating_add(1);
+        accepted
+    }
+
+    fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
+        let (index, changes) = probe::recognise(&self.config, answer)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
         match probe.state {
-            State::InFlight | State::Lost => {}
-            State::Answered(before) if before.evidence < evidence => {}
+            State::InFlight => {}
+            State::Lost => self.tally.late = self.tally.late.saturating_add(1),
+            State::Answered(before) if before.changes.evidence() < changes.evidence() => {}
             State::Answered(_) => return Err(Discard::Duplicate),
             State::Failed(_) => return Err(Discard::NotOurs),
         }
@@ -194,13 +221,34 @@ impl<const N: usize> Tracer<N> {
             mtu: answer.mtu,
             hop_limit: answer.hop_limit,
             quoted_hop_limit: answer.quoted.map(|quoted| quoted.hop_limit),
-            evidence,
+            quoted_traffic_class: answer.quoted.map(|quoted| quoted.traffic_class),
+            changes,
         };
-        probe.state = State::Answered(answered);
+        let local = answer.from == self.config.source && answer.from != self.config.target;
+        probe.state = match answer.kind {
+            Kind::Unreachable if local => {
+                State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code })
+            }
+            _ => State::Answered(answered),
+        };
         let (hop, reply) = (probe.hop, Reply::new(probe, &answered));
         self.sum_up(hop);
         self.path = Path::survey(&self.hops, &self.probes);
         Ok(reply)
+    }
+
+    /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit timestamp, in place of the
+    /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
+    pub fn sent(&mut self, probe: ProbeId, at: Instant) {
+        let found = self.probes.iter_mut().rev().find(|sent| (sent.hop, sent.attempt) == (probe.hop, probe.attempt));
+        match found {
+            Some(Probe { state: State::Failed(_), .. }) | None => {}
+            Some(Probe { state: State::Answered(answer), sent, .. }) => {
+                *sent = at.min(answer.received);
+                self.path = Path::survey(&self.hops, &self.probes);
+            }
+            Some(Probe { state: State::InFlight | State::Lost, sent, .. }) => *sent = at,
+        }
     }
 
     /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it.
@@ -209,7 +257,7 @@ impl<const N: usize> Tracer<N> {
         if let Some(sent) = found
             && let State::InFlight = sent.state
         {
-            sent.state = State::Failed(error);
+            sent.state = State::Failed(Failure::Send(error));
             self.sum_up(probe.hop);
         }
     }
@@ -222,7 +270,7 @@ impl<const N: usize> Tracer<N> {
     /// What is known so far.
     #[must_use]
     pub fn route(&self) -> Route<'_> {
-        Route::new(self.view(), self.ended)
+        Route::new(self.view(), self.ended, self.tally)
     }
 
     fn view(&self) -> View<'_> {
@@ -277,6 +325,7 @@ impl<const N: usize> Tracer<N> {
     fn reason(&self) -> StopReason {
         match self.path.end {
             Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => StopReason::Reached,
+            Some(end) if end.kind == EndKind::Loop => StopReason::Loop,
             Some(_) => StopReason::Unreachable,
             None if self.path.top == self.config.max_hops => StopReason::MaxHops,
             None if patience::timeout_rules(&self.view()) => StopReason::Timeout,
@@ -288,5 +337,64 @@ impl<const N: usize> Tracer<N> {
     fn refused(&self, hop: u8) -> bool {
         let mut at_hop = self.probes.iter().filter(|probe| probe.hop == hop);
         !at_hop.any(|probe| matches!(probe.state, State::Answered(Answered { kind: Kind::EchoReply, .. })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::route::Outcome;
+    use crate::wire::icmp::Echo;
+    use core::time::Duration;
+
+    /// A tracer that has sent a probe to hop 1 at 10 ms, and the payload of that probe.
+    fn tracer() -> (Tracer<8>, [u8; 24]) {
+        let config = Config { max_hops: 1, ..Config::new([192, 0, 2, 1].into(), 7) };
+        let mut tracer = Tracer::new(config).unwrap();
+        let mut buf = [0; 32];
+        let Ok(Action::Transmit(probe)) = tracer.poll(Instant::from_millis(10), &mut buf) else { panic!() };
+        let payload = probe.message[8..].try_into().unwrap();
+        (tracer, payload)
+    }
+
+    fn reply(tracer: &mut Tracer<8>, at: u64, payload: &[u8]) -> Reply {
+        let Config { target, ident, first_seq, .. } = *tracer.config();
+        let echo = Echo { ident, seq: first_seq, payload };
+        let (kind, hop_limit) = (Kind::EchoReply, None);
+        let answer =
+            Answer { from: target, hop_limit, kind, icmp_type: 0, icmp_code: 0, mtu: None, echo, quoted: None };
+        tracer.accept(Instant::from_millis(at), &answer).unwrap()
+    }
+
+    fn rtt(tracer: &Tracer<8>) -> Duration {
+        tracer.route().hops().next().unwrap().replies().next().unwrap().rtt
+    }
+
+    const PROBE: ProbeId = ProbeId { hop: 1, attempt: 1 };
+
+    #[test]
+    fn a_transmit_timestamp_moves_the_sending_time() {
+        let (mut tracer, payload) = tracer();
+        tracer.sent(PROBE, Instant::from_millis(12));
+        tracer.sent(ProbeId { attempt: 2, ..PROBE }, Instant::from_millis(99));
+        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(3));
+    }
+
+    #[test]
+    fn a_transmit_timestamp_after_the_answer_still_counts_but_never_turns_the_rtt_around() {
+        let (mut tracer, payload) = tracer();
+        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(5));
+        tracer.sent(PROBE, Instant::from_millis(14));
+        assert_eq!(rtt(&tracer), Duration::from_millis(1));
+        tracer.sent(PROBE, Instant::from_millis(16));
+        assert_eq!(rtt(&tracer), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_could_not_be_sent_has_no_sending_time() {
+        let (mut tracer, _) = tracer();
+        tracer.fail(PROBE, SendError(1));
+        tracer.sent(PROBE, Instant::from_millis(12));
+        assert!(matches!(tracer.route().hops().next().unwrap().outcomes().next(), Some(Outcome::Failed(_))));
     }
 }

@@ -1,7 +1,7 @@
 //! The octets of an answer: an error with its quote, as routers make it and as translators leave it, or an Echo Reply.
 
+use crate::hop::{Hop, Nat};
 use crate::map::{INSIDE, OUTSIDE};
-use crate::scenario::{Hop, Nat};
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, Version, icmp, ip};
 use std::net::IpAddr;

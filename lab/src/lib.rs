@@ -30,6 +30,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod hop;
 mod hostile;
 mod limit;
 pub mod log;
@@ -37,9 +38,7 @@ mod map;
 mod model;
 mod scenario;
 
+pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Nat, Places, Rate, Unreachable};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::{Delivery, Internet};
-pub use scenario::{
-    Balance, Diamond, ErrorKind, Flood, Hop, Interface, Label, Limit, Loop, Nat, Partial, Places, Rate, Scenario,
-    ScenarioError, Target, Unreachable,
-};
+pub use scenario::{Balance, Diamond, Flood, Loop, Partial, Scenario, ScenarioError, Target};

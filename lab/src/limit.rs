@@ -1,6 +1,7 @@
 //! Who answers only so often: token buckets, and hosts that answer part of a burst.
 
-use crate::scenario::{Limit, Partial, Rate};
+use crate::hop::{Limit, Rate};
+use crate::scenario::Partial;
 use core::time::Duration;
 use hopshot_core::wire::Version;
 

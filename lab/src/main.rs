@@ -42,9 +42,6 @@ enum Task {
         /// How packets come and go: by default a TUN device where it can be opened, else a veth pair.
         #[arg(long, value_enum)]
         link: Option<LinkKind>,
-        /// Never sleep: the most precise delivery, for one processor's time.
-        #[arg(long)]
-        awake: bool,
         #[command(flatten)]
         inside: Inside,
     },
@@ -78,9 +75,9 @@ struct Inside {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Run { scenario, log, seed, link, awake, inside: Inside { ping, command } } => Scenario::load(&scenario)
+        Task::Run { scenario, log, seed, link, inside: Inside { ping, command } } => Scenario::load(&scenario)
             .map_err(|error| Failure::Lab(error.to_string()))
-            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, awake, ping }, &command)),
+            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, ping }, &command)),
         Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => {
             chain::run(routers, ratelimit, ping, &command)
         }

@@ -1,7 +1,8 @@
 //! Where everything is: the routers with their addresses and names, the paths between client and target, and the truth that a
 //! trace should find.
 
-use crate::scenario::{Diamond, Hop, Loop, Scenario, Target, Unreachable};
+use crate::hop::{Hop, Unreachable};
+use crate::scenario::{Diamond, Loop, Scenario, Target};
 use hopshot_core::wire::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,11 +1,12 @@
 //! The simulated internet: packets with their time of arrival go in, answers with the time they are due come out.
 
 use crate::answer::{Report, Request, echo_reply, error};
+use crate::hop::ErrorKind;
 use crate::hostile::Attacker;
 use crate::limit::{Bucket, Window};
 use crate::log::{Answer, Fate, Probe};
 use crate::map::{Both, Map, Place, Router, Truth};
-use crate::scenario::{Balance, ErrorKind, Scenario};
+use crate::scenario::{Balance, Scenario};
 use core::time::Duration;
 use hopshot_core::wire::{Version, icmp};
 use std::net::IpAddr;

@@ -1,5 +1,6 @@
 //! What a path is like: read from a TOML file in which everything has a default, so that a plain path of 25 hops is two lines.
 
+use crate::hop::{Hop, Limit};
 use core::fmt;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -38,104 +39,6 @@ pub struct Scenario {
     pub flood: Option<Flood>,
 }
 
-/// One or more routers that differ from the others.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Hop {
-    /// At which hop, or at which hops.
-    pub at: Places,
-    /// Its IPv4 address, in place of the generated one.
-    pub v4: Option<Ipv4Addr>,
-    /// Its IPv6 address.
-    pub v6: Option<Ipv6Addr>,
-    /// Its name.
-    pub name: Option<String>,
-    /// The round trip to it.
-    pub rtt_ms: Option<f64>,
-    /// How much longer its control plane takes for an answer; what it forwards is not delayed.
-    pub slow_ms: f64,
-    /// Its own jitter.
-    pub jitter_ms: Option<f64>,
-    /// The share of its answers that get lost, beside what the path loses.
-    pub loss: f64,
-    /// It never answers.
-    pub silent: bool,
-    /// How many errors it sends.
-    pub limit: Option<Limit>,
-    /// How many octets after the IP header it quotes.
-    pub quote: Option<usize>,
-    /// So many copies follow each of its answers.
-    pub duplicates: Option<u8>,
-    /// It doesn't forward, and says so.
-    pub unreachable: Option<Unreachable>,
-    /// The code of its Time Exceeded; anything but 0 is no hop.
-    pub code: u8,
-    /// Its errors come from the target's address: a gateway that translates addresses is in front of it.
-    pub dnat: bool,
-    /// What a translator between here and the client has changed in the quote, and not changed back.
-    pub nat: Vec<Nat>,
-    /// The hop limit that the quote shows, in place of 1.
-    pub quoted_hop_limit: Option<u8>,
-    /// The label stack that it reports (RFC 4950).
-    pub mpls: Vec<Label>,
-    /// The interface that it reports (RFC 5837).
-    pub interface: Option<Interface>,
-    /// The ICMP checksum of its answers is wrong.
-    pub bad_checksum: bool,
-}
-
-/// The number of a hop, or several.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Places {
-    /// One.
-    One(u8),
-    /// Several.
-    Many(Vec<u8>),
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self::Many(Vec::new())
-    }
-}
-
-impl Places {
-    /// The numbers as a slice.
-    #[must_use]
-    pub fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::One(place) => core::slice::from_ref(place),
-            Self::Many(places) => places,
-        }
-    }
-}
-
-/// A token bucket.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limit {
-    /// How many answers may leave back to back.
-    pub burst: f64,
-    /// How many tokens come back each second.
-    pub per_second: Rate,
-}
-
-/// A rate for both families, or one for each.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Rate {
-    /// The same for both.
-    Same(f64),
-    /// Linux answers more often in IPv6 than in IPv4.
-    Each {
-        /// In IPv4.
-        v4: f64,
-        /// In IPv6.
-        v6: f64,
-    },
-}
-
 /// From hop `from` on, packets go round between the routers `from` to `to`.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -171,88 +74,6 @@ pub enum Balance {
     Ident,
     /// Nothing: every packet goes its own way.
     Packet,
-}
-
-/// A router that answers with an error of another kind instead of forwarding.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Unreachable {
-    /// In IPv4; host unreachable unless given.
-    pub v4: ErrorKind,
-    /// In IPv6; address unreachable unless given.
-    pub v6: ErrorKind,
-    /// Only to packets that were sent with at least this hop limit. Left out: to every packet that comes here.
-    pub from: u8,
-    /// Only to packets that were sent with at most this hop limit; others pass.
-    pub to: u8,
-    /// Octets 4 to 7 of the message, for instance an MTU.
-    pub rest: u32,
-}
-
-/// An ICMP type and code.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(from = "[u8; 2]")]
-pub struct ErrorKind {
-    /// The type's number.
-    pub icmp_type: u8,
-    /// The code.
-    pub code: u8,
-}
-
-impl From<[u8; 2]> for ErrorKind {
-    fn from([icmp_type, code]: [u8; 2]) -> Self {
-        Self { icmp_type, code }
-    }
-}
-
-impl Default for Unreachable {
-    fn default() -> Self {
-        Self { v4: [3, 1].into(), v6: [1, 3].into(), from: 0, to: u8::MAX, rest: 0 }
-    }
-}
-
-/// What a translator leaves changed in a quote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Nat {
-    /// The source: the client's address outside.
-    Source,
-    /// The destination: the target's address inside.
-    Destination,
-    /// The ident, and with it the checksum.
-    Ident,
-    /// The checksum alone.
-    Checksum,
-}
-
-/// An MPLS label stack entry (RFC 3032).
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Label {
-    /// The label, 20 bits.
-    pub label: u32,
-    /// The traffic class, 3 bits.
-    #[serde(default)]
-    pub tc: u8,
-    /// The TTL.
-    #[serde(default = "one")]
-    pub ttl: u8,
-}
-
-const fn one() -> u8 {
-    1
-}
-
-/// The interface a packet came in by (RFC 5837): index, name and MTU; its address is the router's own.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Interface {
-    /// The interface's index.
-    pub index: u32,
-    /// The interface's name.
-    pub name: String,
-    /// Its MTU.
-    pub mtu: u32,
 }
 
 /// The target.

@@ -1,4 +1,4 @@
-//! Formats on the wire, one module each: [`checksum`], [`icmp`] and [`ip`].
+//! Formats on the wire, one module each: [`checksum`], [`icmp`], [`ip`] and [`extensions`].
 //!
 //! Everything here is a pure function of octets. `parse` reads a view out of the caller's buffer and never copies a payload;
 //! `emit` writes into the caller's buffer and says how many octets it used. Parsing is lenient about what a router may do on
@@ -6,6 +6,7 @@
 //! packet). No input makes it panic.
 
 pub mod checksum;
+pub mod extensions;
 pub mod icmp;
 pub mod ip;
 

@@ -38,6 +38,7 @@ pub(crate) fn trace_in(
     let mut due: Vec<Delivery> = Vec::new();
     let mut message = vec![0; config.message_len()];
     loop {
+        due.extend(internet.unsolicited(now));
         due.sort_by_key(|delivery| delivery.due);
         while due.first().is_some_and(|delivery| delivery.due <= now) {
             let delivery = due.remove(0);
@@ -52,8 +53,9 @@ pub(crate) fn trace_in(
             }
             Action::Wait(until) => {
                 assert!(until > at(now), "a wait must end later than it begins");
-                now =
-                    due.iter().map(|delivery| delivery.due).fold(Duration::from_nanos(until.as_nanos()), Duration::min);
+                let until = Duration::from_nanos(until.as_nanos());
+                let arrivals = due.iter().map(|delivery| delivery.due).chain(internet.next_unsolicited());
+                now = arrivals.fold(until, Duration::min).max(now);
             }
             Action::Done => return (tracer, now - start),
         }

@@ -33,9 +33,9 @@ impl Link {
     /// Makes the client's interface and gives it its addresses.
     pub(super) fn open(kind: Option<LinkKind>) -> Result<Self, Failure> {
         let netlink = Netlink::open().context("netlink")?;
-        let tun = || fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun").is_ok();
-        let link = match kind.unwrap_or_else(|| if tun() { LinkKind::Tun } else { LinkKind::Veth }) {
-            LinkKind::Tun => Self::open_tun().context("TUN device")?,
+        let tun = || fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+        let link = match kind.unwrap_or_else(|| if tun().is_ok() { LinkKind::Tun } else { LinkKind::Veth }) {
+            LinkKind::Tun => tun().and_then(|_| Self::open_tun()).context("TUN device")?,
             LinkKind::Veth => {
                 netlink.veth(CLIENT_END, OTHER_END, None).context("veth pair")?;
                 // Nobody must ask for neighbours: there are none.

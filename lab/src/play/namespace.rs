@@ -14,7 +14,9 @@ pub(super) fn enter() -> Result<(), Failure> {
     let private = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
     if unshare(private).is_err() {
         let (user, group) = (geteuid(), getegid());
-        unshare(private | CloneFlags::CLONE_NEWUSER).context("unshare")?;
+        // Refused, used up (ENOSPC) or not built in (EINVAL): it all means that it isn't possible here.
+        unshare(private | CloneFlags::CLONE_NEWUSER)
+            .map_err(|error| Failure::NotPermitted(format!("unshare: {error}")))?;
         // A user without privileges may map groups only after giving setgroups up.
         fs::write("/proc/self/setgroups", "deny").context("/proc/self/setgroups")?;
         fs::write("/proc/self/uid_map", format!("0 {user} 1")).context("/proc/self/uid_map")?;

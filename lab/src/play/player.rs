@@ -44,9 +44,8 @@ impl PartialEq for Queued {
 
 impl Eq for Queued {}
 
-/// Plays until `stop` is signalled, and gives the internet back with its log. With `awake` it never sleeps, which keeps one
-/// processor busy and takes every packet within a few microseconds.
-pub(super) fn play(mut internet: Internet, link: &Link, stop: &EventFd, awake: bool) -> io::Result<Internet> {
+/// Plays until `stop` is signalled, and gives the internet back with its log.
+pub(super) fn play(mut internet: Internet, link: &Link, stop: &EventFd) -> io::Result<Internet> {
     // The default slack would make every sleep 50 us too long, and other programs even longer. Without: the same, less
     // precise.
     let _ = set_timerslack(1);
@@ -81,7 +80,6 @@ pub(super) fn play(mut internet: Internet, link: &Link, stop: &EventFd, awake: b
         let next = [answer_due, internet.next_unsolicited()].into_iter().flatten().min();
         // Close to a delivery the wait is zero: this looks for packets again and again until the moment has come.
         let wait = next.map(|due| due.saturating_sub(clock()).saturating_sub(AWAKE).into());
-        let wait = if awake { Some(Duration::ZERO.into()) } else { wait };
         let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut fds, wait, None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

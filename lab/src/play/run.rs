@@ -19,8 +19,6 @@ pub(crate) struct Options {
     pub(crate) seed: u64,
     /// The device, if a certain one is wanted.
     pub(crate) link: Option<LinkKind>,
-    /// Whether the player never sleeps.
-    pub(crate) awake: bool,
     /// Whether ping sockets are permitted.
     pub(crate) ping: bool,
 }
@@ -29,7 +27,11 @@ pub(crate) struct Options {
 pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) -> Result<u8, Failure> {
     let internet = Internet::new(scenario, options.seed);
     // Before the namespace: the file is the user's, and a wrong name must not cost a run.
-    let log = options.log.as_ref().map(|path| File::create(path).context(&path.display().to_string())).transpose()?;
+    let log = options
+        .log
+        .as_ref()
+        .map(|path| File::create(path).map_err(|error| Failure::Lab(format!("{}: {error}", path.display()))));
+    let log = log.transpose()?;
     namespace::enter()?;
     namespace::set_common();
     namespace::set_quiet();
@@ -45,7 +47,7 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
     };
     let stop = EventFd::new().context("eventfd")?;
     let (exit, internet) = std::thread::scope(|scope| {
-        let player = scope.spawn(|| player::play(internet, &link, &stop, options.awake));
+        let player = scope.spawn(|| player::play(internet, &link, &stop));
         let exit = command::run(command, &target);
         let _ = stop.write(1);
         let internet = player.join().unwrap_or_else(|_| Err(io::Error::other("the player stopped")));

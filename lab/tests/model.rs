@@ -1,0 +1,327 @@
+//! The simulated internet on virtual time: every scenario, both families.
+
+use core::time::Duration;
+use hopshot_core::wire::{Ends, Malformed, Version, icmp, ip};
+use hopshot_lab::log::{Event, Fate, line, parse};
+use hopshot_lab::{CLIENT, Delivery, End, Internet, Scenario};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+const BOTH: [Version; 2] = [Version::V4, Version::V6];
+
+/// An Echo Request of the client. The payload's first word keeps the checksum of all seqs the same, if asked for.
+fn probe(destination: IpAddr, hop_limit: u8, ident: u16, seq: u16, one_flow: bool) -> Vec<u8> {
+    let version = Version::of(destination);
+    let ends = Ends { source: CLIENT.address(version), destination };
+    let mut payload = [0x5a; 36];
+    payload[..2].copy_from_slice(&if one_flow { !seq } else { 0 }.to_be_bytes());
+    let mut message = [0; 44];
+    let echo = icmp::Echo { ident, seq, payload: &payload };
+    icmp::Message::EchoRequest(echo).emit(ends, &mut message).unwrap();
+    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let mut packet = vec![0; ip::header_len(version)];
+    ip::Header { ends, hop_limit, traffic_class: 0, protocol }.emit(message.len(), &mut packet).unwrap();
+    packet.extend_from_slice(&message);
+    packet
+}
+
+fn send(internet: &mut Internet, version: Version, now: Duration, hop_limit: u8) -> Vec<Delivery> {
+    let target = internet.target(version);
+    internet.receive(now, &probe(target, hop_limit, 7, hop_limit.into(), true))
+}
+
+/// Who sent a packet, and what it is if it is whole.
+fn read(delivery: &Delivery) -> (IpAddr, Result<icmp::Message<'_>, Malformed>) {
+    let (header, message) = ip::parse(&delivery.packet).unwrap();
+    (header.ends.source, icmp::Message::parse(header.ends, message))
+}
+
+fn named(name: &str, seed: u64) -> Internet {
+    Internet::new(&Scenario::named(name).unwrap(), seed)
+}
+
+#[test]
+fn every_scenario_answers_as_its_truth_says() {
+    // Loss and limits hide what is there; they have tests of their own.
+    for name in Scenario::names().filter(|name| !["loss", "partial"].contains(name)) {
+        for version in BOTH {
+            let mut internet = named(name, 3);
+            let truth = internet.truth(version);
+            for hop in 1..=40 {
+                let answers = send(&mut internet, version, Duration::ZERO, hop);
+                let path = &truth.paths[internet.log().last().unwrap().path];
+                let end = path.hops.len();
+                let place = usize::from(hop).min(end);
+                let seen = answers.first().and_then(|delivery| {
+                    let (from, message) = read(delivery);
+                    let quoted = match message.ok()? {
+                        icmp::Message::EchoReply(echo) => return (echo.ident == 7).then_some(from),
+                        icmp::Message::Error(error) => error.quoted,
+                        icmp::Message::EchoRequest(_) => return None,
+                    };
+                    let (_, quoted) = ip::parse_quoted(quoted).ok()?;
+                    icmp::QuotedEcho::parse(version, quoted).ok().map(|_| from)
+                });
+                assert_eq!(seen, path.hops[place - 1], "{name} {version:?} hop {hop}");
+                let past = match path.end {
+                    End::Target | End::Silent => usize::from(hop) > end,
+                    End::Unreachable => hop > 12,
+                    End::Loop => false,
+                };
+                assert_eq!(internet.log().last().unwrap().past_target, past, "{name} {version:?} hop {hop}");
+            }
+        }
+    }
+}
+
+#[test]
+fn round_trips_grow_with_the_hop() {
+    for version in BOTH {
+        let mut internet = named("wan", 1);
+        for hop in 1..=30 {
+            let now = Duration::from_secs(hop.into());
+            let answers = send(&mut internet, version, now, hop);
+            let millis = 80.0 * f64::from(hop.min(12)) / 12.0;
+            assert_eq!(answers.len(), 1);
+            assert_eq!(answers[0].due - now, Duration::from_nanos((millis * 1e6).round() as u64));
+            let log = internet.log().last().unwrap();
+            assert_eq!(u128::from(log.answers[0].rtt_ns), (answers[0].due - now).as_nanos());
+        }
+    }
+}
+
+#[test]
+#[rustfmt::skip]
+fn time_exceeded_to_the_octet() {
+    let mut internet = named("wan", 1);
+    let answers = send(&mut internet, Version::V4, Duration::ZERO, 2);
+    let mut golden = vec![
+        0x45, 0, 0, 92, 0, 0, 0x40, 0, 254, 1, 0x68, 0x9c, 10, 2, 0, 1, 10, 0, 0, 2, // from router 2, TTL 255 - 1
+        11, 0, 0xf4, 0xff, 0, 0, 0, 0, // Time Exceeded in transit
+        0x45, 0, 0, 64, 0, 0, 0x40, 0, 1, 1, 0x64, 0x6d, 10, 0, 0, 2, 10, 255, 0, 80, // the quote, TTL 1
+        8, 0, 0xf7, 0xf8, 0, 7, 0, 2, 0xff, 0xfd, // Echo Request, ident 7, seq 2
+    ];
+    golden.resize(92, 0x5a);
+    assert_eq!(answers[0].packet, golden);
+}
+
+#[test]
+fn time_exceeded_in_ipv6_to_the_octet() {
+    let mut internet = named("wan", 1);
+    let answers = send(&mut internet, Version::V6, Duration::ZERO, 2);
+    let router: IpAddr = "2001:db8:2::1".parse().unwrap();
+    let (from, message) = read(&answers[0]);
+    let icmp::Message::Error(error) = message.unwrap() else { panic!("an error") };
+    assert_eq!((from, error.icmp_type, error.code, error.rest), (router, icmp::Type::TimeExceeded, 0, 0));
+    let mut quoted = probe(internet.target(Version::V6), 1, 7, 2, true);
+    assert_eq!(error.quoted, quoted);
+    quoted[7] = 1;
+    assert_eq!(answers[0].packet[..8], [0x60, 0, 0, 0, 0, 92, 58, 254]);
+}
+
+#[test]
+fn the_target_answers_with_what_it_was_sent_and_a_realistic_hop_limit() {
+    for version in BOTH {
+        let mut internet = named("wan", 1);
+        let answers = send(&mut internet, version, Duration::ZERO, 20);
+        let (header, _) = ip::parse(&answers[0].packet).unwrap();
+        assert_eq!(header.hop_limit, 64 - 11);
+        let Ok(icmp::Message::EchoReply(echo)) = read(&answers[0]).1 else { panic!("an echo reply") };
+        assert_eq!((echo.ident, echo.seq, echo.payload.len()), (7, 20, 36));
+    }
+}
+
+#[test]
+fn a_router_can_be_the_destination() {
+    for version in BOTH {
+        let mut internet = named("wan", 1);
+        let router = internet.truth(version).at(5)[0].unwrap();
+        let answers = internet.receive(Duration::ZERO, &probe(router, 9, 1, 1, true));
+        assert!(matches!(read(&answers[0]), (from, Ok(icmp::Message::EchoReply(_))) if from == router));
+        let nobody = if version == Version::V4 { "10.9.9.9" } else { "2001:db8:9:9::9" };
+        assert!(internet.receive(Duration::ZERO, &probe(nobody.parse().unwrap(), 30, 1, 1, true)).is_empty());
+    }
+}
+
+#[test]
+fn loss_is_what_the_seed_says_and_near_its_share() {
+    let run = |seed| {
+        let mut internet = named("loss", seed);
+        for number in 0..10_000_u32 {
+            send(&mut internet, Version::V4, Duration::from_millis(number.into()), 5);
+        }
+        internet.take_log()
+    };
+    let log = run(1);
+    let share = |fate| log.iter().filter(|probe| probe.fate == fate).count() as f64 / log.len() as f64;
+    assert!((share(Fate::Lost) - 0.1).abs() < 0.01, "{}", share(Fate::Lost));
+    assert!((share(Fate::AnswerLost) - 0.09).abs() < 0.01, "{}", share(Fate::AnswerLost));
+    assert_eq!(log, run(1));
+    assert_ne!(log, run(2));
+}
+
+#[test]
+fn linux_limits_are_six_then_one_a_second() {
+    let answered = |internet: &mut Internet, version, at: f64, count| {
+        (0..count).filter(|_| !send(internet, version, Duration::from_secs_f64(at), 3).is_empty()).count()
+    };
+    for (version, later) in [(Version::V4, 1), (Version::V6, 6)] {
+        let mut internet = named("ratelimit", 1);
+        assert_eq!(answered(&mut internet, version, 0.0, 10), 6);
+        assert_eq!(answered(&mut internet, version, 1.0, 10), later);
+        assert_eq!(answered(&mut internet, version, 60.0, 10), 6);
+        assert_eq!(internet.log().last().unwrap().fate, Fate::Limited);
+    }
+    let mut strict = named("ratelimit-strict", 1);
+    assert_eq!(answered(&mut strict, Version::V6, 0.0, 3), 1);
+    // The target's echo replies aren't limited.
+    assert!((0..50).all(|_| !send(&mut strict, Version::V4, Duration::ZERO, 12).is_empty()));
+}
+
+#[test]
+fn a_partial_target_misses_the_start_of_the_first_burst() {
+    for version in BOTH {
+        let mut internet = named("partial", 1);
+        let answered = |internet: &mut Internet, at, hops: core::ops::RangeInclusive<u8>| {
+            let at = Duration::from_millis(at);
+            hops.filter(|hop| !send(internet, version, at, *hop).is_empty()).collect::<Vec<_>>()
+        };
+        assert_eq!(answered(&mut internet, 0, 12..=30), [17, 18, 19, 20, 21]);
+        assert_eq!(answered(&mut internet, 100, 12..=16), [12, 13, 14, 15, 16]);
+    }
+}
+
+#[test]
+fn duplicates_follow_each_answer() {
+    let mut internet = named("dup", 1);
+    for hop in [3, 12] {
+        let answers = send(&mut internet, Version::V4, Duration::ZERO, hop);
+        assert_eq!(answers.len(), 2);
+        assert_eq!(answers[0].packet, answers[1].packet);
+        assert!(answers[0].due < answers[1].due);
+    }
+}
+
+#[test]
+fn balancers_by_flow_keep_a_flow_together() {
+    for version in BOTH {
+        let mut seen = HashSet::new();
+        for ident in 0..200 {
+            let mut internet = named("ecmp", 1);
+            let target = internet.target(version);
+            for hop in 1..=30 {
+                internet.receive(Duration::ZERO, &probe(target, hop, ident, hop.into(), true));
+            }
+            let paths: HashSet<_> = internet.log().iter().map(|probe| probe.path).collect();
+            assert_eq!(paths.len(), 1, "one flow, one path");
+            seen.extend(paths);
+        }
+        assert_eq!(seen.len(), 8, "every path of four branches and two is taken by some flow");
+        // A seq that changes the checksum changes the flow.
+        let mut internet = named("ecmp", 1);
+        let target = internet.target(version);
+        for seq in 0..100 {
+            internet.receive(Duration::ZERO, &probe(target, 4, 1, seq, false));
+        }
+        assert_eq!(internet.log().iter().map(|probe| probe.path).collect::<HashSet<_>>().len(), 8);
+    }
+}
+
+#[test]
+fn uneven_branches_move_the_target() {
+    let internet = named("ecmp-uneven", 1);
+    let truth = internet.truth(Version::V4);
+    let lengths: Vec<_> = truth.paths.iter().map(|path| path.hops.len()).collect();
+    assert_eq!((lengths, truth.distance()), (vec![12, 13], Some(12)));
+    assert_eq!(truth.at(5).len(), 2);
+    assert_eq!(truth.at(4).len(), 1);
+}
+
+#[test]
+fn label_stacks_and_interfaces_are_where_rfc_4884_says() {
+    for (version, length_word) in [(Version::V4, 32 << 16), (Version::V6, 16 << 24)] {
+        let mut internet = named("mpls", 1);
+        let stack = send(&mut internet, version, Duration::ZERO, 7);
+        let Ok(icmp::Message::Error(error)) = read(&stack[0]).1 else { panic!("an error") };
+        assert_eq!(error.rest, length_word);
+        assert_eq!(error.quoted[128..130], [0x20, 0]);
+        // Labels 24002 (tc 3, TTL 1) and 16 (the bottom, TTL 2).
+        assert_eq!(error.quoted[132..], [0, 12, 1, 1, 0x05, 0xdc, 0x26, 1, 0, 1, 1, 2]);
+        let interface = send(&mut internet, version, Duration::ZERO, 8);
+        let Ok(icmp::Message::Error(error)) = read(&interface[0]).1 else { panic!("an error") };
+        assert_eq!(error.quoted[134..136], [2, 0x0f]);
+        assert_eq!(error.quoted[error.quoted.len() - 4..], 9000_u32.to_be_bytes());
+    }
+}
+
+#[test]
+fn translators_leave_quotes_changed_and_their_checksums_right() {
+    for version in BOTH {
+        let mut internet = named("nat-id", 1);
+        let sent = probe(internet.target(version), 5, 7, 5, true);
+        let answers = internet.receive(Duration::ZERO, &sent);
+        let Ok(icmp::Message::Error(error)) = read(&answers[0]).1 else { panic!("an error") };
+        let (header, message) = ip::parse_quoted(error.quoted).unwrap();
+        assert_ne!(header.ends.source, CLIENT.address(version));
+        assert_eq!(header.ends.destination, internet.target(version));
+        let quoted = icmp::QuotedEcho::parse(version, message).unwrap();
+        assert_eq!((quoted.echo.ident, quoted.echo.seq), (7 ^ 0x0f, 5));
+        assert!(icmp::Message::parse(header.ends, message).is_ok(), "the quote's own checksum");
+    }
+}
+
+#[test]
+fn the_attacker_keeps_its_rate_and_is_not_in_the_log() {
+    for version in BOTH {
+        let mut internet = named("hostile", 1);
+        assert_eq!(internet.next_unsolicited(), None);
+        let answers = send(&mut internet, version, Duration::from_secs(5), 3);
+        assert_eq!(internet.next_unsolicited(), Some(Duration::from_secs(5)));
+        let forged = internet.unsolicited(Duration::from_secs(6));
+        assert_eq!((answers.len(), forged.len()), (1, 10_001));
+        assert!(forged.iter().all(|delivery| delivery.answer.is_none() && ip::parse(&delivery.packet).is_ok()));
+        let whole = forged.iter().filter(|delivery| read(delivery).1.is_ok()).count();
+        assert!(whole > 4_000, "{whole} get past a checksum");
+        assert_eq!(internet.log().len(), 1);
+    }
+}
+
+#[test]
+fn what_is_no_probe_is_ignored() {
+    let mut internet = named("wan", 1);
+    let whole = probe(internet.target(Version::V6), 3, 1, 1, true);
+    for length in 0..whole.len() {
+        assert!(internet.receive(Duration::ZERO, &whole[..length]).is_empty());
+    }
+    assert!(internet.log().is_empty());
+}
+
+#[test]
+fn log_lines_read_back() {
+    let mut internet = named("dup", 1);
+    let answers = send(&mut internet, Version::V6, Duration::from_secs(1), 3);
+    internet.delivered(&answers[1], Duration::from_secs(2));
+    let events: Vec<_> = internet.take_log().into_iter().map(Event::Probe).collect();
+    let Event::Probe(probe) = &events[0] else { panic!("a probe") };
+    assert_eq!(probe.answers[1].delivered_ns, Some(2_000_000_000));
+    assert_eq!(probe.answers[0].delivered_ns, None);
+    assert_eq!(parse(&line(&events[0])).unwrap(), events);
+}
+
+#[test]
+fn scenarios_that_contradict_themselves_are_refused() {
+    for wrong in [
+        "hops = 0",
+        "hops = 255",
+        "hop_count = 5",
+        "[[hop]]\nat = 12",
+        "[[hop]]\nat = [3, 3]",
+        "[[diamond]]\nat = 11\nlengths = [2, 2]",
+        "[[diamond]]\nat = 4\nlengths = []",
+        "loop = { from = 6, to = 6 }",
+    ] {
+        assert!(Scenario::parse(wrong).is_err(), "{wrong}");
+    }
+    assert!(Scenario::load("no-such-scenario").unwrap_err().to_string().contains("no-such-scenario"));
+    assert!(Scenario::names().all(|name| !Scenario::named(name).unwrap().about.is_empty()));
+}
