@@ -79,7 +79,7 @@ impl Names {
 
 /// Whoever owns an address owns its name: what a terminal could take for a command is made visible.
 fn printable(name: &str) -> String {
-    let visible = |c: char| if c.is_ascii_graphic() { c.to_string() } else { c.escape_default().to_string() };
+    let visible = |c: char| if c.is_ascii_graphic() { c.to_string() } else { c.escape_unicode().to_string() };
     name.chars().take(LONGEST).map(visible).collect()
 }
 
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn a_name_can_neither_move_the_cursor_nor_go_on_for_ever() {
         assert_eq!(printable("edge-1.example"), "edge-1.example");
-        assert_eq!(printable("a\x1b[2Jb c\n\u{202e}"), r"a\u{1b}[2Jb\u{20}c\n\u{202e}");
+        assert_eq!(printable("a\x1b[2Jb c\n\u{202e}"), r"a\u{1b}[2Jb\u{20}c\u{a}\u{202e}");
         assert_eq!(printable(&"a".repeat(9000)).len(), LONGEST);
     }
 

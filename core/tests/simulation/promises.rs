@@ -2,7 +2,7 @@
 
 use crate::world::{Traced, trace, trace_in};
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, StopReason};
+use hopshot_core::{Config, Kind, StopReason, Sweep};
 use hopshot_lab::{Internet, Scenario};
 use std::time::Duration;
 
@@ -117,4 +117,77 @@ fn routers_with_linux_limits_stay_visible_as_long_as_they_permit() {
         assert_eq!(named, 12, "run {run}");
         start += took;
     }
+}
+
+#[test]
+fn a_distance_known_from_before_shapes_the_burst_and_a_path_that_changed_is_still_right() {
+    let known = |config| Config { sweep: Some(Sweep::Window { first: 12, step: 5 }), ..config };
+    for (hops, rtts, waste) in [(12, 1.0, 0), (10, 1.0, 2), (14, 1.9, 3)] {
+        let traced = trace(&Scenario::plain(hops, 80.0), Version::V4, 1, known);
+        assert_eq!(traced.distance(), Some(hops));
+        assert!(in_rtts(&traced, 80.0) <= rtts, "{hops} hops: {}", in_rtts(&traced, 80.0));
+        assert_eq!(traced.past_target(), waste, "{hops} hops");
+    }
+}
+
+#[test]
+fn a_loop_ends_and_is_told_as_one() {
+    for attempts in [1, 3] {
+        let traced = run("loop", attempts);
+        assert_eq!((traced.stop_reason(), traced.distance()), (StopReason::Loop, None));
+        let hops = traced.addresses();
+        assert_eq!((hops.len(), &hops[4], &hops[5]), (9, &hops[8], &hops[7]), "{hops:?}");
+    }
+}
+
+#[test]
+fn an_unreachable_from_a_router_that_others_pass_is_not_the_end() {
+    let text =
+        "hops = 12\nrtt_ms = 80\n[[hop]]\nat = 6\nunreachable = { v4 = [3, 13], v6 = [1, 1], from = 6, to = 6 }\n";
+    for attempts in [1, 3] {
+        let traced = trace(&Scenario::parse(text).unwrap(), Version::V6, 1, |config| Config { attempts, ..config });
+        assert_eq!((traced.stop_reason(), traced.distance()), (StopReason::Reached, Some(12)));
+        let route = traced.tracer.route();
+        let kinds: Vec<Kind> = route.hops().nth(5).unwrap().replies().map(|reply| reply.kind).collect();
+        assert_eq!(kinds, vec![Kind::Unreachable; attempts.into()]);
+    }
+}
+
+#[test]
+fn a_router_that_stops_answering_may_be_rate_limited() {
+    let text = "hops = 12\nrtt_ms = 80\n[[hop]]\nat = 6\nlimit = { burst = 1, per_second = 1 }\n";
+    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| Config { attempts: 3, ..config });
+    let route = traced.tracer.route();
+    let limited: Vec<u8> = route.hops().filter(|hop| hop.may_be_rate_limited()).map(|hop| hop.number()).collect();
+    assert_eq!(limited, [6]);
+}
+
+#[test]
+fn no_more_probes_leave_than_the_interval_permits() {
+    let scenario = Scenario::named("wan").unwrap();
+    let interval = Duration::from_millis(2);
+    let traced = trace(&scenario, Version::V4, 1, |config| Config { attempts: 3, interval, ..config });
+    let sent: Vec<u64> = traced.internet.log().iter().map(|probe| probe.at_ns).collect();
+    assert!(sent.windows(2).all(|pair| pair[1] - pair[0] >= 2_000_000), "{sent:?}");
+    assert_eq!((traced.distance(), traced.dark()), (Some(12), 0));
+}
+
+#[test]
+fn an_answer_from_another_address_counts_and_says_so() {
+    let traced = run("altreply", 1);
+    let route = traced.tracer.route();
+    let reply = route.hops().last().unwrap().replies().next().unwrap();
+    assert!(reply.changes.contains(hopshot_core::Changes::SENDER));
+    assert_eq!(traced.distance(), Some(12));
+}
+
+#[test]
+fn translated_quotes_are_answers_and_say_what_was_changed() {
+    let traced = run("nat", 1);
+    let route = traced.tracer.route();
+    let changes: Vec<_> = route.hops().map(|hop| hop.replies().next().unwrap().changes).collect();
+    assert!(changes[..3].iter().all(|changes| changes.is_empty()), "{changes:?}");
+    assert!(changes[3..10].iter().all(|changes| changes.contains(hopshot_core::Changes::SOURCE)), "{changes:?}");
+    assert!(changes[10].contains(hopshot_core::Changes::DESTINATION), "{changes:?}");
+    assert!(run("nat-id", 1).dark() == 0, "the cookie finds the probe though the ident was changed");
 }

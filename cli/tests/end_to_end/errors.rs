@@ -1,0 +1,95 @@
+//! What goes wrong, each with its exit status and one clear line.
+
+use crate::world::{Said, hopshot, in_scenario, shell_in_scenario};
+
+/// One line on standard error, nothing on standard output, exit status 2.
+fn refused(said: &Said, words: &str) {
+    assert_eq!((said.status, said.stdout.as_str()), (2, ""), "{}", said.stderr);
+    assert_eq!(said.stderr.lines().count(), 1, "{:?}", said.stderr);
+    assert!(said.stderr.starts_with("hopshot: ") && said.stderr.contains(words), "{:?}", said.stderr);
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_the_range() {
+    for (args, words) in [
+        (["-m", "0"], "1..=64"),
+        (["-m", "65"], "1..=64"),
+        (["-q", "0"], "1..=10"),
+        (["-f", "0"], "1..=64"),
+        (["-w", "0"], "0.001 to 3600"),
+        (["-t", "256"], "0 to 255"),
+        (["--ident", "65536"], "0 to 65535"),
+        (["--flow", "0"], "1..=65534"),
+    ] {
+        refused(&hopshot(&[args[0], args[1], "::1"]), words);
+    }
+    refused(&hopshot(&["-f", "9", "-m", "8", "::1"]), "first_hop must be 1 to 8, not 9");
+    refused(&hopshot(&[]), "<HOST>");
+}
+
+#[test]
+fn an_address_without_a_route_is_refused() {
+    if let Some(said) = in_scenario("short", &["172.16.1.1"]) {
+        refused(&said, "no route to 172.16.1.1");
+    }
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_refused() {
+    if let Some(said) = in_scenario("short", &["nowhere.invalid"]) {
+        refused(&said, "can't find the address of 'nowhere.invalid'");
+    }
+}
+
+#[test]
+fn the_wrong_family_is_refused() {
+    if let Some(said) = in_scenario("short", &["-6", "{4}"]) {
+        refused(&said, "has no IPv6 address");
+    }
+}
+
+#[test]
+fn an_interface_or_a_source_that_is_not_there_is_refused() {
+    if let Some(said) = in_scenario("short", &["-i", "nosuch0", "{4}"]) {
+        refused(&said, "no interface is named 'nosuch0'");
+    }
+    if let Some(said) = in_scenario("short", &["-s", "10.9.9.9", "{4}"]) {
+        refused(&said, "it isn't an address of this machine");
+    }
+}
+
+#[test]
+fn a_full_disk_is_one_line_and_exit_status_2() {
+    for args in ["", "--json"] {
+        let Some(said) = shell_in_scenario("short", &format!("$0 -n {args} $HOPSHOT_LAB_TARGET4 > /dev/full")) else {
+            return;
+        };
+        refused(&said, "can't write the output: No space left on device");
+    }
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_error() {
+    let Some(said) = shell_in_scenario("wan", "$0 -n $HOPSHOT_LAB_TARGET4 | head -n 1") else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    assert_eq!(said.stdout.lines().count(), 1);
+}
+
+#[test]
+fn loopback_is_one_hop() {
+    for address in ["127.0.0.1", "::1"] {
+        let Some(said) = in_scenario("short", &["-n", "--json", address]) else { return };
+        let document = said.json();
+        assert_eq!((said.status, &document["distance"]), (0, &1.into()), "{document}");
+        assert_eq!(document["hops"].as_array().map(Vec::len), Some(1));
+    }
+}
+
+#[test]
+fn ctrl_c_shows_what_is_known_so_far() {
+    let script = "$0 -n --json -w 20 $HOPSHOT_LAB_TARGET4 & sleep 0.3; kill -TERM $!; wait $!";
+    let Some(said) = shell_in_scenario("deadtarget", script) else { return };
+    let document = said.json();
+    assert_eq!((said.status, &document["stop_reason"]), (1, &"interrupted".into()), "{document}");
+    assert_eq!(document["hops"][10]["probes"][0]["kind"], "time_exceeded");
+}

@@ -1,0 +1,97 @@
+//! In every scenario, in both families, the command finds the true route.
+
+use crate::world::{in_scenario, on_chain, shell_in_scenario};
+use hopshot_core::wire::Version;
+use hopshot_lab::{Internet, Scenario, Truth};
+use serde_json::Value;
+use std::net::IpAddr;
+
+const FAMILIES: [(Version, &str); 2] = [(Version::V4, "{4}"), (Version::V6, "{6}")];
+
+/// The addresses that answered at each hop, without repetition.
+fn hops(document: &Value) -> Vec<(u64, Vec<IpAddr>)> {
+    let hops = document["hops"].as_array().expect("hops is a list").iter().map(|hop| {
+        let probes = hop["probes"].as_array().expect("probes is a list").iter();
+        let mut from: Vec<IpAddr> = probes.filter_map(|probe| probe["from"].as_str()?.parse().ok()).collect();
+        from.dedup();
+        (hop["hop"].as_u64().expect("a number"), from)
+    });
+    hops.collect()
+}
+
+/// Checks a document against the truth: no hop wrong, and unless answers may get lost none missing.
+fn check(name: &str, document: &Value, truth: &Truth, lossless: bool) {
+    for (hop, from) in hops(document) {
+        let expected = truth.at(u8::try_from(hop).unwrap());
+        for address in &from {
+            assert!(
+                expected.contains(&Some(*address)),
+                "{name} hop {hop}: {address} is none of {expected:?}\n{document}"
+            );
+        }
+        let silent = expected.is_empty() || expected.contains(&None);
+        assert!(!lossless || silent || !from.is_empty(), "{name} hop {hop} is missing\n{document}");
+    }
+}
+
+fn scenario(name: &str) {
+    for (version, target) in FAMILIES {
+        let Some(said) = in_scenario(name, &["-n", "--json", target]) else { return };
+        assert_eq!(said.stderr, "");
+        let document = said.json();
+        let internet = Internet::new(&Scenario::named(name).unwrap(), 1);
+        let truth = internet.truth(version);
+        let distance = if name == "deadtarget" { None } else { truth.distance() };
+        check(name, &document, &truth, name != "loss");
+        assert_eq!(document["distance"].as_u64(), distance.map(u64::from), "{name} {version:?}\n{document}");
+        assert_eq!(said.status, i32::from(distance.is_none()), "{name} {version:?}");
+    }
+}
+
+macro_rules! scenarios {
+    ($($test:ident: $name:literal),* $(,)?) => {
+        $(#[test] fn $test() { scenario($name); })*
+    };
+}
+
+scenarios! {
+    short: "short", wan: "wan", long: "long", silent: "silent", deadtarget: "deadtarget", loss: "loss", dup: "dup",
+    unreach: "unreach", slowhop: "slowhop", looping: "loop", dnat: "dnat", altreply: "altreply", partial: "partial",
+    ecmp: "ecmp",
+}
+
+#[test]
+fn a_chain_of_real_linux_routers() {
+    for (version, target) in FAMILIES {
+        let Some(said) = on_chain(5, &["-n", "--json", target]) else { return };
+        let expected: Vec<_> = (1..=5).map(|hop| (hop, vec![router(version, hop)])).collect();
+        let found = hops(&said.json());
+        assert_eq!(found.len(), 6);
+        assert_eq!(found[..5], expected, "{}", said.stdout);
+        assert_eq!((said.status, said.json()["distance"].as_u64()), (0, Some(6)));
+    }
+}
+
+/// The lab's addresses: `10.hop.0.1` and `2001:db8:hop::1`.
+fn router(version: Version, hop: u64) -> IpAddr {
+    let text = match version {
+        Version::V4 => format!("10.{hop}.0.1"),
+        Version::V6 => format!("2001:db8:{hop:x}::1"),
+    };
+    text.parse().expect("it is an address")
+}
+
+#[test]
+fn traces_that_run_side_by_side_do_not_mix() {
+    let script = "for i in 1 2 3 4 5 6 7 8; do $0 -n --json $HOPSHOT_LAB_TARGET4 & done; wait";
+    let Some(said) = shell_in_scenario("wan", script) else { return };
+    let internet = Internet::new(&Scenario::named("wan").unwrap(), 1);
+    let truth = internet.truth(Version::V4);
+    assert_eq!(said.stdout.lines().count(), 8, "{}{}", said.stdout, said.stderr);
+    for line in said.stdout.lines() {
+        let document: Value = serde_json::from_str(line).unwrap();
+        check("wan", &document, &truth, true);
+        assert_eq!(document["distance"], 12);
+        assert_eq!((&document["duplicates"], &document["forged"]), (&Value::from(0), &Value::from(0)));
+    }
+}

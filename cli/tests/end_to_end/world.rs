@@ -1,0 +1,79 @@
+//! The real command in a network of its own: the lab's simulated internet, or real Linux routers.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// What the command said and how it ended.
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Said {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|error| panic!("{error} in {:?}, {:?}", self.stdout, self.stderr))
+    }
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code().expect("it was not killed"),
+            stdout: String::from_utf8(output.stdout).expect("the output is text"),
+            stderr: String::from_utf8(output.stderr).expect("messages are text"),
+        }
+    }
+}
+
+pub(crate) const HOPSHOT: &str = env!("CARGO_BIN_EXE_hopshot");
+
+/// Runs hopshot as it is, where this test runs: only for what sends nothing.
+pub(crate) fn hopshot(args: &[&str]) -> Said {
+    Command::new(HOPSHOT).args(args).stdin(Stdio::null()).output().expect("hopshot can be started").into()
+}
+
+/// Runs hopshot in a scenario of the lab; `None` if the kernel doesn't permit namespaces.
+pub(crate) fn in_scenario(scenario: &str, args: &[&str]) -> Option<Said> {
+    in_lab(&["run", scenario, "--", HOPSHOT], args)
+}
+
+/// Runs hopshot on a chain of real Linux routers.
+pub(crate) fn on_chain(routers: u8, args: &[&str]) -> Option<Said> {
+    in_lab(&["chain", &routers.to_string(), "--", HOPSHOT], args)
+}
+
+/// Runs a shell command in a scenario, where `$0` is hopshot.
+pub(crate) fn shell_in_scenario(scenario: &str, script: &str) -> Option<Said> {
+    in_lab(&["run", scenario, "--", "sh", "-c"], &[script, HOPSHOT])
+}
+
+fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
+    let output =
+        Command::new(lab()).args(lab_args).args(args).stdin(Stdio::null()).output().expect("the lab can be started");
+    if output.status.code() != Some(77) {
+        return Some(output.into());
+    }
+    let reason = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "no namespaces, but none may be skipped: {reason}");
+    eprintln!("SKIPPED, it needs network namespaces: {reason}");
+    None
+}
+
+/// The lab's binary, which stands beside hopshot's once the workspace is built.
+fn lab() -> &'static PathBuf {
+    static LAB: OnceLock<PathBuf> = OnceLock::new();
+    LAB.get_or_init(|| {
+        let lab = PathBuf::from(HOPSHOT).with_file_name("hopshot-lab");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "hopshot-lab", "--bin", "hopshot-lab"]);
+        if lab.with_file_name("").ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(lab.exists() || build.status().is_ok_and(|status| status.success()), "the lab can't be built");
+        lab
+    })
+}
