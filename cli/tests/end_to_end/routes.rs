@@ -1,4 +1,5 @@
-//! In every scenario, in both families, the command finds the true route.
+//! In every scenario, in both families, the command finds the true route. `HOPSHOT_REPEAT=50` in the environment runs each
+//! that many times in a row.
 
 use crate::world::{in_scenario, on_chain, shell_in_scenario};
 use hopshot_core::wire::Version;
@@ -34,8 +35,14 @@ fn check(name: &str, document: &Value, truth: &Truth, lossless: bool) {
     }
 }
 
+/// Each family, as many times as is asked for.
+fn runs() -> impl Iterator<Item = (Version, &'static str)> {
+    let times = std::env::var("HOPSHOT_REPEAT").ok().and_then(|times| times.parse().ok()).unwrap_or(1);
+    FAMILIES.into_iter().cycle().take(times * FAMILIES.len())
+}
+
 fn scenario(name: &str) {
-    for (version, target) in FAMILIES {
+    for (version, target) in runs() {
         let Some(said) = in_scenario(name, &["-n", "--json", target]) else { return };
         assert_eq!(said.stderr, "");
         let document = said.json();
@@ -62,7 +69,7 @@ scenarios! {
 
 #[test]
 fn a_chain_of_real_linux_routers() {
-    for (version, target) in FAMILIES {
+    for (version, target) in runs() {
         let Some(said) = on_chain(5, &["-n", "--json", target]) else { return };
         let expected: Vec<_> = (1..=5).map(|hop| (hop, vec![router(version, hop)])).collect();
         let found = hops(&said.json());
@@ -83,7 +90,7 @@ fn router(version: Version, hop: u64) -> IpAddr {
 
 #[test]
 fn traces_that_run_side_by_side_do_not_mix() {
-    let script = "for i in 1 2 3 4 5 6 7 8; do $0 -n --json $HOPSHOT_LAB_TARGET4 & done; wait";
+    let script = "d=$(mktemp -d); for i in 1 2 3 4 5 6 7 8; do $0 -n --json $HOPSHOT_LAB_TARGET4 > $d/$i & done; wait; cat $d/*; rm -r $d";
     let Some(said) = shell_in_scenario("wan", script) else { return };
     let internet = Internet::new(&Scenario::named("wan").unwrap(), 1);
     let truth = internet.truth(Version::V4);
