@@ -361,8 +361,17 @@ mod tests {
         let Config { target, ident, first_seq, .. } = *tracer.config();
         let echo = Echo { ident, seq: first_seq, payload };
         let (kind, hop_limit) = (Kind::EchoReply, None);
-        let answer =
-            Answer { from: target, hop_limit, kind, icmp_type: 0, icmp_code: 0, mtu: None, echo, quoted: None };
+        let answer = Answer {
+            from: target,
+            hop_limit,
+            kind,
+            icmp_type: 0,
+            icmp_code: 0,
+            mtu: None,
+            echo,
+            quoted: None,
+            extensions: Extensions::default(),
+        };
         tracer.accept(Instant::from_millis(at), &answer).unwrap()
     }
 

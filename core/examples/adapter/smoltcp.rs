@@ -1,12 +1,16 @@
-//! hopshot-core on smoltcp: raw socket in, raw socket out. A file to copy into your own project; it needs no other.
+//! hopshot-core on smoltcp: raw socket in, raw socket out. To be copied into your own project, with `packet.rs` beside it.
 //!
 //! smoltcp's ICMP socket won't do: bound to an ident it never delivers a Time Exceeded for an Echo Request, and its parser
 //! refuses the short quotes that routers send. A raw socket takes and gives whole packets. smoltcp writes the IP header anew on
 //! the way out; the hop limit stays.
 
+#![allow(unreachable_pub, reason = "whoever copies it decides what is public")]
+
+pub mod packet;
+
 use core::net::IpAddr;
-use hopshot_core::wire::{BufferTooSmall, Ends, Version, ip};
-use hopshot_core::{Action, Arrival, Instant, Reply, SendError, Tracer, Transmit};
+use hopshot_core::wire::{BufferTooSmall, Version, ip};
+use hopshot_core::{Action, Instant, Reply, SendError, Tracer, Transmit};
 use smoltcp::iface::{Interface, PollIngressSingleResult, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
 use smoltcp::socket::raw;
@@ -84,7 +88,7 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
         // Drain before sending: what has arrived must not wait until the rest of a burst is out.
         if self.iface.poll_ingress_single(at, self.device, self.sockets) != PollIngressSingleResult::None {
             let socket = self.sockets.get_mut::<raw::Socket>(self.socket);
-            let reply = socket.recv().ok().and_then(|packet| hear(tracer, now, packet));
+            let reply = socket.recv().ok().and_then(|packet| packet::hear(tracer, now, packet));
             return Ok(reply.map_or(Step::Busy, Step::Heard));
         }
         self.iface.poll_egress(at, self.device, self.sockets);
@@ -111,7 +115,7 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
 
     /// Puts a probe into the socket, behind the IP header that goes with it.
     fn send(&mut self, probe: &Transmit<'_>, source: IpAddr) -> Result<(), SendError> {
-        let header = header(probe, source);
+        let header = packet::header(probe, source);
         let len = ip::header_len(header.ends.version()) + probe.message.len();
         let socket = self.sockets.get_mut::<raw::Socket>(self.socket);
         let packet = socket.send(len).map_err(|_| FULL)?;
@@ -136,23 +140,6 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
 
 /// The number given to [`Tracer::fail`] for a probe that the socket's transmit buffer can't hold.
 const FULL: SendError = SendError(1);
-
-/// The IP header of a probe.
-pub fn header(probe: &Transmit<'_>, source: IpAddr) -> ip::Header {
-    let ends = Ends { source, destination: probe.destination };
-    let protocol = match ends.version() {
-        Version::V4 => ip::PROTOCOL_ICMP,
-        Version::V6 => ip::PROTOCOL_ICMPV6,
-    };
-    ip::Header { ends, hop_limit: probe.hop_limit, traffic_class: 0, protocol }
-}
-
-/// Takes a whole packet: its header says who answered.
-pub fn hear<const N: usize>(tracer: &mut Tracer<N>, at: Instant, packet: &[u8]) -> Option<Reply> {
-    let (header, message) = ip::parse(packet).ok()?;
-    let arrival = Arrival { at, from: header.ends.source, hop_limit: Some(header.hop_limit) };
-    tracer.handle(arrival, message).ok().map(|heard| heard.reply)
-}
 
 fn to_smoltcp(instant: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_micros(i64::try_from(instant.as_nanos() / 1000).unwrap_or(i64::MAX))

@@ -1,0 +1,135 @@
+//! Extensions of errors: RFC 4884, RFC 4950, RFC 5837. Core reads them and writes none.
+
+use crate::network::{octets, probe_packet, router};
+use hopshot_core::wire::Version;
+use hopshot_core::wire::extensions::{Extensions, Interface, Label, Object, Role};
+use hopshot_core::wire::icmp::{Error, Type};
+
+const LABELS: &str = "00 0c 01 01 05 dc 1a 01 00 01 01 fe";
+const INTERFACE_V4: &str =
+    "00 20 02 0f 00 00 02 15 00 01 00 00 c0 00 02 fe 0c 67 65 2d 30 2f 30 2f 30 2e 37 00 00 00 23 28";
+const INTERFACE_V6: &str = "00 2c 02 0f 00 00 02 15 00 02 00 00 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 fe \
+    0c 67 65 2d 30 2f 30 2f 30 2e 37 00 00 00 23 28";
+const UNKNOWN: &str = "00 08 f7 01 de ad be ef";
+
+/// The quote of the probe filled up to 128 octets, then the structure.
+fn quoted(version: Version, structure: &str) -> Vec<u8> {
+    let mut quoted = probe_packet(version);
+    quoted.resize(128, 0);
+    quoted.extend(octets(structure));
+    quoted
+}
+
+/// Time Exceeded whose length field is right: 128 octets in words of 4, in IPv6 of 8.
+fn time_exceeded(version: Version, quoted: &[u8]) -> Error<'_> {
+    let rest = if version == Version::V4 { 0x0020_0000 } else { 0x1000_0000 };
+    Error { icmp_type: Type::TimeExceeded, code: 0, rest, quoted }
+}
+
+/// The first object of a structure without a checksum.
+fn object(hex: &str) -> Option<(Vec<u8>, u8, u8)> {
+    let quoted = quoted(Version::V4, &format!("20 00 00 00 {hex}"));
+    let extensions = Extensions::of(Version::V4, &time_exceeded(Version::V4, &quoted));
+    extensions.objects().next().map(|object| (object.payload.to_vec(), object.class, object.kind))
+}
+
+#[test]
+fn a_label_stack_is_read_from_the_top() {
+    for version in [Version::V4, Version::V6] {
+        let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
+        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+        let [object] = extensions.objects().collect::<Vec<_>>()[..] else { panic!("one object") };
+        assert_eq!((object.class, object.kind, object.payload), (1, 1, &octets(LABELS)[4..]));
+        let labels: Vec<Label> = object.mpls().unwrap().collect();
+        let transport = Label { label: 24_001, traffic_class: 5, bottom: false, ttl: 1 };
+        let service = Label { label: 16, traffic_class: 0, bottom: true, ttl: 254 };
+        assert_eq!(labels, [transport, service]);
+        assert_eq!(object.interface(), None);
+    }
+}
+
+#[test]
+fn the_fields_of_a_label_fill_their_bits() {
+    for (hex, label) in [
+        ("ff ff f0 00", Label { label: 0xf_ffff, traffic_class: 0, bottom: false, ttl: 0 }),
+        ("00 00 0e 00", Label { label: 0, traffic_class: 7, bottom: false, ttl: 0 }),
+        ("00 00 01 00", Label { label: 0, traffic_class: 0, bottom: true, ttl: 0 }),
+        ("00 00 00 ff", Label { label: 0, traffic_class: 0, bottom: false, ttl: 255 }),
+    ] {
+        let payload = octets(hex);
+        let object = Object { class: 1, kind: 1, payload: &payload };
+        assert_eq!(object.mpls().unwrap().collect::<Vec<_>>(), [label]);
+    }
+}
+
+#[test]
+fn an_interface_says_index_address_name_and_mtu() {
+    for (version, checksum, hex) in
+        [(Version::V4, "bc 72", INTERFACE_V4), (Version::V6, "50 ac", INTERFACE_V6)]
+    {
+        let quoted = quoted(version, &format!("20 00 {checksum} {hex}"));
+        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+        let [object] = extensions.objects().collect::<Vec<_>>()[..] else { panic!("one object") };
+        let expected = Interface {
+            role: Role::Incoming,
+            index: Some(533),
+            address: Some(router(version, 1)),
+            name: Some(b"ge-0/0/0.7"),
+            mtu: Some(9000),
+        };
+        assert_eq!(object.interface(), Some(expected));
+        assert!(object.mpls().is_none());
+    }
+}
+
+#[test]
+fn an_interface_says_only_what_its_type_announces() {
+    let nothing = Interface { role: Role::Incoming, index: None, address: None, name: None, mtu: None };
+    let cases: [(u8, &str, Interface<'_>); 7] = [
+        (0b0000_0000, "", nothing),
+        (0b0100_0000, "", Interface { role: Role::IncomingSubIp, ..nothing }),
+        (0b1000_1000, "00 00 00 02", Interface { role: Role::Outgoing, index: Some(2), ..nothing }),
+        (0b1100_0001, "00 00 05 dc", Interface { role: Role::NextHop, mtu: Some(1500), ..nothing }),
+        (0b0000_0100, "00 01 00 00 c0 00 02 fe", Interface { address: Some(router(Version::V4, 1)), ..nothing }),
+        (0b0000_0010, "04 65 74 68", Interface { name: Some(b"eth"), ..nothing }),
+        // The reserved bits mean nothing.
+        (0b0011_1001, "00 00 00 02 00 00 05 dc", Interface { index: Some(2), mtu: Some(1500), ..nothing }),
+    ];
+    for (kind, hex, expected) in cases {
+        let payload = octets(hex);
+        assert_eq!(Object { class: 2, kind, payload: &payload }.interface(), Some(expected), "{kind:08b}");
+    }
+}
+
+#[test]
+fn all_objects_come_out_in_order_the_unknown_ones_too() {
+    for (version, checksum, interface) in
+        [(Version::V4, "04 e2", INTERFACE_V4), (Version::V6, "99 1b", INTERFACE_V6)]
+    {
+        let quoted = quoted(version, &format!("20 00 {checksum} {LABELS} {interface} {UNKNOWN}"));
+        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+        let classes: Vec<(u8, u8, usize)> =
+            extensions.objects().map(|object| (object.class, object.kind, object.payload.len())).collect();
+        assert_eq!(classes, [(1, 1, 8), (2, 15, octets(interface).len() - 4), (0xf7, 1, 4)]);
+        assert!(!extensions.is_empty());
+    }
+}
+
+#[test]
+fn an_object_without_a_payload_is_one() {
+    assert_eq!(object("00 04 f7 02"), Some((Vec::new(), 0xf7, 2)));
+}
+
+#[test]
+fn other_errors_have_no_extensions() {
+    for version in [Version::V4, Version::V6] {
+        let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
+        // In IPv4 a Parameter Problem has them too (RFC 4884, section 4.3); in IPv6 its whole word is the pointer.
+        let parameter_problem = Error { icmp_type: Type::ParameterProblem, ..time_exceeded(version, &quoted) };
+        assert_eq!(Extensions::of(version, &parameter_problem).is_empty(), version == Version::V6);
+        let too_big = Error { icmp_type: Type::PacketTooBig, ..time_exceeded(version, &quoted) };
+        assert!(Extensions::of(version, &too_big).is_empty());
+        let unreachable = Error { icmp_type: Type::Unreachable, ..time_exceeded(version, &quoted) };
+        assert!(!Extensions::of(version, &unreachable).is_empty());
+    }
+}

@@ -1,0 +1,211 @@
+//! One trace whose octets are known, and everybody who answers it: what the tests of formats, edge cases and properties share.
+#![allow(dead_code, reason = "no test needs all of it")]
+
+use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::icmp::{Error, Message, Type};
+use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reply, Sweep, Tracer};
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub(crate) const BOTH: [Version; 2] = [Version::V4, Version::V6];
+
+/// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance, cookie, zeros. It is what
+/// the captured packets answer.
+pub(crate) const PROBE_V4: &str = "45 00 00 34 00 00 40 00 01 01 8d 31 c0 00 02 01 c6 33 64 63 \
+    08 00 c5 c5 1d e7 5e b0 17 9e c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
+pub(crate) const PROBE_V6: &str = "60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
+    20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 \
+    80 00 c5 c5 1d e7 5e b0 43 2d c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
+
+/// Octets written as hexadecimal numbers. `00 * 40` on a line of its own stands for as many of them; what follows `#` is for
+/// people.
+pub(crate) fn octets(hex: &str) -> Vec<u8> {
+    let mut octets = Vec::new();
+    for line in hex.lines().map(|line| line.split('#').next().unwrap_or_default()) {
+        let number = |text: &str| u8::from_str_radix(text, 16).unwrap_or_else(|error| panic!("{text}: {error}"));
+        match line.split_once('*') {
+            Some((octet, count)) => {
+                octets.resize(octets.len() + count.trim().parse::<usize>().unwrap(), number(octet.trim()));
+            }
+            None => octets.extend(line.split_whitespace().map(number)),
+        }
+    }
+    octets
+}
+
+/// The packet of the first probe.
+pub(crate) fn probe_packet(version: Version) -> Vec<u8> {
+    octets(if version == Version::V4 { PROBE_V4 } else { PROBE_V6 })
+}
+
+/// From us to the target.
+pub(crate) fn ends(version: Version) -> Ends {
+    let text = match version {
+        Version::V4 => ["192.0.2.1", "198.51.100.99"],
+        Version::V6 => ["2001:db8:1::1", "2001:db8:9::99"],
+    };
+    let [source, destination] = text.map(|text| text.parse().unwrap());
+    Ends { source, destination }
+}
+
+/// The router at `hop`; the first two are the captured ones.
+pub(crate) fn router(version: Version, hop: u8) -> IpAddr {
+    match (version, hop) {
+        (Version::V4, 1) => [192, 0, 2, 254].into(),
+        (Version::V4, _) => [203, 0, 113, hop].into(),
+        (Version::V6, 1) => "2001:db8:1::fe".parse().unwrap(),
+        (Version::V6, _) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, hop.into()].into(),
+    }
+}
+
+/// Somebody who is neither on the path nor the target.
+pub(crate) fn stranger(version: Version) -> IpAddr {
+    match version {
+        Version::V4 => [198, 18, 0, 66].into(),
+        Version::V6 => "2001:db8:bad::66".parse().unwrap(),
+    }
+}
+
+/// The parameters of the trace: everything that is random is what the captured probes had.
+pub(crate) fn config(version: Version) -> Config {
+    let Ends { source, destination } = ends(version);
+    Config {
+        source,
+        ident: 0x1de7,
+        first_seq: 0x5eb0,
+        checksum: 0xc5c5,
+        cookie: [0xc0, 0x0c, 0x1e, 0x5a, 0x17, 0xb0, 0xa7, 0xed],
+        max_hops: 4,
+        sweep: Some(Sweep::Burst),
+        ..Config::new(destination, 0)
+    }
+}
+
+/// A trace under way: what was sent, and when.
+pub(crate) struct Trace {
+    pub(crate) tracer: Tracer<64>,
+    pub(crate) version: Version,
+    pub(crate) probes: Vec<Vec<u8>>,
+}
+
+impl Trace {
+    /// Four probes sent at 0 ms, to hops 1 to 4.
+    pub(crate) fn new(version: Version) -> Self {
+        Self::with(config(version))
+    }
+
+    /// Everything sent that goes out at 0 ms.
+    pub(crate) fn with(config: Config) -> Self {
+        let tracer = Tracer::new(config).expect("the parameters are in range");
+        let mut trace = Self { tracer, version: Version::of(config.target), probes: Vec::new() };
+        trace.send(0);
+        trace
+    }
+
+    /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has ended.
+    pub(crate) fn send(&mut self, ms: u64) -> Option<Instant> {
+        let mut buf = vec![0xa5; self.tracer.config().message_len()];
+        loop {
+            match self.tracer.poll(Instant::from_millis(ms), &mut buf).expect("the buffer is large enough") {
+                Action::Transmit(probe) => self.probes.push(probe.message.to_vec()),
+                Action::Wait(until) => return Some(until),
+                Action::Done => return None,
+            }
+        }
+    }
+
+    /// Lets the trace run out from `ms` on, hearing nothing more; when it ended.
+    pub(crate) fn run_out(&mut self, ms: u64) -> Instant {
+        let mut now = Instant::from_millis(ms);
+        for _ in 0..1000 {
+            match self.send(now.as_nanos() / 1_000_000) {
+                Some(until) => now = Instant::from_millis(until.as_nanos().div_ceil(1_000_000)),
+                None => return now,
+            }
+        }
+        panic!("the trace doesn't end");
+    }
+
+    pub(crate) fn handle<'m>(&mut self, ms: u64, from: IpAddr, message: &'m [u8]) -> Result<Heard<'m>, Discard> {
+        self.tracer.handle(Arrival { at: Instant::from_millis(ms), from, hop_limit: Some(61) }, message)
+    }
+
+    /// A whole packet that arrives after 10 ms.
+    pub(crate) fn packet<'m>(&mut self, packet: &'m [u8]) -> Result<Heard<'m>, Discard> {
+        let (header, message) = ip::parse(packet).expect("it is whole");
+        let at = Instant::from_millis(10);
+        self.tracer.handle(Arrival { at, from: header.ends.source, hop_limit: Some(header.hop_limit) }, message)
+    }
+
+    /// The first probe as the router at its hop gets it: the probe that the captured packets answer.
+    pub(crate) fn quote(&self, hop: u8) -> Vec<u8> {
+        quote(self.version, &self.probes[usize::from(hop) - 1])
+    }
+
+    /// Time Exceeded for the first probe to `hop`, as the router there writes it.
+    pub(crate) fn time_exceeded(&mut self, ms: u64, hop: u8) -> Result<Reply, Discard> {
+        let message = error(router(self.version, hop), Type::TimeExceeded, 0, 0, &self.quote(hop));
+        self.handle(ms, router(self.version, hop), &message).map(|heard| heard.reply)
+    }
+
+    /// The target's answer to the first probe to `hop`.
+    pub(crate) fn echo_reply(&mut self, ms: u64, hop: u8) -> Result<Reply, Discard> {
+        let target = ends(self.version).destination;
+        let message = echo_reply(target, &self.probes[usize::from(hop) - 1]);
+        self.handle(ms, target, &message).map(|heard| heard.reply)
+    }
+
+    /// What each hop of the route says: who answered there first.
+    pub(crate) fn route(&self) -> Vec<Option<IpAddr>> {
+        self.tracer.route().hops().map(|hop| hop.replies().next().map(|reply| reply.from)).collect()
+    }
+
+    pub(crate) fn distance(&self) -> Option<u8> {
+        self.tracer.route().distance()
+    }
+}
+
+/// A probe in its IP header, with a hop limit of 1.
+pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
+    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol };
+    let mut packet = vec![0; ip::header_len(version)];
+    header.emit(probe.len(), &mut packet).unwrap();
+    packet.extend_from_slice(probe);
+    packet
+}
+
+/// An error to us, with a right checksum.
+pub(crate) fn error(from: IpAddr, icmp_type: Type, code: u8, rest: u32, quoted: &[u8]) -> Vec<u8> {
+    message(from, &Message::Error(Error { icmp_type, code, rest, quoted }))
+}
+
+/// A probe, sent back.
+pub(crate) fn echo_reply(from: IpAddr, probe: &[u8]) -> Vec<u8> {
+    let mut message = probe.to_vec();
+    message[0] = if from.is_ipv4() { 0 } else { 129 };
+    put_right(from, &mut message);
+    message
+}
+
+/// A message to us.
+pub(crate) fn message(from: IpAddr, message: &Message<'_>) -> Vec<u8> {
+    let ends = Ends { source: from, destination: ends(Version::of(from)).source };
+    let mut octets = vec![0xa5; 2048];
+    let len = message.emit(ends, &mut octets).unwrap();
+    octets.truncate(len);
+    octets
+}
+
+/// Makes the checksum of a message to us right.
+pub(crate) fn put_right(from: IpAddr, message: &mut [u8]) {
+    message[2..4].fill(0);
+    let ends = Ends { source: from, destination: ends(Version::of(from)).source };
+    let sum = Checksum::of_ends(ends, message.len()).unwrap().with(message).finish();
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+}
+
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
