@@ -11,6 +11,7 @@
 //! - **A silent target** ends by quiescence: 380 ms without an answer, or 2 *R* if that is longer. While all that has answered
 //!   is nearer than 20 ms, the next hop may still be a satellite away: then it is 1 s.
 //! - **Nothing at all** heard: the timeout.
+//! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
 use crate::table::{EndKind, Probe, View};
 use crate::time::Instant;
@@ -47,7 +48,7 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
     ahead.map(|progress| view.sent_at(progress.first).saturating_add(patience)).max()
 }
 
-/// When a probe in flight is given up; `None` if nobody waits for its answer.
+/// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if nobody waits.
 pub(crate) fn deadline(view: &View<'_>, index: u16, probe: &Probe) -> Option<Instant> {
     let wait = wait(view, index, probe)?;
     Some(probe.sent.saturating_add(wait.min(view.config.timeout)))
@@ -61,7 +62,7 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
 fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
     let slowest = view.path.slowest.unwrap_or(TYPICAL);
     let progress = view.progress(probe.hop);
-    if progress.heard >= view.config.attempts {
+    if progress.sure >= view.config.attempts {
         return None;
     }
     let lost = overdue(view.path.slowest).max(LOST);
@@ -74,7 +75,7 @@ fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
     let at_known_hop = if progress.heard == 0 && index == progress.first { slow } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop < end.hop => Some(at_known_hop),
-        Some(end) if end.kind == EndKind::Target => (view.samples_heard(end) < view.config.attempts).then_some(lost),
+        Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),
         Some(_) => Some(at_known_hop),
         None if probe.hop <= view.path.top => Some(at_known_hop),
         None => Some(unknown(view)),

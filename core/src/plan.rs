@@ -35,10 +35,12 @@ pub(crate) enum Next {
 
 /// The next probe: among those that are due the one to the hop with the fewest, so that the trace sweeps over the hops.
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
+    let spare = view.room > reserved(view);
     let mut ready: Option<(u8, u8)> = None;
     let mut soonest: Option<Instant> = None;
     for (hop, progress) in (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1)) {
         match due(view, hop, *progress) {
+            Some(_) if progress.sent >= view.config.attempts && !spare => {}
             Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
             Some(_) if ready.is_none_or(|(sent, _)| progress.sent < sent) => ready = Some((progress.sent, hop)),
             _ => {}
@@ -49,6 +51,14 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
         (None, Some(at)) => Next::At(at),
         (None, None) => Next::Nothing,
     }
+}
+
+/// The room that the attempts asked for may still need: what is beyond it may go into retries.
+fn reserved(view: &View<'_>) -> usize {
+    let config = view.config;
+    let last = view.path.certain_end().map_or(config.max_hops, |end| end.hop);
+    let hops = view.hops.iter().take(last.into()).skip(usize::from(config.first_hop).saturating_sub(1));
+    hops.fold(0, |sum: usize, hop| sum.saturating_add(config.attempts.saturating_sub(hop.sent).into()))
 }
 
 /// When this hop's next probe is to leave; `None` if, as things stand, it gets no more.
@@ -104,11 +114,13 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 /// The farthest hop that the first sweep may go to, as things stand.
 fn reach(view: &View<'_>) -> u8 {
     let farthest = view.config.max_hops;
-    match (view.config.sweep(), view.path.end) {
+    match (view.config.sweep(), view.path.certain_end()) {
         (Sweep::Burst, _) => farthest,
         (_, Some(end)) => end.hop.saturating_sub(1),
         (Sweep::Window { .. }, None) if view.quiet => farthest,
         (Sweep::Window { first, step }, None) => {
+            let nearest = view.config.first_hop;
+            let first = if first < nearest { nearest.saturating_add(step).saturating_sub(1) } else { first };
             let steps = match view.path.top.checked_sub(first) {
                 Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
                 None => 0,

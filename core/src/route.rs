@@ -189,18 +189,22 @@ impl<'a> Hop<'a> {
         self.route.distance() == Some(self.number)
     }
 
-    /// Whether nothing more will become known about this hop: it has its answers, or what is missing was given up. The last
+    /// Whether nothing more will become known about this hop: it has its answers, or what is missing was given up. An
+    /// answer that is weak may still be replaced until the trace ends. The last
     /// hop of a path is settled for good once all before it are, since a nearer one may still turn out to be the target.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let view = &self.route.view;
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
-        let waiting = match view.path.end {
-            Some(end) if self.is_target() => view.samples_in_flight(end),
-            _ => progress.waiting,
+        let (waiting, heard, sure) = match view.path.end {
+            Some(end) if self.is_target() => {
+                (view.samples_in_flight(end), view.samples_heard(end), view.samples_sure(end))
+            }
+            _ => (progress.waiting, progress.heard, progress.sure),
         };
-        let complete = waiting == 0 || self.heard() >= view.config.attempts;
+        let asked = progress.sent >= view.config.attempts || self.is_target();
+        let complete = sure >= view.config.attempts || waiting == 0 && asked && heard == sure;
         self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
     }
 

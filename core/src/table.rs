@@ -70,6 +70,8 @@ pub(crate) struct Progress {
     pub(crate) waiting: u8,
     /// Probes answered.
     pub(crate) heard: u8,
+    /// Probes answered beyond doubt.
+    pub(crate) sure: u8,
     /// The best evidence that the path goes on behind this hop.
     pub(crate) passes: Option<Evidence>,
     /// The best evidence that this hop is the target.
@@ -96,6 +98,9 @@ impl Progress {
                 State::Lost | State::Failed(_) => {}
                 State::Answered(answer) => {
                     progress.heard = progress.heard.saturating_add(1);
+                    if answer.changes.evidence() == Evidence::Strong {
+                        progress.sure = progress.sure.saturating_add(1);
+                    }
                     let shows = match answer.kind {
                         Kind::TimeExceeded => &mut progress.passes,
                         Kind::EchoReply => &mut progress.target,
@@ -165,7 +170,8 @@ impl Path {
             top: numbered().filter(|(_, progress)| progress.passes.is_some()).map(|(hop, _)| hop).last().unwrap_or(0),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| find_loop(probes))
+                .or_else(|| find_loop(probes, Evidence::Strong))
+                .or_else(|| find_loop(probes, Evidence::Weak))
                 .or_else(barrier),
             slowest: probes.iter().filter_map(Probe::rtt).max(),
         }
@@ -178,11 +184,14 @@ impl Path {
 }
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
-/// path, and one address at hop after hop is a translator that speaks for all behind it.
-fn find_loop(probes: &[Probe]) -> Option<End> {
+/// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
+/// least as well proven as `evidence`.
+fn find_loop(probes: &[Probe], evidence: Evidence) -> Option<End> {
     let passed = || {
         probes.iter().filter_map(|probe| match probe.state {
-            State::Answered(answer) if answer.kind == Kind::TimeExceeded => Some((probe.hop, answer)),
+            State::Answered(answer) if answer.kind == Kind::TimeExceeded && answer.changes.evidence() >= evidence => {
+                Some((probe.hop, answer))
+            }
             _ => None,
         })
     };
@@ -193,12 +202,21 @@ fn find_loop(probes: &[Probe]) -> Option<End> {
     };
     let loops = passed().filter_map(|(hop, answer)| {
         let third = again(again(hop, answer.from)?, answer.from)?;
-        Some(End { hop: third, kind: EndKind::Loop, evidence: answer.changes.evidence() })
+        Some(End { hop: third, kind: EndKind::Loop, evidence })
     });
     loops.min_by_key(|end| end.hop)
 }
 
 impl Probe {
+    /// Whether an answer would still tell more.
+    pub(crate) fn may_improve(&self) -> bool {
+        match self.state {
+            State::InFlight => true,
+            State::Answered(answer) => answer.changes.evidence() == Evidence::Weak,
+            State::Lost | State::Failed(_) => false,
+        }
+    }
+
     pub(crate) fn rtt(&self) -> Option<Duration> {
         match self.state {
             State::Answered(answer) => Some(answer.received.saturating_since(self.sent)),
@@ -216,6 +234,8 @@ pub(crate) struct View<'a> {
     pub(crate) path: &'a Path,
     /// Nothing more is expected from the probes sent so far.
     pub(crate) quiet: bool,
+    /// How many more probes may be sent.
+    pub(crate) room: usize,
 }
 
 impl View<'_> {
@@ -230,6 +250,11 @@ impl View<'_> {
     /// How often the target has answered: whatever goes past it reaches it too, and is as good a sample.
     pub(crate) fn samples_heard(&self, end: End) -> u8 {
         self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.heard))
+    }
+
+    /// How often the target has answered beyond doubt.
+    pub(crate) fn samples_sure(&self, end: End) -> u8 {
+        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.sure))
     }
 
     /// How many probes are on their way to the target, or past it.

@@ -4,7 +4,7 @@ use crate::answer::{Answer, Kind};
 use crate::config::{Config, ConfigError};
 use crate::patience;
 use crate::plan::{self, Next};
-use crate::probe::{self, ProbeId};
+use crate::probe::{self, Evidence, ProbeId};
 use crate::route::{Reply, Route, StopReason, Tally};
 use crate::table::{Answered, EndKind, Failure, Path, Probe, Progress, SendError, State, View};
 use crate::time::Instant;
@@ -161,7 +161,7 @@ impl<const N: usize> Tracer<N> {
                 Next::At(at) => Some(at),
                 Next::Nothing => None,
             };
-            let quiet_at = match (self.quiet, self.path.end) {
+            let quiet_at = match (self.quiet, self.path.certain_end()) {
                 (false, None) => patience::quiet_at(&self.view()),
                 _ => None,
             };
@@ -169,7 +169,7 @@ impl<const N: usize> Tracer<N> {
             match [soonest, quiet_at, given_up].into_iter().flatten().min() {
                 Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = true,
                 Some(at) => return Ok(Action::Wait(at)),
-                None if !self.quiet && self.path.end.is_none() => self.quiet = true,
+                None if !self.quiet && self.path.certain_end().is_none() => self.quiet = true,
                 None => self.ended = Some(self.reason()),
             }
         }
@@ -224,12 +224,15 @@ impl<const N: usize> Tracer<N> {
             quoted_traffic_class: answer.quoted.map(|quoted| quoted.traffic_class),
             changes,
         };
-        let local = answer.from == self.config.source && answer.from != self.config.target;
-        probe.state = match answer.kind {
-            Kind::Unreachable if local => {
-                State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code })
-            }
-            _ => State::Answered(answered),
+        // In our own name anybody can write: what isn't proven is nothing.
+        let local =
+            answer.kind == Kind::Unreachable && answer.from == self.config.source && answer.from != self.config.target;
+        if local && changes.evidence() == Evidence::Weak {
+            return Err(Discard::NotOurs);
+        }
+        probe.state = match local {
+            true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
+            false => State::Answered(answered),
         };
         let (hop, reply) = (probe.hop, Reply::new(probe, &answered));
         self.sum_up(hop);
@@ -274,7 +277,14 @@ impl<const N: usize> Tracer<N> {
     }
 
     fn view(&self) -> View<'_> {
-        View { config: &self.config, probes: &self.probes, hops: &self.hops, path: &self.path, quiet: self.quiet }
+        View {
+            config: &self.config,
+            probes: &self.probes,
+            hops: &self.hops,
+            path: &self.path,
+            quiet: self.quiet,
+            room: N.saturating_sub(self.probes.len()),
+        }
     }
 
     fn plan(&self, now: Instant) -> Next {
@@ -293,20 +303,23 @@ impl<const N: usize> Tracer<N> {
         Ok(Transmit { probe, destination: self.config.target, hop_limit: hop, message })
     }
 
-    /// Marks what nobody waits for any longer as lost, and says when the next of the rest will be.
+    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the rest, or for a better answer,
+    /// will be over.
     fn give_up(&mut self, now: Instant) -> Option<Instant> {
         let mut soonest: Option<Instant> = None;
         for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
             let view = self.view();
             let deadline = match view.probes.get(usize::from(index)) {
-                Some(probe) if matches!(probe.state, State::InFlight) => patience::deadline(&view, index, probe),
+                Some(probe) if probe.may_improve() => patience::deadline(&view, index, probe),
                 _ => continue,
             };
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
-                    probe.state = State::Lost;
-                    let hop = probe.hop;
-                    self.sum_up(hop);
+                    if let State::InFlight = probe.state {
+                        probe.state = State::Lost;
+                        let hop = probe.hop;
+                        self.sum_up(hop);
+                    }
                 }
                 (Some(at), _) => soonest = Some(soonest.map_or(at, |other| other.min(at))),
                 (None, _) => {}

@@ -164,8 +164,11 @@ fn parse_v4(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
         return Err(Malformed::Header);
     }
     let payload = octets.get(header_len..).ok_or(Malformed::Header)?;
-    if fixed.flags_fragment.get() & 0x1fff != 0 {
-        return Err(Malformed::Fragment);
+    match fixed.flags_fragment.get() {
+        // "Don't fragment" and no offset, quoted in the byte order of a little-endian host, as older BSD kernels do.
+        0x0040 => {}
+        flags_fragment if flags_fragment & 0x1fff != 0 => return Err(Malformed::Fragment),
+        _ => {}
     }
     let header = Header {
         ends: Ends { source: fixed.source.into(), destination: fixed.destination.into() },

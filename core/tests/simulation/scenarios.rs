@@ -97,8 +97,13 @@ fn nothing_goes_past_a_target_that_has_answered() {
         });
         let Some(answered) = answers.min() else { return };
         let late = traced.internet.log().iter().filter(|probe| probe.past_target && probe.at_ns > answered).count();
-        // Where the target missed the first probes of the burst, what comes back first is not yet its distance.
-        assert!(late == 0 || name == "partial", "{name} {:?}: {late} probes past the target", config.target);
+        // Where the target missed the first probes of the burst, what comes back first is not yet its distance; and an answer
+        // from another address is not beyond doubt.
+        assert!(
+            late == 0 || ["partial", "altreply"].contains(&name),
+            "{name} {:?}: {late} probes past the target",
+            config.target
+        );
     });
 }
 
