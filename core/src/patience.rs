@@ -72,12 +72,12 @@ fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
         .unwrap_or_default()
         .clamp(SLOW_ROUTER, slowest.saturating_add(SLOW_ROUTER));
     // Of a hop that has never answered, the first probe is the one that a slow router is still busy with.
-    let at_known_hop = if progress.heard == 0 && index == progress.first { slow } else { lost };
+    let at_known_hop = if progress.sure == 0 && index == progress.first { slow } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop < end.hop => Some(at_known_hop),
         Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),
         Some(_) => Some(at_known_hop),
-        None if probe.hop <= view.path.top => Some(at_known_hop),
+        None if probe.hop <= view.path.sure_top => Some(at_known_hop),
         None => Some(unknown(view)),
     }
 }

@@ -138,6 +138,8 @@ pub(crate) enum EndKind {
 pub(crate) struct Path {
     /// The farthest hop that passed a probe on; 0 before any did.
     pub(crate) top: u8,
+    /// The same, beyond doubt.
+    pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
     /// The greatest RTT so far.
     pub(crate) slowest: Option<Duration>,
@@ -159,6 +161,10 @@ impl Path {
                 stands.then_some(End { hop, kind: EndKind::Target, evidence })
             })
         };
+        let passed = |least: Evidence| {
+            let passing = numbered().filter(|(_, progress)| progress.passes >= Some(least));
+            passing.map(|(hop, _)| hop).last().unwrap_or(0)
+        };
         let barrier = || {
             numbered().find_map(|(hop, progress)| {
                 let evidence = progress.barred?;
@@ -167,7 +173,8 @@ impl Path {
             })
         };
         Self {
-            top: numbered().filter(|(_, progress)| progress.passes.is_some()).map(|(hop, _)| hop).last().unwrap_or(0),
+            top: passed(Evidence::Weak),
+            sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
                 .or_else(|| find_loop(probes, Evidence::Strong))

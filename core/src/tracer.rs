@@ -205,6 +205,12 @@ impl<const N: usize> Tracer<N> {
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
         let (index, changes) = probe::recognise(&self.config, answer)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
+        // In our own name anybody can write: what isn't proven is nothing.
+        let local =
+            answer.kind == Kind::Unreachable && answer.from == self.config.source && answer.from != self.config.target;
+        if local && changes.evidence() == Evidence::Weak {
+            return Err(Discard::NotOurs);
+        }
         match probe.state {
             State::InFlight => {}
             State::Lost => self.tally.late = self.tally.late.saturating_add(1),
@@ -224,12 +230,6 @@ impl<const N: usize> Tracer<N> {
             quoted_traffic_class: answer.quoted.map(|quoted| quoted.traffic_class),
             changes,
         };
-        // In our own name anybody can write: what isn't proven is nothing.
-        let local =
-            answer.kind == Kind::Unreachable && answer.from == self.config.source && answer.from != self.config.target;
-        if local && changes.evidence() == Evidence::Weak {
-            return Err(Discard::NotOurs);
-        }
         probe.state = match local {
             true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
             false => State::Answered(answered),

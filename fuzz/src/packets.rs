@@ -39,6 +39,10 @@ pub(crate) enum Says {
     Refused {
         code: u8,
     },
+    /// Destination Unreachable, from this machine.
+    Local {
+        code: u8,
+    },
 }
 
 impl Shape {
@@ -78,6 +82,7 @@ impl Shape {
         match self.says {
             _ if self.stranger => ends::stranger(version),
             Says::EchoReply | Says::Refused { .. } => ends::of(version).destination,
+            Says::Local { .. } => ends::of(version).source,
             _ => ends::router(version, hop),
         }
     }
@@ -92,7 +97,7 @@ pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> 
         Says::TimeExceeded => (Type::TimeExceeded, 0),
         Says::PacketTooBig => (Type::PacketTooBig, 4),
         Says::ParameterProblem { code } => (Type::ParameterProblem, code),
-        Says::Unreachable { code } | Says::Refused { code } => (Type::Unreachable, code),
+        Says::Unreachable { code } | Says::Refused { code } | Says::Local { code } => (Type::Unreachable, code),
     };
     let mut quoted_probe = probe.to_vec();
     if shape.other_checksum {

@@ -3,6 +3,7 @@
 use crate::ends;
 use hopshot_core::Answer;
 use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{HEADER_LEN, Message, QuotedEcho};
 use hopshot_core::wire::{Ends, Version, ip};
 
@@ -39,6 +40,7 @@ fn message(ends: Ends, octets: &[u8]) {
         Ok(Message::Error(error)) => {
             assert_is_rest(error.quoted, octets);
             let _ = error.mtu(ends.version());
+            extensions(&Extensions::of(ends.version(), &error), octets);
         }
         Err(_) => {}
     }
@@ -48,6 +50,20 @@ fn message(ends: Ends, octets: &[u8]) {
         assert_eq!((answer.icmp_type, answer.icmp_code), (octets[0], octets[1]));
         assert_within(answer.echo.payload, octets);
         assert!(octets.ends_with(answer.echo.payload), "a payload goes on to the end");
+    }
+}
+
+/// Reads all of them: they lie inside the message, and there are no more than fit there.
+fn extensions(extensions: &Extensions<'_>, message: &[u8]) {
+    assert!(extensions.objects().count() <= message.len() / 4);
+    for object in extensions.objects() {
+        assert_within(object.payload, message);
+        if let Some(labels) = object.mpls() {
+            assert_eq!(labels.count(), object.payload.len() / 4);
+        }
+        if let Some(interface) = object.interface() {
+            assert_within(interface.name.unwrap_or(object.payload), object.payload);
+        }
     }
 }
 

@@ -68,6 +68,11 @@ enum Call<'a> {
     /// The probe just sent can't be sent.
     Fail,
     FailAny(u8),
+    /// The probe really left so many microseconds ago.
+    Left {
+        which: u8,
+        ago: u32,
+    },
     /// An answer of a known shape to some probe, so many microseconds ago.
     Answer {
         which: u8,
@@ -144,6 +149,11 @@ impl<const N: usize> Play<N> {
             Call::FailAny(which) => {
                 if let Some(index) = self.pick(which) {
                     self.watched.fail(index);
+                }
+            }
+            Call::Left { which, ago } => {
+                if let Some(index) = self.pick(which) {
+                    self.watched.left(index, self.ago(ago));
                 }
             }
             Call::Answer { which, shape, ago } => {

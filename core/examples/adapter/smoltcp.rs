@@ -4,7 +4,7 @@
 //! refuses the short quotes that routers send. A raw socket takes and gives whole packets. smoltcp writes the IP header anew on
 //! the way out; the hop limit stays.
 
-#![allow(unreachable_pub, reason = "whoever copies it decides what is public")]
+#![allow(dead_code, unreachable_pub, reason = "whoever copies it decides what is public, and what is needed")]
 
 pub mod packet;
 

@@ -64,9 +64,7 @@ fn the_fields_of_a_label_fill_their_bits() {
 
 #[test]
 fn an_interface_says_index_address_name_and_mtu() {
-    for (version, checksum, hex) in
-        [(Version::V4, "bc 72", INTERFACE_V4), (Version::V6, "50 ac", INTERFACE_V6)]
-    {
+    for (version, checksum, hex) in [(Version::V4, "bc 72", INTERFACE_V4), (Version::V6, "50 ac", INTERFACE_V6)] {
         let quoted = quoted(version, &format!("20 00 {checksum} {hex}"));
         let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
         let [object] = extensions.objects().collect::<Vec<_>>()[..] else { panic!("one object") };
@@ -103,9 +101,7 @@ fn an_interface_says_only_what_its_type_announces() {
 
 #[test]
 fn all_objects_come_out_in_order_the_unknown_ones_too() {
-    for (version, checksum, interface) in
-        [(Version::V4, "04 e2", INTERFACE_V4), (Version::V6, "99 1b", INTERFACE_V6)]
-    {
+    for (version, checksum, interface) in [(Version::V4, "04 e2", INTERFACE_V4), (Version::V6, "99 1b", INTERFACE_V6)] {
         let quoted = quoted(version, &format!("20 00 {checksum} {LABELS} {interface} {UNKNOWN}"));
         let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
         let classes: Vec<(u8, u8, usize)> =

@@ -125,7 +125,7 @@ fn every_other_type_is_foreign_in_its_family() {
 
 #[test]
 fn an_echo_has_the_code_0() {
-    for (version, hex) in [(Version::V4, "00 07 e2 60 1d e7 00 b0"), (Version::V6, "81 01 00 00 1d e7 00 b0")] {
+    for (version, hex) in [(Version::V4, "00 07 e1 61 1d e7 00 b0"), (Version::V6, "81 01 00 00 1d e7 00 b0")] {
         let unknown = Ends { destination: version.unspecified(), ..from_target(version) };
         assert_eq!(Message::parse(unknown, &octets(hex)), Err(Malformed::Foreign));
     }

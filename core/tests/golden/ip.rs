@@ -73,11 +73,19 @@ fn options_stand_between_an_ipv4_header_and_its_payload() {
 fn extension_headers_stand_between_an_ipv6_header_and_its_payload() {
     let extension_headers = [
         ("hop-by-hop options", 0, "3a 00 01 04 00 00 00 00"),
-        ("destination options of 24 octets", 60, "3a 02 01 14 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00"),
+        (
+            "destination options of 24 octets",
+            60,
+            "3a 02 01 14 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00",
+        ),
         ("routing", 43, "3a 00 04 00 00 00 00 00"),
         ("the first fragment", 44, "3a 00 00 01 12 34 56 78"),
         ("a reserved field of a fragment that isn't zero", 44, "3a ff 00 06 12 34 56 78"),
-        ("hop-by-hop, routing and destination options", 0, "2b 00 01 04 00 00 00 00 3c 00 04 00 00 00 00 00 3a 00 01 04 00 00 00 00"),
+        (
+            "hop-by-hop, routing and destination options",
+            0,
+            "2b 00 01 04 00 00 00 00 3c 00 04 00 00 00 00 00 3a 00 01 04 00 00 00 00",
+        ),
     ];
     for (what, first, hex) in extension_headers {
         let mut packet = octets(&format!("{V6} {hex} {PAYLOAD}"));

@@ -5,6 +5,7 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
 use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reply, Sweep, Tracer};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(crate) struct Trace {
     pub(crate) tracer: Tracer<64>,
     pub(crate) version: Version,
     pub(crate) probes: Vec<Vec<u8>>,
+    /// The hop that each was sent to.
+    pub(crate) hops: Vec<u8>,
 }
 
 impl Trace {
@@ -98,7 +101,7 @@ impl Trace {
     /// Everything sent that goes out at 0 ms.
     pub(crate) fn with(config: Config) -> Self {
         let tracer = Tracer::new(config).expect("the parameters are in range");
-        let mut trace = Self { tracer, version: Version::of(config.target), probes: Vec::new() };
+        let mut trace = Self { tracer, version: Version::of(config.target), probes: Vec::new(), hops: Vec::new() };
         trace.send(0);
         trace
     }
@@ -108,7 +111,10 @@ impl Trace {
         let mut buf = vec![0xa5; self.tracer.config().message_len()];
         loop {
             match self.tracer.poll(Instant::from_millis(ms), &mut buf).expect("the buffer is large enough") {
-                Action::Transmit(probe) => self.probes.push(probe.message.to_vec()),
+                Action::Transmit(probe) => {
+                    self.probes.push(probe.message.to_vec());
+                    self.hops.push(probe.hop_limit);
+                }
                 Action::Wait(until) => return Some(until),
                 Action::Done => return None,
             }
@@ -129,6 +135,36 @@ impl Trace {
 
     pub(crate) fn handle<'m>(&mut self, ms: u64, from: IpAddr, message: &'m [u8]) -> Result<Heard<'m>, Discard> {
         self.tracer.handle(Arrival { at: Instant::from_millis(ms), from, hop_limit: Some(61) }, message)
+    }
+
+    /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the first probe to the end; what
+    /// `answers` says no to gets lost. It is asked with the number of each probe and its hop.
+    pub(crate) fn play(&mut self, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
+        const RTT: u64 = 80;
+        let target = ends(self.version).destination;
+        let (mut now, mut due) = (0, VecDeque::new());
+        let mut known = 0;
+        for _ in 0..1000 {
+            while let Some((at, index)) = due.pop_front_if(|(at, _)| *at <= now) {
+                let (probe, hop): (&Vec<u8>, u8) = (&self.probes[index], self.hops[index]);
+                let router = router(self.version, hop);
+                let (from, message) = if hop >= distance {
+                    (target, echo_reply(target, probe))
+                } else {
+                    (router, error(router, Type::TimeExceeded, 0, 0, &quote(self.version, probe)))
+                };
+                if answers(index, hop) {
+                    self.handle(at, from, &message).expect("it is the only answer");
+                }
+            }
+            let wait = self.send(now);
+            due.extend((known..self.probes.len()).map(|index| (now + RTT, index)));
+            known = self.probes.len();
+            let Some(until) = wait else { return now };
+            let until = until.as_nanos().div_ceil(1_000_000);
+            now = due.front().map_or(until, |(at, _)| until.min(*at));
+        }
+        panic!("the trace doesn't end");
     }
 
     /// A whole packet that arrives after 10 ms.
@@ -192,7 +228,7 @@ pub(crate) fn echo_reply(from: IpAddr, probe: &[u8]) -> Vec<u8> {
 /// A message to us.
 pub(crate) fn message(from: IpAddr, message: &Message<'_>) -> Vec<u8> {
     let ends = Ends { source: from, destination: ends(Version::of(from)).source };
-    let mut octets = vec![0xa5; 2048];
+    let mut octets = vec![0xa5; 4096];
     let len = message.emit(ends, &mut octets).unwrap();
     octets.truncate(len);
     octets

@@ -1,0 +1,234 @@
+//! Answers by somebody who isn't on the path. What they can't know is ident, seq, checksum and cookie; what they have guessed
+//! of it decides how far they get.
+
+use crate::network::{BOTH, Trace, config, echo_reply, ends, error, quote, router, stranger};
+use hopshot_core::wire::Version;
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::{Config, Discard, Evidence, Kind, Outcome, Reply, StopReason, Sweep};
+use std::net::IpAddr;
+
+/// A forged error about probe number `index`, whose ident and seq were guessed, but not the checksum: so it quotes no more than
+/// eight octets.
+fn forge(trace: &mut Trace, ms: u64, index: usize, from: IpAddr, icmp_type: Type) -> Result<Reply, Discard> {
+    let mut probe = trace.probes[index][..8].to_vec();
+    probe[2] ^= 0x2a;
+    let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
+    trace.handle(ms, from, &message).map(|heard| heard.reply)
+}
+
+/// The true answers, and what a forger makes of each probe.
+type Answer = fn(&mut Trace, u64, u8) -> Result<Reply, Discard>;
+
+fn forged_time_exceeded(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    let from = stranger(trace.version);
+    forge(trace, ms, usize::from(hop) - 1, from, Type::TimeExceeded)
+}
+
+fn forged_unreachable(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    let from = stranger(trace.version);
+    forge(trace, ms, usize::from(hop) - 1, from, Type::Unreachable)
+}
+
+fn forged_refusal(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    let from = ends(trace.version).destination;
+    forge(trace, ms, usize::from(hop) - 1, from, Type::Unreachable)
+}
+
+fn forged_local_failure(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    let from = ends(trace.version).source;
+    forge(trace, ms, usize::from(hop) - 1, from, Type::Unreachable)
+}
+
+const FORGERIES: [Answer; 4] = [forged_time_exceeded, forged_unreachable, forged_refusal, forged_local_failure];
+
+#[test]
+fn without_ident_or_seq_a_forgery_is_nobodys_answer() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        for octet in [4, 5, 6] {
+            let mut probe = trace.probes[0][..8].to_vec();
+            probe[octet] ^= 0x80;
+            let from = router(version, 1);
+            let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
+            assert_eq!(trace.handle(5, from, &message).unwrap_err(), Discard::NotOurs);
+        }
+        assert_eq!(trace.route(), [None; 4]);
+    }
+}
+
+#[test]
+fn without_the_cookie_nobody_can_speak_for_the_target() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        for from in [ends(version).destination, stranger(version)] {
+            let mut probe = trace.probes[0].clone();
+            probe[10..18].fill(0x2a);
+            let message = echo_reply(from, &probe);
+            assert_eq!(trace.handle(5, from, &message).unwrap_err(), Discard::WrongCookie);
+        }
+        assert_eq!((trace.route(), trace.tracer.route().tally().forged), (vec![None; 4], 2));
+    }
+}
+
+#[test]
+fn without_the_checksum_an_error_is_weak() {
+    for version in BOTH {
+        for forged in &FORGERIES[..3] {
+            let reply = forged(&mut Trace::new(version), 5, 2).unwrap();
+            assert_eq!(reply.evidence(), Evidence::Weak);
+        }
+    }
+}
+
+#[test]
+fn a_true_answer_takes_the_place_of_a_forged_one_whichever_came_first() {
+    let truths: [Answer; 2] = [Trace::time_exceeded, Trace::echo_reply];
+    for version in BOTH {
+        for forged in FORGERIES {
+            for truth in truths {
+                let mut early = Trace::new(version);
+                let _ = forged(&mut early, 5, 2);
+                let reply = truth(&mut early, 10, 2).expect("the true answer");
+                let mut late = Trace::new(version);
+                truth(&mut late, 10, 2).unwrap();
+                assert!(forged(&mut late, 15, 2).is_err());
+                for trace in [early, late] {
+                    let outcomes: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
+                    assert_eq!(outcomes, [Outcome::Answered(reply)]);
+                    assert_eq!(trace.distance(), (reply.kind == Kind::EchoReply).then_some(2));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forged_refusal_moves_the_target_neither_nearer_nor_farther() {
+    for version in BOTH {
+        for hop in 1..=4 {
+            for early in [true, false] {
+                let mut trace = Trace::new(version);
+                if early {
+                    let _ = forged_refusal(&mut trace, 5, hop);
+                }
+                trace.echo_reply(10, 3).unwrap();
+                trace.echo_reply(10, 4).unwrap();
+                if !early {
+                    let _ = forged_refusal(&mut trace, 15, hop);
+                }
+                assert_eq!(trace.distance(), Some(3), "forged at hop {hop}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_forged_refusal_below_a_true_router_is_not_believed() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        forged_refusal(&mut trace, 5, 2).unwrap();
+        assert_eq!(trace.distance(), Some(2), "nothing else is known");
+        trace.time_exceeded(10, 3).unwrap();
+        assert_eq!(trace.distance(), None);
+    }
+}
+
+#[test]
+fn a_forged_unreachable_hides_nothing_that_truly_answers() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        forged_unreachable(&mut trace, 5, 1).unwrap();
+        trace.time_exceeded(10, 2).unwrap();
+        assert_eq!(trace.route(), [Some(stranger(version)), Some(router(version, 2)), None, None]);
+    }
+}
+
+#[test]
+fn a_rejected_forgery_is_not_counted_as_a_late_answer() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        trace.echo_reply(10, 4).unwrap();
+        trace.run_out(11);
+        assert_eq!(forged_local_failure(&mut trace, 900, 2).unwrap_err(), Discard::NotOurs);
+        assert_eq!(trace.tracer.route().tally().late, 0);
+    }
+}
+
+#[test]
+fn a_forgery_alone_never_ends_a_trace_that_has_hops_left_to_probe() {
+    for version in BOTH {
+        for forged in FORGERIES {
+            // Hop by hop, and the first router says nothing: the forgery is all there is.
+            let sweep = Some(Sweep::Window { first: 1, step: 1 });
+            let mut trace = Trace::with(Config { sweep, ..config(version) });
+            let _ = forged(&mut trace, 5, 1);
+            trace.run_out(6);
+            for hop in 1..=4 {
+                assert!(trace.hops.contains(&hop), "{version:?}: hop {hop} was not probed");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_is_forged_in_part_is_no_loop_beyond_doubt() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+        for hop in [3, 4, 6] {
+            trace.time_exceeded(10, hop).unwrap();
+        }
+        // Two that were silent, as if the third were there too.
+        forge(&mut trace, 11, 4, router(version, 3), Type::TimeExceeded).unwrap();
+        forge(&mut trace, 11, 6, router(version, 3), Type::TimeExceeded).unwrap();
+        // The trace doesn't end before it knows of the hops beyond: the target is at 12, and slow.
+        trace.send(300);
+        assert_eq!(trace.tracer.route().stop_reason(), None);
+        trace.echo_reply(330, 12).unwrap();
+        trace.run_out(331);
+        assert_eq!((trace.distance(), trace.tracer.route().stop_reason()), (Some(12), Some(StopReason::Reached)));
+    }
+}
+
+#[test]
+fn where_only_weak_answers_come_they_stand_and_say_so() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        // A translator in front of everything: each quote has another checksum; the target speaks from another address.
+        for hop in 1..=2 {
+            forge(&mut trace, 10, usize::from(hop) - 1, router(version, hop), Type::TimeExceeded).unwrap();
+        }
+        let message = echo_reply(stranger(version), &trace.probes[2]);
+        trace.handle(10, stranger(version), &message).unwrap();
+        trace.run_out(11);
+        let route = trace.tracer.route();
+        assert_eq!((route.distance(), route.stop_reason()), (Some(3), Some(StopReason::Reached)));
+        assert!(route.hops().all(|hop| hop.replies().all(|reply| reply.evidence() == Evidence::Weak)));
+    }
+}
+
+#[test]
+fn of_two_forgeries_the_first_stands_until_the_truth_comes() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        forged_time_exceeded(&mut trace, 5, 2).unwrap();
+        assert_eq!(forged_unreachable(&mut trace, 6, 2).unwrap_err(), Discard::Duplicate);
+        assert!(trace.time_exceeded(10, 2).is_ok());
+    }
+}
+
+#[test]
+fn of_all_idents_one_is_right() {
+    // With a seq that is right, which is one of 16,384 while four probes are in flight.
+    let version = Version::V4;
+    let mut trace = Trace::new(version);
+    let mut accepted = 0;
+    let mut probe = trace.probes[0][..8].to_vec();
+    probe[2..4].fill(0x11);
+    for ident in 0..=u16::MAX {
+        probe[4..6].copy_from_slice(&ident.to_be_bytes());
+        let from = stranger(version);
+        let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
+        accepted += usize::from(trace.handle(5, from, &message).is_ok());
+    }
+    assert_eq!(accepted, 1, "the ident itself");
+}

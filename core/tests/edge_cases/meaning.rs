@@ -1,0 +1,239 @@
+//! Cases 13 to 21: which message means what.
+
+use crate::network::{BOTH, Trace, config, echo_reply, ends, error, octets, put_right, router, stranger};
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::{Changes, Config, Discard, Evidence, Failure, Kind, Outcome, Reply, StopReason};
+use std::net::IpAddr;
+
+/// An error about the first probe to `hop`.
+fn report(trace: &mut Trace, hop: u8, from: IpAddr, icmp_type: Type, code: u8, rest: u32) -> Result<Reply, Discard> {
+    let message = error(from, icmp_type, code, rest, &trace.quote(hop));
+    trace.handle(10, from, &message).map(|heard| heard.reply)
+}
+
+#[test]
+fn case_13_time_exceeded_in_reassembly_is_no_hop() {
+    // The golden octets of a Time Exceeded with code 1.
+    let golden = [
+        (
+            Version::V4,
+            "0b 01 aa a1 00 00 00 00 45 00 00 34 00 00 40 00 01 01 8d 31 c0 00 02 01 c6 33 64 63 \
+            08 00 c5 c5 1d e7 5e b0",
+        ),
+        (
+            Version::V6,
+            "03 01 e7 83 00 00 00 00 60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
+            20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 80 00 c5 c5 1d e7 5e b0",
+        ),
+    ];
+    for (version, hex) in golden {
+        let mut trace = Trace::new(version);
+        let discard = trace.handle(10, router(version, 1), &octets(hex)).unwrap_err();
+        assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
+        for code in 1..=255 {
+            let discard = report(&mut trace, 1, router(version, 1), Type::TimeExceeded, code, 0).unwrap_err();
+            assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
+        }
+        assert_eq!(trace.route(), [None; 4]);
+    }
+}
+
+#[test]
+fn case_14_an_unreachable_says_its_code() {
+    for version in BOTH {
+        for code in 0..=255 {
+            let mut trace = Trace::new(version);
+            let reply = report(&mut trace, 2, router(version, 2), Type::Unreachable, code, 0).unwrap();
+            assert_eq!((reply.kind, reply.icmp_code, reply.probe.hop), (Kind::Unreachable, code, 2));
+            assert_eq!(reply.icmp_type, if version == Version::V4 { 3 } else { 1 });
+        }
+    }
+}
+
+#[test]
+fn case_14_an_unreachable_is_the_end_only_while_nothing_comes_from_behind_it() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        report(&mut trace, 2, router(version, 2), Type::Unreachable, 13, 0).unwrap();
+        assert_eq!(trace.route().len(), 2, "the path ends there");
+        trace.time_exceeded(20, 3).unwrap();
+        assert_eq!(trace.route().len(), 4, "it goes on");
+        trace.echo_reply(30, 4).unwrap();
+        assert_eq!((trace.distance(), trace.tracer.route().hops().count()), (Some(4), 4));
+        trace.run_out(40);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+    }
+}
+
+#[test]
+fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
+    for version in BOTH {
+        let target = ends(version).destination;
+        let mut trace = Trace::new(version);
+        // Protocol unreachable; in IPv6 that is a Parameter Problem with code 1.
+        let icmp_type = if version == Version::V4 { Type::Unreachable } else { Type::ParameterProblem };
+        let code = if version == Version::V4 { 2 } else { 1 };
+        report(&mut trace, 3, target, icmp_type, code, 0).unwrap();
+        assert_eq!(trace.distance(), Some(3));
+        trace.time_exceeded(20, 1).unwrap();
+        trace.time_exceeded(20, 2).unwrap();
+        trace.run_out(30);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
+    }
+}
+
+#[test]
+fn case_15_the_mtu_is_told_where_the_router_says_it() {
+    let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
+        report(&mut Trace::new(version), 2, router(version, 2), icmp_type, code, rest).unwrap().mtu
+    };
+    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4), Some(1492));
+    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0), Some(0), "a router older than RFC 1191");
+    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0xffff_0044), Some(68), "the unused half means nothing");
+    assert_eq!(mtu(Version::V4, Type::Unreachable, 1, 0x0000_05d4), None);
+    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1280), Some(1280));
+    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 9, 1280), Some(1280), "the code is ignored: RFC 4443, section 3.2");
+    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 0), Some(0));
+    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 9_000_000), Some(65_535));
+    assert_eq!(mtu(Version::V6, Type::Unreachable, 4, 1280), None);
+}
+
+#[test]
+fn case_16_messages_that_report_nothing_about_a_probe_are_foreign() {
+    // Source quench, redirect, router advertisement and solicitation, timestamps, information, address mask.
+    let v4 = [4, 5, 9, 10, 13, 14, 15, 16, 17, 18, 30, 40, 42, 43];
+    // Private use, multicast listeners, neighbour discovery, redirect, node information.
+    let v6 = [0, 100, 101, 127, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143, 160, 161, 255];
+    for (version, types) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
+        let mut trace = Trace::new(version);
+        for number in types {
+            let from = router(version, 1);
+            let mut message = error(from, Type::TimeExceeded, 0, 0, &trace.quote(1));
+            message[0] = *number;
+            put_right(from, &mut message);
+            let discard = trace.handle(10, from, &message).unwrap_err();
+            assert_eq!(discard, Discard::Malformed(Malformed::Foreign), "type {number}");
+        }
+        assert_eq!(trace.route(), [None; 4]);
+    }
+}
+
+#[test]
+fn case_17_a_parameter_problem_quotes_the_probe_too() {
+    for version in BOTH {
+        for rest in [0, 40, 0x1400_0000, u32::MAX] {
+            let mut trace = Trace::new(version);
+            let reply = report(&mut trace, 2, router(version, 2), Type::ParameterProblem, 0, rest).unwrap();
+            assert_eq!((reply.kind, reply.mtu, reply.probe.hop), (Kind::Unreachable, None, 2));
+            assert_eq!(reply.icmp_type, if version == Version::V4 { 12 } else { 4 });
+        }
+    }
+}
+
+#[test]
+fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        let message = echo_reply(stranger(version), &trace.probes[2]);
+        let reply = trace.handle(10, stranger(version), &message).unwrap().reply;
+        assert_eq!((reply.kind, reply.changes, reply.evidence()), (Kind::EchoReply, Changes::SENDER, Evidence::Weak));
+        assert_eq!(trace.distance(), Some(3));
+        trace.time_exceeded(20, 1).unwrap();
+        trace.time_exceeded(20, 2).unwrap();
+        trace.run_out(30);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+    }
+}
+
+#[test]
+fn case_19_time_exceeded_from_the_targets_address_is_a_hop() {
+    for version in BOTH {
+        let target = ends(version).destination;
+        let mut trace = Trace::new(version);
+        let reply = report(&mut trace, 2, target, Type::TimeExceeded, 0, 0).unwrap();
+        assert_eq!((reply.kind, reply.from), (Kind::TimeExceeded, target));
+        assert_eq!((trace.distance(), trace.route().len()), (None, 4));
+        trace.echo_reply(20, 3).unwrap();
+        assert_eq!(trace.distance(), Some(3));
+    }
+}
+
+#[test]
+fn case_20_routers_that_come_back_are_a_loop_and_what_was_sent_still_counts() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+        // Hop 3, 5 and 7 are the same router; 4, 6 and 8 another one.
+        for hop in 1..=9 {
+            let place = if hop <= 4 { hop } else { 3 + (hop - 3) % 2 };
+            let from = router(version, place);
+            report(&mut trace, hop, from, Type::TimeExceeded, 0, 0).unwrap();
+        }
+        assert_eq!(trace.route().len(), 7, "up to where the first comes for the third time");
+        // All that was sent may still be answered: here the target, and the loop was none.
+        trace.echo_reply(90, 10).unwrap();
+        assert_eq!((trace.distance(), trace.route().len()), (Some(10), 10));
+    }
+}
+
+#[test]
+fn case_20_one_address_at_hop_after_hop_is_no_loop() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+        for hop in 1..=9 {
+            report(&mut trace, hop, router(version, 1), Type::TimeExceeded, 0, 0).unwrap();
+        }
+        assert_eq!(trace.route().len(), 12);
+    }
+}
+
+#[test]
+fn case_21_any_address_may_send_an_error() {
+    let v4 = ["10.0.0.1", "192.168.1.1", "100.64.0.1", "0.0.0.0", "127.0.0.1", "169.254.0.1", "240.0.0.1", "224.0.0.1"];
+    let v6 = ["fe80::1", "fc00::1", "::", "::1", "ff02::1", "::ffff:10.0.0.1"];
+    for (version, addresses) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
+        for address in addresses {
+            let from: IpAddr = address.parse().unwrap();
+            let mut trace = Trace::new(version);
+            let reply = report(&mut trace, 1, from, Type::TimeExceeded, 0, 0).unwrap();
+            assert_eq!(
+                (reply.from, reply.evidence()),
+                (from, Evidence::Strong),
+                "the address proves nothing, either way"
+            );
+        }
+    }
+}
+
+#[test]
+fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
+    for version in BOTH {
+        let us = ends(version).source;
+        let mut trace = Trace::new(version);
+        let code = if version == Version::V4 { 1 } else { 3 };
+        report(&mut trace, 1, us, Type::Unreachable, code, 0).unwrap();
+        let icmp_type = if version == Version::V4 { 3 } else { 1 };
+        let failure = Outcome::Failed(Failure::Local { icmp_type, icmp_code: code });
+        let outcomes: Vec<Outcome> = trace.tracer.route().hops().next().unwrap().outcomes().collect();
+        assert_eq!(outcomes, [failure]);
+        assert_eq!((trace.route().len(), trace.distance()), (4, None));
+        // The probe was sent all the same.
+        assert_eq!(trace.tracer.route().probes_sent(), 4);
+    }
+}
+
+#[test]
+fn case_21_to_ourselves_an_unreachable_from_our_own_address_is_the_targets() {
+    for version in BOTH {
+        let us = ends(version).source;
+        let mut trace = Trace::with(Config { target: us, ..config(version) });
+        let mut quote = trace.quote(1);
+        let address_len = if version == Version::V4 { 4 } else { 16 };
+        let at = quote.len() - trace.probes[0].len() - address_len;
+        quote.copy_within(at - address_len..at, at);
+        let message = error(us, Type::Unreachable, 3, 0, &quote);
+        let reply = trace.handle(10, us, &message).unwrap().reply;
+        assert_eq!((reply.kind, reply.evidence()), (Kind::Unreachable, Evidence::Strong));
+        assert_eq!(trace.distance(), Some(1));
+    }
+}

@@ -1,0 +1,137 @@
+//! Cases 30, 34 and 35, as far as they are core's: what can't be sent, checksums, and clocks.
+
+use crate::network::{BOTH, Trace, config, ends, ms};
+use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::{Ends, Version};
+use hopshot_core::{
+    Action, Config, ConfigError, Discard, Failure, Instant, Outcome, ProbeId, SendError, StopReason, Tracer,
+};
+use std::time::Duration;
+
+const FIRST: ProbeId = ProbeId { hop: 1, attempt: 1 };
+
+#[test]
+fn case_30_what_cant_be_sent_is_told_and_the_trace_goes_on() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        trace.tracer.fail(FIRST, SendError(113));
+        assert_eq!(trace.tracer.route().probes_sent(), 3);
+        assert_eq!(trace.time_exceeded(10, 1).unwrap_err(), Discard::NotOurs, "it never left");
+        trace.time_exceeded(10, 2).unwrap();
+        trace.echo_reply(10, 3).unwrap();
+        trace.run_out(11);
+        let route = trace.tracer.route();
+        let first = route.hops().next().unwrap().outcomes().next();
+        assert_eq!(first, Some(Outcome::Failed(Failure::Send(SendError(113)))));
+        assert_eq!((route.distance(), route.stop_reason()), (Some(3), Some(StopReason::Reached)));
+    }
+}
+
+#[test]
+fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
+    for version in BOTH {
+        let mut tracer = Tracer::<64>::new(Config { sweep: None, ..config(version) }).unwrap();
+        let (mut now, mut buf) = (Instant::EPOCH, [0; 64]);
+        for _ in 0..1000 {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(probe) => tracer.fail(probe.probe, SendError(1)),
+                Action::Wait(until) => now = until,
+                Action::Done => break,
+            }
+        }
+        let route = tracer.route();
+        assert!(route.stop_reason().is_some());
+        assert_eq!(route.probes_sent(), 0);
+        assert!(now <= Instant::from_millis(10_000));
+    }
+}
+
+#[test]
+fn case_30_an_answered_probe_cant_fail_any_more() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        let reply = trace.time_exceeded(10, 1).unwrap();
+        trace.tracer.fail(FIRST, SendError(1));
+        let outcomes: Vec<Outcome> = trace.tracer.route().hops().next().unwrap().outcomes().collect();
+        assert_eq!(outcomes, [Outcome::Answered(reply)]);
+    }
+}
+
+#[test]
+fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
+    for version in BOTH {
+        for checksum in [1, 0x5a5a, 0xfffe] {
+            for payload_len in [10, 11, 24, 999] {
+                let config = Config { checksum, payload_len, first_seq: 0xfff0, max_hops: 32, ..config(version) };
+                for probe in &Trace::with(config).probes {
+                    assert_eq!(probe[2..4], u16::to_be_bytes(checksum));
+                    let sum = Checksum::of_ends(ends(version), probe.len()).unwrap().with(probe).finish();
+                    assert_eq!(sum, 0);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
+    for version in BOTH {
+        for checksum in [0, 0xffff] {
+            let refused = Tracer::<64>::new(Config { checksum, ..config(version) }).unwrap_err();
+            assert!(matches!(refused, ConfigError::OutOfRange { parameter: "checksum", .. }));
+        }
+        for random in [0, u128::MAX] {
+            assert!(Config::new(ends(version).destination, random).check().is_ok());
+        }
+    }
+}
+
+#[test]
+fn case_34_whoever_fills_in_an_icmpv6_checksum_finds_the_same_for_every_seq() {
+    let unknown = Config { source: Version::V6.unspecified(), max_hops: 32, ..config(Version::V6) };
+    let known: Ends = ends(Version::V6);
+    let sums = Trace::with(unknown).probes.into_iter().map(|probe| {
+        assert_eq!(probe[2..4], [0, 0]);
+        Checksum::of_ends(known, probe.len()).unwrap().with(&probe).finish()
+    });
+    let sums: Vec<u16> = sums.collect();
+    assert!(sums.iter().all(|sum| *sum == sums[0]), "{sums:04x?}");
+}
+
+#[test]
+fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed() {
+    for version in BOTH {
+        for (arrival, rtt) in [(0, Duration::ZERO), (10, ms(10)), (u64::MAX / 2_000_000, ms(u64::MAX / 2_000_000))] {
+            assert_eq!(Trace::new(version).time_exceeded(arrival, 1).unwrap().rtt, rtt);
+        }
+        let mut trace = Trace::new(version);
+        trace.time_exceeded(10, 1).unwrap();
+        // A transmit timestamp from after the answer.
+        trace.tracer.sent(FIRST, Instant::from_millis(11));
+        let reply = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
+        assert_eq!(reply.rtt, Duration::ZERO);
+    }
+}
+
+#[test]
+fn case_35_a_clock_that_jumps_back_sends_nothing_early_and_ends_all_the_same() {
+    for version in BOTH {
+        let config = Config { interval: ms(5), sweep: None, ..config(version) };
+        let mut tracer = Tracer::<64>::new(config).unwrap();
+        let mut buf = [0; 64];
+        assert!(matches!(tracer.poll(Instant::from_millis(1000), &mut buf), Ok(Action::Transmit(_))));
+        let next = Instant::from_millis(1005);
+        for now in [0, 500, 1000, 1004] {
+            assert_eq!(tracer.poll(Instant::from_millis(now), &mut buf), Ok(Action::Wait(next)));
+        }
+        let mut now = next;
+        for _ in 0..1000 {
+            match tracer.poll(now, &mut buf).unwrap() {
+                Action::Transmit(_) => {}
+                Action::Wait(until) => now = until,
+                Action::Done => return,
+            }
+        }
+        panic!("the trace doesn't end");
+    }
+}
