@@ -2,20 +2,31 @@
 //!
 //! The kernel stamps a packet as it arrives, with `CLOCK_REALTIME`, which anybody may set while a trace runs. So a stamp is
 //! never compared with a moment before it was made. It only says how long the packet waited to be read: its age, counted back
-//! from now on the monotonic clock. Setting the clock can bend that short wait and nothing else, and a wait that can't be true
-//! (less than nothing, or since before the queue was last seen empty) is not believed.
+//! from now on the monotonic clock. Setting the clock can bend that short wait and nothing else, and no stamp is believed
+//! whose wait can't be true (less than nothing, or since before the queue was last seen empty), or during whose wait the two
+//! clocks came apart.
 
 use hopshot_core::Instant;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// Which clock the arrival of an answer was read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Clock {
-    /// The kernel's, as the packet came in: independent of how busy this machine is.
+/// Which clock said when a packet came or went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Clock {
+    /// The kernel's, as the packet came in or went out: independent of how busy this machine is.
     Kernel,
-    /// This process's, as it read the packet: late by the time that took.
+    /// This process's, right before it sent the packet, or right after it had read it: off by the time that took.
+    #[default]
     User,
+}
+
+/// Where the two ends of an RTT are from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Clocks {
+    /// When the probe left: [`Clock::Kernel`] only with [`Traceroute::precise`](crate::Traceroute::precise).
+    pub sent: Clock,
+    /// When the answer came: [`Clock::Kernel`], but for the odd one.
+    pub received: Clock,
 }
 
 /// The monotonic time now, in nanoseconds since the machine started.
@@ -50,6 +61,14 @@ impl WallTime {
     }
 }
 
+impl WallTime {
+    /// Reads the first of three stamps: the kernel's, beside two of the hardware's.
+    #[doc(alias = "SCM_TIMESTAMPING")]
+    pub(crate) fn parse_first(data: &[u8]) -> Option<Self> {
+        data.get(..data.len() / 3).and_then(Self::parse)
+    }
+}
+
 fn split<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> i64) -> Option<(i64, i64)> {
     Some((number(*data.first_chunk()?), number(*data.last_chunk()?)))
 }
@@ -69,6 +88,9 @@ impl Reading {
     /// How much earlier than the queue was last seen empty a packet of this queue may have been stamped: the stamp is made
     /// before the packet has gone through the stack, which a busy machine may put off.
     const STACK: Duration = Duration::from_millis(1);
+
+    /// How far the clocks may seem to come apart between two readings by rounding alone.
+    const ROUNDING: Duration = Duration::from_micros(1);
 
     /// Reads both clocks now. Tries again, twice at most, when it was interrupted between the readings.
     pub(crate) fn take() -> Self {
@@ -91,16 +113,30 @@ impl Reading {
         self.after.saturating_since(self.before)
     }
 
+    fn middle(&self) -> Instant {
+        self.before.saturating_add(self.width() / 2)
+    }
+
+    /// Whether the wall clock was set since `earlier`. What slews the one clock slews the other, so what lies between them
+    /// stays the same; how far it is known, the widths of the readings say.
+    fn stepped_since(&self, earlier: &Self) -> bool {
+        let walls = self.wall.0.checked_sub(earlier.wall.0).and_then(|span| u64::try_from(span).ok());
+        let span = self.middle().saturating_since(earlier.middle());
+        let doubt = (self.width() + earlier.width()) / 2 + Self::ROUNDING;
+        walls.is_none_or(|walls| Duration::from_nanos(walls).abs_diff(span) > doubt)
+    }
+
     /// The monotonic time of a stamp, and which clock that is: the kernel's if the stamp can be true of a packet that was read
     /// just before this reading by a call begun at `asked`, from a queue that was empty at `last_empty`.
     ///
     /// A stamp that isn't older than the call is no better than a reading of our own, and may be none of the packet's: where
     /// the kernel had not begun to stamp yet (it begins a moment after the first socket asks), the call made it up.
-    pub(crate) fn carry(&self, stamp: Option<WallTime>, last_empty: Instant, asked: Instant) -> (Instant, Clock) {
-        let middle = self.before.saturating_add(self.width() / 2).as_nanos();
+    pub(crate) fn carry(&self, stamp: Option<WallTime>, last_empty: &Self, asked: &Self) -> (Instant, Clock) {
         let age = stamp.and_then(|stamp| self.wall.0.checked_sub(stamp.0)).and_then(|age| u64::try_from(age).ok());
-        let moment = age.map(|age| Instant::from_nanos(middle.saturating_sub(age)));
-        match moment.filter(|moment| *moment < asked && moment.saturating_add(Self::STACK) >= last_empty) {
+        let moment = age.map(|age| Instant::from_nanos(self.middle().as_nanos().saturating_sub(age)));
+        let waited_here =
+            |moment: Instant| moment < asked.before && moment.saturating_add(Self::STACK) >= last_empty.before;
+        match moment.filter(|moment| waited_here(*moment) && !self.stepped_since(last_empty)) {
             Some(moment) => (moment, Clock::Kernel),
             None => (self.before, Clock::User),
         }
@@ -117,11 +153,16 @@ mod tests {
         Instant::from_nanos(micros * 1_000)
     }
 
-    /// Read at 5,000,000 µs and 2 µs on, by a call 5 µs before; the queue was empty at 4,990,000 µs. `ago` in µs on the wall
-    /// clock.
+    /// The clocks read at `micros` and 2 µs on.
+    fn reading(micros: u64) -> Reading {
+        let wall = WALL - (5_000_000 - micros as i64) * 1_000;
+        Reading { before: at(micros), wall: WallTime(wall), after: at(micros + 2) }
+    }
+
+    /// Read at 5,000,000 µs, by a call 5 µs before; the queue was empty at 4,990,000 µs. `ago` in µs on the wall clock.
     fn carry(ago: i64) -> (Instant, Clock) {
-        let reading = Reading { before: at(5_000_000), wall: WallTime(WALL), after: at(5_000_002) };
-        reading.carry(Some(WallTime(WALL - ago * 1_000)), at(4_990_000), at(4_999_995))
+        let stamp = WallTime(WALL - ago * 1_000);
+        reading(5_000_000).carry(Some(stamp), &reading(4_990_000), &reading(4_999_995))
     }
 
     #[test]
@@ -153,12 +194,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stamp_from_before_or_after_the_clock_was_set_is_not_believed() {
+        let stamp = Some(WallTime(WALL - 100_000));
+        for (step, clock) in [(0, Clock::Kernel), (3_000, Clock::Kernel), (3_001, Clock::User), (-3_001, Clock::User)] {
+            let mut empty = reading(4_990_000);
+            empty.wall.0 += step;
+            assert_eq!(reading(5_000_000).carry(stamp, &empty, &reading(4_999_995)).1, clock, "{step} ns");
+        }
+    }
+
+    #[test]
     fn without_a_stamp_and_with_absurd_ones_the_user_time_stands() {
-        let reading = Reading { before: at(5), wall: WallTime(i64::MAX), after: at(6) };
-        let carry = |stamp| reading.carry(stamp, Instant::EPOCH, at(4));
-        assert_eq!(carry(None), (at(5), Clock::User));
-        assert_eq!(carry(Some(WallTime(i64::MIN))), (at(5), Clock::User));
-        assert_eq!(carry(Some(WallTime(i64::MAX - 50_000))), (Instant::EPOCH, Clock::Kernel));
+        let carry = |stamp| reading(5_000_000).carry(stamp, &reading(4_990_000), &reading(4_999_995));
+        for stamp in [None, Some(WallTime(i64::MIN)), Some(WallTime(i64::MAX)), Some(WallTime(0))] {
+            assert_eq!(carry(stamp), (at(5_000_000), Clock::User));
+        }
     }
 
     #[test]
@@ -174,12 +224,12 @@ mod tests {
 
     #[test]
     fn a_real_reading_carries_a_real_moment() {
-        let start = now();
+        let start = Reading::take();
         let stamp = WallTime(read(ClockId::Realtime));
         std::thread::sleep(Duration::from_millis(1));
-        let asked = now();
-        let (moment, clock) = Reading::take().carry(Some(stamp), start, asked);
+        let asked = Reading::take();
+        let (moment, clock) = Reading::take().carry(Some(stamp), &start, &asked);
         assert_eq!(clock, Clock::Kernel);
-        assert!(start <= moment.saturating_add(Reading::TIGHT) && moment < asked);
+        assert!(start.before <= moment.saturating_add(Reading::TIGHT) && moment < asked.before);
     }
 }

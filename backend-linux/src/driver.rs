@@ -3,14 +3,14 @@
 //! One driver runs any number of traces on one socket pair per family. Reading before each send keeps the length of a burst
 //! out of the RTTs; the kernel's filter keeps other people's ICMP from waking it.
 
-use crate::clock;
+use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, refused};
-use crate::socket::{Options, Socket};
-use hopshot_core::wire::{BufferTooSmall, Ends, Version};
-use hopshot_core::{Action, Answer, Config, Instant, Reply, SendError, Tracer};
+use crate::socket::{Options, Socket, SocketKind};
+use hopshot_core::wire::{BufferTooSmall, Version};
+use hopshot_core::{Action, Config, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
@@ -19,9 +19,13 @@ pub(crate) const CAPACITY: usize = 768;
 /// Messages read in one go, so that a flood can't keep the loop from sending.
 const DRAIN: usize = 1024;
 
+/// Where the RTTs of the answered probes are from.
+pub(crate) type ClocksOf = HashMap<ProbeId, Clocks>;
+
 /// One trace among those of a driver.
 struct Running {
     tracer: Box<Tracer<CAPACITY>>,
+    clocks: ClocksOf,
     scope_id: u32,
     /// When it wants to be polled; `None` once it has ended.
     due: Option<Instant>,
@@ -66,11 +70,13 @@ impl Driver {
         }
     }
 
-    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number.
+    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. Where the kernel chooses
+    /// the ident, the trace takes it from there.
     pub(crate) fn add(&mut self, config: Config, scope_id: u32) -> Result<usize, Error> {
         let version = Version::of(config.target);
-        let tracer = Box::new(Tracer::new(config)?);
-        self.traces.push(Running { tracer, scope_id, due: Some(Instant::EPOCH) });
+        let ident = self.open(version)?.ident().unwrap_or(config.ident);
+        let tracer = Box::new(Tracer::new(Config { ident, ..config })?);
+        self.traces.push(Running { tracer, clocks: HashMap::new(), scope_id, due: Some(Instant::EPOCH) });
         self.listen(version)?;
         Ok(self.traces.len() - 1)
     }
@@ -80,9 +86,22 @@ impl Driver {
         &self.traces[number].tracer
     }
 
+    /// Where the RTTs of a trace are from.
+    pub(crate) fn clocks(&self, number: usize) -> &ClocksOf {
+        &self.traces[number].clocks
+    }
+
+    /// The kind of socket that a trace uses.
+    pub(crate) fn socket(&self, number: usize) -> SocketKind {
+        let version = Version::of(self.tracer(number).config().target);
+        let listener = self.listeners.iter().find(|listener| listener.version == version);
+        listener.map_or(SocketKind::Raw, |listener| listener.socket.kind())
+    }
+
     /// The state of a trace, for keeping.
-    pub(crate) fn into_tracer(mut self, number: usize) -> Box<Tracer<CAPACITY>> {
-        self.traces.swap_remove(number).tracer
+    pub(crate) fn into_result(mut self, number: usize) -> (Box<Tracer<CAPACITY>>, ClocksOf) {
+        let trace = self.traces.swap_remove(number);
+        (trace.tracer, trace.clocks)
     }
 
     /// Ends all traces with what is known.
@@ -115,20 +134,25 @@ impl Driver {
         Ok(if self.traces.iter().any(|trace| trace.due.is_some()) { Step::Running } else { Step::Done })
     }
 
-    /// Opens the sockets of a family, unless they are, and tells the kernel whose answers to let through.
-    fn listen(&mut self, version: Version) -> Result<(), Error> {
-        let listener = match self.listeners.iter_mut().position(|listener| listener.version == version) {
-            Some(index) => &mut self.listeners[index],
+    /// The sockets of a family; opens them, unless they are.
+    fn open(&mut self, version: Version) -> Result<&mut Socket, Error> {
+        let index = match self.listeners.iter().position(|listener| listener.version == version) {
+            Some(index) => index,
             None => {
                 let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
                 self.listeners.push(Listener { version, socket });
-                self.listeners.last_mut().expect("one was just pushed")
+                self.listeners.len() - 1
             }
         };
+        Ok(&mut self.listeners[index].socket)
+    }
+
+    /// Tells the kernel whose answers to let through.
+    fn listen(&mut self, version: Version) -> Result<(), Error> {
         let configs = self.traces.iter().map(|trace| trace.tracer.config());
         let idents: Vec<u16> =
             configs.filter(|config| Version::of(config.target) == version).map(|config| config.ident).collect();
-        listener.socket.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
+        self.open(version)?.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
     }
 
     /// Sleeps until `due`, or an arrival. Returns true if `wake` became readable.
@@ -156,18 +180,20 @@ impl Driver {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
-                // The kernel has verified an ICMPv6 checksum before a raw socket sees the message (RFC 3542, section 3.1).
-                let ends = Ends { source: arrival.from, destination: listener.version.unspecified() };
-                let Ok(answer) = Answer::parse(ends, arrival.hop_limit, arrival.message) else { continue };
+                let Some(answer) = arrival.answer() else { continue };
+                // First when the probe left: the RTT of the reply is final.
+                settle(&mut listener.socket, &mut self.traces);
                 let of_version = |trace: &Running| Version::of(trace.tracer.config().target) == listener.version;
                 for (number, trace) in self.traces.iter_mut().enumerate().filter(|(_, trace)| of_version(trace)) {
                     if let Ok(reply) = trace.tracer.accept(arrival.at, &answer) {
+                        trace.clocks.entry(reply.probe).or_default().received = arrival.clock;
                         self.replies.push_back((number, reply));
                         trace.due = trace.due.map(|_| Instant::EPOCH);
                         break;
                     }
                 }
             }
+            settle(&mut listener.socket, &mut self.traces);
         }
         Ok(())
     }
@@ -175,7 +201,7 @@ impl Driver {
     /// Sends at most one probe of each trace that is due. Returns whether any was sent.
     fn send(&mut self) -> bool {
         let mut sent = false;
-        for trace in &mut self.traces {
+        for (number, trace) in self.traces.iter_mut().enumerate() {
             let now = clock::now();
             if trace.due.is_none_or(|due| due > now) {
                 continue;
@@ -190,15 +216,20 @@ impl Driver {
                 Ok(Action::Done) => None,
                 Ok(Action::Transmit(probe)) => {
                     let version = Version::of(probe.destination);
-                    let result = match self.listeners.iter().find(|listener| listener.version == version) {
-                        Some(listener) => {
-                            listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message)
+                    let result = match self.listeners.iter_mut().find(|listener| listener.version == version) {
+                        Some(Listener { socket, .. }) => {
+                            let tag = tag(number, probe.probe);
+                            socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag)
                         }
                         None => Err(Errno::NOTSOCK),
                     };
-                    if let Err(errno) = result {
-                        let code = u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX);
-                        trace.tracer.fail(probe.probe, SendError(code));
+                    match result {
+                        // Deciding took a moment, and so may waiting for room.
+                        Ok(left) => trace.tracer.sent(probe.probe, left),
+                        Err(errno) => {
+                            let code = u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX);
+                            trace.tracer.fail(probe.probe, SendError(code));
+                        }
                     }
                     sent = true;
                     Some(now)
@@ -207,4 +238,27 @@ impl Driver {
         }
         sent
     }
+}
+
+/// Corrects when probes left by what the kernel says, if it was asked to say so.
+fn settle(socket: &mut Socket, traces: &mut [Running]) {
+    while let Some((tag, at)) = socket.departure() {
+        let (number, probe) = tagged(tag);
+        if let Some(trace) = traces.get_mut(number) {
+            trace.tracer.sent(probe, at);
+            trace.clocks.entry(probe).or_default().sent = Clock::Kernel;
+        }
+    }
+}
+
+/// A probe as a number: half for the trace, modulo 2¹⁶, a quarter each for hop and attempt.
+fn tag(number: usize, probe: ProbeId) -> u32 {
+    let [.., high, low] = number.to_be_bytes();
+    u32::from_be_bytes([high, low, probe.hop, probe.attempt])
+}
+
+/// Reads what [`tag`] writes.
+fn tagged(tag: u32) -> (usize, ProbeId) {
+    let [high, low, hop, attempt] = tag.to_be_bytes();
+    (u16::from_be_bytes([high, low]).into(), ProbeId { hop, attempt })
 }

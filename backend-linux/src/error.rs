@@ -1,6 +1,6 @@
 //! What can go wrong, and what the user can do about it.
 
-use crate::socket::{OpenError, Options};
+use crate::socket::{OpenError, Options, SocketKind};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
 use rustix::io::Errno;
@@ -35,12 +35,9 @@ pub enum Error {
         family: Version,
     },
 
-    /// This process may not open raw sockets.
-    #[error(
-        "raw sockets need a privilege: run this as root (sudo), or permit it once with: sudo setcap cap_net_raw+ep {}",
-        executable()
-    )]
-    Permission,
+    /// This process may not open a socket of the kind that was asked for, or of either kind if none was.
+    #[error("{}", permission(*.0))]
+    Permission(Option<SocketKind>),
 
     /// There is no way to the target from here.
     #[error(
@@ -89,7 +86,7 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
         None => Error::system("can't open a socket")(Errno::ADDRNOTAVAIL),
     };
     match error {
-        OpenError::Permission => Error::Permission,
+        OpenError::Permission => Error::Permission(options.kind),
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
         OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
@@ -122,8 +119,29 @@ pub fn failure_text(failure: Failure) -> String {
     }
 }
 
+/// What may be done so that a kind of socket can be opened. Each remedy is a command to be copied.
+fn permission(kind: Option<SocketKind>) -> String {
+    let refused = match kind {
+        None => "neither raw nor ping sockets are",
+        Some(SocketKind::Raw) => "raw sockets aren't",
+        Some(SocketKind::Ping) => "ping sockets aren't",
+    };
+    let root = "run this as root (sudo)".to_owned();
+    let raw = format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable());
+    let ping = "permit it to all users with: sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"".to_owned();
+    let remedies = match kind {
+        None => [root, raw, ping].join("; or "),
+        Some(SocketKind::Raw) => [root, raw].join("; or "),
+        Some(SocketKind::Ping) => ping,
+    };
+    format!("{refused} permitted to this user: {remedies}")
+}
+
+/// The path of this program, as a shell wants it.
 fn executable() -> String {
-    std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string())
+    let path = std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string());
+    let plain = path.chars().all(|c| c.is_alphanumeric() || "/._-+<>".contains(c));
+    if plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 const fn family_name(family: Version) -> &'static str {

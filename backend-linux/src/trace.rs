@@ -1,9 +1,9 @@
 //! A trace while it runs, and its result.
 
-use crate::Error;
-use crate::clock;
-use crate::driver::{CAPACITY, Driver, Step};
-use hopshot_core::{Hop, Instant, Reply, StopReason, Tally, Tracer};
+use crate::clock::{self, Clocks};
+use crate::driver::{CAPACITY, ClocksOf, Driver, Step};
+use crate::{Error, Memory, SocketKind, privilege};
+use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::IpAddr;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime};
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
 /// [`advance`](Self::advance).
 pub struct Trace {
+    memory: Memory,
     host: String,
     started: SystemTime,
     start: Instant,
@@ -19,8 +20,8 @@ pub struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn new(host: String, started: SystemTime, driver: Driver, number: usize) -> Self {
-        Self { host, started, start: clock::now(), driver, number }
+    pub(crate) fn new(memory: Memory, host: String, started: SystemTime, driver: Driver, number: usize) -> Self {
+        Self { memory, host, started, start: clock::now(), driver, number }
     }
 
     /// Sleeps until there is something to do, then receives and sends what is due. `wake` is a descriptor of the caller's
@@ -43,6 +44,24 @@ impl Trace {
         self.tracer().config().target
     }
 
+    /// Gives up everything that the rest of this trace doesn't need: see [`privilege::confine`]. Sockets of a later trace
+    /// can't be opened in this process any more. Returns a sentence for each thing that could not be given up.
+    pub fn confine(&self) -> Vec<String> {
+        privilege::confine()
+    }
+
+    /// The kind of socket that was opened.
+    #[must_use]
+    pub fn socket(&self) -> SocketKind {
+        self.driver.socket(self.number)
+    }
+
+    /// Which clocks the RTT of an answered probe is from.
+    #[must_use]
+    pub fn clocks(&self, probe: ProbeId) -> Clocks {
+        self.driver.clocks(self.number).get(&probe).copied().unwrap_or_default()
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn route(&self) -> hopshot_core::Route<'_> {
@@ -53,8 +72,14 @@ impl Trace {
     #[must_use]
     pub fn finish(self) -> Route {
         let duration = clock::now().saturating_since(self.start);
-        let Self { host, started, driver, number, .. } = self;
-        Route { host, started, duration, tracer: driver.into_tracer(number) }
+        let Self { memory, host, started, driver, number, .. } = self;
+        let (target, route) = (driver.tracer(number).config().target, driver.tracer(number).route());
+        if !matches!(route.stop_reason(), None | Some(StopReason::Interrupted)) {
+            memory.learn(target, route.distance());
+        }
+        let socket = driver.socket(number);
+        let (tracer, clocks) = driver.into_result(number);
+        Route { host, started, duration, socket, tracer, clocks }
     }
 
     fn tracer(&self) -> &Tracer<CAPACITY> {
@@ -84,7 +109,9 @@ pub struct Route {
     host: String,
     started: SystemTime,
     duration: Duration,
+    socket: SocketKind,
     tracer: Box<Tracer<CAPACITY>>,
+    clocks: ClocksOf,
 }
 
 impl Route {
@@ -140,6 +167,18 @@ impl Route {
     #[must_use]
     pub fn probes_sent(&self) -> usize {
         self.tracer.route().probes_sent()
+    }
+
+    /// The kind of socket that was used.
+    #[must_use]
+    pub const fn socket(&self) -> SocketKind {
+        self.socket
+    }
+
+    /// Which clocks the RTT of an answered probe is from.
+    #[must_use]
+    pub fn clocks(&self, probe: ProbeId) -> Clocks {
+        self.clocks.get(&probe).copied().unwrap_or_default()
     }
 
     /// What else arrived.

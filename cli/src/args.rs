@@ -1,7 +1,7 @@
 //! The command line.
 
-use clap::Parser;
-use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Sweep, Traceroute, Version};
+use clap::{Parser, ValueEnum};
+use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -82,9 +82,36 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
     flow: Option<u16>,
 
+    /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is permitted
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
+    socket: Socket,
+
+    /// Ask the kernel when each probe left: RTTs without the few microseconds that sending takes
+    #[arg(long)]
+    precise: bool,
+
+    /// Keep the rights to open files, sockets and programs while the trace runs: for debugging
+    #[arg(long)]
+    pub(crate) no_sandbox: bool,
+
+    /// Say on standard error which kind of socket is used, and what this kernel could not confine
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// The kind of socket to open.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Socket {
+    /// Raw where that is permitted, else ping
+    Auto,
+    /// Raw
+    Raw,
+    /// Ping
+    Ping,
 }
 
 impl Args {
@@ -93,7 +120,8 @@ impl Args {
             .first_hop(self.first)
             .max_hops(self.max)
             .attempts(self.attempts)
-            .timeout(self.wait);
+            .timeout(self.wait)
+            .precise(self.precise);
         match (self.ipv4, self.ipv6) {
             (true, _) => traceroute = traceroute.family(Version::V4),
             (_, true) => traceroute = traceroute.family(Version::V6),
@@ -116,6 +144,11 @@ impl Args {
         }
         if let Some(flow) = self.flow {
             traceroute = traceroute.flow(flow);
+        }
+        match self.socket {
+            Socket::Auto => {}
+            Socket::Raw => traceroute = traceroute.socket(SocketKind::Raw),
+            Socket::Ping => traceroute = traceroute.socket(SocketKind::Ping),
         }
         if self.burst {
             traceroute = traceroute.sweep(Sweep::Burst);

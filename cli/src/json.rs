@@ -1,7 +1,7 @@
 //! The JSON document. A field is never renamed or removed; new ones may come.
 
 use crate::names::Names;
-use hopshot_linux::{Changes, Evidence, Hop, Kind, Outcome, Route, StopReason, failure_text};
+use hopshot_linux::{Changes, Clock, Evidence, Hop, Kind, Outcome, Route, SocketKind, StopReason, failure_text};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use std::time::Duration;
 pub(crate) struct Document<'a> {
     target: Target<'a>,
     source: IpAddr,
+    socket: &'static str,
     started: String,
     duration_ms: f64,
     reached: bool,
@@ -45,6 +46,9 @@ enum Probe {
         from: IpAddr,
         name: Option<String>,
         rtt_ms: f64,
+        /// Whose clock said when the answer came, and when the probe left.
+        clock: &'static str,
+        sent_clock: &'static str,
         kind: &'static str,
         icmp_type: u8,
         icmp_code: u8,
@@ -68,6 +72,10 @@ impl<'a> Document<'a> {
         Self {
             target: Target { name: route.host(), address: route.target() },
             source: route.source(),
+            socket: match route.socket() {
+                SocketKind::Raw => "raw",
+                SocketKind::Ping => "ping",
+            },
             started: humantime::format_rfc3339_nanos(route.started()).to_string(),
             duration_ms: milliseconds(route.duration()),
             reached: route.reached(),
@@ -77,18 +85,18 @@ impl<'a> Document<'a> {
             duplicates: route.tally().duplicates,
             late: route.tally().late,
             forged: route.tally().forged,
-            hops: route.hops().map(|hop| JsonHop::new(hop, names)).collect(),
+            hops: route.hops().map(|hop| JsonHop::new(route, hop, names)).collect(),
         }
     }
 }
 
 impl JsonHop {
-    fn new(hop: Hop<'_>, names: &Names) -> Self {
-        Self { hop: hop.number(), rate_limited: hop.may_be_rate_limited(), probes: probes(hop, names) }
+    fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
+        Self { hop: hop.number(), rate_limited: hop.may_be_rate_limited(), probes: probes(route, hop, names) }
     }
 }
 
-fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
+fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
     // At the target some of the probes may have been sent to farther hops: they are numbered as they stand here.
     let numbered = (1..).zip(hop.outcomes());
     let probes = numbered.map(|(attempt, outcome)| match outcome {
@@ -99,6 +107,8 @@ fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
             from: reply.from,
             name: names.of(reply.from),
             rtt_ms: milliseconds(reply.rtt),
+            clock: clock(route.clocks(reply.probe).received),
+            sent_clock: clock(route.clocks(reply.probe).sent),
             kind: match reply.kind {
                 Kind::EchoReply => "echo_reply",
                 Kind::TimeExceeded => "time_exceeded",
@@ -119,6 +129,13 @@ fn probes(hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
         }),
     });
     probes.collect()
+}
+
+const fn clock(clock: Clock) -> &'static str {
+    match clock {
+        Clock::Kernel => "kernel",
+        Clock::User => "user",
+    }
 }
 
 /// What came back otherwise than it was sent: the quoted header fields, or the sender of an Echo Reply.

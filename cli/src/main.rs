@@ -3,17 +3,18 @@
 
 mod args;
 mod json;
+mod lookup;
 mod names;
 mod text;
 
 use args::Args;
 use clap::Parser;
-use hopshot_linux::{Error, Hop, Route, Step, Trace};
+use hopshot_linux::{Error, Hop, Route, SocketKind, Step, Trace, privilege};
 use names::Names;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ impl From<io::Error> for Failure {
 }
 
 fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == lookup::ARGUMENT) {
+        return lookup::run();
+    }
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
@@ -69,8 +73,13 @@ fn one_line(text: &str) -> String {
 /// Runs the trace and shows it. Returns whether the target answered.
 fn run(args: &Args) -> Result<bool, Failure> {
     let mut trace = args.traceroute().start()?;
-    let mut events = Events::new()?;
-    let names = Names::new(if args.numeric { None } else { Some(events.waker()?) });
+    if !args.no_sandbox {
+        // The helper gets nothing of it either.
+        privilege::renounce();
+    }
+    // Without a helper to be had there are no names.
+    let names = if args.numeric { Names::off() } else { Names::start().unwrap_or_else(|_| Names::off()) };
+    let mut events = Events::new(&names)?;
     let mut view = match args.json {
         true => None,
         false => Some(View::new(trace.target(), args.numeric)),
@@ -78,7 +87,12 @@ fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(view) = &mut view {
         view.header(&args.host, trace.target(), args.max)?;
     }
+    let notes = if args.no_sandbox { Vec::new() } else { trace.confine() };
+    if args.verbose {
+        explain(&trace, &notes);
+    }
     follow(&mut trace, &mut events, |trace| {
+        names.hear();
         replying(trace.route().hops()).for_each(|address| names.ask(address));
         view.as_mut().map_or(Ok(()), |view| view.update(trace, &names))
     })?;
@@ -87,12 +101,25 @@ fn run(args: &Args) -> Result<bool, Failure> {
         if events.interrupted() || !events.wait(left)? {
             break;
         }
+        names.hear();
     }
     match &mut view {
         Some(view) => view.finish(&route, &names)?,
         None => print_json(&route, &names)?,
     }
     Ok(route.reached())
+}
+
+/// What nobody needs to know who doesn't ask.
+fn explain(trace: &Trace, notes: &[String]) {
+    let kind = match trace.socket() {
+        SocketKind::Raw => "raw",
+        SocketKind::Ping => "ping",
+    };
+    let _ = writeln!(io::stderr(), "hopshot: {kind} sockets");
+    for note in notes {
+        let _ = writeln!(io::stderr(), "hopshot: not confined in full: {note}");
+    }
 }
 
 /// Drives the trace to its end, or to Ctrl-C, and shows it after every step.
@@ -102,7 +129,7 @@ fn follow(
     mut show: impl FnMut(&Trace) -> io::Result<()>,
 ) -> Result<(), Failure> {
     loop {
-        let step = trace.advance(Some(events.readable.as_fd()))?;
+        let step = trace.advance(Some(events.any.as_fd()))?;
         if step == Step::Woken {
             events.clear()?;
         }
@@ -129,15 +156,15 @@ fn print_json(route: &Route, names: &Names) -> io::Result<()> {
 
 /// What may happen beside the trace, as one descriptor to wait for: a signal, or a name that has come in.
 struct Events {
-    readable: UnixStream,
-    writable: UnixStream,
+    any: OwnedFd,
+    signals: UnixStream,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Events {
-    fn new() -> io::Result<Self> {
-        let (readable, writable) = UnixStream::pair()?;
-        readable.set_nonblocking(true)?;
+    fn new(names: &Names) -> io::Result<Self> {
+        let (signals, writable) = UnixStream::pair()?;
+        signals.set_nonblocking(true)?;
         writable.set_nonblocking(true)?;
         let interrupted = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
@@ -146,12 +173,11 @@ impl Events {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
             signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
         }
-        Ok(Self { readable, writable, interrupted })
-    }
-
-    /// What to write to when something has happened.
-    fn waker(&self) -> io::Result<UnixStream> {
-        self.writable.try_clone()
+        let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = epoll::EventData::new_u64(0);
+        epoll::add(&any, &signals, data, epoll::EventFlags::IN)?;
+        names.with_fd(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN)).transpose()?;
+        Ok(Self { any, signals, interrupted })
     }
 
     fn interrupted(&self) -> bool {
@@ -161,7 +187,7 @@ impl Events {
     /// Waits for something to happen, at most this long. Returns whether it did.
     fn wait(&mut self, span: std::time::Duration) -> io::Result<bool> {
         let timeout = Timespec::try_from(span).ok();
-        let mut fds = [PollFd::from_borrowed_fd(self.readable.as_fd(), PollFlags::IN)];
+        let mut fds = [PollFd::from_borrowed_fd(self.any.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(0) => Ok(false),
             Ok(_) => self.clear().map(|()| true),
@@ -173,7 +199,7 @@ impl Events {
     fn clear(&mut self) -> io::Result<()> {
         let mut octets = [0; 64];
         loop {
-            match self.readable.read(&mut octets) {
+            match self.signals.read(&mut octets) {
                 Ok(0) => return Ok(()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),

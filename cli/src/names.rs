@@ -1,18 +1,23 @@
-//! Names of addresses, looked up side by side while the trace runs. A lookup may take as long as it likes: nothing waits for
-//! it longer than [`PATIENCE`].
+//! Names of addresses, looked up side by side while the trace runs, by a helper: see [`lookup`]. A lookup may take as long as
+//! it likes: nothing waits for it longer than [`PATIENCE`].
 
+use crate::lookup;
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// The longest that a line waits for its names.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 /// A name in DNS has at most 253 characters (RFC 1035, section 2.3.4).
 const LONGEST: usize = 253;
+/// A line of the helper has at most so many octets, else it isn't the helper's.
+const LONGEST_LINE: usize = 4096;
 
 enum Lookup {
     Pending(Instant),
@@ -20,43 +25,104 @@ enum Lookup {
 }
 
 /// The names known so far.
+#[derive(Default)]
 pub(crate) struct Names {
-    lookups: Arc<Mutex<HashMap<IpAddr, Lookup>>>,
-    /// Written to when a name has come in; `None` if names are off.
-    wake: Option<UnixStream>,
+    lookups: RefCell<HashMap<IpAddr, Lookup>>,
+    helper: RefCell<Option<Helper>>,
+}
+
+/// The other end of a helper's input and output, and the line that it has begun.
+struct Helper {
+    stream: UnixStream,
+    line: Vec<u8>,
 }
 
 impl Names {
-    /// Names, if they are wanted: `wake` is written to whenever one has come in.
-    pub(crate) fn new(wake: Option<UnixStream>) -> Self {
-        Self { lookups: Arc::default(), wake }
+    /// Names, and the helper that finds them. It gets the privileges that this process has now, and no descriptor of it.
+    pub(crate) fn start() -> io::Result<Self> {
+        let (stream, theirs) = UnixStream::pair()?;
+        stream.set_nonblocking(true)?;
+        let output = OwnedFd::from(theirs.try_clone()?);
+        Command::new("/proc/self/exe")
+            .arg(lookup::ARGUMENT)
+            .stdin(OwnedFd::from(theirs))
+            .stdout(output)
+            .stderr(Stdio::null())
+            // Ctrl-C is for this process; the helper ends when its input does.
+            .process_group(0)
+            .spawn()?;
+        let helper = RefCell::new(Some(Helper { stream, line: Vec::new() }));
+        Ok(Self { helper, ..Self::default() })
+    }
+
+    /// No names.
+    pub(crate) fn off() -> Self {
+        Self::default()
+    }
+
+    /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it may go away later.
+    pub(crate) fn with_fd<T>(&self, with: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
+        self.helper.borrow().as_ref().map(|helper| with(helper.stream.as_fd()))
     }
 
     /// Starts a lookup, unless there was one.
     pub(crate) fn ask(&self, address: IpAddr) {
-        let Some(wake) = self.wake.as_ref().and_then(|wake| wake.try_clone().ok()) else { return };
-        let mut lookups = self.lookups();
-        if lookups.contains_key(&address) {
-            return;
+        let helper = self.helper.borrow();
+        let Some(helper) = helper.as_ref() else { return };
+        self.lookups.borrow_mut().entry(address).or_insert_with(|| {
+            // One that isn't taken at once, whole, gets no answer.
+            match (&helper.stream).write_all(format!("{address}\n").as_bytes()) {
+                Ok(()) => Lookup::Pending(Instant::now()),
+                Err(_) => Lookup::Done(None),
+            }
+        });
+    }
+
+    /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and there are no more names.
+    pub(crate) fn hear(&self) {
+        let mut helper = self.helper.borrow_mut();
+        let goes_on = helper.as_mut().is_none_or(|helper| self.read(helper));
+        if !goes_on {
+            *helper = None;
+            for lookup in self.lookups.borrow_mut().values_mut().filter(|lookup| matches!(lookup, Lookup::Pending(_))) {
+                *lookup = Lookup::Done(None);
+            }
         }
-        let shared = Arc::clone(&self.lookups);
-        let lookup = move || {
-            let name = dns_lookup::lookup_addr(&address).ok().filter(|name| name.parse::<IpAddr>().is_err());
-            let mut lookups = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            lookups.insert(address, Lookup::Done(name.map(|name| printable(&name))));
-            let _ = (&wake).write(&[0]);
-        };
-        // At most one thread for each hop and each of its addresses; without a thread to be had there is no name.
-        let state = match thread::Builder::new().name("name".into()).stack_size(256 * 1024).spawn(lookup) {
-            Ok(_) => Lookup::Pending(Instant::now()),
-            Err(_) => Lookup::Done(None),
-        };
-        lookups.insert(address, state);
+    }
+
+    /// Returns whether more may come.
+    fn read(&self, helper: &mut Helper) -> bool {
+        let mut octets = [0; 4096];
+        loop {
+            match helper.stream.read(&mut octets) {
+                Ok(0) => return false,
+                Ok(len) => helper.line.extend_from_slice(&octets[..len]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+            while let Some(end) = helper.line.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = helper.line.drain(..=end).collect();
+                self.learn(&String::from_utf8_lossy(&line[..end]));
+            }
+            if helper.line.len() > LONGEST_LINE {
+                return false;
+            }
+        }
+    }
+
+    /// Takes a line of the helper: only what was asked for, and only once.
+    fn learn(&self, line: &str) {
+        let (address, name) = line.split_once(' ').map_or((line, None), |(address, name)| (address, Some(name)));
+        if let Ok(address) = address.parse::<IpAddr>()
+            && let Some(lookup @ Lookup::Pending(_)) = self.lookups.borrow_mut().get_mut(&address)
+        {
+            *lookup = Lookup::Done(name.map(printable));
+        }
     }
 
     /// The name of an address, if it is known.
     pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
-        match self.lookups().get(&address) {
+        match self.lookups.borrow().get(&address) {
             Some(Lookup::Done(name)) => name.clone(),
             _ => None,
         }
@@ -64,16 +130,12 @@ impl Names {
 
     /// How much longer it is worth waiting for the name of one of these.
     pub(crate) fn patience(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<Duration> {
-        let lookups = self.lookups();
+        let lookups = self.lookups.borrow();
         let left = addresses.filter_map(|address| match lookups.get(&address) {
             Some(Lookup::Pending(asked)) => PATIENCE.checked_sub(asked.elapsed()),
             _ => None,
         });
         left.max()
-    }
-
-    fn lookups(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Lookup>> {
-        self.lookups.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -96,10 +158,61 @@ mod tests {
 
     #[test]
     fn names_that_are_off_are_not_waited_for() {
-        let names = Names::new(None);
+        let names = Names::off();
         let address = IpAddr::from([127, 0, 0, 1]);
         names.ask(address);
         assert_eq!(names.patience([address].into_iter()), None);
         assert_eq!(names.of(address), None);
+    }
+
+    /// Names with a helper that the test plays itself.
+    fn played() -> (Names, UnixStream) {
+        let (stream, helper) = UnixStream::pair().unwrap();
+        stream.set_nonblocking(true).unwrap();
+        let names = Names { helper: RefCell::new(Some(Helper { stream, line: Vec::new() })), ..Names::default() };
+        (names, helper)
+    }
+
+    const ADDRESSES: [[u8; 4]; 3] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]];
+
+    #[test]
+    fn a_name_is_taken_once_and_only_where_it_was_asked_for() {
+        let [one, two, three] = ADDRESSES.map(IpAddr::from);
+        let (names, mut helper) = played();
+        names.ask(one);
+        names.ask(two);
+        helper.write_all(b"192.0.2.3 evil\n192.0.2.1 a\x1b b\n192.0.2.1 other\nnonsense\n192.0").unwrap();
+        names.hear();
+        assert_eq!(names.of(one).as_deref(), Some(r"a\u{1b}\u{20}b"));
+        assert_eq!((names.of(two), names.of(three)), (None, None));
+        assert!(names.patience([two].into_iter()).is_some());
+        helper.write_all(b".2.2\n").unwrap();
+        names.hear();
+        assert_eq!((names.of(two), names.patience([one, two].into_iter())), (None, None));
+    }
+
+    #[test]
+    fn a_helper_that_ends_or_never_ends_a_line_is_let_go() {
+        let one = IpAddr::from(ADDRESSES[0]);
+        let (names, helper) = played();
+        names.ask(one);
+        drop(helper);
+        names.hear();
+        assert_eq!((names.patience([one].into_iter()), names.with_fd(|_| ())), (None, None));
+
+        let (names, mut helper) = played();
+        names.ask(one);
+        helper.write_all(&[b'a'; 2 * LONGEST_LINE]).unwrap();
+        names.hear();
+        assert_eq!((names.patience([one].into_iter()), names.with_fd(|_| ())), (None, None));
+    }
+
+    #[test]
+    fn a_helper_that_does_not_read_is_not_waited_for() {
+        let (names, _helper) = played();
+        for number in 0..100_000_u32 {
+            names.ask(IpAddr::from(number.to_be_bytes()));
+        }
+        assert_eq!(names.patience([IpAddr::from(99_999_u32.to_be_bytes())].into_iter()), None);
     }
 }

@@ -87,18 +87,39 @@ pub(crate) fn emit<'b>(config: &Config, index: u16, buf: &'b mut [u8]) -> Result
     Ok(message)
 }
 
+/// What came back of the payload that nobody else can know: balance and cookie.
+enum Secret {
+    Whole,
+    /// Right as far as it goes.
+    CutShort,
+    Wrong,
+}
+
+/// Compares what came back with what was sent with this seq. The balance is different in each probe, so that a cookie with
+/// another probe's seq is wrong too.
+fn read_back(config: &Config, answer: &Answer<'_>) -> Secret {
+    let Config { ident, checksum, cookie, .. } = *config;
+    let balance = icmp::balance_of(config.ends(), ident, answer.echo.seq, checksum, config.message_len(), &cookie);
+    let sent = balance.iter().chain(&cookie);
+    let back = answer.echo.payload.iter().take(balance.len().saturating_add(cookie.len()));
+    match (sent.clone().zip(back.clone()).all(|(sent, back)| sent == back), back.len() == sent.count()) {
+        (false, _) => Secret::Wrong,
+        (true, true) => Secret::Whole,
+        (true, false) => Secret::CutShort,
+    }
+}
+
 /// Which probe an answer belongs to, by number, and what came back otherwise than it was sent.
 pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Changes), Discard> {
     let index = answer.echo.seq.wrapping_sub(config.first_seq);
     let same_ident = answer.echo.ident == config.ident;
-    let cookie = answer.echo.payload.get(2..).and_then(|rest| rest.first_chunk());
-    match (cookie, same_ident, answer.kind) {
+    match (read_back(config, answer), same_ident, answer.kind) {
         // Also with another ident: a translator may change it, but nobody else can know the cookie.
-        (Some(cookie), _, _) if *cookie == config.cookie => {}
+        (Secret::Whole, _, _) => {}
         (_, false, _) => return Err(Discard::NotOurs),
         // An Echo Reply brings the whole payload back (RFC 1122, section 3.2.2.6), so one without the cookie isn't one.
-        (Some(_), _, _) | (None, _, Kind::EchoReply) => return Err(Discard::WrongCookie),
-        (None, true, _) => {}
+        (Secret::Wrong, _, _) | (Secret::CutShort, _, Kind::EchoReply) => return Err(Discard::WrongCookie),
+        (Secret::CutShort, true, _) => {}
     }
     let mut changes = Changes::default();
     changes.note(Changes::IDENT, !same_ident);

@@ -8,8 +8,9 @@ compile_error!("the binary needs Linux's namespaces; the library alone (--no-def
 mod play;
 
 use clap::{Args, Parser, Subcommand};
+use core::time::Duration;
 use hopshot_lab::Scenario;
-use play::{Failure, LinkKind, chain, demo, run};
+use play::{Conduct, Failure, LinkKind, bench, chain, demo, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,6 +43,12 @@ enum Task {
         /// How packets come and go: by default a TUN device where it can be opened, else a veth pair.
         #[arg(long, value_enum)]
         link: Option<LinkKind>,
+        /// Kill the command if it takes longer.
+        #[arg(long, value_name = "SECONDS")]
+        time_limit: Option<u16>,
+        /// Stop the command at its very end to see how much memory it had, for the log. It ends a little later then.
+        #[arg(long)]
+        memory: bool,
         #[command(flatten)]
         inside: Inside,
     },
@@ -60,6 +67,10 @@ enum Task {
     List,
     /// Trace a path of twelve hops with hopshot, on a machine without a network.
     Demo,
+    /// Play scenarios against hopshot and every peer that is installed, and print Markdown.
+    ///
+    /// The tools take turns, so that a busy moment of the machine hits all alike. Nothing leaves the machine.
+    Bench(bench::Arguments),
 }
 
 /// What a command is and what it may do.
@@ -75,14 +86,19 @@ struct Inside {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Run { scenario, log, seed, link, inside: Inside { ping, command } } => Scenario::load(&scenario)
-            .map_err(|error| Failure::Lab(error.to_string()))
-            .and_then(|scenario| run::run(&scenario, &run::Options { log, seed, link, ping }, &command)),
+        Task::Run { scenario, log, seed, link, time_limit, memory, inside: Inside { ping, command } } => {
+            let time_limit = time_limit.map(|seconds| Duration::from_secs(seconds.into()));
+            let options = run::Options { log, seed, link, ping, conduct: Conduct { time_limit, memory } };
+            Scenario::load(&scenario)
+                .map_err(|error| Failure::Lab(error.to_string()))
+                .and_then(|scenario| run::run(&scenario, &options, &command))
+        }
         Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => {
             chain::run(routers, ratelimit, ping, &command)
         }
         Task::List => list(),
         Task::Demo => demo::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -51,6 +51,33 @@ fn a_signal_and_a_missing_command_have_their_usual_status() {
 }
 
 #[test]
+fn a_command_that_takes_too_long_is_killed() {
+    let started = Instant::now();
+    let Some(output) = lab(&["run", "short", "--time-limit", "1", "--", "sleep", "60"]) else { return };
+    assert_eq!(output.status.code(), Some(137));
+    assert!(started.elapsed() < Duration::from_secs(30));
+}
+
+#[test]
+fn memory_is_the_commands_own() {
+    let log = std::env::temp_dir().join(format!("hopshot-lab-test-{}-memory", std::process::id()));
+    let log_path = log.to_str().unwrap();
+    // A shell that holds three million octets, then gives the status of a child that a signal ended.
+    let script = "big=$(head -c 3000000 /dev/zero | tr '\\0' x); sh -c 'kill -9 $$'; exit $((${#big} / 1000000 + $?))";
+    let arguments = ["run", "short", "--memory", "--time-limit", "60", "--log", log_path, "--", "sh", "-c"];
+    let mut memories = [0; 2];
+    for (memory, script) in memories.iter_mut().zip(["exit 140", script]) {
+        let Some(output) = lab(&[&arguments[..], &[script]].concat()) else { return };
+        assert_eq!(output.status.code(), Some(140));
+        let events = parse(&std::fs::read_to_string(&log).unwrap()).unwrap();
+        let Some(Event::Exit(exit)) = events.last() else { panic!("{events:?}") };
+        *memory = exit.peak_memory;
+    }
+    std::fs::remove_file(&log).unwrap();
+    assert!(memories[0] < 2_800_000 && memories[1] > memories[0] + 2_500_000, "{memories:?}");
+}
+
+#[test]
 fn packets_take_the_path_and_its_time_on_either_device() {
     for link in ["tun", "veth"] {
         let log = std::env::temp_dir().join(format!("hopshot-lab-test-{}-{link}", std::process::id()));

@@ -1,22 +1,49 @@
 //! Sockets that send Echo Requests with a hop limit of their own each, and receive what comes back.
 //!
-//! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`.
+//! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets need none where the
+//! administrator permits them, and see less.
 
 mod filter;
+mod ping;
+mod queue;
 mod raw;
+mod sender;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use raw::Socket;
-
 use crate::clock::Clock;
 use crate::sys::{self, Name};
-use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::{Ends, Version};
+use hopshot_core::{Answer, Instant};
+use queue::Report;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// What the receiving socket asks to buffer, in octets; the kernel doubles it. A small answer takes up to 2.5 KiB there, so
+/// this holds a burst of at least 3,000. Without `CAP_NET_ADMIN` the kernel gives at most `net.core.rmem_max`.
+const RECEIVE_BUFFER: usize = 4 << 20;
+
+/// How many errors in a row a receive overlooks: an error that is reported once is gone when it has been read.
+const TRANSIENT_ERRORS: u32 = 8;
+
+/// The two kinds of sockets that send Echo Requests and hear the answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// A raw socket: sees all of an answer. It needs the privilege `CAP_NET_RAW`.
+    Raw,
+    /// An ICMP datagram socket, a "ping socket": for every user whose group is in `net.ipv4.ping_group_range`. The kernel
+    /// chooses the ident, and keeps some of an answer to itself: the IP header that an error quotes (so there is no quoted
+    /// hop limit, and no trace of address translation), errors that quote less than 28 octets in IPv4, and errors that quote
+    /// another ident than the one sent.
+    ///
+    /// Another user of this machine may open a ping socket for the same ident, on purpose, and gets the answers then. That
+    /// user can make them missing, but can't make others up: they don't know the cookie.
+    #[doc(alias = "unprivileged")]
+    Ping,
+}
 
 /// How packets are to leave this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +57,12 @@ pub(crate) struct Options {
     #[doc(alias = "IP_TOS")]
     #[doc(alias = "IPV6_TCLASS")]
     pub(crate) traffic_class: Option<u8>,
+    /// The kind of socket; else raw where that is permitted.
+    pub(crate) kind: Option<SocketKind>,
+    /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none is given.
+    pub(crate) ident: Option<u16>,
+    /// Whether the kernel is asked when each packet left.
+    pub(crate) precise: bool,
 }
 
 /// Why a socket could not be opened.
@@ -66,13 +99,118 @@ pub(crate) struct Arrival<'b> {
     pub(crate) scope_id: u32,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
-    /// The message, from its ICMP header on.
-    pub(crate) message: &'b [u8],
+    /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo Request that it quotes.
+    message: &'b [u8],
+    /// What the kernel says of an error that it has taken apart.
+    report: Option<Report>,
     /// When it arrived.
     pub(crate) at: Instant,
     /// Which clock says so.
-    #[allow(dead_code, reason = "no reply says yet which clock its RTT is from")]
     pub(crate) clock: Clock,
+}
+
+impl<'b> Arrival<'b> {
+    /// What it says, if it is an answer to an Echo Request.
+    pub(crate) fn answer(&self) -> Option<Answer<'b>> {
+        match &self.report {
+            Some(report) => ping::answer(report, self.from, self.hop_limit, self.message),
+            // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
+            None => {
+                let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
+                Answer::parse(ends, self.hop_limit, self.message).ok()
+            }
+        }
+    }
+}
+
+/// A pair of sockets of one family. `AsFd` is the receiving one, readable when there may be an [`Arrival`].
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Raw(raw::Socket),
+    Ping(ping::Socket),
+}
+
+impl Socket {
+    /// Opens a pair of the kind that the options name; of either kind that is permitted, rather raw, if they name none.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+        let raw = || raw::Socket::open(version, options).map(Self::Raw);
+        let ping = || ping::Socket::open(version, options).map(Self::Ping);
+        match options.kind {
+            Some(SocketKind::Raw) => raw(),
+            Some(SocketKind::Ping) => ping(),
+            None => match raw() {
+                Err(OpenError::Permission) => ping(),
+                opened => opened,
+            },
+        }
+    }
+
+    /// Which kind it is.
+    pub(crate) const fn kind(&self) -> SocketKind {
+        match self {
+            Self::Raw(_) => SocketKind::Raw,
+            Self::Ping(_) => SocketKind::Ping,
+        }
+    }
+
+    /// The ident that everything it sends will have, whatever the message says; `None` if it stays as it is.
+    pub(crate) const fn ident(&self) -> Option<u16> {
+        match self {
+            Self::Raw(_) => None,
+            Self::Ping(ping) => Some(ping.ident()),
+        }
+    }
+
+    /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
+    pub(crate) fn listen_for(&self, idents: &[u16]) -> Result<(), Errno> {
+        match self {
+            Self::Raw(raw) => raw.listen_for(idents),
+            Self::Ping(_) => Ok(()),
+        }
+    }
+
+    /// See [`raw::Socket::send`].
+    pub(crate) fn send(
+        &mut self,
+        destination: IpAddr,
+        scope_id: u32,
+        hop_limit: u8,
+        message: &[u8],
+        tag: u32,
+    ) -> Result<Instant, Errno> {
+        match self {
+            Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
+            Self::Ping(ping) => ping.send(destination, scope_id, hop_limit, message, tag),
+        }
+    }
+
+    /// See [`raw::Socket::departure`].
+    pub(crate) fn departure(&mut self) -> Option<(u32, Instant)> {
+        match self {
+            Self::Raw(raw) => raw.departure(),
+            Self::Ping(ping) => ping.departure(),
+        }
+    }
+
+    /// See [`raw::Socket::receive`].
+    pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+        match self {
+            Self::Raw(raw) => raw.receive(buf),
+            Self::Ping(ping) => ping.receive(buf),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Raw(raw) => raw.as_fd(),
+            Self::Ping(ping) => ping.as_fd(),
+        }
+    }
 }
 
 /// The address that the kernel would send from to `destination`. No packet leaves: a UDP socket is connected, which only looks
@@ -87,14 +225,14 @@ pub(crate) fn source_for(destination: IpAddr, scope_id: u32, options: &Options) 
     const PORT: u16 = 9;
     let version = Version::of(destination);
     let socket = rustix::net::socket_with(family(version), SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    apply(options, version, socket.as_fd())?;
+    apply(options, version, socket.as_fd(), 0)?;
     rustix::net::connect(&socket, &endpoint(destination, scope_id, PORT)).map_err(OpenError::Other)?;
     let local = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
     Ok(local.ip())
 }
 
-/// Makes a socket send as the options say.
-fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>) -> Result<(), OpenError> {
+/// Makes a socket send as the options say. A source is bound with `port`.
+fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<(), OpenError> {
     if let Some(interface) = &options.interface {
         bind_interface(fd, interface)?;
     }
@@ -106,7 +244,7 @@ fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>) -> Result<(), 
     }
     // After the interface: a link-local address needs to know it.
     if let Some(source) = options.source {
-        bind_source(fd, source, version)?;
+        bind_source(fd, source, port, version)?;
     }
     Ok(())
 }
@@ -124,7 +262,7 @@ fn bind_interface(fd: BorrowedFd<'_>, interface: &str) -> Result<(), OpenError> 
     })
 }
 
-fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, version: Version) -> Result<(), OpenError> {
+fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) -> Result<(), OpenError> {
     if Version::of(source) != version {
         return Err(OpenError::Other(Errno::AFNOSUPPORT));
     }
@@ -133,11 +271,39 @@ fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, version: Version) -> Result<(
         return Err(OpenError::SourceNotLocal);
     }
     let link_local = matches!(source, IpAddr::V6(source) if source.is_unicast_link_local());
-    rustix::net::bind(fd, &endpoint(source, 0, 0)).map_err(|errno| match errno {
+    rustix::net::bind(fd, &endpoint(source, 0, port)).map_err(|errno| match errno {
         Errno::ADDRNOTAVAIL => OpenError::SourceNotLocal,
         Errno::INVAL if link_local => OpenError::SourceNeedsInterface,
         errno => errno.into(),
     })
+}
+
+/// Opens an ICMP or ICMPv6 socket: non-blocking, closed when another program is executed.
+fn open(version: Version, kind: SocketType) -> Result<OwnedFd, Errno> {
+    let protocol = match version {
+        Version::V4 => ipproto::ICMP,
+        Version::V6 => ipproto::ICMPV6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(family(version), kind, flags, Some(protocol))
+}
+
+/// Path MTU discovery "probe" sets DF, keeps the IPv4 identification 0 and believes no MTU learnt before: a probe that is too
+/// large gets to the router that has to say so. Only what the first link can't carry is refused here.
+fn discover_no_mtu(fd: &OwnedFd, version: Version) -> Result<(), Errno> {
+    match version {
+        Version::V4 => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
+        Version::V6 => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE),
+    }
+}
+
+fn set_receive_buffer(fd: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_socket_recv_buffer_size_force(fd, RECEIVE_BUFFER)
+        .or_else(|_| sockopt::set_socket_recv_buffer_size(fd, RECEIVE_BUFFER))
+}
+
+fn set(fd: &OwnedFd, name: Name, value: i32) -> Result<(), Errno> {
+    sys::set_option(fd.as_fd(), name, &value.to_ne_bytes())
 }
 
 /// An address as the kernel wants it: with the interface if it is link-local.

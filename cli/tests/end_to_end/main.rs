@@ -3,5 +3,6 @@
 
 mod errors;
 mod output;
+mod privileges;
 mod routes;
 mod world;

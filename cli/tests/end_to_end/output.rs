@@ -44,6 +44,7 @@ fn json_has_the_documented_fields_and_no_others() {
     let documented = [
         "target",
         "source",
+        "socket",
         "started",
         "duration_ms",
         "reached",
@@ -64,6 +65,8 @@ fn json_has_the_documented_fields_and_no_others() {
         "from",
         "name",
         "rtt_ms",
+        "clock",
+        "sent_clock",
         "kind",
         "icmp_type",
         "icmp_code",

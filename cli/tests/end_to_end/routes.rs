@@ -7,7 +7,7 @@ use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;
 use std::net::IpAddr;
 
-const FAMILIES: [(Version, &str); 2] = [(Version::V4, "{4}"), (Version::V6, "{6}")];
+pub(crate) const FAMILIES: [(Version, &str); 2] = [(Version::V4, "{4}"), (Version::V6, "{6}")];
 
 /// The addresses that answered at each hop, without repetition.
 fn hops(document: &Value) -> Vec<(u64, Vec<IpAddr>)> {
@@ -21,7 +21,7 @@ fn hops(document: &Value) -> Vec<(u64, Vec<IpAddr>)> {
 }
 
 /// Checks a document against the truth: no hop wrong, and unless answers may get lost none missing.
-fn check(name: &str, document: &Value, truth: &Truth, lossless: bool) {
+pub(crate) fn check(name: &str, document: &Value, truth: &Truth, lossless: bool) {
     for (hop, from) in hops(document) {
         let expected = truth.at(u8::try_from(hop).unwrap());
         for address in &from {

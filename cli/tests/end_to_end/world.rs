@@ -41,6 +41,12 @@ pub(crate) fn in_scenario(scenario: &str, args: &[&str]) -> Option<Said> {
     in_lab(&["run", scenario, "--", HOPSHOT], args)
 }
 
+/// Runs a command in a scenario where ping sockets are permitted to every group, or to none.
+pub(crate) fn command_in_scenario(scenario: &str, ping: bool, command: &[&str]) -> Option<Said> {
+    let permit: &[&str] = if ping { &["--ping"] } else { &[] };
+    in_lab(&[&["run", scenario], permit, &["--"]].concat(), command)
+}
+
 /// Runs hopshot on a chain of real Linux routers.
 pub(crate) fn on_chain(routers: u8, args: &[&str]) -> Option<Said> {
     in_lab(&["chain", &routers.to_string(), "--", HOPSHOT], args)

@@ -199,16 +199,21 @@ pub fn emit_balanced(
     let too_small = BufferTooSmall { needed: BALANCED_LEN };
     let (header, rest) = message.split_at_mut_checked(HEADER_LEN).ok_or(too_small)?;
     let (balance, payload) = rest.split_first_chunk_mut::<2>().ok_or(too_small)?;
-    let echo = Echo { ident, seq, payload: &[] };
-    let icmp_type = Type::EchoRequest.number(ends.version()).unwrap_or_default();
-    let mut raw = RawHeader { icmp_type, code: 0, checksum: checksum.into(), rest: echo.rest() };
-    let covered = Checksum::of_ends(ends, len);
-    *balance = covered.unwrap_or_default().with(raw.as_bytes()).with(payload).finish().to_be_bytes();
-    if covered.is_none() {
+    let mut raw = RawHeader::request(ends, ident, seq, checksum);
+    *balance = balance_of(ends, ident, seq, checksum, len, payload);
+    if Checksum::of_ends(ends, len).is_none() {
         raw.checksum = 0.into();
     }
     header.copy_from_slice(raw.as_bytes());
     Ok(())
+}
+
+/// The balance that [`emit_balanced`] writes into a message of `len` octets. `payload` is what it holds from octet 10 on, up to
+/// where there are only zeros.
+pub(crate) fn balance_of(ends: Ends, ident: u16, seq: u16, checksum: u16, len: usize, payload: &[u8]) -> [u8; 2] {
+    let raw = RawHeader::request(ends, ident, seq, checksum);
+    let covered = Checksum::of_ends(ends, len).unwrap_or_default();
+    covered.with(raw.as_bytes()).with(payload).finish().to_be_bytes()
 }
 
 /// The octets that [`emit_balanced`] writes itself.
@@ -238,6 +243,12 @@ impl<'a> QuotedEcho<'a> {
 }
 
 impl RawHeader {
+    fn request(ends: Ends, ident: u16, seq: u16, checksum: u16) -> Self {
+        let icmp_type = Type::EchoRequest.number(ends.version()).unwrap_or_default();
+        let echo = Echo { ident, seq, payload: &[] };
+        Self { icmp_type, code: 0, checksum: checksum.into(), rest: echo.rest() }
+    }
+
     fn echo<'a>(&self, payload: &'a [u8]) -> Echo<'a> {
         let RawEcho { ident, seq } = zerocopy::transmute!(self.rest);
         Echo { ident: ident.get(), seq: seq.get(), payload }

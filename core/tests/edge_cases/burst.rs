@@ -52,7 +52,7 @@ fn case_37_a_router_that_answered_and_then_stopped_may_be_limited() {
         let mut trace = Trace::with(Config { attempts: 3, ..five(version) });
         trace.play(5, |index, hop| hop != 2 || index < 5);
         let limited: Vec<u8> =
-            trace.tracer.route().hops().filter(|hop| hop.may_be_rate_limited()).map(|hop| hop.number()).collect();
+            trace.tracer.route().hops().filter_map(|hop| hop.may_be_rate_limited().then_some(hop.number())).collect();
         assert_eq!(limited, [2]);
     }
 }

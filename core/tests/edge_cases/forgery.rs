@@ -103,6 +103,37 @@ fn a_true_answer_takes_the_place_of_a_forged_one_whichever_came_first() {
 }
 
 #[test]
+fn a_true_answer_takes_its_place_also_after_the_end() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        forged_time_exceeded(&mut trace, 5, 2).unwrap();
+        trace.echo_reply(10, 3).unwrap();
+        let end = trace.run_out(11).as_nanos() / 1_000_000;
+        assert_eq!(trace.route()[1], Some(stranger(version)));
+        trace.time_exceeded(end + 1, 2).unwrap();
+        assert_eq!(trace.route()[1], Some(router(version, 2)));
+    }
+}
+
+#[test]
+fn a_forged_answer_doesnt_end_the_wait_for_the_true_one() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        for hop in 1..=2 {
+            forged_time_exceeded(&mut trace, 5, hop).unwrap();
+        }
+        trace.echo_reply(10, 3).unwrap();
+        assert!(trace.send(50).is_some(), "the true ones may still come");
+        let mut honest = Trace::new(version);
+        for hop in 1..=2 {
+            honest.time_exceeded(5, hop).unwrap();
+        }
+        honest.echo_reply(10, 3).unwrap();
+        assert!(honest.send(10).is_none(), "and these have come");
+    }
+}
+
+#[test]
 fn a_forged_refusal_moves_the_target_neither_nearer_nor_farther() {
     for version in BOTH {
         for hop in 1..=4 {

@@ -44,7 +44,7 @@ fn case_22_the_cookie_finds_the_probe_though_a_translator_changed_the_ident() {
 #[test]
 fn case_22_the_cookie_is_checked_wherever_it_comes_back() {
     for version in BOTH {
-        for octet in 10..WITH_COOKIE {
+        for octet in HEADER..WITH_COOKIE {
             let mut trace = Trace::new(version);
             let discard = quoting(&mut trace, WITH_COOKIE, |probe| probe[octet] ^= 1).unwrap_err();
             assert_eq!(discard, Discard::WrongCookie);
@@ -77,17 +77,46 @@ fn case_22_an_echo_reply_always_has_the_cookie() {
 }
 
 #[test]
+fn case_22_a_cookie_that_is_cut_short_is_checked_as_far_as_it_goes() {
+    for version in BOTH {
+        for len in HEADER..WITH_COOKIE {
+            assert!(quoting(&mut Trace::new(version), len, |_| {}).is_ok(), "{len} octets");
+            for octet in HEADER..len {
+                let discard = quoting(&mut Trace::new(version), len, |probe| probe[octet] ^= 1).unwrap_err();
+                assert_eq!(discard, Discard::WrongCookie, "octet {octet} of {len}");
+            }
+        }
+    }
+}
+
+#[test]
 fn case_22_a_seq_that_was_never_sent_is_not_ours() {
     for version in BOTH {
-        let mut trace = Trace::new(version);
-        for seq in [0x5eaf_u16, 0x5eb4, 0, 1, 0xffff, 0xdeb0] {
-            let target = ends(version).destination;
-            let mut message = echo_reply(target, &trace.probes[0]);
-            message[6..8].copy_from_slice(&seq.to_be_bytes());
-            put_right(target, &mut message);
-            assert_eq!(trace.handle(10, target, &message).unwrap_err(), Discard::NotOurs, "{seq:04x}");
+        for first_seq in [0x5eac, 0x5eb4, 0, 0xdeb0] {
+            // Another trace with our cookie: no answer of a forger, only one to a probe that this trace never sent.
+            let other = Trace::with(Config { first_seq, ..config(version) });
+            let mut trace = Trace::new(version);
+            for probe in &other.probes {
+                let target = ends(version).destination;
+                assert_eq!(trace.handle(10, target, &echo_reply(target, probe)).unwrap_err(), Discard::NotOurs);
+            }
+            assert_eq!((trace.route(), trace.tracer.route().tally()), (vec![None; 4], Tally::default()));
         }
-        assert_eq!(trace.route(), [None; 4]);
+    }
+}
+
+#[test]
+fn case_22_a_seq_that_another_probe_had_is_a_wrong_cookie() {
+    for version in BOTH {
+        // As if a bit of the seq had been turned on the way: balance and cookie come back with the wrong one.
+        let discard = quoting(&mut Trace::new(version), HEADER + 2, |probe| probe[7] ^= 1).unwrap_err();
+        assert_eq!(discard, Discard::WrongCookie);
+        let target = ends(version).destination;
+        let mut trace = Trace::new(version);
+        let mut message = echo_reply(target, &trace.probes[0]);
+        message[7] ^= 1;
+        put_right(target, &mut message);
+        assert_eq!(trace.handle(10, target, &message).unwrap_err(), Discard::WrongCookie);
     }
 }
 
@@ -171,6 +200,7 @@ fn case_25_an_icmpv6_checksum_covers_the_addresses() {
     assert_eq!(discard, Discard::Malformed(Malformed::Checksum));
     // Not knowing our own address we take it as it is: a kernel that hands out ICMPv6 has verified it.
     let mut trace = Trace::with(Config { source: Version::V6.unspecified(), ..config(Version::V6) });
+    let message = error(router(Version::V6, 1), Type::TimeExceeded, 0, 0, &trace.quote(1));
     assert!(trace.handle(10, router(Version::V6, 2), &message).is_ok());
 }
 

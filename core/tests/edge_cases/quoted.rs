@@ -282,7 +282,7 @@ fn an_unknown_source_of_ours_is_never_a_changed_one() {
     for version in BOTH {
         let config = hopshot_core::Config { source: version.unspecified(), ..config(version) };
         let mut trace = Trace::with(config);
-        let mut packet = probe_packet(version);
+        let mut packet = trace.quote(1);
         packet[header_len(version) - if version == Version::V4 { 5 } else { 17 }] ^= 0x2a;
         let message = error(stranger(version), Type::TimeExceeded, 0, 0, &packet);
         let reply = trace.handle(10, stranger(version), &message).unwrap().reply;

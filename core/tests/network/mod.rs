@@ -145,7 +145,8 @@ impl Trace {
         let (mut now, mut due) = (0, VecDeque::new());
         let mut known = 0;
         for _ in 0..1000 {
-            while let Some((at, index)) = due.pop_front_if(|(at, _)| *at <= now) {
+            while let Some((at, index)) = due.front().copied().filter(|(at, _)| *at <= now) {
+                due.pop_front();
                 let (probe, hop): (&Vec<u8>, u8) = (&self.probes[index], self.hops[index]);
                 let router = router(self.version, hop);
                 let (from, message) = if hop >= distance {

@@ -158,7 +158,7 @@ fn a_router_that_stops_answering_may_be_rate_limited() {
     let text = "hops = 12\nrtt_ms = 80\n[[hop]]\nat = 6\nlimit = { burst = 1, per_second = 1 }\n";
     let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| Config { attempts: 3, ..config });
     let route = traced.tracer.route();
-    let limited: Vec<u8> = route.hops().filter(|hop| hop.may_be_rate_limited()).map(|hop| hop.number()).collect();
+    let limited: Vec<u8> = route.hops().filter_map(|hop| hop.may_be_rate_limited().then_some(hop.number())).collect();
     assert_eq!(limited, [6]);
 }
 

@@ -1,7 +1,7 @@
 //! A command on a chain of real Linux routers: a network namespace for each, joined by veth pairs.
 
 use super::command::{self, Addressee};
-use super::{Context, Failure, namespace, netlink::Netlink};
+use super::{Conduct, Context, Failure, namespace, netlink::Netlink};
 use core::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;
@@ -85,7 +85,7 @@ pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) 
     for address in [v4, v6] {
         wait_for(address)?;
     }
-    command::run(command, &Addressee { v4, v6, name: name(target) }).map(|exit| exit.status)
+    command::run(command, &Addressee { v4, v6, name: name(target) }, Conduct::default()).map(|exit| exit.status)
 }
 
 /// Waits until packets go there and back: interfaces take a moment to come up, and neighbours to be found. The sign is the

@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<u8, Failure> {
 }
 
 /// The `hopshot` beside this program; built first if it isn't there and cargo started this program.
-fn hopshot() -> Result<PathBuf, Failure> {
+pub(super) fn hopshot() -> Result<PathBuf, Failure> {
     let own = env::current_exe().map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
     let hopshot = own.with_file_name("hopshot");
     if hopshot.exists() {

@@ -1,5 +1,6 @@
 //! The model in real time: namespaces, devices and commands.
 
+pub(crate) mod bench;
 pub(crate) mod chain;
 mod command;
 pub(crate) mod demo;
@@ -9,11 +10,16 @@ mod netlink;
 mod player;
 pub(crate) mod run;
 
+pub(crate) use command::Conduct;
 pub(crate) use link::LinkKind;
 
 use core::fmt;
 use core::time::Duration;
 use nix::time::{ClockId, clock_gettime};
+use thread_priority::unix::{
+    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
+};
+use thread_priority::{Error as PriorityError, ThreadPriority};
 
 /// Why a command didn't run.
 #[derive(Debug)]
@@ -71,4 +77,13 @@ impl<T, E: Into<std::io::Error>> Context<T> for Result<T, E> {
 /// `CLOCK_MONOTONIC`. It can't fail for a clock that every Linux has.
 fn clock() -> Duration {
     clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default()
+}
+
+/// Puts this thread before all that aren't in a hurry, where that is permitted.
+fn real_time() -> Result<(), PriorityError> {
+    set_thread_priority_and_policy(
+        thread_native_id(),
+        ThreadPriority::Min,
+        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
+    )
 }

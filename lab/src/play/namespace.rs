@@ -8,6 +8,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::{fs, io};
 
+/// A name server that isn't there.
+const NOBODY: &str = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
+
 /// Moves this process, which must have one thread only, into network and mount namespaces of its own; into a user namespace
 /// too if it needs one for that, where it is root.
 pub(super) fn enter() -> Result<(), Failure> {
@@ -56,8 +59,8 @@ pub(super) fn permit_ping() -> Result<(), Failure> {
         .context("net.ipv4.ping_group_range")
 }
 
-/// Makes names resolve here, and nowhere else: a hosts file with them, and no name server. Where mounts aren't permitted the
-/// command goes without names.
+/// Makes names resolve here, and nowhere else: a hosts file with them, and a name server that isn't there, because some
+/// programs don't start without one. Where mounts aren't permitted the command goes without names.
 pub(super) fn set_names<'a>(names: impl Iterator<Item = (&'a str, [IpAddr; 2])>) {
     let mut hosts = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
     for (name, addresses) in names {
@@ -71,7 +74,7 @@ pub(super) fn set_names<'a>(names: impl Iterator<Item = (&'a str, [IpAddr; 2])>)
         .map(|line| if line.starts_with("hosts:") { "hosts: files dns\n".to_owned() } else { format!("{line}\n") })
         .collect();
     for (path, content) in
-        [("/etc/hosts", hosts), ("/etc/resolv.conf", String::new()), ("/etc/nsswitch.conf", nsswitch)]
+        [("/etc/hosts", hosts), ("/etc/resolv.conf", NOBODY.to_owned()), ("/etc/nsswitch.conf", nsswitch)]
     {
         let _ = cover(path, &content);
     }

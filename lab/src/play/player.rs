@@ -1,6 +1,6 @@
 //! Plays the model in real time: reads what the client sends, and hands over each answer at the moment it is due.
 
-use super::{clock, link::Link};
+use super::{clock, link::Link, real_time};
 use core::cmp::{Ordering, Reverse};
 use core::time::Duration;
 use hopshot_lab::{Delivery, Internet};
@@ -10,13 +10,12 @@ use nix::sys::prctl::set_timerslack;
 use std::collections::BinaryHeap;
 use std::io;
 use std::os::fd::AsFd;
-use thread_priority::ThreadPriority;
-use thread_priority::unix::{
-    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy, thread_native_id,
-};
 
 /// The last stretch before a delivery is waited out awake: sleeping ends too late by about so much.
 const AWAKE: Duration = Duration::from_micros(150);
+
+/// What nobody asked for may be late by so much: it comes in bunches, or this thread would take a whole processor for a flood.
+const TOGETHER: Duration = Duration::from_millis(1);
 
 /// An answer in the queue: by time, then in the order in which they were made.
 struct Queued {
@@ -49,11 +48,7 @@ pub(super) fn play(mut internet: Internet, link: &Link, stop: &EventFd) -> io::R
     // The default slack would make every sleep 50 us too long, and other programs even longer. Without: the same, less
     // precise.
     let _ = set_timerslack(1);
-    let _ = set_thread_priority_and_policy(
-        thread_native_id(),
-        ThreadPriority::Min,
-        ThreadSchedulePolicy::Realtime(RealtimeThreadSchedulePolicy::Fifo),
-    );
+    let _ = real_time();
     let mut queue = BinaryHeap::new();
     let mut made = 0;
     let mut buf = vec![0; 65_536];
@@ -76,10 +71,11 @@ pub(super) fn play(mut internet: Internet, link: &Link, stop: &EventFd) -> io::R
         if !quiet {
             continue;
         }
-        let answer_due = queue.peek().map(|Reverse(next)| next.delivery.due);
-        let next = [answer_due, internet.next_unsolicited()].into_iter().flatten().min();
         // Close to a delivery the wait is zero: this looks for packets again and again until the moment has come.
-        let wait = next.map(|due| due.saturating_sub(clock()).saturating_sub(AWAKE).into());
+        let answer_due = queue.peek().map(|Reverse(next)| next.delivery.due.saturating_sub(AWAKE));
+        let flood_due = internet.next_unsolicited().map(|due| due + TOGETHER);
+        let next = [answer_due, flood_due].into_iter().flatten().min();
+        let wait = next.map(|due| due.saturating_sub(clock()).into());
         let mut fds = [PollFd::new(link.as_fd(), PollFlags::POLLIN), PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
         match ppoll(&mut fds, wait, None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => {}

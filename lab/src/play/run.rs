@@ -1,7 +1,7 @@
 //! A command in a simulated internet.
 
 use super::command::{self, Addressee};
-use super::{Context, Failure, LinkKind, link::Link, namespace, player};
+use super::{Conduct, Context, Failure, LinkKind, link::Link, namespace, player};
 use hopshot_core::wire::Version;
 use hopshot_lab::log::{Event, Exit, line};
 use hopshot_lab::{Internet, Scenario};
@@ -21,6 +21,8 @@ pub(crate) struct Options {
     pub(crate) link: Option<LinkKind>,
     /// Whether ping sockets are permitted.
     pub(crate) ping: bool,
+    /// How to treat the command.
+    pub(crate) conduct: Conduct,
 }
 
 /// Plays a scenario while a command runs in it, and gives the command's exit status.
@@ -48,7 +50,7 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
     let stop = EventFd::new().context("eventfd")?;
     let (exit, internet) = std::thread::scope(|scope| {
         let player = scope.spawn(|| player::play(internet, &link, &stop));
-        let exit = command::run(command, &target);
+        let exit = command::run(command, &target, options.conduct);
         let _ = stop.write(1);
         let internet = player.join().unwrap_or_else(|_| Err(io::Error::other("the player stopped")));
         (exit, internet)

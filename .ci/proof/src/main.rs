@@ -1,0 +1,105 @@
+//! Every public function of hopshot-core, called with values that the compiler can't know.
+//!
+//! On bare metal the panic handler calls a function that doesn't exist: so this links only if no panic can be reached. Text
+//! formatting (`Debug`, `Display`) is left out there, since the standard library's own is not free of panics, and no packet
+//! gets near it.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+use core::hint::black_box;
+use core::net::IpAddr;
+use core::time::Duration;
+use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
+use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::{Action, Answer, Arrival, Config, Instant, SendError, Tracer};
+
+/// All of it.
+#[inline(never)]
+fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]) {
+    let [source, target] = addresses;
+    wire(octets, buf, number, Ends { source, destination: target });
+    let config = Config { source, ..Config::new(target, number.into()) };
+    black_box((config.check().is_ok(), config.message_len()));
+    if let Ok(mut tracer) = Tracer::<32>::new(config) {
+        trace(&mut tracer, octets, buf, number, source);
+    }
+    #[cfg(feature = "flawed")]
+    black_box(octets[black_box(9)]);
+}
+
+#[inline(never)]
+fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
+    let version = Version::of(ends.source);
+    black_box((ends.version(), ends.reversed(), version.unspecified(), ip::header_len(version)));
+    black_box(Checksum::of_ends(ends, octets.len()).unwrap_or(Checksum::new()).with(octets).finish());
+    if let Ok((header, payload)) = ip::parse(octets) {
+        black_box((header.is_icmp(), header.emit(payload.len(), buf)).1.ok());
+    }
+    black_box(ip::parse_quoted(octets).ok());
+    if let Ok(message) = Message::parse(ends, octets) {
+        if let Message::Error(error) = message {
+            black_box(error.mtu(version));
+        }
+        black_box(message.emit(ends, buf).ok());
+    }
+    let [a, b, c, d, e, f, g, _] = number.to_be_bytes();
+    let word = |high, low| u16::from_be_bytes([high, low]);
+    black_box(emit_balanced(ends, word(a, b), word(c, d), word(e, f), buf).ok());
+    black_box(QuotedEcho::parse(version, octets).ok());
+    black_box(Type::from_number(version, g).map(|icmp_type| icmp_type.number(version)));
+}
+
+#[inline(never)]
+fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, from: IpAddr) {
+    let now = Instant::from_nanos(number).max(Instant::from_millis(number));
+    black_box(now.saturating_since(Instant::EPOCH));
+    if let Ok(Action::Transmit(transmit)) = tracer.poll(now, buf) {
+        let probe = transmit.probe;
+        black_box(transmit.message);
+        tracer.fail(probe, SendError(1));
+    }
+    black_box(tracer.handle(Arrival { at: now, from, hop_limit: None }, octets).ok());
+    let ends = Ends { source: from, destination: tracer.config().target };
+    if let Ok(answer) = Answer::parse(ends, None, octets) {
+        black_box(tracer.accept(now.saturating_add(Duration::from_nanos(number)), &answer).ok());
+    }
+    black_box(tracer.poll(now, buf).is_ok());
+    let route = tracer.route();
+    black_box((route.distance(), route.stop_reason(), route.probes_sent()));
+    for hop in route.hops() {
+        black_box((hop.number(), hop.is_target(), hop.is_settled()));
+        for outcome in hop.outcomes() {
+            black_box(outcome.reply().copied());
+        }
+        black_box(hop.replies().last());
+    }
+    tracer.interrupt();
+}
+
+fn start() {
+    let addresses = black_box([IpAddr::from([192, 0, 2, 1]), IpAddr::from([198, 51, 100, 7])]);
+    everything(black_box(&[0; 64]), black_box(&mut [0; 64]), black_box(1), addresses);
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    println!("size_of::<Tracer<32>>() = {}", size_of::<Tracer<32>>());
+    start();
+}
+
+#[cfg(target_os = "none")]
+mod bare {
+    unsafe extern "C" {
+        safe fn a_panic_is_reachable() -> !;
+    }
+
+    #[panic_handler]
+    fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+        a_panic_is_reachable()
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn _start() {
+        super::start();
+    }
+}

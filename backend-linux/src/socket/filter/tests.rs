@@ -1,0 +1,202 @@
+//! The programs, run by a machine of the tests' own.
+
+use super::*;
+use hopshot_core::wire::icmp::{Echo, Error, Message, QuotedEcho};
+use hopshot_core::wire::{Ends, ip};
+
+const IDENTS: [u16; 3] = [0x1234, 0, 0xffff];
+
+/// A classic BPF machine for the instructions used here: whether `packet` passes.
+fn passes(program: &[Instruction], packet: &[u8]) -> bool {
+    let load = |at: u32, len: usize| -> Option<u32> {
+        let octets = packet.get(at as usize..)?.get(..len)?;
+        Some(octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet)))
+    };
+    let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
+    loop {
+        let Instruction { code, jt, jf, k } = program[at];
+        at += 1;
+        let loaded = match code {
+            LOAD_OCTET => load(k, 1),
+            LOAD_WORD16 => load(k, 2),
+            LOAD_OCTET_INDEXED => load(x + k, 1),
+            LOAD_WORD16_INDEXED => load(x + k, 2),
+            LOAD_INDEX_HEADER_LEN => load(k, 1).inspect(|octet| x = (octet & 0x0f) * 4).map(|_| a),
+            AND => Some(a & k),
+            SHIFT_LEFT => Some(a << k),
+            ADD_INDEX => Some(a + x),
+            MOVE_TO_INDEX | JUMP | JUMP_IF_EQUAL => Some(a),
+            RETURN => return k != 0,
+            _ => panic!("not an instruction: {code:#x}"),
+        };
+        let Some(loaded) = loaded else { return false };
+        a = loaded;
+        match code {
+            MOVE_TO_INDEX => x = a,
+            JUMP => at += k as usize,
+            JUMP_IF_EQUAL => at += usize::from(if a == k { jt } else { jf }),
+            _ => {}
+        }
+    }
+}
+
+fn ends(version: Version) -> Ends {
+    let (source, destination) = match version {
+        Version::V4 => ("192.0.2.1", "192.0.2.2"),
+        Version::V6 => ("2001:db8::1", "2001:db8::2"),
+    };
+    Ends { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+}
+
+/// `message` as the filter sees it: after an IP header in IPv4, which gets `options` words of padding.
+fn packet(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
+    let protocol = if version == Version::V4 { 1 } else { 58 };
+    let header = ip::Header { ends: ends(version), hop_limit: 9, traffic_class: 0, protocol };
+    let mut octets = vec![0; ip::header_len(version)];
+    header.emit(options * 4 + message.len(), &mut octets).unwrap();
+    if version == Version::V4 {
+        octets[0] += options as u8;
+        octets.resize(20 + options * 4, 1);
+    }
+    [&octets, message].concat()
+}
+
+fn emitted(version: Version, message: Message<'_>) -> Vec<u8> {
+    let mut octets = vec![0; 200];
+    let len = message.emit(ends(version), &mut octets).unwrap();
+    octets.truncate(len);
+    octets
+}
+
+fn echo(ident: u16) -> Echo<'static> {
+    Echo { ident, seq: 7, payload: &[5; 8] }
+}
+
+fn error(version: Version, icmp_type: Type, options: usize, quoted: Message<'_>) -> Vec<u8> {
+    let quoted = packet(version, options, &emitted(version, quoted));
+    emitted(version, Message::Error(Error { icmp_type, code: 0, rest: 0, quoted: &quoted }))
+}
+
+/// What the kernel's filter sees of a message: in IPv6 no outer header.
+fn seen(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
+    match version {
+        Version::V4 => packet(version, options, message),
+        Version::V6 => message.to_vec(),
+    }
+}
+
+const ERRORS: [Type; 3] = [Type::Unreachable, Type::TimeExceeded, Type::ParameterProblem];
+
+#[test]
+fn what_has_the_ident_passes_behind_any_options() {
+    for version in [Version::V4, Version::V6] {
+        let program = pass_idents(version, &IDENTS);
+        for (ident, ours) in [(0x1234, true), (0, true), (0xffff, true), (0x1235, false), (0x3412, false)] {
+            for options in 0..=10 {
+                let reply = emitted(version, Message::EchoReply(echo(ident)));
+                assert_eq!(passes(&program, &seen(version, options, &reply)), ours);
+                let request = emitted(version, Message::EchoRequest(echo(ident)));
+                assert!(!passes(&program, &seen(version, options, &request)));
+                for icmp_type in ERRORS {
+                    let quoting = if version == Version::V4 { 10 - options } else { 0 };
+                    let about_probe = error(version, icmp_type, quoting, Message::EchoRequest(echo(ident)));
+                    assert_eq!(passes(&program, &seen(version, options, &about_probe)), ours);
+                    let about_reply = error(version, icmp_type, quoting, Message::EchoReply(echo(ident)));
+                    assert!(!passes(&program, &seen(version, options, &about_reply)));
+                }
+            }
+        }
+        assert!(!passes(&pass_nothing(), &seen(version, 0, &emitted(version, Message::EchoReply(echo(0x1234))))));
+    }
+}
+
+#[test]
+fn packet_too_big_passes_and_extension_headers_pass_unjudged() {
+    let program = pass_idents(Version::V6, &IDENTS);
+    let mut message = error(Version::V6, Type::PacketTooBig, 0, Message::EchoRequest(echo(0x1234)));
+    assert!(passes(&program, &message));
+    for (next_header, pass) in [(0, true), (43, true), (44, true), (60, true), (6, false), (17, false), (1, false)] {
+        message[8 + 6] = next_header;
+        assert_eq!(passes(&program, &message), pass);
+    }
+}
+
+#[test]
+fn any_number_of_idents_makes_a_program_that_works() {
+    for version in [Version::V4, Version::V6] {
+        for count in 0..=MAX_IDENTS as u16 + 2 {
+            let idents: Vec<u16> = (1..=count).collect();
+            let program = pass_idents(version, &idents);
+            for ident in 1..=count + 1 {
+                let message = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(ident)));
+                let expected = ident <= count || usize::from(count) > MAX_IDENTS;
+                assert_eq!(passes(&program, &seen(version, 0, &message)), expected, "{count} idents");
+            }
+        }
+    }
+}
+
+/// Whether the core could match this message to a probe with one of the idents.
+fn of_use(version: Version, message: &[u8]) -> bool {
+    // An unknown end leaves the ICMPv6 checksum alone; the IPv4 one is made right by the caller.
+    let ends = Ends { source: version.unspecified(), destination: version.unspecified() };
+    let ident = match Message::parse(ends, message) {
+        Ok(Message::EchoReply(echo)) => echo.ident,
+        Ok(Message::Error(error)) => match ip::parse_quoted(error.quoted) {
+            Ok((header, payload)) if header.is_icmp() && header.ends.version() == version => {
+                match QuotedEcho::parse(version, payload) {
+                    Ok(quoted) => quoted.echo.ident,
+                    Err(_) => return false,
+                }
+            }
+            _ => return false,
+        },
+        _ => return false,
+    };
+    IDENTS.contains(&ident)
+}
+
+#[test]
+fn nothing_that_the_core_could_match_is_turned_away() {
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut below = |bound: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random >> 33) as usize % bound
+    };
+    let mut useful = 0;
+    for _ in 0..200_000 {
+        let version = if below(2) == 0 { Version::V4 } else { Version::V6 };
+        let options = if version == Version::V4 { below(11) } else { 0 };
+        let probe = Message::EchoRequest(echo(IDENTS[below(3)]));
+        let mut message = match below(4) {
+            0 => emitted(version, Message::EchoReply(echo(IDENTS[below(3)]))),
+            kind => error(version, ERRORS[kind - 1], options, probe),
+        };
+        for _ in 0..below(3) {
+            let at = below(message.len());
+            message[at] = [below(256) as u8, below(64) as u8][below(2)];
+        }
+        message.truncate(message.len() - below(message.len() / 2));
+        if version == Version::V4 && message.len() >= 4 {
+            message[2..4].fill(0);
+            let sum = hopshot_core::wire::checksum::Checksum::new().with(&message).finish();
+            message[2..4].copy_from_slice(&sum.to_be_bytes());
+        }
+        if of_use(version, &message) {
+            useful += 1;
+            assert!(passes(&pass_idents(version, &IDENTS), &seen(version, below(11), &message)), "{message:02x?}");
+        }
+    }
+    assert!(useful > 50_000, "only {useful} messages were of use");
+}
+
+#[test]
+fn the_type_filters_name_the_answers() {
+    assert_eq!(TypeFilter::answers(Version::V4).0[0], !(1 << 0 | 1 << 3 | 1 << 11 | 1 << 12));
+    let v6 = TypeFilter::answers(Version::V6);
+    assert_eq!(v6.0, [!0b11110, !0, !0, !0, !0b10, !0, !0, !0]);
+    assert_eq!(v6.value(Version::V6).len(), 32);
+    assert_eq!(TypeFilter::NONE.value(Version::V4), [0xff; 4]);
+}

@@ -1,0 +1,200 @@
+//! ICMP datagram sockets, "ping sockets": icmp(7), Linux 3.0, for IPv6 3.11. The kernel gives each an ident of its own (its
+//! port), sends nothing but Echo Requests by it, and gives it nothing but Echo Replies with its ident, and in its error queue
+//! the errors about what it sent.
+//!
+//! Two descriptors. One that has asked for errors (`IP_RECVERR`) is told of each by making its next send fail in place of the
+//! packet. So one descriptor sends, and has not asked; the other one, bound to the same ident, has asked, and receives: of
+//! sockets with the same ident the kernel takes the one that was bound last. That much isn't documented, so a send that fails
+//! is tried again, which takes the pending error away, and where the second bind is refused one socket does both.
+
+use super::queue::{Origin, Queue, Report, address_of};
+use super::sender::Sender;
+use super::{
+    Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, endpoint, open, set, set_receive_buffer,
+};
+use crate::sys::Name;
+use hopshot_core::wire::extensions::Extensions;
+use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
+use hopshot_core::wire::{Version, ip};
+use hopshot_core::{Answer, Instant, Kind};
+use rustix::io::Errno;
+use rustix::net::SocketType;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Errors of earlier packets that a send overlooks: each makes one send fail in place of its own packet.
+const PENDING_ERRORS: usize = 3;
+
+/// A pair of ping sockets of one family and one ident. `AsFd` is the receiving one.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    ident: u16,
+    sender: Sender,
+    receiver: OwnedFd,
+    /// Echo Replies.
+    arrivals: Queue,
+    /// Errors.
+    reports: Queue,
+}
+
+impl Socket {
+    /// Opens the pair, with the ident of the options or a free one.
+    ///
+    /// # Errors
+    /// See [`OpenError`]; `Permission` if no group of this process is in `net.ipv4.ping_group_range`.
+    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+        let sender = open(version, SocketType::DGRAM)?;
+        let ident = options.ident.unwrap_or(0);
+        apply(options, version, sender.as_fd(), ident)?;
+        if options.source.is_none() {
+            bind(&sender, version, ident)?;
+        }
+        discover_no_mtu(&sender, version)?;
+        let ident = SocketAddr::try_from(rustix::net::getsockname(&sender)?)?.port();
+        let receiver = open(version, SocketType::DGRAM)?;
+        let receiver = match bind(&receiver, version, ident) {
+            Ok(()) => receiver,
+            Err(_) => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
+        };
+        hear_all(&receiver, version)?;
+        let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS)?;
+        Ok(Self { ident, sender, receiver, arrivals: Queue::of_arrivals(), reports: Queue::of_reports() })
+    }
+
+    /// The ident of everything sent and heard here.
+    pub(crate) const fn ident(&self) -> u16 {
+        self.ident
+    }
+
+    /// See [`raw::Socket::send`](super::raw::Socket::send). The kernel puts its own ident into the message, and makes the
+    /// checksum right.
+    pub(crate) fn send(
+        &mut self,
+        destination: IpAddr,
+        scope_id: u32,
+        hop_limit: u8,
+        message: &[u8],
+        tag: u32,
+    ) -> Result<Instant, Errno> {
+        self.sender.send(destination, scope_id, hop_limit, message, tag)
+    }
+
+    /// See [`raw::Socket::departure`](super::raw::Socket::departure).
+    pub(crate) fn departure(&mut self) -> Option<(u32, Instant)> {
+        self.sender.departure()
+    }
+
+    #[cfg(test)]
+    pub(super) fn count_departures(&mut self) {
+        self.sender.count();
+    }
+
+    /// See [`raw::Socket::receive`](super::raw::Socket::receive).
+    pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+        let mut errors = 0;
+        loop {
+            let fd = self.receiver.as_fd();
+            let next = match self.reports.read(fd, buf) {
+                Ok(None) => self.arrivals.read(fd, buf),
+                reported => reported,
+            };
+            let packet = match next {
+                Ok(Some(packet)) if packet.cut => continue,
+                Ok(Some(packet)) => packet,
+                Ok(None) => return Ok(None),
+                Err(errno) if errors == TRANSIENT_ERRORS => return Err(errno),
+                // Errors in the queue are also told here, once each.
+                Err(_) => {
+                    errors += 1;
+                    continue;
+                }
+            };
+            let from = match packet.report {
+                None => packet.peer,
+                Some(Report { origin: Origin::Icmp, offender, .. }) => offender,
+                Some(_) => None,
+            };
+            let Some((from, scope_id)) = from.map(address_of) else { continue };
+            let (hop_limit, report, message) = (packet.hop_limit, packet.report, &buf[..packet.len]);
+            return Ok(Some(Arrival {
+                from,
+                scope_id,
+                hop_limit,
+                message,
+                report,
+                at: packet.at,
+                clock: packet.clock,
+            }));
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+}
+
+/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. The quoted IP
+/// header the kernel kept to itself.
+pub(super) fn answer<'b>(report: &Report, from: IpAddr, hop_limit: Option<u8>, quoted: &'b [u8]) -> Option<Answer<'b>> {
+    let version = Version::of(from);
+    let icmp_type = Type::from_number(version, report.icmp_type)?;
+    let kind = match (icmp_type, report.icmp_code) {
+        (Type::TimeExceeded, 0) => Kind::TimeExceeded,
+        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return None,
+        _ => Kind::Unreachable,
+    };
+    let mtu = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted }.mtu(version);
+    Some(Answer {
+        from,
+        hop_limit,
+        kind,
+        icmp_type: report.icmp_type,
+        icmp_code: report.icmp_code,
+        mtu,
+        echo: QuotedEcho::parse(version, quoted).ok()?.echo,
+        quoted: None,
+        extensions: extensions(version, icmp_type, report.data, quoted),
+    })
+}
+
+/// The extensions behind the quoted message. Where they begin the kernel says, or else RFC 4884 does (section 5.5).
+fn extensions(version: Version, icmp_type: Type, data: u32, quoted: &[u8]) -> Extensions<'_> {
+    /// The kernel found their checksum wrong (linux/errqueue.h, `SO_EE_RFC4884_FLAG_INVALID`).
+    const INVALID: u32 = 1 << 16;
+    /// Octets of the whole quote, where the error doesn't say.
+    const IMPLIED: usize = 128;
+    let begin = match data & 0xffff {
+        _ if data & INVALID != 0 => return Extensions::default(),
+        0 => IMPLIED - ip::header_len(version),
+        begin => begin as usize,
+    };
+    // As an error would say it, in words of four octets, in IPv6 of eight.
+    let rest = match version {
+        Version::V4 => u8::try_from(begin / 4).map(|words| u32::from_be_bytes([0, words, 0, 0])),
+        Version::V6 => u8::try_from(begin / 8).map(|words| u32::from_be_bytes([words, 0, 0, 0])),
+    };
+    rest.map_or_else(
+        |_| Extensions::default(),
+        |rest| Extensions::of(version, &Error { icmp_type, code: 0, rest, quoted }),
+    )
+}
+
+fn bind(fd: &OwnedFd, version: Version, ident: u16) -> Result<(), Errno> {
+    rustix::net::bind(fd, &endpoint(version.unspecified(), 0, ident))
+}
+
+/// Asks for errors, and for stamps and hop limits of everything.
+fn hear_all(fd: &OwnedFd, version: Version) -> Result<(), Errno> {
+    let [errors, extensions, hop_limits] = match version {
+        Version::V4 => [Name::IP_RECVERR, Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
+        Version::V6 => [Name::IPV6_RECVERR, Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],
+    };
+    set(fd, Name::SO_TIMESTAMPNS, 1)?;
+    set(fd, errors, 1)?;
+    set(fd, hop_limits, 1)?;
+    // Older kernels don't have it.
+    let _ = set(fd, extensions, 1);
+    set_receive_buffer(fd)
+}

@@ -1,0 +1,171 @@
+//! Ping sockets, and what both kinds do alike.
+
+use super::super::{OpenError, Options, Socket, SocketKind};
+use super::*;
+use crate::clock;
+use hopshot_core::{Answer, Kind};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+const PING: Options = Options {
+    source: None,
+    interface: None,
+    traffic_class: None,
+    kind: Some(SocketKind::Ping),
+    ident: None,
+    precise: false,
+};
+
+/// What is said of the next arrival, and when and by which clock.
+fn next<T>(socket: &mut Socket, read: impl FnOnce(&Answer<'_>) -> T) -> Option<(T, Instant, Clock)> {
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    rustix::event::poll(&mut [PollFd::new(&*socket, PollFlags::IN)], Some(&second)).unwrap();
+    let mut buf = [0; 2048];
+    let arrival = socket.receive(&mut buf).unwrap()?;
+    Some((read(&arrival.answer().unwrap()), arrival.at, arrival.clock))
+}
+
+#[test]
+fn an_echo_comes_back_without_a_privilege() {
+    in_namespace("socket::tests::ping::an_echo_comes_back_without_a_privilege", PERMIT_PING, || {
+        renounce();
+        for target in LOOPBACKS.map(address) {
+            let version = Version::of(target);
+            let mut socket = Socket::open(version, &Options::default()).unwrap();
+            let mut other = Socket::open(version, &Options::default()).unwrap();
+            assert_eq!((socket.kind(), other.kind()), (SocketKind::Ping, SocketKind::Ping));
+            let ident = socket.ident().unwrap();
+            assert_ne!(Some(ident), other.ident());
+            let mut stamped = 0;
+            for seq in 0..100 {
+                let sent = clock::now();
+                // Whatever the ident, the kernel puts its own.
+                socket.send(target, 0, 64, &request(target, seq, seq), 0).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+                let read = |answer: &Answer<'_>| {
+                    (answer.from, answer.kind, answer.hop_limit, answer.echo.ident, answer.echo.seq)
+                };
+                let (said, at, clock) = next(&mut socket, read).unwrap();
+                assert_eq!(said, (target, Kind::EchoReply, Some(64), ident, seq));
+                let rtt = at.saturating_since(sent);
+                stamped += u32::from(clock == Clock::Kernel && rtt < Duration::from_millis(2));
+            }
+            assert!(stamped >= 80, "only {stamped} RTTs were without the wait");
+            assert!(hear(&mut socket).is_none() && hear(&mut other).is_none());
+        }
+    });
+}
+
+#[test]
+fn an_ident_that_was_asked_for_is_kept() {
+    in_namespace("socket::tests::ping::an_ident_that_was_asked_for_is_kept", PERMIT_PING, || {
+        for (target, source) in LOOPBACKS.into_iter().zip([None, Some(address("::1"))]) {
+            let options = Options { ident: Some(0x4242), source, ..PING };
+            let target = address(target);
+            let mut socket = Socket::open(Version::of(target), &options).unwrap();
+            assert_eq!(socket.ident(), Some(0x4242));
+            socket.send(target, 0, 64, &request(target, 1, 9), 0).unwrap();
+            assert_eq!(next(&mut socket, |answer| (answer.echo.ident, answer.echo.seq)).unwrap().0, (0x4242, 9));
+        }
+    });
+}
+
+#[test]
+fn what_is_not_permitted_is_said() {
+    in_namespace("socket::tests::ping::what_is_not_permitted_is_said", "", || {
+        for version in [Version::V4, Version::V6] {
+            assert_eq!(Socket::open(version, &PING).err(), Some(OpenError::Permission));
+            let raw = Socket::open(version, &Options::default()).unwrap();
+            assert_eq!((raw.kind(), raw.ident()), (SocketKind::Raw, None));
+        }
+        renounce();
+        let raw = Options { kind: Some(SocketKind::Raw), ..Options::default() };
+        for version in [Version::V4, Version::V6] {
+            for options in [&Options::default(), &raw, &PING] {
+                assert_eq!(Socket::open(version, options).err(), Some(OpenError::Permission));
+            }
+        }
+    });
+}
+
+#[test]
+fn errors_come_in_full_and_no_send_fails_for_them() {
+    in_namespace(
+        "socket::tests::ping::errors_come_in_full_and_no_send_fails_for_them",
+        &format!("{PERMIT_PING}{ROUTER}"),
+        || {
+            renounce();
+            const PROBES: u16 = 30;
+            // First, since Linux has a limit on these that counts what came before (net.ipv4.route.error_burst).
+            for (router, target, code) in [("192.0.2.2", "198.51.100.9", 13), ("2001:db8::2", "2001:db8:1::9", 1)] {
+                let target = address(target);
+                let mut socket = Socket::open(Version::of(target), &PING).unwrap();
+                socket.send(target, 0, 9, &request(target, 1, 7), 0).unwrap();
+                let said = next(&mut socket, |answer| (answer.from, answer.kind, answer.icmp_code, answer.echo.seq))
+                    .unwrap()
+                    .0;
+                assert_eq!(said, (address(router), Kind::Unreachable, code, 7));
+            }
+            for (router, target) in [("192.0.2.2", "198.51.100.1"), ("2001:db8::2", "2001:db8:1::1")] {
+                let (router, target) = (address(router), address(target));
+                let mut socket = Socket::open(Version::of(target), &PING).unwrap();
+                let ident = socket.ident().unwrap();
+                let mut stamped = 0;
+                // The kernel begins to stamp a moment after it was asked.
+                std::thread::sleep(Duration::from_millis(20));
+                // Each send but the first finds errors about earlier probes waiting.
+                for seq in 0..PROBES {
+                    socket.send(target, 0, 1, &request(target, ident, seq), 0).unwrap();
+                }
+                for seq in 0..PROBES {
+                    let read = |answer: &Answer<'_>| {
+                        assert!(answer.quoted.is_none() && answer.echo.payload == b"a payload of hopshot's");
+                        (answer.from, answer.kind, answer.hop_limit, answer.echo.ident, answer.echo.seq)
+                    };
+                    let (said, _, clock) =
+                        next(&mut socket, read).unwrap_or_else(|| panic!("no answer to probe {seq}"));
+                    assert_eq!(said, (router, Kind::TimeExceeded, Some(64), ident, seq));
+                    stamped += u32::from(clock == Clock::Kernel);
+                }
+                assert!(stamped >= u32::from(PROBES) / 2, "only {stamped} of {PROBES} came with a stamp");
+            }
+        },
+    );
+}
+
+#[test]
+fn the_kernel_says_when_a_probe_left() {
+    in_namespace("socket::tests::ping::the_kernel_says_when_a_probe_left", &format!("{PERMIT_PING}{ROUTER}"), || {
+        for target in ["192.0.2.2", "2001:db8::2", "198.51.100.1", "2001:db8:1::1"].map(address) {
+            for kind in [SocketKind::Raw, SocketKind::Ping] {
+                for counted in [false, true] {
+                    let options = Options { kind: Some(kind), precise: true, ..Options::default() };
+                    let mut socket = Socket::open(Version::of(target), &options).unwrap();
+                    let mut departures = BTreeMap::new();
+                    let mut spans = Vec::new();
+                    for tag in 0..20_u32 {
+                        if counted && tag % 7 == 0 {
+                            // As after a packet that may have been counted or not.
+                            std::iter::from_fn(|| socket.departure())
+                                .for_each(|(tag, at)| _ = departures.insert(tag, at));
+                            match &mut socket {
+                                Socket::Raw(raw) => raw.count_departures(),
+                                Socket::Ping(ping) => ping.count_departures(),
+                            }
+                        }
+                        let before = clock::now();
+                        socket.send(target, 0, 1, &request(target, 1, 0), tag + 1000).unwrap();
+                        spans.push((tag + 1000, before, clock::now()));
+                        std::thread::sleep(Duration::from_micros(200));
+                    }
+                    std::iter::from_fn(|| socket.departure()).for_each(|(tag, at)| _ = departures.insert(tag, at));
+                    for (tag, before, after) in spans {
+                        // A packet to a neighbour that isn't known yet waits for it.
+                        let at = departures.get(&tag).copied().unwrap_or_else(|| panic!("{kind:?} {target} {tag}"));
+                        assert!(before <= at && (at <= after || tag == 1000), "{kind:?} {target} {tag}");
+                    }
+                }
+            }
+        }
+    });
+}

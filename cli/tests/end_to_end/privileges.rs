@@ -1,0 +1,196 @@
+//! Who may trace, and how: root, a program with a capability, a set-user-ID program, and everybody else with ping sockets.
+
+use crate::routes::{FAMILIES, check};
+use crate::world::{HOPSHOT, Said, command_in_scenario};
+use hopshot_lab::{Internet, Scenario};
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A user without any privilege, and without a way to one.
+const NOBODY: [&str; 8] =
+    ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+/// The same, but a program may have its own privileges.
+const NOBODY_YET: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+
+/// A copy of hopshot that every user may execute, as long as this lives.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("hopshot-test-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        let copy = Self(folder.join("hopshot"));
+        fs::copy(HOPSHOT, &copy.0).unwrap();
+        copy.permit(0o755);
+        copy
+    }
+
+    fn permit(&self, mode: u32) {
+        fs::set_permissions(&self.0, Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        let _ = self.0.parent().map(fs::remove_dir_all);
+    }
+}
+
+/// Not possible here; a failure where nothing may be skipped. Not eprintln!, which the harness hides when the test passes.
+fn skip(test: &str, reason: &str) {
+    assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "{test} can't run here: {reason}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
+}
+
+/// Whether this may become another user, which takes root.
+fn can_be_nobody(test: &str) -> bool {
+    let [setpriv, args @ ..] = NOBODY;
+    match Command::new(setpriv).args(args).arg("true").output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => skip(test, String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => skip(test, &format!("setpriv: {error}")),
+    }
+    false
+}
+
+/// The true route, by a socket of this kind; not every hop if answers may get lost, or are not to be heard.
+fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: bool) {
+    for (version, target) in FAMILIES {
+        let command = [command, &["-n", "--json", target]].concat();
+        let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+        assert_eq!(said.stderr, "", "{scenario} {version:?}");
+        let document = said.json();
+        assert_eq!(document["socket"], socket);
+        let internet = Internet::new(&Scenario::named(scenario).unwrap(), 1);
+        let truth = internet.truth(version);
+        check(scenario, &document, &truth, complete);
+        if document["stop_reason"] == "reached" {
+            let distance = document["distance"].as_u64();
+            assert!(
+                distance == truth.distance().map(u64::from) || scenario == "ecmp-uneven",
+                "{scenario}: {distance:?}"
+            );
+        }
+    }
+}
+
+/// What is the same with ping sockets: everything but what they can't hear. Routers that quote less than the ICMP header
+/// ("truncated") or another ident than was sent ("nat-id") are silent to them, as they are to everybody who can't tell whose
+/// answer that is.
+const SCENARIOS: [(&str, bool); 22] = [
+    ("short", true),
+    ("wan", true),
+    ("long", true),
+    ("silent", true),
+    ("deadtarget", true),
+    ("loss", false),
+    ("dup", true),
+    ("unreach", true),
+    ("ratelimit", false),
+    ("ratelimit-strict", false),
+    ("slowhop", true),
+    ("loop", true),
+    ("ecmp", true),
+    ("ecmp-packet", false),
+    ("ecmp-uneven", false),
+    ("dnat", true),
+    ("partial", true),
+    ("truncated", false),
+    ("nat", true),
+    ("nat-id", false),
+    ("mpls", true),
+    ("badchecksum", false),
+];
+
+#[test]
+fn every_scenario_has_the_same_route_with_ping_sockets() {
+    for (scenario, complete) in SCENARIOS {
+        assert_true_route(scenario, &[HOPSHOT, "--socket", "ping"], "ping", complete);
+    }
+}
+
+#[test]
+fn every_scenario_has_the_same_route_for_an_unprivileged_user() {
+    if !can_be_nobody("every_scenario_has_the_same_route_for_an_unprivileged_user") {
+        return;
+    }
+    let copy = Copy::new("nobody");
+    for (scenario, complete) in SCENARIOS {
+        assert_true_route(scenario, &[&NOBODY[..], &[copy.path()]].concat(), "ping", complete);
+    }
+}
+
+#[test]
+fn a_capability_or_a_set_user_id_is_enough_for_raw_sockets() {
+    const TEST: &str = "a_capability_or_a_set_user_id_is_enough_for_raw_sockets";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("privileged");
+    let command = [&NOBODY_YET[..], &[copy.path()]].concat();
+    match Command::new("setcap").args(["cap_net_raw+ep", copy.path()]).output() {
+        Ok(output) if output.status.success() => assert_true_route("short", &command, "raw", true),
+        Ok(output) => skip(TEST, String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => skip(TEST, &format!("setcap: {error}")),
+    }
+    let copy = Copy::new("set-user-id");
+    copy.permit(0o4755);
+    assert_true_route("short", &[&NOBODY_YET[..], &[copy.path()]].concat(), "raw", true);
+}
+
+#[test]
+fn where_nothing_is_permitted_both_remedies_are_named() {
+    const TEST: &str = "where_nothing_is_permitted_both_remedies_are_named";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("refused");
+    let refused =
+        |args: &[&str]| command_in_scenario("short", false, &[&NOBODY[..], &[copy.path(), "{4}"], args].concat());
+    let Some(Said { status, stdout, stderr }) = refused(&[]) else { return };
+    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1));
+    let raw = format!("sudo setcap cap_net_raw+ep {}", copy.path());
+    let ping = "sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"";
+    assert!(stderr.contains(&raw) && stderr.contains(ping), "{stderr}");
+    let Some(said) = refused(&["--socket", "raw"]) else { return };
+    assert!(said.status == 2 && said.stderr.contains(&raw) && !said.stderr.contains(ping), "{}", said.stderr);
+    let Some(said) = refused(&["--socket", "ping"]) else { return };
+    assert!(said.status == 2 && !said.stderr.contains(&raw) && said.stderr.contains(ping), "{}", said.stderr);
+}
+
+#[test]
+fn names_are_found_from_within_the_sandbox_and_without() {
+    for args in [&["--json"][..], &["--json", "--no-sandbox"], &["--json", "--socket", "ping"]] {
+        let command = [&[HOPSHOT, "{name}"], args].concat();
+        let Some(said) = command_in_scenario("wan", true, &command) else { return };
+        let document = said.json();
+        let hops = document["hops"].as_array().unwrap();
+        let named = hops.iter().filter(|hop| hop["probes"][0]["name"].is_string()).count();
+        assert!(named == hops.len() && named == 12, "{}", said.stdout);
+    }
+}
+
+#[test]
+fn a_precise_trace_knows_when_each_probe_left() {
+    for kind in ["raw", "ping"] {
+        for (_, target) in FAMILIES {
+            for (args, sent) in [(&[][..], "user"), (&["--precise"], "kernel")] {
+                let command = [&[HOPSHOT, "-n", "--json", "--socket", kind, target], args].concat();
+                let Some(said) = command_in_scenario("wan", true, &command) else { return };
+                let document = said.json();
+                let hops = document["hops"].as_array().unwrap().iter();
+                for probe in hops.flat_map(|hop| hop["probes"].as_array().unwrap()).filter(|probe| probe.is_object()) {
+                    assert_eq!((&probe["sent_clock"], &probe["clock"]), (&sent.into(), &"kernel".into()), "{probe}");
+                }
+            }
+        }
+    }
+}

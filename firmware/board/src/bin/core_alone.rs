@@ -1,0 +1,36 @@
+//! The core and nothing else, for its size: whole traces through memory that nobody knows the content of.
+//!
+//! Beside what every program for this board has, the linker keeps `Tracer::new`, `poll`, `handle`, and the route.
+#![no_std]
+#![no_main]
+
+use core::hint::black_box;
+use cortex_m_rt::entry;
+use hopshot_core::wire::Version;
+use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
+use hopshot_firmware as _;
+
+#[entry]
+fn main() -> ! {
+    let (target, random) = black_box((Version::V6.unspecified(), 0));
+    let config = black_box(Config::new(target, random));
+    let Ok(mut tracer) = Tracer::<32>::new(config) else { loop {} };
+    let mut buf = [0; 64];
+    let mut packet = [0; 128];
+    loop {
+        let (at, from, len) = black_box((Instant::EPOCH, target, 0));
+        if let Ok(Action::Transmit(probe)) = tracer.poll(at, &mut buf) {
+            black_box(probe.message);
+        }
+        let packet = black_box(&mut packet);
+        if let Some(message) = packet.get(..len) {
+            let _ = black_box(tracer.handle(Arrival { at, from, hop_limit: Some(64) }, message));
+        }
+        for hop in tracer.route().hops() {
+            for reply in hop.replies() {
+                black_box(reply);
+            }
+        }
+        black_box(tracer.route().stop_reason());
+    }
+}
