@@ -46,7 +46,7 @@ pub(crate) struct Driver {
     outbox: Vec<u8>,
 }
 
-/// What [`Driver::advance`] came back for.
+/// What [`Trace::advance`](crate::Trace::advance) came back for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Something may have changed; call again.

@@ -91,6 +91,9 @@
 //! message into what it says about a probe; `probe` writes a probe and recognises what answers it; `table` is the memory; `plan`
 //! decides which probe goes next, `patience` how long to wait; `tracer` puts them together; `route` shows the result.
 //!
+//! Two pages more: [`embedding`] for those who bring their own socket, [`hostile`] on what may arrive and what an attacker must
+//! guess.
+//!
 //! # How it decides
 //!
 //! Which probe goes next, and when: speculation without waste.
@@ -137,6 +140,12 @@ mod table;
 mod time;
 mod tracer;
 pub mod wire;
+
+#[doc = include_str!("embedding.md")]
+pub mod embedding {}
+
+#[doc = include_str!("hostile.md")]
+pub mod hostile {}
 
 pub use answer::{Answer, Kind, Quoted};
 pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep};

@@ -40,7 +40,8 @@ pub enum SocketKind {
     /// another ident than the one sent.
     ///
     /// Another user of this machine may open a ping socket for the same ident, on purpose, and gets the answers then. That
-    /// user can make them missing, but can't make others up: they don't know the cookie.
+    /// user can make them missing. They can't make up an Echo Reply, nor an error that quotes the cookie; for an error that
+    /// quotes less, guessing a seq in flight is enough.
     #[doc(alias = "unprivileged")]
     Ping,
 }

@@ -126,6 +126,9 @@ fn case_11_the_version_in_the_wrong_half_of_its_octet() {
         let wrong = versioned([0x02, 0], &octets(LABEL));
         assert_eq!(heard(version, 0, &quoted(version, 128, &wrong)), one_label());
         assert_eq!(heard(version, length(version, 128), &quoted(version, 128, &wrong)), one_label());
+        // Its reserved bits are zero, or it is something else.
+        let reserved = versioned([0x02, 1], &octets(LABEL));
+        assert_eq!(heard(version, 0, &quoted(version, 128, &reserved)), []);
         // Elsewhere too much may look like it.
         assert_eq!(heard(version, length(version, 160), &quoted(version, 160, &wrong)), []);
     }
@@ -243,7 +246,8 @@ fn case_12_an_interface_that_isnt_whole_is_none() {
         (0b1000, "00 00 00"),
         (0b0100, "00 01 00 00 c0 00 02"),
         (0b0100, "00 02 00 00 c0 00 02 fe"),
-        (0b0100, "00 03 00 00 c0 00 02 fe"),
+        // No address family of ours, with room for either address.
+        (0b0100, "00 03 00 00 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 fe"),
         (0b0100, "00 01"),
         (0b0010, ""),
         (0b0010, "00 65 74 68"),

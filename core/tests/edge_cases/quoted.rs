@@ -264,7 +264,11 @@ fn case_09_an_upper_layer_that_is_cut_off_is_not_ours() {
 fn a_quote_of_the_other_family_or_of_another_protocol_is_not_ours() {
     for version in BOTH {
         let other = if version == Version::V4 { Version::V6 } else { Version::V4 };
-        assert_eq!(quoting(version, &probe_packet(other)), malformed(Malformed::Foreign));
+        // Also if the Echo in it is one of this family.
+        for echo in [probe_packet(other), probe_packet(version)] {
+            let packet = [&probe_packet(other)[..header_len(other)], &echo[echo.len() - 32..]].concat();
+            assert_eq!(quoting(version, &packet), malformed(Malformed::Foreign));
+        }
         let at = if version == Version::V4 { 9 } else { 6 };
         for protocol in [6, 17, if version == Version::V4 { 58 } else { 1 }] {
             let mut packet = probe_packet(version);
