@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// Between two drawings of what isn't settled yet.
-const REDRAW: Duration = Duration::from_millis(20);
+const REDRAW: Duration = Duration::from_millis(2);
 
 /// Standard output, and what stands on it already.
 pub(crate) struct View {

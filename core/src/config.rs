@@ -23,7 +23,8 @@ pub const MAX_PAYLOAD: u16 = 65_507;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Sweep {
-    /// Every attempt at every hop, at once and whatever comes back; silent hops get no retries.
+    /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops right before the target,
+    /// where it may hide.
     Burst,
     /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far.
     /// With `first` set to a distance known from an earlier trace hardly a probe is wasted; with 1 and 1 it is the

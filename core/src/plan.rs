@@ -67,11 +67,15 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
     if progress.sent == 0 {
         return (hop <= reach(view)).then_some(Instant::EPOCH);
     }
-    if config.sweep() == Sweep::Burst {
-        return (progress.sent < config.attempts).then_some(Instant::EPOCH);
-    }
     let top = view.path.top;
-    let below_end = view.path.end.is_some_and(|end| hop.saturating_add(1) == end.hop) && hop > top;
+    // Silent between the last router and the target: it may be the target itself.
+    let hidden = hop > top && view.path.end.is_some_and(|end| hop < end.hop);
+    match config.sweep() {
+        Sweep::Burst if progress.sent < config.attempts => return Some(Instant::EPOCH),
+        Sweep::Burst if !hidden => return None,
+        Sweep::Burst | Sweep::Window { .. } => {}
+    }
+    let below_end = hidden && view.path.end.is_some_and(|end| hop.saturating_add(1) == end.hop);
     let most = config.attempts.saturating_add(config.retries).saturating_add(if below_end { RECHECKS } else { 0 });
     if progress.sent >= most {
         return None;

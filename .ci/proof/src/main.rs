@@ -9,6 +9,7 @@ use core::hint::black_box;
 use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
+use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
 use hopshot_core::wire::{Ends, Version, ip};
 use hopshot_core::{Action, Answer, Arrival, Config, Instant, SendError, Tracer};
@@ -31,7 +32,7 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
 fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
     let version = Version::of(ends.source);
     black_box((ends.version(), ends.reversed(), version.unspecified(), ip::header_len(version)));
-    black_box(Checksum::of_ends(ends, octets.len()).unwrap_or(Checksum::new()).with(octets).finish());
+    black_box((Checksum::new(), Checksum::of_ends(ends, octets.len()).unwrap_or_default().with(octets).finish()));
     if let Ok((header, payload)) = ip::parse(octets) {
         black_box((header.is_icmp(), header.emit(payload.len(), buf)).1.ok());
     }
@@ -39,6 +40,7 @@ fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
     if let Ok(message) = Message::parse(ends, octets) {
         if let Message::Error(error) = message {
             black_box(error.mtu(version));
+            extensions(Extensions::of(version, &error));
         }
         black_box(message.emit(ends, buf).ok());
     }
@@ -50,24 +52,36 @@ fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
 }
 
 #[inline(never)]
+fn extensions(extensions: Extensions<'_>) {
+    black_box(extensions.is_empty());
+    for object in extensions.objects() {
+        black_box((object.mpls().and_then(Iterator::last), object.interface()));
+    }
+}
+
+#[inline(never)]
 fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, from: IpAddr) {
     let now = Instant::from_nanos(number).max(Instant::from_millis(number));
     black_box(now.saturating_since(Instant::EPOCH));
     if let Ok(Action::Transmit(transmit)) = tracer.poll(now, buf) {
         let probe = transmit.probe;
         black_box(transmit.message);
+        tracer.sent(probe, now);
         tracer.fail(probe, SendError(1));
     }
-    black_box(tracer.handle(Arrival { at: now, from, hop_limit: None }, octets).ok());
+    if let Ok(heard) = tracer.handle(Arrival { at: now, from, hop_limit: None }, octets) {
+        extensions(heard.extensions);
+        black_box((heard.reply.hops_back(), heard.reply.evidence(), heard.reply.changes.is_empty()));
+    }
     let ends = Ends { source: from, destination: tracer.config().target };
     if let Ok(answer) = Answer::parse(ends, None, octets) {
         black_box(tracer.accept(now.saturating_add(Duration::from_nanos(number)), &answer).ok());
     }
     black_box(tracer.poll(now, buf).is_ok());
     let route = tracer.route();
-    black_box((route.distance(), route.stop_reason(), route.probes_sent()));
+    black_box((route.distance(), route.stop_reason(), route.probes_sent(), route.tally()));
     for hop in route.hops() {
-        black_box((hop.number(), hop.is_target(), hop.is_settled()));
+        black_box((hop.number(), hop.is_target(), hop.is_settled(), hop.may_be_rate_limited()));
         for outcome in hop.outcomes() {
             black_box(outcome.reply().copied());
         }

@@ -84,6 +84,8 @@ fn a_target_that_hears_only_part_of_the_burst_is_not_placed_too_far() {
     for seed in 0..50 {
         for attempts in [1, 3] {
             let scenario = Scenario::named("partial").unwrap();
+            let burst = |config| Config { attempts, sweep: Some(Sweep::Burst), ..config };
+            assert_eq!(trace(&scenario, Version::V4, seed, burst).distance(), Some(12));
             let traced = trace(&scenario, Version::V4, seed, |config| Config { attempts, ..config });
             assert_eq!(traced.distance(), Some(12));
         }
