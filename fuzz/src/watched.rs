@@ -216,7 +216,7 @@ impl<const N: usize> Watched<N> {
         let earlier = before.iter().filter(|other| other.id.hop == hop).count();
         assert_eq!(usize::from(sent.id.attempt), earlier + 1);
         let is_burst = config.sweep == Some(Sweep::Burst);
-        let most = if is_burst { config.attempts } else { config.attempts + config.retries + RECHECKS };
+        let most = config.attempts + config.retries + RECHECKS;
         assert!(sent.id.attempt <= most, "too many probes to hop {hop}");
         assert!(self.sent.len() <= N);
         if let (false, Some(distance)) = (is_burst, distance) {
