@@ -59,6 +59,10 @@ pub use memory::Memory;
 pub use socket::SocketKind;
 pub use trace::{Route, Trace};
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 use hopshot_core::Config;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

@@ -33,15 +33,12 @@ impl Memory {
         self.distance(target).map(|first| Sweep::Window { first, step: 5 })
     }
 
-    pub(crate) fn learn(&self, target: IpAddr, distance: Option<u8>) {
+    pub(crate) fn learn(&self, target: IpAddr, distance: u8) {
         let mut distances = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if distances.len() >= CAPACITY {
             distances.clear();
         }
-        match distance {
-            Some(distance) => distances.insert(target, distance),
-            None => distances.remove(&target),
-        };
+        distances.insert(target, distance);
     }
 }
 
@@ -50,11 +47,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn clones_share_what_they_know_and_forget_what_is_no_longer_reached() {
+    fn clones_share_what_they_know() {
         let (memory, target) = (Memory::new(), IpAddr::from([192, 0, 2, 1]));
-        memory.clone().learn(target, Some(7));
+        assert_eq!(memory.sweep(target), None);
+        memory.clone().learn(target, 7);
         assert_eq!(memory.distance(target), Some(7));
-        memory.learn(target, None);
-        assert_eq!(memory.distance(target), None);
+        assert_eq!(memory.sweep(target), Some(Sweep::Window { first: 7, step: 5 }));
     }
 }

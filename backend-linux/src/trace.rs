@@ -73,9 +73,10 @@ impl Trace {
     pub fn finish(self) -> Route {
         let duration = clock::now().saturating_since(self.start);
         let Self { memory, host, started, driver, number, .. } = self;
-        let (target, route) = (driver.tracer(number).config().target, driver.tracer(number).route());
-        if !matches!(route.stop_reason(), None | Some(StopReason::Interrupted)) {
-            memory.learn(target, route.distance());
+        let config = driver.tracer(number).config();
+        // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
+        if let (1, Some(distance)) = (config.first_hop, driver.tracer(number).route().distance()) {
+            memory.learn(config.target, distance);
         }
         let socket = driver.socket(number);
         let (tracer, clocks) = driver.into_result(number);
@@ -98,7 +99,10 @@ impl Iterator for Trace {
             match self.driver.advance(None) {
                 Ok(Step::Done) => return self.driver.take_reply().map(|(_, reply)| Ok(reply)),
                 Ok(Step::Running | Step::Woken) => {}
-                Err(error) => return Some(Err(error)),
+                Err(error) => {
+                    self.driver.interrupt();
+                    return Some(Err(error));
+                }
             }
         }
     }

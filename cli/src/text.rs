@@ -82,9 +82,12 @@ impl View {
         let last_heard = last_heard(route.hops());
         let last_probed = route.hops().map(|hop| hop.number()).last();
         let mut text = String::new();
-        let next = self.next;
+        let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
+        self.next = next;
         let left = route.hops().filter(|hop| hop.number() >= next);
-        for hop in left.filter(|hop| hop.number() <= last_heard || failed(*hop)) {
+        let last_shown =
+            route.hops().filter(|hop| failed(*hop)).map(|hop| hop.number()).max().unwrap_or(0).max(last_heard);
+        for hop in left.filter(|hop| hop.number() <= last_shown) {
             self.line(&mut text, hop, names);
             self.next = hop.number() + 1;
         }

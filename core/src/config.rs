@@ -19,7 +19,7 @@ pub const MAX_PAYLOAD: u16 = 65_507;
 /// How far the first sweep goes before answers have shown how long the path is.
 ///
 /// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs time.
-/// [`plan`](crate::plan) has the figures.
+/// `FIGURES.md` beside this crate has the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Sweep {
@@ -196,7 +196,7 @@ pub enum ConfigError {
     MixedFamilies,
     /// The tracer has room for fewer probes than were asked for.
     Capacity {
-        /// Probes at all hops: hops times attempts.
+        /// Hops to probe times attempts, at least the farthest hop.
         needed: usize,
         /// The `N` of `Tracer<N>`.
         capacity: usize,

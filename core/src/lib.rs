@@ -99,7 +99,7 @@
 //! Which probe goes next, and when: speculation without waste.
 //!
 //! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge.
-//! - Further attempts follow the answers, so nothing but the first sweep ever goes past the target.
+//! - Further attempts follow the answers, so once the target has answered nothing goes past it.
 //! - A hop that stays silent although hops behind it have answered gets retries, and two more if it is right below the
 //!   target: if it is the target, and only its answers were lost, the target would be placed too far.
 //! - Probes of the first sweep that went past the target reached it too: each is one more sample of it.

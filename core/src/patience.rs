@@ -43,7 +43,7 @@ pub(crate) fn spacing(slowest: Option<Duration>) -> Duration {
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = overdue(view.path.slowest).max(LOST);
+    let patience = overdue(view.path.slowest).max(LOST).min(view.config.timeout);
     let ahead = view.hops.iter().skip(view.path.top.into()).filter(|progress| progress.sent > 0);
     ahead.map(|progress| view.sent_at(progress.first).saturating_add(patience)).max()
 }

@@ -3,8 +3,8 @@
 //! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing
 //!    is left to wait for and the target has not been heard, it goes on to `max_hops`.
 //! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
-//!    each answer from farther on, and what is left when the target has answered. So nothing but the first sweep ever goes
-//!    past the target, the attempts at one router are spread over the round trip, and the trace still ends within two.
+//!    each answer from farther on, and what is left when the target has answered. So once the target has answered nothing
+//!    goes past it, the attempts at one router are spread over the round trip, and the trace still ends within two.
 //! 3. **Retries** go to a hop that is silent although hops behind it have answered, when its answer is overdue; two more than
 //!    that if it stands right below the lowest hop limit that reached the target, since it may be the target itself.
 //! 4. The target needs none where probes of the first sweep went past it: each of those is one more sample of it.

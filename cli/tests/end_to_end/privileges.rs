@@ -187,9 +187,12 @@ fn a_precise_trace_knows_when_each_probe_left() {
                 let Some(said) = command_in_scenario("wan", true, &command) else { return };
                 let document = said.json();
                 let hops = document["hops"].as_array().unwrap().iter();
-                for probe in hops.flat_map(|hop| hop["probes"].as_array().unwrap()).filter(|probe| probe.is_object()) {
-                    assert_eq!((&probe["sent_clock"], &probe["clock"]), (&sent.into(), &"kernel".into()), "{probe}");
-                }
+                let answered = hops.flat_map(|hop| hop["probes"].as_array().unwrap()).filter(|probe| probe.is_object());
+                let answered: Vec<_> = answered.collect();
+                assert!(answered.iter().all(|probe| probe["sent_clock"] == sent), "{document}");
+                // A stamp that can't be true is not believed, which a busy machine may bring about now and then.
+                let stamped = answered.iter().filter(|probe| probe["clock"] == "kernel").count();
+                assert!(stamped * 2 > answered.len(), "{document}");
             }
         }
     }
