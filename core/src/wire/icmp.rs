@@ -167,12 +167,13 @@ impl<'a> Message<'a> {
             None => (3, 4),
         };
         let len = HEADER_LEN.saturating_add(body.len());
-        let octets = buf.get_mut(..len).ok_or(BufferTooSmall { needed: len })?;
+        let too_small = BufferTooSmall { needed: len };
+        let (head, tail) = buf.split_at_mut_checked(HEADER_LEN).ok_or(too_small)?;
+        let tail = tail.get_mut(..body.len()).ok_or(too_small)?;
         let mut header = RawHeader { icmp_type, code, checksum: 0.into(), rest };
         if let Some(sum) = Checksum::of_ends(ends, len) {
             header.checksum = sum.with(header.as_bytes()).with(body).finish().into();
         }
-        let (head, tail) = octets.split_at_mut_checked(HEADER_LEN).ok_or(BufferTooSmall { needed: len })?;
         head.copy_from_slice(header.as_bytes());
         tail.copy_from_slice(body);
         Ok(len)
