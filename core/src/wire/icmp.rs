@@ -174,8 +174,8 @@ impl<'a> Message<'a> {
         if let Some(sum) = Checksum::of_ends(ends, len) {
             header.checksum = sum.with(header.as_bytes()).with(body).finish().into();
         }
-        head.copy_from_slice(header.as_bytes());
-        tail.copy_from_slice(body);
+        super::copy(head, header.as_bytes());
+        super::copy(tail, body);
         Ok(len)
     }
 }
@@ -205,7 +205,7 @@ pub fn emit_balanced(
     if Checksum::of_ends(ends, len).is_none() {
         raw.checksum = 0.into();
     }
-    header.copy_from_slice(raw.as_bytes());
+    super::copy(header, raw.as_bytes());
     Ok(())
 }
 

@@ -98,7 +98,7 @@ impl Header {
                     destination: destination.octets(),
                 };
                 header.checksum = Checksum::new().with(header.as_bytes()).finish().into();
-                space.copy_from_slice(header.as_bytes());
+                super::copy(space, header.as_bytes());
             }
             (source, IpAddr::V6(destination)) => {
                 let header = Ipv6 {
@@ -112,7 +112,7 @@ impl Header {
                     },
                     destination: destination.octets(),
                 };
-                space.copy_from_slice(header.as_bytes());
+                super::copy(space, header.as_bytes());
             }
         }
         Ok(len)

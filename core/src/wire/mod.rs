@@ -69,6 +69,12 @@ impl Ends {
     }
 }
 
+/// Copies octets between slices of one length. The standard library's own copy panics where they differ, and at some opt
+/// levels the compiler doesn't see that they can't.
+fn copy(to: &mut [u8], from: &[u8]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+}
+
 /// Why octets could not be read. Ordinary for a raw socket: anybody can send anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
