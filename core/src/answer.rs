@@ -20,6 +20,7 @@ pub enum Kind {
 
 /// What an error tells about the probe as it arrived where the error was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quoted {
     /// The source address of the probe.
     pub source: IpAddr,
@@ -38,6 +39,7 @@ pub struct Quoted {
 /// [`Answer::parse`] reads it from octets; a backend that gets its answers already parsed (the error queue of a Linux ping
 /// socket) fills it in itself, leaves `quoted` out, and calls [`Tracer::accept`](crate::Tracer::accept).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer<'a> {
     /// Who sent the answer.
     pub from: IpAddr,

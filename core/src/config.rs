@@ -56,6 +56,7 @@ impl Sweep {
 /// assert!(config.check().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// The address to trace.
     pub target: IpAddr,

@@ -136,6 +136,7 @@ mod patience;
 mod plan;
 mod probe;
 mod route;
+mod slot;
 mod table;
 mod time;
 mod tracer;

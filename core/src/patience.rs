@@ -13,55 +13,59 @@
 //! - **Nothing at all** heard: the timeout.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
-use crate::table::{EndKind, Probe, View};
-use crate::time::Instant;
-use core::time::Duration;
+use crate::slot::Slot;
+use crate::table::{EndKind, View};
+use crate::time::{Instant, nanos};
+
+const fn millis(millis: u64) -> u64 {
+    millis.saturating_mul(1_000_000)
+}
 
 /// The least wait for a probe whose answer would be one more at its hop.
-const LOST: Duration = Duration::from_millis(90);
+const LOST: u64 = millis(90);
 /// What a slow router may need to write an error.
-const SLOW_ROUTER: Duration = Duration::from_millis(160);
+const SLOW_ROUTER: u64 = millis(160);
 /// The least wait for hops of which nothing is known.
-const UNKNOWN: Duration = Duration::from_millis(380);
+const UNKNOWN: u64 = millis(380);
 /// The same, while only the neighbourhood has answered.
-const UNKNOWN_NEARBY: Duration = Duration::from_secs(1);
+const UNKNOWN_NEARBY: u64 = millis(1000);
 /// What counts as the neighbourhood.
-const NEARBY: Duration = Duration::from_millis(20);
+const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
-const TYPICAL: Duration = Duration::from_millis(400);
+const TYPICAL: u64 = millis(400);
 
 /// After this time an answer is later than any other was: time for a retry.
-pub(crate) fn overdue(slowest: Option<Duration>) -> Duration {
+pub(crate) fn overdue(slowest: Option<u64>) -> u64 {
     let slowest = slowest.unwrap_or(TYPICAL);
-    slowest.saturating_add(slowest.checked_div(8).unwrap_or_default()).saturating_add(Duration::from_millis(2))
+    slowest.saturating_add(slowest >> 3).saturating_add(millis(2))
 }
 
 /// Between two attempts at one hop.
-pub(crate) fn spacing(slowest: Option<Duration>) -> Duration {
-    slowest.and_then(|slowest| slowest.checked_div(16)).unwrap_or_default()
+pub(crate) fn spacing(slowest: Option<u64>) -> u64 {
+    slowest.unwrap_or_default() >> 4
 }
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = overdue(view.path.slowest).max(LOST).min(view.config.timeout);
+    let patience = overdue(view.path.slowest).max(LOST).min(nanos(view.config.timeout));
     let ahead = view.hops.iter().skip(view.path.top.into()).filter(|progress| progress.sent > 0);
-    ahead.map(|progress| view.sent_at(progress.first).saturating_add(patience)).max()
+    ahead.map(|progress| view.sent_at(progress.first).after(patience)).max()
 }
 
 /// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if nobody waits.
-pub(crate) fn deadline(view: &View<'_>, index: u16, probe: &Probe) -> Option<Instant> {
+pub(crate) fn deadline(view: &View<'_>, index: u16, probe: &Slot) -> Option<Instant> {
     let wait = wait(view, index, probe)?;
-    Some(probe.sent.saturating_add(wait.min(view.config.timeout)))
+    Some(probe.sent().after(wait.min(nanos(view.config.timeout))))
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    view.config.timeout <= unknown(view)
+    nanos(view.config.timeout) <= unknown(view)
 }
 
-fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
+fn wait(view: &View<'_>, index: u16, probe: &Slot) -> Option<u64> {
     let slowest = view.path.slowest.unwrap_or(TYPICAL);
-    let progress = view.progress(probe.hop);
+    let progress = view.progress(probe.hop());
     if progress.sure >= view.config.attempts {
         return None;
     }
@@ -74,17 +78,17 @@ fn wait(view: &View<'_>, index: u16, probe: &Probe) -> Option<Duration> {
     // Of a hop that has never answered, the first probe is the one that a slow router is still busy with.
     let at_known_hop = if progress.sure == 0 && index == progress.first { slow } else { lost };
     match view.path.certain_end() {
-        Some(end) if probe.hop < end.hop => Some(at_known_hop),
+        Some(end) if probe.hop() < end.hop => Some(at_known_hop),
         Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),
         Some(_) => Some(at_known_hop),
-        None if probe.hop <= view.path.sure_top => Some(at_known_hop),
+        None if probe.hop() <= view.path.sure_top => Some(at_known_hop),
         None => Some(unknown(view)),
     }
 }
 
-fn unknown(view: &View<'_>) -> Duration {
+fn unknown(view: &View<'_>) -> u64 {
     match view.path.slowest {
-        None => Duration::MAX,
+        None => u64::MAX,
         Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
         Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
     }

@@ -13,10 +13,9 @@ use crate::config::Sweep;
 use crate::patience;
 use crate::table::{End, EndKind, Progress, View};
 use crate::time::Instant;
-use core::time::Duration;
 
 /// Between two retries at one hop, at least.
-const RETRY_GAP: Duration = Duration::from_millis(5);
+const RETRY_GAP: u64 = 5_000_000;
 
 /// Retries beyond the others for a silent hop right below the target. If it isn't a router but the target itself, and only its
 /// answers were lost, the target would be placed too far.
@@ -81,7 +80,7 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
         return None;
     }
     let wanted = progress.sent < config.attempts;
-    let next_attempt = view.sent_at(progress.last).saturating_add(patience::spacing(view.path.slowest));
+    let next_attempt = view.sent_at(progress.last).after(patience::spacing(view.path.slowest));
     match view.path.end {
         Some(End { hop: end, .. }) if hop > end => None,
         Some(end @ End { kind: EndKind::Target, .. }) if hop == end.hop => {
@@ -108,11 +107,11 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
 }
 
 fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
-    view.sent_at(progress.first).saturating_add(patience::overdue(view.path.slowest))
+    view.sent_at(progress.first).after(patience::overdue(view.path.slowest))
 }
 
 fn retry(view: &View<'_>, progress: Progress) -> Instant {
-    overdue(view, &progress).max(view.sent_at(progress.last).saturating_add(RETRY_GAP))
+    overdue(view, &progress).max(view.sent_at(progress.last).after(RETRY_GAP))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand.

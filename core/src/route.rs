@@ -3,7 +3,8 @@
 use crate::answer::Kind;
 use crate::plan;
 use crate::probe::{Changes, Evidence, ProbeId};
-use crate::table::{Answered, EndKind, Failure, Probe, State, View};
+use crate::slot::Slot;
+use crate::table::{Answered, EndKind, Failure, State, View};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -29,12 +30,13 @@ pub enum StopReason {
 
 /// An accepted answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Reply {
     /// The probe that it answers.
     pub probe: ProbeId,
     /// Who answered.
     pub from: IpAddr,
-    /// The time from sending to receiving.
+    /// The time from sending to receiving, at most 78 hours.
     pub rtt: Duration,
     /// What the answer says.
     pub kind: Kind,
@@ -55,11 +57,11 @@ pub struct Reply {
 }
 
 impl Reply {
-    pub(crate) fn new(probe: &Probe, answered: &Answered) -> Self {
+    pub(crate) fn new(probe: &Slot, answered: &Answered) -> Self {
         Self {
-            probe: ProbeId { hop: probe.hop, attempt: probe.attempt },
+            probe: ProbeId { hop: probe.hop(), attempt: probe.attempt() },
             from: answered.from,
-            rtt: answered.received.saturating_since(probe.sent),
+            rtt: answered.received.saturating_since(probe.sent()),
             kind: answered.kind,
             icmp_type: answered.icmp_type,
             icmp_code: answered.icmp_code,
@@ -89,6 +91,7 @@ impl Reply {
 
 /// What became of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
     /// No answer yet.
     InFlight,
@@ -151,7 +154,7 @@ impl<'a> Route<'a> {
     /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.state, State::Failed(Failure::Send(_)))).count()
+        self.view.probes.iter().filter(|probe| !matches!(probe.state(), State::Failed(Failure::Send(_)))).count()
     }
 
     /// What else arrived.
@@ -220,23 +223,27 @@ impl<'a> Hop<'a> {
         heard && lost >= 2
     }
 
-    /// What became of each probe, in the order of sending. At the target this includes probes to farther hops, as many as
-    /// make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still on its way
+    /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
+    /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still on its way
     /// there is left out.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
         let attempts = view.config.attempts;
         let enough = self.heard() >= attempts;
-        let at = move |probe: &&Probe| probe.hop == number && !(enough && matches!(probe.state, State::InFlight));
-        let past = move |probe: &&Probe| probe.hop > number && matches!(probe.state, State::Answered(_));
+        let at = move |probe: &&Slot| probe.hop() == number && !(enough && probe.is_in_flight());
+        let reached = move |probe: &Slot| match probe.state() {
+            State::Answered(answered) => answered.is_of(view.config.target),
+            State::InFlight | State::Lost | State::Failed(_) => false,
+        };
+        let past = move |probe: &&Slot| probe.hop() > number && reached(probe);
         let own = view.probes.iter().filter(at);
         let surplus = if self.is_target() { usize::from(attempts).saturating_sub(own.clone().count()) } else { 0 };
-        own.chain(view.probes.iter().filter(past).take(surplus)).map(|probe| match &probe.state {
+        own.chain(view.probes.iter().filter(past).take(surplus)).map(|slot| match &slot.state() {
             State::InFlight => Outcome::InFlight,
             State::Lost => Outcome::Lost,
             State::Failed(error) => Outcome::Failed(*error),
-            State::Answered(answered) => Outcome::Answered(Reply::new(probe, answered)),
+            State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
         })
     }
 
@@ -254,5 +261,28 @@ impl<'a> Hop<'a> {
             Outcome::Answered(reply) => Some(reply),
             _ => None,
         })
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Route<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{} after {} probes:", self.ended, self.probes_sent());
+        for hop in self.hops() {
+            defmt::write!(f, " {};", hop);
+        }
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Hop<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "hop {}:", self.number);
+        for outcome in self.outcomes() {
+            match outcome {
+                Outcome::Answered(reply) => defmt::write!(f, " {} {}", reply.from, reply.rtt),
+                other => defmt::write!(f, " {}", other),
+            }
+        }
     }
 }

@@ -3,9 +3,9 @@
 use crate::answer::Kind;
 use crate::config::Config;
 use crate::probe::{Changes, Evidence};
+use crate::slot::Slot;
 use crate::time::Instant;
 use core::net::IpAddr;
-use core::time::Duration;
 
 /// Why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -28,15 +28,7 @@ pub enum Failure {
     },
 }
 
-/// A probe that was sent.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Probe {
-    pub(crate) hop: u8,
-    pub(crate) attempt: u8,
-    pub(crate) sent: Instant,
-    pub(crate) state: State,
-}
-
+/// What became of a probe.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum State {
     InFlight,
@@ -61,6 +53,17 @@ pub(crate) struct Answered {
     pub(crate) changes: Changes,
 }
 
+impl Answered {
+    /// Whether the target wrote it.
+    pub(crate) fn is_of(&self, target: IpAddr) -> bool {
+        match self.kind {
+            Kind::EchoReply => true,
+            Kind::Unreachable => self.from == target,
+            Kind::TimeExceeded => false,
+        }
+    }
+}
+
 /// A hop, summed up.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Progress {
@@ -74,8 +77,10 @@ pub(crate) struct Progress {
     pub(crate) sure: u8,
     /// The best evidence that the path goes on behind this hop.
     pub(crate) passes: Option<Evidence>,
-    /// The best evidence that this hop is the target.
-    pub(crate) target: Option<Evidence>,
+    /// Probes that the target answered.
+    pub(crate) reached: u8,
+    /// Probes that the target answered beyond doubt.
+    pub(crate) surely_reached: u8,
     /// The best evidence that a router here lets nothing through.
     pub(crate) barred: Option<Evidence>,
     /// The indexes of the first and the last probe.
@@ -85,33 +90,45 @@ pub(crate) struct Progress {
 
 impl Progress {
     /// Sums up the probes sent to `hop`.
-    pub(crate) fn of(hop: u8, target: IpAddr, probes: &[Probe]) -> Self {
+    pub(crate) fn of(hop: u8, target: IpAddr, probes: &[Slot]) -> Self {
         let mut progress = Self::default();
-        for (index, probe) in (0..).zip(probes).filter(|(_, probe)| probe.hop == hop) {
+        for (index, probe) in (0..).zip(probes).filter(|(_, probe)| probe.hop() == hop) {
             if progress.sent == 0 {
                 progress.first = index;
             }
             progress.last = index;
             progress.sent = progress.sent.saturating_add(1);
-            match probe.state {
+            match probe.state() {
                 State::InFlight => progress.waiting = progress.waiting.saturating_add(1),
                 State::Lost | State::Failed(_) => {}
                 State::Answered(answer) => {
                     progress.heard = progress.heard.saturating_add(1);
-                    if answer.changes.evidence() == Evidence::Strong {
-                        progress.sure = progress.sure.saturating_add(1);
+                    let evidence = answer.changes.evidence();
+                    let sure = u8::from(evidence == Evidence::Strong);
+                    progress.sure = progress.sure.saturating_add(sure);
+                    if answer.is_of(target) {
+                        progress.reached = progress.reached.saturating_add(1);
+                        progress.surely_reached = progress.surely_reached.saturating_add(sure);
+                        continue;
                     }
                     let shows = match answer.kind {
-                        Kind::TimeExceeded => &mut progress.passes,
-                        Kind::EchoReply => &mut progress.target,
-                        Kind::Unreachable if answer.from == target => &mut progress.target,
                         Kind::Unreachable => &mut progress.barred,
+                        Kind::TimeExceeded | Kind::EchoReply => &mut progress.passes,
                     };
-                    *shows = (*shows).max(Some(answer.changes.evidence()));
+                    *shows = (*shows).max(Some(evidence));
                 }
             }
         }
         progress
+    }
+
+    /// The best evidence that this hop is the target.
+    const fn target(&self) -> Option<Evidence> {
+        match (self.surely_reached, self.reached) {
+            (1.., _) => Some(Evidence::Strong),
+            (0, 1..) => Some(Evidence::Weak),
+            (0, 0) => None,
+        }
     }
 }
 
@@ -141,22 +158,25 @@ pub(crate) struct Path {
     /// The same, beyond doubt.
     pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
-    /// The greatest RTT so far.
-    pub(crate) slowest: Option<Duration>,
+    /// The greatest RTT so far, in nanoseconds.
+    pub(crate) slowest: Option<u64>,
 }
 
 impl Path {
+    /// `revisited` says whether a router answered from two hops: else there can't be a loop, and looking for one takes longer
+    /// than all the rest.
+    ///
     /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
     /// no router answered from there on, a barrier only where no router as well proven answered from behind it.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Probe]) -> Self {
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], revisited: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
         let passes_from =
             |hop: u8| hops.iter().skip(usize::from(hop).saturating_sub(1)).filter_map(|hop| hop.passes).max();
         let target = |least: Evidence| {
-            let mut found = numbered().filter(|(_, progress)| progress.target >= Some(least));
+            let mut found = numbered().filter(|(_, progress)| progress.target() >= Some(least));
             found.find_map(|(hop, progress)| {
-                let evidence = progress.target?;
+                let evidence = progress.target()?;
                 let stands = evidence == Evidence::Strong || passes_from(hop).is_none();
                 stands.then_some(End { hop, kind: EndKind::Target, evidence })
             })
@@ -177,10 +197,10 @@ impl Path {
             sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| find_loop(probes, Evidence::Strong))
-                .or_else(|| find_loop(probes, Evidence::Weak))
+                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Strong)).flatten())
+                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Weak)).flatten())
                 .or_else(barrier),
-            slowest: probes.iter().filter_map(Probe::rtt).max(),
+            slowest: probes.iter().filter_map(Slot::rtt).max(),
         }
     }
 
@@ -193,50 +213,28 @@ impl Path {
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
 /// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
 /// least as well proven as `evidence`.
-fn find_loop(probes: &[Probe], evidence: Evidence) -> Option<End> {
+fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
     let passed = || {
-        probes.iter().filter_map(|probe| match probe.state {
-            State::Answered(answer) if answer.kind == Kind::TimeExceeded && answer.changes.evidence() >= evidence => {
-                Some((probe.hop, answer))
-            }
-            _ => None,
-        })
+        let proven = probes.iter().filter(move |probe| probe.changes().evidence() >= evidence);
+        proven.filter_map(|probe| Some((probe.hop(), probe.passed_by()?)))
     };
     // The next hop after `hop` where this router answered again, and another one before that.
-    let again = |hop: u8, router: IpAddr| {
-        let between = passed().filter(|(at, answer)| *at > hop && answer.from != router).map(|(at, _)| at).min()?;
-        passed().filter(|(at, answer)| *at > between && answer.from == router).map(|(at, _)| at).min()
+    let again = |hop: u8, router: &[u8; 16]| {
+        let between = passed().filter(|(at, from)| *at > hop && *from != router).map(|(at, _)| at).min()?;
+        passed().filter(|(at, from)| *at > between && *from == router).map(|(at, _)| at).min()
     };
-    let loops = passed().filter_map(|(hop, answer)| {
-        let third = again(again(hop, answer.from)?, answer.from)?;
+    let loops = passed().filter_map(|(hop, from)| {
+        let third = again(again(hop, from)?, from)?;
         Some(End { hop: third, kind: EndKind::Loop, evidence })
     });
     loops.min_by_key(|end| end.hop)
-}
-
-impl Probe {
-    /// Whether an answer would still tell more.
-    pub(crate) fn may_improve(&self) -> bool {
-        match self.state {
-            State::InFlight => true,
-            State::Answered(answer) => answer.changes.evidence() == Evidence::Weak,
-            State::Lost | State::Failed(_) => false,
-        }
-    }
-
-    pub(crate) fn rtt(&self) -> Option<Duration> {
-        match self.state {
-            State::Answered(answer) => Some(answer.received.saturating_since(self.sent)),
-            State::InFlight | State::Lost | State::Failed(_) => None,
-        }
-    }
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     pub(crate) config: &'a Config,
-    pub(crate) probes: &'a [Probe],
+    pub(crate) probes: &'a [Slot],
     pub(crate) hops: &'a [Progress],
     pub(crate) path: &'a Path,
     /// Nothing more is expected from the probes sent so far.
@@ -251,25 +249,28 @@ impl View<'_> {
     }
 
     pub(crate) fn sent_at(&self, index: u16) -> Instant {
-        self.probes.get(usize::from(index)).map_or(Instant::EPOCH, |probe| probe.sent)
+        self.probes.get(usize::from(index)).map_or(Instant::EPOCH, Slot::sent)
     }
 
-    /// How often the target has answered: whatever goes past it reaches it too, and is as good a sample.
+    /// How often the target's hop has answered, and the target to probes that went past it: each is as good a sample.
     pub(crate) fn samples_heard(&self, end: End) -> u8 {
-        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.heard))
+        let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
+        self.progress(end.hop).heard.saturating_add(past)
     }
 
-    /// How often the target has answered beyond doubt.
+    /// The same, beyond doubt.
     pub(crate) fn samples_sure(&self, end: End) -> u8 {
-        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.sure))
+        let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.surely_reached));
+        self.progress(end.hop).sure.saturating_add(past)
     }
 
     /// How many probes are on their way to the target, or past it.
     pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
-        self.from(end).fold(0, |sum, progress| sum.saturating_add(progress.waiting))
+        self.past(end).fold(self.progress(end.hop).waiting, |sum, progress| sum.saturating_add(progress.waiting))
     }
 
-    fn from(&self, end: End) -> impl Iterator<Item = &Progress> {
-        self.hops.iter().skip(usize::from(end.hop).saturating_sub(1))
+    /// The hops behind the target.
+    fn past(&self, end: End) -> impl Iterator<Item = &Progress> {
+        self.hops.iter().skip(end.hop.into())
     }
 }

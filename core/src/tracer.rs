@@ -6,7 +6,8 @@ use crate::patience;
 use crate::plan::{self, Next};
 use crate::probe::{self, Evidence, ProbeId};
 use crate::route::{Reply, Route, StopReason, Tally};
-use crate::table::{Answered, EndKind, Failure, Path, Probe, Progress, SendError, State, View};
+use crate::slot::{LONGEST_RTT, Slot};
+use crate::table::{Answered, EndKind, Failure, Path, Progress, SendError, State, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{BufferTooSmall, Ends, Malformed};
@@ -16,6 +17,7 @@ use heapless::Vec;
 
 /// What to do next, as [`Tracer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action<'b> {
     /// Send this, then poll again at once.
     Transmit(Transmit<'b>),
@@ -27,6 +29,7 @@ pub enum Action<'b> {
 
 /// A probe to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transmit<'b> {
     /// Which probe: for [`Tracer::fail`], if it can't be sent.
     pub probe: ProbeId,
@@ -40,6 +43,7 @@ pub struct Transmit<'b> {
 
 /// Where and when a message arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Arrival {
     /// When it was received, on the clock of [`Tracer::poll`].
     pub at: Instant,
@@ -52,6 +56,7 @@ pub struct Arrival {
 /// An accepted answer, with what the router appended to it. The extensions are a view of the message: the tracer doesn't keep
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Heard<'m> {
     /// The answer.
     pub reply: Reply,
@@ -101,10 +106,12 @@ impl From<Malformed> for Discard {
 #[derive(Clone, Debug)]
 pub struct Tracer<const N: usize> {
     config: Config,
-    probes: Vec<Probe, N>,
+    probes: Vec<Slot, N>,
     hops: Vec<Progress, N>,
     path: Path,
     quiet: bool,
+    /// Whether a router has answered from more than one hop.
+    revisited: bool,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -127,6 +134,7 @@ impl<const N: usize> Tracer<N> {
             hops: Vec::new(),
             path: Path::default(),
             quiet: false,
+            revisited: false,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
@@ -211,7 +219,7 @@ impl<const N: usize> Tracer<N> {
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
-        match probe.state {
+        match probe.state() {
             State::InFlight => {}
             State::Lost => self.tally.late = self.tally.late.saturating_add(1),
             State::Answered(before) if before.changes.evidence() < changes.evidence() => {}
@@ -219,7 +227,7 @@ impl<const N: usize> Tracer<N> {
             State::Failed(_) => return Err(Discard::NotOurs),
         }
         let answered = Answered {
-            received: at.max(probe.sent),
+            received: at.max(probe.sent()).min(probe.sent().after(LONGEST_RTT)),
             from: answer.from,
             kind: answer.kind,
             icmp_type: answer.icmp_type,
@@ -230,39 +238,48 @@ impl<const N: usize> Tracer<N> {
             quoted_traffic_class: answer.quoted.map(|quoted| quoted.traffic_class),
             changes,
         };
-        probe.state = match local {
+        let state = match local {
             true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
             false => State::Answered(answered),
         };
-        let (hop, reply) = (probe.hop, Reply::new(probe, &answered));
+        probe.set(probe.sent(), &state);
+        let (hop, reply, router) = (probe.hop(), Reply::new(probe, &answered), probe.passed_by().copied());
+        self.revisited = self.revisited
+            || router.is_some()
+                && self.probes.iter().any(|other| other.hop() != hop && other.passed_by() == router.as_ref());
         self.sum_up(hop);
-        self.path = Path::survey(&self.hops, &self.probes);
+        self.path = Path::survey(&self.hops, &self.probes, self.revisited);
         Ok(reply)
     }
 
     /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit timestamp, in place of the
     /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
     pub fn sent(&mut self, probe: ProbeId, at: Instant) {
-        let found = self.probes.iter_mut().rev().find(|sent| (sent.hop, sent.attempt) == (probe.hop, probe.attempt));
-        match found {
-            Some(Probe { state: State::Failed(_), .. }) | None => {}
-            Some(Probe { state: State::Answered(answer), sent, .. }) => {
-                *sent = at.min(answer.received);
-                self.path = Path::survey(&self.hops, &self.probes);
-            }
-            Some(Probe { state: State::InFlight | State::Lost, sent, .. }) => *sent = at,
+        let Some(slot) = self.find(probe) else { return };
+        let state = slot.state();
+        let at = match state {
+            State::Failed(_) => return,
+            State::Answered(answer) => at.min(answer.received),
+            State::InFlight | State::Lost => at,
+        };
+        slot.set(at, &state);
+        if slot.rtt().is_some() {
+            self.path = Path::survey(&self.hops, &self.probes, self.revisited);
         }
     }
 
     /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it.
     pub fn fail(&mut self, probe: ProbeId, error: SendError) {
-        let found = self.probes.iter_mut().rev().find(|sent| (sent.hop, sent.attempt) == (probe.hop, probe.attempt));
-        if let Some(sent) = found
-            && let State::InFlight = sent.state
+        if let Some(sent) = self.find(probe)
+            && sent.is_in_flight()
         {
-            sent.state = State::Failed(Failure::Send(error));
+            sent.set(sent.sent(), &State::Failed(Failure::Send(error)));
             self.sum_up(probe.hop);
         }
+    }
+
+    fn find(&mut self, probe: ProbeId) -> Option<&mut Slot> {
+        self.probes.iter_mut().rev().find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
     }
 
     /// Ends the trace now, with what is known.
@@ -296,7 +313,7 @@ impl<const N: usize> Tracer<N> {
         let message = probe::emit(&self.config, index, buf)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
-        let _ = self.probes.push(Probe { hop, attempt, sent: now, state: State::InFlight });
+        let _ = self.probes.push(Slot::new(hop, attempt, now));
         self.sum_up(hop);
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
@@ -315,9 +332,9 @@ impl<const N: usize> Tracer<N> {
             };
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
-                    if let State::InFlight = probe.state {
-                        probe.state = State::Lost;
-                        let hop = probe.hop;
+                    if probe.is_in_flight() {
+                        probe.set(probe.sent(), &State::Lost);
+                        let hop = probe.hop();
                         self.sum_up(hop);
                     }
                 }
@@ -348,8 +365,15 @@ impl<const N: usize> Tracer<N> {
 
     /// Whether the target answered from `hop`, but with nothing better than an unreachable.
     fn refused(&self, hop: u8) -> bool {
-        let mut at_hop = self.probes.iter().filter(|probe| probe.hop == hop);
-        !at_hop.any(|probe| matches!(probe.state, State::Answered(Answered { kind: Kind::EchoReply, .. })))
+        let mut at_hop = self.probes.iter().filter(|probe| probe.hop() == hop);
+        !at_hop.any(|probe| matches!(probe.state(), State::Answered(Answered { kind: Kind::EchoReply, .. })))
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<const N: usize> defmt::Format for Tracer<N> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}, {}", self.config, self.route());
     }
 }
 

@@ -104,7 +104,7 @@ fn quote(octets: &[u8]) {
     }
     let (header, payload) = ours.expect("etherparse can read it");
     assert_eq!(header.ends, Ends { source: theirs.source_addr(), destination: theirs.destination_addr() });
-    if header.protocol == theirs.payload_ip_number().0 {
+    if header.protocol == theirs.payload_ip_number().0 && header.protocol != AUTHENTICATION {
         assert!(payload.starts_with(theirs.payload().payload));
     }
 }

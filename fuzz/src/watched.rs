@@ -13,6 +13,9 @@ use hopshot_core::{
 /// What a silent hop right below the target may get beyond its retries.
 const RECHECKS: u8 = 2;
 
+/// What an RTT is cut to, in nanoseconds.
+const LONGEST_RTT: u64 = (1 << 48) - 1;
+
 /// A probe that was sent, and what the tracer must know of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Sent {
@@ -133,7 +136,7 @@ impl<const N: usize> Watched<N> {
         if let Some(reply) = &mut sent.reply {
             let received = sent.at + u64::try_from(reply.rtt.as_nanos()).expect("it is the difference of two instants");
             sent.at = at.min(received);
-            reply.rtt = Duration::from_nanos(received - sent.at);
+            reply.rtt = Duration::from_nanos((received - sent.at).min(LONGEST_RTT));
         } else if !sent.failed && !sent.is_local {
             sent.at = at;
         }
@@ -173,7 +176,7 @@ impl<const N: usize> Watched<N> {
             assert!(!sent.failed && !sent.is_local, "a reply to what never left");
             let is_better = |before: Reply| before.evidence() < reply.evidence();
             assert!(sent.reply.is_none_or(is_better), "a better reply was lost");
-            assert_eq!(reply.rtt.as_nanos(), u128::from(at.saturating_sub(sent.at)));
+            assert_eq!(reply.rtt, Duration::from_nanos(at.saturating_sub(sent.at).min(LONGEST_RTT)));
             assert_eq!((reply.from, reply.hop_limit), (from, Some(61)));
             sent.is_local = reply.kind == Kind::Unreachable && from == self.config.source;
             sent.reply = (!sent.is_local).then_some(reply);
@@ -274,8 +277,11 @@ impl<const N: usize> Watched<N> {
         for sent in self.sent.iter().filter(|sent| sent.id.hop == number) {
             if rest.next_if(|outcome| sent.became(outcome)).is_none() {
                 assert!(sent.became(&Outcome::InFlight), "probe {:?} is missing", sent.id);
-                let answers = self.replies().map(|reply| reply.probe.hop);
-                let heard = answers.filter(|at| *at == number || hop.is_target() && *at > number).count();
+                let heard = |reply: &Reply| {
+                    let at = reply.probe.hop;
+                    at == number || hop.is_target() && at > number && self.is_of_target(reply)
+                };
+                let heard = self.replies().filter(heard).count();
                 assert!(heard >= self.config.attempts.into(), "somebody waits for {:?}", sent.id);
             }
             own += 1;
@@ -285,6 +291,7 @@ impl<const N: usize> Watched<N> {
         let farther: Vec<Reply> = rest.map(|outcome| *outcome.reply().expect("only answers are added")).collect();
         assert!(farther.is_sorted_by(|a, b| a.probe != b.probe), "no answer twice");
         for reply in farther {
+            assert!(self.is_of_target(&reply), "a router's answer passed off as the target's");
             assert!(reply.probe.hop > number && self.sent.iter().any(|sent| sent.reply == Some(reply)));
         }
         assert_eq!(hop.replies().count(), outcomes.iter().filter_map(Outcome::reply).count());
@@ -305,13 +312,16 @@ impl<const N: usize> Watched<N> {
 
     /// The hops from which the target answered, as well proven as this.
     fn target_at(&self, evidence: Evidence) -> impl Iterator<Item = u8> {
-        let is_target = |reply: &Reply| match reply.kind {
+        let of_target = self.replies().filter(|reply| self.is_of_target(reply));
+        of_target.filter(move |reply| reply.evidence() == evidence).map(|reply| reply.probe.hop)
+    }
+
+    fn is_of_target(&self, reply: &Reply) -> bool {
+        match reply.kind {
             Kind::EchoReply => true,
             Kind::Unreachable => reply.from == self.config.target,
             Kind::TimeExceeded => false,
-        };
-        let answers = self.replies().filter(is_target).filter(move |reply| reply.evidence() == evidence);
-        answers.map(|reply| reply.probe.hop)
+        }
     }
 
     fn replies(&self) -> impl Iterator<Item = Reply> {

@@ -16,6 +16,7 @@ const NEXT_HEADER_ICMPV6: u8 = 58;
 /// assert_eq!(sum.finish(), !0xddf2);
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Checksum(u32);
 
 impl Checksum {

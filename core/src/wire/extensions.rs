@@ -20,6 +20,7 @@ const IMPLIED_OFFSET: usize = 128;
 
 /// The extension objects of an error: a view of the message. Empty if it has none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extensions<'a> {
     objects: &'a [u8],
 }
@@ -105,6 +106,7 @@ impl<'a> Structure<'a> {
 
 /// An extension object (RFC 4884, section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Object<'a> {
     /// The class number: 1 is MPLS, 2 interface information.
     pub class: u8,
@@ -166,6 +168,7 @@ pub enum Role {
 
 /// An interface of the router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Interface<'a> {
     /// Which one it is.
     pub role: Role,

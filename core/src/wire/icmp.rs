@@ -75,6 +75,7 @@ impl Type {
 
 /// An Echo Request or Reply, as sent, as received, or as an error quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Echo<'a> {
     /// The identifier, the same in all probes of a trace.
     pub ident: u16,
@@ -86,6 +87,7 @@ pub struct Echo<'a> {
 
 /// An error: Time Exceeded, Destination Unreachable, Packet Too Big or Parameter Problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Error<'a> {
     /// Which of the four.
     pub icmp_type: Type,
@@ -116,6 +118,7 @@ impl Error<'_> {
 
 /// An ICMP message of a kind that a traceroute knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Message<'a> {
     /// An Echo Request: a probe.
     EchoRequest(Echo<'a>),
@@ -222,6 +225,7 @@ pub const BALANCED_LEN: usize = HEADER_LEN + 2;
 
 /// A quoted Echo Request: the start of a probe, as an error brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct QuotedEcho<'a> {
     /// The checksum that the quote carries; it covers more than what is quoted, so it can be compared but not verified.
     pub checksum: u16,

@@ -49,6 +49,7 @@ pub const fn header_len(version: Version) -> usize {
 
 /// What a traceroute wants to know of an IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
     /// Who sent the packet, and to whom.
     pub ends: Ends,

@@ -48,6 +48,7 @@ impl Version {
 /// The destination names the family. With an unspecified address at either end (`::`) an ICMPv6 checksum can be neither made
 /// nor verified: it is left zero for whoever knows (a Linux raw socket fills it in), and taken as it is on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ends {
     /// Who sends the message.
     pub source: IpAddr,

@@ -1,0 +1,203 @@
+//! The memory of one probe, packed: nothing but octets and 16-bit words, so that no place is lost between them.
+//!
+//! | octets | what |
+//! | ---: | --- |
+//! | 8 | when it was sent, in nanoseconds |
+//! | 6 | its RTT, in nanoseconds up to 78 hours |
+//! | 16 | who answered |
+//! | 2 | an MTU, or the number of a send error |
+//! | 9 | hop, attempt, state and what is there, type, code, three fields of headers, changes |
+
+use crate::answer::Kind;
+use crate::probe::{Changes, Evidence};
+use crate::table::{Answered, Failure, SendError, State};
+use crate::time::Instant;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What an RTT is cut to, in nanoseconds: 78 hours.
+pub(crate) const LONGEST_RTT: u64 = 0xffff_ffff_ffff;
+
+/// The low bits of `state`.
+const STATE: u8 = 0b111;
+const IN_FLIGHT: u8 = 0;
+const LOST: u8 = 1;
+const SEND: u8 = 2;
+const LOCAL: u8 = 3;
+const ECHO_REPLY: u8 = 4;
+const TIME_EXCEEDED: u8 = 5;
+const UNREACHABLE: u8 = 6;
+/// The others: what of an answer is there.
+const IPV4: u8 = 1 << 3;
+const MTU: u8 = 1 << 4;
+const HOP_LIMIT: u8 = 1 << 5;
+const QUOTED: u8 = 1 << 6;
+
+/// A probe in memory.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    sent: [u16; 4],
+    rtt: [u16; 3],
+    number: u16,
+    from: [u8; 16],
+    hop: u8,
+    attempt: u8,
+    state: u8,
+    icmp_type: u8,
+    icmp_code: u8,
+    hop_limit: u8,
+    quoted_hop_limit: u8,
+    quoted_traffic_class: u8,
+    changes: Changes,
+}
+
+impl Slot {
+    /// A probe that is just being sent.
+    pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
+        Self {
+            sent: words(sent.as_nanos()),
+            rtt: [0; 3],
+            number: 0,
+            from: [0; 16],
+            hop,
+            attempt,
+            state: IN_FLIGHT,
+            icmp_type: 0,
+            icmp_code: 0,
+            hop_limit: 0,
+            quoted_hop_limit: 0,
+            quoted_traffic_class: 0,
+            changes: Changes::default(),
+        }
+    }
+
+    pub(crate) const fn hop(&self) -> u8 {
+        self.hop
+    }
+
+    pub(crate) const fn attempt(&self) -> u8 {
+        self.attempt
+    }
+
+    pub(crate) const fn sent(&self) -> Instant {
+        Instant::from_nanos(nanos(self.sent))
+    }
+
+    pub(crate) const fn is_in_flight(&self) -> bool {
+        self.state & STATE == IN_FLIGHT
+    }
+
+    /// Whether an answer would still tell more.
+    pub(crate) fn may_improve(&self) -> bool {
+        self.is_in_flight() || self.rtt().is_some() && self.changes.evidence() == Evidence::Weak
+    }
+
+    /// The router's address as it is kept here, if this is its Time Exceeded.
+    pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
+        if self.state & STATE == TIME_EXCEEDED { Some(&self.from) } else { None }
+    }
+
+    /// Its RTT in nanoseconds, if it was answered.
+    pub(crate) const fn rtt(&self) -> Option<u64> {
+        let [a, b, c] = self.rtt;
+        if self.state & STATE >= ECHO_REPLY { Some(nanos([0, a, b, c])) } else { None }
+    }
+
+    pub(crate) const fn changes(&self) -> Changes {
+        self.changes
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let there = |bit: u8, value: u8| (self.state & bit != 0).then_some(value);
+        let kind = match self.state & STATE {
+            IN_FLIGHT => return State::InFlight,
+            LOST => return State::Lost,
+            SEND => return State::Failed(Failure::Send(SendError(self.number))),
+            LOCAL => {
+                return State::Failed(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code });
+            }
+            ECHO_REPLY => Kind::EchoReply,
+            TIME_EXCEEDED => Kind::TimeExceeded,
+            _ => Kind::Unreachable,
+        };
+        State::Answered(Answered {
+            received: self.sent().after(self.rtt().unwrap_or_default()),
+            from: self.from(),
+            kind,
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+            mtu: (self.state & MTU != 0).then_some(self.number),
+            hop_limit: there(HOP_LIMIT, self.hop_limit),
+            quoted_hop_limit: there(QUOTED, self.quoted_hop_limit),
+            quoted_traffic_class: there(QUOTED, self.quoted_traffic_class),
+            changes: self.changes,
+        })
+    }
+
+    /// Remembers another moment of sending, and what became of the probe.
+    pub(crate) fn set(&mut self, sent: Instant, state: &State) {
+        self.sent = words(sent.as_nanos());
+        self.state = match state {
+            State::InFlight => IN_FLIGHT,
+            State::Lost => LOST,
+            State::Failed(Failure::Send(SendError(number))) => {
+                self.number = *number;
+                SEND
+            }
+            State::Failed(Failure::Local { icmp_type, icmp_code }) => {
+                (self.icmp_type, self.icmp_code) = (*icmp_type, *icmp_code);
+                LOCAL
+            }
+            State::Answered(answered) => self.set_answer(sent, answered),
+        };
+    }
+
+    fn set_answer(&mut self, sent: Instant, answered: &Answered) -> u8 {
+        let rtt = answered.received.as_nanos().saturating_sub(sent.as_nanos()).min(LONGEST_RTT);
+        let [_, rtt @ ..] = words(rtt);
+        self.rtt = rtt;
+        self.number = answered.mtu.unwrap_or_default();
+        self.icmp_type = answered.icmp_type;
+        self.icmp_code = answered.icmp_code;
+        self.hop_limit = answered.hop_limit.unwrap_or_default();
+        self.quoted_hop_limit = answered.quoted_hop_limit.unwrap_or_default();
+        self.quoted_traffic_class = answered.quoted_traffic_class.unwrap_or_default();
+        self.changes = answered.changes;
+        let family = match answered.from {
+            IpAddr::V4(from) => {
+                let [_, _, _, _, _, _, _, _, _, _, _, _, last @ ..] = &mut self.from;
+                *last = from.octets();
+                IPV4
+            }
+            IpAddr::V6(from) => {
+                self.from = from.octets();
+                0
+            }
+        };
+        let kind = match answered.kind {
+            Kind::EchoReply => ECHO_REPLY,
+            Kind::TimeExceeded => TIME_EXCEEDED,
+            Kind::Unreachable => UNREACHABLE,
+        };
+        let flag = |there: bool, bit: u8| if there { bit } else { 0 };
+        kind | family
+            | flag(answered.mtu.is_some(), MTU)
+            | flag(answered.hop_limit.is_some(), HOP_LIMIT)
+            | flag(answered.quoted_hop_limit.is_some(), QUOTED)
+    }
+
+    fn from(&self) -> IpAddr {
+        let [.., a, b, c, d] = self.from;
+        if self.state & IPV4 == 0 { Ipv6Addr::from(self.from).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+    }
+}
+
+/// Four words, the most significant first, so that nothing asks for more alignment than two octets.
+const fn words(nanos: u64) -> [u16; 4] {
+    let [a, b, c, d, e, f, g, h] = nanos.to_be_bytes();
+    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h])]
+}
+
+const fn nanos([w, x, y, z]: [u16; 4]) -> u64 {
+    let [[a, b], [c, d], [e, f], [g, h]] = [w.to_be_bytes(), x.to_be_bytes(), y.to_be_bytes(), z.to_be_bytes()];
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
+}
