@@ -117,6 +117,12 @@ impl Driver {
         self.replies.pop_front()
     }
 
+    /// Sends what is due now, as long as nothing has arrived. Reads nothing.
+    pub(crate) fn launch(&mut self) -> Result<(), Error> {
+        while !self.has_arrivals()? && self.send() {}
+        Ok(())
+    }
+
     /// Sleeps until there is something to do, or until `wake` is readable, and does it.
     pub(crate) fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
         let Some(due) = self.traces.iter().filter_map(|trace| trace.due).min() else {
@@ -153,6 +159,16 @@ impl Driver {
         let idents: Vec<u16> =
             configs.filter(|config| Version::of(config.target) == version).map(|config| config.ident).collect();
         self.open(version)?.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
+    }
+
+    fn has_arrivals(&self) -> Result<bool, Error> {
+        let sockets = self.listeners.iter().map(|listener| listener.socket.as_fd());
+        let mut fds: Vec<PollFd<'_>> = sockets.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+        match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+            Ok(readable) => Ok(readable > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(Error::system("can't look for answers")(errno)),
+        }
     }
 
     /// Sleeps until `due`, or an arrival. Returns true if `wake` became readable.

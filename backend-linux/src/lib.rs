@@ -204,7 +204,8 @@ impl Traceroute {
         Ok(trace.finish())
     }
 
-    /// Resolves the name and opens the sockets. The first probes leave with the first call on the [`Trace`].
+    /// Resolves the name and opens the sockets. The first probes leave with [`Trace::launch`] or [`Trace::advance`], or when
+    /// the first reply is asked for.
     ///
     /// # Errors
     /// [`Error`] if a parameter is out of its range, the name has no address, no route leads to it, or a socket can't be

@@ -24,6 +24,15 @@ impl Trace {
         Self { memory, host, started, start: clock::now(), driver, number }
     }
 
+    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
+    /// [`confine`](Self::confine) itself before it reads what strangers send. Ends early if an answer is there.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.
+    pub fn launch(&mut self) -> Result<(), Error> {
+        self.driver.launch()
+    }
+
     /// Sleeps until there is something to do, then receives and sends what is due. `wake` is a descriptor of the caller's
     /// that ends the sleep when it becomes readable.
     ///

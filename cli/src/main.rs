@@ -73,6 +73,8 @@ fn one_line(text: &str) -> String {
 /// Runs the trace and shows it. Returns whether the target answered.
 fn run(args: &Args) -> Result<bool, Failure> {
     let mut trace = args.traceroute().start()?;
+    // What else there is to do is done while the probes are on their way; no answer is read before all of it.
+    trace.launch()?;
     if !args.no_sandbox {
         // The helper gets nothing of it either.
         privilege::renounce();
