@@ -5,12 +5,14 @@
 
 use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, refused};
-use crate::socket::{Options, Socket, SocketKind};
+use crate::identities::{self, Identities};
+use crate::pace::Pace;
+use crate::socket::{Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
@@ -31,16 +33,22 @@ struct Running {
     due: Option<Instant>,
 }
 
+/// What there is for each family.
 struct Listener {
     version: Version,
     socket: Socket,
+    sources: Sources,
 }
 
 /// Any number of traces on one pair of sockets per family.
 pub(crate) struct Driver {
     options: Options,
     listeners: Vec<Listener>,
-    traces: Vec<Running>,
+    /// In the order of age, by a number that is never used again.
+    traces: BTreeMap<usize, Running>,
+    added: usize,
+    identities: Identities,
+    pace: Pace,
     replies: VecDeque<(usize, Reply)>,
     inbox: Vec<u8>,
     outbox: Vec<u8>,
@@ -58,55 +66,106 @@ pub enum Step {
 }
 
 impl Driver {
-    /// A driver without traces. It opens the sockets of a family when the first trace of that family is added.
-    pub(crate) fn new(options: Options) -> Self {
+    /// A driver without traces, which sends at the given pace. It opens the sockets of a family when they are asked for.
+    pub(crate) fn new(options: Options, pace: Pace) -> Self {
         Self {
             options,
             listeners: Vec::new(),
-            traces: Vec::new(),
+            traces: BTreeMap::new(),
+            added: 0,
+            identities: Identities::default(),
+            pace,
             replies: VecDeque::new(),
             inbox: vec![0; 65_536],
             outbox: Vec::new(),
         }
     }
 
-    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. Where the kernel chooses
-    /// the ident, the trace takes it from there.
-    pub(crate) fn add(&mut self, config: Config, scope_id: u32) -> Result<usize, Error> {
+    /// Opens the sockets of a family, unless they are.
+    pub(crate) fn open(&mut self, version: Version) -> Result<(), Error> {
+        if self.listener(version).is_none() {
+            let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
+            let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
+            self.listeners.push(Listener { version, socket, sources });
+        }
+        Ok(())
+    }
+
+    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
+    /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. `None` if
+    /// every identity is taken.
+    pub(crate) fn add(&mut self, config: Config, scope_id: u32) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
-        let ident = self.open(version)?.ident().unwrap_or(config.ident);
-        let tracer = Box::new(Tracer::new(Config { ident, ..config })?);
-        self.traces.push(Running { tracer, clocks: HashMap::new(), scope_id, due: Some(Instant::EPOCH) });
+        self.open(version)?;
+        let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
+            return Ok(None);
+        };
+        let source = listener
+            .sources
+            .of(config.target, scope_id)
+            .map_err(|error| crate::error::no_route(error, config.target, &self.options))?;
+        let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
+            return Ok(None);
+        };
+        let tracer = match Tracer::new(Config { source, ident, first_seq, ..config }) {
+            Ok(tracer) => Box::new(tracer),
+            Err(error) => {
+                self.identities.give_back(self.added, ident);
+                return Err(error.into());
+            }
+        };
+        let number = self.added;
+        self.added += 1;
+        self.traces.insert(number, Running { tracer, clocks: HashMap::new(), scope_id, due: Some(Instant::EPOCH) });
         self.listen(version)?;
-        Ok(self.traces.len() - 1)
+        Ok(Some(number))
     }
 
     /// The state of a trace, by the number that [`add`](Self::add) gave.
     pub(crate) fn tracer(&self, number: usize) -> &Tracer<CAPACITY> {
-        &self.traces[number].tracer
+        &self.traces[&number].tracer
+    }
+
+    /// The descriptor that is readable when an answer of this family has come.
+    pub(crate) fn fd(&self, version: Version) -> Option<BorrowedFd<'_>> {
+        self.listener(version).map(|listener| listener.socket.as_fd())
     }
 
     /// Where the RTTs of a trace are from.
     pub(crate) fn clocks(&self, number: usize) -> &ClocksOf {
-        &self.traces[number].clocks
+        &self.traces[&number].clocks
     }
 
-    /// The kind of socket that a trace uses.
-    pub(crate) fn socket(&self, number: usize) -> SocketKind {
-        let version = Version::of(self.tracer(number).config().target);
-        let listener = self.listeners.iter().find(|listener| listener.version == version);
-        listener.map_or(SocketKind::Raw, |listener| listener.socket.kind())
+    /// How many traces with these parameters there may be at a time.
+    pub(crate) fn capacity(&self, config: &Config) -> usize {
+        let idents = self.listeners.iter().map(|listener| listener.socket.ident());
+        idents.map(|ident| identities::capacity(config, ident)).min().unwrap_or(0)
     }
 
-    /// The state of a trace, for keeping.
-    pub(crate) fn into_result(mut self, number: usize) -> (Box<Tracer<CAPACITY>>, ClocksOf) {
-        let trace = self.traces.swap_remove(number);
-        (trace.tracer, trace.clocks)
+    /// A trace that has ended: the oldest.
+    pub(crate) fn ended(&self) -> Option<usize> {
+        self.traces.iter().find(|(_, trace)| trace.due.is_none()).map(|(number, _)| *number)
+    }
+
+    /// The kind of socket that is open for a family; `Raw` if none is.
+    pub(crate) fn socket(&self, version: Version) -> SocketKind {
+        self.listener(version).map_or(SocketKind::Raw, |listener| listener.socket.kind())
+    }
+
+    fn listener(&self, version: Version) -> Option<&Listener> {
+        self.listeners.iter().find(|listener| listener.version == version)
+    }
+
+    /// Takes a trace out, for keeping.
+    pub(crate) fn remove(&mut self, number: usize) -> Option<(Box<Tracer<CAPACITY>>, ClocksOf)> {
+        let trace = self.traces.remove(&number)?;
+        self.identities.give_back(number, trace.tracer.config().ident);
+        Some((trace.tracer, trace.clocks))
     }
 
     /// Ends all traces with what is known.
     pub(crate) fn interrupt(&mut self) {
-        for trace in &mut self.traces {
+        for trace in self.traces.values_mut() {
             trace.tracer.interrupt();
             trace.due = None;
         }
@@ -125,40 +184,41 @@ impl Driver {
 
     /// Sleeps until there is something to do, or until `wake` is readable, and does it.
     pub(crate) fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        let Some(due) = self.traces.iter().filter_map(|trace| trace.due).min() else {
-            return Ok(Step::Done);
-        };
-        if self.sleep(due, wake)? {
+        let Some(deadline) = self.deadline() else { return Ok(Step::Done) };
+        if self.sleep(deadline, wake)? {
             return Ok(Step::Woken);
         }
+        self.work()
+    }
+
+    /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces have ended.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let due = self.traces.values().filter_map(|trace| trace.due).min()?;
+        Some(due.max(self.pace.next()))
+    }
+
+    /// Does what there is to do now, without sleeping.
+    pub(crate) fn work(&mut self) -> Result<Step, Error> {
         loop {
             self.drain()?;
             if !self.send() {
                 break;
             }
         }
-        Ok(if self.traces.iter().any(|trace| trace.due.is_some()) { Step::Running } else { Step::Done })
-    }
-
-    /// The sockets of a family; opens them, unless they are.
-    fn open(&mut self, version: Version) -> Result<&mut Socket, Error> {
-        let index = match self.listeners.iter().position(|listener| listener.version == version) {
-            Some(index) => index,
-            None => {
-                let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-                self.listeners.push(Listener { version, socket });
-                self.listeners.len() - 1
-            }
-        };
-        Ok(&mut self.listeners[index].socket)
+        Ok(if self.deadline().is_some() { Step::Running } else { Step::Done })
     }
 
     /// Tells the kernel whose answers to let through.
     fn listen(&mut self, version: Version) -> Result<(), Error> {
-        let configs = self.traces.iter().map(|trace| trace.tracer.config());
+        let configs = self.traces.values().map(|trace| trace.tracer.config());
         let idents: Vec<u16> =
             configs.filter(|config| Version::of(config.target) == version).map(|config| config.ident).collect();
-        self.open(version)?.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
+        match self.listener(version) {
+            Some(listener) => {
+                listener.socket.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
@@ -198,9 +258,12 @@ impl Driver {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
                 let Some(answer) = arrival.answer() else { continue };
                 // First when the probe left: the RTT of the reply is final.
-                settle(&mut listener.socket, &mut self.traces);
-                let of_version = |trace: &Running| Version::of(trace.tracer.config().target) == listener.version;
-                for (number, trace) in self.traces.iter_mut().enumerate().filter(|(_, trace)| of_version(trace)) {
+                settle(&mut listener.socket, &mut self.traces, self.added);
+                for number in self.identities.whose(&answer) {
+                    let Some(trace) = self.traces.get_mut(&number) else { continue };
+                    if Version::of(trace.tracer.config().target) != listener.version {
+                        continue;
+                    }
                     if let Ok(reply) = trace.tracer.accept(arrival.at, &answer) {
                         trace.clocks.entry(reply.probe).or_default().received = arrival.clock;
                         self.replies.push_back((number, reply));
@@ -209,16 +272,19 @@ impl Driver {
                     }
                 }
             }
-            settle(&mut listener.socket, &mut self.traces);
+            settle(&mut listener.socket, &mut self.traces, self.added);
         }
         Ok(())
     }
 
-    /// Sends at most one probe of each trace that is due. Returns whether any was sent.
+    /// Sends at most one probe of each trace that is due, the oldest first, as the pace permits. Returns whether any was sent.
     fn send(&mut self) -> bool {
         let mut sent = false;
-        for (number, trace) in self.traces.iter_mut().enumerate() {
+        for (number, trace) in &mut self.traces {
             let now = clock::now();
+            if self.pace.next() > now {
+                break;
+            }
             if trace.due.is_none_or(|due| due > now) {
                 continue;
             }
@@ -234,7 +300,7 @@ impl Driver {
                     let version = Version::of(probe.destination);
                     let result = match self.listeners.iter_mut().find(|listener| listener.version == version) {
                         Some(Listener { socket, .. }) => {
-                            let tag = tag(number, probe.probe);
+                            let tag = tag(*number, probe.probe);
                             socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag)
                         }
                         None => Err(Errno::NOTSOCK),
@@ -247,6 +313,7 @@ impl Driver {
                             trace.tracer.fail(probe.probe, SendError(code));
                         }
                     }
+                    self.pace.spend(now);
                     sent = true;
                     Some(now)
                 }
@@ -257,10 +324,10 @@ impl Driver {
 }
 
 /// Corrects when probes left by what the kernel says, if it was asked to say so.
-fn settle(socket: &mut Socket, traces: &mut [Running]) {
+fn settle(socket: &mut Socket, traces: &mut BTreeMap<usize, Running>, added: usize) {
     while let Some((tag, at)) = socket.departure() {
-        let (number, probe) = tagged(tag);
-        if let Some(trace) = traces.get_mut(number) {
+        let (number, probe) = tagged(tag, added);
+        if let Some(trace) = traces.get_mut(&number) {
             trace.tracer.sent(probe, at);
             trace.clocks.entry(probe).or_default().sent = Clock::Kernel;
         }
@@ -273,8 +340,10 @@ fn tag(number: usize, probe: ProbeId) -> u32 {
     u32::from_be_bytes([high, low, probe.hop, probe.attempt])
 }
 
-/// Reads what [`tag`] writes.
-fn tagged(tag: u32) -> (usize, ProbeId) {
+/// Reads what [`tag`] writes: the number is the highest below `added` that it can stand for.
+fn tagged(tag: u32, added: usize) -> (usize, ProbeId) {
     let [high, low, hop, attempt] = tag.to_be_bytes();
-    (u16::from_be_bytes([high, low]).into(), ProbeId { hop, attempt })
+    let last = added.wrapping_sub(1);
+    let back = last.wrapping_sub(u16::from_be_bytes([high, low]).into()) & 0xffff;
+    (last.wrapping_sub(back), ProbeId { hop, attempt })
 }

@@ -63,6 +63,10 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// A [`Survey`](crate::Survey) has no room for one more trace.
+    #[error("no room for one more trace now; take one that has ended first")]
+    Full,
+
     /// The kernel refused something that should work.
     #[error("{what}: {reason}")]
     System {

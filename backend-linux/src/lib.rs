@@ -38,12 +38,15 @@
 mod clock;
 mod driver;
 mod error;
+mod identities;
 mod memory;
 #[cfg(test)]
 mod namespace;
+mod pace;
 pub mod privilege;
 mod resolve;
 mod socket;
+mod survey;
 mod sys;
 mod trace;
 
@@ -57,15 +60,20 @@ pub use hopshot_core::{
 };
 pub use memory::Memory;
 pub use socket::SocketKind;
+pub use survey::{Many, Routes, Survey};
 pub use trace::{Route, Trace};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
 
+use driver::Driver;
 use hopshot_core::Config;
+use pace::Pace;
+use resolve::Destination;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
+use trace::Begun;
 
 /// What to trace, and how. Every setting has a default; ranges are checked when the trace starts.
 #[derive(Clone, Debug)]
@@ -194,6 +202,20 @@ impl Traceroute {
         self
     }
 
+    /// Traces of many hosts at once, on one pair of sockets: see [`Many`].
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let hosts = ["192.0.2.1", "example.com"];
+    /// for (host, route) in Traceroute::many(hosts).each(|trace| trace.attempts(3)).rate(500).start()? {
+    ///     println!("{host}: {:?}", route.map(|route| route.distance()));
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn many<H: IntoIterator<Item: Into<String>>>(hosts: H) -> Many<H::IntoIter> {
+        Many::new(hosts.into_iter())
+    }
+
     /// Runs the trace to its end.
     ///
     /// # Errors
@@ -214,6 +236,13 @@ impl Traceroute {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
         self.config.check()?;
         let destination = resolve::resolve(&self.host, self.family)?;
+        let mut driver = Driver::new(self.options.clone(), Pace::UNBOUND);
+        let begun = self.begin(&mut driver, self.host.clone(), destination)?;
+        Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
+    }
+
+    /// Gives a driver a trace with these settings, of this host. `None` if it can't take one more now.
+    fn begin(&self, driver: &mut Driver, host: String, destination: Destination) -> Result<Option<Begun>, Error> {
         let target = destination.address;
         let mut random = [0; 16];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
@@ -221,8 +250,6 @@ impl Traceroute {
         let identity = Config::new(target, u128::from_ne_bytes(random));
         let config = Config {
             target,
-            source: socket::source_for(target, destination.scope_id, &self.options)
-                .map_err(|error| error::no_route(error, target, &self.options))?,
             ident: self.options.ident.unwrap_or(identity.ident),
             first_seq: identity.first_seq,
             checksum: self.flow.unwrap_or(identity.checksum),
@@ -231,8 +258,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let mut driver = driver::Driver::new(self.options.clone());
         let number = driver.add(config, destination.scope_id)?;
-        Ok(Trace::new(self.memory.clone(), self.host.clone(), SystemTime::now(), driver, number))
+        Ok(number.map(|number| Begun::new(number, host, self.memory.clone())))
     }
 }

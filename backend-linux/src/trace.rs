@@ -3,25 +3,77 @@
 use crate::clock::{self, Clocks};
 use crate::driver::{CAPACITY, ClocksOf, Driver, Step};
 use crate::{Error, Memory, SocketKind, privilege};
+use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::IpAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
 
-/// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
-/// [`advance`](Self::advance).
-pub struct Trace {
-    memory: Memory,
+/// A trace among those of a driver, and what the driver doesn't know of it.
+pub(crate) struct Begun {
+    pub(crate) number: usize,
     host: String,
     started: SystemTime,
     start: Instant,
+    memory: Memory,
+}
+
+impl Begun {
+    pub(crate) fn new(number: usize, host: String, memory: Memory) -> Self {
+        Self { number, host, started: SystemTime::now(), start: clock::now(), memory }
+    }
+
+    /// Takes it out of its driver, with what is known now, and learns from it.
+    pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
+        let Self { number, host, started, start, memory } = self;
+        let (tracer, clocks) = driver.remove(number)?;
+        let config = tracer.config();
+        // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
+        if let (1, Some(distance)) = (config.first_hop, tracer.route().distance()) {
+            memory.learn(config.target, distance);
+        }
+        let socket = driver.socket(Version::of(config.target));
+        let duration = clock::now().saturating_since(start);
+        Some(Route { host, started, duration, socket, tracer, clocks })
+    }
+}
+
+/// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
+/// [`advance`](Self::advance).
+///
+/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, and two calls: [`timeout`] says
+/// how long to wait for that at most, [`work`] does what there is to do then. `examples/tokio.rs` shows it.
+///
+/// [`timeout`]: Self::timeout
+/// [`work`]: Self::work
+pub struct Trace {
     driver: Driver,
-    number: usize,
+    begun: Begun,
+}
+
+impl AsFd for Trace {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.driver.fd(Version::of(self.target())).expect("a trace has its sockets from the start")
+    }
 }
 
 impl Trace {
-    pub(crate) fn new(memory: Memory, host: String, started: SystemTime, driver: Driver, number: usize) -> Self {
-        Self { memory, host, started, start: clock::now(), driver, number }
+    pub(crate) const fn new(driver: Driver, begun: Begun) -> Self {
+        Self { driver, begun }
+    }
+
+    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once the trace has ended.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.driver.deadline().map(|deadline| deadline.saturating_since(clock::now()))
+    }
+
+    /// Receives what has arrived and sends what is due, without sleeping.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn work(&mut self) -> Result<Step, Error> {
+        self.driver.work()
     }
 
     /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
@@ -62,13 +114,13 @@ impl Trace {
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
-        self.driver.socket(self.number)
+        self.driver.socket(Version::of(self.target()))
     }
 
     /// Which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
-        self.driver.clocks(self.number).get(&probe).copied().unwrap_or_default()
+        self.driver.clocks(self.begun.number).get(&probe).copied().unwrap_or_default()
     }
 
     /// What is known so far.
@@ -80,20 +132,12 @@ impl Trace {
     /// The result: what is known now.
     #[must_use]
     pub fn finish(self) -> Route {
-        let duration = clock::now().saturating_since(self.start);
-        let Self { memory, host, started, driver, number, .. } = self;
-        let config = driver.tracer(number).config();
-        // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
-        if let (1, Some(distance)) = (config.first_hop, driver.tracer(number).route().distance()) {
-            memory.learn(config.target, distance);
-        }
-        let socket = driver.socket(number);
-        let (tracer, clocks) = driver.into_result(number);
-        Route { host, started, duration, socket, tracer, clocks }
+        let Self { mut driver, begun } = self;
+        begun.finish(&mut driver).expect("a trace is in its driver until it is taken out")
     }
 
     fn tracer(&self) -> &Tracer<CAPACITY> {
-        self.driver.tracer(self.number)
+        self.driver.tracer(self.begun.number)
     }
 }
 
@@ -203,5 +247,40 @@ impl Route {
     /// The hops, in order.
     pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
         self.tracer.route().hops()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Traceroute;
+    use crate::namespace::in_namespace;
+    use rustix::event::{PollFd, PollFlags};
+
+    #[test]
+    fn a_launch_sends_and_reads_nothing() {
+        in_namespace("trace::tests::a_launch_sends_and_reads_nothing", "", || {
+            let mut trace = Traceroute::new("127.0.0.1").start().unwrap();
+            trace.launch().unwrap();
+            // Loopback's answer to the first probe is there before the second could leave.
+            assert_eq!(trace.route().probes_sent(), 1);
+            assert_eq!(trace.route().hops().flat_map(|hop| hop.replies()).count(), 0);
+            while trace.advance(None).unwrap() != Step::Done {}
+            assert_eq!(trace.finish().distance(), Some(1));
+        });
+    }
+
+    #[test]
+    fn an_event_loop_of_ones_own_needs_the_descriptor_and_two_calls() {
+        in_namespace("trace::tests::an_event_loop_of_ones_own_needs_the_descriptor_and_two_calls", "", || {
+            let mut trace = Traceroute::new("::1").attempts(3).start().unwrap();
+            while let Some(timeout) = trace.timeout() {
+                let timeout = timeout.try_into().unwrap();
+                let mut fds = [PollFd::new(&trace, PollFlags::IN)];
+                rustix::event::poll(&mut fds, Some(&timeout)).unwrap();
+                trace.work().unwrap();
+            }
+            assert_eq!(trace.finish().distance(), Some(1));
+        });
     }
 }

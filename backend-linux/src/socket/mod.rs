@@ -8,6 +8,7 @@ mod ping;
 mod queue;
 mod raw;
 mod sender;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -19,6 +20,7 @@ use queue::Report;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+pub(crate) use sources::Sources;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -212,24 +214,6 @@ impl AsFd for Socket {
             Self::Ping(ping) => ping.as_fd(),
         }
     }
-}
-
-/// The address that the kernel would send from to `destination`. No packet leaves: a UDP socket is connected, which only looks
-/// up the route. `scope_id` is the interface that a link-local destination belongs to, else 0.
-///
-/// # Errors
-/// As [`Socket::open`] for the options. A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is
-/// none, `HOSTUNREACH` for an `unreachable` route, `ACCESS` for a `prohibit` route or a broadcast address, `INVAL` for a
-/// `blackhole` or a link-local destination without its interface.
-pub(crate) fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<IpAddr, OpenError> {
-    /// "discard" (RFC 863): where nothing would answer, if anything were sent.
-    const PORT: u16 = 9;
-    let version = Version::of(destination);
-    let socket = rustix::net::socket_with(family(version), SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-    apply(options, version, socket.as_fd(), 0)?;
-    rustix::net::connect(&socket, &endpoint(destination, scope_id, PORT)).map_err(OpenError::Other)?;
-    let local = SocketAddr::try_from(rustix::net::getsockname(&socket)?)?;
-    Ok(local.ip())
 }
 
 /// Makes a socket send as the options say. A source is bound with `port`.

@@ -1,13 +1,22 @@
 //! Raw sockets.
 
 use super::super::raw::Socket;
-use super::super::{OpenError, Options, source_for};
+use super::super::{OpenError, Options, Sources};
 use super::*;
 use crate::clock;
 use hopshot_core::wire::icmp::{QuotedEcho, Type};
 use hopshot_core::wire::ip;
 use rustix::io::Errno;
 use std::time::Duration;
+
+fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<IpAddr, OpenError> {
+    let sources = Sources::open(Version::of(destination), options)?;
+    // The answer to the second question is as right as that to the first.
+    let first = sources.of(destination, scope_id);
+    let _ = sources.of(address("127.0.0.1"), 0);
+    assert_eq!(sources.of(destination, scope_id), first);
+    first
+}
 
 fn open(version: Version, idents: &[u16]) -> Socket {
     let socket = Socket::open(version, &Options::default()).unwrap();

@@ -1,0 +1,341 @@
+//! Many traces at once, on one pair of sockets.
+
+use crate::driver::{Driver, Step};
+use crate::pace::Pace;
+use crate::resolve::{Destination, resolve};
+use crate::trace::{Begun, Route};
+use crate::{Error, SocketKind, Traceroute, clock, privilege};
+use hopshot_core::wire::Version;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+
+/// Traces in flight by default. Each takes some 45 KiB.
+const AT_ONCE: usize = 256;
+
+/// Probes a second by default: as much as four hosts that are pinged every four milliseconds, and half a megabit.
+const DEFAULT_RATE: u32 = 1000;
+
+/// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
+#[must_use = "nothing is sent before start"]
+pub struct Many<I> {
+    hosts: I,
+    settings: Traceroute,
+    rate: u32,
+    at_once: usize,
+}
+
+impl<I: Iterator<Item: Into<String>>> Many<I> {
+    pub(crate) fn new(hosts: I) -> Self {
+        Self { hosts, settings: Traceroute::new(""), rate: DEFAULT_RATE, at_once: AT_ONCE }
+    }
+
+    /// Changes the settings of every trace.
+    pub fn each(mut self, set: impl FnOnce(Traceroute) -> Traceroute) -> Self {
+        self.settings = set(self.settings);
+        self
+    }
+
+    /// Probes a second, all traces together, 1 to 1,000,000; 1,000 by default.
+    pub const fn rate(mut self, rate: u32) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Traces in flight, 1 to 10,000; 256 by default. Memory is bounded by this (some 45 KiB each), not by the number of hosts.
+    pub const fn at_once(mut self, traces: usize) -> Self {
+        self.at_once = traces;
+        self
+    }
+
+    /// Opens the sockets. The iterator that it returns traces the hosts, in their order, and gives each result when it is
+    /// there. Names are resolved as their turn comes, which the others wait for: where there are many, give addresses.
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter is out of its range, or no socket can be opened. What concerns one host is in its result.
+    pub fn start(self) -> Result<Routes<I>, Error> {
+        let survey = Survey::new(&self.settings, self.rate, self.at_once)?;
+        Ok(Routes { hosts: Some(self.hosts), survey, failed: VecDeque::new() })
+    }
+}
+
+/// Results as they come: the host as it was given, and the route to it, or why there is none.
+pub struct Routes<I> {
+    hosts: Option<I>,
+    survey: Survey,
+    failed: VecDeque<(String, Error)>,
+}
+
+impl<I: Iterator<Item: Into<String>>> Routes<I> {
+    /// Takes as many hosts as there is room for.
+    fn take_in(&mut self) {
+        while let Some(hosts) = &mut self.hosts
+            && self.survey.has_room()
+        {
+            match hosts.next() {
+                None => self.hosts = None,
+                Some(host) => {
+                    let host = host.into();
+                    if let Err(error) = self.survey.add(&host) {
+                        self.failed.push_back((host, error));
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
+    type Item = (String, Result<Route, Error>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.take_in();
+            if let Some((host, error)) = self.failed.pop_front() {
+                return Some((host, Err(error)));
+            }
+            if let Some(route) = self.survey.take() {
+                return Some((route.host().to_owned(), Ok(route)));
+            }
+            match self.survey.advance(None) {
+                Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
+                Ok(_) => {}
+                Err(error) => {
+                    self.hosts = None;
+                    self.survey.interrupt();
+                    return Some((String::new(), Err(error)));
+                }
+            }
+        }
+    }
+}
+
+/// Many traces at once, for a loop of one's own: [`add`](Self::add) while there [is room](Self::has_room), then
+/// [`advance`](Self::advance) and [`take`](Self::take) what has ended, until it is [empty](Self::is_empty).
+pub struct Survey {
+    settings: Traceroute,
+    driver: Driver,
+    begun: BTreeMap<usize, Begun>,
+    at_once: usize,
+}
+
+impl Survey {
+    /// Opens the sockets of both families, or of the one that the settings name. The host of the settings is not traced.
+    ///
+    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000; on
+    /// ping sockets, whose traces share the 65,536 seqs of one ident, fewer where each needs many.
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
+    pub fn new(settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
+        settings.config.check()?;
+        let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
+        let mut driver = Driver::new(settings.options.clone(), pace);
+        match settings.family {
+            Some(family) => driver.open(family)?,
+            // A machine without one of the families can still trace the other.
+            None => {
+                let opened = driver.open(Version::V4);
+                if driver.open(Version::V6).is_err() {
+                    opened?;
+                }
+            }
+        }
+        let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
+        Ok(Self { settings: settings.clone(), driver, begun: BTreeMap::new(), at_once })
+    }
+
+    /// Whether one more trace may be added now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.begun.len() < self.at_once
+    }
+
+    /// Whether there is no trace, running or ended.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.begun.is_empty()
+    }
+
+    /// Adds a trace of a host: a name, which is resolved now, or an address.
+    ///
+    /// # Errors
+    /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
+    pub fn add(&mut self, host: &str) -> Result<(), Error> {
+        let destination = resolve(host, self.settings.family)?;
+        self.begin(host.to_owned(), destination)
+    }
+
+    /// Adds a trace of a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port
+    /// means nothing.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
+        self.begin(host.to_owned(), address.into())
+    }
+
+    fn begin(&mut self, host: String, destination: Destination) -> Result<(), Error> {
+        if !self.has_room() {
+            return Err(Error::Full);
+        }
+        let begun = self.settings.begin(&mut self.driver, host, destination)?.ok_or(Error::Full)?;
+        self.begun.insert(begun.number, begun);
+        Ok(())
+    }
+
+    /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        let step = self.driver.advance(wake);
+        while self.driver.take_reply().is_some() {}
+        step
+    }
+
+    /// The route of a trace that has ended, the oldest first.
+    pub fn take(&mut self) -> Option<Route> {
+        let number = self.driver.ended()?;
+        self.begun.remove(&number)?.finish(&mut self.driver)
+    }
+
+    /// Ends all traces with what is known.
+    pub fn interrupt(&mut self) {
+        self.driver.interrupt();
+    }
+
+    /// The kind of socket that is open for a family.
+    #[must_use]
+    pub fn socket(&self, family: Version) -> SocketKind {
+        self.driver.socket(family)
+    }
+
+    /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.
+    pub fn confine(&self) -> Vec<String> {
+        privilege::confine()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::{PERMIT_PING, in_namespace};
+    use hopshot_core::StopReason;
+    use std::collections::HashMap;
+    use std::net::IpAddr;
+
+    const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
+
+    /// Loopback answers from all of 127.0.0.0/8.
+    fn hosts(count: u16) -> Vec<String> {
+        (0..count).map(|number| format!("127.1.{}.{}", number / 200, number % 200 + 1)).chain(["::1".into()]).collect()
+    }
+
+    #[test]
+    fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket() {
+        const TEST: &str =
+            "survey::tests::more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket";
+        in_namespace(TEST, PERMIT_PING, || {
+            for kind in KINDS {
+                let hosts = hosts(500);
+                let many = Traceroute::many(hosts.clone()).each(|trace| trace.socket(kind)).rate(100_000).at_once(60);
+                let routes: HashMap<String, Route> =
+                    many.start().unwrap().map(|(host, route)| (host, route.unwrap())).collect();
+                assert_eq!(routes.len(), hosts.len());
+                for host in hosts {
+                    let route = &routes[&host];
+                    let target: IpAddr = host.parse().unwrap();
+                    assert_eq!((route.target(), route.socket()), (target, kind));
+                    assert_eq!((route.distance(), route.stop_reason()), (Some(1), Some(StopReason::Reached)));
+                    let hop = route.hops().next().unwrap();
+                    assert!(
+                        hop.replies()
+                            .all(|reply| reply.from == target && reply.evidence() == hopshot_core::Evidence::Strong),
+                        "{host}"
+                    );
+                    assert_eq!(route.tally(), hopshot_core::Tally::default());
+                }
+            }
+        });
+    }
+
+    #[test]
+    fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
+        in_namespace(
+            "survey::tests::traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix",
+            PERMIT_PING,
+            || {
+                for kind in KINDS {
+                    let settings = Traceroute::new("").attempts(3).socket(kind);
+                    let mut survey = Survey::new(&settings, 100_000, 2).unwrap();
+                    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+                    let before = open();
+                    survey.add("127.0.0.2").unwrap();
+                    survey.add("127.0.0.3").unwrap();
+                    assert!(matches!(survey.add("127.0.0.4"), Err(Error::Full)));
+                    assert_eq!(open(), before);
+                    while survey.advance(None).unwrap() != Step::Done {}
+                    let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();
+                    assert!(survey.is_empty() && survey.has_room());
+                    for (route, target) in routes.iter().zip(["127.0.0.2", "127.0.0.3"]) {
+                        let replies: Vec<IpAddr> =
+                            route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.from).collect();
+                        assert_eq!(replies, [target.parse::<IpAddr>().unwrap(); 3]);
+                    }
+                    assert_eq!(routes.len(), 2);
+                }
+            },
+        );
+    }
+
+    #[test]
+    fn a_host_that_can_not_be_traced_is_a_result_among_the_others() {
+        in_namespace("survey::tests::a_host_that_can_not_be_traced_is_a_result_among_the_others", "", || {
+            let hosts = ["127.0.0.2", "no such host", "192.0.2.1", "127.0.0.3"];
+            let mut results: Vec<(String, bool)> = Traceroute::many(hosts)
+                .start()
+                .unwrap()
+                .map(|(host, route)| (host, route.is_ok_and(|route| route.reached())))
+                .collect();
+            results.sort();
+            let expected = [("127.0.0.2", true), ("127.0.0.3", true), ("192.0.2.1", false), ("no such host", false)];
+            assert_eq!(results, expected.map(|(host, reached)| (host.to_owned(), reached)));
+        });
+    }
+
+    #[test]
+    fn a_confined_survey_goes_on_taking_addresses() {
+        in_namespace("survey::tests::a_confined_survey_goes_on_taking_addresses", PERMIT_PING, || {
+            let mut surveys =
+                KINDS.map(|kind| Survey::new(&Traceroute::new("").socket(kind).interface("lo"), 100_000, 100).unwrap());
+            surveys[0].confine();
+            for survey in &mut surveys {
+                for host in hosts(50) {
+                    let address: IpAddr = host.parse().unwrap();
+                    survey.add_at(&host, (address, 0).into()).unwrap();
+                }
+                while survey.advance(None).unwrap() != Step::Done {}
+                let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();
+                assert_eq!(routes.iter().filter(|route| route.distance() == Some(1)).count(), 51);
+                assert!(survey.add("localhost").is_err(), "a name needs files");
+            }
+        });
+    }
+
+    #[test]
+    fn a_survey_that_is_interrupted_ends_with_what_is_known() {
+        in_namespace("survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known", "", || {
+            let mut survey = Survey::new(&Traceroute::new(""), 1, 10).unwrap();
+            survey.add("127.0.0.2").unwrap();
+            survey.add("127.0.0.3").unwrap();
+            survey.advance(None).unwrap();
+            survey.interrupt();
+            assert_eq!(survey.advance(None).unwrap(), Step::Done);
+            let reasons: Vec<_> = std::iter::from_fn(|| survey.take()).map(|route| route.stop_reason()).collect();
+            assert_eq!(reasons.len(), 2);
+            assert_eq!(reasons[1], Some(StopReason::Interrupted));
+        });
+    }
+}
