@@ -4,6 +4,7 @@
 
 use hopshot_linux::{Trace, Traceroute};
 use std::error::Error;
+use std::os::fd::AsFd;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -19,14 +20,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn run(trace: Trace) -> Result<Trace, Box<dyn Error>> {
-    let mut trace = AsyncFd::with_interest(trace, Interest::READABLE)?;
-    while let Some(timeout) = trace.get_ref().timeout() {
-        if let Ok(ready) = tokio::time::timeout(timeout, trace.readable_mut()).await {
+async fn run(mut trace: Trace) -> Result<Trace, Box<dyn Error>> {
+    // A descriptor of the example's own for the same socket: it stays open as long as it is registered.
+    let descriptor = trace.as_fd().try_clone_to_owned()?;
+    #[allow(deprecated, reason = "what replaces it is an unsafe function, for descriptors that might be closed")]
+    let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
+    while let Some(timeout) = trace.timeout() {
+        if let Ok(ready) = tokio::time::timeout(timeout, descriptor.readable()).await {
             // Everything that has arrived is read below.
             ready?.clear_ready();
         }
-        trace.get_mut().work()?;
+        trace.work()?;
     }
-    Ok(trace.into_inner())
+    Ok(trace)
 }
