@@ -7,7 +7,7 @@ use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, refused};
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
-use crate::socket::{Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -163,6 +163,12 @@ impl Driver {
         Some((trace.tracer, trace.clocks))
     }
 
+    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process. No trace can
+    /// be added after it.
+    pub(crate) fn lock(&self) -> Result<(), Errno> {
+        self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter())
+    }
+
     /// Ends all traces with what is known.
     pub(crate) fn interrupt(&mut self) {
         for trace in self.traces.values_mut() {
@@ -211,11 +217,11 @@ impl Driver {
     /// Tells the kernel whose answers to let through.
     fn listen(&mut self, version: Version) -> Result<(), Error> {
         let configs = self.traces.values().map(|trace| trace.tracer.config());
-        let idents: Vec<u16> =
-            configs.filter(|config| Version::of(config.target) == version).map(|config| config.ident).collect();
+        let traces: Vec<Identity> =
+            configs.filter(|config| Version::of(config.target) == version).map(Identity::of).collect();
         match self.listener(version) {
             Some(listener) => {
-                listener.socket.listen_for(&idents).map_err(Error::system("can't set the socket's filter"))
+                listener.socket.listen_for(&traces).map_err(Error::system("can't set the socket's filter"))
             }
             None => Ok(()),
         }

@@ -5,6 +5,7 @@ use crate::driver::{CAPACITY, ClocksOf, Driver, Step};
 use crate::{Error, Memory, SocketKind, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
+use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -105,10 +106,13 @@ impl Trace {
         self.tracer().config().target
     }
 
-    /// Gives up everything that the rest of this trace doesn't need: see [`privilege::confine`]. Sockets of a later trace
-    /// can't be opened in this process any more. Returns a sentence for each thing that could not be given up.
+    /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
+    /// [`privilege::confine`]. Sockets of a later trace can't be opened in this process any more. Returns a sentence for each
+    /// thing that could not be given up.
     pub fn confine(&self) -> Vec<String> {
-        privilege::confine()
+        let lock =
+            self.driver.lock().map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
+        lock.err().into_iter().chain(privilege::confine()).collect()
     }
 
     /// The kind of socket that was opened.

@@ -1,15 +1,34 @@
-//! Which packets the kernel gives to a receiving socket at all: filters by type, and by ident.
+//! Which packets the kernel gives to a receiving socket at all: filters by type, and by what tells whose answer it is.
 //!
 //! Every raw socket of a machine gets a copy of every ICMP packet that comes in. What a trace can't use is best turned away
 //! before it wakes the process and fills the receive buffer. The filters here turn away only what
 //! [`hopshot_core::wire`] could make no answer of; what passes is parsed and matched again.
 
 use crate::sys::Instruction;
+use hopshot_core::Config;
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 
-/// With more idents than this, Echo Replies and quoted Echo Requests of any ident pass: the list is searched one by one.
-pub(super) const MAX_IDENTS: usize = 32;
+/// With more traces than this, Echo Replies and quoted Echo Requests of any trace pass: the list is searched one by one.
+pub(super) const MAX_TRACES: usize = 32;
+
+/// What tells the answers of a trace from those of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    /// The ICMP identifier.
+    pub(crate) ident: u16,
+    /// The first half of the cookie, which stays where a translator changed the ident. Another trace has the same one in one
+    /// of 2³² cases.
+    pub(crate) cookie: [u8; 4],
+}
+
+impl Identity {
+    /// That of a trace with these parameters.
+    pub(crate) const fn of(config: &Config) -> Self {
+        let [a, b, c, d, ..] = config.cookie;
+        Self { ident: config.ident, cookie: [a, b, c, d] }
+    }
+}
 
 /// A set of message types, as `ICMP_FILTER` and `ICMPV6_FILTER` want it: a bit for each type that is to be turned away.
 pub(super) struct TypeFilter([u32; 8]);
@@ -51,21 +70,28 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
     program.assemble()
 }
 
-/// The program that passes Echo Replies with one of `idents`, and errors that quote an Echo Request with one of them. Errors
-/// in IPv6 whose quote has extension headers pass too: no loop can be written here to walk them.
+/// The program that passes Echo Replies of these traces, and errors that quote an Echo Request of one of them: by the ident, or,
+/// if that was changed on the way, by the cookie where as much came back. Errors in IPv6 whose quote has extension headers pass
+/// too: no loop can be written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no", so what is cut short before its ident doesn't pass.
-pub(super) fn pass_idents(version: Version, idents: &[u16]) -> Vec<Instruction> {
+pub(super) fn pass_answers(version: Version, traces: &[Identity]) -> Vec<Instruction> {
     let mut program = match version {
-        Version::V4 => find_ident_v4(),
-        Version::V6 => find_ident_v6(),
+        Version::V4 => find_echo_v4(),
+        Version::V6 => find_echo_v6(),
     };
     program.at(Label::Judge);
-    if idents.len() > MAX_IDENTS {
+    program.line(LOAD_WORD16_INDEXED, IDENT);
+    if traces.len() > MAX_TRACES {
         program.jump(Label::Pass);
     }
-    for ident in idents.iter().take(MAX_IDENTS) {
-        program.if_equal(u32::from(*ident), Label::Pass);
+    let traces = &traces[..traces.len().min(MAX_TRACES)];
+    for trace in traces {
+        program.if_equal(trace.ident.into(), Label::Pass);
+    }
+    program.line(LOAD_WORD32_INDEXED, COOKIE);
+    for trace in traces {
+        program.if_equal(u32::from_be_bytes(trace.cookie), Label::Pass);
     }
     program.at(Label::Drop);
     program.line(RETURN, 0);
@@ -74,8 +100,8 @@ pub(super) fn pass_idents(version: Version, idents: &[u16]) -> Vec<Instruction> 
     program.assemble()
 }
 
-/// Brings the ident of an IPv4 packet to the accumulator. The program sees the outer IP header first.
-fn find_ident_v4() -> Program {
+/// Brings to the index where in an IPv4 packet the Echo is. The program sees the outer IP header first.
+fn find_echo_v4() -> Program {
     const PROTOCOL: u32 = 9;
     let mut program = Program::default();
     program.line(LOAD_INDEX_HEADER_LEN, 0);
@@ -88,19 +114,17 @@ fn find_ident_v4() -> Program {
     program.line(LOAD_OCTET_INDEXED, ICMP_LEN);
     program.line(AND, 0x0f);
     program.line(SHIFT_LEFT, 2);
+    program.line(ADD, ICMP_LEN);
     program.line(ADD_INDEX, 0);
     program.line(MOVE_TO_INDEX, 0);
-    program.line(LOAD_OCTET_INDEXED, ICMP_LEN);
+    program.line(LOAD_OCTET_INDEXED, 0);
     program.unless_equal(number(Type::EchoRequest, Version::V4), Label::Drop);
-    program.line(LOAD_WORD16_INDEXED, ICMP_LEN + IDENT);
-    program.jump(Label::Judge);
-    program.at(Label::Reply);
-    program.line(LOAD_WORD16_INDEXED, IDENT);
     program
 }
 
-/// Brings the ident of an ICMPv6 message to the accumulator. The program sees the message without its outer header.
-fn find_ident_v6() -> Program {
+/// Brings to the index where in an ICMPv6 message the Echo is. The program sees the message without its outer header, and
+/// begins with an index of zero.
+fn find_echo_v6() -> Program {
     const NEXT_HEADER: u32 = 6;
     const IPV6_LEN: u32 = 40;
     let mut program = Program::default();
@@ -112,12 +136,9 @@ fn find_ident_v6() -> Program {
         program.if_equal(extension, Label::Pass);
     }
     program.unless_equal(58, Label::Drop);
-    program.line(LOAD_OCTET, ICMP_LEN + IPV6_LEN);
+    program.line(LOAD_INDEX, ICMP_LEN + IPV6_LEN);
+    program.line(LOAD_OCTET_INDEXED, 0);
     program.unless_equal(number(Type::EchoRequest, Version::V6), Label::Drop);
-    program.line(LOAD_WORD16, ICMP_LEN + IPV6_LEN + IDENT);
-    program.jump(Label::Judge);
-    program.at(Label::Reply);
-    program.line(LOAD_WORD16, IDENT);
     program
 }
 
@@ -125,19 +146,23 @@ fn number(icmp_type: Type, version: Version) -> u32 {
     icmp_type.number(version).unwrap_or_default().into()
 }
 
-/// The octets of an ICMP header, and where in it the ident is.
+/// The octets of an ICMP header; where in an Echo the ident is, and the cookie.
 const ICMP_LEN: u32 = 8;
 const IDENT: u32 = 4;
+const COOKIE: u32 = hopshot_core::wire::icmp::BALANCED_LEN as u32;
 
 // Classic BPF (linux/bpf_common.h): an accumulator, an index register, and codes made of class | size or operation | mode.
 const LOAD_OCTET: u16 = 0x30;
-const LOAD_WORD16: u16 = 0x28;
 const LOAD_OCTET_INDEXED: u16 = 0x50;
 const LOAD_WORD16_INDEXED: u16 = 0x48;
+const LOAD_WORD32_INDEXED: u16 = 0x40;
+/// index = k.
+const LOAD_INDEX: u16 = 0x01;
 /// index = 4 * (octet & 0x0f): made for IPv4 headers.
 const LOAD_INDEX_HEADER_LEN: u16 = 0xb1;
 const AND: u16 = 0x54;
 const SHIFT_LEFT: u16 = 0x64;
+const ADD: u16 = 0x04;
 const ADD_INDEX: u16 = 0x0c;
 const MOVE_TO_INDEX: u16 = 0x07;
 const JUMP: u16 = 0x05;
@@ -148,11 +173,9 @@ const RETURN: u16 = 0x06;
 /// A place in a program that a jump can lead to.
 #[derive(Clone, Copy)]
 enum Label {
-    /// An error was received: find the ident in its quote.
+    /// An error was received: find the Echo in its quote.
     Error,
-    /// An Echo Reply was received: its ident is in its header.
-    Reply,
-    /// The ident is in the accumulator.
+    /// The index says where the Echo is, which for an Echo Reply it does from the start.
     Judge,
     Drop,
     Pass,
@@ -170,7 +193,7 @@ struct Line {
 #[derive(Default)]
 struct Program {
     lines: Vec<Line>,
-    places: [usize; 5],
+    places: [usize; 4],
 }
 
 impl Program {
@@ -198,16 +221,16 @@ impl Program {
         self.places[label as usize] = self.lines.len();
     }
 
-    /// With the message's type in the accumulator: goes on at `Reply`, `Error` or `Drop`.
+    /// With the message's type in the accumulator: goes on at `Judge`, `Error` or `Drop`.
     fn sort_by_type(&mut self, version: Version) {
-        self.if_equal(number(Type::EchoReply, version), Label::Reply);
+        self.if_equal(number(Type::EchoReply, version), Label::Judge);
         for error in errors(version) {
             self.if_equal(error.into(), Label::Error);
         }
         self.jump(Label::Drop);
     }
 
-    /// Turns labels into distances. A program here has at most 60 lines, so every distance fits its octet.
+    /// Turns labels into distances. A program here has at most 90 lines, so every distance fits its octet.
     fn assemble(&self) -> Vec<Instruction> {
         let distance = |from: usize, label: Option<Label>| {
             label.map_or(0, |label| self.places[label as usize].saturating_sub(from + 1))

@@ -14,6 +14,7 @@ mod tests;
 
 use crate::clock::Clock;
 use crate::sys::{self, Name};
+pub(crate) use filter::Identity;
 use hopshot_core::wire::{Ends, Version};
 use hopshot_core::{Answer, Instant};
 use queue::Report;
@@ -168,9 +169,17 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&self, idents: &[u16]) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&self, traces: &[Identity]) -> Result<(), Errno> {
         match self {
-            Self::Raw(raw) => raw.listen_for(idents),
+            Self::Raw(raw) => raw.listen_for(traces),
+            Self::Ping(_) => Ok(()),
+        }
+    }
+
+    /// See [`raw::Socket::lock_filter`]; what a ping socket receives no filter decides.
+    pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
+        match self {
+            Self::Raw(raw) => raw.lock_filter(),
             Self::Ping(_) => Ok(()),
         }
     }

@@ -8,7 +8,8 @@
 use super::queue::{Queue, address_of};
 use super::sender::Sender;
 use super::{
-    Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, filter, open, set, set_receive_buffer,
+    Arrival, Identity, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, filter, open, set,
+    set_receive_buffer,
 };
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
@@ -44,21 +45,20 @@ impl Socket {
         Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals() })
     }
 
-    /// Receives from now on the Echo Replies with one of these idents, and the errors about Echo Requests with one of them;
-    /// nothing else, but for errors whose quote the filter can't read. With more than 32 idents, those of all idents. What
-    /// is in the receive buffer already stays there.
+    /// Receives from now on the Echo Replies of these traces, and the errors about their Echo Requests; nothing else, but for
+    /// errors whose quote the filter can't read. With more than 32 traces, those of all traces. What is in the receive buffer
+    /// already stays there.
     ///
     /// # Errors
     /// EPERM after [`Socket::lock_filter`].
-    pub(crate) fn listen_for(&self, idents: &[u16]) -> Result<(), Errno> {
-        sys::attach_filter(self.as_fd(), &filter::pass_idents(self.version, idents))
+    pub(crate) fn listen_for(&self, traces: &[Identity]) -> Result<(), Errno> {
+        sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, traces))
     }
 
     /// Forbids any further change of what is received, to whoever holds these descriptors.
     ///
     /// # Errors
     /// None that are expected.
-    #[allow(dead_code, reason = "for a process that gives up its privileges")]
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         [&self.sender.fd, &self.receiver].into_iter().try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
     }

@@ -41,7 +41,8 @@ fn runs() -> impl Iterator<Item = (Version, &'static str)> {
     FAMILIES.into_iter().cycle().take(times * FAMILIES.len())
 }
 
-fn scenario(name: &str) {
+/// The routers at the hops in `unheard` answer with what can't be believed.
+fn scenario(name: &str, unheard: &[u64]) {
     for (version, target) in runs() {
         let Some(said) = in_scenario(name, &["-n", "--json", target]) else { return };
         assert_eq!(said.stderr, "");
@@ -49,22 +50,44 @@ fn scenario(name: &str) {
         let internet = Internet::new(&Scenario::named(name).unwrap(), 1);
         let truth = internet.truth(version);
         let distance = if name == "deadtarget" { None } else { truth.distance() };
-        check(name, &document, &truth, name != "loss");
+        check(name, &document, &truth, name != "loss" && unheard.is_empty());
+        if !unheard.is_empty() {
+            let silent = hops(&document).into_iter().filter(|(_, from)| from.is_empty()).map(|(hop, _)| hop);
+            assert_eq!(silent.collect::<Vec<_>>(), unheard, "{name} {version:?}\n{document}");
+        }
         assert_eq!(document["distance"].as_u64(), distance.map(u64::from), "{name} {version:?}\n{document}");
         assert_eq!(said.status, i32::from(distance.is_none()), "{name} {version:?}");
     }
 }
 
 macro_rules! scenarios {
-    ($($test:ident: $name:literal),* $(,)?) => {
-        $(#[test] fn $test() { scenario($name); })*
+    ($($test:ident: $name:literal $(without [$($unheard:literal),+])?),* $(,)?) => {
+        $(#[test] fn $test() { scenario($name, &[$($($unheard),+)?]); })*
     };
 }
 
 scenarios! {
     short: "short", wan: "wan", long: "long", silent: "silent", deadtarget: "deadtarget", loss: "loss", dup: "dup",
     unreach: "unreach", slowhop: "slowhop", looping: "loop", dnat: "dnat", altreply: "altreply", partial: "partial",
-    ecmp: "ecmp",
+    ecmp: "ecmp", nat: "nat", nat_id: "nat-id", mpls: "mpls", hostile: "hostile",
+    truncated: "truncated" without [3, 4, 6, 9], badchecksum: "badchecksum" without [5],
+}
+
+#[test]
+fn a_quoted_ident_that_was_changed_is_told() {
+    for (_, target) in FAMILIES {
+        let Some(said) = in_scenario("nat-id", &["-n", "--json", "-q1", "--socket", "raw", target]) else { return };
+        let document = said.json();
+        for hop in 4..=11 {
+            let probe = &document["hops"][hop - 1]["probes"][0];
+            assert_eq!((&probe["evidence"], &probe["kind"]), (&"weak".into(), &"time_exceeded".into()), "{document}");
+            assert!(probe["changed"].as_array().unwrap().contains(&"ident".into()), "{document}");
+        }
+        assert_eq!(
+            (&document["hops"][11]["probes"][0]["evidence"], &document["forged"]),
+            (&"strong".into(), &0.into())
+        );
+    }
 }
 
 #[test]

@@ -5,6 +5,13 @@ use hopshot_core::wire::icmp::{Echo, Error, Message, QuotedEcho};
 use hopshot_core::wire::{Ends, ip};
 
 const IDENTS: [u16; 3] = [0x1234, 0, 0xffff];
+const COOKIE: [u8; 4] = *b"cook";
+
+/// The program for traces with these idents, all of which have the same cookie.
+fn pass_idents(version: Version, idents: &[u16]) -> Vec<Instruction> {
+    let traces: Vec<Identity> = idents.iter().map(|ident| Identity { ident: *ident, cookie: COOKIE }).collect();
+    pass_answers(version, &traces)
+}
 
 /// A classic BPF machine for the instructions used here: whether `packet` passes.
 fn passes(program: &[Instruction], packet: &[u8]) -> bool {
@@ -18,9 +25,11 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
         at += 1;
         let loaded = match code {
             LOAD_OCTET => load(k, 1),
-            LOAD_WORD16 => load(k, 2),
             LOAD_OCTET_INDEXED => load(x + k, 1),
             LOAD_WORD16_INDEXED => load(x + k, 2),
+            LOAD_WORD32_INDEXED => load(x + k, 4),
+            LOAD_INDEX => Some(a),
+            ADD => Some(a + k),
             LOAD_INDEX_HEADER_LEN => load(k, 1).inspect(|octet| x = (octet & 0x0f) * 4).map(|_| a),
             AND => Some(a & k),
             SHIFT_LEFT => Some(a << k),
@@ -33,6 +42,7 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
         a = loaded;
         match code {
             MOVE_TO_INDEX => x = a,
+            LOAD_INDEX => x = k,
             JUMP => at += k as usize,
             JUMP_IF_EQUAL => at += usize::from(if a == k { jt } else { jf }),
             _ => {}
@@ -124,28 +134,51 @@ fn packet_too_big_passes_and_extension_headers_pass_unjudged() {
 #[test]
 fn any_number_of_idents_makes_a_program_that_works() {
     for version in [Version::V4, Version::V6] {
-        for count in 0..=MAX_IDENTS as u16 + 2 {
+        for count in 0..=MAX_TRACES as u16 + 2 {
             let idents: Vec<u16> = (1..=count).collect();
             let program = pass_idents(version, &idents);
             for ident in 1..=count + 1 {
                 let message = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(ident)));
-                let expected = ident <= count || usize::from(count) > MAX_IDENTS;
+                let expected = ident <= count || usize::from(count) > MAX_TRACES;
                 assert_eq!(passes(&program, &seen(version, 0, &message)), expected, "{count} idents");
             }
         }
     }
 }
 
-/// Whether the core could match this message to a probe with one of the idents.
+#[test]
+fn what_has_the_cookie_passes_with_any_ident() {
+    for version in [Version::V4, Version::V6] {
+        let program = pass_idents(version, &IDENTS);
+        let echo = Echo { ident: 0x1235, seq: 7, payload: b"\x05\x05cookie!!" };
+        let reply = emitted(version, Message::EchoReply(echo));
+        assert!(passes(&program, &seen(version, 3, &reply)));
+        let mut about_probe = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo));
+        while about_probe.len() > 8 + ip::header_len(version) + 14 {
+            assert!(passes(&program, &seen(version, 3, &about_probe)), "{} octets", about_probe.len());
+            about_probe.pop();
+        }
+        for at in [0, about_probe.len() - 2] {
+            assert!(!passes(&program, &seen(version, 3, &about_probe[..about_probe.len() - 1 - at])), "cut short");
+        }
+        let other = Echo { payload: b"\x05\x05bookie!!", ..echo };
+        assert!(!passes(&program, &seen(version, 3, &emitted(version, Message::EchoReply(other)))));
+        let shifted = Echo { payload: b"\x05cookie!!!", ..echo };
+        let about_other = error(version, Type::TimeExceeded, 0, Message::EchoRequest(shifted));
+        assert!(!passes(&program, &seen(version, 3, &about_other)));
+    }
+}
+
+/// Whether the core could match this message to a probe with one of the idents, or with the cookie.
 fn of_use(version: Version, message: &[u8]) -> bool {
     // An unknown end leaves the ICMPv6 checksum alone; the IPv4 one is made right by the caller.
     let ends = Ends { source: version.unspecified(), destination: version.unspecified() };
-    let ident = match Message::parse(ends, message) {
-        Ok(Message::EchoReply(echo)) => echo.ident,
+    let echo = match Message::parse(ends, message) {
+        Ok(Message::EchoReply(echo)) => echo,
         Ok(Message::Error(error)) => match ip::parse_quoted(error.quoted) {
             Ok((header, payload)) if header.is_icmp() && header.ends.version() == version => {
                 match QuotedEcho::parse(version, payload) {
-                    Ok(quoted) => quoted.echo.ident,
+                    Ok(quoted) => quoted.echo,
                     Err(_) => return false,
                 }
             }
@@ -153,7 +186,7 @@ fn of_use(version: Version, message: &[u8]) -> bool {
         },
         _ => return false,
     };
-    IDENTS.contains(&ident)
+    IDENTS.contains(&echo.ident) || echo.payload.get(2..6) == Some(&COOKIE)
 }
 
 #[test]
@@ -169,9 +202,11 @@ fn nothing_that_the_core_could_match_is_turned_away() {
     for _ in 0..200_000 {
         let version = if below(2) == 0 { Version::V4 } else { Version::V6 };
         let options = if version == Version::V4 { below(11) } else { 0 };
-        let probe = Message::EchoRequest(echo(IDENTS[below(3)]));
+        let ident = [IDENTS[0], IDENTS[1], IDENTS[2], 0x4321][below(4)];
+        let echo = Echo { payload: [&b"\x05\x05cookie!!"[..], &[5; 8]][below(2)], ..echo(ident) };
+        let probe = Message::EchoRequest(echo);
         let mut message = match below(4) {
-            0 => emitted(version, Message::EchoReply(echo(IDENTS[below(3)]))),
+            0 => emitted(version, Message::EchoReply(echo)),
             kind => error(version, ERRORS[kind - 1], options, probe),
         };
         for _ in 0..below(3) {

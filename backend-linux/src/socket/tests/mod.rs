@@ -4,7 +4,7 @@
 mod ping;
 mod raw;
 
-use super::Arrival;
+use super::{Arrival, Identity};
 use crate::clock::Clock;
 use crate::namespace::{PERMIT_PING, in_namespace};
 use hopshot_core::Instant;
@@ -26,6 +26,11 @@ const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
 fn renounce() {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
+}
+
+/// Traces with these idents, and a cookie that nothing here has.
+fn identities(idents: &[u16]) -> Vec<Identity> {
+    idents.iter().map(|ident| Identity { ident: *ident, cookie: *b"none" }).collect()
 }
 
 /// Both kinds of sockets, and whichever was opened.
