@@ -7,7 +7,7 @@ use core::time::Duration;
 use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
     Action, Arrival, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Reply, SendError, StopReason,
-    Sweep, Tracer,
+    Sweep, Tally, Tracer,
 };
 
 /// What a silent hop right below the target may get beyond its retries.
@@ -56,6 +56,7 @@ pub(crate) struct Watched<const N: usize> {
     polled: u64,
     pub(crate) sent: Vec<Sent>,
     stopped: Option<StopReason>,
+    tally: Tally,
 }
 
 impl<const N: usize> Watched<N> {
@@ -66,7 +67,15 @@ impl<const N: usize> Watched<N> {
         let tracer = Tracer::new(config);
         assert_eq!(tracer.is_ok(), fits, "{tracer:?}");
         let version = Version::of(config.target);
-        Some(Self { tracer: tracer.ok()?, config, version, polled: 0, sent: Vec::new(), stopped: None })
+        Some(Self {
+            tracer: tracer.ok()?,
+            config,
+            version,
+            polled: 0,
+            sent: Vec::new(),
+            stopped: None,
+            tally: Tally::default(),
+        })
     }
 
     pub(crate) fn poll(&mut self, now: u64) -> Step {
@@ -177,9 +186,14 @@ impl<const N: usize> Watched<N> {
             let is_better = |before: Reply| before.evidence() < reply.evidence();
             assert!(sent.reply.is_none_or(is_better), "a better reply was lost");
             assert_eq!(reply.rtt, Duration::from_nanos(at.saturating_sub(sent.at).min(LONGEST_RTT)));
-            assert_eq!((reply.from, reply.hop_limit), (from, Some(61)));
+            assert_eq!((reply.from, reply.hop_limit, reply.hops_back()), (from, Some(61), Some(4)));
             sent.is_local = reply.kind == Kind::Unreachable && from == self.config.source;
             sent.reply = (!sent.is_local).then_some(reply);
+        }
+        match result {
+            Err(Discard::Duplicate) => self.tally.duplicates = self.tally.duplicates.saturating_add(1),
+            Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
+            _ => {}
         }
         self.check();
         result
@@ -251,6 +265,11 @@ impl<const N: usize> Watched<N> {
         self.stopped = route.stop_reason();
         assert_eq!(route.probes_sent(), self.sent.iter().filter(|sent| !sent.failed).count());
         assert_eq!(route.distance(), self.distance());
+        // Which answers are late the model doesn't know; there are no more of them than were taken.
+        let late = route.tally().late;
+        assert_eq!(route.tally(), Tally { late, ..self.tally });
+        assert!(usize::from(late) <= self.sent.len());
+        assert_eq!(self.tracer.config(), &self.config);
         let mut last = 0;
         let mut targets = 0;
         for hop in route.hops() {
@@ -294,6 +313,8 @@ impl<const N: usize> Watched<N> {
             assert!(self.is_of_target(&reply), "a router's answer passed off as the target's");
             assert!(reply.probe.hop > number && self.sent.iter().any(|sent| sent.reply == Some(reply)));
         }
+        let lost = outcomes.iter().rev().take_while(|outcome| matches!(outcome, Outcome::Lost)).count();
+        assert_eq!(hop.may_be_rate_limited(), lost >= 2 && hop.replies().next().is_some());
         assert_eq!(hop.replies().count(), outcomes.iter().filter_map(Outcome::reply).count());
     }
 
