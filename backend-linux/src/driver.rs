@@ -136,6 +136,12 @@ impl Driver {
         &self.traces[&number].clocks
     }
 
+    /// Whether probes are due that have not been sent yet.
+    pub(crate) fn has_backlog(&self) -> bool {
+        let now = clock::now();
+        self.traces.values().any(|trace| trace.due.is_some_and(|due| due <= now))
+    }
+
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let idents = self.listeners.iter().map(|listener| listener.socket.ident());

@@ -59,6 +59,7 @@ pub use hopshot_core::{
     StopReason, Sweep, Tally,
 };
 pub use memory::Memory;
+pub use resolve::resolve;
 pub use socket::SocketKind;
 pub use survey::{Many, Routes, Survey};
 pub use trace::{Route, Trace};
@@ -70,8 +71,7 @@ mod readme {}
 use driver::Driver;
 use hopshot_core::Config;
 use pace::Pace;
-use resolve::Destination;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use trace::Begun;
 
@@ -235,15 +235,18 @@ impl Traceroute {
     pub fn start(&self) -> Result<Trace, Error> {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
         self.config.check()?;
-        let destination = resolve::resolve(&self.host, self.family)?;
+        let address = resolve(&self.host, self.family)?;
         let mut driver = Driver::new(self.options.clone(), Pace::UNBOUND);
-        let begun = self.begin(&mut driver, self.host.clone(), destination)?;
+        let begun = self.begin(&mut driver, self.host.clone(), address)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
     }
 
     /// Gives a driver a trace with these settings, of this host. `None` if it can't take one more now.
-    fn begin(&self, driver: &mut Driver, host: String, destination: Destination) -> Result<Option<Begun>, Error> {
-        let target = destination.address;
+    fn begin(&self, driver: &mut Driver, host: String, address: SocketAddr) -> Result<Option<Begun>, Error> {
+        let (target, scope_id) = match address {
+            SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
+            SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
+        };
         let mut random = [0; 16];
         rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
             .map_err(Error::system("can't get random octets"))?;
@@ -258,7 +261,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, destination.scope_id)?;
+        let number = driver.add(config, scope_id)?;
         Ok(number.map(|number| Begun::new(number, host, self.memory.clone())))
     }
 }

@@ -10,35 +10,59 @@ const CAPACITY: usize = 65_536;
 
 /// The distances of targets that were traced before. Clones share what they know.
 ///
-/// A trace of a target that is in here sends its first sweep just so far: hardly a probe is wasted. If the path has become
-/// longer since, it takes one more round trip, and is right all the same; if it has become shorter, the difference is wasted.
-#[derive(Clone, Debug, Default)]
-pub struct Memory(Arc<Mutex<HashMap<IpAddr, u8>>>);
+/// A trace of a target that is in here, or that has a neighbour here (the same /24 in IPv4, the same /48 in IPv6; else the same
+/// /16, the same /32), sends its first sweep just so far: hardly a probe is wasted. If it is farther away than that, it takes
+/// one more round trip, and the route is right all the same; if it is nearer, the difference is wasted.
+#[derive(Clone, Debug)]
+pub struct Memory(Option<Arc<Mutex<HashMap<IpAddr, u8>>>>);
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 impl Memory {
     /// A memory that knows nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self(Some(Arc::default()))
     }
 
-    /// The distance of a target, if it was reached before.
+    /// A memory that never knows anything: every trace is as if it were the first.
+    #[must_use]
+    pub const fn none() -> Self {
+        Self(None)
+    }
+
+    /// The distance of a target if it was reached before, else that of the near or the far neighbour that was reached last.
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&target).copied()
+        let distances = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        [target].iter().chain(&neighbourhoods(target)).find_map(|place| distances.get(place).copied())
     }
 
-    /// The first sweep to a target that was reached before.
+    /// The first sweep to a target whose distance can be guessed.
     pub(crate) fn sweep(&self, target: IpAddr) -> Option<Sweep> {
         self.distance(target).map(|first| Sweep::Window { first, step: 5 })
     }
 
     pub(crate) fn learn(&self, target: IpAddr, distance: u8) {
-        let mut distances = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(distances) = &self.0 else { return };
+        let mut distances = distances.lock().unwrap_or_else(PoisonError::into_inner);
         if distances.len() >= CAPACITY {
             distances.clear();
         }
+        distances.extend(neighbourhoods(target).map(|place| (place, distance)));
         distances.insert(target, distance);
+    }
+}
+
+/// The networks around an address, as a site and as a provider is given them, each by its last address, which is no host's.
+fn neighbourhoods(address: IpAddr) -> [IpAddr; 2] {
+    match address {
+        IpAddr::V4(address) => [24, 16].map(|bits| IpAddr::from((address.to_bits() | u32::MAX >> bits).to_be_bytes())),
+        IpAddr::V6(address) => [48, 32].map(|bits| IpAddr::from((address.to_bits() | u128::MAX >> bits).to_be_bytes())),
     }
 }
 
@@ -53,5 +77,30 @@ mod tests {
         memory.clone().learn(target, 7);
         assert_eq!(memory.distance(target), Some(7));
         assert_eq!(memory.sweep(target), Some(Sweep::Window { first: 7, step: 5 }));
+    }
+
+    #[test]
+    fn a_target_is_guessed_to_be_where_its_neighbour_is_until_it_is_known() {
+        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+        let memory = Memory::new();
+        memory.learn(address("192.0.2.1"), 7);
+        memory.learn(address("2001:db8:1:2::1"), 9);
+        for (target, distance) in [
+            ("192.0.2.200", Some(7)),
+            ("192.0.3.1", Some(7)),
+            ("192.1.3.1", None),
+            ("2001:db8:1:ffff::", Some(9)),
+            ("2001:db8:2::1", Some(9)),
+            ("2001:db9::1", None),
+        ] {
+            assert_eq!(memory.distance(address(target)), distance, "{target}");
+        }
+        memory.learn(address("192.0.2.200"), 8);
+        memory.learn(address("192.0.9.1"), 5);
+        let distances = ["192.0.2.1", "192.0.2.9", "192.0.7.1"].map(|target| memory.distance(address(target)));
+        assert_eq!(distances, [Some(7), Some(8), Some(5)]);
+        let none = Memory::none();
+        none.learn(address("192.0.2.1"), 7);
+        assert_eq!(none.distance(address("192.0.2.1")), None);
     }
 }

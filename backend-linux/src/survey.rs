@@ -2,19 +2,12 @@
 
 use crate::driver::{Driver, Step};
 use crate::pace::Pace;
-use crate::resolve::{Destination, resolve};
 use crate::trace::{Begun, Route};
-use crate::{Error, SocketKind, Traceroute, clock, privilege};
+use crate::{Error, SocketKind, Traceroute, clock, privilege, resolve};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
-
-/// Traces in flight by default. Each takes some 45 KiB.
-const AT_ONCE: usize = 256;
-
-/// Probes a second by default: as much as four hosts that are pinged every four milliseconds, and half a megabit.
-const DEFAULT_RATE: u32 = 1000;
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
 #[must_use = "nothing is sent before start"]
@@ -27,7 +20,7 @@ pub struct Many<I> {
 
 impl<I: Iterator<Item: Into<String>>> Many<I> {
     pub(crate) fn new(hosts: I) -> Self {
-        Self { hosts, settings: Traceroute::new(""), rate: DEFAULT_RATE, at_once: AT_ONCE }
+        Self { hosts, settings: Traceroute::new(""), rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE }
     }
 
     /// Changes the settings of every trace.
@@ -121,6 +114,12 @@ pub struct Survey {
 }
 
 impl Survey {
+    /// Probes a second by default: half a megabit of small packets, spread over all that is traced.
+    pub const DEFAULT_RATE: u32 = 1000;
+
+    /// Traces in flight by default. Each takes some 45 KiB.
+    pub const AT_ONCE: usize = 256;
+
     /// Opens the sockets of both families, or of the one that the settings name. The host of the settings is not traced.
     ///
     /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000; on
@@ -146,10 +145,17 @@ impl Survey {
         Ok(Self { settings: settings.clone(), driver, begun: BTreeMap::new(), at_once })
     }
 
-    /// Whether one more trace may be added now.
+    /// Whether one more trace may be added now: not more than are to be in flight, and only when the others have sent what is
+    /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.begun.len() < self.at_once
+        self.begun.len() < self.at_once && !self.driver.has_backlog()
+    }
+
+    /// How many traces there are, running or ended.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.begun.len()
     }
 
     /// Whether there is no trace, running or ended.
@@ -163,8 +169,7 @@ impl Survey {
     /// # Errors
     /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
     pub fn add(&mut self, host: &str) -> Result<(), Error> {
-        let destination = resolve(host, self.settings.family)?;
-        self.begin(host.to_owned(), destination)
+        self.add_at(host, resolve(host, self.settings.family)?)
     }
 
     /// Adds a trace of a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port
@@ -173,14 +178,10 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
-        self.begin(host.to_owned(), address.into())
-    }
-
-    fn begin(&mut self, host: String, destination: Destination) -> Result<(), Error> {
-        if !self.has_room() {
+        if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
-        let begun = self.settings.begin(&mut self.driver, host, destination)?.ok_or(Error::Full)?;
+        let begun = self.settings.begin(&mut self.driver, host.to_owned(), address)?.ok_or(Error::Full)?;
         self.begun.insert(begun.number, begun);
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::{Parser, ValueEnum};
-use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, SocketKind, Sweep, Traceroute, Version};
+use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Survey, Sweep, Traceroute, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -11,20 +11,26 @@ Examples:
   hopshot -n -q 1 2001:db8::1      addresses only, one probe at each hop
   hopshot --json example.com       one JSON document on standard output
   hopshot -f 3 -m 12 example.com   hops 3 to 12 only
+  hopshot --json --targets FILE    the hosts of a file, all at once, a document a line
 
 Reading it: '*' is a probe without an answer, '!H' host unreachable, '!N' network unreachable,
 '!P' protocol unreachable, '!X' forbidden by an administrator, '!F-1400' too big for a link with
 an MTU of 1400, '!S' source route failed or out of scope, '!<13>' any other code of unreachable,
 '!' and a reason: the probe could not be sent.
 
-Exit status: 0 the target answered, 1 it did not, 2 hopshot could not run.";
+Exit status: 0 the target answered (all did, of several), 1 it did not, 2 hopshot could not run.";
 
 /// The path to a host in one round trip: probes to all hops leave at once.
 #[derive(Debug, Parser)]
 #[command(name = "hopshot", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Args {
-    /// The host to trace: a name or an address
-    pub(crate) host: String,
+    /// The host to trace, a name or an address; several are traced at once
+    #[arg(value_name = "HOST", required_unless_present = "targets")]
+    pub(crate) hosts: Vec<String>,
+
+    /// Trace the hosts of a file, one a line, as well; '-' is standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) targets: Option<String>,
 
     /// Use IPv4 only
     #[arg(short = '4', conflicts_with = "ipv6")]
@@ -74,9 +80,17 @@ pub(crate) struct Args {
     #[arg(long)]
     burst: bool,
 
-    /// At most this many probes a second, 1 to 1000000; each sweep leaves back to back if not given
+    /// At most this many probes a second, 1 to 1000000: 1000 for several hosts, no bound for one
     #[arg(long, value_name = "PPS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    rate: Option<u32>,
+    pub(crate) rate: Option<u32>,
+
+    /// How many of several hosts are traced at a time, 1 to 10000
+    #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = at_once)]
+    pub(crate) at_once: usize,
+
+    /// Learn nothing from one host's distance for its neighbours
+    #[arg(long)]
+    no_learning: bool,
 
     /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
@@ -115,17 +129,33 @@ enum Socket {
 }
 
 impl Args {
-    pub(crate) fn traceroute(&self) -> Traceroute {
-        let mut traceroute = Traceroute::new(&self.host)
+    /// Whether one host is traced, and no more.
+    pub(crate) fn single(&self) -> Option<&str> {
+        match (self.hosts.as_slice(), &self.targets) {
+            ([host], None) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// The family that was asked for.
+    pub(crate) fn family(&self) -> Option<Version> {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Version::V4),
+            (_, true) => Some(Version::V6),
+            (false, false) => None,
+        }
+    }
+
+    /// A trace of a host as the other arguments say.
+    pub(crate) fn traceroute(&self, host: &str) -> Traceroute {
+        let mut traceroute = Traceroute::new(host)
             .first_hop(self.first)
             .max_hops(self.max)
             .attempts(self.attempts)
             .timeout(self.wait)
             .precise(self.precise);
-        match (self.ipv4, self.ipv6) {
-            (true, _) => traceroute = traceroute.family(Version::V4),
-            (_, true) => traceroute = traceroute.family(Version::V6),
-            (false, false) => {}
+        if let Some(family) = self.family() {
+            traceroute = traceroute.family(family);
         }
         if let Some(source) = self.source {
             traceroute = traceroute.source(source);
@@ -139,7 +169,7 @@ impl Args {
         if let Some(ident) = self.ident {
             traceroute = traceroute.ident(ident);
         }
-        if let Some(rate) = self.rate {
+        if let (Some(rate), Some(_)) = (self.rate, self.single()) {
             traceroute = traceroute.interval(Duration::from_secs(1) / rate);
         }
         if let Some(flow) = self.flow {
@@ -149,6 +179,9 @@ impl Args {
             Socket::Auto => {}
             Socket::Raw => traceroute = traceroute.socket(SocketKind::Raw),
             Socket::Ping => traceroute = traceroute.socket(SocketKind::Ping),
+        }
+        if self.no_learning {
+            traceroute = traceroute.memory(&Memory::none());
         }
         if self.burst {
             traceroute = traceroute.sweep(Sweep::Burst);
@@ -163,6 +196,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         Ok(wait) if (0.001..=3600.0).contains(&seconds) => Ok(wait),
         _ => Err("must be 0.001 to 3600 seconds".to_owned()),
     }
+}
+
+fn at_once(text: &str) -> Result<usize, String> {
+    let traces = text.parse().ok().filter(|traces| (1..=10_000).contains(traces));
+    traces.ok_or_else(|| "must be 1 to 10000".to_owned())
 }
 
 fn octet(text: &str) -> Result<u8, String> {

@@ -27,7 +27,20 @@ pub(crate) struct Document<'a> {
 #[derive(Serialize)]
 struct Target<'a> {
     name: &'a str,
-    address: IpAddr,
+    address: Option<IpAddr>,
+}
+
+/// A host that could not be traced, among those of a survey.
+#[derive(Serialize)]
+pub(crate) struct Lost<'a> {
+    target: Target<'a>,
+    error: &'a str,
+}
+
+impl<'a> Lost<'a> {
+    pub(crate) const fn new(host: &'a str, error: &'a str) -> Self {
+        Self { target: Target { name: host, address: None }, error }
+    }
 }
 
 #[derive(Serialize)]
@@ -70,7 +83,7 @@ enum Probe {
 impl<'a> Document<'a> {
     pub(crate) fn new(route: &'a Route, names: &Names) -> Self {
         Self {
-            target: Target { name: route.host(), address: route.target() },
+            target: Target { name: route.host(), address: Some(route.target()) },
             source: route.source(),
             socket: match route.socket() {
                 SocketKind::Raw => "raw",

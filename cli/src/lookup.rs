@@ -1,10 +1,14 @@
 //! The helper that looks names up: this program once more, in a process of its own that never sees a packet and has no
 //! privileges, since resolving names needs files, sockets and other people's code.
 //!
-//! It reads an address from each line of standard input and writes lines to standard output: the address, and after a space
-//! its name if it has one. It ends with its input.
+//! It reads requests from the lines of standard input, writes answers to those of standard output, and ends with its input:
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | an address | the address, and after a space its name if it has one |
+//! | `find * NAME`, `find 4 NAME`, `find 6 NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
 
-use hopshot_linux::privilege;
+use hopshot_linux::{Version, privilege, resolve};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -16,7 +20,7 @@ use std::thread::{self, JoinHandle};
 /// The argument that makes this program the helper.
 pub(crate) const ARGUMENT: &str = "--look-up-names";
 
-/// Lookups at a time. Who asks for more is told that there is no name.
+/// Lookups at a time. Who asks for the names of more addresses is told that there are none.
 const LOOKUPS: usize = 128;
 
 /// Is the helper.
@@ -30,23 +34,60 @@ pub(crate) fn run() -> ExitCode {
     let mut threads = 0;
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
-        let Ok(address) = line.parse() else { continue };
+        let Some(request) = Request::parse(&line) else { continue };
         let promised = free.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1)).is_ok()
             || threads < LOOKUPS && work(Arc::clone(&queue), Arc::clone(&free)).map(|_| threads += 1).is_ok();
-        if !promised || requests.send(address).is_err() {
-            answer(address, None);
+        match (promised, request) {
+            (false, Request::Name(address)) => write(&format!("{address}\n")),
+            // Whoever wants an address can wait until a thread is free.
+            (_, request) => _ = requests.send(request),
         }
     }
     // Lookups that still run end here too.
     ExitCode::SUCCESS
 }
 
-/// Starts a thread that takes addresses from the queue.
-fn work(queue: Arc<Mutex<Receiver<IpAddr>>>, free: Arc<AtomicUsize>) -> io::Result<JoinHandle<()>> {
+/// What is asked for.
+enum Request {
+    /// The name of an address.
+    Name(IpAddr),
+    /// The address of a host, of one family or of any.
+    Address(String, Option<Version>),
+}
+
+impl Request {
+    fn parse(line: &str) -> Option<Self> {
+        let Some(find) = line.strip_prefix("find ") else { return line.parse().ok().map(Self::Name) };
+        let (family, host) = find.split_once(' ')?;
+        let family = match family {
+            "4" => Some(Version::V4),
+            "6" => Some(Version::V6),
+            _ => None,
+        };
+        Some(Self::Address(host.to_owned(), family))
+    }
+
+    /// The answer, a whole line.
+    fn answer(&self) -> String {
+        match self {
+            Self::Name(address) => match name(*address) {
+                Some(name) => format!("{address} {name}\n"),
+                None => format!("{address}\n"),
+            },
+            Self::Address(host, family) => match resolve(host, *family) {
+                Ok(address) => format!("found {host} {address}\n"),
+                Err(error) => format!("lost {host} {}\n", error.to_string().replace('\n', " ")),
+            },
+        }
+    }
+}
+
+/// Starts a thread that takes requests from the queue.
+fn work(queue: Arc<Mutex<Receiver<Request>>>, free: Arc<AtomicUsize>) -> io::Result<JoinHandle<()>> {
     let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     let work = move || {
-        while let Ok(address) = next() {
-            answer(address, name(address).as_deref());
+        while let Ok(request) = next() {
+            write(&request.answer());
             free.fetch_add(1, SeqCst);
         }
     };
@@ -59,10 +100,6 @@ fn name(address: IpAddr) -> Option<String> {
     (!name.contains(char::is_control) && name.parse::<IpAddr>().is_err()).then_some(name)
 }
 
-fn answer(address: IpAddr, name: Option<&str>) {
-    let line = match name {
-        Some(name) => format!("{address} {name}\n"),
-        None => format!("{address}\n"),
-    };
+fn write(line: &str) {
     let _ = io::stdout().lock().write_all(line.as_bytes());
 }

@@ -2,28 +2,29 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod events;
 mod json;
 mod lookup;
 mod names;
+mod survey;
+mod targets;
 mod text;
 
 use args::Args;
 use clap::Parser;
-use hopshot_linux::{Error, Hop, Route, SocketKind, Step, Trace, privilege};
+use events::Events;
+use hopshot_linux::{Error, Hop, SocketKind, Step, Trace, privilege};
 use names::Names;
-use rustix::event::{PollFd, PollFlags, Timespec, epoll};
-use signal_hook::consts::{SIGINT, SIGTERM};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::UnixStream;
+use serde::Serialize;
+use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use text::View;
 
 /// What ends the command.
 enum Failure {
     Trace(Error),
+    /// The list of hosts can't be read.
+    Input(String, io::Error),
     Output(io::Error),
 }
 
@@ -48,12 +49,17 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
         Err(error) => error.exit(),
     };
-    match run(&args) {
+    let done = match args.single() {
+        Some(host) => run(&args, host),
+        None => survey::run(&args),
+    };
+    match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         // Whoever reads the output has had enough, which is nobody's fault.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(2),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
+        Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }
 }
@@ -70,9 +76,9 @@ fn one_line(text: &str) -> String {
     format!("{} (hopshot --help lists all options)", said.strip_prefix("error: ").unwrap_or(&said))
 }
 
-/// Runs the trace and shows it. Returns whether the target answered.
-fn run(args: &Args) -> Result<bool, Failure> {
-    let mut trace = args.traceroute().start()?;
+/// Traces one host and shows it. Returns whether it answered.
+fn run(args: &Args, host: &str) -> Result<bool, Failure> {
+    let mut trace = args.traceroute(host).start()?;
     // What else there is to do is done while the probes are on their way; no answer is read before all of it.
     trace.launch()?;
     if !args.no_sandbox {
@@ -81,17 +87,17 @@ fn run(args: &Args) -> Result<bool, Failure> {
     }
     // Without a helper to be had there are no names.
     let names = if args.numeric { Names::off() } else { Names::start().unwrap_or_else(|_| Names::off()) };
-    let mut events = Events::new(&names)?;
+    let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
     let mut view = match args.json {
         true => None,
         false => Some(View::new(trace.target(), args.numeric)),
     };
     if let Some(view) = &mut view {
-        view.header(&args.host, trace.target(), args.max)?;
+        view.header(host, trace.target(), args.max)?;
     }
     let notes = if args.no_sandbox { Vec::new() } else { trace.confine() };
     if args.verbose {
-        explain(&trace, &notes);
+        explain(trace.socket(), &notes);
     }
     follow(&mut trace, &mut events, |trace| {
         names.hear();
@@ -100,21 +106,21 @@ fn run(args: &Args) -> Result<bool, Failure> {
     })?;
     let route = trace.finish();
     while let Some(left) = names.patience(replying(route.hops())) {
-        if events.interrupted() || !events.wait(left)? {
+        if events.interrupted() || !events.wait(false, Some(left))? {
             break;
         }
         names.hear();
     }
     match &mut view {
         Some(view) => view.finish(&route, &names)?,
-        None => print_json(&route, &names)?,
+        None => print_json(&json::Document::new(&route, &names))?,
     }
     Ok(route.reached())
 }
 
 /// What nobody needs to know who doesn't ask.
-fn explain(trace: &Trace, notes: &[String]) {
-    let kind = match trace.socket() {
+fn explain(socket: SocketKind, notes: &[String]) {
+    let kind = match socket {
         SocketKind::Raw => "raw",
         SocketKind::Ping => "ping",
     };
@@ -131,7 +137,7 @@ fn follow(
     mut show: impl FnMut(&Trace) -> io::Result<()>,
 ) -> Result<(), Failure> {
     loop {
-        let step = trace.advance(Some(events.any.as_fd()))?;
+        let step = trace.advance(Some(events.fd()))?;
         if step == Step::Woken {
             events.clear()?;
         }
@@ -149,65 +155,9 @@ fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std
     hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }
 
-fn print_json(route: &Route, names: &Names) -> io::Result<()> {
+fn print_json(document: &impl Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, &json::Document::new(route, names))?;
+    serde_json::to_writer(&mut out, document)?;
     writeln!(out)?;
     out.flush()
-}
-
-/// What may happen beside the trace, as one descriptor to wait for: a signal, or a name that has come in.
-struct Events {
-    any: OwnedFd,
-    signals: UnixStream,
-    interrupted: Arc<AtomicBool>,
-}
-
-impl Events {
-    fn new(names: &Names) -> io::Result<Self> {
-        let (signals, writable) = UnixStream::pair()?;
-        signals.set_nonblocking(true)?;
-        writable.set_nonblocking(true)?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // A second signal ends the command at once.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))?;
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-            signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
-        }
-        let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let data = epoll::EventData::new_u64(0);
-        epoll::add(&any, &signals, data, epoll::EventFlags::IN)?;
-        names.with_fd(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN)).transpose()?;
-        Ok(Self { any, signals, interrupted })
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::SeqCst)
-    }
-
-    /// Waits for something to happen, at most this long. Returns whether it did.
-    fn wait(&mut self, span: std::time::Duration) -> io::Result<bool> {
-        let timeout = Timespec::try_from(span).ok();
-        let mut fds = [PollFd::from_borrowed_fd(self.any.as_fd(), PollFlags::IN)];
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(0) => Ok(false),
-            Ok(_) => self.clear().map(|()| true),
-            Err(rustix::io::Errno::INTR) => Ok(true),
-            Err(errno) => Err(errno.into()),
-        }
-    }
-
-    fn clear(&mut self) -> io::Result<()> {
-        let mut octets = [0; 64];
-        loop {
-            match self.signals.read(&mut octets) {
-                Ok(0) => return Ok(()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-    }
 }

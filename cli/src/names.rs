@@ -2,10 +2,11 @@
 //! it likes: nothing waits for it longer than [`PATIENCE`].
 
 use crate::lookup;
+use hopshot_linux::Version;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
@@ -29,6 +30,7 @@ enum Lookup {
 pub(crate) struct Names {
     lookups: RefCell<HashMap<IpAddr, Lookup>>,
     helper: RefCell<Option<Helper>>,
+    found: RefCell<Vec<(String, Result<SocketAddr, String>)>>,
 }
 
 /// The other end of a helper's input and output, and the line that it has begun.
@@ -78,6 +80,28 @@ impl Names {
         });
     }
 
+    /// Asks for the address of a host. Returns false if nobody will answer.
+    pub(crate) fn find(&self, host: &str, family: Option<Version>) -> bool {
+        let family = match family {
+            None => '*',
+            Some(Version::V4) => '4',
+            Some(Version::V6) => '6',
+        };
+        let helper = self.helper.borrow();
+        let request = format!("find {family} {host}\n");
+        helper.as_ref().is_some_and(|helper| (&helper.stream).write_all(request.as_bytes()).is_ok())
+    }
+
+    /// The hosts whose addresses have been found since the last call, or why they have not.
+    pub(crate) fn found(&self) -> Vec<(String, Result<SocketAddr, String>)> {
+        self.found.take()
+    }
+
+    /// Whether there is a helper that answers.
+    pub(crate) fn can_find(&self) -> bool {
+        self.helper.borrow().is_some()
+    }
+
     /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and there are no more names.
     pub(crate) fn hear(&self) {
         let mut helper = self.helper.borrow_mut();
@@ -112,6 +136,15 @@ impl Names {
 
     /// Takes a line of the helper: only what was asked for, and only once.
     fn learn(&self, line: &str) {
+        if let Some((host, rest)) = line.strip_prefix("found ").and_then(|line| line.split_once(' ')) {
+            let address = rest.parse().map_err(|_| "its address can't be read".to_owned());
+            self.found.borrow_mut().push((host.to_owned(), address));
+            return;
+        }
+        if let Some((host, why)) = line.strip_prefix("lost ").and_then(|line| line.split_once(' ')) {
+            self.found.borrow_mut().push((host.to_owned(), Err(why.to_owned())));
+            return;
+        }
         let (address, name) = line.split_once(' ').map_or((line, None), |(address, name)| (address, Some(name)));
         if let Ok(address) = address.parse::<IpAddr>()
             && let Some(lookup @ Lookup::Pending(_)) = self.lookups.borrow_mut().get_mut(&address)

@@ -178,6 +178,16 @@ impl Map {
         Both { v4: self.target.v4, v6: self.target.v6 }
     }
 
+    /// Whether this is one of the hosts at the target's place.
+    pub(crate) fn is_target(&self, address: IpAddr) -> bool {
+        let Both { v4, v6 } = self.target_addresses();
+        let place = match address {
+            IpAddr::V4(address) => u128::from(address.to_bits().wrapping_sub(v4.to_bits())),
+            IpAddr::V6(address) => address.to_bits().wrapping_sub(v6.to_bits()),
+        };
+        place < u128::from(self.target.count)
+    }
+
     /// Where the target's answers come from.
     pub(crate) fn reply_addresses(&self) -> Both {
         Both { v4: self.target.reply_v4.unwrap_or(self.target.v4), v6: self.target.reply_v6.unwrap_or(self.target.v6) }

@@ -195,7 +195,7 @@ impl Internet {
             }
             Place::Target => {
                 let hop = self.map.distance(path).unwrap_or(u8::MAX);
-                if destination == self.target(version) {
+                if self.map.is_target(destination) {
                     Responder::Echo { router: None, hop }
                 } else {
                     Responder::Nobody { hop }
@@ -243,7 +243,12 @@ impl Internet {
                 {
                     return (Fate::Limited, Vec::new());
                 }
-                let from = self.map.reply_addresses().address(version);
+                let from = match request.header.ends.destination {
+                    first if first == self.map.target_addresses().address(version) => {
+                        self.map.reply_addresses().address(version)
+                    }
+                    other => other,
+                };
                 (hop, self.scenario.duplicates, echo_reply(request, from, remaining(target.hop_limit, hop)))
             }
         };

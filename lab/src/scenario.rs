@@ -86,6 +86,8 @@ pub struct Target {
     pub v6: Ipv6Addr,
     /// Its name.
     pub name: String,
+    /// So many hosts are there side by side: this address and those that follow it. The name is the first one's.
+    pub count: u32,
     /// It never answers.
     pub silent: bool,
     /// How many answers it sends.
@@ -146,6 +148,7 @@ impl Default for Target {
             v4: Ipv4Addr::new(10, 255, 0, 80),
             v6: Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x80),
             name: "target.example".to_owned(),
+            count: 1,
             silent: false,
             limit: None,
             partial: None,
@@ -199,6 +202,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mpls",
     "badchecksum",
     "hostile",
+    "many",
 ];
 
 impl Scenario {

@@ -1,0 +1,94 @@
+//! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come in, a line of input.
+
+use rustix::event::{PollFd, PollFlags, Timespec, epoll};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Signals, and what else is watched.
+pub(crate) struct Events {
+    any: OwnedFd,
+    /// The same and the input, if it can be waited for: a file can't, it is always there.
+    with_input: Option<OwnedFd>,
+    signals: UnixStream,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Events {
+    /// Ctrl-C, and what becomes readable when there are names.
+    pub(crate) fn new(names: Option<BorrowedFd<'_>>) -> io::Result<Self> {
+        let (signals, writable) = UnixStream::pair()?;
+        signals.set_nonblocking(true)?;
+        writable.set_nonblocking(true)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // A second signal ends the command at once.
+            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))?;
+            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
+            signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
+        }
+        let any = watch([Some(signals.as_fd()), names])?;
+        Ok(Self { any, with_input: None, signals, interrupted })
+    }
+
+    /// Watches an input too.
+    pub(crate) fn and_input(mut self, input: BorrowedFd<'_>) -> Self {
+        self.with_input = watch([Some(self.any.as_fd()), Some(input)]).ok();
+        self
+    }
+
+    /// What is readable when something has happened.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.any.as_fd()
+    }
+
+    /// The same, or when there is input.
+    pub(crate) fn fd_with_input(&self) -> BorrowedFd<'_> {
+        self.with_input.as_ref().unwrap_or(&self.any).as_fd()
+    }
+
+    /// Whether the user wants an end.
+    pub(crate) fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// Waits for something to happen, at most this long if a bound is given. Returns whether it did.
+    pub(crate) fn wait(&mut self, input: bool, span: Option<Duration>) -> io::Result<bool> {
+        let timeout = span.and_then(|span| Timespec::try_from(span).ok());
+        let fd = if input { self.fd_with_input() } else { self.fd() };
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(0) => Ok(false),
+            Ok(_) => self.clear().map(|()| true),
+            Err(rustix::io::Errno::INTR) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Signals have been seen.
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
+        let mut octets = [0; 64];
+        loop {
+            match self.signals.read(&mut octets) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// A descriptor that is readable when one of these is.
+fn watch<const N: usize>(fds: [Option<BorrowedFd<'_>>; N]) -> io::Result<OwnedFd> {
+    let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    for fd in fds.into_iter().flatten() {
+        epoll::add(&any, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    }
+    Ok(any)
+}

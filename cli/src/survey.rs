@@ -1,0 +1,252 @@
+//! Many hosts at once: each route is shown when it is there.
+
+use crate::args::Args;
+use crate::events::Events;
+use crate::names::Names;
+use crate::targets::{Next, Targets};
+use crate::text::View;
+use crate::{Failure, explain, json, print_json, replying};
+use hopshot_linux::{Route, Step, Survey, Version, privilege};
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+/// Names that are looked up at a time.
+const LOOKUPS: usize = 64;
+
+/// Between two drawings of the progress.
+const REDRAW: Duration = Duration::from_millis(100);
+
+/// Runs the survey. Returns whether every host answered.
+pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
+    let targets = Targets::new(&args.hosts, args.targets.as_deref())
+        .map_err(|error| Failure::Input(args.targets.clone().unwrap_or_default(), error))?;
+    let survey = Survey::new(&args.traceroute(""), args.rate.unwrap_or(Survey::DEFAULT_RATE), args.at_once)?;
+    if !args.no_sandbox {
+        // The helper gets nothing of it either.
+        privilege::renounce();
+    }
+    let names = Names::start()?;
+    let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
+    if let Some(input) = targets.input() {
+        events = events.and_input(input);
+    }
+    let notes = if args.no_sandbox { Vec::new() } else { survey.confine() };
+    if args.verbose {
+        for family in [Version::V4, Version::V6] {
+            explain(survey.socket(family), &notes);
+        }
+    }
+    let progress = Progress::new();
+    let mut desk =
+        Desk { args, targets, survey, names, events, progress, pending: HashSet::new(), finished: VecDeque::new() };
+    desk.run()
+}
+
+/// Everything on its way: hosts whose addresses are looked up, traces that run, routes that wait for names.
+struct Desk<'a> {
+    args: &'a Args,
+    targets: Targets,
+    survey: Survey,
+    names: Names,
+    events: Events,
+    progress: Progress,
+    pending: HashSet<String>,
+    finished: VecDeque<Route>,
+}
+
+impl Desk<'_> {
+    fn run(&mut self) -> Result<bool, Failure> {
+        let mut more = true;
+        loop {
+            if self.events.interrupted() && more {
+                more = false;
+                self.pending.clear();
+                self.survey.interrupt();
+            }
+            self.names.hear();
+            self.take_found()?;
+            self.take_routes();
+            self.show()?;
+            // Last, so that what ends the sleep below is what room there is depends on.
+            more = more && self.take_in()?;
+            let idle = self.survey.is_empty();
+            if !more && idle && self.pending.is_empty() && self.finished.is_empty() {
+                self.progress.clear();
+                return Ok(self.progress.all_well());
+            }
+            self.progress.draw(self.on_their_way());
+            let input = more && self.has_room() && self.targets.input().is_some();
+            if idle {
+                let patience = self.finished.front().and_then(|route| self.names.patience(replying(route.hops())));
+                self.events.wait(input, patience)?;
+            } else {
+                let wake = if input { self.events.fd_with_input() } else { self.events.fd() };
+                if self.survey.advance(Some(wake))? == Step::Woken {
+                    self.events.clear()?;
+                }
+            }
+        }
+    }
+
+    fn on_their_way(&self) -> usize {
+        self.survey.len() + self.pending.len() + self.finished.len()
+    }
+
+    fn has_room(&self) -> bool {
+        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.pending.len() < LOOKUPS
+    }
+
+    /// Takes hosts as long as there is room. Returns whether there may be more.
+    fn take_in(&mut self) -> Result<bool, Failure> {
+        while self.has_room() {
+            let path = || self.args.targets.clone().unwrap_or_default();
+            match self.targets.next().map_err(|error| Failure::Input(path(), error))? {
+                Next::Later => return Ok(true),
+                Next::End => return Ok(false),
+                Next::Bad(line, why) => {
+                    self.progress.fail();
+                    self.progress.say(&format!("{}, line {line}: {why}", path()));
+                }
+                Next::Host(host) => match host.parse::<IpAddr>() {
+                    Ok(address) if self.args.family().is_none_or(|family| family == Version::of(address)) => {
+                        self.add(&host, (address, 0).into())?;
+                    }
+                    _ if self.pending.contains(&host) => {}
+                    _ if self.names.find(&host, self.args.family()) => _ = self.pending.insert(host),
+                    _ => self.lose(&host, "its address can't be looked up")?,
+                },
+            }
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
+        match self.survey.add_at(host, address) {
+            Ok(()) => Ok(()),
+            Err(error) => self.lose(host, &error.to_string()),
+        }
+    }
+
+    /// A host that isn't traced: its reason is a result like others.
+    fn lose(&mut self, host: &str, why: &str) -> Result<(), Failure> {
+        self.progress.fail();
+        match self.args.json {
+            true => {
+                self.progress.clear();
+                Ok(print_json(&json::Lost::new(host, why))?)
+            }
+            false => {
+                self.progress.say(why);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_found(&mut self) -> Result<(), Failure> {
+        for (host, found) in self.names.found() {
+            // Only what was asked for.
+            if self.pending.remove(&host) {
+                match found {
+                    Ok(address) => self.add(&host, address)?,
+                    Err(why) => self.lose(&host, &why)?,
+                }
+            }
+        }
+        if !self.names.can_find() {
+            for host in std::mem::take(&mut self.pending) {
+                self.lose(&host, &format!("the address of '{host}' can't be looked up any more"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take_routes(&mut self) {
+        while let Some(route) = self.survey.take() {
+            if !self.args.numeric {
+                replying(route.hops()).for_each(|address| self.names.ask(address));
+            }
+            self.finished.push_back(route);
+        }
+    }
+
+    /// Prints the routes whose names have come in, or are not worth waiting for any longer.
+    fn show(&mut self) -> Result<(), Failure> {
+        while let Some(route) = self.finished.front() {
+            if !self.events.interrupted() && self.names.patience(replying(route.hops())).is_some() {
+                return Ok(());
+            }
+            self.progress.clear();
+            if self.args.json {
+                print_json(&json::Document::new(route, &self.names))?;
+            } else {
+                if self.progress.done > 0 {
+                    writeln!(io::stdout())?;
+                }
+                let mut view = View::new(route.target(), self.args.numeric);
+                view.header(route.host(), route.target(), self.args.max)?;
+                view.finish(route, &self.names)?;
+            }
+            self.progress.finish(route.reached());
+            self.finished.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// How far it is, on standard error if that is a terminal.
+struct Progress {
+    done: usize,
+    reached: usize,
+    failed: usize,
+    is_terminal: bool,
+    drawn: Option<Instant>,
+    is_visible: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let is_terminal = io::stderr().is_terminal();
+        Self { done: 0, reached: 0, failed: 0, is_terminal, drawn: None, is_visible: false }
+    }
+
+    const fn finish(&mut self, reached: bool) {
+        self.done += 1;
+        self.reached += if reached { 1 } else { 0 };
+    }
+
+    const fn fail(&mut self) {
+        self.failed += 1;
+    }
+
+    const fn all_well(&self) -> bool {
+        self.reached == self.done && self.failed == 0
+    }
+
+    /// A message above the progress.
+    fn say(&mut self, text: &str) {
+        self.clear();
+        let _ = writeln!(io::stderr(), "hopshot: {text}");
+    }
+
+    fn draw(&mut self, on_their_way: usize) {
+        if !self.is_terminal || self.drawn.is_some_and(|last| last.elapsed() < REDRAW) {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        self.is_visible = true;
+        let Self { done, reached, failed, .. } = self;
+        let failed = if *failed > 0 { format!(", {failed} not traced") } else { String::new() };
+        let text = format!("{done} traced, {reached} reached{failed}, {on_their_way} on their way");
+        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+    }
+
+    /// Makes room for a line of output.
+    fn clear(&mut self) {
+        if self.is_visible {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+            self.is_visible = false;
+        }
+    }
+}
