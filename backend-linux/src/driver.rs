@@ -5,11 +5,13 @@
 
 use crate::clock::{self, Clock, Clocks};
 use crate::error::{Error, refused};
+use crate::extensions::Extensions;
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
+use crate::rejected::Rejected;
 use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Config, Instant, ProbeId, Reply, SendError, Tracer};
+use hopshot_core::{Action, Answer, Config, Discard, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -24,13 +26,30 @@ const DRAIN: usize = 1024;
 /// Where the RTTs of the answered probes are from.
 pub(crate) type ClocksOf = HashMap<ProbeId, Clocks>;
 
+/// What came with the answers, where anything did.
+pub(crate) type ExtensionsOf = HashMap<ProbeId, Extensions>;
+
 /// One trace among those of a driver.
 struct Running {
     tracer: Box<Tracer<CAPACITY>>,
     clocks: ClocksOf,
+    extensions: ExtensionsOf,
     scope_id: u32,
     /// When it wants to be polled; `None` once it has ended.
     due: Option<Instant>,
+}
+
+impl Running {
+    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
+    fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
+        self.clocks.entry(probe).or_default().received = clock;
+        let extensions = Extensions::copy(&answer.extensions);
+        if extensions.is_empty() {
+            self.extensions.remove(&probe);
+        } else {
+            self.extensions.insert(probe, extensions);
+        }
+    }
 }
 
 /// What there is for each family.
@@ -38,6 +57,7 @@ struct Listener {
     version: Version,
     socket: Socket,
     sources: Sources,
+    rejected: Rejected,
 }
 
 /// Any number of traces on one pair of sockets per family.
@@ -86,7 +106,7 @@ impl Driver {
         if self.listener(version).is_none() {
             let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
             let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            self.listeners.push(Listener { version, socket, sources });
+            self.listeners.push(Listener { version, socket, sources, rejected: Rejected::default() });
         }
         Ok(())
     }
@@ -116,7 +136,8 @@ impl Driver {
         };
         let number = self.added;
         self.added += 1;
-        self.traces.insert(number, Running { tracer, clocks: HashMap::new(), scope_id, due: Some(Instant::EPOCH) });
+        let (clocks, extensions) = (HashMap::new(), HashMap::new());
+        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, due: Some(Instant::EPOCH) });
         self.listen(version)?;
         Ok(Some(number))
     }
@@ -158,15 +179,28 @@ impl Driver {
         self.listener(version).map_or(SocketKind::Raw, |listener| listener.socket.kind())
     }
 
+    /// What came with the answers of a trace.
+    pub(crate) fn extensions(&self, number: usize) -> &ExtensionsOf {
+        &self.traces[&number].extensions
+    }
+
+    /// What the sockets of a family brought that was no answer.
+    pub(crate) fn rejected(&self, version: Version) -> Rejected {
+        self.listener(version).map_or_else(Rejected::default, |listener| Rejected {
+            dropped: listener.socket.dropped(),
+            ..listener.rejected
+        })
+    }
+
     fn listener(&self, version: Version) -> Option<&Listener> {
         self.listeners.iter().find(|listener| listener.version == version)
     }
 
     /// Takes a trace out, for keeping.
-    pub(crate) fn remove(&mut self, number: usize) -> Option<(Box<Tracer<CAPACITY>>, ClocksOf)> {
+    pub(crate) fn remove(&mut self, number: usize) -> Option<(Box<Tracer<CAPACITY>>, ClocksOf, ExtensionsOf)> {
         let trace = self.traces.remove(&number)?;
         self.identities.give_back(number, trace.tracer.config().ident);
-        Some((trace.tracer, trace.clocks))
+        Some((trace.tracer, trace.clocks, trace.extensions))
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process. No trace can
@@ -268,20 +302,32 @@ impl Driver {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
-                let Some(answer) = arrival.answer() else { continue };
+                let answer = match arrival.answer() {
+                    Ok(answer) => answer,
+                    Err(malformed) => {
+                        listener.rejected.count(malformed);
+                        continue;
+                    }
+                };
                 // First when the probe left: the RTT of the reply is final.
                 settle(&mut listener.socket, &mut self.traces, self.added);
+                let mut is_ours = false;
                 for number in self.identities.whose(&answer) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
                     if Version::of(trace.tracer.config().target) != listener.version {
                         continue;
                     }
-                    if let Ok(reply) = trace.tracer.accept(arrival.at, &answer) {
-                        trace.clocks.entry(reply.probe).or_default().received = arrival.clock;
+                    let accepted = trace.tracer.accept(arrival.at, &answer);
+                    is_ours |= accepted != Err(Discard::NotOurs);
+                    if let Ok(reply) = accepted {
+                        trace.note(reply.probe, arrival.clock, &answer);
                         self.replies.push_back((number, reply));
                         trace.due = trace.due.map(|_| Instant::EPOCH);
                         break;
                     }
+                }
+                if !is_ours {
+                    listener.rejected.count_not_ours();
                 }
             }
             settle(&mut listener.socket, &mut self.traces, self.added);

@@ -38,12 +38,15 @@
 mod clock;
 mod driver;
 mod error;
+mod extensions;
 mod identities;
 mod memory;
 #[cfg(test)]
 mod namespace;
 mod pace;
+mod printable;
 pub mod privilege;
+mod rejected;
 mod resolve;
 mod socket;
 mod survey;
@@ -53,12 +56,16 @@ mod trace;
 pub use clock::{Clock, Clocks};
 pub use driver::Step;
 pub use error::{Error, failure_text};
+pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS};
 pub use hopshot_core::wire::Version;
+pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
     Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, Outcome, ProbeId, Reply, SendError,
     StopReason, Sweep, Tally,
 };
 pub use memory::Memory;
+pub use printable::printable;
+pub use rejected::Rejected;
 pub use resolve::resolve;
 pub use socket::SocketKind;
 pub use survey::{Many, Routes, Survey};

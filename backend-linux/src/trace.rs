@@ -1,8 +1,9 @@
 //! A trace while it runs, and its result.
 
 use crate::clock::{self, Clocks};
-use crate::driver::{CAPACITY, ClocksOf, Driver, Step};
-use crate::{Error, Memory, SocketKind, privilege};
+use crate::driver::{CAPACITY, ClocksOf, Driver, ExtensionsOf, Step};
+use crate::extensions::{Extensions, NONE};
+use crate::{Error, Memory, Rejected, SocketKind, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::io;
@@ -27,15 +28,16 @@ impl Begun {
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
         let Self { number, host, started, start, memory } = self;
-        let (tracer, clocks) = driver.remove(number)?;
+        let (tracer, clocks, extensions) = driver.remove(number)?;
         let config = tracer.config();
         // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
         if let (1, Some(distance)) = (config.first_hop, tracer.route().distance()) {
             memory.learn(config.target, distance);
         }
-        let socket = driver.socket(Version::of(config.target));
+        let version = Version::of(config.target);
+        let (socket, rejected) = (driver.socket(version), driver.rejected(version));
         let duration = clock::now().saturating_since(start);
-        Some(Route { host, started, duration, socket, tracer, clocks })
+        Some(Route { host, started, duration, socket, tracer, clocks, extensions, rejected })
     }
 }
 
@@ -127,6 +129,12 @@ impl Trace {
         self.driver.clocks(self.begun.number).get(&probe).copied().unwrap_or_default()
     }
 
+    /// What the router appended to the answer of a probe.
+    #[must_use]
+    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+        self.driver.extensions(self.begun.number).get(&probe).unwrap_or(&NONE)
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn route(&self) -> hopshot_core::Route<'_> {
@@ -173,6 +181,8 @@ pub struct Route {
     socket: SocketKind,
     tracer: Box<Tracer<CAPACITY>>,
     clocks: ClocksOf,
+    extensions: ExtensionsOf,
+    rejected: Rejected,
 }
 
 impl Route {
@@ -240,6 +250,18 @@ impl Route {
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
         self.clocks.get(&probe).copied().unwrap_or_default()
+    }
+
+    /// What the router appended to the answer of a probe.
+    #[must_use]
+    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+        self.extensions.get(&probe).unwrap_or(&NONE)
+    }
+
+    /// What was received and was no answer.
+    #[must_use]
+    pub const fn rejected(&self) -> Rejected {
+        self.rejected
     }
 
     /// What else arrived.

@@ -8,6 +8,7 @@ use crate::sys::Instruction;
 use hopshot_core::Config;
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
+use std::net::IpAddr;
 
 /// With more traces than this, Echo Replies and quoted Echo Requests of any trace pass: the list is searched one by one.
 pub(super) const MAX_TRACES: usize = 32;
@@ -20,13 +21,22 @@ pub(crate) struct Identity {
     /// The first half of the cookie, which stays where a translator changed the ident. Another trace has the same one in one
     /// of 2³² cases.
     pub(crate) cookie: [u8; 4],
+    /// The last four octets of the target's address, where too little is quoted for anything else.
+    pub(crate) target: [u8; 4],
 }
 
 impl Identity {
     /// That of a trace with these parameters.
     pub(crate) const fn of(config: &Config) -> Self {
         let [a, b, c, d, ..] = config.cookie;
-        Self { ident: config.ident, cookie: [a, b, c, d] }
+        let target = match config.target {
+            IpAddr::V4(target) => target.octets(),
+            IpAddr::V6(target) => {
+                let [.., a, b, c, d] = target.octets();
+                [a, b, c, d]
+            }
+        };
+        Self { ident: config.ident, cookie: [a, b, c, d], target }
     }
 }
 
@@ -71,10 +81,11 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
 }
 
 /// The program that passes Echo Replies of these traces, and errors that quote an Echo Request of one of them: by the ident, or,
-/// if that was changed on the way, by the cookie where as much came back. Errors in IPv6 whose quote has extension headers pass
-/// too: no loop can be written here to walk them.
+/// if that was changed on the way, by the cookie where as much came back. What quotes a packet to a target of theirs and is cut
+/// short before the ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no loop can be
+/// written here to walk them.
 ///
-/// A load from beyond the end of the packet ends a program with "no", so what is cut short before its ident doesn't pass.
+/// A load from beyond the end of the packet ends a program with "no".
 pub(super) fn pass_answers(version: Version, traces: &[Identity]) -> Vec<Instruction> {
     let mut program = match version {
         Version::V4 => find_echo_v4(),
@@ -93,6 +104,12 @@ pub(super) fn pass_answers(version: Version, traces: &[Identity]) -> Vec<Instruc
     for trace in traces {
         program.if_equal(u32::from_be_bytes(trace.cookie), Label::Pass);
     }
+    program.jump(Label::Drop);
+    program.at(Label::Short);
+    program.line(LOAD_MEMORY, 0);
+    for trace in traces {
+        program.if_equal(u32::from_be_bytes(trace.target), Label::Pass);
+    }
     program.at(Label::Drop);
     program.line(RETURN, 0);
     program.at(Label::Pass);
@@ -103,6 +120,7 @@ pub(super) fn pass_answers(version: Version, traces: &[Identity]) -> Vec<Instruc
 /// Brings to the index where in an IPv4 packet the Echo is. The program sees the outer IP header first.
 fn find_echo_v4() -> Program {
     const PROTOCOL: u32 = 9;
+    const DESTINATION: u32 = 16;
     let mut program = Program::default();
     program.line(LOAD_INDEX_HEADER_LEN, 0);
     program.line(LOAD_OCTET_INDEXED, 0);
@@ -110,6 +128,8 @@ fn find_echo_v4() -> Program {
     program.at(Label::Error);
     program.line(LOAD_OCTET_INDEXED, ICMP_LEN + PROTOCOL);
     program.unless_equal(1, Label::Drop);
+    program.line(LOAD_WORD32_INDEXED, ICMP_LEN + DESTINATION);
+    program.line(STORE, 0);
     // The quoted header's length, in words of four octets, is added to the outer one's.
     program.line(LOAD_OCTET_INDEXED, ICMP_LEN);
     program.line(AND, 0x0f);
@@ -117,6 +137,7 @@ fn find_echo_v4() -> Program {
     program.line(ADD, ICMP_LEN);
     program.line(ADD_INDEX, 0);
     program.line(MOVE_TO_INDEX, 0);
+    program.unless_whole();
     program.line(LOAD_OCTET_INDEXED, 0);
     program.unless_equal(number(Type::EchoRequest, Version::V4), Label::Drop);
     program
@@ -127,6 +148,7 @@ fn find_echo_v4() -> Program {
 fn find_echo_v6() -> Program {
     const NEXT_HEADER: u32 = 6;
     const IPV6_LEN: u32 = 40;
+    const END_OF_DESTINATION: u32 = 36;
     let mut program = Program::default();
     program.line(LOAD_OCTET, 0);
     program.sort_by_type(Version::V6);
@@ -136,7 +158,10 @@ fn find_echo_v6() -> Program {
         program.if_equal(extension, Label::Pass);
     }
     program.unless_equal(58, Label::Drop);
+    program.line(LOAD_WORD32, ICMP_LEN + END_OF_DESTINATION);
+    program.line(STORE, 0);
     program.line(LOAD_INDEX, ICMP_LEN + IPV6_LEN);
+    program.unless_whole();
     program.line(LOAD_OCTET_INDEXED, 0);
     program.unless_equal(number(Type::EchoRequest, Version::V6), Label::Drop);
     program
@@ -153,11 +178,16 @@ const COOKIE: u32 = hopshot_core::wire::icmp::BALANCED_LEN as u32;
 
 // Classic BPF (linux/bpf_common.h): an accumulator, an index register, and codes made of class | size or operation | mode.
 const LOAD_OCTET: u16 = 0x30;
+const LOAD_WORD32: u16 = 0x20;
 const LOAD_OCTET_INDEXED: u16 = 0x50;
 const LOAD_WORD16_INDEXED: u16 = 0x48;
 const LOAD_WORD32_INDEXED: u16 = 0x40;
 /// index = k.
 const LOAD_INDEX: u16 = 0x01;
+const LOAD_LEN: u16 = 0x80;
+const LOAD_MEMORY: u16 = 0x60;
+const STORE: u16 = 0x02;
+const SUBTRACT: u16 = 0x14;
 /// index = 4 * (octet & 0x0f): made for IPv4 headers.
 const LOAD_INDEX_HEADER_LEN: u16 = 0xb1;
 const AND: u16 = 0x54;
@@ -167,6 +197,8 @@ const ADD_INDEX: u16 = 0x0c;
 const MOVE_TO_INDEX: u16 = 0x07;
 const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
+/// Jumps if the accumulator is the index or more.
+const JUMP_UNLESS_BELOW_INDEX: u16 = 0x3d;
 /// Ends the program: how many octets of the packet pass.
 const RETURN: u16 = 0x06;
 
@@ -177,6 +209,8 @@ enum Label {
     Error,
     /// The index says where the Echo is, which for an Echo Reply it does from the start.
     Judge,
+    /// The quote ends before its ident; where it was to go is in memory.
+    Short,
     Drop,
     Pass,
 }
@@ -193,7 +227,7 @@ struct Line {
 #[derive(Default)]
 struct Program {
     lines: Vec<Line>,
-    places: [usize; 4],
+    places: [usize; 5],
 }
 
 impl Program {
@@ -221,6 +255,13 @@ impl Program {
         self.places[label as usize] = self.lines.len();
     }
 
+    /// With the index at a quoted Echo: goes to `Short` if its header isn't all there.
+    fn unless_whole(&mut self) {
+        self.line(LOAD_LEN, 0);
+        self.line(SUBTRACT, ICMP_LEN);
+        self.lines.push(Line { code: JUMP_UNLESS_BELOW_INDEX, k: 0, yes: None, no: Some(Label::Short) });
+    }
+
     /// With the message's type in the accumulator: goes on at `Judge`, `Error` or `Drop`.
     fn sort_by_type(&mut self, version: Version) {
         self.if_equal(number(Type::EchoReply, version), Label::Judge);
@@ -230,7 +271,7 @@ impl Program {
         self.jump(Label::Drop);
     }
 
-    /// Turns labels into distances. A program here has at most 90 lines, so every distance fits its octet.
+    /// Turns labels into distances. A program here has at most 130 lines, so every distance fits its octet.
     fn assemble(&self) -> Vec<Instruction> {
         let distance = |from: usize, label: Option<Label>| {
             label.map_or(0, |label| self.places[label as usize].saturating_sub(from + 1))

@@ -15,7 +15,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
-use hopshot_core::wire::{Ends, Version};
+use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
 use queue::Report;
 use rustix::io::Errno;
@@ -115,13 +115,16 @@ pub(crate) struct Arrival<'b> {
 
 impl<'b> Arrival<'b> {
     /// What it says, if it is an answer to an Echo Request.
-    pub(crate) fn answer(&self) -> Option<Answer<'b>> {
+    ///
+    /// # Errors
+    /// See [`Answer::parse`].
+    pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
         match &self.report {
             Some(report) => ping::answer(report, self.from, self.hop_limit, self.message),
             // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
             None => {
                 let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
-                Answer::parse(ends, self.hop_limit, self.message).ok()
+                Answer::parse(ends, self.hop_limit, self.message)
             }
         }
     }
@@ -196,6 +199,14 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
             Self::Ping(ping) => ping.send(destination, scope_id, hop_limit, message, tag),
+        }
+    }
+
+    /// How many packets the receiving socket lost: see [`Rejected::dropped`](crate::Rejected::dropped).
+    pub(crate) fn dropped(&self) -> u32 {
+        match self {
+            Self::Raw(raw) => raw.dropped(),
+            Self::Ping(ping) => ping.dropped(),
         }
     }
 

@@ -12,10 +12,10 @@ use super::sender::Sender;
 use super::{
     Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, endpoint, open, set, set_receive_buffer,
 };
-use crate::sys::Name;
+use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
-use hopshot_core::wire::{Version, ip};
+use hopshot_core::wire::{Malformed, Version, ip};
 use hopshot_core::{Answer, Instant, Kind};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -127,6 +127,11 @@ impl Socket {
             }));
         }
     }
+
+    /// See [`Rejected::dropped`](crate::Rejected::dropped).
+    pub(crate) fn dropped(&self) -> u32 {
+        sys::drops(self.as_fd()).unwrap_or(0)
+    }
 }
 
 impl AsFd for Socket {
@@ -137,23 +142,28 @@ impl AsFd for Socket {
 
 /// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. The quoted IP
 /// header the kernel kept to itself.
-pub(super) fn answer<'b>(report: &Report, from: IpAddr, hop_limit: Option<u8>, quoted: &'b [u8]) -> Option<Answer<'b>> {
+pub(super) fn answer<'b>(
+    report: &Report,
+    from: IpAddr,
+    hop_limit: Option<u8>,
+    quoted: &'b [u8],
+) -> Result<Answer<'b>, Malformed> {
     let version = Version::of(from);
-    let icmp_type = Type::from_number(version, report.icmp_type)?;
+    let icmp_type = Type::from_number(version, report.icmp_type).ok_or(Malformed::Foreign)?;
     let kind = match (icmp_type, report.icmp_code) {
         (Type::TimeExceeded, 0) => Kind::TimeExceeded,
-        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return None,
+        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return Err(Malformed::Foreign),
         _ => Kind::Unreachable,
     };
     let mtu = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted }.mtu(version);
-    Some(Answer {
+    Ok(Answer {
         from,
         hop_limit,
         kind,
         icmp_type: report.icmp_type,
         icmp_code: report.icmp_code,
         mtu,
-        echo: QuotedEcho::parse(version, quoted).ok()?.echo,
+        echo: QuotedEcho::parse(version, quoted)?.echo,
         quoted: None,
         extensions: extensions(version, icmp_type, report.data, quoted),
     })

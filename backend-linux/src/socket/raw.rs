@@ -130,11 +130,8 @@ impl Socket {
         }
     }
 
-    /// At most how many answers were lost since the socket was opened, modulo 2³². The receive buffer was full, and some of what
-    /// came then the filter would have turned away; or, in IPv6, the checksum was wrong. 0 on kernels that don't tell (before
-    /// Linux 4.12).
+    /// See [`Rejected::dropped`](crate::Rejected::dropped).
     #[doc(alias = "SO_MEMINFO")]
-    #[allow(dead_code, reason = "nothing reports losses yet")]
     pub(crate) fn dropped(&self) -> u32 {
         sys::drops(self.as_fd()).unwrap_or(0)
     }

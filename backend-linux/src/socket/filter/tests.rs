@@ -9,7 +9,8 @@ const COOKIE: [u8; 4] = *b"cook";
 
 /// The program for traces with these idents, all of which have the same cookie.
 fn pass_idents(version: Version, idents: &[u16]) -> Vec<Instruction> {
-    let traces: Vec<Identity> = idents.iter().map(|ident| Identity { ident: *ident, cookie: COOKIE }).collect();
+    let target = Identity::of(&Config::new(ends(version).destination, 0)).target;
+    let traces: Vec<Identity> = idents.iter().map(|ident| Identity { ident: *ident, cookie: COOKIE, target }).collect();
     pass_answers(version, &traces)
 }
 
@@ -19,12 +20,16 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
         let octets = packet.get(at as usize..)?.get(..len)?;
         Some(octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet)))
     };
-    let (mut a, mut x, mut at) = (0_u32, 0_u32, 0);
+    let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, 0_u32, 0);
     loop {
         let Instruction { code, jt, jf, k } = program[at];
         at += 1;
         let loaded = match code {
             LOAD_OCTET => load(k, 1),
+            LOAD_WORD32 => load(k, 4),
+            LOAD_LEN => Some(packet.len() as u32),
+            LOAD_MEMORY => Some(memory),
+            SUBTRACT => Some(a - k),
             LOAD_OCTET_INDEXED => load(x + k, 1),
             LOAD_WORD16_INDEXED => load(x + k, 2),
             LOAD_WORD32_INDEXED => load(x + k, 4),
@@ -34,7 +39,7 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
             AND => Some(a & k),
             SHIFT_LEFT => Some(a << k),
             ADD_INDEX => Some(a + x),
-            MOVE_TO_INDEX | JUMP | JUMP_IF_EQUAL => Some(a),
+            MOVE_TO_INDEX | STORE | JUMP | JUMP_IF_EQUAL | JUMP_UNLESS_BELOW_INDEX => Some(a),
             RETURN => return k != 0,
             _ => panic!("not an instruction: {code:#x}"),
         };
@@ -43,7 +48,9 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
         match code {
             MOVE_TO_INDEX => x = a,
             LOAD_INDEX => x = k,
+            STORE => memory = a,
             JUMP => at += k as usize,
+            JUMP_UNLESS_BELOW_INDEX => at += usize::from(if a >= x { jt } else { jf }),
             JUMP_IF_EQUAL => at += usize::from(if a == k { jt } else { jf }),
             _ => {}
         }
@@ -158,14 +165,31 @@ fn what_has_the_cookie_passes_with_any_ident() {
             assert!(passes(&program, &seen(version, 3, &about_probe)), "{} octets", about_probe.len());
             about_probe.pop();
         }
-        for at in [0, about_probe.len() - 2] {
-            assert!(!passes(&program, &seen(version, 3, &about_probe[..about_probe.len() - 1 - at])), "cut short");
-        }
+        about_probe.pop();
+        assert!(!passes(&program, &seen(version, 3, &about_probe)), "half a cookie");
         let other = Echo { payload: b"\x05\x05bookie!!", ..echo };
         assert!(!passes(&program, &seen(version, 3, &emitted(version, Message::EchoReply(other)))));
         let shifted = Echo { payload: b"\x05cookie!!!", ..echo };
         let about_other = error(version, Type::TimeExceeded, 0, Message::EchoRequest(shifted));
         assert!(!passes(&program, &seen(version, 3, &about_other)));
+    }
+}
+
+#[test]
+fn what_is_cut_short_before_its_ident_passes_if_it_is_about_our_target() {
+    for version in [Version::V4, Version::V6] {
+        let program = pass_idents(version, &IDENTS);
+        let header = 8 + ip::header_len(version);
+        let whole = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(0x1235)));
+        assert!(!passes(&program, &seen(version, 3, &whole)));
+        let mut about_other = whole.clone();
+        about_other[header - 1] ^= 1;
+        for len in 0..header + 8 {
+            let quotes_header = len >= header;
+            assert_eq!(passes(&program, &seen(version, 3, &whole[..len])), quotes_header, "{len} octets");
+            assert!(!passes(&program, &seen(version, 3, &about_other[..len])), "{len} octets");
+        }
+        assert!(!passes(&program, &seen(version, 3, &whole[..header + 8])));
     }
 }
 

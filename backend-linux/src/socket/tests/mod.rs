@@ -30,7 +30,7 @@ fn renounce() {
 
 /// Traces with these idents, and a cookie that nothing here has.
 fn identities(idents: &[u16]) -> Vec<Identity> {
-    idents.iter().map(|ident| Identity { ident: *ident, cookie: *b"none" }).collect()
+    idents.iter().map(|ident| Identity { ident: *ident, cookie: *b"none", target: [0; 4] }).collect()
 }
 
 /// Both kinds of sockets, and whichever was opened.
