@@ -16,7 +16,9 @@ Examples:
 Reading it: '*' is a probe without an answer, '!H' host unreachable, '!N' network unreachable,
 '!P' protocol unreachable, '!X' forbidden by an administrator, '!F-1400' too big for a link with
 an MTU of 1400, '!S' source route failed or out of scope, '!<13>' any other code of unreachable,
-'!' and a reason: the probe could not be sent.
+'!' and a reason: the probe could not be sent. With -e, '<MPLS:L=16,E=0,S=1,T=1>' is a label, its traffic
+class, whether it is the bottom of the stack, and its TTL; '<INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000>' the
+interface that the probe came in by (SUB: a part of it, OUT: would have left by, NXT: the next hop).
 
 Exit status: 0 the target answered (all did, of several), 1 it did not, 2 hopshot could not run.";
 
@@ -59,6 +61,10 @@ pub(crate) struct Args {
     /// Don't look up the names of addresses
     #[arg(short)]
     pub(crate) numeric: bool,
+
+    /// Show what routers append to their answers: MPLS labels, interfaces
+    #[arg(short)]
+    pub(crate) extensions: bool,
 
     /// Send from this address of this machine
     #[arg(short, long, value_name = "ADDRESS")]
@@ -108,7 +114,7 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) no_sandbox: bool,
 
-    /// Say on standard error which kind of socket is used, and what this kernel could not confine
+    /// Say on standard error which kind of socket is used, what could not be confined, and what was rejected
     #[arg(short, long)]
     pub(crate) verbose: bool,
 

@@ -1,7 +1,10 @@
 //! The JSON document. A field is never renamed or removed; new ones may come.
 
+use crate::extensions;
 use crate::names::Names;
-use hopshot_linux::{Changes, Clock, Evidence, Hop, Kind, Outcome, Route, SocketKind, StopReason, failure_text};
+use hopshot_linux::{
+    Changes, Clock, Evidence, Hop, Kind, Outcome, Rejected, Route, SocketKind, StopReason, failure_text,
+};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,7 +24,18 @@ pub(crate) struct Document<'a> {
     duplicates: u16,
     late: u16,
     forged: u16,
+    rejected: JsonRejected,
     hops: Vec<JsonHop>,
+}
+
+/// What was received and was no answer.
+#[derive(Serialize)]
+struct JsonRejected {
+    forged: u16,
+    bad_checksum: u32,
+    malformed: u32,
+    not_ours: u32,
+    dropped: u32,
 }
 
 #[derive(Serialize)]
@@ -73,6 +87,8 @@ enum Probe {
         hops_back: Option<u8>,
         evidence: &'static str,
         changed: Vec<&'static str>,
+        #[serde(flatten)]
+        extensions: Box<extensions::Json>,
     },
     Failed {
         attempt: usize,
@@ -98,8 +114,16 @@ impl<'a> Document<'a> {
             duplicates: route.tally().duplicates,
             late: route.tally().late,
             forged: route.tally().forged,
+            rejected: JsonRejected::new(route),
             hops: route.hops().map(|hop| JsonHop::new(route, hop, names)).collect(),
         }
+    }
+}
+
+impl JsonRejected {
+    fn new(route: &Route) -> Self {
+        let Rejected { bad_checksum, malformed, not_ours, dropped } = route.rejected();
+        Self { forged: route.tally().forged, bad_checksum, malformed, not_ours, dropped }
     }
 }
 
@@ -139,6 +163,7 @@ fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
                 Evidence::Weak => "weak",
             },
             changed: changed(reply.changes),
+            extensions: Box::new(route.extensions(reply.probe).into()),
         }),
     });
     probes.collect()

@@ -8,7 +8,8 @@
 //! | an address | the address, and after a space its name if it has one |
 //! | `find * NAME`, `find 4 NAME`, `find 6 NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
 
-use hopshot_linux::{Version, privilege, resolve};
+use crate::names::LONGEST;
+use hopshot_linux::{Version, printable, privilege, resolve};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -94,10 +95,10 @@ fn work(queue: Arc<Mutex<Receiver<Request>>>, free: Arc<AtomicUsize>) -> io::Res
     thread::Builder::new().name("name".into()).stack_size(256 * 1024).spawn(work)
 }
 
-/// The name of an address. One that would break a line is none, and one that is an address is no name.
+/// The name of an address, on one line whatever its owner wrote. One that is an address is no name.
 fn name(address: IpAddr) -> Option<String> {
     let name = dns_lookup::lookup_addr(&address).ok()?;
-    (!name.contains(char::is_control) && name.parse::<IpAddr>().is_err()).then_some(name)
+    name.parse::<IpAddr>().is_err().then(|| printable(&name, LONGEST))
 }
 
 fn write(line: &str) {

@@ -3,6 +3,7 @@
 
 mod args;
 mod events;
+mod extensions;
 mod json;
 mod lookup;
 mod names;
@@ -13,7 +14,7 @@ mod text;
 use args::Args;
 use clap::Parser;
 use events::Events;
-use hopshot_linux::{Error, Hop, SocketKind, Step, Trace, privilege};
+use hopshot_linux::{Error, Hop, Rejected, Route, SocketKind, Step, Trace, privilege};
 use names::Names;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -90,7 +91,7 @@ fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
     let mut view = match args.json {
         true => None,
-        false => Some(View::new(trace.target(), args.numeric)),
+        false => Some(View::new(trace.target(), args)),
     };
     if let Some(view) = &mut view {
         view.header(host, trace.target(), args.max)?;
@@ -115,6 +116,9 @@ fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         Some(view) => view.finish(&route, &names)?,
         None => print_json(&json::Document::new(&route, &names))?,
     }
+    if args.verbose {
+        explain_rejected(&route);
+    }
     Ok(route.reached())
 }
 
@@ -128,6 +132,22 @@ fn explain(socket: SocketKind, notes: &[String]) {
     for note in notes {
         let _ = writeln!(io::stderr(), "hopshot: not confined in full: {note}");
     }
+}
+
+/// What arrived and was no answer.
+fn explain_rejected(route: &Route) {
+    let Rejected { bad_checksum, malformed, not_ours, dropped } = route.rejected();
+    let counts = [
+        (route.tally().forged.into(), "forged"),
+        (bad_checksum, "bad checksum"),
+        (malformed, "malformed"),
+        (not_ours, "not ours"),
+        (dropped, "dropped by the kernel"),
+    ];
+    let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let said: Vec<String> = said.collect();
+    let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
+    let _ = writeln!(io::stderr(), "hopshot: rejected: {said}");
 }
 
 /// Drives the trace to its end, or to Ctrl-C, and shows it after every step.

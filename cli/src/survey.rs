@@ -184,7 +184,7 @@ impl Desk<'_> {
                 if self.progress.done > 0 {
                     writeln!(io::stdout())?;
                 }
-                let mut view = View::new(route.target(), self.args.numeric);
+                let mut view = View::new(route.target(), self.args);
                 view.header(route.host(), route.target(), self.args.max)?;
                 view.finish(route, &self.names)?;
             }

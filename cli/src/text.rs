@@ -1,13 +1,19 @@
 //! The text view: a line per hop, in order, each as soon as nothing more will become known about it. On a terminal the hops
 //! that are not so far yet stand below as they are known, and are drawn again when that changes.
 
+use crate::args::Args;
+use crate::extensions;
 use crate::names::Names;
-use hopshot_linux::{Changes, Hop, Kind, Outcome, Reply, Route, StopReason, Trace, Version, failure_text};
+use hopshot_linux::{
+    Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Route, StopReason, Trace, Version, failure_text,
+};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, StdoutLock, Write};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+/// A longer name doesn't move the columns of all that follow.
+const WIDEST: usize = 80;
 /// Between two drawings of what isn't settled yet.
 const REDRAW: Duration = Duration::from_millis(2);
 
@@ -21,13 +27,14 @@ pub(crate) struct View {
     column: usize,
     /// Columns and rows, if this is a terminal.
     terminal: Option<(usize, usize)>,
+    extensions: bool,
     /// Lines below the settled ones, to be drawn over.
     drawn: usize,
     last_drawing: Option<Instant>,
 }
 
 impl View {
-    pub(crate) fn new(target: IpAddr, numeric: bool) -> Self {
+    pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
         let out = io::stdout().lock();
         let terminal = if out.is_terminal() { terminal_size::terminal_size() } else { None };
         Self {
@@ -35,11 +42,12 @@ impl View {
             out,
             target,
             next: 1,
-            column: match (numeric, Version::of(target)) {
+            column: match (args.numeric, Version::of(target)) {
                 (true, Version::V4) => 15,
                 (true, Version::V6) => 24,
                 (false, _) => 36,
             },
+            extensions: args.extensions,
             drawn: 0,
             last_drawing: None,
         }
@@ -60,7 +68,7 @@ impl View {
         let mut text = String::new();
         let mut settled = 0;
         while let Some(hop) = hops.next_if(|hop| hop.is_settled() && named(*hop, names)) {
-            self.line(&mut text, hop, names);
+            self.line(&mut text, hop, names, |probe| trace.extensions(probe));
             self.next = hop.number() + 1;
             settled += 1;
         }
@@ -71,7 +79,7 @@ impl View {
         let mut live = String::new();
         if self.terminal.is_some() {
             for hop in hops.filter(|hop| hop.replies().next().is_some()) {
-                self.line(&mut live, hop, names);
+                self.line(&mut live, hop, names, |probe| trace.extensions(probe));
             }
         }
         self.draw(&text, &live)
@@ -88,7 +96,7 @@ impl View {
         let last_shown =
             route.hops().filter(|hop| failed(*hop)).map(|hop| hop.number()).max().unwrap_or(0).max(last_heard);
         for hop in left.filter(|hop| hop.number() <= last_shown) {
-            self.line(&mut text, hop, names);
+            self.line(&mut text, hop, names, |probe| route.extensions(probe));
             self.next = hop.number() + 1;
         }
         match last_probed {
@@ -132,7 +140,13 @@ impl View {
     }
 
     /// A hop: a line for each address that answered, its times in the order of sending.
-    fn line(&mut self, text: &mut String, hop: Hop<'_>, names: &Names) {
+    fn line<'e>(
+        &mut self,
+        text: &mut String,
+        hop: Hop<'_>,
+        names: &Names,
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+    ) {
         let number = hop.number();
         let mut addresses: Vec<IpAddr> = Vec::new();
         for reply in hop.replies() {
@@ -156,7 +170,7 @@ impl View {
                 Some(name) => format!("{name} ({address})"),
                 None => address.to_string(),
             };
-            self.column = self.column.max(host.len());
+            self.column = self.column.max(host.len().min(WIDEST));
             let _ = match address == first {
                 true => write!(text, "{number:>2}  {host:<width$}", width = self.column),
                 false => write!(text, "    {host:<width$}", width = self.column),
@@ -179,6 +193,23 @@ impl View {
             }
             text.truncate(text.trim_end().len());
             text.push('\n');
+            if self.extensions {
+                appended(
+                    text,
+                    hop.replies().filter(|reply| reply.from == address).map(|reply| extensions(reply.probe)),
+                );
+            }
+        }
+    }
+}
+
+/// A line for what was appended to the answers from an address, for each thing once.
+fn appended<'e>(text: &mut String, extensions: impl Iterator<Item = &'e Extensions>) {
+    let mut said: Vec<String> = Vec::new();
+    for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
+        if !said.contains(&one) {
+            let _ = writeln!(text, "    {one}");
+            said.push(one);
         }
     }
 }

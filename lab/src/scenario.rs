@@ -200,6 +200,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "nat",
     "nat-id",
     "mpls",
+    "interface-name",
     "badchecksum",
     "hostile",
     "many",
