@@ -27,7 +27,7 @@ pub enum Error {
     },
 
     /// The host has addresses, but none of the family that was asked for.
-    #[error("'{host}' has no {} address; leave out {}", family_name(*.family), family_flag(*.family))]
+    #[error("'{host}' has no {} address; ask for the other family, or for either", family_name(*.family))]
     NoSuchFamily {
         /// The name or address.
         host: String,
@@ -152,12 +152,5 @@ const fn family_name(family: Version) -> &'static str {
     match family {
         Version::V4 => "IPv4",
         Version::V6 => "IPv6",
-    }
-}
-
-const fn family_flag(family: Version) -> &'static str {
-    match family {
-        Version::V4 => "-4, or ask for -6",
-        Version::V6 => "-6, or ask for -4",
     }
 }

@@ -169,6 +169,8 @@ impl Traceroute {
     /// All probes of a trace are of one flow, a random one by default; another may take another path.
     pub fn flow(mut self, flow: u16) -> Self {
         self.flow = Some(flow);
+        // For the check of the ranges.
+        self.config.checksum = flow;
         self
     }
 

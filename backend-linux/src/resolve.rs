@@ -36,7 +36,7 @@ mod tests {
     #[test]
     fn an_address_of_the_other_family_is_an_error_of_its_own() {
         let error = resolve("192.0.2.1", Some(Version::V6)).unwrap_err();
-        assert_eq!(error.to_string(), "'192.0.2.1' has no IPv6 address; leave out -6, or ask for -4");
+        assert_eq!(error.to_string(), "'192.0.2.1' has no IPv6 address; ask for the other family, or for either");
     }
 
     #[test]

@@ -85,7 +85,7 @@ fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: b
 /// What is the same with ping sockets: everything but what they can't hear. Routers that quote less than the ICMP header
 /// ("truncated") or another ident than was sent ("nat-id") are silent to them, as they are to everybody who can't tell whose
 /// answer that is.
-const SCENARIOS: [(&str, bool); 22] = [
+const SCENARIOS: [(&str, bool); 23] = [
     ("short", true),
     ("wan", true),
     ("long", true),
@@ -108,6 +108,7 @@ const SCENARIOS: [(&str, bool); 22] = [
     ("nat-id", false),
     ("mpls", true),
     ("badchecksum", false),
+    ("hostile", true),
 ];
 
 #[test]

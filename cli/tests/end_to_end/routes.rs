@@ -74,6 +74,21 @@ scenarios! {
 }
 
 #[test]
+fn no_forgery_makes_an_rtt_too_short() {
+    for (_, target) in FAMILIES {
+        let Some(said) = in_scenario("hostile", &["-n", "--json", target]) else { return };
+        let document = said.json();
+        for (hop, nearest) in document["hops"].as_array().unwrap().iter().zip(1_u8..) {
+            for probe in hop["probes"].as_array().unwrap().iter().filter(|probe| probe.is_object()) {
+                let least = 80.0 * f64::from(nearest) / 12.0;
+                assert!(probe["rtt_ms"].as_f64().unwrap() > least - 0.1, "hop {nearest}: {document}");
+            }
+        }
+        assert_eq!(document["forged"], 0);
+    }
+}
+
+#[test]
 fn a_quoted_ident_that_was_changed_is_told() {
     for (_, target) in FAMILIES {
         let Some(said) = in_scenario("nat-id", &["-n", "--json", "-q1", "--socket", "raw", target]) else { return };
