@@ -11,11 +11,25 @@ pub struct Rejected {
     pub malformed: u32,
     /// With a wrong ICMP checksum. In IPv6, and on ping sockets, the kernel finds those, and may count them among `dropped`.
     pub bad_checksum: u32,
-    /// Readable, but about nothing that was sent.
+    /// Readable, but about nothing that a trace on these sockets has sent: also what answers one that was taken out already.
     pub not_ours: u32,
     /// At most so many were lost because the receive buffer was full; some of them the filter would have turned away. In IPv6
     /// also with a wrong checksum. 0 where the kernel doesn't tell (before Linux 4.12).
     pub dropped: u32,
+}
+
+impl std::ops::Add for Rejected {
+    type Output = Self;
+
+    /// Both together, as of the sockets of both families.
+    fn add(self, other: Self) -> Self {
+        Self {
+            malformed: self.malformed.saturating_add(other.malformed),
+            bad_checksum: self.bad_checksum.saturating_add(other.bad_checksum),
+            not_ours: self.not_ours.saturating_add(other.not_ours),
+            dropped: self.dropped.saturating_add(other.dropped),
+        }
+    }
 }
 
 impl Rejected {

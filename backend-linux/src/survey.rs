@@ -3,7 +3,7 @@
 use crate::driver::{Driver, Step};
 use crate::pace::Pace;
 use crate::trace::{Begun, Route};
-use crate::{Error, SocketKind, Traceroute, clock, privilege, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege, resolve};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -211,6 +211,12 @@ impl Survey {
     #[must_use]
     pub fn socket(&self, family: Version) -> SocketKind {
         self.driver.socket(family)
+    }
+
+    /// What the sockets of a family brought that was no answer to any trace.
+    #[must_use]
+    pub fn rejected(&self, family: Version) -> Rejected {
+        self.driver.rejected(family)
     }
 
     /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.

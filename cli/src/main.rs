@@ -14,7 +14,7 @@ mod text;
 use args::Args;
 use clap::Parser;
 use events::Events;
-use hopshot_linux::{Error, Hop, Rejected, Route, SocketKind, Step, Trace, privilege};
+use hopshot_linux::{Error, Hop, Rejected, SocketKind, Step, Trace, privilege};
 use names::Names;
 use serde::Serialize;
 use std::io::{self, Write};
@@ -117,7 +117,7 @@ fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => print_json(&json::Document::new(&route, &names))?,
     }
     if args.verbose {
-        explain_rejected(&route);
+        explain_rejected(route.tally().forged.into(), route.rejected());
     }
     Ok(route.reached())
 }
@@ -135,10 +135,10 @@ fn explain(socket: SocketKind, notes: &[String]) {
 }
 
 /// What arrived and was no answer.
-fn explain_rejected(route: &Route) {
-    let Rejected { bad_checksum, malformed, not_ours, dropped } = route.rejected();
+fn explain_rejected(forged: u32, rejected: Rejected) {
+    let Rejected { bad_checksum, malformed, not_ours, dropped } = rejected;
     let counts = [
-        (route.tally().forged.into(), "forged"),
+        (forged, "forged"),
         (bad_checksum, "bad checksum"),
         (malformed, "malformed"),
         (not_ours, "not ours"),

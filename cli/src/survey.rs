@@ -5,7 +5,7 @@ use crate::events::Events;
 use crate::names::Names;
 use crate::targets::{Next, Targets};
 use crate::text::View;
-use crate::{Failure, explain, json, print_json, replying};
+use crate::{Failure, explain, explain_rejected, json, print_json, replying};
 use hopshot_linux::{Route, Step, Survey, Version, privilege};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, IsTerminal, Write};
@@ -39,9 +39,23 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         }
     }
     let progress = Progress::new();
-    let mut desk =
-        Desk { args, targets, survey, names, events, progress, pending: HashSet::new(), finished: VecDeque::new() };
-    desk.run()
+    let mut desk = Desk {
+        args,
+        targets,
+        survey,
+        names,
+        events,
+        progress,
+        pending: HashSet::new(),
+        finished: VecDeque::new(),
+        forged: 0,
+    };
+    let all_well = desk.run()?;
+    if args.verbose {
+        let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
+        explain_rejected(desk.forged, v4 + v6);
+    }
+    Ok(all_well)
 }
 
 /// Everything on its way: hosts whose addresses are looked up, traces that run, routes that wait for names.
@@ -54,6 +68,7 @@ struct Desk<'a> {
     progress: Progress,
     pending: HashSet<String>,
     finished: VecDeque<Route>,
+    forged: u32,
 }
 
 impl Desk<'_> {
@@ -164,6 +179,7 @@ impl Desk<'_> {
 
     fn take_routes(&mut self) {
         while let Some(route) = self.survey.take() {
+            self.forged = self.forged.saturating_add(route.tally().forged.into());
             if !self.args.numeric {
                 replying(route.hops()).for_each(|address| self.names.ask(address));
             }
