@@ -9,7 +9,7 @@ use crate::extensions::Extensions;
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
-use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
+use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Answer, Config, Discard, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -58,6 +58,8 @@ struct Listener {
     socket: Socket,
     sources: Sources,
     rejected: Rejected,
+    /// Whether its filter passes the answers of all traces.
+    is_open_to_all: bool,
 }
 
 /// Any number of traces on one pair of sockets per family.
@@ -106,7 +108,13 @@ impl Driver {
         if self.listener(version).is_none() {
             let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
             let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            self.listeners.push(Listener { version, socket, sources, rejected: Rejected::default() });
+            self.listeners.push(Listener {
+                version,
+                socket,
+                sources,
+                rejected: Rejected::default(),
+                is_open_to_all: false,
+            });
         }
         Ok(())
     }
@@ -256,15 +264,18 @@ impl Driver {
 
     /// Tells the kernel whose answers to let through.
     fn listen(&mut self, version: Version) -> Result<(), Error> {
+        // A filter takes some time to be made, and where there were too many traces for one there soon are again.
+        if self.listener(version).is_some_and(|listener| listener.is_open_to_all) {
+            return Ok(());
+        }
         let configs = self.traces.values().map(|trace| trace.tracer.config());
         let traces: Vec<Identity> =
             configs.filter(|config| Version::of(config.target) == version).map(Identity::of).collect();
-        match self.listener(version) {
-            Some(listener) => {
-                listener.socket.listen_for(&traces).map_err(Error::system("can't set the socket's filter"))
-            }
-            None => Ok(()),
-        }
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
+            return Ok(());
+        };
+        listener.is_open_to_all = traces.len() > socket::MAX_TRACES;
+        listener.socket.listen_for(&traces).map_err(Error::system("can't set the socket's filter"))
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {

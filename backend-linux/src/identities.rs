@@ -4,12 +4,9 @@
 //! stretch of seqs of its own.
 
 use crate::driver::CAPACITY;
+use crate::socket::MAX_TRACES;
 use hopshot_core::{Answer, Config};
 use std::collections::HashMap;
-
-/// The most traces among which an answer with an ident that nobody has is still offered to each: a translator may have
-/// changed it, and the cookie tells.
-const OFFERED: usize = 32;
 
 /// The identities that are in use.
 #[derive(Debug, Default)]
@@ -87,7 +84,8 @@ impl Identities {
         };
         match self.by_ident.get(&answer.echo.ident) {
             Some(stretches) => traces(stretches),
-            None if self.by_ident.len() <= OFFERED => self.by_ident.values().flat_map(|all| traces(all)).collect(),
+            // A translator may have changed the ident; the cookie tells. With more traces the answers of everybody come here.
+            None if self.by_ident.len() <= MAX_TRACES => self.by_ident.values().flat_map(|all| traces(all)).collect(),
             None => Vec::new(),
         }
     }

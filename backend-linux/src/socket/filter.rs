@@ -11,7 +11,7 @@ use hopshot_core::wire::icmp::Type;
 use std::net::IpAddr;
 
 /// With more traces than this, Echo Replies and quoted Echo Requests of any trace pass: the list is searched one by one.
-pub(super) const MAX_TRACES: usize = 32;
+pub(crate) const MAX_TRACES: usize = 32;
 
 /// What tells the answers of a trace from those of others.
 #[derive(Clone, Copy, Debug)]

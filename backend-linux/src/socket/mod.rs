@@ -14,7 +14,7 @@ mod tests;
 
 use crate::clock::Clock;
 use crate::sys::{self, Name};
-pub(crate) use filter::Identity;
+pub(crate) use filter::{Identity, MAX_TRACES};
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
 use queue::Report;
