@@ -153,6 +153,14 @@ fn the_name_of_an_interface_can_do_no_harm_to_a_terminal() {
 }
 
 #[test]
+fn a_long_name_does_not_push_the_times_of_later_hops_away() {
+    let Some(said) = in_scenario("interface-name", &["-4", "{name}"]) else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(lines[3].contains(&"c".repeat(60)) && lines[3].len() > 180, "{}", said.stdout);
+    assert!(lines[4].len() < 140, "{}", said.stdout);
+}
+
+#[test]
 fn what_was_rejected_is_counted_and_said_if_asked_for() {
     let rejected = |scenario: &str, target: &str| -> Option<Value> {
         in_scenario(scenario, &["-n", "--json", "--socket", "raw", target]).map(|said| said.json()["rejected"].clone())
