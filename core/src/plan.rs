@@ -102,7 +102,7 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
 /// in another order than its probes left.
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = usize::from(end.hop.saturating_sub(1)).saturating_sub(view.path.top.into());
-    let unheard = view.hops.iter().skip(view.path.top.into()).take(between).filter(|progress| progress.heard == 0);
+    let unheard = view.behind(view.path.top).iter().take(between).filter(|progress| progress.heard == 0);
     unheard.map(|progress| overdue(view, progress)).max().unwrap_or(Instant::EPOCH)
 }
 

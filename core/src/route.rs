@@ -36,7 +36,7 @@ pub struct Reply {
     pub probe: ProbeId,
     /// Who answered.
     pub from: IpAddr,
-    /// The time from sending to receiving, at most 78 hours.
+    /// The time from sending to receiving, at most 18 minutes.
     pub rtt: Duration,
     /// What the answer says.
     pub kind: Kind,

@@ -1,9 +1,9 @@
-//! The memory of one probe, packed: nothing but octets and 16-bit words, so that no place is lost between them.
+//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is lost between them.
 //!
 //! | octets | what |
 //! | ---: | --- |
 //! | 8 | when it was sent, in nanoseconds |
-//! | 6 | its RTT, in nanoseconds up to 78 hours |
+//! | 5 | its RTT, in nanoseconds up to 18 minutes |
 //! | 16 | who answered |
 //! | 2 | an MTU, or the number of a send error |
 //! | 9 | hop, attempt, state and what is there, type, code, three fields of headers, changes |
@@ -14,8 +14,8 @@ use crate::table::{Answered, Failure, SendError, State};
 use crate::time::Instant;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an RTT is cut to, in nanoseconds: 78 hours.
-pub(crate) const LONGEST_RTT: u64 = 0xffff_ffff_ffff;
+/// What an RTT is cut to, in nanoseconds: 18 minutes.
+pub(crate) const LONGEST_RTT: u64 = 0xff_ffff_ffff;
 
 /// The low bits of `state`.
 const STATE: u8 = 0b111;
@@ -35,8 +35,8 @@ const QUOTED: u8 = 1 << 6;
 /// A probe in memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    sent: [u16; 4],
-    rtt: [u16; 3],
+    sent: [u8; 8],
+    rtt: [u8; 5],
     number: u16,
     from: [u8; 16],
     hop: u8,
@@ -54,8 +54,8 @@ impl Slot {
     /// A probe that is just being sent.
     pub(crate) fn new(hop: u8, attempt: u8, sent: Instant) -> Self {
         Self {
-            sent: words(sent.as_nanos()),
-            rtt: [0; 3],
+            sent: sent.as_nanos().to_le_bytes(),
+            rtt: [0; 5],
             number: 0,
             from: [0; 16],
             hop,
@@ -79,7 +79,7 @@ impl Slot {
     }
 
     pub(crate) const fn sent(&self) -> Instant {
-        Instant::from_nanos(nanos(self.sent))
+        Instant::from_nanos(u64::from_le_bytes(self.sent))
     }
 
     pub(crate) const fn is_in_flight(&self) -> bool {
@@ -98,8 +98,8 @@ impl Slot {
 
     /// Its RTT in nanoseconds, if it was answered.
     pub(crate) const fn rtt(&self) -> Option<u64> {
-        let [a, b, c] = self.rtt;
-        if self.state & STATE >= ECHO_REPLY { Some(nanos([0, a, b, c])) } else { None }
+        let [a, b, c, d, e] = self.rtt;
+        if self.state & STATE >= ECHO_REPLY { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
     }
 
     pub(crate) const fn changes(&self) -> Changes {
@@ -135,7 +135,7 @@ impl Slot {
 
     /// Remembers another moment of sending, and what became of the probe.
     pub(crate) fn set(&mut self, sent: Instant, state: &State) {
-        self.sent = words(sent.as_nanos());
+        self.sent = sent.as_nanos().to_le_bytes();
         self.state = match state {
             State::InFlight => IN_FLIGHT,
             State::Lost => LOST,
@@ -153,7 +153,7 @@ impl Slot {
 
     fn set_answer(&mut self, sent: Instant, answered: &Answered) -> u8 {
         let rtt = answered.received.as_nanos().saturating_sub(sent.as_nanos()).min(LONGEST_RTT);
-        let [_, rtt @ ..] = words(rtt);
+        let [rtt @ .., _, _, _] = rtt.to_le_bytes();
         self.rtt = rtt;
         self.number = answered.mtu.unwrap_or_default();
         self.icmp_type = answered.icmp_type;
@@ -189,15 +189,4 @@ impl Slot {
         let [.., a, b, c, d] = self.from;
         if self.state & IPV4 == 0 { Ipv6Addr::from(self.from).into() } else { Ipv4Addr::new(a, b, c, d).into() }
     }
-}
-
-/// Four words, the most significant first, so that nothing asks for more alignment than two octets.
-const fn words(nanos: u64) -> [u16; 4] {
-    let [a, b, c, d, e, f, g, h] = nanos.to_be_bytes();
-    [u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h])]
-}
-
-const fn nanos([w, x, y, z]: [u16; 4]) -> u64 {
-    let [[a, b], [c, d], [e, f], [g, h]] = [w.to_be_bytes(), x.to_be_bytes(), y.to_be_bytes(), z.to_be_bytes()];
-    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }

@@ -171,8 +171,7 @@ impl Path {
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], revisited: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
-        let passes_from =
-            |hop: u8| hops.iter().skip(usize::from(hop).saturating_sub(1)).filter_map(|hop| hop.passes).max();
+        let passes_from = |hop: u8| behind(hops, hop.saturating_sub(1)).iter().filter_map(|hop| hop.passes).max();
         let target = |least: Evidence| {
             let mut found = numbered().filter(|(_, progress)| progress.target() >= Some(least));
             found.find_map(|(hop, progress)| {
@@ -208,6 +207,10 @@ impl Path {
     pub(crate) fn certain_end(&self) -> Option<End> {
         self.end.filter(|end| end.evidence == Evidence::Strong)
     }
+}
+
+fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
+    hops.get(hop.into()..).unwrap_or_default()
 }
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
@@ -271,6 +274,11 @@ impl View<'_> {
 
     /// The hops behind the target.
     fn past(&self, end: End) -> impl Iterator<Item = &Progress> {
-        self.hops.iter().skip(end.hop.into())
+        self.behind(end.hop).iter()
+    }
+
+    /// The hops behind `hop`.
+    pub(crate) fn behind(&self, hop: u8) -> &[Progress] {
+        behind(self.hops, hop)
     }
 }

@@ -61,6 +61,7 @@ impl Instant {
 }
 
 /// A span in nanoseconds, which is what all is reckoned in: one word pair, no division, no case of its own for a carry.
+#[inline(never)]
 pub(crate) fn nanos(span: Duration) -> u64 {
     span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
 }

@@ -107,7 +107,7 @@ impl From<Malformed> for Discard {
 pub struct Tracer<const N: usize> {
     config: Config,
     probes: Vec<Slot, N>,
-    hops: Vec<Progress, N>,
+    hops: [Progress; N],
     path: Path,
     quiet: bool,
     /// Whether a router has answered from more than one hop.
@@ -128,22 +128,21 @@ impl<const N: usize> Tracer<N> {
         let hops = usize::from(config.max_hops);
         let swept = hops.saturating_add(1).saturating_sub(usize::from(config.first_hop));
         let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
-        let mut tracer = Self {
+        let capacity = N.min(usize::from(u16::MAX));
+        if needed > capacity {
+            return Err(ConfigError::Capacity { needed, capacity });
+        }
+        Ok(Self {
             config,
             probes: Vec::new(),
-            hops: Vec::new(),
+            hops: [Progress::default(); N],
             path: Path::default(),
             quiet: false,
             revisited: false,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
-        };
-        let capacity = N.min(usize::from(u16::MAX));
-        if needed > capacity || tracer.hops.resize_default(hops).is_err() {
-            return Err(ConfigError::Capacity { needed, capacity });
-        }
-        Ok(tracer)
+        })
     }
 
     /// The parameters of the trace.
@@ -248,7 +247,7 @@ impl<const N: usize> Tracer<N> {
             || router.is_some()
                 && self.probes.iter().any(|other| other.hop() != hop && other.passed_by() == router.as_ref());
         self.sum_up(hop);
-        self.path = Path::survey(&self.hops, &self.probes, self.revisited);
+        self.path = Path::survey(self.hops(), &self.probes, self.revisited);
         Ok(reply)
     }
 
@@ -264,7 +263,7 @@ impl<const N: usize> Tracer<N> {
         };
         slot.set(at, &state);
         if slot.rtt().is_some() {
-            self.path = Path::survey(&self.hops, &self.probes, self.revisited);
+            self.path = Path::survey(self.hops(), &self.probes, self.revisited);
         }
     }
 
@@ -297,11 +296,15 @@ impl<const N: usize> Tracer<N> {
         View {
             config: &self.config,
             probes: &self.probes,
-            hops: &self.hops,
+            hops: self.hops(),
             path: &self.path,
             quiet: self.quiet,
             room: N.saturating_sub(self.probes.len()),
         }
+    }
+
+    fn hops(&self) -> &[Progress] {
+        self.hops.get(..self.config.max_hops.into()).unwrap_or_default()
     }
 
     fn plan(&self, now: Instant) -> Next {

@@ -14,7 +14,7 @@ use hopshot_core::{
 const RECHECKS: u8 = 2;
 
 /// What an RTT is cut to, in nanoseconds.
-const LONGEST_RTT: u64 = (1 << 48) - 1;
+const LONGEST_RTT: u64 = (1 << 40) - 1;
 
 /// A probe that was sent, and what the tracer must know of it.
 #[derive(Clone, Debug)]

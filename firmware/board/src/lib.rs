@@ -12,14 +12,16 @@ pub mod debugger;
 pub mod nic;
 mod registers;
 pub mod stack;
+pub mod text;
 
 #[cfg(all(feature = "mps2-an386", not(feature = "lm3s6965evb")))]
 pub use nic::lan9118::Lan9118 as Nic;
 #[cfg(feature = "lm3s6965evb")]
 pub use nic::stellaris::Stellaris as Nic;
 
+// Says nothing of what and where: the texts of that, and what formats them, would be kilobytes.
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    debugger::print(format_args!("panicked: {}\n", info.message()));
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    debugger::print(b"panicked\n");
     debugger::exit(false)
 }

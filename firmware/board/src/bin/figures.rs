@@ -1,4 +1,5 @@
-//! Figures of the core, taken on the board: octets of a tracer, and instructions for one probe out and one answer in.
+//! Figures of the core, taken on the board: octets of a tracer, instructions for one probe out and one answer in, and the
+//! stack that either takes at most.
 //!
 //! To be run with QEMU's `-icount shift=0`: time is then the count of instructions, one a nanosecond.
 #![no_std]
@@ -8,9 +9,11 @@ use core::hint::black_box;
 use core::net::IpAddr;
 use cortex_m_rt::entry;
 use hopshot_core::wire::{Ends, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Tracer};
+use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger;
+use hopshot_firmware::stack;
+use hopshot_firmware::text::Line;
 
 /// Hops of the path that is traced.
 const HOPS: u8 = 16;
@@ -39,12 +42,21 @@ fn main() -> ! {
     let Some(peripherals) = cortex_m::Peripherals::take() else { debugger::exit(false) };
     let clock = Clock::start(peripherals.SYST);
     let (small, large) = (size_of::<Tracer<32>>(), size_of::<Tracer<64>>());
-    debugger::print(format_args!("tracer32 {small}\nslot {}\n", (large - small) / 32));
+    figure("tracer32", "", small as u32);
+    figure("slot", "", (large - small) as u32 / 32);
     for (family, ends) in PATHS {
         let Some((poll, handle)) = measure(&clock, ends) else { debugger::exit(false) };
-        debugger::print(format_args!("poll_{family} {poll}\nhandle_{family} {handle}\n"));
+        figure("poll_", family, poll);
+        figure("handle_", family, handle);
+        let Some((poll, handle)) = deepest(ends) else { debugger::exit(false) };
+        figure("poll_stack_", family, poll);
+        figure("handle_stack_", family, handle);
     }
     debugger::exit(true)
+}
+
+fn figure(name: &str, family: &str, value: u32) {
+    Line::new().text(name).text(family).text(" ").number(value).print();
 }
 
 /// Instructions of a poll that sends and of a handle that accepts, each as the mean over a sweep.
@@ -60,11 +72,8 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
     let mut handled = 0;
     for (hop, probe) in (1u8..).zip(&probes) {
         let mut packet = [0; 128];
-        let from = match ends.source {
-            IpAddr::V4(_) => IpAddr::from([10, hop, 0, 1]),
-            IpAddr::V6(_) => IpAddr::from([0x2001, 0xdb8, hop.into(), 0, 0, 0, 0, 1]),
-        };
-        let message = time_exceeded(Ends { source: from, destination: ends.source }, ends, probe, &mut packet)?;
+        let from = router(ends, hop);
+        let message = time_exceeded(from, ends, probe, &mut packet)?;
         let before = clock.now();
         let arrival = Arrival { at: before, from, hop_limit: Some(64) };
         black_box(tracer.handle(arrival, black_box(message)).ok()?);
@@ -73,8 +82,65 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
     Some((polled.subsec_nanos() / u32::from(HOPS), handled / u32::from(HOPS)))
 }
 
+/// The most stack that a poll and a handle take, over a whole trace that has all there is: two attempts, a loop of three routers
+/// to be found, silent hops, retries, and the end.
+fn deepest(ends: Ends) -> Option<(u32, u32)> {
+    let config = Config { source: ends.source, max_hops: HOPS, attempts: 2, ..Config::new(ends.destination, 7) };
+    let mut tracer = Tracer::<48>::new(black_box(config));
+    let tracer = tracer.as_mut().ok()?;
+    let (mut at, mut message) = (Instant::EPOCH, [0; MESSAGE_LEN]);
+    let (mut polling, mut handling) = (0, 0);
+    for _ in 0..1000 {
+        let mut next = Step::Done;
+        polling = polling.max(stack::depth_of(|| next = poll(tracer, at, &mut message)));
+        match next {
+            Step::Done => return Some((polling as u32, handling as u32)),
+            Step::Wait(until) => at = until,
+            Step::Sent(hop) if hop % 5 == 0 => {}
+            Step::Sent(hop) => {
+                let mut packet = [0; 128];
+                let from = router(ends, hop % 3);
+                let answer = time_exceeded(from, ends, &message, &mut packet)?;
+                let arrival = Arrival { at, from, hop_limit: Some(64) };
+                handling = handling.max(stack::depth_of(|| handle(tracer, arrival, answer)));
+            }
+        }
+    }
+    None
+}
+
+/// What a poll came to.
+enum Step {
+    Sent(u8),
+    Wait(Instant),
+    Done,
+}
+
+#[inline(never)]
+fn poll(tracer: &mut Tracer<48>, at: Instant, message: &mut [u8; MESSAGE_LEN]) -> Step {
+    match tracer.poll(at, message) {
+        Ok(Action::Transmit(probe)) => Step::Sent(probe.hop_limit),
+        Ok(Action::Wait(until)) => Step::Wait(until),
+        Ok(Action::Done) | Err(_) => Step::Done,
+    }
+}
+
+#[inline(never)]
+fn handle(tracer: &mut Tracer<48>, arrival: Arrival, message: &[u8]) {
+    let _ = black_box(tracer.handle(arrival, message));
+}
+
+/// The router at a hop.
+fn router(ends: Ends, hop: u8) -> IpAddr {
+    match ends.source {
+        IpAddr::V4(_) => IpAddr::from([10, hop, 0, 1]),
+        IpAddr::V6(_) => IpAddr::from([0x2001, 0xdb8, hop.into(), 0, 0, 0, 0, 1]),
+    }
+}
+
 /// A router's answer that quotes all of a probe.
-fn time_exceeded<'b>(ends: Ends, probe_ends: Ends, probe: &[u8], buf: &'b mut [u8; 128]) -> Option<&'b [u8]> {
+fn time_exceeded<'b>(from: IpAddr, probe_ends: Ends, probe: &[u8], buf: &'b mut [u8; 128]) -> Option<&'b [u8]> {
+    let ends = Ends { source: from, destination: probe_ends.source };
     let mut quoted = [0; 40 + MESSAGE_LEN];
     let protocol = if ends.source.is_ipv4() { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
     let header = ip::Header { ends: probe_ends, hop_limit: 1, traffic_class: 0, protocol };

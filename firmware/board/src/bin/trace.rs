@@ -14,6 +14,7 @@ use hopshot_core::wire::Version;
 use hopshot_core::{Config, Route, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger::{self, ARGUMENTS_LEN};
+use hopshot_firmware::text::Line;
 use hopshot_firmware::{Nic, nic, stack};
 use smoltcp::iface::{self, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::raw::{PacketBuffer, PacketMetadata};
@@ -38,7 +39,7 @@ fn main() -> ! {
     match run(NIC, RECEIVE, TRANSMIT) {
         Ok(reached) => debugger::exit(reached),
         Err(reason) => {
-            debugger::print(format_args!("trace: {reason}\n"));
+            Line::new().text("trace: ").text(reason).print();
             debugger::exit(false)
         }
     }
@@ -72,11 +73,13 @@ fn run(nic: &mut Nic, receive: &mut [u8; ANSWER_LEN], transmit: &mut [u8; PROBE_
 
     // The source is what the checksum of ICMPv6 covers: no kernel fills it in here.
     let config = Config { source, ..Config::new(target, random) };
-    let mut tracer = Tracer::<PROBES>::new(config).map_err(|_| "source and target are of different families")?;
+    // Used where it was made: taking it out of the result would be one more copy of it on the stack.
+    let mut tracer = Tracer::<PROBES>::new(config);
+    let tracer = tracer.as_mut().map_err(|_| "source and target are of different families")?;
     let mut stack = Stack::new(&mut interface, nic, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
     loop {
-        match stack.step(&mut tracer, clock.now(), &mut buf).map_err(|_| "the buffer is too small")? {
+        match stack.step(tracer, clock.now(), &mut buf).map_err(|_| "the buffer is too small")? {
             Step::Heard(_) | Step::Busy => {}
             Step::Wait(until) => clock.sleep_until(until),
             Step::Done => break,
@@ -96,18 +99,21 @@ fn addresses() -> Option<Addresses> {
 
 /// One line for each hop up to the last that answered, as traceroute prints it.
 fn print(route: &Route<'_>) {
-    let last = route.hops().filter(|hop| hop.replies().next().is_some()).last().map_or(0, |hop| hop.number());
-    for hop in route.hops().take_while(|hop| hop.number() <= last) {
-        match hop.replies().next() {
-            Some(reply) => {
-                let micros = reply.rtt.as_micros() as u32;
-                let (millis, micros) = (micros / 1000, micros % 1000);
-                debugger::print(format_args!("{} {} {millis}.{micros:03} ms\n", hop.number(), reply.from));
-            }
-            None => debugger::print(format_args!("{} *\n", hop.number())),
+    let mut next = 1;
+    for hop in route.hops() {
+        let Some(reply) = hop.replies().next() else { continue };
+        for silent in next..hop.number() {
+            Line::new().number(silent.into()).text(" *").print();
         }
+        next = hop.number() + 1;
+        let micros = reply.rtt.subsec_micros();
+        let millis = reply.rtt.as_secs() as u32 * 1000 + micros / 1000;
+        let mut line = Line::new();
+        line.number(hop.number().into()).text(" ").address(reply.from).text(" ").number(millis);
+        line.text(".").digits(micros % 1000, 10, 3).text(" ms").print();
     }
     let end = if route.distance().is_some() { "reached" } else { "not reached" };
-    let probes = route.probes_sent();
-    debugger::print(format_args!("{end} with {probes} probes, {} octets of stack\n", stack::high_water()));
+    let mut line = Line::new();
+    line.text(end).text(" with ").number(route.probes_sent() as u32).text(" probes, ");
+    line.number(stack::high_water() as u32).text(" octets of stack").print();
 }
