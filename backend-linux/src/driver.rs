@@ -3,54 +3,22 @@
 //! One driver runs any number of traces on one socket pair per family. Reading before each send keeps the length of a burst
 //! out of the RTTs; the kernel's filter keeps other people's ICMP from waking it.
 
-use crate::clock::{self, Clock, Clocks};
+use crate::clock::{self, Clock};
 use crate::error::{Error, refused};
-use crate::extensions::Extensions;
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
+use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Answer, Config, Discard, Instant, ProbeId, Reply, SendError, Tracer};
+use hopshot_core::{Action, Config, Discard, Instant, ProbeId, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
-pub(crate) const CAPACITY: usize = 768;
-
 /// Messages read in one go, so that a flood can't keep the loop from sending.
 const DRAIN: usize = 1024;
-
-/// Where the RTTs of the answered probes are from.
-pub(crate) type ClocksOf = HashMap<ProbeId, Clocks>;
-
-/// What came with the answers, where anything did.
-pub(crate) type ExtensionsOf = HashMap<ProbeId, Extensions>;
-
-/// One trace among those of a driver.
-struct Running {
-    tracer: Box<Tracer<CAPACITY>>,
-    clocks: ClocksOf,
-    extensions: ExtensionsOf,
-    scope_id: u32,
-    /// When it wants to be polled; `None` once it has ended.
-    due: Option<Instant>,
-}
-
-impl Running {
-    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
-    fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
-        self.clocks.entry(probe).or_default().received = clock;
-        let extensions = Extensions::copy(&answer.extensions);
-        if extensions.is_empty() {
-            self.extensions.remove(&probe);
-        } else {
-            self.extensions.insert(probe, extensions);
-        }
-    }
-}
 
 /// What there is for each family.
 struct Listener {

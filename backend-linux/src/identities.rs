@@ -3,7 +3,7 @@
 //! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for all; there each trace has a
 //! stretch of seqs of its own.
 
-use crate::driver::CAPACITY;
+use crate::running::CAPACITY;
 use crate::socket::MAX_TRACES;
 use hopshot_core::{Answer, Config};
 use std::collections::HashMap;

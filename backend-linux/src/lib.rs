@@ -48,6 +48,7 @@ mod printable;
 pub mod privilege;
 mod rejected;
 mod resolve;
+mod running;
 mod socket;
 mod survey;
 mod sys;

@@ -1,8 +1,9 @@
 //! A trace while it runs, and its result.
 
 use crate::clock::{self, Clocks};
-use crate::driver::{CAPACITY, ClocksOf, Driver, ExtensionsOf, Step};
+use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
+use crate::running::{CAPACITY, ClocksOf, ExtensionsOf};
 use crate::{Error, Memory, Rejected, SocketKind, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};

@@ -1,0 +1,38 @@
+//! A trace among those of a driver, and what is kept of its answers beside what the core keeps.
+
+use crate::clock::{Clock, Clocks};
+use crate::extensions::Extensions;
+use hopshot_core::{Answer, Instant, ProbeId, Tracer};
+use std::collections::HashMap;
+
+/// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
+pub(crate) const CAPACITY: usize = 768;
+
+/// Where the RTTs of the answered probes are from.
+pub(crate) type ClocksOf = HashMap<ProbeId, Clocks>;
+
+/// What came with the answers, where anything did.
+pub(crate) type ExtensionsOf = HashMap<ProbeId, Extensions>;
+
+/// One trace among those of a driver.
+pub(crate) struct Running {
+    pub(crate) tracer: Box<Tracer<CAPACITY>>,
+    pub(crate) clocks: ClocksOf,
+    pub(crate) extensions: ExtensionsOf,
+    pub(crate) scope_id: u32,
+    /// When it wants to be polled; `None` once it has ended.
+    pub(crate) due: Option<Instant>,
+}
+
+impl Running {
+    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
+    pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
+        self.clocks.entry(probe).or_default().received = clock;
+        let extensions = Extensions::copy(&answer.extensions);
+        if extensions.is_empty() {
+            self.extensions.remove(&probe);
+        } else {
+            self.extensions.insert(probe, extensions);
+        }
+    }
+}
