@@ -1,4 +1,4 @@
-//! Text, a line at a time, without `core::fmt`: that takes 6 KB of flash with what a panic says.
+//! Text, a line at a time, without `core::fmt`: that takes 5 KB of flash with what a panic says.
 
 use crate::debugger;
 use core::net::{IpAddr, Ipv6Addr};
