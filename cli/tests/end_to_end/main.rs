@@ -5,4 +5,5 @@ mod errors;
 mod output;
 mod privileges;
 mod routes;
+mod survey;
 mod world;

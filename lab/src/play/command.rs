@@ -38,8 +38,6 @@ pub(super) fn run(command: &[String], target: &Addressee, conduct: Conduct) -> R
     let (v4, v6) = (target.v4.to_string(), target.v6.to_string());
     let fill = |text: &String| text.replace("{4}", &v4).replace("{6}", &v6).replace("{name}", &target.name);
     let (program, arguments) = command.split_first().ok_or_else(|| Failure::Lab("no command".to_owned()))?;
-    // An interrupt from the terminal is the command's to handle; the lab only waits. The child starts with a clear mask.
-    let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
     let started = clock();
     let child = Command::new(fill(program))
         .args(arguments.iter().map(fill))
@@ -51,7 +49,9 @@ pub(super) fn run(command: &[String], target: &Addressee, conduct: Conduct) -> R
             let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
             Failure::Command(format!("{program}: {error}"), status)
         })?;
-    // From here on, so that the child doesn't inherit it: its end must be noticed when it comes.
+    // From here on, so that the child inherits neither. An interrupt from the terminal is the command's to handle, the lab only
+    // waits; and the command's end must be noticed when it comes.
+    let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
     let _ = real_time();
     let (ended, status, memory) = wait(child, conduct).map_err(|error| Failure::Lab(format!("{program}: {error}")))?;
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| Failure::Lab(error.to_string()))?;

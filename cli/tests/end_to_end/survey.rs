@@ -1,0 +1,128 @@
+//! Many hosts at once.
+
+use crate::world::{command_in_scenario, hopshot, in_scenario, shell_in_scenario};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The documents of an NDJSON output, by host.
+fn documents(stdout: &str) -> BTreeMap<String, Value> {
+    let line = |line: &str| -> (String, Value) {
+        let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        (document["target"]["name"].as_str().expect("every document names its host").to_owned(), document)
+    };
+    stdout.lines().map(line).collect()
+}
+
+fn addresses(document: &Value) -> Vec<String> {
+    let hops = document["hops"].as_array().expect("there are hops");
+    hops.iter().map(|hop| hop["probes"][0]["from"].as_str().unwrap_or("*").to_owned()).collect()
+}
+
+#[test]
+fn each_of_several_hosts_gets_its_block_of_text() {
+    let hosts = ["10.200.0.7", "10.200.9.1", "2001:db8:ffff:1::5"];
+    let Some(said) = in_scenario("many", &[&["-n", "-q1"], &hosts[..]].concat()) else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let blocks: Vec<&str> = said.stdout.split("\n\n").collect();
+    assert_eq!(blocks.len(), 3, "{}", said.stdout);
+    for host in hosts {
+        let header = format!("traceroute to {host} ({host}), 32 hops max");
+        let block = blocks.iter().find(|block| block.starts_with(&header)).expect("each host has one");
+        let lines: Vec<&str> = block.lines().collect();
+        assert_eq!(lines.len(), 13, "{block}");
+        assert!(lines[12].starts_with(&format!("12  {host} ")), "{block}");
+    }
+}
+
+#[test]
+fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_while_the_rest_goes_on() {
+    for kind in ["raw", "ping"] {
+        let script = format!(
+            "for i in $(seq 0 299); do echo 10.200.$((i / 250)).$((i % 250)); done |
+            sed -e '3i# a comment' -e '5itwo hosts' -e '9s/$/  # the ninth/' |
+            {} -4 -n -q1 --json --rate 20000 --socket {kind} --targets - target.example",
+            crate::world::HOPSHOT
+        );
+        let Some(said) = command_in_scenario("many", true, &["sh", "-c", &script]) else { return };
+        assert_eq!(said.status, 1, "a line was bad: {}", said.stderr);
+        assert_eq!(said.stderr, "hopshot: -, line 6: 'two hosts' isn't one host; there must be one a line\n");
+        let documents = documents(&said.stdout);
+        assert_eq!(documents.len(), 301);
+        for (host, document) in documents {
+            let mut path: Vec<String> = (1..12).map(|hop| format!("10.{hop}.0.1")).collect();
+            path.push(if host == "target.example" { "10.200.0.0".to_owned() } else { host });
+            assert_eq!(addresses(&document), path);
+            assert_eq!((&document["reached"], &document["socket"]), (&Value::from(true), &Value::from(kind)));
+        }
+    }
+}
+
+#[test]
+fn a_host_that_can_not_be_traced_is_a_document_too() {
+    let Some(said) = in_scenario("many", &["-n", "--json", "no-such.example", "10.200.0.1"]) else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (1, ""));
+    let documents = documents(&said.stdout);
+    assert!(documents["no-such.example"]["error"].as_str().unwrap().contains("no-such.example"), "{}", said.stdout);
+    assert_eq!(documents["no-such.example"]["target"]["address"], Value::Null);
+    assert_eq!(documents["10.200.0.1"]["distance"], 12);
+}
+
+#[test]
+fn what_neighbours_taught_spares_probes_unless_that_is_not_wanted() {
+    let sent = |more: &[&str]| -> Option<i64> {
+        let hosts: Vec<String> = (1..100).map(|number| format!("10.200.3.{number}")).collect();
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let said = in_scenario("many", &[&["-n", "-q1", "--json", "--rate", "5000"], more, &hosts].concat())?;
+        let documents = documents(&said.stdout);
+        assert_eq!(documents.len(), 99);
+        Some(documents.values().map(|document| document["probes_sent"].as_i64().unwrap()).sum())
+    };
+    let Some(learning) = sent(&[]) else { return };
+    let Some(alone) = sent(&["--no-learning"]) else { return };
+    // 12 are needed, and 20 are sent where nothing is known. The first few hosts start before there is a first result.
+    assert!(learning < 99 * 15, "{learning}");
+    assert!(alone > 99 * 18, "{alone}");
+}
+
+#[test]
+fn no_more_probes_leave_than_the_rate_permits() {
+    let hosts: Vec<String> = (1..40).map(|number| format!("10.200.3.{number}")).collect();
+    let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+    let args = [&["-n", "-q1", "--json", "--rate", "400"], hosts.as_slice()].concat();
+    let Some(said) = in_scenario("many", &args) else { return };
+    let documents = documents(&said.stdout);
+    let sent: f64 = documents.values().map(|document| document["probes_sent"].as_f64().unwrap()).sum();
+    let began = documents.values().map(|document| started(document)).fold(f64::MAX, f64::min);
+    let ended = documents.values().map(|document| started(document) + document["duration_ms"].as_f64().unwrap() / 1e3);
+    let took = ended.fold(0.0, f64::max) - began;
+    assert!(sent > 400.0 && sent <= 400.0 * took + 2.0, "{sent} in {took} s");
+}
+
+/// When it started, in seconds of its hour, which is enough to compare.
+fn started(document: &Value) -> f64 {
+    let text = document["started"].as_str().expect("it is a time");
+    let (minutes, seconds) = (&text[14..16], &text[17..text.len() - 1]);
+    minutes.parse::<f64>().unwrap() * 60.0 + seconds.parse::<f64>().unwrap()
+}
+
+#[test]
+fn ctrl_c_ends_a_survey_with_what_is_known() {
+    let script =
+        "yes 10.200.0.1 | head -100000 | $0 -n -q1 --json --rate 100 --targets - & sleep 1; kill -INT $!; wait $!";
+    let Some(said) = shell_in_scenario("many", script) else { return };
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!((2..60).contains(&documents.len()), "{}", documents.len());
+    let last = documents.last().unwrap();
+    assert_eq!((&last["stop_reason"], &last["reached"]), (&Value::from("interrupted"), &Value::from(false)));
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_one_line_and_exit_status_2() {
+    let said = hopshot(&["--targets", "/no/such/file"]);
+    assert_eq!((said.status, said.stdout.as_str()), (2, ""));
+    assert_eq!(
+        said.stderr,
+        "hopshot: can't read the hosts of '/no/such/file': No such file or directory (os error 2)\n"
+    );
+}
