@@ -317,8 +317,8 @@ impl Driver {
     /// Sends at most one probe of each trace that is due, the oldest first, as the pace permits. Returns whether any was sent.
     fn send(&mut self) -> bool {
         let mut sent = false;
+        let mut now = clock::now();
         for (number, trace) in &mut self.traces {
-            let now = clock::now();
             if self.pace.next() > now {
                 break;
             }
@@ -352,6 +352,7 @@ impl Driver {
                     }
                     self.pace.spend(now);
                     sent = true;
+                    now = clock::now();
                     Some(now)
                 }
             };

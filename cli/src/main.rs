@@ -176,8 +176,9 @@ fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std
 }
 
 fn print_json(document: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(document)?;
+    line.push(b'\n');
     let mut out = io::stdout().lock();
-    serde_json::to_writer(&mut out, document)?;
-    writeln!(out)?;
+    out.write_all(&line)?;
     out.flush()
 }
