@@ -5,7 +5,7 @@ use super::judge::{Path, Trace};
 use super::tools::Installed;
 use crate::play::Failure;
 use hopshot_core::wire::Version;
-use hopshot_lab::log;
+use hopshot_lab::log::{self, Event};
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -79,6 +79,14 @@ impl Bench {
         }
         let events = log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
         Ok(path.judge(&events, &Found::default()).map(|trace| (all, trace)))
+    }
+
+    /// Lets a command run once: what it printed, and what the lab saw.
+    pub(super) fn once(&self, path: &Path, command: &[String], how: How) -> Result<(String, Vec<Event>), Failure> {
+        let place = self.file(&self.number.fetch_add(1, Ordering::Relaxed).to_string());
+        let played = self.play(path, command, &place, TIME_LIMIT, how)?;
+        let events = log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
+        Ok((played.output, events))
     }
 
     fn play(

@@ -8,6 +8,7 @@ mod paths;
 mod report;
 mod stats;
 mod svg;
+mod targets;
 mod tools;
 
 use crate::play::Failure;
@@ -80,6 +81,10 @@ enum Part {
     Loss,
     /// False links where load is balanced.
     Flows,
+    /// The same target again and again.
+    Again,
+    /// Many targets at once.
+    Many,
 }
 
 /// Measures, and writes the report.
@@ -118,6 +123,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Part::Hostile => report.add(&counts::hostile(&bench, &tools, arguments.floods)?)?,
             Part::Loss => report.add(&counts::loss(&bench, &tools, arguments.many)?)?,
             Part::Flows => report.add(&counts::flows(&bench, &tools, arguments.many)?)?,
+            Part::Again => report.add(&targets::again(&bench, &tools)?)?,
+            Part::Many => report.add(&targets::many(&bench, &tools)?)?,
         }
     }
     Ok(0)
