@@ -87,6 +87,16 @@ impl Driver {
         Ok(())
     }
 
+    /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
+    /// some time for each that is added.
+    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+        for listener in &mut self.listeners {
+            listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
+            listener.is_open_to_all = true;
+        }
+        Ok(())
+    }
+
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
     /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. `None` if
     /// every identity is taken.
@@ -243,7 +253,7 @@ impl Driver {
             return Ok(());
         };
         listener.is_open_to_all = traces.len() > socket::MAX_TRACES;
-        listener.socket.listen_for(&traces).map_err(Error::system("can't set the socket's filter"))
+        listener.socket.listen_for(Some(&traces)).map_err(Error::system("can't set the socket's filter"))
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {

@@ -4,7 +4,7 @@ use hopshot_core::Instant;
 use std::time::Duration;
 
 /// What a pause gives back: a sleep ends a little late, and what was missed by it may be made up for.
-const SLACK: Duration = Duration::from_millis(2);
+const SLACK: Duration = Duration::from_millis(5);
 
 /// A pace of at most so many probes a second, evenly spread.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +53,7 @@ mod tests {
                 sent += 1;
             }
         }
-        assert!((999..=1002).contains(&sent), "{sent}");
+        assert!((999..=1005).contains(&sent), "{sent}");
     }
 
     #[test]
@@ -65,6 +65,6 @@ mod tests {
             pace.spend(now);
             burst += 1;
         }
-        assert_eq!(burst, 3);
+        assert_eq!(burst, 6);
     }
 }

@@ -141,6 +141,7 @@ impl Survey {
                 }
             }
         }
+        driver.expect_many()?;
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
         Ok(Self { settings: settings.clone(), driver, begun: BTreeMap::new(), at_once })
     }

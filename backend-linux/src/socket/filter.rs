@@ -80,23 +80,23 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
     program.assemble()
 }
 
-/// The program that passes Echo Replies of these traces, and errors that quote an Echo Request of one of them: by the ident, or,
+/// The program that passes Echo Replies of these traces, or of all if none are given, and errors that quote an Echo Request of one of them: by the ident, or,
 /// if that was changed on the way, by the cookie where as much came back. What quotes a packet to a target of theirs and is cut
 /// short before the ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no loop can be
 /// written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no".
-pub(super) fn pass_answers(version: Version, traces: &[Identity]) -> Vec<Instruction> {
+pub(super) fn pass_answers(version: Version, traces: Option<&[Identity]>) -> Vec<Instruction> {
     let mut program = match version {
         Version::V4 => find_echo_v4(),
         Version::V6 => find_echo_v6(),
     };
     program.at(Label::Judge);
     program.line(LOAD_WORD16_INDEXED, IDENT);
-    if traces.len() > MAX_TRACES {
+    let traces = traces.filter(|traces| traces.len() <= MAX_TRACES).unwrap_or_else(|| {
         program.jump(Label::Pass);
-    }
-    let traces = &traces[..traces.len().min(MAX_TRACES)];
+        &[]
+    });
     for trace in traces {
         program.if_equal(trace.ident.into(), Label::Pass);
     }

@@ -172,7 +172,7 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&self, traces: &[Identity]) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&self, traces: Option<&[Identity]>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(traces),
             Self::Ping(_) => Ok(()),

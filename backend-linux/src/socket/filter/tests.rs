@@ -11,7 +11,7 @@ const COOKIE: [u8; 4] = *b"cook";
 fn pass_idents(version: Version, idents: &[u16]) -> Vec<Instruction> {
     let target = Identity::of(&Config::new(ends(version).destination, 0)).target;
     let traces: Vec<Identity> = idents.iter().map(|ident| Identity { ident: *ident, cookie: COOKIE, target }).collect();
-    pass_answers(version, &traces)
+    pass_answers(version, Some(&traces))
 }
 
 /// A classic BPF machine for the instructions used here: whether `packet` passes.

@@ -20,7 +20,7 @@ fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<I
 
 fn open(version: Version, idents: &[u16]) -> Socket {
     let socket = Socket::open(version, &Options::default()).unwrap();
-    socket.listen_for(&identities(idents)).unwrap();
+    socket.listen_for(Some(&identities(idents))).unwrap();
     socket
 }
 
@@ -76,9 +76,9 @@ fn two_sockets_hear_only_their_own_idents() {
             assert_eq!(idents(&mut none), []);
             assert_eq!([&one, &two, &none].map(Socket::dropped), [0; 3], "the filter's refusals aren't losses");
 
-            two.listen_for(&identities(&[1, 2])).unwrap();
+            two.listen_for(Some(&identities(&[1, 2]))).unwrap();
             two.lock_filter().unwrap();
-            assert_eq!(two.listen_for(&identities(&[9])), Err(Errno::PERM));
+            assert_eq!(two.listen_for(Some(&identities(&[9]))), Err(Errno::PERM));
             one.send(target, 0, 64, &request(target, 1, 0), 0).unwrap();
             assert_eq!(idents(&mut two), [1]);
         }
@@ -209,7 +209,7 @@ fn a_router_reports_probes_and_sending_goes_on() {
             let options = Options { traffic_class: Some(0x48), ..Options::default() };
             let mut socket = Socket::open(version, &options).unwrap();
             let mut stranger = open(version, &[0x7778]);
-            socket.listen_for(&identities(&[0x7777])).unwrap();
+            socket.listen_for(Some(&identities(&[0x7777]))).unwrap();
             for seq in 0..TIMES {
                 let sent = clock::now();
                 // The errors about earlier probes wait in the sender's queue and must not be this one's.
@@ -238,7 +238,7 @@ fn a_link_local_neighbour_is_reached_by_its_interface() {
         for (scope_id, options) in [(scope_id, Options::default()), (0, near)] {
             assert_eq!(source_for(target, scope_id, &options), Ok(address("fe80::1")));
             let mut socket = Socket::open(Version::V6, &options).unwrap();
-            socket.listen_for(&identities(&[5])).unwrap();
+            socket.listen_for(Some(&identities(&[5]))).unwrap();
             socket.send(target, scope_id, 64, &request(target, 5, 0), 0).unwrap();
             let heard = wait(&mut socket).unwrap();
             assert_eq!((heard.from, heard.hop_limit), (target, Some(64)));
