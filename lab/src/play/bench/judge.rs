@@ -85,6 +85,11 @@ impl Path {
         Duration::from_secs_f64(slowest / 1e3)
     }
 
+    /// Who answers at each hop of one of its ways.
+    pub(super) fn hops(&self, way: usize) -> Vec<Option<IpAddr>> {
+        self.truth.paths[way].hops[..self.len(way)].to_vec()
+    }
+
     fn rtt_ms(&self, hop: u8) -> f64 {
         let plain = self.scenario.rtt_ms * f64::from(hop) / f64::from(self.scenario.hops);
         let entry = self.scenario.hop.iter().find(|entry| entry.at.as_slice().contains(&hop));

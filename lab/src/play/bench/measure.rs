@@ -18,7 +18,7 @@ pub(super) const TIME_LIMIT: u16 = 60;
 
 /// Where measurements are made.
 pub(super) struct Bench {
-    lab: PathBuf,
+    pub(super) lab: PathBuf,
     place: PathBuf,
     pub(super) family: Version,
     number: AtomicUsize,

@@ -6,6 +6,7 @@ mod judge;
 mod measure;
 mod paths;
 mod report;
+mod screen;
 mod stats;
 mod svg;
 mod targets;
@@ -81,6 +82,8 @@ enum Part {
     Loss,
     /// False links where load is balanced.
     Flows,
+    /// What a person sees on a terminal, and when.
+    Screen,
     /// The same target again and again.
     Again,
     /// Many targets at once.
@@ -123,6 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Part::Hostile => report.add(&counts::hostile(&bench, &tools, arguments.floods)?)?,
             Part::Loss => report.add(&counts::loss(&bench, &tools, arguments.many)?)?,
             Part::Flows => report.add(&counts::flows(&bench, &tools, arguments.many)?)?,
+            Part::Screen => report.add(&screen::screen(&bench, &tools)?)?,
             Part::Again => report.add(&targets::again(&bench, &tools)?)?,
             Part::Many => report.add(&targets::many(&bench, &tools)?)?,
         }
