@@ -92,7 +92,7 @@ fn no_more_probes_leave_than_the_rate_permits() {
     let Some(said) = in_scenario("many", &args) else { return };
     let documents = documents(&said.stdout);
     let sent: f64 = documents.values().map(|document| document["probes_sent"].as_f64().unwrap()).sum();
-    let began = documents.values().map(|document| started(document)).fold(f64::MAX, f64::min);
+    let began = documents.values().map(started).fold(f64::MAX, f64::min);
     let ended = documents.values().map(|document| started(document) + document["duration_ms"].as_f64().unwrap() / 1e3);
     let took = ended.fold(0.0, f64::max) - began;
     assert!(sent > 400.0 && sent <= 400.0 * took + 2.0, "{sent} in {took} s");
