@@ -4,13 +4,14 @@ use crate::socket::{OpenError, Options, SocketKind};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
 use rustix::io::Errno;
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
 /// Why a trace could not be started or could not go on. Each text says what to do about it.
 ///
 /// Only what concerns the whole trace is here: a probe that could not be sent is part of the route.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A parameter out of its range.
@@ -77,6 +78,13 @@ pub enum Error {
     },
 }
 
+/// As `Display`: it is what a program shows that returns an error from `main`.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl Error {
     pub(crate) fn system(what: &'static str) -> impl Fn(Errno) -> Self {
         move |errno| Self::System { what, reason: errno.into() }
@@ -93,6 +101,7 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
         OpenError::Permission => Error::Permission(options.kind),
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
+        OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),
         OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
         OpenError::Other(errno) => Error::system("can't open a socket")(errno),
     }

@@ -2,17 +2,22 @@
 
 use crate::Error;
 use hopshot_core::wire::Version;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
-/// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`). The port is 0.
+/// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
+/// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4. The port is 0.
 ///
 /// # Errors
 /// [`Error::Resolve`] if the host has no address at all, [`Error::NoSuchFamily`] if it has none of the family.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let found = (bare, 0).to_socket_addrs().map_err(|reason| Error::Resolve { host: host.to_owned(), reason })?;
-    let mut fitting = found.filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
+        IpAddr::V6(_) => found,
+    };
+    let mut fitting = found.map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(address),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),
@@ -31,6 +36,12 @@ mod tests {
     fn an_address_is_taken_as_it_is_in_brackets_or_not() {
         assert_eq!(resolve("192.0.2.1", None).unwrap(), SocketAddr::from(([192, 0, 2, 1], 0)));
         assert_eq!(resolve("[2001:db8::1]", None).unwrap(), "[2001:db8::1]:0".parse().unwrap());
+    }
+
+    #[test]
+    fn an_address_of_ipv4_in_the_clothes_of_ipv6_is_one_of_ipv4() {
+        assert_eq!(resolve("::ffff:192.0.2.1", None).unwrap(), SocketAddr::from(([192, 0, 2, 1], 0)));
+        assert!(resolve("::ffff:192.0.2.1", Some(Version::V6)).is_err());
     }
 
     #[test]

@@ -9,18 +9,20 @@ const EXAMPLES: &str = "\
 Examples:
   hopshot example.com              the path to a host
   hopshot -n -q 1 2001:db8::1      addresses only, one probe at each hop
-  hopshot --json example.com       one JSON document on standard output
   hopshot -f 3 -m 12 example.com   hops 3 to 12 only
-  hopshot --json --targets FILE    the hosts of a file, all at once, a document a line
+  hopshot --json example.com       a JSON document on standard output
+  hopshot --json --targets FILE    the hosts of a file, a document a line
 
-Reading it: '*' is a probe without an answer, '!H' host unreachable, '!N' network unreachable,
-'!P' protocol unreachable, '!X' forbidden by an administrator, '!F-1400' too big for a link with
-an MTU of 1400, '!S' source route failed or out of scope, '!<13>' any other code of unreachable,
-'!' and a reason: the probe could not be sent. With -e, '<MPLS:L=16,E=0,S=1,T=1>' is a label, its traffic
-class, whether it is the bottom of the stack, and its TTL; '<INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000>' the
-interface that the probe came in by (SUB: a part of it, OUT: would have left by, NXT: the next hop).
+Marks:
+  *         no answer             !X        forbidden by an administrator
+  !H        host unreachable      !F-1400   too big for a link's MTU, 1400
+  !N        network unreachable   !S        source route failed, out of scope
+  !P        protocol unreachable  !<13>     any other code of unreachable
+  ! REASON  the probe could not be sent
+  rate limited?                   the hop answered, and then stopped
 
-Exit status: 0 the target answered (all did, of several), 1 it did not, 2 hopshot could not run.";
+Exit status: 0 the target answered (of several hosts, all), 1 it did not,
+2 hopshot could not run.";
 
 /// The path to a host in one round trip: probes to all hops leave at once.
 #[derive(Debug, Parser)]
@@ -118,7 +120,7 @@ pub(crate) struct Args {
     #[arg(short, long)]
     pub(crate) verbose: bool,
 
-    /// Print one JSON document
+    /// Print a JSON document, for several hosts one a line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -135,6 +137,14 @@ enum Socket {
 }
 
 impl Args {
+    /// What no single argument can be blamed for.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self.first > self.max {
+            true => Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first)),
+            false => Ok(()),
+        }
+    }
+
     /// Whether one host is traced, and no more.
     pub(crate) fn single(&self) -> Option<&str> {
         match (self.hosts.as_slice(), &self.targets) {

@@ -52,8 +52,8 @@ pub(crate) struct Lost<'a> {
 }
 
 impl<'a> Lost<'a> {
-    pub(crate) const fn new(host: &'a str, error: &'a str) -> Self {
-        Self { target: Target { name: host, address: None }, error }
+    pub(crate) fn new(host: &'a str, error: &'a str) -> Self {
+        Self { target: Target { name: host, address: host.parse().ok() }, error }
     }
 }
 

@@ -26,6 +26,8 @@ enum Failure {
     Trace(Error),
     /// The list of hosts can't be read.
     Input(String, io::Error),
+    /// The list of hosts is empty.
+    NoHosts,
     Output(io::Error),
 }
 
@@ -50,6 +52,9 @@ fn main() -> ExitCode {
         Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
         Err(error) => error.exit(),
     };
+    if let Err(text) = args.check() {
+        return complain(&text);
+    }
     let done = match args.single() {
         Some(host) => run(&args, host),
         None => survey::run(&args),
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(2),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
+        Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }
 }

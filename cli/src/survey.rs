@@ -6,7 +6,7 @@ use crate::names::Names;
 use crate::targets::{Next, Targets};
 use crate::text::View;
 use crate::{Failure, explain, explain_rejected, json, print_json, replying};
-use hopshot_linux::{Route, Step, Survey, Version, privilege};
+use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
 use std::collections::{HashSet, VecDeque};
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -73,9 +73,13 @@ struct Desk<'a> {
 
 impl Desk<'_> {
     fn run(&mut self) -> Result<bool, Failure> {
-        let mut more = true;
+        let (mut more, mut interrupted) = (true, false);
         loop {
-            if self.events.interrupted() && more {
+            if self.events.interrupted() && !interrupted {
+                interrupted = true;
+                if more || !self.pending.is_empty() {
+                    self.progress.say("interrupted: the rest of the hosts are not traced");
+                }
                 more = false;
                 self.pending.clear();
                 self.survey.interrupt();
@@ -89,7 +93,10 @@ impl Desk<'_> {
             let idle = self.survey.is_empty();
             if !more && idle && self.pending.is_empty() && self.finished.is_empty() {
                 self.progress.clear();
-                return Ok(self.progress.all_well());
+                return match (self.progress.any(), interrupted) {
+                    (false, false) => Err(Failure::NoHosts),
+                    _ => Ok(self.progress.all_well() && !interrupted),
+                };
             }
             self.progress.draw(self.on_their_way());
             let input = more && self.has_room() && self.targets.input().is_some();
@@ -125,9 +132,11 @@ impl Desk<'_> {
                     self.progress.say(&format!("{}, line {line}: {why}", path()));
                 }
                 Next::Host(host) => match host.parse::<IpAddr>() {
-                    Ok(address) if self.args.family().is_none_or(|family| family == Version::of(address)) => {
-                        self.add(&host, (address, 0).into())?;
-                    }
+                    // No resolver is asked for an address.
+                    Ok(_) => match resolve(&host, self.args.family()) {
+                        Ok(address) => self.add(&host, address)?,
+                        Err(error) => self.lose(&host, &error.to_string())?,
+                    },
                     _ if self.pending.contains(&host) => {}
                     _ if self.names.find(&host, self.args.family()) => _ = self.pending.insert(host),
                     _ => self.lose(&host, "its address can't be looked up")?,
@@ -234,6 +243,10 @@ impl Progress {
 
     const fn fail(&mut self) {
         self.failed += 1;
+    }
+
+    const fn any(&self) -> bool {
+        self.done + self.failed > 0
     }
 
     const fn all_well(&self) -> bool {

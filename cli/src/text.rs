@@ -93,8 +93,9 @@ impl View {
         let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
         self.next = next;
         let left = route.hops().filter(|hop| hop.number() >= next);
-        let last_shown =
-            route.hops().filter(|hop| failed(*hop)).map(|hop| hop.number()).max().unwrap_or(0).max(last_heard);
+        let last_failed = route.hops().filter(|hop| failure(*hop).is_some()).map(|hop| hop.number()).max();
+        // If all failed, one line says it.
+        let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
         for hop in left.filter(|hop| hop.number() <= last_shown) {
             self.line(&mut text, hop, names, |probe| route.extensions(probe));
             self.next = hop.number() + 1;
@@ -104,10 +105,13 @@ impl View {
             Some(last) if last == self.next => _ = writeln!(text, "{last:>2}  *"),
             _ => {}
         }
-        if !route.reached() {
+        if route.probes_sent() == 0 {
+            let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
+            let _ = writeln!(text, "No probe could be sent to {}: {reason}.", route.target());
+        } else if !route.reached() {
             let reason = match route.stop_reason() {
-                Some(StopReason::Unreachable) => "it can't be reached from the last hop above",
-                Some(StopReason::Loop) => "routers come back, the path is a loop",
+                Some(StopReason::Unreachable) => "the last hop above says that it can't be reached",
+                Some(StopReason::Loop) => "the path goes round in a loop",
                 Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
                 Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
                 Some(StopReason::Interrupted) | None => "interrupted",
@@ -155,11 +159,7 @@ impl View {
             }
         }
         let Some(first) = addresses.first().copied() else {
-            let failure = hop.outcomes().find_map(|outcome| match outcome {
-                Outcome::Failed(error) => Some(failure_text(error)),
-                _ => None,
-            });
-            let _ = match failure {
+            let _ = match failure(hop) {
                 Some(reason) => writeln!(text, "{number:>2}  ! {reason}"),
                 None => writeln!(text, "{number:>2}  *"),
             };
@@ -224,8 +224,12 @@ fn named(hop: Hop<'_>, names: &Names) -> bool {
     names.patience(hop.replies().map(|reply| reply.from)).is_none()
 }
 
-fn failed(hop: Hop<'_>) -> bool {
-    hop.outcomes().any(|outcome| matches!(outcome, Outcome::Failed(_)))
+/// Why a probe to this hop did not get out of this machine, if one didn't.
+fn failure(hop: Hop<'_>) -> Option<String> {
+    hop.outcomes().find_map(|outcome| match outcome {
+        Outcome::Failed(error) => Some(failure_text(error)),
+        _ => None,
+    })
 }
 
 fn time(reply: &Reply) -> String {

@@ -1,10 +1,12 @@
 //! Read-only views of the result.
 
 use crate::answer::Kind;
+use crate::patience;
 use crate::plan;
 use crate::probe::{Changes, Evidence, ProbeId};
 use crate::slot::Slot;
 use crate::table::{Answered, EndKind, Failure, State, View};
+use crate::time::nanos;
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -212,7 +214,7 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
-    /// Linux writes six at once, then one a second.
+    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
         let heard = self.replies().next().is_some();
@@ -220,7 +222,8 @@ impl<'a> Hop<'a> {
             Outcome::Lost => lost.saturating_add(1),
             _ => 0,
         });
-        heard && lost >= 2
+        let view = &self.route.view;
+        heard && lost >= 2 && patience::overdue(view.path.slowest) <= nanos(view.config.timeout)
     }
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past

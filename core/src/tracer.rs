@@ -361,6 +361,7 @@ impl<const N: usize> Tracer<N> {
             Some(end) if end.kind == EndKind::Loop => StopReason::Loop,
             Some(_) => StopReason::Unreachable,
             None if self.path.top == self.config.max_hops => StopReason::MaxHops,
+            None if self.route().probes_sent() == 0 => StopReason::Quiet,
             None if patience::timeout_rules(&self.view()) => StopReason::Timeout,
             None => StopReason::Quiet,
         }

@@ -78,9 +78,11 @@ pub(crate) enum OpenError {
     NoSuchInterface,
     /// The source address isn't one of this machine's (EADDRNOTAVAIL).
     SourceNotLocal,
+    /// The source address is of the other family than the destination.
+    SourceOfOtherFamily,
     /// The source address is link-local, so an interface must be given with it.
     SourceNeedsInterface,
-    /// Anything else: `AFNOSUPPORT` where this kernel doesn't have the family, or the source is of the other one.
+    /// Anything else: `AFNOSUPPORT` where this kernel doesn't have the family.
     Other(Errno),
 }
 
@@ -269,7 +271,7 @@ fn bind_interface(fd: BorrowedFd<'_>, interface: &str) -> Result<(), OpenError> 
 
 fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) -> Result<(), OpenError> {
     if Version::of(source) != version {
-        return Err(OpenError::Other(Errno::AFNOSUPPORT));
+        return Err(OpenError::SourceOfOtherFamily);
     }
     // bind(2) takes a multicast address, and then lets the kernel choose the source.
     if source.is_multicast() {

@@ -23,7 +23,7 @@ fn numbers_out_of_range_are_refused_with_the_range() {
     ] {
         refused(&hopshot(&[args[0], args[1], "::1"]), words);
     }
-    refused(&hopshot(&["-f", "9", "-m", "8", "::1"]), "first_hop must be 1 to 8, not 9");
+    refused(&hopshot(&["-f", "9", "-m", "8", "::1"]), "--first must be 1 to 8 (--max-hops), not 9");
     refused(&hopshot(&[]), "<HOST>");
 }
 
@@ -92,4 +92,36 @@ fn ctrl_c_shows_what_is_known_so_far() {
     let document = said.json();
     assert_eq!((said.status, &document["stop_reason"]), (1, &"interrupted".into()), "{document}");
     assert_eq!(document["hops"][10]["probes"][0]["kind"], "time_exceeded");
+}
+
+#[test]
+fn an_ipv4_address_written_as_ipv6_is_traced_as_ipv4() {
+    let Some(said) = in_scenario("short", &["-n", "-q1", "--json", "::ffff:10.255.0.80"]) else { return };
+    let document = said.json();
+    assert_eq!((said.status, &document["distance"]), (0, &5.into()), "{document}");
+    assert_eq!(document["target"]["address"], "10.255.0.80");
+}
+
+#[test]
+fn a_source_of_the_other_family_and_hops_in_the_wrong_order_are_told_in_the_words_of_the_command() {
+    let said = hopshot(&["-s", "::1", "127.0.0.1"]);
+    assert_eq!(said.status, 2);
+    assert_eq!(said.stderr, "hopshot: can't send from ::1: it is of another family than the target's address\n");
+    let said = hopshot(&["-f", "5", "-m", "3", "127.0.0.1"]);
+    assert_eq!((said.status, said.stderr.as_str()), (2, "hopshot: --first must be 1 to 3 (--max-hops), not 5\n"));
+}
+
+#[test]
+fn a_wait_that_is_too_short_makes_no_hop_rate_limited() {
+    let Some(said) = in_scenario("wan", &["-n", "-w", "0.03", "{4}"]) else { return };
+    assert!(!said.stdout.contains("rate limited"), "{}", said.stdout);
+}
+
+#[test]
+fn a_trace_without_a_probe_that_left_says_why_in_three_lines() {
+    let script = "tc qdisc add dev hopshot0 root tbf rate 1kbit burst 10 limit 1; exec $0 -n -q1 $HOPSHOT_LAB_TARGET4";
+    let Some(said) = shell_in_scenario("short", script) else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!((said.status, lines.len()), (1, 3), "{lines:?}");
+    assert_eq!(lines[1..], [" 1-32  *", "No probe could be sent to 10.255.0.80: No buffer space available."]);
 }

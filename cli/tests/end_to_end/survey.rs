@@ -126,3 +126,20 @@ fn a_file_that_can_not_be_read_is_one_line_and_exit_status_2() {
         "hopshot: can't read the hosts of '/no/such/file': No such file or directory (os error 2)\n"
     );
 }
+
+#[test]
+fn an_interrupt_is_heard_also_when_the_list_is_at_its_end() {
+    let script = "$0 -n -q1 --json -w 20 $HOPSHOT_LAB_TARGET4 $HOPSHOT_LAB_TARGET6 & sleep 0.25; kill -INT $!; wait $!";
+    let Some(said) = shell_in_scenario("deadtarget", script) else { return };
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    let reasons: Vec<Value> =
+        documents(&said.stdout).into_values().map(|document| document["stop_reason"].clone()).collect();
+    assert_eq!(reasons, ["interrupted", "interrupted"]);
+}
+
+#[test]
+fn a_list_without_a_host_is_a_mistake() {
+    let said = hopshot(&["--targets", "/dev/null"]);
+    assert_eq!((said.status, said.stdout.as_str()), (2, ""));
+    assert_eq!(said.stderr, "hopshot: the list names no host; it wants one a line\n");
+}

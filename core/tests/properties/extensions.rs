@@ -90,8 +90,9 @@ proptest! {
             octets.extend([*class, *kind]);
             octets.extend(payload);
         }
+        // Zero says that there is none (RFC 4884, section 7); all ones are the same number.
         let sum = Checksum::new().with(&octets).finish();
-        octets[2..4].copy_from_slice(&sum.to_be_bytes());
+        octets[2..4].copy_from_slice(&if sum == 0 { u16::MAX } else { sum }.to_be_bytes());
         let mut quote = probe_packet(version);
         quote.resize(128, 0);
         quote.extend(&octets);

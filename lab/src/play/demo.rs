@@ -10,7 +10,11 @@ use std::process::Command;
 pub(crate) fn run() -> Result<u8, Failure> {
     let scenario = Scenario::named("demo").map_err(|error| Failure::Lab(error.to_string()))?;
     let hopshot = hopshot()?.display().to_string();
-    run::run(&scenario, &run::Options { seed: 1, ..run::Options::default() }, &[hopshot, "{name}".to_owned()])
+    run::run(
+        &scenario,
+        &run::Options { seed: 1, ..run::Options::default() },
+        &[hopshot, "-4".to_owned(), "{name}".to_owned()],
+    )
 }
 
 /// The `hopshot` beside this program; built first if it isn't there and cargo started this program.

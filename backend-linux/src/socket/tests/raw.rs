@@ -136,7 +136,7 @@ fn options_that_cannot_be_had_are_told_apart() {
                 (Version::V6, source("2001:db8::1"), Some(OpenError::SourceNotLocal)),
                 (Version::V4, source("224.0.0.1"), Some(OpenError::SourceNotLocal)),
                 (Version::V6, source("fe80::1"), Some(OpenError::SourceNeedsInterface)),
-                (Version::V6, source("127.0.0.1"), Some(OpenError::Other(Errno::AFNOSUPPORT))),
+                (Version::V6, source("127.0.0.1"), Some(OpenError::SourceOfOtherFamily)),
                 (Version::V4, interface("absent"), Some(OpenError::NoSuchInterface)),
                 (Version::V6, interface(""), Some(OpenError::NoSuchInterface)),
                 (Version::V6, interface("lo\0x"), Some(OpenError::NoSuchInterface)),
