@@ -20,13 +20,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Answers, and errors: on a ping socket routers are heard through its error queue.
+const EITHER: Interest = Interest::READABLE.add(Interest::ERROR);
+
 async fn run(mut trace: Trace) -> Result<Trace, Box<dyn Error>> {
     // A descriptor of the example's own for the same socket: it stays open as long as it is registered.
     let descriptor = trace.as_fd().try_clone_to_owned()?;
     #[allow(deprecated, reason = "what replaces it is an unsafe function, for descriptors that might be closed")]
-    let descriptor = AsyncFd::with_interest(descriptor, Interest::READABLE)?;
+    let descriptor = AsyncFd::with_interest(descriptor, EITHER)?;
     while let Some(timeout) = trace.timeout() {
-        if let Ok(ready) = tokio::time::timeout(timeout, descriptor.readable()).await {
+        if let Ok(ready) = tokio::time::timeout(timeout, descriptor.ready(EITHER)).await {
             // Everything that has arrived is read below.
             ready?.clear_ready();
         }

@@ -7,6 +7,7 @@ use crate::clock::{self, Clock};
 use crate::error::{Error, refused};
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
+use crate::privilege;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
@@ -15,10 +16,12 @@ use hopshot_core::{Action, Config, Discard, Instant, ProbeId, Reply, SendError, 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Messages read in one go, so that a flood can't keep the loop from sending.
-const DRAIN: usize = 1024;
+/// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
+/// can't keep the loop from sending.
+const DRAIN: usize = 16_384;
 
 /// What there is for each family.
 struct Listener {
@@ -124,7 +127,10 @@ impl Driver {
         self.added += 1;
         let (clocks, extensions) = (HashMap::new(), HashMap::new());
         self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, due: Some(Instant::EPOCH) });
-        self.listen(version)?;
+        if let Err(error) = self.listen(version) {
+            self.remove(number);
+            return Err(error);
+        }
         Ok(Some(number))
     }
 
@@ -160,9 +166,9 @@ impl Driver {
         self.traces.iter().find(|(_, trace)| trace.due.is_none()).map(|(number, _)| *number)
     }
 
-    /// The kind of socket that is open for a family; `Raw` if none is.
-    pub(crate) fn socket(&self, version: Version) -> SocketKind {
-        self.listener(version).map_or(SocketKind::Raw, |listener| listener.socket.kind())
+    /// The kind of socket that is open for a family, if one is.
+    pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
+        self.listener(version).map(|listener| listener.socket.kind())
     }
 
     /// What came with the answers of a trace.
@@ -189,10 +195,12 @@ impl Driver {
         Some((trace.tracer, trace.clocks, trace.extensions))
     }
 
-    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process. No trace can
-    /// be added after it.
-    pub(crate) fn lock(&self) -> Result<(), Errno> {
-        self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter())
+    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
+    /// what [`privilege::confine`] does. Returns a sentence for each thing that could not be given up.
+    pub(crate) fn confine(&self) -> Vec<String> {
+        let locked = self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter());
+        let note = locked.map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
+        note.err().into_iter().chain(privilege::confine()).collect()
     }
 
     /// Ends all traces with what is known.

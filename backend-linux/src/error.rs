@@ -64,6 +64,10 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// No socket of this family could be opened when the [`Survey`](crate::Survey) began.
+    #[error("no {} socket could be opened when this began; trace such hosts by themselves to see why", family_name(*.0))]
+    NoSocket(Version),
+
     /// A [`Survey`](crate::Survey) has no room for one more trace.
     #[error("no room for one more trace now; take one that has ended first")]
     Full,

@@ -3,7 +3,7 @@
 use crate::driver::{Driver, Step};
 use crate::pace::Pace;
 use crate::trace::{Begun, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, clock, resolve};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -122,7 +122,8 @@ impl Survey {
 
     /// Opens the sockets of both families, or of the one that the settings name. The host of the settings is not traced.
     ///
-    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000; on
+    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000 (what
+    /// is beyond is taken for the nearest); on
     /// ping sockets, whose traces share the 65,536 seqs of one ident, fewer where each needs many.
     ///
     /// # Errors
@@ -182,6 +183,10 @@ impl Survey {
         if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
+        let family = Version::of(address.ip());
+        if self.driver.socket(family).is_none() {
+            return Err(Error::NoSocket(family));
+        }
         let begun = self.settings.begin(&mut self.driver, host.to_owned(), address)?.ok_or(Error::Full)?;
         self.begun.insert(begun.number, begun);
         Ok(())
@@ -208,9 +213,9 @@ impl Survey {
         self.driver.interrupt();
     }
 
-    /// The kind of socket that is open for a family.
+    /// The kind of socket that is open for a family, if one is.
     #[must_use]
-    pub fn socket(&self, family: Version) -> SocketKind {
+    pub fn socket(&self, family: Version) -> Option<SocketKind> {
         self.driver.socket(family)
     }
 
@@ -222,7 +227,7 @@ impl Survey {
 
     /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.
     pub fn confine(&self) -> Vec<String> {
-        privilege::confine()
+        self.driver.confine()
     }
 }
 

@@ -4,10 +4,9 @@ use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf};
-use crate::{Error, Memory, Rejected, SocketKind, privilege};
+use crate::{Error, Memory, Rejected, SocketKind};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -36,7 +35,7 @@ impl Begun {
             memory.learn(config.target, distance);
         }
         let version = Version::of(config.target);
-        let (socket, rejected) = (driver.socket(version), driver.rejected(version));
+        let (socket, rejected) = (driver.socket(version)?, driver.rejected(version));
         let duration = clock::now().saturating_since(start);
         Some(Route { host, started, duration, socket, tracer, clocks, extensions, rejected })
     }
@@ -45,7 +44,8 @@ impl Begun {
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
 /// [`advance`](Self::advance).
 ///
-/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, and two calls: [`timeout`] says
+/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, or with an error to be read where
+/// that is how the kernel tells of one (`EPOLLERR`, on ping sockets), and two calls: [`timeout`] says
 /// how long to wait for that at most, [`work`] does what there is to do then. `examples/tokio.rs` shows it.
 ///
 /// [`timeout`]: Self::timeout
@@ -110,18 +110,16 @@ impl Trace {
     }
 
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
-    /// [`privilege::confine`]. Sockets of a later trace can't be opened in this process any more. Returns a sentence for each
+    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more. Returns a sentence for each
     /// thing that could not be given up.
     pub fn confine(&self) -> Vec<String> {
-        let lock =
-            self.driver.lock().map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
-        lock.err().into_iter().chain(privilege::confine()).collect()
+        self.driver.confine()
     }
 
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
-        self.driver.socket(Version::of(self.target()))
+        self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
     }
 
     /// Which clocks the RTT of an answered probe is from.

@@ -13,7 +13,7 @@ use hopshot_linux::{Version, printable, privilege, resolve};
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -31,17 +31,25 @@ pub(crate) fn run() -> ExitCode {
     let (requests, queue) = mpsc::channel();
     let queue = Arc::new(Mutex::new(queue));
     // Threads that have nothing to do, and to which nothing was promised.
-    let free = Arc::new(AtomicUsize::new(0));
+    let free = Arc::new(AtomicIsize::new(0));
     let mut threads = 0;
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let Some(request) = Request::parse(&line) else { continue };
-        let promised = free.fetch_update(SeqCst, SeqCst, |free| free.checked_sub(1)).is_ok()
+        let promised = free.fetch_update(SeqCst, SeqCst, |free| (free > 0).then(|| free - 1)).is_ok()
             || threads < LOOKUPS && work(Arc::clone(&queue), Arc::clone(&free)).map(|_| threads += 1).is_ok();
         match (promised, request) {
             (false, Request::Name(address)) => write(&format!("{address}\n")),
-            // Whoever wants an address can wait until a thread is free.
-            (_, request) => _ = requests.send(request),
+            (false, Request::Address(host, _)) if threads == 0 => {
+                write(&format!("lost {host} no thread can be started\n"));
+            }
+            (promised, request) => {
+                // Whoever wants an address can wait until a thread is free, which then isn't for another.
+                if !promised {
+                    free.fetch_sub(1, SeqCst);
+                }
+                let _ = requests.send(request);
+            }
         }
     }
     // Lookups that still run end here too.
@@ -84,7 +92,7 @@ impl Request {
 }
 
 /// Starts a thread that takes requests from the queue.
-fn work(queue: Arc<Mutex<Receiver<Request>>>, free: Arc<AtomicUsize>) -> io::Result<JoinHandle<()>> {
+fn work(queue: Arc<Mutex<Receiver<Request>>>, free: Arc<AtomicIsize>) -> io::Result<JoinHandle<()>> {
     let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
     let work = move || {
         while let Ok(request) = next() {

@@ -104,7 +104,7 @@ fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     }
     let notes = if args.no_sandbox { Vec::new() } else { trace.confine() };
     if args.verbose {
-        explain(trace.socket(), &notes);
+        explain([trace.socket()], &notes);
     }
     follow(&mut trace, &mut events, |trace| {
         names.hear();
@@ -129,12 +129,14 @@ fn run(args: &Args, host: &str) -> Result<bool, Failure> {
 }
 
 /// What nobody needs to know who doesn't ask.
-fn explain(socket: SocketKind, notes: &[String]) {
-    let kind = match socket {
-        SocketKind::Raw => "raw",
-        SocketKind::Ping => "ping",
-    };
-    let _ = writeln!(io::stderr(), "hopshot: {kind} sockets");
+fn explain(sockets: impl IntoIterator<Item = SocketKind>, notes: &[String]) {
+    for socket in sockets {
+        let kind = match socket {
+            SocketKind::Raw => "raw",
+            SocketKind::Ping => "ping",
+        };
+        let _ = writeln!(io::stderr(), "hopshot: {kind} sockets");
+    }
     for note in notes {
         let _ = writeln!(io::stderr(), "hopshot: not confined in full: {note}");
     }

@@ -19,6 +19,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) const LONGEST: usize = 253;
 /// A line of the helper has at most so many octets, else it isn't the helper's.
 const LONGEST_LINE: usize = 4096;
+/// Reads of the helper's output at a time.
+const READS: usize = 64;
+/// Addresses remembered; with more those that are done with are forgotten.
+const REMEMBERED: usize = 65_536;
 
 enum Lookup {
     Pending(Instant),
@@ -30,6 +34,8 @@ enum Lookup {
 pub(crate) struct Names {
     lookups: RefCell<HashMap<IpAddr, Lookup>>,
     helper: RefCell<Option<Helper>>,
+    /// Hosts whose addresses are asked for, and how often.
+    wanted: RefCell<HashMap<String, usize>>,
     found: RefCell<Vec<(String, Result<SocketAddr, String>)>>,
 }
 
@@ -71,7 +77,11 @@ impl Names {
     pub(crate) fn ask(&self, address: IpAddr) {
         let helper = self.helper.borrow();
         let Some(helper) = helper.as_ref() else { return };
-        self.lookups.borrow_mut().entry(address).or_insert_with(|| {
+        let mut lookups = self.lookups.borrow_mut();
+        if lookups.len() >= REMEMBERED {
+            lookups.retain(|_, lookup| matches!(lookup, Lookup::Pending(_)));
+        }
+        lookups.entry(address).or_insert_with(|| {
             // One that isn't taken at once, whole, gets no answer.
             match (&helper.stream).write_all(format!("{address}\n").as_bytes()) {
                 Ok(()) => Lookup::Pending(Instant::now()),
@@ -80,16 +90,36 @@ impl Names {
         });
     }
 
-    /// Asks for the address of a host. Returns false if nobody will answer.
+    /// Asks for the address of a host. Returns false if that can't be asked now; if there [is nobody](Self::can_find) to ask
+    /// it never can.
     pub(crate) fn find(&self, host: &str, family: Option<Version>) -> bool {
         let family = match family {
             None => '*',
             Some(Version::V4) => '4',
             Some(Version::V6) => '6',
         };
+        let mut wanted = self.wanted.borrow_mut();
+        if let Some(times) = wanted.get_mut(host) {
+            *times += 1;
+            return true;
+        }
         let helper = self.helper.borrow();
         let request = format!("find {family} {host}\n");
-        helper.as_ref().is_some_and(|helper| (&helper.stream).write_all(request.as_bytes()).is_ok())
+        let asked = helper.as_ref().is_some_and(|helper| (&helper.stream).write_all(request.as_bytes()).is_ok());
+        if asked {
+            wanted.insert(host.to_owned(), 1);
+        }
+        asked
+    }
+
+    /// How many hosts are being looked for.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted.borrow().values().sum()
+    }
+
+    /// Looks for no host any longer.
+    pub(crate) fn give_up(&self) {
+        self.wanted.borrow_mut().clear();
     }
 
     /// The hosts whose addresses have been found since the last call, or why they have not.
@@ -111,13 +141,25 @@ impl Names {
             for lookup in self.lookups.borrow_mut().values_mut().filter(|lookup| matches!(lookup, Lookup::Pending(_))) {
                 *lookup = Lookup::Done(None);
             }
+            let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
+            wanted
+                .iter()
+                .for_each(|host| self.settle(host, &Err("its address can't be looked up any more".to_owned())));
+        }
+    }
+
+    /// A host that was asked for is found, or is not.
+    fn settle(&self, host: &str, found: &Result<SocketAddr, String>) {
+        if let Some(times) = self.wanted.borrow_mut().remove(host) {
+            self.found.borrow_mut().extend(std::iter::repeat_n((host.to_owned(), found.clone()), times));
         }
     }
 
     /// Returns whether more may come.
     fn read(&self, helper: &mut Helper) -> bool {
         let mut octets = [0; 4096];
-        loop {
+        // Not without end, whatever the helper writes.
+        for _ in 0..READS {
             match helper.stream.read(&mut octets) {
                 Ok(0) => return false,
                 Ok(len) => helper.line.extend_from_slice(&octets[..len]),
@@ -132,18 +174,19 @@ impl Names {
                 return false;
             }
         }
+        true
     }
 
     /// Takes a line of the helper: only what was asked for, and only once.
     fn learn(&self, line: &str) {
         if let Some((host, rest)) = line.strip_prefix("found ").and_then(|line| line.split_once(' ')) {
             let address = rest.parse().map_err(|_| "its address can't be read".to_owned());
-            self.found.borrow_mut().push((host.to_owned(), address));
-            return;
+            return self.settle(host, &address);
         }
         if let Some((host, why)) = line.strip_prefix("lost ").and_then(|line| line.split_once(' ')) {
-            self.found.borrow_mut().push((host.to_owned(), Err(why.to_owned())));
-            return;
+            // It may say what a stranger's server said.
+            let visible = why.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()).take(LONGEST_LINE).collect();
+            return self.settle(host, &Err(visible));
         }
         let (address, name) = line.split_once(' ').map_or((line, None), |(address, name)| (address, Some(name)));
         if let Ok(address) = address.parse::<IpAddr>()

@@ -7,7 +7,7 @@ use crate::targets::{Next, Targets};
 use crate::text::View;
 use crate::{Failure, explain, explain_rejected, json, print_json, replying};
 use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -20,36 +20,23 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// Runs the survey. Returns whether every host answered.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
+    let survey = Survey::new(&args.traceroute(""), args.rate.unwrap_or(Survey::DEFAULT_RATE), args.at_once)?;
+    // The helper gets nothing of it either, and the list is read as whoever started this may read it.
+    privilege::renounce();
     let targets = Targets::new(&args.hosts, args.targets.as_deref())
         .map_err(|error| Failure::Input(args.targets.clone().unwrap_or_default(), error))?;
-    let survey = Survey::new(&args.traceroute(""), args.rate.unwrap_or(Survey::DEFAULT_RATE), args.at_once)?;
-    if !args.no_sandbox {
-        // The helper gets nothing of it either.
-        privilege::renounce();
-    }
-    let names = Names::start()?;
+    // Without a helper to be had there are no names.
+    let names = Names::start().unwrap_or_else(|_| Names::off());
     let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
     if let Some(input) = targets.input() {
         events = events.and_input(input);
     }
     let notes = if args.no_sandbox { Vec::new() } else { survey.confine() };
     if args.verbose {
-        for family in [Version::V4, Version::V6] {
-            explain(survey.socket(family), &notes);
-        }
+        explain([Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family)), &notes);
     }
     let progress = Progress::new();
-    let mut desk = Desk {
-        args,
-        targets,
-        survey,
-        names,
-        events,
-        progress,
-        pending: HashSet::new(),
-        finished: VecDeque::new(),
-        forged: 0,
-    };
+    let mut desk = Desk { args, targets, survey, names, events, progress, finished: VecDeque::new(), forged: 0 };
     let all_well = desk.run()?;
     if args.verbose {
         let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
@@ -66,7 +53,6 @@ struct Desk<'a> {
     names: Names,
     events: Events,
     progress: Progress,
-    pending: HashSet<String>,
     finished: VecDeque<Route>,
     forged: u32,
 }
@@ -77,11 +63,11 @@ impl Desk<'_> {
         loop {
             if self.events.interrupted() && !interrupted {
                 interrupted = true;
-                if more || !self.pending.is_empty() {
+                if more || self.names.wanted() > 0 {
                     self.progress.say("interrupted: the rest of the hosts are not traced");
                 }
                 more = false;
-                self.pending.clear();
+                self.names.give_up();
                 self.survey.interrupt();
             }
             self.names.hear();
@@ -91,7 +77,7 @@ impl Desk<'_> {
             // Last, so that what ends the sleep below is what room there is depends on.
             more = more && self.take_in()?;
             let idle = self.survey.is_empty();
-            if !more && idle && self.pending.is_empty() && self.finished.is_empty() {
+            if !more && idle && self.names.wanted() == 0 && self.finished.is_empty() {
                 self.progress.clear();
                 return match (self.progress.any(), interrupted) {
                     (false, false) => Err(Failure::NoHosts),
@@ -101,7 +87,9 @@ impl Desk<'_> {
             self.progress.draw(self.on_their_way());
             let input = more && self.has_room() && self.targets.input().is_some();
             if idle {
-                let patience = self.finished.front().and_then(|route| self.names.patience(replying(route.hops())));
+                // What has just run out is a wait of no time, not one without end.
+                let patience =
+                    self.finished.front().map(|route| self.names.patience(replying(route.hops())).unwrap_or_default());
                 self.events.wait(input, patience)?;
             } else {
                 let wake = if input { self.events.fd_with_input() } else { self.events.fd() };
@@ -113,11 +101,11 @@ impl Desk<'_> {
     }
 
     fn on_their_way(&self) -> usize {
-        self.survey.len() + self.pending.len() + self.finished.len()
+        self.survey.len() + self.names.wanted() + self.finished.len()
     }
 
     fn has_room(&self) -> bool {
-        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.pending.len() < LOOKUPS
+        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.names.wanted() < LOOKUPS
     }
 
     /// Takes hosts as long as there is room. Returns whether there may be more.
@@ -129,7 +117,10 @@ impl Desk<'_> {
                 Next::End => return Ok(false),
                 Next::Bad(line, why) => {
                     self.progress.fail();
-                    self.progress.say(&format!("{}, line {line}: {why}", path()));
+                    match line {
+                        Some(line) => self.progress.say(&format!("{}, line {line}: {why}", path())),
+                        None => self.progress.say(&why),
+                    }
                 }
                 Next::Host(host) => match host.parse::<IpAddr>() {
                     // No resolver is asked for an address.
@@ -137,8 +128,12 @@ impl Desk<'_> {
                         Ok(address) => self.add(&host, address)?,
                         Err(error) => self.lose(&host, &error.to_string())?,
                     },
-                    _ if self.pending.contains(&host) => {}
-                    _ if self.names.find(&host, self.args.family()) => _ = self.pending.insert(host),
+                    _ if self.names.find(&host, self.args.family()) => {}
+                    _ if self.names.can_find() => {
+                        // The helper has enough to do.
+                        self.targets.put_back(host);
+                        return Ok(true);
+                    }
                     _ => self.lose(&host, "its address can't be looked up")?,
                 },
             }
@@ -162,7 +157,8 @@ impl Desk<'_> {
                 Ok(print_json(&json::Lost::new(host, why))?)
             }
             false => {
-                self.progress.say(why);
+                let named = if why.contains(host) { why.to_owned() } else { format!("{host}: {why}") };
+                self.progress.say(&named);
                 Ok(())
             }
         }
@@ -170,17 +166,9 @@ impl Desk<'_> {
 
     fn take_found(&mut self) -> Result<(), Failure> {
         for (host, found) in self.names.found() {
-            // Only what was asked for.
-            if self.pending.remove(&host) {
-                match found {
-                    Ok(address) => self.add(&host, address)?,
-                    Err(why) => self.lose(&host, &why)?,
-                }
-            }
-        }
-        if !self.names.can_find() {
-            for host in std::mem::take(&mut self.pending) {
-                self.lose(&host, &format!("the address of '{host}' can't be looked up any more"))?;
+            match found {
+                Ok(address) => self.add(&host, address)?,
+                Err(why) => self.lose(&host, &why)?,
             }
         }
         Ok(())

@@ -21,8 +21,8 @@ pub(crate) struct Targets {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Host(String),
-    /// A line that names no host: its number, and why not.
-    Bad(usize, String),
+    /// What names no host: the number of its line, or none if it is of the command line; and why not.
+    Bad(Option<usize>, String),
     /// Nothing yet: there is more when the input is readable.
     Later,
     End,
@@ -44,10 +44,19 @@ impl Targets {
         self.input.as_ref().map(File::as_fd)
     }
 
+    /// Takes back a host that can't be taken now.
+    pub(crate) fn put_back(&mut self, host: String) {
+        self.given.push_front(host);
+    }
+
     /// The next host, without waiting for it.
     pub(crate) fn next(&mut self) -> io::Result<Next> {
         if let Some(host) = self.given.pop_front() {
-            return Ok(Next::Host(host));
+            return Ok(match host_of(host.as_bytes()) {
+                Ok(Some(host)) => Next::Host(host),
+                Ok(None) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
+                Err(why) => Next::Bad(None, why),
+            });
         }
         loop {
             if let Some(line) = self.line() {
@@ -55,12 +64,13 @@ impl Targets {
                 match host_of(&line) {
                     Ok(None) => continue,
                     Ok(Some(host)) => return Ok(Next::Host(host)),
-                    Err(why) => return Ok(Next::Bad(self.lines, why)),
+                    Err(why) => return Ok(Next::Bad(Some(self.lines), why)),
                 }
             }
             let Some(input) = &mut self.input else { return Ok(Next::End) };
             let mut fds = [PollFd::new(&*input, PollFlags::IN)];
-            if rustix::event::poll(&mut fds, Some(&Timespec::default())) == Ok(0) {
+            // A signal is no input.
+            if !matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1..)) {
                 return Ok(Next::Later);
             }
             let mut octets = [0; 4096];
@@ -135,8 +145,8 @@ mod tests {
             from_octets(b"192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\nlast.example");
         let found = all(&mut targets);
         assert_eq!(found[..3], [host("first.example"), host("192.0.2.1"), host("fe80::1%eth0")]);
-        assert!(matches!(&found[3], Next::Bad(5, why) if why.contains("'two hosts'")), "{found:?}");
-        assert_eq!(found[4..], [Next::Bad(6, "it isn't text".to_owned()), host("last.example")]);
+        assert!(matches!(&found[3], Next::Bad(Some(5), why) if why.contains("'two hosts'")), "{found:?}");
+        assert_eq!(found[4..], [Next::Bad(Some(6), "it isn't text".to_owned()), host("last.example")]);
     }
 
     #[test]
@@ -144,8 +154,16 @@ mod tests {
         let mut targets = from_octets(&[b'a'; 60_000]);
         assert_eq!(targets.next().unwrap(), host("first.example"));
         let next = targets.next().unwrap();
-        assert!(matches!(next, Next::Bad(1, _)), "{next:?}");
+        assert!(matches!(next, Next::Bad(Some(1), _)), "{next:?}");
         assert_eq!(targets.next().unwrap(), Next::End);
+    }
+
+    #[test]
+    fn what_the_command_line_gives_is_looked_at_as_a_line_is() {
+        let given = ["two hosts", "a\nfind * b", "", "192.0.2.1"].map(str::to_owned);
+        let found = all(&mut Targets::new(&given, None).unwrap());
+        assert!(found[..3].iter().all(|next| matches!(next, Next::Bad(None, _))), "{found:?}");
+        assert_eq!(found[3], host("192.0.2.1"));
     }
 
     #[test]

@@ -55,13 +55,12 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fstat),
     any(libc::SYS_lseek),
-    // Asking for a source: of the sockets there are, one can be connected, and that one can't send.
+    // Asking for a source: the sockets that are made for it can't send, and of the others none gains by being connected.
     any(libc::SYS_connect),
     any(libc::SYS_getsockname),
     when(libc::SYS_setsockopt, option(libc::SO_BINDTODEVICE)),
     when(libc::SYS_ioctl, OF_TERMINALS),
     when(libc::SYS_fcntl, OF_FLAGS),
-    when(libc::SYS_setsockopt, option(libc::SO_ATTACH_FILTER)),
     when(libc::SYS_setsockopt, option(libc::SO_TIMESTAMPING)),
     when(libc::SYS_getsockopt, option(libc::SO_MEMINFO)),
     // Waiting, and time.

@@ -143,3 +143,13 @@ fn a_list_without_a_host_is_a_mistake() {
     assert_eq!((said.status, said.stdout.as_str()), (2, ""));
     assert_eq!(said.stderr, "hopshot: the list names no host; it wants one a line\n");
 }
+
+#[test]
+fn a_host_that_is_none_is_told_and_neither_waited_for_nor_passed_on() {
+    let hosts = ["no such host", "a\nfind * b", "10.200.0.1", "nowhere.example", "nowhere.example"];
+    let Some(said) = in_scenario("many", &[&["-n", "--json"], &hosts[..]].concat()) else { return };
+    assert_eq!(said.status, 1);
+    assert_eq!(said.stderr.lines().count(), 2, "{}", said.stderr);
+    // A host that is given twice is traced, or not, twice.
+    assert_eq!(said.stdout.lines().count(), 3, "{}", said.stdout);
+}
