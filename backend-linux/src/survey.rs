@@ -106,6 +106,11 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 
 /// Many traces at once, for a loop of one's own: [`add`](Self::add) while there [is room](Self::has_room), then
 /// [`advance`](Self::advance) and [`take`](Self::take) what has ended, until it is [empty](Self::is_empty).
+///
+/// With more than 32 traces in flight an answer whose ident a translator has changed on the way finds its trace no more, and its
+/// hop stays silent. On ping sockets the traces share one ident, and a stretch of seqs is used again after some 300 traces (three
+/// attempts) or more: an error that comes later than that, and quotes too little to have the cookie, would be taken for the new
+/// trace's.
 pub struct Survey {
     settings: Traceroute,
     driver: Driver,
