@@ -15,7 +15,10 @@ fn documents(stdout: &str) -> BTreeMap<String, Value> {
 
 fn addresses(document: &Value) -> Vec<String> {
     let hops = document["hops"].as_array().expect("there are hops");
-    hops.iter().map(|hop| hop["probes"][0]["from"].as_str().unwrap_or("*").to_owned()).collect()
+    // On a busy machine a probe may be lost and sent again.
+    let from =
+        |hop: &Value| hop["probes"].as_array()?.iter().find_map(|probe| probe["from"].as_str().map(str::to_owned));
+    hops.iter().map(|hop| from(hop).unwrap_or_else(|| "*".to_owned())).collect()
 }
 
 #[test]
@@ -40,7 +43,7 @@ fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_w
         let script = format!(
             "for i in $(seq 0 299); do echo 10.200.$((i / 250)).$((i % 250)); done |
             sed -e '3i# a comment' -e '5itwo hosts' -e '9s/$/  # the ninth/' |
-            {} -4 -n -q1 --json --rate 20000 --socket {kind} --targets - target.example",
+            {} -4 -n -q1 --json --rate 4000 --socket {kind} --targets - target.example",
             crate::world::HOPSHOT
         );
         let Some(said) = command_in_scenario("many", true, &["sh", "-c", &script]) else { return };
@@ -72,7 +75,7 @@ fn what_neighbours_taught_spares_probes_unless_that_is_not_wanted() {
     let sent = |more: &[&str]| -> Option<i64> {
         let hosts: Vec<String> = (1..100).map(|number| format!("10.200.3.{number}")).collect();
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let said = in_scenario("many", &[&["-n", "-q1", "--json", "--rate", "5000"], more, &hosts].concat())?;
+        let said = in_scenario("many", &[&["-n", "-q1", "--json", "--rate", "2000"], more, &hosts].concat())?;
         let documents = documents(&said.stdout);
         assert_eq!(documents.len(), 99);
         Some(documents.values().map(|document| document["probes_sent"].as_i64().unwrap()).sum())
