@@ -18,6 +18,7 @@ use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
 /// can't keep the loop from sending.
@@ -222,9 +223,10 @@ impl Driver {
         Ok(())
     }
 
-    /// Sleeps until there is something to do, or until `wake` is readable, and does it.
-    pub(crate) fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+    /// Sleeps until there is something to do, or until `wake` is readable, but at most so long, and does it.
+    pub(crate) fn advance(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
         let Some(deadline) = self.deadline() else { return Ok(Step::Done) };
+        let deadline = deadline.min(clock::now().saturating_add(at_most));
         if self.sleep(deadline, wake)? {
             return Ok(Step::Woken);
         }

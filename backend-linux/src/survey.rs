@@ -8,6 +8,7 @@ use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
 #[must_use = "nothing is sent before start"]
@@ -202,7 +203,15 @@ impl Survey {
     /// # Errors
     /// As there.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        let step = self.driver.advance(wake);
+        self.advance_within(wake, Duration::MAX)
+    }
+
+    /// The same, but sleeps at most so long.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+        let step = self.driver.advance(wake, at_most);
         while self.driver.take_reply().is_some() {}
         step
     }

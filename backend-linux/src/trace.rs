@@ -95,7 +95,7 @@ impl Trace {
     /// # Errors
     /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        self.driver.advance(wake)
+        self.driver.advance(wake, Duration::MAX)
     }
 
     /// Ends the trace now, with what is known.
@@ -110,8 +110,8 @@ impl Trace {
     }
 
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
-    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more. Returns a sentence for each
-    /// thing that could not be given up.
+    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more.
+    /// Returns a sentence for each thing that could not be given up.
     pub fn confine(&self) -> Vec<String> {
         self.driver.confine()
     }
@@ -160,7 +160,7 @@ impl Iterator for Trace {
             if let Some((_, reply)) = self.driver.take_reply() {
                 return Some(Ok(reply));
             }
-            match self.driver.advance(None) {
+            match self.driver.advance(None, Duration::MAX) {
                 Ok(Step::Done) => return self.driver.take_reply().map(|(_, reply)| Ok(reply)),
                 Ok(Step::Running | Step::Woken) => {}
                 Err(error) => {

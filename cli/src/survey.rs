@@ -86,14 +86,15 @@ impl Desk<'_> {
             }
             self.progress.draw(self.on_their_way());
             let input = more && self.has_room() && self.targets.input().is_some();
+            // What has just run out is a wait of no time, not one without end.
+            let front = self.finished.front();
+            let patience = front.map(|route| self.names.patience(replying(route.hops())).unwrap_or_default());
             if idle {
-                // What has just run out is a wait of no time, not one without end.
-                let patience =
-                    self.finished.front().map(|route| self.names.patience(replying(route.hops())).unwrap_or_default());
                 self.events.wait(input, patience)?;
             } else {
                 let wake = if input { self.events.fd_with_input() } else { self.events.fd() };
-                if self.survey.advance(Some(wake))? == Step::Woken {
+                let step = self.survey.advance_within(Some(wake), patience.unwrap_or(Duration::MAX))?;
+                if step == Step::Woken {
                     self.events.clear()?;
                 }
             }

@@ -227,8 +227,8 @@ impl<'a> Hop<'a> {
     }
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
-    /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still on its way
-    /// there is left out.
+    /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still
+    /// on its way there is left out.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;

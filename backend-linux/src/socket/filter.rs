@@ -80,10 +80,10 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
     program.assemble()
 }
 
-/// The program that passes Echo Replies of these traces, or of all if none are given, and errors that quote an Echo Request of one of them: by the ident, or,
-/// if that was changed on the way, by the cookie where as much came back. What quotes a packet to a target of theirs and is cut
-/// short before the ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no loop can be
-/// written here to walk them.
+/// The program that passes Echo Replies of these traces, and errors that quote an Echo Request of one of them: by the ident, or, if
+/// that was changed on the way, by the cookie where as much came back; of everybody if no traces are given. What quotes a packet
+/// to a target of theirs and is cut short before the ident passes, to be counted. Errors in IPv6 whose quote has extension
+/// headers pass too: no loop can be written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no".
 pub(super) fn pass_answers(version: Version, traces: Option<&[Identity]>) -> Vec<Instruction> {

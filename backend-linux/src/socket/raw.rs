@@ -45,9 +45,9 @@ impl Socket {
         Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals() })
     }
 
-    /// Receives from now on the Echo Replies of these traces, or of all if none are given, and the errors about their Echo Requests; nothing else, but for
-    /// errors whose quote the filter can't read. With more than 32 traces, those of all traces. What is in the receive buffer
-    /// already stays there.
+    /// Receives from now on the Echo Replies of these traces, and the errors about their Echo Requests; nothing else, but for
+    /// errors whose quote the filter can't read. If no traces are given, or more than 32, those of everybody. What is in the
+    /// receive buffer already stays there.
     ///
     /// # Errors
     /// EPERM after [`Socket::lock_filter`].
