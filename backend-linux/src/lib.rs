@@ -248,12 +248,12 @@ impl Traceroute {
         self.config.check()?;
         let address = resolve(&self.host, self.family)?;
         let mut driver = Driver::new(self.options.clone(), Pace::UNBOUND);
-        let begun = self.begin(&mut driver, self.host.clone(), address)?;
+        let begun = self.begin(&mut driver, address)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
     }
 
-    /// Gives a driver a trace with these settings, of this host. `None` if it can't take one more now.
-    fn begin(&self, driver: &mut Driver, host: String, address: SocketAddr) -> Result<Option<Begun>, Error> {
+    /// Gives a driver a trace with these settings. `None` if it can't take one more now.
+    fn begin(&self, driver: &mut Driver, address: SocketAddr) -> Result<Option<Begun>, Error> {
         let (target, scope_id) = match address {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
@@ -273,6 +273,6 @@ impl Traceroute {
             ..self.config
         };
         let number = driver.add(config, scope_id)?;
-        Ok(number.map(|number| Begun::new(number, host, self.memory.clone())))
+        Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

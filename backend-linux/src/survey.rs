@@ -186,6 +186,16 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
+        let settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+        self.add_as(&settings, address)
+    }
+
+    /// The same with settings of this trace's own. Those of the sockets stay as they are: the kind of socket, source and
+    /// interface, traffic class, and whether it is [`precise`](Traceroute::precise).
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<(), Error> {
         if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
@@ -193,7 +203,7 @@ impl Survey {
         if self.driver.socket(family).is_none() {
             return Err(Error::NoSocket(family));
         }
-        let begun = self.settings.begin(&mut self.driver, host.to_owned(), address)?.ok_or(Error::Full)?;
+        let begun = settings.begin(&mut self.driver, address)?.ok_or(Error::Full)?;
         self.begun.insert(begun.number, begun);
         Ok(())
     }

@@ -7,19 +7,18 @@ mod extensions;
 mod json;
 mod lookup;
 mod names;
+mod session;
+mod single;
 mod survey;
 mod targets;
 mod text;
 
 use args::Args;
 use clap::Parser;
-use events::Events;
-use hopshot_linux::{Error, Hop, Rejected, SocketKind, Step, Trace, privilege};
-use names::Names;
+use hopshot_linux::{Error, Hop};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use text::View;
 
 /// What ends the command.
 enum Failure {
@@ -56,7 +55,7 @@ fn main() -> ExitCode {
         return complain(&text);
     }
     let done = match args.single() {
-        Some(host) => run(&args, host),
+        Some(host) => single::run(&args, host),
         None => survey::run(&args),
     };
     match done {
@@ -81,102 +80,6 @@ fn one_line(text: &str) -> String {
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let said = said.join(" ");
     format!("{} (hopshot --help lists all options)", said.strip_prefix("error: ").unwrap_or(&said))
-}
-
-/// Traces one host and shows it. Returns whether it answered.
-fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let mut trace = args.traceroute(host).start()?;
-    // What else there is to do is done while the probes are on their way; no answer is read before all of it.
-    trace.launch()?;
-    if !args.no_sandbox {
-        // The helper gets nothing of it either.
-        privilege::renounce();
-    }
-    // Without a helper to be had there are no names.
-    let names = if args.numeric { Names::off() } else { Names::start().unwrap_or_else(|_| Names::off()) };
-    let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
-    let mut view = match args.json {
-        true => None,
-        false => Some(View::new(trace.target(), args)),
-    };
-    if let Some(view) = &mut view {
-        view.header(host, trace.target(), args.max)?;
-    }
-    let notes = if args.no_sandbox { Vec::new() } else { trace.confine() };
-    if args.verbose {
-        explain([trace.socket()], &notes);
-    }
-    follow(&mut trace, &mut events, |trace| {
-        names.hear();
-        replying(trace.route().hops()).for_each(|address| names.ask(address));
-        view.as_mut().map_or(Ok(()), |view| view.update(trace, &names))
-    })?;
-    let route = trace.finish();
-    while let Some(left) = names.patience(replying(route.hops())) {
-        if events.interrupted() || !events.wait(false, Some(left))? {
-            break;
-        }
-        names.hear();
-    }
-    match &mut view {
-        Some(view) => view.finish(&route, &names)?,
-        None => print_json(&json::Document::new(&route, &names))?,
-    }
-    if args.verbose {
-        explain_rejected(route.tally().forged.into(), route.rejected());
-    }
-    Ok(route.reached())
-}
-
-/// What nobody needs to know who doesn't ask.
-fn explain(sockets: impl IntoIterator<Item = SocketKind>, notes: &[String]) {
-    for socket in sockets {
-        let kind = match socket {
-            SocketKind::Raw => "raw",
-            SocketKind::Ping => "ping",
-        };
-        let _ = writeln!(io::stderr(), "hopshot: {kind} sockets");
-    }
-    for note in notes {
-        let _ = writeln!(io::stderr(), "hopshot: not confined in full: {note}");
-    }
-}
-
-/// What arrived and was no answer.
-fn explain_rejected(forged: u32, rejected: Rejected) {
-    let Rejected { bad_checksum, malformed, not_ours, dropped } = rejected;
-    let counts = [
-        (forged, "forged"),
-        (bad_checksum, "bad checksum"),
-        (malformed, "malformed"),
-        (not_ours, "not ours"),
-        (dropped, "dropped by the kernel"),
-    ];
-    let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-    let said: Vec<String> = said.collect();
-    let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
-    let _ = writeln!(io::stderr(), "hopshot: rejected: {said}");
-}
-
-/// Drives the trace to its end, or to Ctrl-C, and shows it after every step.
-fn follow(
-    trace: &mut Trace,
-    events: &mut Events,
-    mut show: impl FnMut(&Trace) -> io::Result<()>,
-) -> Result<(), Failure> {
-    loop {
-        let step = trace.advance(Some(events.fd()))?;
-        if step == Step::Woken {
-            events.clear()?;
-        }
-        if events.interrupted() {
-            trace.interrupt();
-        }
-        show(trace)?;
-        if step == Step::Done {
-            return Ok(());
-        }
-    }
 }
 
 fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std::net::IpAddr> {

@@ -1,11 +1,10 @@
 //! Many hosts at once: each route is shown when it is there.
 
 use crate::args::Args;
-use crate::events::Events;
-use crate::names::Names;
+use crate::session::Session;
 use crate::targets::{Next, Targets};
 use crate::text::View;
-use crate::{Failure, explain, explain_rejected, json, print_json, replying};
+use crate::{Failure, json, print_json, replying};
 use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -20,28 +19,23 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// Runs the survey. Returns whether every host answered.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
-    let survey = Survey::new(&args.traceroute(""), args.rate.unwrap_or(Survey::DEFAULT_RATE), args.at_once)?;
-    // The helper gets nothing of it either, and the list is read as whoever started this may read it.
+    let survey = args.survey()?;
+    // The list is read as whoever started this may read it.
     privilege::renounce();
     let targets = Targets::new(&args.hosts, args.targets.as_deref())
         .map_err(|error| Failure::Input(args.targets.clone().unwrap_or_default(), error))?;
-    // Without a helper to be had there are no names.
-    let names = Names::start().unwrap_or_else(|_| Names::off());
-    let mut events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
+    // Addresses of hosts are looked up too.
+    let mut session = Session::new(args, true)?;
     if let Some(input) = targets.input() {
-        events = events.and_input(input);
+        session.events = session.events.and_input(input);
     }
-    let notes = if args.no_sandbox { Vec::new() } else { survey.confine() };
-    if args.verbose {
-        explain([Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family)), &notes);
-    }
+    let sockets = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family));
+    session.confine(sockets, || survey.confine());
     let progress = Progress::new();
-    let mut desk = Desk { args, targets, survey, names, events, progress, finished: VecDeque::new(), forged: 0 };
+    let mut desk = Desk { args, targets, survey, session, progress, finished: VecDeque::new(), forged: 0 };
     let all_well = desk.run()?;
-    if args.verbose {
-        let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
-        explain_rejected(desk.forged, v4 + v6);
-    }
+    let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
+    desk.session.explain_rejected(desk.forged, v4 + v6);
     Ok(all_well)
 }
 
@@ -50,8 +44,7 @@ struct Desk<'a> {
     args: &'a Args,
     targets: Targets,
     survey: Survey,
-    names: Names,
-    events: Events,
+    session: Session,
     progress: Progress,
     finished: VecDeque<Route>,
     forged: u32,
@@ -61,23 +54,23 @@ impl Desk<'_> {
     fn run(&mut self) -> Result<bool, Failure> {
         let (mut more, mut interrupted) = (true, false);
         loop {
-            if self.events.interrupted() && !interrupted {
+            if self.session.events.interrupted() && !interrupted {
                 interrupted = true;
-                if more || self.names.wanted() > 0 {
+                if more || self.session.names.wanted() > 0 {
                     self.progress.say("interrupted: the rest of the hosts are not traced");
                 }
                 more = false;
-                self.names.give_up();
+                self.session.names.give_up();
                 self.survey.interrupt();
             }
-            self.names.hear();
+            self.session.names.hear();
             self.take_found()?;
             self.take_routes();
             self.show()?;
             // Last, so that what ends the sleep below is what room there is depends on.
             more = more && self.take_in()?;
             let idle = self.survey.is_empty();
-            if !more && idle && self.names.wanted() == 0 && self.finished.is_empty() {
+            if !more && idle && self.session.names.wanted() == 0 && self.finished.is_empty() {
                 self.progress.clear();
                 return match (self.progress.any(), interrupted) {
                     (false, false) => Err(Failure::NoHosts),
@@ -88,25 +81,25 @@ impl Desk<'_> {
             let input = more && self.has_room() && self.targets.input().is_some();
             // What has just run out is a wait of no time, not one without end.
             let front = self.finished.front();
-            let patience = front.map(|route| self.names.patience(replying(route.hops())).unwrap_or_default());
+            let patience = front.map(|route| self.session.names.patience(replying(route.hops())).unwrap_or_default());
             if idle {
-                self.events.wait(input, patience)?;
+                self.session.events.wait(input, patience)?;
             } else {
-                let wake = if input { self.events.fd_with_input() } else { self.events.fd() };
+                let wake = if input { self.session.events.fd_with_input() } else { self.session.events.fd() };
                 let step = self.survey.advance_within(Some(wake), patience.unwrap_or(Duration::MAX))?;
                 if step == Step::Woken {
-                    self.events.clear()?;
+                    self.session.events.clear()?;
                 }
             }
         }
     }
 
     fn on_their_way(&self) -> usize {
-        self.survey.len() + self.names.wanted() + self.finished.len()
+        self.survey.len() + self.session.names.wanted() + self.finished.len()
     }
 
     fn has_room(&self) -> bool {
-        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.names.wanted() < LOOKUPS
+        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.session.names.wanted() < LOOKUPS
     }
 
     /// Takes hosts as long as there is room. Returns whether there may be more.
@@ -125,12 +118,12 @@ impl Desk<'_> {
                 }
                 Next::Host(host) => match host.parse::<IpAddr>() {
                     // No resolver is asked for an address.
-                    Ok(_) => match resolve(&host, self.args.family()) {
+                    Ok(_) => match resolve(&host, self.args.probing.family()) {
                         Ok(address) => self.add(&host, address)?,
                         Err(error) => self.lose(&host, &error.to_string())?,
                     },
-                    _ if self.names.find(&host, self.args.family()) => {}
-                    _ if self.names.can_find() => {
+                    _ if self.session.names.find(&host, self.args.probing.family()) => {}
+                    _ if self.session.names.can_find() => {
                         // The helper has enough to do.
                         self.targets.put_back(host);
                         return Ok(true);
@@ -152,7 +145,7 @@ impl Desk<'_> {
     /// A host that isn't traced: its reason is a result like others.
     fn lose(&mut self, host: &str, why: &str) -> Result<(), Failure> {
         self.progress.fail();
-        match self.args.json {
+        match self.args.output.json {
             true => {
                 self.progress.clear();
                 Ok(print_json(&json::Lost::new(host, why))?)
@@ -166,7 +159,7 @@ impl Desk<'_> {
     }
 
     fn take_found(&mut self) -> Result<(), Failure> {
-        for (host, found) in self.names.found() {
+        for (host, found) in self.session.names.found() {
             match found {
                 Ok(address) => self.add(&host, address)?,
                 Err(why) => self.lose(&host, &why)?,
@@ -178,8 +171,8 @@ impl Desk<'_> {
     fn take_routes(&mut self) {
         while let Some(route) = self.survey.take() {
             self.forged = self.forged.saturating_add(route.tally().forged.into());
-            if !self.args.numeric {
-                replying(route.hops()).for_each(|address| self.names.ask(address));
+            if !self.args.output.numeric {
+                replying(route.hops()).for_each(|address| self.session.names.ask(address));
             }
             self.finished.push_back(route);
         }
@@ -188,19 +181,19 @@ impl Desk<'_> {
     /// Prints the routes whose names have come in, or are not worth waiting for any longer.
     fn show(&mut self) -> Result<(), Failure> {
         while let Some(route) = self.finished.front() {
-            if !self.events.interrupted() && self.names.patience(replying(route.hops())).is_some() {
+            if !self.session.events.interrupted() && self.session.names.patience(replying(route.hops())).is_some() {
                 return Ok(());
             }
             self.progress.clear();
-            if self.args.json {
-                print_json(&json::Document::new(route, &self.names))?;
+            if self.args.output.json {
+                print_json(&json::Document::new(route, &self.session.names))?;
             } else {
                 if self.progress.done > 0 {
                     writeln!(io::stdout())?;
                 }
                 let mut view = View::new(route.target(), self.args);
-                view.header(route.host(), route.target(), self.args.max)?;
-                view.finish(route, &self.names)?;
+                view.header(route.host(), route.target(), self.args.probing.max)?;
+                view.finish(route, &self.session.names)?;
             }
             self.progress.finish(route.reached());
             self.finished.pop_front();

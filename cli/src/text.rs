@@ -42,12 +42,12 @@ impl View {
             out,
             target,
             next: 1,
-            column: match (args.numeric, Version::of(target)) {
+            column: match (args.output.numeric, Version::of(target)) {
                 (true, Version::V4) => 15,
                 (true, Version::V6) => 24,
                 (false, _) => 36,
             },
-            extensions: args.extensions,
+            extensions: args.output.extensions,
             drawn: 0,
             last_drawing: None,
         }

@@ -1,0 +1,146 @@
+//! What is sent, and from where.
+
+use super::values::{octet, seconds, word};
+use clap::{Args, ValueEnum};
+use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The options that shape a trace.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Probes")]
+pub(crate) struct Probing {
+    /// Use IPv4 only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use IPv6 only
+    #[arg(short = '6')]
+    ipv6: bool,
+
+    /// The nearest hop to probe
+    #[arg(short, long, value_name = "HOP", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    first: u8,
+
+    /// The farthest hop to probe, 1 to 64
+    #[arg(short, long = "max-hops", value_name = "HOP", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    pub(crate) max: u8,
+
+    /// Answers to ask for at each hop, 1 to 10
+    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
+    attempts: u8,
+
+    /// The longest to wait for an answer; most traces end long before
+    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    wait: Duration,
+
+    /// Send from this address of this machine
+    #[arg(short, long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
+
+    /// Send by this interface
+    #[arg(short, long, value_name = "NAME")]
+    interface: Option<String>,
+
+    /// The TOS (IPv4) or traffic class (IPv6) of probes, 0 to 255
+    #[arg(short, long, value_name = "TOS", value_parser = octet)]
+    tos: Option<u8>,
+
+    /// The ICMP identifier of probes, 0 to 65535; random if not given
+    #[arg(long, value_name = "ID", value_parser = word)]
+    ident: Option<u16>,
+
+    /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
+    flow: Option<u16>,
+
+    /// Send every probe to every hop at once, whatever comes back
+    #[arg(long)]
+    burst: bool,
+
+    /// At most this many probes a second, 1 to 1000000: 1000 for several hosts, no bound for one
+    #[arg(long, value_name = "PPS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) rate: Option<u32>,
+
+    /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is permitted
+    #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
+    socket: Socket,
+
+    /// Ask the kernel when each probe left: RTTs without the few microseconds that sending takes
+    #[arg(long)]
+    precise: bool,
+
+    /// Learn nothing from one host's distance for its neighbours
+    #[arg(long)]
+    no_learning: bool,
+}
+
+/// The kind of socket to open.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Socket {
+    /// Raw where that is permitted, else ping
+    Auto,
+    /// Raw
+    Raw,
+    /// Ping
+    Ping,
+}
+
+impl Probing {
+    /// What no single argument can be blamed for.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.first > self.max {
+            true => Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first)),
+            false => Ok(()),
+        }
+    }
+
+    /// The family that was asked for.
+    pub(crate) fn family(&self) -> Option<Version> {
+        match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Version::V4),
+            (_, true) => Some(Version::V6),
+            (false, false) => None,
+        }
+    }
+
+    /// A trace of a host as the options say; `--rate` is not among its settings.
+    pub(super) fn traceroute(&self, host: &str) -> Traceroute {
+        let mut traceroute = Traceroute::new(host)
+            .first_hop(self.first)
+            .max_hops(self.max)
+            .attempts(self.attempts)
+            .timeout(self.wait)
+            .precise(self.precise);
+        if let Some(family) = self.family() {
+            traceroute = traceroute.family(family);
+        }
+        if let Some(source) = self.source {
+            traceroute = traceroute.source(source);
+        }
+        if let Some(interface) = &self.interface {
+            traceroute = traceroute.interface(interface);
+        }
+        if let Some(tos) = self.tos {
+            traceroute = traceroute.traffic_class(tos);
+        }
+        if let Some(ident) = self.ident {
+            traceroute = traceroute.ident(ident);
+        }
+        if let Some(flow) = self.flow {
+            traceroute = traceroute.flow(flow);
+        }
+        match self.socket {
+            Socket::Auto => {}
+            Socket::Raw => traceroute = traceroute.socket(SocketKind::Raw),
+            Socket::Ping => traceroute = traceroute.socket(SocketKind::Ping),
+        }
+        if self.no_learning {
+            traceroute = traceroute.memory(&Memory::none());
+        }
+        if self.burst {
+            traceroute = traceroute.sweep(Sweep::Burst);
+        }
+        traceroute
+    }
+}

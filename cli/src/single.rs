@@ -1,0 +1,65 @@
+//! One host: its route is shown while it becomes known.
+
+use crate::args::Args;
+use crate::events::Events;
+use crate::session::Session;
+use crate::text::View;
+use crate::{Failure, json, print_json, replying};
+use hopshot_linux::{Step, Trace};
+use std::io;
+
+/// Traces the host and shows it. Returns whether it answered.
+pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
+    let mut trace = args.traceroute(host).start()?;
+    // What else there is to do is done while the probes are on their way; no answer is read before all of it.
+    trace.launch()?;
+    let mut session = Session::new(args, !args.output.numeric)?;
+    let mut view = match args.output.json {
+        true => None,
+        false => Some(View::new(trace.target(), args)),
+    };
+    if let Some(view) = &mut view {
+        view.header(host, trace.target(), args.probing.max)?;
+    }
+    session.confine([trace.socket()], || trace.confine());
+    let Session { names, events, .. } = &mut session;
+    follow(&mut trace, events, |trace| {
+        names.hear();
+        replying(trace.route().hops()).for_each(|address| names.ask(address));
+        view.as_mut().map_or(Ok(()), |view| view.update(trace, names))
+    })?;
+    let route = trace.finish();
+    while let Some(left) = names.patience(replying(route.hops())) {
+        if events.interrupted() || !events.wait(false, Some(left))? {
+            break;
+        }
+        names.hear();
+    }
+    match &mut view {
+        Some(view) => view.finish(&route, names)?,
+        None => print_json(&json::Document::new(&route, names))?,
+    }
+    session.explain_rejected(route.tally().forged.into(), route.rejected());
+    Ok(route.reached())
+}
+
+/// Drives the trace to its end, or to Ctrl-C, and shows it after every step.
+fn follow(
+    trace: &mut Trace,
+    events: &mut Events,
+    mut show: impl FnMut(&Trace) -> io::Result<()>,
+) -> Result<(), Failure> {
+    loop {
+        let step = trace.advance(Some(events.fd()))?;
+        if step == Step::Woken {
+            events.clear()?;
+        }
+        if events.interrupted() {
+            trace.interrupt();
+        }
+        show(trace)?;
+        if step == Step::Done {
+            return Ok(());
+        }
+    }
+}
