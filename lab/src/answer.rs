@@ -30,6 +30,13 @@ impl<'a> Request<'a> {
     pub(crate) fn version(&self) -> Version {
         self.header.ends.version()
     }
+
+    /// Whether a router may cut it in pieces: IPv6's never may.
+    pub(crate) fn may_be_fragmented(&self) -> bool {
+        /// Among the flags of an IPv4 header (RFC 791, section 3.1).
+        const DONT_FRAGMENT: u8 = 0x40;
+        self.version() == Version::V4 && self.packet[6] & DONT_FRAGMENT == 0
+    }
 }
 
 /// An error to make.

@@ -33,6 +33,8 @@ pub struct Hop {
     pub duplicates: Option<u8>,
     /// It doesn't forward, and says so.
     pub unreachable: Option<Unreachable>,
+    /// The link that leads on from it, if that carries only small packets.
+    pub link: Option<Link>,
     /// The code of its Time Exceeded; anything but 0 is no hop.
     pub code: u8,
     /// Its errors come from the target's address: a gateway that translates addresses is in front of it.
@@ -115,6 +117,20 @@ pub struct Unreachable {
     pub to: u8,
     /// Octets 4 to 7 of the message, for instance an MTU.
     pub rest: u32,
+}
+
+/// A link that carries packets up to a size. A larger one is too big there if it may not be fragmented: in IPv4 if it says so,
+/// in IPv6 always. What may be fragmented passes as it is.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// The greatest packet that passes, in octets.
+    pub mtu: u16,
+    /// The MTU that the router names, in place of the true one: 0 is that of a router older than RFC 1191.
+    pub says: Option<u16>,
+    /// The router drops what is too big without a word.
+    #[serde(default)]
+    pub silent: bool,
 }
 
 /// An ICMP type and code.

@@ -57,6 +57,9 @@ enum Task {
         /// How many routers.
         #[arg(default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
         routers: u8,
+        /// The MTU of the link that leads to a hop, 1280 octets or more; may be given for several.
+        #[arg(long, value_name = "HOP=OCTETS", value_parser = chain::Mtu::parse)]
+        mtu: Vec<chain::Mtu>,
         /// Leave the kernel's limits on ICMP errors as they are: 6, then one a second.
         #[arg(long)]
         ratelimit: bool,
@@ -93,8 +96,8 @@ fn main() -> ExitCode {
                 .map_err(|error| Failure::Lab(error.to_string()))
                 .and_then(|scenario| run::run(&scenario, &options, &command))
         }
-        Task::Chain { routers, ratelimit, inside: Inside { ping, command } } => {
-            chain::run(routers, ratelimit, ping, &command)
+        Task::Chain { routers, mtu, ratelimit, inside: Inside { ping, command } } => {
+            chain::run(routers, &mtu, ratelimit, ping, &command)
         }
         Task::List => list(),
         Task::Demo => demo::run(),

@@ -1,7 +1,7 @@
 //! Where everything is: the routers with their addresses and names, the paths between client and target, and the truth that a
 //! trace should find.
 
-use crate::hop::{Hop, Unreachable};
+use crate::hop::{Hop, Link, Unreachable};
 use crate::scenario::{Diamond, Loop, Scenario, Target};
 use hopshot_core::wire::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -165,6 +165,15 @@ impl Map {
         (1..=hop_limit).zip(&self.paths[path]).find_map(|(hop, router)| {
             let barrier = self.routers[*router].entry.unreachable?;
             (barrier.from..=barrier.to).contains(&hop_limit).then_some((hop, *router, barrier))
+        })
+    }
+
+    /// The router whose link onward is too small for a packet of so many octets that expires at this hop or behind it, and its
+    /// place.
+    pub(crate) fn bottleneck(&self, path: usize, hop_limit: u8, octets: usize) -> Option<(u8, usize, Link)> {
+        (1..hop_limit).zip(&self.paths[path]).find_map(|(hop, router)| {
+            let link = self.routers[*router].entry.link?;
+            (octets > link.mtu.into()).then_some((hop, *router, link))
         })
     }
 

@@ -175,12 +175,29 @@ impl Internet {
             .iter()
             .position(|router| self.map.routers[*router].addresses.address(version) == destination);
         let host_distance = host.and_then(|index| u8::try_from(index + 1).ok());
+        let reach = host_distance.map_or(hop_limit, |distance| hop_limit.min(distance));
+        let barrier = self.map.barrier(path, hop_limit);
+        if !request.may_be_fragmented()
+            && let Some((hop, router, link)) = self.map.bottleneck(path, reach, request.packet.len())
+            && barrier.is_none_or(|(barrier, ..)| hop < barrier)
+        {
+            if link.silent {
+                return Responder::Nobody { hop };
+            }
+            // RFC 1191, section 4; RFC 4443, section 3.2.
+            let kind = match version {
+                Version::V4 => ErrorKind { icmp_type: 3, code: 4 },
+                Version::V6 => ErrorKind { icmp_type: 2, code: 0 },
+            };
+            let rest = link.says.unwrap_or(link.mtu).into();
+            return Responder::Router { router, hop, kind, rest, left: hop_limit - (hop - 1) };
+        }
         if let (Some(index), Some(distance)) = (host, host_distance)
             && hop_limit >= distance
         {
             return Responder::Echo { router: Some(self.map.paths[path][index]), hop: distance };
         }
-        if let Some((hop, router, barrier)) = self.map.barrier(path, hop_limit) {
+        if let Some((hop, router, barrier)) = barrier {
             let kind = match version {
                 Version::V4 => barrier.v4,
                 Version::V6 => barrier.v6,

@@ -202,6 +202,9 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mpls",
     "interface-name",
     "badchecksum",
+    "mtu",
+    "mtu-odd",
+    "mtu-silent",
     "hostile",
     "many",
 ];

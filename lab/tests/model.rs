@@ -74,6 +74,77 @@ fn every_scenario_answers_as_its_truth_says() {
     }
 }
 
+/// A packet of so many octets, which in IPv4 may be fragmented or not.
+fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: bool) -> Vec<u8> {
+    let version = Version::of(destination);
+    let ends = Ends { source: CLIENT.address(version), destination };
+    let mut message = vec![0; octets - ip::header_len(version)];
+    let payload = vec![0; message.len() - 8];
+    let echo = icmp::Echo { ident: 7, seq: hop_limit.into(), payload: &payload };
+    icmp::Message::EchoRequest(echo).emit(ends, &mut message).unwrap();
+    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let mut packet = vec![0; ip::header_len(version)];
+    ip::Header { ends, hop_limit, traffic_class: 0, protocol }.emit(message.len(), &mut packet).unwrap();
+    if version == Version::V4 {
+        packet[6] = if may_be_fragmented { 0 } else { 0x40 };
+    }
+    packet.extend_from_slice(&message);
+    packet
+}
+
+#[test]
+fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
+    for version in BOTH {
+        let mut internet = named("mtu", 1);
+        let target = internet.target(version);
+        // Who answers a packet of this size that is to expire at this hop, and the MTU that it names.
+        let mut ask = |hop_limit, octets| {
+            let answers = internet.receive(Duration::ZERO, &sized(target, hop_limit, octets, false));
+            let (from, message) = read(&answers[0]);
+            let mtu = match message.unwrap() {
+                icmp::Message::Error(error) => error.mtu(version),
+                _ => None,
+            };
+            (from, mtu)
+        };
+        let router = |hop: u16| -> IpAddr {
+            match version {
+                Version::V4 => format!("10.{hop}.0.1").parse().unwrap(),
+                Version::V6 => format!("2001:db8:{hop}::1").parse().unwrap(),
+            }
+        };
+        assert_eq!(ask(4, 1500), (router(4), None), "it expires before it would go on");
+        assert_eq!(ask(5, 1500), (router(4), Some(1400)));
+        assert_eq!(ask(12, 1401), (router(4), Some(1400)));
+        assert_eq!(ask(8, 1400), (router(8), None));
+        assert_eq!(ask(9, 1400), (router(8), Some(1280)));
+        assert_eq!(ask(12, 1280), (target, None));
+    }
+}
+
+#[test]
+fn a_router_may_name_another_mtu_or_none_and_say_nothing() {
+    for version in BOTH {
+        let mut internet = named("mtu-odd", 1);
+        let packet = sized(internet.target(version), 12, 1500, false);
+        let answers = internet.receive(Duration::ZERO, &packet);
+        let icmp::Message::Error(error) = read(&answers[0]).1.unwrap() else { panic!("an error") };
+        assert_eq!(error.mtu(version), Some(9000));
+        let mut internet = named("mtu-silent", 1);
+        let target = internet.target(version);
+        assert_eq!(internet.receive(Duration::ZERO, &sized(target, 6, 1401, false)), []);
+        assert_eq!(internet.receive(Duration::ZERO, &sized(target, 6, 1400, false)).len(), 1);
+    }
+}
+
+#[test]
+fn only_what_may_not_be_fragmented_is_too_big() {
+    let mut internet = named("mtu", 1);
+    let target = internet.target(Version::V4);
+    let answers = internet.receive(Duration::ZERO, &sized(target, 12, 1500, true));
+    assert_eq!(read(&answers[0]).0, target);
+}
+
 #[test]
 fn round_trips_grow_with_the_hop() {
     for version in BOTH {

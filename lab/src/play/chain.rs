@@ -32,10 +32,30 @@ const fn end(hop: u8, host: u8) -> [IpAddr; 2] {
     [IpAddr::V4(Ipv4Addr::new(10, hop, 0, host)), IpAddr::V6(v6)]
 }
 
+/// How large packets may be on the link that leads to a hop.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mtu {
+    hop: u8,
+    octets: u32,
+}
+
+impl Mtu {
+    /// Reads `HOP=OCTETS`. On a link that carries less than 1,280 octets the kernel has no IPv6.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (hop, octets) = text.split_once('=').ok_or("a hop and its MTU, such as 3=1400")?;
+        let hop = hop.parse().map_err(|_| "no number of a hop before the =")?;
+        let octets = octets.parse().ok().filter(|octets| (1280..=65_535).contains(octets));
+        Ok(Self { hop, octets: octets.ok_or("an MTU must be 1280 to 65535")? })
+    }
+}
+
 /// Builds the chain, runs the command at its start, and gives the command's exit status.
-pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) -> Result<u8, Failure> {
-    namespace::enter()?;
+pub(crate) fn run(routers: u8, mtus: &[Mtu], ratelimit: bool, ping: bool, command: &[String]) -> Result<u8, Failure> {
     let target = routers + 1;
+    if let Some(Mtu { hop, .. }) = mtus.iter().find(|mtu| !(1..=target).contains(&mtu.hop)) {
+        return Err(Failure::Lab(format!("--mtu {hop}: the hops are 1 to {target}")));
+    }
+    namespace::enter()?;
     let name = |hop: u8| if hop == target { "target.example".to_owned() } else { format!("router{hop}.example") };
     let names: Vec<_> = (1..=target).map(|hop| (name(hop), far(hop))).collect();
     namespace::set_names(names.iter().map(|(name, addresses)| (name.as_str(), *addresses)));
@@ -59,12 +79,13 @@ pub(crate) fn run(routers: u8, ratelimit: bool, ping: bool, command: &[String]) 
                 namespace::set(setting, "0").context(setting)?;
             }
         }
+        let mtu = |hop: u8| mtus.iter().find(|mtu| mtu.hop == hop).copied();
         if hop > 0 {
-            join(&netlink, "back", far(hop))?;
+            join(&netlink, "back", far(hop), mtu(hop))?;
         }
         if let Some(next) = nodes.get(here + 1) {
             netlink.veth("ahead", "back", Some(next.as_raw_fd())).context("veth pair")?;
-            join(&netlink, "ahead", near(hop + 1))?;
+            join(&netlink, "ahead", near(hop + 1), mtu(hop + 1))?;
         }
         // Everything farther on is ahead, everything nearer is back. A route needs its gateway's link, not its gateway.
         for family in 0..2 {
@@ -108,7 +129,10 @@ fn network(hop: u8) -> [IpAddr; 2] {
     end(hop, 0)
 }
 
-fn join(netlink: &Netlink, interface: &str, addresses: [IpAddr; 2]) -> Result<(), Failure> {
+fn join(netlink: &Netlink, interface: &str, addresses: [IpAddr; 2], mtu: Option<Mtu>) -> Result<(), Failure> {
+    if let Some(Mtu { octets, .. }) = mtu {
+        netlink.mtu(interface, octets).context(interface)?;
+    }
     netlink.up(interface, true).context(interface)?;
     for (address, prefix_len) in addresses.into_iter().zip(LINK) {
         netlink.address(interface, address, prefix_len).context(interface)?;

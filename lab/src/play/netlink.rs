@@ -35,6 +35,14 @@ impl Netlink {
         self.ask(RouteNetlinkMessage::SetLink(message), 0)
     }
 
+    /// Sets the MTU of an interface.
+    pub(super) fn mtu(&self, name: &str, octets: u32) -> io::Result<()> {
+        let mut message = LinkMessage::default();
+        message.header.index = if_nametoindex(name)?;
+        message.attributes.push(LinkAttribute::Mtu(octets));
+        self.ask(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
     /// Makes a veth pair; the peer goes to another network namespace if one is given.
     pub(super) fn veth(&self, name: &str, peer: &str, peer_namespace: Option<RawFd>) -> io::Result<()> {
         let mut other = LinkMessage::default();
