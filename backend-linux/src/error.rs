@@ -18,6 +18,17 @@ pub enum Error {
     #[error(transparent)]
     Config(#[from] ConfigError),
 
+    /// A size that no probe of this family can have.
+    #[error("a probe in {} is a packet of {least} to 65535 octets, not {given}", family_name(*.family))]
+    Size {
+        /// The family.
+        family: Version,
+        /// The size that was asked for.
+        given: u16,
+        /// The least that there is: the headers, and what an answer is known by.
+        least: u16,
+    },
+
     /// The name has no address.
     #[error("can't find the address of '{host}': {reason}; check the spelling, or give an address")]
     Resolve {

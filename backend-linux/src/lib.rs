@@ -78,7 +78,7 @@ pub use trace::{Route, Trace};
 mod readme {}
 
 use driver::Driver;
-use hopshot_core::Config;
+use hopshot_core::{Config, MIN_PAYLOAD};
 use pace::Pace;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -92,6 +92,8 @@ pub struct Traceroute {
     family: Option<Version>,
     options: socket::Options,
     flow: Option<u16>,
+    size: Option<u16>,
+    dont_fragment: bool,
     memory: Memory,
     /// What the user set; target, source and random parts are filled in at the start.
     config: Config,
@@ -106,6 +108,8 @@ impl Traceroute {
             family: None,
             options: socket::Options::default(),
             flow: None,
+            size: None,
+            dont_fragment: false,
             memory: Memory::new(),
             config,
         }
@@ -173,6 +177,23 @@ impl Traceroute {
         self.flow = Some(flow);
         // For the check of the ranges.
         self.config.checksum = flow;
+        self
+    }
+
+    /// The size of a probe in octets: the whole packet, its IP header included. 38 to 65,535 in IPv4, 58 to 65,535 in IPv6; by
+    /// default 52 and 72, which every link carries. A probe whose size was chosen may be fragmented on its way, unless
+    /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which does so once a router has told it
+    /// of the link that is too small.
+    pub fn size(mut self, octets: u16) -> Self {
+        self.size = Some(octets);
+        self
+    }
+
+    /// Whether a probe that is too large for a link is to come back with the link's MTU ([`Reply::mtu`]) rather than be
+    /// fragmented; off by default. Probes of the default size are never fragmented.
+    #[doc(alias = "DF")]
+    pub fn dont_fragment(mut self, dont_fragment: bool) -> Self {
+        self.dont_fragment = dont_fragment;
         self
     }
 
@@ -245,11 +266,34 @@ impl Traceroute {
     /// opened.
     pub fn start(&self) -> Result<Trace, Error> {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
-        self.config.check()?;
+        self.check()?;
         let address = resolve(&self.host, self.family)?;
-        let mut driver = Driver::new(self.options.clone(), Pace::UNBOUND);
+        let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
         let begun = self.begin(&mut driver, address)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
+    }
+
+    /// Checks what can be checked while the target isn't known.
+    fn check(&self) -> Result<(), Error> {
+        self.config.check()?;
+        self.payload_len(self.family.unwrap_or(Version::V4)).map(drop)
+    }
+
+    /// How the sockets are to be.
+    fn socket_options(&self) -> socket::Options {
+        let may_be_fragmented = self.size.is_some() && !self.dont_fragment;
+        socket::Options { may_be_fragmented, ..self.options.clone() }
+    }
+
+    /// The payload that makes a probe as large as was asked for.
+    fn payload_len(&self, family: Version) -> Result<u16, Error> {
+        let Some(given) = self.size else { return Ok(self.config.payload_len) };
+        let headers = headers_len(family);
+        let least = headers + MIN_PAYLOAD;
+        match given >= least {
+            true => Ok(given - headers),
+            false => Err(Error::Size { family, given, least }),
+        }
     }
 
     /// Gives a driver a trace with these settings. `None` if it can't take one more now.
@@ -269,10 +313,19 @@ impl Traceroute {
             checksum: self.flow.unwrap_or(identity.checksum),
             traffic_class: self.options.traffic_class.unwrap_or(0),
             cookie: identity.cookie,
+            payload_len: self.payload_len(Version::of(target))?,
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
         let number = driver.add(config, scope_id)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
+    }
+}
+
+/// The octets of a probe's headers, IP's and ICMP's.
+const fn headers_len(family: Version) -> u16 {
+    match family {
+        Version::V4 => 20 + 8,
+        Version::V6 => 40 + 8,
     }
 }

@@ -135,9 +135,9 @@ impl Survey {
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
     pub fn new(settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
-        settings.config.check()?;
+        settings.check()?;
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
-        let mut driver = Driver::new(settings.options.clone(), pace);
+        let mut driver = Driver::new(settings.socket_options(), pace);
         match settings.family {
             Some(family) => driver.open(family)?,
             // A machine without one of the families can still trace the other.
@@ -191,7 +191,7 @@ impl Survey {
     }
 
     /// The same with settings of this trace's own. Those of the sockets stay as they are: the kind of socket, source and
-    /// interface, traffic class, and whether it is [`precise`](Traceroute::precise).
+    /// interface, traffic class, whether probes may be fragmented, and whether it is [`precise`](Traceroute::precise).
     ///
     /// # Errors
     /// As [`add`](Self::add).

@@ -61,6 +61,8 @@ pub(crate) struct Options {
     #[doc(alias = "IP_TOS")]
     #[doc(alias = "IPV6_TCLASS")]
     pub(crate) traffic_class: Option<u8>,
+    /// Whether a packet may be cut in pieces on its way: by routers (IPv4), by this machine where it knows of a small MTU.
+    pub(crate) may_be_fragmented: bool,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
     /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none is given.
@@ -295,12 +297,15 @@ fn open(version: Version, kind: SocketType) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(family(version), kind, flags, Some(protocol))
 }
 
-/// Path MTU discovery "probe" sets DF, keeps the IPv4 identification 0 and believes no MTU learnt before: a probe that is too
-/// large gets to the router that has to say so. Only what the first link can't carry is refused here.
-fn discover_no_mtu(fd: &OwnedFd, version: Version) -> Result<(), Errno> {
-    match version {
-        Version::V4 => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
-        Version::V6 => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE),
+/// What is never fragmented goes by path MTU discovery "probe": it sets DF, keeps the IPv4 identification 0 and believes no MTU
+/// learnt before, so that a packet that is too large gets to the router that has to say so. Only what the first link can't carry
+/// is refused here. What may be fragmented goes without DF, and is cut here to an MTU learnt before, as IPv6 wants it.
+fn set_fragmentation(fd: &OwnedFd, version: Version, options: &Options) -> Result<(), Errno> {
+    match (version, options.may_be_fragmented) {
+        (Version::V4, false) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
+        (Version::V4, true) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::DONT),
+        (Version::V6, false) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE),
+        (Version::V6, true) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::DONT),
     }
 }
 

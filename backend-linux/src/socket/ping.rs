@@ -10,7 +10,7 @@
 use super::queue::{Origin, Queue, Report, address_of};
 use super::sender::Sender;
 use super::{
-    Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, endpoint, open, set, set_receive_buffer,
+    Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, open, set, set_fragmentation, set_receive_buffer,
 };
 use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
@@ -49,7 +49,7 @@ impl Socket {
         if options.source.is_none() {
             bind(&sender, version, ident)?;
         }
-        discover_no_mtu(&sender, version)?;
+        set_fragmentation(&sender, version, options)?;
         let ident = SocketAddr::try_from(rustix::net::getsockname(&sender)?)?.port();
         let receiver = open(version, SocketType::DGRAM)?;
         let receiver = match bind(&receiver, version, ident) {

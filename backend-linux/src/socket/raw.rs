@@ -8,7 +8,7 @@
 use super::queue::{Queue, address_of};
 use super::sender::Sender;
 use super::{
-    Arrival, Identity, OpenError, Options, TRANSIENT_ERRORS, apply, discover_no_mtu, filter, open, set,
+    Arrival, Identity, OpenError, Options, TRANSIENT_ERRORS, apply, filter, open, set, set_fragmentation,
     set_receive_buffer,
 };
 use crate::sys::{self, Name};
@@ -39,7 +39,7 @@ impl Socket {
     pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
         // First: the kernel begins to stamp packets a moment after it was asked.
         let receiver = open_receiver(version)?;
-        let sender = open_sender(version)?;
+        let sender = open_sender(version, options)?;
         apply(options, version, sender.as_fd(), 0)?;
         let sender = Sender::new(sender, version, options.precise, 0)?;
         Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals() })
@@ -70,7 +70,7 @@ impl Socket {
     /// # Errors
     /// Of this packet alone; the next one may well go. ENOBUFS and EAGAIN: still no room. ENETUNREACH: no route. EHOSTUNREACH,
     /// EACCES, EINVAL: an `unreachable`, `prohibit`, `blackhole` route. EACCES: a broadcast address. EPERM: a firewall of this
-    /// machine. EMSGSIZE: larger than the interface's MTU. EINVAL: an IPv4 hop limit of 0.
+    /// machine. EMSGSIZE: larger than the interface's MTU, if it may not be fragmented. EINVAL: an IPv4 hop limit of 0.
     pub(crate) fn send(
         &mut self,
         destination: IpAddr,
@@ -145,12 +145,12 @@ impl AsFd for Socket {
 
 /// A socket that sends, reports every error of sending, and hears nothing: ICMP errors about its packets still wait in its
 /// error queue, so that has room for two or three and is never read (unless transmit timestamps are wanted, which come by it).
-fn open_sender(version: Version) -> Result<OwnedFd, OpenError> {
+fn open_sender(version: Version, options: &Options) -> Result<OwnedFd, OpenError> {
     let sender = open(version, SocketType::RAW)?;
     set_type_filter(&sender, version, &filter::TypeFilter::NONE)?;
     sys::attach_filter(sender.as_fd(), &filter::pass_nothing())?;
     sockopt::set_socket_recv_buffer_size(&sender, 0)?;
-    discover_no_mtu(&sender, version)?;
+    set_fragmentation(&sender, version, options)?;
     let report = match version {
         Version::V4 => Name::IP_RECVERR,
         Version::V6 => Name::IPV6_RECVERR,

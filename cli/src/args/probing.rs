@@ -46,6 +46,14 @@ pub(crate) struct Probing {
     #[arg(short, long, value_name = "TOS", value_parser = octet)]
     tos: Option<u8>,
 
+    /// The size of probes in octets, IP header included: 38 to 65535, in IPv6 58 or more
+    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(38..))]
+    size: Option<u16>,
+
+    /// Don't let probes be fragmented: the router before a link that is too small says so, !F
+    #[arg(short = 'F', long)]
+    dont_fragment: bool,
+
     /// The ICMP identifier of probes, 0 to 65535; random if not given
     #[arg(long, value_name = "ID", value_parser = word)]
     ident: Option<u16>,
@@ -111,7 +119,8 @@ impl Probing {
             .max_hops(self.max)
             .attempts(self.attempts)
             .timeout(self.wait)
-            .precise(self.precise);
+            .precise(self.precise)
+            .dont_fragment(self.dont_fragment);
         if let Some(family) = self.family() {
             traceroute = traceroute.family(family);
         }
@@ -123,6 +132,9 @@ impl Probing {
         }
         if let Some(tos) = self.tos {
             traceroute = traceroute.traffic_class(tos);
+        }
+        if let Some(size) = self.size {
+            traceroute = traceroute.size(size);
         }
         if let Some(ident) = self.ident {
             traceroute = traceroute.ident(ident);

@@ -20,6 +20,8 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         (["-t", "256"], "0 to 255"),
         (["--ident", "65536"], "0 to 65535"),
         (["--flow", "0"], "1..=65534"),
+        (["--size", "37"], "38..=65535"),
+        (["--size", "57"], "a probe in IPv6 is a packet of 58 to 65535 octets, not 57"),
     ] {
         refused(&hopshot(&[args[0], args[1], "::1"]), words);
     }

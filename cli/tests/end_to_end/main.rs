@@ -2,6 +2,7 @@
 //! with `HOPSHOT_NO_SKIP` in the environment they fail instead.
 
 mod errors;
+mod mtu;
 mod output;
 mod privileges;
 mod routes;

@@ -50,7 +50,12 @@ pub(crate) fn command_in_scenario(scenario: &str, ping: bool, command: &[&str]) 
 
 /// Runs hopshot on a chain of real Linux routers.
 pub(crate) fn on_chain(routers: u8, args: &[&str]) -> Option<Said> {
-    in_lab(&["chain", &routers.to_string(), "--", HOPSHOT], args)
+    command_on_chain(routers, &[], &[&[HOPSHOT], args].concat())
+}
+
+/// Runs a command on a chain of real Linux routers that is as the options say.
+pub(crate) fn command_on_chain(routers: u8, options: &[&str], command: &[&str]) -> Option<Said> {
+    in_lab(&[&["chain", &routers.to_string()], options, &["--"]].concat(), command)
 }
 
 /// Runs a shell command in a scenario, where `$0` is hopshot.

@@ -14,6 +14,7 @@ const PING: Options = Options {
     kind: Some(SocketKind::Ping),
     ident: None,
     precise: false,
+    may_be_fragmented: false,
 };
 
 /// What is said of the next arrival, and when and by which clock.
