@@ -2,17 +2,21 @@
 
 use crate::Error;
 use hopshot_core::wire::Version;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
 /// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4. The port is 0.
 ///
 /// # Errors
-/// [`Error::Resolve`] if the host has no address at all, [`Error::NoSuchFamily`] if it has none of the family.
+/// [`Error::Resolve`] if the host has no address at all, [`Error::NoSuchFamily`] if it has none of the family,
+/// [`Error::NoSuchInterface`] if the zone of an address names none.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let found = (bare, 0).to_socket_addrs().map_err(|reason| Error::Resolve { host: host.to_owned(), reason })?;
+    let found = (bare, 0).to_socket_addrs().map_err(|reason| match bare.split_once('%') {
+        Some((address, zone)) if address.parse::<Ipv6Addr>().is_ok() => Error::NoSuchInterface(zone.to_owned()),
+        _ => Error::Resolve { host: host.to_owned(), reason },
+    })?;
     let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => found,
@@ -54,5 +58,11 @@ mod tests {
     fn a_name_that_no_resolver_can_know_is_an_error_with_the_name() {
         let error = resolve("no such host", None).unwrap_err();
         assert!(matches!(&error, Error::Resolve { host, .. } if host == "no such host"), "{error}");
+    }
+
+    #[test]
+    fn a_zone_that_is_no_interface_is_told_as_one() {
+        let error = resolve("fe80::1%nosuch0", None).unwrap_err();
+        assert_eq!(error.to_string(), "no interface is named 'nosuch0'; ip link lists them");
     }
 }

@@ -13,8 +13,6 @@ mod survey;
 mod targets;
 mod text;
 
-use args::Args;
-use clap::Parser;
 use hopshot_linux::{Error, Hop};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -46,23 +44,26 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == lookup::ARGUMENT) {
         return lookup::run();
     }
-    let args = match Args::try_parse() {
+    let args = match args::parse() {
         Ok(args) => args,
         Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
-        Err(error) => error.exit(),
+        Err(help) => return end(help.print().map(|()| true).map_err(Failure::Output)),
     };
     if let Err(text) = args.check() {
         return complain(&text);
     }
-    let done = match args.single() {
+    end(match args.single() {
         Some(host) => single::run(&args, host),
         None => survey::run(&args),
-    };
+    })
+}
+
+fn end(done: Result<bool, Failure>) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        // Whoever reads the output has had enough, which is nobody's fault.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(2),
+        // Whoever reads the output has had enough: nobody's fault, and the status is that of programs which SIGPIPE ends.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
         Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),

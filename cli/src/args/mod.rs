@@ -7,7 +7,7 @@ mod values;
 pub(crate) use output::Output;
 pub(crate) use probing::Probing;
 
-use clap::Parser;
+use clap::{Command, CommandFactory, FromArgMatches, Parser};
 use hopshot_linux::{Survey, Traceroute};
 use std::time::Duration;
 
@@ -57,6 +57,20 @@ pub(crate) struct Args {
     pub(crate) no_sandbox: bool,
 }
 
+/// The command as it is parsed.
+fn command() -> Command {
+    // A negative number is a value that is out of range, not an option that isn't known.
+    Args::command().mut_args(|arg| match arg.is_positional() || !arg.get_action().takes_values() {
+        true => arg,
+        false => arg.allow_negative_numbers(true),
+    })
+}
+
+/// The arguments of this process.
+pub(crate) fn parse() -> Result<Args, clap::Error> {
+    Args::from_arg_matches(&command().try_get_matches()?)
+}
+
 impl Args {
     /// What no single argument can be blamed for.
     pub(crate) fn check(&self) -> Result<(), String> {
@@ -89,10 +103,9 @@ impl Args {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Args::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -28,7 +28,7 @@ pub(crate) struct Probing {
 
     /// Answers to ask for at each hop, 1 to 10
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
-    attempts: u8,
+    pub(crate) attempts: u8,
 
     /// The longest to wait for an answer; most traces end long before
     #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]

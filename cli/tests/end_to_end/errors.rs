@@ -17,6 +17,8 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         (["-q", "0"], "1..=10"),
         (["-f", "0"], "1..=64"),
         (["-w", "0"], "0.001 to 3600"),
+        (["-w", "-1"], "0.001 to 3600"),
+        (["-q", "-4"], "1..=10"),
         (["-t", "256"], "0 to 255"),
         (["--ident", "65536"], "0 to 65535"),
         (["--flow", "0"], "1..=65534"),
@@ -55,6 +57,9 @@ fn an_interface_or_a_source_that_is_not_there_is_refused() {
     if let Some(said) = in_scenario("short", &["-i", "nosuch0", "{4}"]) {
         refused(&said, "no interface is named 'nosuch0'");
     }
+    if let Some(said) = in_scenario("short", &["fe80::1%nosuch0"]) {
+        refused(&said, "no interface is named 'nosuch0'");
+    }
     if let Some(said) = in_scenario("short", &["-s", "10.9.9.9", "{4}"]) {
         refused(&said, "it isn't an address of this machine");
     }
@@ -68,6 +73,9 @@ fn a_full_disk_is_one_line_and_exit_status_2() {
         };
         refused(&said, "can't write the output: No space left on device");
     }
+    if let Some(said) = shell_in_scenario("short", "$0 --help > /dev/full") {
+        refused(&said, "can't write the output: No space left on device");
+    }
 }
 
 #[test]
@@ -75,6 +83,9 @@ fn a_reader_that_has_had_enough_is_no_error() {
     let Some(said) = shell_in_scenario("wan", "$0 -n $HOPSHOT_LAB_TARGET4 | head -n 1") else { return };
     assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     assert_eq!(said.stdout.lines().count(), 1);
+    // As of every program that SIGPIPE ends.
+    let Some(said) = shell_in_scenario("wan", "{ $0 -n $HOPSHOT_LAB_TARGET4; echo $? >&2; } | true") else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (0, "141\n"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the command prints.
 
-use crate::world::{HOPSHOT, command_in_scenario, hopshot, in_scenario};
+use crate::world::{HOPSHOT, command_in_scenario, hopshot, in_scenario, shell_in_scenario};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -191,6 +191,28 @@ fn hops_can_be_left_out_at_the_near_end() {
     let hops: Vec<u64> = document["hops"].as_array().unwrap().iter().map(|hop| hop["hop"].as_u64().unwrap()).collect();
     assert_eq!(hops, [3, 4, 5]);
     assert_eq!((said.status, &document["stop_reason"]), (1, &"max_hops".into()));
+}
+
+#[test]
+fn colours_are_for_terminals_unless_they_are_wanted_or_not() {
+    // With a terminal of 80 columns, as the first part says; its output is `script`'s.
+    let on_terminal = |environment: &str, options: &str| {
+        let command = format!("stty cols 80 rows 24; {environment} $0 -n {options} $HOPSHOT_LAB_TARGET4");
+        let script =
+            format!("export TERM=xterm HOPSHOT=$0; script -qec '{}' /dev/null", command.replace("$0", "$HOPSHOT"));
+        shell_in_scenario("short", &script).map(|said| said.stdout)
+    };
+    let Some(coloured) = on_terminal("", "") else { return };
+    assert!(coloured.contains("\x1b[1m 5  10.255.0.80\x1b[0m"), "{coloured:?}");
+    assert!(coloured.contains("\x1b[32m     5.0"), "{coloured:?}");
+    for (environment, options) in [("NO_COLOR=1", ""), ("", "--color never"), ("TERM=dumb", "")] {
+        let Some(plain) = on_terminal(environment, options) else { return };
+        assert!(plain.contains(" 5  10.255.0.80") && !plain.contains("\x1b[32m"), "{plain:?}");
+    }
+    let Some(said) = in_scenario("short", &["-n", "{4}"]) else { return };
+    assert!(!said.stdout.contains('\x1b'), "{:?}", said.stdout);
+    let Some(said) = in_scenario("short", &["-n", "--color", "always", "{4}"]) else { return };
+    assert!(said.stdout.contains("\x1b[1m 5  10.255.0.80\x1b[0m"), "{:?}", said.stdout);
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! The text view: a line per hop, in order, each as soon as nothing more will become known about it. On a terminal all hops
+//! stand there as they are known, and are drawn again when that changes; those that don't fit the screen as in a pipe.
+
+mod layout;
+mod paint;
+mod row;
+#[cfg(test)]
+mod tests;
+
+use crate::args::Args;
+use crate::names::Names;
+use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Trace, Version};
+use layout::Layout;
+use row::{failure, rows};
+use std::env;
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// On a narrower terminal not even the shortest line is sure to stay one.
+const NARROWEST: u16 = 32;
+
+/// Standard output, and what stands on it already.
+pub(crate) struct View {
+    out: StdoutLock<'static>,
+    target: IpAddr,
+    /// The hop that the next settled line is for.
+    next: u8,
+    /// The fastest answer of the last hop before that.
+    before: Duration,
+    layout: Layout,
+    /// Lines that can be drawn over, if this is a terminal.
+    height: Option<usize>,
+    extensions: bool,
+    /// What stands below the settled lines, to be drawn over.
+    drawn: String,
+}
+
+impl View {
+    pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
+        let out = io::stdout().lock();
+        let is_terminal = out.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let size = if is_terminal { terminal_size::terminal_size() } else { None };
+        let size = size.filter(|(width, _)| width.0 >= NARROWEST);
+        let column = match (args.output.numeric, Version::of(target)) {
+            (true, Version::V4) => 15,
+            // What is cut to fit needs no room for the longest address there is.
+            (true, Version::V6) => {
+                if size.is_some() {
+                    24
+                } else {
+                    39
+                }
+            }
+            (false, _) => 36,
+        };
+        Self {
+            out,
+            target,
+            next: 1,
+            before: Duration::ZERO,
+            layout: Layout {
+                width: size.map(|(width, _)| width.0.into()),
+                column,
+                asked: args.probing.attempts.into(),
+                colours: args.output.colours(),
+                ellipsis: if is_unicode() { '…' } else { '~' },
+            },
+            height: size.map(|(_, height)| usize::from(height.0).saturating_sub(2)),
+            extensions: args.output.extensions,
+            drawn: String::new(),
+        }
+    }
+
+    /// The first line.
+    pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
+        let line = self.sentence(&format!("traceroute to {host} ({target}), {max_hops} hops max"));
+        self.out.write_all(line.as_bytes())
+    }
+
+    /// Prints the hops that have become settled, and draws the others if this is a terminal.
+    pub(crate) fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
+        let route = trace.route();
+        // What is silent at the far end may be one line in the end.
+        let last_heard = last_heard(route.hops());
+        let next = self.next;
+        let hops: Vec<Hop<'_>> =
+            route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard).collect();
+        let settled = hops.iter().take_while(|hop| hop.is_settled() && named(**hop, names)).count();
+        let (settled, live) = hops.split_at(settled);
+        let extensions = |probe| trace.extensions(probe);
+        let Some(height) = self.height else {
+            if settled.is_empty() {
+                return Ok(());
+            }
+            let lines = self.settle(settled, names, extensions);
+            return self.draw(&lines, "");
+        };
+        let all = self.lines(&hops, names, extensions).0;
+        if all.lines().count() <= height {
+            return if all == self.drawn { Ok(()) } else { self.draw("", &all) };
+        }
+        let settled = self.settle(settled, names, extensions);
+        let live = self.lines(live, names, extensions).0;
+        // A line that scrolls away could not be drawn over.
+        let live: String = live.split_inclusive('\n').take(height).collect();
+        self.draw(&settled, &live)
+    }
+
+    /// The lines of hops that are settled: the next call is for those behind them.
+    fn settle<'e>(
+        &mut self,
+        hops: &[Hop<'_>],
+        names: &Names,
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+    ) -> String {
+        let (lines, before) = self.lines(hops, names, extensions);
+        self.before = before;
+        self.next = hops.last().map_or(self.next, |hop| hop.number() + 1);
+        lines
+    }
+
+    /// The lines of hops from the next one on, and the fastest answer of the last.
+    fn lines<'e>(
+        &mut self,
+        hops: &[Hop<'_>],
+        names: &Names,
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+    ) -> (String, Duration) {
+        let nothing = Extensions::default();
+        let mut before = self.before;
+        let rows: Vec<_> =
+            hops.iter()
+                .flat_map(|hop| {
+                    rows(*hop, self.target, names, &mut before, |probe| {
+                        if self.extensions { extensions(probe) } else { &nothing }
+                    })
+                })
+                .collect();
+        (self.layout.lines(rows), before)
+    }
+
+    /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
+    pub(crate) fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let last_heard = last_heard(route.hops());
+        let last_probed = route.hops().map(|hop| hop.number()).last();
+        let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
+        self.next = next;
+        let last_failed = route.hops().filter(|hop| failure(*hop).is_some()).map(|hop| hop.number()).max();
+        // If all failed, one line says it.
+        let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
+        let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
+        let mut text = self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
+        match last_probed {
+            Some(last) if last > self.next => _ = writeln!(text, "{:>2}-{last}  *", self.next),
+            Some(last) if last == self.next => _ = writeln!(text, "{last:>2}  *"),
+            _ => {}
+        }
+        if route.probes_sent() == 0 {
+            let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
+            text += &self.sentence(&format!("No probe could be sent to {}: {reason}.", route.target()));
+        } else if !route.reached() {
+            let reason = match route.stop_reason() {
+                Some(StopReason::Unreachable) => "the last hop above says that it can't be reached",
+                Some(StopReason::Loop) => "the path goes round in a loop",
+                Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
+                Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
+                Some(StopReason::Interrupted) | None => "interrupted",
+                Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
+            };
+            text += &self.sentence(&format!("No answer from {}: {reason}.", route.target()));
+        }
+        self.draw(&text, "")
+    }
+
+    /// Words, broken between them where a line ends.
+    fn sentence(&self, text: &str) -> String {
+        self.layout.wrapped(text, 0, &[' '])
+    }
+
+    /// Puts settled lines in place of what was drawn below the last ones, and `live` below them. Each line is wiped only when
+    /// it is written, so that nothing flickers.
+    fn draw(&mut self, settled: &str, live: &str) -> io::Result<()> {
+        let mut screen = String::new();
+        match self.drawn.lines().count() {
+            0 => screen.extend([settled, live]),
+            drawn => {
+                let _ = write!(screen, "\x1b[{drawn}A\r");
+                for line in settled.lines().chain(live.lines()) {
+                    let _ = writeln!(screen, "{line}\x1b[K");
+                }
+                screen.push_str("\x1b[J");
+            }
+        }
+        live.clone_into(&mut self.drawn);
+        self.out.write_all(screen.as_bytes())?;
+        self.out.flush()
+    }
+}
+
+/// The farthest hop that answered; 0 if none did.
+fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
+    hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
+}
+
+/// Whether the names of this hop are known, or not worth waiting for any longer.
+fn named(hop: Hop<'_>, names: &Names) -> bool {
+    names.patience(hop.replies().map(|reply| reply.from)).is_none()
+}
+
+/// Whether the terminal knows characters beyond ASCII, as far as the environment tells.
+fn is_unicode() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty());
+    set.is_some_and(|locale| locale.to_string_lossy().to_ascii_lowercase().replace('-', "").contains("utf8"))
+}

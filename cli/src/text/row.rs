@@ -1,0 +1,163 @@
+//! What there is to say of a hop: a row for each address that answered.
+
+use super::paint::{Jump, Style};
+use crate::extensions;
+use crate::names::Names;
+use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Version, failure_text};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A hop, or a further address at the same hop.
+pub(super) struct Row {
+    /// Of the hop, in its first row.
+    pub(super) number: Option<u8>,
+    pub(super) host: Option<Host>,
+    /// What stands in place of times where no host answered.
+    pub(super) instead: String,
+    pub(super) cells: Vec<Cell>,
+    /// Of number and host.
+    pub(super) style: Style,
+    /// What else is to be known of the host, a few words.
+    pub(super) notes: Vec<String>,
+    /// What routers appended to their answers.
+    pub(super) appended: Vec<String>,
+}
+
+/// Who answered.
+pub(super) struct Host {
+    pub(super) name: Option<String>,
+    pub(super) address: String,
+}
+
+/// An attempt.
+pub(super) enum Cell {
+    /// The time, how it compares, and a mark such as `!H`.
+    Time {
+        rtt: Duration,
+        style: Style,
+        mark: String,
+    },
+    /// So many attempts in a row.
+    Lost(usize),
+    Failed,
+    InFlight,
+}
+
+impl Row {
+    /// Makes one cell of attempts that were lost one after the other.
+    pub(super) fn gather(&mut self) {
+        self.cells.dedup_by(|next, cell| match (cell, next) {
+            (Cell::Lost(times), Cell::Lost(more)) => {
+                *times += *more;
+                true
+            }
+            _ => false,
+        });
+    }
+
+    fn bare(number: u8, instead: String) -> Self {
+        let (host, cells, style) = (None, Vec::new(), Style::Faint);
+        Self { number: Some(number), host, instead, cells, style, notes: Vec::new(), appended: Vec::new() }
+    }
+}
+
+/// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this one.
+pub(super) fn rows<'e>(
+    hop: Hop<'_>,
+    target: IpAddr,
+    names: &Names,
+    before: &mut Duration,
+    extensions: impl Fn(ProbeId) -> &'e Extensions,
+) -> Vec<Row> {
+    let mut addresses: Vec<IpAddr> = Vec::new();
+    for reply in hop.replies() {
+        if !addresses.contains(&reply.from) {
+            addresses.push(reply.from);
+        }
+    }
+    let Some(first) = addresses.first().copied() else {
+        let waiting = !hop.is_settled();
+        return vec![Row::bare(
+            hop.number(),
+            match failure(hop) {
+                Some(reason) => format!("! {reason}"),
+                None if waiting => String::new(),
+                None => "*".to_owned(),
+            },
+        )];
+    };
+    let jump = Jump::from(*before);
+    *before = hop.replies().map(|reply| reply.rtt).min().unwrap_or(*before);
+    let row = |address: IpAddr| {
+        let is_first = address == first;
+        let replies = || hop.replies().filter(move |reply| reply.from == address);
+        let fastest = replies().map(|reply| reply.rtt).min();
+        let cell = |outcome| match outcome {
+            Outcome::Answered(reply) if reply.from == address => Some(Cell::Time {
+                rtt: reply.rtt,
+                style: if Some(reply.rtt) == fastest { jump.style(reply.rtt) } else { Style::Faint },
+                mark: mark(&reply),
+            }),
+            Outcome::Lost if is_first => Some(Cell::Lost(1)),
+            Outcome::Failed(_) if is_first => Some(Cell::Failed),
+            Outcome::InFlight if is_first => Some(Cell::InFlight),
+            _ => None,
+        };
+        let mut notes = Vec::new();
+        if is_first && hop.may_be_rate_limited() {
+            notes.push("rate limited?".to_owned());
+        }
+        if hop.is_target() && replies().any(|reply| reply.changes.contains(Changes::SENDER)) {
+            notes.push(format!("answers for {target}"));
+        }
+        Row {
+            number: is_first.then_some(hop.number()),
+            host: Some(Host { name: names.of(address), address: address.to_string() }),
+            instead: String::new(),
+            cells: hop.outcomes().filter_map(cell).collect(),
+            style: if hop.is_target() { Style::Strong } else { Style::Plain },
+            notes,
+            appended: appended(replies().map(|reply| extensions(reply.probe))),
+        }
+    };
+    addresses.into_iter().map(row).collect()
+}
+
+/// What was appended to the answers from an address, each thing once.
+fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
+        if !said.contains(&one) {
+            said.push(one);
+        }
+    }
+    said
+}
+
+/// Why a probe to this hop did not get out of this machine, if one didn't.
+pub(super) fn failure(hop: Hop<'_>) -> Option<String> {
+    hop.outcomes().find_map(|outcome| match outcome {
+        Outcome::Failed(error) => Some(failure_text(error)),
+        _ => None,
+    })
+}
+
+/// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
+/// section 3.1), Packet Too Big and Parameter Problem.
+fn mark(reply: &Reply) -> String {
+    if reply.kind != Kind::Unreachable {
+        return String::new();
+    }
+    match (Version::of(reply.from), reply.icmp_type, reply.icmp_code) {
+        (_, _, _) if reply.mtu.is_some() => format!("!F-{}", reply.mtu.unwrap_or_default()),
+        (Version::V4, 3, 0) | (Version::V6, 1, 0) => "!N".into(),
+        (Version::V4, 3, 1) | (Version::V6, 1, 3) => "!H".into(),
+        (Version::V4, 3, 2) | (Version::V6, 4, 1) => "!P".into(),
+        (Version::V4, 3, 5) | (Version::V6, 1, 2) => "!S".into(),
+        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => "!X".into(),
+        (Version::V4, 3, 14) => "!V".into(),
+        (Version::V4, 3, 15) => "!C".into(),
+        (Version::V4, 3, code) | (Version::V6, 1, code) => format!("!<{code}>"),
+        (_, icmp_type, code) => format!("!<{icmp_type}-{code}>"),
+    }
+}

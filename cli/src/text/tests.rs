@@ -1,0 +1,242 @@
+//! The lines of the text view at all widths, to the letter.
+
+use super::layout::{Layout, shortened};
+use super::paint::Style;
+use super::row::{Cell, Host, Row};
+use std::time::Duration;
+
+const NAMES: [&str; 3] = [
+    "gateway.home.example",
+    "ae-1.r25.frnkge13.de.backbone.example",
+    "be-302.edge-1.fra.very-long.name.of.a.router.example",
+];
+
+fn layout(width: usize) -> Layout {
+    Layout { width: Some(width), column: 36, asked: 3, colours: false, ellipsis: '…' }
+}
+
+fn pipe() -> Layout {
+    Layout { width: None, ..layout(0) }
+}
+
+fn row(number: u8, name: Option<&str>, address: &str, cells: Vec<Cell>) -> Row {
+    Row {
+        number: Some(number),
+        host: Some(Host { name: name.map(str::to_owned), address: address.to_owned() }),
+        instead: String::new(),
+        cells,
+        style: Style::Plain,
+        notes: Vec::new(),
+        appended: Vec::new(),
+    }
+}
+
+fn times(microseconds: &[u64]) -> Vec<Cell> {
+    let time = |us: &u64| Cell::Time { rtt: Duration::from_micros(*us), style: Style::Green, mark: String::new() };
+    microseconds.iter().map(time).collect()
+}
+
+fn silent(number: u8) -> Row {
+    Row { host: None, instead: "*".to_owned(), style: Style::Faint, ..row(number, None, "", Vec::new()) }
+}
+
+fn path() -> Vec<Row> {
+    vec![
+        row(1, Some(NAMES[0]), "10.1.0.1", times(&[512, 498, 1_002])),
+        row(2, Some(NAMES[1]), "129.250.106.218", times(&[8_172, 8_169, 1_234_567])),
+        silent(3),
+        row(14, Some(NAMES[2]), "2001:db8:1234:5678:9abc:def0:1234:5678", times(&[80_029, 80_007, 80_047])),
+    ]
+}
+
+/// What is printed, line for line; on a terminal none fills it.
+fn assert_lines(mut layout: Layout, rows: Vec<Row>, expected: &[&str]) {
+    let lines = layout.lines(rows);
+    assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
+    let width = layout.width.unwrap_or(usize::MAX);
+    assert!(lines.lines().all(|line| line.chars().count() < width), "{lines}");
+}
+
+#[test]
+fn at_200_columns_everything_is_there() {
+    assert_lines(
+        layout(200),
+        path(),
+        &[
+            " 1  gateway.home.example (10.1.0.1)                                                                   0.512 ms     0.498 ms     1.002 ms",
+            " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                                           8.172 ms     8.169 ms  1234.567 ms",
+            " 3  *",
+            "14  be-302.edge-1.fra.very-long.name.of.a.router.example (2001:db8:1234:5678:9abc:def0:1234:5678)    80.029 ms    80.007 ms    80.047 ms",
+        ],
+    );
+}
+
+#[test]
+fn at_120_columns_a_long_name_is_cut_in_the_middle_and_no_time_is_lost() {
+    assert_lines(
+        layout(120),
+        path(),
+        &[
+            " 1  gateway.home.example (10.1.0.1)                                                  0.512 ms     0.498 ms     1.002 ms",
+            " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                          8.172 ms     8.169 ms  1234.567 ms",
+            " 3  *",
+            "14  be-302.edge-1.fra….a.router.example (2001:db8:1234:5678:9abc:def0:1234:5678)    80.029 ms    80.007 ms    80.047 ms",
+        ],
+    );
+}
+
+#[test]
+fn at_80_columns_times_are_shorter() {
+    assert_lines(
+        layout(80),
+        path(),
+        &[
+            " 1  gateway.home.example (10.1.0.1)                      0.51   0.50   1.00 ms",
+            " 2  ae-1.r25.frnkge1…ackbone.example (129.250.106.218)   8.17   8.17 1234.57 ms",
+            " 3  *",
+            "14  be-302.edge-1.fra.very-lo…name.of.a.router.example  80.03  80.01  80.05 ms",
+        ],
+    );
+}
+
+#[test]
+fn at_60_columns_an_address_that_leaves_no_room_for_the_name_is_left_out() {
+    assert_lines(
+        layout(60),
+        path(),
+        &[
+            " 1  gateway.h…e.example (10.1.0.1)   0.51   0.50   1.00 ms",
+            " 2  ae-1.r…ample (129.250.106.218)   8.17   8.17 1234.57 ms",
+            " 3  *",
+            "14  be-302.edge-1.f…router.example  80.03  80.01  80.05 ms",
+        ],
+    );
+}
+
+#[test]
+fn at_40_columns_the_fastest_time_stands_for_all() {
+    assert_lines(
+        layout(40),
+        path(),
+        &[
+            " 1  gateway.home.example       0.498 ms",
+            " 2  ae-1.r25.fr…ne.example     8.169 ms",
+            " 3  *",
+            "14  be-302.edge…er.example    80.007 ms",
+        ],
+    );
+}
+
+#[test]
+fn in_a_pipe_nothing_is_cut_and_times_are_always_the_same() {
+    assert_lines(
+        pipe(),
+        path(),
+        &[
+            " 1  gateway.home.example (10.1.0.1)                                                      0.512 ms     0.498 ms     1.002 ms",
+            " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                              8.172 ms     8.169 ms  1234.567 ms",
+            " 3  *",
+            "14  be-302.edge-1.fra.very-long.name.of.a.router.example (2001:db8:1234:5678:9abc:def0:1234:5678)    80.029 ms    80.007 ms    80.047 ms",
+        ],
+    );
+}
+
+#[test]
+fn attempts_that_were_lost_are_counted_on_a_terminal_where_they_are_more_than_was_asked_for() {
+    let lost = || (0..4).map(|_| Cell::Lost(1));
+    let rows =
+        || vec![row(9, Some("edge11.nyc.example"), "10.11.0.1", lost().chain(times(&[73_390, 73_391])).collect())];
+    assert_lines(
+        layout(80),
+        rows(),
+        &[" 9  edge11.nyc.example (10.11.0.1)                 4*    73.390 ms    73.391 ms"],
+    );
+    assert_lines(layout(40), rows(), &[" 9  edge11.nyc.example    73.390 ms 2/6"]);
+    assert_lines(
+        pipe(),
+        rows(),
+        &[
+            " 9  edge11.nyc.example (10.11.0.1)                  *            *            *            *    73.390 ms    73.391 ms",
+        ],
+    );
+}
+
+#[test]
+fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
+    let mark = |us| Cell::Time { rtt: Duration::from_micros(us), style: Style::Green, mark: "!F-1400".to_owned() };
+    let rows = || {
+        let mut row = row(6, Some(NAMES[0]), "10.6.0.1", vec![mark(40_037), mark(40_031), mark(40_022)]);
+        row.notes.push("answers for 10.255.0.80".to_owned());
+        row.appended.push("<MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/L=16,E=0,S=1,T=2>".to_owned());
+        vec![row]
+    };
+    assert_lines(
+        layout(60),
+        rows(),
+        &[
+            " 6  gateway.home.example (10.6.0.1)       40.022 ms !F-1400",
+            "    answers for 10.255.0.80",
+            "    <MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/",
+            "    L=16,E=0,S=1,T=2>",
+        ],
+    );
+    assert_lines(
+        pipe(),
+        rows(),
+        &[
+            " 6  gateway.home.example (10.6.0.1)         40.037 ms !F-1400    40.031 ms !F-1400    40.022 ms !F-1400  answers for 10.255.0.80",
+            "    <MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/L=16,E=0,S=1,T=2>",
+        ],
+    );
+}
+
+#[test]
+fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps_its_place() {
+    let cells = vec![Cell::InFlight, times(&[26_704]).remove(0), Cell::Failed];
+    let more = Row { number: None, ..row(5, None, "2001:db8:5:1::1", times(&[33_369, 33_338])) };
+    let rows = vec![row(5, None, "2001:db8:5::1", cells), more];
+    assert_lines(
+        Layout { column: 24, ..layout(80) },
+        rows,
+        &[
+            " 5  2001:db8:5::1                            26.704 ms            !",
+            "    2001:db8:5:1::1             33.369 ms    33.338 ms",
+        ],
+    );
+}
+
+#[test]
+fn colours_are_around_the_texts_and_move_nothing() {
+    let cells = times(&[26_704]).into_iter().chain([Cell::Lost(1)]).collect();
+    let rows = vec![Row { style: Style::Strong, ..row(12, None, "10.255.0.80", cells) }, silent(13)];
+    let layout = Layout { colours: true, column: 15, ..pipe() };
+    assert_lines(
+        layout,
+        rows,
+        &[
+            "\u{1b}[1m12  10.255.0.80\u{1b}[0m    \u{1b}[32m    26.704 ms\u{1b}[0m\u{1b}[2m            *\u{1b}[0m",
+            "\u{1b}[2m13  *\u{1b}[0m",
+        ],
+    );
+}
+
+#[test]
+fn words_are_broken_between_them_and_only_a_longer_one_inside() {
+    let layout = layout(20);
+    assert_eq!(
+        layout.wrapped("No answer from 2001:db8:ffff::80: quiet.", 0, &[' ']),
+        "No answer from\n2001:db8:ffff::80:\nquiet.\n"
+    );
+    assert_eq!(
+        layout.wrapped(&"a".repeat(40), 4, &[' ']),
+        format!("    {0}\n    {0}\n    {1}\n", "a".repeat(15), "a".repeat(10))
+    );
+}
+
+#[test]
+fn the_ends_of_a_name_are_kept() {
+    assert_eq!(shortened("core10.nyc.example", 18, '…'), "core10.nyc.example");
+    assert_eq!(shortened("core10.nyc.example", 10, '…'), "core1…mple");
+    assert_eq!(shortened("core10.nyc.example", 1, '~'), "~");
+    assert_eq!(shortened("core10.nyc.example", 0, '~'), "");
+}
