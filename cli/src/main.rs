@@ -13,6 +13,7 @@ mod survey;
 mod targets;
 mod text;
 
+use args::Wanted;
 use hopshot_linux::{Error, Hop};
 use serde::Serialize;
 use std::io::{self, Write};
@@ -45,13 +46,10 @@ fn main() -> ExitCode {
         return lookup::run();
     }
     let args = match args::parse() {
-        Ok(args) => args,
-        Err(error) if error.use_stderr() => return complain(&one_line(&error.to_string())),
-        Err(help) => return end(help.print().map(|()| true).map_err(Failure::Output)),
+        Ok(Wanted::Trace(args)) => args,
+        Ok(Wanted::Text(text)) => return end(print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
+        Err(text) => return complain(&text),
     };
-    if let Err(text) = args.check() {
-        return complain(&text);
-    }
     end(match args.single() {
         Some(host) => single::run(&args, host),
         None => survey::run(&args),
@@ -76,13 +74,6 @@ fn complain(text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// What clap says of a mistake, without what it adds for those who have not read the help.
-fn one_line(text: &str) -> String {
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let said = said.join(" ");
-    format!("{} (hopshot --help lists all options)", said.strip_prefix("error: ").unwrap_or(&said))
-}
-
 fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std::net::IpAddr> {
     hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }
@@ -90,7 +81,11 @@ fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std
 fn print_json(document: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(document)?;
     line.push(b'\n');
+    print(&line)
+}
+
+fn print(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(&line)?;
+    out.write_all(text)?;
     out.flush()
 }

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod about;
+mod config;
 mod output;
 mod probing;
 mod values;
@@ -7,39 +9,28 @@ mod values;
 pub(crate) use output::Output;
 pub(crate) use probing::Probing;
 
-use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use about::About;
+use clap::error::ErrorKind;
+use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use config::Config;
 use hopshot_linux::{Survey, Traceroute};
+use std::env;
+use std::ffi::OsString;
 use std::time::Duration;
-
-const EXAMPLES: &str = "\
-Examples:
-  hopshot example.com              the path to a host
-  hopshot -n -q 1 2001:db8::1      addresses only, one probe at each hop
-  hopshot -f 3 -m 12 example.com   hops 3 to 12 only
-  hopshot --json example.com       a JSON document on standard output
-  hopshot --json --targets FILE    the hosts of a file, a document a line
-
-Marks:
-  *         no answer             !X        forbidden by an administrator
-  !H        host unreachable      !F-1400   too big for a link's MTU, 1400
-  !N        network unreachable   !S        source route failed, out of scope
-  !P        protocol unreachable  !<13>     any other code of unreachable
-  ! REASON  the probe could not be sent
-  rate limited?                   the hop answered, and then stopped
-
-Exit status: 0 the target answered (of several hosts, all), 1 it did not,
-2 hopshot could not run.";
 
 /// The path to a host in one round trip: probes to all hops leave at once.
 #[derive(Debug, Parser)]
-#[command(name = "hopshot", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+#[command(override_usage = "hopshot [OPTIONS] HOST...", max_term_width = 100)]
+#[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}")]
 pub(crate) struct Args {
     /// The host to trace, a name or an address; several are traced at once
-    #[arg(value_name = "HOST", required_unless_present = "targets")]
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate"])]
     pub(crate) hosts: Vec<String>,
 
-    /// Trace the hosts of a file, one a line, as well; '-' is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Hosts from a file, one a line; '-' is standard input
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) targets: Option<String>,
 
     /// How many of several hosts are traced at a time, 1 to 10000
@@ -53,8 +44,15 @@ pub(crate) struct Args {
     pub(crate) output: Output,
 
     /// Keep the rights to open files, sockets and programs while the trace runs: for debugging
-    #[arg(long)]
+    #[arg(long, help_heading = "Other")]
     pub(crate) no_sandbox: bool,
+
+    /// Don't read the file of options that always hold
+    #[arg(long, help_heading = "Other")]
+    no_config: bool,
+
+    #[command(flatten)]
+    about: About,
 }
 
 /// The command as it is parsed.
@@ -66,14 +64,47 @@ fn command() -> Command {
     })
 }
 
-/// The arguments of this process.
-pub(crate) fn parse() -> Result<Args, clap::Error> {
-    Args::from_arg_matches(&command().try_get_matches()?)
+/// What the command is to do.
+pub(crate) enum Wanted {
+    Trace(Box<Args>),
+    /// Help, the version and the like.
+    Text(String),
+}
+
+/// What the arguments of this process and its file of options want.
+pub(crate) fn parse() -> Result<Wanted, String> {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    let matches = match command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),
+        Err(error) => return Err(one_line(&error) + " (hopshot --help lists all options)"),
+    };
+    let args = Args::from_arg_matches(&matches).map_err(|error| one_line(&error))?;
+    if let Some(text) = args.about.text() {
+        return Ok(Wanted::Text(text));
+    }
+    let args = match if args.no_config { None } else { Config::read()? } {
+        Some(config) => command()
+            .try_get_matches_from(config.with(&arguments))
+            .and_then(|matches| Args::from_arg_matches(&matches))
+            .map_err(|error| one_line(&error))?,
+        None => args,
+    };
+    args.check()?;
+    Ok(Wanted::Trace(Box::new(args)))
+}
+
+/// What clap says of a mistake, without what it adds for those who have not read the help.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let said = said.join(" ");
+    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
 }
 
 impl Args {
     /// What no single argument can be blamed for.
-    pub(crate) fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
         self.probing.check()
     }
 

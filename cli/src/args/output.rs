@@ -12,11 +12,11 @@ pub(crate) struct Output {
     #[arg(short)]
     pub(crate) numeric: bool,
 
-    /// Show what routers append to their answers: MPLS labels, interfaces
+    /// Show what routers append: MPLS labels, interfaces
     #[arg(short)]
     pub(crate) extensions: bool,
 
-    /// Colour the times: by how much later they are than those of the hop before
+    /// Colour times by how much later they are than those of the hop before
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     color: Colour,
 

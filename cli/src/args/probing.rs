@@ -30,7 +30,7 @@ pub(crate) struct Probing {
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
     pub(crate) attempts: u8,
 
-    /// The longest to wait for an answer; most traces end long before
+    /// The longest wait for an answer
     #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     wait: Duration,
 

@@ -138,3 +138,15 @@ fn a_trace_without_a_probe_that_left_says_why_in_three_lines() {
     assert_eq!((said.status, lines.len()), (1, 3), "{lines:?}");
     assert_eq!(lines[1..], [" 1-32  *", "No probe could be sent to 10.255.0.80: No buffer space available."]);
 }
+
+#[test]
+fn a_mistake_in_the_file_of_options_is_told_with_its_line() {
+    let script =
+        "f=$(mktemp); printf -- '-n\\n-q 11\\n' > $f; HOPSHOT_CONFIG=$f $0 ::1; status=$?; rm $f; exit $status";
+    if let Some(said) = shell_in_scenario("short", script) {
+        refused(&said, ", line 2: invalid value '11' for '--attempts <N>': 11 is not in 1..=10");
+    }
+    if let Some(said) = shell_in_scenario("short", "HOPSHOT_CONFIG=/nosuch $0 ::1") {
+        refused(&said, "can't read the options of '/nosuch' (HOPSHOT_CONFIG): No such file or directory");
+    }
+}

@@ -217,9 +217,40 @@ fn colours_are_for_terminals_unless_they_are_wanted_or_not() {
 
 #[test]
 fn help_and_version_go_to_standard_output() {
-    let help = hopshot(&["--help"]);
-    assert_eq!((help.status, help.stderr.as_str()), (0, ""));
-    assert!(help.stdout.contains("Examples:") && help.stdout.contains("Exit status:"));
+    for (option, words) in [("-h", "-q, --attempts"), ("--help", "Exit status:"), ("--generate=man", ".TH HOPSHOT 1")] {
+        let help = hopshot(&[option]);
+        assert_eq!((help.status, help.stderr.as_str()), (0, ""));
+        assert!(help.stdout.contains(words), "{}", help.stdout);
+    }
     let version = hopshot(&["--version"]);
     assert_eq!((version.status, version.stdout.as_str()), (0, concat!("hopshot ", env!("CARGO_PKG_VERSION"), "\n")));
+}
+
+#[test]
+fn options_that_always_hold_stand_in_a_file_and_the_command_line_wins() {
+    let file = "d=$(mktemp -d); mkdir $d/hopshot; printf -- '--json # always\\n-q 1\\n' > $d/hopshot/config; unset HOPSHOT_CONFIG";
+    let attempts = |command: &str| {
+        let script =
+            format!("{file}; XDG_CONFIG_HOME=$d {command} -n $HOPSHOT_LAB_TARGET4; status=$?; rm -r $d; exit $status");
+        let said = shell_in_scenario("short", &script)?;
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let is_json = said.stdout.starts_with('{');
+        Some(is_json.then(|| said.json()["hops"][0]["probes"].as_array().unwrap().len()))
+    };
+    let Some(found) = attempts("$0") else { return };
+    assert_eq!(found, Some(1));
+    assert_eq!(attempts("$0 -q 2"), Some(Some(2)));
+    assert_eq!(attempts("$0 --no-config"), Some(None));
+    assert_eq!(attempts("HOPSHOT_CONFIG=/dev/null $0"), Some(None));
+    assert_eq!(attempts("HOME=$d XDG_CONFIG_HOME=relative $0"), Some(None));
+}
+
+#[test]
+fn a_file_of_options_is_not_read_with_the_rights_of_another() {
+    let script =
+        "d=$(mktemp -d); chmod 755 $d; cp $0 $d/; chmod 4755 $d/hopshot; echo --nosuch > $d/config; chmod 600 $d/config
+        HOPSHOT_CONFIG=$d/config setpriv --reuid 65534 --clear-groups $d/hopshot -n $HOPSHOT_LAB_TARGET4; status=$?
+        rm -r $d; exit $status";
+    let Some(said) = shell_in_scenario("short", script) else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
 }

@@ -32,9 +32,18 @@ impl From<Output> for Said {
 
 pub(crate) const HOPSHOT: &str = env!("CARGO_BIN_EXE_hopshot");
 
+/// Whoever runs the tests may have options of their own.
+const OPTIONS: (&str, &str) = ("HOPSHOT_CONFIG", "/dev/null");
+
 /// Runs hopshot as it is, where this test runs: only for what sends nothing.
 pub(crate) fn hopshot(args: &[&str]) -> Said {
-    Command::new(HOPSHOT).args(args).stdin(Stdio::null()).output().expect("hopshot can be started").into()
+    Command::new(HOPSHOT)
+        .args(args)
+        .env(OPTIONS.0, OPTIONS.1)
+        .stdin(Stdio::null())
+        .output()
+        .expect("hopshot can be started")
+        .into()
 }
 
 /// Runs hopshot in a scenario of the lab; `None` if the kernel doesn't permit namespaces.
@@ -64,8 +73,13 @@ pub(crate) fn shell_in_scenario(scenario: &str, script: &str) -> Option<Said> {
 }
 
 fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
-    let output =
-        Command::new(lab()).args(lab_args).args(args).stdin(Stdio::null()).output().expect("the lab can be started");
+    let output = Command::new(lab())
+        .args(lab_args)
+        .args(args)
+        .env(OPTIONS.0, OPTIONS.1)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the lab can be started");
     if output.status.code() != Some(77) {
         return Some(output.into());
     }

@@ -1,0 +1,244 @@
+//! What the command says of itself: help, man page and completions, all from the definitions of the options.
+
+use super::command;
+use clap::{Args, Command, ValueEnum};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use std::fmt::Write as _;
+
+/// What is printed in place of a trace.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Other", disable_help_flag = true, disable_version_flag = true)]
+pub(super) struct About {
+    /// The most usual options
+    #[arg(short)]
+    help: bool,
+
+    /// Everything: examples, all options, marks, exit status, files
+    #[arg(long = "help")]
+    long_help: bool,
+
+    /// The version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    /// Print the man page, or completions for a shell
+    #[arg(long, value_name = "WHAT", value_enum, hide = true)]
+    generate: Option<Generate>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Generate {
+    Man,
+    Bash,
+    Zsh,
+    Fish,
+}
+
+impl About {
+    /// The text that was asked for, if one was.
+    pub(super) fn text(&self) -> Option<String> {
+        match self.generate {
+            _ if self.help => Some(short_help(None)),
+            _ if self.long_help => Some(long_help(None)),
+            Some(Generate::Man) => Some(man()),
+            Some(Generate::Bash) => Some(completions(Shell::Bash)),
+            Some(Generate::Zsh) => Some(completions(Shell::Zsh)),
+            Some(Generate::Fish) => Some(completions(Shell::Fish)),
+            None => None,
+        }
+    }
+}
+
+/// The options of `-h`, which fits a screen.
+const USUAL: [&str; 12] = [
+    "ipv4",
+    "ipv6",
+    "first",
+    "max",
+    "attempts",
+    "wait",
+    "numeric",
+    "extensions",
+    "json",
+    "help",
+    "long_help",
+    "version",
+];
+
+/// A list of things and what they mean.
+struct Section {
+    title: &'static str,
+    entries: &'static [(&'static str, &'static str)],
+}
+
+const EXAMPLES: Section = Section {
+    title: "Examples",
+    entries: &[
+        ("hopshot example.com", "the path to a host"),
+        ("hopshot -n -q 1 2001:db8::1", "addresses only, one probe at each hop"),
+        ("hopshot -f 3 -m 12 example.com", "hops 3 to 12 only"),
+        ("hopshot --json example.com", "a JSON document on standard output"),
+        ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
+    ],
+};
+
+const AFTER: [Section; 5] = [
+    Section {
+        title: "Marks",
+        entries: &[
+            ("*", "no answer"),
+            ("!H", "host unreachable"),
+            ("!N", "network unreachable"),
+            ("!P", "protocol unreachable"),
+            ("!X", "forbidden by an administrator"),
+            ("!S", "source route failed, or out of scope"),
+            ("!F-1400", "too big for a link, whose MTU is 1400"),
+            ("!<13>", "any other code of unreachable"),
+            ("! REASON", "the probe could not be sent"),
+            ("rate limited?", "the hop answered, and then stopped"),
+            ("answers for A", "the target answered for A from this address"),
+        ],
+    },
+    Section {
+        title: "Colours",
+        entries: &[
+            ("green", "the fastest answer; less than 25 ms after that of the hop before"),
+            ("yellow", "25 to 100 ms after it, as from country to country"),
+            ("red", "more than that, as from continent to continent"),
+        ],
+    },
+    Section {
+        title: "Exit status",
+        entries: &[
+            ("0", "the target answered; of several hosts, all did"),
+            ("1", "it did not"),
+            ("2", "hopshot could not run; standard error says why"),
+        ],
+    },
+    Section {
+        title: "Files",
+        entries: &[
+            ("~/.config/hopshot/config", "options that always hold, one a line, as on the"),
+            ("", "command line, which wins; # begins a comment"),
+        ],
+    },
+    Section {
+        title: "Environment",
+        entries: &[
+            ("HOPSHOT_CONFIG", "another file of options"),
+            ("XDG_CONFIG_HOME", "where it is looked for, if not in ~/.config"),
+            ("NO_COLOR", "no colours, unless --color always"),
+        ],
+    },
+];
+
+impl Section {
+    fn help(&self) -> String {
+        let width = self.entries.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        let mut text = format!("{}:\n", self.title);
+        for (what, meaning) in self.entries {
+            let _ = writeln!(text, "  {what:<width$}  {meaning}");
+        }
+        text
+    }
+
+    fn man(&self, page: &mut Roff) {
+        page.control("SH", [self.title.to_uppercase().as_str()]);
+        for (what, meaning) in self.entries {
+            if !what.is_empty() {
+                page.control("TP", []);
+                page.text([bold(*what)]);
+            }
+            page.text([roman(*meaning)]);
+        }
+    }
+}
+
+fn short_help(width: Option<usize>) -> String {
+    let usual = |arg: clap::Arg| {
+        let is_usual = USUAL.contains(&arg.get_id().as_str());
+        arg.hide(!is_usual)
+    };
+    rendered(command().mut_args(usual), width)
+}
+
+fn long_help(width: Option<usize>) -> String {
+    let after = AFTER.iter().map(Section::help).collect::<Vec<_>>().join("\n");
+    rendered(command().before_help(EXAMPLES.help()).after_help(after), width)
+}
+
+/// As wide as the terminal, if no width is given.
+fn rendered(command: Command, width: Option<usize>) -> String {
+    let mut command = width.into_iter().fold(command, Command::term_width);
+    format!("{}\n", command.render_help().to_string().trim_end())
+}
+
+fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command(), "hopshot", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+fn man() -> String {
+    let (man, mut page) = (Man::new(command()).title("HOPSHOT"), Vec::new());
+    // Writing to memory doesn't fail.
+    let _ = man.render_title(&mut page);
+    let _ = man.render_name_section(&mut page);
+    let _ = man.render_synopsis_section(&mut page);
+    let _ = man.render_description_section(&mut page);
+    let _ = man.render_options_section(&mut page);
+    let mut rest = Roff::new();
+    [EXAMPLES].iter().chain(&AFTER).for_each(|section| section.man(&mut rest));
+    rest.control("SH", ["SEE ALSO"]);
+    rest.text([
+        bold("traceroute"),
+        roman("(1), "),
+        bold("mtr"),
+        roman("(8), "),
+        bold("ping"),
+        roman("(8), "),
+        bold("setcap"),
+        roman("(8)"),
+    ]);
+    let _ = rest.to_writer(&mut page);
+    String::from_utf8_lossy(&page).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_help_fits_a_screen_of_24_lines_with_a_prompt() {
+        let help = short_help(Some(80));
+        assert!(help.lines().count() < 24, "{help}");
+        assert!(help.lines().all(|line| line.chars().count() < 80), "{help}");
+    }
+
+    #[test]
+    fn the_long_help_has_examples_first_and_every_option() {
+        let help = long_help(Some(100));
+        let place = |what: &str| help.find(what).unwrap_or_else(|| panic!("{what}: {help}"));
+        assert!(place("Examples:") < place("Probes:") && place("Probes:") < place("Output:"));
+        assert!(place("Output:") < place("Marks:") && place("Marks:") < place("Exit status:"));
+        for arg in command().get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let long = arg.get_long().map(|long| format!("--{long}"));
+            let short = arg.get_short().map(|short| format!("-{short}"));
+            place(&long.or(short).unwrap_or_else(|| "HOST".to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_man_page_names_every_option_and_begins_lines_with_no_dot_by_accident() {
+        let page = man();
+        for arg in command().get_arguments().filter(|arg| !arg.is_hide_set()) {
+            let Some(long) = arg.get_long() else { continue };
+            assert!(page.contains(&format!("\\-\\-{}", long.replace('-', "\\-"))), "{long}: {page}");
+        }
+        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "\"EXIT STATUS\"", "FILES"] {
+            assert!(page.contains(&format!(".SH {section}")), "{section}: {page}");
+        }
+    }
+}
