@@ -1,7 +1,7 @@
 //! The JSON document. A field is never renamed or removed; new ones may come.
 
 use crate::extensions;
-use crate::names::Names;
+use crate::names::{Names, Origin};
 use hopshot_linux::{
     Changes, Clock, Evidence, Hop, Kind, Outcome, Rejected, Route, SocketKind, StopReason, failure_text,
 };
@@ -72,6 +72,8 @@ enum Probe {
         attempt: usize,
         from: IpAddr,
         name: Option<String>,
+        #[serde(flatten)]
+        origin: JsonOrigin,
         rtt_ms: f64,
         /// Whose clock said when the answer came, and when the probe left.
         clock: &'static str,
@@ -94,6 +96,21 @@ enum Probe {
         attempt: usize,
         error: String,
     },
+}
+
+/// The AS of an address, as far as it is known.
+#[derive(Default, Serialize)]
+struct JsonOrigin {
+    asn: Option<u32>,
+    as_name: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    more_asns: Vec<u32>,
+}
+
+impl From<Origin> for JsonOrigin {
+    fn from(origin: Origin) -> Self {
+        Self { asn: Some(origin.number), as_name: origin.name, more_asns: origin.more }
+    }
 }
 
 impl<'a> Document<'a> {
@@ -143,6 +160,7 @@ fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
             attempt,
             from: reply.from,
             name: names.of(reply.from),
+            origin: names.origin(reply.from).map(JsonOrigin::from).unwrap_or_default(),
             rtt_ms: milliseconds(reply.rtt),
             clock: clock(route.clocks(reply.probe).received),
             sent_clock: clock(route.clocks(reply.probe).sent),

@@ -1,15 +1,26 @@
-//! The helper that looks names up: this program once more, in a process of its own that never sees a packet and has no
+//! The helper that looks things up: this program once more, in a process of its own that never sees a packet and has no
 //! privileges, since resolving names needs files, sockets and other people's code.
 //!
 //! It reads requests from the lines of standard input, writes answers to those of standard output, and ends with its input:
 //!
 //! | request | answer |
 //! | --- | --- |
-//! | an address | the address, and after a space its name if it has one |
+//! | `name ADDRESS` | the same, and after a space the name if it has one |
+//! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known |
+//! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
 //! | `find * NAME`, `find 4 NAME`, `find 6 NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
+//!
+//! Who wants to know of ASes gives it the [zone](PUBLIC_ZONE) that tells them as a second argument, and as a third the server
+//! to ask if it isn't one of the system's.
 
-use crate::names::LONGEST;
+mod dns;
+mod origin;
+
+pub(crate) use origin::PUBLIC_ZONE;
+
+use crate::names::{LONGEST, printable_words};
 use hopshot_linux::{Version, printable, privilege, resolve};
+use origin::Zone;
 use std::io::{self, BufRead, Write};
 use std::net::IpAddr;
 use std::process::ExitCode;
@@ -21,32 +32,33 @@ use std::thread::{self, JoinHandle};
 /// The argument that makes this program the helper.
 pub(crate) const ARGUMENT: &str = "--look-up-names";
 
-/// Lookups at a time. Who asks for the names of more addresses is told that there are none.
+/// Lookups at a time. Who asks for more about addresses is told that nothing is known.
 const LOOKUPS: usize = 128;
 
 /// Is the helper.
 pub(crate) fn run() -> ExitCode {
     // Whoever started this has renounced already, unless that was not wanted.
     privilege::renounce();
+    let mut arguments = std::env::args().skip(2);
+    let server = |argument: String| argument.parse().ok();
+    let zone = arguments.next().map(|zone| Zone::new(zone, arguments.next().and_then(server)));
     let (requests, queue) = mpsc::channel();
-    let queue = Arc::new(Mutex::new(queue));
-    // Threads that have nothing to do, and to which nothing was promised.
-    let free = Arc::new(AtomicIsize::new(0));
+    let desk = Arc::new(Desk { queue: Mutex::new(queue), free: AtomicIsize::new(0), zone });
     let mut threads = 0;
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
         let Some(request) = Request::parse(&line) else { continue };
-        let promised = free.fetch_update(SeqCst, SeqCst, |free| (free > 0).then(|| free - 1)).is_ok()
-            || threads < LOOKUPS && work(Arc::clone(&queue), Arc::clone(&free)).map(|_| threads += 1).is_ok();
+        let promised = desk.free.fetch_update(SeqCst, SeqCst, |free| (free > 0).then(|| free - 1)).is_ok()
+            || threads < LOOKUPS && work(Arc::clone(&desk)).map(|_| threads += 1).is_ok();
         match (promised, request) {
-            (false, Request::Name(address)) => write(&format!("{address}\n")),
             (false, Request::Address(host, _)) if threads == 0 => {
                 write(&format!("lost {host} no thread can be started\n"));
             }
+            (false, Request::Name(_) | Request::Origin(_) | Request::As(_)) => write(&format!("{line}\n")),
             (promised, request) => {
                 // Whoever wants an address can wait until a thread is free, which then isn't for another.
                 if !promised {
-                    free.fetch_sub(1, SeqCst);
+                    desk.free.fetch_sub(1, SeqCst);
                 }
                 let _ = requests.send(request);
             }
@@ -60,28 +72,49 @@ pub(crate) fn run() -> ExitCode {
 enum Request {
     /// The name of an address.
     Name(IpAddr),
+    /// The ASes that announce an address.
+    Origin(IpAddr),
+    /// What an AS is called.
+    As(u32),
     /// The address of a host, of one family or of any.
     Address(String, Option<Version>),
 }
 
 impl Request {
     fn parse(line: &str) -> Option<Self> {
-        let Some(find) = line.strip_prefix("find ") else { return line.parse().ok().map(Self::Name) };
-        let (family, host) = find.split_once(' ')?;
-        let family = match family {
-            "4" => Some(Version::V4),
-            "6" => Some(Version::V6),
-            _ => None,
-        };
-        Some(Self::Address(host.to_owned(), family))
+        let (what, of) = line.split_once(' ')?;
+        Some(match what {
+            "name" => Self::Name(of.parse().ok()?),
+            "origin" => Self::Origin(of.parse().ok()?),
+            "as" => Self::As(of.parse().ok()?),
+            "find" => {
+                let (family, host) = of.split_once(' ')?;
+                let family = match family {
+                    "4" => Some(Version::V4),
+                    "6" => Some(Version::V6),
+                    _ => None,
+                };
+                Self::Address(host.to_owned(), family)
+            }
+            _ => return None,
+        })
     }
 
     /// The answer, a whole line.
-    fn answer(&self) -> String {
+    fn answer(&self, zone: Option<&Zone>) -> String {
         match self {
             Self::Name(address) => match name(*address) {
-                Some(name) => format!("{address} {name}\n"),
-                None => format!("{address}\n"),
+                Some(name) => format!("name {address} {name}\n"),
+                None => format!("name {address}\n"),
+            },
+            Self::Origin(address) => {
+                let numbers = zone.map(|zone| zone.origin(*address)).unwrap_or_default();
+                let numbers: String = numbers.iter().map(|number| format!(" {number}")).collect();
+                format!("origin {address}{numbers}\n")
+            }
+            Self::As(number) => match zone.and_then(|zone| zone.name(*number)) {
+                Some(name) => format!("as {number} {}\n", printable_words(&name)),
+                None => format!("as {number}\n"),
             },
             Self::Address(host, family) => match resolve(host, *family) {
                 Ok(address) => format!("found {host} {address}\n"),
@@ -91,13 +124,21 @@ impl Request {
     }
 }
 
+/// What the threads share.
+struct Desk {
+    queue: Mutex<Receiver<Request>>,
+    /// Threads that have nothing to do, and to which nothing was promised.
+    free: AtomicIsize,
+    zone: Option<Zone>,
+}
+
 /// Starts a thread that takes requests from the queue.
-fn work(queue: Arc<Mutex<Receiver<Request>>>, free: Arc<AtomicIsize>) -> io::Result<JoinHandle<()>> {
-    let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+fn work(desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
     let work = move || {
+        let next = || desk.queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
         while let Ok(request) = next() {
-            write(&request.answer());
-            free.fetch_add(1, SeqCst);
+            write(&request.answer(desk.zone.as_ref()));
+            desk.free.fetch_add(1, SeqCst);
         }
     };
     thread::Builder::new().name("name".into()).stack_size(256 * 1024).spawn(work)

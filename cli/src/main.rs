@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod ases;
 mod events;
 mod extensions;
 mod json;
@@ -24,6 +25,8 @@ enum Failure {
     Trace(Error),
     /// The list of hosts can't be read.
     Input(String, io::Error),
+    /// The file of AS numbers can't be used.
+    Database(String, String),
     /// The list of hosts is empty.
     NoHosts,
     Output(io::Error),
@@ -64,6 +67,7 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
+        Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
         Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }

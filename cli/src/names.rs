@@ -1,93 +1,156 @@
-//! Names of addresses, looked up side by side while the trace runs, by a helper: see [`lookup`]. A lookup may take as long as
-//! it likes: nothing waits for it longer than [`PATIENCE`].
+//! What is known of addresses, their names and the ASes that they belong to: looked up side by side while the trace runs, by a
+//! helper (see [`lookup`](crate::lookup)) or, for ASes, in a file. A lookup may take as long as it likes: nothing waits for it
+//! longer than [`PATIENCE`].
 
-use crate::lookup;
+mod helper;
+
+use crate::ases::Ases;
+use helper::{Helper, LONGEST_LINE};
 use hopshot_linux::{Version, printable};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::{self, Read, Write};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
-/// The longest that a line waits for its names.
+/// The longest that a line waits for what is looked up.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 /// A name in DNS has at most 253 characters (RFC 1035, section 2.3.4).
 pub(crate) const LONGEST: usize = 253;
-/// A line of the helper has at most so many octets, else it isn't the helper's.
-const LONGEST_LINE: usize = 4096;
-/// Reads of the helper's output at a time.
-const READS: usize = 64;
-/// Addresses remembered; with more those that are done with are forgotten.
+/// What an AS is called goes on a line with much else.
+pub(crate) const LONGEST_AS: usize = 64;
+/// Addresses remembered, and ASes; with more those that are done with are forgotten.
 const REMEMBERED: usize = 65_536;
 
-enum Lookup {
-    Pending(Instant),
-    Done(Option<String>),
-}
-
-/// The names known so far.
-#[derive(Default)]
+/// What is known so far.
 pub(crate) struct Names {
-    lookups: RefCell<HashMap<IpAddr, Lookup>>,
+    wants_names: bool,
+    ases: Ases,
     helper: RefCell<Option<Helper>>,
+    addresses: RefCell<HashMap<IpAddr, Facts>>,
+    /// What ASes are called.
+    called: RefCell<HashMap<u32, Fact<String>>>,
     /// Hosts whose addresses are asked for, and how often.
     wanted: RefCell<HashMap<String, usize>>,
     found: RefCell<Vec<(String, Result<SocketAddr, String>)>>,
 }
 
-/// The other end of a helper's input and output, and the line that it has begun.
-struct Helper {
-    stream: UnixStream,
-    line: Vec<u8>,
+/// What is known of an address.
+struct Facts {
+    asked: Instant,
+    name: Fact<String>,
+    /// The ASes that announce it.
+    origin: Fact<Vec<u32>>,
+}
+
+/// Something that was asked for.
+enum Fact<T> {
+    Pending,
+    Known(T),
+    Unknown,
+}
+
+impl<T> Fact<T> {
+    const fn asked(asked: bool) -> Self {
+        if asked { Self::Pending } else { Self::Unknown }
+    }
+
+    const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(fact) => Some(fact),
+            Self::Pending | Self::Unknown => None,
+        }
+    }
+
+    const fn is_pending(&self) -> bool {
+        matches!(self, Self::Pending)
+    }
+
+    /// Takes an answer, if none has come yet.
+    fn learn(&mut self, answer: Option<T>) {
+        if self.is_pending() {
+            *self = answer.map_or(Self::Unknown, Self::Known);
+        }
+    }
+}
+
+/// The AS that an address belongs to; its text is what people write, `AS64500`, or `AS64500/AS64501` where there are more.
+pub(crate) struct Origin {
+    pub(crate) number: u32,
+    /// What the AS is called.
+    pub(crate) name: Option<String>,
+    /// The others that announce the address.
+    pub(crate) more: Vec<u32>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AS{}", self.number)?;
+        self.more.iter().try_for_each(|number| write!(f, "/AS{number}"))
+    }
 }
 
 impl Names {
-    /// Names, and the helper that finds them. It gets the privileges that this process has now, and no descriptor of it.
-    pub(crate) fn start() -> io::Result<Self> {
-        let (stream, theirs) = UnixStream::pair()?;
-        stream.set_nonblocking(true)?;
-        let output = OwnedFd::from(theirs.try_clone()?);
-        Command::new("/proc/self/exe")
-            .arg(lookup::ARGUMENT)
-            .stdin(OwnedFd::from(theirs))
-            .stdout(output)
-            .stderr(Stdio::null())
-            // Ctrl-C is for this process; the helper ends when its input does.
-            .process_group(0)
-            .spawn()?;
-        let helper = RefCell::new(Some(Helper { stream, line: Vec::new() }));
-        Ok(Self { helper, ..Self::default() })
+    /// Names of addresses, if those are wanted, and their ASes. A helper is started if something is to be asked, as the addresses
+    /// of hosts may be; without one to be had nothing becomes known.
+    pub(crate) fn start(wants_names: bool, ases: Ases, wants_hosts: bool) -> Self {
+        let asks = wants_names || wants_hosts || matches!(ases, Ases::Dns { .. });
+        let helper = if asks { Helper::start(&ases).ok() } else { None };
+        Self::with(wants_names, ases, helper)
     }
 
-    /// No names.
-    pub(crate) fn off() -> Self {
-        Self::default()
+    fn with(wants_names: bool, ases: Ases, helper: Option<Helper>) -> Self {
+        Self {
+            wants_names,
+            ases,
+            helper: RefCell::new(helper),
+            addresses: RefCell::default(),
+            called: RefCell::default(),
+            wanted: RefCell::default(),
+            found: RefCell::default(),
+        }
     }
 
     /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it may go away later.
     pub(crate) fn with_fd<T>(&self, with: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.helper.borrow().as_ref().map(|helper| with(helper.stream.as_fd()))
+        self.helper.borrow().as_ref().map(|helper| with(helper.as_fd()))
     }
 
-    /// Starts a lookup, unless there was one.
+    /// Starts to look up what is wanted of an address, unless that was done.
     pub(crate) fn ask(&self, address: IpAddr) {
-        let helper = self.helper.borrow();
-        let Some(helper) = helper.as_ref() else { return };
-        let mut lookups = self.lookups.borrow_mut();
-        if lookups.len() >= REMEMBERED {
-            lookups.retain(|_, lookup| matches!(lookup, Lookup::Pending(_)));
+        let mut addresses = self.addresses.borrow_mut();
+        if addresses.len() >= REMEMBERED {
+            addresses.retain(|_, facts| facts.name.is_pending() || facts.origin.is_pending());
         }
-        lookups.entry(address).or_insert_with(|| {
-            // One that isn't taken at once, whole, gets no answer.
-            match (&helper.stream).write_all(format!("{address}\n").as_bytes()) {
-                Ok(()) => Lookup::Pending(Instant::now()),
-                Err(_) => Lookup::Done(None),
+        addresses.entry(address).or_insert_with(|| {
+            let helper = self.helper.borrow();
+            let ask = |what| helper.as_ref().is_some_and(|helper| helper.ask(&format!("{what} {address}\n")));
+            Facts {
+                asked: Instant::now(),
+                name: Fact::asked(self.wants_names && ask("name")),
+                origin: match &self.ases {
+                    Ases::Off => Fact::Unknown,
+                    Ases::Dns { .. } => Fact::asked(ask("origin")),
+                    Ases::Database(database) => match database.origin(address) {
+                        Some((number, name)) => {
+                            self.call(number, || name.map_or(Fact::Unknown, |name| Fact::Known(printable_words(name))));
+                            Fact::Known(vec![number])
+                        }
+                        None => Fact::Unknown,
+                    },
+                },
             }
         });
+    }
+
+    /// Finds out what an AS is called, unless that was done.
+    fn call(&self, number: u32, find: impl FnOnce() -> Fact<String>) {
+        let mut called = self.called.borrow_mut();
+        if called.len() >= REMEMBERED {
+            called.retain(|_, name| name.is_pending());
+        }
+        called.entry(number).or_insert_with(find);
     }
 
     /// Asks for the address of a host. Returns false if that can't be asked now; if there [is nobody](Self::can_find) to ask
@@ -104,8 +167,7 @@ impl Names {
             return true;
         }
         let helper = self.helper.borrow();
-        let request = format!("find {family} {host}\n");
-        let asked = helper.as_ref().is_some_and(|helper| (&helper.stream).write_all(request.as_bytes()).is_ok());
+        let asked = helper.as_ref().is_some_and(|helper| helper.ask(&format!("find {family} {host}\n")));
         if asked {
             wanted.insert(host.to_owned(), 1);
         }
@@ -132,15 +194,17 @@ impl Names {
         self.helper.borrow().is_some()
     }
 
-    /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and there are no more names.
+    /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and nothing more becomes known.
     pub(crate) fn hear(&self) {
         let mut helper = self.helper.borrow_mut();
-        let goes_on = helper.as_mut().is_none_or(|helper| self.read(helper));
+        let goes_on = helper.as_mut().is_none_or(|helper| helper.hear(|line, helper| self.learn(line, helper)));
         if !goes_on {
             *helper = None;
-            for lookup in self.lookups.borrow_mut().values_mut().filter(|lookup| matches!(lookup, Lookup::Pending(_))) {
-                *lookup = Lookup::Done(None);
+            for facts in self.addresses.borrow_mut().values_mut() {
+                facts.name.learn(None);
+                facts.origin.learn(None);
             }
+            self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
             wanted
                 .iter()
@@ -155,86 +219,101 @@ impl Names {
         }
     }
 
-    /// Returns whether more may come.
-    fn read(&self, helper: &mut Helper) -> bool {
-        let mut octets = [0; 4096];
-        // Not without end, whatever the helper writes.
-        for _ in 0..READS {
-            match helper.stream.read(&mut octets) {
-                Ok(0) => return false,
-                Ok(len) => helper.line.extend_from_slice(&octets[..len]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+    /// Takes a line of the helper: only what was asked for, and only once.
+    fn learn(&self, line: &str, helper: &Helper) {
+        let mut words = line.splitn(3, ' ');
+        let (Some(what), Some(of)) = (words.next(), words.next()) else { return };
+        // Whoever owns an address, or an AS, owns its name; and what a stranger's server said may be why there is none.
+        let rest = words.next();
+        match what {
+            "name" => self.know(of, |facts| facts.name.learn(rest.map(|name| printable(name, LONGEST)))),
+            "origin" => self.know(of, |facts| {
+                let numbers = rest.and_then(|rest| rest.split(' ').map(|number| number.parse().ok()).collect());
+                facts.origin.learn(numbers);
+                if let Some(number) = facts.origin.known().and_then(|numbers: &Vec<u32>| numbers.first()) {
+                    self.call(*number, || Fact::asked(helper.ask(&format!("as {number}\n"))));
+                }
+            }),
+            "as" => {
+                let mut called = self.called.borrow_mut();
+                if let Some(name) = of.parse().ok().and_then(|number| called.get_mut(&number)) {
+                    name.learn(rest.map(printable_words));
+                }
             }
-            while let Some(end) = helper.line.iter().position(|octet| *octet == b'\n') {
-                let line: Vec<u8> = helper.line.drain(..=end).collect();
-                self.learn(&String::from_utf8_lossy(&line[..end]));
+            "found" => {
+                let address = rest.and_then(|rest| rest.parse().ok()).ok_or("its address can't be read".to_owned());
+                self.settle(of, &address);
             }
-            if helper.line.len() > LONGEST_LINE {
-                return false;
+            "lost" => {
+                let why = rest.unwrap_or_default();
+                let visible = why.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()).take(LONGEST_LINE).collect();
+                self.settle(of, &Err(visible));
             }
+            _ => {}
         }
-        true
     }
 
-    /// Takes a line of the helper: only what was asked for, and only once.
-    fn learn(&self, line: &str) {
-        if let Some((host, rest)) = line.strip_prefix("found ").and_then(|line| line.split_once(' ')) {
-            let address = rest.parse().map_err(|_| "its address can't be read".to_owned());
-            return self.settle(host, &address);
-        }
-        if let Some((host, why)) = line.strip_prefix("lost ").and_then(|line| line.split_once(' ')) {
-            // It may say what a stranger's server said.
-            let visible = why.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()).take(LONGEST_LINE).collect();
-            return self.settle(host, &Err(visible));
-        }
-        let (address, name) = line.split_once(' ').map_or((line, None), |(address, name)| (address, Some(name)));
-        if let Ok(address) = address.parse::<IpAddr>()
-            && let Some(lookup @ Lookup::Pending(_)) = self.lookups.borrow_mut().get_mut(&address)
-        {
-            // Whoever owns an address owns its name.
-            *lookup = Lookup::Done(name.map(|name| printable(name, LONGEST)));
+    /// Something has become known of an address, if it was asked about.
+    fn know(&self, address: &str, learn: impl FnOnce(&mut Facts)) {
+        let mut addresses = self.addresses.borrow_mut();
+        if let Some(facts) = address.parse().ok().and_then(|address| addresses.get_mut(&address)) {
+            learn(facts);
         }
     }
 
     /// The name of an address, if it is known.
     pub(crate) fn of(&self, address: IpAddr) -> Option<String> {
-        match self.lookups.borrow().get(&address) {
-            Some(Lookup::Done(name)) => name.clone(),
-            _ => None,
-        }
+        self.addresses.borrow().get(&address)?.name.known().cloned()
     }
 
-    /// How much longer it is worth waiting for the name of one of these.
-    pub(crate) fn patience(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<Duration> {
-        let lookups = self.lookups.borrow();
-        let left = addresses.filter_map(|address| match lookups.get(&address) {
-            Some(Lookup::Pending(asked)) => PATIENCE.checked_sub(asked.elapsed()),
-            _ => None,
-        });
-        left.max()
+    /// The AS of an address, if it is known.
+    pub(crate) fn origin(&self, address: IpAddr) -> Option<Origin> {
+        let addresses = self.addresses.borrow();
+        let (number, more) = addresses.get(&address)?.origin.known()?.split_first()?;
+        let name = self.called.borrow().get(number).and_then(|name| name.known().cloned());
+        Some(Origin { number: *number, name, more: more.to_vec() })
     }
+
+    /// How much longer it is worth waiting for what is asked of one of these.
+    pub(crate) fn patience(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<Duration> {
+        let (facts, called) = (self.addresses.borrow(), self.called.borrow());
+        let is_called =
+            |origin: &Vec<u32>| origin.first().and_then(|number| called.get(number)).is_some_and(Fact::is_pending);
+        let is_pending = |facts: &&Facts| {
+            facts.name.is_pending() || facts.origin.is_pending() || facts.origin.known().is_some_and(is_called)
+        };
+        let asked = addresses.filter_map(|address| facts.get(&address)).filter(is_pending).map(|facts| facts.asked);
+        asked.filter_map(|asked| PATIENCE.checked_sub(asked.elapsed())).max()
+    }
+}
+
+/// What an AS is called, on one line whatever its owner wrote.
+pub(crate) fn printable_words(text: &str) -> String {
+    let text: String = text.chars().take(LONGEST_AS).collect();
+    let words: Vec<String> = text.split_whitespace().map(|word| printable(word, LONGEST_AS)).collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
 
     #[test]
     fn names_that_are_off_are_not_waited_for() {
-        let names = Names::off();
+        let names = Names::start(false, Ases::Off, false);
         let address = IpAddr::from([127, 0, 0, 1]);
         names.ask(address);
         assert_eq!(names.patience([address].into_iter()), None);
-        assert_eq!(names.of(address), None);
+        assert!(names.of(address).is_none() && names.origin(address).is_none());
     }
 
     /// Names with a helper that the test plays itself.
     fn played() -> (Names, UnixStream) {
         let (stream, helper) = UnixStream::pair().unwrap();
-        stream.set_nonblocking(true).unwrap();
-        let names = Names { helper: RefCell::new(Some(Helper { stream, line: Vec::new() })), ..Names::default() };
-        (names, helper)
+        let ases = Ases::Dns { zone: "as.example".to_owned(), server: None };
+        (Names::with(true, ases, Some(Helper::new(stream).unwrap())), helper)
     }
 
     const ADDRESSES: [[u8; 4]; 3] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]];
@@ -245,7 +324,8 @@ mod tests {
         let (names, mut helper) = played();
         names.ask(one);
         names.ask(two);
-        helper.write_all(b"192.0.2.3 evil\n192.0.2.1 a\x1b b\n192.0.2.1 other\nnonsense\n192.0").unwrap();
+        helper.write_all(b"origin 192.0.2.1\norigin 192.0.2.2\nname 192.0.2.3 evil\nname 192.0.2.1 a\x1b b\n").unwrap();
+        helper.write_all(b"name 192.0.2.1 other\nnonsense\nname 192.0").unwrap();
         names.hear();
         assert_eq!(names.of(one).as_deref(), Some(r"a\u{1b}\u{20}b"));
         assert_eq!((names.of(two), names.of(three)), (None, None));
@@ -253,6 +333,47 @@ mod tests {
         helper.write_all(b".2.2\n").unwrap();
         names.hear();
         assert_eq!((names.of(two), names.patience([one, two].into_iter())), (None, None));
+    }
+
+    /// What the test was asked since the last time.
+    fn asked(helper: &mut UnixStream) -> String {
+        let mut octets = [0; 4096];
+        let len = helper.read(&mut octets).unwrap();
+        String::from_utf8_lossy(&octets[..len]).into_owned()
+    }
+
+    #[test]
+    fn an_as_is_asked_for_its_name_once_however_many_addresses_it_has() {
+        let [one, two, three] = ADDRESSES.map(IpAddr::from);
+        let (names, mut helper) = played();
+        [one, two, two, three].into_iter().for_each(|address| names.ask(address));
+        helper.write_all(b"name 192.0.2.1\nname 192.0.2.2\nname 192.0.2.3\n").unwrap();
+        helper.write_all(b"origin 192.0.2.1 64500\norigin 192.0.2.2 64500 64501\norigin 192.0.2.3 x\n").unwrap();
+        assert_eq!(asked(&mut helper).matches("origin 192.0.2.2\n").count(), 1);
+        names.hear();
+        assert_eq!(asked(&mut helper), "as 64500\n");
+        let origin = |address| names.origin(address).map(|origin| (origin.to_string(), origin.name));
+        let [alone, shared] = ["AS64500", "AS64500/AS64501"].map(str::to_owned);
+        assert_eq!([one, two, three].map(origin), [Some((alone.clone(), None)), Some((shared.clone(), None)), None]);
+        assert!(names.patience([one].into_iter()).is_some() && names.patience([three].into_iter()).is_none());
+        helper
+            .write_all(b"as 64501 OTHER\nas 64500 EXAMPLE\x1b\x07  NET\nas 64500 OTHER\norigin 192.0.2.1 64501\n")
+            .unwrap();
+        names.hear();
+        let called = Some(r"EXAMPLE\u{1b}\u{7} NET".to_owned());
+        assert_eq!([one, two].map(origin), [Some((alone, called.clone())), Some((shared, called))]);
+        assert_eq!(names.patience([one, two].into_iter()), None);
+    }
+
+    #[test]
+    fn the_name_of_an_as_is_waited_for_no_longer_than_its_address_is() {
+        let one = IpAddr::from(ADDRESSES[0]);
+        let (names, mut helper) = played();
+        names.ask(one);
+        std::thread::sleep(PATIENCE);
+        helper.write_all(b"name 192.0.2.1\norigin 192.0.2.1 64500\n").unwrap();
+        names.hear();
+        assert_eq!((asked(&mut helper).contains("as 64500\n"), names.patience([one].into_iter())), (true, None));
     }
 
     #[test]

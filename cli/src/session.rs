@@ -1,6 +1,7 @@
 //! What every way of running has beside its traces: names, signals, and the least privilege that they leave.
 
 use crate::args::Args;
+use crate::ases::Ases;
 use crate::events::Events;
 use crate::names::Names;
 use hopshot_linux::{Rejected, SocketKind, privilege};
@@ -16,13 +17,12 @@ pub(crate) struct Session {
 
 impl Session {
     /// Gives up the privileges that opening sockets took, and if something is to be looked up starts the helper for that, which
-    /// so gets none either.
-    pub(crate) fn new(args: &Args, looks_up: bool) -> io::Result<Self> {
+    /// so gets none either. It finds the addresses of hosts too, if there are any to be found.
+    pub(crate) fn new(args: &Args, ases: Ases, finds_hosts: bool) -> io::Result<Self> {
         if !args.no_sandbox {
             privilege::renounce();
         }
-        // Without a helper to be had there are no names.
-        let names = if looks_up { Names::start().unwrap_or_else(|_| Names::off()) } else { Names::off() };
+        let names = Names::start(!args.output.numeric, ases, finds_hosts);
         let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
         Ok(Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox })
     }

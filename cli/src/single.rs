@@ -1,6 +1,7 @@
 //! One host: its route is shown while it becomes known.
 
 use crate::args::Args;
+use crate::ases::Ases;
 use crate::events::Events;
 use crate::session::Session;
 use crate::text::View;
@@ -11,9 +12,10 @@ use std::io;
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let mut trace = args.traceroute(host).start()?;
+    let ases = Ases::open(args)?;
     // What else there is to do is done while the probes are on their way; no answer is read before all of it.
     trace.launch()?;
-    let mut session = Session::new(args, !args.output.numeric)?;
+    let mut session = Session::new(args, ases, false)?;
     let mut view = match args.output.json {
         true => None,
         false => Some(View::new(trace.target(), args)),

@@ -1,6 +1,7 @@
 //! Many hosts at once: each route is shown when it is there.
 
 use crate::args::Args;
+use crate::ases::Ases;
 use crate::session::Session;
 use crate::targets::{Next, Targets};
 use crate::text::View;
@@ -24,8 +25,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     privilege::renounce();
     let targets = Targets::new(&args.hosts, args.targets.as_deref())
         .map_err(|error| Failure::Input(args.targets.clone().unwrap_or_default(), error))?;
-    // Addresses of hosts are looked up too.
-    let mut session = Session::new(args, true)?;
+    let mut session = Session::new(args, Ases::open(args)?, true)?;
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
@@ -171,9 +171,7 @@ impl Desk<'_> {
     fn take_routes(&mut self) {
         while let Some(route) = self.survey.take() {
             self.forged = self.forged.saturating_add(route.tally().forged.into());
-            if !self.args.output.numeric {
-                replying(route.hops()).for_each(|address| self.session.names.ask(address));
-            }
+            replying(route.hops()).for_each(|address| self.session.names.ask(address));
             self.finished.push_back(route);
         }
     }

@@ -52,7 +52,7 @@ impl About {
 }
 
 /// The options of `-h`, which fits a screen.
-const USUAL: [&str; 12] = [
+const USUAL: [&str; 13] = [
     "ipv4",
     "ipv6",
     "first",
@@ -61,6 +61,7 @@ const USUAL: [&str; 12] = [
     "wait",
     "numeric",
     "extensions",
+    "asn",
     "json",
     "help",
     "long_help",
@@ -79,6 +80,7 @@ const EXAMPLES: Section = Section {
         ("hopshot example.com", "the path to a host"),
         ("hopshot -n -q 1 2001:db8::1", "addresses only, one probe at each hop"),
         ("hopshot -f 3 -m 12 example.com", "hops 3 to 12 only"),
+        ("hopshot -A example.com", "with the AS of each address"),
         ("hopshot --json example.com", "a JSON document on standard output"),
         ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
     ],

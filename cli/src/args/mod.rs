@@ -1,11 +1,13 @@
 //! The command line.
 
 mod about;
+mod asn;
 mod config;
 mod output;
 mod probing;
 mod values;
 
+pub(crate) use asn::Asn;
 pub(crate) use output::Output;
 pub(crate) use probing::Probing;
 
@@ -42,6 +44,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) output: Output,
+
+    #[command(flatten)]
+    pub(crate) asn: Asn,
 
     /// Keep the rights to open files, sockets and programs while the trace runs: for debugging
     #[arg(long, help_heading = "Other")]

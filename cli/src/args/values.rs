@@ -1,6 +1,10 @@
 //! How single values are read: each with a text that says what is permitted.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+/// The longest zone below which the name of every IPv6 address fits (RFC 1035, section 2.3.4).
+const LONGEST_ZONE: usize = 253 - "origin6.".len() - 2 * 32;
 
 pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;
@@ -27,6 +31,27 @@ pub(super) fn word(text: &str) -> Result<u16, String> {
         .ok_or_else(|| "must be 0 to 65535, or 0x0000 to 0xffff".to_owned())
 }
 
+/// A zone of DNS, without the dot at its end.
+pub(super) fn zone(text: &str) -> Result<String, String> {
+    let zone = text.strip_suffix('.').unwrap_or(text);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+    };
+    match zone.len() <= LONGEST_ZONE && zone.split('.').all(is_label) {
+        true => Ok(zone.to_owned()),
+        false => Err(format!("not a zone of DNS, such as asn.example, of at most {LONGEST_ZONE} characters")),
+    }
+}
+
+/// A server of DNS, by its address.
+pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
+    let address = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    text.parse()
+        .or_else(|_| address())
+        .map_err(|_| "not an address, such as 192.0.2.53 or [2001:db8::53]:5353".to_owned())
+}
+
 /// Decimal, or hexadecimal after `0x`, as both are usual for TOS and ident.
 fn number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
@@ -48,6 +73,32 @@ mod tests {
             assert!(octet(wrong).is_err(), "{wrong}");
         }
         assert!(word("65536").is_err());
+    }
+
+    #[test]
+    fn a_zone_is_a_name_that_leaves_room_for_the_longest_question() {
+        assert_eq!(zone("asn.example.").as_deref(), Ok("asn.example"));
+        let longest = ["a".repeat(63), "a".repeat(63), "b".repeat(53)].join(".");
+        assert_eq!(zone(&longest).map(|zone| zone.len()), Ok(181));
+        let long = format!("{longest}b");
+        for wrong in ["", ".", "a..b", ".a", "a b", "a\n", "as\u{e4}.example", &"a".repeat(64), &long] {
+            assert!(zone(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_an_address_with_a_port_or_without() {
+        for (text, parsed) in [
+            ("192.0.2.53", "192.0.2.53:53"),
+            ("192.0.2.53:5353", "192.0.2.53:5353"),
+            ("2001:db8::53", "[2001:db8::53]:53"),
+            ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
+        ] {
+            assert_eq!(server(text).map(|server| server.to_string()).as_deref(), Ok(parsed));
+        }
+        for wrong in ["", "ns.example", "192.0.2.53:", "192.0.2.53:65536", ":53"] {
+            assert!(server(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -202,18 +202,42 @@ impl Layout {
 
 impl Host {
     fn whole(&self) -> String {
-        match &self.name {
+        let host = match &self.name {
             Some(name) => format!("{name} ({})", self.address),
             None => self.address.clone(),
-        }
+        };
+        host + &self.origin(true)
     }
 
     fn width(&self) -> usize {
         self.whole().chars().count()
     }
 
-    /// As much as there is room for.
+    /// What stands behind the address. Among several ASes is not to be seen whose name it would be.
+    fn origin(&self, named: bool) -> String {
+        match &self.origin {
+            None => String::new(),
+            Some(origin) => match &origin.name {
+                Some(name) if named && origin.more.is_empty() => format!(" [{origin} {name}]"),
+                _ => format!(" [{origin}]"),
+            },
+        }
+    }
+
+    /// As much as there is room for: what an AS is called is left out first.
     fn fit(&self, room: usize, ellipsis: char) -> String {
+        if self.width() <= room {
+            return self.whole();
+        }
+        let origin = self.origin(false);
+        match room.checked_sub(origin.len()) {
+            Some(left) if left >= ENOUGH => self.fit_address(left, ellipsis) + &origin,
+            _ => self.fit_address(room, ellipsis),
+        }
+    }
+
+    /// The same, without the AS.
+    fn fit_address(&self, room: usize, ellipsis: char) -> String {
         let Some(name) = &self.name else { return shortened(&self.address, room, ellipsis) };
         let address = format!(" ({})", self.address);
         match room.checked_sub(address.chars().count()) {

@@ -2,7 +2,7 @@
 
 use super::paint::{Jump, Style};
 use crate::extensions;
-use crate::names::Names;
+use crate::names::{Names, Origin};
 use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Version, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(super) struct Row {
 pub(super) struct Host {
     pub(super) name: Option<String>,
     pub(super) address: String,
+    /// The AS of the address.
+    pub(super) origin: Option<Origin>,
 }
 
 /// An attempt.
@@ -112,7 +114,7 @@ pub(super) fn rows<'e>(
         }
         Row {
             number: is_first.then_some(hop.number()),
-            host: Some(Host { name: names.of(address), address: address.to_string() }),
+            host: Some(Host { name: names.of(address), address: address.to_string(), origin: names.origin(address) }),
             instead: String::new(),
             cells: hop.outcomes().filter_map(cell).collect(),
             style: if hop.is_target() { Style::Strong } else { Style::Plain },

@@ -3,6 +3,7 @@
 use super::layout::{Layout, shortened};
 use super::paint::Style;
 use super::row::{Cell, Host, Row};
+use crate::names::Origin;
 use std::time::Duration;
 
 const NAMES: [&str; 3] = [
@@ -22,7 +23,7 @@ fn pipe() -> Layout {
 fn row(number: u8, name: Option<&str>, address: &str, cells: Vec<Cell>) -> Row {
     Row {
         number: Some(number),
-        host: Some(Host { name: name.map(str::to_owned), address: address.to_owned() }),
+        host: Some(Host { name: name.map(str::to_owned), address: address.to_owned(), origin: None }),
         instead: String::new(),
         cells,
         style: Style::Plain,
@@ -111,6 +112,24 @@ fn at_60_columns_an_address_that_leaves_no_room_for_the_name_is_left_out() {
             "14  be-302.edge-1.f…router.example  80.03  80.01  80.05 ms",
         ],
     );
+}
+
+#[test]
+fn an_as_stands_behind_its_address_and_its_name_is_the_first_to_be_cut() {
+    let of = |more| {
+        let origin = Origin { number: 64500, name: Some("EXAMPLE-NET Example, ZZ".to_owned()), more };
+        let mut row = row(1, Some(NAMES[0]), "10.1.0.1", times(&[512]));
+        row.host = row.host.map(|host| Host { origin: Some(origin), ..host });
+        vec![row]
+    };
+    let all = " 1  gateway.home.example (10.1.0.1) [AS64500 EXAMPLE-NET Example, ZZ]     0.512 ms";
+    assert_lines(pipe(), of(vec![]), &[all]);
+    assert_lines(layout(100), of(vec![]), &[all]);
+    let shared = " 1  gateway.home.example (10.1.0.1) [AS64500/AS64501]     0.512 ms";
+    assert_lines(pipe(), of(vec![64501]), &[shared]);
+    assert_lines(layout(65), of(vec![]), &[" 1  gateway.home.example (10.1.0.1) [AS64500]            0.51 ms"]);
+    assert_lines(layout(50), of(vec![]), &[" 1  gateway…xample (10.1.0.1) [AS64500]   0.51 ms"]);
+    assert_lines(layout(32), of(vec![]), &[" 1  gateway.….example   0.51 ms"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::world::{Said, hopshot, in_scenario, shell_in_scenario};
 
 /// One line on standard error, nothing on standard output, exit status 2.
-fn refused(said: &Said, words: &str) {
+pub(crate) fn refused(said: &Said, words: &str) {
     assert_eq!((said.status, said.stdout.as_str()), (2, ""), "{}", said.stderr);
     assert_eq!(said.stderr.lines().count(), 1, "{:?}", said.stderr);
     assert!(said.stderr.starts_with("hopshot: ") && said.stderr.contains(words), "{:?}", said.stderr);

@@ -67,6 +67,8 @@ fn json_has_the_documented_fields_and_no_others() {
         "attempt",
         "from",
         "name",
+        "asn",
+        "as_name",
         "rtt_ms",
         "clock",
         "sent_clock",

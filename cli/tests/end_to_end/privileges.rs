@@ -1,10 +1,9 @@
 //! Who may trace, and how: root, a program with a capability, a set-user-ID program, and everybody else with ping sockets.
 
 use crate::routes::{FAMILIES, check};
-use crate::world::{HOPSHOT, Said, command_in_scenario};
+use crate::world::{HOPSHOT, Said, command_in_scenario, skip};
 use hopshot_lab::{Internet, Scenario};
 use std::fs::{self, Permissions};
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -42,12 +41,6 @@ impl Drop for Copy {
     fn drop(&mut self) {
         let _ = self.0.parent().map(fs::remove_dir_all);
     }
-}
-
-/// Not possible here; a failure where nothing may be skipped. Not eprintln!, which the harness hides when the test passes.
-fn skip(test: &str, reason: &str) {
-    assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "{test} can't run here: {reason}");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 
 /// Whether this may become another user, which takes root.

@@ -1,0 +1,79 @@
+//! The other end of the [helper](crate::lookup): requests go there and answers come back, a line each, and nothing waits.
+
+use crate::ases::Ases;
+use crate::lookup;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+/// A line of the helper has at most so many octets, else it isn't the helper's.
+pub(super) const LONGEST_LINE: usize = 4096;
+/// Reads of the helper's output at a time.
+const READS: usize = 64;
+
+/// A helper's input and output, and the line that it has begun.
+pub(super) struct Helper {
+    stream: UnixStream,
+    line: Vec<u8>,
+}
+
+impl Helper {
+    /// Starts a helper. It gets the privileges that this process has now, and no descriptor of it.
+    pub(super) fn start(ases: &Ases) -> io::Result<Self> {
+        let (stream, theirs) = UnixStream::pair()?;
+        let output = OwnedFd::from(theirs.try_clone()?);
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(lookup::ARGUMENT);
+        if let Ases::Dns { zone, server } = ases {
+            command.arg(zone).args(server.map(|server| server.to_string()));
+        }
+        command
+            .stdin(OwnedFd::from(theirs))
+            .stdout(output)
+            .stderr(Stdio::null())
+            // Ctrl-C is for this process; the helper ends when its input does.
+            .process_group(0)
+            .spawn()?;
+        Self::new(stream)
+    }
+
+    pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, line: Vec::new() })
+    }
+
+    /// Asks for something. Returns whether that will be answered: one that isn't taken at once, whole, won't be.
+    pub(super) fn ask(&self, request: &str) -> bool {
+        (&self.stream).write_all(request.as_bytes()).is_ok()
+    }
+
+    /// Takes each line that has come. Returns whether more may come: not of a helper that ends, or talks nonsense.
+    pub(super) fn hear(&mut self, mut learn: impl FnMut(&str, &Self)) -> bool {
+        let mut octets = [0; 4096];
+        // Not without end, whatever the helper writes.
+        for _ in 0..READS {
+            match self.stream.read(&mut octets) {
+                Ok(0) => return false,
+                Ok(len) => self.line.extend_from_slice(&octets[..len]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
+            }
+            while let Some(end) = self.line.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = self.line.drain(..=end).collect();
+                learn(&String::from_utf8_lossy(&line[..end]), self);
+            }
+            if self.line.len() > LONGEST_LINE {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl AsFd for Helper {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}

@@ -1,0 +1,177 @@
+//! The AS of each address: from a file, and from name servers, good ones and bad.
+
+use crate::errors::refused;
+use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, shell_in_scenario, skip};
+use serde_json::{Value, json};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const DATABASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/asn.mmdb");
+
+/// The numbers and names of every hop, as JSON has them.
+fn ases(document: &Value) -> Vec<(Value, Value)> {
+    let probes = document["hops"].as_array().unwrap().iter().map(|hop| &hop["probes"][0]);
+    probes.map(|probe| (probe["asn"].clone(), probe["as_name"].clone())).collect()
+}
+
+/// Whether this machine has a program that a test calls.
+fn has(program: &str, test: &str) -> bool {
+    let is_there = Command::new(program).arg("--version").output().is_ok();
+    if !is_there {
+        skip(test, &format!("it needs {program}"));
+    }
+    is_there
+}
+
+/// Runs hopshot beside a server that answers in a manner of its own: see `name_server.py`.
+fn beside(manner: &str, args: &[&str]) -> Option<Said> {
+    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/name_server.py");
+    let command = ["python3", server, "5300", manner, HOPSHOT, "-n", "--asn-server", "127.0.0.1:5300"];
+    if !has("python3", "a bad name server") {
+        return None;
+    }
+    command_in_scenario("wan", false, &[&command[..], args].concat())
+}
+
+#[test]
+fn a_file_tells_the_as_of_each_address_in_either_family() {
+    for target in ["{4}", "{6}"] {
+        let Some(said) = in_scenario("wan", &["-n", "--json", "--asn-db", DATABASE, target]) else { return };
+        let of_pair = |pair| (json!(64500 + pair), json!(format!("EXAMPLE-{} Example Network", 64500 + pair)));
+        let mut truth: Vec<_> = (0..10).map(|hop| of_pair(hop / 2)).collect();
+        truth.push((Value::Null, Value::Null));
+        truth.push((json!(64511), json!(r"Target\u{1b}[2J Networks")));
+        assert_eq!(ases(&said.json()), truth);
+    }
+    let Some(said) = in_scenario("wan", &["-4", "--asn-db", DATABASE, "{name}"]) else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(
+        lines[1].contains("gateway.home.example (10.1.0.1) [AS64500 EXAMPLE-64500 Example Network]  "),
+        "{}",
+        lines[1]
+    );
+    assert!(lines[11].contains("edge11.nyc.example (10.11.0.1)  "), "{}", lines[11]);
+}
+
+#[test]
+fn a_file_that_can_not_tell_is_refused_before_anything_is_sent() {
+    let folder = std::env::temp_dir().join(format!("hopshot-test-{}-asn", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let damaged = folder.join("damaged.mmdb");
+    let mut octets = std::fs::read(DATABASE).unwrap();
+    octets[..600].fill(0xff);
+    std::fs::write(&damaged, octets).unwrap();
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/country.mmdb");
+    let none = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (file, words) in [
+        ("/nowhere.mmdb", "No such file"),
+        (none, "not a file in MaxMind's format"),
+        (other, "a database of type 'Test-Country' has no AS numbers"),
+        (damaged.to_str().unwrap(), "it is damaged"),
+    ] {
+        for targets in ["{4}", "{4} {6}"] {
+            // How many IPv4 packets have been sent says the kernel, and the exit status that there were none.
+            let script = format!(
+                "sent() {{ awk '/^Ip:/ {{ sent = $11 }} END {{ print sent }}' /proc/net/snmp; }}
+                before=$(sent); \"$0\" --asn-db '{file}' {targets}; status=$?
+                [ \"$before\" = \"$(sent)\" ] && exit $status"
+            );
+            let Some(said) = shell_in_scenario("short", &script) else { break };
+            refused(&said, &format!("can't read AS numbers from '{file}': {words}"));
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_zone_or_a_server_that_can_not_be_is_refused() {
+    refused(&hopshot(&["--asn-zone", "a..b", "::1"]), "not a zone of DNS");
+    refused(&hopshot(&["--asn-server", "ns.example", "::1"]), "not an address");
+}
+
+/// Runs hopshot beside dnsmasq, which has the AS of each hop of "wan" and of its target, and the name of each AS.
+fn beside_dnsmasq(args: &str) -> Option<Said> {
+    if !has("dnsmasq", "AS numbers by DNS") {
+        return None;
+    }
+    let mut records = String::new();
+    for hop in 1..=11 {
+        let number = 64500 + hop;
+        // The nibbles of 2001:db8:HOP::1.
+        let nibbles = format!("1.{}{hop:x}.0.0.0.8.b.d.0.1.0.0.2", "0.".repeat(19));
+        records += &format!(" --txt-record='1.0.{hop}.10.origin.as.example,{number} | 10.{hop}.0.0/24 | ZZ'");
+        records += &format!(" --txt-record='{nibbles}.origin6.as.example,{number} | 2001:db8:{hop:x}::/48 | ZZ'");
+        records += &format!(" --txt-record='AS{number}.as.example,{number} | ZZ | x | 2020 | EXAMPLE-{hop} Net'");
+    }
+    let nibbles = format!("0.8.{}f.f.f.f.8.b.d.0.1.0.0.2", "0.".repeat(18));
+    records += " --txt-record='80.0.255.10.origin.as.example,64497 64496 | 10.255.0.0/24 | ZZ'";
+    records += &format!(" --txt-record='{nibbles}.origin6.as.example,64497 64496 | 2001:db8:ffff::/48 | ZZ'");
+    let script = format!(
+        "pid=$(mktemp) || exit 99
+        # It goes to the background when it listens.
+        dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file=\"$pid\" --listen-address=127.0.0.1 \\
+            --bind-interfaces --port=5300 {records} || exit 99
+        \"$0\" --asn-zone as.example --asn-server 127.0.0.1:5300 {args}
+        status=$?
+        kill \"$(cat \"$pid\")\"
+        rm -f \"$pid\"
+        exit $status"
+    );
+    shell_in_scenario("wan", &script)
+}
+
+#[test]
+fn dns_tells_the_as_of_each_address_in_either_family_within_the_sandbox_and_without() {
+    for args in ["--json -q1 {4}", "--json -n {6}", "--json -n --no-sandbox {4}"] {
+        let Some(said) = beside_dnsmasq(args) else { return };
+        let document = said.json();
+        let mut truth: Vec<_> = (1..=11).map(|hop| (json!(64500 + hop), json!(format!("EXAMPLE-{hop} Net")))).collect();
+        truth.push((json!(64497), Value::Null));
+        assert_eq!((said.status, ases(&document)), (0, truth), "{args}");
+        assert_eq!(document["hops"][11]["probes"][0]["more_asns"], json!([64496]));
+        assert_eq!(document["hops"][0]["probes"][0].get("more_asns"), None);
+    }
+}
+
+#[test]
+fn an_as_stands_behind_its_address_and_several_are_told_as_such() {
+    let Some(said) = beside_dnsmasq("-4 {name}") else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert!(lines[1].starts_with(" 1  gateway.home.example (10.1.0.1) [AS64501 EXAMPLE-1 Net]  "), "{}", said.stdout);
+    assert!(lines[12].starts_with("12  target.example (10.255.0.80) [AS64497/AS64496]  "), "{}", said.stdout);
+    let Some(said) = beside_dnsmasq("-n --json {4} {6}") else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", said.stderr);
+    for line in lines {
+        let numbers = ases(&serde_json::from_str(line).unwrap()).into_iter().map(|(number, _)| number);
+        assert_eq!(numbers.take(11).collect::<Vec<_>>(), (64501..=64511).map(Value::from).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn private_addresses_are_told_to_nobody_but_a_zone_of_ones_own() {
+    let Some(said) = beside("tell", &["-q1", "{4}"]) else { return };
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{}", said.stdout);
+    let Some(said) = beside("tell", &["-q1", "-f1", "-m1", "--asn-zone", "as.example", "{4}"]) else { return };
+    assert!(said.stderr.starts_with("1.0.1.10.origin.as.example\n"), "{}", said.stderr);
+}
+
+#[test]
+fn lies_and_garbage_are_not_believed_and_what_an_as_is_called_can_do_no_harm_to_a_terminal() {
+    let Some(said) = beside("lies", &["--json", "-q1", "--asn-zone", "as.example", "{4}"]) else { return };
+    let name = json!(r"EVIL\u{1b}[2J\u{202e}NET Second, ZZ");
+    assert_eq!((said.status, ases(&said.json())), (0, vec![(json!(64496), name); 12]));
+    let Some(said) = beside("nonsense", &["--json", "-q1", "--asn-zone", "as.example", "{4}"]) else { return };
+    assert_eq!((said.status, ases(&said.json())), (0, vec![(Value::Null, Value::Null); 12]));
+}
+
+#[test]
+fn a_slow_or_a_silent_server_does_not_hold_up_the_trace() {
+    for manner in ["slow", "silent"] {
+        let started = Instant::now();
+        let Some(said) = beside(manner, &["--json", "--asn-zone", "as.example", "{4}"]) else { return };
+        assert_eq!((said.status, ases(&said.json())), (0, vec![(Value::Null, Value::Null); 12]), "{manner}");
+        // The slow one takes 5 s, and two tries with the silent one 1.2 s for each of 12 hops.
+        assert!(started.elapsed() < Duration::from_secs(4), "{manner}: {:?}", started.elapsed());
+    }
+}
