@@ -43,7 +43,7 @@ impl Config {
         let Some(path) = folder.map(|folder| folder.join("hopshot/config")) else { return Ok(None) };
         match text(&path) {
             Ok(text) => Self::parse(path, &text).map(Some),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(error) if is_not_for_us(error.kind()) => Ok(None),
             Err(error) => {
                 Err(format!("can't read the options of '{}': {error} (--no-config goes without)", path.display()))
             }
@@ -103,6 +103,11 @@ impl Line {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether there is none, or the home is another user's, as after `su` or `setpriv`.
+const fn is_not_for_us(kind: io::ErrorKind) -> bool {
+    matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied)
 }
 
 fn text(path: &Path) -> io::Result<String> {
