@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Asn {
-    /// Show the AS of each address: a service in DNS is told the public ones
+    /// Show the AS of each address: DNS is told the public ones
     #[arg(short = 'A', long)]
     asn: bool,
 
