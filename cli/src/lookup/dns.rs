@@ -19,17 +19,11 @@ pub(super) fn texts(servers: &[SocketAddr], name: &str) -> Option<Vec<String>> {
 }
 
 fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<String>> {
-    let question = Question::new(
-        Name::new(name).map_err(io::Error::other)?,
-        QTYPE::TYPE(TYPE::TXT),
-        QCLASS::CLASS(CLASS::IN),
-        false,
-    );
     let mut id = [0; 2];
     rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
     let mut query = Packet::new_query(u16::from_be_bytes(id));
     query.set_flags(PacketFlag::RECURSION_DESIRED);
-    query.questions.push(question);
+    query.questions.push(question(name).map_err(io::Error::other)?);
 
     let any = match server {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -59,6 +53,10 @@ fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<Str
     }
 }
 
+fn question(name: &str) -> simple_dns::Result<Question<'_>> {
+    Ok(Question::new(Name::new(name)?, QTYPE::TYPE(TYPE::TXT), QCLASS::CLASS(CLASS::IN), false))
+}
+
 /// What a message says to a query, if it is the answer to it. A name that doesn't exist has no texts.
 fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>> {
     let answer = Packet::parse(message).ok()?;
@@ -79,4 +77,60 @@ fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>>
         RCODE::NameError => Ok(Vec::new()),
         refusal => Err(io::Error::other(format!("{refusal:?}"))),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use simple_dns::ResourceRecord;
+    use simple_dns::rdata::TXT;
+
+    const NAME: &str = "1.2.0.192.origin.as.example";
+
+    fn message(mut packet: Packet<'_>, code: RCODE) -> Vec<u8> {
+        let text = TXT::new().with_string("64500 | 192.0.2.0/").unwrap().with_string("24 | ZZ").unwrap();
+        packet.questions.push(question(NAME).unwrap());
+        packet.answers.push(ResourceRecord::new(Name::new(NAME).unwrap(), CLASS::IN, 60, RData::TXT(text)));
+        *packet.rcode_mut() = code;
+        packet.build_bytes_vec_compressed().unwrap()
+    }
+
+    fn query() -> Packet<'static> {
+        let mut query = Packet::new_query(7);
+        query.questions.push(question(NAME).unwrap());
+        query
+    }
+
+    #[test]
+    fn a_text_is_put_together_a_name_that_is_not_there_has_none_and_a_refusal_is_no_answer() {
+        let said = |code| answer(&message(Packet::new_reply(7), code), &query()).unwrap().ok();
+        assert_eq!(said(RCODE::NoError), Some(vec!["64500 | 192.0.2.0/24 | ZZ".to_owned()]));
+        assert_eq!(said(RCODE::NameError), Some(vec![]));
+        assert_eq!((said(RCODE::ServerFailure), said(RCODE::Refused)), (None, None));
+    }
+
+    #[test]
+    fn no_message_whatever_ends_the_helper() {
+        let (message, query) = (message(Packet::new_reply(7), RCODE::NoError), query());
+        let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut below = |bound: usize| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            (random >> 33) as usize % bound
+        };
+        let mut answered = 0;
+        for _ in 0..100_000 {
+            let mut message = message.clone();
+            for _ in 0..below(4) {
+                let at = below(message.len());
+                message[at] = below(256) as u8;
+            }
+            if below(4) == 0 {
+                message.truncate(below(message.len()));
+            }
+            answered += usize::from(answer(&message, &query).is_some());
+        }
+        assert!((10_000..90_000).contains(&answered), "{answered}");
+    }
 }

@@ -23,7 +23,7 @@ const REMEMBERED: usize = 65_536;
 pub(super) struct Zone {
     name: String,
     servers: Vec<SocketAddr>,
-    /// What is known of whole blocks of addresses.
+    /// What the public zone has said of whole blocks of addresses.
     blocks: Mutex<HashMap<IpAddr, Vec<u32>>>,
 }
 
@@ -35,17 +35,19 @@ impl Zone {
 
     /// The ASes that announce an address.
     pub(super) fn origin(&self, address: IpAddr) -> Vec<u32> {
-        if self.name == PUBLIC_ZONE && !is_public(address) {
+        let is_public_zone = self.name.eq_ignore_ascii_case(PUBLIC_ZONE);
+        if is_public_zone && !is_public(address) {
             return Vec::new();
         }
         let block = block(address);
-        let known = self.blocks.lock().unwrap_or_else(PoisonError::into_inner).get(&block).cloned();
+        let blocks = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = blocks().get(&block).cloned();
         known.unwrap_or_else(|| {
             let texts = dns::texts(&self.servers, &question(address, &self.name)).unwrap_or_default();
             let Some(origin) = best(&texts, address) else { return Vec::new() };
-            // What is inside a wide prefix may be announced by somebody else, but not parts of a block.
-            if origin.length <= block_length(address) {
-                let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
+            // Somebody else may announce a part of a wide prefix; but on the internet not a part of a block.
+            if is_public_zone && origin.length <= block_length(address) {
+                let mut blocks = blocks();
                 if blocks.len() >= REMEMBERED {
                     blocks.clear();
                 }
@@ -182,6 +184,12 @@ fn is_public(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use simple_dns::rdata::{RData, TXT};
+    use simple_dns::{CLASS, Packet, ResourceRecord};
+    use std::net::UdpSocket;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    use std::thread;
 
     fn origin(texts: &[&str], address: &str) -> Option<Vec<u32>> {
         let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
@@ -271,6 +279,45 @@ mod tests {
             "3fff:1000::1",
         ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+    }
+
+    /// A zone whose second server, in this process, says the same of every address, and how often it was asked; the first isn't there.
+    fn zone(name: &str, text: &'static str) -> (Zone, Arc<AtomicUsize>) {
+        let [absent, server] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let servers = vec![absent.local_addr().unwrap(), server.local_addr().unwrap()];
+        drop(absent);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        thread::spawn(move || {
+            let mut octets = [0; 512];
+            while let Ok((len, client)) = server.recv_from(&mut octets) {
+                count.fetch_add(1, SeqCst);
+                let mut packet = Packet::parse(&octets[..len]).unwrap().into_reply();
+                let name = packet.questions[0].qname.clone();
+                let text = RData::TXT(TXT::new().with_string(text).unwrap());
+                packet.answers.push(ResourceRecord::new(name, CLASS::IN, 60, text));
+                server.send_to(&packet.build_bytes_vec().unwrap(), client).unwrap();
+            }
+        });
+        (Zone { name: name.to_owned(), servers, blocks: Mutex::default() }, asked)
+    }
+
+    #[test]
+    fn a_block_of_the_internet_is_asked_about_once_unless_its_parts_have_prefixes_of_their_own() {
+        for (name, text, addresses, questions) in [
+            (PUBLIC_ZONE, "64500 | 1.0.0.0/16", ["1.0.2.1", "1.0.2.2", "1.0.2.255"], 1),
+            // Something in a wide prefix may be announced by somebody else, and in a network of one's own by anybody.
+            (PUBLIC_ZONE, "64500 | 1.0.0.0/16", ["1.0.2.1", "1.0.3.1", "1.0.2.2"], 2),
+            (PUBLIC_ZONE, "64500 | 1.0.2.0/25", ["1.0.2.1", "1.0.2.2", "1.0.2.2"], 3),
+            (PUBLIC_ZONE, "64500 | 2c00::/32", ["2c00::1", "2c00:0:0:9::1", "2c00:0:1::1"], 2),
+            ("as.example", "64500 | 10.0.0.0/8", ["10.0.0.1", "10.0.0.2", "10.0.0.3"], 3),
+        ] {
+            let (zone, asked) = zone(name, text);
+            for address in addresses {
+                assert_eq!(zone.origin(address.parse().unwrap()), [64500], "{address}");
+            }
+            assert_eq!(asked.load(SeqCst), questions, "{text}");
         }
     }
 }

@@ -1,5 +1,6 @@
-"""A DNS server of the tests, as bad as it is told to be, while a command runs: name_server.py PORT MANNER COMMAND..."""
+"""A DNS server of the tests, as bad as it is told to be, while a command runs: name_server.py ADDRESS PORT MANNER COMMAND..."""
 
+import ipaddress
 import socket
 import struct
 import subprocess
@@ -7,10 +8,11 @@ import sys
 import threading
 import time
 
-port, manner, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("127.0.0.1", port))
-stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+address, port, manner, command = sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4:]
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+server = socket.socket(family, socket.SOCK_DGRAM)
+server.bind((address, port))
+stranger = socket.socket(family, socket.SOCK_DGRAM)
 
 
 def texts_of(name):
@@ -18,7 +20,9 @@ def texts_of(name):
     labels = name.split(".")
     if labels[0].startswith("AS"):
         return [f"{labels[0][2:]} | ZZ | test | 2020-01-01 | EVIL\x1b[2J\u202eNET\nSecond, ZZ"]
-    prefix = ".".join(reversed(labels[0:4])) + "/32"
+    nibbles = "".join(reversed(labels[0:32]))
+    is_v6 = labels[32:33] == ["origin6"]
+    prefix = f"{ipaddress.IPv6Address(int(nibbles, 16))}/128" if is_v6 else ".".join(reversed(labels[0:4])) + "/32"
     return ["64511 | 0.0.0.0/0 | ZZ | wide", f"64496 64497 | {prefix} | ZZ | test", "64510 | 192.0.2.0/24 | ZZ | another's"]
 
 
@@ -56,7 +60,7 @@ def answer(query, client):
         server.sendto(message(ident, question, lie, pointer=0xFFFF), client)
         server.sendto(message(ident, question, lie)[:-3], client)
         server.sendto(message(ident, question, ["64666 | 0.0.0.0/0 | " + "x" * 60000]), client)
-    if manner in ("lies", "slow"):
+    if manner in ("lies", "slow", "true"):
         server.sendto(message(ident, question, texts_of(name)), client)
     if manner == "nonsense":
         number = name.split(".")[0]

@@ -25,12 +25,17 @@ fn has(program: &str, test: &str) -> bool {
 
 /// Runs hopshot beside a server that answers in a manner of its own: see `name_server.py`.
 fn beside(manner: &str, args: &[&str]) -> Option<Said> {
-    let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/name_server.py");
-    let command = ["python3", server, "5300", manner, HOPSHOT, "-n", "--asn-server", "127.0.0.1:5300"];
-    if !has("python3", "a bad name server") {
+    let command = [HOPSHOT, "-n", "--asn-server", "127.0.0.1:5300"];
+    beside_server(["127.0.0.1", "5300", manner], &[&command[..], args].concat())
+}
+
+/// Runs a command beside a server at an address and a port.
+fn beside_server(server: [&str; 3], command: &[&str]) -> Option<Said> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/name_server.py");
+    if !has("python3", "a name server of the tests") {
         return None;
     }
-    command_in_scenario("wan", false, &[&command[..], args].concat())
+    command_in_scenario("wan", false, &[&["python3", script], &server[..], command].concat())
 }
 
 #[test]
@@ -154,6 +159,18 @@ fn private_addresses_are_told_to_nobody_but_a_zone_of_ones_own() {
     assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{}", said.stdout);
     let Some(said) = beside("tell", &["-q1", "-f1", "-m1", "--asn-zone", "as.example", "{4}"]) else { return };
     assert!(said.stderr.starts_with("1.0.1.10.origin.as.example\n"), "{}", said.stderr);
+}
+
+#[test]
+fn servers_are_asked_by_either_family_and_those_of_the_system_if_none_is_given() {
+    let known = |said: &Said| ases(&said.json()).iter().all(|(number, _)| number.is_number());
+    let hopshot = [HOPSHOT, "-n", "-q1", "--json", "--asn-zone", "as.example", "--asn-server", "[::1]:5300", "{4}"];
+    let Some(said) = beside_server(["::1", "5300", "true"], &hopshot) else { return };
+    assert!(known(&said), "{}", said.stdout);
+    // In the lab the system's server is this machine.
+    let hopshot = [HOPSHOT, "-n", "-q1", "--json", "--asn-zone", "as.example", "{6}"];
+    let Some(said) = beside_server(["127.0.0.1", "53", "true"], &hopshot) else { return };
+    assert!(known(&said), "{}", said.stdout);
 }
 
 #[test]
