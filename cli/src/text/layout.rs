@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// The hop's number, and what stands between it and the host.
 const NUMBER: usize = 4;
+/// Before a note.
+const SPACE: usize = 2;
 /// A longer name doesn't move the columns of all that follow.
 const WIDEST: usize = 80;
 /// With so much room for hosts, times stay as they are although a longer host is cut.
@@ -111,6 +113,26 @@ fn width_of(texts: &[(String, Style)]) -> usize {
     texts.iter().map(|(text, _)| text.chars().count()).sum()
 }
 
+/// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
+/// notes beside it rather than below.
+fn choose(rows: &[Row], width: usize, widest: usize) -> (Times, usize) {
+    let room = |times: Times, with_notes: bool| {
+        let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
+        let tails = rows.iter().map(|row| width_of(&times.of(row)) + if with_notes { notes(row) } else { 0 });
+        width.saturating_sub(1 + NUMBER + tails.max().unwrap_or(0))
+    };
+    let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
+    let mut ways = ways.into_iter().map(|(times, with_notes)| (times, room(times, with_notes)));
+    ways.find(|(_, room)| *room >= widest).unwrap_or_else(|| {
+        // Some will be cut.
+        match (room(Times::Full, false), room(Times::Short, false)) {
+            (full, _) if full >= AMPLE => (Times::Full, full),
+            (_, short) if short >= ENOUGH => (Times::Short, short),
+            _ => (Times::Fastest, room(Times::Fastest, false)),
+        }
+    })
+}
+
 impl Layout {
     /// The lines of these rows, which stand below those of earlier calls.
     pub(super) fn lines(&mut self, mut rows: Vec<Row>) -> String {
@@ -123,19 +145,8 @@ impl Layout {
             Some(width) => {
                 self.column = self.column.max(widest);
                 rows.iter_mut().filter(|row| row.cells.len() > self.asked).for_each(Row::gather);
-                let room = |times: Times| {
-                    let tails = rows.iter().map(|row| width_of(&times.of(row)));
-                    width.saturating_sub(1 + NUMBER + tails.max().unwrap_or(0))
-                };
-                let times = match (room(Times::Full), room(Times::Short)) {
-                    (full, _) if full >= widest => Times::Full,
-                    (_, short) if short >= widest => Times::Short,
-                    // Some will be cut.
-                    (full, _) if full >= AMPLE => Times::Full,
-                    (_, short) if short >= ENOUGH => Times::Short,
-                    _ => Times::Fastest,
-                };
-                (times, self.column.min(room(times)))
+                let (times, room) = choose(&rows, width, widest);
+                (times, self.column.min(room))
             }
         };
         rows.iter().map(|row| self.row(row, times, column)).collect()
@@ -158,7 +169,7 @@ impl Layout {
         let mut end = NUMBER + column.max(host.chars().count()) + width_of(&times);
         let mut below = Vec::new();
         for note in &row.notes {
-            end += 2 + note.chars().count();
+            end += SPACE + note.chars().count();
             match self.width.is_none_or(|width| end < width) {
                 true => line = line + "  " + note,
                 false => below.push(note.as_str()),

@@ -210,6 +210,31 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
 }
 
 #[test]
+fn times_are_shorter_rather_than_notes_below_the_line() {
+    let limited = |number, name| {
+        let cells = times(&[60_067]).into_iter().chain([Cell::Lost(1), Cell::Lost(1)]).collect();
+        Row { notes: vec!["rate limited?".to_owned()], ..row(number, Some(name), "10.9.0.1", cells) }
+    };
+    let rows = || vec![limited(9, "core9.lon.example"), limited(10, "core10.nyc.example")];
+    assert_lines(
+        layout(80),
+        rows(),
+        &[
+            " 9  core9.lon.example (10.9.0.1)          60.07      *      * ms  rate limited?",
+            "10  core10.nyc.example (10.9.0.1)         60.07      *      * ms  rate limited?",
+        ],
+    );
+    assert_lines(
+        layout(100),
+        rows(),
+        &[
+            " 9  core9.lon.example (10.9.0.1)            60.067 ms            *            *  rate limited?",
+            "10  core10.nyc.example (10.9.0.1)           60.067 ms            *            *  rate limited?",
+        ],
+    );
+}
+
+#[test]
 fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps_its_place() {
     let cells = vec![Cell::InFlight, times(&[26_704]).remove(0), Cell::Failed];
     let more = Row { number: None, ..row(5, None, "2001:db8:5:1::1", times(&[33_369, 33_338])) };
