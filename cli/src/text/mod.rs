@@ -21,6 +21,9 @@ use std::time::Duration;
 /// On a narrower terminal not even the shortest line is sure to stay one.
 const NARROWEST: u16 = 32;
 
+/// The room for an AS and a short name.
+const ORIGIN: usize = " [AS64500 EXAMPLE-NET]".len();
+
 /// Standard output, and what stands on it already.
 pub(crate) struct View {
     out: StdoutLock<'static>,
@@ -62,7 +65,8 @@ impl View {
             before: Duration::ZERO,
             layout: Layout {
                 width: size.map(|(width, _)| width.0.into()),
-                column,
+                // In a pipe the first lines can't know how wide the others get.
+                column: if args.asn.is_wanted() && size.is_none() { column + ORIGIN } else { column },
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
                 ellipsis: if is_unicode() { '…' } else { '~' },

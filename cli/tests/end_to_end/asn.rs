@@ -144,6 +144,9 @@ fn an_as_stands_behind_its_address_and_several_are_told_as_such() {
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert!(lines[1].starts_with(" 1  gateway.home.example (10.1.0.1) [AS64501 EXAMPLE-1 Net]  "), "{}", said.stdout);
     assert!(lines[12].starts_with("12  target.example (10.255.0.80) [AS64497/AS64496]  "), "{}", said.stdout);
+    let Some(said) = beside_dnsmasq("-n {4}") else { return };
+    let times: Vec<_> = said.stdout.lines().skip(1).map(|line| line.find(" ms")).collect();
+    assert!(times.iter().all(|time| time.is_some() && *time == times[0]), "{}", said.stdout);
     let Some(said) = beside_dnsmasq("-n --json {4} {6}") else { return };
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), 2, "{}", said.stderr);
