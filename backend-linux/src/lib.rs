@@ -71,7 +71,7 @@ pub use rejected::Rejected;
 pub use resolve::resolve;
 pub use socket::SocketKind;
 pub use survey::{Many, Routes, Survey};
-pub use trace::{Route, Trace};
+pub use trace::{Heard, Route, Trace};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

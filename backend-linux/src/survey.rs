@@ -2,11 +2,11 @@
 
 use crate::driver::{Driver, Step};
 use crate::pace::Pace;
-use crate::trace::{Begun, Route};
+use crate::trace::{Begun, Heard, Route};
 use crate::{Error, Rejected, SocketKind, Traceroute, clock, resolve};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -172,11 +172,11 @@ impl Survey {
         self.begun.is_empty()
     }
 
-    /// Adds a trace of a host: a name, which is resolved now, or an address.
+    /// Adds a trace of a host: a name, which is resolved now, or an address. Returns the address that its probes will leave from.
     ///
     /// # Errors
     /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
-    pub fn add(&mut self, host: &str) -> Result<(), Error> {
+    pub fn add(&mut self, host: &str) -> Result<IpAddr, Error> {
         self.add_at(host, resolve(host, self.settings.family)?)
     }
 
@@ -185,7 +185,7 @@ impl Survey {
     ///
     /// # Errors
     /// As [`add`](Self::add).
-    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
+    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
         let settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
         self.add_as(&settings, address)
     }
@@ -195,7 +195,7 @@ impl Survey {
     ///
     /// # Errors
     /// As [`add`](Self::add).
-    pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<(), Error> {
+    pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
         if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
@@ -204,11 +204,13 @@ impl Survey {
             return Err(Error::NoSocket(family));
         }
         let begun = settings.begin(&mut self.driver, address)?.ok_or(Error::Full)?;
+        let source = self.driver.tracer(begun.number).config().source;
         self.begun.insert(begun.number, begun);
-        Ok(())
+        Ok(source)
     }
 
-    /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running.
+    /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running. Answers of the last time that were
+    /// not [taken](Self::take_reply) are forgotten; they stand in their routes all the same.
     ///
     /// # Errors
     /// As there.
@@ -221,9 +223,20 @@ impl Survey {
     /// # Errors
     /// As there.
     pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
-        let step = self.driver.advance(wake, at_most);
         while self.driver.take_reply().is_some() {}
-        step
+        self.driver.advance(wake, at_most)
+    }
+
+    /// The next answer that [`advance`](Self::advance) brought, of any trace, but for those of traces that were
+    /// [taken](Self::take) since.
+    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+        loop {
+            let (number, reply) = self.driver.take_reply()?;
+            // Not `if let`: a borrow that is returned from inside a loop would last for all of it.
+            if self.begun.contains_key(&number) {
+                return Some(self.begun[&number].heard(&self.driver, reply));
+            }
+        }
     }
 
     /// The route of a trace that has ended, the oldest first.
@@ -261,7 +274,6 @@ mod tests {
     use crate::namespace::{PERMIT_PING, in_namespace};
     use hopshot_core::StopReason;
     use std::collections::HashMap;
-    use std::net::IpAddr;
 
     const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
 
@@ -325,6 +337,28 @@ mod tests {
                 }
             },
         );
+    }
+
+    #[test]
+    fn answers_can_be_taken_as_they_come_each_with_its_host() {
+        in_namespace("survey::tests::answers_can_be_taken_as_they_come_each_with_its_host", PERMIT_PING, || {
+            for kind in KINDS {
+                let mut survey = Survey::new(&Traceroute::new("").attempts(3).socket(kind), 100_000, 10).unwrap();
+                for host in ["127.0.0.2", "127.0.0.3"] {
+                    assert_eq!(survey.add(host).unwrap(), IpAddr::from([127, 0, 0, 1]));
+                }
+                let mut heard = Vec::new();
+                while survey.advance(None).unwrap() != Step::Done {
+                    heard.extend(std::iter::from_fn(|| survey.take_reply().map(|heard| heard.host.to_owned())));
+                }
+                heard.extend(std::iter::from_fn(|| survey.take_reply().map(|heard| heard.host.to_owned())));
+                let answered = |route: &Route| route.hops().flat_map(|hop| hop.replies()).count();
+                for route in std::iter::from_fn(|| survey.take()) {
+                    assert_eq!(heard.iter().filter(|host| **host == route.host()).count(), answered(&route));
+                }
+                assert!(heard.len() >= 6, "{heard:?}");
+            }
+        });
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf};
-use crate::{Error, Memory, Rejected, SocketKind};
+use crate::{Error, Memory, Rejected, SocketKind, headers_len};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::IpAddr;
@@ -25,6 +25,17 @@ impl Begun {
         Self { number, host, started: SystemTime::now(), start: clock::now(), memory }
     }
 
+    /// One of its answers, which its driver has handed out.
+    pub(crate) fn heard<'a>(&'a self, driver: &'a Driver, reply: Reply) -> Heard<'a> {
+        Heard {
+            host: &self.host,
+            target: driver.tracer(self.number).config().target,
+            reply,
+            clocks: driver.clocks(self.number).get(&reply.probe).copied().unwrap_or_default(),
+            extensions: driver.extensions(self.number).get(&reply.probe).unwrap_or(&NONE),
+        }
+    }
+
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
         let Self { number, host, started, start, memory } = self;
@@ -39,6 +50,21 @@ impl Begun {
         let duration = clock::now().saturating_since(start);
         Some(Route { host, started, duration, socket, tracer, clocks, extensions, rejected })
     }
+}
+
+/// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and then stands in its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard<'a> {
+    /// The host of its trace as it was given: a name or an address.
+    pub host: &'a str,
+    /// The address that is traced.
+    pub target: IpAddr,
+    /// The answer.
+    pub reply: Reply,
+    /// Which clocks its RTT is from.
+    pub clocks: Clocks,
+    /// What the router appended to it.
+    pub extensions: &'a Extensions,
 }
 
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
@@ -103,10 +129,29 @@ impl Trace {
         self.driver.interrupt();
     }
 
+    /// The next answer that has come in and has not been taken yet, by this or as the next item of the iterator. It never
+    /// sleeps: for a loop of one's own, after each [`advance`](Self::advance) or [`work`](Self::work).
+    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+        let (_, reply) = self.driver.take_reply()?;
+        Some(self.begun.heard(&self.driver, reply))
+    }
+
+    /// The host as it was given: a name or an address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.begun.host
+    }
+
     /// The target's address.
     #[must_use]
     pub fn target(&self) -> IpAddr {
         self.tracer().config().target
+    }
+
+    /// The address that the probes leave from.
+    #[must_use]
+    pub fn source(&self) -> IpAddr {
+        self.tracer().config().source
     }
 
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
@@ -201,6 +246,19 @@ impl Route {
     #[must_use]
     pub fn source(&self) -> IpAddr {
         self.tracer.config().source
+    }
+
+    /// The size of its probes in octets: the whole packet, its IP header included.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let headers = headers_len(Version::of(self.target()));
+        usize::from(headers) + usize::from(self.tracer.config().payload_len)
+    }
+
+    /// The flow of all its probes: what load balancers tell flows apart by.
+    #[must_use]
+    pub fn flow(&self) -> u16 {
+        self.tracer.config().checksum
     }
 
     /// When the trace was started, on the wall clock.
