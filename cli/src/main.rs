@@ -5,7 +5,7 @@ mod args;
 mod ases;
 mod events;
 mod extensions;
-mod json;
+mod format;
 mod lookup;
 mod names;
 mod session;
@@ -16,7 +16,6 @@ mod text;
 
 use args::Wanted;
 use hopshot_linux::{Error, Hop};
-use serde::Serialize;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -82,12 +81,7 @@ fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std
     hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }
 
-fn print_json(document: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(document)?;
-    line.push(b'\n');
-    print(&line)
-}
-
+/// Writes to standard output, so that it is there at once.
 fn print(text: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text)?;

@@ -4,8 +4,7 @@ use crate::args::Args;
 use crate::ases::Ases;
 use crate::events::Events;
 use crate::session::Session;
-use crate::text::View;
-use crate::{Failure, json, print_json, replying};
+use crate::{Failure, format, replying};
 use hopshot_linux::{Step, Trace};
 use std::io;
 
@@ -16,19 +15,19 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     // What else there is to do is done while the probes are on their way; no answer is read before all of it.
     trace.launch()?;
     let mut session = Session::new(args, ases, false)?;
-    let mut view = match args.output.json {
-        true => None,
-        false => Some(View::new(trace.target(), args)),
-    };
-    if let Some(view) = &mut view {
-        view.header(host, trace.target(), args.probing.max)?;
-    }
+    let mut format = format::of(args);
+    format.begin(host, trace.target(), trace.source())?;
+    format.update(&trace, &session.names)?;
     session.confine([trace.socket()], || trace.confine());
     let Session { names, events, .. } = &mut session;
     follow(&mut trace, events, |trace| {
         names.hear();
+        while let Some(heard) = trace.take_reply() {
+            format.hear(&heard, names)?;
+        }
         replying(trace.route().hops()).for_each(|address| names.ask(address));
-        view.as_mut().map_or(Ok(()), |view| view.update(trace, names))
+        format.learn(names)?;
+        format.update(trace, names)
     })?;
     let route = trace.finish();
     while let Some(left) = names.patience(replying(route.hops())) {
@@ -36,11 +35,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
             break;
         }
         names.hear();
+        format.learn(names)?;
     }
-    match &mut view {
-        Some(view) => view.finish(&route, names)?,
-        None => print_json(&json::Document::new(&route, names))?,
-    }
+    format.finish(&route, names)?;
+    format.end()?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
     Ok(route.reached())
 }
@@ -49,7 +47,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
 fn follow(
     trace: &mut Trace,
     events: &mut Events,
-    mut show: impl FnMut(&Trace) -> io::Result<()>,
+    mut show: impl FnMut(&mut Trace) -> io::Result<()>,
 ) -> Result<(), Failure> {
     loop {
         let step = trace.advance(Some(events.fd()))?;

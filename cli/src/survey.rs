@@ -2,10 +2,10 @@
 
 use crate::args::Args;
 use crate::ases::Ases;
+use crate::format::{self, Format};
 use crate::session::Session;
 use crate::targets::{Next, Targets};
-use crate::text::View;
-use crate::{Failure, json, print_json, replying};
+use crate::{Failure, replying};
 use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -32,8 +32,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let sockets = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family));
     session.confine(sockets, || survey.confine());
     let progress = Progress::new();
-    let mut desk = Desk { args, targets, survey, session, progress, finished: VecDeque::new(), forged: 0 };
+    let (format, finished) = (format::of(args), VecDeque::new());
+    let mut desk = Desk { args, targets, survey, session, format, progress, finished, forged: 0 };
     let all_well = desk.run()?;
+    desk.format.end()?;
     let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
     desk.session.explain_rejected(desk.forged, v4 + v6);
     Ok(all_well)
@@ -45,6 +47,7 @@ struct Desk<'a> {
     targets: Targets,
     survey: Survey,
     session: Session,
+    format: Box<dyn Format + 'a>,
     progress: Progress,
     finished: VecDeque<Route>,
     forged: u32,
@@ -65,6 +68,7 @@ impl Desk<'_> {
             }
             self.session.names.hear();
             self.take_found()?;
+            self.take_replies()?;
             self.take_routes();
             self.show()?;
             // Last, so that what ends the sleep below is what room there is depends on.
@@ -137,7 +141,10 @@ impl Desk<'_> {
 
     fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
         match self.survey.add_at(host, address) {
-            Ok(()) => Ok(()),
+            Ok(source) => {
+                self.progress.clear();
+                Ok(self.format.begin(host, address.ip(), source)?)
+            }
             Err(error) => self.lose(host, &error.to_string()),
         }
     }
@@ -145,17 +152,12 @@ impl Desk<'_> {
     /// A host that isn't traced: its reason is a result like others.
     fn lose(&mut self, host: &str, why: &str) -> Result<(), Failure> {
         self.progress.fail();
-        match self.args.output.json {
-            true => {
-                self.progress.clear();
-                Ok(print_json(&json::Lost::new(host, why))?)
-            }
-            false => {
-                let named = if why.contains(host) { why.to_owned() } else { format!("{host}: {why}") };
-                self.progress.say(&named);
-                Ok(())
-            }
+        self.progress.clear();
+        if !self.format.lose(host, why)? {
+            let named = if why.contains(host) { why.to_owned() } else { format!("{host}: {why}") };
+            self.progress.say(&named);
         }
+        Ok(())
     }
 
     fn take_found(&mut self) -> Result<(), Failure> {
@@ -164,6 +166,13 @@ impl Desk<'_> {
                 Ok(address) => self.add(&host, address)?,
                 Err(why) => self.lose(&host, &why)?,
             }
+        }
+        Ok(())
+    }
+
+    fn take_replies(&mut self) -> Result<(), Failure> {
+        while let Some(heard) = self.survey.take_reply() {
+            self.format.hear(&heard, &self.session.names)?;
         }
         Ok(())
     }
@@ -183,16 +192,7 @@ impl Desk<'_> {
                 return Ok(());
             }
             self.progress.clear();
-            if self.args.output.json {
-                print_json(&json::Document::new(route, &self.session.names))?;
-            } else {
-                if self.progress.done > 0 {
-                    writeln!(io::stdout())?;
-                }
-                let mut view = View::new(route.target(), self.args);
-                view.header(route.host(), route.target(), self.args.probing.max)?;
-                view.finish(route, &self.session.names)?;
-            }
+            self.format.finish(route, &self.session.names)?;
             self.progress.finish(route.reached());
             self.finished.pop_front();
         }

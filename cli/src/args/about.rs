@@ -83,6 +83,7 @@ const EXAMPLES: Section = Section {
         ("hopshot -A example.com", "with the AS of each address"),
         ("hopshot --json example.com", "a JSON document on standard output"),
         ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
+        ("hopshot --format svg example.com", "a picture on standard output"),
     ],
 };
 

@@ -8,7 +8,7 @@ mod probing;
 mod values;
 
 pub(crate) use asn::Asn;
-pub(crate) use output::Output;
+pub(crate) use output::{Format, Output};
 pub(crate) use probing::Probing;
 
 use about::About;
@@ -110,6 +110,9 @@ fn one_line(error: &clap::Error) -> String {
 impl Args {
     /// What no single argument can be blamed for.
     fn check(&self) -> Result<(), String> {
+        if self.output.format() == Format::Svg && self.single().is_none() {
+            return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
+        }
         self.probing.check()
     }
 

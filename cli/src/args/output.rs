@@ -20,13 +20,42 @@ pub(crate) struct Output {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = Colour::Auto)]
     color: Colour,
 
-    /// Print a JSON document, for several hosts one a line
-    #[arg(long)]
-    pub(crate) json: bool,
+    /// How the result is written
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Print a JSON document, for several hosts one a line: --format json
+    #[arg(long, conflicts_with_all = ["format", "json_stream"])]
+    json: bool,
+
+    /// Print a line of JSON for each answer as it comes: --format json-stream
+    #[arg(long, conflicts_with = "format")]
+    json_stream: bool,
 
     /// Say on standard error which kind of socket is used, what could not be confined, and what was rejected
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+/// How the result is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Lines for people
+    Text,
+    /// A JSON document for each host
+    Json,
+    /// JSON lines as it happens: begin, reply, address, end
+    JsonStream,
+    /// RIPE Atlas traceroute results, one a line
+    Atlas,
+    /// A table for programs, a row for each probe
+    Csv,
+    /// A graph for Graphviz, of all hosts together
+    Dot,
+    /// A picture, of one host
+    Svg,
+    /// A table for documents
+    Markdown,
 }
 
 /// When to use colours.
@@ -41,6 +70,15 @@ enum Colour {
 }
 
 impl Output {
+    /// How the result is written.
+    pub(crate) const fn format(&self) -> Format {
+        match (self.json, self.json_stream) {
+            (true, _) => Format::Json,
+            (_, true) => Format::JsonStream,
+            (false, false) => self.format,
+        }
+    }
+
     /// Whether the text on standard output is coloured (<https://no-color.org>).
     pub(crate) fn colours(&self) -> bool {
         match self.color {

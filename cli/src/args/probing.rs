@@ -20,7 +20,7 @@ pub(crate) struct Probing {
 
     /// The nearest hop to probe
     #[arg(short, long, value_name = "HOP", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
-    first: u8,
+    pub(crate) first: u8,
 
     /// The farthest hop to probe, 1 to 64
     #[arg(short, long = "max-hops", value_name = "HOP", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
@@ -32,7 +32,7 @@ pub(crate) struct Probing {
 
     /// The longest wait for an answer
     #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
-    wait: Duration,
+    pub(crate) wait: Duration,
 
     /// Send from this address of this machine
     #[arg(short, long, value_name = "ADDRESS")]
@@ -44,15 +44,15 @@ pub(crate) struct Probing {
 
     /// The TOS (IPv4) or traffic class (IPv6) of probes, 0 to 255
     #[arg(short, long, value_name = "TOS", value_parser = octet)]
-    tos: Option<u8>,
+    pub(crate) tos: Option<u8>,
 
     /// The size of probes in octets, IP header included: 38 to 65535, in IPv6 58 or more
     #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(38..))]
-    size: Option<u16>,
+    pub(crate) size: Option<u16>,
 
     /// Don't let probes be fragmented: the router before a link that is too small says so, !F
     #[arg(short = 'F', long)]
-    dont_fragment: bool,
+    pub(crate) dont_fragment: bool,
 
     /// The ICMP identifier of probes, 0 to 65535; random if not given
     #[arg(long, value_name = "ID", value_parser = word)]

@@ -11,7 +11,8 @@ use crate::args::Args;
 use crate::names::Names;
 use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Trace, Version};
 use layout::Layout;
-use row::{failure, rows};
+pub(crate) use row::{failure, mark};
+use row::rows;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, StdoutLock, Write};
@@ -161,19 +162,8 @@ impl View {
             Some(last) if last == self.next => _ = writeln!(text, "{last:>2}  *"),
             _ => {}
         }
-        if route.probes_sent() == 0 {
-            let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
-            text += &self.sentence(&format!("No probe could be sent to {}: {reason}.", route.target()));
-        } else if !route.reached() {
-            let reason = match route.stop_reason() {
-                Some(StopReason::Unreachable) => "the last hop above says that it can't be reached",
-                Some(StopReason::Loop) => "the path goes round in a loop",
-                Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
-                Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
-                Some(StopReason::Interrupted) | None => "interrupted",
-                Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
-            };
-            text += &self.sentence(&format!("No answer from {}: {reason}.", route.target()));
+        if let Some(why) = ending(route) {
+            text += &self.sentence(&why);
         }
         self.draw(&text, "")
     }
@@ -203,8 +193,28 @@ impl View {
     }
 }
 
+/// Why the target did not answer, if it didn't: a sentence.
+pub(crate) fn ending(route: &Route) -> Option<String> {
+    if route.reached() {
+        return None;
+    }
+    if route.probes_sent() == 0 {
+        let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
+        return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
+    }
+    let reason = match route.stop_reason() {
+        Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
+        Some(StopReason::Loop) => "the path goes round in a loop",
+        Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
+        Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
+        Some(StopReason::Interrupted) | None => "interrupted",
+        Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
+    };
+    Some(format!("No answer from {}: {reason}.", route.target()))
+}
+
 /// The farthest hop that answered; 0 if none did.
-fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
+pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
     hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
 }
 

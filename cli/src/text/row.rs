@@ -137,7 +137,7 @@ fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String>
 }
 
 /// Why a probe to this hop did not get out of this machine, if one didn't.
-pub(super) fn failure(hop: Hop<'_>) -> Option<String> {
+pub(crate) fn failure(hop: Hop<'_>) -> Option<String> {
     hop.outcomes().find_map(|outcome| match outcome {
         Outcome::Failed(error) => Some(failure_text(error)),
         _ => None,
@@ -146,7 +146,7 @@ pub(super) fn failure(hop: Hop<'_>) -> Option<String> {
 
 /// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
 /// section 3.1), Packet Too Big and Parameter Problem.
-fn mark(reply: &Reply) -> String {
+pub(crate) fn mark(reply: &Reply) -> String {
     if reply.kind != Kind::Unreachable {
         return String::new();
     }

@@ -1,17 +1,48 @@
-//! The JSON document. A field is never renamed or removed; new ones may come.
+//! The JSON document. A field is never renamed or removed; new ones may come: `cli/schema/hopshot.schema.json` has them all.
 
+use super::{Format, print};
 use crate::extensions;
 use crate::names::{Names, Origin};
 use hopshot_linux::{
-    Changes, Clock, Evidence, Hop, Kind, Outcome, Rejected, Route, SocketKind, StopReason, failure_text,
+    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, StopReason,
+    failure_text,
 };
 use serde::Serialize;
+use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// A document for each host, on a line.
+pub(super) struct Json;
+
+impl Format for Json {
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let hops = route.hops().map(|hop| JsonHop::new(route, hop, names)).collect();
+        print_line(&Document { summary: Summary::new(route), hops })
+    }
+
+    fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
+        print_line(&Lost::new(host, why)).map(|()| true)
+    }
+}
+
+pub(super) fn print_line(document: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(document)?;
+    line.push(b'\n');
+    print(&line)
+}
+
 /// One trace.
 #[derive(Serialize)]
-pub(crate) struct Document<'a> {
+struct Document<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    hops: Vec<JsonHop>,
+}
+
+/// One trace but for its hops.
+#[derive(Serialize)]
+pub(super) struct Summary<'a> {
     target: Target<'a>,
     source: IpAddr,
     socket: &'static str,
@@ -25,7 +56,6 @@ pub(crate) struct Document<'a> {
     late: u16,
     forged: u16,
     rejected: JsonRejected,
-    hops: Vec<JsonHop>,
 }
 
 /// What was received and was no answer.
@@ -39,20 +69,26 @@ struct JsonRejected {
 }
 
 #[derive(Serialize)]
-struct Target<'a> {
+pub(super) struct Target<'a> {
     name: &'a str,
     address: Option<IpAddr>,
 }
 
+impl<'a> Target<'a> {
+    pub(super) const fn new(name: &'a str, address: IpAddr) -> Self {
+        Self { name, address: Some(address) }
+    }
+}
+
 /// A host that could not be traced, among those of a survey.
 #[derive(Serialize)]
-pub(crate) struct Lost<'a> {
+pub(super) struct Lost<'a> {
     target: Target<'a>,
     error: &'a str,
 }
 
 impl<'a> Lost<'a> {
-    pub(crate) fn new(host: &'a str, error: &'a str) -> Self {
+    pub(super) fn new(host: &'a str, error: &'a str) -> Self {
         Self { target: Target { name: host, address: host.parse().ok() }, error }
     }
 }
@@ -68,55 +104,60 @@ struct JsonHop {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Probe {
-    Answered {
-        attempt: usize,
-        from: IpAddr,
-        name: Option<String>,
-        #[serde(flatten)]
-        origin: JsonOrigin,
-        rtt_ms: f64,
-        /// Whose clock said when the answer came, and when the probe left.
-        clock: &'static str,
-        sent_clock: &'static str,
-        kind: &'static str,
-        icmp_type: u8,
-        icmp_code: u8,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        mtu: Option<u16>,
-        reply_ttl: Option<u8>,
-        quoted_ttl: Option<u8>,
-        quoted_tos: Option<u8>,
-        hops_back: Option<u8>,
-        evidence: &'static str,
-        changed: Vec<&'static str>,
-        #[serde(flatten)]
-        extensions: Box<extensions::Json>,
-    },
-    Failed {
-        attempt: usize,
-        error: String,
-    },
+    Answered(Box<Answered>),
+    Failed { attempt: usize, error: String },
 }
 
-/// The AS of an address, as far as it is known.
-#[derive(Default, Serialize)]
-struct JsonOrigin {
+/// An answer.
+#[derive(Serialize)]
+pub(super) struct Answered {
+    attempt: usize,
+    from: IpAddr,
+    #[serde(flatten)]
+    known: Known,
+    rtt_ms: f64,
+    /// Whose clock said when the answer came, and when the probe left.
+    clock: &'static str,
+    sent_clock: &'static str,
+    kind: &'static str,
+    icmp_type: u8,
+    icmp_code: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u16>,
+    reply_ttl: Option<u8>,
+    quoted_ttl: Option<u8>,
+    quoted_tos: Option<u8>,
+    hops_back: Option<u8>,
+    evidence: &'static str,
+    changed: Vec<&'static str>,
+    #[serde(flatten)]
+    extensions: extensions::Json,
+}
+
+/// What is known of an address so far.
+#[derive(PartialEq, Eq, Serialize)]
+pub(super) struct Known {
+    name: Option<String>,
     asn: Option<u32>,
     as_name: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_asns: Vec<u32>,
 }
 
-impl From<Origin> for JsonOrigin {
-    fn from(origin: Origin) -> Self {
-        Self { asn: Some(origin.number), as_name: origin.name, more_asns: origin.more }
+impl Known {
+    pub(super) fn of(address: IpAddr, names: &Names) -> Self {
+        let (asn, as_name, more_asns) = match names.origin(address) {
+            Some(Origin { number, name, more }) => (Some(number), name, more),
+            None => (None, None, Vec::new()),
+        };
+        Self { name: names.of(address), asn, as_name, more_asns }
     }
 }
 
-impl<'a> Document<'a> {
-    pub(crate) fn new(route: &'a Route, names: &Names) -> Self {
+impl<'a> Summary<'a> {
+    pub(super) fn new(route: &'a Route) -> Self {
         Self {
-            target: Target { name: route.host(), address: Some(route.target()) },
+            target: Target::new(route.host(), route.target()),
             source: route.source(),
             socket: match route.socket() {
                 SocketKind::Raw => "raw",
@@ -132,7 +173,6 @@ impl<'a> Document<'a> {
             late: route.tally().late,
             forged: route.tally().forged,
             rejected: JsonRejected::new(route),
-            hops: route.hops().map(|hop| JsonHop::new(route, hop, names)).collect(),
         }
     }
 }
@@ -156,19 +196,24 @@ fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
     let probes = numbered.map(|(attempt, outcome)| match outcome {
         Outcome::InFlight | Outcome::Lost => None,
         Outcome::Failed(error) => Some(Probe::Failed { attempt, error: failure_text(error) }),
-        Outcome::Answered(reply) => Some(Probe::Answered {
+        Outcome::Answered(reply) => {
+            let (clocks, extensions) = (route.clocks(reply.probe), route.extensions(reply.probe));
+            Some(Probe::Answered(Box::new(Answered::new(attempt, &reply, clocks, extensions, names))))
+        }
+    });
+    probes.collect()
+}
+
+impl Answered {
+    pub(super) fn new(attempt: usize, reply: &Reply, clocks: Clocks, extensions: &Extensions, names: &Names) -> Self {
+        Self {
             attempt,
             from: reply.from,
-            name: names.of(reply.from),
-            origin: names.origin(reply.from).map(JsonOrigin::from).unwrap_or_default(),
+            known: Known::of(reply.from, names),
             rtt_ms: milliseconds(reply.rtt),
-            clock: clock(route.clocks(reply.probe).received),
-            sent_clock: clock(route.clocks(reply.probe).sent),
-            kind: match reply.kind {
-                Kind::EchoReply => "echo_reply",
-                Kind::TimeExceeded => "time_exceeded",
-                Kind::Unreachable => "unreachable",
-            },
+            clock: clock(clocks.received),
+            sent_clock: clock(clocks.sent),
+            kind: kind(reply.kind),
             icmp_type: reply.icmp_type,
             icmp_code: reply.icmp_code,
             mtu: reply.mtu,
@@ -176,15 +221,26 @@ fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
             quoted_ttl: reply.quoted_hop_limit,
             quoted_tos: reply.quoted_traffic_class,
             hops_back: reply.hops_back(),
-            evidence: match reply.evidence() {
-                Evidence::Strong => "strong",
-                Evidence::Weak => "weak",
-            },
+            evidence: evidence(reply.evidence()),
             changed: changed(reply.changes),
-            extensions: Box::new(route.extensions(reply.probe).into()),
-        }),
-    });
-    probes.collect()
+            extensions: extensions.into(),
+        }
+    }
+}
+
+pub(super) const fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::EchoReply => "echo_reply",
+        Kind::TimeExceeded => "time_exceeded",
+        Kind::Unreachable => "unreachable",
+    }
+}
+
+pub(super) const fn evidence(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::Strong => "strong",
+        Evidence::Weak => "weak",
+    }
 }
 
 const fn clock(clock: Clock) -> &'static str {
@@ -208,7 +264,7 @@ fn changed(changes: Changes) -> Vec<&'static str> {
 }
 
 /// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
-fn milliseconds(span: Duration) -> f64 {
+pub(super) fn milliseconds(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
 }
 

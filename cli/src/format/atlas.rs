@@ -1,0 +1,189 @@
+//! Results as RIPE Atlas gives those of its traceroutes, one a line (<https://atlas.ripe.net/docs/apis/result-format/>). What
+//! the format has and a trace doesn't know is left out: the size of answers, and which of them were late or came again.
+
+use super::Format;
+use super::json::{milliseconds, print_line};
+use crate::names::Names;
+use hopshot_linux::{Hop, Kind, Label, Outcome, Reply, Route, Version, failure_text};
+use serde::Serialize;
+use std::io;
+use std::net::IpAddr;
+use std::time::UNIX_EPOCH;
+
+/// The version of the format: that of the firmware that writes it so.
+const FIRMWARE: u16 = 5080;
+
+pub(super) struct Atlas;
+
+impl Format for Atlas {
+    fn finish(&mut self, route: &Route, _names: &Names) -> io::Result<()> {
+        print_line(&Measurement::new(route))
+    }
+}
+
+#[derive(Serialize)]
+struct Measurement<'a> {
+    fw: u16,
+    /// Seconds since the clock was set; -1 if that isn't known.
+    lts: i8,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    msm_name: &'static str,
+    /// Of a measurement and a probe that there are not.
+    msm_id: u8,
+    prb_id: u8,
+    timestamp: u64,
+    endtime: u64,
+    af: u8,
+    proto: &'static str,
+    dst_name: &'a str,
+    dst_addr: IpAddr,
+    src_addr: IpAddr,
+    size: usize,
+    paris_id: u16,
+    result: Vec<AtlasHop>,
+}
+
+#[derive(Serialize)]
+struct AtlasHop {
+    hop: u8,
+    #[serde(flatten)]
+    what: Answers,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Answers {
+    Result(Vec<Answer>),
+    /// No probe got out of this machine.
+    Error(String),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer {
+    Lost {
+        x: char,
+    },
+    Reply {
+        from: IpAddr,
+        rtt: f64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ttl: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        err: Option<Unreachable>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        mtu: Option<u16>,
+        /// What the probe's TTL was when the answer was made, unless 1.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ittl: Option<u8>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        icmpext: Option<Appended>,
+    },
+}
+
+/// A code of Destination Unreachable, by its letter if it has one.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+enum Unreachable {
+    Letter(char),
+    Code(u8),
+}
+
+#[derive(Serialize)]
+struct Appended {
+    version: u8,
+    obj: [Object; 1],
+}
+
+#[derive(Serialize)]
+struct Object {
+    class: u8,
+    #[serde(rename = "type")]
+    kind: u8,
+    mpls: Vec<Entry>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    label: u32,
+    exp: u8,
+    s: u8,
+    ttl: u8,
+}
+
+impl<'a> Measurement<'a> {
+    fn new(route: &'a Route) -> Self {
+        let started = route.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            fw: FIRMWARE,
+            lts: -1,
+            kind: "traceroute",
+            msm_name: "Traceroute",
+            msm_id: 0,
+            prb_id: 0,
+            timestamp: started.as_secs(),
+            endtime: (started + route.duration()).as_secs(),
+            af: match Version::of(route.target()) {
+                Version::V4 => 4,
+                Version::V6 => 6,
+            },
+            proto: "ICMP",
+            dst_name: route.host(),
+            dst_addr: route.target(),
+            src_addr: route.source(),
+            size: route.size(),
+            paris_id: route.flow(),
+            result: route.hops().map(|hop| AtlasHop { hop: hop.number(), what: answers(route, hop) }).collect(),
+        }
+    }
+}
+
+fn answers(route: &Route, hop: Hop<'_>) -> Answers {
+    let mut outcomes = hop.outcomes().peekable();
+    if let Some(Outcome::Failed(error)) = outcomes.peek()
+        && hop.replies().next().is_none()
+    {
+        return Answers::Error(failure_text(*error));
+    }
+    let answers = outcomes.map(|outcome| match outcome {
+        Outcome::InFlight | Outcome::Lost | Outcome::Failed(_) => Answer::Lost { x: '*' },
+        Outcome::Answered(reply) => Answer::Reply {
+            from: reply.from,
+            rtt: milliseconds(reply.rtt),
+            ttl: reply.hop_limit,
+            err: unreachable(&reply),
+            mtu: reply.mtu,
+            ittl: reply.quoted_hop_limit.filter(|left| *left != 1),
+            icmpext: appended(&route.extensions(reply.probe).mpls),
+        },
+    });
+    Answers::Result(answers.collect())
+}
+
+/// How Atlas marks an error that isn't Time Exceeded. Packet Too Big has no mark of its own, but an MTU.
+fn unreachable(reply: &Reply) -> Option<Unreachable> {
+    let letter = match (Version::of(reply.from), reply.icmp_type, reply.icmp_code) {
+        _ if reply.kind != Kind::Unreachable || reply.mtu.is_some() => return None,
+        (Version::V4, 3, 0) | (Version::V6, 1, 0) => 'N',
+        (Version::V4, 3, 1) | (Version::V6, 1, 3) => 'H',
+        (Version::V4, 3, 2) => 'P',
+        (Version::V4, 3, 3) | (Version::V6, 1, 4) => 'p',
+        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => 'A',
+        (Version::V6, 1, 2) => 'h',
+        (_, _, code) => return Some(Unreachable::Code(code)),
+    };
+    Some(Unreachable::Letter(letter))
+}
+
+/// The label stack (RFC 4950).
+fn appended(stack: &[Label]) -> Option<Appended> {
+    let entry = |label: &Label| Entry {
+        label: label.label,
+        exp: label.traffic_class,
+        s: label.bottom.into(),
+        ttl: label.ttl,
+    };
+    let object = Object { class: 1, kind: 1, mpls: stack.iter().map(entry).collect() };
+    (!stack.is_empty()).then_some(Appended { version: 2, obj: [object] })
+}

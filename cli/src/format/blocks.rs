@@ -1,0 +1,48 @@
+//! Text: the only host is shown while it becomes known, several are blocks with an empty line between them.
+
+use super::{Format, print};
+use crate::args::Args;
+use crate::names::Names;
+use crate::text::View;
+use hopshot_linux::{Route, Trace};
+use std::io;
+use std::net::IpAddr;
+
+pub(super) struct Blocks<'a> {
+    args: &'a Args,
+    /// The block that has been begun.
+    view: Option<View>,
+    is_first: bool,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) const fn new(args: &'a Args) -> Self {
+        Self { args, view: None, is_first: true }
+    }
+
+    fn view(&mut self, host: &str, target: IpAddr) -> io::Result<View> {
+        if let Some(view) = self.view.take() {
+            return Ok(view);
+        }
+        if !self.is_first {
+            print(b"\n")?;
+        }
+        self.is_first = false;
+        let mut view = View::new(target, self.args);
+        view.header(host, target, self.args.probing.max)?;
+        Ok(view)
+    }
+}
+
+impl Format for Blocks<'_> {
+    fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
+        let mut view = self.view(trace.host(), trace.target())?;
+        view.update(trace, names)?;
+        self.view = Some(view);
+        Ok(())
+    }
+
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        self.view(route.host(), route.target())?.finish(route, names)
+    }
+}

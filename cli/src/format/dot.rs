@@ -1,0 +1,115 @@
+//! Graphviz: the paths to all hosts as one graph, each address once.
+
+use super::stages::{Stage, stages};
+use super::{Format, print};
+use crate::names::Names;
+use hopshot_linux::Route;
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
+
+/// The beginning of a graph from the left to the right, in colours that can be read on light and on dark pages.
+pub(crate) const HEAD: &str = "\
+digraph hopshot {
+  rankdir=LR
+  bgcolor=transparent
+  node [shape=box style=rounded color=\"#6e7781\" fontcolor=\"#6e7781\" fontname=\"Helvetica,Arial,sans-serif\" fontsize=11]
+  edge [color=\"#6e7781\" arrowsize=0.6]
+";
+pub(crate) const TAIL: &str = "}\n";
+
+const TARGET: &str = " color=\"#1a7f37\" fontcolor=\"#1a7f37\" penwidth=2";
+const UNREACHABLE: &str = " color=\"#cf222e\" fontcolor=\"#cf222e\"";
+
+#[derive(Default)]
+pub(super) struct Dot {
+    is_begun: bool,
+    /// The addresses that are drawn, and the edges between nodes.
+    places: HashSet<IpAddr>,
+    edges: HashSet<(String, String)>,
+}
+
+impl Dot {
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let head = if self.is_begun { "" } else { HEAD };
+        self.is_begun = true;
+        print(format!("{head}{text}").as_bytes())
+    }
+
+    /// The nodes of a hop, as they are written if they are new, and their names in the graph.
+    fn nodes(&mut self, route: &Route, stage: &Stage, text: &mut String) -> Vec<String> {
+        if stage.places.is_empty() {
+            let node = quoted(&[&format!("{} {}", route.target(), stage.number())]);
+            let said = stage.failure.as_deref().unwrap_or("*");
+            let label = quoted(&[&format!("{}  {said}", stage.number())]);
+            let _ = writeln!(text, "  {node} [label={label} style=\"rounded,dashed\"]");
+            return vec![node];
+        }
+        let mut nodes = Vec::new();
+        for place in &stage.places {
+            let node = quoted(&[&place.address.to_string()]);
+            if self.places.insert(place.address) {
+                let address = place.address.to_string();
+                let first = format!("{}  {}", stage.number(), place.name.as_deref().unwrap_or(&address));
+                let time = format!("{:.3} ms {}", place.median(), place.mark);
+                let address = place.name.is_some().then_some(address.as_str());
+                let lines = [Some(first.as_str()), address, place.origin.as_deref(), Some(time.trim_end())];
+                let label = quoted(&lines.into_iter().flatten().collect::<Vec<_>>());
+                let look = match (place.is_target, place.mark.is_empty()) {
+                    (_, false) => UNREACHABLE,
+                    (true, true) => TARGET,
+                    (false, true) => "",
+                };
+                let _ = writeln!(text, "  {node} [label={label}{look}]");
+            }
+            nodes.push(node);
+        }
+        nodes
+    }
+}
+
+impl Format for Dot {
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let mut text = String::new();
+        let source = quoted(&[&route.source().to_string()]);
+        if self.places.insert(route.source()) {
+            let _ = writeln!(text, "  {source} [style=\"rounded,bold\"]");
+        }
+        let mut before = vec![source];
+        for stage in stages(route, names) {
+            let nodes = self.nodes(route, &stage, &mut text);
+            for edge in before.iter().flat_map(|from| nodes.iter().map(move |to| (from.clone(), to.clone()))) {
+                if self.edges.insert(edge.clone()) {
+                    let (from, to) = edge;
+                    // Which of several led to which of several is not known.
+                    let look = if before.len() > 1 && nodes.len() > 1 { " [style=dashed]" } else { "" };
+                    let _ = writeln!(text, "  {from} -> {to}{look}");
+                }
+            }
+            before = nodes;
+        }
+        self.print(&text)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        self.print(TAIL)
+    }
+}
+
+/// Lines of text as a string of Graphviz, in which nothing stands for anything else.
+pub(crate) fn quoted(lines: &[&str]) -> String {
+    let lines: Vec<String> = lines.iter().map(|line| line.replace('\\', "\\\\").replace('"', "\\\"")).collect();
+    format!("\"{}\"", lines.join("\\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_end_its_label() {
+        assert_eq!(quoted(&["core", "10.0.0.1"]), r#""core\n10.0.0.1""#);
+        assert_eq!(quoted(&[r#"a"]; \N"#]), r#""a\"]; \\N""#);
+    }
+}

@@ -1,0 +1,114 @@
+//! Markdown: a section with a table for each host.
+
+use super::stages::{Place, Stage, stages};
+use super::{Format, print};
+use crate::names::Names;
+use crate::text::ending;
+use hopshot_linux::Route;
+use std::fmt::Write as _;
+use std::io;
+
+#[derive(Default)]
+pub(super) struct Markdown {
+    is_begun: bool,
+}
+
+type Row = [String; 8];
+
+const HEAD: [&str; 8] = ["Hop", "Address", "Name", "AS", "Loss", "Best ms", "Median ms", "Worst ms"];
+/// Columns of numbers, which end at the right.
+const NUMBERS: [bool; 8] = [true, false, false, false, true, true, true, true];
+/// The column that is only there if it has something.
+const AS: usize = 3;
+
+impl Markdown {
+    fn section(&mut self, host: &str, text: &str) -> io::Result<()> {
+        let before = if self.is_begun { "\n" } else { "" };
+        self.is_begun = true;
+        print(format!("{before}## {}\n\n{text}", plain(host)).as_bytes())
+    }
+}
+
+impl Format for Markdown {
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let rows: Vec<Row> = stages(route, names).iter().flat_map(rows).collect();
+        let summary = match (route.distance(), ending(route)) {
+            (Some(1), _) => format!("{}, 1 hop.", route.target()),
+            (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
+            (None, why) => plain(&why.unwrap_or_default()),
+        };
+        self.section(route.host(), &format!("{summary}\n\n{}", table(&rows)))
+    }
+
+    fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
+        self.section(host, &format!("Not traced: {}.\n", plain(why))).map(|()| true)
+    }
+}
+
+/// A row for each address that answered at a hop; the loss is that of the hop.
+fn rows(stage: &Stage) -> Vec<Row> {
+    let loss = stage.loss().map(|loss| format!("{loss:.0} %")).unwrap_or_default();
+    let row = |(place, loss): (&Place, String)| {
+        let times = [place.best(), place.median(), place.worst()].map(|time| format!("{time:.3}"));
+        let [best, median, worst] = times;
+        let worst = if place.mark.is_empty() { worst } else { format!("{worst} {}", plain(&place.mark)) };
+        let name = place.name.as_deref().map(plain).unwrap_or_default();
+        let origin = place.origin.as_deref().map(plain).unwrap_or_default();
+        [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst]
+    };
+    if stage.places.is_empty() {
+        let instead = stage.failure.as_deref().map_or_else(|| r"\*".to_owned(), plain);
+        let empty = String::new;
+        return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty()]];
+    }
+    stage.places.iter().zip(std::iter::once(loss).chain(std::iter::repeat(String::new()))).map(row).collect()
+}
+
+/// A table whose columns stand below each other in the source too.
+fn table(rows: &[Row]) -> String {
+    let head = HEAD.map(str::to_owned);
+    let width = |column: usize| {
+        std::iter::once(&head).chain(rows).map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
+    };
+    let widths: [usize; 8] = std::array::from_fn(width);
+    let rule = std::array::from_fn(|column| match NUMBERS[column] {
+        true => format!("{}:", "-".repeat(widths[column] - 1)),
+        false => "-".repeat(widths[column]),
+    });
+    let has_as = rows.iter().any(|row| !row[AS].is_empty());
+    let mut text = String::new();
+    for row in [&head, &rule].into_iter().chain(rows) {
+        for (column, cell) in row.iter().enumerate().filter(|(column, _)| *column != AS || has_as) {
+            let width = widths[column];
+            let _ = match NUMBERS[column] {
+                true => write!(text, "| {cell:>width$} "),
+                false => write!(text, "| {cell:<width$} "),
+            };
+        }
+        text.push_str("|\n");
+    }
+    text
+}
+
+/// Text that means nothing to Markdown, or to HTML in it.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars() {
+        if "\\`*_{}[]<>|#~&!".contains(c) {
+            plain.push('\\');
+        }
+        plain.push(c);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_be_neither_markup_nor_a_column() {
+        assert_eq!(plain("core-1.example"), "core-1.example");
+        assert_eq!(plain("a|b<i>[x](y)`"), r"a\|b\<i\>\[x\](y)\`");
+    }
+}

@@ -1,0 +1,164 @@
+//! What tables and pictures show of a route: its hops, summed up.
+
+use crate::names::Names;
+use crate::text::{failure, last_heard, mark};
+use hopshot_linux::{Hop, Outcome, Reply, Route};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// A hop; or several, where none of those at the end of the path answered.
+pub(super) struct Stage {
+    pub(super) first: u8,
+    pub(super) last: u8,
+    /// Probes that were answered, and that were not.
+    pub(super) answered: usize,
+    pub(super) lost: usize,
+    /// Why a probe did not get out of this machine, if one didn't.
+    pub(super) failure: Option<String>,
+    /// Who answered, in the order of sending.
+    pub(super) places: Vec<Place>,
+}
+
+/// An address that answered at a hop.
+pub(super) struct Place {
+    pub(super) address: IpAddr,
+    pub(super) name: Option<String>,
+    /// The AS that it belongs to, such as `AS64500 EXAMPLE-NET`.
+    pub(super) origin: Option<String>,
+    /// The fastest first.
+    pub(super) rtts: Vec<Duration>,
+    /// Such as `!H`, where it said that there is no way further.
+    pub(super) mark: String,
+    pub(super) is_target: bool,
+}
+
+/// The hops of a route, as far as any answered; what is behind is one stage.
+pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
+    let last_heard = last_heard(route.hops());
+    let mut stages: Vec<Stage> = Vec::new();
+    for hop in route.hops() {
+        let stage = Stage::new(hop, names);
+        match stages.last_mut() {
+            Some(before) if before.first > last_heard => before.join(stage),
+            _ => stages.push(stage),
+        }
+    }
+    stages
+}
+
+impl Stage {
+    fn new(hop: Hop<'_>, names: &Names) -> Self {
+        let mut places: Vec<Place> = Vec::new();
+        for reply in hop.replies() {
+            match places.iter_mut().find(|place| place.address == reply.from) {
+                Some(place) => place.add(&reply),
+                None => places.push(Place::new(&reply, hop.is_target(), names)),
+            }
+        }
+        for place in &mut places {
+            place.rtts.sort_unstable();
+        }
+        Self {
+            first: hop.number(),
+            last: hop.number(),
+            answered: hop.replies().count(),
+            lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count(),
+            failure: failure(hop),
+            places,
+        }
+    }
+
+    fn join(&mut self, next: Self) {
+        self.last = next.last;
+        self.lost += next.lost;
+        self.failure = self.failure.take().or(next.failure);
+    }
+
+    /// Its number, or the first and the last.
+    pub(super) fn number(&self) -> String {
+        match self.first == self.last {
+            true => self.first.to_string(),
+            false => format!("{}-{}", self.first, self.last),
+        }
+    }
+
+    /// The share of its probes that were lost, in per cent.
+    pub(super) fn loss(&self) -> Option<f64> {
+        let probes = self.answered + self.lost;
+        (probes > 0).then(|| self.lost as f64 * 100.0 / probes as f64)
+    }
+}
+
+impl Place {
+    fn new(reply: &Reply, is_target: bool, names: &Names) -> Self {
+        Self {
+            address: reply.from,
+            name: names.of(reply.from),
+            origin: names.origin(reply.from).map(|origin| origin.to_string()),
+            rtts: vec![reply.rtt],
+            mark: mark(reply),
+            is_target,
+        }
+    }
+
+    fn add(&mut self, reply: &Reply) {
+        self.rtts.push(reply.rtt);
+        if self.mark.is_empty() {
+            self.mark = mark(reply);
+        }
+    }
+
+    /// In milliseconds.
+    pub(super) fn best(&self) -> f64 {
+        self.rtts.first().map_or(0.0, |rtt| milliseconds(*rtt))
+    }
+
+    pub(super) fn worst(&self) -> f64 {
+        self.rtts.last().map_or(0.0, |rtt| milliseconds(*rtt))
+    }
+
+    /// The one in the middle, or between the two there.
+    pub(super) fn median(&self) -> f64 {
+        let at = |index: usize| self.rtts.get(index).map_or(0.0, |rtt| milliseconds(*rtt));
+        let middle = self.rtts.len() / 2;
+        match self.rtts.len() % 2 {
+            0 => f64::midpoint(at(middle.saturating_sub(1)), at(middle)),
+            _ => at(middle),
+        }
+    }
+}
+
+pub(super) fn milliseconds(span: Duration) -> f64 {
+    span.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle_or_between_two() {
+        let of = |milliseconds: &[u64]| {
+            let rtts = milliseconds.iter().map(|rtt| Duration::from_millis(*rtt)).collect();
+            let address = [192, 0, 2, 1].into();
+            Place { address, name: None, origin: None, rtts, mark: String::new(), is_target: false }.median()
+        };
+        assert_eq!((of(&[7]), of(&[1, 4]), of(&[1, 2, 9]), of(&[1, 2, 4, 9])), (7.0, 2.5, 2.0, 3.0));
+    }
+
+    #[test]
+    fn hops_that_are_joined_lose_their_probes_together() {
+        let silent = |number| Stage {
+            first: number,
+            last: number,
+            answered: 0,
+            lost: 3,
+            failure: None,
+            places: Vec::new(),
+        };
+        let mut stage = silent(4);
+        assert_eq!((stage.number().as_str(), stage.loss()), ("4", Some(100.0)));
+        stage.join(silent(5));
+        assert_eq!((stage.number().as_str(), stage.lost, stage.loss()), ("4-5", 6, Some(100.0)));
+    }
+}

@@ -1,0 +1,134 @@
+//! JSON lines as it happens. What an event says of a probe has the names and the meaning that it has in the [document](super::json).
+
+use super::Format;
+use super::json::{Answered, Known, Lost, Summary, Target, milliseconds, print_line};
+use crate::args::{Args, Probing};
+use crate::names::Names;
+use hopshot_linux::{Heard, Route};
+use serde::Serialize;
+use std::io;
+use std::net::IpAddr;
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Event<'a> {
+    Begin {
+        target: Target<'a>,
+        source: IpAddr,
+        settings: Settings,
+    },
+    /// A better answer to the same probe may follow.
+    Reply {
+        target: Target<'a>,
+        /// The hop that the probe was sent to. The target answers those to farther hops too.
+        hop: u8,
+        #[serde(flatten)]
+        answered: Box<Answered>,
+    },
+    /// More has become known of an address that answered.
+    Address {
+        target: Target<'a>,
+        address: IpAddr,
+        #[serde(flatten)]
+        known: &'a Known,
+    },
+    End(Summary<'a>),
+    Error(Lost<'a>),
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Serialize)]
+struct Settings {
+    first_hop: u8,
+    max_hops: u8,
+    attempts: u8,
+    wait_ms: f64,
+    tos: u8,
+    /// Null for that of the smallest probes.
+    size: Option<u16>,
+    dont_fragment: bool,
+}
+
+impl From<&Probing> for Settings {
+    fn from(probing: &Probing) -> Self {
+        Self {
+            first_hop: probing.first,
+            max_hops: probing.max,
+            attempts: probing.attempts,
+            wait_ms: milliseconds(probing.wait),
+            tos: probing.tos.unwrap_or(0),
+            size: probing.size,
+            dont_fragment: probing.dont_fragment,
+        }
+    }
+}
+
+pub(super) struct Stream {
+    settings: Settings,
+    /// Who answered in the traces that run.
+    answering: Vec<Answering>,
+}
+
+/// An address that answered in a trace.
+struct Answering {
+    host: String,
+    target: IpAddr,
+    address: IpAddr,
+    /// What was last said of it.
+    known: Known,
+}
+
+impl Answering {
+    fn is_of(&self, host: &str, target: IpAddr) -> bool {
+        (self.host.as_str(), self.target) == (host, target)
+    }
+
+    /// Says what is known, if that is more.
+    fn tell(&mut self, names: &Names) -> io::Result<()> {
+        let known = Known::of(self.address, names);
+        if known == self.known {
+            return Ok(());
+        }
+        self.known = known;
+        let target = Target::new(&self.host, self.target);
+        print_line(&Event::Address { target, address: self.address, known: &self.known })
+    }
+}
+
+impl Stream {
+    pub(super) fn new(args: &Args) -> Self {
+        Self { settings: Settings::from(&args.probing), answering: Vec::new() }
+    }
+}
+
+impl Format for Stream {
+    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr) -> io::Result<()> {
+        print_line(&Event::Begin { target: Target::new(host, target), source, settings: self.settings })
+    }
+
+    fn hear(&mut self, heard: &Heard<'_>, names: &Names) -> io::Result<()> {
+        let Heard { host, target, reply, clocks, extensions } = *heard;
+        let answered = Answered::new(reply.probe.attempt.into(), &reply, clocks, extensions, names);
+        let address = reply.from;
+        if !self.answering.iter().any(|answering| answering.address == address && answering.is_of(host, target)) {
+            let known = Known::of(address, names);
+            self.answering.push(Answering { host: host.to_owned(), target, address, known });
+        }
+        let target = Target::new(host, target);
+        print_line(&Event::Reply { target, hop: reply.probe.hop, answered: Box::new(answered) })
+    }
+
+    fn learn(&mut self, names: &Names) -> io::Result<()> {
+        self.answering.iter_mut().try_for_each(|answering| answering.tell(names))
+    }
+
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+        let of_route = |answering: &mut Answering| answering.is_of(route.host(), route.target());
+        self.answering.extract_if(.., of_route).try_for_each(|mut answering| answering.tell(names))?;
+        print_line(&Event::End(Summary::new(route)))
+    }
+
+    fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
+        print_line(&Event::Error(Lost::new(host, why))).map(|()| true)
+    }
+}
