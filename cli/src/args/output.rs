@@ -24,11 +24,11 @@ pub(crate) struct Output {
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// Print a JSON document, for several hosts one a line: --format json
+    /// Print a JSON document, for several hosts one a line
     #[arg(long, conflicts_with_all = ["format", "json_stream"])]
     json: bool,
 
-    /// Print a line of JSON for each answer as it comes: --format json-stream
+    /// Print a line of JSON for whatever happens, when it does
     #[arg(long, conflicts_with = "format")]
     json_stream: bool,
 

@@ -178,12 +178,8 @@ fn unreachable(reply: &Reply) -> Option<Unreachable> {
 
 /// The label stack (RFC 4950).
 fn appended(stack: &[Label]) -> Option<Appended> {
-    let entry = |label: &Label| Entry {
-        label: label.label,
-        exp: label.traffic_class,
-        s: label.bottom.into(),
-        ttl: label.ttl,
-    };
+    let entry =
+        |label: &Label| Entry { label: label.label, exp: label.traffic_class, s: label.bottom.into(), ttl: label.ttl };
     let object = Object { class: 1, kind: 1, mpls: stack.iter().map(entry).collect() };
     (!stack.is_empty()).then_some(Appended { version: 2, obj: [object] })
 }

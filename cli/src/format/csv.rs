@@ -63,9 +63,7 @@ impl Format for Csv {
             (1..).zip(outcomes).map(move |(attempt, outcome)| {
                 let row = match outcome {
                     Outcome::InFlight | Outcome::Lost => Row { outcome: "lost", ..Row::default() },
-                    Outcome::Failed(error) => {
-                        Row { outcome: "failed", error: failure_text(error), ..Row::default() }
-                    }
+                    Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..Row::default() },
                     Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names),
                 };
                 let (target, target_address) = (route.host(), Some(route.target()));

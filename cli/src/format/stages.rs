@@ -148,14 +148,8 @@ mod tests {
 
     #[test]
     fn hops_that_are_joined_lose_their_probes_together() {
-        let silent = |number| Stage {
-            first: number,
-            last: number,
-            answered: 0,
-            lost: 3,
-            failure: None,
-            places: Vec::new(),
-        };
+        let silent =
+            |number| Stage { first: number, last: number, answered: 0, lost: 3, failure: None, places: Vec::new() };
         let mut stage = silent(4);
         assert_eq!((stage.number().as_str(), stage.loss()), ("4", Some(100.0)));
         stage.join(silent(5));

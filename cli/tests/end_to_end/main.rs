@@ -3,6 +3,7 @@
 
 mod asn;
 mod errors;
+mod formats;
 mod mtu;
 mod output;
 mod privileges;

@@ -1,0 +1,100 @@
+//! The formats of the output. `.ci/formats` has programs of others read them.
+
+use crate::world::{command_in_scenario, hopshot, in_scenario};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+fn events(stdout: &str) -> Vec<Value> {
+    stdout.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))).collect()
+}
+
+#[test]
+fn an_option_that_says_another_format_is_refused_and_so_is_a_picture_of_several_hosts() {
+    let refused: [&[&str]; 4] = [
+        &["--json", "--format", "csv"],
+        &["--json-stream", "--format", "json-stream"],
+        &["--json", "--json-stream"],
+        &["--format", "xml"],
+    ];
+    for options in refused {
+        let said = hopshot(&[options, &["127.0.0.1"]].concat());
+        assert_eq!((said.status, said.stdout.as_str(), said.stderr.lines().count()), (2, "", 1), "{}", said.stderr);
+    }
+    let said = hopshot(&["--format", "svg", "127.0.0.1", "127.0.0.2"]);
+    let why = "hopshot: --format svg draws the path to one host: trace one, or take --format dot\n";
+    assert_eq!((said.status, said.stdout.as_str(), said.stderr.as_str()), (2, "", why));
+}
+
+#[test]
+fn an_event_is_written_when_it_happens_not_when_the_trace_has_ended() {
+    // Ended by a reader that has seen the first answer: one that had to wait for the end would see another reason.
+    let script = r#"mkfifo "$0.fifo" && trap 'rm -f "$0.fifo"' EXIT
+        "$1" -n -q1 --rate 4 --json-stream "$2" >"$0.fifo" & pid=$!
+        { read -r begin; read -r reply; kill -TERM $pid; echo "$begin"; echo "$reply"; cat; } <"$0.fifo"
+        wait $pid"#;
+    let fifo = std::env::temp_dir().join(format!("hopshot-stream-{}", std::process::id()));
+    let command = ["sh", "-c", script, fifo.to_str().unwrap(), crate::world::HOPSHOT, "{4}"];
+    let Some(said) = command_in_scenario("deadtarget", false, &command) else { return };
+    let events = events(&said.stdout);
+    let [begin, reply, .., end] = events.as_slice() else { panic!("{}", said.stdout) };
+    assert_eq!((&begin["event"], &reply["event"], &end["event"]), (&"begin".into(), &"reply".into(), &"end".into()));
+    assert_eq!((said.status, &end["stop_reason"]), (1, &"interrupted".into()), "{}", said.stdout);
+}
+
+#[test]
+fn the_stream_of_several_hosts_has_the_events_of_each_in_order_with_their_names() {
+    let hosts = ["target.example", "10.255.0.80"];
+    let Some(said) = in_scenario("short", &[&["-4", "--json-stream"], &hosts[..]].concat()) else { return };
+    for host in hosts {
+        let of_host: Vec<Value> =
+            events(&said.stdout).into_iter().filter(|event| event["target"]["name"] == host).collect();
+        let kinds: Vec<&str> = of_host.iter().map(|event| event["event"].as_str().unwrap()).collect();
+        assert_eq!((kinds.first(), kinds.last()), (Some(&"begin"), Some(&"end")), "{kinds:?}");
+        let named = |event: &&Value| event["name"] == "gateway.home.example";
+        assert!(of_host.iter().any(|event| named(&event)), "{kinds:?}");
+        let end = of_host.last().unwrap();
+        assert_eq!((&end["reached"], &end["distance"], end.get("hops")), (&true.into(), &5.into(), None));
+        // What past probes brought from the target is there too.
+        let farthest = of_host.iter().filter_map(|event| event["hop"].as_u64()).max();
+        assert!(farthest >= Some(5));
+    }
+}
+
+#[test]
+fn a_reply_of_the_stream_is_the_probe_of_the_document() {
+    let Some(stream) = in_scenario("mpls", &["-n", "--format", "json-stream", "{4}"]) else { return };
+    let Some(document) = in_scenario("mpls", &["-n", "--format", "json", "{4}"]) else { return };
+    let keys = |value: &Value| -> BTreeSet<String> { value.as_object().unwrap().keys().cloned().collect() };
+    let events = events(&stream.stdout);
+    let reply = events.iter().find(|event| event["hop"] == 7).unwrap();
+    let document = document.json();
+    let probe = &document["hops"][6]["probes"][0];
+    let of_the_event = ["event", "target", "hop"].map(str::to_owned);
+    assert_eq!(keys(reply), keys(probe).into_iter().chain(of_the_event).collect());
+    for same in ["from", "kind", "mpls", "reply_ttl", "quoted_ttl", "evidence"] {
+        assert_eq!(reply[same], probe[same]);
+    }
+}
+
+#[test]
+fn a_table_of_several_hosts_has_one_header_and_a_row_for_each_that_is_lost() {
+    let hosts = ["{4}", "no-such.example", "{6}"];
+    let Some(said) = in_scenario("short", &[&["--format", "csv", "-q1"], &hosts[..]].concat()) else { return };
+    let lines: Vec<&str> = said.stdout.split("\r\n").collect();
+    assert_eq!(lines.iter().filter(|line| line.starts_with("target,target_address,hop,")).count(), 1);
+    assert_eq!(lines.iter().filter(|line| line.starts_with("no-such.example,,,,not_traced,")).count(), 1);
+    assert_eq!((said.status, said.stderr.as_str()), (1, ""), "{}", said.stdout);
+    assert!(lines.len() > 1 + 5 + 5 + 1 && lines.last() == Some(&""), "{}", said.stdout);
+    let Some(said) = in_scenario("short", &[&["--format", "markdown", "-n"], &hosts[..]].concat()) else { return };
+    assert_eq!(said.stdout.matches("## ").count(), 3, "{}", said.stdout);
+    assert!(said.stdout.contains("## no-such.example\n\nNot traced: "), "{}", said.stdout);
+}
+
+#[test]
+fn a_host_for_which_a_format_has_no_place_is_told_on_standard_error() {
+    for format in ["atlas", "dot"] {
+        let Some(said) = in_scenario("short", &["-n", "--format", format, "{4}", "no-such.example"]) else { return };
+        assert!(said.status == 1 && said.stderr.contains("no-such.example"), "{}", said.stderr);
+        assert!(!said.stdout.contains("no-such"), "{}", said.stdout);
+    }
+}
