@@ -77,6 +77,22 @@ def the_stream_is_as_its_schema_says(scenario, status, target, socket):
     assert events[-1]["reached"] == (status == 0)
 
 
+def what_can_not_be_sent_is_in_every_format():
+    def chain(form):
+        command = [LAB, "chain", "2", "--", HOPSHOT, "-n", "-F", "--size", "3000", "-q1", "-m2", "--format", form, "{4}"]
+        return subprocess.run(command, capture_output=True, timeout=60, check=False).stdout.decode()
+
+    DOCUMENT.validate(json.loads(chain("json")))
+    events = [json.loads(line) for line in chain("json-stream").splitlines()]
+    for event in events:
+        EVENT.validate(event)
+    assert [event["event"] for event in events].count("failed") >= 2
+    result = TracerouteResult(chain("atlas"), on_malformation=TracerouteResult.ACTION_FAIL, on_error=TracerouteResult.ACTION_IGNORE)
+    assert [hop.error_message for hop in result.hops] == ["Message too long"] * 2
+    assert {row["error"] for row in csv.DictReader(io.StringIO(chain("csv")))} == {"Message too long"}
+    assert "Message too long" in list(ElementTree.fromstring(chain("svg")).itertext())
+
+
 def lost_hosts_have_documents_and_events():
     hosts = ["no-such.example", "10.255.0.80"]
     for line in run("short", "--json", *hosts, status=1).splitlines():
@@ -216,6 +232,7 @@ def main():
                 add(json_is_as_its_schema_says, scenario, status, target, socket)
                 if (target, socket) != ("{4}", "ping"):
                     add(the_stream_is_as_its_schema_says, scenario, status, target, socket)
+        add(what_can_not_be_sent_is_in_every_format)
         add(lost_hosts_have_documents_and_events)
         add(ases_are_in_json)
         add(the_schemas_refuse_what_is_wrong)

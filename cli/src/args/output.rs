@@ -44,7 +44,7 @@ pub(crate) enum Format {
     Text,
     /// A JSON document for each host
     Json,
-    /// JSON lines as it happens: begin, reply, address, end
+    /// JSON lines as it happens, from begin to end
     JsonStream,
     /// RIPE Atlas traceroute results, one a line
     Atlas,

@@ -4,7 +4,7 @@ use super::Format;
 use super::json::{Answered, Known, Lost, Summary, Target, milliseconds, print_line};
 use crate::args::{Args, Probing};
 use crate::names::Names;
-use hopshot_linux::{Heard, Route};
+use hopshot_linux::{Heard, Outcome, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -31,6 +31,17 @@ enum Event<'a> {
         address: IpAddr,
         #[serde(flatten)]
         known: &'a Known,
+    },
+    Lost {
+        target: Target<'a>,
+        hop: u8,
+        attempt: usize,
+    },
+    Failed {
+        target: Target<'a>,
+        hop: u8,
+        attempt: usize,
+        error: String,
     },
     End(Summary<'a>),
     Error(Lost<'a>),
@@ -125,6 +136,18 @@ impl Format for Stream {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let of_route = |answering: &mut Answering| answering.is_of(route.host(), route.target());
         self.answering.extract_if(.., of_route).try_for_each(|mut answering| answering.tell(names))?;
+        for hop in route.hops() {
+            for (attempt, outcome) in (1..).zip(hop.outcomes()) {
+                let (target, hop) = (Target::new(route.host(), route.target()), hop.number());
+                match outcome {
+                    Outcome::Answered(_) => {}
+                    Outcome::InFlight | Outcome::Lost => print_line(&Event::Lost { target, hop, attempt })?,
+                    Outcome::Failed(error) => {
+                        print_line(&Event::Failed { target, hop, attempt, error: failure_text(error) })?;
+                    }
+                }
+            }
+        }
         print_line(&Event::End(Summary::new(route)))
     }
 

@@ -124,7 +124,9 @@ fn draw(title: &str, about: &str, stages: &[Stage]) -> String {
     let room = width - 2.0 * MARGIN;
     canvas.text("title", MARGIN, 40.0, &shortened(title, room * 13.0 / 18.0));
     canvas.text("soft", MARGIN, 62.0, &shortened(about, room / SMALL));
-    grid(&mut canvas, &layout, bottom);
+    if stages.iter().any(|stage| !stage.places.is_empty()) {
+        grid(&mut canvas, &layout, bottom);
+    }
     ways(&mut canvas, &layout, stages);
     let mut row = 0;
     for stage in stages {
