@@ -1,6 +1,6 @@
 //! Many hosts at once: each route is shown when it is there.
 
-use crate::args::Args;
+use crate::args::{self, Args};
 use crate::ases::Ases;
 use crate::format::{self, Format};
 use crate::session::Session;
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     }
     let sockets = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family));
     session.confine(sockets, || survey.confine());
-    let progress = Progress::new();
+    let progress = Progress::new(args);
     let (format, finished) = (format::of(args), VecDeque::new());
     let mut desk = Desk { args, targets, survey, session, format, progress, finished, forged: 0 };
     let all_well = desk.run()?;
@@ -141,10 +141,7 @@ impl Desk<'_> {
 
     fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
         match self.survey.add_at(host, address) {
-            Ok(source) => {
-                self.progress.clear();
-                Ok(self.format.begin(host, address.ip(), source)?)
-            }
+            Ok(source) => Ok(self.format.begin(host, address.ip(), source)?),
             Err(error) => self.lose(host, &error.to_string()),
         }
     }
@@ -211,8 +208,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
-        let is_terminal = io::stderr().is_terminal();
+    fn new(args: &Args) -> Self {
+        // Events that go by are progress enough.
+        let is_terminal = io::stderr().is_terminal() && args.output.format() != args::Format::JsonStream;
         Self { done: 0, reached: 0, failed: 0, is_terminal, drawn: None, is_visible: false }
     }
 
