@@ -62,6 +62,13 @@ pub enum Error {
         reason: io::Error,
     },
 
+    /// This process may not mark its packets.
+    #[error(
+        "marks aren't permitted to this user: run this as root (sudo); or permit it to this program with: sudo setcap cap_net_raw,cap_net_admin+ep {}",
+        executable()
+    )]
+    Mark,
+
     /// There is no interface of this name.
     #[error("no interface is named '{0}'; ip link lists them")]
     NoSuchInterface(String),
@@ -114,6 +121,7 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
     };
     match error {
         OpenError::Permission => Error::Permission(options.kind),
+        OpenError::MarkNotPermitted => Error::Mark,
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
         OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),

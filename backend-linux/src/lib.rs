@@ -228,6 +228,15 @@ impl Traceroute {
         self
     }
 
+    /// The mark of all probes, by which rules of routing (`ip rule add fwmark`) and of firewalls tell them from other packets; 0 by
+    /// default. Needs `CAP_NET_ADMIN`, or since Linux 5.17 `CAP_NET_RAW`.
+    #[doc(alias = "SO_MARK")]
+    #[doc(alias = "fwmark")]
+    pub fn mark(mut self, mark: u32) -> Self {
+        self.options.mark = Some(mark);
+        self
+    }
+
     /// The traffic class (TOS in IPv4) of all probes, DSCP and ECN; 0 by default.
     pub fn traffic_class(mut self, class: u8) -> Self {
         self.options.traffic_class = Some(class);

@@ -61,6 +61,9 @@ pub(crate) struct Options {
     #[doc(alias = "IP_TOS")]
     #[doc(alias = "IPV6_TCLASS")]
     pub(crate) traffic_class: Option<u8>,
+    /// The firewall mark, which routing can depend on; else 0.
+    #[doc(alias = "SO_MARK")]
+    pub(crate) mark: Option<u32>,
     /// Whether a packet may be cut in pieces on its way: by routers (IPv4), by this machine where it knows of a small MTU.
     pub(crate) may_be_fragmented: bool,
     /// The kind of socket; else raw where that is permitted.
@@ -76,6 +79,8 @@ pub(crate) struct Options {
 pub(crate) enum OpenError {
     /// This process may not open such a socket (EPERM, EACCES).
     Permission,
+    /// This process may not mark packets (EPERM).
+    MarkNotPermitted,
     /// There is no interface of that name (ENODEV).
     NoSuchInterface,
     /// The source address isn't one of this machine's (EADDRNOTAVAIL).
@@ -244,6 +249,12 @@ impl AsFd for Socket {
 fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<(), OpenError> {
     if let Some(interface) = &options.interface {
         bind_interface(fd, interface)?;
+    }
+    if let Some(mark) = options.mark {
+        sys::set_option(fd, Name::SO_MARK, &mark.to_ne_bytes()).map_err(|errno| match errno {
+            Errno::PERM => OpenError::MarkNotPermitted,
+            errno => errno.into(),
+        })?;
     }
     if let Some(class) = options.traffic_class {
         match version {

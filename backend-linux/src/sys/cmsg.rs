@@ -39,6 +39,9 @@ impl Name {
     pub(crate) const SCM_TS_OPT_ID: Self = Self::new(libc::SOL_SOCKET, 81);
     /// Option: the interface to send and receive by, its name, at most 15 octets.
     pub(crate) const SO_BINDTODEVICE: Self = Self::new(libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    /// Option: the mark of all packets, which rules of routing and of firewalls can ask for, a `u32`. Needs `CAP_NET_ADMIN`, or
+    /// since Linux 5.17 `CAP_NET_RAW`.
+    pub(crate) const SO_MARK: Self = Self::new(libc::SOL_SOCKET, libc::SO_MARK);
     /// Option: a C `int`, not zero to forbid any change of the filter from now on.
     pub(crate) const SO_LOCK_FILTER: Self = Self::new(libc::SOL_SOCKET, libc::SO_LOCK_FILTER);
     /// Option: whether every packet comes with the `CLOCK_REALTIME` of its arrival, a C `int`. The control message of the

@@ -1,6 +1,6 @@
 //! What is sent, and from where.
 
-use super::values::{octet, seconds, word};
+use super::values::{mark, octet, seconds, word};
 use clap::{Args, ValueEnum};
 use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
@@ -41,6 +41,10 @@ pub(crate) struct Probing {
     /// Send by this interface
     #[arg(short, long, value_name = "NAME")]
     interface: Option<String>,
+
+    /// Mark probes for rules of routing and of firewalls (fwmark)
+    #[arg(long, value_name = "MARK", value_parser = mark)]
+    mark: Option<u32>,
 
     /// The TOS (IPv4) or traffic class (IPv6) of probes, 0 to 255
     #[arg(short, long, value_name = "TOS", value_parser = octet)]
@@ -129,6 +133,9 @@ impl Probing {
         }
         if let Some(interface) = &self.interface {
             traceroute = traceroute.interface(interface);
+        }
+        if let Some(mark) = self.mark {
+            traceroute = traceroute.mark(mark);
         }
         if let Some(tos) = self.tos {
             traceroute = traceroute.traffic_class(tos);

@@ -52,7 +52,11 @@ pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
         .map_err(|_| "not an address, such as 192.0.2.53 or [2001:db8::53]:5353".to_owned())
 }
 
-/// Decimal, or hexadecimal after `0x`, as both are usual for TOS and ident.
+pub(super) fn mark(text: &str) -> Result<u32, String> {
+    number(text).ok_or_else(|| "must be 0 to 4294967295, or 0x0 to 0xffffffff".to_owned())
+}
+
+/// Decimal, or hexadecimal after `0x`, as both are usual for TOS, ident and mark.
 fn number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),

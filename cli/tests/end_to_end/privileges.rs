@@ -161,6 +161,18 @@ fn where_nothing_is_permitted_both_remedies_are_named() {
 }
 
 #[test]
+fn where_marks_are_not_permitted_that_is_what_is_said_and_nothing_is_sent() {
+    if !can_be_nobody("where_marks_are_not_permitted_that_is_what_is_said_and_nothing_is_sent") {
+        return;
+    }
+    let copy = Copy::new("unmarked");
+    let command = [&NOBODY[..], &[copy.path(), "--mark", "7", "{4}"]].concat();
+    let Some(Said { status, stdout, stderr }) = command_in_scenario("short", true, &command) else { return };
+    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{stderr}");
+    assert!(stderr.contains("setcap cap_net_raw,cap_net_admin+ep"), "{stderr}");
+}
+
+#[test]
 fn names_are_found_from_within_the_sandbox_and_without() {
     for args in [&["--json"][..], &["--json", "--no-sandbox"], &["--json", "--socket", "ping"]] {
         let command = [&[HOPSHOT, "{name}"], args].concat();

@@ -10,6 +10,7 @@ use std::time::Duration;
 const PING: Options = Options {
     source: None,
     interface: None,
+    mark: None,
     traffic_class: None,
     kind: Some(SocketKind::Ping),
     ident: None,

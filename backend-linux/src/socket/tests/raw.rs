@@ -229,6 +229,35 @@ fn a_router_reports_probes_and_sending_goes_on() {
 }
 
 #[test]
+fn a_mark_chooses_the_route() {
+    const RULES: &str = "
+        ip route add unreachable 198.51.100.0/24
+        ip -6 route add unreachable 2001:db8:9::/48
+        ip rule add fwmark 42 table 42
+        ip route add 198.51.100.0/24 dev near table 42
+        ip -6 rule add fwmark 42 table 42
+        ip -6 route add 2001:db8:9::/48 dev near table 42";
+    let setup = format!("{ROUTER}{RULES}");
+    in_namespace("socket::tests::raw::a_mark_chooses_the_route", &setup, || {
+        for target in ["198.51.100.1", "2001:db8:9::1"].map(address) {
+            for (mark, way) in
+                [(Some(42), Ok(())), (Some(43), Err(Errno::HOSTUNREACH)), (None, Err(Errno::HOSTUNREACH))]
+            {
+                let options = Options { mark, ..Options::default() };
+                assert_eq!(
+                    source_for(target, 0, &options).map(drop),
+                    way.map_err(OpenError::Other),
+                    "{target} {mark:?}"
+                );
+                let mut socket = Socket::open(Version::of(target), &options).unwrap();
+                let sent = socket.send(target, 0, 64, &request(target, 5, 0), 0);
+                assert_eq!(sent.map(drop), way, "{target} {mark:?}");
+            }
+        }
+    });
+}
+
+#[test]
 fn a_link_local_neighbour_is_reached_by_its_interface() {
     in_namespace("socket::tests::raw::a_link_local_neighbour_is_reached_by_its_interface", ROUTER, || {
         let target = address("fe80::2");
