@@ -9,19 +9,10 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// No file of options is longer.
-const LONGEST: u64 = 65_536;
+const LONGEST: u64 = 8192;
 
-/// The options of a file.
-pub(super) struct Config {
-    path: PathBuf,
-    lines: Vec<Line>,
-}
-
-struct Line {
-    number: usize,
-    /// An option, and its value if it has one.
-    words: Vec<String>,
-}
+/// The lines of a file: of each the option, and its value if it has one.
+pub(super) struct Config(Vec<Vec<String>>);
 
 impl Config {
     /// The file that the environment names, or the usual one if there is one. Who got the rights of another user by starting
@@ -33,7 +24,7 @@ impl Config {
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(path) = variable("HOPSHOT_CONFIG") {
             return match text(&path) {
-                Ok(text) => Self::parse(path, &text).map(Some),
+                Ok(text) => Self::parse(&path, &text).map(Some),
                 Err(error) => Err(format!("can't read the options of '{}' (HOPSHOT_CONFIG): {error}", path.display())),
             };
         }
@@ -42,7 +33,7 @@ impl Config {
         let folder = variable("XDG_CONFIG_HOME").filter(|folder| folder.is_absolute()).or_else(home);
         let Some(path) = folder.map(|folder| folder.join("hopshot/config")) else { return Ok(None) };
         match text(&path) {
-            Ok(text) => Self::parse(path, &text).map(Some),
+            Ok(text) => Self::parse(&path, &text).map(Some),
             Err(error) if is_not_for_us(error.kind()) => Ok(None),
             Err(error) => {
                 Err(format!("can't read the options of '{}': {error} (--no-config goes without)", path.display()))
@@ -50,31 +41,27 @@ impl Config {
         }
     }
 
-    fn parse(path: PathBuf, text: &str) -> Result<Self, String> {
-        let mut lines = Vec::new();
+    fn parse(path: &Path, text: &str) -> Result<Self, String> {
+        let mut lines: Vec<Vec<String>> = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let words = words(line);
-            if !words.is_empty() {
-                lines.push(Line { number, words });
+            if words.is_empty() {
+                continue;
             }
+            check(&lines, &words).map_err(|why| format!("{}, line {number}: {why}", path.display()))?;
+            lines.push(words);
         }
-        let config = Self { path, lines };
-        config.lines.iter().try_for_each(|line| line.check().map_err(|why| config.blame(line, &why)))?;
-        Ok(config)
-    }
-
-    fn blame(&self, line: &Line, why: &str) -> String {
-        format!("{}, line {}: {why}", self.path.display(), line.number)
+        Ok(Self(lines))
     }
 
     /// The command line with the options before it: where one is given twice, the latter counts. An option of the file that
-    /// can't be beside those of the command line, or beside one before it in the file, gives way.
+    /// can't be beside those of the command line gives way.
     pub(super) fn with(&self, arguments: &[OsString]) -> Vec<OsString> {
         let (name, arguments) = arguments.split_at(arguments.len().min(1));
         let mut before = name.to_vec();
-        for line in &self.lines {
+        for words in &self.0 {
             let mut longer = before.clone();
-            longer.extend(line.words.iter().map(OsString::from));
+            longer.extend(words.iter().map(OsString::from));
             let tried = command().try_get_matches_from(longer.iter().chain(arguments));
             if !tried.is_err_and(|error| error.kind() == ErrorKind::ArgumentConflict) {
                 before = longer;
@@ -85,23 +72,21 @@ impl Config {
     }
 }
 
-impl Line {
-    /// Whether it is an option that a file may have.
-    fn check(&self) -> Result<(), String> {
-        let option = self.words.first().map_or("", String::as_str);
-        if !option.starts_with('-') {
-            return Err(format!("'{option}' is no option; one stands on each line, as on the command line"));
-        }
-        let about = ["-h", "--help", "-V", "--version", "--generate", "--no-config"];
-        if about.contains(&option.split('=').next().unwrap_or(option)) {
-            return Err(format!("'{option}' is for the command line only"));
-        }
-        let words = ["hopshot", "host"].into_iter().chain(self.words.iter().map(String::as_str));
-        match command().try_get_matches_from(words) {
-            // It may want another option beside it, which another line or the command line has.
-            Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(super::one_line(&error)),
-            _ => Ok(()),
-        }
+/// Whether a line is an option that a file may have, and one that can be beside those of the lines before it.
+fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
+    let option = words.first().map_or("", String::as_str);
+    if !option.starts_with('-') {
+        return Err(format!("'{option}' is no option; one stands on each line, as on the command line"));
+    }
+    let about = ["-h", "--help", "-V", "--version", "--generate", "--no-config"];
+    if about.contains(&option.split('=').next().unwrap_or(option)) {
+        return Err(format!("'{option}' is for the command line only"));
+    }
+    let words = before.iter().flatten().chain(words).map(String::as_str);
+    match command().try_get_matches_from(["hopshot", "host"].into_iter().chain(words)) {
+        // It may want another option beside it, which another line or the command line has.
+        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(super::one_line(&error)),
+        _ => Ok(()),
     }
 }
 
@@ -112,8 +97,10 @@ const fn is_not_for_us(kind: io::ErrorKind) -> bool {
 
 fn text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST).read_to_string(&mut text)?;
-    Ok(text)
+    match File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)? {
+        length if length as u64 > LONGEST => Err(io::ErrorKind::FileTooLarge.into()),
+        _ => Ok(text),
+    }
 }
 
 /// A line as the arguments that it stands for: the option, and all that follows as its value.
@@ -131,7 +118,7 @@ mod tests {
     use super::*;
 
     fn config(text: &str) -> Result<Config, String> {
-        Config::parse("file".into(), text)
+        Config::parse(Path::new("file"), text)
     }
 
     /// What the command line becomes.
@@ -167,6 +154,7 @@ mod tests {
             ("-n\n-q 11", "file, line 2: invalid value '11' for '--attempts <N>'"),
             ("--nosuch", "file, line 1: unexpected argument '--nosuch' found"),
             ("-q", "file, line 1: a value is required for '--attempts <N>'"),
+            ("-4\n-n\n-6", "file, line 3: the argument '-4' cannot be used with '-6'"),
             ("example.com", "file, line 1: 'example.com' is no option"),
             ("--help", "file, line 1: '--help' is for the command line only"),
             ("# yes\n--generate=man", "file, line 2: '--generate=man' is for the command line only"),
