@@ -7,7 +7,6 @@ use crate::clock::{self, Clock};
 use crate::error::{Error, refused};
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
-use crate::privilege;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
@@ -197,11 +196,11 @@ impl Driver {
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
-    /// what [`privilege::confine`] does. Returns a sentence for each thing that could not be given up.
-    pub(crate) fn confine(&self) -> Vec<String> {
+    /// the rest by a call of [`privilege`](crate::privilege). Returns a sentence for each thing that could not be given up.
+    pub(crate) fn confine(&self, rest: fn() -> Vec<String>) -> Vec<String> {
         let locked = self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter());
         let note = locked.map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
-        note.err().into_iter().chain(privilege::confine()).collect()
+        note.err().into_iter().chain(rest()).collect()
     }
 
     /// Ends all traces with what is known.

@@ -71,12 +71,22 @@ fn empty_bounding_set() {
 #[doc(alias = "landlock")]
 #[doc(alias = "seccomp")]
 pub fn confine() -> Vec<String> {
+    confine_but(false)
+}
+
+/// The same for a program that has changed the settings of its terminal: it may still set those of standard input
+/// (`tcsetattr` with `TCSAFLUSH`), to restore them when it ends.
+pub fn confine_on_terminal() -> Vec<String> {
+    confine_but(true)
+}
+
+fn confine_but(terminal: bool) -> Vec<String> {
     let mut notes = renounce();
     if let Some(others) = other_threads() {
         notes.push(format!("{others} other threads were running already, and are not confined"));
     }
     notes.extend(restrict().err());
-    notes.extend(filter().err());
+    notes.extend(filter(terminal).err());
     notes
 }
 
@@ -106,16 +116,16 @@ fn restrict() -> Result<(), String> {
 }
 
 /// Lets only the system calls of [`calls::permitted`] through.
-fn filter() -> Result<(), String> {
+fn filter(terminal: bool) -> Result<(), String> {
     let no_filter = |error: &dyn std::fmt::Display| format!("no seccomp filter: {error}");
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| no_filter(&error))?;
-    let program = program(arch).map_err(|error| no_filter(&error))?;
+    let program = program(arch, terminal).map_err(|error| no_filter(&error))?;
     seccompiler::apply_filter(&program).map_err(|error| no_filter(&error))
 }
 
-fn program(arch: TargetArch) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(arch: TargetArch, terminal: bool) -> Result<BpfProgram, seccompiler::BackendError> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-    for Call { number, condition } in calls::permitted() {
+    for Call { number, condition } in calls::permitted(terminal) {
         rules.entry(number).or_default().extend(alternatives(condition)?);
     }
     let refused = SeccompAction::Errno(Errno::PERM.raw_os_error().unsigned_abs());
@@ -148,6 +158,7 @@ mod tests {
     use super::*;
     use crate::namespace::{PERMIT_PING, in_namespace};
     use crate::{Clock, SocketKind, Step, StopReason, Traceroute};
+    use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
     use std::fs::File;
     use std::io::ErrorKind;
     use std::net::{TcpStream, UdpSocket};
@@ -178,11 +189,32 @@ mod tests {
     #[test]
     fn a_confined_process_can_open_nothing() {
         in_namespace("privilege::tests::a_confined_process_can_open_nothing", "", || {
+            let other = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR).unwrap();
+            let settings = tcgetattr(&other).unwrap();
             let notes = confine();
             assert!(notes.iter().all(|note| note.contains("other threads")), "{notes:?}");
             assert_confined();
+            let set = tcsetattr(rustix::stdio::stdin(), OptionalActions::Flush, &settings);
+            assert_eq!(set, Err(Errno::PERM));
             // Once more does no harm, and no good.
             assert!(!confine().is_empty());
+        });
+    }
+
+    #[test]
+    fn only_on_a_terminal_and_only_those_of_standard_input_can_settings_be_restored() {
+        const TEST: &str =
+            "privilege::tests::only_on_a_terminal_and_only_those_of_standard_input_can_settings_be_restored";
+        in_namespace(TEST, "", || {
+            let other = rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+            let settings = tcgetattr(&other).unwrap();
+            // It is none here: where that can be found out the call is permitted.
+            let set = |action| tcsetattr(rustix::stdio::stdin(), action, &settings);
+            confine_on_terminal();
+            assert_confined();
+            assert_eq!(set(OptionalActions::Flush), Err(Errno::NOTTY));
+            assert_eq!(set(OptionalActions::Now), Err(Errno::PERM));
+            assert_eq!(tcsetattr(&other, OptionalActions::Flush, &settings), Err(Errno::PERM));
         });
     }
 

@@ -3,7 +3,7 @@
 use crate::driver::{Driver, Step};
 use crate::pace::Pace;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege, resolve};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -264,7 +264,13 @@ impl Survey {
 
     /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.
     pub fn confine(&self) -> Vec<String> {
-        self.driver.confine()
+        self.driver.confine(privilege::confine)
+    }
+
+    /// The same, but for a terminal whose settings are to be restored: see
+    /// [`privilege::confine_on_terminal`](crate::privilege::confine_on_terminal).
+    pub fn confine_on_terminal(&self) -> Vec<String> {
+        self.driver.confine(privilege::confine_on_terminal)
     }
 }
 

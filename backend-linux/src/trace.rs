@@ -4,7 +4,7 @@ use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf};
-use crate::{Error, Memory, Rejected, SocketKind, headers_len};
+use crate::{Error, Memory, Rejected, SocketKind, headers_len, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::IpAddr;
@@ -158,7 +158,7 @@ impl Trace {
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more.
     /// Returns a sentence for each thing that could not be given up.
     pub fn confine(&self) -> Vec<String> {
-        self.driver.confine()
+        self.driver.confine(privilege::confine)
     }
 
     /// The kind of socket that was opened.

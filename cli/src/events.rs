@@ -1,7 +1,7 @@
 //! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come in, a line of input.
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -15,6 +15,7 @@ pub(crate) struct Events {
     /// The same and the input, if it can be waited for: a file can't, it is always there.
     with_input: Option<OwnedFd>,
     signals: UnixStream,
+    writable: UnixStream,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -32,13 +33,19 @@ impl Events {
             signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
         }
         let any = watch([Some(signals.as_fd()), names])?;
-        Ok(Self { any, with_input: None, signals, interrupted })
+        Ok(Self { any, with_input: None, signals, writable, interrupted })
     }
 
     /// Watches an input too.
     pub(crate) fn and_input(mut self, input: BorrowedFd<'_>) -> Self {
         self.with_input = watch([Some(self.any.as_fd()), Some(input)]).ok();
         self
+    }
+
+    /// Watches the terminal too: what is typed, and whether its size changes.
+    pub(crate) fn and_terminal(self) -> io::Result<Self> {
+        signal_hook::low_level::pipe::register(SIGWINCH, self.writable.try_clone()?)?;
+        Ok(self.and_input(rustix::stdio::stdin()))
     }
 
     /// What is readable when something has happened.

@@ -13,6 +13,7 @@ mod single;
 mod survey;
 mod targets;
 mod text;
+mod watch;
 
 use args::Wanted;
 use hopshot_linux::{Error, Hop};
@@ -28,6 +29,8 @@ enum Failure {
     Database(String, String),
     /// The list of hosts is empty.
     NoHosts,
+    /// There is nothing to show a view on, and no end of it.
+    NoTerminal,
     Output(io::Error),
 }
 
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Err(text) => return complain(&text),
     };
     end(match args.single() {
+        Some(host) if args.watch.watch => watch::run(&args, host),
         Some(host) => single::run(&args, host),
         None => survey::run(&args),
     })
@@ -68,6 +72,9 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
         Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
         Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
+        Err(Failure::NoTerminal) => complain(
+            "--watch needs a terminal as standard input and output; --count N gives a report of N rounds without one",
+        ),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }
 }

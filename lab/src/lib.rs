@@ -41,4 +41,4 @@ mod scenario;
 pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::{Delivery, Internet};
-pub use scenario::{Balance, Diamond, Flood, Loop, Partial, Scenario, ScenarioError, Target};
+pub use scenario::{Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Target};

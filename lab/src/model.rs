@@ -9,6 +9,7 @@ use crate::map::{Both, Map, Place, Router, Truth};
 use crate::scenario::{Balance, Scenario};
 use core::time::Duration;
 use hopshot_core::wire::{Version, icmp};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 /// A packet for the client.
@@ -29,6 +30,9 @@ pub struct Delivery {
 pub struct Internet {
     scenario: Scenario,
     map: Map,
+    /// What the map will be, and how long after the first packet.
+    later: VecDeque<(Duration, Map)>,
+    first_packet: Option<Duration>,
     random: fastrand::Rng,
     /// What makes one seed's balancers choose otherwise than another's.
     salt: u64,
@@ -53,7 +57,8 @@ impl Internet {
     /// An internet as the scenario describes it.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let map = Map::new(scenario);
+        let mut later: VecDeque<_> = scenario.stretches().map(|(from, scenario)| (from, Map::new(&scenario))).collect();
+        let (_, map) = later.pop_front().expect("there is always a first stretch");
         let mut random = fastrand::Rng::with_seed(seed);
         Self {
             salt: random.u64(..),
@@ -64,6 +69,8 @@ impl Internet {
             log: Vec::new(),
             scenario: scenario.clone(),
             map,
+            later,
+            first_packet: None,
             random,
         }
     }
@@ -80,9 +87,10 @@ impl Internet {
         self.map.truth(version)
     }
 
-    /// Every name with its addresses: the target's first, then the routers'.
+    /// Every name with its addresses: the target's first, then the routers', also of those that come later.
     pub fn names(&self) -> impl Iterator<Item = (&str, Both)> {
-        let routers = self.map.routers.iter().map(|router| (router.name.as_str(), router.addresses));
+        let maps = core::iter::once(&self.map).chain(self.later.iter().map(|(_, map)| map));
+        let routers = maps.flat_map(|map| map.routers.iter().map(|router| (router.name.as_str(), router.addresses)));
         core::iter::once((self.map.target.name.as_str(), self.map.target_addresses())).chain(routers)
     }
 
@@ -109,6 +117,12 @@ impl Internet {
     /// A packet from the client arrives; its answers, the earliest first. What isn't an Echo Request is ignored.
     pub fn receive(&mut self, now: Duration, packet: &[u8]) -> Vec<Delivery> {
         let Some(request) = Request::parse(packet) else { return Vec::new() };
+        let begun = *self.first_packet.get_or_insert(now);
+        while self.later.front().is_some_and(|(from, _)| begun.saturating_add(*from) <= now)
+            && let Some((_, map)) = self.later.pop_front()
+        {
+            self.map = map;
+        }
         if let Some(attacker) = &mut self.attacker {
             attacker.overhear(now, &request);
         }

@@ -2,6 +2,7 @@
 
 use crate::hop::{Hop, Limit};
 use core::fmt;
+use core::time::Duration;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -33,10 +34,23 @@ pub struct Scenario {
     pub hop: Vec<Hop>,
     /// Where the path splits and joins again.
     pub diamond: Vec<Diamond>,
+    /// What the path is like later on, in the order of time.
+    pub later: Vec<Later>,
     /// The target.
     pub target: Target,
     /// What an attacker sends while a trace runs.
     pub flood: Option<Flood>,
+}
+
+/// From a moment on, other routers are not like the others; everything else stays as it is.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Later {
+    /// So many seconds after the first packet.
+    pub from_s: f64,
+    /// In place of the entries before.
+    #[serde(default)]
+    pub hop: Vec<Hop>,
 }
 
 /// From hop `from` on, packets go round between the routers `from` to `to`.
@@ -136,6 +150,7 @@ impl Default for Scenario {
             cycle: None,
             hop: Vec::new(),
             diamond: Vec::new(),
+            later: Vec::new(),
             target: Target::default(),
             flood: None,
         }
@@ -207,6 +222,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mtu-silent",
     "hostile",
     "many",
+    "changing",
 ];
 
 impl Scenario {
@@ -257,7 +273,26 @@ impl Scenario {
         Self { hops: hops.clamp(1, 254), rtt_ms, ..Self::default() }
     }
 
+    /// The stretches of time in which the path stays as it is: when each begins, and what is there then.
+    pub(crate) fn stretches(&self) -> impl Iterator<Item = (Duration, Self)> {
+        let later = self.later.iter().map(|Later { from_s, hop }| {
+            let from = Duration::try_from_secs_f64(*from_s).unwrap_or(Duration::MAX);
+            (from, Self { hop: hop.clone(), later: Vec::new(), ..self.clone() })
+        });
+        core::iter::once((Duration::ZERO, Self { later: Vec::new(), ..self.clone() })).chain(later)
+    }
+
     fn check(&self) -> Result<(), ScenarioError> {
+        if !self.later.is_sorted_by(|one, next| one.from_s < next.from_s)
+            || self.later.iter().any(|later| later.from_s <= 0.0)
+        {
+            return Err(ScenarioError(
+                "[[later]]: each from_s must be after the one before, the first after 0".to_owned(),
+            ));
+        }
+        if !self.later.is_empty() {
+            self.stretches().try_for_each(|(_, scenario)| scenario.check())?;
+        }
         let fail = |reason: String| Err(ScenarioError(reason));
         if !(1..=254).contains(&self.hops) {
             return fail(format!("hops = {}: must be 1 to 254", self.hops));

@@ -358,6 +358,24 @@ fn the_attacker_keeps_its_rate_and_is_not_in_the_log() {
 }
 
 #[test]
+fn a_path_changes_so_long_after_the_first_packet_and_not_before() {
+    let text = "[[later]]\nfrom_s = 4\n[[later.hop]]\nat = 3\nv4 = \"10.3.99.1\"\n[[later.hop]]\nat = 5\nsilent = true\n\
+                [[later]]\nfrom_s = 6";
+    let mut internet = Internet::new(&Scenario::parse(text).unwrap(), 1);
+    let first = Duration::from_secs(100);
+    let mut answerers = |seconds: f64| {
+        [3, 5].map(|hop| {
+            let answers = send(&mut internet, Version::V4, first + Duration::from_secs_f64(seconds), hop);
+            answers.first().map(|answer| read(answer).0.to_string())
+        })
+    };
+    let before = [Some("10.3.0.1".to_owned()), Some("10.5.0.1".to_owned())];
+    assert_eq!([answerers(0.0), answerers(3.9)], [before.clone(), before.clone()]);
+    assert_eq!(answerers(4.0), [Some("10.3.99.1".to_owned()), None]);
+    assert_eq!(answerers(6.0), before);
+}
+
+#[test]
 fn what_is_no_probe_is_ignored() {
     let mut internet = named("wan", 1);
     let whole = probe(internet.target(Version::V6), 3, 1, 1, true);
@@ -390,6 +408,9 @@ fn scenarios_that_contradict_themselves_are_refused() {
         "[[diamond]]\nat = 11\nlengths = [2, 2]",
         "[[diamond]]\nat = 4\nlengths = []",
         "loop = { from = 6, to = 6 }",
+        "[[later]]\nfrom_s = 0",
+        "[[later]]\nfrom_s = 2\n[[later]]\nfrom_s = 2",
+        "[[later]]\nfrom_s = 1\n[[later.hop]]\nat = 12",
     ] {
         assert!(Scenario::parse(wrong).is_err(), "{wrong}");
     }

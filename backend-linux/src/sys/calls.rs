@@ -109,7 +109,17 @@ const HERE: &[Call] = &[any(libc::SYS_poll), any(libc::SYS_epoll_wait), any(libc
 #[cfg(not(target_arch = "x86_64"))]
 const HERE: &[Call] = &[];
 
-/// All of them.
-pub(crate) fn permitted() -> impl Iterator<Item = Call> {
-    EVERYWHERE.iter().chain(HERE).copied()
+/// Setting what a terminal does with what is typed, and dropping what was, as tcsetattr does: for standard input alone.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+const ON_TERMINAL: &[Call] = &[
+    when(libc::SYS_ioctl, Condition::Are([(0, libc::STDIN_FILENO as u32), (1, libc::TCSETSF as u32)])),
+    when(libc::SYS_ioctl, Condition::Are([(0, libc::STDIN_FILENO as u32), (1, libc::TCSETSF2 as u32)])),
+];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+const ON_TERMINAL: &[Call] = &[];
+
+/// All of them; with what restoring a terminal takes if there is one to be restored.
+pub(crate) fn permitted(terminal: bool) -> impl Iterator<Item = Call> {
+    let on_terminal = if terminal { ON_TERMINAL } else { &[] };
+    EVERYWHERE.iter().chain(HERE).chain(on_terminal).copied()
 }

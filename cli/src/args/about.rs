@@ -52,7 +52,7 @@ impl About {
 }
 
 /// The options of `-h`, which fits a screen.
-const USUAL: [&str; 13] = [
+const USUAL: [&str; 14] = [
     "ipv4",
     "ipv6",
     "first",
@@ -63,6 +63,7 @@ const USUAL: [&str; 13] = [
     "extensions",
     "asn",
     "json",
+    "watch",
     "help",
     "long_help",
     "version",
@@ -81,13 +82,14 @@ const EXAMPLES: Section = Section {
         ("hopshot -n -q 1 2001:db8::1", "addresses only, one probe at each hop"),
         ("hopshot -f 3 -m 12 example.com", "hops 3 to 12 only"),
         ("hopshot -A example.com", "with the AS of each address"),
+        ("hopshot --watch example.com", "the path again and again: loss, times, what changes"),
         ("hopshot --json example.com", "a JSON document on standard output"),
         ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
         ("hopshot --format svg example.com", "a picture on standard output"),
     ],
 };
 
-const AFTER: [Section; 5] = [
+const AFTER: [Section; 6] = [
     Section {
         title: "Marks",
         entries: &[
@@ -112,10 +114,11 @@ const AFTER: [Section; 5] = [
             ("red", "more than that, as from continent to continent"),
         ],
     },
+    Section { title: "Keys of --watch", entries: &crate::watch::KEYS },
     Section {
         title: "Exit status",
         entries: &[
-            ("0", "the target answered; of several hosts, all did"),
+            ("0", "the target answered; of several hosts, all did; with --watch, in the last round"),
             ("1", "it did not"),
             ("2", "hopshot could not run; standard error says why"),
         ],

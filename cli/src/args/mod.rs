@@ -6,10 +6,12 @@ mod config;
 mod output;
 mod probing;
 mod values;
+mod watch;
 
 pub(crate) use asn::Asn;
 pub(crate) use output::{Format, Output};
 pub(crate) use probing::Probing;
+pub(crate) use watch::Watching;
 
 use about::About;
 use clap::error::ErrorKind;
@@ -41,6 +43,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(crate) probing: Probing,
+
+    #[command(flatten)]
+    pub(crate) watch: Watching,
 
     #[command(flatten)]
     pub(crate) output: Output,
@@ -113,6 +118,12 @@ impl Args {
         if self.output.format() == Format::Svg && self.single().is_none() {
             return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
         }
+        if self.watch.watch && self.hosts.len() > 1 {
+            return Err("--watch is of one host".to_owned());
+        }
+        if self.watch.watch && !matches!(self.output.format(), Format::Text | Format::Json) {
+            return Err("--watch ends with a report as text, or as JSON with --json".to_owned());
+        }
         self.probing.check()
     }
 
@@ -131,6 +142,13 @@ impl Args {
             Some(rate) => traceroute.interval(Duration::from_secs(1) / rate),
             None => traceroute,
         }
+    }
+
+    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident, as given here
+    /// unless others were asked for.
+    pub(crate) fn round(&self, host: &str, [flow, ident]: [u16; 2]) -> Traceroute {
+        let flow = self.probing.flow.unwrap_or(flow % 65_534 + 1);
+        self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
     }
 
     /// The survey that sends everything else, at `--rate` in all.

@@ -27,7 +27,7 @@ pub(crate) struct Probing {
     pub(crate) max: u8,
 
     /// Answers to ask for at each hop, 1 to 10
-    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
+    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
     pub(crate) attempts: u8,
 
     /// The longest wait for an answer
@@ -60,11 +60,11 @@ pub(crate) struct Probing {
 
     /// The ICMP identifier of probes, 0 to 65535; random if not given
     #[arg(long, value_name = "ID", value_parser = word)]
-    ident: Option<u16>,
+    pub(super) ident: Option<u16>,
 
     /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
-    flow: Option<u16>,
+    pub(super) flow: Option<u16>,
 
     /// Send every probe to every hop at once, whatever comes back
     #[arg(long)]

@@ -14,6 +14,17 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+pub(super) fn every(text: &str) -> Result<Duration, String> {
+    seconds(text)
+        .ok()
+        .filter(|every| *every >= Duration::from_millis(100))
+        .ok_or_else(|| "must be 0.1 to 3600 seconds".to_owned())
+}
+
+pub(super) fn rounds(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|rounds| *rounds > 0).ok_or_else(|| "must be 1 or more".to_owned())
+}
+
 pub(super) fn at_once(text: &str) -> Result<usize, String> {
     let traces = text.parse().ok().filter(|traces| (1..=10_000).contains(traces));
     traces.ok_or_else(|| "must be 1 to 10000".to_owned())

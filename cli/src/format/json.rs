@@ -26,7 +26,7 @@ impl Format for Json {
     }
 }
 
-pub(super) fn print_line(document: &impl Serialize) -> io::Result<()> {
+pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(document)?;
     line.push(b'\n');
     print(&line)
@@ -264,7 +264,7 @@ fn changed(changes: Changes) -> Vec<&'static str> {
 }
 
 /// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
-pub(super) fn milliseconds(span: Duration) -> f64 {
+pub(crate) fn milliseconds(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
 }
 

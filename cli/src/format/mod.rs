@@ -4,7 +4,7 @@ mod atlas;
 mod blocks;
 mod csv;
 pub(crate) mod dot;
-mod json;
+pub(crate) mod json;
 mod markdown;
 mod stages;
 mod stream;

@@ -212,7 +212,7 @@ impl Layout {
 }
 
 impl Host {
-    fn whole(&self) -> String {
+    pub(crate) fn whole(&self) -> String {
         let host = match &self.name {
             Some(name) => format!("{name} ({})", self.address),
             None => self.address.clone(),
@@ -220,7 +220,7 @@ impl Host {
         host + &self.origin(true)
     }
 
-    fn width(&self) -> usize {
+    pub(crate) fn width(&self) -> usize {
         self.whole().chars().count()
     }
 
@@ -236,7 +236,7 @@ impl Host {
     }
 
     /// As much as there is room for: what an AS is called is left out first.
-    fn fit(&self, room: usize, ellipsis: char) -> String {
+    pub(crate) fn fit(&self, room: usize, ellipsis: char) -> String {
         if self.width() <= room {
             return self.whole();
         }

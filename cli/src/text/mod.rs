@@ -7,6 +7,8 @@ mod row;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use row::Host;
+
 use crate::args::Args;
 use crate::names::Names;
 use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Trace, Version};
@@ -224,7 +226,7 @@ fn named(hop: Hop<'_>, names: &Names) -> bool {
 }
 
 /// Whether the terminal knows characters beyond ASCII, as far as the environment tells.
-fn is_unicode() -> bool {
+pub(crate) fn is_unicode() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(env::var_os).find(|value| !value.is_empty());
     set.is_some_and(|locale| locale.to_string_lossy().to_ascii_lowercase().replace('-', "").contains("utf8"))
 }

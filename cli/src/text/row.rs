@@ -24,11 +24,23 @@ pub(super) struct Row {
 }
 
 /// Who answered.
-pub(super) struct Host {
+pub(crate) struct Host {
     pub(super) name: Option<String>,
     pub(super) address: String,
     /// The AS of the address.
     pub(super) origin: Option<Origin>,
+}
+
+impl Host {
+    /// What is known of an address.
+    pub(crate) fn new(address: IpAddr, names: &Names) -> Self {
+        Self { name: names.of(address), address: address.to_string(), origin: names.origin(address) }
+    }
+
+    /// The same, without its name.
+    pub(crate) fn nameless(self) -> Self {
+        Self { name: None, ..self }
+    }
 }
 
 /// An attempt.
@@ -114,7 +126,7 @@ pub(super) fn rows<'e>(
         }
         Row {
             number: is_first.then_some(hop.number()),
-            host: Some(Host { name: names.of(address), address: address.to_string(), origin: names.origin(address) }),
+            host: Some(Host::new(address, names)),
             instead: String::new(),
             cells: hop.outcomes().filter_map(cell).collect(),
             style: if hop.is_target() { Style::Strong } else { Style::Plain },

@@ -9,4 +9,5 @@ mod output;
 mod privileges;
 mod routes;
 mod survey;
+mod watch;
 mod world;

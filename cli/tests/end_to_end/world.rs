@@ -97,7 +97,7 @@ pub(crate) fn skip(test: &str, reason: &str) {
 }
 
 /// The lab's binary, which stands beside hopshot's.
-fn lab() -> &'static PathBuf {
+pub(crate) fn lab() -> &'static PathBuf {
     static LAB: OnceLock<PathBuf> = OnceLock::new();
     LAB.get_or_init(|| {
         let lab = PathBuf::from(HOPSHOT).with_file_name("hopshot-lab");

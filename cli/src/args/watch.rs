@@ -1,0 +1,22 @@
+//! A path that is watched.
+
+use super::values::{every, rounds};
+use clap::Args;
+use std::time::Duration;
+
+/// The options that make it be watched.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Watching {
+    /// Trace again and again: a live view of loss, times and changes
+    #[arg(long, conflicts_with = "targets")]
+    pub(crate) watch: bool,
+
+    /// The time from one round to the next, 0.1 to 3600
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = every)]
+    pub(crate) every: Duration,
+
+    /// End after N rounds with the report; without a terminal, which has no view, this must be given
+    #[arg(long, value_name = "N", value_parser = rounds, requires = "watch")]
+    pub(crate) count: Option<u32>,
+}

@@ -1,0 +1,265 @@
+//! One host, traced again and again: the view of `--watch`, and the report at its end.
+//!
+//! Rounds begin on a fixed grid of time, never two at once; a round that takes longer than the grid is wide leaves out the next.
+//! All are of one flow, so that load balancers keep to one path, and what changes is the path itself. A hop that is silent is not
+//! asked again before the next round, and what a round has learnt of the target's distance spares the next ones probes.
+
+mod history;
+mod keys;
+mod layout;
+mod report;
+mod screen;
+mod terminal;
+
+pub(crate) use keys::KEYS;
+
+use crate::args::{Args, Format};
+use crate::ases::Ases;
+use crate::format::json::print_line;
+use crate::session::Session;
+use crate::text::is_unicode;
+use crate::{Failure, print};
+use history::{History, Round};
+use hopshot_linux::{Outcome, Route, Step, Survey, Traceroute, Version, failure_text, resolve};
+use keys::Key;
+use report::Report;
+use rustix::rand::{GetRandomFlags, getrandom};
+use screen::{Manner, View};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+use terminal::{Screen, Settings};
+
+/// Watches the host. Returns whether it answered in the last round.
+pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
+    let settings = Settings::read();
+    if settings.is_none() && args.watch.count.is_none() {
+        return Err(Failure::NoTerminal);
+    }
+    let address = resolve(host, args.probing.family())?;
+    let survey = args.survey()?;
+    let ases = Ases::open(args)?;
+    let mut session = Session::new(args, ases, false)?;
+    if settings.is_some() {
+        session.events = session.events.and_terminal()?;
+    }
+    let socket = survey.socket(Version::of(address.ip()));
+    session.confine(socket, || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() });
+    let manner = Manner {
+        is_paused: false,
+        is_named: !args.output.numeric,
+        is_help: false,
+        scrolled: 0,
+        colours: args.output.colours(),
+        unicode: is_unicode(),
+    };
+    let mut watch = Watch {
+        args,
+        host,
+        address,
+        trace: args.round(host, [random_word()?, random_word()?]),
+        survey,
+        session,
+        source: None,
+        started: (SystemTime::now(), Instant::now()),
+        begun: 0,
+        forged: 0,
+        reached: false,
+        history: History::default(),
+        trouble: None,
+        manner,
+    };
+    watch.run(settings.map(Screen::enter).transpose()?)?;
+    watch.report()?;
+    let rejected = watch.survey.rejected(Version::of(address.ip()));
+    watch.session.explain_rejected(watch.forged, rejected);
+    Ok(watch.reached)
+}
+
+fn random_word() -> io::Result<u16> {
+    let mut octets = [0; 2];
+    getrandom(&mut octets, GetRandomFlags::empty())?;
+    Ok(u16::from_ne_bytes(octets))
+}
+
+struct Watch<'a> {
+    args: &'a Args,
+    host: &'a str,
+    address: SocketAddr,
+    /// One round.
+    trace: Traceroute,
+    survey: Survey,
+    session: Session,
+    /// Where the probes of the last round left from.
+    source: Option<IpAddr>,
+    started: (SystemTime, Instant),
+    /// Rounds that have begun.
+    begun: u32,
+    forged: u32,
+    /// Whether the target answered in the last round.
+    reached: bool,
+    history: History,
+    trouble: Option<String>,
+    manner: Manner,
+}
+
+impl Watch<'_> {
+    /// Round after round, until there were enough or the user has had enough.
+    fn run(&mut self, mut screen: Option<Screen>) -> Result<(), Failure> {
+        let mut next = Instant::now();
+        let mut is_new = true;
+        loop {
+            let is_idle = self.survey.is_empty();
+            if self.session.events.interrupted() || is_idle && self.args.watch.count == Some(self.begun) {
+                return Ok(());
+            }
+            let now = Instant::now();
+            if is_idle && !self.manner.is_paused && now >= next {
+                self.begin()?;
+                next = on_grid(next, now, self.args.watch.every);
+                is_new = true;
+                continue;
+            }
+            if let Some(screen) = &mut screen
+                && is_new
+            {
+                let mut scrolled = 0;
+                screen.draw(|frame| scrolled = self.view().draw(frame))?;
+                self.manner.scrolled = scrolled;
+            }
+            let goes_on = !self.manner.is_paused && self.args.watch.count != Some(self.begun);
+            is_new = self.wait(if goes_on && is_idle { Some(next - now) } else { None })?;
+            self.session.names.hear();
+            while let Some(route) = self.survey.take() {
+                self.learn(&route);
+                is_new = true;
+            }
+            if let Some(screen) = &mut screen {
+                let Some(typed) = screen.typed() else { return Ok(()) };
+                for key in keys::keys(&typed) {
+                    match key {
+                        Key::Quit => return Ok(()),
+                        Key::Redraw => screen.redraw()?,
+                        key => self.press(key),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a round. What can't be sent is told, and tried again with the next one; but a first one that can't begin is all
+    /// there is to say.
+    fn begin(&mut self) -> Result<(), Failure> {
+        let horizon = self.history.horizon(self.args.probing.max).max(self.args.probing.first);
+        match self.survey.add_as(&self.trace.clone().max_hops(horizon), self.address) {
+            Ok(source) => self.source = Some(source),
+            Err(error) if self.begun == 0 => return Err(error.into()),
+            Err(error) => {
+                self.trouble = Some(error.to_string());
+                self.reached = false;
+            }
+        }
+        self.begun += 1;
+        Ok(())
+    }
+
+    /// Waits for something to happen, between two rounds at most so long. Returns whether something other than an answer has.
+    fn wait(&mut self, span: Option<Duration>) -> Result<bool, Failure> {
+        if self.survey.is_empty() {
+            return Ok(self.session.events.wait(true, span)?);
+        }
+        let step = self.survey.advance(Some(self.session.events.fd_with_input()))?;
+        if step == Step::Woken {
+            self.session.events.clear()?;
+        }
+        Ok(step == Step::Woken)
+    }
+
+    fn learn(&mut self, route: &Route) {
+        self.forged = self.forged.saturating_add(route.tally().forged.into());
+        let failed = route.hops().flat_map(|hop| hop.outcomes()).find_map(|outcome| match outcome {
+            Outcome::Failed(why) => Some(failure_text(why)),
+            _ => None,
+        });
+        self.trouble = failed.map(|why| format!("can't send: {why}"));
+        self.history.add(&Round::from(route));
+        self.reached = route.reached();
+        if self.manner.is_named {
+            self.addresses().for_each(|address| self.session.names.ask(address));
+        }
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
+    }
+
+    fn press(&mut self, key: Key) {
+        let manner = &mut self.manner;
+        match key {
+            Key::Pause => manner.is_paused = !manner.is_paused,
+            Key::Reset => (self.history, self.started) = (History::default(), (SystemTime::now(), Instant::now())),
+            Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
+            Key::Help => manner.is_help = !manner.is_help,
+            Key::Up => manner.scrolled = manner.scrolled.saturating_sub(1),
+            Key::Down => manner.scrolled += 1,
+            Key::Quit | Key::Redraw => {}
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            host: self.host,
+            target: self.address.ip(),
+            history: &self.history,
+            names: &self.session.names,
+            every: self.args.watch.every,
+            trouble: self.trouble.as_deref(),
+            manner: self.manner,
+        }
+    }
+
+    /// Prints what was counted, when the names that are still asked for have come in or are not worth waiting for.
+    fn report(&mut self) -> Result<(), Failure> {
+        while let Some(left) = self.session.names.patience(self.addresses()) {
+            if self.session.events.interrupted() || !self.session.events.wait(false, Some(left))? {
+                break;
+            }
+            self.session.names.hear();
+        }
+        let report = Report {
+            host: self.host,
+            target: self.address.ip(),
+            source: self.source,
+            started: self.started.0,
+            duration: self.started.1.elapsed(),
+            every: self.args.watch.every,
+            history: &self.history,
+            names: &self.session.names,
+        };
+        match self.args.output.format() {
+            Format::Json => print_line(&report.json())?,
+            _ => print(report.text().as_bytes())?,
+        }
+        Ok(())
+    }
+}
+
+/// The next moment of the grid that isn't over yet.
+fn on_grid(last: Instant, now: Instant, every: Duration) -> Instant {
+    let missed = now.saturating_duration_since(last).as_nanos() / every.as_nanos().max(1);
+    last + every * u32::try_from(missed).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_stay_on_the_grid_however_long_one_takes() {
+        let (start, every) = (Instant::now(), Duration::from_secs(1));
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        assert_eq!(on_grid(start, at(0.2), every), at(1.0));
+        assert_eq!(on_grid(start, at(1.0), every), at(2.0));
+        assert_eq!(on_grid(start, at(3.5), every), at(4.0));
+    }
+}

@@ -1,0 +1,174 @@
+//! What is printed when the watch has ended: everything that was counted, as a table or as a JSON document.
+
+use super::history::{Change, Event, History, Hop, Mark};
+use super::layout::Column;
+use crate::format::json::milliseconds;
+use crate::names::Names;
+use crate::text::Host;
+use serde::Serialize;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// A watch that has ended.
+pub(crate) struct Report<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) target: IpAddr,
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) started: SystemTime,
+    pub(crate) duration: Duration,
+    pub(crate) every: Duration,
+    pub(crate) history: &'a History,
+    pub(crate) names: &'a Names,
+}
+
+impl Report<'_> {
+    /// The table, and the changes of the path below it.
+    pub(crate) fn text(&self) -> String {
+        let history = self.history;
+        let (rounds, seconds) = (history.rounds, self.duration.as_secs_f64());
+        let unit = if rounds == 1 { "round" } else { "rounds" };
+        let host = match self.host.parse::<IpAddr>() {
+            Ok(_) => self.host.to_owned(),
+            Err(_) => format!("{} ({})", self.host, self.target),
+        };
+        let mut text = format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n");
+        let label = |address| Host::new(address, self.names).whole();
+        let hosts = |hop: &Hop| match hop.addresses.as_slice() {
+            [] => vec!["*".to_owned()],
+            [first, ..] => {
+                let others = hop.others().map(|(said, seen, until)| format!("{said} {}{until}", label(seen.address)));
+                [label(first.address)].into_iter().chain(others).collect()
+            }
+        };
+        let hops: Vec<(u8, &Hop, Vec<String>)> =
+            history.hops.iter().map(|(number, hop)| (*number, hop, hosts(hop))).collect();
+        let widest = hops.iter().flat_map(|(.., hosts)| hosts).map(|host| host.chars().count()).max().unwrap_or(0);
+        let titles: String = Column::ALL.iter().map(|column| format!(" {:>6}", column.title())).collect();
+        text += &format!("    {:widest$}{titles}\n", "Host");
+        for (number, hop, hosts) in hops {
+            let figures: String = Column::ALL.iter().map(|column| column.of(hop)).collect();
+            let sign = hop.mark.map_or(' ', Mark::sign);
+            text += format!("{sign}{number:>2} {:widest$}{figures}", hosts[0]).trim_end();
+            text.push('\n');
+            hosts[1..].iter().for_each(|host| text += &format!("    {host}\n"));
+        }
+        if !history.reached {
+            text += "No answer from the target in the last round.\n";
+        }
+        history.changes.iter().for_each(|change| text += &format!("{change}\n"));
+        text
+    }
+
+    /// The document of `--json`: its fields are named as those of a trace where they mean the same.
+    pub(crate) fn json(&self) -> impl Serialize {
+        let hops = self.history.hops.iter().map(|(number, hop)| JsonHop {
+            hop: *number,
+            hosts: hop
+                .addresses
+                .iter()
+                .map(|seen| JsonHost {
+                    address: seen.address,
+                    name: self.names.of(seen.address),
+                    first_round: seen.first,
+                    last_round: seen.last,
+                })
+                .collect(),
+            state: match hop.mark {
+                Some(Mark::Changed) => "changed",
+                Some(Mark::Up) => "up",
+                Some(Mark::Gone) => "gone",
+                None => "same",
+            },
+            sent: hop.sent,
+            lost: hop.lost,
+            last_ms: hop.last.map(milliseconds),
+            best_ms: hop.best.map(milliseconds),
+            average_ms: hop.average().map(milliseconds),
+            worst_ms: hop.worst.map(milliseconds),
+            jitter_ms: hop.jitter().map(milliseconds),
+            rtts_ms: hop.rtts.iter().map(|rtt| rtt.map(milliseconds)).collect(),
+        });
+        Document {
+            target: Target { name: self.host.to_owned(), address: self.target },
+            source: self.source,
+            started: humantime::format_rfc3339_nanos(self.started).to_string(),
+            duration_ms: milliseconds(self.duration),
+            every_ms: milliseconds(self.every),
+            rounds: self.history.rounds,
+            reached: self.history.reached,
+            distance: self.history.distance,
+            hops: hops.collect(),
+            changes: self.history.changes.iter().map(JsonChange::from).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Document {
+    target: Target,
+    source: Option<IpAddr>,
+    started: String,
+    duration_ms: f64,
+    every_ms: f64,
+    rounds: u32,
+    /// In the last round.
+    reached: bool,
+    /// Of the target, when it last answered.
+    distance: Option<u8>,
+    hops: Vec<JsonHop>,
+    changes: Vec<JsonChange>,
+}
+
+#[derive(Serialize)]
+struct Target {
+    name: String,
+    address: IpAddr,
+}
+
+#[derive(Serialize)]
+struct JsonHop {
+    hop: u8,
+    /// The one that answered last comes first.
+    hosts: Vec<JsonHost>,
+    state: &'static str,
+    sent: u32,
+    lost: u32,
+    last_ms: Option<f64>,
+    best_ms: Option<f64>,
+    average_ms: Option<f64>,
+    worst_ms: Option<f64>,
+    jitter_ms: Option<f64>,
+    /// The last ones, the newest at the end; null where one was lost.
+    rtts_ms: Vec<Option<f64>>,
+}
+
+#[derive(Serialize)]
+struct JsonHost {
+    address: IpAddr,
+    name: Option<String>,
+    first_round: u32,
+    last_round: u32,
+}
+
+#[derive(Serialize)]
+struct JsonChange {
+    round: u32,
+    first_hop: u8,
+    last_hop: u8,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<IpAddr>,
+}
+
+impl From<&Change> for JsonChange {
+    fn from(change: &Change) -> Self {
+        let (event, from, to) = match change.event {
+            Event::Address(from, to) => ("changed", Some(from), Some(to)),
+            Event::Up => ("up", None, None),
+            Event::Gone => ("gone", None, None),
+        };
+        Self { round: change.round, first_hop: change.hops.0, last_hop: change.hops.1, event, from, to }
+    }
+}

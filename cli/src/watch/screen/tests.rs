@@ -1,0 +1,128 @@
+use super::super::history::Round;
+use super::*;
+use crate::ases::Ases;
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+const MANNER: Manner =
+    Manner { is_paused: false, is_named: true, is_help: false, scrolled: 0, colours: true, unicode: true };
+
+/// Rounds of a path of four hops in which the second is silent, the third becomes another, and an answer gets lost.
+fn history() -> History {
+    let mut history = History::default();
+    for (round, third) in [(1, "2001:db8:3::1"), (2, "2001:db8:3::1"), (3, "2001:db8:1234:5678:9abc:def0:1234:5678")] {
+        let answer = |address: &str, ms: u64| vec![Some((address.parse().unwrap(), Duration::from_millis(ms * round)))];
+        let lost = vec![None];
+        let last = if round == 2 { lost.clone() } else { answer("2001:db8::4", 40) };
+        let probes = [answer("2001:db8:1::1", 1), lost, answer(third, 30), last];
+        history.add(&Round { probes: (1..).zip(probes).collect(), end: Some(4), reached: true });
+    }
+    history
+}
+
+fn screen(width: u16, height: u16, history: &History, manner: Manner, trouble: Option<&str>) -> Vec<String> {
+    let names = Names::start(false, Ases::Off, false);
+    let view = View {
+        host: "target.example",
+        target: "2001:db8::4".parse().unwrap(),
+        history,
+        names: &names,
+        every: Duration::from_secs(1),
+        trouble,
+        manner,
+    };
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| _ = view.draw(frame)).unwrap();
+    let buffer = terminal.backend().buffer();
+    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    (0..height).map(line).collect()
+}
+
+#[test]
+fn each_hop_has_a_line_with_its_figures_and_one_for_each_address_that_it_had() {
+    let expected = [
+        "hopshot target.example (2001:db8::4)                                         round 3, every 1 s",
+        "    Host                                     Loss   Last   Best    Avg  Worst    Jit Last RTTs",
+        "  1 2001:db8:1::1                              0%   3.00   1.00   2.00   3.00   1.00 ▁▅█",
+        "  2 *                                        100%                                    xxx",
+        "~ 3 2001:db8:1234:5678:9abc:def0:1234:5678     0%   90.0   30.0   60.0   90.0   30.0 ▁▅█",
+        "    was 2001:db8:3::1 until round 2",
+        "  4 2001:db8::4                             33.3%  120.0   40.0   80.0  120.0   80.0 ▁x█",
+        "",
+        "",
+        " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1",
+        " q quit  h help  p pause  r anew  n names",
+    ];
+    assert_eq!(screen(95, 11, &history(), MANNER, None), expected);
+}
+
+#[test]
+fn a_narrow_and_low_terminal_has_what_matters_most() {
+    let expected = [
+        "hopshot target.example           round 3",
+        "    Host              Loss   Last    Avg",
+        "  1 2001:db8:1::1       0%   3.00   2.00",
+        "  2 *                 100%",
+        "~ 3 2001:db…34:5678     0%   90.0   60.0",
+        " q quit  h help  up/down scroll  p pause",
+    ];
+    assert_eq!(screen(40, 6, &history(), MANNER, None), expected);
+    let below = screen(40, 6, &history(), Manner { scrolled: 9, ..MANNER }, None);
+    assert_eq!(below[4], "  4 2001:db8::4      33.3%  120.0   80.0");
+}
+
+#[test]
+fn without_unicode_there_is_ascii_alone() {
+    let lines = screen(95, 11, &history(), Manner { unicode: false, ..MANNER }, None);
+    assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
+    assert!(lines[2].ends_with("_-#"), "{}", lines[2]);
+}
+
+#[test]
+fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
+    let first = |manner, trouble| screen(80, 11, &history(), manner, trouble).swap_remove(0);
+    assert!(first(Manner { is_paused: true, ..MANNER }, None).ends_with(" round 3, paused"));
+    assert!(first(MANNER, Some("can't send: Network is unreachable")).ends_with(" can't send: Network is unreachable"));
+}
+
+#[test]
+fn a_target_that_is_silent_is_told() {
+    let mut history = history();
+    history.add(&Round::default());
+    assert!(screen(80, 11, &history, MANNER, None).contains(&"    the target does not answer".to_owned()));
+}
+
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    let names = Names::start(false, Ases::Off, false);
+    let history = history();
+    let coloured = |colours| {
+        let manner = Manner { colours, ..MANNER };
+        let view = View {
+            host: "h",
+            target: "::1".parse().unwrap(),
+            history: &history,
+            names: &names,
+            every: Duration::from_secs(1),
+            trouble: None,
+            manner,
+        };
+        let mut terminal = Terminal::new(TestBackend::new(80, 12)).unwrap();
+        terminal.draw(|frame| _ = view.draw(frame)).unwrap();
+        terminal.backend().buffer().content.iter().filter(|cell| cell.fg != Color::Reset).count()
+    };
+    assert!(coloured(true) > 0);
+    assert_eq!(coloured(false), 0);
+}
+
+#[test]
+fn the_help_fits_any_screen_and_names_every_key() {
+    let help = Manner { is_help: true, ..MANNER };
+    let lines = screen(80, 24, &history(), help, None).join("\n");
+    for (key, text) in KEYS {
+        assert!(lines.contains(key) && lines.contains(text), "{key}");
+    }
+    for (width, height) in [(1, 1), (2, 2), (5, 3), (20, 5), (300, 100)] {
+        screen(width, height, &history(), help, None);
+    }
+}

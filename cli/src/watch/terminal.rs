@@ -1,0 +1,93 @@
+//! The terminal: another screen, and keys as they are typed, until it is given back, however that comes about.
+
+use ratatui::crossterm::cursor::Show;
+use ratatui::crossterm::execute;
+use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use ratatui::layout::Rect;
+use ratatui::prelude::CrosstermBackend;
+use ratatui::{Frame, Terminal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::stdin;
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use std::io::{self, IsTerminal, Stdout};
+use std::{env, panic};
+
+/// How the terminal was when the command was started.
+#[derive(Clone)]
+pub(crate) struct Settings(Termios);
+
+impl Settings {
+    /// Those of the terminal that is standard input and output, if it is one that can show a screen.
+    pub(crate) fn read() -> Option<Self> {
+        let can_show = io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        if can_show { tcgetattr(stdin()).ok().map(Self) } else { None }
+    }
+
+    /// The only way of setting them that is open to a confined process.
+    fn apply(&self) -> io::Result<()> {
+        Ok(tcsetattr(stdin(), OptionalActions::Flush, &self.0)?)
+    }
+
+    fn restore(&self) {
+        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = self.apply();
+    }
+}
+
+/// The screen; dropping it gives the terminal back.
+pub(crate) struct Screen {
+    before: Settings,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
+}
+
+impl Screen {
+    pub(crate) fn enter(before: Settings) -> io::Result<Self> {
+        let mut raw = before.clone();
+        raw.0.make_raw();
+        let mut screen = Self { before, terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
+        screen.restore_before_a_panic_is_told();
+        raw.apply()?;
+        execute!(screen.terminal.backend_mut(), EnterAlternateScreen)?;
+        screen.redraw()?;
+        Ok(screen)
+    }
+
+    fn restore_before_a_panic_is_told(&self) {
+        let (before, tell) = (self.before.clone(), panic::take_hook());
+        panic::set_hook(Box::new(move |panic| {
+            before.restore();
+            tell(panic);
+        }));
+    }
+
+    pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        self.terminal.draw(draw).map(drop)
+    }
+
+    /// Forgets what stands on the screen: the next drawing is a whole one.
+    pub(crate) fn redraw(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, size)))
+    }
+
+    /// What has been typed; nothing at all if the terminal has gone away.
+    pub(crate) fn typed(&self) -> Option<Vec<u8>> {
+        let mut fds = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
+        match poll(&mut fds, Some(&Timespec::default())) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => return Some(Vec::new()),
+            Ok(_) => {}
+            Err(_) => return None,
+        }
+        let mut octets = [0; 256];
+        match rustix::io::read(stdin(), &mut octets) {
+            Ok(0) | Err(_) => None,
+            Ok(len) => Some(octets[..len].to_vec()),
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        self.before.restore();
+    }
+}

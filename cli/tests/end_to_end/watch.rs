@@ -1,0 +1,149 @@
+//! `--watch`, without a terminal and in a real one: tmux, whose screen is read.
+
+use crate::world::{HOPSHOT, command_in_scenario, hopshot, in_scenario, lab};
+use std::process::{Command, Output};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// The longest wait for something on the screen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A terminal of its own in which a shell command runs in a scenario; `$0` in it is hopshot.
+struct Tmux(String);
+
+impl Tmux {
+    /// `None` if the kernel doesn't permit namespaces.
+    fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
+        command_in_scenario(scenario, false, &["true"])?;
+        let tmux = Self(format!("hopshot-{}-{scenario}-{width}", std::process::id()));
+        let lab = lab().to_str().expect("the path is text");
+        let (width, height) = (width.to_string(), height.to_string());
+        // What is left on the screen at the end is to be read.
+        let script = format!("{script}; echo status $?; exec sleep 60");
+        let command = ["env", "LC_ALL=C.UTF-8", lab, "run", scenario, "--", "sh", "-c", &script, HOPSHOT];
+        let size = ["-x", &width, "-y", &height];
+        tmux.call(&[&["-f", "/dev/null", "new-session", "-d"], &size[..], &command[..]].concat());
+        Some(tmux)
+    }
+
+    fn call(&self, args: &[&str]) -> String {
+        let output = self.output(args);
+        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn output(&self, args: &[&str]) -> Output {
+        Command::new("tmux").args(["-L", &self.0]).args(args).output().expect("tmux can be started")
+    }
+
+    /// Waits until the screen is as wanted, and returns its lines.
+    fn wait(&self, what: &str, is_there: impl Fn(&[&str]) -> bool) -> Vec<String> {
+        let begun = Instant::now();
+        loop {
+            let screen = self.call(&["capture-pane", "-p"]);
+            let lines: Vec<&str> = screen.lines().collect();
+            if is_there(&lines) {
+                return lines.into_iter().map(str::to_owned).collect();
+            }
+            assert!(begun.elapsed() < PATIENCE, "no {what} on this screen:\n{screen}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        self.output(&["kill-server"]);
+    }
+}
+
+fn has(lines: &[&str], begin: &str, end: &str) -> bool {
+    lines.iter().any(|line| line.starts_with(begin) && line.contains(end))
+}
+
+#[test]
+fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at_the_end() {
+    let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'";
+    let Some(tmux) = Tmux::start("changing", script, (100, 24)) else { return };
+    let lines = tmux.wait("path", |lines| has(lines, " 12 10.255.0.80 ", "0%") && has(lines, "  5 10.5.0.1 ", "0%"));
+    assert!(lines[0].starts_with("hopshot 10.255.0.80 ") && lines[0].ends_with(", every 0.2 s"), "{lines:#?}");
+    assert!(lines[1].starts_with("    Host ") && lines[1].ends_with("Jit Last RTTs"), "{lines:#?}");
+    tmux.wait("change", |lines| {
+        has(lines, "~ 5 10.5.99.1 ", "0%")
+            && has(lines, "    was 10.5.0.1 until round ", "")
+            && has(lines, "- 8 10.8.0.1 ", "%")
+            && has(lines, " round ", "hop 5 has become 10.5.99.1, was 10.5.0.1")
+            && has(lines, " round ", "hop 8 has vanished")
+    });
+    tmux.call(&["resize-window", "-x", "50", "-y", "20"]);
+    let lines = tmux.wait("narrow screen", |lines| lines.len() == 20 && has(lines, "    Host  ", "Avg"));
+    assert!(has(&lines.iter().map(String::as_str).collect::<Vec<_>>(), "~ 5 10.5.99.1 ", "0%"), "{lines:#?}");
+    assert!(!lines[1].contains("Worst") && lines.iter().all(|line| line.chars().count() <= 50), "{lines:#?}");
+    tmux.call(&["resize-window", "-x", "110", "-y", "40"]);
+    tmux.call(&["send-keys", "p"]);
+    tmux.wait("pause", |lines| lines[0].ends_with(", paused"));
+    tmux.call(&["send-keys", "h"]);
+    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Esc, Ctrl-C   quit, with a report")));
+    tmux.call(&["send-keys", "h", "r", "p"]);
+    tmux.wait("new beginning", |lines| has(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
+    tmux.call(&["send-keys", "q"]);
+    let lines = tmux.wait("report", |lines| has(lines, "status 0", ""));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(has(&lines, "watch of 10.255.0.80, ", " round") && has(&lines, " 12 10.255.0.80 ", " 0%"), "{lines:#?}");
+    // The screen before and the terminal's ways are back.
+    assert!(!has(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
+}
+
+#[test]
+fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report() {
+    let script = "timeout --foreground -s TERM 2 \"$0\" --watch \"$HOPSHOT_LAB_NAME\"; stty -a | grep -o '.icanon'";
+    let Some(tmux) = Tmux::start("short", script, (80, 24)) else { return };
+    let lines = tmux.wait("report", |lines| has(lines, "status 0", ""));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(has(&lines, "watch of target.example (", " round") && lines.contains(&" icanon"), "{lines:#?}");
+}
+
+#[test]
+fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
+    let Some(said) = in_scenario("silent", &["-4", "--watch", "--count", "3", "--every", "0.2", "--json", "{name}"])
+    else {
+        return;
+    };
+    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    let report = said.json();
+    assert_eq!((&report["rounds"], &report["reached"], &report["distance"]), (&3.into(), &true.into(), &12.into()));
+    let hop = |number: usize| &report["hops"][number - 1];
+    assert_eq!((&hop(5)["sent"], &hop(5)["lost"], &hop(5)["state"]), (&3.into(), &0.into(), &"same".into()));
+    assert_eq!(hop(5)["hosts"][0]["address"], "10.5.0.1");
+    // A silent hop is asked once a round, not more.
+    assert_eq!((&hop(4)["sent"], &hop(4)["lost"], &hop(4)["average_ms"]), (&3.into(), &3.into(), &().into()));
+    let text =
+        in_scenario("silent", &["-4", "-n", "--watch", "--count", "2", "--every", "0.2", "{name}"]).unwrap().stdout;
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 14, "{text}");
+    assert!(has(&lines, "  4 *", "100%      2"), "{text}");
+}
+
+#[test]
+fn a_watch_whose_target_does_not_answer_fails_and_hardly_probes_behind_it() {
+    let Some(said) = in_scenario("deadtarget", &["--watch", "--count", "3", "--every", "0.1", "-n", "{4}"]) else {
+        return;
+    };
+    assert_eq!(said.status, 1, "{}", said.stderr);
+    assert!(said.stdout.contains("No answer from the target in the last round."), "{}", said.stdout);
+}
+
+#[test]
+fn a_watch_that_has_no_terminal_and_no_end_or_more_than_one_host_is_refused() {
+    for (args, why) in [
+        (&["--watch", "127.0.0.1"][..], "--count N"),
+        (&["--watch", "127.0.0.1", "127.0.0.2"], "--watch is of one host"),
+        (&["--watch", "--count", "1", "--format", "csv", "127.0.0.1"], "as text, or as JSON"),
+        (&["--watch", "--every", "0", "127.0.0.1"], "must be 0.1 to 3600 seconds"),
+        (&["--watch", "--count", "0", "127.0.0.1"], "must be 1 or more"),
+    ] {
+        let said = hopshot(args);
+        assert_eq!((said.status, said.stdout.as_str()), (2, ""));
+        assert!(said.stderr.contains(why) && said.stderr.lines().count() == 1, "{}", said.stderr);
+    }
+}
