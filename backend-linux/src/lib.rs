@@ -45,6 +45,7 @@ mod memory;
 #[cfg(test)]
 mod namespace;
 mod pace;
+mod path_mtu;
 mod printable;
 pub mod privilege;
 mod rejected;
@@ -66,6 +67,7 @@ pub use hopshot_core::{
     StopReason, Sweep, Tally,
 };
 pub use memory::Memory;
+pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch};
 pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::resolve;
@@ -280,6 +282,25 @@ impl Traceroute {
         let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
         let begun = self.begin(&mut driver, address)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
+    }
+
+    /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest
+    /// that is tried.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn path_mtu(&self) -> Result<MtuRoute, Error> {
+        let mut search = self.start_path_mtu()?;
+        while search.advance(None)? != Step::Done {}
+        Ok(search.finish())
+    }
+
+    /// The same, for a loop of one's own: resolves the name and opens the sockets.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_path_mtu(&self) -> Result<PathMtu, Error> {
+        PathMtu::start(self)
     }
 
     /// Checks what can be checked while the target isn't known.

@@ -7,6 +7,7 @@ mod events;
 mod extensions;
 mod format;
 mod lookup;
+mod mtu;
 mod names;
 mod session;
 mod single;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
     };
     end(match args.single() {
         Some(host) if args.watch.watch => watch::run(&args, host),
+        Some(host) if args.probing.mtu => mtu::run(&args, host),
         Some(host) => single::run(&args, host),
         None => survey::run(&args),
     })

@@ -4,6 +4,7 @@
 //! administrator permits them, and see less.
 
 mod filter;
+mod first_link;
 mod ping;
 mod queue;
 mod raw;
@@ -15,6 +16,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::sys::{self, Name};
 pub(crate) use filter::{Identity, MAX_TRACES};
+pub(crate) use first_link::first_link_mtu;
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
 use queue::Report;

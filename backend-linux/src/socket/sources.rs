@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// "discard" (RFC 863): where nothing would answer, if anything were sent.
-const PORT: u16 = 9;
+pub(super) const PORT: u16 = 9;
 
 /// A question to the kernel: a UDP socket that is connected, which looks up the route, and can't send.
 #[derive(Debug)]

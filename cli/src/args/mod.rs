@@ -124,6 +124,12 @@ impl Args {
         if self.watch.watch && !matches!(self.output.format(), Format::Text | Format::Json) {
             return Err("--watch ends with a report as text, or as JSON with --json".to_owned());
         }
+        if self.probing.mtu && self.single().is_none() {
+            return Err("--mtu searches the path to one host: give one".to_owned());
+        }
+        if self.probing.mtu && !matches!(self.output.format(), Format::Text | Format::Json) {
+            return Err("--mtu is shown as text or as --json, in no other format".to_owned());
+        }
         self.probing.check()
     }
 

@@ -58,6 +58,10 @@ pub(crate) struct Probing {
     #[arg(short = 'F', long)]
     pub(crate) dont_fragment: bool,
 
+    /// Find the largest packets that the path carries, and mark where they get smaller, F=1400
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) mtu: bool,
+
     /// The ICMP identifier of probes, 0 to 65535; random if not given
     #[arg(long, value_name = "ID", value_parser = word)]
     pub(super) ident: Option<u16>,

@@ -4,8 +4,8 @@ use super::{Format, print};
 use crate::extensions;
 use crate::names::{Names, Origin};
 use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, StopReason,
-    failure_text,
+    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, SocketKind,
+    StopReason, failure_text,
 };
 use serde::Serialize;
 use std::io;
@@ -26,6 +26,37 @@ impl Format for Json {
     }
 }
 
+/// A document of a search for the path MTU.
+pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
+    let Some((first, last)) = route.stretches().first().zip(route.stretches().last()) else { return Ok(()) };
+    let sum = |of: fn(&Summary<'_>) -> u16| {
+        let summaries = route.stretches().iter().map(|stretch| Summary::new(&stretch.route));
+        summaries.fold(0_u16, |sum, summary| sum.saturating_add(of(&summary)))
+    };
+    let summary = Summary {
+        started: Summary::new(&first.route).started,
+        duration_ms: milliseconds(route.duration()),
+        probes_sent: route.probes_sent(),
+        duplicates: sum(|summary| summary.duplicates),
+        late: sum(|summary| summary.late),
+        forged: sum(|summary| summary.forged),
+        ..Summary::new(&last.route)
+    };
+    let hops = route.stretches().iter().flat_map(|stretch| {
+        stretch.hops().map(|hop| {
+            let mtu = hop.replies().any(|reply| reply.kind != Kind::Unreachable).then_some(stretch.size);
+            MtuHop { hop: JsonHop::new(&stretch.route, hop, names), mtu }
+        })
+    });
+    let limits = route.limits().iter().map(|limit| MtuLimit {
+        hop: limit.hop,
+        mtu: limit.mtu,
+        less_than: limit.less_than,
+        from: limit.from,
+    });
+    print_line(&MtuDocument { summary, path_mtu: route.path_mtu(), mtu_limits: limits.collect(), hops: hops.collect() })
+}
+
 pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
     let mut line = serde_json::to_vec(document)?;
     line.push(b'\n');
@@ -38,6 +69,33 @@ struct Document<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
     hops: Vec<JsonHop>,
+}
+
+/// A search for the path MTU.
+#[derive(Serialize)]
+struct MtuDocument<'a> {
+    #[serde(flatten)]
+    summary: Summary<'a>,
+    path_mtu: Option<u16>,
+    mtu_limits: Vec<MtuLimit>,
+    hops: Vec<MtuHop>,
+}
+
+/// Where smaller packets begin.
+#[derive(Serialize)]
+struct MtuLimit {
+    hop: u8,
+    mtu: u16,
+    less_than: Option<u16>,
+    from: Option<IpAddr>,
+}
+
+#[derive(Serialize)]
+struct MtuHop {
+    #[serde(flatten)]
+    hop: JsonHop,
+    /// The size of the packets that got there.
+    mtu: Option<u16>,
 }
 
 /// One trace but for its hops.

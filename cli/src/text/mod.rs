@@ -39,6 +39,8 @@ pub(crate) struct View {
     /// Lines that can be drawn over, if this is a terminal.
     height: Option<usize>,
     extensions: bool,
+    /// What is to be said beside the first address of a hop.
+    notes: Vec<(u8, String)>,
     /// What stands below the settled lines, to be drawn over.
     drawn: String,
 }
@@ -76,6 +78,7 @@ impl View {
             },
             height: size.map(|(_, height)| usize::from(height.0).saturating_sub(2)),
             extensions: args.output.extensions,
+            notes: Vec::new(),
             drawn: String::new(),
         }
     }
@@ -84,6 +87,23 @@ impl View {
     pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
         let line = self.sentence(&format!("traceroute to {host} ({target}), {max_hops} hops max"));
         self.out.write_all(line.as_bytes())
+    }
+
+    /// What is to be said beside a hop when its line is printed.
+    pub(crate) fn note(&mut self, hop: u8, note: String) {
+        self.notes.push((hop, note));
+    }
+
+    /// Prints hops of a trace that has ended; more of the path is to follow.
+    pub(crate) fn append(&mut self, route: &Route, hops: &[Hop<'_>], names: &Names) -> io::Result<()> {
+        let lines = self.settle(hops, names, |probe| route.extensions(probe));
+        self.draw(&lines, "")
+    }
+
+    /// Prints a sentence.
+    pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
+        let line = self.sentence(text);
+        self.draw(&line, "")
     }
 
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
@@ -137,14 +157,17 @@ impl View {
     ) -> (String, Duration) {
         let nothing = Extensions::default();
         let mut before = self.before;
-        let rows: Vec<_> =
-            hops.iter()
-                .flat_map(|hop| {
-                    rows(*hop, self.target, names, &mut before, |probe| {
-                        if self.extensions { extensions(probe) } else { &nothing }
-                    })
-                })
-                .collect();
+        let rows: Vec<_> = hops
+            .iter()
+            .flat_map(|hop| {
+                let mut rows = rows(*hop, self.target, names, &mut before, |probe| {
+                    if self.extensions { extensions(probe) } else { &nothing }
+                });
+                let notes = self.notes.iter().filter(|(number, _)| *number == hop.number());
+                rows.iter_mut().take(1).for_each(|row| notes.clone().for_each(|(_, note)| row.note(note)));
+                rows
+            })
+            .collect();
         (self.layout.lines(rows), before)
     }
 

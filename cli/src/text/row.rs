@@ -69,6 +69,14 @@ impl Row {
         });
     }
 
+    /// Says one thing more.
+    pub(super) fn note(&mut self, note: &str) {
+        match &self.host {
+            Some(_) => self.notes.push(note.to_owned()),
+            None => self.instead = format!("{}  {note}", self.instead),
+        }
+    }
+
     fn bare(number: u8, instead: String) -> Self {
         let (host, cells, style) = (None, Vec::new(), Style::Faint);
         Self { number: Some(number), host, instead, cells, style, notes: Vec::new(), appended: Vec::new() }

@@ -1,7 +1,7 @@
 //! Sizes of probes, and links that are too small for them, on real Linux routers and in the lab.
 
 use crate::routes::FAMILIES;
-use crate::world::{HOPSHOT, Said, command_on_chain};
+use crate::world::{HOPSHOT, Said, command_on_chain, hopshot, in_scenario};
 use serde_json::Value;
 
 const KINDS: [&str; 2] = ["raw", "ping"];
@@ -50,5 +50,93 @@ fn in_ipv6_this_machine_fragments_once_it_has_been_told() {
         let command = ["sh", "-c", twice, HOPSHOT, "-q1", &format!("--socket={kind}")];
         let Some(said) = command_on_chain(4, &["--ping", "--mtu", "3=1400"], &command) else { return };
         assert_eq!(said.status, 0, "{kind} {}{}", said.stdout, said.stderr);
+    }
+}
+
+/// The marks of a text, with their hops.
+fn marks(text: &str) -> Vec<(u32, u32)> {
+    let marks = text.lines().filter_map(|line| {
+        let mark = line.split_whitespace().find_map(|word| word.strip_prefix("F="))?;
+        Some((line.split_whitespace().next()?.parse().ok()?, mark.parse().ok()?))
+    });
+    marks.collect()
+}
+
+#[test]
+fn small_links_are_marked_where_traceroute_marks_them() {
+    let options = ["--ping", "--mtu", "3=1400", "--mtu", "5=1300"];
+    for (_, target) in FAMILIES {
+        let Some(other) = command_on_chain(4, &options, &["traceroute", "--mtu", "-n", "-I", target]) else { return };
+        assert_eq!(marks(&other.stdout), [(1, 1500), (3, 1400), (5, 1300)], "{}{}", other.stdout, other.stderr);
+        for kind in KINDS {
+            let command = [HOPSHOT, "-n", "--mtu", "--socket", kind, target];
+            let Some(said) = command_on_chain(4, &options, &command) else { return };
+            assert_eq!(marks(&said.stdout), marks(&other.stdout), "{kind} {}{}", said.stdout, said.stderr);
+            assert_eq!((said.status, said.stdout.lines().last()), (0, Some("path MTU 1300")), "{kind}");
+        }
+    }
+}
+
+#[test]
+fn what_was_learnt_before_does_not_hide_where_a_small_link_is() {
+    let twice = "$0 --mtu $1 >/dev/null; exec $0 -n --mtu $1";
+    for (_, target) in FAMILIES {
+        let Some(said) = command_on_chain(4, &["--mtu", "3=1400"], &["sh", "-c", twice, HOPSHOT, target]) else {
+            return;
+        };
+        assert_eq!(marks(&said.stdout), [(1, 1500), (3, 1400)], "{}{}", said.stdout, said.stderr);
+    }
+}
+
+/// Where smaller packets begin: the hop, the MTU, what it is less than, and whether somebody said so.
+type Limit = (u64, u64, Option<u64>, bool);
+
+/// What `--mtu` says of a scenario of twelve hops, and the limits in it.
+fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
+    let document = in_scenario(scenario, &["-n", "-q1", "--json", "--mtu", target])?.json();
+    let limits = document["mtu_limits"].as_array().expect("a list").iter().map(|limit| {
+        let number = |field: &str| limit[field].as_u64();
+        (number("hop").unwrap(), number("mtu").unwrap(), number("less_than"), limit["from"].is_string())
+    });
+    let limits = limits.collect();
+    Some((document, limits))
+}
+
+#[test]
+fn every_small_link_is_found_in_one_round_trip_more() {
+    for (_, target) in FAMILIES {
+        let Some((document, limits)) = limits("mtu", target) else { return };
+        assert_eq!(limits, [(5, 1400, None, true), (9, 1280, None, true)], "{document}");
+        assert_eq!((&document["path_mtu"], &document["distance"]), (&1280.into(), &12.into()), "{document}");
+        let mtus: Vec<_> = document["hops"].as_array().unwrap().iter().map(|hop| hop["mtu"].as_u64()).collect();
+        assert_eq!(mtus, [[Some(1500); 4], [Some(1400); 4], [Some(1280); 4]].concat(), "{document}");
+    }
+}
+
+#[test]
+fn routers_that_name_impossible_mtus_do_not_lead_astray() {
+    for (_, target) in FAMILIES {
+        let Some((document, limits)) = limits("mtu-odd", target) else { return };
+        let expected = [(4, 1492, Some(1500), true), (7, 1420, Some(1460), true), (10, 1280, Some(1400), true)];
+        assert_eq!((limits.as_slice(), &document["path_mtu"]), (&expected[..], &1280.into()), "{document}");
+    }
+}
+
+#[test]
+fn packets_that_vanish_without_a_word_are_told_from_silence() {
+    for (_, target) in FAMILIES {
+        let Some((document, vanish)) = limits("mtu-silent", target) else { return };
+        assert_eq!((vanish.as_slice(), &document["path_mtu"]), (&[(6, 1400, Some(1420), false)][..], &1400.into()));
+        let Some((document, none)) = limits("deadtarget", target) else { return };
+        assert_eq!((none.as_slice(), &document["path_mtu"]), (&[][..], &Value::Null), "{document}");
+    }
+}
+
+#[test]
+fn a_search_is_of_one_host_in_text_or_json() {
+    for (args, words) in [(["::1", "::2"], "one host"), (["--format=csv", "::1"], "as text or")] {
+        let said = hopshot(&[&["--mtu"], &args[..]].concat());
+        assert_eq!(said.status, 2);
+        assert!(said.stderr.contains(words), "{}", said.stderr);
     }
 }

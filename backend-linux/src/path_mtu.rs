@@ -1,0 +1,293 @@
+//! The largest packets that a path carries, and where it carries only smaller ones.
+//!
+//! A sweep with packets as large as the first link carries goes to all hops at once. The router before a link that is too small
+//! says so for every hop behind it, and how large packets may be; from the first of these hops on the next sweep goes, with
+//! packets of that size; and so on. *k* such links cost *k* + 1 round trips.
+
+mod search;
+
+use crate::driver::{Driver, Step};
+use crate::pace::Pace;
+use crate::socket::first_link_mtu;
+use crate::trace::{Begun, Route};
+use crate::{Error, SocketKind, Traceroute, privilege, resolve};
+use hopshot_core::wire::Version;
+use hopshot_core::{Evidence, Hop, Kind, StopReason};
+pub use search::Limit;
+use search::{Purpose, Round, Saw, Search, TooBig};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// A search for the largest packets that the path to a host carries, while it runs: like a [`Trace`](crate::Trace), with
+/// [`advance`](Self::advance) until that says [`Step::Done`], and then [`finish`](Self::finish).
+///
+/// ```no_run
+/// use hopshot_linux::Traceroute;
+///
+/// let route = Traceroute::new("example.com").path_mtu()?;
+/// for (octets, hop) in route.hops() {
+///     println!("{:2}  {octets} octets  {:?}", hop.number(), hop.replies().next().map(|reply| reply.from));
+/// }
+/// println!("{:?}", route.path_mtu());
+/// # Ok::<(), hopshot_linux::Error>(())
+/// ```
+///
+/// What a router says is believed if it proves itself ([`Evidence::Strong`]). One that is older than RFC 1191 and names no MTU,
+/// or one that names what can't be, is believed that the packet was too big; then usual sizes are tried, in their order. Where
+/// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which. Both leave
+/// the MTU known up to the next usual size: [`Limit::less_than`].
+pub struct PathMtu {
+    driver: Driver,
+    settings: Traceroute,
+    address: SocketAddr,
+    search: Search,
+    round: Round,
+    begun: Option<Begun>,
+    stretches: Vec<Stretch>,
+    /// The greatest RTT so far.
+    slowest: Duration,
+    probes_sent: usize,
+    duration: Duration,
+    is_interrupted: bool,
+}
+
+/// A part of the path, and the trace that found it.
+pub struct Stretch {
+    /// The size of the trace's probes, in octets.
+    pub size: u16,
+    /// The trace; hops outside of the stretch may be part of it.
+    pub route: Route,
+    numbers: RangeInclusive<u8>,
+}
+
+impl Stretch {
+    /// The hops of this part.
+    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
+        self.route.hops().filter(|hop| self.numbers.contains(&hop.number()))
+    }
+}
+
+/// The path to a host, and how large packets it carries how far.
+pub struct MtuRoute {
+    stretches: Vec<Stretch>,
+    limits: Vec<Limit>,
+    path_mtu: Option<u16>,
+    probes_sent: usize,
+    duration: Duration,
+}
+
+impl MtuRoute {
+    /// The size of the largest packets that get to the target, in octets; `None` if it didn't answer.
+    #[must_use]
+    pub const fn path_mtu(&self) -> Option<u16> {
+        self.path_mtu
+    }
+
+    /// Where the path begins to carry only smaller packets, from the nearest such place on. The first link is not among them.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    /// How many probes were sent, those of traces that show no part of the path included.
+    #[must_use]
+    pub const fn probes_sent(&self) -> usize {
+        self.probes_sent
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// The path in the parts that the search found it in, each with packets smaller than the one before.
+    #[must_use]
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// The hops of all parts, each with the size of the packets that went there.
+    pub fn hops(&self) -> impl Iterator<Item = (u16, Hop<'_>)> {
+        self.stretches.iter().flat_map(|stretch| stretch.hops().map(|hop| (stretch.size, hop)))
+    }
+}
+
+impl PathMtu {
+    /// Resolves the name and opens the sockets. The search begins with the size that the settings name, if they name one that
+    /// the first link carries.
+    pub(crate) fn start(settings: &Traceroute) -> Result<Self, Error> {
+        let mut settings = settings.clone().dont_fragment(true);
+        settings.check()?;
+        let address = resolve(&settings.host, settings.family)?;
+        let (target, family) = (address.ip(), Version::of(address.ip()));
+        let mut driver = Driver::new(settings.socket_options(), Pace::UNBOUND);
+        driver.open(family)?;
+        // Traces are added after the filter may have been locked.
+        driver.expect_many()?;
+        let scope_id = match address {
+            SocketAddr::V4(_) => 0,
+            SocketAddr::V6(address) => address.scope_id(),
+        };
+        let options = settings.socket_options();
+        let link = first_link_mtu(target, scope_id, &options)
+            .map_err(|error| crate::error::no_route(error, target, &options))?;
+        // The same way for all sizes.
+        settings.flow = Some(settings.flow.map_or_else(random_flow, Ok)?);
+        let search = Search::new(family, settings.config.max_hops);
+        let size = settings.size.map_or(link, |size| size.min(link));
+        let round = search.begin(size, settings.config.first_hop);
+        let (stretches, slowest) = (Vec::new(), Duration::ZERO);
+        let mut this = Self {
+            driver,
+            settings,
+            address,
+            search,
+            round,
+            begun: None,
+            stretches,
+            slowest,
+            probes_sent: 0,
+            duration: Duration::ZERO,
+            is_interrupted: false,
+        };
+        this.begin(round)?;
+        Ok(this)
+    }
+
+    /// As [`Trace::launch`](crate::Trace::launch).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn launch(&mut self) -> Result<(), Error> {
+        self.driver.launch()
+    }
+
+    /// As [`Trace::advance`](crate::Trace::advance), for the whole search.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        let step = self.driver.advance(wake, Duration::MAX)?;
+        while self.driver.take_reply().is_some() {}
+        match (step, self.begun.take()) {
+            (Step::Done, Some(begun)) => self.conclude(begun),
+            (step, begun) => {
+                self.begun = begun;
+                Ok(step)
+            }
+        }
+    }
+
+    /// As [`Trace::confine`](crate::Trace::confine).
+    pub fn confine(&self) -> Vec<String> {
+        self.driver.confine(privilege::confine)
+    }
+
+    /// Ends the search now, with what is known.
+    pub fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        self.driver.interrupt();
+    }
+
+    /// The target's address.
+    #[must_use]
+    pub const fn target(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// The kind of socket that was opened.
+    #[must_use]
+    pub fn socket(&self) -> SocketKind {
+        self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+    }
+
+    /// The parts of the path that are known.
+    #[must_use]
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// Where the path is known to carry only smaller packets.
+    #[must_use]
+    pub fn limits(&self) -> &[Limit] {
+        self.search.limits()
+    }
+
+    /// The result: what is known now.
+    #[must_use]
+    pub fn finish(mut self) -> MtuRoute {
+        if let Some(begun) = self.begun.take() {
+            self.interrupt();
+            // It begins nothing any more.
+            let _ = self.conclude(begun);
+        }
+        let Self { stretches, search, probes_sent, duration, .. } = self;
+        MtuRoute { stretches, path_mtu: search.path_mtu(), limits: search.into_limits(), probes_sent, duration }
+    }
+
+    fn begin(&mut self, round: Round) -> Result<(), Error> {
+        let mut settings = self.settings.clone().size(round.size).first_hop(round.hops.0).max_hops(round.hops.1);
+        if round.purpose.is_one_probe() {
+            // What a router that answers has always been faster than.
+            let patience = self.slowest.saturating_mul(3).saturating_add(Duration::from_millis(200));
+            settings = settings.attempts(1).timeout(patience.min(self.settings.config.timeout));
+        }
+        self.round = round;
+        self.begun = Some(settings.begin(&mut self.driver, self.address)?.ok_or(Error::Full)?);
+        Ok(())
+    }
+
+    /// A round is over: keeps what it found of the path, and begins the next one.
+    fn conclude(&mut self, begun: Begun) -> Result<Step, Error> {
+        let Some(route) = begun.finish(&mut self.driver) else { return Ok(Step::Done) };
+        let rtts = route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.rtt);
+        self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
+        self.probes_sent += route.probes_sent();
+        self.duration += route.duration();
+        let round = self.round;
+        let next = if self.is_interrupted { None } else { self.search.next(round, look(&route)) };
+        let end = next.map_or(round.hops.1, |next| next.hops.0 - 1);
+        // A search that is interrupted has at least what its last trace knows.
+        let is_last = next.is_none() && (!round.purpose.is_one_probe() || self.stretches.is_empty());
+        let shows_path = matches!(round.purpose, Purpose::Sweep) || is_last;
+        if shows_path && end >= round.hops.0 {
+            self.stretches.push(Stretch { size: round.size, route, numbers: round.hops.0..=end });
+        }
+        match next {
+            Some(next) => self.begin(next).map(|()| Step::Running),
+            None => Ok(Step::Done),
+        }
+    }
+}
+
+/// What a round's trace says about its size.
+fn look(route: &Route) -> Saw {
+    let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
+    let passing = replies().filter(|(_, reply)| reply.kind != Kind::Unreachable);
+    let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
+    // Where packets pass all the same, it was not this link that they were too big for.
+    let behind = replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
+    let too_big = behind.filter_map(|(hop, reply)| Some(TooBig { hop, by: reply.from, mtu: reply.mtu? }));
+    let is_doubtful = replies().any(|(_, reply)| reply.mtu.is_some());
+    Saw {
+        passed,
+        too_big: too_big.min_by_key(|too_big| too_big.hop),
+        reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
+        ended: match route.stop_reason() {
+            Some(StopReason::Unreachable) => !is_doubtful,
+            Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => route.probes_sent() == 0,
+            Some(StopReason::Loop | StopReason::MaxHops | StopReason::Interrupted) | None => true,
+        },
+    }
+}
+
+/// Any that is one: see [`Traceroute::flow`].
+fn random_flow() -> Result<u16, Error> {
+    let mut random = [0; 2];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(Error::system("can't get random octets"))?;
+    Ok(u16::from_ne_bytes(random).clamp(1, u16::MAX - 1))
+}
