@@ -45,11 +45,11 @@ def schemas():
     checker = Draft202012Validator.FORMAT_CHECKER
     return [
         Draft202012Validator({"$ref": name}, registry=registry, format_checker=checker)
-        for name in ("hopshot.schema.json", "stream.schema.json")
+        for name in ("hopshot.schema.json", "stream.schema.json", "watch.schema.json")
     ]
 
 
-DOCUMENT, EVENT = schemas()
+DOCUMENT, EVENT, WATCH = schemas()
 
 
 def addresses(document):
@@ -75,6 +75,12 @@ def the_stream_is_as_its_schema_says(scenario, status, target, socket):
     heard = {event["from"] for event in events if event["event"] == "reply"}
     assert {event["address"] for event in events if event["event"] == "address"} <= heard
     assert events[-1]["reached"] == (status == 0)
+
+
+def the_report_of_a_watch_is_as_its_schema_says(scenario, status, target):
+    report = json.loads(run(scenario, "--watch", "--count", "3", "--every", "0.1", "--json", target, status=status))
+    WATCH.validate(report)
+    assert report["rounds"] == 3 and report["reached"] == (status == 0) and report["hops"][0]["sent"] == 3
 
 
 def what_can_not_be_sent_is_in_every_format():
@@ -232,6 +238,8 @@ def main():
                 add(json_is_as_its_schema_says, scenario, status, target, socket)
                 if (target, socket) != ("{4}", "ping"):
                     add(the_stream_is_as_its_schema_says, scenario, status, target, socket)
+        for scenario, status, target in (("wan", 0, "{6}"), ("silent", 0, "{4}"), ("deadtarget", 1, "{4}")):
+            add(the_report_of_a_watch_is_as_its_schema_says, scenario, status, target)
         add(what_can_not_be_sent_is_in_every_format)
         add(lost_hosts_have_documents_and_events)
         add(ases_are_in_json)

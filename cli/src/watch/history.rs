@@ -9,7 +9,7 @@ use std::time::Duration;
 /// RTTs remembered for each hop.
 pub(crate) const REMEMBERED: usize = 240;
 /// Rounds without an answer after which a hop that had answered has vanished.
-pub(crate) const VANISHED: u32 = 3;
+pub(crate) const VANISHED: u32 = 5;
 /// Addresses remembered for each hop, and changes of the path: more than that is no path.
 const ADDRESSES: usize = 8;
 const CHANGES: usize = 100;
@@ -23,6 +23,8 @@ pub(crate) struct Round {
     pub(crate) end: Option<u8>,
     /// Whether the target answered.
     pub(crate) reached: bool,
+    /// Whether the end is who said that there is no way further.
+    pub(crate) unreachable: bool,
 }
 
 impl From<&Route> for Round {
@@ -38,6 +40,7 @@ impl From<&Route> for Round {
         }
         if route.stop_reason() == Some(StopReason::Unreachable) {
             round.end = round.end.or_else(|| round.heard());
+            round.unreachable = true;
         }
         round
     }
@@ -56,6 +59,7 @@ pub(crate) struct History {
     pub(crate) rounds: u32,
     /// Whether the target answered in the last round.
     pub(crate) reached: bool,
+    unreachable: bool,
     /// How many hops the path has, as far as is known.
     pub(crate) length: u8,
     /// Where the target was when it last answered.
@@ -152,7 +156,7 @@ impl History {
     /// Learns what a round said.
     pub(crate) fn add(&mut self, round: &Round) {
         self.rounds += 1;
-        self.reached = round.reached;
+        (self.reached, self.unreachable) = (round.reached, round.unreachable);
         // Without an end that is known the path is as long as it was, unless something answered from farther on.
         self.length = round.end.unwrap_or_else(|| self.length.max(round.heard().unwrap_or(0)));
         self.distance = if round.reached { round.end } else { self.distance };
@@ -172,6 +176,15 @@ impl History {
             let behind = self.hops.range_mut(self.length + 1..);
             let gone: Vec<u8> = behind.filter_map(|(number, hop)| hop.leave().then_some(*number)).collect();
             gone.into_iter().for_each(|number| self.note(number, Event::Gone));
+        }
+    }
+
+    /// What is to be said if the target did not answer in the last round.
+    pub(crate) fn silence(&self) -> Option<String> {
+        match (self.reached, self.unreachable) {
+            (true, _) => None,
+            (false, true) => Some(format!("hop {} says that the target can't be reached", self.length)),
+            (false, false) => Some("the target did not answer in the last round".to_owned()),
         }
     }
 
@@ -330,7 +343,12 @@ mod tests {
             )
         };
         let end = u8::try_from(hops.len()).ok();
-        Round { probes: (1..).zip(hops).map(probe).collect(), end, reached: hops.last().is_some_and(Option::is_some) }
+        Round {
+            probes: (1..).zip(hops).map(probe).collect(),
+            end,
+            reached: hops.last().is_some_and(Option::is_some),
+            unreachable: false,
+        }
     }
 
     fn history(rounds: &[&[Option<u8>]]) -> History {
@@ -393,16 +411,16 @@ mod tests {
     }
 
     #[test]
-    fn a_hop_vanishes_after_three_silent_rounds_and_comes_up_with_its_next_answer() {
+    fn a_hop_vanishes_after_five_silent_rounds_and_comes_up_with_its_next_answer() {
         let up: &[Option<u8>] = &[Some(1), Some(2)];
         let down: &[Option<u8>] = &[None, Some(2)];
-        assert_eq!(marks(&history(&[up, down, down])), [None, None]);
-        let gone = history(&[up, down, down, down, down]);
+        assert_eq!(marks(&history(&[up, down, down, down, down])), [None, None]);
+        let gone = history(&[up, down, down, down, down, down]);
         assert_eq!(marks(&gone), [Some(Mark::Gone), None]);
-        let back = history(&[up, down, down, down, down, up]);
+        let back = history(&[up, down, down, down, down, down, down, up]);
         assert_eq!(marks(&back), [Some(Mark::Up), None]);
         let events: Vec<_> = back.changes.iter().map(|change| (change.round, change.event)).collect();
-        assert_eq!(events, [(4, Event::Gone), (6, Event::Up)]);
+        assert_eq!(events, [(6, Event::Gone), (8, Event::Up)]);
     }
 
     #[test]
@@ -415,6 +433,15 @@ mod tests {
         assert_eq!(history.changes.back().unwrap().hops, (3, 4));
         history.add(&round(long));
         assert_eq!(marks(&history)[2..], [Some(Mark::Up), Some(Mark::Up)]);
+    }
+
+    #[test]
+    fn who_says_that_there_is_no_way_further_is_told_and_what_is_behind_has_gone() {
+        let mut history = history(&[&[Some(1), Some(2), Some(9)]]);
+        assert_eq!(history.silence(), None);
+        history.add(&Round { unreachable: true, reached: false, ..round(&[Some(1), Some(2)]) });
+        assert_eq!(history.silence().unwrap(), "hop 2 says that the target can't be reached");
+        assert_eq!((marks(&history), history.hops[&3].lost), (vec![None, None, Some(Mark::Gone)], 0));
     }
 
     #[test]

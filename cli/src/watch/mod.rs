@@ -184,9 +184,7 @@ impl Watch<'_> {
         self.trouble = failed.map(|why| format!("can't send: {why}"));
         self.history.add(&Round::from(route));
         self.reached = route.reached();
-        if self.manner.is_named {
-            self.addresses().for_each(|address| self.session.names.ask(address));
-        }
+        self.addresses().for_each(|address| self.session.names.ask(address));
     }
 
     fn addresses(&self) -> impl Iterator<Item = IpAddr> {

@@ -52,9 +52,7 @@ impl Report<'_> {
             text.push('\n');
             hosts[1..].iter().for_each(|host| text += &format!("    {host}\n"));
         }
-        if !history.reached {
-            text += "No answer from the target in the last round.\n";
-        }
+        history.silence().into_iter().for_each(|what| text += &format!("{what}\n"));
         history.changes.iter().for_each(|change| text += &format!("{change}\n"));
         text
     }

@@ -90,8 +90,8 @@ impl View<'_> {
             return vec![Line::styled("    the first round is on its way", Modifier::DIM)];
         }
         let hops = self.history.hops.iter().flat_map(|(number, hop)| self.hop(*number, hop, layout));
-        let silent =
-            (!self.history.reached).then(|| Line::styled("    the target does not answer", self.style(Color::Red)));
+        let silence = self.history.silence();
+        let silent = silence.map(|what| Line::styled(format!("    {what}"), self.style(Color::Red)));
         hops.chain(silent).collect()
     }
 

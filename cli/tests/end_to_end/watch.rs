@@ -125,12 +125,19 @@ fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
 }
 
 #[test]
-fn a_watch_whose_target_does_not_answer_fails_and_hardly_probes_behind_it() {
+fn a_watch_whose_target_does_not_answer_in_the_last_round_fails_and_says_why() {
     let Some(said) = in_scenario("deadtarget", &["--watch", "--count", "3", "--every", "0.1", "-n", "{4}"]) else {
         return;
     };
     assert_eq!(said.status, 1, "{}", said.stderr);
-    assert!(said.stdout.contains("No answer from the target in the last round."), "{}", said.stdout);
+    assert!(said.stdout.ends_with("the target did not answer in the last round\n"), "{}", said.stdout);
+}
+
+#[test]
+fn a_watch_keeps_to_one_path_where_flows_are_balanced() {
+    let args = ["--watch", "--count", "8", "--every", "0.1", "--json", "-n", "{4}"];
+    let Some(said) = in_scenario("ecmp", &args) else { return };
+    assert_eq!(said.json()["changes"], serde_json::json!([]));
 }
 
 #[test]

@@ -15,7 +15,7 @@ fn history() -> History {
         let lost = vec![None];
         let last = if round == 2 { lost.clone() } else { answer("2001:db8::4", 40) };
         let probes = [answer("2001:db8:1::1", 1), lost, answer(third, 30), last];
-        history.add(&Round { probes: (1..).zip(probes).collect(), end: Some(4), reached: true });
+        history.add(&Round { probes: (1..).zip(probes).collect(), end: Some(4), reached: true, ..Round::default() });
     }
     history
 }
@@ -89,7 +89,9 @@ fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
 fn a_target_that_is_silent_is_told() {
     let mut history = history();
     history.add(&Round::default());
-    assert!(screen(80, 11, &history, MANNER, None).contains(&"    the target does not answer".to_owned()));
+    assert!(
+        screen(80, 11, &history, MANNER, None).contains(&"    the target did not answer in the last round".to_owned())
+    );
 }
 
 #[test]
