@@ -9,7 +9,7 @@ use std::time::Duration;
 #[command(next_help_heading = "Output")]
 pub(crate) struct Watching {
     /// Trace again and again: a live view of loss, times and changes
-    #[arg(long, conflicts_with = "targets")]
+    #[arg(long, conflicts_with_all = ["targets", "mtu"])]
     pub(crate) watch: bool,
 
     /// The time from one round to the next, 0.1 to 3600

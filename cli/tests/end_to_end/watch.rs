@@ -146,6 +146,9 @@ fn a_watch_that_has_no_terminal_and_no_end_or_more_than_one_host_is_refused() {
         (&["--watch", "127.0.0.1"][..], "--count N"),
         (&["--watch", "127.0.0.1", "127.0.0.2"], "--watch is of one host"),
         (&["--watch", "--count", "1", "--format", "csv", "127.0.0.1"], "as text, or as JSON"),
+        (&["--watch", "--mtu", "127.0.0.1"], "cannot be used with"),
+        (&["--watch", "--targets", "-"], "cannot be used with"),
+        (&["--count", "3", "127.0.0.1"], "--watch"),
         (&["--watch", "--every", "0", "127.0.0.1"], "must be 0.1 to 3600 seconds"),
         (&["--watch", "--count", "0", "127.0.0.1"], "must be 1 or more"),
     ] {
