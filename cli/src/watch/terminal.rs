@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal, Stdout};
-use std::{env, panic};
+use std::{env, panic, thread};
 
 /// How the terminal was when the command was started.
 #[derive(Clone)]
@@ -88,6 +88,9 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        self.before.restore();
+        // Else that was done before the panic was told, and once more would put the cursor on what was told.
+        if !thread::panicking() {
+            self.before.restore();
+        }
     }
 }
