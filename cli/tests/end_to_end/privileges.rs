@@ -2,8 +2,11 @@
 
 use crate::routes::{FAMILIES, check};
 use crate::world::{HOPSHOT, Said, command_in_scenario, skip};
+use hopshot_core::wire::Version;
 use hopshot_lab::{Internet, Scenario};
+use serde_json::Value;
 use std::fs::{self, Permissions};
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -60,18 +63,36 @@ fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: b
         let command = [command, &["-n", "--json", target]].concat();
         let Some(said) = command_in_scenario(scenario, true, &command) else { return };
         assert_eq!(said.stderr, "", "{scenario} {version:?}");
-        let document = said.json();
-        assert_eq!(document["socket"], socket);
-        let internet = Internet::new(&Scenario::named(scenario).unwrap(), 1);
-        let truth = internet.truth(version);
-        check(scenario, &document, &truth, complete);
-        if document["stop_reason"] == "reached" {
-            let distance = document["distance"].as_u64();
-            assert!(
-                distance == truth.distance().map(u64::from) || scenario == "ecmp-uneven",
-                "{scenario}: {distance:?}"
-            );
-        }
+        assert_true(scenario, version, &said.json(), socket, complete);
+    }
+}
+
+/// The true routes in both families, by one survey.
+fn assert_true_survey(scenario: &str, command: &[&str], socket: &str, complete: bool) {
+    let targets = FAMILIES.map(|(_, target)| target);
+    let command = [command, &["-n", "--json"], &targets].concat();
+    let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+    assert_eq!(said.stderr, "", "{scenario}");
+    let mut found = Vec::new();
+    for line in said.stdout.lines() {
+        let document: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{scenario}: {error} in {line:?}"));
+        let address: IpAddr = document["target"]["address"].as_str().unwrap().parse().unwrap();
+        assert_true(scenario, Version::of(address), &document, socket, complete);
+        found.push(address.is_ipv6());
+    }
+    found.sort_unstable();
+    assert_eq!(found, [false, true], "{scenario}");
+}
+
+fn assert_true(scenario: &str, version: Version, document: &Value, socket: &str, complete: bool) {
+    assert_eq!(document["socket"], socket);
+    let internet = Internet::new(&Scenario::named(scenario).unwrap(), 1);
+    let truth = internet.truth(version);
+    check(scenario, document, &truth, complete);
+    if document["stop_reason"] == "reached" {
+        let distance = document["distance"].as_u64();
+        assert!(distance == truth.distance().map(u64::from) || scenario == "ecmp-uneven", "{scenario}: {distance:?}");
     }
 }
 
@@ -119,6 +140,27 @@ fn every_scenario_has_the_same_route_for_an_unprivileged_user() {
     let copy = Copy::new("nobody");
     for (scenario, complete) in SCENARIOS {
         assert_true_route(scenario, &[&NOBODY[..], &[copy.path()]].concat(), "ping", complete);
+    }
+}
+
+#[test]
+fn every_scenario_has_the_same_routes_in_a_survey_with_either_socket() {
+    for (scenario, complete) in SCENARIOS {
+        // What only ping sockets don't hear raw ones may.
+        for socket in ["raw", "ping"] {
+            assert_true_survey(scenario, &[HOPSHOT, "--socket", socket], socket, complete);
+        }
+    }
+}
+
+#[test]
+fn every_scenario_has_the_same_routes_in_a_survey_of_an_unprivileged_user() {
+    if !can_be_nobody("every_scenario_has_the_same_routes_in_a_survey_of_an_unprivileged_user") {
+        return;
+    }
+    let copy = Copy::new("surveyor");
+    for (scenario, complete) in SCENARIOS {
+        assert_true_survey(scenario, &[&NOBODY[..], &[copy.path()]].concat(), "ping", complete);
     }
 }
 
