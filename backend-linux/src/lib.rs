@@ -46,6 +46,7 @@ mod memory;
 mod namespace;
 mod pace;
 mod path_mtu;
+mod paths;
 mod printable;
 pub mod privilege;
 mod rejected;
@@ -68,6 +69,7 @@ pub use hopshot_core::{
 };
 pub use memory::Memory;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch};
+pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Paths};
 pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::resolve;
@@ -259,6 +261,22 @@ impl Traceroute {
         Many::new(hosts.into_iter())
     }
 
+    /// All paths to the host that load balancers share traffic over, by varying the flow until the rule of the multipath
+    /// detection algorithm is content. How many attempts to make is its own affair; all other settings hold.
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let paths = Traceroute::new("example.com").paths().confidence(0.99).run()?;
+    /// let nodes = paths.graph().nodes();
+    /// for edge in paths.graph().edges() {
+    ///     println!("{:?} -> {:?}", nodes[edge.from].address, nodes[edge.to].address);
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn paths(self) -> AllPaths {
+        AllPaths::new(self)
+    }
+
     /// Runs the trace to its end.
     ///
     /// # Errors
@@ -332,10 +350,7 @@ impl Traceroute {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
         };
-        let mut random = [0; 16];
-        rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-            .map_err(Error::system("can't get random octets"))?;
-        let identity = Config::new(target, u128::from_ne_bytes(random));
+        let identity = Config::new(target, random()?);
         let config = Config {
             target,
             ident: self.options.ident.unwrap_or(identity.ident),
@@ -350,6 +365,14 @@ impl Traceroute {
         let number = driver.add(config, scope_id)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
+}
+
+/// Octets that nobody can predict.
+fn random() -> Result<u128, Error> {
+    let mut random = [0; 16];
+    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
+        .map_err(Error::system("can't get random octets"))?;
+    Ok(u128::from_ne_bytes(random))
 }
 
 /// The octets of a probe's headers, IP's and ICMP's.

@@ -1,0 +1,230 @@
+//! The paths that many flows took, as one graph.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What one flow was answered.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    /// The hops that were probed, in order, up to the end of the path if that is known.
+    pub(crate) hops: Vec<FlowHop>,
+}
+
+/// What one flow was answered from one hop; nothing if it was lost, or the router is silent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FlowHop {
+    pub(crate) number: u8,
+    pub(crate) answers: Vec<Answered>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) from: IpAddr,
+    pub(crate) rtt: Duration,
+    pub(crate) end: Option<End>,
+}
+
+/// Why a path ends where it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// This is the target.
+    Target,
+    /// This router, or the target, said that there is no way further.
+    Unreachable,
+}
+
+/// A router at a hop; one that stands at several is several nodes.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The hop; that before the first one probed is where all flows come from.
+    pub hop: u8,
+    /// Its address. `None`: a router, or several, that never answered, or where all flows come from.
+    pub address: Option<IpAddr>,
+    /// Its fastest answer.
+    pub rtt: Option<Duration>,
+    /// How many flows were seen to pass here.
+    pub flows: usize,
+    /// Whether a path ends here.
+    pub end: Option<End>,
+}
+
+/// From a router to its next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The index of the nearer node.
+    pub from: usize,
+    /// The index of the farther one.
+    pub to: usize,
+    /// How many flows took it.
+    pub flows: usize,
+    /// Whether it is known to be there. Between two hops that both balance by packet nobody can tell who leads to whom.
+    pub is_certain: bool,
+}
+
+/// The paths to a host: routers, and who leads to whom.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    edges: Vec<Edge>,
+    per_packet: BTreeSet<u8>,
+    unanswered: BTreeMap<u8, usize>,
+}
+
+/// A node before it has an index.
+pub(crate) type Place = (u8, Option<IpAddr>);
+
+impl Graph {
+    /// The nodes, hop by hop; the first one is where all flows come from.
+    #[must_use]
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The edges, in the order of the nodes that they come from.
+    #[must_use]
+    pub fn edges(&self) -> &[Edge] {
+        &self.edges
+    }
+
+    /// Whether a flow saw several routers at this hop: it is balanced by packet, not by flow.
+    #[must_use]
+    pub fn is_per_packet(&self, hop: u8) -> bool {
+        self.per_packet.contains(&hop)
+    }
+
+    /// How many flows got no answer from this hop though others did: lost, limited, or a silent router among others.
+    #[must_use]
+    pub fn unanswered(&self, hop: u8) -> usize {
+        self.unanswered.get(&hop).copied().unwrap_or(0)
+    }
+
+    /// How many ways lead from the beginning to an end, by the edges that there are. Saturates.
+    #[must_use]
+    pub fn paths(&self) -> u64 {
+        let mut ways = vec![0_u64; self.nodes.len()];
+        if let Some(first) = ways.first_mut() {
+            *first = 1;
+        }
+        let mut goes_on = vec![false; self.nodes.len()];
+        for edge in &self.edges {
+            ways[edge.to] = ways[edge.to].saturating_add(ways[edge.from]);
+            goes_on[edge.from] = true;
+        }
+        ways.iter()
+            .zip(goes_on)
+            .filter(|(_, goes_on)| !goes_on)
+            .fold(0, |sum: u64, (ways, _)| sum.saturating_add(*ways))
+    }
+
+    /// The graph of flows that all come from hop `root`.
+    pub(crate) fn new(root: u8, flows: &[Flow]) -> Self {
+        let silence = Silence::new(flows);
+        let per_packet = per_packet(flows);
+        let mut graph = Self { per_packet, ..Self::default() };
+        let mut places: BTreeMap<Place, Node> = BTreeMap::new();
+        let mut edges: BTreeMap<(Place, Place), usize> = BTreeMap::new();
+        let start = (root, None);
+        places.insert(start, Node { hop: root, address: None, rtt: None, flows: 0, end: None });
+        for flow in flows {
+            let mut before = Vec::new();
+            if flow.hops.first().is_some_and(|hop| hop.number == root + 1) {
+                places.entry(start).and_modify(|node| node.flows += 1);
+                before.push(start);
+            }
+            for (hop, here) in silence.places(flow) {
+                for place in &here {
+                    let node = Node { hop: place.0, address: place.1, rtt: None, flows: 0, end: None };
+                    let node = places.entry(*place).or_insert(node);
+                    node.flows += 1;
+                    for answer in hop.answers.iter().filter(|answer| Some(answer.from) == place.1) {
+                        node.rtt = Some(node.rtt.map_or(answer.rtt, |rtt| rtt.min(answer.rtt)));
+                        node.end = node.end.or(answer.end);
+                    }
+                    before.iter().for_each(|from| *edges.entry((*from, *place)).or_default() += 1);
+                }
+                if here.is_empty() {
+                    *graph.unanswered.entry(hop.number).or_default() += 1;
+                }
+                before = here;
+            }
+        }
+        graph.arrange(places, &edges);
+        graph
+    }
+
+    /// Gives the nodes their order: hop by hop, below those that they come from, so that few edges cross.
+    fn arrange(&mut self, places: BTreeMap<Place, Node>, edges: &BTreeMap<(Place, Place), usize>) {
+        let mut index: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut left: Vec<(Place, Node)> = places.into_iter().collect();
+        while let Some(((hop, _), _)) = left.first() {
+            let hop = *hop;
+            let behind = left.partition_point(|(place, _)| place.0 == hop);
+            let farther = left.split_off(behind);
+            let nearest = |place: &Place| {
+                let before = edges.keys().filter(|(_, to)| to == place).filter_map(|(from, _)| index.get(from));
+                before.min().copied().unwrap_or(usize::MAX)
+            };
+            left.sort_by_cached_key(|(place, _)| nearest(place));
+            for (place, node) in left {
+                index.insert(place, self.nodes.len());
+                self.nodes.push(node);
+            }
+            left = farther;
+        }
+        self.edges = edges
+            .iter()
+            .map(|((from, to), flows)| {
+                let is_certain = !(self.is_per_packet(from.0) && self.is_per_packet(to.0));
+                Edge { from: index[from], to: index[to], flows: *flows, is_certain }
+            })
+            .collect();
+        self.edges.sort_by_key(|edge| (edge.from, edge.to));
+    }
+}
+
+/// The hops at which one flow saw several routers.
+fn per_packet(flows: &[Flow]) -> BTreeSet<u8> {
+    let differs = |hop: &&FlowHop| hop.answers.windows(2).any(|pair| pair[0].from != pair[1].from);
+    flows.iter().flat_map(|flow| &flow.hops).filter(differs).map(|hop| hop.number).collect()
+}
+
+/// Where there are routers that never answer.
+pub(crate) struct Silence {
+    /// The hops that anybody answered from.
+    heard: BTreeSet<u8>,
+    /// The routers that an answer came from right behind, and those where none came though several flows asked.
+    led_on: BTreeSet<Place>,
+}
+
+impl Silence {
+    pub(crate) fn new(flows: &[Flow]) -> Self {
+        let hops = || flows.iter().flat_map(|flow| &flow.hops);
+        let heard = hops().filter(|hop| !hop.answers.is_empty()).map(|hop| hop.number).collect();
+        let pairs = flows.iter().flat_map(|flow| flow.hops.windows(2)).filter(|pair| !pair[1].answers.is_empty());
+        let led_on =
+            pairs.flat_map(|pair| pair[0].answers.iter().map(|answer| (pair[0].number, Some(answer.from)))).collect();
+        Self { heard, led_on }
+    }
+
+    /// Who answered a flow, hop by hop up to its last answer. Where none did there is a silent router if nobody ever answered
+    /// from there, or from right behind the router before; else an answer was lost, and it is not known who is there.
+    pub(crate) fn places<'f>(&self, flow: &'f Flow) -> Vec<(&'f FlowHop, Vec<Place>)> {
+        let end = flow.hops.iter().rposition(|hop| !hop.answers.is_empty()).map_or(0, |last| last + 1);
+        let mut before: Vec<Place> = Vec::new();
+        let mut places = Vec::new();
+        for hop in &flow.hops[..end] {
+            let mut here: Vec<Place> = hop.answers.iter().map(|answer| (hop.number, Some(answer.from))).collect();
+            here.sort_unstable();
+            here.dedup();
+            let leads_nowhere = |place: &Place| place.1.is_some() && !self.led_on.contains(place);
+            let is_silent = !self.heard.contains(&hop.number) || !before.is_empty() && before.iter().all(leads_nowhere);
+            if here.is_empty() && is_silent {
+                here.push((hop.number, None));
+            }
+            before.clone_from(&here);
+            places.push((hop, here));
+        }
+        places
+    }
+}

@@ -1,0 +1,358 @@
+//! All paths to a host that load balancers share traffic over.
+
+mod graph;
+mod search;
+mod stopping;
+
+pub use graph::{Edge, End, Graph, Node};
+pub use search::Completeness;
+
+use crate::driver::Step;
+use crate::{
+    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Survey, Traceroute, clock, random, resolve,
+};
+use graph::{Answered, Flow, FlowHop};
+use hopshot_core::wire::Version;
+use hopshot_core::{Config, Instant};
+use search::{Batch, Search};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, SystemTime};
+
+/// A search for all paths to a host: what [`Traceroute::paths`] returns.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before run or start"]
+pub struct AllPaths {
+    settings: Traceroute,
+    confidence: f64,
+    rate: u32,
+    most_flows: usize,
+}
+
+impl AllPaths {
+    /// The confidence by default.
+    pub const CONFIDENCE: f64 = 0.95;
+
+    /// Flows traced at most by default.
+    pub const MOST_FLOWS: usize = 1024;
+
+    pub(crate) const fn new(settings: Traceroute) -> Self {
+        Self { settings, confidence: Self::CONFIDENCE, rate: Survey::DEFAULT_RATE, most_flows: Self::MOST_FLOWS }
+    }
+
+    /// How sure to be, of each router, that all of its next hops were found: above 0, below 1; what is beyond 0.5 to 0.999999 is
+    /// taken for the nearest. 0.95 by default.
+    pub const fn confidence(mut self, confidence: f64) -> Self {
+        self.confidence = confidence.clamp(0.5, 0.999_999);
+        self
+    }
+
+    /// Probes a second, all flows together, 1 to 1,000,000; 1,000 by default.
+    pub const fn rate(mut self, rate: u32) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// The most flows to trace, 1 to 65,534; 1,024 by default.
+    pub fn most_flows(mut self, flows: usize) -> Self {
+        self.most_flows = flows.clamp(1, FLOWS.into());
+        self
+    }
+
+    /// Runs the search to its end.
+    ///
+    /// # Errors
+    /// As [`Traceroute::run`].
+    pub fn run(&self) -> Result<Paths, Error> {
+        let mut exploration = self.start()?;
+        while exploration.advance(None)? != Step::Done {}
+        Ok(exploration.finish())
+    }
+
+    /// Resolves the name and opens the sockets; the first probes leave with [`Exploration::advance`].
+    ///
+    /// # Errors
+    /// As [`Traceroute::start`].
+    pub fn start(&self) -> Result<Exploration, Error> {
+        self.settings.check()?;
+        let address = resolve(&self.settings.host, self.settings.family)?;
+        let settings = self.settings.clone().family(Version::of(address.ip()));
+        let config = settings.config;
+        let mut exploration = Exploration {
+            survey: Survey::new(&settings, self.rate, search::AT_ONCE)?,
+            search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
+            address,
+            next_flow: match settings.flow {
+                Some(flow) => flow,
+                None => Config::new(address.ip(), random()?).checksum,
+            },
+            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, attempts: 1 },
+            paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
+            start: clock::now(),
+            settings,
+        };
+        exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
+        // What keeps the first flow from being traced, such as that no route leads there, is told at once.
+        exploration.add()?;
+        Ok(exploration)
+    }
+}
+
+/// A search that has been started.
+pub struct Exploration {
+    survey: Survey,
+    settings: Traceroute,
+    address: SocketAddr,
+    search: Search,
+    next_flow: u16,
+    /// What is still to be traced of the last batch.
+    batch: Batch,
+    paths: Paths,
+    start: Instant,
+}
+
+impl Exploration {
+    /// As [`Trace::advance`](crate::Trace::advance).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        if self.paths.completeness.is_some() {
+            return Ok(Step::Done);
+        }
+        while self.batch.flows > 0 && self.survey.has_room() {
+            self.add()?;
+        }
+        let step = self.survey.advance(wake)?;
+        while let Some(route) = self.survey.take() {
+            self.paths.note(&route);
+            self.search.take(flow(&route));
+        }
+        if step == Step::Woken {
+            return Ok(step);
+        }
+        if self.batch.flows == 0 && self.survey.is_empty() {
+            match self.search.next() {
+                Ok(batch) => self.batch = batch,
+                Err(completeness) => self.paths.completeness = Some(completeness),
+            }
+        }
+        Ok(if self.paths.completeness.is_some() { Step::Done } else { Step::Running })
+    }
+
+    /// Begins to trace one more flow.
+    fn add(&mut self) -> Result<(), Error> {
+        let Batch { first_hop, max_hops, attempts, .. } = self.batch;
+        let settings = self.settings.clone().first_hop(first_hop).max_hops(max_hops).attempts(attempts);
+        self.survey.add_as(&settings.flow(self.next_flow), self.address)?;
+        self.next_flow = after(self.next_flow);
+        self.batch.flows -= 1;
+        Ok(())
+    }
+
+    /// Ends the search now, with what is known.
+    pub fn interrupt(&mut self) {
+        self.survey.interrupt();
+        while let Some(route) = self.survey.take() {
+            self.paths.note(&route);
+            self.search.take(flow(&route));
+        }
+        self.paths.completeness.get_or_insert(Completeness::Interrupted);
+    }
+
+    /// The target's address.
+    #[must_use]
+    pub fn target(&self) -> IpAddr {
+        self.address.ip()
+    }
+
+    /// The kind of socket that was opened.
+    #[must_use]
+    pub fn socket(&self) -> SocketKind {
+        self.survey.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+    }
+
+    /// As [`Trace::confine`](crate::Trace::confine).
+    pub fn confine(&self) -> Vec<String> {
+        self.survey.confine()
+    }
+
+    /// What is known so far, of the flows whose traces have ended.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        self.search.graph()
+    }
+
+    /// The result: what is known now.
+    #[must_use]
+    pub fn finish(mut self) -> Paths {
+        self.interrupt();
+        let rejected = self.survey.rejected(Version::of(self.target()));
+        let duration = clock::now().saturating_since(self.start);
+        Paths { graph: self.search.graph(), flows: self.search.flows(), rejected, duration, ..self.paths }
+    }
+}
+
+/// The paths to a host.
+#[derive(Clone, Debug)]
+pub struct Paths {
+    host: String,
+    target: IpAddr,
+    source: Option<IpAddr>,
+    started: SystemTime,
+    duration: Duration,
+    confidence: f64,
+    graph: Graph,
+    flows: usize,
+    probes_sent: usize,
+    forged: u32,
+    rejected: Rejected,
+    failure: Option<Failure>,
+    completeness: Option<Completeness>,
+}
+
+impl Paths {
+    fn new(host: String, target: IpAddr, confidence: f64) -> Self {
+        Self {
+            host,
+            target,
+            source: None,
+            started: SystemTime::now(),
+            duration: Duration::ZERO,
+            confidence,
+            graph: Graph::default(),
+            flows: 0,
+            probes_sent: 0,
+            forged: 0,
+            rejected: Rejected::default(),
+            failure: None,
+            completeness: None,
+        }
+    }
+
+    /// Counts a flow whose trace has ended.
+    fn note(&mut self, route: &Route) {
+        self.source.get_or_insert(route.source());
+        self.probes_sent += route.probes_sent();
+        self.forged += u32::from(route.tally().forged);
+        self.failure = self.failure.or_else(|| {
+            route.hops().flat_map(|hop| hop.outcomes()).find_map(|outcome| match outcome {
+                Outcome::Failed(failure) => Some(failure),
+                _ => None,
+            })
+        });
+    }
+
+    /// The host as it was given: a name or an address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The address that was traced.
+    #[must_use]
+    pub const fn target(&self) -> IpAddr {
+        self.target
+    }
+
+    /// The address that the probes left from; `None` if it ended before the first flow did.
+    #[must_use]
+    pub const fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    /// When the search was started, on the wall clock.
+    #[must_use]
+    pub const fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        self.duration
+    }
+
+    /// How sure it is of each router, if the search is complete, that all of its next hops were found.
+    #[must_use]
+    pub const fn confidence(&self) -> f64 {
+        self.confidence
+    }
+
+    /// The routers, and who leads to whom.
+    #[must_use]
+    pub const fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// How many flows were traced.
+    #[must_use]
+    pub const fn flows(&self) -> usize {
+        self.flows
+    }
+
+    /// How many probes were sent.
+    #[must_use]
+    pub const fn probes_sent(&self) -> usize {
+        self.probes_sent
+    }
+
+    /// Messages with the ident of a flow but without its cookie: forgeries.
+    #[must_use]
+    pub const fn forged(&self) -> u32 {
+        self.forged
+    }
+
+    /// What was received and was no answer.
+    #[must_use]
+    pub const fn rejected(&self) -> Rejected {
+        self.rejected
+    }
+
+    /// Why a probe did not get out of this machine, if one didn't.
+    #[must_use]
+    pub const fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Whether the target answered.
+    #[must_use]
+    pub fn reached(&self) -> bool {
+        self.graph.nodes().iter().any(|node| node.end == Some(End::Target))
+    }
+
+    /// Whether all routers were passed by enough flows, or why not.
+    #[must_use]
+    pub fn completeness(&self) -> Completeness {
+        self.completeness.unwrap_or(Completeness::Interrupted)
+    }
+}
+
+/// How many flows there are: the checksums but for 0 and 65,535, which mean the same.
+const FLOWS: u16 = u16::MAX - 1;
+
+/// The flow that is traced after this one. All come up before one comes again, and neighbours differ in many bits, since some
+/// balancers look at few.
+fn after(flow: u16) -> u16 {
+    const STEP: u32 = 40_503;
+    let next = (u32::from(flow) - 1 + STEP) % u32::from(FLOWS) + 1;
+    u16::try_from(next).unwrap_or(1)
+}
+
+/// What a trace of one flow was answered.
+fn flow(route: &Route) -> Flow {
+    let answered = |reply: Reply| Answered {
+        from: reply.from,
+        rtt: reply.rtt,
+        end: match reply.kind {
+            Kind::EchoReply => Some(End::Target),
+            Kind::Unreachable => Some(End::Unreachable),
+            Kind::TimeExceeded => None,
+        },
+    };
+    let hop = |hop: Hop<'_>| FlowHop { number: hop.number(), answers: hop.replies().map(answered).collect() };
+    Flow { hops: route.hops().map(hop).collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! How many flows through a router are enough to have seen all of its next hops.
+//!
+//! The rule is that of the multipath detection algorithm: D. Veitch, B. Augustin, R. Teixeira, T. Friedman, 'Failure Control in
+//! Multipath Route Tracing', IEEE INFOCOM 2009. A balancer with one next hop more than were seen, all equally likely, would have
+//! shown it by now but for the accepted chance of failure; more next hops than that would have shown sooner.
+
+/// The rule for one accepted chance of failure.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    failure: f64,
+    /// What was worked out, for 1 next hop, 2, and so on.
+    enough: Vec<usize>,
+}
+
+impl Stopping {
+    /// With this confidence, above 0 and below 1, a balancer's next hops are all found.
+    pub(crate) const fn new(confidence: f64) -> Self {
+        Self { failure: 1.0 - confidence, enough: Vec::new() }
+    }
+
+    /// How many flows are enough where so many next hops were seen; where none was, as for one.
+    pub(crate) fn enough(&mut self, seen: usize) -> usize {
+        let seen = seen.max(1);
+        while self.enough.len() < seen {
+            self.enough.push(draws(self.enough.len() + 2, self.failure));
+        }
+        self.enough[seen - 1]
+    }
+}
+
+/// The least number of draws from so many equally likely things after which one of them is missing at most so often.
+fn draws(things: usize, failure: f64) -> usize {
+    // How likely it is that 0, 1, 2, ... different ones have been drawn: exact, where a sum of signs cancels out.
+    let mut seen = vec![0.0; things + 1];
+    seen[0] = 1.0;
+    let mut draws = 0;
+    while 1.0 - seen[things] > failure {
+        for count in (1..=things).rev() {
+            let again = count as f64 / things as f64;
+            let new = (things - count + 1) as f64 / things as f64;
+            seen[count] = seen[count] * again + seen[count - 1] * new;
+        }
+        seen[0] = 0.0;
+        draws += 1;
+    }
+    draws
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_that_of_the_paper() {
+        let enough = |confidence| {
+            let mut stopping = Stopping::new(confidence);
+            (1..=16).map(|seen| stopping.enough(seen)).collect::<Vec<_>>()
+        };
+        assert_eq!(enough(0.95), [6, 11, 16, 21, 27, 33, 38, 44, 51, 57, 63, 70, 76, 83, 90, 96]);
+        assert_eq!(enough(0.99), [8, 15, 21, 28, 36, 43, 51, 58, 66, 74, 82, 90, 98, 106, 115, 123]);
+    }
+
+    #[test]
+    fn without_a_next_hop_it_is_as_with_one_and_many_are_no_trouble() {
+        let mut stopping = Stopping::new(0.99999);
+        assert_eq!(stopping.enough(0), stopping.enough(1));
+        assert!((1..200).is_sorted_by_key(|seen| stopping.enough(seen)));
+    }
+}

@@ -1,0 +1,256 @@
+//! The search on virtual networks.
+
+use super::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+/// An edge between two hops, each by its number and the last octet of the address there, 0 for a router that is silent.
+type Pair = ((u8, u8), (u8, u8));
+
+/// A network: the routers by hop that each may be followed by, chosen by the flow. `1` at hop 0 is where all come from.
+struct Network {
+    next: BTreeMap<(u8, u8), Vec<u8>>,
+    silent: BTreeSet<(u8, u8)>,
+    per_packet: BTreeSet<u8>,
+    loss: f64,
+    random: u64,
+}
+
+const TARGET: u8 = 255;
+
+impl Network {
+    fn new(next: &[((u8, u8), &[u8])]) -> Self {
+        let next = next.iter().map(|(place, next)| (*place, next.to_vec())).collect();
+        Self { next, silent: BTreeSet::new(), per_packet: BTreeSet::new(), loss: 0.0, random: 1 }
+    }
+
+    fn draw(&mut self) -> u64 {
+        // SplitMix64.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// The router that a packet of a flow finds at a hop.
+    fn at(&mut self, flow: u64, hop: u8) -> u8 {
+        let mut router = 1;
+        for before in 0..hop {
+            if router == TARGET {
+                break;
+            }
+            let next = self.next[&(before, router)].clone();
+            let chosen = match self.per_packet.contains(&(before + 1)) {
+                true => self.draw(),
+                false => flow.rotate_left(u32::from(before) * 5) ^ u64::from(router),
+            };
+            router = next[usize::try_from(chosen % next.len() as u64).unwrap()];
+        }
+        router
+    }
+
+    fn trace(&mut self, batch: Batch) -> Flow {
+        let flow = self.draw();
+        let mut hops = Vec::new();
+        for number in batch.first_hop..=batch.max_hops {
+            let mut answers = Vec::new();
+            for attempt in 0.. {
+                let router = self.at(flow, number);
+                let is_lost = self.draw() as f64 / u64::MAX as f64 <= self.loss;
+                if !is_lost && !self.silent.contains(&(number, router)) {
+                    let end = (router == TARGET).then_some(End::Target);
+                    answers.push(Answered { from: Ipv4Addr::new(10, 0, 0, router).into(), rtt: Duration::ZERO, end });
+                }
+                if attempt + 1 >= if answers.is_empty() { batch.attempts + 2 } else { batch.attempts } {
+                    break;
+                }
+            }
+            hops.push(FlowHop { number, answers });
+            if self.at(flow, number) == TARGET {
+                break;
+            }
+        }
+        Flow { hops }
+    }
+
+    fn truth(&self) -> BTreeSet<Pair> {
+        let seen = |place: (u8, u8)| if self.silent.contains(&place) { (place.0, 0) } else { place };
+        let pairs = self
+            .next
+            .iter()
+            .flat_map(|((hop, router), next)| next.iter().map(move |next| ((*hop, *router), (hop + 1, *next))));
+        pairs.filter(|((hop, _), _)| *hop > 0).map(|(from, to)| (seen(from), seen(to))).collect()
+    }
+
+    fn explore(&mut self, confidence: f64, most_flows: usize) -> (Search, Completeness) {
+        let mut search = Search::new(confidence, most_flows, 1, 12);
+        loop {
+            match search.next() {
+                Ok(batch) => (0..batch.flows).for_each(|_| search.take(self.trace(batch))),
+                Err(completeness) => return (search, completeness),
+            }
+        }
+    }
+}
+
+/// The edges of a graph but for those from the beginning.
+fn pairs(graph: &Graph) -> BTreeSet<Pair> {
+    let name = |node: usize| {
+        let node = &graph.nodes()[node];
+        let last = match node.address {
+            Some(IpAddr::V4(address)) => address.octets()[3],
+            _ => 0,
+        };
+        (node.hop, last)
+    };
+    graph.edges().iter().filter(|edge| edge.from != 0).map(|edge| (name(edge.from), name(edge.to))).collect()
+}
+
+/// Two routers, four, the same four crosswise, one, the target.
+fn mesh() -> Network {
+    Network::new(&[
+        ((0, 1), &[2]),
+        ((1, 2), &[3, 4]),
+        ((2, 3), &[5, 6]),
+        ((2, 4), &[7, 8]),
+        ((3, 5), &[9]),
+        ((3, 6), &[9, 10]),
+        ((3, 7), &[10]),
+        ((3, 8), &[9, 10]),
+        ((4, 9), &[11]),
+        ((4, 10), &[11]),
+        ((5, 11), &[TARGET]),
+    ])
+}
+
+/// A branch of one router, and one of two that splits again.
+fn uneven() -> Network {
+    Network::new(&[
+        ((0, 1), &[2]),
+        ((1, 2), &[3, 4]),
+        ((2, 3), &[5]),
+        ((2, 4), &[6, 7]),
+        ((3, 5), &[TARGET]),
+        ((3, 6), &[8]),
+        ((3, 7), &[8]),
+        ((4, 8), &[TARGET]),
+    ])
+}
+
+#[test]
+fn the_graph_that_is_found_is_the_true_one() {
+    for mut network in [mesh(), uneven(), Network::new(&[((0, 1), &[2]), ((1, 2), &[TARGET])])] {
+        for loss in [0.0, 0.2] {
+            network.loss = loss;
+            for _ in 0..20 {
+                let (search, completeness) = network.explore(0.999_99, 5000);
+                assert_eq!((pairs(&search.graph()), completeness), (network.truth(), Completeness::Complete));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_path_takes_the_flows_that_rule_out_a_second_one_and_no_more() {
+    let mut network = Network::new(&[((0, 1), &[2]), ((1, 2), &[3]), ((2, 3), &[TARGET])]);
+    let (search, _) = network.explore(0.95, 1024);
+    assert_eq!((search.flows(), search.graph().paths()), (6, 1));
+}
+
+#[test]
+fn a_balancer_is_seen_in_full_as_often_as_was_asked_for() {
+    let mut network = Network::new(&[
+        ((0, 1), &[2]),
+        ((1, 2), &[3, 4, 5, 6]),
+        ((2, 3), &[TARGET]),
+        ((2, 4), &[TARGET]),
+        ((2, 5), &[TARGET]),
+        ((2, 6), &[TARGET]),
+    ]);
+    let runs = 2000;
+    let wrong = (0..runs).filter(|_| pairs(&network.explore(0.95, 1024).0.graph()) != network.truth()).count();
+    // What is accepted is 5 %, of which batches use up less; the draws are the same each time.
+    assert!(wrong > 0 && wrong <= runs / 20, "{wrong} of {runs}");
+}
+
+#[test]
+fn a_silent_router_stands_between_its_neighbours() {
+    let mut network = mesh();
+    network.silent = BTreeSet::from([(4, 9), (4, 10), (5, 11)]);
+    let (search, completeness) = network.explore(0.999_99, 5000);
+    assert_eq!((pairs(&search.graph()), completeness), (network.truth(), Completeness::Complete));
+    // Others answer from the same hop, but nobody behind this one.
+    let mut network = uneven();
+    network.silent = BTreeSet::from([(3, 5)]);
+    let (search, completeness) = network.explore(0.999_99, 5000);
+    assert_eq!((pairs(&search.graph()), completeness), (network.truth(), Completeness::Complete));
+}
+
+#[test]
+fn a_target_that_is_silent_is_no_reason_to_go_on() {
+    let mut network = mesh();
+    network.silent = BTreeSet::from([(6, TARGET)]);
+    let (search, completeness) = network.explore(0.999_99, 5000);
+    let truth: BTreeSet<Pair> = network.truth().into_iter().filter(|(_, to)| to.0 < 6).collect();
+    assert_eq!((pairs(&search.graph()), completeness), (truth, Completeness::Complete));
+}
+
+#[test]
+fn an_answer_that_was_lost_makes_no_edge() {
+    let flow = |hops: &[(u8, u8)]| Flow {
+        hops: hops
+            .iter()
+            .map(|(number, from)| FlowHop {
+                number: *number,
+                answers: match from {
+                    0 => Vec::new(),
+                    from => vec![Answered { from: [10, 0, 0, *from].into(), rtt: Duration::ZERO, end: None }],
+                },
+            })
+            .collect(),
+    };
+    let graph = Graph::new(0, &[flow(&[(1, 2), (2, 3), (3, 4)]), flow(&[(1, 2), (2, 0), (3, 5)])]);
+    assert_eq!(pairs(&graph), BTreeSet::from([((1, 2), (2, 3)), ((2, 3), (3, 4))]));
+    assert_eq!([1, 2, 3].map(|hop| graph.unanswered(hop)), [0, 1, 0]);
+}
+
+#[test]
+fn who_leads_to_whom_is_not_known_between_hops_balanced_by_packet() {
+    let mut network = uneven();
+    network.per_packet = BTreeSet::from([2, 3]);
+    let (search, completeness) = network.explore(0.999_99, 5000);
+    let graph = search.graph();
+    assert_eq!(completeness, Completeness::Complete);
+    assert_eq!([1, 2, 3].map(|hop| graph.is_per_packet(hop)), [false, true, true]);
+    assert!(pairs(&graph).is_superset(&network.truth()));
+    let doubtful = graph.edges().iter().filter(|edge| !edge.is_certain);
+    assert!(doubtful.clone().count() > 0);
+    doubtful.for_each(|edge| assert!(graph.nodes()[edge.from].hop >= 2));
+    // Nothing of this is said of balancing by flow.
+    let graph = uneven().explore(0.999_99, 5000).0.graph();
+    assert!(graph.edges().iter().all(|edge| edge.is_certain) && (0..5).all(|hop| !graph.is_per_packet(hop)));
+}
+
+#[test]
+fn a_search_that_can_not_end_says_why() {
+    assert_eq!(mesh().explore(0.95, 10).1, Completeness::FlowLimit);
+    // Nobody answers any more.
+    let (mut network, mut search) = (uneven(), Search::new(0.95, 5000, 1, 12));
+    let batch = search.next().unwrap();
+    (0..batch.flows).for_each(|_| search.take(network.trace(batch)));
+    network.loss = 1.0;
+    let ended = std::iter::from_fn(|| match search.next() {
+        Ok(batch) => {
+            (0..batch.flows).for_each(|_| search.take(network.trace(batch)));
+            Some(None)
+        }
+        Err(completeness) => Some(Some(completeness)),
+    });
+    assert_eq!(ended.take(20).flatten().next(), Some(Completeness::NoProgress));
+}
+
+#[test]
+fn every_flow_has_its_turn_before_one_comes_again() {
+    let flows: BTreeSet<u16> = std::iter::successors(Some(7), |flow| Some(after(*flow))).take(FLOWS.into()).collect();
+    assert_eq!((flows.len(), flows.first(), flows.last()), (usize::from(FLOWS), Some(&1), Some(&(u16::MAX - 1))));
+}
