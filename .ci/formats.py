@@ -45,11 +45,11 @@ def schemas():
     checker = Draft202012Validator.FORMAT_CHECKER
     return [
         Draft202012Validator({"$ref": name}, registry=registry, format_checker=checker)
-        for name in ("hopshot.schema.json", "stream.schema.json", "watch.schema.json")
+        for name in ("hopshot.schema.json", "stream.schema.json", "watch.schema.json", "paths.schema.json")
     ]
 
 
-DOCUMENT, EVENT, WATCH = schemas()
+DOCUMENT, EVENT, WATCH, PATHS = schemas()
 
 
 def addresses(document):
@@ -81,6 +81,13 @@ def the_report_of_a_watch_is_as_its_schema_says(scenario, status, target):
     report = json.loads(run(scenario, "--watch", "--count", "3", "--every", "0.1", "--json", target, status=status))
     WATCH.validate(report)
     assert report["rounds"] == 3 and report["reached"] == (status == 0) and report["hops"][0]["sent"] == 3
+
+
+def the_graph_of_all_paths_is_as_its_schema_says(scenario, status, target):
+    graph = json.loads(run(scenario, "--paths", "--json", target, status=status))
+    PATHS.validate(graph)
+    assert graph["reached"] == (status == 0)
+    assert all(edge[end] < len(graph["nodes"]) for edge in graph["edges"] for end in ("from", "to"))
 
 
 def what_can_not_be_sent_is_in_every_format():
@@ -240,6 +247,8 @@ def main():
                     add(the_stream_is_as_its_schema_says, scenario, status, target, socket)
         for scenario, status, target in (("wan", 0, "{6}"), ("silent", 0, "{4}"), ("deadtarget", 1, "{4}")):
             add(the_report_of_a_watch_is_as_its_schema_says, scenario, status, target)
+        for scenario, status, target in (("ecmp", 0, "{6}"), ("ecmp-packet", 0, "{4}"), ("unreach", 1, "{4}")):
+            add(the_graph_of_all_paths_is_as_its_schema_says, scenario, status, target)
         add(what_can_not_be_sent_is_in_every_format)
         add(lost_hosts_have_documents_and_events)
         add(ases_are_in_json)

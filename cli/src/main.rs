@@ -9,6 +9,7 @@ mod format;
 mod lookup;
 mod mtu;
 mod names;
+mod paths;
 mod session;
 mod single;
 mod survey;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
     end(match args.single() {
         Some(host) if args.watch.watch => watch::run(&args, host),
         Some(host) if args.probing.mtu => mtu::run(&args, host),
+        Some(host) if args.probing.paths => paths::run(&args, host),
         Some(host) => single::run(&args, host),
         None => survey::run(&args),
     })

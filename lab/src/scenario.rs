@@ -208,6 +208,8 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "ecmp",
     "ecmp-packet",
     "ecmp-uneven",
+    "ecmp-wide",
+    "ecmp-mesh",
     "dnat",
     "partial",
     "altreply",

@@ -207,6 +207,7 @@ pub struct Paths {
     probes_sent: usize,
     forged: u32,
     rejected: Rejected,
+    socket: Option<SocketKind>,
     failure: Option<Failure>,
     completeness: Option<Completeness>,
 }
@@ -225,6 +226,7 @@ impl Paths {
             probes_sent: 0,
             forged: 0,
             rejected: Rejected::default(),
+            socket: None,
             failure: None,
             completeness: None,
         }
@@ -233,6 +235,7 @@ impl Paths {
     /// Counts a flow whose trace has ended.
     fn note(&mut self, route: &Route) {
         self.source.get_or_insert(route.source());
+        self.socket.get_or_insert(route.socket());
         self.probes_sent += route.probes_sent();
         self.forged += u32::from(route.tally().forged);
         self.failure = self.failure.or_else(|| {
@@ -307,6 +310,12 @@ impl Paths {
     #[must_use]
     pub const fn rejected(&self) -> Rejected {
         self.rejected
+    }
+
+    /// The kind of socket that was used.
+    #[must_use]
+    pub fn socket(&self) -> SocketKind {
+        self.socket.unwrap_or(SocketKind::Raw)
     }
 
     /// Why a probe did not get out of this machine, if one didn't.

@@ -83,6 +83,7 @@ const EXAMPLES: Section = Section {
         ("hopshot -f 3 -m 12 example.com", "hops 3 to 12 only"),
         ("hopshot -A example.com", "with the AS of each address"),
         ("hopshot --watch example.com", "the path again and again: loss, times, what changes"),
+        ("hopshot --paths example.com", "all paths that traffic is balanced over"),
         ("hopshot --json example.com", "a JSON document on standard output"),
         ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
         ("hopshot --format svg example.com", "a picture on standard output"),

@@ -17,7 +17,7 @@ use about::About;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use config::Config;
-use hopshot_linux::{Survey, Traceroute};
+use hopshot_linux::{AllPaths, Survey, Traceroute};
 use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -118,17 +118,18 @@ impl Args {
         if self.output.format() == Format::Svg && self.single().is_none() {
             return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
         }
-        if self.watch.watch && self.hosts.len() > 1 {
-            return Err("--watch is of one host".to_owned());
-        }
-        if self.watch.watch && !matches!(self.output.format(), Format::Text | Format::Json) {
-            return Err("--watch ends with a report as text, or as JSON with --json".to_owned());
-        }
-        if self.probing.mtu && self.single().is_none() {
-            return Err("--mtu searches the path to one host: give one".to_owned());
-        }
-        if self.probing.mtu && !matches!(self.output.format(), Format::Text | Format::Json) {
-            return Err("--mtu is shown as text or as --json, in no other format".to_owned());
+        let ways = [
+            (self.watch.watch, "--watch", &[Format::Text, Format::Json][..], "text and json"),
+            (self.probing.mtu, "--mtu", &[Format::Text, Format::Json], "text and json"),
+            (self.probing.paths, "--paths", &[Format::Text, Format::Json, Format::Dot], "text, json and dot"),
+        ];
+        for (_, option, formats, named) in ways.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
+            if self.single().is_none() {
+                return Err(format!("{option} is for one host: give one"));
+            }
+            if !formats.contains(&self.output.format()) {
+                return Err(format!("{option} has the formats {named} alone"));
+            }
         }
         self.probing.check()
     }
@@ -155,6 +156,12 @@ impl Args {
     pub(crate) fn round(&self, host: &str, [flow, ident]: [u16; 2]) -> Traceroute {
         let flow = self.probing.flow.unwrap_or(flow % 65_534 + 1);
         self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
+    }
+
+    /// All paths to the only host, at `--rate` in all.
+    pub(crate) fn all_paths(&self, host: &str) -> AllPaths {
+        let paths = self.probing.traceroute(host).paths().confidence(self.probing.confidence / 100.0);
+        paths.rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
     }
 
     /// The survey that sends everything else, at `--rate` in all.

@@ -1,6 +1,6 @@
 //! What is sent, and from where.
 
-use super::values::{mark, octet, seconds, word};
+use super::values::{mark, octet, percent, seconds, word};
 use clap::{Args, ValueEnum};
 use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
@@ -69,6 +69,14 @@ pub(crate) struct Probing {
     /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
     pub(super) flow: Option<u16>,
+
+    /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q says nothing then
+    #[arg(long, conflicts_with_all = ["watch", "mtu"])]
+    pub(crate) paths: bool,
+
+    /// How sure to be, with --paths, that all next hops of a router were found: 50 to 99.999
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = percent)]
+    pub(super) confidence: f64,
 
     /// Send every probe to every hop at once, whatever comes back
     #[arg(long)]

@@ -25,6 +25,11 @@ pub(super) fn rounds(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(|rounds| *rounds > 0).ok_or_else(|| "must be 1 or more".to_owned())
 }
 
+pub(super) fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent| (50.0..=99.999).contains(percent));
+    percent.ok_or_else(|| "must be 50 to 99.999".to_owned())
+}
+
 pub(super) fn at_once(text: &str) -> Result<usize, String> {
     let traces = text.parse().ok().filter(|traces| (1..=10_000).contains(traces));
     traces.ok_or_else(|| "must be 1 to 10000".to_owned())

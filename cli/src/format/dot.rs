@@ -19,8 +19,8 @@ digraph hopshot {
 ";
 pub(crate) const TAIL: &str = "}\n";
 
-const TARGET: &str = " color=\"#1a7f37\" fontcolor=\"#1a7f37\" penwidth=2";
-const UNREACHABLE: &str = " color=\"#cf222e\" fontcolor=\"#cf222e\"";
+pub(crate) const TARGET: &str = " color=\"#1a7f37\" fontcolor=\"#1a7f37\" penwidth=2";
+pub(crate) const UNREACHABLE: &str = " color=\"#cf222e\" fontcolor=\"#cf222e\"";
 
 #[derive(Default)]
 pub(super) struct Dot {

@@ -118,8 +118,8 @@ pub(super) struct Summary<'a> {
 
 /// What was received and was no answer.
 #[derive(Serialize)]
-struct JsonRejected {
-    forged: u16,
+pub(crate) struct JsonRejected {
+    forged: u32,
     bad_checksum: u32,
     malformed: u32,
     not_ours: u32,
@@ -127,13 +127,13 @@ struct JsonRejected {
 }
 
 #[derive(Serialize)]
-pub(super) struct Target<'a> {
+pub(crate) struct Target<'a> {
     name: &'a str,
     address: Option<IpAddr>,
 }
 
 impl<'a> Target<'a> {
-    pub(super) const fn new(name: &'a str, address: IpAddr) -> Self {
+    pub(crate) const fn new(name: &'a str, address: IpAddr) -> Self {
         Self { name, address: Some(address) }
     }
 }
@@ -193,8 +193,8 @@ pub(super) struct Answered {
 }
 
 /// What is known of an address so far.
-#[derive(PartialEq, Eq, Serialize)]
-pub(super) struct Known {
+#[derive(Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Known {
     name: Option<String>,
     asn: Option<u32>,
     as_name: Option<String>,
@@ -203,7 +203,7 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(address: IpAddr, names: &Names) -> Self {
+    pub(crate) fn of(address: IpAddr, names: &Names) -> Self {
         let (asn, as_name, more_asns) = match names.origin(address) {
             Some(Origin { number, name, more }) => (Some(number), name, more),
             None => (None, None, Vec::new()),
@@ -217,10 +217,7 @@ impl<'a> Summary<'a> {
         Self {
             target: Target::new(route.host(), route.target()),
             source: route.source(),
-            socket: match route.socket() {
-                SocketKind::Raw => "raw",
-                SocketKind::Ping => "ping",
-            },
+            socket: socket(route.socket()),
             started: humantime::format_rfc3339_nanos(route.started()).to_string(),
             duration_ms: milliseconds(route.duration()),
             reached: route.reached(),
@@ -230,15 +227,15 @@ impl<'a> Summary<'a> {
             duplicates: route.tally().duplicates,
             late: route.tally().late,
             forged: route.tally().forged,
-            rejected: JsonRejected::new(route),
+            rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
         }
     }
 }
 
 impl JsonRejected {
-    fn new(route: &Route) -> Self {
-        let Rejected { bad_checksum, malformed, not_ours, dropped } = route.rejected();
-        Self { forged: route.tally().forged, bad_checksum, malformed, not_ours, dropped }
+    pub(crate) fn new(forged: u32, rejected: Rejected) -> Self {
+        let Rejected { bad_checksum, malformed, not_ours, dropped } = rejected;
+        Self { forged, bad_checksum, malformed, not_ours, dropped }
     }
 }
 
@@ -298,6 +295,13 @@ pub(super) const fn evidence(evidence: Evidence) -> &'static str {
     match evidence {
         Evidence::Strong => "strong",
         Evidence::Weak => "weak",
+    }
+}
+
+pub(crate) const fn socket(socket: SocketKind) -> &'static str {
+    match socket {
+        SocketKind::Raw => "raw",
+        SocketKind::Ping => "ping",
     }
 }
 

@@ -153,7 +153,7 @@ impl Layout {
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {
-        let number = row.number.map_or(" ".repeat(NUMBER), |number| format!("{number:>2}  "));
+        let number = row.number.map_or(" ".repeat(NUMBER), |number| format!("{number:>2}{:<2}", row.branch));
         let Some(host) = &row.host else {
             let line = format!("{number}{}", self.cut_end(&row.instead));
             return format!("{}\n", row.style.paint(line.trim_end(), self.colours));

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Row {
     /// Of the hop, in its first row.
     pub(super) number: Option<u8>,
+    /// Which of several at the same hop; empty where that has no name.
+    pub(super) branch: String,
     pub(super) host: Option<Host>,
     /// What stands in place of times where no host answered.
     pub(super) instead: String,
@@ -77,9 +79,10 @@ impl Row {
         }
     }
 
-    fn bare(number: u8, instead: String) -> Self {
+    pub(super) fn bare(number: u8, instead: String) -> Self {
         let (host, cells, style) = (None, Vec::new(), Style::Faint);
-        Self { number: Some(number), host, instead, cells, style, notes: Vec::new(), appended: Vec::new() }
+        let (branch, notes, appended) = (String::new(), Vec::new(), Vec::new());
+        Self { number: Some(number), branch, host, instead, cells, style, notes, appended }
     }
 }
 
@@ -134,6 +137,7 @@ pub(super) fn rows<'e>(
         }
         Row {
             number: is_first.then_some(hop.number()),
+            branch: String::new(),
             host: Some(Host::new(address, names)),
             instead: String::new(),
             cells: hop.outcomes().filter_map(cell).collect(),

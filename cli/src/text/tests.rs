@@ -23,6 +23,7 @@ fn pipe() -> Layout {
 fn row(number: u8, name: Option<&str>, address: &str, cells: Vec<Cell>) -> Row {
     Row {
         number: Some(number),
+        branch: String::new(),
         host: Some(Host { name: name.map(str::to_owned), address: address.to_owned(), origin: None }),
         instead: String::new(),
         cells,

@@ -6,6 +6,7 @@ mod errors;
 mod formats;
 mod mtu;
 mod output;
+mod paths;
 mod privileges;
 mod routes;
 mod survey;

@@ -134,7 +134,7 @@ fn packets_that_vanish_without_a_word_are_told_from_silence() {
 
 #[test]
 fn a_search_is_of_one_host_in_text_or_json() {
-    for (args, words) in [(["::1", "::2"], "one host"), (["--format=csv", "::1"], "as text or")] {
+    for (args, words) in [(["::1", "::2"], "one host"), (["--format=csv", "::1"], "text and json")] {
         let said = hopshot(&[&["--mtu"], &args[..]].concat());
         assert_eq!(said.status, 2);
         assert!(said.stderr.contains(words), "{}", said.stderr);

@@ -144,8 +144,8 @@ fn a_watch_keeps_to_one_path_where_flows_are_balanced() {
 fn a_watch_that_has_no_terminal_and_no_end_or_more_than_one_host_is_refused() {
     for (args, why) in [
         (&["--watch", "127.0.0.1"][..], "--count N"),
-        (&["--watch", "127.0.0.1", "127.0.0.2"], "--watch is of one host"),
-        (&["--watch", "--count", "1", "--format", "csv", "127.0.0.1"], "as text, or as JSON"),
+        (&["--watch", "127.0.0.1", "127.0.0.2"], "--watch is for one host"),
+        (&["--watch", "--count", "1", "--format", "csv", "127.0.0.1"], "text and json"),
         (&["--watch", "--mtu", "127.0.0.1"], "cannot be used with"),
         (&["--watch", "--targets", "-"], "cannot be used with"),
         (&["--count", "3", "127.0.0.1"], "--watch"),

@@ -1,0 +1,41 @@
+//! The paths as a graph for Graphviz.
+
+use crate::format::dot::{HEAD, TAIL, TARGET, UNREACHABLE, quoted};
+use crate::format::json::milliseconds;
+use crate::names::Names;
+use hopshot_linux::{End, Node, Paths};
+use std::fmt::Write as _;
+
+/// The whole graph. A router that stands at two hops is two nodes.
+pub(super) fn text(paths: &Paths, names: &Names) -> String {
+    let mut text = HEAD.to_owned();
+    let source = paths.source().map_or_else(|| "*".to_owned(), |source| source.to_string());
+    let _ = writeln!(text, "  n0 [label={} style=\"rounded,bold\"]", quoted(&[&source]));
+    let graph = paths.graph();
+    for (index, node) in graph.nodes().iter().enumerate().skip(1) {
+        let look = match node.end {
+            Some(End::Target) => TARGET,
+            Some(End::Unreachable) => UNREACHABLE,
+            None if node.address.is_none() => " style=\"rounded,dashed\"",
+            None => "",
+        };
+        let _ = writeln!(text, "  n{index} [label={}{look}]", label(node, names));
+    }
+    for edge in graph.edges() {
+        let look = if edge.is_certain { "" } else { " [style=dashed]" };
+        let _ = writeln!(text, "  n{} -> n{}{look}", edge.from, edge.to);
+    }
+    text + TAIL
+}
+
+fn label(node: &Node, names: &Names) -> String {
+    let Some(address) = node.address else { return quoted(&[&format!("{}  *", node.hop)]) };
+    let name = names.of(address);
+    let address = address.to_string();
+    let first = format!("{}  {}", node.hop, name.as_deref().unwrap_or(&address));
+    let time = node.rtt.map(|rtt| format!("{:.3} ms", milliseconds(rtt))).unwrap_or_default();
+    match name {
+        Some(_) => quoted(&[&first, &address, &time]),
+        None => quoted(&[&first, &time]),
+    }
+}

@@ -1,0 +1,85 @@
+//! The paths as a JSON document. A field is never renamed or removed; new ones may come.
+
+use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket};
+use crate::names::Names;
+use hopshot_linux::{Completeness, Edge, End, Node, Paths};
+use serde::Serialize;
+use std::net::IpAddr;
+
+#[derive(Serialize)]
+pub(crate) struct Document<'a> {
+    target: Target<'a>,
+    source: Option<IpAddr>,
+    socket: &'static str,
+    started: String,
+    duration_ms: f64,
+    reached: bool,
+    completeness: &'static str,
+    confidence: f64,
+    flows: usize,
+    probes_sent: usize,
+    rejected: JsonRejected,
+    paths: u64,
+    nodes: Vec<JsonNode>,
+    edges: Vec<JsonEdge>,
+}
+
+#[derive(Serialize)]
+struct JsonNode {
+    hop: u8,
+    address: Option<IpAddr>,
+    #[serde(flatten)]
+    known: Known,
+    rtt_ms: Option<f64>,
+    flows: usize,
+    end: Option<&'static str>,
+    by_packet: bool,
+}
+
+#[derive(Serialize)]
+struct JsonEdge {
+    from: usize,
+    to: usize,
+    flows: usize,
+    certain: bool,
+}
+
+impl<'a> Document<'a> {
+    pub(crate) fn new(paths: &'a Paths, names: &Names) -> Self {
+        let graph = paths.graph();
+        let node = |node: &Node| JsonNode {
+            hop: node.hop,
+            address: node.address,
+            known: node.address.map(|address| Known::of(address, names)).unwrap_or_default(),
+            rtt_ms: node.rtt.map(milliseconds),
+            flows: node.flows,
+            end: node.end.map(|end| match end {
+                End::Target => "target",
+                End::Unreachable => "unreachable",
+            }),
+            by_packet: graph.is_per_packet(node.hop),
+        };
+        let edge = |edge: &Edge| JsonEdge { from: edge.from, to: edge.to, flows: edge.flows, certain: edge.is_certain };
+        Self {
+            target: Target::new(paths.host(), paths.target()),
+            source: paths.source(),
+            socket: socket(paths.socket()),
+            started: humantime::format_rfc3339_nanos(paths.started()).to_string(),
+            duration_ms: milliseconds(paths.duration()),
+            reached: paths.reached(),
+            completeness: match paths.completeness() {
+                Completeness::Complete => "complete",
+                Completeness::FlowLimit => "flow_limit",
+                Completeness::NoProgress => "no_progress",
+                Completeness::Interrupted => "interrupted",
+            },
+            confidence: paths.confidence(),
+            flows: paths.flows(),
+            probes_sent: paths.probes_sent(),
+            rejected: JsonRejected::new(paths.forged(), paths.rejected()),
+            paths: graph.paths(),
+            nodes: graph.nodes().iter().map(node).collect(),
+            edges: graph.edges().iter().map(edge).collect(),
+        }
+    }
+}

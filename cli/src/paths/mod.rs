@@ -1,0 +1,62 @@
+//! All paths to one host, as a graph.
+
+mod dot;
+mod json;
+
+use crate::args::{Args, Format};
+use crate::ases::Ases;
+use crate::format::json::print_line;
+use crate::session::Session;
+use crate::text::View;
+use crate::{Failure, print};
+use hopshot_linux::{Graph, Step};
+use std::net::IpAddr;
+
+/// Finds the paths and shows them. Returns whether the host answered.
+pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
+    let mut exploration = args.all_paths(host).start()?;
+    let mut session = Session::new(args, Ases::open(args)?, false)?;
+    let format = args.output.format();
+    let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
+    if let Some(view) = &mut view {
+        view.paths_header(host, args)?;
+    }
+    session.confine([exploration.socket()], || exploration.confine());
+    let Session { names, events, .. } = &mut session;
+    loop {
+        let step = exploration.advance(Some(events.fd()))?;
+        if step == Step::Woken {
+            events.clear()?;
+        }
+        names.hear();
+        let graph = exploration.graph();
+        addresses(&graph).for_each(|address| names.ask(address));
+        if events.interrupted() {
+            exploration.interrupt();
+        }
+        if let Some(view) = &mut view {
+            view.paths_update(&graph, names)?;
+        }
+        if step == Step::Done || events.interrupted() {
+            break;
+        }
+    }
+    let paths = exploration.finish();
+    while let Some(left) = names.patience(addresses(paths.graph())) {
+        if events.interrupted() || !events.wait(false, Some(left))? {
+            break;
+        }
+        names.hear();
+    }
+    match &mut view {
+        Some(view) => view.paths_finish(&paths, names)?,
+        None if format == Format::Dot => print(dot::text(&paths, names).as_bytes())?,
+        None => print_line(&json::Document::new(&paths, names))?,
+    }
+    session.explain_rejected(paths.forged(), paths.rejected());
+    Ok(paths.reached())
+}
+
+fn addresses(graph: &Graph) -> impl Iterator<Item = IpAddr> {
+    graph.nodes().iter().filter_map(|node| node.address)
+}

@@ -1,0 +1,164 @@
+//! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter, and says where it comes from.
+
+use super::View;
+use super::paint::{Jump, Style};
+use super::row::{Cell, Host, Row};
+use crate::args::Args;
+use crate::names::Names;
+use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
+use std::io::{self, Write};
+use std::time::Duration;
+
+impl View {
+    /// The first line.
+    pub(crate) fn paths_header(&mut self, host: &str, args: &Args) -> io::Result<()> {
+        let (target, max_hops) = (self.target, args.probing.max);
+        let line = self.sentence(&format!("all paths to {host} ({target}), {max_hops} hops max"));
+        self.out.write_all(line.as_bytes())
+    }
+
+    /// Draws what is known so far, if this is a terminal that has room for it.
+    pub(crate) fn paths_update(&mut self, graph: &Graph, names: &Names) -> io::Result<()> {
+        let Some(height) = self.height else { return Ok(()) };
+        let lines = self.layout.lines(rows(graph, names));
+        let fits = lines.lines().count() <= height;
+        if !fits || lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
+    }
+
+    /// Prints all that became known, and how well it is known.
+    pub(crate) fn paths_finish(&mut self, paths: &Paths, names: &Names) -> io::Result<()> {
+        let graph = paths.graph();
+        let mut text = self.layout.lines(rows(graph, names));
+        let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
+            Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
+            None => sentences(paths),
+        };
+        text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
+        self.draw(&text, "")
+    }
+}
+
+/// What there is to say of the graph as a whole.
+fn sentences(paths: &Paths) -> Vec<String> {
+    let graph = paths.graph();
+    let mut sentences = Vec::new();
+    let by_packet: Vec<String> =
+        hops(graph).map(|(hop, _)| hop).filter(|hop| graph.is_per_packet(*hop)).map(|hop| hop.to_string()).collect();
+    if !by_packet.is_empty() {
+        let hops = if by_packet.len() == 1 { "Hop" } else { "Hops" };
+        sentences.push(format!("{hops} {}: balanced by packet, probes of one flow differed.", by_packet.join(", ")));
+    }
+    if graph.edges().iter().any(|edge| !edge.is_certain) {
+        sentences.push("Which of them leads to which can't be known.".to_owned());
+    }
+    if !paths.reached() {
+        sentences.push(format!("No answer from {}.", paths.target()));
+    }
+    let percent = (paths.confidence() * 1e5).round() / 1e3;
+    let how_well = match paths.completeness() {
+        Completeness::Complete => format!("{percent} % sure of each router's next hops"),
+        Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
+        Completeness::NoProgress => "not complete, routers stopped answering (a lower --rate may help)".to_owned(),
+        Completeness::Interrupted => "not complete, interrupted".to_owned(),
+    };
+    let most = if graph.edges().iter().all(|edge| edge.is_certain) { "" } else { "At most " };
+    let found = format!("{most}{}", counted(graph.paths(), "path"));
+    let (flows, probes) = (counted(paths.flows() as u64, "flow"), counted(paths.probes_sent() as u64, "probe"));
+    let seconds = paths.duration().as_secs_f64();
+    sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s."));
+    sentences
+}
+
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The hops that were probed, each with the index of its first node and the nodes.
+fn hops(graph: &Graph) -> impl Iterator<Item = (u8, &[Node])> {
+    let hops = graph.nodes().chunk_by(|one, next| one.hop == next.hop);
+    hops.skip(1).filter_map(|nodes| Some((nodes.first()?.hop, nodes)))
+}
+
+fn rows(graph: &Graph, names: &Names) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut before = Duration::ZERO;
+    let (mut nearer, mut first) = (1, 1);
+    for (hop, nodes) in hops(graph) {
+        let jump = Jump::from(before);
+        before = nodes.iter().filter_map(|node| node.rtt).min().unwrap_or(before);
+        let all: usize = nodes.iter().map(|node| node.flows).sum();
+        for (place, node) in nodes.iter().enumerate() {
+            let mut notes = Vec::new();
+            if nodes.len() > 1 {
+                notes.push(format!("{:>3} %", (node.flows * 100 + all / 2) / all.max(1)));
+            }
+            notes.extend(origins(graph, first - nearer..first, first + place, nodes.len()));
+            if node.end == Some(End::Unreachable) {
+                notes.push("unreachable".to_owned());
+            }
+            let branch = if nodes.len() > 1 { letters(place) } else { String::new() };
+            rows.push(row(node, branch, notes, &jump, names));
+        }
+        match graph.unanswered(hop) {
+            0 => {}
+            flows => {
+                let mut row = Row::bare(hop, format!("*  {} got no answer from here", counted(flows as u64, "flow")));
+                row.number = None;
+                rows.push(row);
+            }
+        }
+        (nearer, first) = (nodes.len(), first + nodes.len());
+    }
+    rows
+}
+
+fn row(node: &Node, branch: String, notes: Vec<String>, jump: &Jump, names: &Names) -> Row {
+    let Some(address) = node.address else {
+        let said: Vec<&str> = ["*"].into_iter().chain(notes.iter().map(String::as_str)).collect();
+        return Row { branch, ..Row::bare(node.hop, said.join("  ")) };
+    };
+    let time = node.rtt.map(|rtt| Cell::Time { rtt, style: jump.style(rtt), mark: String::new() });
+    Row {
+        number: Some(node.hop),
+        branch,
+        host: Some(Host { name: names.of(address), address: address.to_string(), origin: names.origin(address) }),
+        instead: String::new(),
+        cells: time.into_iter().collect(),
+        style: if node.end == Some(End::Target) { Style::Strong } else { Style::Plain },
+        notes,
+        appended: Vec::new(),
+    }
+}
+
+/// Where a node comes from, if that is one of several, or not all of them. `nearer` are the nodes of the hop before, and there
+/// are so many beside it.
+fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: usize) -> Option<String> {
+    if nearer.len() < 2 {
+        return None;
+    }
+    let edges: Vec<_> = graph.edges().iter().filter(|edge| edge.to == node && nearer.contains(&edge.from)).collect();
+    if edges.iter().any(|edge| !edge.is_certain) {
+        return None;
+    }
+    let hop = graph.nodes()[nearer.start].hop;
+    match edges.len() {
+        0 => None,
+        all if all == nearer.len() => (beside > 1).then(|| format!("from {hop} all")),
+        _ => {
+            let from = edges.iter().map(|edge| letters(edge.from - nearer.start));
+            Some(format!("from {hop}{}", from.collect::<Vec<_>>().join(" ")))
+        }
+    }
+}
+
+/// What tells one of several apart: a, b, c, and so on to z, then aa, ab.
+fn letters(mut place: usize) -> String {
+    let mut letters = Vec::new();
+    loop {
+        letters.insert(0, char::from(b"abcdefghijklmnopqrstuvwxyz"[place % 26]));
+        match (place / 26).checked_sub(1) {
+            None => return letters.into_iter().collect(),
+            Some(more) => place = more,
+        }
+    }
+}

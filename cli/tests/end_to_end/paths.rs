@@ -1,0 +1,120 @@
+//! All paths to a host: in every scenario that balances load, the graph is the true one.
+
+use crate::routes::FAMILIES;
+use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, on_chain};
+use hopshot_lab::{Internet, Scenario, Truth};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// From one hop to the next.
+type Link = ((u64, Option<IpAddr>), (u64, Option<IpAddr>));
+
+/// The links that are known to be there, or those that may be.
+fn links(document: &Value, are_certain: bool) -> BTreeSet<Link> {
+    let node = |edge: &Value, end: &str| {
+        let node = &document["nodes"][usize::try_from(edge[end].as_u64().unwrap()).unwrap()];
+        (node["hop"].as_u64().unwrap(), node["address"].as_str().map(|address| address.parse().unwrap()))
+    };
+    let edges = document["edges"].as_array().expect("edges is a list").iter();
+    let wanted = edges.filter(|edge| edge["certain"] == are_certain && edge["from"] != 0);
+    wanted.map(|edge| (node(edge, "from"), node(edge, "to"))).collect()
+}
+
+fn true_links(truth: &Truth) -> BTreeSet<Link> {
+    let paths = truth.paths.iter().map(|path| (1..).zip(path.hops.iter().copied()).collect::<Vec<_>>());
+    paths.flat_map(|hops| hops.windows(2).map(|pair| (pair[0], pair[1])).collect::<Vec<_>>()).collect()
+}
+
+/// As sure as can be asked for: one run in 100,000 may miss something at a balancer.
+fn all_paths(scenario: &str, kind: &str, target: &str) -> Option<Said> {
+    let options = ["--paths", "-n", "--json", "--confidence", "99.999", "--rate", "5000", "--socket", kind, target];
+    command_in_scenario(scenario, true, &[&[HOPSHOT][..], &options].concat())
+}
+
+fn scenario(name: &str) {
+    for kind in ["raw", "ping"] {
+        for (version, target) in FAMILIES {
+            let Some(said) = all_paths(name, kind, target) else { return };
+            let document = said.json();
+            let truth = true_links(&Internet::new(&Scenario::named(name).unwrap(), 1).truth(version));
+            let (certain, doubtful) = (links(&document, true), links(&document, false));
+            let either: BTreeSet<Link> = certain.union(&doubtful).copied().collect();
+            assert!(certain.is_subset(&truth), "{name} {kind} {target}: {certain:?}\n{truth:?}\n{document}");
+            assert!(either.is_superset(&truth), "{name} {kind} {target}: {either:?}\n{truth:?}\n{document}");
+            assert_eq!(doubtful.is_empty(), name != "ecmp-packet", "{document}");
+            assert_eq!((&document["completeness"], said.status), (&"complete".into(), 0), "{document}");
+        }
+    }
+}
+
+macro_rules! scenarios {
+    ($($test:ident: $name:literal),+ $(,)?) => {
+        $(#[test]
+        fn $test() {
+            scenario($name);
+        })+
+
+        #[test]
+        fn every_scenario_that_balances_load_is_among_these() {
+            let balancing: Vec<&str> = Scenario::names().filter(|name| name.starts_with("ecmp")).collect();
+            assert_eq!(balancing, [$($name),+]);
+        }
+    };
+}
+
+scenarios! {
+    two_diamonds_are_found: "ecmp",
+    balancing_by_packet_is_told_from_balancing_by_flow: "ecmp-packet",
+    branches_of_different_lengths_are_found: "ecmp-uneven",
+    eight_branches_are_found: "ecmp-wide",
+    branches_that_each_lead_to_each_other_are_found: "ecmp-mesh",
+}
+
+#[test]
+fn a_plain_path_is_one_path_also_where_real_routers_limit_their_answers() {
+    let Some(said) = on_chain(3, &["--paths", "-n", "--json", "{4}"]) else { return };
+    let document = said.json();
+    assert_eq!((&document["paths"], &document["flows"], said.status), (&1.into(), &6.into(), 0), "{document}");
+}
+
+#[test]
+fn a_target_that_does_not_answer_is_said_not_to() {
+    let Some(said) = in_scenario("deadtarget", &["--paths", "-n", "{4}"]) else { return };
+    assert_eq!(said.status, 1);
+    assert!(said.stdout.contains("\nNo answer from 10.255.0.80.\n1 path: "), "{}", said.stdout);
+}
+
+#[test]
+fn the_text_says_which_of_several_leads_to_which() {
+    let command = ["--paths", "-n", "--flow", "1", "{4}"];
+    let Some(said) = in_scenario("ecmp-uneven", &command) else { return };
+    let lines: Vec<&str> = said.stdout.lines().collect();
+    let begins = |line: &str| lines.iter().any(|printed| printed.starts_with(line));
+    assert!(begins("all paths to 10.255.0.80 (10.255.0.80), 32 hops max"), "{}", said.stdout);
+    for line in [" 4  10.4.0.1 ", " 5a 10.5.0.1 ", " 5b 10.5.1.1 ", "13  10.255.0.80 ", "2 paths: 95 % sure "] {
+        assert!(begins(line), "{line}: {}", said.stdout);
+    }
+    assert!(lines.iter().any(|line| line.starts_with(" 6b") && line.ends_with("from 5b")), "{}", said.stdout);
+}
+
+#[test]
+fn a_graph_has_a_node_for_each_router_and_doubtful_edges_are_dashed() {
+    let Some(said) = in_scenario("ecmp-packet", &["--paths", "--format", "dot", "{6}"]) else { return };
+    assert!(said.stdout.starts_with("digraph ") && said.stdout.ends_with("}\n"), "{}", said.stdout);
+    assert!(said.stdout.contains(r#"[label="5  core5.fra.example\n2001:db8:5::1\n"#), "{}", said.stdout);
+    assert_eq!(said.stdout.matches("[style=dashed]").count(), 4, "{}", said.stdout);
+}
+
+#[test]
+fn paths_are_those_to_one_host_in_formats_that_have_a_graph() {
+    for (args, said) in [
+        (&["--paths", "192.0.2.1", "192.0.2.2"][..], "--paths is for one host"),
+        (&["--paths", "--format", "csv", "192.0.2.1"], "--paths has the formats text, json and dot alone"),
+        (&["--paths", "--confidence", "100", "192.0.2.1"], "must be 50 to 99.999"),
+    ] {
+        let refused = hopshot(args);
+        assert_eq!(refused.status, 2);
+        assert!(refused.stderr.contains(said), "{}", refused.stderr);
+    }
+}
