@@ -16,12 +16,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Gives up the privileges that opening sockets took, and if something is to be looked up starts the helper for that, which
-    /// so gets none either. It finds the addresses of hosts too, if there are any to be found.
+    /// Gives up the privileges that opening sockets took, without a sandbox too: no option is to keep those of the owner of a
+    /// set-user-ID program. Then, if something is to be looked up, it starts the helper for that, which so gets none either,
+    /// and which finds the addresses of hosts too, if there are any to be found.
     pub(crate) fn new(args: &Args, ases: Ases, finds_hosts: bool) -> io::Result<Self> {
-        if !args.no_sandbox {
-            privilege::renounce();
-        }
+        privilege::renounce();
         let names = Names::start(!args.output.numeric, ases, finds_hosts);
         let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
         Ok(Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox })

@@ -2,6 +2,7 @@
 
 use super::command;
 use clap::error::ErrorKind;
+use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,10 +16,10 @@ const LONGEST: u64 = 8192;
 pub(super) struct Config(Vec<Vec<String>>);
 
 impl Config {
-    /// The file that the environment names, or the usual one if there is one. Who got the rights of another user by starting
-    /// this, as a set-user-ID program, would read that one's files: for them there is none.
+    /// The file that the environment names, or the usual one if there is one. Who got the rights of another user or
+    /// group by starting this would read their files: for them there is none.
     pub(super) fn read() -> Result<Option<Self>, String> {
-        if rustix::process::getuid() != rustix::process::geteuid() {
+        if (getuid(), getgid()) != (geteuid(), getegid()) {
             return Ok(None);
         }
         let variable = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -74,7 +74,7 @@ impl Format for Csv {
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
         let (target_address, error) = (host.parse().ok(), why.to_owned());
-        let row = Row { target: host, target_address, outcome: "not_traced", error, ..Row::default() };
+        let row = Row { target: &no_formula(host), target_address, outcome: "not_traced", error, ..Row::default() };
         self.print(std::iter::once(row)).map(|()| true)
     }
 }

@@ -97,9 +97,10 @@ impl Format for Dot {
     }
 }
 
-/// Lines of text as a string of Graphviz, in which nothing stands for anything else.
+/// Lines of text as a string of Graphviz, in which nothing stands for anything else: not for an entity of HTML either.
 pub(crate) fn quoted(lines: &[&str]) -> String {
-    let lines: Vec<String> = lines.iter().map(|line| line.replace('\\', "\\\\").replace('"', "\\\"")).collect();
+    let quoted = |line: &&str| line.replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"");
+    let lines: Vec<String> = lines.iter().map(quoted).collect();
     format!("\"{}\"", lines.join("\\n"))
 }
 
@@ -108,8 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_can_not_end_its_label() {
+    fn a_name_can_not_end_its_label_and_is_shown_as_it_is() {
         assert_eq!(quoted(&["core", "10.0.0.1"]), r#""core\n10.0.0.1""#);
         assert_eq!(quoted(&[r#"a"]; \N"#]), r#""a\"]; \\N""#);
+        assert_eq!(quoted(&["a&quot;b"]), r#""a&amp;quot;b""#);
     }
 }

@@ -91,6 +91,14 @@ fn a_table_of_several_hosts_has_one_header_and_a_row_for_each_that_is_lost() {
 }
 
 #[test]
+fn a_host_that_a_list_names_is_no_formula_in_a_table() {
+    let Some(said) = in_scenario("short", &["--format", "csv", "-n", "=1+1", "{4}"]) else { return };
+    assert!(said.stdout.contains("\n\\u{3d}1+1,,,,not_traced,"), "{}", said.stdout);
+    let is_formula = |cell: &str| cell.starts_with('=');
+    assert!(!said.stdout.lines().any(|line| line.split(',').any(is_formula)), "{}", said.stdout);
+}
+
+#[test]
 fn a_host_for_which_a_format_has_no_place_is_told_on_standard_error() {
     for format in ["atlas", "dot"] {
         let Some(said) = in_scenario("short", &["-n", "--format", format, "{4}", "no-such.example"]) else { return };

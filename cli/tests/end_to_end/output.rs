@@ -249,10 +249,16 @@ fn options_that_always_hold_stand_in_a_file_and_the_command_line_wins() {
 
 #[test]
 fn a_file_of_options_is_not_read_with_the_rights_of_another() {
-    let script =
-        "d=$(mktemp -d); chmod 755 $d; cp $0 $d/; chmod 4755 $d/hopshot; echo --nosuch > $d/config; chmod 600 $d/config
-        HOPSHOT_CONFIG=$d/config setpriv --reuid 65534 --clear-groups $d/hopshot -n $HOPSHOT_LAB_TARGET4; status=$?
-        rm -r $d; exit $status";
-    let Some(said) = shell_in_scenario("short", script) else { return };
-    assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+    // With the rights of another user, and with those of another group.
+    for (mode, secret) in [("4755", "600"), ("2755", "640")] {
+        let script = format!(
+            "d=$(mktemp -d); chmod 755 $d; cp $0 $d/; chmod {mode} $d/hopshot
+            echo --nosuch > $d/config; chmod {secret} $d/config
+            HOPSHOT_CONFIG=$d/config setpriv --reuid 65534 --regid 65534 --clear-groups \
+                $d/hopshot -n $HOPSHOT_LAB_TARGET4; status=$?
+            rm -r $d; exit $status"
+        );
+        let Some(said) = command_in_scenario("short", true, &["sh", "-c", &script, HOPSHOT]) else { return };
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{mode}");
+    }
 }

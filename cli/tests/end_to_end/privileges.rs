@@ -183,6 +183,27 @@ fn a_capability_or_a_set_user_id_is_enough_for_raw_sockets() {
 }
 
 #[test]
+fn no_option_keeps_the_rights_of_the_owner_of_a_set_user_id_program() {
+    if !can_be_nobody("no_option_keeps_the_rights_of_the_owner_of_a_set_user_id_program") {
+        return;
+    }
+    let copy = Copy::new("owner");
+    copy.permit(0o4755);
+    // Looked at when its output begins: before an answer is read.
+    let script = r#"mkfifo "$0.fifo" && chmod 666 "$0.fifo" && trap 'rm -f "$0.fifo"' EXIT
+        "$@" >"$0.fifo" & pid=$!
+        { read -r begin; grep '^Uid:' /proc/$pid/status; kill -TERM $pid; cat >/dev/null; } <"$0.fifo"
+        wait $pid"#;
+    for options in [&["-n"][..], &["-n", "--no-sandbox"]] {
+        let sh = ["sh", "-c", script, copy.path()];
+        let hopshot = [copy.path(), "-q1", "--rate", "4", "{4}"];
+        let command = [&sh[..], &NOBODY_YET, &hopshot, options].concat();
+        let Some(said) = command_in_scenario("deadtarget", false, &command) else { return };
+        assert_eq!(said.stdout, "Uid:\t65534\t65534\t65534\t65534\n", "{options:?} {}", said.stderr);
+    }
+}
+
+#[test]
 fn where_nothing_is_permitted_both_remedies_are_named() {
     const TEST: &str = "where_nothing_is_permitted_both_remedies_are_named";
     if !can_be_nobody(TEST) {
