@@ -23,7 +23,7 @@ pub(super) fn shipped(bench: &Bench, name: &str) -> Result<Path, Failure> {
 
 /// As many traces as wanted, or as there is time for, each with a seed of its own.
 fn many(bench: &Bench, path: &Path, tool: &Installed, wanted: usize, at_a_time: usize) -> Result<Vec<Trace>, Failure> {
-    let one = |number: usize| bench.trace(path, tool, How { seed: number as u64 + 1, memory: false });
+    let one = |number: usize| bench.trace(path, tool, How { seed: number as u64 + 1, ..How::default() });
     let Some(first) = one(0)? else { return Ok(Vec::new()) };
     let affordable = PATIENCE * at_a_time as f64 / first.wall.as_secs_f64();
     // Saturates: more than can be counted is more than wanted.

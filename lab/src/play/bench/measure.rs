@@ -31,6 +31,8 @@ pub(super) struct How {
     pub(super) seed: u64,
     /// Whether to look for the memory, which costs a little time.
     pub(super) memory: bool,
+    /// More options for `hopshot-lab run`.
+    pub(super) options: &'static [&'static str],
 }
 
 impl Bench {
@@ -70,7 +72,7 @@ impl Bench {
         let prefix = place.display().to_string();
         let row = ["sh", "-c", shell, prefix.as_str(), &times.to_string()].map(str::to_owned);
         let row: Vec<String> = row.into_iter().chain(command).collect();
-        let played = self.play(path, &row, &place, TIME_LIMIT * 3, How { seed: 1, memory: false })?;
+        let played = self.play(path, &row, &place, TIME_LIMIT * 3, How { seed: 1, ..How::default() })?;
         let mut all = Vec::new();
         for number in 1..=times {
             let output = PathBuf::from(format!("{prefix}.{number}"));
@@ -104,6 +106,7 @@ impl Bench {
         if how.memory {
             lab.arg("--memory");
         }
+        lab.args(how.options);
         lab.arg("--log").arg(&log).arg("--").args(command);
         // Files, since a pipe would be held open by whatever a killed tool leaves behind.
         lab.stdin(Stdio::null())

@@ -6,9 +6,11 @@ mod judge;
 mod measure;
 mod paths;
 mod report;
+mod rtt;
 mod screen;
 mod stats;
 mod svg;
+mod tap;
 mod targets;
 mod tools;
 
@@ -88,6 +90,8 @@ enum Part {
     Again,
     /// Many targets at once.
     Many,
+    /// RTTs against a tap on the wire (tcpdump), on an idle machine and on a busy one.
+    Rtt,
 }
 
 /// Measures, and writes the report.
@@ -129,6 +133,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Part::Screen => report.add(&screen::screen(&bench, &tools)?)?,
             Part::Again => report.add(&targets::again(&bench, &tools)?)?,
             Part::Many => report.add(&targets::many(&bench, &tools)?)?,
+            Part::Rtt => report.add(&rtt::rtt(&bench, &tools)?)?,
         }
     }
     Ok(0)

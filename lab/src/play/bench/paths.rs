@@ -40,7 +40,7 @@ fn play(bench: &Bench, tools: &[Installed], path: Path, rounds: RangeInclusive<u
             if run > wanted[index] {
                 continue;
             }
-            let how = How { seed: u64::from(run), memory: run == 0 };
+            let how = How { seed: u64::from(run), memory: run == 0, ..How::default() };
             let Some(trace) = bench.trace(&traced.path, tool, how)? else { continue };
             if run > 0 {
                 traced.traces[index].push(trace);

@@ -9,6 +9,14 @@ pub(super) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
     Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
 }
 
+/// The smallest number that so large a share of all doesn't exceed: of 1 the greatest. `None` of nothing.
+pub(super) fn percentile(numbers: &[f64], share: f64) -> Option<f64> {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let place = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(place.saturating_sub(1)).copied()
+}
+
 /// The mean; `None` of nothing.
 pub(super) fn mean(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
     let (count, sum) = numbers.into_iter().fold((0.0, 0.0), |(count, sum), number| (count + 1.0, sum + number));
@@ -43,6 +51,13 @@ mod tests {
         assert_eq!(median([3.0]), Some(3.0));
         assert_eq!(median([9.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median([4.0, 1.0, 9.0, 2.0]), Some(3.0));
+    }
+
+    #[test]
+    fn a_percentile_is_one_of_the_numbers() {
+        let numbers: Vec<f64> = (1..=20).rev().map(f64::from).collect();
+        assert_eq!([0.05, 0.5, 0.95, 1.0].map(|share| percentile(&numbers, share)), [1.0, 10.0, 19.0, 20.0].map(Some));
+        assert_eq!((percentile(&[3.0], 0.5), percentile(&[], 0.5)), (Some(3.0), None));
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
             let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else { continue };
             let Some((label, command)) = command(tool, rate, &list) else { continue };
             eprintln!("many: {label}");
-            let (output, events) = bench.once(&path, &command, How { seed: 1, memory: true })?;
+            let (output, events) = bench.once(&path, &command, How { seed: 1, memory: true, ..How::default() })?;
             let Some((probes, exit)) = exit(&events) else { continue };
             let seconds = (exit.ended_ns - exit.started_ns) as f64 / 1e9;
             rows.push(vec![

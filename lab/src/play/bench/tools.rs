@@ -148,6 +148,11 @@ impl Installed {
         (!arguments.is_empty()).then(|| self.start.iter().cloned().chain(filled).collect())
     }
 
+    /// The program alone, where it is started by itself.
+    pub(super) fn program(&self) -> &str {
+        self.start.first().map_or(self.tool.program, String::as_str)
+    }
+
     /// The command as a person would type it; tsubame's is a call of its library.
     pub(super) fn shown(&self, family: Version) -> Option<String> {
         let command = self.command(family)?;
