@@ -87,6 +87,8 @@ pub struct Exit {
     pub status: u8,
     /// The processor time of the command and its children that it waited for.
     pub cpu_ns: u64,
+    /// How often it, or such a child, went to sleep and so had to be woken.
+    pub sleeps: u64,
     /// Its greatest resident memory in octets; never less than the lab's own, which it starts as a copy of.
     pub peak_memory: u64,
 }

@@ -61,6 +61,7 @@ pub(super) fn run(command: &[String], target: &Addressee, conduct: Conduct) -> R
         ended_ns: nanos(ended),
         status,
         cpu_ns: u64::try_from(cpu).unwrap_or(0) * 1000,
+        sleeps: u64::try_from(usage.voluntary_context_switches()).unwrap_or(0),
         peak_memory: memory.unwrap_or_else(|| u64::try_from(usage.max_rss()).unwrap_or(0) * 1024),
     })
 }

@@ -229,7 +229,7 @@ mod tests {
     }
 
     const EXIT: Event =
-        Event::Exit(Exit { started_ns: 500_000, ended_ns: 9_000_000, status: 0, cpu_ns: 7, peak_memory: 8 });
+        Event::Exit(Exit { started_ns: 500_000, ended_ns: 9_000_000, status: 0, cpu_ns: 7, sleeps: 9, peak_memory: 8 });
 
     #[test]
     fn time_is_measured_from_the_targets_own_answer() {

@@ -1,5 +1,6 @@
 //! hopshot and its peers, side by side: the same simulated paths, in turn.
 
+mod costs;
 mod counts;
 mod formats;
 mod judge;
@@ -90,6 +91,8 @@ enum Part {
     Again,
     /// Many targets at once.
     Many,
+    /// What a trace costs the machine, to start and to wait.
+    Costs,
     /// RTTs against a tap on the wire (tcpdump), on an idle machine and on a busy one.
     Rtt,
 }
@@ -133,6 +136,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Part::Screen => report.add(&screen::screen(&bench, &tools)?)?,
             Part::Again => report.add(&targets::again(&bench, &tools)?)?,
             Part::Many => report.add(&targets::many(&bench, &tools)?)?,
+            Part::Costs => report.add(&costs::costs(&bench, &tools)?)?,
             Part::Rtt => report.add(&rtt::rtt(&bench, &tools)?)?,
         }
     }

@@ -33,14 +33,15 @@ const COMMANDS: [(&str, &str); 9] = [
 ];
 
 /// Starts the tap, `$0` its file; then the command `$3...` again and again, at most `$1` times or `$2` seconds. Before the output
-/// of each stands a line with an @ and the time.
+/// of each stands a line with an @ and the time. The tap reads by the block, a second's worth at most: to wake it for every packet
+/// would hold up the packet that it has just stamped.
 const SCRIPT: &str = "\
 times=$1 end=$(($(date +%s) + $2)); shift 2
-tcpdump --immediate-mode -B 16384 -U -Z root -i hopshot0 --time-stamp-precision=nano -w \"$0\" 'icmp or icmp6' 2>\"$0.said\" &
+tcpdump -B 16384 -U -Z root -i hopshot0 --time-stamp-precision=nano -w \"$0\" 'icmp or icmp6' 2>\"$0.said\" &
 tap=$!; tries=0
 while [ $tries -lt 100 ] && ! grep -q 'listening on' \"$0.said\"; do tries=$((tries + 1)); sleep 0.05; done
 while [ $times -gt 0 ] && [ $(date +%s) -lt $end ]; do times=$((times - 1)); date +@%s%N; \"$@\" 2>/dev/null; done
-sleep 0.3; kill -INT $tap; wait $tap";
+sleep 1.5; kill -INT $tap; wait $tap";
 
 /// The table, for a machine as it is and for a busy one.
 pub(super) fn rtt(bench: &Bench, tools: &[Installed]) -> Result<String, Failure> {

@@ -93,7 +93,8 @@ fn whole(program: &str, output: &str) -> usize {
     paths.filter(|path| path.lines().skip(1).filter(|line| line.contains(" ms")).count() == HOPS).count()
 }
 
-fn exit(events: &[Event]) -> Option<(usize, Exit)> {
+/// How many probes were sent, and the command's end.
+pub(super) fn exit(events: &[Event]) -> Option<(usize, Exit)> {
     match events.split_last() {
         Some((Event::Exit(exit), probes)) => Some((probes.len(), *exit)),
         _ => None,
