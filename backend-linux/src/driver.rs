@@ -3,15 +3,17 @@
 //! One driver runs any number of traces on one socket pair per family. Reading before each send keeps the length of a burst
 //! out of the RTTs; the kernel's filter keeps other people's ICMP from waking it.
 
-use crate::clock::{self, Clock};
+use crate::clock;
+use crate::departures::{settle, tag};
 use crate::error::{Error, refused};
 use crate::identities::{self, Identities};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
+use crate::schedule::Schedule;
 use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Config, Discard, Instant, ProbeId, Reply, SendError, Tracer};
+use hopshot_core::{Action, Config, Discard, Instant, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,6 +42,7 @@ pub(crate) struct Driver {
     /// In the order of age, by a number that is never used again.
     traces: BTreeMap<usize, Running>,
     added: usize,
+    schedule: Schedule,
     identities: Identities,
     pace: Pace,
     replies: VecDeque<(usize, Reply)>,
@@ -66,6 +69,7 @@ impl Driver {
             listeners: Vec::new(),
             traces: BTreeMap::new(),
             added: 0,
+            schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
             replies: VecDeque::new(),
@@ -126,7 +130,8 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (HashMap::new(), HashMap::new());
-        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, due: Some(Instant::EPOCH) });
+        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id });
+        self.schedule.set(number, Some(Instant::EPOCH));
         if let Err(error) = self.listen(version) {
             self.remove(number);
             return Err(error);
@@ -151,8 +156,7 @@ impl Driver {
 
     /// Whether probes are due that have not been sent yet.
     pub(crate) fn has_backlog(&self) -> bool {
-        let now = clock::now();
-        self.traces.values().any(|trace| trace.due.is_some_and(|due| due <= now))
+        self.schedule.next().is_some_and(|due| due <= clock::now())
     }
 
     /// How many traces with these parameters there may be at a time.
@@ -163,7 +167,7 @@ impl Driver {
 
     /// A trace that has ended: the oldest.
     pub(crate) fn ended(&self) -> Option<usize> {
-        self.traces.iter().find(|(_, trace)| trace.due.is_none()).map(|(number, _)| *number)
+        self.schedule.ended()
     }
 
     /// The kind of socket that is open for a family, if one is.
@@ -191,6 +195,7 @@ impl Driver {
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, number: usize) -> Option<(Box<Tracer<CAPACITY>>, ClocksOf, ExtensionsOf)> {
         let trace = self.traces.remove(&number)?;
+        self.schedule.remove(number);
         self.identities.give_back(number, trace.tracer.config().ident);
         Some((trace.tracer, trace.clocks, trace.extensions))
     }
@@ -207,8 +212,8 @@ impl Driver {
     pub(crate) fn interrupt(&mut self) {
         for trace in self.traces.values_mut() {
             trace.tracer.interrupt();
-            trace.due = None;
         }
+        self.schedule.end();
     }
 
     /// The next reply that has been received and not been taken yet, with the number of its trace.
@@ -234,7 +239,7 @@ impl Driver {
 
     /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let due = self.traces.values().filter_map(|trace| trace.due).min()?;
+        let due = self.schedule.next()?;
         Some(due.max(self.pace.next()))
     }
 
@@ -320,7 +325,7 @@ impl Driver {
                     if let Ok(reply) = accepted {
                         trace.note(reply.probe, arrival.clock, &answer);
                         self.replies.push_back((number, reply));
-                        trace.due = trace.due.map(|_| Instant::EPOCH);
+                        self.schedule.hasten(number);
                         break;
                     }
                 }
@@ -337,14 +342,13 @@ impl Driver {
     fn send(&mut self) -> bool {
         let mut sent = false;
         let mut now = clock::now();
-        for (number, trace) in &mut self.traces {
-            if self.pace.next() > now {
-                break;
-            }
-            if trace.due.is_none_or(|due| due > now) {
-                continue;
-            }
-            trace.due = match trace.tracer.poll(now, &mut self.outbox) {
+        let mut from = 0;
+        while self.pace.next() <= now
+            && let Some(number) = self.schedule.due(now, from)
+            && let Some(trace) = self.traces.get_mut(&number)
+        {
+            from = number + 1;
+            let due = match trace.tracer.poll(now, &mut self.outbox) {
                 Err(BufferTooSmall { needed }) => {
                     self.outbox.resize(needed, 0);
                     sent = true;
@@ -356,7 +360,7 @@ impl Driver {
                     let version = Version::of(probe.destination);
                     let result = match self.listeners.iter_mut().find(|listener| listener.version == version) {
                         Some(Listener { socket, .. }) => {
-                            let tag = tag(*number, probe.probe);
+                            let tag = tag(number, probe.probe);
                             socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag)
                         }
                         None => Err(Errno::NOTSOCK),
@@ -375,32 +379,8 @@ impl Driver {
                     Some(now)
                 }
             };
+            self.schedule.set(number, due);
         }
         sent
     }
-}
-
-/// Corrects when probes left by what the kernel says, if it was asked to say so.
-fn settle(socket: &mut Socket, traces: &mut BTreeMap<usize, Running>, added: usize) {
-    while let Some((tag, at)) = socket.departure() {
-        let (number, probe) = tagged(tag, added);
-        if let Some(trace) = traces.get_mut(&number) {
-            trace.tracer.sent(probe, at);
-            trace.clocks.entry(probe).or_default().sent = Clock::Kernel;
-        }
-    }
-}
-
-/// A probe as a number: half for the trace, modulo 2¹⁶, a quarter each for hop and attempt.
-fn tag(number: usize, probe: ProbeId) -> u32 {
-    let [.., high, low] = number.to_be_bytes();
-    u32::from_be_bytes([high, low, probe.hop, probe.attempt])
-}
-
-/// Reads what [`tag`] writes: the number is the highest below `added` that it can stand for.
-fn tagged(tag: u32, added: usize) -> (usize, ProbeId) {
-    let [high, low, hop, attempt] = tag.to_be_bytes();
-    let last = added.wrapping_sub(1);
-    let back = last.wrapping_sub(u16::from_be_bytes([high, low]).into()) & 0xffff;
-    (last.wrapping_sub(back), ProbeId { hop, attempt })
 }

@@ -37,6 +37,7 @@
 #![deny(unsafe_code)]
 
 mod clock;
+mod departures;
 mod driver;
 mod error;
 mod extensions;
@@ -52,6 +53,7 @@ pub mod privilege;
 mod rejected;
 mod resolve;
 mod running;
+mod schedule;
 mod socket;
 mod survey;
 mod sys;

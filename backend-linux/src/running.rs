@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
-use hopshot_core::{Answer, Instant, ProbeId, Tracer};
+use hopshot_core::{Answer, ProbeId, Tracer};
 use std::collections::HashMap;
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
@@ -20,8 +20,6 @@ pub(crate) struct Running {
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
     pub(crate) scope_id: u32,
-    /// When it wants to be polled; `None` once it has ended.
-    pub(crate) due: Option<Instant>,
 }
 
 impl Running {

@@ -1,0 +1,130 @@
+//! Which of a driver's traces wants to be polled next, and which have ended, without a look at all of them.
+
+use hopshot_core::Instant;
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound::{Excluded, Unbounded};
+
+/// When each trace wants to be polled. The number of a trace is its age.
+#[derive(Debug, Default)]
+pub(crate) struct Schedule {
+    /// By trace; `None` once it has ended.
+    due: HashMap<usize, Option<Instant>>,
+    /// The same in order. What is due has the time [`Instant::EPOCH`], and so stands in front, the oldest trace first.
+    waiting: BTreeSet<(Instant, usize)>,
+    ended: BTreeSet<usize>,
+}
+
+impl Schedule {
+    /// A trace wants to be polled at an instant, and at no other; never again if that is `None`.
+    pub(crate) fn set(&mut self, trace: usize, due: Option<Instant>) {
+        self.remove(trace);
+        self.due.insert(trace, due);
+        match due {
+            Some(due) => self.waiting.insert((due, trace)),
+            None => self.ended.insert(trace),
+        };
+    }
+
+    /// A trace that has not ended wants to be polled now.
+    pub(crate) fn hasten(&mut self, trace: usize) {
+        if let Some(Some(_)) = self.due.get(&trace) {
+            self.set(trace, Some(Instant::EPOCH));
+        }
+    }
+
+    /// A trace is no more.
+    pub(crate) fn remove(&mut self, trace: usize) {
+        match self.due.remove(&trace) {
+            Some(Some(due)) => self.waiting.remove(&(due, trace)),
+            Some(None) => self.ended.remove(&trace),
+            None => false,
+        };
+    }
+
+    /// The oldest trace that is due now, of those with this number or a higher one.
+    pub(crate) fn due(&mut self, now: Instant, from: usize) -> Option<usize> {
+        let later = (Excluded((Instant::EPOCH, usize::MAX)), Unbounded);
+        while let Some((due, trace)) = self.waiting.range(later).next().copied()
+            && due <= now
+        {
+            self.set(trace, Some(Instant::EPOCH));
+        }
+        let next = self.waiting.range((Instant::EPOCH, from)..=(Instant::EPOCH, usize::MAX)).next();
+        next.map(|(_, trace)| *trace)
+    }
+
+    /// When the next trace is due, which may be long ago; `None` if all have ended.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.waiting.first().map(|(due, _)| *due)
+    }
+
+    /// The oldest trace that has ended.
+    pub(crate) fn ended(&self) -> Option<usize> {
+        self.ended.first().copied()
+    }
+
+    /// Ends all.
+    pub(crate) fn end(&mut self) {
+        self.ended.extend(self.waiting.iter().map(|(_, trace)| *trace));
+        self.waiting.clear();
+        self.due.values_mut().for_each(|due| *due = None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(due: &[u64]) -> Schedule {
+        let mut schedule = Schedule::default();
+        for (trace, due) in due.iter().enumerate() {
+            schedule.set(trace, Some(Instant::from_millis(*due)));
+        }
+        schedule
+    }
+
+    /// One round from the oldest to the newest.
+    fn round(schedule: &mut Schedule, now: u64) -> Vec<usize> {
+        let mut from = 0;
+        std::iter::from_fn(|| {
+            let trace = schedule.due(Instant::from_millis(now), from)?;
+            from = trace + 1;
+            Some(trace)
+        })
+        .collect()
+    }
+
+    #[test]
+    fn what_is_due_comes_by_age_and_the_rest_waits_for_its_time() {
+        let mut schedule = schedule(&[30, 20, 10, 40]);
+        assert_eq!(schedule.next(), Some(Instant::from_millis(10)));
+        assert_eq!(round(&mut schedule, 9), [0_usize; 0]);
+        assert_eq!(round(&mut schedule, 30), [0, 1, 2]);
+        for trace in [0, 1, 2] {
+            schedule.set(trace, Some(Instant::from_millis(50)));
+        }
+        assert_eq!(schedule.next(), Some(Instant::from_millis(40)));
+    }
+
+    #[test]
+    fn an_answer_hastens_a_trace_unless_it_has_ended() {
+        let mut schedule = schedule(&[30, 20]);
+        schedule.set(1, None);
+        schedule.hasten(0);
+        schedule.hasten(1);
+        schedule.hasten(7);
+        assert_eq!((round(&mut schedule, 1), schedule.ended()), (vec![0], Some(1)));
+    }
+
+    #[test]
+    fn traces_that_have_ended_are_found_by_age_until_they_are_removed() {
+        let mut schedule = schedule(&[30, 20, 10]);
+        assert_eq!(schedule.ended(), None);
+        schedule.set(2, None);
+        assert_eq!(schedule.ended(), Some(2));
+        schedule.end();
+        assert_eq!((schedule.next(), schedule.ended()), (None, Some(0)));
+        (0..3).for_each(|trace| schedule.remove(trace));
+        assert_eq!((schedule.next(), schedule.ended()), (None, None));
+    }
+}
