@@ -90,6 +90,13 @@ def the_graph_of_all_paths_is_as_its_schema_says(scenario, status, target):
     assert all(edge[end] < len(graph["nodes"]) for edge in graph["edges"] for end in ("from", "to"))
 
 
+def a_search_for_the_path_mtu_is_as_the_schema_says(scenario, status, target):
+    document = json.loads(run(scenario, "--mtu", "--json", target, status=status))
+    DOCUMENT.validate(document)
+    assert document["reached"] == (document["path_mtu"] is not None) == (status == 0)
+    assert bool(document["mtu_limits"]) == scenario.startswith("mtu"), document["mtu_limits"]
+
+
 def what_can_not_be_sent_is_in_every_format():
     def chain(form):
         command = [LAB, "chain", "2", "--", HOPSHOT, "-n", "-F", "--size", "3000", "-q1", "-m2", "--format", form, "{4}"]
@@ -249,6 +256,9 @@ def main():
             add(the_report_of_a_watch_is_as_its_schema_says, scenario, status, target)
         for scenario, status, target in (("ecmp", 0, "{6}"), ("ecmp-packet", 0, "{4}"), ("unreach", 1, "{4}")):
             add(the_graph_of_all_paths_is_as_its_schema_says, scenario, status, target)
+        for scenario, status in (("mtu", 0), ("mtu-odd", 0), ("mtu-silent", 0), ("mtu-forged", 0), ("deadtarget", 1)):
+            for target in TARGETS:
+                add(a_search_for_the_path_mtu_is_as_the_schema_says, scenario, status, target)
         add(what_can_not_be_sent_is_in_every_format)
         add(lost_hosts_have_documents_and_events)
         add(ases_are_in_json)

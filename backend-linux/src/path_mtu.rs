@@ -10,9 +10,9 @@ use crate::driver::{Driver, Step};
 use crate::pace::Pace;
 use crate::socket::first_link_mtu;
 use crate::trace::{Begun, Route};
-use crate::{Error, SocketKind, Traceroute, privilege, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, privilege, resolve};
 use hopshot_core::wire::Version;
-use hopshot_core::{Evidence, Hop, Kind, StopReason};
+use hopshot_core::{Evidence, Hop, Kind, StopReason, Tally};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
@@ -45,11 +45,10 @@ pub struct PathMtu {
     search: Search,
     round: Round,
     begun: Option<Begun>,
-    stretches: Vec<Stretch>,
+    /// What the rounds that are over have found.
+    found: MtuRoute,
     /// The greatest RTT so far.
     slowest: Duration,
-    probes_sent: usize,
-    duration: Duration,
     is_interrupted: bool,
 }
 
@@ -70,15 +69,30 @@ impl Stretch {
 }
 
 /// The path to a host, and how large packets it carries how far.
+#[derive(Default)]
 pub struct MtuRoute {
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
     probes_sent: usize,
     duration: Duration,
+    tally: Tally,
+    rejected: Rejected,
 }
 
 impl MtuRoute {
+    /// Counts a round that is over.
+    fn note(&mut self, route: &Route) {
+        self.probes_sent += route.probes_sent();
+        self.duration += route.duration();
+        let Tally { duplicates, late, forged } = route.tally();
+        self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
+        self.tally.late = self.tally.late.saturating_add(late);
+        self.tally.forged = self.tally.forged.saturating_add(forged);
+        // All rounds share the sockets, from whose opening on this counts.
+        self.rejected = route.rejected();
+    }
+
     /// The size of the largest packets that get to the target, in octets; `None` if it didn't answer.
     #[must_use]
     pub const fn path_mtu(&self) -> Option<u16> {
@@ -101,6 +115,18 @@ impl MtuRoute {
     #[must_use]
     pub const fn duration(&self) -> Duration {
         self.duration
+    }
+
+    /// What came beside the answers, in all traces.
+    #[must_use]
+    pub const fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    /// What was received and was no answer.
+    #[must_use]
+    pub const fn rejected(&self) -> Rejected {
+        self.rejected
     }
 
     /// The path in the parts that the search found it in, each with packets smaller than the one before.
@@ -139,7 +165,6 @@ impl PathMtu {
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
-        let (stretches, slowest) = (Vec::new(), Duration::ZERO);
         let mut this = Self {
             driver,
             settings,
@@ -147,10 +172,8 @@ impl PathMtu {
             search,
             round,
             begun: None,
-            stretches,
-            slowest,
-            probes_sent: 0,
-            duration: Duration::ZERO,
+            found: MtuRoute::default(),
+            slowest: Duration::ZERO,
             is_interrupted: false,
         };
         this.begin(round)?;
@@ -207,7 +230,7 @@ impl PathMtu {
     /// The parts of the path that are known.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {
-        &self.stretches
+        &self.found.stretches
     }
 
     /// Where the path is known to carry only smaller packets.
@@ -224,8 +247,7 @@ impl PathMtu {
             // It begins nothing any more.
             let _ = self.conclude(begun);
         }
-        let Self { stretches, search, probes_sent, duration, .. } = self;
-        MtuRoute { stretches, path_mtu: search.path_mtu(), limits: search.into_limits(), probes_sent, duration }
+        MtuRoute { path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
     }
 
     fn begin(&mut self, round: Round) -> Result<(), Error> {
@@ -245,16 +267,16 @@ impl PathMtu {
         let Some(route) = begun.finish(&mut self.driver) else { return Ok(Step::Done) };
         let rtts = route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.rtt);
         self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
-        self.probes_sent += route.probes_sent();
-        self.duration += route.duration();
+        self.found.note(&route);
         let round = self.round;
         let next = if self.is_interrupted { None } else { self.search.next(round, look(&route)) };
-        let end = next.map_or(round.hops.1, |next| next.hops.0 - 1);
+        let begin = round.first_unknown();
+        let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);
         // A search that is interrupted has at least what its last trace knows.
-        let is_last = next.is_none() && (!round.purpose.is_one_probe() || self.stretches.is_empty());
+        let is_last = next.is_none() && (!round.purpose.is_one_probe() || self.found.stretches.is_empty());
         let shows_path = matches!(round.purpose, Purpose::Sweep) || is_last;
-        if shows_path && end >= round.hops.0 {
-            self.stretches.push(Stretch { size: round.size, route, numbers: round.hops.0..=end });
+        if shows_path && end >= begin {
+            self.found.stretches.push(Stretch { size: round.size, route, numbers: begin..=end });
         }
         match next {
             Some(next) => self.begin(next).map(|()| Step::Running),

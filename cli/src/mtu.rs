@@ -48,6 +48,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
             show(&mut view, &route, names)?;
         }
     }
+    session.explain_rejected(route.tally().forged.into(), route.rejected());
     Ok(route.path_mtu().is_some())
 }
 

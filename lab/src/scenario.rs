@@ -222,6 +222,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mtu",
     "mtu-odd",
     "mtu-silent",
+    "mtu-forged",
     "hostile",
     "many",
     "changing",

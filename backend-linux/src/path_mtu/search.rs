@@ -38,10 +38,21 @@ pub(super) struct Round {
 pub(super) enum Purpose {
     /// To find the path, with packets of the size so far.
     Sweep,
-    /// To see whether silence is a matter of size: packets of the size `fails` got no answer.
-    Check { fails: u16 },
+    /// To see whether silence is a matter of size: packets of the size `fails` got no answer from this hop on. It begins one
+    /// hop nearer, with one that has answered: that shows how long to wait for the others.
+    Check { hop: u8, fails: u16 },
     /// To see which sizes pass in silence and which don't, from a hop on.
     Narrow { hop: u8, passes: u16, fails: u16 },
+}
+
+impl Round {
+    /// The first hop that nothing was known of before.
+    pub(super) const fn first_unknown(self) -> u8 {
+        match self.purpose {
+            Purpose::Sweep => self.hops.0,
+            Purpose::Check { hop, .. } | Purpose::Narrow { hop, .. } => hop,
+        }
+    }
 }
 
 impl Purpose {
@@ -113,7 +124,7 @@ impl Search {
     /// The round after this one, which showed that; `None` at the end. Each sweep has smaller packets than the one before.
     pub(super) fn next(&mut self, round: Round, saw: Saw) -> Option<Round> {
         let Round { size, hops: (first, last), purpose } = round;
-        let heard = saw.passed >= first;
+        let heard = saw.passed >= round.first_unknown();
         match purpose {
             Purpose::Sweep => match saw {
                 Saw { too_big: Some(TooBig { hop, by, mtu }), .. } => {
@@ -125,12 +136,13 @@ impl Search {
                     None
                 }
                 Saw { ended: false, .. } if size > self.least && saw.passed < last => {
-                    let hops = (first.max(saw.passed + 1), last);
-                    Some(Round { size: self.least, hops, purpose: Purpose::Check { fails: size } })
+                    let hop = first.max(saw.passed + 1);
+                    let purpose = Purpose::Check { hop, fails: size };
+                    Some(Round { size: self.least, hops: ((hop - 1).max(1), last), purpose })
                 }
                 _ => None,
             },
-            Purpose::Check { fails } if heard => self.narrow(first, saw.passed, self.least, fails),
+            Purpose::Check { hop, fails } if heard => self.narrow(hop, saw.passed, self.least, fails),
             Purpose::Check { .. } => None,
             // Also one that is too big for a link behind has passed here.
             Purpose::Narrow { hop, fails, .. } if heard || saw.too_big.is_some() => self.narrow(hop, last, size, fails),
@@ -265,8 +277,9 @@ mod tests {
         let links = [(6, 1410, Says::Nothing), (9, 1300, Says::Mtu(1300))];
         for family in [Version::V4, Version::V6] {
             let (search, rounds) = search(family, &links);
-            assert_eq!(rounds[1].purpose, Purpose::Check { fails: 1500 });
-            assert_eq!(rounds[1].hops, (6, 32));
+            // From a hop on that has answered: who is heard shows how long to wait for the others.
+            assert_eq!(rounds[1].purpose, Purpose::Check { hop: 6, fails: 1500 });
+            assert_eq!(rounds[1].hops, (5, 32));
             assert!(rounds.len() <= 8, "{rounds:?}");
             let vanish = Limit { hop: 6, mtu: 1400, less_than: Some(1420), from: None };
             let told = Limit { hop: 9, mtu: 1300, less_than: None, from: Some(ROUTER) };
@@ -279,7 +292,8 @@ mod tests {
         let mut search = Search::new(Version::V4, 32);
         let first = search.begin(1500, 1);
         let check = search.next(first, Saw { passed: 7, ..Saw::default() }).unwrap();
-        assert_eq!((check.size, check.hops), (68, (8, 32)));
+        assert_eq!((check.size, check.hops), (68, (7, 32)));
+        assert_eq!(search.next(check, Saw { passed: 7, ..Saw::default() }), None);
         assert_eq!(search.next(check, Saw::default()), None);
         assert_eq!((search.limits(), search.path_mtu()), (&[][..], None));
         // Nor does another size help where somebody says what the matter is.

@@ -29,17 +29,15 @@ impl Format for Json {
 /// A document of a search for the path MTU.
 pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
     let Some((first, last)) = route.stretches().first().zip(route.stretches().last()) else { return Ok(()) };
-    let sum = |of: fn(&Summary<'_>) -> u16| {
-        let summaries = route.stretches().iter().map(|stretch| Summary::new(&stretch.route));
-        summaries.fold(0_u16, |sum, summary| sum.saturating_add(of(&summary)))
-    };
+    let tally = route.tally();
     let summary = Summary {
         started: Summary::new(&first.route).started,
         duration_ms: milliseconds(route.duration()),
         probes_sent: route.probes_sent(),
-        duplicates: sum(|summary| summary.duplicates),
-        late: sum(|summary| summary.late),
-        forged: sum(|summary| summary.forged),
+        duplicates: tally.duplicates,
+        late: tally.late,
+        forged: tally.forged,
+        rejected: JsonRejected::new(tally.forged.into(), route.rejected()),
         ..Summary::new(&last.route)
     };
     let hops = route.stretches().iter().flat_map(|stretch| {

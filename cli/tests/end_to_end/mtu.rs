@@ -133,6 +133,37 @@ fn packets_that_vanish_without_a_word_are_told_from_silence() {
 }
 
 #[test]
+fn a_silent_target_ends_the_search_as_it_ends_a_trace() {
+    for (_, target) in FAMILIES {
+        let Some((document, _)) = limits("deadtarget", target) else { return };
+        assert_eq!(document["stop_reason"], "quiet", "{document}");
+        let hops: Vec<_> =
+            document["hops"].as_array().unwrap().iter().map(|hop| hop["hop"].as_u64().unwrap()).collect();
+        assert_eq!(hops, (1..=32).collect::<Vec<_>>(), "{document}");
+        assert_eq!(document["hops"][10]["mtu"], 1500, "{document}");
+    }
+}
+
+#[test]
+fn who_does_not_prove_that_a_packet_was_too_big_makes_none_smaller() {
+    for (_, target) in FAMILIES {
+        let Some((document, limits)) = limits("mtu-forged", target) else { return };
+        assert_eq!(limits, [(6, 1400, Some(1420), false)], "{document}");
+        assert_eq!((&document["path_mtu"], &document["distance"]), (&1400.into(), &12.into()), "{document}");
+    }
+}
+
+#[test]
+fn what_was_rejected_is_counted_over_the_whole_search() {
+    let args = ["-n", "-v", "--json", "--socket", "raw", "--mtu", "{4}"];
+    let Some(said) = in_scenario("badchecksum", &args) else { return };
+    let bad = said.json()["rejected"]["bad_checksum"].as_u64().unwrap();
+    assert!(bad > 0, "{}", said.stdout);
+    let last = format!("hopshot: rejected: {bad} bad checksum");
+    assert_eq!(said.stderr.lines().last(), Some(last.as_str()), "{}", said.stderr);
+}
+
+#[test]
 fn a_search_is_of_one_host_in_text_or_json() {
     for (args, words) in [(["::1", "::2"], "one host"), (["--format=csv", "::1"], "text and json")] {
         let said = hopshot(&[&["--mtu"], &args[..]].concat());
