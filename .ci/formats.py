@@ -123,6 +123,27 @@ def lost_hosts_have_documents_and_events():
     assert [event["event"] for event in events if event["target"]["name"] == "no-such.example"] == ["error"]
 
 
+def what_routes_share_is_in_every_format_of_lists():
+    hosts = [f"10.200.0.{number}" for number in range(1, 61)]
+    of_list = lambda form: run("many", "-n", "-q1", "--format", form, *hosts)
+    documents = [json.loads(line) for line in of_list("json").splitlines()]
+    for document in documents:
+        DOCUMENT.validate(document)
+    assert sum("shared" in document for document in documents) > 20
+    events = [json.loads(line) for line in of_list("json-stream").splitlines()]
+    for event in events:
+        EVENT.validate(event)
+    assert any("shared" in event for event in events)
+    rows = list(csv.DictReader(io.StringIO(of_list("csv"), newline=""), strict=True))
+    assert all(row["from"] == f"10.{row['hop']}.0.1" and not row["rtt_ms"] for row in rows if row["outcome"] == "shared")
+    assert len(rows) == 60 * 12 and any(row["outcome"] == "shared" for row in rows)
+    for line in of_list("atlas").splitlines():
+        assert TracerouteResult(line, on_malformation=TracerouteResult.ACTION_FAIL).destination_ip_responded
+    drawn = subprocess.run(["dot", "-Tsvg"], input=of_list("dot").encode(), capture_output=True, timeout=60, check=True)
+    assert not drawn.stderr, drawn.stderr
+    assert "were not probed" in of_list("markdown")
+
+
 def ases_are_in_json():
     document = json.loads(run("wan", "--json", "--asn-db", DATABASE, "{4}"))
     DOCUMENT.validate(document)
@@ -261,6 +282,7 @@ def main():
                 add(a_search_for_the_path_mtu_is_as_the_schema_says, scenario, status, target)
         add(what_can_not_be_sent_is_in_every_format)
         add(lost_hosts_have_documents_and_events)
+        add(what_routes_share_is_in_every_format_of_lists)
         add(ases_are_in_json)
         add(the_schemas_refuse_what_is_wrong)
         for target in TARGETS:

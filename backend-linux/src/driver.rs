@@ -7,6 +7,7 @@ use crate::clock;
 use crate::departures::{settle, tag};
 use crate::error::{Error, refused};
 use crate::identities::{self, Identities};
+use crate::near::Head;
 use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
@@ -105,9 +106,9 @@ impl Driver {
     }
 
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
-    /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. `None` if
-    /// every identity is taken.
-    pub(crate) fn add(&mut self, config: Config, scope_id: u32) -> Result<Option<usize>, Error> {
+    /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. With a head it
+    /// begins there, and goes back to hop 1 unless the head fits. `None` if every identity is taken.
+    pub(crate) fn add(&mut self, config: Config, scope_id: u32, head: Option<Head>) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
         self.open(version)?;
         let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
@@ -120,7 +121,8 @@ impl Driver {
         let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
             return Ok(None);
         };
-        let tracer = match Tracer::new(Config { source, ident, first_seq, ..config }) {
+        let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
+        let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
                 self.identities.give_back(self.added, ident);
@@ -130,7 +132,7 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (HashMap::new(), HashMap::new());
-        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id });
+        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
         self.schedule.set(number, Some(Instant::EPOCH));
         if let Err(error) = self.listen(version) {
             self.remove(number);
@@ -193,11 +195,11 @@ impl Driver {
     }
 
     /// Takes a trace out, for keeping.
-    pub(crate) fn remove(&mut self, number: usize) -> Option<(Box<Tracer<CAPACITY>>, ClocksOf, ExtensionsOf)> {
+    pub(crate) fn remove(&mut self, number: usize) -> Option<Running> {
         let trace = self.traces.remove(&number)?;
         self.schedule.remove(number);
         self.identities.give_back(number, trace.tracer.config().ident);
-        Some((trace.tracer, trace.clocks, trace.extensions))
+        Some(trace)
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
@@ -324,6 +326,7 @@ impl Driver {
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted {
                         trace.note(reply.probe, arrival.clock, &answer);
+                        trace.compare(&reply);
                         self.replies.push_back((number, reply));
                         self.schedule.hasten(number);
                         break;
@@ -355,6 +358,7 @@ impl Driver {
                     Some(now)
                 }
                 Ok(Action::Wait(until)) => Some(until),
+                Ok(Action::Done) if trace.goes_on() => Some(now),
                 Ok(Action::Done) => None,
                 Ok(Action::Transmit(probe)) => {
                     let version = Version::of(probe.destination);

@@ -45,6 +45,7 @@ mod identities;
 mod memory;
 #[cfg(test)]
 mod namespace;
+mod near;
 mod pace;
 mod path_mtu;
 mod paths;
@@ -85,6 +86,7 @@ mod readme {}
 
 use driver::Driver;
 use hopshot_core::{Config, MIN_PAYLOAD};
+use near::Head;
 use pace::Pace;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -300,7 +302,7 @@ impl Traceroute {
         self.check()?;
         let address = resolve(&self.host, self.family)?;
         let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
-        let begun = self.begin(&mut driver, address)?;
+        let begun = self.begin(&mut driver, address, None)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
     }
 
@@ -347,7 +349,7 @@ impl Traceroute {
     }
 
     /// Gives a driver a trace with these settings. `None` if it can't take one more now.
-    fn begin(&self, driver: &mut Driver, address: SocketAddr) -> Result<Option<Begun>, Error> {
+    fn begin(&self, driver: &mut Driver, address: SocketAddr, head: Option<Head>) -> Result<Option<Begun>, Error> {
         let (target, scope_id) = match address {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
@@ -364,7 +366,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, scope_id)?;
+        let number = driver.add(config, scope_id, head)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

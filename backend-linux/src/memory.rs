@@ -35,6 +35,11 @@ impl Memory {
         Self(None)
     }
 
+    /// Whether it never knows anything.
+    pub(crate) const fn is_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The distance of a target if it was reached before, else that of the near or the far neighbour that was reached last.
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {

@@ -258,7 +258,7 @@ impl PathMtu {
             settings = settings.attempts(1).timeout(patience.min(self.settings.config.timeout));
         }
         self.round = round;
-        self.begun = Some(settings.begin(&mut self.driver, self.address)?.ok_or(Error::Full)?);
+        self.begun = Some(settings.begin(&mut self.driver, self.address, None)?.ok_or(Error::Full)?);
         Ok(())
     }
 

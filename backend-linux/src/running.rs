@@ -2,7 +2,8 @@
 
 use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
-use hopshot_core::{Answer, ProbeId, Tracer};
+use crate::near::Head;
+use hopshot_core::{Answer, ProbeId, Reply, Tracer};
 use std::collections::HashMap;
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
@@ -20,9 +21,29 @@ pub(crate) struct Running {
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
     pub(crate) scope_id: u32,
+    /// What its path is thought to begin with, where it doesn't begin at hop 1.
+    pub(crate) head: Option<Head>,
 }
 
 impl Running {
+    /// Looks whether an answer fits what the path is thought to begin with.
+    pub(crate) fn compare(&mut self, reply: &Reply) {
+        if self.head.as_mut().is_some_and(|head| !head.fits(reply)) {
+            self.go_back();
+        }
+    }
+
+    /// When it has ended: probes the nearest hops after all if the path isn't known to begin as it was thought. Returns whether
+    /// it goes on.
+    pub(crate) fn goes_on(&mut self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.spared().is_none()) && self.go_back()
+    }
+
+    fn go_back(&mut self) -> bool {
+        self.head = None;
+        self.tracer.start_from(1).is_ok()
+    }
+
     /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
     pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
         self.clocks.entry(probe).or_default().received = clock;

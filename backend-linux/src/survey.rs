@@ -1,6 +1,7 @@
 //! Many traces at once, on one pair of sockets.
 
 use crate::driver::{Driver, Step};
+use crate::near::{Head, Near};
 use crate::pace::Pace;
 use crate::trace::{Begun, Heard, Route};
 use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege, resolve};
@@ -112,10 +113,20 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// hop stays silent. On ping sockets the traces share one ident, and a stretch of seqs is used again after some 300 traces (three
 /// attempts) or more: an error that comes later than that, and quotes too little to have the cookie, would be taken for the new
 /// trace's.
+///
+/// # What traces share
+/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`]. The distance of a neighbour says
+/// how far the first sweep goes: see [`Memory`]. And once 16 traces have met the same routers at the nearest hops, and none
+/// another, traces [of hosts](Self::add) begin at the farthest of these routers. If it answers there, the hops before it are in
+/// [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all, which takes one more round
+/// trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose neighbours are among the
+/// shared routers is too.
 pub struct Survey {
     settings: Traceroute,
     driver: Driver,
     begun: BTreeMap<usize, Begun>,
+    /// What the paths begin with, in IPv4 and in IPv6.
+    near: [Near; 2],
     at_once: usize,
 }
 
@@ -150,7 +161,8 @@ impl Survey {
         }
         driver.expect_many()?;
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
-        Ok(Self { settings: settings.clone(), driver, begun: BTreeMap::new(), at_once })
+        let (settings, begun, near) = (settings.clone(), BTreeMap::new(), Default::default());
+        Ok(Self { settings, driver, begun, near, at_once })
     }
 
     /// Whether one more trace may be added now: not more than are to be in flight, and only when the others have sent what is
@@ -187,15 +199,25 @@ impl Survey {
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
         let settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
-        self.add_as(&settings, address)
+        let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
+            None
+        } else {
+            let distance = settings.memory.distance(address.ip());
+            near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
+        };
+        self.begin(&settings, address, head)
     }
 
-    /// The same with settings of this trace's own. Those of the sockets stay as they are: the kind of socket, source and
+    /// The same with settings of this trace's own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they are: the kind of socket, source and
     /// interface, traffic class, whether probes may be fragmented, and whether it is [`precise`](Traceroute::precise).
     ///
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
+        self.begin(settings, address, None)
+    }
+
+    fn begin(&mut self, settings: &Traceroute, address: SocketAddr, head: Option<Head>) -> Result<IpAddr, Error> {
         if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
@@ -203,7 +225,7 @@ impl Survey {
         if self.driver.socket(family).is_none() {
             return Err(Error::NoSocket(family));
         }
-        let begun = settings.begin(&mut self.driver, address)?.ok_or(Error::Full)?;
+        let begun = settings.begin(&mut self.driver, address, head)?.ok_or(Error::Full)?;
         let source = self.driver.tracer(begun.number).config().source;
         self.begun.insert(begun.number, begun);
         Ok(source)
@@ -242,7 +264,11 @@ impl Survey {
     /// The route of a trace that has ended, the oldest first.
     pub fn take(&mut self) -> Option<Route> {
         let number = self.driver.ended()?;
-        self.begun.remove(&number)?.finish(&mut self.driver)
+        let route = self.begun.remove(&number)?.finish(&mut self.driver)?;
+        if route.hops().next().is_some_and(|hop| hop.number() == 1) {
+            near(&mut self.near, route.target()).learn(route.hops());
+        }
+        Some(route)
     }
 
     /// Ends all traces with what is known.
@@ -272,6 +298,11 @@ impl Survey {
     pub fn confine_on_terminal(&self) -> Vec<String> {
         self.driver.confine(privilege::confine_on_terminal)
     }
+}
+
+fn near(near: &mut [Near; 2], address: IpAddr) -> &mut Near {
+    let [v4, v6] = near;
+    if address.is_ipv4() { v4 } else { v6 }
 }
 
 #[cfg(test)]

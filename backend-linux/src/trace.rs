@@ -3,7 +3,8 @@
 use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
-use crate::running::{CAPACITY, ClocksOf, ExtensionsOf};
+use crate::near::Head;
+use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Memory, Rejected, SocketKind, headers_len, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
@@ -39,16 +40,20 @@ impl Begun {
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
         let Self { number, host, started, start, memory } = self;
-        let (tracer, clocks, extensions) = driver.remove(number)?;
+        let Running { tracer, clocks, extensions, head, .. } = driver.remove(number)?;
+        let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
         // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
-        if let (1, Some(distance)) = (config.first_hop, tracer.route().distance()) {
+        if (config.first_hop == 1 || spared.is_some())
+            && let Some(distance) = tracer.route().distance()
+        {
             memory.learn(config.target, distance);
         }
+        let shared = spared.unwrap_or_default();
         let version = Version::of(config.target);
         let (socket, rejected) = (driver.socket(version)?, driver.rejected(version));
         let duration = clock::now().saturating_since(start);
-        Some(Route { host, started, duration, socket, tracer, clocks, extensions, rejected })
+        Some(Route { host, started, duration, socket, tracer, shared, clocks, extensions, rejected })
     }
 }
 
@@ -224,6 +229,7 @@ pub struct Route {
     duration: Duration,
     socket: SocketKind,
     tracer: Box<Tracer<CAPACITY>>,
+    shared: Vec<Option<IpAddr>>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
     rejected: Rejected,
@@ -327,7 +333,13 @@ impl Route {
         self.tracer.route().tally()
     }
 
-    /// The hops, in order.
+    /// The nearest hops that were not probed, because the path is known to begin with them: who answers there, `None` where
+    /// nobody does. Only in [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    pub fn shared(&self) -> impl Iterator<Item = (u8, Option<IpAddr>)> {
+        (1..).zip(self.shared.iter().copied())
+    }
+
+    /// The hops that were probed, in order.
     pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
         self.tracer.route().hops()
     }

@@ -88,6 +88,11 @@ fn complain(text: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+/// Who is on a route: those who answered, and the routers that it shares with other routes.
+fn on_route(route: &hopshot_linux::Route) -> impl Iterator<Item = std::net::IpAddr> {
+    route.shared().filter_map(|(_, router)| router).chain(replying(route.hops()))
+}
+
 fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std::net::IpAddr> {
     hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }

@@ -5,7 +5,7 @@ use crate::ases::Ases;
 use crate::format::{self, Format};
 use crate::session::Session;
 use crate::targets::{Next, Targets};
-use crate::{Failure, replying};
+use crate::{Failure, on_route};
 use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
@@ -85,7 +85,7 @@ impl Desk<'_> {
             let input = more && self.has_room() && self.targets.input().is_some();
             // What has just run out is a wait of no time, not one without end.
             let front = self.finished.front();
-            let patience = front.map(|route| self.session.names.patience(replying(route.hops())).unwrap_or_default());
+            let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
             if idle {
                 self.session.events.wait(input, patience)?;
             } else {
@@ -177,7 +177,7 @@ impl Desk<'_> {
     fn take_routes(&mut self) {
         while let Some(route) = self.survey.take() {
             self.forged = self.forged.saturating_add(route.tally().forged.into());
-            replying(route.hops()).for_each(|address| self.session.names.ask(address));
+            on_route(&route).for_each(|address| self.session.names.ask(address));
             self.finished.push_back(route);
         }
     }
@@ -185,7 +185,7 @@ impl Desk<'_> {
     /// Prints the routes whose names have come in, or are not worth waiting for any longer.
     fn show(&mut self) -> Result<(), Failure> {
         while let Some(route) = self.finished.front() {
-            if !self.session.events.interrupted() && self.session.names.patience(replying(route.hops())).is_some() {
+            if !self.session.events.interrupted() && self.session.names.patience(on_route(route)).is_some() {
                 return Ok(());
             }
             self.progress.clear();

@@ -124,14 +124,7 @@ impl<const N: usize> Tracer<N> {
     /// # Errors
     /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times attempts.
     pub fn new(config: Config) -> Result<Self, ConfigError> {
-        config.check()?;
-        let hops = usize::from(config.max_hops);
-        let swept = hops.saturating_add(1).saturating_sub(usize::from(config.first_hop));
-        let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
-        let capacity = N.min(usize::from(u16::MAX));
-        if needed > capacity {
-            return Err(ConfigError::Capacity { needed, capacity });
-        }
+        Self::check(&config)?;
         Ok(Self {
             config,
             probes: Vec::new(),
@@ -143,6 +136,38 @@ impl<const N: usize> Tracer<N> {
             ended: None,
             tally: Tally::default(),
         })
+    }
+
+    fn check(config: &Config) -> Result<(), ConfigError> {
+        config.check()?;
+        let hops = usize::from(config.max_hops);
+        let swept = hops.saturating_add(1).saturating_sub(usize::from(config.first_hop));
+        let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
+        let capacity = N.min(usize::from(u16::MAX));
+        if needed > capacity { Err(ConfigError::Capacity { needed, capacity }) } else { Ok(()) }
+    }
+
+    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because those were known, and then
+    /// heard somebody there whom that doesn't fit. A trace that has ended goes on.
+    ///
+    /// # Errors
+    /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has changed then.
+    pub fn start_from(&mut self, first_hop: u8) -> Result<(), ConfigError> {
+        let greatest = self.config.first_hop.into();
+        if first_hop > self.config.first_hop {
+            return Err(ConfigError::OutOfRange {
+                parameter: "first_hop",
+                given: first_hop.into(),
+                least: 1,
+                greatest,
+            });
+        }
+        let config = Config { first_hop, ..self.config };
+        Self::check(&config)?;
+        self.config = config;
+        self.quiet = false;
+        self.ended = None;
+        Ok(())
     }
 
     /// The parameters of the trace.

@@ -94,7 +94,7 @@ pub(crate) struct Probing {
     #[arg(long)]
     precise: bool,
 
-    /// Learn nothing from one host's distance for its neighbours
+    /// Learn nothing from one host for the others: neither their distances nor the routers near us that they share
     #[arg(long)]
     no_learning: bool,
 }

@@ -20,7 +20,8 @@ struct Row<'a> {
     target_address: Option<IpAddr>,
     hop: Option<u8>,
     attempt: Option<usize>,
-    /// `answered`, `lost`, `failed` (the probe did not get out of this machine) or, of a host, `not_traced`.
+    /// `answered`, `lost`, `failed` (the probe did not get out of this machine); of a hop `shared`
+    /// (not probed: the path begins as those to other hosts do); or of a host `not_traced`.
     outcome: &'static str,
     from: Option<IpAddr>,
     name: Option<String>,
@@ -58,7 +59,12 @@ impl Csv {
 
 impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        self.print(route.hops().flat_map(|hop| {
+        let (target, target_address) = (route.host(), Some(route.target()));
+        let shared = route.shared().map(|(hop, router)| {
+            let row = router.map_or_else(Row::default, |router| known(router, names));
+            Row { outcome: "shared", target, target_address, hop: Some(hop), ..row }
+        });
+        let probed = route.hops().flat_map(|hop| {
             let outcomes: Vec<Outcome> = hop.outcomes().collect();
             (1..).zip(outcomes).map(move |(attempt, outcome)| {
                 let row = match outcome {
@@ -66,10 +72,10 @@ impl Format for Csv {
                     Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..Row::default() },
                     Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names),
                 };
-                let (target, target_address) = (route.host(), Some(route.target()));
                 Row { target, target_address, hop: Some(hop.number()), attempt: Some(attempt), ..row }
             })
-        }))
+        });
+        self.print(shared.chain(probed))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -81,13 +87,8 @@ impl Format for Csv {
 
 fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row<'static> {
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
-    let origin = names.origin(reply.from);
     Row {
         outcome: "answered",
-        from: Some(reply.from),
-        name: names.of(reply.from).map(|name| no_formula(&name)),
-        asn: origin.as_ref().map(|origin| origin.number),
-        as_name: origin.and_then(|origin| origin.name).map(|name| no_formula(&name)),
         rtt_ms: Some(milliseconds(reply.rtt)),
         kind: Some(kind(reply.kind)),
         icmp_type: Some(reply.icmp_type),
@@ -99,6 +100,17 @@ fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row<'static> {
         hops_back: reply.hops_back(),
         evidence: Some(evidence(reply.evidence())),
         mpls: labels.join("/"),
+        ..known(reply.from, names)
+    }
+}
+
+fn known(router: IpAddr, names: &Names) -> Row<'static> {
+    let origin = names.origin(router);
+    Row {
+        from: Some(router),
+        name: names.of(router).map(|name| no_formula(&name)),
+        asn: origin.as_ref().map(|origin| origin.number),
+        as_name: origin.and_then(|origin| origin.name).map(|name| no_formula(&name)),
         ..Row::default()
     }
 }

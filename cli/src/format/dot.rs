@@ -52,7 +52,10 @@ impl Dot {
             if self.places.insert(place.address) {
                 let address = place.address.to_string();
                 let first = format!("{}  {}", stage.number(), place.name.as_deref().unwrap_or(&address));
-                let time = format!("{:.3} ms {}", place.median(), place.mark);
+                let time = match place.rtts.is_empty() {
+                    true => "shared".to_owned(),
+                    false => format!("{:.3} ms {}", place.median(), place.mark),
+                };
                 let address = place.name.is_some().then_some(address.as_str());
                 let lines = [Some(first.as_str()), address, place.origin.as_deref(), Some(time.trim_end())];
                 let label = quoted(&lines.into_iter().flatten().collect::<Vec<_>>());

@@ -18,7 +18,7 @@ pub(super) struct Json;
 impl Format for Json {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let hops = route.hops().map(|hop| JsonHop::new(route, hop, names)).collect();
-        print_line(&Document { summary: Summary::new(route), hops })
+        print_line(&Document { summary: Summary::new(route, names), hops })
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -31,14 +31,14 @@ pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
     let Some((first, last)) = route.stretches().first().zip(route.stretches().last()) else { return Ok(()) };
     let tally = route.tally();
     let summary = Summary {
-        started: Summary::new(&first.route).started,
+        started: Summary::new(&first.route, names).started,
         duration_ms: milliseconds(route.duration()),
         probes_sent: route.probes_sent(),
         duplicates: tally.duplicates,
         late: tally.late,
         forged: tally.forged,
         rejected: JsonRejected::new(tally.forged.into(), route.rejected()),
-        ..Summary::new(&last.route)
+        ..Summary::new(&last.route, names)
     };
     let hops = route.stretches().iter().flat_map(|stretch| {
         stretch.hops().map(|hop| {
@@ -112,6 +112,17 @@ pub(super) struct Summary<'a> {
     late: u16,
     forged: u16,
     rejected: JsonRejected,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shared: Vec<Shared>,
+}
+
+/// A hop that was not probed, because the path begins as those to other hosts do.
+#[derive(Serialize)]
+struct Shared {
+    hop: u8,
+    from: Option<IpAddr>,
+    #[serde(flatten)]
+    known: Known,
 }
 
 /// What was received and was no answer.
@@ -211,7 +222,8 @@ impl Known {
 }
 
 impl<'a> Summary<'a> {
-    pub(super) fn new(route: &'a Route) -> Self {
+    pub(super) fn new(route: &'a Route, names: &Names) -> Self {
+        let known = |router: Option<IpAddr>| router.map(|router| Known::of(router, names)).unwrap_or_default();
         Self {
             target: Target::new(route.host(), route.target()),
             source: route.source(),
@@ -226,6 +238,7 @@ impl<'a> Summary<'a> {
             late: route.tally().late,
             forged: route.tally().forged,
             rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
+            shared: route.shared().map(|(hop, from)| Shared { hop, from, known: known(from) }).collect(),
         }
     }
 }

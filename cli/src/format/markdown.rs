@@ -37,7 +37,12 @@ impl Format for Markdown {
             (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
             (None, why) => plain(&why.unwrap_or_default()),
         };
-        self.section(route.host(), &format!("{summary}\n\n{}", table(&rows)))
+        let shared = match route.shared().last() {
+            Some((1, _)) => " The first was not probed: it is as on the way to others.".to_owned(),
+            Some((last, _)) => format!(" The first {last} were not probed: they are as on the way to others."),
+            None => String::new(),
+        };
+        self.section(route.host(), &format!("{summary}{shared}\n\n{}", table(&rows)))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -49,8 +54,8 @@ impl Format for Markdown {
 fn rows(stage: &Stage) -> Vec<Row> {
     let loss = stage.loss().map(|loss| format!("{loss:.0} %")).unwrap_or_default();
     let row = |(place, loss): (&Place, String)| {
-        let times = [place.best(), place.median(), place.worst()].map(|time| format!("{time:.3}"));
-        let [best, median, worst] = times;
+        let time = |time: f64| if place.rtts.is_empty() { String::new() } else { format!("{time:.3}") };
+        let [best, median, worst] = [place.best(), place.median(), place.worst()].map(time);
         let worst = if place.mark.is_empty() { worst } else { format!("{worst} {}", plain(&place.mark)) };
         let name = place.name.as_deref().map(plain).unwrap_or_default();
         let origin = place.origin.as_deref().map(plain).unwrap_or_default();

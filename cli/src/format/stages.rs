@@ -35,7 +35,7 @@ pub(super) struct Place {
 /// The hops of a route, as far as any answered; what is behind is one stage.
 pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
-    let mut stages: Vec<Stage> = Vec::new();
+    let mut stages: Vec<Stage> = route.shared().map(|(hop, router)| Stage::shared(hop, router, names)).collect();
     for hop in route.hops() {
         let stage = Stage::new(hop, names);
         match stages.last_mut() {
@@ -47,12 +47,22 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
 }
 
 impl Stage {
+    /// A hop that was not probed, because the path begins as those to other hosts do.
+    fn shared(hop: u8, router: Option<IpAddr>, names: &Names) -> Self {
+        let places = router.map(|router| Place::new(router, names)).into_iter().collect();
+        Self { first: hop, last: hop, answered: 0, lost: 0, failure: None, places }
+    }
+
     fn new(hop: Hop<'_>, names: &Names) -> Self {
         let mut places: Vec<Place> = Vec::new();
         for reply in hop.replies() {
             match places.iter_mut().find(|place| place.address == reply.from) {
                 Some(place) => place.add(&reply),
-                None => places.push(Place::new(&reply, hop.is_target(), names)),
+                None => {
+                    let mut place = Place { is_target: hop.is_target(), ..Place::new(reply.from, names) };
+                    place.add(&reply);
+                    places.push(place);
+                }
             }
         }
         for place in &mut places {
@@ -90,14 +100,14 @@ impl Stage {
 }
 
 impl Place {
-    fn new(reply: &Reply, is_target: bool, names: &Names) -> Self {
+    fn new(address: IpAddr, names: &Names) -> Self {
         Self {
-            address: reply.from,
-            name: names.of(reply.from),
-            origin: names.origin(reply.from).map(|origin| origin.to_string()),
-            rtts: vec![reply.rtt],
-            mark: mark(reply),
-            is_target,
+            address,
+            name: names.of(address),
+            origin: names.origin(address).map(|origin| origin.to_string()),
+            rtts: Vec::new(),
+            mark: String::new(),
+            is_target: false,
         }
     }
 

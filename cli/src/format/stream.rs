@@ -148,7 +148,7 @@ impl Format for Stream {
                 }
             }
         }
-        print_line(&Event::End(Summary::new(route)))
+        print_line(&Event::End(Summary::new(route, names)))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {

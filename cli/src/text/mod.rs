@@ -182,7 +182,9 @@ impl View {
         // If all failed, one line says it.
         let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
         let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
-        let mut text = self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
+        let shared = route.shared().map(|(hop, router)| row::shared(hop, router, names)).collect();
+        let mut text = self.layout.lines(shared);
+        text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
         match last_probed {
             Some(last) if last > self.next => _ = writeln!(text, "{:>2}-{last}  *", self.next),
             Some(last) if last == self.next => _ = writeln!(text, "{last:>2}  *"),

@@ -86,6 +86,12 @@ impl Row {
     }
 }
 
+/// The row of a hop that was not probed, because the path begins as those to other hosts do.
+pub(super) fn shared(hop: u8, router: Option<IpAddr>, names: &Names) -> Row {
+    let host = router.map(|router| Host::new(router, names));
+    Row { host, notes: vec!["shared".to_owned()], ..Row::bare(hop, "*".to_owned()) }
+}
+
 /// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this one.
 pub(super) fn rows<'e>(
     hop: Hop<'_>,

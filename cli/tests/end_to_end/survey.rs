@@ -14,11 +14,13 @@ fn documents(stdout: &str) -> BTreeMap<String, Value> {
 }
 
 fn addresses(document: &Value) -> Vec<String> {
+    let shared = document["shared"].as_array().into_iter().flatten();
+    let shared = shared.map(|hop| hop["from"].as_str().expect("a router is there").to_owned());
     let hops = document["hops"].as_array().expect("there are hops");
     // On a busy machine a probe may be lost and sent again.
     let from =
         |hop: &Value| hop["probes"].as_array()?.iter().find_map(|probe| probe["from"].as_str().map(str::to_owned));
-    hops.iter().map(|hop| from(hop).unwrap_or_else(|| "*".to_owned())).collect()
+    shared.chain(hops.iter().map(|hop| from(hop).unwrap_or_else(|| "*".to_owned()))).collect()
 }
 
 #[test]
@@ -88,10 +90,41 @@ fn what_neighbours_taught_spares_probes_unless_that_is_not_wanted() {
 }
 
 #[test]
+fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_noticed() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/shared.toml");
+    for kind in ["raw", "ping"] {
+        for attempts in ["-q1", "-q2"] {
+            let list = "for i in $(seq 250); do echo 10.200.1.$i; done";
+            let script = format!("{list} | {} -n {attempts} --json --socket {kind} --targets -", crate::world::HOPSHOT);
+            let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+            let documents = documents(&said.stdout);
+            assert_eq!(documents.len(), 250);
+            let (mut sharing, mut detours) = (0, 0);
+            for (host, document) in documents {
+                let none = Vec::new();
+                let shared = document["shared"].as_array().unwrap_or(&none);
+                let numbers =
+                    shared.iter().chain(document["hops"].as_array().unwrap()).map(|hop| hop["hop"].as_u64().unwrap());
+                assert_eq!(numbers.collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>(), "{document}");
+                let path = addresses(&document);
+                let [is_as_before, is_detour] = ["10.5.0.1", "10.5.99.1"].map(|router| path[4] == router);
+                assert!(is_as_before || is_detour, "{path:?}");
+                assert_eq!(path[..4], [1, 2, 3, 4].map(|hop| format!("10.{hop}.0.1")));
+                assert_eq!((&path[11], &document["distance"]), (&host, &Value::from(12)));
+                sharing += usize::from(document.get("shared").is_some());
+                detours += usize::from(is_detour);
+            }
+            assert!(sharing > 100 && detours > 100, "{sharing} share, {detours} go the other way");
+        }
+    }
+}
+
+#[test]
 fn no_more_probes_leave_than_the_rate_permits() {
     let hosts: Vec<String> = (1..40).map(|number| format!("10.200.3.{number}")).collect();
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let args = [&["-n", "-q1", "--json", "--rate", "400"], hosts.as_slice()].concat();
+    let args = [&["-n", "-q1", "--json", "--no-learning", "--rate", "400"], hosts.as_slice()].concat();
     let Some(said) = in_scenario("many", &args) else { return };
     let documents = documents(&said.stdout);
     let sent: f64 = documents.values().map(|document| document["probes_sent"].as_f64().unwrap()).sum();

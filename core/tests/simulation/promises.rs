@@ -1,6 +1,6 @@
 //! What the plan and the patience promise, as figures of the simulated internet.
 
-use crate::world::{Traced, trace, trace_in};
+use crate::world::{Traced, play, trace, trace_in};
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Kind, StopReason, Sweep};
 use hopshot_lab::{Internet, Scenario};
@@ -130,6 +130,29 @@ fn a_distance_known_from_before_shapes_the_burst_and_a_path_that_changed_is_stil
         assert_eq!(traced.distance(), Some(hops));
         assert!(in_rtts(&traced, 80.0) <= rtts, "{hops} hops: {}", in_rtts(&traced, 80.0));
         assert_eq!(traced.past_target(), waste, "{hops} hops");
+    }
+}
+
+#[test]
+fn a_trace_that_began_farther_out_can_go_back_to_the_first_hop() {
+    for (hops, others) in
+        [(12, ""), (5, ""), (12, "[target]\nsilent = true\n"), (12, "[[hop]]\nat = [2, 9]\nsilent = true\n")]
+    {
+        let scenario = Scenario::parse(&format!("hops = {hops}\nrtt_ms = 80\n{others}")).unwrap();
+        for attempts in [1, 3] {
+            let configure = |config| Config { attempts, ..config };
+            let whole = trace(&scenario, Version::V4, 1, configure);
+            let mut internet = Internet::new(&scenario, 1);
+            let begin = |config| Config { first_hop: 9, ..configure(config) };
+            let (mut tracer, took) = trace_in(&mut internet, Version::V4, 1, Duration::ZERO, begin);
+            assert!(tracer.start_from(10).is_err());
+            tracer.start_from(1).unwrap();
+            let took = play(&mut internet, &mut tracer, took);
+            let traced = Traced { tracer, internet, took };
+            assert_eq!(traced.addresses(), whole.addresses(), "{hops} {others}");
+            assert_eq!((traced.distance(), traced.stop_reason()), (whole.distance(), whole.stop_reason()));
+            assert!(traced.sent() <= whole.sent() + 12 * usize::from(attempts), "{} {}", traced.sent(), whole.sent());
+        }
     }
 }
 

@@ -34,9 +34,16 @@ pub(crate) fn trace_in(
     let target = internet.target(version);
     let config = configure(Config { source: client, ..Config::new(target, random.rotate_left(37)) });
     let mut tracer = Tracer::new(config).expect("the parameters are in range");
+    let ended = play(internet, &mut tracer, start);
+    (tracer, ended - start)
+}
+
+/// Plays a tracer from `start` to its end, and says when that is.
+pub(crate) fn play(internet: &mut Internet, tracer: &mut Tracer<768>, start: Duration) -> Duration {
+    let client = tracer.config().source;
     let mut now = start;
     let mut due: Vec<Delivery> = Vec::new();
-    let mut message = vec![0; config.message_len()];
+    let mut message = vec![0; tracer.config().message_len()];
     loop {
         due.extend(internet.unsolicited(now));
         due.sort_by_key(|delivery| delivery.due);
@@ -57,7 +64,7 @@ pub(crate) fn trace_in(
                 let arrivals = due.iter().map(|delivery| delivery.due).chain(internet.next_unsolicited());
                 now = arrivals.fold(until, Duration::min).max(now);
             }
-            Action::Done => return (tracer, now - start),
+            Action::Done => return now,
         }
         assert!(now < start + Duration::from_secs(60), "a trace must end");
     }
