@@ -5,7 +5,7 @@
 //!
 //! - **The first final answer is a clock.** All probes left together, so when the target has answered after *R*, the answers
 //!   of nearer hops are due about then too. A hop that has never answered is given up 2.3 *R* after its first probe, at least
-//!   160 ms (a busy router may take 150 ms to write an error), at most *R* + 160 ms.
+//!   160 ms (a busy router may take 150 ms to write an error), at most *R* + 160 ms; just that where no end of the path is known.
 //! - **A lost probe** at a hop that has answered before, or a retry, is given up after *R*/8 + 2 ms more than *R*, the
 //!   greatest RTT of the trace so far, but not before 90 ms.
 //! - **A silent target** ends by quiescence: 380 ms without an answer, or 2 *R* if that is longer. While all that has answered
@@ -54,8 +54,8 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
 }
 
 /// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if nobody waits.
-pub(crate) fn deadline(view: &View<'_>, index: u16, probe: &Slot) -> Option<Instant> {
-    let wait = wait(view, index, probe)?;
+pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
+    let wait = wait(view, probe)?;
     Some(probe.sent().after(wait.min(nanos(view.config.timeout))))
 }
 
@@ -64,17 +64,22 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     nanos(view.config.timeout) <= unknown(view)
 }
 
-fn wait(view: &View<'_>, index: u16, probe: &Slot) -> Option<u64> {
+fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
     let slowest = view.path.slowest.unwrap_or(TYPICAL);
     let progress = view.progress(probe.hop());
     if progress.sure >= view.config.attempts {
         return None;
     }
     let lost = overdue(view.path.slowest).max(LOST);
-    // 2.3, without a division: that of 64 bits is a long function where the processor has none.
-    let slow = (slowest.saturating_mul(147) >> 6).clamp(SLOW_ROUTER, slowest.saturating_add(SLOW_ROUTER));
-    // Of a hop that has never answered, the first probe is the one that a slow router is still busy with.
-    let at_known_hop = if progress.sure == 0 && index == progress.first { slow } else { lost };
+    let slowest_router = slowest.saturating_add(SLOW_ROUTER);
+    let slow = match view.path.certain_end() {
+        // 2.3, without a division: that of 64 bits is a long function where the processor has none.
+        Some(_) => (slowest.saturating_mul(147) >> 6).clamp(SLOW_ROUTER, slowest_router),
+        None => slowest_router,
+    };
+    // What a slow router owes to its first probe is owed to those that followed too: until then they are late, not lost.
+    let after_first = probe.sent().saturating_since(view.sent_at(progress.first));
+    let at_known_hop = if progress.sure == 0 { lost.max(slow.saturating_sub(nanos(after_first))) } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop() < end.hop => Some(at_known_hop),
         Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),

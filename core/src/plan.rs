@@ -3,8 +3,9 @@
 //! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing
 //!    is left to wait for and the target has not been heard, it goes on to `max_hops`.
 //! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
-//!    each answer from farther on, and what is left when the target has answered. So once the target has answered nothing
-//!    goes past it, the attempts at one router are spread over the round trip, and the trace still ends within two.
+//!    each answer from farther on, and what is left when the target has answered, or nothing more is to come. So once the
+//!    target has answered nothing goes past it, the attempts at one router are spread over the round trip, and the trace still
+//!    ends within two.
 //! 3. **Retries** go to a hop that is silent although hops behind it have answered, when its answer is overdue; two more than
 //!    that if it stands right below the lowest hop limit that reached the target, since it may be the target itself.
 //! 4. The target needs none where probes of the first sweep went past it: each of those is one more sample of it.
@@ -88,6 +89,8 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
             (samples < config.attempts).then_some(next_attempt.max(end_is_sure(view, end)))
         }
         Some(_) if wanted && (hop <= top || progress.heard > 0) => Some(next_attempt),
+        // Nothing from farther on will say that it is time.
+        None if wanted && hop <= top && (view.quiet || top == config.max_hops) => Some(next_attempt),
         None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),
         // From here on what is sent because a hop is silent.
         _ if progress.heard > 0 => None,

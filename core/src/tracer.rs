@@ -355,7 +355,7 @@ impl<const N: usize> Tracer<N> {
         for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
             let view = self.view();
             let deadline = match view.probes.get(usize::from(index)) {
-                Some(probe) if probe.may_improve() => patience::deadline(&view, index, probe),
+                Some(probe) if probe.may_improve() => patience::deadline(&view, probe),
                 _ => continue,
             };
             match (deadline, self.probes.get_mut(usize::from(index))) {

@@ -59,6 +59,49 @@ fn a_router_that_is_slow_to_write_its_errors_is_heard() {
 }
 
 #[test]
+fn a_slow_router_is_heard_also_where_the_last_hop_probed_is_a_router() {
+    let scenario = Scenario::named("slowhop").unwrap();
+    for attempts in [1, 3] {
+        for max_hops in 6..=9 {
+            let configure = |config| Config { attempts, max_hops, ..config };
+            let traced = trace(&scenario, Version::V4, 1, configure);
+            assert_eq!((traced.dark(), traced.stop_reason()), (0, StopReason::MaxHops), "{max_hops} hops");
+        }
+    }
+}
+
+#[test]
+fn a_router_that_is_only_late_is_not_called_rate_limited() {
+    let scenario = Scenario::named("slowhop").unwrap();
+    for attempts in [1, 3] {
+        for interval in [0, 1, 5] {
+            let interval = Duration::from_millis(interval);
+            let traced = trace(&scenario, Version::V4, 1, |config| Config { attempts, interval, ..config });
+            let hop = traced.tracer.route().hops().nth(4).unwrap();
+            assert!(
+                !hop.may_be_rate_limited() && hop.replies().count() >= usize::from(attempts),
+                "{attempts} {interval:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_hop_gets_the_attempts_asked_for_where_the_target_is_not_reached_too() {
+    for attempts in [4, 10] {
+        let near =
+            trace(&Scenario::plain(12, 80.0), Version::V4, 1, |config| Config { attempts, max_hops: 4, ..config });
+        let silent =
+            trace(&Scenario::named("deadtarget").unwrap(), Version::V4, 1, |config| Config { attempts, ..config });
+        for (traced, hops) in [(near, 4), (silent, 11)] {
+            let answers: Vec<usize> =
+                traced.tracer.route().hops().take(hops).map(|hop| hop.replies().count()).collect();
+            assert_eq!(answers, vec![usize::from(attempts); hops]);
+        }
+    }
+}
+
+#[test]
 fn a_slow_router_in_front_of_a_silent_target_is_heard() {
     let text = "hops = 12\nrtt_ms = 80\n[target]\nsilent = true\n[[hop]]\nat = 11\nslow_ms = 150\n";
     let scenario = Scenario::parse(text).unwrap();
