@@ -224,7 +224,8 @@ impl Traceroute {
         self
     }
 
-    /// The source address, one of this machine's; else the kernel chooses.
+    /// The source address, one of this machine's; else the kernel chooses. A host with addresses of both families is traced in that of
+    /// its source.
     pub fn source(mut self, source: IpAddr) -> Self {
         self.options.source = Some(source);
         self
@@ -300,10 +301,23 @@ impl Traceroute {
     pub fn start(&self) -> Result<Trace, Error> {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
         self.check()?;
-        let address = resolve(&self.host, self.family)?;
+        let address = self.resolve()?;
         let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
         let begun = self.begin(&mut driver, address, None)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
+    }
+
+    /// The address of the host: of the family that was asked for, else of that of the source address if it has one.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn resolve(&self) -> Result<SocketAddr, Error> {
+        let of_source = self.options.source.map(Version::of);
+        match (resolve(&self.host, self.family.or(of_source)), self.family) {
+            // What is wrong then is the source, and told when the trace begins.
+            (Err(Error::NoSuchFamily { .. }), None) => resolve(&self.host, None),
+            (found, _) => found,
+        }
     }
 
     /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest

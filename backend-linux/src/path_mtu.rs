@@ -10,7 +10,7 @@ use crate::driver::{Driver, Step};
 use crate::pace::Pace;
 use crate::socket::first_link_mtu;
 use crate::trace::{Begun, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, privilege, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Evidence, Hop, Kind, StopReason, Tally};
 pub use search::Limit;
@@ -147,7 +147,7 @@ impl PathMtu {
     pub(crate) fn start(settings: &Traceroute) -> Result<Self, Error> {
         let mut settings = settings.clone().dont_fragment(true);
         settings.check()?;
-        let address = resolve(&settings.host, settings.family)?;
+        let address = settings.resolve()?;
         let (target, family) = (address.ip(), Version::of(address.ip()));
         let mut driver = Driver::new(settings.socket_options(), Pace::UNBOUND);
         driver.open(family)?;

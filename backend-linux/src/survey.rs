@@ -4,7 +4,7 @@ use crate::driver::{Driver, Step};
 use crate::near::{Head, Near};
 use crate::pace::Pace;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege, resolve};
+use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege};
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -189,7 +189,7 @@ impl Survey {
     /// # Errors
     /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
     pub fn add(&mut self, host: &str) -> Result<IpAddr, Error> {
-        self.add_at(host, resolve(host, self.settings.family)?)
+        self.add_at(host, Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()?)
     }
 
     /// Adds a trace of a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port

@@ -9,7 +9,7 @@ pub use search::Completeness;
 
 use crate::driver::Step;
 use crate::{
-    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Survey, Traceroute, clock, random, resolve,
+    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Survey, Traceroute, clock, random,
 };
 use graph::{Answered, Flow, FlowHop};
 use hopshot_core::wire::Version;
@@ -75,7 +75,7 @@ impl AllPaths {
     /// As [`Traceroute::start`].
     pub fn start(&self) -> Result<Exploration, Error> {
         self.settings.check()?;
-        let address = resolve(&self.settings.host, self.settings.family)?;
+        let address = self.settings.resolve()?;
         let settings = self.settings.clone().family(Version::of(address.ip()));
         let config = settings.config;
         let mut exploration = Exploration {

@@ -128,6 +128,11 @@ impl Probing {
         }
     }
 
+    /// The family that a name's address is to have: that of the source where none was asked for.
+    pub(crate) fn family_of_names(&self) -> Option<Version> {
+        self.family().or(self.source.map(Version::of))
+    }
+
     /// A trace of a host as the options say; `--rate` is not among its settings.
     pub(super) fn traceroute(&self, host: &str) -> Traceroute {
         let mut traceroute = Traceroute::new(host)

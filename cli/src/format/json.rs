@@ -196,7 +196,7 @@ pub(super) struct Answered {
     quoted_tos: Option<u8>,
     hops_back: Option<u8>,
     evidence: &'static str,
-    changed: Vec<&'static str>,
+    changed: Option<Vec<&'static str>>,
     #[serde(flatten)]
     extensions: extensions::Json,
 }
@@ -288,7 +288,9 @@ impl Answered {
             quoted_tos: reply.quoted_traffic_class,
             hops_back: reply.hops_back(),
             evidence: evidence(reply.evidence()),
-            changed: changed(reply.changes),
+            // Who doesn't see the quote doesn't see what was changed in it.
+            changed: (reply.kind == Kind::EchoReply || reply.quoted_hop_limit.is_some())
+                .then(|| changed(reply.changes)),
             extensions: extensions.into(),
         }
     }

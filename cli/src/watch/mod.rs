@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::text::is_unicode;
 use crate::{Failure, print};
 use history::{History, Round};
-use hopshot_linux::{Outcome, Route, Step, Survey, Traceroute, Version, failure_text, resolve};
+use hopshot_linux::{Outcome, Route, Step, Survey, Traceroute, Version, failure_text};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_none() && args.watch.count.is_none() {
         return Err(Failure::NoTerminal);
     }
-    let address = resolve(host, args.probing.family())?;
+    let address = args.traceroute(host).resolve()?;
     let survey = args.survey()?;
     let ases = Ases::open(args)?;
     let mut session = Session::new(args, ases, false)?;

@@ -116,6 +116,16 @@ fn an_ipv4_address_written_as_ipv6_is_traced_as_ipv4() {
 }
 
 #[test]
+fn a_host_with_addresses_of_both_families_is_traced_in_that_of_the_source() {
+    for (source, target) in [("10.0.0.2", "10.255.0.80"), ("2001:db8::2", "2001:db8:ffff::80")] {
+        for more in [&["{name}"][..], &["{name}", "10.1.0.1"], &["--watch", "--count", "1", "{name}"]] {
+            let Some(said) = in_scenario("short", &[&["-n", "-q1", "-s", source][..], more].concat()) else { return };
+            assert!(said.stdout.contains(target), "{more:?}: {} {}", said.stdout, said.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_source_of_the_other_family_and_hops_in_the_wrong_order_are_told_in_the_words_of_the_command() {
     let said = hopshot(&["-s", "::1", "127.0.0.1"]);
     assert_eq!(said.status, 2);
