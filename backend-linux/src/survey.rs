@@ -172,6 +172,12 @@ impl Survey {
         self.begun.len() < self.at_once && !self.driver.has_backlog()
     }
 
+    /// The most traces that there may be at a time, running or ended: what was asked for, or on ping sockets fewer.
+    #[must_use]
+    pub const fn at_once(&self) -> usize {
+        self.at_once
+    }
+
     /// How many traces there are, running or ended.
     #[must_use]
     pub fn len(&self) -> usize {

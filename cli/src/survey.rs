@@ -32,8 +32,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let sockets = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family));
     session.confine(sockets, || survey.confine());
     let progress = Progress::new(args);
-    let (format, finished) = (format::of(args), VecDeque::new());
-    let mut desk = Desk { args, targets, survey, session, format, progress, finished, forged: 0 };
+    let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
+    let mut desk = Desk { args, targets, survey, session, format, progress, found, finished, forged: 0 };
     let all_well = desk.run()?;
     desk.format.end()?;
     let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     Ok(all_well)
 }
 
-/// Everything on its way: hosts whose addresses are looked up, traces that run, routes that wait for names.
+/// Everything on its way: hosts whose addresses are looked up or wait for room, traces that run, routes that wait for names.
 struct Desk<'a> {
     args: &'a Args,
     targets: Targets,
@@ -49,6 +49,7 @@ struct Desk<'a> {
     session: Session,
     format: Box<dyn Format + 'a>,
     progress: Progress,
+    found: VecDeque<(String, SocketAddr)>,
     finished: VecDeque<Route>,
     forged: u32,
 }
@@ -59,22 +60,23 @@ impl Desk<'_> {
         loop {
             if self.session.events.interrupted() && !interrupted {
                 interrupted = true;
-                if more || self.session.names.wanted() > 0 {
+                if more || self.waiting() > 0 {
                     self.progress.say("interrupted: the rest of the hosts are not traced");
                 }
                 more = false;
                 self.session.names.give_up();
+                self.found.clear();
                 self.survey.interrupt();
             }
             self.session.names.hear();
-            self.take_found()?;
             self.take_replies()?;
             self.take_routes();
             self.show()?;
             // Last, so that what ends the sleep below is what room there is depends on.
+            self.take_found()?;
             more = more && self.take_in()?;
             let idle = self.survey.is_empty();
-            if !more && idle && self.session.names.wanted() == 0 && self.finished.is_empty() {
+            if !more && idle && self.on_their_way() == 0 {
                 self.progress.clear();
                 return match (self.progress.any(), interrupted) {
                     (false, false) => Err(Failure::NoHosts),
@@ -99,11 +101,16 @@ impl Desk<'_> {
     }
 
     fn on_their_way(&self) -> usize {
-        self.survey.len() + self.session.names.wanted() + self.finished.len()
+        self.waiting() + self.survey.len() + self.finished.len()
+    }
+
+    /// Hosts that are named and not yet traced.
+    fn waiting(&self) -> usize {
+        self.session.names.wanted() + self.found.len()
     }
 
     fn has_room(&self) -> bool {
-        self.on_their_way() < self.args.at_once && self.survey.has_room() && self.session.names.wanted() < LOOKUPS
+        self.on_their_way() < self.survey.at_once() && self.survey.has_room() && self.waiting() < LOOKUPS
     }
 
     /// Takes hosts as long as there is room. Returns whether there may be more.
@@ -157,12 +164,18 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Hosts that have been found begin when there is room, before others are taken in.
     fn take_found(&mut self) -> Result<(), Failure> {
         for (host, found) in self.session.names.found() {
             match found {
-                Ok(address) => self.add(&host, address)?,
+                Ok(address) => self.found.push_back((host, address)),
                 Err(why) => self.lose(&host, &why)?,
             }
+        }
+        while self.survey.has_room()
+            && let Some((host, address)) = self.found.pop_front()
+        {
+            self.add(&host, address)?;
         }
         Ok(())
     }
