@@ -148,7 +148,8 @@ impl<const N: usize> Tracer<N> {
     }
 
     /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because those were known, and then
-    /// heard somebody there whom that doesn't fit. A trace that has ended goes on.
+    /// heard somebody there whom that doesn't fit. A trace that has ended goes on, as far as `N` has room: what silent hops got
+    /// beyond their attempts is spent.
     ///
     /// # Errors
     /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has changed then.

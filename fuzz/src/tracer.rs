@@ -91,6 +91,7 @@ enum Call<'a> {
     Again(u16),
     Garbage(&'a [u8]),
     Interrupt,
+    StartFrom(u8),
 }
 
 /// Decodes a set-up and calls from `octets`, makes them, and lets the trace run out.
@@ -179,6 +180,7 @@ impl<const N: usize> Play<N> {
                 let _ = self.watched.handle(from, octets, self.now);
             }
             Call::Interrupt => self.watched.interrupt(),
+            Call::StartFrom(hop) => self.watched.start_from(hop % (MAX_HOPS + 2)),
         }
     }
 

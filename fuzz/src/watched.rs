@@ -138,6 +138,18 @@ impl<const N: usize> Watched<N> {
         assert!(self.stopped.is_some());
     }
 
+    pub(crate) fn start_from(&mut self, first_hop: u8) {
+        let swept = usize::from(self.config.max_hops) + 1 - usize::from(first_hop.min(self.config.max_hops));
+        let fits = N >= (swept * usize::from(self.config.attempts)).max(self.config.max_hops.into());
+        let result = self.tracer.start_from(first_hop);
+        assert_eq!(result.is_ok(), fits && (1..=self.config.first_hop).contains(&first_hop), "{result:?}");
+        if result.is_ok() {
+            self.config.first_hop = first_hop;
+            self.stopped = None;
+        }
+        self.check();
+    }
+
     /// When probe number `index` really left.
     pub(crate) fn left(&mut self, index: usize, at: u64) {
         let sent = &mut self.sent[index];

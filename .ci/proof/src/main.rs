@@ -77,7 +77,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
     if let Ok(answer) = Answer::parse(ends, None, octets) {
         black_box(tracer.accept(now.saturating_add(Duration::from_nanos(number)), &answer).ok());
     }
-    black_box(tracer.poll(now, buf).is_ok());
+    black_box((tracer.start_from(octets.first().copied().unwrap_or(1)).is_ok(), tracer.poll(now, buf).is_ok()));
     let route = tracer.route();
     black_box((route.distance(), route.stop_reason(), route.probes_sent(), route.tally()));
     for hop in route.hops() {
