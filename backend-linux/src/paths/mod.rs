@@ -1,5 +1,6 @@
 //! All paths to a host that load balancers share traffic over.
 
+mod flows;
 mod graph;
 mod search;
 mod stopping;
@@ -11,9 +12,10 @@ use crate::driver::Step;
 use crate::{
     Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Survey, Traceroute, clock, random,
 };
+use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
+use hopshot_core::Instant;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Instant};
 use search::{Batch, Search};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -82,10 +84,7 @@ impl AllPaths {
             survey: Survey::new(&settings, self.rate, search::AT_ONCE)?,
             search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
             address,
-            next_flow: match settings.flow {
-                Some(flow) => flow,
-                None => Config::new(address.ip(), random()?).checksum,
-            },
+            flows: Flows::new(settings.flow, (random()? >> 64) as u64),
             batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, attempts: 1 },
             paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
             start: clock::now(),
@@ -104,7 +103,7 @@ pub struct Exploration {
     settings: Traceroute,
     address: SocketAddr,
     search: Search,
-    next_flow: u16,
+    flows: Flows,
     /// What is still to be traced of the last batch.
     batch: Batch,
     paths: Paths,
@@ -144,8 +143,7 @@ impl Exploration {
     fn add(&mut self) -> Result<(), Error> {
         let Batch { first_hop, max_hops, attempts, .. } = self.batch;
         let settings = self.settings.clone().first_hop(first_hop).max_hops(max_hops).attempts(attempts);
-        self.survey.add_as(&settings.flow(self.next_flow), self.address)?;
-        self.next_flow = after(self.next_flow);
+        self.survey.add_as(&settings.flow(self.flows.draw()), self.address)?;
         self.batch.flows -= 1;
         Ok(())
     }
@@ -335,17 +333,6 @@ impl Paths {
     pub fn completeness(&self) -> Completeness {
         self.completeness.unwrap_or(Completeness::Interrupted)
     }
-}
-
-/// How many flows there are: the checksums but for 0 and 65,535, which mean the same.
-const FLOWS: u16 = u16::MAX - 1;
-
-/// The flow that is traced after this one. All come up before one comes again, and neighbours differ in many bits, since some
-/// balancers look at few.
-fn after(flow: u16) -> u16 {
-    const STEP: u32 = 40_503;
-    let next = (u32::from(flow) - 1 + STEP) % u32::from(FLOWS) + 1;
-    u16::try_from(next).unwrap_or(1)
 }
 
 /// What a trace of one flow was answered.
