@@ -1,7 +1,10 @@
 //! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come in, a line of input.
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
-use signal_hook::consts::{SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+use signal_hook::low_level::{pipe, unregister};
+use signal_hook::{SigId, flag};
+use std::ffi::c_int;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -17,6 +20,8 @@ pub(crate) struct Events {
     signals: UnixStream,
     writable: UnixStream,
     interrupted: Arc<AtomicBool>,
+    /// What ends the command at once when a second signal comes.
+    at_once: [SigId; 2],
 }
 
 impl Events {
@@ -26,14 +31,19 @@ impl Events {
         signals.set_nonblocking(true)?;
         writable.set_nonblocking(true)?;
         let interrupted = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // A second signal ends the command at once.
-            signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted))?;
-            signal_hook::flag::register(signal, Arc::clone(&interrupted))?;
-            signal_hook::low_level::pipe::register(signal, writable.try_clone()?)?;
-        }
         let any = watch([Some(signals.as_fd()), names])?;
-        Ok(Self { any, with_input: None, signals, writable, interrupted })
+        // Before what marks the first signal, so that only a second one finds the mark.
+        let at_once = |signal| flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted));
+        let at_once = [at_once(SIGINT)?, at_once(SIGTERM)?];
+        let events = Self { any, with_input: None, signals, writable, interrupted, at_once };
+        [SIGINT, SIGTERM].into_iter().try_for_each(|signal| events.end_with(signal))?;
+        Ok(events)
+    }
+
+    /// A signal is an end.
+    fn end_with(&self, signal: c_int) -> io::Result<()> {
+        flag::register(signal, Arc::clone(&self.interrupted))?;
+        pipe::register(signal, self.writable.try_clone()?).map(drop)
     }
 
     /// Watches an input too.
@@ -42,9 +52,12 @@ impl Events {
         self
     }
 
-    /// Watches the terminal too: what is typed, and whether its size changes.
+    /// Watches the terminal too: what is typed, and whether its size changes. It is to be given back, so from now on no signal that
+    /// can be caught ends the command at once.
     pub(crate) fn and_terminal(self) -> io::Result<Self> {
-        signal_hook::low_level::pipe::register(SIGWINCH, self.writable.try_clone()?)?;
+        self.at_once.into_iter().for_each(|action| _ = unregister(action));
+        [SIGHUP, SIGQUIT].into_iter().try_for_each(|signal| self.end_with(signal))?;
+        pipe::register(SIGWINCH, self.writable.try_clone()?)?;
         Ok(self.and_input(rustix::stdio::stdin()))
     }
 

@@ -122,6 +122,7 @@ const AFTER: [Section; 6] = [
             ("0", "the target answered; of several hosts, all did; with --watch, in the last round"),
             ("1", "it did not"),
             ("2", "hopshot could not run; standard error says why"),
+            ("130", "a second SIGINT or SIGTERM ended it at once"),
         ],
     },
     Section {

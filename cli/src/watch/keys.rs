@@ -65,6 +65,16 @@ pub(crate) fn keys(mut octets: &[u8]) -> Vec<Key> {
     keys
 }
 
+/// Whether they end within a sequence, of which more may come: a slow connection brings it in pieces. A lone Escape looks the same.
+pub(crate) fn is_cut(octets: &[u8]) -> bool {
+    let begun = octets.iter().rposition(|octet| *octet == 0x1b).and_then(|place| octets.get(place + 1..));
+    match begun.map(<[u8]>::split_first) {
+        Some(None) => true,
+        Some(Some((b'[' | b'O', sequence))) => !sequence.iter().any(|octet| (0x40..=0x7e).contains(octet)),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +86,16 @@ mod tests {
             assert_eq!(keys(quit), [Key::Quit]);
         }
         assert_eq!(keys(b"\x1b[A\x1bOBjk"), [Key::Up, Key::Down, Key::Down, Key::Up]);
+    }
+
+    #[test]
+    fn a_sequence_is_cut_until_its_last_octet_is_there() {
+        for cut in [&b"\x1b"[..], b"\x1b[", b"p\x1b[1;5", b"\x1b[A\x1bO"] {
+            assert!(is_cut(cut), "{cut:?}");
+        }
+        for whole in [&b""[..], b"p", b"\x1b[A", b"\x1bx", b"\x1b[1;5C", b"\x1b[Ap"] {
+            assert!(!is_cut(whole), "{whole:?}");
+        }
     }
 
     #[test]

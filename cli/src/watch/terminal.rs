@@ -1,5 +1,7 @@
-//! The terminal: another screen, and keys as they are typed, until it is given back, however that comes about.
+//! The terminal: another screen, and keys as they are typed, until it is given back: at the end, and when an error, a panic or a
+//! signal that can be caught is the end.
 
+use super::keys::is_cut;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
@@ -7,6 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::prelude::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::io::{self, IsTerminal, Stdout};
@@ -70,18 +73,26 @@ impl Screen {
         self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, size)))
     }
 
-    /// What has been typed; nothing at all if the terminal has gone away.
+    /// What has been typed, and the rest of a key's sequence if it comes within 50 ms; nothing at all if the terminal has gone away.
     pub(crate) fn typed(&self) -> Option<Vec<u8>> {
-        let mut fds = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
-        match poll(&mut fds, Some(&Timespec::default())) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => return Some(Vec::new()),
-            Ok(_) => {}
-            Err(_) => return None,
-        }
-        let mut octets = [0; 256];
-        match rustix::io::read(stdin(), &mut octets) {
-            Ok(0) | Err(_) => None,
-            Ok(len) => Some(octets[..len].to_vec()),
+        let (mut typed, mut octets) = (Vec::new(), [0; 256]);
+        let mut patience = Timespec::default();
+        loop {
+            let mut fds = [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)];
+            match poll(&mut fds, Some(&patience)) {
+                Ok(0) => return Some(typed),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(_) => return None,
+            }
+            match rustix::io::read(stdin(), &mut octets) {
+                Ok(0) | Err(_) => return None,
+                Ok(len) => typed.extend_from_slice(&octets[..len]),
+            }
+            if !is_cut(&typed) || typed.len() > octets.len() {
+                return Some(typed);
+            }
+            patience.tv_nsec = 50_000_000;
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The AS of each address: from a file, and from name servers, good ones and bad.
 
 use crate::errors::refused;
-use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, shell_in_scenario, skip};
+use crate::world::{HOPSHOT, Said, command_in_scenario, has, hopshot, in_scenario, shell_in_scenario};
 use serde_json::{Value, json};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const DATABASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/asn.mmdb");
@@ -12,15 +11,6 @@ const DATABASE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/asn.mmdb
 fn ases(document: &Value) -> Vec<(Value, Value)> {
     let probes = document["hops"].as_array().unwrap().iter().map(|hop| &hop["probes"][0]);
     probes.map(|probe| (probe["asn"].clone(), probe["as_name"].clone())).collect()
-}
-
-/// Whether this machine has a program that a test calls.
-fn has(program: &str, test: &str) -> bool {
-    let is_there = Command::new(program).arg("--version").output().is_ok();
-    if !is_there {
-        skip(test, &format!("it needs {program}"));
-    }
-    is_there
 }
 
 /// Runs hopshot beside a server that answers in a manner of its own: see `name_server.py`.

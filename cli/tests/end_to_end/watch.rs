@@ -1,6 +1,6 @@
 //! `--watch`, without a terminal and in a real one: tmux, whose screen is read.
 
-use crate::world::{HOPSHOT, command_in_scenario, hopshot, in_scenario, lab};
+use crate::world::{HOPSHOT, command_in_scenario, has, hopshot, in_scenario, lab};
 use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,8 +12,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Tmux(String);
 
 impl Tmux {
-    /// `None` if the kernel doesn't permit namespaces.
+    /// `None` if there is no tmux, or the kernel doesn't permit namespaces.
     fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
+        if !has("tmux", "a watch on a terminal") {
+            return None;
+        }
         command_in_scenario(scenario, false, &["true"])?;
         let tmux = Self(format!("hopshot-{}-{scenario}-{width}", std::process::id()));
         let lab = lab().to_str().expect("the path is text");
@@ -57,7 +60,7 @@ impl Drop for Tmux {
     }
 }
 
-fn has(lines: &[&str], begin: &str, end: &str) -> bool {
+fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
     lines.iter().any(|line| line.starts_with(begin) && line.contains(end))
 }
 
@@ -65,19 +68,19 @@ fn has(lines: &[&str], begin: &str, end: &str) -> bool {
 fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at_the_end() {
     let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'";
     let Some(tmux) = Tmux::start("changing", script, (100, 24)) else { return };
-    let lines = tmux.wait("path", |lines| has(lines, " 12 10.255.0.80 ", "0%") && has(lines, "  5 10.5.0.1 ", "0%"));
+    let lines = tmux.wait("path", |lines| shows(lines, " 12 10.255.0.80 ", "0%"));
     assert!(lines[0].starts_with("hopshot 10.255.0.80 ") && lines[0].ends_with(", every 0.2 s"), "{lines:#?}");
     assert!(lines[1].starts_with("    Host ") && lines[1].ends_with("Jit Last RTTs"), "{lines:#?}");
     tmux.wait("change", |lines| {
-        has(lines, "~ 5 10.5.99.1 ", "0%")
-            && has(lines, "    was 10.5.0.1 until round ", "")
-            && has(lines, "- 8 10.8.0.1 ", "%")
-            && has(lines, " round ", "hop 5 has become 10.5.99.1, was 10.5.0.1")
-            && has(lines, " round ", "hop 8 has vanished")
+        shows(lines, "~ 5 10.5.99.1 ", "0%")
+            && shows(lines, "    was 10.5.0.1 until round ", "")
+            && shows(lines, "- 8 10.8.0.1 ", "%")
+            && shows(lines, " round ", "hop 5 has become 10.5.99.1, was 10.5.0.1")
+            && shows(lines, " round ", "hop 8 has vanished")
     });
     tmux.call(&["resize-window", "-x", "50", "-y", "20"]);
-    let lines = tmux.wait("narrow screen", |lines| lines.len() == 20 && has(lines, "    Host  ", "Avg"));
-    assert!(has(&lines.iter().map(String::as_str).collect::<Vec<_>>(), "~ 5 10.5.99.1 ", "0%"), "{lines:#?}");
+    let lines = tmux.wait("narrow screen", |lines| lines.len() == 20 && shows(lines, "    Host  ", "Avg"));
+    assert!(shows(&lines.iter().map(String::as_str).collect::<Vec<_>>(), "~ 5 10.5.", "0%"), "{lines:#?}");
     assert!(!lines[1].contains("Worst") && lines.iter().all(|line| line.chars().count() <= 50), "{lines:#?}");
     tmux.call(&["resize-window", "-x", "110", "-y", "40"]);
     tmux.call(&["send-keys", "p"]);
@@ -85,22 +88,31 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     tmux.call(&["send-keys", "h"]);
     tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Esc, Ctrl-C   quit, with a report")));
     tmux.call(&["send-keys", "h", "r", "p"]);
-    tmux.wait("new beginning", |lines| has(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
+    tmux.wait("new beginning", |lines| shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
     tmux.call(&["send-keys", "q"]);
-    let lines = tmux.wait("report", |lines| has(lines, "status 0", ""));
+    let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert!(has(&lines, "watch of 10.255.0.80, ", " round") && has(&lines, " 12 10.255.0.80 ", " 0%"), "{lines:#?}");
+    assert!(
+        shows(&lines, "watch of 10.255.0.80, ", " round") && shows(&lines, " 12 10.255.0.80 ", " 0%"),
+        "{lines:#?}"
+    );
     // The screen before and the terminal's ways are back.
-    assert!(!has(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
+    assert!(!shows(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
 }
 
 #[test]
-fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report() {
-    let script = "timeout --foreground -s TERM 2 \"$0\" --watch \"$HOPSHOT_LAB_NAME\"; stty -a | grep -o '.icanon'";
-    let Some(tmux) = Tmux::start("short", script, (80, 24)) else { return };
-    let lines = tmux.wait("report", |lines| has(lines, "status 0", ""));
-    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert!(has(&lines, "watch of target.example (", " round") && lines.contains(&" icanon"), "{lines:#?}");
+fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report_and_so_do_two() {
+    for signals in ["TERM", "HUP", "QUIT", "TERM INT"] {
+        let script = format!(
+            "sh -c '(sleep 2; for signal in {signals}; do kill -$signal $$; done) & exec \"$0\" --watch \"$HOPSHOT_LAB_NAME\"' \
+            \"$0\"; stty -a | grep -o '.icanon'"
+        );
+        let Some(tmux) = Tmux::start("short", &script, (80, 24)) else { return };
+        let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert!(shows(&lines, "watch of target.example (", " round"), "{signals}: {lines:#?}");
+        assert!(lines.contains(&" icanon"), "{signals}: {lines:#?}");
+    }
 }
 
 #[test]
@@ -121,7 +133,7 @@ fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
         in_scenario("silent", &["-4", "-n", "--watch", "--count", "2", "--every", "0.2", "{name}"]).unwrap().stdout;
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 14, "{text}");
-    assert!(has(&lines, "  4 *", "100%      2"), "{text}");
+    assert!(shows(&lines, "  4 *", "100%      2"), "{text}");
 }
 
 #[test]

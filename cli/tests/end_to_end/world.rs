@@ -96,6 +96,15 @@ pub(crate) fn skip(test: &str, reason: &str) {
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
+/// Whether this machine has a program that a test calls.
+pub(crate) fn has(program: &str, test: &str) -> bool {
+    let is_there = Command::new(program).arg("--version").output().is_ok();
+    if !is_there {
+        skip(test, &format!("it needs {program}"));
+    }
+    is_there
+}
+
 /// The lab's binary, which stands beside hopshot's.
 pub(crate) fn lab() -> &'static PathBuf {
     static LAB: OnceLock<PathBuf> = OnceLock::new();
