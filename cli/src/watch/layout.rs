@@ -62,7 +62,7 @@ impl Column {
             Self::Loss if hop.lost == 0 => "0%".to_owned(),
             Self::Loss if hop.lost == hop.sent => "100%".to_owned(),
             Self::Loss => format!("{:.1}%", hop.loss()),
-            Self::Sent => hop.sent.to_string(),
+            Self::Sent => count(hop.sent),
             Self::Last => milliseconds(hop.last),
             Self::Best => milliseconds(hop.best),
             Self::Average => milliseconds(hop.average()),
@@ -70,6 +70,15 @@ impl Column {
             Self::Jitter => milliseconds(hop.jitter()),
         };
         format!(" {text:>width$}", width = self.width() - 1)
+    }
+}
+
+/// All digits if there is room, else in thousands or millions.
+fn count(number: u32) -> String {
+    match number {
+        0..=999_999 => number.to_string(),
+        1_000_000..=99_999_999 => format!("{}k", number / 1_000),
+        _ => format!("{}M", number / 1_000_000),
     }
 }
 
@@ -173,6 +182,14 @@ mod tests {
                 assert!(all <= width.max(NUMBER + HOST), "{width} {widest} {layout:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_count_has_all_digits_until_there_is_no_room() {
+        assert_eq!(
+            [0, 999_999, 1_000_000, 99_999_999, 100_000_000, u32::MAX].map(count),
+            ["0", "999999", "1000k", "99999k", "100M", "4294M"]
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One host, traced again and again: the view of `--watch`, and the report at its end.
 //!
 //! Rounds begin on a fixed grid of time, never two at once; a round that takes longer than the grid is wide leaves out the next.
-//! All are of one flow, so that load balancers keep to one path, and what changes is the path itself. A hop that is silent is not
-//! asked again before the next round, and what a round has learnt of the target's distance spares the next ones probes.
+//! All are of one flow, so that load balancers keep to one path, and what changes is the path itself. Silence is hardly asked again
+//! before the next round, and what a round has learnt of the target's distance spares the next ones probes.
 
 mod history;
 mod keys;
@@ -20,7 +20,7 @@ use crate::session::Session;
 use crate::text::is_unicode;
 use crate::{Failure, print};
 use history::{History, Round};
-use hopshot_linux::{Outcome, Route, Step, Survey, Traceroute, Version, failure_text};
+use hopshot_linux::{Route, Step, Survey, Traceroute, Version};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -64,16 +64,14 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         started: (SystemTime::now(), Instant::now()),
         begun: 0,
         forged: 0,
-        reached: false,
         history: History::default(),
-        trouble: None,
         manner,
     };
     watch.run(settings.map(Screen::enter).transpose()?)?;
     watch.report()?;
     let rejected = watch.survey.rejected(Version::of(address.ip()));
     watch.session.explain_rejected(watch.forged, rejected);
-    Ok(watch.reached)
+    Ok(watch.history.reached)
 }
 
 fn random_word() -> io::Result<u16> {
@@ -96,10 +94,7 @@ struct Watch<'a> {
     /// Rounds that have begun.
     begun: u32,
     forged: u32,
-    /// Whether the target answered in the last round.
-    reached: bool,
     history: History,
-    trouble: Option<String>,
     manner: Manner,
 }
 
@@ -137,10 +132,9 @@ impl Watch<'_> {
             if let Some(screen) = &mut screen {
                 let Some(typed) = screen.typed() else { return Ok(()) };
                 for key in keys::keys(&typed) {
-                    match key {
-                        Key::Quit => return Ok(()),
-                        Key::Redraw => screen.redraw()?,
-                        key => self.press(key),
+                    is_new = true;
+                    if !self.press(key, screen)? {
+                        return Ok(());
                     }
                 }
             }
@@ -154,10 +148,7 @@ impl Watch<'_> {
         match self.survey.add_as(&self.trace.clone().max_hops(horizon), self.address) {
             Ok(source) => self.source = Some(source),
             Err(error) if self.begun == 0 => return Err(error.into()),
-            Err(error) => {
-                self.trouble = Some(error.to_string());
-                self.reached = false;
-            }
+            Err(error) => self.history.add(&Round::not_begun(&error)),
         }
         self.begun += 1;
         Ok(())
@@ -177,13 +168,7 @@ impl Watch<'_> {
 
     fn learn(&mut self, route: &Route) {
         self.forged = self.forged.saturating_add(route.tally().forged.into());
-        let failed = route.hops().flat_map(|hop| hop.outcomes()).find_map(|outcome| match outcome {
-            Outcome::Failed(why) => Some(failure_text(why)),
-            _ => None,
-        });
-        self.trouble = failed.map(|why| format!("can't send: {why}"));
         self.history.add(&Round::from(route));
-        self.reached = route.reached();
         self.addresses().for_each(|address| self.session.names.ask(address));
     }
 
@@ -191,7 +176,8 @@ impl Watch<'_> {
         self.history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
     }
 
-    fn press(&mut self, key: Key) {
+    /// Does what a key is for. Returns whether the watch goes on.
+    fn press(&mut self, key: Key, screen: &mut Screen) -> io::Result<bool> {
         let manner = &mut self.manner;
         match key {
             Key::Pause => manner.is_paused = !manner.is_paused,
@@ -200,8 +186,10 @@ impl Watch<'_> {
             Key::Help => manner.is_help = !manner.is_help,
             Key::Up => manner.scrolled = manner.scrolled.saturating_sub(1),
             Key::Down => manner.scrolled += 1,
-            Key::Quit | Key::Redraw => {}
+            Key::Redraw => screen.redraw()?,
+            Key::Quit => return Ok(false),
         }
+        Ok(true)
     }
 
     fn view(&self) -> View<'_> {
@@ -211,13 +199,13 @@ impl Watch<'_> {
             history: &self.history,
             names: &self.session.names,
             every: self.args.watch.every,
-            trouble: self.trouble.as_deref(),
             manner: self.manner,
         }
     }
 
     /// Prints what was counted, when the names that are still asked for have come in or are not worth waiting for.
     fn report(&mut self) -> Result<(), Failure> {
+        let duration = self.started.1.elapsed();
         while let Some(left) = self.session.names.patience(self.addresses()) {
             if self.session.events.interrupted() || !self.session.events.wait(false, Some(left))? {
                 break;
@@ -229,7 +217,7 @@ impl Watch<'_> {
             target: self.address.ip(),
             source: self.source,
             started: self.started.0,
-            duration: self.started.1.elapsed(),
+            duration,
             every: self.args.watch.every,
             history: &self.history,
             names: &self.session.names,

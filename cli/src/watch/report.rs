@@ -2,7 +2,7 @@
 
 use super::history::{Change, Event, History, Hop, Mark};
 use super::layout::Column;
-use crate::format::json::milliseconds;
+use crate::format::json::{Known, Target, milliseconds};
 use crate::names::Names;
 use crate::text::Host;
 use serde::Serialize;
@@ -53,12 +53,13 @@ impl Report<'_> {
             hosts[1..].iter().for_each(|host| text += &format!("    {host}\n"));
         }
         history.silence().into_iter().for_each(|what| text += &format!("{what}\n"));
+        history.trouble.iter().for_each(|why| text += &format!("in the last round: {why}\n"));
         history.changes.iter().for_each(|change| text += &format!("{change}\n"));
         text
     }
 
     /// The document of `--json`: its fields are named as those of a trace where they mean the same.
-    pub(crate) fn json(&self) -> impl Serialize {
+    pub(crate) fn json(&self) -> Document<'_> {
         let hops = self.history.hops.iter().map(|(number, hop)| JsonHop {
             hop: *number,
             hosts: hop
@@ -66,7 +67,7 @@ impl Report<'_> {
                 .iter()
                 .map(|seen| JsonHost {
                     address: seen.address,
-                    name: self.names.of(seen.address),
+                    known: Known::of(seen.address, self.names),
                     first_round: seen.first,
                     last_round: seen.last,
                 })
@@ -87,13 +88,14 @@ impl Report<'_> {
             rtts_ms: hop.rtts.iter().map(|rtt| rtt.map(milliseconds)).collect(),
         });
         Document {
-            target: Target { name: self.host.to_owned(), address: self.target },
+            target: Target::new(self.host, self.target),
             source: self.source,
             started: humantime::format_rfc3339_nanos(self.started).to_string(),
             duration_ms: milliseconds(self.duration),
             every_ms: milliseconds(self.every),
             rounds: self.history.rounds,
             reached: self.history.reached,
+            trouble: self.history.trouble.as_deref(),
             distance: self.history.distance,
             hops: hops.collect(),
             changes: self.history.changes.iter().map(JsonChange::from).collect(),
@@ -102,8 +104,8 @@ impl Report<'_> {
 }
 
 #[derive(Serialize)]
-struct Document {
-    target: Target,
+pub(crate) struct Document<'a> {
+    target: Target<'a>,
     source: Option<IpAddr>,
     started: String,
     duration_ms: f64,
@@ -111,16 +113,12 @@ struct Document {
     rounds: u32,
     /// In the last round.
     reached: bool,
+    /// Why the last round could not be sent, or not in full.
+    trouble: Option<&'a str>,
     /// Of the target, when it last answered.
     distance: Option<u8>,
     hops: Vec<JsonHop>,
     changes: Vec<JsonChange>,
-}
-
-#[derive(Serialize)]
-struct Target {
-    name: String,
-    address: IpAddr,
 }
 
 #[derive(Serialize)]
@@ -143,7 +141,8 @@ struct JsonHop {
 #[derive(Serialize)]
 struct JsonHost {
     address: IpAddr,
-    name: Option<String>,
+    #[serde(flatten)]
+    known: Known,
     first_round: u32,
     last_round: u32,
 }

@@ -25,8 +25,6 @@ pub(crate) struct View<'a> {
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
     pub(crate) every: Duration,
-    /// Why the last round could not be sent, or not in full.
-    pub(crate) trouble: Option<&'a str>,
     pub(crate) manner: Manner,
 }
 
@@ -74,20 +72,27 @@ impl View<'_> {
             false if width < 60 => format!("round {}", self.history.rounds),
             false => format!("round {}, every {} s", self.history.rounds, self.every.as_secs_f64()),
         };
-        let right = self.trouble.map_or(rounds, str::to_owned);
-        let room = width.saturating_sub(right.chars().count() + 1);
         let (short, whole) = (format!("hopshot {}", self.host), format!("hopshot {} ({})", self.host, self.target));
+        // What is wrong may be long; the report has it whole.
+        let most = width.saturating_sub(short.chars().count().min(width / 2) + 1);
+        let right = match self.history.trouble.as_deref() {
+            None => rounds,
+            Some(trouble) if trouble.chars().count() <= most => trouble.to_owned(),
+            Some(trouble) => trouble.chars().take(most.saturating_sub(1)).chain([self.ellipsis()]).collect(),
+        };
+        let room = width.saturating_sub(right.chars().count() + 1);
         let is_address = self.host.parse::<IpAddr>().is_ok();
         let left = if is_address || whole.chars().count() > room { short } else { whole };
         let left: String = left.chars().take(room).collect();
-        let stands_out = self.manner.is_paused || self.trouble.is_some();
+        let stands_out = self.manner.is_paused || self.history.trouble.is_some();
         let style = if stands_out { self.style(Color::Yellow).add_modifier(Modifier::BOLD) } else { Style::new() };
         Line::from(vec![Span::styled(format!("{left:room$} "), Modifier::BOLD), Span::styled(right, style)])
     }
 
     fn lines(&self, layout: &Layout) -> Vec<Line<'_>> {
         if self.history.rounds == 0 {
-            return vec![Line::styled("    the first round is on its way", Modifier::DIM)];
+            let what = if self.manner.is_paused { "nothing is counted yet" } else { "the first round is on its way" };
+            return vec![Line::styled(format!("    {what}"), Modifier::DIM)];
         }
         let hops = self.history.hops.iter().flat_map(|(number, hop)| self.hop(*number, hop, layout));
         let silence = self.history.silence();

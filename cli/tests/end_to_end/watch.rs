@@ -1,6 +1,6 @@
 //! `--watch`, without a terminal and in a real one: tmux, whose screen is read.
 
-use crate::world::{HOPSHOT, command_in_scenario, has, hopshot, in_scenario, lab};
+use crate::world::{HOPSHOT, command_in_scenario, has, hopshot, in_scenario, lab, shell_in_scenario};
 use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -143,6 +143,40 @@ fn a_watch_whose_target_does_not_answer_in_the_last_round_fails_and_says_why() {
     };
     assert_eq!(said.status, 1, "{}", said.stderr);
     assert!(said.stdout.ends_with("the target did not answer in the last round\n"), "{}", said.stdout);
+}
+
+#[test]
+fn a_watch_whose_last_rounds_can_not_begin_fails_and_says_why() {
+    if !has("ip", "a watch whose route goes away") {
+        return;
+    }
+    for (options, is_json) in [("", false), ("--json", true)] {
+        let script = format!(
+            "(sleep 1; ip route flush table main) & \"$0\" -n --watch --count 12 --every 0.2 {options} \"$HOPSHOT_LAB_TARGET4\""
+        );
+        let Some(said) = shell_in_scenario("short", &script) else { return };
+        assert_eq!((said.status, said.stderr.as_str()), (1, ""), "{}", said.stdout);
+        if is_json {
+            let report = said.json();
+            assert_eq!((&report["rounds"], &report["reached"]), (&12.into(), &false.into()));
+            assert!(report["trouble"].as_str().unwrap().starts_with("no route to 10.255.0.80: "), "{report}");
+            let hop = &report["hops"][0];
+            assert!((1..12).contains(&hop["sent"].as_u64().unwrap()) && hop["lost"] == 0, "{report}");
+        } else {
+            assert!(said.stdout.starts_with("watch of 10.255.0.80, 12 rounds in "), "{}", said.stdout);
+            let why = "the target did not answer in the last round\nin the last round: no route to 10.255.0.80: ";
+            assert!(said.stdout.contains(why), "{}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn the_report_knows_the_as_of_each_host() {
+    let database = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/asn.mmdb");
+    let args = ["--watch", "--count", "1", "--json", "-n", "--asn-db", database, "{4}"];
+    let Some(said) = in_scenario("wan", &args) else { return };
+    let host = &said.json()["hops"][0]["hosts"][0];
+    assert_eq!((&host["asn"], &host["as_name"]), (&64500.into(), &"EXAMPLE-64500 Example Network".into()));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn history() -> History {
     history
 }
 
-fn screen(width: u16, height: u16, history: &History, manner: Manner, trouble: Option<&str>) -> Vec<String> {
+fn screen(width: u16, height: u16, history: &History, manner: Manner) -> Vec<String> {
     let names = Names::start(false, Ases::Off, false);
     let view = View {
         host: "target.example",
@@ -28,7 +28,6 @@ fn screen(width: u16, height: u16, history: &History, manner: Manner, trouble: O
         history,
         names: &names,
         every: Duration::from_secs(1),
-        trouble,
         manner,
     };
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
@@ -53,7 +52,7 @@ fn each_hop_has_a_line_with_its_figures_and_one_for_each_address_that_it_had() {
         " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1",
         " q quit  h help  p pause  r anew  n names",
     ];
-    assert_eq!(screen(95, 11, &history(), MANNER, None), expected);
+    assert_eq!(screen(95, 11, &history(), MANNER), expected);
 }
 
 #[test]
@@ -66,32 +65,48 @@ fn a_narrow_and_low_terminal_has_what_matters_most() {
         "~ 3 2001:db…34:5678     0%   90.0   60.0",
         " q quit  h help  up/down scroll  p pause",
     ];
-    assert_eq!(screen(40, 6, &history(), MANNER, None), expected);
-    let below = screen(40, 6, &history(), Manner { scrolled: 9, ..MANNER }, None);
+    assert_eq!(screen(40, 6, &history(), MANNER), expected);
+    let below = screen(40, 6, &history(), Manner { scrolled: 9, ..MANNER });
     assert_eq!(below[4], "  4 2001:db8::4      33.3%  120.0   80.0");
 }
 
 #[test]
 fn without_unicode_there_is_ascii_alone() {
-    let lines = screen(95, 11, &history(), Manner { unicode: false, ..MANNER }, None);
+    let lines = screen(95, 11, &history(), Manner { unicode: false, ..MANNER });
     assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
     assert!(lines[2].ends_with("_-#"), "{}", lines[2]);
 }
 
 #[test]
 fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
-    let first = |manner, trouble| screen(80, 11, &history(), manner, trouble).swap_remove(0);
-    assert!(first(Manner { is_paused: true, ..MANNER }, None).ends_with(" round 3, paused"));
-    assert!(first(MANNER, Some("can't send: Network is unreachable")).ends_with(" can't send: Network is unreachable"));
+    let mut history = history();
+    let first = |manner, history: &History| screen(80, 11, history, manner).swap_remove(0);
+    assert!(first(Manner { is_paused: true, ..MANNER }, &history).ends_with(" round 3, paused"));
+    history.trouble = Some("can't send: Network is unreachable".to_owned());
+    assert!(first(MANNER, &history).ends_with(" can't send: Network is unreachable"));
+}
+
+#[test]
+fn the_host_stays_in_the_first_line_however_long_the_trouble_is() {
+    let mut history = history();
+    history.trouble = Some("no route to 2001:db8::4: Network is unreachable; check the address, and more".to_owned());
+    let first = |width| screen(width, 11, &history, MANNER).swap_remove(0);
+    assert_eq!(first(80), "hopshot target.example no route to 2001:db8::4: Network is unreachable; check t…");
+    assert_eq!(first(20), "hopshot ta no route…");
+}
+
+#[test]
+fn before_the_first_round_only_one_that_is_on_its_way_is_told_so() {
+    let first = |manner| screen(80, 11, &History::default(), manner).swap_remove(2);
+    assert_eq!(first(MANNER), "    the first round is on its way");
+    assert_eq!(first(Manner { is_paused: true, ..MANNER }), "    nothing is counted yet");
 }
 
 #[test]
 fn a_target_that_is_silent_is_told() {
     let mut history = history();
     history.add(&Round::default());
-    assert!(
-        screen(80, 11, &history, MANNER, None).contains(&"    the target did not answer in the last round".to_owned())
-    );
+    assert!(screen(80, 11, &history, MANNER).contains(&"    the target did not answer in the last round".to_owned()));
 }
 
 #[test]
@@ -106,7 +121,6 @@ fn colours_are_left_out_where_they_are_not_wanted() {
             history: &history,
             names: &names,
             every: Duration::from_secs(1),
-            trouble: None,
             manner,
         };
         let mut terminal = Terminal::new(TestBackend::new(80, 12)).unwrap();
@@ -120,11 +134,11 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 #[test]
 fn the_help_fits_any_screen_and_names_every_key() {
     let help = Manner { is_help: true, ..MANNER };
-    let lines = screen(80, 24, &history(), help, None).join("\n");
+    let lines = screen(80, 24, &history(), help).join("\n");
     for (key, text) in KEYS {
         assert!(lines.contains(key) && lines.contains(text), "{key}");
     }
     for (width, height) in [(1, 1), (2, 2), (5, 3), (20, 5), (300, 100)] {
-        screen(width, height, &history(), help, None);
+        screen(width, height, &history(), help);
     }
 }
