@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Targets remembered; more than that and the memory starts anew.
+/// Places remembered, targets and the networks around them; more than that and the memory starts anew.
 const CAPACITY: usize = 65_536;
 
 /// The distances of targets that were traced before. Clones share what they know.
@@ -14,7 +14,10 @@ const CAPACITY: usize = 65_536;
 /// /16, the same /32), sends its first sweep just so far: hardly a probe is wasted. If it is farther away than that, it takes
 /// one more round trip, and the route is right all the same; if it is nearer, the difference is wasted.
 #[derive(Clone, Debug)]
-pub struct Memory(Option<Arc<Mutex<HashMap<IpAddr, u8>>>>);
+pub struct Memory(Option<Arc<Mutex<HashMap<Place, u8>>>>);
+
+/// A network: its first address, and the length of its prefix, which for a host is all of the address.
+type Place = (IpAddr, u8);
 
 impl Default for Memory {
     fn default() -> Self {
@@ -44,7 +47,7 @@ impl Memory {
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {
         let distances = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        [target].iter().chain(&neighbourhoods(target)).find_map(|place| distances.get(place).copied())
+        places(target).iter().find_map(|place| distances.get(place).copied())
     }
 
     /// The first sweep to a target whose distance can be guessed.
@@ -58,16 +61,21 @@ impl Memory {
         if distances.len() >= CAPACITY {
             distances.clear();
         }
-        distances.extend(neighbourhoods(target).map(|place| (place, distance)));
-        distances.insert(target, distance);
+        distances.extend(places(target).map(|place| (place, distance)));
     }
 }
 
-/// The networks around an address, as a site and as a provider is given them, each by its last address, which is no host's.
-fn neighbourhoods(address: IpAddr) -> [IpAddr; 2] {
+/// An address, and the networks around it as a site and as a provider is given them.
+fn places(address: IpAddr) -> [Place; 3] {
     match address {
-        IpAddr::V4(address) => [24, 16].map(|bits| IpAddr::from((address.to_bits() | u32::MAX >> bits).to_be_bytes())),
-        IpAddr::V6(address) => [48, 32].map(|bits| IpAddr::from((address.to_bits() | u128::MAX >> bits).to_be_bytes())),
+        IpAddr::V4(address) => [32, 24, 16].map(|length| {
+            let rest = u32::MAX.checked_shr(length.into()).unwrap_or(0);
+            (IpAddr::from((address.to_bits() & !rest).to_be_bytes()), length)
+        }),
+        IpAddr::V6(address) => [128, 48, 32].map(|length| {
+            let rest = u128::MAX.checked_shr(length.into()).unwrap_or(0);
+            (IpAddr::from((address.to_bits() & !rest).to_be_bytes()), length)
+        }),
     }
 }
 
@@ -107,5 +115,18 @@ mod tests {
         let none = Memory::none();
         none.learn(address("192.0.2.1"), 7);
         assert_eq!(none.distance(address("192.0.2.1")), None);
+    }
+
+    #[test]
+    fn a_network_is_neither_the_host_nor_the_larger_network_that_has_its_address() {
+        let memory = Memory::new();
+        memory.learn([192, 0, 0, 1].into(), 7);
+        memory.learn([192, 0, 2, 1].into(), 9);
+        memory.learn([192, 0, 255, 1].into(), 5);
+        memory.learn([192, 0, 3, 1].into(), 8);
+        // Of its own network, though the larger one has learnt something else since.
+        let distances = [[192, 0, 0, 0], [192, 0, 0, 255], [192, 0, 2, 255], [192, 0, 255, 255]];
+        let distances = distances.map(|target| memory.distance(target.into()));
+        assert_eq!(distances, [Some(7), Some(7), Some(9), Some(5)]);
     }
 }
