@@ -1,5 +1,6 @@
-//! The helper that looks things up: this program once more, in a process of its own that never sees a packet and has no
-//! privileges, since resolving names needs files, sockets and other people's code.
+//! The helper that looks things up: this program once more, in a process of its own that never sees a packet of a trace, since
+//! resolving names needs files, sockets and other people's code. It has no capability and no way to any; where the kernel has
+//! Landlock it may only read files, and start nothing. What it may read is what its user may: under sudo that is root.
 //!
 //! It reads requests from the lines of standard input, writes answers to those of standard output, and ends with its input:
 //!
@@ -37,8 +38,7 @@ const LOOKUPS: usize = 128;
 
 /// Is the helper.
 pub(crate) fn run() -> ExitCode {
-    // Whoever started this has renounced already, unless that was not wanted.
-    privilege::renounce();
+    privilege::confine_to_lookups();
     let mut arguments = std::env::args().skip(2);
     let server = |argument: String| argument.parse().ok();
     let zone = arguments.next().map(|zone| Zone::new(zone, arguments.next().and_then(server)));
