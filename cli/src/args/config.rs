@@ -1,6 +1,7 @@
 //! The file of options that always hold: one a line, as on the command line, which wins.
 
-use super::command;
+use super::{Args, command, one_line};
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
@@ -52,25 +53,39 @@ impl Config {
             check(&lines, &words).map_err(|why| format!("{}, line {number}: {why}", path.display()))?;
             lines.push(words);
         }
-        Ok(Self(lines))
+        let all = ["hopshot", "host"].into_iter().chain(lines.iter().flatten().map(String::as_str));
+        match understand(all.map(OsString::from).collect()) {
+            Err((None, why)) => Err(format!("{}: {why}", path.display())),
+            _ => Ok(Self(lines)),
+        }
     }
 
     /// The command line with the options before it: where one is given twice, the latter counts. An option of the file that
-    /// can't be beside those of the command line gives way.
+    /// can't be beside those of the command line, or says nothing without others, gives way.
     pub(super) fn with(&self, arguments: &[OsString]) -> Vec<OsString> {
         let (name, arguments) = arguments.split_at(arguments.len().min(1));
-        let mut before = name.to_vec();
-        for words in &self.0 {
-            let mut longer = before.clone();
-            longer.extend(words.iter().map(OsString::from));
-            let tried = command().try_get_matches_from(longer.iter().chain(arguments));
-            if !tried.is_err_and(|error| error.kind() == ErrorKind::ArgumentConflict) {
-                before = longer;
+        let mut holds = vec![false; self.0.len()];
+        let line = |holds: &[bool]| -> Vec<OsString> {
+            let options = self.0.iter().zip(holds).filter(|(_, holds)| **holds).flat_map(|(words, _)| words);
+            name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
+        };
+        // Twice, because an option may want another that stands below it.
+        for number in (0..holds.len()).chain(0..holds.len()) {
+            if !holds[number] {
+                holds[number] = true;
+                holds[number] = understand(line(&holds)).is_ok();
             }
         }
-        before.extend_from_slice(arguments);
-        before
+        line(&holds)
     }
+}
+
+/// Arguments that can be beside each other, or the kind of what is wrong if the parser says so, and why.
+fn understand(line: Vec<OsString>) -> Result<Args, (Option<ErrorKind>, String)> {
+    let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
+    let matches = command().try_get_matches_from(line).map_err(refused)?;
+    let args = Args::from_arg_matches(&matches).map_err(refused)?;
+    args.check().map(|()| args).map_err(|why| (None, why))
 }
 
 /// Whether a line is an option that a file may have, and one that can be beside those of the lines before it.
@@ -79,16 +94,26 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
     if !option.starts_with('-') {
         return Err(format!("'{option}' is no option; one stands on each line, as on the command line"));
     }
-    let about = ["-h", "--help", "-V", "--version", "--generate", "--no-config"];
-    if about.contains(&option.split('=').next().unwrap_or(option)) {
-        return Err(format!("'{option}' is for the command line only"));
+    let not_here = || Err(format!("'{option}' is for the command line only"));
+    if option == "--" {
+        return not_here();
     }
-    let words = before.iter().flatten().chain(words).map(String::as_str);
-    match command().try_get_matches_from(["hopshot", "host"].into_iter().chain(words)) {
-        // It may want another option beside it, which another line or the command line has.
-        Err(error) if error.kind() != ErrorKind::MissingRequiredArgument => Err(super::one_line(&error)),
-        _ => Ok(()),
+    for before in [&[][..], before] {
+        let line = ["hopshot", "host"].into_iter().chain(before.iter().flatten().chain(words).map(String::as_str));
+        match understand(line.map(OsString::from).collect()) {
+            Ok(args) if args.is_about() || args.no_config => return not_here(),
+            Err((Some(ErrorKind::DisplayVersion), _)) => return not_here(),
+            Ok(Args { hosts, .. }) => {
+                if let [_, host, ..] = hosts.as_slice() {
+                    return Err(format!("'{host}' is no value of '{option}', and hosts are for the command line only"));
+                }
+            }
+            // Another line or the command line may have it, or what it needs to be right.
+            Err((None | Some(ErrorKind::MissingRequiredArgument), _)) => {}
+            Err((_, why)) => return Err(why),
+        }
     }
+    Ok(())
 }
 
 /// Whether there is none, or the home is another user's, as after `su` or `setpriv`.
@@ -150,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn an_option_of_the_file_gives_way_where_it_does_not_apply() {
+        assert_eq!(with("--count 5\n-n", "hopshot ::1"), "hopshot -n ::1");
+        assert_eq!(with("--count 5\n-n", "hopshot --watch ::1"), "hopshot --count 5 -n --watch ::1");
+        assert_eq!(with("--count 5\n--watch", "hopshot ::1"), "hopshot --count 5 --watch ::1");
+        assert_eq!(with("--watch", "hopshot ::1 ::2"), "hopshot ::1 ::2");
+        assert_eq!(with("--format markdown", "hopshot --mtu ::1"), "hopshot --mtu ::1");
+        assert_eq!(with("--format markdown", "hopshot --paths ::1"), "hopshot --paths ::1");
+        assert_eq!(with("--format svg", "hopshot ::1 ::2"), "hopshot ::1 ::2");
+        assert_eq!(with("-f 9", "hopshot -m 8 ::1"), "hopshot -m 8 ::1");
+        assert_eq!(with("-f 40\n-m 64", "hopshot ::1"), "hopshot -f 40 -m 64 ::1");
+    }
+
+    #[test]
     fn a_mistake_is_told_with_the_file_and_the_line() {
         for (text, why) in [
             ("-n\n-q 11", "file, line 2: invalid value '11' for '--attempts <N>'"),
@@ -158,6 +196,15 @@ mod tests {
             ("-4\n-n\n-6", "file, line 3: the argument '-4' cannot be used with '-6'"),
             ("example.com", "file, line 1: 'example.com' is no option"),
             ("--help", "file, line 1: '--help' is for the command line only"),
+            ("-n 127.0.0.2", "file, line 1: '127.0.0.2' is no value of '-n', and hosts are for the command line only"),
+            ("--count 5\n-n ::1", "file, line 2: '::1' is no value of '-n'"),
+            ("-", "file, line 1: '-' is no value of '-'"),
+            ("--", "file, line 1: '--' is for the command line only"),
+            ("-nh", "file, line 1: '-nh' is for the command line only"),
+            ("-nV", "file, line 1: '-nV' is for the command line only"),
+            ("--no-config", "file, line 1: '--no-config' is for the command line only"),
+            ("--mtu\n--format csv", "file: --mtu has the formats text and json alone"),
+            ("-f 9\n-m 8", "file: --first must be 1 to 8"),
             ("# yes\n--generate=man", "file, line 2: '--generate=man' is for the command line only"),
         ] {
             let said = config(text).err().unwrap_or_default();

@@ -134,6 +134,11 @@ impl Args {
         self.probing.check()
     }
 
+    /// Whether a text is wanted in place of a trace.
+    fn is_about(&self) -> bool {
+        self.about.text().is_some()
+    }
+
     /// Whether one host is traced, and no more.
     pub(crate) fn single(&self) -> Option<&str> {
         match (self.hosts.as_slice(), &self.targets) {
