@@ -15,8 +15,8 @@ pub(super) struct Csv {
 
 /// What isn't known, or doesn't apply, is empty. The names are those of the JSON document where that has the same.
 #[derive(Default, Serialize)]
-struct Row<'a> {
-    target: &'a str,
+struct Row {
+    target: String,
     target_address: Option<IpAddr>,
     hop: Option<u8>,
     attempt: Option<usize>,
@@ -43,7 +43,7 @@ struct Row<'a> {
 }
 
 impl Csv {
-    fn print<'a>(&mut self, rows: impl Iterator<Item = Row<'a>>) -> io::Result<()> {
+    fn print(&mut self, rows: impl Iterator<Item = Row>) -> io::Result<()> {
         let mut writer = ::csv::WriterBuilder::new()
             .has_headers(!self.has_header)
             .terminator(::csv::Terminator::CRLF)
@@ -59,12 +59,13 @@ impl Csv {
 
 impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let (target, target_address) = (route.host(), Some(route.target()));
+        let (target, target_address) = (no_formula(route.host()), Some(route.target()));
         let shared = route.shared().map(|(hop, router)| {
             let row = router.map_or_else(Row::default, |router| known(router, names));
-            Row { outcome: "shared", target, target_address, hop: Some(hop), ..row }
+            Row { outcome: "shared", target: target.clone(), target_address, hop: Some(hop), ..row }
         });
         let probed = route.hops().flat_map(|hop| {
+            let target = &target;
             let outcomes: Vec<Outcome> = hop.outcomes().collect();
             (1..).zip(outcomes).map(move |(attempt, outcome)| {
                 let row = match outcome {
@@ -72,20 +73,20 @@ impl Format for Csv {
                     Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..Row::default() },
                     Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names),
                 };
-                Row { target, target_address, hop: Some(hop.number()), attempt: Some(attempt), ..row }
+                Row { target: target.clone(), target_address, hop: Some(hop.number()), attempt: Some(attempt), ..row }
             })
         });
         self.print(shared.chain(probed))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
-        let (target_address, error) = (host.parse().ok(), why.to_owned());
-        let row = Row { target: &no_formula(host), target_address, outcome: "not_traced", error, ..Row::default() };
+        let (target, target_address, error) = (no_formula(host), host.parse().ok(), no_formula(why));
+        let row = Row { target, target_address, outcome: "not_traced", error, ..Row::default() };
         self.print(std::iter::once(row)).map(|()| true)
     }
 }
 
-fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row<'static> {
+fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row {
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
     Row {
         outcome: "answered",
@@ -104,7 +105,7 @@ fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row<'static> {
     }
 }
 
-fn known(router: IpAddr, names: &Names) -> Row<'static> {
+fn known(router: IpAddr, names: &Names) -> Row {
     let origin = names.origin(router);
     Row {
         from: Some(router),
@@ -115,11 +116,11 @@ fn known(router: IpAddr, names: &Names) -> Row<'static> {
     }
 }
 
-/// A name that a spreadsheet doesn't take for a formula, whoever chose it. No name of a host begins so.
-fn no_formula(name: &str) -> String {
-    match name.chars().next() {
-        Some(first @ ('=' | '+' | '-' | '@')) => format!("{}{}", first.escape_unicode(), &name[1..]),
-        _ => name.to_owned(),
+/// A text that a spreadsheet doesn't take for a formula, whoever chose it. No name of a host begins so.
+fn no_formula(text: &str) -> String {
+    match text.chars().next() {
+        Some(first @ ('=' | '+' | '-' | '@')) => format!("{}{}", first.escape_unicode(), &text[1..]),
+        _ => text.to_owned(),
     }
 }
 

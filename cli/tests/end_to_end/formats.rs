@@ -1,6 +1,6 @@
 //! The formats of the output. `.ci/formats` has programs of others read them.
 
-use crate::world::{command_in_scenario, hopshot, in_scenario};
+use crate::world::{command_in_scenario, hopshot, in_scenario, shell_in_scenario};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -105,4 +105,14 @@ fn a_host_for_which_a_format_has_no_place_is_told_on_standard_error() {
         assert!(said.status == 1 && said.stderr.contains("no-such.example"), "{}", said.stderr);
         assert!(!said.stdout.contains("no-such"), "{}", said.stdout);
     }
+}
+
+#[test]
+fn no_cell_of_a_csv_is_a_formula_whoever_chose_it() {
+    let script = "echo '10.255.0.80 =1+1' >>/etc/hosts; $0 -4 -n -q1 --format csv =1+1 @nowhere.example";
+    let Some(said) = shell_in_scenario("short", script) else { return };
+    assert!(said.stdout.contains("\n\\u{3d}1+1,10.255.0.80,1,1,answered,"), "{}", said.stdout);
+    assert!(said.stdout.contains("\n\\u{40}nowhere.example,,"), "{}", said.stdout);
+    let cells = said.stdout.split([',', '\n']);
+    assert_eq!(cells.filter(|cell| cell.starts_with(['=', '+', '-', '@'])).count(), 0, "{}", said.stdout);
 }
