@@ -3,6 +3,7 @@
 
 mod args;
 mod ases;
+mod console;
 mod events;
 mod extensions;
 mod format;
@@ -18,14 +19,14 @@ mod text;
 mod watch;
 
 use args::Wanted;
-use hopshot_linux::{Error, Hop};
-use std::io::{self, Write};
+use hopshot_linux::Error;
+use std::io;
 use std::process::ExitCode;
 
 /// What ends the command.
 enum Failure {
     Trace(Error),
-    /// The list of hosts can't be read.
+    /// The list of hosts can't be read: its name, and why.
     Input(String, io::Error),
     /// The file of AS numbers can't be used.
     Database(String, String),
@@ -33,6 +34,8 @@ enum Failure {
     NoHosts,
     /// There is nothing to show a view on, and no end of it.
     NoTerminal,
+    /// The system refuses something beside the trace: what, why, and what can be done.
+    System(&'static str, io::Error, &'static str),
     Output(io::Error),
 }
 
@@ -42,9 +45,10 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
+impl Failure {
+    /// Of what is to be waited for beside the traces.
+    fn events(error: io::Error) -> Self {
+        Self::System("can't wait for signals and names", error, "permit it more open files (ulimit -n 64)")
     }
 }
 
@@ -54,7 +58,7 @@ fn main() -> ExitCode {
     }
     let args = match args::parse() {
         Ok(Wanted::Trace(args)) => args,
-        Ok(Wanted::Text(text)) => return end(print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
+        Ok(Wanted::Text(text)) => return end(console::print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
         Err(text) => return complain(&text),
     };
     end(match args.single() {
@@ -73,8 +77,9 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         // Whoever reads the output has had enough: nobody's fault, and the status is that of programs which SIGPIPE ends.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
-        Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of '{path}': {error}")),
+        Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of {path}: {error}")),
         Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
+        Err(Failure::System(what, why, remedy)) => complain(&format!("{what}: {why}; {remedy}")),
         Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
         Err(Failure::NoTerminal) => complain(
             "--watch needs a terminal as standard input and output; --count N gives a report of N rounds without one",
@@ -84,22 +89,6 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
 }
 
 fn complain(text: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "hopshot: {text}");
+    console::say(text);
     ExitCode::from(2)
-}
-
-/// Who is on a route: those who answered, and the routers that it shares with other routes.
-fn on_route(route: &hopshot_linux::Route) -> impl Iterator<Item = std::net::IpAddr> {
-    route.shared().filter_map(|(_, router)| router).chain(replying(route.hops()))
-}
-
-fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = std::net::IpAddr> {
-    hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
-}
-
-/// Writes to standard output, so that it is there at once.
-fn print(text: &[u8]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text)?;
-    out.flush()
 }

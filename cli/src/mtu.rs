@@ -1,12 +1,12 @@
 //! `--mtu`: the path to a host, and where it carries only smaller packets.
 
+use crate::Failure;
 use crate::args::{Args, Format};
 use crate::ases::Ases;
 use crate::format::json;
-use crate::names::Names;
+use crate::names::{Names, replying};
 use crate::session::Session;
 use crate::text::View;
-use crate::{Failure, replying};
 use hopshot_linux::{Limit, MtuRoute, Step};
 use std::io;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     loop {
         let step = search.advance(Some(events.fd()))?;
         if step == Step::Woken {
-            events.clear()?;
+            events.clear().map_err(Failure::events)?;
         }
         if events.interrupted() {
             search.interrupt();
@@ -35,19 +35,19 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let target = search.target();
     let route = search.finish();
     while let Some(left) = names.patience(replying(route.hops().map(|(_, hop)| hop))) {
-        if events.interrupted() || !events.wait(false, Some(left))? {
+        if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
             break;
         }
         names.hear();
     }
-    match args.output.format() {
-        Format::Json => json::path_mtu(&route, names)?,
+    let shown = match args.output.format() {
+        Format::Json => json::path_mtu(&route, names),
         _ => {
             let mut view = View::new(target, args);
-            view.header(host, target, args.probing.max)?;
-            show(&mut view, &route, names)?;
+            view.header(host, target, args.probing.max).and_then(|()| show(&mut view, &route, names))
         }
-    }
+    };
+    shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
     Ok(route.path_mtu().is_some())
 }

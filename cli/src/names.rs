@@ -6,7 +6,7 @@ mod helper;
 
 use crate::ases::Ases;
 use helper::{Helper, LONGEST_LINE};
-use hopshot_linux::{Version, printable};
+use hopshot_linux::{Hop, Route, Version, printable};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -28,6 +28,8 @@ pub(crate) struct Names {
     wants_names: bool,
     ases: Ases,
     helper: RefCell<Option<Helper>>,
+    /// Why there is no helper, if that isn't because nothing is to be asked.
+    obstacle: Option<String>,
     addresses: RefCell<HashMap<IpAddr, Facts>>,
     /// What ASes are called.
     called: RefCell<HashMap<u32, Fact<String>>>,
@@ -96,8 +98,10 @@ impl Names {
     /// of hosts may be; without one to be had nothing becomes known.
     pub(crate) fn start(wants_names: bool, ases: Ases, wants_hosts: bool) -> Self {
         let asks = wants_names || wants_hosts || matches!(ases, Ases::Dns { .. });
-        let helper = if asks { Helper::start(&ases).ok() } else { None };
-        Self::with(wants_names, ases, helper)
+        match asks.then(|| Helper::start(&ases)).transpose() {
+            Ok(helper) => Self::with(wants_names, ases, helper),
+            Err(error) => Self { obstacle: Some(error.to_string()), ..Self::with(wants_names, ases, None) },
+        }
     }
 
     fn with(wants_names: bool, ases: Ases, helper: Option<Helper>) -> Self {
@@ -105,6 +109,7 @@ impl Names {
             wants_names,
             ases,
             helper: RefCell::new(helper),
+            obstacle: None,
             addresses: RefCell::default(),
             called: RefCell::default(),
             wanted: RefCell::default(),
@@ -187,6 +192,11 @@ impl Names {
     /// The hosts whose addresses have been found since the last call, or why they have not.
     pub(crate) fn found(&self) -> Vec<(String, Result<SocketAddr, String>)> {
         self.found.take()
+    }
+
+    /// Why nothing can be looked up, if it was to be and no helper could be started.
+    pub(crate) fn obstacle(&self) -> Option<&str> {
+        self.obstacle.as_deref()
     }
 
     /// Whether there is a helper that answers.
@@ -285,6 +295,16 @@ impl Names {
         let asked = addresses.filter_map(|address| facts.get(&address)).filter(is_pending).map(|facts| facts.asked);
         asked.filter_map(|asked| PATIENCE.checked_sub(asked.elapsed())).max()
     }
+}
+
+/// Who is on a route: those who answered, and the routers that it shares with other routes.
+pub(crate) fn on_route(route: &Route) -> impl Iterator<Item = IpAddr> {
+    route.shared().filter_map(|(_, router)| router).chain(replying(route.hops()))
+}
+
+/// Who answered at these hops.
+pub(crate) fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator<Item = IpAddr> {
+    hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }
 
 /// What an AS is called, on one line whatever its owner wrote.

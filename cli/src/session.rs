@@ -1,11 +1,13 @@
 //! What every way of running has beside its traces: names, signals, and the least privilege that they leave.
 
+use crate::Failure;
 use crate::args::Args;
 use crate::ases::Ases;
+use crate::console::say;
 use crate::events::Events;
+use crate::format::json;
 use crate::names::Names;
 use hopshot_linux::{Rejected, SocketKind, privilege};
-use std::io::{self, Write};
 
 /// Names and events. It is made when the sockets are open, and before anything that arrived is read.
 pub(crate) struct Session {
@@ -13,34 +15,33 @@ pub(crate) struct Session {
     pub(crate) events: Events,
     is_verbose: bool,
     is_confined: bool,
+    /// What could not be given up so far.
+    kept: Vec<String>,
 }
 
 impl Session {
     /// Gives up the privileges that opening sockets took, without a sandbox too: no option is to keep those of the owner of a
     /// set-user-ID program. Then, if something is to be looked up, it starts the helper for that, which so gets none either,
     /// and which finds the addresses of hosts too, if there are any to be found.
-    pub(crate) fn new(args: &Args, ases: Ases, finds_hosts: bool) -> io::Result<Self> {
-        privilege::renounce();
+    pub(crate) fn new(args: &Args, ases: Ases, finds_hosts: bool) -> Result<Self, Failure> {
+        let kept = privilege::renounce();
         let names = Names::start(!args.output.numeric, ases, finds_hosts);
-        let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None))?;
-        Ok(Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox })
+        let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None));
+        let events = events.map_err(Failure::events)?;
+        Ok(Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox, kept })
     }
 
     /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened.
     pub(crate) fn confine(&self, sockets: impl IntoIterator<Item = SocketKind>, confine: impl FnOnce() -> Vec<String>) {
-        let notes = if self.is_confined { confine() } else { Vec::new() };
+        // Confining renounces once more, and finds the same.
+        let notes = if self.is_confined { confine() } else { self.kept.clone() };
         if !self.is_verbose {
             return;
         }
-        for socket in sockets {
-            let kind = match socket {
-                SocketKind::Raw => "raw",
-                SocketKind::Ping => "ping",
-            };
-            let _ = writeln!(io::stderr(), "hopshot: {kind} sockets");
-        }
-        for note in notes {
-            let _ = writeln!(io::stderr(), "hopshot: not confined in full: {note}");
+        sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
+        notes.iter().for_each(|note| say(&format!("not confined in full: {note}")));
+        if let Some(obstacle) = self.names.obstacle() {
+            say(&format!("nothing can be looked up: {obstacle}"));
         }
     }
 
@@ -60,6 +61,6 @@ impl Session {
         let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
         let said: Vec<String> = said.collect();
         let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
-        let _ = writeln!(io::stderr(), "hopshot: rejected: {said}");
+        say(&format!("rejected: {said}"));
     }
 }

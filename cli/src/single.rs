@@ -3,8 +3,9 @@
 use crate::args::Args;
 use crate::ases::Ases;
 use crate::events::Events;
+use crate::names::replying;
 use crate::session::Session;
-use crate::{Failure, format, replying};
+use crate::{Failure, format};
 use hopshot_linux::{Step, Trace};
 use std::io;
 
@@ -16,8 +17,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     trace.launch()?;
     let mut session = Session::new(args, ases, false)?;
     let mut format = format::of(args);
-    format.begin(host, trace.target(), trace.source())?;
-    format.update(&trace, &session.names)?;
+    format.begin(host, trace.target(), trace.source()).map_err(Failure::Output)?;
+    format.update(&trace, &session.names).map_err(Failure::Output)?;
     session.confine([trace.socket()], || trace.confine());
     let Session { names, events, .. } = &mut session;
     follow(&mut trace, events, |trace| {
@@ -31,14 +32,13 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     })?;
     let route = trace.finish();
     while let Some(left) = names.patience(replying(route.hops())) {
-        if events.interrupted() || !events.wait(false, Some(left))? {
+        if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
             break;
         }
         names.hear();
-        format.learn(names)?;
+        format.learn(names).map_err(Failure::Output)?;
     }
-    format.finish(&route, names)?;
-    format.end()?;
+    format.finish(&route, names).and_then(|()| format.end()).map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
     Ok(route.reached())
 }
@@ -52,12 +52,12 @@ fn follow(
     loop {
         let step = trace.advance(Some(events.fd()))?;
         if step == Step::Woken {
-            events.clear()?;
+            events.clear().map_err(Failure::events)?;
         }
         if events.interrupted() {
             trace.interrupt();
         }
-        show(trace)?;
+        show(trace).map_err(Failure::Output)?;
         if step == Step::Done {
             return Ok(());
         }

@@ -1,16 +1,19 @@
 //! Many hosts at once: each route is shown when it is there.
 
+use crate::Failure;
 use crate::args::{self, Args};
 use crate::ases::Ases;
+use crate::console::{can_draw, say};
 use crate::format::{self, Format};
+use crate::names::on_route;
 use crate::session::Session;
-use crate::targets::{Next, Targets};
-use crate::{Failure, on_route};
+use crate::targets::{self, Next, Targets};
 use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
+use terminal_size::terminal_size_of;
 
 /// Names that are looked up at a time.
 const LOOKUPS: usize = 64;
@@ -24,7 +27,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     // The list is read as whoever started this may read it.
     privilege::renounce();
     let targets = Targets::new(&args.hosts, args.targets.as_deref())
-        .map_err(|error| Failure::Input(args.targets.clone().unwrap_or_default(), error))?;
+        .map_err(|error| Failure::Input(targets::called(args.targets.as_deref()), error))?;
     let mut session = Session::new(args, Ases::open(args)?, true)?;
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
@@ -33,12 +36,20 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     session.confine(sockets, || survey.confine());
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
-    let mut desk = Desk { args, targets, survey, session, format, progress, found, finished, forged: 0 };
-    let all_well = desk.run()?;
-    desk.format.end()?;
+    let (forged, interrupted, unread) = (0, false, None);
+    let mut desk =
+        Desk { args, targets, survey, session, format, progress, found, finished, forged, interrupted, unread };
+    desk.run()?;
+    if !desk.progress.any() && !desk.interrupted {
+        return Err(desk.unread.unwrap_or(Failure::NoHosts));
+    }
+    desk.format.end().map_err(Failure::Output)?;
     let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
     desk.session.explain_rejected(desk.forged, v4 + v6);
-    Ok(all_well)
+    match desk.unread {
+        Some(failure) => Err(failure),
+        None => Ok(desk.progress.all_well() && !desk.interrupted),
+    }
 }
 
 /// Everything on its way: hosts whose addresses are looked up or wait for room, traces that run, routes that wait for names.
@@ -52,14 +63,17 @@ struct Desk<'a> {
     found: VecDeque<(String, SocketAddr)>,
     finished: VecDeque<Route>,
     forged: u32,
+    interrupted: bool,
+    /// Why the list could not be read to its end.
+    unread: Option<Failure>,
 }
 
 impl Desk<'_> {
-    fn run(&mut self) -> Result<bool, Failure> {
-        let (mut more, mut interrupted) = (true, false);
+    fn run(&mut self) -> Result<(), Failure> {
+        let mut more = true;
         loop {
-            if self.session.events.interrupted() && !interrupted {
-                interrupted = true;
+            if self.session.events.interrupted() && !self.interrupted {
+                self.interrupted = true;
                 if more || self.waiting() > 0 {
                     self.progress.say("interrupted: the rest of the hosts are not traced");
                 }
@@ -78,10 +92,7 @@ impl Desk<'_> {
             let idle = self.survey.is_empty();
             if !more && idle && self.on_their_way() == 0 {
                 self.progress.clear();
-                return match (self.progress.any(), interrupted) {
-                    (false, false) => Err(Failure::NoHosts),
-                    _ => Ok(self.progress.all_well() && !interrupted),
-                };
+                return Ok(());
             }
             self.progress.draw(self.on_their_way());
             let input = more && self.has_room() && self.targets.input().is_some();
@@ -89,12 +100,12 @@ impl Desk<'_> {
             let front = self.finished.front();
             let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
             if idle {
-                self.session.events.wait(input, patience)?;
+                self.session.events.wait(input, patience).map_err(Failure::events)?;
             } else {
                 let wake = if input { self.session.events.fd_with_input() } else { self.session.events.fd() };
                 let step = self.survey.advance_within(Some(wake), patience.unwrap_or(Duration::MAX))?;
                 if step == Step::Woken {
-                    self.session.events.clear()?;
+                    self.session.events.clear().map_err(Failure::events)?;
                 }
             }
         }
@@ -116,14 +127,22 @@ impl Desk<'_> {
     /// Takes hosts as long as there is room. Returns whether there may be more.
     fn take_in(&mut self) -> Result<bool, Failure> {
         while self.has_room() {
-            let path = || self.args.targets.clone().unwrap_or_default();
-            match self.targets.next().map_err(|error| Failure::Input(path(), error))? {
+            let list = || targets::called(self.args.targets.as_deref());
+            let next = match self.targets.next() {
+                Ok(next) => next,
+                // What is on its way has its results all the same.
+                Err(error) => {
+                    self.unread = Some(Failure::Input(list(), error));
+                    return Ok(false);
+                }
+            };
+            match next {
                 Next::Later => return Ok(true),
                 Next::End => return Ok(false),
                 Next::Bad(line, why) => {
                     self.progress.fail();
                     match line {
-                        Some(line) => self.progress.say(&format!("{}, line {line}: {why}", path())),
+                        Some(line) => self.progress.say(&format!("{}, line {line}: {why}", list())),
                         None => self.progress.say(&why),
                     }
                 }
@@ -139,7 +158,10 @@ impl Desk<'_> {
                         self.targets.put_back(host);
                         return Ok(true);
                     }
-                    _ => self.lose(&host, "its address can't be looked up")?,
+                    _ => {
+                        let why = self.session.names.obstacle().map_or(String::new(), |why| format!(": {why}"));
+                        self.lose(&host, &format!("its address can't be looked up{why}"))?;
+                    }
                 },
             }
         }
@@ -148,7 +170,7 @@ impl Desk<'_> {
 
     fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
         match self.survey.add_at(host, address) {
-            Ok(source) => Ok(self.format.begin(host, address.ip(), source)?),
+            Ok(source) => self.format.begin(host, address.ip(), source).map_err(Failure::Output),
             Err(error) => self.lose(host, &error.to_string()),
         }
     }
@@ -156,8 +178,8 @@ impl Desk<'_> {
     /// A host that isn't traced: its reason is a result like others.
     fn lose(&mut self, host: &str, why: &str) -> Result<(), Failure> {
         self.progress.fail();
-        self.progress.clear();
-        if !self.format.lose(host, why)? {
+        self.progress.make_room();
+        if !self.format.lose(host, why).map_err(Failure::Output)? {
             let named = if why.contains(host) { why.to_owned() } else { format!("{host}: {why}") };
             self.progress.say(&named);
         }
@@ -182,7 +204,7 @@ impl Desk<'_> {
 
     fn take_replies(&mut self) -> Result<(), Failure> {
         while let Some(heard) = self.survey.take_reply() {
-            self.format.hear(&heard, &self.session.names)?;
+            self.format.hear(&heard, &self.session.names).map_err(Failure::Output)?;
         }
         Ok(())
     }
@@ -201,8 +223,8 @@ impl Desk<'_> {
             if !self.session.events.interrupted() && self.session.names.patience(on_route(route)).is_some() {
                 return Ok(());
             }
-            self.progress.clear();
-            self.format.finish(route, &self.session.names)?;
+            self.progress.make_room();
+            self.format.finish(route, &self.session.names).map_err(Failure::Output)?;
             self.progress.finish(route.reached());
             self.finished.pop_front();
         }
@@ -215,16 +237,17 @@ struct Progress {
     done: usize,
     reached: usize,
     failed: usize,
-    is_terminal: bool,
+    /// Whether there is a line for it, and whether results come on the same terminal.
+    is_shown: bool,
+    is_shared: bool,
     drawn: Option<Instant>,
-    is_visible: bool,
 }
 
 impl Progress {
     fn new(args: &Args) -> Self {
         // Events that go by are progress enough.
-        let is_terminal = io::stderr().is_terminal() && args.output.format() != args::Format::JsonStream;
-        Self { done: 0, reached: 0, failed: 0, is_terminal, drawn: None, is_visible: false }
+        let is_shown = can_draw(&io::stderr()) && args.output.format() != args::Format::JsonStream;
+        Self { done: 0, reached: 0, failed: 0, is_shown, is_shared: io::stdout().is_terminal(), drawn: None }
     }
 
     const fn finish(&mut self, reached: bool) {
@@ -247,26 +270,37 @@ impl Progress {
     /// A message above the progress.
     fn say(&mut self, text: &str) {
         self.clear();
-        let _ = writeln!(io::stderr(), "hopshot: {text}");
+        say(text);
     }
 
+    /// Not more often than anybody can read, but at once where it had to make room.
     fn draw(&mut self, on_their_way: usize) {
-        if !self.is_terminal || self.drawn.is_some_and(|last| last.elapsed() < REDRAW) {
+        if !self.is_shown || self.drawn.is_some_and(|last| last.elapsed() < REDRAW) {
             return;
         }
         self.drawn = Some(Instant::now());
-        self.is_visible = true;
-        let Self { done, reached, failed, .. } = self;
-        let failed = if *failed > 0 { format!(", {failed} not traced") } else { String::new() };
-        let text = format!("{done} traced, {reached} reached{failed}, {on_their_way} on their way");
+        // A terminal that doesn't tell its width has the usual one. The last column is left free: there some break the line.
+        let width = terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        let text: String = self.text(on_their_way).chars().take(width.saturating_sub(1)).collect();
         let _ = write!(io::stderr(), "\r\x1b[K{text}");
     }
 
-    /// Makes room for a line of output.
+    fn text(&self, on_their_way: usize) -> String {
+        let Self { done, reached, failed, .. } = self;
+        let failed = if *failed > 0 { format!(", {failed} not traced") } else { String::new() };
+        format!("{done} traced, {reached} reached{failed}, {on_their_way} on their way")
+    }
+
+    /// Makes room for a line of output, if that comes here.
+    fn make_room(&mut self) {
+        if self.is_shared {
+            self.clear();
+        }
+    }
+
     fn clear(&mut self) {
-        if self.is_visible {
+        if self.drawn.take().is_some() {
             let _ = write!(io::stderr(), "\r\x1b[K");
-            self.is_visible = false;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The hosts of a survey: those of the command line, then those of a file or of standard input, one a line. `#` begins a comment.
 
+use crate::console::is_obeyed;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,6 +9,14 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// No host is longer: a name has at most 253 octets (RFC 1035, section 2.3.4), and an address may have a zone.
 const LONGEST: usize = 300;
+
+/// What the input is called.
+pub(crate) fn called(path: Option<&str>) -> String {
+    match path {
+        None | Some("-") => "standard input".to_owned(),
+        Some(path) => format!("'{path}'"),
+    }
+}
 
 /// The hosts that are left.
 pub(crate) struct Targets {
@@ -106,7 +115,7 @@ fn host_of(line: &[u8]) -> Result<Option<String>, String> {
     match host {
         "" => Ok(None),
         _ if host.len() > LONGEST => Err("it is too long for a host".to_owned()),
-        _ if host.contains(|c: char| c.is_whitespace() || c.is_control()) => {
+        _ if host.contains(|c: char| c.is_whitespace() || is_obeyed(c)) => {
             Err(format!("'{}' isn't one host; there must be one a line", host.escape_debug()))
         }
         _ => Ok(Some(host.to_owned())),
@@ -141,12 +150,15 @@ mod tests {
 
     #[test]
     fn a_line_names_a_host_comments_and_empty_lines_do_not_and_bad_lines_have_their_numbers() {
-        let mut targets =
-            from_octets(b"192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\nlast.example");
+        let mut targets = from_octets(
+            b"192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\n\xe2\x80\xaea\nlast.example",
+        );
         let found = all(&mut targets);
         assert_eq!(found[..3], [host("first.example"), host("192.0.2.1"), host("fe80::1%eth0")]);
         assert!(matches!(&found[3], Next::Bad(Some(5), why) if why.contains("'two hosts'")), "{found:?}");
-        assert_eq!(found[4..], [Next::Bad(Some(6), "it isn't text".to_owned()), host("last.example")]);
+        assert_eq!(found[4], Next::Bad(Some(6), "it isn't text".to_owned()));
+        assert!(matches!(&found[5], Next::Bad(Some(7), _)), "{found:?}");
+        assert_eq!(found[6..], [host("last.example")]);
     }
 
     #[test]

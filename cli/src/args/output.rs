@@ -1,8 +1,9 @@
 //! What is shown, and how.
 
+use crate::console::can_draw;
 use clap::{Args, ValueEnum};
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io;
 
 /// The options that shape the output.
 #[derive(Debug, Args)]
@@ -86,7 +87,7 @@ impl Output {
             Colour::Never => false,
             Colour::Auto => {
                 let is_wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-                is_wanted && io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+                is_wanted && can_draw(&io::stdout())
             }
         }
     }

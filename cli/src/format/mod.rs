@@ -11,8 +11,8 @@ mod stream;
 mod svg;
 
 use crate::args::{self, Args};
+use crate::console::print;
 use crate::names::Names;
-use crate::print;
 use hopshot_linux::{Heard, Route, Trace};
 use std::io;
 use std::net::IpAddr;

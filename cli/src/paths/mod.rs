@@ -3,12 +3,13 @@
 mod dot;
 mod json;
 
+use crate::Failure;
 use crate::args::{Args, Format};
 use crate::ases::Ases;
+use crate::console::print;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::View;
-use crate::{Failure, print};
 use hopshot_linux::{Graph, Step};
 use std::net::IpAddr;
 
@@ -19,14 +20,14 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {
-        view.paths_header(host, args)?;
+        view.paths_header(host, args).map_err(Failure::Output)?;
     }
     session.confine([exploration.socket()], || exploration.confine());
     let Session { names, events, .. } = &mut session;
     loop {
         let step = exploration.advance(Some(events.fd()))?;
         if step == Step::Woken {
-            events.clear()?;
+            events.clear().map_err(Failure::events)?;
         }
         names.hear();
         let graph = exploration.graph();
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
             exploration.interrupt();
         }
         if let Some(view) = &mut view {
-            view.paths_update(&graph, names)?;
+            view.paths_update(&graph, names).map_err(Failure::Output)?;
         }
         if step == Step::Done || events.interrupted() {
             break;
@@ -43,16 +44,17 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     }
     let paths = exploration.finish();
     while let Some(left) = names.patience(addresses(paths.graph())) {
-        if events.interrupted() || !events.wait(false, Some(left))? {
+        if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
             break;
         }
         names.hear();
     }
-    match &mut view {
-        Some(view) => view.paths_finish(&paths, names)?,
-        None if format == Format::Dot => print(dot::text(&paths, names).as_bytes())?,
-        None => print_line(&json::Document::new(&paths, names))?,
-    }
+    let shown = match &mut view {
+        Some(view) => view.paths_finish(&paths, names),
+        None if format == Format::Dot => print(dot::text(&paths, names).as_bytes()),
+        None => print_line(&json::Document::new(&paths, names)),
+    };
+    shown.map_err(Failure::Output)?;
     session.explain_rejected(paths.forged(), paths.rejected());
     Ok(paths.reached())
 }

@@ -11,6 +11,7 @@ mod tests;
 pub(crate) use row::Host;
 
 use crate::args::Args;
+use crate::console::can_draw;
 use crate::names::Names;
 use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Trace, Version};
 use layout::Layout;
@@ -18,7 +19,7 @@ use row::rows;
 pub(crate) use row::{failure, mark};
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, StdoutLock, Write};
+use std::io::{self, StdoutLock, Write};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
         let out = io::stdout().lock();
-        let is_terminal = out.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let is_terminal = can_draw(&out);
         let size = if is_terminal { terminal_size::terminal_size() } else { None };
         let size = size.filter(|(width, _)| width.0 >= NARROWEST);
         let column = match (args.output.numeric, Version::of(target)) {

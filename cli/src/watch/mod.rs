@@ -13,12 +13,13 @@ mod terminal;
 
 pub(crate) use keys::KEYS;
 
+use crate::Failure;
 use crate::args::{Args, Format};
 use crate::ases::Ases;
+use crate::console::print;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
-use crate::{Failure, print};
 use history::{History, Round};
 use hopshot_linux::{Route, Step, Survey, Traceroute, Version};
 use keys::Key;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let ases = Ases::open(args)?;
     let mut session = Session::new(args, ases, false)?;
     if settings.is_some() {
-        session.events = session.events.and_terminal()?;
+        session.events = session.events.and_terminal().map_err(Failure::events)?;
     }
     let socket = survey.socket(Version::of(address.ip()));
     session.confine(socket, || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() });
@@ -67,17 +68,23 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         history: History::default(),
         manner,
     };
-    watch.run(settings.map(Screen::enter).transpose()?)?;
+    watch.run(settings.map(Screen::enter).transpose().map_err(no_screen)?)?;
     watch.report()?;
     let rejected = watch.survey.rejected(Version::of(address.ip()));
     watch.session.explain_rejected(watch.forged, rejected);
     Ok(watch.history.reached)
 }
 
-fn random_word() -> io::Result<u16> {
+fn random_word() -> Result<u16, Failure> {
     let mut octets = [0; 2];
-    getrandom(&mut octets, GetRandomFlags::empty())?;
+    let drawn = getrandom(&mut octets, GetRandomFlags::empty());
+    drawn
+        .map_err(|errno| Failure::System("can't draw random numbers", errno.into(), "permit it the call getrandom"))?;
     Ok(u16::from_ne_bytes(octets))
+}
+
+fn no_screen(error: io::Error) -> Failure {
+    Failure::System("can't show the view", error, "with TERM=dumb and --count N there is only the report")
 }
 
 struct Watch<'a> {
@@ -119,7 +126,7 @@ impl Watch<'_> {
                 && is_new
             {
                 let mut scrolled = 0;
-                screen.draw(|frame| scrolled = self.view().draw(frame))?;
+                screen.draw(|frame| scrolled = self.view().draw(frame)).map_err(no_screen)?;
                 self.manner.scrolled = scrolled;
             }
             let goes_on = !self.manner.is_paused && self.args.watch.count != Some(self.begun);
@@ -133,7 +140,7 @@ impl Watch<'_> {
                 let Some(typed) = screen.typed() else { return Ok(()) };
                 for key in keys::keys(&typed) {
                     is_new = true;
-                    if !self.press(key, screen)? {
+                    if !self.press(key, screen).map_err(no_screen)? {
                         return Ok(());
                     }
                 }
@@ -157,11 +164,11 @@ impl Watch<'_> {
     /// Waits for something to happen, between two rounds at most so long. Returns whether something other than an answer has.
     fn wait(&mut self, span: Option<Duration>) -> Result<bool, Failure> {
         if self.survey.is_empty() {
-            return Ok(self.session.events.wait(true, span)?);
+            return self.session.events.wait(true, span).map_err(Failure::events);
         }
         let step = self.survey.advance(Some(self.session.events.fd_with_input()))?;
         if step == Step::Woken {
-            self.session.events.clear()?;
+            self.session.events.clear().map_err(Failure::events)?;
         }
         Ok(step == Step::Woken)
     }
@@ -207,7 +214,9 @@ impl Watch<'_> {
     fn report(&mut self) -> Result<(), Failure> {
         let duration = self.started.1.elapsed();
         while let Some(left) = self.session.names.patience(self.addresses()) {
-            if self.session.events.interrupted() || !self.session.events.wait(false, Some(left))? {
+            if self.session.events.interrupted()
+                || !self.session.events.wait(false, Some(left)).map_err(Failure::events)?
+            {
                 break;
             }
             self.session.names.hear();
@@ -222,11 +231,11 @@ impl Watch<'_> {
             history: &self.history,
             names: &self.session.names,
         };
-        match self.args.output.format() {
-            Format::Json => print_line(&report.json())?,
-            _ => print(report.text().as_bytes())?,
-        }
-        Ok(())
+        let printed = match self.args.output.format() {
+            Format::Json => print_line(&report.json()),
+            _ => print(report.text().as_bytes()),
+        };
+        printed.map_err(Failure::Output)
     }
 }
 

@@ -2,6 +2,7 @@
 //! signal that can be caught is the end.
 
 use super::keys::is_cut;
+use crate::console::can_draw;
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
@@ -12,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
-use std::io::{self, IsTerminal, Stdout};
-use std::{env, panic, thread};
+use std::io::{self, Stdout};
+use std::{panic, thread};
 
 /// How the terminal was when the command was started.
 #[derive(Clone)]
@@ -22,8 +23,7 @@ pub(crate) struct Settings(Termios);
 impl Settings {
     /// Those of the terminal that is standard input and output, if it is one that can show a screen.
     pub(crate) fn read() -> Option<Self> {
-        let can_show = io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
-        if can_show { tcgetattr(stdin()).ok().map(Self) } else { None }
+        if can_draw(&io::stdout()) { tcgetattr(stdin()).ok().map(Self) } else { None }
     }
 
     /// The only way of setting them that is open to a confined process.

@@ -50,7 +50,10 @@ fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_w
         );
         let Some(said) = command_in_scenario("many", true, &["sh", "-c", &script]) else { return };
         assert_eq!(said.status, 1, "a line was bad: {}", said.stderr);
-        assert_eq!(said.stderr, "hopshot: -, line 6: 'two hosts' isn't one host; there must be one a line\n");
+        assert_eq!(
+            said.stderr,
+            "hopshot: standard input, line 6: 'two hosts' isn't one host; there must be one a line\n"
+        );
         let documents = documents(&said.stdout);
         assert_eq!(documents.len(), 301);
         for (host, document) in documents {
@@ -174,6 +177,27 @@ fn a_file_that_can_not_be_read_is_one_line_and_exit_status_2() {
         said.stderr,
         "hopshot: can't read the hosts of '/no/such/file': No such file or directory (os error 2)\n"
     );
+}
+
+#[test]
+fn a_list_that_can_not_be_read_on_ends_with_the_results_of_what_was_on_its_way() {
+    let Some(said) = in_scenario("many", &["-n", "--json", "--targets", "/", "10.200.0.1"]) else { return };
+    assert_eq!((said.status, said.json()["reached"].clone()), (2, Value::from(true)));
+    assert_eq!(said.stderr, "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n");
+    let said = hopshot(&["--targets", "/"]);
+    assert_eq!((said.status, said.stdout.as_str()), (2, ""));
+    assert_eq!(said.stderr, "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n");
+}
+
+#[test]
+fn what_a_list_or_a_name_has_for_a_terminal_to_obey_is_escaped() {
+    let script = r"printf '10.200.0.1\342\200\256a\n10.200.0.2\n' | $0 -n -q1 --csv --targets -";
+    let script = script.replace("--csv", "--format csv");
+    let Some(said) = shell_in_scenario("many", &script) else { return };
+    assert!(said.status == 1 && said.stderr.contains(r"'10.200.0.1\u{202e}a' isn't one host"), "{}", said.stderr);
+    assert_eq!(said.stderr.matches(|c: char| c != '\n' && !c.is_ascii_graphic() && c != ' ').count(), 0);
+    let Some(said) = in_scenario("many", &["-n", "a\u{202e}\x1b[2Jb.example"]) else { return };
+    assert!(said.status == 2 && said.stderr.contains(r"'a\u{202e}\u{1b}[2Jb.example'"), "{}", said.stderr);
 }
 
 #[test]
