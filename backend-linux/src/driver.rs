@@ -117,7 +117,7 @@ impl Driver {
         let source = listener
             .sources
             .of(config.target, scope_id)
-            .map_err(|error| crate::error::no_route(error, config.target, &self.options))?;
+            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.options))?;
         let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
             return Ok(None);
         };

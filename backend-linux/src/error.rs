@@ -4,9 +4,10 @@ use crate::socket::{OpenError, Options, SocketKind};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketType};
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Why a trace could not be started or could not go on. Each text says what to do about it.
 ///
@@ -53,11 +54,15 @@ pub enum Error {
 
     /// There is no way to the target from here.
     #[error(
-        "no route to {destination}: {reason}; check the address, and this machine's network and routes (ip route get {destination})"
+        "no route to {destination}{}: {reason}; check the address, and this machine's network and routes (ip route get {destination}{})",
+        prefixed("%", .interface),
+        prefixed(" dev ", .interface)
     )]
     NoRoute {
         /// The target.
         destination: IpAddr,
+        /// The interface that it was given with, as link-local addresses are.
+        interface: Option<String>,
         /// What the kernel said.
         reason: io::Error,
     },
@@ -68,6 +73,14 @@ pub enum Error {
         executable()
     )]
     Mark,
+
+    /// A link-local address without the interface that it is to be found at.
+    #[error("{0} is link-local, so its interface must follow, as in {0}%eth0; ip link lists them")]
+    NoInterface(Ipv6Addr),
+
+    /// An address of the whole network with an interface behind it.
+    #[error("{0} has no zone: only link-local addresses (fe80::/10) have one; leave out what follows %")]
+    Zone(Ipv6Addr),
 
     /// There is no interface of this name.
     #[error("no interface is named '{0}'; ip link lists them")]
@@ -111,6 +124,10 @@ impl Error {
     pub(crate) fn system(what: &'static str) -> impl Fn(Errno) -> Self {
         move |errno| Self::System { what, reason: errno.into() }
     }
+
+    fn no_route(errno: Errno, destination: IpAddr, scope_id: u32) -> Self {
+        Self::NoRoute { destination, interface: interface(scope_id), reason: errno.into() }
+    }
 }
 
 /// What a socket's refusal means for a trace.
@@ -124,19 +141,30 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
         OpenError::MarkNotPermitted => Error::Mark,
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
+        OpenError::SourceOfElsewhere => {
+            source("the target can't be reached from it; another address of this machine may do")
+        }
         OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),
         OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
         OpenError::Other(errno) => Error::system("can't open a socket")(errno),
     }
 }
 
-/// What it means that the kernel doesn't know where to send from.
-pub(crate) fn no_route(error: OpenError, destination: IpAddr, options: &Options) -> Error {
-    let no_route = |errno: Errno| Error::NoRoute { destination, reason: errno.into() };
-    match error {
-        OpenError::Permission => no_route(Errno::ACCESS),
-        OpenError::Other(errno) => no_route(errno),
-        other => refused(other, options),
+/// What it means that the kernel doesn't know where to send from. `scope_id` is the interface that a link-local destination
+/// belongs to, else 0.
+pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, options: &Options) -> Error {
+    let is_known = scope_id != 0 || options.interface.is_some();
+    match (error, destination) {
+        (OpenError::Other(Errno::INVAL), IpAddr::V6(address)) if address.is_unicast_link_local() && !is_known => {
+            Error::NoInterface(address)
+        }
+        // A route there is, but not from there: a loopback address reaches this machine only.
+        (OpenError::Other(Errno::INVAL), _) if options.source.is_some() => {
+            refused(OpenError::SourceOfElsewhere, options)
+        }
+        (OpenError::Permission, _) => Error::no_route(Errno::ACCESS, destination, scope_id),
+        (OpenError::Other(errno), _) => Error::no_route(errno, destination, scope_id),
+        (other, _) => refused(other, options),
     }
 }
 
@@ -171,6 +199,17 @@ fn permission(kind: Option<SocketKind>) -> String {
         Some(SocketKind::Ping) => ping,
     };
     format!("{refused} permitted to this user: {remedies}")
+}
+
+/// What an interface is called, or else its number; none is number 0.
+fn interface(scope_id: u32) -> Option<String> {
+    let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
+    let name = || rustix::net::netdevice::index_to_name(socket()?, scope_id);
+    (scope_id != 0).then(|| name().unwrap_or_else(|_| scope_id.to_string()))
+}
+
+fn prefixed(prefix: &str, text: &Option<String>) -> String {
+    text.as_ref().map_or_else(String::new, |text| format!("{prefix}{text}"))
 }
 
 /// The path of this program, as a shell wants it.

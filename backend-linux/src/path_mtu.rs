@@ -159,7 +159,7 @@ impl PathMtu {
         };
         let options = settings.socket_options();
         let link = first_link_mtu(target, scope_id, &options)
-            .map_err(|error| crate::error::no_route(error, target, &options))?;
+            .map_err(|error| crate::error::no_route(error, target, scope_id, &options))?;
         // The same way for all sizes.
         settings.flow = Some(settings.flow.map_or_else(random_flow, Ok)?);
         let search = Search::new(family, settings.config.max_hops);

@@ -10,12 +10,16 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 ///
 /// # Errors
 /// [`Error::Resolve`] if the host has no address at all, [`Error::NoSuchFamily`] if it has none of the family,
-/// [`Error::NoSuchInterface`] if the zone of an address names none.
+/// [`Error::NoSuchInterface`] if the zone of an address names none, [`Error::Zone`] if the address can have no zone.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
     let found = (bare, 0).to_socket_addrs().map_err(|reason| match bare.split_once('%') {
-        Some((address, zone)) if address.parse::<Ipv6Addr>().is_ok() => Error::NoSuchInterface(zone.to_owned()),
-        _ => Error::Resolve { host: host.to_owned(), reason },
+        Some((address, zone)) => match address.parse::<Ipv6Addr>() {
+            Ok(address) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
+            Ok(address) => Error::Zone(address),
+            Err(_) => Error::Resolve { host: host.to_owned(), reason },
+        },
+        None => Error::Resolve { host: host.to_owned(), reason },
     })?;
     let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
@@ -30,6 +34,11 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
             Err(Error::Resolve { host: host.to_owned(), reason })
         }
     }
+}
+
+/// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
+fn has_zone(address: Ipv6Addr) -> bool {
+    address.is_unicast_link_local() || matches!(address.segments(), [0xff01 | 0xff02 | 0xff11 | 0xff12, ..])
 }
 
 #[cfg(test)]
@@ -64,5 +73,14 @@ mod tests {
     fn a_zone_that_is_no_interface_is_told_as_one() {
         let error = resolve("fe80::1%nosuch0", None).unwrap_err();
         assert_eq!(error.to_string(), "no interface is named 'nosuch0'; ip link lists them");
+    }
+
+    #[test]
+    fn an_address_that_is_the_same_on_all_links_has_no_zone() {
+        let error = resolve("::1%lo", None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "::1 has no zone: only link-local addresses (fe80::/10) have one; leave out what follows %"
+        );
     }
 }

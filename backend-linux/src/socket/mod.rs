@@ -89,6 +89,8 @@ pub(crate) enum OpenError {
     SourceNotLocal,
     /// The source address is of the other family than the destination.
     SourceOfOtherFamily,
+    /// The destination can't be reached from the source address (EINVAL).
+    SourceOfElsewhere,
     /// The source address is link-local, so an interface must be given with it.
     SourceNeedsInterface,
     /// Anything else: `AFNOSUPPORT` where this kernel doesn't have the family.

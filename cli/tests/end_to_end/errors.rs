@@ -60,6 +60,19 @@ fn an_interface_or_a_source_that_is_not_there_is_refused() {
     if let Some(said) = in_scenario("short", &["fe80::1%nosuch0"]) {
         refused(&said, "no interface is named 'nosuch0'");
     }
+    let ways: [(&[&str], &str); 6] = [
+        (&["::1%lo"], "::1 has no zone"),
+        (&["fe80::1"], "fe80::1 is link-local, so its interface must follow, as in fe80::1%eth0"),
+        (&["fe80::1%hopshot0"], "no route to fe80::1%hopshot0: "),
+        (&["fe80::1%hopshot0"], "(ip route get fe80::1 dev hopshot0)"),
+        (&["-s", "127.0.0.1", "{4}"], "can't send from 127.0.0.1: the target can't be reached from it"),
+        (&["--mtu", "-s", "127.0.0.1", "{4}"], "can't send from 127.0.0.1: the target can't be reached from it"),
+    ];
+    for (args, words) in ways {
+        if let Some(said) = in_scenario("short", args) {
+            refused(&said, words);
+        }
+    }
     if let Some(said) = in_scenario("short", &["-s", "10.9.9.9", "{4}"]) {
         refused(&said, "it isn't an address of this machine");
     }
