@@ -6,8 +6,8 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 
-def write(name, kind, records):
-    writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type=kind, int_type="u32", description={"en": "A test of hopshot"})
+def write(name, kind, records, numbers="u32"):
+    writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type=kind, int_type=numbers, description={"en": "A test of hopshot"})
     for networks, record in records:
         writer.insert_network(IPSet(networks), record)
     writer.to_db_file(str(Path(__file__).with_name(name)))
@@ -25,4 +25,6 @@ records = [(networks, asn(number, f"EXAMPLE-{number} Example Network")) for numb
 # Hop 11 has none; and whoever owns an AS names it.
 records.append((["10.255.0.0/16", "2001:db8:ffff::/48"], asn(64511, "Target\x1b[2J Networks")))
 write("asn.mmdb", "Test-ASN", records)
+for numbers in ("u16", "u64"):
+    write(f"{numbers}.mmdb", "Test-ASN", [(["10.0.0.0/8"], asn(64500, "EXAMPLE"))], numbers)
 write("country.mmdb", "Test-Country", [(["10.0.0.0/8", "2001:db8::/32"], {"country": {"iso_code": "ZZ"}})])
