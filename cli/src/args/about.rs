@@ -24,7 +24,7 @@ pub(super) struct About {
     version: Option<bool>,
 
     /// Print the man page, or completions for a shell
-    #[arg(long, value_name = "WHAT", value_enum, hide = true)]
+    #[arg(long, value_name = "WHAT", value_enum)]
     generate: Option<Generate>,
 }
 
@@ -94,7 +94,8 @@ const AFTER: [Section; 6] = [
     Section {
         title: "Marks",
         entries: &[
-            ("*", "no answer"),
+            ("*", "no answer; 5* on a terminal: five in a row"),
+            ("2/3", "on a narrow terminal: the fastest of 2 answers to 3 probes"),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),
             ("!P", "protocol unreachable"),

@@ -14,22 +14,23 @@ pub(crate) use probing::Probing;
 pub(crate) use watch::Watching;
 
 use about::About;
-use clap::error::ErrorKind;
-use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use config::Config;
 use hopshot_linux::{AllPaths, Survey, Traceroute};
 use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
 
-/// The path to a host in one round trip: probes to all hops leave at once.
+/// The path to a host in one to two round trips: probes to all hops leave at once.
 #[derive(Debug, Parser)]
-#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true)]
 #[command(override_usage = "hopshot [OPTIONS] HOST...", max_term_width = 100)]
 #[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}")]
 pub(crate) struct Args {
     /// The host to trace, a name or an address; several are traced at once
-    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname)]
+    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname, value_parser = values::host)]
     #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate"])]
     pub(crate) hosts: Vec<String>,
 
@@ -38,7 +39,7 @@ pub(crate) struct Args {
     pub(crate) targets: Option<String>,
 
     /// How many of several hosts are traced at a time, 1 to 10000
-    #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::at_once)]
+    #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::number(1..=10_000_usize, "hosts"))]
     pub(crate) at_once: usize,
 
     #[command(flatten)]
@@ -67,10 +68,18 @@ pub(crate) struct Args {
 
 /// The command as it is parsed.
 fn command() -> Command {
-    // A negative number is a value that is out of range, not an option that isn't known.
-    Args::command().mut_args(|arg| match arg.is_positional() || !arg.get_action().takes_values() {
-        true => arg,
-        false => arg.allow_negative_numbers(true),
+    Args::command().mut_args(|arg| {
+        let id = arg.get_id().clone();
+        // Of two the latter counts, but a list of hosts that nobody traces must not go unnoticed.
+        let arg = if arg.is_positional() || id == "targets" { arg } else { arg.overrides_with(id) };
+        if arg.is_positional() || !arg.get_action().takes_values() {
+            return arg;
+        }
+        // Shells offer files where nothing is said of a value.
+        let is_told = arg.get_value_hint() != ValueHint::Unknown || !arg.get_possible_values().is_empty();
+        let arg = if is_told { arg } else { arg.value_hint(ValueHint::Other) };
+        // A negative number is a value that is out of range, not an option that isn't known.
+        arg.allow_negative_numbers(true)
     })
 }
 
@@ -100,7 +109,7 @@ pub(crate) fn parse() -> Result<Wanted, String> {
             .map_err(|error| one_line(&error))?,
         None => args,
     };
-    args.check()?;
+    args.check(&matches)?;
     Ok(Wanted::Trace(Box::new(args)))
 }
 
@@ -109,12 +118,28 @@ fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let said = said.join(" ");
-    said.strip_prefix("error: ").unwrap_or(&said).to_owned()
+    let said = said.strip_prefix("error: ").unwrap_or(&said);
+    match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(meant)) => format!("{said}; did you mean '{meant}'?"),
+        _ => said.to_owned(),
+    }
 }
 
 impl Args {
-    /// What no single argument can be blamed for.
-    fn check(&self) -> Result<(), String> {
+    /// What no single argument can be blamed for. What says nothing here may stand in the file of options, for other days, but
+    /// on the command line it is a mistake.
+    fn check(&self, command_line: &ArgMatches) -> Result<(), String> {
+        let parts = [
+            ("every", "--every", self.watch.watch, "--watch"),
+            ("count", "--count", self.watch.watch, "--watch"),
+            ("confidence", "--confidence", self.probing.paths, "--paths"),
+            ("at_once", "--at-once", self.single().is_none(), "several hosts"),
+        ];
+        for (id, option, _, whole) in parts.into_iter().filter(|(_, _, has_whole, _)| !has_whole) {
+            if command_line.value_source(id) == Some(ValueSource::CommandLine) {
+                return Err(format!("{option} goes with {whole} only"));
+            }
+        }
         if self.output.format() == Format::Svg && self.single().is_none() {
             return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
         }

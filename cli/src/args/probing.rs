@@ -1,6 +1,6 @@
 //! What is sent, and from where.
 
-use super::values::{mark, octet, percent, seconds, word};
+use super::values::{mark, number, octet, seconds, word};
 use clap::{Args, ValueEnum};
 use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
@@ -19,19 +19,19 @@ pub(crate) struct Probing {
     ipv6: bool,
 
     /// The nearest hop to probe
-    #[arg(short, long, value_name = "HOP", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    #[arg(short, long, value_name = "HOP", default_value_t = 1, value_parser = number(1..=MAX_HOPS, "hops"))]
     pub(crate) first: u8,
 
     /// The farthest hop to probe, 1 to 64
-    #[arg(short, long = "max-hops", value_name = "HOP", default_value_t = 32, value_parser = clap::value_parser!(u8).range(1..=MAX_HOPS.into()))]
+    #[arg(short, long = "max-hops", value_name = "HOP", default_value_t = 32, value_parser = number(1..=MAX_HOPS, "hops"))]
     pub(crate) max: u8,
 
     /// Answers to ask for at each hop, 1 to 10
-    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = clap::value_parser!(u8).range(1..=MAX_ATTEMPTS.into()))]
+    #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = number(1..=MAX_ATTEMPTS, "answers"))]
     pub(crate) attempts: u8,
 
     /// The longest wait for an answer
-    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds(0.001..=3600.0))]
     pub(crate) wait: Duration,
 
     /// Send from this address of this machine
@@ -51,7 +51,7 @@ pub(crate) struct Probing {
     pub(crate) tos: Option<u8>,
 
     /// The size of probes in octets, IP header included: 38 to 65535, in IPv6 58 or more
-    #[arg(long, value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(38..))]
+    #[arg(long, value_name = "OCTETS", value_parser = number(38..=u16::MAX, "octets"))]
     pub(crate) size: Option<u16>,
 
     /// Don't let probes be fragmented: the router before a link that is too small says so, !F
@@ -67,7 +67,7 @@ pub(crate) struct Probing {
     pub(super) ident: Option<u16>,
 
     /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65534))]
+    #[arg(long, value_name = "N", value_parser = number(1..=65534_u16, ""))]
     pub(super) flow: Option<u16>,
 
     /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q says nothing then
@@ -75,7 +75,7 @@ pub(crate) struct Probing {
     pub(crate) paths: bool,
 
     /// How sure to be, with --paths, that all next hops of a router were found: 50 to 99.999
-    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = number(50.0..=99.999, "percent"))]
     pub(super) confidence: f64,
 
     /// Send every probe to every hop at once, whatever comes back
@@ -83,7 +83,7 @@ pub(crate) struct Probing {
     burst: bool,
 
     /// At most this many probes a second, 1 to 1000000: 1000 for several hosts, no bound for one
-    #[arg(long, value_name = "PPS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "PPS", value_parser = number(1..=1_000_000_u32, "probes a second"))]
     pub(crate) rate: Option<u32>,
 
     /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is permitted

@@ -1,48 +1,46 @@
 //! How single values are read: each with a text that says what is permitted.
 
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// The longest zone below which the name of every IPv6 address fits (RFC 1035, section 2.3.4).
 const LONGEST_ZONE: usize = 253 - "origin6.".len() - 2 * 32;
 
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds, such as 1 or 0.5".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(wait) if (0.001..=3600.0).contains(&seconds) => Ok(wait),
-        _ => Err("must be 0.001 to 3600 seconds".to_owned()),
+/// A number in a range, of a unit if it has one.
+pub(super) fn number<N: Display + FromStr + PartialOrd + Clone>(
+    range: RangeInclusive<N>,
+    unit: &'static str,
+) -> impl Fn(&str) -> Result<N, String> + Clone {
+    move |text| {
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| format!("must be {} to {} {unit}", range.start(), range.end()).trim_end().to_owned())
     }
 }
 
-pub(super) fn every(text: &str) -> Result<Duration, String> {
-    seconds(text)
-        .ok()
-        .filter(|every| *every >= Duration::from_millis(100))
-        .ok_or_else(|| "must be 0.1 to 3600 seconds".to_owned())
+pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+    let seconds = number(range, "seconds");
+    move |text| seconds(text).map(Duration::from_secs_f64)
 }
 
-pub(super) fn rounds(text: &str) -> Result<u32, String> {
-    text.parse().ok().filter(|rounds| *rounds > 0).ok_or_else(|| "must be 1 or more".to_owned())
-}
-
-pub(super) fn percent(text: &str) -> Result<f64, String> {
-    let percent = text.parse().ok().filter(|percent| (50.0..=99.999).contains(percent));
-    percent.ok_or_else(|| "must be 50 to 99.999".to_owned())
-}
-
-pub(super) fn at_once(text: &str) -> Result<usize, String> {
-    let traces = text.parse().ok().filter(|traces| (1..=10_000).contains(traces));
-    traces.ok_or_else(|| "must be 1 to 10000".to_owned())
+/// A host. A bare number would be one too, 0.0.0.60, but who writes it means the size of probes, as traceroute does.
+pub(super) fn host(text: &str) -> Result<String, String> {
+    match !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
+        true => Err(format!("a number is no host; the size of probes is --size {text}")),
+        false => Ok(text.to_owned()),
+    }
 }
 
 pub(super) fn octet(text: &str) -> Result<u8, String> {
-    number(text)
+    any_number(text)
         .and_then(|number| u8::try_from(number).ok())
         .ok_or_else(|| "must be 0 to 255, or 0x00 to 0xff".to_owned())
 }
 
 pub(super) fn word(text: &str) -> Result<u16, String> {
-    number(text)
+    any_number(text)
         .and_then(|number| u16::try_from(number).ok())
         .ok_or_else(|| "must be 0 to 65535, or 0x0000 to 0xffff".to_owned())
 }
@@ -69,11 +67,11 @@ pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
 }
 
 pub(super) fn mark(text: &str) -> Result<u32, String> {
-    number(text).ok_or_else(|| "must be 0 to 4294967295, or 0x0 to 0xffffffff".to_owned())
+    any_number(text).ok_or_else(|| "must be 0 to 4294967295, or 0x0 to 0xffffffff".to_owned())
 }
 
 /// Decimal, or hexadecimal after `0x`, as both are usual for TOS, ident and mark.
-fn number(text: &str) -> Option<u32> {
+fn any_number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
@@ -123,9 +121,28 @@ mod tests {
 
     #[test]
     fn waits_are_positive_and_finite() {
-        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for wrong in ["0", "-1", "nan", "inf", "3601", "soon"] {
-            assert!(seconds(wrong).is_err(), "{wrong}");
+        let wait = seconds(0.001..=3600.0);
+        assert_eq!(wait("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "0", "-1", "nan", "inf", "3601", "soon"] {
+            assert_eq!(wait(wrong), Err("must be 0.001 to 3600 seconds".to_owned()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn whatever_a_number_is_not_the_range_is_what_it_must_be_in() {
+        let attempts = number(1..=10_u8, "answers");
+        assert_eq!(attempts("10"), Ok(10));
+        for wrong in ["", "0", "11", "256", "-1", "1.5", "one"] {
+            assert_eq!(attempts(wrong), Err("must be 1 to 10 answers".to_owned()), "{wrong}");
+        }
+        assert_eq!(number(1..=9_u8, "")("0"), Err("must be 1 to 9".to_owned()));
+    }
+
+    #[test]
+    fn a_bare_number_is_no_host() {
+        assert_eq!(host("60"), Err("a number is no host; the size of probes is --size 60".to_owned()));
+        for right in ["", "127.1", "1e100.net", "60.example", "::1"] {
+            assert_eq!(host(right).as_deref(), Ok(right));
         }
     }
 }

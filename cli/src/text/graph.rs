@@ -13,7 +13,7 @@ impl View {
     /// The first line.
     pub(crate) fn paths_header(&mut self, host: &str, args: &Args) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
-        let line = self.sentence(&format!("all paths to {host} ({target}), {max_hops} hops max"));
+        let line = self.sentence(&format!("all paths to {host} ({target}), {}", super::hops_max(max_hops)));
         self.out.write_all(line.as_bytes())
     }
 

@@ -87,7 +87,7 @@ impl View {
 
     /// The first line.
     pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
-        let line = self.sentence(&format!("traceroute to {host} ({target}), {max_hops} hops max"));
+        let line = self.sentence(&format!("traceroute to {host} ({target}), {}", hops_max(max_hops)));
         self.out.write_all(line.as_bytes())
     }
 
@@ -220,6 +220,11 @@ impl View {
         self.out.write_all(screen.as_bytes())?;
         self.out.flush()
     }
+}
+
+/// How far a trace goes, in its first line.
+fn hops_max(max_hops: u8) -> String {
+    format!("{max_hops} {} max", if max_hops == 1 { "hop" } else { "hops" })
 }
 
 /// Why the target did not answer, if it didn't: a sentence.
