@@ -11,6 +11,9 @@ use std::net::IpAddr;
 /// Whole traces that agree, before a router is taken for shared.
 const AGREED: u8 = 16;
 
+/// The most that count: a router that answers no more is soon shared no more.
+const MOST: u8 = 2 * AGREED;
+
 /// One trace in so many is whole.
 const WHOLE: u8 = 16;
 
@@ -26,7 +29,7 @@ pub(crate) struct Near {
 struct Agreed {
     /// `None` where nobody has answered yet.
     router: Option<IpAddr>,
-    /// So many said that, 255 and more as 255.
+    /// How many more said that than left it out.
     traces: u8,
 }
 
@@ -68,10 +71,10 @@ impl Near {
             match (agreed.router, who) {
                 (_, Who::Unsure) => return self.hops.truncate(index),
                 (Some(router), Who::Router(other)) if router != other => return self.hops.truncate(index),
-                // A router may be too busy to answer each.
-                (Some(_), Who::Nobody) => {}
+                // A router may be too busy to answer each, but one that mostly is would send traces back to hop 1.
+                (Some(_), Who::Nobody) => agreed.traces = agreed.traces.saturating_sub(1),
                 (None, Who::Router(router)) => *agreed = Agreed { router: Some(router), traces: 1 },
-                (Some(_), Who::Router(_)) | (None, Who::Nobody) => agreed.traces = agreed.traces.saturating_add(1),
+                (Some(_), Who::Router(_)) | (None, Who::Nobody) => agreed.traces = MOST.min(agreed.traces + 1),
             }
         }
     }
@@ -168,8 +171,10 @@ mod tests {
     fn a_router_that_leaves_some_out_is_still_known_and_one_that_never_answers_is_shared_as_silent() {
         let mut silent = path();
         silent[1] = Nobody;
-        let mut near = taught(&[vec![path(); 16], vec![silent.clone(); 16]].concat());
+        let mut near = taught(&[vec![path(); 200], vec![silent.clone(); 16]].concat());
         assert_eq!(near.head(None, 32).unwrap().routers, (1..=5).map(|hop| Some(router(hop))).collect::<Vec<_>>());
+        near.agree(silent.clone().into_iter());
+        assert_eq!(first_hop(&mut near), None);
         let mut near = taught(&vec![silent; 16]);
         assert_eq!(near.head(None, 32).unwrap().routers[1], None);
         // A trace can't begin where nobody answers.
