@@ -85,6 +85,7 @@ fn understand(line: Vec<OsString>) -> Result<Args, (Option<ErrorKind>, String)> 
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
     let matches = command().try_get_matches_from(line).map_err(refused)?;
     let args = Args::from_arg_matches(&matches).map_err(refused)?;
+    args.check_beside(&matches).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
     args.check().map(|()| args).map_err(|why| (None, why))
 }
 
@@ -179,6 +180,9 @@ mod tests {
         assert_eq!(with("--count 5\n-n", "hopshot ::1"), "hopshot -n ::1");
         assert_eq!(with("--count 5\n-n", "hopshot --watch ::1"), "hopshot --count 5 -n --watch ::1");
         assert_eq!(with("--count 5\n--watch", "hopshot ::1"), "hopshot --count 5 --watch ::1");
+        assert_eq!(with("--at-once 9\n--every 2", "hopshot ::1"), "hopshot ::1");
+        assert_eq!(with("--at-once 9\n--every 2", "hopshot ::1 ::2"), "hopshot --at-once 9 ::1 ::2");
+        assert_eq!(with("--targets a", "hopshot --targets b"), "hopshot --targets b");
         assert_eq!(with("--watch", "hopshot ::1 ::2"), "hopshot ::1 ::2");
         assert_eq!(with("--format markdown", "hopshot --mtu ::1"), "hopshot --mtu ::1");
         assert_eq!(with("--format markdown", "hopshot --paths ::1"), "hopshot --paths ::1");

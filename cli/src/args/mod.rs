@@ -109,7 +109,7 @@ pub(crate) fn parse() -> Result<Wanted, String> {
             .map_err(|error| one_line(&error))?,
         None => args,
     };
-    args.check(&matches)?;
+    args.check().and_then(|()| args.check_beside(&matches))?;
     Ok(Wanted::Trace(Box::new(args)))
 }
 
@@ -126,9 +126,9 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 impl Args {
-    /// What no single argument can be blamed for. What says nothing here may stand in the file of options, for other days, but
-    /// on the command line it is a mistake.
-    fn check(&self, command_line: &ArgMatches) -> Result<(), String> {
+    /// What says nothing beside the others: in the file of options it may stand for other days, on the command line it is a
+    /// mistake.
+    fn check_beside(&self, command_line: &ArgMatches) -> Result<(), String> {
         let parts = [
             ("every", "--every", self.watch.watch, "--watch"),
             ("count", "--count", self.watch.watch, "--watch"),
@@ -140,6 +140,11 @@ impl Args {
                 return Err(format!("{option} goes with {whole} only"));
             }
         }
+        Ok(())
+    }
+
+    /// What no single argument can be blamed for.
+    fn check(&self) -> Result<(), String> {
         if self.output.format() == Format::Svg && self.single().is_none() {
             return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
         }
