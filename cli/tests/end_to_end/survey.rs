@@ -201,6 +201,18 @@ fn what_a_list_or_a_name_has_for_a_terminal_to_obey_is_escaped() {
 }
 
 #[test]
+fn where_no_helper_can_be_started_it_is_said_why() {
+    // It is the program that /proc names.
+    let script = "mount -t tmpfs none /proc && $0 -v -n -q1 --json nowhere.example 10.200.0.1";
+    let Some(said) = shell_in_scenario("many", script) else { return };
+    let why = "No such file or directory (os error 2)";
+    assert!(said.stderr.contains(&format!("hopshot: nothing can be looked up: {why}\n")), "{}", said.stderr);
+    let documents = documents(&said.stdout);
+    assert_eq!(documents["nowhere.example"]["error"], format!("its address can't be looked up: {why}"));
+    assert_eq!((said.status, &documents["10.200.0.1"]["reached"]), (1, &Value::from(true)));
+}
+
+#[test]
 fn an_interrupt_is_heard_also_when_the_list_is_at_its_end() {
     let script = "$0 -n -q1 --json -w 20 $HOPSHOT_LAB_TARGET4 $HOPSHOT_LAB_TARGET6 & sleep 0.25; kill -INT $!; wait $!";
     let Some(said) = shell_in_scenario("deadtarget", script) else { return };
