@@ -1,5 +1,6 @@
 //! What tables and pictures show of a route: its hops, summed up.
 
+use super::json::milliseconds;
 use crate::names::Names;
 use crate::text::{failure, last_heard, mark};
 use hopshot_linux::{Hop, Outcome, Reply, Route};
@@ -136,10 +137,6 @@ impl Place {
             _ => at(middle),
         }
     }
-}
-
-pub(super) fn milliseconds(span: Duration) -> f64 {
-    span.as_secs_f64() * 1e3
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 mod canvas;
 
-use super::stages::{Place, Stage, milliseconds, stages};
+use super::json::milliseconds;
+use super::stages::{Place, Stage, stages};
 use super::{Format, print};
 use crate::names::Names;
 use crate::text::ending;

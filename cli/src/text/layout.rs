@@ -3,6 +3,7 @@
 
 use super::paint::Style;
 use super::row::{Cell, Host, Row};
+use crate::format::json::milliseconds;
 use std::time::Duration;
 
 /// The hop's number, and what stands between it and the host.
@@ -103,10 +104,6 @@ fn rtt(cell: &Cell) -> Option<Duration> {
         Cell::Time { rtt, .. } => Some(*rtt),
         Cell::Lost(_) | Cell::Failed | Cell::InFlight => None,
     }
-}
-
-fn milliseconds(rtt: Duration) -> f64 {
-    rtt.as_nanos() as f64 / 1e6
 }
 
 fn width_of(texts: &[(String, Style)]) -> usize {

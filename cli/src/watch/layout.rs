@@ -1,6 +1,7 @@
 //! Which columns there is room for, and what stands in them.
 
 use super::history::{Hop, REMEMBERED};
+use crate::format::json::milliseconds;
 use std::time::Duration;
 
 /// The mark, the hop's number, and a space.
@@ -63,11 +64,11 @@ impl Column {
             Self::Loss if hop.lost == hop.sent => "100%".to_owned(),
             Self::Loss => format!("{:.1}%", hop.loss()),
             Self::Sent => count(hop.sent),
-            Self::Last => milliseconds(hop.last),
-            Self::Best => milliseconds(hop.best),
-            Self::Average => milliseconds(hop.average()),
-            Self::Worst => milliseconds(hop.worst),
-            Self::Jitter => milliseconds(hop.jitter()),
+            Self::Last => digits(hop.last),
+            Self::Best => digits(hop.best),
+            Self::Average => digits(hop.average()),
+            Self::Worst => digits(hop.worst),
+            Self::Jitter => digits(hop.jitter()),
         };
         format!(" {text:>width$}", width = self.width() - 1)
     }
@@ -82,9 +83,9 @@ fn count(number: u32) -> String {
     }
 }
 
-/// Three digits or more, as there is room.
-fn milliseconds(span: Option<Duration>) -> String {
-    match span.map(|span| span.as_secs_f64() * 1e3) {
+/// Milliseconds with three digits or more, as there is room.
+fn digits(span: Option<Duration>) -> String {
+    match span.map(milliseconds) {
         None => String::new(),
         Some(ms) if ms < 9.995 => format!("{ms:.2}"),
         Some(ms) if ms < 999.95 => format!("{ms:.1}"),
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn times_have_the_digits_that_there_is_room_for() {
-        let text = |ms: f64| milliseconds(Some(Duration::from_secs_f64(ms / 1e3)));
+        let text = |ms: f64| digits(Some(Duration::from_secs_f64(ms / 1e3)));
         assert_eq!(
             [0.123, 9.99, 9.996, 123.45, 999.96, 12_345.6].map(text),
             ["0.12", "9.99", "10.0", "123.5", "1000", "12346"]

@@ -21,7 +21,7 @@ use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
 use history::{History, Round};
-use hopshot_linux::{Route, Step, Survey, Traceroute, Version};
+use hopshot_linux::{Route, Step, Survey, Traceroute, Version, privilege};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -37,8 +37,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_none() && args.watch.count.is_none() {
         return Err(Failure::NoTerminal);
     }
-    let address = args.traceroute(host).resolve()?;
     let survey = args.survey()?;
+    // Resolving reads files and what strangers' servers say.
+    privilege::renounce();
+    let address = args.traceroute(host).resolve()?;
     let ases = Ases::open(args)?;
     let mut session = Session::new(args, ases, false)?;
     if settings.is_some() {
