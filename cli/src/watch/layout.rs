@@ -133,6 +133,17 @@ impl Layout {
         Self { width: u16::try_from(width).unwrap_or(u16::MAX), host, columns, graph }
     }
 
+    /// The same without a graph, and the figures before the host: for a report on a terminal so wide, or in a pipe.
+    pub(crate) fn of_report(width: Option<usize>, widest: usize) -> Self {
+        let figures = |columns: &[Column]| columns.iter().map(|column| column.width()).sum::<usize>();
+        let width = width.unwrap_or(NUMBER + widest + figures(&Column::ALL));
+        let mut columns: Vec<Column> = BY_USE.into_iter().flatten().collect();
+        while NUMBER + HOST + figures(&columns) > width && columns.pop().is_some() {}
+        columns.sort();
+        let host = width.saturating_sub(NUMBER + figures(&columns)).min(widest).max(HOST.min(widest));
+        Self { width: u16::try_from(width).unwrap_or(u16::MAX), host, columns, graph: 0 }
+    }
+
     /// The titles of all columns, as wide as the terminal.
     pub(crate) fn header(&self) -> String {
         let mut header = format!("{:NUMBER$}{:host$}", "", "Host", host = self.host);
@@ -183,6 +194,16 @@ mod tests {
                 assert!(all <= width.max(NUMBER + HOST), "{width} {widest} {layout:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_report_keeps_its_figures_and_cuts_the_hosts() {
+        let report = |width, widest| {
+            let layout = Layout::of_report(width, widest);
+            (layout.host, layout.columns.len())
+        };
+        assert_eq!([report(None, 90), report(Some(200), 31), report(Some(80), 31)], [(90, 7), (31, 7), (27, 7)]);
+        assert_eq!([report(Some(68), 31), report(Some(67), 31), report(Some(10), 31)], [(15, 7), (21, 6), (15, 0)]);
     }
 
     #[test]

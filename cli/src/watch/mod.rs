@@ -235,7 +235,10 @@ impl Watch<'_> {
         };
         let printed = match self.args.output.format() {
             Format::Json => print_line(&report.json()),
-            _ => print(report.text().as_bytes()),
+            _ => {
+                let size = terminal_size::terminal_size_of(io::stdout());
+                print(report.text(size.map(|(width, _)| width.0.into())).as_bytes())
+            }
         };
         printed.map_err(Failure::Output)
     }

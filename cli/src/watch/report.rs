@@ -1,10 +1,10 @@
 //! What is printed when the watch has ended: everything that was counted, as a table or as a JSON document.
 
 use super::history::{Change, Event, History, Hop, Mark};
-use super::layout::Column;
+use super::layout::Layout;
 use crate::format::json::{Known, Target, milliseconds};
 use crate::names::Names;
-use crate::text::Host;
+use crate::text::{Host, is_unicode};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -22,8 +22,8 @@ pub(crate) struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The table, and the changes of the path below it.
-    pub(crate) fn text(&self) -> String {
+    /// The table, and the changes of the path below it; on a terminal so wide as it is.
+    pub(crate) fn text(&self, width: Option<usize>) -> String {
         let history = self.history;
         let (rounds, seconds) = (history.rounds, self.duration.as_secs_f64());
         let unit = if rounds == 1 { "round" } else { "rounds" };
@@ -32,7 +32,10 @@ impl Report<'_> {
             Err(_) => format!("{} ({})", self.host, self.target),
         };
         let mut text = format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n");
-        let label = |address| Host::new(address, self.names).whole();
+        let label = |address| Host::new(address, self.names);
+        let widest = history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| label(seen.address).width());
+        let layout = Layout::of_report(width, widest.max().unwrap_or(0).max("Host".len()));
+        let label = |address| label(address).fit(layout.host, if is_unicode() { '…' } else { '~' });
         let hosts = |hop: &Hop| match hop.addresses.as_slice() {
             [] => vec!["*".to_owned()],
             [first, ..] => {
@@ -42,13 +45,11 @@ impl Report<'_> {
         };
         let hops: Vec<(u8, &Hop, Vec<String>)> =
             history.hops.iter().map(|(number, hop)| (*number, hop, hosts(hop))).collect();
-        let widest = hops.iter().flat_map(|(.., hosts)| hosts).map(|host| host.chars().count()).max().unwrap_or(0);
-        let titles: String = Column::ALL.iter().map(|column| format!(" {:>6}", column.title())).collect();
-        text += &format!("    {:widest$}{titles}\n", "Host");
+        text += &format!("{}\n", layout.header().trim_end());
         for (number, hop, hosts) in hops {
-            let figures: String = Column::ALL.iter().map(|column| column.of(hop)).collect();
+            let figures: String = layout.columns.iter().map(|column| column.of(hop)).collect();
             let sign = hop.mark.map_or(' ', Mark::sign);
-            text += format!("{sign}{number:>2} {:widest$}{figures}", hosts[0]).trim_end();
+            text += format!("{sign}{number:>2} {:host$}{figures}", hosts[0], host = layout.host).trim_end();
             text.push('\n');
             hosts[1..].iter().for_each(|host| text += &format!("    {host}\n"));
         }
