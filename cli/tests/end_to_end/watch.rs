@@ -196,7 +196,7 @@ fn a_watch_that_has_no_terminal_and_no_end_or_more_than_one_host_is_refused() {
         (&["--watch", "--targets", "-"], "cannot be used with"),
         (&["--count", "3", "127.0.0.1"], "--watch"),
         (&["--watch", "--every", "0", "127.0.0.1"], "must be 0.1 to 3600 seconds"),
-        (&["--watch", "--count", "0", "127.0.0.1"], "must be 1 or more"),
+        (&["--watch", "--count", "0", "127.0.0.1"], "must be 1 to 4294967295 rounds"),
     ] {
         let said = hopshot(args);
         assert_eq!((said.status, said.stdout.as_str()), (2, ""));
