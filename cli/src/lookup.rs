@@ -7,7 +7,7 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `name ADDRESS` | the same, and after a space the name if it has one |
-//! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known |
+//! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known; or `?` if no server said |
 //! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
 //! | `find * NAME`, `find 4 NAME`, `find 6 NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
 //!
@@ -32,6 +32,9 @@ use std::thread::{self, JoinHandle};
 
 /// The argument that makes this program the helper.
 pub(crate) const ARGUMENT: &str = "--look-up-names";
+
+/// What stands for ASes where no server said.
+pub(crate) const UNANSWERED: &str = "?";
 
 /// Lookups at a time. Who asks for more about addresses is told that nothing is known.
 const LOOKUPS: usize = 128;
@@ -108,9 +111,9 @@ impl Request {
                 None => format!("name {address}\n"),
             },
             Self::Origin(address) => {
-                let numbers = zone.map(|zone| zone.origin(*address)).unwrap_or_default();
-                let numbers: String = numbers.iter().map(|number| format!(" {number}")).collect();
-                format!("origin {address}{numbers}\n")
+                let numbers = |numbers: Vec<u32>| numbers.iter().map(|number| format!(" {number}")).collect();
+                let said = zone.and_then(|zone| zone.origin(*address)).map_or(format!(" {UNANSWERED}"), numbers);
+                format!("origin {address}{said}\n")
             }
             Self::As(number) => match zone.and_then(|zone| zone.name(*number)) {
                 Some(name) => format!("as {number} {}\n", printable_words(&name)),

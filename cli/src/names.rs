@@ -5,9 +5,10 @@
 mod helper;
 
 use crate::ases::Ases;
+use crate::lookup::UNANSWERED;
 use helper::{Helper, LONGEST_LINE};
 use hopshot_linux::{Hop, Route, Version, printable};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -33,6 +34,8 @@ pub(crate) struct Names {
     addresses: RefCell<HashMap<IpAddr, Facts>>,
     /// What ASes are called.
     called: RefCell<HashMap<u32, Fact<String>>>,
+    /// Addresses about whose ASes no server said anything.
+    unanswered: Cell<usize>,
     /// Hosts whose addresses are asked for, and how often.
     wanted: RefCell<HashMap<String, usize>>,
     found: RefCell<Vec<(String, Result<SocketAddr, String>)>>,
@@ -112,6 +115,7 @@ impl Names {
             obstacle: None,
             addresses: RefCell::default(),
             called: RefCell::default(),
+            unanswered: Cell::default(),
             wanted: RefCell::default(),
             found: RefCell::default(),
         }
@@ -238,6 +242,9 @@ impl Names {
         match what {
             "name" => self.know(of, |facts| facts.name.learn(rest.map(|name| printable(name, LONGEST)))),
             "origin" => self.know(of, |facts| {
+                if facts.origin.is_pending() && rest == Some(UNANSWERED) {
+                    self.unanswered.set(self.unanswered.get() + 1);
+                }
                 let numbers = rest.and_then(|rest| rest.split(' ').map(|number| number.parse().ok()).collect());
                 facts.origin.learn(numbers);
                 if let Some(number) = facts.origin.known().and_then(|numbers: &Vec<u32>| numbers.first()) {
@@ -269,6 +276,12 @@ impl Names {
         if let Some(facts) = address.parse().ok().and_then(|address| addresses.get_mut(&address)) {
             learn(facts);
         }
+    }
+
+    /// About how many addresses no server has said to which ASes they belong, so far.
+    pub(crate) fn unanswered(&self) -> usize {
+        let pending = self.addresses.borrow().values().filter(|facts| facts.origin.is_pending()).count();
+        pending + self.unanswered.get()
     }
 
     /// The name of an address, if it is known.
@@ -383,6 +396,19 @@ mod tests {
         let called = Some(r"EXAMPLE\u{1b}\u{7} NET".to_owned());
         assert_eq!([one, two].map(origin), [Some((alone, called.clone())), Some((shared, called))]);
         assert_eq!(names.patience([one, two].into_iter()), None);
+    }
+
+    #[test]
+    fn addresses_that_no_server_says_anything_about_are_counted_once() {
+        let [one, two, three] = ADDRESSES.map(IpAddr::from);
+        let (names, mut helper) = played();
+        [one, two, three].into_iter().for_each(|address| names.ask(address));
+        helper.write_all(b"origin 192.0.2.1\norigin 192.0.2.2 ?\norigin 192.0.2.2 ?\nname 192.0.2.2\n").unwrap();
+        names.hear();
+        assert_eq!((names.unanswered(), names.patience([two].into_iter())), (2, None));
+        helper.write_all(b"origin 192.0.2.3 64500\n").unwrap();
+        names.hear();
+        assert_eq!(names.unanswered(), 1);
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    /// Says what arrived and was no answer, to those who want to know.
+    /// Says what arrived and was no answer, and what DNS did not say, to those who want to know.
     pub(crate) fn explain_rejected(&self, forged: u32, rejected: Rejected) {
         if !self.is_verbose {
             return;
@@ -62,5 +62,9 @@ impl Session {
         let said: Vec<String> = said.collect();
         let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
         say(&format!("rejected: {said}"));
+        let unanswered = self.names.unanswered();
+        if unanswered > 0 {
+            say(&format!("no answer from DNS about the ASes of {unanswered} addresses"));
+        }
     }
 }

@@ -33,18 +33,18 @@ impl Zone {
         Self { name, servers, blocks: Mutex::default() }
     }
 
-    /// The ASes that announce an address.
-    pub(super) fn origin(&self, address: IpAddr) -> Vec<u32> {
+    /// The ASes that announce an address, if a server says or none may be asked.
+    pub(super) fn origin(&self, address: IpAddr) -> Option<Vec<u32>> {
         let is_public_zone = self.name.eq_ignore_ascii_case(PUBLIC_ZONE);
         if is_public_zone && !is_public(address) {
-            return Vec::new();
+            return Some(Vec::new());
         }
         let block = block(address);
         let blocks = || self.blocks.lock().unwrap_or_else(PoisonError::into_inner);
         let known = blocks().get(&block).cloned();
-        known.unwrap_or_else(|| {
-            let texts = dns::texts(&self.servers, &question(address, &self.name)).unwrap_or_default();
-            let Some(origin) = best(&texts, address) else { return Vec::new() };
+        known.or_else(|| {
+            let texts = dns::texts(&self.servers, &question(address, &self.name))?;
+            let Some(origin) = best(&texts, address) else { return Some(Vec::new()) };
             // Somebody else may announce a part of a wide prefix; but on the internet not a part of a block.
             if is_public_zone && origin.length <= block_length(address) {
                 let mut blocks = blocks();
@@ -53,7 +53,7 @@ impl Zone {
                 }
                 blocks.insert(block, origin.numbers.clone());
             }
-            origin.numbers
+            Some(origin.numbers)
         })
     }
 
@@ -315,7 +315,7 @@ mod tests {
         ] {
             let (zone, asked) = zone(name, text);
             for address in addresses {
-                assert_eq!(zone.origin(address.parse().unwrap()), [64500], "{address}");
+                assert_eq!(zone.origin(address.parse().unwrap()).as_deref(), Some(&[64500][..]), "{address}");
             }
             assert_eq!(asked.load(SeqCst), questions, "{text}");
         }

@@ -184,4 +184,7 @@ fn a_slow_or_a_silent_server_does_not_hold_up_the_trace() {
         // The slow one takes 5 s, and two tries with the silent one 1.2 s for each of 12 hops.
         assert!(started.elapsed() < Duration::from_secs(4), "{manner}: {:?}", started.elapsed());
     }
+    // And one that isn't there.
+    let Some(said) = in_scenario("wan", &["-A", "-v", "-n", "-q1", "--asn-zone", "as.example", "{4}"]) else { return };
+    assert!(said.stderr.ends_with("\nhopshot: no answer from DNS about the ASes of 12 addresses\n"), "{}", said.stderr);
 }
