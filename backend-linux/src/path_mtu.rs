@@ -7,18 +7,19 @@
 mod search;
 
 use crate::driver::{Driver, Step};
+use crate::extensions::NONE;
 use crate::pace::Pace;
 use crate::socket::first_link_mtu;
 use crate::trace::{Begun, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, privilege};
+use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, privilege, random};
 use hopshot_core::wire::Version;
-use hopshot_core::{Evidence, Hop, Kind, StopReason, Tally};
+use hopshot_core::{Config, Evidence, Hop, Instant, Kind, ProbeId, StopReason, Tally};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A search for the largest packets that the path to a host carries, while it runs: like a [`Trace`](crate::Trace), with
 /// [`advance`](Self::advance) until that says [`Step::Done`], and then [`finish`](Self::finish).
@@ -36,17 +37,24 @@ use std::time::Duration;
 ///
 /// What a router says is believed if it proves itself ([`Evidence::Strong`]). One that is older than RFC 1191 and names no MTU,
 /// or one that names what can't be, is believed that the packet was too big; then usual sizes are tried, in their order. Where
-/// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which. Both leave
-/// the MTU known up to the next usual size: [`Limit::less_than`].
+/// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which, each beside
+/// a smaller one that is answered: silence alone may be loss, or a router that has answered enough. Both leave the MTU known up
+/// to the next usual size: [`Limit::less_than`].
 pub struct PathMtu {
     driver: Driver,
     settings: Traceroute,
     address: SocketAddr,
     search: Search,
     round: Round,
+    /// The round's trace.
     begun: Option<Begun>,
+    /// The one beside it, of the size that passes.
+    beside: Option<Begun>,
     /// What the rounds that are over have found.
     found: MtuRoute,
+    /// What the last round has seen of the path that is part of no stretch yet.
+    aside: Option<Stretch>,
+    start: Instant,
     /// The greatest RTT so far.
     slowest: Duration,
     is_interrupted: bool,
@@ -69,11 +77,15 @@ impl Stretch {
 }
 
 /// The path to a host, and how large packets it carries how far.
-#[derive(Default)]
 pub struct MtuRoute {
+    started: SystemTime,
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
+    /// Whether the first packets were as large as the first link carries.
+    is_whole: bool,
+    /// Whether there was nothing more to find.
+    is_over: bool,
     probes_sent: usize,
     duration: Duration,
     tally: Tally,
@@ -81,10 +93,24 @@ pub struct MtuRoute {
 }
 
 impl MtuRoute {
+    fn new(is_whole: bool) -> Self {
+        Self {
+            started: SystemTime::now(),
+            stretches: Vec::new(),
+            limits: Vec::new(),
+            path_mtu: None,
+            is_whole,
+            is_over: false,
+            probes_sent: 0,
+            duration: Duration::ZERO,
+            tally: Tally::default(),
+            rejected: Rejected::default(),
+        }
+    }
+
     /// Counts a round that is over.
     fn note(&mut self, route: &Route) {
         self.probes_sent += route.probes_sent();
-        self.duration += route.duration();
         let Tally { duplicates, late, forged } = route.tally();
         self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
         self.tally.late = self.tally.late.saturating_add(late);
@@ -97,6 +123,27 @@ impl MtuRoute {
     #[must_use]
     pub const fn path_mtu(&self) -> Option<u16> {
         self.path_mtu
+    }
+
+    /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the target; if not, it is the least
+    /// that the path MTU may be: because the search began with smaller packets than the first link carries
+    /// ([`Traceroute::size`]), or because the MTU of the last limit isn't known ([`Limit::less_than`]).
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.path_mtu.is_some() && self.limits.last().map_or(self.is_whole, |limit| limit.less_than.is_none())
+    }
+
+    /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt) or failed.
+    #[must_use]
+    pub fn stop_reason(&self) -> StopReason {
+        let reason = if self.is_over { self.last().route.stop_reason() } else { None };
+        reason.unwrap_or(StopReason::Interrupted)
+    }
+
+    /// When the search was started, on the wall clock.
+    #[must_use]
+    pub const fn started(&self) -> SystemTime {
+        self.started
     }
 
     /// Where the path begins to carry only smaller packets, from the nearest such place on. The first link is not among them.
@@ -129,10 +176,17 @@ impl MtuRoute {
         self.rejected
     }
 
-    /// The path in the parts that the search found it in, each with packets smaller than the one before.
+    /// The path in the parts that the search found it in, at least one. Packets never get larger from one to the next.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
+    }
+
+    /// The last part: its trace says how the search ended.
+    #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the first round is part of the path, or aside until the end")]
+    pub fn last(&self) -> &Stretch {
+        self.stretches.last().expect("a search has a part of the path from its first trace on")
     }
 
     /// The hops of all parts, each with the size of the packets that went there.
@@ -161,7 +215,10 @@ impl PathMtu {
         let link = first_link_mtu(target, scope_id, &options)
             .map_err(|error| crate::error::no_route(error, target, scope_id, &options))?;
         // The same way for all sizes.
-        settings.flow = Some(settings.flow.map_or_else(random_flow, Ok)?);
+        settings.flow = Some(match settings.flow {
+            Some(flow) => flow,
+            None => Config::new(target, random()?).checksum,
+        });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
@@ -172,7 +229,10 @@ impl PathMtu {
             search,
             round,
             begun: None,
-            found: MtuRoute::default(),
+            beside: None,
+            found: MtuRoute::new(size == link),
+            aside: None,
+            start: clock::now(),
             slowest: Duration::ZERO,
             is_interrupted: false,
         };
@@ -191,7 +251,8 @@ impl PathMtu {
     /// As [`Trace::advance`](crate::Trace::advance), for the whole search.
     ///
     /// # Errors
-    /// As there.
+    /// As there, and where the next trace can't begin, such as when the route to the target has gone. What is known by then
+    /// [`finish`](Self::finish) returns.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
         let step = self.driver.advance(wake, Duration::MAX)?;
         while self.driver.take_reply().is_some() {}
@@ -227,6 +288,20 @@ impl PathMtu {
         self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
     }
 
+    /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets.
+    #[must_use]
+    pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
+        let begun = self.begun.as_ref().filter(|_| self.round.purpose == Purpose::Sweep)?;
+        Some((self.round.size, self.driver.tracer(begun.number).route()))
+    }
+
+    /// What the router appended to the answer of a probe of that trace.
+    #[must_use]
+    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+        let begun = self.begun.as_ref().and_then(|begun| self.driver.extensions(begun.number).get(&probe));
+        begun.unwrap_or(&NONE)
+    }
+
     /// The parts of the path that are known.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {
@@ -247,41 +322,66 @@ impl PathMtu {
             // It begins nothing any more.
             let _ = self.conclude(begun);
         }
+        self.found.stretches.extend(self.aside);
+        self.found.duration = clock::now().saturating_since(self.start);
         MtuRoute { path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
     }
 
     fn begin(&mut self, round: Round) -> Result<(), Error> {
         let mut settings = self.settings.clone().size(round.size).first_hop(round.hops.0).max_hops(round.hops.1);
-        if round.purpose.is_one_probe() {
-            // What a router that answers has always been faster than.
-            let patience = self.slowest.saturating_mul(3).saturating_add(Duration::from_millis(200));
+        let mut beside = None;
+        if let Purpose::Narrow { passes, .. } = round.purpose {
+            // What a router that answers has always been faster than; nor is anything believed for one answer that is later.
+            let patience = self.slowest.saturating_mul(2).saturating_add(Duration::from_millis(100));
             settings = settings.attempts(1).timeout(patience.min(self.settings.config.timeout));
+            beside = Some(passes);
         }
         self.round = round;
-        self.begun = Some(settings.begin(&mut self.driver, self.address, None)?.ok_or(Error::Full)?);
+        self.begun = Some(self.trace(&settings)?);
+        // It leaves behind the other, and takes no answer from it.
+        self.beside = beside.map(|passes| self.trace(&settings.size(passes))).transpose()?;
         Ok(())
+    }
+
+    fn trace(&mut self, settings: &Traceroute) -> Result<Begun, Error> {
+        settings.begin(&mut self.driver, self.address, None)?.ok_or(Error::Full)
     }
 
     /// A round is over: keeps what it found of the path, and begins the next one.
     fn conclude(&mut self, begun: Begun) -> Result<Step, Error> {
-        let Some(route) = begun.finish(&mut self.driver) else { return Ok(Step::Done) };
-        let rtts = route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.rtt);
-        self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
-        self.found.note(&route);
+        let Some(route) = self.take(begun) else { return Ok(Step::Done) };
+        let beside = self.beside.take().and_then(|beside| self.take(beside));
+        let smaller_passed = beside.is_some_and(|beside| look(&beside).passed > 0);
         let round = self.round;
-        let next = if self.is_interrupted { None } else { self.search.next(round, look(&route)) };
+        let next = match self.is_interrupted {
+            true => None,
+            false => self.search.next(round, Saw { smaller_passed, ..look(&route) }),
+        };
+        self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
         let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);
-        // A search that is interrupted has at least what its last trace knows.
-        let is_last = next.is_none() && (!round.purpose.is_one_probe() || self.found.stretches.is_empty());
-        let shows_path = matches!(round.purpose, Purpose::Sweep) || is_last;
-        if shows_path && end >= begin {
-            self.found.stretches.push(Stretch { size: round.size, route, numbers: begin..=end });
+        let part = |end| Stretch { size: round.size, route, numbers: begin..=end };
+        match round.purpose {
+            Purpose::Sweep if end >= begin => {
+                self.aside = None;
+                self.found.stretches.push(part(end));
+            }
+            Purpose::Sweep | Purpose::Check { .. } => self.aside = Some(part(round.hops.1)),
+            Purpose::Narrow { .. } => {}
         }
         match next {
             Some(next) => self.begin(next).map(|()| Step::Running),
             None => Ok(Step::Done),
         }
+    }
+
+    /// Takes a trace that has ended out of the driver, and counts it.
+    fn take(&mut self, begun: Begun) -> Option<Route> {
+        let route = begun.finish(&mut self.driver)?;
+        let rtts = route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.rtt);
+        self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
+        self.found.note(&route);
+        Some(route)
     }
 }
 
@@ -297,6 +397,7 @@ fn look(route: &Route) -> Saw {
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
+        smaller_passed: false,
         reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,
@@ -304,12 +405,4 @@ fn look(route: &Route) -> Saw {
             Some(StopReason::Loop | StopReason::MaxHops | StopReason::Interrupted) | None => true,
         },
     }
-}
-
-/// Any that is one: see [`Traceroute::flow`].
-fn random_flow() -> Result<u16, Error> {
-    let mut random = [0; 2];
-    rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())
-        .map_err(Error::system("can't get random octets"))?;
-    Ok(u16::from_ne_bytes(random).clamp(1, u16::MAX - 1))
 }

@@ -7,7 +7,7 @@ use crate::format::json;
 use crate::names::{Names, replying};
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Limit, MtuRoute, Step};
+use hopshot_linux::{Hop, Kind, Limit, MtuRoute, PathMtu, Step, Stretch};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -16,63 +16,122 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let ases = Ases::open(args)?;
     search.launch()?;
     let mut session = Session::new(args, ases, false)?;
+    let mut text = match args.output.format() {
+        Format::Json => None,
+        _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
+    };
     session.confine([search.socket()], || search.confine());
-    let Session { names, events, .. } = &mut session;
-    loop {
-        let step = search.advance(Some(events.fd()))?;
-        if step == Step::Woken {
-            events.clear().map_err(Failure::events)?;
+    let followed = session.follow(&mut search, |search, names, step| {
+        let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
+        let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));
+        running.chain(found).for_each(|address| names.ask(address));
+        match &mut text {
+            Some(text) if step != Step::Done => text.update(search, names),
+            _ => Ok(()),
         }
-        if events.interrupted() {
-            search.interrupt();
-        }
-        names.hear();
-        search.stretches().iter().for_each(|stretch| replying(stretch.hops()).for_each(|address| names.ask(address)));
-        if step == Step::Done {
-            break;
-        }
-    }
-    let target = search.target();
+    });
+    // What ends it early is told when all that is known has been shown.
+    let failed = match followed {
+        Err(Failure::Trace(error)) => Some(error),
+        followed => followed.map(|()| None)?,
+    };
     let route = search.finish();
-    while let Some(left) = names.patience(replying(route.hops().map(|(_, hop)| hop))) {
-        if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
-            break;
-        }
-        names.hear();
-    }
-    let shown = match args.output.format() {
-        Format::Json => json::path_mtu(&route, names),
-        _ => {
-            let mut view = View::new(target, args);
-            view.header(host, target, args.probing.max).and_then(|()| show(&mut view, &route, names))
-        }
+    session.wait_for_names(|| replying(route.hops().map(|(_, hop)| hop)), |_| Ok(()))?;
+    let shown = match text {
+        Some(text) => text.finish(&route, &session.names),
+        None => json::path_mtu(&route, &session.names),
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
-    Ok(route.path_mtu().is_some())
+    failed.map_or(Ok(route.path_mtu().is_some()), |error| Err(error.into()))
 }
 
-/// The path with a mark where smaller packets begin, and then what is known of the path's MTU.
-fn show(view: &mut View, route: &MtuRoute, names: &Names) -> io::Result<()> {
-    for stretch in route.stretches() {
-        if let Some(hop) = stretch.hops().next() {
-            view.note(hop.number(), format!("F={}", stretch.size));
+/// The path as text, with a mark where packets get smaller.
+struct Text {
+    view: View,
+    /// The size that was marked last.
+    marked: Option<u16>,
+    /// Stretches that are printed for good.
+    printed: usize,
+}
+
+impl Text {
+    fn begin(args: &Args, host: &str, search: &PathMtu) -> io::Result<Self> {
+        let mut view = View::new(search.target(), args);
+        view.header(host, search.target(), args.probing.max)?;
+        Ok(Self { view, marked: None, printed: 0 })
+    }
+
+    /// Prints the stretches whose names are known, and shows how far the sweep has got that runs.
+    fn update(&mut self, search: &PathMtu, names: &Names) -> io::Result<()> {
+        while let Some(stretch) = search.stretches().get(self.printed) {
+            if names.patience(replying(stretch.hops())).is_some() {
+                return Ok(());
+            }
+            self.print(stretch, names)?;
+        }
+        let Some((size, route)) = search.sweep() else { return Ok(()) };
+        // Where packets are too big for a link, smaller ones will go on.
+        let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
+        let mut hops = route.hops().filter(|hop| hop.number() <= passed).peekable();
+        if let Some(first) = hops.peek() {
+            self.mark(size, first.number());
+        }
+        self.view.update(hops, |probe| search.extensions(probe), names)
+    }
+
+    fn print(&mut self, stretch: &Stretch, names: &Names) -> io::Result<()> {
+        let hops: Vec<Hop<'_>> = stretch.hops().collect();
+        if let Some(first) = hops.first() {
+            self.mark(stretch.size, first.number());
+        }
+        self.printed += 1;
+        self.view.append(&stretch.route, &hops, names)
+    }
+
+    fn mark(&mut self, size: u16, hop: u8) {
+        if self.marked != Some(size) {
+            self.marked = Some(size);
+            self.view.note(hop, format!("F={size}"));
         }
     }
-    if let Some((last, others)) = route.stretches().split_last() {
-        for stretch in others {
-            view.append(&stretch.route, &stretch.hops().collect::<Vec<_>>(), names)?;
+
+    /// Prints what is left, and what is known of the path's MTU.
+    fn finish(mut self, route: &MtuRoute, names: &Names) -> io::Result<()> {
+        let last = route.last();
+        for stretch in route.stretches().iter().skip(self.printed) {
+            if std::ptr::eq(stretch, last) {
+                break;
+            }
+            self.print(stretch, names)?;
         }
-        view.finish(&last.route, names)?;
-    }
-    for limit in route.limits() {
-        if let Some(text) = doubt(limit) {
-            view.say(&text)?;
+        let is_first = self.marked.is_none();
+        // What only was to show whether silence is a matter of size is no limit.
+        let is_limit = |hop| is_first || route.limits().iter().any(|limit| limit.hop == hop);
+        if let Some(first) = last.hops().next().filter(|hop| is_limit(hop.number())) {
+            self.mark(last.size, first.number());
         }
+        let view = &mut self.view;
+        view.finish(&last.route, Some(route.stop_reason()), names)?;
+        for doubt in route.limits().iter().filter_map(doubt) {
+            view.say(&doubt)?;
+        }
+        view.say(&verdict(route))
     }
-    match route.path_mtu() {
-        Some(mtu) => view.say(&format!("path MTU {mtu}")),
-        None => view.say("path MTU unknown"),
+}
+
+/// Whether packets got to this hop.
+fn passes(hop: &Hop<'_>) -> bool {
+    hop.replies().any(|reply| reply.kind != Kind::Unreachable)
+}
+
+fn verdict(route: &MtuRoute) -> String {
+    let less_than = route.limits().last().and_then(|limit| limit.less_than);
+    match (route.path_mtu(), less_than) {
+        (None, _) => "path MTU unknown".to_owned(),
+        (Some(mtu), _) if route.is_exact() => format!("path MTU {mtu}"),
+        (Some(mtu), Some(less_than)) => format!("path MTU at least {mtu}, less than {less_than}"),
+        (Some(mtu), None) => format!("path MTU at least {mtu}, larger packets were not tried (--size)"),
     }
 }
 
@@ -82,7 +141,7 @@ fn doubt(limit: &Limit) -> Option<String> {
     let less_than = less_than?;
     let why = match from {
         Some(router) => format!("{router} doesn't say how large they may be"),
-        None => "they vanish without a word".to_owned(),
+        None => "no answer that proves itself says so".to_owned(),
     };
     Some(format!("To hop {hop} packets of {mtu} octets pass, and of {less_than} don't: {why}."))
 }

@@ -89,6 +89,16 @@ pub(crate) struct Origin {
     pub(crate) more: Vec<u32>,
 }
 
+impl Origin {
+    /// With what it is called, `AS64500 EXAMPLE-NET`. Among several is not to be seen whose name it would be.
+    pub(crate) fn with_name(&self) -> String {
+        match &self.name {
+            Some(name) if self.more.is_empty() => format!("{self} {name}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AS{}", self.number)?;

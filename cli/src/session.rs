@@ -7,7 +7,36 @@ use crate::console::say;
 use crate::events::Events;
 use crate::format::json;
 use crate::names::Names;
-use hopshot_linux::{Rejected, SocketKind, privilege};
+use hopshot_linux::{Error, PathMtu, Rejected, SocketKind, Step, Trace, privilege};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::BorrowedFd;
+
+/// What has to be advanced until it has ended.
+pub(crate) trait Running {
+    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error>;
+    fn interrupt(&mut self);
+}
+
+impl Running for Trace {
+    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        Self::advance(self, wake)
+    }
+
+    fn interrupt(&mut self) {
+        Self::interrupt(self);
+    }
+}
+
+impl Running for PathMtu {
+    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        Self::advance(self, wake)
+    }
+
+    fn interrupt(&mut self) {
+        Self::interrupt(self);
+    }
+}
 
 /// Names and events. It is made when the sockets are open, and before anything that arrived is read.
 pub(crate) struct Session {
@@ -43,6 +72,44 @@ impl Session {
         if let Some(obstacle) = self.names.obstacle() {
             say(&format!("nothing can be looked up: {obstacle}"));
         }
+    }
+
+    /// Drives it to its end, or to Ctrl-C, and shows it after every step.
+    pub(crate) fn follow<R: Running>(
+        &mut self,
+        running: &mut R,
+        mut show: impl FnMut(&mut R, &Names, Step) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        loop {
+            let step = running.advance(Some(self.events.fd()))?;
+            if step == Step::Woken {
+                self.events.clear().map_err(Failure::events)?;
+            }
+            if self.events.interrupted() {
+                running.interrupt();
+            }
+            self.names.hear();
+            show(running, &self.names, step).map_err(Failure::Output)?;
+            if step == Step::Done {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the names of these that are still asked for, as long as that is worth it; `learn` is told of each.
+    pub(crate) fn wait_for_names<I: Iterator<Item = IpAddr>>(
+        &mut self,
+        addresses: impl Fn() -> I,
+        mut learn: impl FnMut(&Names) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        while let Some(left) = self.names.patience(addresses()) {
+            if self.events.interrupted() || !self.events.wait(false, Some(left)).map_err(Failure::events)? {
+                break;
+            }
+            self.names.hear();
+            learn(&self.names).map_err(Failure::Output)?;
+        }
+        Ok(())
     }
 
     /// Says what arrived and was no answer, and what DNS did not say, to those who want to know.

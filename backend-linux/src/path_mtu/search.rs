@@ -4,12 +4,18 @@ use hopshot_core::wire::Version;
 use std::net::IpAddr;
 
 /// Sizes at which packets get stuck or don't: the plateaus of RFC 1191, section 7.1, and what has become usual since: jumbo
-/// frames, Ethernet, one tunnel inside another, IPv6's least.
-const USUAL: [u16; 17] =
-    [32_000, 17_914, 9000, 8166, 4352, 2002, 1500, 1492, 1480, 1460, 1420, 1400, 1280, 1006, 508, 296, 68];
+/// frames, Ethernet, one tunnel inside another, IPv6's least, what every IPv4 host takes.
+const USUAL: [u16; 18] =
+    [32_000, 17_914, 9000, 8166, 4352, 2002, 1500, 1492, 1480, 1460, 1420, 1400, 1280, 1006, 576, 508, 296, 68];
 
 /// Sweeps of one search. A path has a few links that are too small; a router that names an MTU one octet less each time is none.
 const MOST_SWEEPS: u8 = 16;
+
+/// Sweeps that come again because silence was no matter of size.
+const MOST_DOUBTS: u8 = 2;
+
+/// How often a hop is asked that answers no size any more: most routers write one error a second at least.
+const MOST_TRIES: u8 = 6;
 
 /// A place from which on the path carries only smaller packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +26,7 @@ pub struct Limit {
     pub mtu: u16,
     /// Where the true MTU isn't known, the size of the smallest packets that are known not to pass.
     pub less_than: Option<u16>,
-    /// The router that said so; `None` where larger packets vanish without a word.
+    /// The router that said so; `None` where none did that proves it.
     pub from: Option<IpAddr>,
 }
 
@@ -41,8 +47,18 @@ pub(super) enum Purpose {
     /// To see whether silence is a matter of size: packets of the size `fails` got no answer from this hop on. It begins one
     /// hop nearer, with one that has answered: that shows how long to wait for the others.
     Check { hop: u8, fails: u16 },
-    /// To see which sizes pass in silence and which don't, from a hop on.
-    Narrow { hop: u8, passes: u16, fails: u16 },
+    /// To see which sizes pass in silence and which don't, from a hop on; beside the probe goes one of the size that passes.
+    /// First it is the size that the sweep got no answer with, and when no usual size is left in between, once more the one that
+    /// fails.
+    Narrow {
+        hop: u8,
+        passes: u16,
+        fails: u16,
+        /// What the sweep got no answer with.
+        silent: u16,
+        /// How often this size was tried, and neither probe was answered.
+        tries: u8,
+    },
 }
 
 impl Round {
@@ -55,12 +71,6 @@ impl Round {
     }
 }
 
-impl Purpose {
-    pub(super) const fn is_one_probe(self) -> bool {
-        matches!(self, Self::Narrow { .. })
-    }
-}
-
 /// What a trace showed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Saw {
@@ -70,6 +80,8 @@ pub(super) struct Saw {
     pub(super) too_big: Option<TooBig>,
     /// Whether the target answered.
     pub(super) reached: bool,
+    /// Whether the probe beside it was answered, which was of the size that passes.
+    pub(super) smaller_passed: bool,
     /// Whether another size would show nothing else.
     pub(super) ended: bool,
 }
@@ -91,6 +103,8 @@ pub(super) struct Search {
     least: u16,
     max_hops: u8,
     sweeps: u8,
+    /// How many of them came again.
+    doubts: u8,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
 }
@@ -101,7 +115,7 @@ impl Search {
             Version::V4 => 68,
             Version::V6 => 1280,
         };
-        Self { least, max_hops, sweeps: 1, limits: Vec::new(), path_mtu: None }
+        Self { least, max_hops, sweeps: 1, doubts: 0, limits: Vec::new(), path_mtu: None }
     }
 
     /// The first round.
@@ -142,22 +156,28 @@ impl Search {
                 }
                 _ => None,
             },
-            Purpose::Check { hop, fails } if heard => self.narrow(hop, saw.passed, self.least, fails),
+            Purpose::Check { hop, fails } if heard => {
+                let purpose = Purpose::Narrow { hop, passes: self.least, fails, silent: fails, tries: 1 };
+                Some(Round { size: fails, hops: (saw.passed, saw.passed), purpose })
+            }
             Purpose::Check { .. } => None,
             // Also one that is too big for a link behind has passed here.
-            Purpose::Narrow { hop, fails, .. } if heard || saw.too_big.is_some() => self.narrow(hop, last, size, fails),
-            Purpose::Narrow { hop, passes, .. } => self.narrow(hop, last, passes, size),
-        }
-    }
-
-    /// Which of the usual sizes between those that pass and those that don't is to be tried at the hop `far`, which answers.
-    fn narrow(&mut self, hop: u8, far: u8, passes: u16, fails: u16) -> Option<Round> {
-        let between: Vec<u16> = USUAL.into_iter().filter(|size| passes < *size && *size < fails).collect();
-        match between.get(between.len() / 2) {
-            Some(size) => {
-                Some(Round { size: *size, hops: (far, far), purpose: Purpose::Narrow { hop, passes, fails } })
+            Purpose::Narrow { hop, fails, silent, .. } if heard || saw.too_big.is_some() => match size == fails {
+                false => Some(narrow(hop, last, size, fails, silent)),
+                true if size < silent => Some(narrow(hop, last, size, silent, silent)),
+                true => self.again(hop, size),
+            },
+            // Only beside an answer is silence a matter of size: routers bound how many they write, and answers get lost.
+            Purpose::Narrow { hop, passes, fails, silent, .. } if saw.smaller_passed => {
+                match size == fails && between(passes, fails).is_none() {
+                    false => Some(narrow(hop, last, passes, size, silent)),
+                    true => self.sweep(Limit { hop, mtu: passes, less_than: Some(fails), from: None }),
+                }
             }
-            None => self.sweep(Limit { hop, mtu: passes, less_than: Some(fails), from: None }),
+            Purpose::Narrow { hop, passes, fails, silent, tries } => (tries < MOST_TRIES).then_some(Round {
+                purpose: Purpose::Narrow { hop, passes, fails, silent, tries: tries + 1 },
+                ..round
+            }),
         }
     }
 
@@ -170,6 +190,12 @@ impl Search {
         (self.sweeps <= MOST_SWEEPS).then(|| self.begin(limit.mtu, limit.hop))
     }
 
+    /// A size passes that got no answer before: the sweep with it goes on.
+    fn again(&mut self, hop: u8, size: u16) -> Option<Round> {
+        self.doubts += 1;
+        (self.doubts <= MOST_DOUBTS).then(|| self.begin(size, hop))
+    }
+
     /// What to try after a size that was too big: what the router says if it can be; else the next usual size, and then what
     /// the true MTU is less than. An IPv6 router that names less than the least isn't believed (RFC 8201, section 4).
     fn smaller(&self, size: u16, said: u16) -> Option<(u16, Option<u16>)> {
@@ -179,6 +205,18 @@ impl Search {
         let usual = USUAL.into_iter().find(|usual| *usual < size && *usual >= self.least)?;
         Some((usual, Some(size)))
     }
+}
+
+/// The usual size in the middle between one that passes and one that doesn't.
+fn between(passes: u16, fails: u16) -> Option<u16> {
+    let between: Vec<u16> = USUAL.into_iter().filter(|size| passes < *size && *size < fails).collect();
+    between.get(between.len() / 2).copied()
+}
+
+/// What is to be tried next at the hop `far`, which answers.
+fn narrow(hop: u8, far: u8, passes: u16, fails: u16, silent: u16) -> Round {
+    let size = between(passes, fails).unwrap_or(fails);
+    Round { size, hops: (far, far), purpose: Purpose::Narrow { hop, passes, fails, silent, tries: 1 } }
 }
 
 #[cfg(test)]
@@ -218,6 +256,7 @@ mod tests {
                     Says::Mtu(mtu) => Some(TooBig { hop: first.max(*hop), by: ROUTER, mtu: *mtu }),
                     Says::Nothing => None,
                 },
+                smaller_passed: true,
                 ..Saw::default()
             },
         }
@@ -280,11 +319,78 @@ mod tests {
             // From a hop on that has answered: who is heard shows how long to wait for the others.
             assert_eq!(rounds[1].purpose, Purpose::Check { hop: 6, fails: 1500 });
             assert_eq!(rounds[1].hops, (5, 32));
-            assert!(rounds.len() <= 8, "{rounds:?}");
+            assert!(rounds.len() <= 10, "{rounds:?}");
             let vanish = Limit { hop: 6, mtu: 1400, less_than: Some(1420), from: None };
             let told = Limit { hop: 9, mtu: 1300, less_than: None, from: Some(ROUTER) };
             assert_eq!((search.limits(), search.path_mtu()), (&[vanish, told][..], Some(1300)), "{rounds:?}");
         }
+    }
+
+    /// Searches behind a link that drops what is larger than 1410 octets, until the search ends. Each narrowing round hears what
+    /// `hears` makes of whether its probe passed; the one beside it did.
+    fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usize) {
+        let links = [(6, 1410, Says::Nothing)];
+        let mut search = Search::new(Version::V4, 32);
+        let (mut round, mut narrowing) = (search.begin(1500, 1), 0);
+        loop {
+            let mut saw = saw(&round, &links);
+            if matches!(round.purpose, Purpose::Narrow { .. }) {
+                let (heard, smaller_passed) = hears(narrowing, saw.passed >= 6);
+                saw = Saw { passed: if heard { round.hops.1 } else { 0 }, smaller_passed, ..Saw::default() };
+                narrowing += 1;
+            }
+            match search.next(round, saw) {
+                Some(next) => round = next,
+                None => return (search, narrowing),
+            }
+            assert!(narrowing < 100, "it never ends");
+        }
+    }
+
+    #[test]
+    fn a_size_fails_only_beside_one_that_passes_and_twice() {
+        let limit = [Limit { hop: 6, mtu: 1400, less_than: Some(1420), from: None }];
+        let (search, at_best) = narrowed(|_, heard| (heard, true));
+        assert_eq!(search.limits(), limit);
+        // Any one probe lost, or both of a round: the same limit, a few rounds later.
+        for lost in 0..at_best {
+            for both in [false, true] {
+                let (search, rounds) = narrowed(|round, heard| match round == lost {
+                    true => (false, !both),
+                    false => (heard, true),
+                });
+                assert_eq!(search.limits(), limit, "{lost} {both}");
+                assert!(rounds <= at_best + 4, "{lost} {both}: {rounds}");
+            }
+        }
+        // A router that writes one error at a time, for every other round.
+        let (search, _) = narrowed(|round, heard| match round % 2 {
+            0 => (heard, !heard),
+            _ => (false, false),
+        });
+        assert_eq!(search.limits(), limit);
+        // One that has fallen silent makes no limit.
+        assert_eq!(narrowed(|_, _| (false, false)).0.limits(), []);
+    }
+
+    #[test]
+    fn a_size_that_passes_after_all_makes_no_limit() {
+        let mut search = Search::new(Version::V4, 32);
+        let mut round = search.begin(1500, 1);
+        let mut sweeps = 1;
+        // The hops from 6 on answer everything but the sweeps.
+        while let Some(next) = search.next(
+            round,
+            match round.purpose {
+                Purpose::Sweep => Saw { passed: 5, ..Saw::default() },
+                _ => Saw { passed: round.hops.1.min(12), smaller_passed: true, ..Saw::default() },
+            },
+        ) {
+            sweeps += u8::from(next.purpose == Purpose::Sweep);
+            assert!(next.purpose != Purpose::Sweep || next.size == 1500);
+            round = next;
+        }
+        assert_eq!((sweeps, search.limits(), search.path_mtu()), (1 + MOST_DOUBTS, &[][..], None));
     }
 
     #[test]

@@ -37,12 +37,12 @@ impl<'a> Blocks<'a> {
 impl Format for Blocks<'_> {
     fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
         let mut view = self.view(trace.host(), trace.target())?;
-        view.update(trace, names)?;
+        view.update(trace.route().hops(), |probe| trace.extensions(probe), names)?;
         self.view = Some(view);
         Ok(())
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        self.view(route.host(), route.target())?.finish(route, names)
+        self.view(route.host(), route.target())?.finish(route, route.stop_reason(), names)
     }
 }

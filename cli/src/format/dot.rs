@@ -25,7 +25,9 @@ pub(crate) const UNREACHABLE: &str = " color=\"#cf222e\" fontcolor=\"#cf222e\"";
 #[derive(Default)]
 pub(super) struct Dot {
     is_begun: bool,
-    /// The addresses that are drawn, and the edges between nodes.
+    /// Where probes left from. One who answered may have such an address too, and is another node.
+    sources: HashSet<IpAddr>,
+    /// Who answered, and the edges between nodes.
     places: HashSet<IpAddr>,
     edges: HashSet<(String, String)>,
 }
@@ -75,22 +77,24 @@ impl Dot {
 impl Format for Dot {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let mut text = String::new();
-        let source = quoted(&[&route.source().to_string()]);
-        if self.places.insert(route.source()) {
-            let _ = writeln!(text, "  {source} [style=\"rounded,bold\"]");
+        let source = quoted(&[&format!("from {}", route.source())]);
+        if self.sources.insert(route.source()) {
+            let label = quoted(&[&route.source().to_string()]);
+            let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
-        let mut before = vec![source];
+        let (mut before, mut last) = (vec![source], 0);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);
             for edge in before.iter().flat_map(|from| nodes.iter().map(move |to| (from.clone(), to.clone()))) {
                 if self.edges.insert(edge.clone()) {
                     let (from, to) = edge;
-                    // Which of several led to which of several is not known.
-                    let look = if before.len() > 1 && nodes.len() > 1 { " [style=dashed]" } else { "" };
+                    // Which of several led to which of several is not known, nor what is before the first hop that was probed.
+                    let is_unknown = before.len() > 1 && nodes.len() > 1 || stage.first > last + 1;
+                    let look = if is_unknown { " [style=dashed]" } else { "" };
                     let _ = writeln!(text, "  {from} -> {to}{look}");
                 }
             }
-            before = nodes;
+            (before, last) = (nodes, stage.last);
         }
         self.print(&text)
     }

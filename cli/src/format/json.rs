@@ -10,7 +10,7 @@ use hopshot_linux::{
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A document for each host, on a line.
 pub(super) struct Json;
@@ -28,17 +28,17 @@ impl Format for Json {
 
 /// A document of a search for the path MTU.
 pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
-    let Some((first, last)) = route.stretches().first().zip(route.stretches().last()) else { return Ok(()) };
     let tally = route.tally();
     let summary = Summary {
-        started: Summary::new(&first.route, names).started,
+        started: started(route.started()),
+        stop_reason: stop_reason(Some(route.stop_reason())),
         duration_ms: milliseconds(route.duration()),
         probes_sent: route.probes_sent(),
         duplicates: tally.duplicates,
         late: tally.late,
         forged: tally.forged,
         rejected: JsonRejected::new(tally.forged.into(), route.rejected()),
-        ..Summary::new(&last.route, names)
+        ..Summary::new(&route.last().route, names)
     };
     let hops = route.stretches().iter().flat_map(|stretch| {
         stretch.hops().map(|hop| {
@@ -52,7 +52,13 @@ pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
         less_than: limit.less_than,
         from: limit.from,
     });
-    print_line(&MtuDocument { summary, path_mtu: route.path_mtu(), mtu_limits: limits.collect(), hops: hops.collect() })
+    print_line(&MtuDocument {
+        summary,
+        path_mtu: route.path_mtu(),
+        path_mtu_exact: route.is_exact(),
+        mtu_limits: limits.collect(),
+        hops: hops.collect(),
+    })
 }
 
 pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
@@ -75,6 +81,7 @@ struct MtuDocument<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
     path_mtu: Option<u16>,
+    path_mtu_exact: bool,
     mtu_limits: Vec<MtuLimit>,
     hops: Vec<MtuHop>,
 }
@@ -228,7 +235,7 @@ impl<'a> Summary<'a> {
             target: Target::new(route.host(), route.target()),
             source: route.source(),
             socket: socket(route.socket()),
-            started: humantime::format_rfc3339_nanos(route.started()).to_string(),
+            started: started(route.started()),
             duration_ms: milliseconds(route.duration()),
             reached: route.reached(),
             stop_reason: stop_reason(route.stop_reason()),
@@ -341,6 +348,10 @@ fn changed(changes: Changes) -> Vec<&'static str> {
 /// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
 pub(crate) fn milliseconds(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
+}
+
+fn started(at: SystemTime) -> String {
+    humantime::format_rfc3339_nanos(at).to_string()
 }
 
 const fn stop_reason(reason: Option<StopReason>) -> &'static str {

@@ -32,7 +32,7 @@ impl Markdown {
 impl Format for Markdown {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let rows: Vec<Row> = stages(route, names).iter().flat_map(rows).collect();
-        let summary = match (route.distance(), ending(route)) {
+        let summary = match (route.distance(), ending(route, route.stop_reason())) {
             (Some(1), _) => format!("{}, 1 hop.", route.target()),
             (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
             (None, why) => plain(&why.unwrap_or_default()),

@@ -2,7 +2,7 @@
 
 use super::json::milliseconds;
 use crate::names::Names;
-use crate::text::{failure, last_heard, mark};
+use crate::text::{failure, is_target, last_heard, mark};
 use hopshot_linux::{Hop, Outcome, Reply, Route};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -60,7 +60,8 @@ impl Stage {
             match places.iter_mut().find(|place| place.address == reply.from) {
                 Some(place) => place.add(&reply),
                 None => {
-                    let mut place = Place { is_target: hop.is_target(), ..Place::new(reply.from, names) };
+                    let is_target = is_target(hop, reply.from);
+                    let mut place = Place { is_target, ..Place::new(reply.from, names) };
                     place.add(&reply);
                     places.push(place);
                 }
@@ -105,7 +106,7 @@ impl Place {
         Self {
             address,
             name: names.of(address),
-            origin: names.origin(address).map(|origin| origin.to_string()),
+            origin: names.origin(address).map(|origin| origin.with_name()),
             rtts: Vec::new(),
             mark: String::new(),
             is_target: false,

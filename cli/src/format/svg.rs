@@ -51,13 +51,14 @@ pub(super) struct Svg;
 impl Format for Svg {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let stages = stages(route, names);
-        let summary = match (route.distance(), stages.last().and_then(|stage| stage.places.first())) {
-            (Some(distance), Some(target)) => {
-                let hops = if distance == 1 { "hop" } else { "hops" };
-                format!("{distance} {hops}, {:.3} ms", target.median())
-            }
-            _ => ending(route).unwrap_or_default(),
-        };
+        let summary =
+            match (route.distance(), stages.iter().flat_map(|stage| &stage.places).find(|place| place.is_target)) {
+                (Some(distance), Some(target)) => {
+                    let hops = if distance == 1 { "hop" } else { "hops" };
+                    format!("{distance} {hops}, {:.3} ms", target.median())
+                }
+                _ => ending(route, route.stop_reason()).unwrap_or_default(),
+            };
         let target = route.target().to_string();
         let at = humantime::format_rfc3339_seconds(route.started()).to_string();
         // Why there is no answer names the target too.

@@ -19,6 +19,7 @@ impl View {
 
     /// Draws what is known so far, if this is a terminal that has room for it.
     pub(crate) fn paths_update(&mut self, graph: &Graph, names: &Names) -> io::Result<()> {
+        self.fit_terminal();
         let Some(height) = self.height else { return Ok(()) };
         let lines = self.layout.lines(rows(graph, names));
         let fits = lines.lines().count() <= height;

@@ -6,7 +6,7 @@ use super::row::{Cell, Host, Row};
 use crate::format::json::milliseconds;
 use std::time::Duration;
 
-/// The hop's number, and what stands between it and the host.
+/// The hop's number with the letters of a branch, and what stands between it and the host, at least.
 const NUMBER: usize = 4;
 /// Before a note.
 const SPACE: usize = 2;
@@ -23,6 +23,8 @@ const SHORTEST_NAME: usize = 12;
 pub(super) struct Layout {
     /// Of the terminal; `None` cuts nothing.
     pub(super) width: Option<usize>,
+    /// Of the column of numbers, so far.
+    pub(super) number: usize,
     /// Of the column of hosts, so far.
     pub(super) column: usize,
     /// Attempts that are asked for at each hop; what is lost is tried again.
@@ -112,11 +114,11 @@ fn width_of(texts: &[(String, Style)]) -> usize {
 
 /// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
 /// notes beside it rather than below.
-fn choose(rows: &[Row], width: usize, widest: usize) -> (Times, usize) {
+fn choose(rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
     let room = |times: Times, with_notes: bool| {
         let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
         let tails = rows.iter().map(|row| width_of(&times.of(row)) + if with_notes { notes(row) } else { 0 });
-        width.saturating_sub(1 + NUMBER + tails.max().unwrap_or(0))
+        width.saturating_sub(1 + number + tails.max().unwrap_or(0))
     };
     let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
     let mut ways = ways.into_iter().map(|(times, with_notes)| (times, room(times, with_notes)));
@@ -130,9 +132,15 @@ fn choose(rows: &[Row], width: usize, widest: usize) -> (Times, usize) {
     })
 }
 
+/// What stands before a host.
+fn numbered(row: &Row) -> String {
+    row.number.map_or_else(String::new, |number| format!("{number:>2}{}", row.branch))
+}
+
 impl Layout {
     /// The lines of these rows, which stand below those of earlier calls.
     pub(super) fn lines(&mut self, mut rows: Vec<Row>) -> String {
+        self.number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER).max(self.number);
         let widest = rows.iter().filter_map(|row| row.host.as_ref()).map(Host::width).max().unwrap_or(0);
         let (times, column) = match self.width {
             None => {
@@ -142,7 +150,7 @@ impl Layout {
             Some(width) => {
                 self.column = self.column.max(widest);
                 rows.iter_mut().filter(|row| row.cells.len() > self.asked).for_each(Row::gather);
-                let (times, room) = choose(&rows, width, widest);
+                let (times, room) = choose(&rows, width, self.number, widest);
                 (times, self.column.min(room))
             }
         };
@@ -150,7 +158,7 @@ impl Layout {
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {
-        let number = row.number.map_or(" ".repeat(NUMBER), |number| format!("{number:>2}{:<2}", row.branch));
+        let number = format!("{:<width$}", numbered(row), width = self.number);
         let Some(host) = &row.host else {
             let line = format!("{number}{}", self.cut_end(&row.instead));
             return format!("{}\n", row.style.paint(line.trim_end(), self.colours));
@@ -163,7 +171,7 @@ impl Layout {
         let times = times.of(row);
         let mut line = row.style.paint(&format!("{number}{host}"), self.colours) + &padding;
         line.extend(times.iter().map(|(text, style)| style.paint(text, self.colours)));
-        let mut end = NUMBER + column.max(host.chars().count()) + width_of(&times);
+        let mut end = self.number + column.max(host.chars().count()) + width_of(&times);
         let mut below = Vec::new();
         for note in &row.notes {
             end += SPACE + note.chars().count();
@@ -174,14 +182,14 @@ impl Layout {
         }
         let mut text = line.trim_end().to_owned() + "\n";
         for extra in below.into_iter().chain(row.appended.iter().map(String::as_str)) {
-            text += &self.wrapped(extra, NUMBER, &[' ', '/']);
+            text += &self.wrapped(extra, self.number, &[' ', '/']);
         }
         text
     }
 
     /// A text of one line at most.
     fn cut_end(&self, text: &str) -> String {
-        let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + NUMBER));
+        let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + self.number));
         text.chars().take(width).collect()
     }
 
@@ -221,14 +229,12 @@ impl Host {
         self.whole().chars().count()
     }
 
-    /// What stands behind the address. Among several ASes is not to be seen whose name it would be.
+    /// What stands behind the address.
     fn origin(&self, named: bool) -> String {
         match &self.origin {
             None => String::new(),
-            Some(origin) => match &origin.name {
-                Some(name) if named && origin.more.is_empty() => format!(" [{origin} {name}]"),
-                _ => format!(" [{origin}]"),
-            },
+            Some(origin) if named => format!(" [{}]", origin.with_name()),
+            Some(origin) => format!(" [{origin}]"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The text view: a line per hop, in order, each as soon as nothing more will become known about it. On a terminal all hops
-//! stand there as they are known, and are drawn again when that changes; those that don't fit the screen as in a pipe.
+//! stand there as they are known, and are drawn again when that changes; those that don't fit the screen as in a pipe. When its
+//! size changes, they are drawn anew below what stood there.
 
 mod graph;
 mod layout;
@@ -13,10 +14,11 @@ pub(crate) use row::Host;
 use crate::args::Args;
 use crate::console::can_draw;
 use crate::names::Names;
-use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Trace, Version};
+use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Version};
 use layout::Layout;
+use paint::Style;
 use row::rows;
-pub(crate) use row::{failure, mark};
+pub(crate) use row::{failure, is_target, mark};
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, StdoutLock, Write};
@@ -40,6 +42,8 @@ pub(crate) struct View {
     layout: Layout,
     /// Lines that can be drawn over, if this is a terminal.
     height: Option<usize>,
+    /// Its width and height, as they were last looked at.
+    size: Option<(u16, u16)>,
     extensions: bool,
     /// What is to be said beside the first address of a hop.
     notes: Vec<(u8, String)>,
@@ -50,9 +54,7 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
         let out = io::stdout().lock();
-        let is_terminal = can_draw(&out);
-        let size = if is_terminal { terminal_size::terminal_size() } else { None };
-        let size = size.filter(|(width, _)| width.0 >= NARROWEST);
+        let size = if can_draw(&out) { size() } else { None };
         let column = match (args.output.numeric, Version::of(target)) {
             (true, Version::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
@@ -65,23 +67,47 @@ impl View {
             }
             (false, _) => 36,
         };
-        Self {
+        let mut view = Self {
             out,
             target,
             next: 1,
             before: Duration::ZERO,
             layout: Layout {
-                width: size.map(|(width, _)| width.0.into()),
+                width: None,
+                number: 0,
                 // In a pipe the first lines can't know how wide the others get.
                 column: if args.asn.is_wanted() && size.is_none() { column + ORIGIN } else { column },
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
                 ellipsis: if is_unicode() { '…' } else { '~' },
             },
-            height: size.map(|(_, height)| usize::from(height.0).saturating_sub(2)),
+            height: None,
+            size: None,
             extensions: args.output.extensions,
             notes: Vec::new(),
             drawn: String::new(),
+        };
+        view.fit(size);
+        view
+    }
+
+    /// Lays out what comes from here on for a terminal of this width and height. What was drawn for another stays: a terminal
+    /// may have broken its lines, and then it isn't known where they begin.
+    fn fit(&mut self, size: Option<(u16, u16)>) {
+        if size == self.size {
+            return;
+        }
+        self.size = size;
+        let size = size.filter(|(width, _)| *width >= NARROWEST);
+        self.layout.width = size.map(|(width, _)| width.into());
+        self.height = size.map(|(_, height)| usize::from(height).saturating_sub(2));
+        self.drawn.clear();
+    }
+
+    /// Looks whether the terminal's size has changed.
+    pub(crate) fn fit_terminal(&mut self) {
+        if self.size.is_some() {
+            self.fit(size().or(self.size));
         }
     }
 
@@ -96,9 +122,12 @@ impl View {
         self.notes.push((hop, note));
     }
 
-    /// Prints hops of a trace that has ended; more of the path is to follow.
+    /// Prints those of these hops that aren't settled yet, of a trace that has ended; more of the path is to follow.
     pub(crate) fn append(&mut self, route: &Route, hops: &[Hop<'_>], names: &Names) -> io::Result<()> {
-        let lines = self.settle(hops, names, |probe| route.extensions(probe));
+        self.fit_terminal();
+        let next = self.next;
+        let hops: Vec<Hop<'_>> = hops.iter().filter(|hop| hop.number() >= next).copied().collect();
+        let lines = self.settle(&hops, names, |probe| route.extensions(probe));
         self.draw(&lines, "")
     }
 
@@ -109,28 +138,32 @@ impl View {
     }
 
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
-    pub(crate) fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
-        let route = trace.route();
-        // What is silent at the far end may be one line in the end.
-        let last_heard = last_heard(route.hops());
+    pub(crate) fn update<'h, 'e>(
+        &mut self,
+        hops: impl Iterator<Item = Hop<'h>>,
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        names: &Names,
+    ) -> io::Result<()> {
+        self.fit_terminal();
         let next = self.next;
-        let hops: Vec<Hop<'_>> =
-            route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard).collect();
+        let mut hops: Vec<Hop<'_>> = hops.filter(|hop| hop.number() >= next).collect();
+        // What is silent at the far end may be one line in the end.
+        let last_heard = last_heard(hops.iter().copied());
+        hops.retain(|hop| hop.number() <= last_heard);
         let settled = hops.iter().take_while(|hop| hop.is_settled() && named(**hop, names)).count();
         let (settled, live) = hops.split_at(settled);
-        let extensions = |probe| trace.extensions(probe);
         let Some(height) = self.height else {
             if settled.is_empty() {
                 return Ok(());
             }
-            let lines = self.settle(settled, names, extensions);
+            let lines = self.settle(settled, names, &extensions);
             return self.draw(&lines, "");
         };
-        let all = self.lines(&hops, names, extensions).0;
+        let all = self.lines(&hops, names, &extensions).0;
         if all.lines().count() <= height {
             return if all == self.drawn { Ok(()) } else { self.draw("", &all) };
         }
-        let settled = self.settle(settled, names, extensions);
+        let settled = self.settle(settled, names, &extensions);
         let live = self.lines(live, names, extensions).0;
         // A line that scrolls away could not be drawn over.
         let live: String = live.split_inclusive('\n').take(height).collect();
@@ -174,7 +207,8 @@ impl View {
     }
 
     /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
-    pub(crate) fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, route: &Route, why: Option<StopReason>, names: &Names) -> io::Result<()> {
+        self.fit_terminal();
         let last_heard = last_heard(route.hops());
         let last_probed = route.hops().map(|hop| hop.number()).last();
         let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
@@ -186,12 +220,15 @@ impl View {
         let shared = route.shared().map(|(hop, router)| row::shared(hop, router, names)).collect();
         let mut text = self.layout.lines(shared);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
-        match last_probed {
-            Some(last) if last > self.next => _ = writeln!(text, "{:>2}-{last}  *", self.next),
-            Some(last) if last == self.next => _ = writeln!(text, "{last:>2}  *"),
-            _ => {}
+        let silent = match last_probed {
+            Some(last) if last > self.next => Some(format!("{:>2}-{last}  *", self.next)),
+            Some(last) if last == self.next => Some(format!("{last:>2}  *")),
+            _ => None,
+        };
+        if let Some(silent) = silent {
+            let _ = writeln!(text, "{}", Style::Faint.paint(&silent, self.layout.colours));
         }
-        if let Some(why) = ending(route) {
+        if let Some(why) = ending(route, why) {
             text += &self.sentence(&why);
         }
         self.draw(&text, "")
@@ -227,8 +264,13 @@ fn hops_max(max_hops: u8) -> String {
     format!("{max_hops} {} max", if max_hops == 1 { "hop" } else { "hops" })
 }
 
+/// The width and the height of the terminal.
+fn size() -> Option<(u16, u16)> {
+    terminal_size::terminal_size().map(|(width, height)| (width.0, height.0))
+}
+
 /// Why the target did not answer, if it didn't: a sentence.
-pub(crate) fn ending(route: &Route) -> Option<String> {
+pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if route.reached() {
         return None;
     }
@@ -236,7 +278,7 @@ pub(crate) fn ending(route: &Route) -> Option<String> {
         let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
-    let reason = match route.stop_reason() {
+    let reason = match why {
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",

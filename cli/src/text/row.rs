@@ -138,7 +138,7 @@ pub(super) fn rows<'e>(
         if is_first && hop.may_be_rate_limited() {
             notes.push("rate limited?".to_owned());
         }
-        if hop.is_target() && replies().any(|reply| reply.changes.contains(Changes::SENDER)) {
+        if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER)) {
             notes.push(format!("answers for {target}"));
         }
         Row {
@@ -147,7 +147,7 @@ pub(super) fn rows<'e>(
             host: Some(Host::new(address, names)),
             instead: String::new(),
             cells: hop.outcomes().filter_map(cell).collect(),
-            style: if hop.is_target() { Style::Strong } else { Style::Plain },
+            style: if is_target(hop, address) { Style::Strong } else { Style::Plain },
             notes,
             appended: appended(replies().map(|reply| extensions(reply.probe))),
         }
@@ -164,6 +164,11 @@ fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String>
         }
     }
     said
+}
+
+/// Whether it is the target that answered with this address: a router may stand at the same hop, where a way is longer.
+pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
+    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::EchoReply)
 }
 
 /// Why a probe to this hop did not get out of this machine, if one didn't.

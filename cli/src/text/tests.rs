@@ -13,7 +13,7 @@ const NAMES: [&str; 3] = [
 ];
 
 fn layout(width: usize) -> Layout {
-    Layout { width: Some(width), column: 36, asked: 3, colours: false, ellipsis: '…' }
+    Layout { width: Some(width), number: 0, column: 36, asked: 3, colours: false, ellipsis: '…' }
 }
 
 fn pipe() -> Layout {
@@ -49,6 +49,16 @@ fn path() -> Vec<Row> {
         silent(3),
         row(14, Some(NAMES[2]), "2001:db8:1234:5678:9abc:def0:1234:5678", times(&[80_029, 80_007, 80_047])),
     ]
+}
+
+#[test]
+fn the_letters_of_the_27th_branch_do_not_touch_the_address() {
+    let branch = |branch: &str| Row { branch: branch.to_owned(), ..row(3, None, "10.3.26.1", times(&[900])) };
+    for mut layout in [layout(60), pipe()] {
+        let lines = layout.lines(vec![branch("z"), branch("aa"), silent(4)]);
+        let starts: Vec<_> = lines.lines().map(|line| line.get(..9).unwrap_or(line)).collect();
+        assert_eq!(starts, [" 3z  10.3", " 3aa 10.3", " 4   *"]);
+    }
 }
 
 /// What is printed, line for line; on a terminal none fills it.

@@ -99,6 +99,40 @@ fn a_host_that_a_list_names_is_no_formula_in_a_table() {
 }
 
 #[test]
+fn a_graph_has_no_link_that_is_not_known() {
+    let Some(said) = in_scenario("short", &["-n", "-q1", "--format", "dot", "127.0.0.1"]) else { return };
+    assert!(said.stdout.contains("  \"from 127.0.0.1\" -> \"127.0.0.1\"\n"), "{}", said.stdout);
+    assert!(said.stdout.contains("  \"127.0.0.1\" [label=\"1  127.0.0.1\\n0."), "{}", said.stdout);
+    let Some(said) = in_scenario("short", &["-n", "-q1", "-f", "3", "--format", "dot", "{4}"]) else { return };
+    let first: Vec<&str> = said.stdout.lines().filter(|line| line.contains("\"from ") && line.contains("->")).collect();
+    assert!(matches!(first[..], [link] if link.ends_with("-> \"10.3.0.1\" [style=dashed]")), "{}", said.stdout);
+    assert!(said.stdout.contains("\"10.3.0.1\" -> \"10.4.0.1\"\n"), "{}", said.stdout);
+}
+
+/// Some packets have the target at hop 4, some at hop 5.
+const UNEVEN: &str = "hops = 4\n[[diamond]]\nat = 3\nlengths = [1, 2]\nby = \"packet\"\n";
+
+#[test]
+fn a_router_at_the_hop_of_the_target_is_not_the_target() {
+    let scenario = std::env::temp_dir().join(format!("hopshot-uneven-{}.toml", std::process::id()));
+    std::fs::write(&scenario, UNEVEN).expect("a file can be written");
+    let scenario = scenario.to_str().unwrap();
+    for format in ["svg", "dot", "text"] {
+        let args = ["-n", "-q9", "--color", "always", "--format", format, "{4}"];
+        let Some(said) = in_scenario(scenario, &args) else { return };
+        let (router, target): (Vec<&str>, Vec<&str>) = match format {
+            "svg" => (vec!["class=\"hop-row\"", "hop 4: 10.4.1.1"], vec!["class=\"target\"", "hop 4: 10.255.0.80"]),
+            "dot" => (vec!["\"10.4.1.1\" [label=", "ms\"]"], vec!["\"10.255.0.80\" [label=", "penwidth"]),
+            _ => (vec!["10.4.1.1  "], vec!["\x1b[1m", "10.255.0.80\x1b[0m"]),
+        };
+        let text = said.stdout.replace("\n<title>", "<title>");
+        let stands = |parts: &[&str]| text.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(stands(&router) && stands(&target), "{}", said.stdout);
+    }
+    std::fs::remove_file(scenario).expect("the file can be removed");
+}
+
+#[test]
 fn a_host_for_which_a_format_has_no_place_is_told_on_standard_error() {
     for format in ["atlas", "dot"] {
         let Some(said) = in_scenario("short", &["-n", "--format", format, "{4}", "no-such.example"]) else { return };

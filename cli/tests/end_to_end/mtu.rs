@@ -1,7 +1,9 @@
 //! Sizes of probes, and links that are too small for them, on real Linux routers and in the lab.
 
 use crate::routes::FAMILIES;
-use crate::world::{HOPSHOT, Said, command_on_chain, hopshot, in_scenario};
+use crate::world::{
+    HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_scenario, shell_in_scenario,
+};
 use serde_json::Value;
 
 const KINDS: [&str; 2] = ["raw", "ping"];
@@ -64,6 +66,9 @@ fn marks(text: &str) -> Vec<(u32, u32)> {
 
 #[test]
 fn small_links_are_marked_where_traceroute_marks_them() {
+    if !has("traceroute", "small_links_are_marked_where_traceroute_marks_them") {
+        return;
+    }
     let options = ["--ping", "--mtu", "3=1400", "--mtu", "5=1300"];
     for (_, target) in FAMILIES {
         let Some(other) = command_on_chain(4, &options, &["traceroute", "--mtu", "-n", "-I", target]) else { return };
@@ -150,6 +155,84 @@ fn who_does_not_prove_that_a_packet_was_too_big_makes_none_smaller() {
         let Some((document, limits)) = limits("mtu-forged", target) else { return };
         assert_eq!(limits, [(6, 1400, Some(1420), false)], "{document}");
         assert_eq!((&document["path_mtu"], &document["distance"]), (&1400.into(), &12.into()), "{document}");
+    }
+}
+
+/// A link that drops what is larger than 1400 octets, among routers that the rest says something of.
+fn behind_a_silent_link(name: &str, rest: &str) -> String {
+    let path = std::env::temp_dir().join(format!("hopshot-{name}-{}.toml", std::process::id()));
+    let scenario = format!("{rest}\n[[hop]]\nat = 5\nlink = {{ mtu = 1400, silent = true }}\n");
+    std::fs::write(&path, scenario).expect("a file can be written");
+    path.to_str().expect("the path is text").to_owned()
+}
+
+#[test]
+fn neither_loss_nor_a_bound_on_errors_makes_a_limit() {
+    let strict = "limit = { burst = 1, per_second = 1 }\ntarget = { silent = true }";
+    for (name, rest, times) in [("mtu-strict", strict, 1), ("mtu-loss", "loss = 0.1", 3)] {
+        let scenario = behind_a_silent_link(name, rest);
+        for _ in 0..times {
+            let Some((document, limits)) = limits(&scenario, "{4}") else { return };
+            // One that isn't found is no error: what was heard may have been too little.
+            assert!(limits.is_empty() || limits == [(6, 1400, Some(1420), false)], "{name}: {document}");
+            assert_eq!(document["path_mtu_exact"], false, "{name}: {document}");
+        }
+        std::fs::remove_file(scenario).expect("the file can be removed");
+    }
+}
+
+#[test]
+fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
+    for (format, seconds) in [("json", "0.3"), ("json", "0.9"), ("json", "1.4"), ("text", "0.9")] {
+        let script = format!("timeout --foreground -s TERM {seconds} \"$0\" -n -q1 --format {format} --mtu {{4}}");
+        let script = script.replace("{4}", "\"$HOPSHOT_LAB_TARGET4\"");
+        let Some(said) = shell_in_scenario("mtu-silent", &format!("{script}; exit 0")) else { return };
+        if format == "text" {
+            assert!(
+                said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with("path MTU unknown\n"),
+                "{}",
+                said.stdout
+            );
+            assert_eq!(marks(&said.stdout), [(1, 1500)], "{}", said.stdout);
+            continue;
+        }
+        let document = said.json();
+        assert_eq!(document["stop_reason"], "interrupted", "{seconds}: {document}");
+        assert_eq!((&document["path_mtu"], &document["path_mtu_exact"]), (&Value::Null, &false.into()), "{document}");
+        assert!(document["hops"].as_array().is_some_and(|hops| hops.len() >= 5), "{seconds}: {document}");
+    }
+}
+
+#[test]
+fn what_is_known_is_shown_when_the_route_has_gone() {
+    let script = r#"(sleep 0.6; ip link show | grep -o '^[0-9]*: [^:@]*' | cut -d' ' -f2 | grep -v '^lo$' |
+        while read -r link; do ip link set "$link" down; done) & "$0" -n -q1 --mtu "$HOPSHOT_LAB_TARGET4""#;
+    let Some(said) = shell_in_scenario("mtu-silent", script) else { return };
+    assert!(said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with("path MTU unknown\n"), "{}", said.stdout);
+    assert!(said.status == 2 && said.stderr.contains("no route to"), "{} {}", said.status, said.stderr);
+}
+
+#[test]
+fn hops_are_shown_while_the_search_goes_on() {
+    let script = r#"mkfifo "$0.fifo" && trap 'rm -f "$0.fifo"' EXIT
+        "$1" -n -q1 --mtu "$2" >"$0.fifo" & pid=$!
+        { read -r header; read -r first; kill -TERM $pid; echo "$header"; echo "$first"; cat; } <"$0.fifo"
+        wait $pid"#;
+    let fifo = std::env::temp_dir().join(format!("hopshot-mtu-{}", std::process::id()));
+    let command = ["sh", "-c", script, fifo.to_str().unwrap(), HOPSHOT, "{4}"];
+    let Some(said) = command_in_scenario("mtu-silent", false, &command) else { return };
+    assert!(said.stdout.starts_with("traceroute to 10.255.0.80 "), "{}", said.stdout);
+    assert!(said.stdout.contains("\n1  10.1.0.1 ") && said.stdout.contains("interrupted."), "{}", said.stdout);
+}
+
+#[test]
+fn a_search_that_begins_with_small_packets_knows_only_the_least() {
+    let Some(said) = in_scenario("short", &["-n", "-q1", "--mtu", "--size", "100", "{4}"]) else { return };
+    let last = "path MTU at least 100, larger packets were not tried (--size)";
+    assert_eq!((said.status, said.stdout.lines().last()), (0, Some(last)), "{}", said.stdout);
+    for (size, exact) in [("100", false), ("1500", true), ("9000", true)] {
+        let Some(said) = in_scenario("short", &["-n", "-q1", "--json", "--mtu", "--size", size, "{4}"]) else { return };
+        assert_eq!(said.json()["path_mtu_exact"], exact, "{}", said.stdout);
     }
 }
 
