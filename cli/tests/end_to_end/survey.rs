@@ -201,6 +201,23 @@ fn what_a_list_or_a_name_has_for_a_terminal_to_obey_is_escaped() {
 }
 
 #[test]
+fn how_far_it_is_stands_below_the_results_again_at_once_and_fits_the_terminal() {
+    let on_terminal = |term: &str| {
+        let hosts = "$(for i in $(seq 100); do echo 10.200.1.$i; done)";
+        let command = format!("stty cols 30 rows 24; TERM={term} $HOPSHOT -n -q1 --format csv {hosts}");
+        shell_in_scenario("many", &format!("export HOPSHOT=$0; script -qec '{command}' /dev/null"))
+            .map(|said| said.stdout)
+    };
+    let Some(said) = on_terminal("xterm") else { return };
+    let drawn = said.split("\r\x1b[K").filter(|text| text.contains(" traced, "));
+    let widths: Vec<usize> = drawn.map(str::len).collect();
+    // Several results may come at once.
+    assert!(widths.len() > 20 && widths.iter().all(|width| *width < 30), "{widths:?}");
+    let Some(said) = on_terminal("dumb") else { return };
+    assert!(said.contains(",answered,") && !said.contains(" traced, ") && !said.contains('\x1b'), "{said:?}");
+}
+
+#[test]
 fn where_no_helper_can_be_started_it_is_said_why() {
     // It is the program that /proc names.
     let script = "mount -t tmpfs none /proc && $0 -v -n -q1 --json nowhere.example 10.200.0.1";
