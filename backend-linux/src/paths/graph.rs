@@ -99,7 +99,7 @@ impl Graph {
         self.unanswered.get(&hop).copied().unwrap_or(0)
     }
 
-    /// How many ways lead from the beginning to an end, by the edges that there are. Saturates.
+    /// How many ways lead from the beginning to an end, by the edges that there are; none if nobody answered. Saturates.
     #[must_use]
     pub fn paths(&self) -> u64 {
         let mut ways = vec![0_u64; self.nodes.len()];
@@ -113,6 +113,7 @@ impl Graph {
         }
         ways.iter()
             .zip(goes_on)
+            .skip(1)
             .filter(|(_, goes_on)| !goes_on)
             .fold(0, |sum: u64, (ways, _)| sum.saturating_add(*ways))
     }
@@ -156,17 +157,20 @@ impl Graph {
     /// Gives the nodes their order: hop by hop, below those that they come from, so that few edges cross.
     fn arrange(&mut self, places: BTreeMap<Place, Node>, edges: &BTreeMap<(Place, Place), usize>) {
         let mut index: BTreeMap<Place, usize> = BTreeMap::new();
+        // Of the nodes that lead to a place, the first.
+        let mut nearest: BTreeMap<Place, usize> = BTreeMap::new();
         let mut left: Vec<(Place, Node)> = places.into_iter().collect();
         while let Some(((hop, _), _)) = left.first() {
             let hop = *hop;
             let behind = left.partition_point(|(place, _)| place.0 == hop);
             let farther = left.split_off(behind);
-            let nearest = |place: &Place| {
-                let before = edges.keys().filter(|(_, to)| to == place).filter_map(|(from, _)| index.get(from));
-                before.min().copied().unwrap_or(usize::MAX)
-            };
-            left.sort_by_cached_key(|(place, _)| nearest(place));
+            left.sort_by_cached_key(|(place, _)| nearest.get(place).copied().unwrap_or(usize::MAX));
             for (place, node) in left {
+                for (_, to) in
+                    edges.range((place, (0, None))..).map(|(edge, _)| edge).take_while(|edge| edge.0 == place)
+                {
+                    nearest.entry(*to).or_insert(self.nodes.len());
+                }
                 index.insert(place, self.nodes.len());
                 self.nodes.push(node);
             }
@@ -193,8 +197,10 @@ fn per_packet(flows: &[Flow]) -> BTreeSet<u8> {
 pub(crate) struct Silence {
     /// The hops that anybody answered from.
     heard: BTreeSet<u8>,
-    /// The routers that an answer came from right behind, and those where none came though several flows asked.
+    /// The routers that an answer came from right behind.
     led_on: BTreeSet<Place>,
+    /// The hops that a target stands at.
+    targets: BTreeSet<u8>,
 }
 
 impl Silence {
@@ -204,16 +210,34 @@ impl Silence {
         let pairs = flows.iter().flat_map(|flow| flow.hops.windows(2)).filter(|pair| !pair[1].answers.is_empty());
         let led_on =
             pairs.flat_map(|pair| pair[0].answers.iter().map(|answer| (pair[0].number, Some(answer.from)))).collect();
-        Self { heard, led_on }
+        let is_target = |hop: &&FlowHop| hop.answers.iter().any(|answer| answer.end == Some(End::Target));
+        let targets = hops().filter(is_target).map(|hop| hop.number).collect();
+        Self { heard, led_on, targets }
+    }
+
+    /// How many hops of a flow there are up to its last answer. That of a target which may have kept silent at a nearer hop, since
+    /// it stands there for other flows, doesn't tell where it is.
+    fn end(&self, flow: &Flow) -> usize {
+        let end = |hops: &[FlowHop]| hops.iter().rposition(|hop| !hop.answers.is_empty()).map_or(0, |last| last + 1);
+        let last = end(&flow.hops);
+        let before = end(&flow.hops[..last.saturating_sub(1)]);
+        let is_elsewhere = flow.hops[before..last].split_last().is_some_and(|(last, gap)| {
+            self.targets.contains(&last.number) && gap.iter().any(|hop| self.targets.contains(&hop.number))
+        });
+        if is_elsewhere { before } else { last }
+    }
+
+    /// Whether anybody ever answered from this hop.
+    pub(crate) fn is_heard(&self, hop: u8) -> bool {
+        self.heard.contains(&hop)
     }
 
     /// Who answered a flow, hop by hop up to its last answer. Where none did there is a silent router if nobody ever answered
     /// from there, or from right behind the router before; else an answer was lost, and it is not known who is there.
     pub(crate) fn places<'f>(&self, flow: &'f Flow) -> Vec<(&'f FlowHop, Vec<Place>)> {
-        let end = flow.hops.iter().rposition(|hop| !hop.answers.is_empty()).map_or(0, |last| last + 1);
         let mut before: Vec<Place> = Vec::new();
         let mut places = Vec::new();
-        for hop in &flow.hops[..end] {
+        for hop in &flow.hops[..self.end(flow)] {
             let mut here: Vec<Place> = hop.answers.iter().map(|answer| (hop.number, Some(answer.from))).collect();
             here.sort_unstable();
             here.dedup();

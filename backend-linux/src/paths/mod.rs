@@ -43,9 +43,9 @@ impl AllPaths {
     }
 
     /// How sure to be, of each router, that all of its next hops were found: above 0, below 1; what is beyond 0.5 to 0.999999 is
-    /// taken for the nearest. 0.95 by default.
+    /// taken for the nearest, and what is no number for 0.95, the default.
     pub const fn confidence(mut self, confidence: f64) -> Self {
-        self.confidence = confidence.clamp(0.5, 0.999_999);
+        self.confidence = if confidence.is_nan() { Self::CONFIDENCE } else { confidence.clamp(0.5, 0.999_999) };
         self
     }
 
@@ -61,13 +61,20 @@ impl AllPaths {
         self
     }
 
-    /// Runs the search to its end.
+    /// Runs the search to its end. What goes wrong when flows have been traced is one, too: [`Completeness::Interrupted`].
     ///
     /// # Errors
     /// As [`Traceroute::run`].
     pub fn run(&self) -> Result<Paths, Error> {
         let mut exploration = self.start()?;
-        while exploration.advance(None)? != Step::Done {}
+        loop {
+            match exploration.advance(None) {
+                Ok(Step::Done) => break,
+                Err(error) if exploration.flows() == 0 => return Err(error),
+                Err(_) => break,
+                Ok(_) => {}
+            }
+        }
         Ok(exploration.finish())
     }
 
@@ -114,7 +121,8 @@ impl Exploration {
     /// As [`Trace::advance`](crate::Trace::advance).
     ///
     /// # Errors
-    /// As there.
+    /// As there, and why no more flows can be traced, such as that no route leads to the target any more:
+    /// [`finish`](Self::finish) has what is known nevertheless.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
         if self.paths.completeness.is_some() {
             return Ok(Step::Done);
@@ -173,6 +181,12 @@ impl Exploration {
     /// As [`Trace::confine`](crate::Trace::confine).
     pub fn confine(&self) -> Vec<String> {
         self.survey.confine()
+    }
+
+    /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.search.flows()
     }
 
     /// What is known so far, of the flows whose traces have ended.

@@ -2,7 +2,7 @@
 
 use super::graph::{Flow, Graph, Node, Place, Silence};
 use super::stopping::Stopping;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Batches in a row that may bring nothing before it is no use to go on: routers that limit how often they answer.
 const FRUITLESS: u8 = 5;
@@ -27,7 +27,8 @@ pub enum Completeness {
     Complete,
     /// As many flows as may be were traced, and that was not enough.
     FlowLimit,
-    /// Routers stopped answering.
+    /// Routers stopped answering, or nobody answers, or so many flows got no answer from behind a router that a silent next hop
+    /// may stand beside those that answer.
     NoProgress,
     /// It was interrupted.
     Interrupted,
@@ -50,8 +51,21 @@ pub(crate) struct Search {
 struct Passed {
     /// With an answer from right behind it, or from behind a silent router there.
     answered: usize,
+    /// With none from right behind it, but from farther on: it was lost, or a router there is silent where others answer.
+    skipped: usize,
     /// With nothing more from anywhere.
     ended: usize,
+    /// With the hop before it probed as well.
+    from_before: usize,
+}
+
+impl Passed {
+    /// Whether so many flows were not answered from behind a node as may have gone to one more next hop, which is silent: a
+    /// quarter of what such a one would get, so that what is lost now and then is no reason to doubt.
+    const fn is_doubtful(self, next_hops: usize) -> bool {
+        let unanswered = self.skipped + self.ended;
+        unanswered > 0 && 4 * unanswered * (next_hops + 1) >= self.answered + unanswered
+    }
 }
 
 impl Search {
@@ -85,11 +99,11 @@ impl Search {
             return Ok(Batch { flows, first_hop: self.first_hop, max_hops: self.max_hops, attempts: 1 });
         }
         let graph = self.graph();
-        let missing = self.missing(&graph);
+        let (missing, is_doubtful) = self.missing(&graph);
         let unchecked = self.unchecked(&graph);
         let lack = missing.iter().chain(&unchecked).map(|missing| missing.flows).sum();
         let Some(nearest) = missing.iter().chain(&unchecked).map(|missing| missing.first_hop).min() else {
-            return Err(Completeness::Complete);
+            return Err(if is_doubtful { Completeness::NoProgress } else { Completeness::Complete });
         };
         if left == 0 {
             return Err(Completeness::FlowLimit);
@@ -109,8 +123,9 @@ impl Search {
         })
     }
 
-    /// The nodes that too few flows have passed to know all of their next hops.
-    fn missing(&mut self, graph: &Graph) -> Vec<Missing> {
+    /// The nodes that too few flows have passed to know all of their next hops, and whether there are some of which more flows
+    /// would not tell.
+    fn missing(&mut self, graph: &Graph) -> (Vec<Missing>, bool) {
         let silence = Silence::new(&self.flows);
         let mut passed: HashMap<Place, Passed> = HashMap::new();
         let mut probed: HashMap<u8, usize> = HashMap::new();
@@ -119,32 +134,68 @@ impl Search {
             flow.hops.iter().for_each(|hop| *probed.entry(hop.number).or_default() += 1);
         }
         let mut next_hops = vec![0; graph.nodes().len()];
-        graph.edges().iter().for_each(|edge| next_hops[edge.from] += 1);
+        let mut has_origin = vec![false; graph.nodes().len()];
+        for edge in graph.edges() {
+            next_hops[edge.from] += 1;
+            has_origin[edge.to] = true;
+        }
         let farthest = graph.nodes().last().map_or(self.max_hops, |node| node.hop);
-        let is_silent = |hop| graph.nodes().iter().any(|node| node.hop == hop && node.address.is_none());
-        let mut missing = Vec::new();
-        for (node, next_hops) in graph.nodes().iter().zip(next_hops) {
+        let silent: HashSet<u8> =
+            graph.nodes().iter().filter(|node| node.address.is_none()).map(|node| node.hop).collect();
+        // A silent router beside others is seen only by flows that were answered right before.
+        let nearest = self.first_hop;
+        let first_hop = |hop: u8| {
+            let is_told = !silent.contains(&hop) || !silence.is_heard(hop);
+            if is_told { hop } else { hop - 1 }.max(nearest)
+        };
+        let enough = self.stopping.enough(1);
+        let (mut missing, mut is_doubtful) = (Vec::new(), false);
+        for (index, (node, next_hops)) in graph.nodes().iter().zip(next_hops).enumerate() {
+            let so_far = passed.get(&(node.hop, node.address)).copied().unwrap_or_default();
+            let all = probed.get(&node.hop).copied().unwrap_or(self.flows.len());
+            let to_trace = |lack: usize| (lack * all).div_ceil(node.flows.max(1));
+            // Whoever was met first by a flow that began there has no origin yet; it may also stay behind one that is silent.
+            if index > 0 && !has_origin[index] && so_far.from_before < enough {
+                let (first_hop, max_hops) = (first_hop(node.hop - 1), node.hop);
+                missing.push(Missing { flows: 1, to_trace: to_trace(1), first_hop, max_hops });
+            }
             if node.end.is_some() || node.hop >= self.max_hops {
                 continue;
             }
-            let Passed { answered, ended } = passed.get(&(node.hop, node.address)).copied().unwrap_or_default();
-            let so_far = if next_hops == 0 { answered + ended } else { answered };
-            let lack = self.stopping.enough(next_hops).saturating_sub(so_far);
+            let lack = self.lack(so_far, next_hops);
             if lack == 0 {
+                // A path may end at a router that answers, since the target is silent.
+                let may_end = next_hops == 0 && node.address.is_some();
+                is_doubtful |= !may_end && so_far.is_doubtful(next_hops);
                 continue;
             }
-            let all = probed.get(&node.hop).copied().unwrap_or(self.flows.len());
             // A silent router is seen by the answer from behind it.
-            let beyond = (node.hop + 1..=farthest).find(|hop| !is_silent(*hop)).unwrap_or(node.hop + 1);
-            let max_hops = if ended > 0 { beyond.max(farthest) } else { beyond };
+            let beyond = (node.hop + 1..=farthest).find(|hop| !silent.contains(hop)).unwrap_or(node.hop + 1);
+            let max_hops = if so_far.ended > 0 { beyond.max(farthest) } else { beyond };
             missing.push(Missing {
                 flows: lack,
-                to_trace: (lack * all).div_ceil(node.flows.max(1)),
-                first_hop: node.hop.max(self.first_hop),
+                to_trace: to_trace(lack),
+                first_hop: if node.address.is_none() { first_hop(node.hop) } else { node.hop.max(nearest) },
                 max_hops: max_hops.min(self.max_hops),
             });
         }
-        missing
+        (missing, is_doubtful)
+    }
+
+    /// How many more flows are to pass a node of which so many next hops are known.
+    fn lack(&mut self, so_far: Passed, next_hops: usize) -> usize {
+        let Passed { answered, skipped, ended, .. } = so_far;
+        let all = answered + skipped + ended;
+        if next_hops == 0 {
+            return self.stopping.enough(1).saturating_sub(all);
+        }
+        let lack = self.stopping.enough(next_hops).saturating_sub(answered);
+        if lack > 0 || !so_far.is_doubtful(next_hops) {
+            return lack;
+        }
+        // Was it chance? What is lost now and then gets rarer with more flows, what goes to a silent router doesn't.
+        let most = 2 * self.stopping.enough(next_hops + 1);
+        most.min(4 * (skipped + ended) * (next_hops + 1) + 1).saturating_sub(all)
     }
 
     /// Counts a flow at the nodes that it passed.
@@ -155,11 +206,16 @@ impl Search {
         };
         let places = silence.places(flow);
         let is_cut_short = places.len() == flow.hops.len();
+        let mut is_begin = before.is_empty();
         for (_, here) in places {
-            if !here.is_empty() {
-                before.iter().for_each(|place| passed.entry(*place).or_default().answered += 1);
+            for place in &before {
+                let passed = passed.entry(*place).or_default();
+                *if here.is_empty() { &mut passed.skipped } else { &mut passed.answered } += 1;
             }
-            before = here;
+            if !is_begin {
+                here.iter().for_each(|place| passed.entry(*place).or_default().from_before += 1);
+            }
+            (before, is_begin) = (here, false);
         }
         if !is_cut_short {
             before.iter().for_each(|place| passed.entry(*place).or_default().ended += 1);

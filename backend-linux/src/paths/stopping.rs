@@ -4,6 +4,13 @@
 //! Multipath Route Tracing', IEEE INFOCOM 2009. A balancer with one next hop more than were seen, all equally likely, would have
 //! shown it by now but for the accepted chance of failure; more next hops than that would have shown sooner.
 
+/// With so many next hops of one router seen no number of flows is enough: none balances over as many, and that the effort grows
+/// with the cube would be to the liking of those who answer in everybody's name.
+pub(crate) const MOST_NEXT_HOPS: usize = 256;
+
+/// More flows than there are.
+const NEVER: usize = 65_535;
+
 /// The rule for one accepted chance of failure.
 #[derive(Debug)]
 pub(crate) struct Stopping {
@@ -21,6 +28,9 @@ impl Stopping {
     /// How many flows are enough where so many next hops were seen; where none was, as for one.
     pub(crate) fn enough(&mut self, seen: usize) -> usize {
         let seen = seen.max(1);
+        if seen >= MOST_NEXT_HOPS {
+            return NEVER;
+        }
         while self.enough.len() < seen {
             self.enough.push(draws(self.enough.len() + 2, self.failure));
         }
@@ -65,5 +75,6 @@ mod tests {
         let mut stopping = Stopping::new(0.99999);
         assert_eq!(stopping.enough(0), stopping.enough(1));
         assert!((1..200).is_sorted_by_key(|seen| stopping.enough(seen)));
+        assert_eq!(stopping.enough(100_000), NEVER);
     }
 }

@@ -8,6 +8,9 @@ use std::net::Ipv4Addr;
 /// An edge between two hops, each by its number and the last octet of the address there, 0 for a router that is silent.
 type Pair = ((u8, u8), (u8, u8));
 
+/// A router at a hop, and those that it may be followed by.
+type Choice<'n> = ((u8, u8), &'n [u8]);
+
 /// What a balancer looks at of a flow.
 type Hash = fn(u16) -> u64;
 
@@ -26,7 +29,7 @@ struct Network {
 const TARGET: u8 = 255;
 
 impl Network {
-    fn new(next: &[((u8, u8), &[u8])]) -> Self {
+    fn new(next: &[Choice<'_>]) -> Self {
         let next = next.iter().map(|(place, next)| (*place, next.to_vec())).collect();
         let (silent, per_packet, flows) = (BTreeSet::new(), BTreeSet::new(), Flows::new(None, 1));
         Self { next, silent, per_packet, loss: 0.0, random: 1, flows, hash: None }
@@ -203,23 +206,124 @@ fn a_target_that_is_silent_is_no_reason_to_go_on() {
     assert_eq!((pairs(&search.graph()), completeness), (truth, Completeness::Complete));
 }
 
+/// A flow that was answered so: the hop, and the last octet of the address, 0 for no answer.
+fn flow_of(hops: &[(u8, u8)]) -> Flow {
+    let answered = |from: u8| {
+        let end = (from == TARGET).then_some(End::Target);
+        Answered { from: [10, 0, 0, from].into(), rtt: Duration::ZERO, end }
+    };
+    let answers = |from: u8| if from == 0 { Vec::new() } else { vec![answered(from)] };
+    Flow { hops: hops.iter().map(|(number, from)| FlowHop { number: *number, answers: answers(*from) }).collect() }
+}
+
+#[test]
+fn a_target_that_left_probes_unanswered_is_no_farther_for_that() {
+    let flows = [flow_of(&[(1, 2), (2, TARGET)]), flow_of(&[(1, 2), (2, 0), (3, TARGET)]), flow_of(&[(1, 2), (2, 0)])];
+    assert_eq!(pairs(&Graph::new(0, &flows)), BTreeSet::from([((1, 2), (2, TARGET))]));
+    // Elsewhere it may stand at several hops.
+    let flows = [flow_of(&[(1, 2), (2, TARGET)]), flow_of(&[(1, 2), (2, 3), (3, TARGET)])];
+    assert_eq!(pairs(&Graph::new(0, &flows)).len(), 3);
+}
+
 #[test]
 fn an_answer_that_was_lost_makes_no_edge() {
-    let flow = |hops: &[(u8, u8)]| Flow {
-        hops: hops
-            .iter()
-            .map(|(number, from)| FlowHop {
-                number: *number,
-                answers: match from {
-                    0 => Vec::new(),
-                    from => vec![Answered { from: [10, 0, 0, *from].into(), rtt: Duration::ZERO, end: None }],
-                },
-            })
-            .collect(),
-    };
-    let graph = Graph::new(0, &[flow(&[(1, 2), (2, 3), (3, 4)]), flow(&[(1, 2), (2, 0), (3, 5)])]);
+    let graph = Graph::new(0, &[flow_of(&[(1, 2), (2, 3), (3, 4)]), flow_of(&[(1, 2), (2, 0), (3, 5)])]);
     assert_eq!(pairs(&graph), BTreeSet::from([((1, 2), (2, 3)), ((2, 3), (3, 4))]));
     assert_eq!([1, 2, 3].map(|hop| graph.unanswered(hop)), [0, 1, 0]);
+}
+
+/// How often a search of a network in its default confidence ends so.
+fn count(network: &mut Network, runs: usize, is_so: impl Fn(&Graph, Completeness) -> bool) -> usize {
+    let mut ended = || network.explore(0.95, 1024);
+    (0..runs).map(|_| ended()).filter(|(search, completeness)| is_so(&search.graph(), *completeness)).count()
+}
+
+fn has_orphans(graph: &Graph) -> bool {
+    let led_to: BTreeSet<usize> = graph.edges().iter().map(|edge| edge.to).collect();
+    led_to.len() + 1 < graph.nodes().len()
+}
+
+#[test]
+fn next_hops_are_not_all_known_where_one_may_be_silent_among_others() {
+    let ends: [&[Choice<'_>]; 2] = [
+        &[((2, 3), &[5]), ((2, 4), &[5]), ((3, 5), &[TARGET])],
+        &[((2, 3), &[TARGET]), ((2, 4), &[6]), ((3, 6), &[TARGET])],
+    ];
+    for end in ends {
+        let mut network = Network::new(&[&[((0, 1), &[2][..]), ((1, 2), &[3, 4])], end].concat());
+        network.silent.insert((2, 4));
+        let told = count(&mut network, 400, |_, completeness| completeness == Completeness::NoProgress);
+        assert!(told >= 380, "{told}");
+        let (search, _) = network.explore(0.95, 1024);
+        assert!(search.flows() < 60 && search.graph().unanswered(2) > 0, "{}", search.flows());
+        // Losses alone seldom look so.
+        network.silent.clear();
+        network.loss = 0.3;
+        let wrong = count(&mut network, 400, |_, completeness| completeness == Completeness::NoProgress);
+        assert!(wrong <= 20, "{wrong}");
+    }
+}
+
+#[test]
+fn what_a_silent_router_among_others_leads_to_is_found() {
+    let mut network = Network::new(&[
+        ((0, 1), &[2]),
+        ((1, 2), &[3, 4]),
+        ((2, 3), &[5]),
+        ((2, 4), &[8]),
+        ((3, 5), &[6, 7]),
+        ((3, 8), &[9]),
+        ((4, 6), &[TARGET]),
+        ((4, 7), &[TARGET]),
+        ((4, 9), &[TARGET]),
+    ]);
+    network.silent.insert((3, 5));
+    assert_eq!(count(&mut network, 500, |_, completeness| completeness != Completeness::Complete), 0);
+}
+
+#[test]
+fn a_router_that_a_flow_began_at_has_an_origin_in_the_end() {
+    let mut network = Network::new(&[
+        ((0, 1), &[2]),
+        ((1, 2), &[3, 4, 5]),
+        ((2, 3), &[6]),
+        ((2, 4), &[7]),
+        ((2, 5), &[8]),
+        ((3, 6), &[9]),
+        ((3, 7), &[9]),
+        ((3, 8), &[9]),
+        ((4, 9), &[10, 11]),
+        ((5, 10), &[TARGET]),
+        ((5, 11), &[TARGET]),
+    ]);
+    assert_eq!(count(&mut network, 1000, |graph, _| has_orphans(graph)), 0);
+}
+
+#[test]
+fn where_nobody_answers_there_is_no_path_and_nothing_to_be_sure_of() {
+    let mut network = mesh();
+    network.loss = 1.0;
+    let (search, completeness) = network.explore(0.95, 1024);
+    assert_eq!((search.graph().paths(), search.flows(), completeness), (0, 6, Completeness::NoProgress));
+}
+
+#[test]
+fn answers_in_the_names_of_many_routers_are_no_trouble() {
+    let mut search = Search::new(0.95, 1024, 1, 12);
+    let mut state = 1;
+    let answered =
+        |bits: u64| Answered { from: Ipv4Addr::from_bits(bits as u32).into(), rtt: Duration::ZERO, end: None };
+    let completeness = loop {
+        match search.next() {
+            Ok(batch) => (0..batch.flows).for_each(|_| {
+                let hops = batch.first_hop..=batch.max_hops;
+                let hop = |number| FlowHop { number, answers: vec![answered(mixed(&mut state))] };
+                search.take(Flow { hops: hops.map(hop).collect() });
+            }),
+            Err(completeness) => break completeness,
+        }
+    };
+    assert_eq!((completeness, search.flows()), (Completeness::FlowLimit, 1024));
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) struct Output {
     #[arg(short)]
     pub(crate) numeric: bool,
 
-    /// Show what routers append: MPLS labels, interfaces
+    /// Show what routers append: MPLS labels, interfaces; of single traces alone, not with --paths and --watch
     #[arg(short)]
     pub(crate) extensions: bool,
 

@@ -21,8 +21,14 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
         };
         let _ = writeln!(text, "  n{index} [label={}{look}]", label(node, names));
     }
+    // With -f there are routers between the source and the first hop probed.
+    let root = graph.nodes().first().map_or(0, |node| node.hop);
     for edge in graph.edges() {
-        let look = if edge.is_certain { "" } else { " [style=dashed]" };
+        let look = match edge.is_certain {
+            true if edge.from == 0 && root > 0 => format!(" [style=dotted label=\"up to {root} not probed\"]"),
+            true => String::new(),
+            false => " [style=dashed]".to_owned(),
+        };
         let _ = writeln!(text, "  n{} -> n{}{look}", edge.from, edge.to);
     }
     text + TAIL

@@ -2,7 +2,7 @@
 
 use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket};
 use crate::names::Names;
-use hopshot_linux::{Completeness, Edge, End, Node, Paths};
+use hopshot_linux::{Completeness, Edge, End, Node, Paths, failure_text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -14,6 +14,7 @@ pub(crate) struct Document<'a> {
     started: String,
     duration_ms: f64,
     reached: bool,
+    failure: Option<String>,
     completeness: &'static str,
     confidence: f64,
     flows: usize,
@@ -67,6 +68,7 @@ impl<'a> Document<'a> {
             started: humantime::format_rfc3339_nanos(paths.started()).to_string(),
             duration_ms: milliseconds(paths.duration()),
             reached: paths.reached(),
+            failure: paths.failure().map(failure_text),
             completeness: match paths.completeness() {
                 Completeness::Complete => "complete",
                 Completeness::FlowLimit => "flow_limit",

@@ -12,6 +12,10 @@ use crate::session::Session;
 use crate::text::View;
 use hopshot_linux::{Graph, Step};
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// At most so often the graph is built: each time that takes longer.
+const OFTEN: Duration = Duration::from_millis(50);
 
 /// Finds the paths and shows them. Returns whether the host answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
@@ -24,25 +28,32 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     }
     session.confine([exploration.socket()], || exploration.confine());
     let Session { names, events, .. } = &mut session;
-    loop {
-        let step = exploration.advance(Some(events.fd()))?;
+    let (mut graph, mut flows, mut built) = (Graph::default(), 0, Instant::now());
+    let failed = loop {
+        let step = match exploration.advance(Some(events.fd())) {
+            Ok(step) => step,
+            // What is known is worth having.
+            Err(error) if exploration.flows() > 0 => break Some(error),
+            Err(error) => return Err(error.into()),
+        };
         if step == Step::Woken {
             events.clear().map_err(Failure::events)?;
         }
         names.hear();
-        let graph = exploration.graph();
-        addresses(&graph).for_each(|address| names.ask(address));
-        if events.interrupted() {
-            exploration.interrupt();
+        let is_due = exploration.flows() > flows && (flows == 0 || built.elapsed() >= OFTEN);
+        if is_due {
+            (graph, flows, built) = (exploration.graph(), exploration.flows(), Instant::now());
+            addresses(&graph).for_each(|address| names.ask(address));
         }
-        if let Some(view) = &mut view {
-            view.paths_update(&graph, names).map_err(Failure::Output)?;
+        if let Some(view) = view.as_mut().filter(|_| is_due || step == Step::Woken) {
+            view.paths_update(&graph, flows, names).map_err(Failure::Output)?;
         }
         if step == Step::Done || events.interrupted() {
-            break;
+            break None;
         }
-    }
+    };
     let paths = exploration.finish();
+    addresses(paths.graph()).for_each(|address| names.ask(address));
     while let Some(left) = names.patience(addresses(paths.graph())) {
         if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
             break;
@@ -56,7 +67,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(paths.forged(), paths.rejected());
-    Ok(paths.reached())
+    failed.map_or_else(|| Ok(paths.reached()), |error| Err(error.into()))
 }
 
 fn addresses(graph: &Graph) -> impl Iterator<Item = IpAddr> {

@@ -17,13 +17,14 @@ impl View {
         self.out.write_all(line.as_bytes())
     }
 
-    /// Draws what is known so far, if this is a terminal that has room for it.
-    pub(crate) fn paths_update(&mut self, graph: &Graph, names: &Names) -> io::Result<()> {
+    /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
+    pub(crate) fn paths_update(&mut self, graph: &Graph, flows: usize, names: &Names) -> io::Result<()> {
         self.fit_terminal();
         let Some(height) = self.height else { return Ok(()) };
         let lines = self.layout.lines(rows(graph, names));
-        let fits = lines.lines().count() <= height;
-        if !fits || lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
+        let more = |count| self.sentence(&format!("{count} more lines, {}", counted(flows as u64, "flow")));
+        let lines = fitting(lines, height, more);
+        if lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
     }
 
     /// Prints all that became known, and how well it is known.
@@ -37,6 +38,16 @@ impl View {
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
         self.draw(&text, "")
     }
+}
+
+/// As many lines as there is room for, and how many more there are.
+fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> String {
+    let count = lines.lines().count();
+    if count <= height {
+        return lines;
+    }
+    let fits = height.saturating_sub(1);
+    lines.split_inclusive('\n').take(fits).map(str::to_owned).chain([more(count - fits)]).collect()
 }
 
 /// What there is to say of the graph as a whole.
@@ -59,7 +70,7 @@ fn sentences(paths: &Paths) -> Vec<String> {
     let how_well = match paths.completeness() {
         Completeness::Complete => format!("{percent} % sure of each router's next hops"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
-        Completeness::NoProgress => "not complete, routers stopped answering (a lower --rate may help)".to_owned(),
+        Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
         Completeness::Interrupted => "not complete, interrupted".to_owned(),
     };
     let most = if graph.edges().iter().all(|edge| edge.is_certain) { "" } else { "At most " };
@@ -131,20 +142,17 @@ fn row(node: &Node, branch: String, notes: Vec<String>, jump: &Jump, names: &Nam
     }
 }
 
-/// Where a node comes from, if that is one of several, or not all of them. `nearer` are the nodes of the hop before, and there
+/// Where a node comes from, if that is one of several, or not all of them, or not known. `nearer` are the nodes of the hop before, and there
 /// are so many beside it.
 fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: usize) -> Option<String> {
-    if nearer.len() < 2 {
-        return None;
-    }
     let edges: Vec<_> = graph.edges().iter().filter(|edge| edge.to == node && nearer.contains(&edge.from)).collect();
     if edges.iter().any(|edge| !edge.is_certain) {
         return None;
     }
     let hop = graph.nodes()[nearer.start].hop;
     match edges.len() {
-        0 => None,
-        all if all == nearer.len() => (beside > 1).then(|| format!("from {hop} all")),
+        0 => Some(format!("from {hop}?")),
+        all if all == nearer.len() => (all > 1 && beside > 1).then(|| format!("from {hop} all")),
         _ => {
             let from = edges.iter().map(|edge| letters(edge.from - nearer.start));
             Some(format!("from {hop}{}", from.collect::<Vec<_>>().join(" ")))
@@ -161,5 +169,16 @@ fn letters(mut place: usize) -> String {
             None => return letters.into_iter().collect(),
             Some(more) => place = more,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fitting;
+
+    #[test]
+    fn of_more_lines_than_the_screen_has_the_first_are_drawn() {
+        let fitting = |height| fitting("1\n2\n3\n".to_owned(), height, |more| format!("{more} more\n"));
+        assert_eq!([2, 3].map(fitting), ["1\n2 more\n", "1\n2\n3\n"]);
     }
 }

@@ -1,7 +1,7 @@
 //! All paths to a host: in every scenario that balances load, the graph is the true one.
 
 use crate::routes::FAMILIES;
-use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, on_chain};
+use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, on_chain, shell_in_scenario};
 use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -83,6 +83,41 @@ fn a_target_that_does_not_answer_is_said_not_to() {
     let Some(said) = in_scenario("deadtarget", &["--paths", "-n", "{4}"]) else { return };
     assert_eq!(said.status, 1);
     assert!(said.stdout.contains("\nNo answer from 10.255.0.80.\n1 path: "), "{}", said.stdout);
+}
+
+#[test]
+fn where_nobody_answers_there_is_no_path_and_nothing_to_be_sure_of() {
+    let Some(said) = in_scenario("deadtarget", &["--paths", "-n", "-f", "14", "-m", "16", "{4}"]) else { return };
+    assert_eq!(said.status, 1);
+    assert!(said.stdout.contains("\nNo answer from 10.255.0.80.\n0 paths: not complete, "), "{}", said.stdout);
+}
+
+#[test]
+fn a_silent_router_beside_others_is_told_and_nobody_is_said_to_lead_on_from_it() {
+    let scenario = concat!(env!("CARGO_TARGET_TMPDIR"), "/silent-beside.toml");
+    let text = "about = 'one of two is silent'\nhops = 8\nrtt_ms = 40\nhop = [{ at = 4, silent = true }]\n\
+                diamond = [{ at = 4, lengths = [2, 2] }]\n";
+    std::fs::write(scenario, text).unwrap();
+    let Some(said) = in_scenario(scenario, &["--paths", "-n", "--confidence", "99.999", "{4}"]) else { return };
+    assert!(said.stdout.contains(" path: not complete, routers did not answer"), "{}", said.stdout);
+    let line = said.stdout.lines().find(|line| line.starts_with(" 5") && line.contains(" 10.5.0.1 "));
+    assert!(line.is_some_and(|line| line.ends_with("  from 4?")), "{}", said.stdout);
+}
+
+#[test]
+fn what_is_known_is_shown_when_the_route_goes_away_and_why_there_is_no_more() {
+    let script = "(sleep 2; for device in $(ip -o link | cut -d : -f 2 | cut -d @ -f 1); do ip link set $device down; done) & \
+                  exec $0 --paths -n --json --rate 20 10.255.0.80";
+    let Some(said) = shell_in_scenario("wan", script) else { return };
+    let document = said.json();
+    assert_eq!((&document["completeness"], said.status), (&"interrupted".into(), 2), "{document}");
+    assert!(document["flows"] != 0 && said.stderr.contains("no route to 10.255.0.80"), "{document} {}", said.stderr);
+}
+
+#[test]
+fn what_was_not_probed_is_no_link() {
+    let Some(said) = in_scenario("wan", &["--paths", "-n", "-f", "5", "--format", "dot", "{4}"]) else { return };
+    assert!(said.stdout.contains("\n  n0 -> n1 [style=dotted label=\"up to 4 not probed\"]\n"), "{}", said.stdout);
 }
 
 #[test]
