@@ -13,7 +13,9 @@ pub(crate) struct Output {
     #[arg(short)]
     pub(crate) numeric: bool,
 
-    /// Show what routers append: MPLS labels, interfaces; of single traces alone, not with --paths and --watch
+    /// Show what routers append: MPLS labels, interfaces
+    ///
+    /// It says nothing with --paths and --watch.
     #[arg(short)]
     pub(crate) extensions: bool,
 
