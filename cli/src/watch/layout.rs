@@ -137,10 +137,11 @@ impl Layout {
     pub(crate) fn of_report(width: Option<usize>, widest: usize) -> Self {
         let figures = |columns: &[Column]| columns.iter().map(|column| column.width()).sum::<usize>();
         let width = width.unwrap_or(NUMBER + widest + figures(&Column::ALL));
+        let least = HOST.min(widest);
         let mut columns: Vec<Column> = BY_USE.into_iter().flatten().collect();
-        while NUMBER + HOST + figures(&columns) > width && columns.pop().is_some() {}
+        while NUMBER + least + figures(&columns) > width && columns.pop().is_some() {}
         columns.sort();
-        let host = width.saturating_sub(NUMBER + figures(&columns)).min(widest).max(HOST.min(widest));
+        let host = width.saturating_sub(NUMBER + figures(&columns)).min(widest).max(least);
         Self { width: u16::try_from(width).unwrap_or(u16::MAX), host, columns, graph: 0 }
     }
 
@@ -202,7 +203,8 @@ mod tests {
             let layout = Layout::of_report(width, widest);
             (layout.host, layout.columns.len())
         };
-        assert_eq!([report(None, 90), report(Some(200), 31), report(Some(80), 31)], [(90, 7), (31, 7), (27, 7)]);
+        assert_eq!([report(None, 90), report(None, 11), report(Some(200), 31)], [(90, 7), (11, 7), (31, 7)]);
+        assert_eq!([report(Some(80), 31), report(Some(64), 11)], [(27, 7), (11, 7)]);
         assert_eq!([report(Some(68), 31), report(Some(67), 31), report(Some(10), 31)], [(15, 7), (21, 6), (15, 0)]);
     }
 
