@@ -115,12 +115,12 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// trace's.
 ///
 /// # What traces share
-/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`]. The distance of a neighbour says
-/// how far the first sweep goes: see [`Memory`]. And once 16 traces have met the same routers at the nearest hops, and none
-/// another, traces [of hosts](Self::add) begin at the farthest of these routers. If it answers there, the hops before it are in
-/// [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all, which takes one more round
-/// trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose neighbours are among the
-/// shared routers is too.
+/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distance
+/// of a neighbour says how far the first sweep goes: see [`Memory`](crate::Memory). And once 16 traces have met the same routers at
+/// the nearest hops, and none another, traces [of hosts](Self::add) begin at the farthest of these routers. If it answers there,
+/// the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all,
+/// which takes one more round trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose
+/// neighbours are among the shared routers is too.
 pub struct Survey {
     settings: Traceroute,
     driver: Driver,
