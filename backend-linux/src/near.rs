@@ -1,17 +1,17 @@
 //! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey their nearest hops.
 //!
-//! A hop is taken for shared when enough whole traces have named the same router there, and none another. A trace then begins at
-//! the farthest shared hop. If that router answers there, the path is taken to begin as the others did; if somebody else does,
+//! A hop is taken for shared when enough whole traces have passed it and none has named another router there than the others. A
+//! trace then begins at the farthest of these that answers more often than not. If that router answers there, the path is taken to begin as the others did; if somebody else does,
 //! or nobody, the trace goes back to the first hop. One trace in some is whole all the same, so that a path which changes
 //! nearer to us is noticed.
 
 use hopshot_core::{Evidence, Hop, Kind, Reply};
 use std::net::IpAddr;
 
-/// Whole traces that agree, before a router is taken for shared.
+/// Whole traces that agree before a hop is taken for shared, and so many more answers than silence before a trace begins there.
 const AGREED: u8 = 16;
 
-/// The most that count: a router that answers no more is soon shared no more.
+/// The most that count: where a router answers no more, soon no trace begins.
 const MOST: u8 = 2 * AGREED;
 
 /// One trace in so many is whole.
@@ -29,8 +29,10 @@ pub(crate) struct Near {
 struct Agreed {
     /// `None` where nobody has answered yet.
     router: Option<IpAddr>,
-    /// How many more said that than left it out.
+    /// How many passed here, whether it answered or not.
     traces: u8,
+    /// How many more it answered than not.
+    answered: u8,
 }
 
 /// The nearest hops of a path as they are elsewhere.
@@ -45,7 +47,7 @@ impl Near {
     /// What the path to a host begins with, if its trace needs not be whole; `distance` is where the host is thought to be.
     pub(crate) fn head(&mut self, distance: Option<u8>, max_hops: u8) -> Option<Head> {
         let known = self.hops.iter().take_while(|hop| hop.traces >= AGREED).count();
-        let last = self.hops[..known].iter().rposition(|hop| hop.router.is_some())?;
+        let last = self.hops[..known].iter().rposition(|hop| hop.answered >= AGREED)?;
         let routers: Vec<Option<IpAddr>> = self.hops[..=last].iter().map(|hop| hop.router).collect();
         let farthest = distance.unwrap_or(u8::MAX).min(max_hops);
         if last == 0 || routers.len() >= farthest.into() {
@@ -68,14 +70,20 @@ impl Near {
                 self.hops.push(Agreed::default());
             }
             let agreed = &mut self.hops[index];
-            match (agreed.router, who) {
-                (_, Who::Unsure) => return self.hops.truncate(index),
-                (Some(router), Who::Router(other)) if router != other => return self.hops.truncate(index),
-                // A router may be too busy to answer each, but one that mostly is would send traces back to hop 1.
-                (Some(_), Who::Nobody) => agreed.traces = agreed.traces.saturating_sub(1),
-                (None, Who::Router(router)) => *agreed = Agreed { router: Some(router), traces: 1 },
-                (Some(_), Who::Router(_)) | (None, Who::Nobody) => agreed.traces = MOST.min(agreed.traces + 1),
+            match who {
+                Who::Unsure => return,
+                Who::Several => return self.hops.truncate(index),
+                Who::Router(router) if agreed.router.is_some_and(|other| router != other) => {
+                    return self.hops.truncate(index);
+                }
+                Who::Router(router) => {
+                    agreed.router = Some(router);
+                    agreed.answered = MOST.min(agreed.answered + 1);
+                }
+                // It may be too busy to answer each.
+                Who::Nobody => agreed.answered = agreed.answered.saturating_sub(1),
             }
+            agreed.traces = MOST.min(agreed.traces + 1);
         }
     }
 }
@@ -85,17 +93,21 @@ impl Near {
 enum Who {
     Router(IpAddr),
     Nobody,
-    /// Several, or somebody who may be a forger or is where the path ends.
+    /// Different routers.
+    Several,
+    /// Somebody who may be a forger, or says that the path ends here: nothing that speaks for or against other paths.
     Unsure,
 }
 
 fn who(hop: Hop<'_>) -> Who {
     let mut replies = hop.replies();
     let Some(first) = replies.next() else { return Who::Nobody };
-    let is_router = |reply: &Reply| {
-        (reply.kind, reply.evidence(), reply.from) == (Kind::TimeExceeded, Evidence::Strong, first.from)
-    };
-    if is_router(&first) && replies.all(|reply| is_router(&reply)) { Who::Router(first.from) } else { Who::Unsure }
+    let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
+    match hop.replies().all(|reply| is_router(&reply)) {
+        false => Who::Unsure,
+        true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),
+        true => Who::Several,
+    }
 }
 
 impl Head {
@@ -122,7 +134,7 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
-    use super::Who::{Nobody, Router, Unsure};
+    use super::Who::{Nobody, Router, Several, Unsure};
     use super::*;
 
     fn router(hop: u8) -> IpAddr {
@@ -157,7 +169,7 @@ mod tests {
 
     #[test]
     fn what_differs_is_shared_no_more_nor_what_is_behind_it() {
-        for odd in [Router(router(99)), Unsure] {
+        for odd in [Router(router(99)), Several] {
             let mut other = path();
             other[2] = odd;
             let mut near = taught(&[vec![path(); 200], vec![other]].concat());
@@ -168,13 +180,29 @@ mod tests {
     }
 
     #[test]
+    fn who_can_not_be_believed_or_ends_a_path_says_nothing_of_the_others() {
+        let mut near = taught(&[vec![path(); 16], vec![vec![path()[0], path()[1], Unsure]; 50]].concat());
+        assert_eq!(first_hop(&mut near), Some(5));
+    }
+
+    #[test]
+    fn a_busy_router_near_us_does_not_hide_those_behind_it() {
+        let mut busy = path();
+        busy[1] = Nobody;
+        let mut near = taught(&[vec![path(); 3], vec![busy; 16]].concat());
+        assert_eq!(near.head(None, 32).unwrap().routers, (1..=5).map(|hop| Some(router(hop))).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_router_that_leaves_some_out_is_still_known_and_one_that_never_answers_is_shared_as_silent() {
         let mut silent = path();
         silent[1] = Nobody;
         let mut near = taught(&[vec![path(); 200], vec![silent.clone(); 16]].concat());
         assert_eq!(near.head(None, 32).unwrap().routers, (1..=5).map(|hop| Some(router(hop))).collect::<Vec<_>>());
-        near.agree(silent.clone().into_iter());
-        assert_eq!(first_hop(&mut near), None);
+        // But no trace begins at one that mostly leaves out.
+        let short = [&path()[..4], &[Nobody]].concat();
+        (0..17).for_each(|_| near.agree(short.iter().copied()));
+        assert_eq!(first_hop(&mut near), Some(4));
         let mut near = taught(&vec![silent; 16]);
         assert_eq!(near.head(None, 32).unwrap().routers[1], None);
         // A trace can't begin where nobody answers.

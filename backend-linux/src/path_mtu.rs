@@ -119,7 +119,7 @@ impl MtuRoute {
         self.rejected = route.rejected();
     }
 
-    /// The size of the largest packets that get to the target, in octets; `None` if it didn't answer.
+    /// The size of the largest packets that get to the target, in octets; `None` if that isn't known, as where it didn't answer.
     #[must_use]
     pub const fn path_mtu(&self) -> Option<u16> {
         self.path_mtu
@@ -351,11 +351,12 @@ impl PathMtu {
     fn conclude(&mut self, begun: Begun) -> Result<Step, Error> {
         let Some(route) = self.take(begun) else { return Ok(Step::Done) };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
-        let smaller_passed = beside.is_some_and(|beside| look(&beside).passed > 0);
+        let beside = beside.map(|beside| look(&beside));
+        let smaller_answered = beside.is_some_and(|saw| saw.passed > 0 || saw.too_big.is_some());
         let round = self.round;
         let next = match self.is_interrupted {
             true => None,
-            false => self.search.next(round, Saw { smaller_passed, ..look(&route) }),
+            false => self.search.next(round, Saw { smaller_answered, ..look(&route) }),
         };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
@@ -397,7 +398,7 @@ fn look(route: &Route) -> Saw {
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
-        smaller_passed: false,
+        smaller_answered: false,
         reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,

@@ -214,8 +214,9 @@ impl Survey {
         self.begin(&settings, address, head)
     }
 
-    /// The same with settings of this trace's own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they are: the kind of socket, source and
-    /// interface, traffic class, whether probes may be fragmented, and whether it is [`precise`](Traceroute::precise).
+    /// The same with settings of this trace's own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
+    /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
+    /// [`precise`](Traceroute::precise).
     ///
     /// # Errors
     /// As [`add`](Self::add).

@@ -80,8 +80,9 @@ pub(super) struct Saw {
     pub(super) too_big: Option<TooBig>,
     /// Whether the target answered.
     pub(super) reached: bool,
-    /// Whether the probe beside it was answered, which was of the size that passes.
-    pub(super) smaller_passed: bool,
+    /// Whether the probe beside it was answered, which was of the size that passes: by that hop, or because it was too big for a
+    /// link farther on.
+    pub(super) smaller_answered: bool,
     /// Whether another size would show nothing else.
     pub(super) ended: bool,
 }
@@ -168,7 +169,7 @@ impl Search {
                 true => self.again(hop, size),
             },
             // Only beside an answer is silence a matter of size: routers bound how many they write, and answers get lost.
-            Purpose::Narrow { hop, passes, fails, silent, .. } if saw.smaller_passed => {
+            Purpose::Narrow { hop, passes, fails, silent, .. } if saw.smaller_answered => {
                 match size == fails && between(passes, fails).is_none() {
                     false => Some(narrow(hop, last, passes, size, silent)),
                     true => self.sweep(Limit { hop, mtu: passes, less_than: Some(fails), from: None }),
@@ -245,7 +246,16 @@ mod tests {
         (search, rounds)
     }
 
+    /// What a round shows, and the probe beside it where it narrows.
     fn saw(round: &Round, links: &Links) -> Saw {
+        let beside = match round.purpose {
+            Purpose::Narrow { passes, .. } => sent(&Round { size: passes, ..*round }, links),
+            _ => Saw::default(),
+        };
+        Saw { smaller_answered: beside.passed > 0 || beside.too_big.is_some(), ..sent(round, links) }
+    }
+
+    fn sent(round: &Round, links: &Links) -> Saw {
         let (first, last) = round.hops;
         let stuck = links.iter().find(|(hop, mtu, _)| *mtu < round.size && *hop <= last.min(12));
         match stuck {
@@ -256,7 +266,6 @@ mod tests {
                     Says::Mtu(mtu) => Some(TooBig { hop: first.max(*hop), by: ROUTER, mtu: *mtu }),
                     Says::Nothing => None,
                 },
-                smaller_passed: true,
                 ..Saw::default()
             },
         }
@@ -335,8 +344,8 @@ mod tests {
         loop {
             let mut saw = saw(&round, &links);
             if matches!(round.purpose, Purpose::Narrow { .. }) {
-                let (heard, smaller_passed) = hears(narrowing, saw.passed >= 6);
-                saw = Saw { passed: if heard { round.hops.1 } else { 0 }, smaller_passed, ..Saw::default() };
+                let (heard, smaller_answered) = hears(narrowing, saw.passed >= 6);
+                saw = Saw { passed: if heard { round.hops.1 } else { 0 }, smaller_answered, ..Saw::default() };
                 narrowing += 1;
             }
             match search.next(round, saw) {
@@ -383,7 +392,7 @@ mod tests {
             round,
             match round.purpose {
                 Purpose::Sweep => Saw { passed: 5, ..Saw::default() },
-                _ => Saw { passed: round.hops.1.min(12), smaller_passed: true, ..Saw::default() },
+                _ => Saw { passed: round.hops.1.min(12), smaller_answered: true, ..Saw::default() },
             },
         ) {
             sweeps += u8::from(next.purpose == Purpose::Sweep);
