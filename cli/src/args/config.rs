@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// No file of options is longer.
 const LONGEST: u64 = 8192;
 
+/// Nor has it more options: to look at each costs time before every trace.
+const MOST: usize = 64;
+
 /// The lines of a file: of each the option, and its value if it has one.
 pub(super) struct Config(Vec<Vec<String>>);
 
@@ -50,14 +53,25 @@ impl Config {
             if words.is_empty() {
                 continue;
             }
+            if lines.len() == MOST {
+                return Err(format!("{}, line {number}: there are more than {MOST} options", path.display()));
+            }
             check(&lines, &words).map_err(|why| format!("{}, line {number}: {why}", path.display()))?;
             lines.push(words);
+        }
+        if lines.is_empty() {
+            return Ok(Self(lines));
         }
         let all = ["hopshot", "host"].into_iter().chain(lines.iter().flatten().map(String::as_str));
         match understand(all.map(OsString::from).collect()) {
             Err((None, why)) => Err(format!("{}: {why}", path.display())),
             _ => Ok(Self(lines)),
         }
+    }
+
+    /// Whether it has no options.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The command line with the options before it: where one is given twice, the latter counts. An option of the file that
@@ -69,6 +83,10 @@ impl Config {
             let options = self.0.iter().zip(holds).filter(|(_, holds)| **holds).flat_map(|(words, _)| words);
             name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
         };
+        let all = line(&vec![true; self.0.len()]);
+        if understand(all.clone()).is_ok() {
+            return all;
+        }
         // Twice, because an option may want another that stands below it.
         for number in (0..holds.len()).chain(0..holds.len()) {
             if !holds[number] {
@@ -153,6 +171,12 @@ mod tests {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
         let config = config(text).unwrap_or_else(|why| panic!("{why}"));
         config.with(&arguments).join(" ".as_ref()).into_string().expect("it is text")
+    }
+
+    #[test]
+    fn there_are_not_too_many_options() {
+        assert!(config(&"-n\n".repeat(64)).is_ok());
+        assert_eq!(config(&"-n\n".repeat(65)).err().unwrap(), "file, line 65: there are more than 64 options");
     }
 
     #[test]

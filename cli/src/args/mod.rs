@@ -103,11 +103,11 @@ pub(crate) fn parse() -> Result<Wanted, String> {
         return Ok(Wanted::Text(text));
     }
     let args = match if args.no_config { None } else { Config::read()? } {
-        Some(config) => command()
+        Some(config) if !config.is_empty() => command()
             .try_get_matches_from(config.with(&arguments))
             .and_then(|matches| Args::from_arg_matches(&matches))
             .map_err(|error| one_line(&error))?,
-        None => args,
+        _ => args,
     };
     args.check().and_then(|()| args.check_beside(&matches))?;
     Ok(Wanted::Trace(Box::new(args)))
