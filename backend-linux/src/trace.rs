@@ -334,7 +334,8 @@ impl Route {
     }
 
     /// The nearest hops that were not probed, because the path is known to begin with them: who answers there, `None` where
-    /// nobody does. Only in [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    /// nobody does. Only in [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind
+    /// them.
     pub fn shared(&self) -> impl Iterator<Item = (u8, Option<IpAddr>)> {
         (1..).zip(self.shared.iter().copied())
     }
