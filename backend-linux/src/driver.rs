@@ -26,14 +26,27 @@ use std::time::Duration;
 /// can't keep the loop from sending.
 const DRAIN: usize = 16_384;
 
+/// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
+const LONGEST: usize = 65_536;
+
 /// What there is for each family.
 struct Listener {
     version: Version,
     socket: Socket,
     sources: Sources,
     rejected: Rejected,
-    /// Whether its filter passes the answers of all traces.
-    is_open_to_all: bool,
+    audience: Audience,
+}
+
+/// Whose answers the kernel's filter lets through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Not those of the traces that there are now. What else arrives wakes the driver, which passes it over.
+    Outdated,
+    /// Those of the traces that there are.
+    Traces,
+    /// Everybody's.
+    Everyone,
 }
 
 /// Any number of traces on one pair of sockets per family.
@@ -47,6 +60,7 @@ pub(crate) struct Driver {
     identities: Identities,
     pace: Pace,
     replies: VecDeque<(usize, Reply)>,
+    /// Made when something is read first: what is sent at once need not wait for it.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
 }
@@ -74,7 +88,7 @@ impl Driver {
             identities: Identities::default(),
             pace,
             replies: VecDeque::new(),
-            inbox: vec![0; 65_536],
+            inbox: Vec::new(),
             outbox: Vec::new(),
         }
     }
@@ -89,7 +103,7 @@ impl Driver {
                 socket,
                 sources,
                 rejected: Rejected::default(),
-                is_open_to_all: false,
+                audience: Audience::Outdated,
             });
         }
         Ok(())
@@ -100,7 +114,7 @@ impl Driver {
     pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
         for listener in &mut self.listeners {
             listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
-            listener.is_open_to_all = true;
+            listener.audience = Audience::Everyone;
         }
         Ok(())
     }
@@ -111,7 +125,7 @@ impl Driver {
     pub(crate) fn add(&mut self, config: Config, scope_id: u32, head: Option<Head>) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
         self.open(version)?;
-        let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
             return Ok(None);
         };
         let source = listener
@@ -134,9 +148,9 @@ impl Driver {
         let (clocks, extensions) = (HashMap::new(), HashMap::new());
         self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
         self.schedule.set(number, Some(Instant::EPOCH));
-        if let Err(error) = self.listen(version) {
-            self.remove(number);
-            return Err(error);
+        // A filter takes some time to be made, and where there were too many traces for one there soon are again.
+        if listener.audience == Audience::Traces {
+            listener.audience = Audience::Outdated;
         }
         Ok(Some(number))
     }
@@ -204,7 +218,8 @@ impl Driver {
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
     /// the rest by a call of [`privilege`](crate::privilege). Returns a sentence for each thing that could not be given up.
-    pub(crate) fn confine(&self, rest: fn() -> Vec<String>) -> Vec<String> {
+    pub(crate) fn confine(&mut self, rest: fn() -> Vec<String>) -> Vec<String> {
+        self.listen();
         let locked = self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter());
         let note = locked.map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
         note.err().into_iter().chain(rest()).collect()
@@ -253,23 +268,21 @@ impl Driver {
                 break;
             }
         }
+        self.listen();
         Ok(if self.deadline().is_some() { Step::Running } else { Step::Done })
     }
 
-    /// Tells the kernel whose answers to let through.
-    fn listen(&mut self, version: Version) -> Result<(), Error> {
-        // A filter takes some time to be made, and where there were too many traces for one there soon are again.
-        if self.listener(version).is_some_and(|listener| listener.is_open_to_all) {
-            return Ok(());
+    /// Tells the kernel whose answers to let through. This comes after the first probes, which so leave some 0.1 ms sooner. If
+    /// it can't be told any more, since this process was confined, it lets everybody's through, which costs time alone.
+    fn listen(&mut self) {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Outdated) {
+            let configs = self.traces.values().map(|trace| trace.tracer.config());
+            let of_version = configs.filter(|config| Version::of(config.target) == listener.version);
+            let traces: Vec<Identity> = of_version.map(Identity::of).collect();
+            let is_told = listener.socket.listen_for(Some(&traces)).is_ok();
+            let is_narrow = is_told && traces.len() <= socket::MAX_TRACES;
+            listener.audience = if is_narrow { Audience::Traces } else { Audience::Everyone };
         }
-        let configs = self.traces.values().map(|trace| trace.tracer.config());
-        let traces: Vec<Identity> =
-            configs.filter(|config| Version::of(config.target) == version).map(Identity::of).collect();
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
-            return Ok(());
-        };
-        listener.is_open_to_all = traces.len() > socket::MAX_TRACES;
-        listener.socket.listen_for(Some(&traces)).map_err(Error::system("can't set the socket's filter"))
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
@@ -303,6 +316,7 @@ impl Driver {
 
     /// Reads everything that has arrived and gives it to whom it belongs.
     fn drain(&mut self) -> Result<(), Error> {
+        self.inbox.resize(LONGEST, 0);
         for listener in &mut self.listeners {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {

@@ -266,7 +266,7 @@ impl PathMtu {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine).
-    pub fn confine(&self) -> Vec<String> {
+    pub fn confine(&mut self) -> Vec<String> {
         self.driver.confine(privilege::confine)
     }
 

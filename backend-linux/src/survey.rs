@@ -296,13 +296,13 @@ impl Survey {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.
-    pub fn confine(&self) -> Vec<String> {
+    pub fn confine(&mut self) -> Vec<String> {
         self.driver.confine(privilege::confine)
     }
 
     /// The same, but for a terminal whose settings are to be restored: see
     /// [`privilege::confine_on_terminal`](crate::privilege::confine_on_terminal).
-    pub fn confine_on_terminal(&self) -> Vec<String> {
+    pub fn confine_on_terminal(&mut self) -> Vec<String> {
         self.driver.confine(privilege::confine_on_terminal)
     }
 }

@@ -162,7 +162,7 @@ impl Trace {
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more.
     /// Returns a sentence for each thing that could not be given up.
-    pub fn confine(&self) -> Vec<String> {
+    pub fn confine(&mut self) -> Vec<String> {
         self.driver.confine(privilege::confine)
     }
 

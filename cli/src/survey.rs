@@ -23,7 +23,7 @@ const REDRAW: Duration = Duration::from_millis(100);
 
 /// Runs the survey. Returns whether every host answered.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
-    let survey = args.survey()?;
+    let mut survey = args.survey()?;
     // The list is read as whoever started this may read it.
     privilege::renounce();
     let targets = Targets::new(&args.hosts, args.targets.as_deref())
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
-    let sockets = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family));
+    let sockets: Vec<_> = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family)).collect();
     session.confine(sockets, || survey.confine());
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());

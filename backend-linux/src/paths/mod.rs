@@ -179,7 +179,7 @@ impl Exploration {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine).
-    pub fn confine(&self) -> Vec<String> {
+    pub fn confine(&mut self) -> Vec<String> {
         self.survey.confine()
     }
 

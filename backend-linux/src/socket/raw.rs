@@ -30,7 +30,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the pair. Nothing is received before [`Socket::listen_for`].
+    /// Opens the pair. Before [`Socket::listen_for`] it receives everybody's Echo Replies and errors.
     ///
     /// The options are the sender's alone. Answers may come in by another interface than the probes went out by.
     ///
@@ -143,12 +143,15 @@ impl AsFd for Socket {
     }
 }
 
-/// A socket that sends, reports every error of sending, and hears nothing: ICMP errors about its packets still wait in its
-/// error queue, so that has room for two or three and is never read (unless transmit timestamps are wanted, which come by it).
+/// A socket that sends, reports every error of sending, and hears next to nothing: ICMP errors about its packets still wait in
+/// its error queue, so that has room for two or three and is never read (unless transmit timestamps are wanted, which come by it).
 fn open_sender(version: Version, options: &Options) -> Result<OwnedFd, OpenError> {
     let sender = open(version, SocketType::RAW)?;
     set_type_filter(&sender, version, &filter::TypeFilter::NONE)?;
-    sys::attach_filter(sender.as_fd(), &filter::pass_nothing())?;
+    if options.precise {
+        // The types above 31, which IPv4 filters by nothing else, would take the room of transmit timestamps.
+        sys::attach_filter(sender.as_fd(), &filter::pass_nothing())?;
+    }
     sockopt::set_socket_recv_buffer_size(&sender, 0)?;
     set_fragmentation(&sender, version, options)?;
     let report = match version {
@@ -159,10 +162,9 @@ fn open_sender(version: Version, options: &Options) -> Result<OwnedFd, OpenError
     Ok(sender)
 }
 
-/// A socket that receives, with a stamp on each packet and, in IPv6, its hop limit; so far nothing passes its filter.
+/// A socket that receives, with a stamp on each packet and, in IPv6, its hop limit.
 fn open_receiver(version: Version) -> Result<OwnedFd, OpenError> {
     let receiver = open(version, SocketType::RAW)?;
-    sys::attach_filter(receiver.as_fd(), &filter::pass_nothing())?;
     set_type_filter(&receiver, version, &filter::TypeFilter::answers(version))?;
     set(&receiver, Name::SO_TIMESTAMPNS, 1)?;
     if version == Version::V6 {

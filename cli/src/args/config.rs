@@ -1,7 +1,6 @@
 //! The file of options that always hold: one a line, as on the command line, which wins.
 
-use super::{Args, command, one_line};
-use clap::FromArgMatches;
+use super::{Args, command, one_line, read};
 use clap::error::ErrorKind;
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
@@ -102,8 +101,8 @@ impl Config {
 fn understand(line: Vec<OsString>) -> Result<Args, (Option<ErrorKind>, String)> {
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
     let matches = command().try_get_matches_from(line).map_err(refused)?;
-    let args = Args::from_arg_matches(&matches).map_err(refused)?;
-    args.check_beside(&matches).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
+    let (args, dependent) = read(matches).map_err(refused)?;
+    args.check_beside(dependent).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
     args.check().map(|()| args).map_err(|why| (None, why))
 }
 

@@ -98,19 +98,34 @@ pub(crate) fn parse() -> Result<Wanted, String> {
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),
         Err(error) => return Err(one_line(&error) + " (hopshot --help lists all options)"),
     };
-    let args = Args::from_arg_matches(&matches).map_err(|error| one_line(&error))?;
+    let (args, dependent) = read(matches).map_err(|error| one_line(&error))?;
     if let Some(text) = args.about.text() {
         return Ok(Wanted::Text(text));
     }
     let args = match if args.no_config { None } else { Config::read()? } {
-        Some(config) if !config.is_empty() => command()
-            .try_get_matches_from(config.with(&arguments))
-            .and_then(|matches| Args::from_arg_matches(&matches))
-            .map_err(|error| one_line(&error))?,
+        Some(config) if !config.is_empty() => {
+            command().try_get_matches_from(config.with(&arguments)).and_then(read).map_err(|error| one_line(&error))?.0
+        }
         _ => args,
     };
-    args.check().and_then(|()| args.check_beside(&matches))?;
+    args.check().and_then(|()| args.check_beside(dependent))?;
     Ok(Wanted::Trace(Box::new(args)))
+}
+
+/// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
+type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
+
+const DEPENDENT: [Dependent; 4] = [
+    ("every", "--every", "--watch", |args| args.watch.watch),
+    ("count", "--count", "--watch", |args| args.watch.watch),
+    ("confidence", "--confidence", "--paths", |args| args.probing.paths),
+    ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
+];
+
+/// What was parsed, and which of [`DEPENDENT`] stand there. It is taken, not copied, which would cost more than the parsing.
+fn read(mut matches: ArgMatches) -> clap::error::Result<(Args, [bool; DEPENDENT.len()])> {
+    let dependent = DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
+    Ok((Args::from_arg_matches_mut(&mut matches)?, dependent))
 }
 
 /// What clap says of a mistake, without what it adds for those who have not read the help.
@@ -128,19 +143,12 @@ fn one_line(error: &clap::Error) -> String {
 impl Args {
     /// What says nothing beside the others: in the file of options it may stand for other days, on the command line it is a
     /// mistake.
-    fn check_beside(&self, command_line: &ArgMatches) -> Result<(), String> {
-        let parts = [
-            ("every", "--every", self.watch.watch, "--watch"),
-            ("count", "--count", self.watch.watch, "--watch"),
-            ("confidence", "--confidence", self.probing.paths, "--paths"),
-            ("at_once", "--at-once", self.single().is_none(), "several hosts"),
-        ];
-        for (id, option, _, whole) in parts.into_iter().filter(|(_, _, has_whole, _)| !has_whole) {
-            if command_line.value_source(id) == Some(ValueSource::CommandLine) {
-                return Err(format!("{option} goes with {whole} only"));
-            }
+    fn check_beside(&self, dependent: [bool; DEPENDENT.len()]) -> Result<(), String> {
+        let stand = DEPENDENT.into_iter().zip(dependent).filter(|(_, stands)| *stands);
+        match stand.map(|(option, _)| option).find(|(.., is_whole)| !is_whole(self)) {
+            Some((_, option, whole, _)) => Err(format!("{option} goes with {whole} only")),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What no single argument can be blamed for.

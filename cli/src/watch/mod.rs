@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_none() && args.watch.count.is_none() {
         return Err(Failure::NoTerminal);
     }
-    let survey = args.survey()?;
+    let mut survey = args.survey()?;
     // Resolving reads files and what strangers' servers say.
     privilege::renounce();
     let address = args.traceroute(host).resolve()?;
