@@ -26,6 +26,10 @@ use std::time::Duration;
 /// can't keep the loop from sending.
 const DRAIN: usize = 16_384;
 
+/// How many probes of many traces are sent before it is looked for answers again: as many as go in 0.1 ms. One trace looks
+/// after each probe, since an answer from nearby may spare the next.
+const UNSEEN: usize = 8;
+
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
 
@@ -59,6 +63,8 @@ pub(crate) struct Driver {
     schedule: Schedule,
     identities: Identities,
     pace: Pace,
+    /// How many probes are sent without a look for answers.
+    unseen: usize,
     replies: VecDeque<(usize, Reply)>,
     /// Made when something is read first: what is sent at once need not wait for it.
     inbox: Vec<u8>,
@@ -87,6 +93,7 @@ impl Driver {
             schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
+            unseen: 1,
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -116,6 +123,7 @@ impl Driver {
             listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
             listener.audience = Audience::Everyone;
         }
+        self.unseen = UNSEEN;
         Ok(())
     }
 
@@ -240,7 +248,7 @@ impl Driver {
 
     /// Sends what is due now, as long as nothing has arrived. Reads nothing.
     pub(crate) fn launch(&mut self) -> Result<(), Error> {
-        while !self.has_arrivals()? && self.send() {}
+        while !self.has_arrivals()? && self.send() > 0 {}
         Ok(())
     }
 
@@ -264,7 +272,7 @@ impl Driver {
     pub(crate) fn work(&mut self) -> Result<Step, Error> {
         loop {
             self.drain()?;
-            if !self.send() {
+            if self.send() == 0 {
                 break;
             }
         }
@@ -355,24 +363,30 @@ impl Driver {
         Ok(())
     }
 
-    /// Sends at most one probe of each trace that is due, the oldest first, as the pace permits. Returns whether any was sent.
-    fn send(&mut self) -> bool {
-        let mut sent = false;
+    /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.
+    fn send(&mut self) -> usize {
+        let mut sent = 0;
         let mut now = clock::now();
-        let mut from = 0;
-        while self.pace.next() <= now
-            && let Some(number) = self.schedule.due(now, from)
-            && let Some(trace) = self.traces.get_mut(&number)
-        {
+        // Where the next of this round is, and whether the round has come to anything.
+        let (mut from, mut is_fruitful) = (0, false);
+        while sent < self.unseen && self.pace.next() <= now {
+            let Some(number) = self.schedule.due(now, from) else {
+                if !is_fruitful {
+                    break;
+                }
+                (from, is_fruitful) = (0, false);
+                continue;
+            };
+            let Some(trace) = self.traces.get_mut(&number) else { break };
             from = number + 1;
             let due = match trace.tracer.poll(now, &mut self.outbox) {
                 Err(BufferTooSmall { needed }) => {
                     self.outbox.resize(needed, 0);
-                    sent = true;
-                    Some(now)
+                    is_fruitful = true;
+                    Some(Instant::EPOCH)
                 }
                 Ok(Action::Wait(until)) => Some(until),
-                Ok(Action::Done) if trace.goes_on() => Some(now),
+                Ok(Action::Done) if trace.goes_on() => Some(Instant::EPOCH),
                 Ok(Action::Done) => None,
                 Ok(Action::Transmit(probe)) => {
                     let version = Version::of(probe.destination);
@@ -392,9 +406,10 @@ impl Driver {
                         }
                     }
                     self.pace.spend(now);
-                    sent = true;
+                    sent += 1;
+                    is_fruitful = true;
                     now = clock::now();
-                    Some(now)
+                    Some(Instant::EPOCH)
                 }
             };
             self.schedule.set(number, due);

@@ -17,8 +17,11 @@ pub(crate) struct Schedule {
 impl Schedule {
     /// A trace wants to be polled at an instant, and at no other; never again if that is `None`.
     pub(crate) fn set(&mut self, trace: usize, due: Option<Instant>) {
-        self.remove(trace);
-        self.due.insert(trace, due);
+        let before = self.due.insert(trace, due);
+        if before == Some(due) {
+            return;
+        }
+        self.forget(trace, before);
         match due {
             Some(due) => self.waiting.insert((due, trace)),
             None => self.ended.insert(trace),
@@ -34,7 +37,12 @@ impl Schedule {
 
     /// A trace is no more.
     pub(crate) fn remove(&mut self, trace: usize) {
-        match self.due.remove(&trace) {
+        let before = self.due.remove(&trace);
+        self.forget(trace, before);
+    }
+
+    fn forget(&mut self, trace: usize, before: Option<Option<Instant>>) {
+        match before {
             Some(Some(due)) => self.waiting.remove(&(due, trace)),
             Some(None) => self.ended.remove(&trace),
             None => false,

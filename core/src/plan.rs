@@ -35,10 +35,17 @@ pub(crate) enum Next {
 
 /// The next probe: among those that are due the one to the hop with the fewest, so that the trace sweeps over the hops.
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
+    let hops = (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1));
+    // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the others.
+    if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0)
+        && hop <= reach(view)
+    {
+        return Next::Now(hop);
+    }
     let spare = view.room > reserved(view);
     let mut ready: Option<(u8, u8)> = None;
     let mut soonest: Option<Instant> = None;
-    for (hop, progress) in (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1)) {
+    for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
         match due(view, hop, *progress) {
             Some(_) if progress.sent >= view.config.attempts && !spare => {}
             Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),

@@ -51,7 +51,8 @@ impl Link {
     }
 
     fn open_tun() -> io::Result<Self> {
-        let device = DeviceBuilder::new().name(CLIENT_END).build_sync()?;
+        // Room for what comes while answers are handed over: a path's losses are to be those that its scenario names.
+        let device = DeviceBuilder::new().name(CLIENT_END).tx_queue_len(10_000).build_sync()?;
         device.set_nonblocking(true)?;
         Ok(Self::Tun(device))
     }

@@ -55,12 +55,21 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
                 number(Some(share(probes as f64, f64::from(TARGETS))), 2),
                 format!("{} of {TARGETS}", whole(program, &output)),
                 number(Some(exit.cpu_ns as f64 / 1e9), 2),
+                number(Some(probes as f64 / (exit.cpu_ns as f64 / 1e9)), 0),
                 format!("{:.0}", exit.peak_memory as f64 / f64::from(1 << 20)),
             ]);
         }
     }
-    let head =
-        ["command", "targets a second", "probes a second", "probes a target", "whole paths", "CPU, s", "memory, MiB"];
+    let head = [
+        "command",
+        "targets a second",
+        "probes a second",
+        "probes a target",
+        "whole paths",
+        "CPU, s",
+        "probes a CPU second",
+        "memory, MiB",
+    ];
     Ok(format!(
         "## Many targets at once\n\n{TARGETS} hosts side by side, {HOPS} hops and 50 ms away, one probe at each hop. All share the \
          first 11 hops, which hopshot then needs not probe for each; with `--no-learning` it does. The lab that answers shares \
