@@ -14,7 +14,7 @@ use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::schedule::Schedule;
 use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Config, Discard, Instant, Reply, SendError, Tracer};
+use hopshot_core::{Action, Config, Discard, Instant, Kind, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -271,8 +271,8 @@ impl Driver {
     /// Does what there is to do now, without sleeping.
     pub(crate) fn work(&mut self) -> Result<Step, Error> {
         loop {
-            self.drain()?;
-            if self.send() == 0 {
+            let is_drained = self.drain()?;
+            if self.send() == 0 && (is_drained || self.deadline().is_none()) {
                 break;
             }
         }
@@ -322,8 +322,9 @@ impl Driver {
         }
     }
 
-    /// Reads everything that has arrived and gives it to whom it belongs.
-    fn drain(&mut self) -> Result<(), Error> {
+    /// Reads what has arrived and gives it to whom it belongs: everything, or as far as what may have ended the only trace, since
+    /// of a burst far more than is needed answers then. Returns whether that was all.
+    fn drain(&mut self) -> Result<bool, Error> {
         self.inbox.resize(LONGEST, 0);
         for listener in &mut self.listeners {
             let receive = Error::system("can't receive");
@@ -351,6 +352,10 @@ impl Driver {
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
                         self.schedule.hasten(number);
+                        if reply.kind != Kind::TimeExceeded && self.unseen == 1 {
+                            settle(&mut listener.socket, &mut self.traces, self.added);
+                            return Ok(false);
+                        }
                         break;
                     }
                 }
@@ -360,7 +365,7 @@ impl Driver {
             }
             settle(&mut listener.socket, &mut self.traces, self.added);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.

@@ -26,8 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let mut survey = args.survey()?;
     // The list is read as whoever started this may read it.
     privilege::renounce();
-    let targets = Targets::new(&args.hosts, args.targets.as_deref())
-        .map_err(|error| Failure::Input(targets::called(args.targets.as_deref()), error))?;
+    let targets =
+        Targets::new(&args.hosts, args.list()).map_err(|error| Failure::Input(targets::called(args.list()), error))?;
     let mut session = Session::new(args, Ases::open(args)?, true)?;
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
@@ -127,7 +127,7 @@ impl Desk<'_> {
     /// Takes hosts as long as there is room. Returns whether there may be more.
     fn take_in(&mut self) -> Result<bool, Failure> {
         while self.has_room() {
-            let list = || targets::called(self.args.targets.as_deref());
+            let list = || targets::called(self.args.list());
             let next = match self.targets.next() {
                 Ok(next) => next,
                 // What is on its way has its results all the same.

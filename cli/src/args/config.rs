@@ -1,6 +1,6 @@
 //! The file of options that always hold: one a line, as on the command line, which wins.
 
-use super::{Args, command, one_line, read};
+use super::{Args, one_line, read};
 use clap::error::ErrorKind;
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
@@ -100,8 +100,7 @@ impl Config {
 /// Arguments that can be beside each other, or the kind of what is wrong if the parser says so, and why.
 fn understand(line: Vec<OsString>) -> Result<Args, (Option<ErrorKind>, String)> {
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
-    let matches = command().try_get_matches_from(line).map_err(refused)?;
-    let (args, dependent) = read(matches).map_err(refused)?;
+    let (args, dependent) = read(&line).map_err(refused)?;
     args.check_beside(dependent).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
     args.check().map(|()| args).map_err(|why| (None, why))
 }

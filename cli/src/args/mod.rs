@@ -16,7 +16,7 @@ pub(crate) use watch::Watching;
 use about::About;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use config::Config;
 use hopshot_linux::{AllPaths, Survey, Traceroute};
 use std::env;
@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// The path to a host in one to two round trips: probes to all hops leave at once.
 #[derive(Debug, Parser)]
-#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true)]
+#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
 #[command(override_usage = "hopshot [OPTIONS] HOST...", max_term_width = 100)]
 #[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}")]
 pub(crate) struct Args {
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 
     /// Hosts from a file, one a line; '-' is standard input
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) targets: Option<String>,
+    targets: Vec<String>,
 
     /// How many of several hosts are traced at a time, 1 to 10000
     #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::number(1..=10_000_usize, "hosts"))]
@@ -66,12 +66,9 @@ pub(crate) struct Args {
     about: About,
 }
 
-/// The command as it is parsed.
+/// The command with all that help, completions and complaints need.
 fn command() -> Command {
     Args::command().mut_args(|arg| {
-        let id = arg.get_id().clone();
-        // Of two the latter counts, but a list of hosts that nobody traces must not go unnoticed.
-        let arg = if arg.is_positional() || id == "targets" { arg } else { arg.overrides_with(id) };
         if arg.is_positional() || !arg.get_action().takes_values() {
             return arg;
         }
@@ -93,19 +90,16 @@ pub(crate) enum Wanted {
 /// What the arguments of this process and its file of options want.
 pub(crate) fn parse() -> Result<Wanted, String> {
     let arguments: Vec<OsString> = env::args_os().collect();
-    let matches = match command().try_get_matches_from(&arguments) {
-        Ok(matches) => matches,
+    let (args, dependent) = match read(&arguments) {
+        Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),
         Err(error) => return Err(one_line(&error) + " (hopshot --help lists all options)"),
     };
-    let (args, dependent) = read(matches).map_err(|error| one_line(&error))?;
     if let Some(text) = args.about.text() {
         return Ok(Wanted::Text(text));
     }
     let args = match if args.no_config { None } else { Config::read()? } {
-        Some(config) if !config.is_empty() => {
-            command().try_get_matches_from(config.with(&arguments)).and_then(read).map_err(|error| one_line(&error))?.0
-        }
+        Some(config) if !config.is_empty() => read(&config.with(&arguments)).map_err(|error| one_line(&error))?.0,
         _ => args,
     };
     args.check().and_then(|()| args.check_beside(dependent))?;
@@ -122,8 +116,11 @@ const DEPENDENT: [Dependent; 4] = [
     ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
 ];
 
-/// What was parsed, and which of [`DEPENDENT`] stand there. It is taken, not copied, which would cost more than the parsing.
-fn read(mut matches: ArgMatches) -> clap::error::Result<(Args, [bool; DEPENDENT.len()])> {
+/// What stands on a command line, and which of [`DEPENDENT`] are there. Every trace waits for it: so the values are taken and not
+/// copied, and what only a complaint needs is made when there is one.
+fn read(line: &[OsString]) -> clap::error::Result<(Args, [bool; DEPENDENT.len()])> {
+    let parsed = Args::command().try_get_matches_from(line);
+    let mut matches = parsed.or_else(|_| command().try_get_matches_from(line))?;
     let dependent = DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
     Ok((Args::from_arg_matches_mut(&mut matches)?, dependent))
 }
@@ -153,6 +150,10 @@ impl Args {
 
     /// What no single argument can be blamed for.
     fn check(&self) -> Result<(), String> {
+        // Of two of any other option the latter counts, but a list of hosts that nobody traces must not go unnoticed.
+        if self.targets.len() > 1 {
+            return Err("--targets names one list: join them, and give '-' for standard input".to_owned());
+        }
         if self.output.format() == Format::Svg && self.single().is_none() {
             return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
         }
@@ -179,10 +180,15 @@ impl Args {
 
     /// Whether one host is traced, and no more.
     pub(crate) fn single(&self) -> Option<&str> {
-        match (self.hosts.as_slice(), &self.targets) {
-            ([host], None) => Some(host),
+        match (self.hosts.as_slice(), self.targets.as_slice()) {
+            ([host], []) => Some(host),
             _ => None,
         }
+    }
+
+    /// The file with hosts, if there is one.
+    pub(crate) fn list(&self) -> Option<&str> {
+        self.targets.first().map(String::as_str)
     }
 
     /// A trace of the only host: its probes are as far apart as `--rate` says.

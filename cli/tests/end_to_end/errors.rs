@@ -38,7 +38,7 @@ fn an_option_where_it_means_nothing_is_refused_with_what_it_goes_with() {
         (&["--count", "2", "::1"], "--count goes with --watch only"),
         (&["--confidence", "99", "::1"], "--confidence goes with --paths only"),
         (&["--at-once", "9", "::1"], "--at-once goes with several hosts only"),
-        (&["--targets", "a", "--targets", "b"], "'--targets <FILE>' cannot be used multiple times"),
+        (&["--targets", "a", "--targets", "b"], "--targets names one list: join them"),
         (&["--jsno", "::1"], "unexpected argument '--jsno' found; did you mean '--json'?"),
         (&["::1", "60"], "a number is no host; the size of probes is --size 60"),
     ] {
