@@ -1,7 +1,7 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family. Reading before each send keeps the length of a burst
-//! out of the RTTs; the kernel's filter keeps other people's ICMP from waking it.
+//! One driver runs any number of traces on one socket pair per family. Reading before each send spares probes that an answer has
+//! made needless (a survey reads less often); the kernel's filter keeps other people's ICMP from waking it.
 
 use crate::clock;
 use crate::departures::{settle, tag};
@@ -12,7 +12,7 @@ use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::schedule::Schedule;
-use crate::socket::{self, Identity, Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Discard, Instant, Kind, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -26,9 +26,9 @@ use std::time::Duration;
 /// can't keep the loop from sending.
 const DRAIN: usize = 16_384;
 
-/// How many probes of many traces are sent before it is looked for answers again: as many as go in 0.1 ms. One trace looks
-/// after each probe, since an answer from nearby may spare the next.
-const UNSEEN: usize = 8;
+/// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1 ms. Others look after each
+/// probe, since an answer from nearby may spare the next.
+const BUNCH: usize = 8;
 
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
@@ -45,11 +45,11 @@ struct Listener {
 /// Whose answers the kernel's filter lets through.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Audience {
-    /// Not those of the traces that there are now. What else arrives wakes the driver, which passes it over.
-    Outdated,
-    /// Those of the traces that there are.
-    Traces,
-    /// Everybody's.
+    /// Everybody's so far. What is no answer to the trace wakes the driver, which passes it over.
+    Unsaid,
+    /// Those of the trace.
+    Own,
+    /// Everybody's: there are many traces, or there will be.
     Everyone,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct Driver {
     identities: Identities,
     pace: Pace,
     /// How many probes are sent without a look for answers.
-    unseen: usize,
+    bunch: usize,
     replies: VecDeque<(usize, Reply)>,
-    /// Made when something is read first: what is sent at once need not wait for it.
+    /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
 }
@@ -93,7 +93,7 @@ impl Driver {
             schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
-            unseen: 1,
+            bunch: 1,
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -110,7 +110,7 @@ impl Driver {
                 socket,
                 sources,
                 rejected: Rejected::default(),
-                audience: Audience::Outdated,
+                audience: Audience::Unsaid,
             });
         }
         Ok(())
@@ -123,8 +123,12 @@ impl Driver {
             listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
             listener.audience = Audience::Everyone;
         }
-        self.unseen = UNSEEN;
         Ok(())
+    }
+
+    /// Saves time where far more probes are due than one trace has.
+    pub(crate) const fn send_in_bunches(&mut self) {
+        self.bunch = BUNCH;
     }
 
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
@@ -133,7 +137,7 @@ impl Driver {
     pub(crate) fn add(&mut self, config: Config, scope_id: u32, head: Option<Head>) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
         self.open(version)?;
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
+        let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
             return Ok(None);
         };
         let source = listener
@@ -156,10 +160,6 @@ impl Driver {
         let (clocks, extensions) = (HashMap::new(), HashMap::new());
         self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
         self.schedule.set(number, Some(Instant::EPOCH));
-        // A filter takes some time to be made, and where there were too many traces for one there soon are again.
-        if listener.audience == Audience::Traces {
-            listener.audience = Audience::Outdated;
-        }
         Ok(Some(number))
     }
 
@@ -227,9 +227,10 @@ impl Driver {
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
     /// the rest by a call of [`privilege`](crate::privilege). Returns a sentence for each thing that could not be given up.
     pub(crate) fn confine(&mut self, rest: fn() -> Vec<String>) -> Vec<String> {
-        self.listen();
-        let locked = self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter());
-        let note = locked.map_err(|errno| format!("can't lock the socket's filter: {}", io::Error::from(errno)));
+        let locked =
+            self.listen().and_then(|()| self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter()));
+        let note =
+            locked.map_err(|errno| format!("can't set and lock the socket's filter: {}", io::Error::from(errno)));
         note.err().into_iter().chain(rest()).collect()
     }
 
@@ -246,9 +247,9 @@ impl Driver {
         self.replies.pop_front()
     }
 
-    /// Sends what is due now, as long as nothing has arrived. Reads nothing.
+    /// Sends what is due now, one probe at least, as long as nothing has arrived. Reads nothing.
     pub(crate) fn launch(&mut self) -> Result<(), Error> {
-        while !self.has_arrivals()? && self.send() > 0 {}
+        while self.send() > 0 && !self.has_arrivals()? {}
         Ok(())
     }
 
@@ -276,21 +277,24 @@ impl Driver {
                 break;
             }
         }
-        self.listen();
-        Ok(if self.deadline().is_some() { Step::Running } else { Step::Done })
+        if self.deadline().is_none() {
+            return Ok(Step::Done);
+        }
+        // This process may have been confined since it opened its sockets; that costs time alone.
+        let _ = self.listen();
+        Ok(Step::Running)
     }
 
-    /// Tells the kernel whose answers to let through. This comes after the first probes, which so leave some 0.1 ms sooner. If
-    /// it can't be told any more, since this process was confined, it lets everybody's through, which costs time alone.
-    fn listen(&mut self) {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Outdated) {
+    /// Tells the kernel whose answers to let through, once. This comes after the first probes, which so leave some 0.1 ms sooner.
+    fn listen(&mut self) -> Result<(), Errno> {
+        for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Unsaid) {
+            listener.audience = Audience::Own;
             let configs = self.traces.values().map(|trace| trace.tracer.config());
-            let of_version = configs.filter(|config| Version::of(config.target) == listener.version);
-            let traces: Vec<Identity> = of_version.map(Identity::of).collect();
-            let is_told = listener.socket.listen_for(Some(&traces)).is_ok();
-            let is_narrow = is_told && traces.len() <= socket::MAX_TRACES;
-            listener.audience = if is_narrow { Audience::Traces } else { Audience::Everyone };
+            let own: Vec<Identity> =
+                configs.filter(|config| Version::of(config.target) == listener.version).map(Identity::of).collect();
+            listener.socket.listen_for(Some(&own))?;
         }
+        Ok(())
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
@@ -322,10 +326,13 @@ impl Driver {
         }
     }
 
-    /// Reads what has arrived and gives it to whom it belongs: everything, or as far as what may have ended the only trace, since
-    /// of a burst far more than is needed answers then. Returns whether that was all.
+    /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
+    /// is left then are answers to probes of the burst that went past the target. Returns whether that was all.
     fn drain(&mut self) -> Result<bool, Error> {
-        self.inbox.resize(LONGEST, 0);
+        if self.inbox.is_empty() {
+            // Not `resize`, which would write all of it.
+            self.inbox = vec![0; LONGEST];
+        }
         for listener in &mut self.listeners {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
@@ -352,7 +359,7 @@ impl Driver {
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
                         self.schedule.hasten(number);
-                        if reply.kind != Kind::TimeExceeded && self.unseen == 1 {
+                        if listener.audience != Audience::Everyone && has_all(&trace.tracer, &reply) {
                             settle(&mut listener.socket, &mut self.traces, self.added);
                             return Ok(false);
                         }
@@ -374,7 +381,7 @@ impl Driver {
         let mut now = clock::now();
         // Where the next of this round is, and whether the round has come to anything.
         let (mut from, mut is_fruitful) = (0, false);
-        while sent < self.unseen && self.pace.next() <= now {
+        while sent < self.bunch && self.pace.next() <= now {
             let Some(number) = self.schedule.due(now, from) else {
                 if !is_fruitful {
                     break;
@@ -421,4 +428,10 @@ impl Driver {
         }
         sent
     }
+}
+
+/// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
+fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
+    let route = tracer.route();
+    reply.kind != Kind::TimeExceeded && route.distance().is_some() && route.hops().all(|hop| hop.is_settled())
 }

@@ -1,4 +1,4 @@
-//! One-shot ICMP traceroute for Linux: the path to a host in about one round trip.
+//! One-shot ICMP traceroute for Linux: the path to a host in one to two round trips.
 //!
 //! ```no_run
 //! use hopshot_linux::Traceroute;
@@ -26,8 +26,8 @@
 //!
 //! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the same but for what
 //! [`SocketKind::Ping`] lists; where those aren't either, [`Error::Permission`] says how to get one of the two. Any number of
-//! traces may run at once in a process and on a machine: each has its ident, and the kernel lets it see its own answers only; those
-//! of a [`Survey`] share their sockets, and are told apart here.
+//! traces may run at once in a process and on a machine: each has its ident, and soon after its first probes the kernel lets it see
+//! its own answers only; those of a [`Survey`] share their sockets, and are told apart here.
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent, or, with
 //! [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so for each. A program that does

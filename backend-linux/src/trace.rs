@@ -111,8 +111,8 @@ impl Trace {
         self.driver.work()
     }
 
-    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
-    /// [`confine`](Self::confine) itself before it reads what strangers send. Ends early if an answer is there.
+    /// Sends the first probes, at least one, without reading an answer: for a process that has something to do meanwhile, such as
+    /// to [`confine`](Self::confine) itself before it reads what strangers send. Ends early if something has arrived.
     ///
     /// # Errors
     /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.

@@ -1,7 +1,7 @@
 //! A one-shot ICMP traceroute, as a library that does no I/O.
 //!
 //! Classic traceroute asks one hop after the other. This one sends its probes to all hops at once: the path to a host is known
-//! after about one round trip. What is here is everything of it that isn't a socket or a clock, for any network stack, with or
+//! after one to two round trips. What is here is everything of it that isn't a socket or a clock, for any network stack, with or
 //! without an operating system: `no_std`, no allocation, no `unsafe`, and nothing in it panics.
 //!
 //! # How it fits together

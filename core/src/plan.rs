@@ -68,12 +68,9 @@ fn reserved(view: &View<'_>) -> usize {
     hops.fold(0, |sum: usize, hop| sum.saturating_add(config.attempts.saturating_sub(hop.sent).into()))
 }
 
-/// When this hop's next probe is to leave; `None` if, as things stand, it gets no more.
+/// When the next probe of a hop that has had one is to leave; `None` if, as things stand, it gets no more.
 pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instant> {
     let config = view.config;
-    if progress.sent == 0 {
-        return (hop <= reach(view)).then_some(Instant::EPOCH);
-    }
     let top = view.path.top;
     // Silent between the last router and the target: it may be the target itself.
     let hidden = hop > top && view.path.end.is_some_and(|end| hop < end.hop);

@@ -2,7 +2,7 @@
 //!
 //! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a packet that a queueing
 //! discipline drops (ENOBUFS; without it the send "succeeds"), but such a socket gets every ICMP error twice, in its error
-//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends and hears nothing; the other one
+//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends and is never read; the other one
 //! receives, and never reports errors.
 
 use super::queue::{Queue, address_of};
@@ -30,7 +30,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the pair. Before [`Socket::listen_for`] it receives everybody's Echo Replies and errors.
+    /// Opens the pair. Before [`Socket::listen_for`] it receives everybody's answers, and in IPv4 the types
+    /// above 31 too.
     ///
     /// The options are the sender's alone. Answers may come in by another interface than the probes went out by.
     ///
@@ -60,6 +61,7 @@ impl Socket {
     /// # Errors
     /// None that are expected.
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
+        sys::attach_filter(self.sender.fd.as_fd(), &filter::pass_nothing())?;
         [&self.sender.fd, &self.receiver].into_iter().try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
     }
 

@@ -62,7 +62,7 @@ impl Config {
             return Ok(Self(lines));
         }
         let all = ["hopshot", "host"].into_iter().chain(lines.iter().flatten().map(String::as_str));
-        match understand(all.map(OsString::from).collect()) {
+        match understand(&all.map(OsString::from).collect::<Vec<_>>()) {
             Err((None, why)) => Err(format!("{}: {why}", path.display())),
             _ => Ok(Self(lines)),
         }
@@ -83,14 +83,14 @@ impl Config {
             name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
         };
         let all = line(&vec![true; self.0.len()]);
-        if understand(all.clone()).is_ok() {
+        if understand(&all).is_ok() {
             return all;
         }
         // Twice, because an option may want another that stands below it.
         for number in (0..holds.len()).chain(0..holds.len()) {
             if !holds[number] {
                 holds[number] = true;
-                holds[number] = understand(line(&holds)).is_ok();
+                holds[number] = understand(&line(&holds)).is_ok();
             }
         }
         line(&holds)
@@ -98,11 +98,13 @@ impl Config {
 }
 
 /// Arguments that can be beside each other, or the kind of what is wrong if the parser says so, and why.
-fn understand(line: Vec<OsString>) -> Result<Args, (Option<ErrorKind>, String)> {
+fn understand(line: &[OsString]) -> Result<Args, (Option<ErrorKind>, String)> {
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
-    let (args, dependent) = read(&line).map_err(refused)?;
+    let (args, dependent) = read(line).map_err(refused)?;
     args.check_beside(dependent).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
-    args.check().map(|()| args).map_err(|why| (None, why))
+    // Two lists are a mistake of one line, whatever stands on the others.
+    let kind = (args.targets.len() > 1).then_some(ErrorKind::ArgumentConflict);
+    args.check().map(|()| args).map_err(|why| (kind, why))
 }
 
 /// Whether a line is an option that a file may have, and one that can be beside those of the lines before it.
@@ -117,7 +119,7 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
     }
     for before in [&[][..], before] {
         let line = ["hopshot", "host"].into_iter().chain(before.iter().flatten().chain(words).map(String::as_str));
-        match understand(line.map(OsString::from).collect()) {
+        match understand(&line.map(OsString::from).collect::<Vec<_>>()) {
             Ok(args) if args.is_about() || args.no_config => return not_here(),
             Err((Some(ErrorKind::DisplayVersion), _)) => return not_here(),
             Ok(Args { hosts, .. }) => {

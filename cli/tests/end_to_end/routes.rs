@@ -140,3 +140,16 @@ fn traces_that_run_side_by_side_do_not_mix() {
         assert_eq!((&document["duplicates"], &document["forged"]), (&Value::from(0), &Value::from(0)));
     }
 }
+
+#[test]
+fn what_arrived_while_the_process_was_stopped_is_not_lost() {
+    let script =
+        "$0 -n --json --burst $HOPSHOT_LAB_TARGET4 & sleep 0.06; kill -STOP $!; sleep 0.5; kill -CONT $!; wait $!";
+    let Some(said) = shell_in_scenario("wan", script) else { return };
+    let document = said.json();
+    assert_eq!(document["hops"].as_array().map(Vec::len), Some(12), "{document}");
+    for hop in document["hops"].as_array().into_iter().flatten() {
+        let answers = hop["probes"].as_array().into_iter().flatten().filter(|probe| !probe.is_null());
+        assert_eq!(answers.count(), 3, "{document}");
+    }
+}

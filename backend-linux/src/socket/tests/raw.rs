@@ -53,8 +53,8 @@ fn an_echo_comes_back_over_the_loopback_with_the_kernels_stamp() {
 }
 
 #[test]
-fn two_sockets_hear_only_their_own_idents() {
-    in_namespace("socket::tests::raw::two_sockets_hear_only_their_own_idents", "", || {
+fn sockets_hear_only_the_idents_that_they_asked_for() {
+    in_namespace("socket::tests::raw::sockets_hear_only_the_idents_that_they_asked_for", "", || {
         for target in LOOPBACKS.map(address) {
             let version = Version::of(target);
             let (mut one, mut two) = (open(version, &[1, 3]), open(version, &[2]));

@@ -55,7 +55,7 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
                 number(Some(share(probes as f64, f64::from(TARGETS))), 2),
                 format!("{} of {TARGETS}", whole(program, &output)),
                 number(Some(exit.cpu_ns as f64 / 1e9), 2),
-                number(Some(probes as f64 / (exit.cpu_ns as f64 / 1e9)), 0),
+                number(Some(share(probes as f64, exit.cpu_ns as f64 / 1e9)), 0),
                 format!("{:.0}", exit.peak_memory as f64 / f64::from(1 << 20)),
             ]);
         }
