@@ -232,6 +232,7 @@ mod tests {
             ("-nV", "file, line 1: '-nV' is for the command line only"),
             ("--no-config", "file, line 1: '--no-config' is for the command line only"),
             ("--mtu\n--format csv", "file: --mtu has the formats text and json alone"),
+            ("--targets a\n-n\n--targets b", "file, line 3: --targets names one list"),
             ("-f 9\n-m 8", "file: --first must be 1 to 8"),
             ("# yes\n--generate=man", "file, line 2: '--generate=man' is for the command line only"),
         ] {
