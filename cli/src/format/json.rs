@@ -61,8 +61,13 @@ pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
     })
 }
 
+/// The octets of a document of some 30 hops with three attempts each.
+const ROOM: usize = 32 << 10;
+
 pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(document)?;
+    // Room for most documents: to grow step by step takes longer than all the rest.
+    let mut line = Vec::with_capacity(ROOM);
+    serde_json::to_writer(&mut line, document)?;
     line.push(b'\n');
     print(&line)
 }
