@@ -70,7 +70,9 @@ impl Targets {
         loop {
             if let Some(line) = self.line() {
                 self.lines += 1;
-                match host_of(&line) {
+                // Some editors begin a file with a mark of its encoding.
+                let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.lines == 1);
+                match host_of(marked.unwrap_or(&line)) {
                     Ok(None) => continue,
                     Ok(Some(host)) => return Ok(Next::Host(host)),
                     Err(why) => return Ok(Next::Bad(Some(self.lines), why)),
@@ -151,7 +153,7 @@ mod tests {
     #[test]
     fn a_line_names_a_host_comments_and_empty_lines_do_not_and_bad_lines_have_their_numbers() {
         let mut targets = from_octets(
-            b"192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\n\xe2\x80\xaea\nlast.example",
+            b"\xef\xbb\xbf192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\n\xe2\x80\xaea\nlast.example",
         );
         let found = all(&mut targets);
         assert_eq!(found[..3], [host("first.example"), host("192.0.2.1"), host("fe80::1%eth0")]);

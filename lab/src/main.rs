@@ -54,8 +54,8 @@ enum Task {
     },
     /// Run a command on a chain of real Linux routers, each a network namespace, with a target at its end.
     Chain {
-        /// How many routers.
-        #[arg(default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+        /// How many routers; this machine's packets can pass 63.
+        #[arg(default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=63))]
         routers: u8,
         /// The MTU of the link that leads to a hop, 1280 octets or more; may be given for several.
         #[arg(long, value_name = "HOP=OCTETS", value_parser = chain::Mtu::parse)]

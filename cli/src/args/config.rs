@@ -47,6 +47,8 @@ impl Config {
 
     fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let mut lines: Vec<Vec<String>> = Vec::new();
+        // Some editors begin a file with a mark of its encoding.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (number, line) in (1..).zip(text.lines()) {
             let words = words(line);
             if words.is_empty() {
@@ -239,5 +241,6 @@ mod tests {
             let said = config(text).err().unwrap_or_default();
             assert!(said.starts_with(why), "{said}");
         }
+        assert!(config("\u{feff}-n").is_ok(), "a mark of the encoding is no mistake");
     }
 }

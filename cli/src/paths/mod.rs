@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         names.hear();
     }
     let shown = match &mut view {
-        Some(view) => view.paths_finish(&paths, names),
+        Some(view) => view.paths_finish(&paths, args.probing.max, names),
         None if format == Format::Dot => print(dot::text(&paths, names).as_bytes()),
         None => print_line(&json::Document::new(&paths, names)),
     };

@@ -28,12 +28,12 @@ impl View {
     }
 
     /// Prints all that became known, and how well it is known.
-    pub(crate) fn paths_finish(&mut self, paths: &Paths, names: &Names) -> io::Result<()> {
+    pub(crate) fn paths_finish(&mut self, paths: &Paths, max_hops: u8, names: &Names) -> io::Result<()> {
         let graph = paths.graph();
         let mut text = self.layout.lines(rows(graph, names));
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
             Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
-            None => sentences(paths),
+            None => sentences(paths, max_hops),
         };
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
         self.draw(&text, "")
@@ -51,7 +51,7 @@ fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> Stri
 }
 
 /// What there is to say of the graph as a whole.
-fn sentences(paths: &Paths) -> Vec<String> {
+fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
     let graph = paths.graph();
     let mut sentences = Vec::new();
     let by_packet: Vec<String> =
@@ -63,11 +63,24 @@ fn sentences(paths: &Paths) -> Vec<String> {
     if graph.edges().iter().any(|edge| !edge.is_certain) {
         sentences.push("Which of them leads to which can't be known.".to_owned());
     }
+    // Where the last hop that was to be probed answered, what comes behind it was not asked for.
+    let goes_on = |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
+    let is_longer = paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
     if !paths.reached() {
-        sentences.push(format!("No answer from {}.", paths.target()));
+        let why = if graph.nodes().iter().any(|node| node.end == Some(End::Unreachable)) {
+            ": a hop says that it can't be reached"
+        } else if is_longer {
+            ": it is farther than the hops probed (-m)"
+        } else {
+            ""
+        };
+        sentences.push(format!("No answer from {}{why}.", paths.target()));
     }
     let percent = (paths.confidence() * 1e5).round() / 1e3;
     let how_well = match paths.completeness() {
+        Completeness::Complete if is_longer => {
+            format!("{percent} % sure of the next hops of each router before hop {max_hops}")
+        }
         Completeness::Complete => format!("{percent} % sure of each router's next hops"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
         Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),

@@ -86,6 +86,14 @@ fn a_target_that_does_not_answer_is_said_not_to() {
 }
 
 #[test]
+fn of_a_path_that_is_longer_than_what_was_probed_only_the_beginning_is_sure() {
+    let Some(said) = in_scenario("wan", &["--paths", "-n", "-m", "5", "{4}"]) else { return };
+    let sentences = "\nNo answer from 10.255.0.80: it is farther than the hops probed (-m).\n\
+                     1 path: 95 % sure of the next hops of each router before hop 5. ";
+    assert!(said.status == 1 && said.stdout.contains(sentences), "{}", said.stdout);
+}
+
+#[test]
 fn where_nobody_answers_there_is_no_path_and_nothing_to_be_sure_of() {
     let Some(said) = in_scenario("deadtarget", &["--paths", "-n", "-f", "14", "-m", "16", "{4}"]) else { return };
     assert_eq!(said.status, 1);
