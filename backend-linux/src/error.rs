@@ -31,7 +31,9 @@ pub enum Error {
     },
 
     /// The name has no address.
-    #[error("can't find the address of '{host}': {reason}; check the spelling, or give an address")]
+    #[error(
+        "can't find the address of '{host}': {reason}; check the spelling, and that DNS answers, or give an address"
+    )]
     Resolve {
         /// The name.
         host: String,

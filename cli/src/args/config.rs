@@ -104,9 +104,7 @@ fn understand(line: &[OsString]) -> Result<Args, (Option<ErrorKind>, String)> {
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
     let (args, dependent) = read(line).map_err(refused)?;
     args.check_beside(dependent).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
-    // Two lists are a mistake of one line, whatever stands on the others.
-    let kind = (args.targets.len() > 1).then_some(ErrorKind::ArgumentConflict);
-    args.check().map(|()| args).map_err(|why| (kind, why))
+    args.check().map(|()| args).map_err(|why| (None, why))
 }
 
 /// Whether a line is an option that a file may have, and one that can be beside those of the lines before it.
@@ -122,7 +120,7 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
     for before in [&[][..], before] {
         let line = ["hopshot", "host"].into_iter().chain(before.iter().flatten().chain(words).map(String::as_str));
         match understand(&line.map(OsString::from).collect::<Vec<_>>()) {
-            Ok(args) if args.is_about() || args.no_config => return not_here(),
+            Ok(args) if args.is_about() || args.no_config || !args.targets.is_empty() => return not_here(),
             Err((Some(ErrorKind::DisplayVersion), _)) => return not_here(),
             Ok(Args { hosts, .. }) => {
                 if let [_, host, ..] = hosts.as_slice() {
@@ -208,7 +206,6 @@ mod tests {
         assert_eq!(with("--count 5\n--watch", "hopshot ::1"), "hopshot --count 5 --watch ::1");
         assert_eq!(with("--at-once 9\n--every 2", "hopshot ::1"), "hopshot ::1");
         assert_eq!(with("--at-once 9\n--every 2", "hopshot ::1 ::2"), "hopshot --at-once 9 ::1 ::2");
-        assert_eq!(with("--targets a", "hopshot --targets b"), "hopshot --targets b");
         assert_eq!(with("--watch", "hopshot ::1 ::2"), "hopshot ::1 ::2");
         assert_eq!(with("--format markdown", "hopshot --mtu ::1"), "hopshot --mtu ::1");
         assert_eq!(with("--format markdown", "hopshot --paths ::1"), "hopshot --paths ::1");
@@ -234,7 +231,7 @@ mod tests {
             ("-nV", "file, line 1: '-nV' is for the command line only"),
             ("--no-config", "file, line 1: '--no-config' is for the command line only"),
             ("--mtu\n--format csv", "file: --mtu has the formats text and json alone"),
-            ("--targets a\n-n\n--targets b", "file, line 3: --targets names one list"),
+            ("-n\n--targets a", "file, line 2: '--targets' is for the command line only"),
             ("-f 9\n-m 8", "file: --first must be 1 to 8"),
             ("# yes\n--generate=man", "file, line 2: '--generate=man' is for the command line only"),
         ] {
