@@ -14,7 +14,7 @@ use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::schedule::Schedule;
 use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
 use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Config, Discard, Instant, Kind, Reply, SendError, Tracer};
+use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -47,7 +47,7 @@ struct Listener {
 enum Audience {
     /// Everybody's so far. What is no answer to the trace wakes the driver, which passes it over.
     Unsaid,
-    /// Those of the trace.
+    /// Those of the trace, unless the filter could not be set.
     Own,
     /// Everybody's: there are many traces, or there will be.
     Everyone,
@@ -247,9 +247,12 @@ impl Driver {
         self.replies.pop_front()
     }
 
-    /// Sends what is due now, one probe at least, as long as nothing has arrived. Reads nothing.
+    /// Sends what is due now, as long as nothing has arrived, but the very first probe at all events. Reads nothing.
     pub(crate) fn launch(&mut self) -> Result<(), Error> {
-        while self.send() > 0 && !self.has_arrivals()? {}
+        let mut is_first = self.traces.values().all(|trace| trace.tracer.route().probes_sent() == 0);
+        while (is_first || !self.has_arrivals()?) && self.send() > 0 {
+            is_first = false;
+        }
         Ok(())
     }
 
@@ -327,7 +330,8 @@ impl Driver {
     }
 
     /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
-    /// is left then are answers to probes of the burst that went past the target. Returns whether that was all.
+    /// is left then are answers to probes of the burst that went past the target, duplicates and forgeries. Returns whether there
+    /// may be no more.
     fn drain(&mut self) -> Result<bool, Error> {
         if self.inbox.is_empty() {
             // Not `resize`, which would write all of it.
@@ -433,5 +437,8 @@ impl Driver {
 /// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
 fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
     let route = tracer.route();
-    reply.kind != Kind::TimeExceeded && route.distance().is_some() && route.hops().all(|hop| hop.is_settled())
+    let is_heard = |outcome: &Outcome| !matches!(outcome, Outcome::InFlight | Outcome::Lost);
+    reply.kind != Kind::TimeExceeded
+        && route.distance().is_some()
+        && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))
 }

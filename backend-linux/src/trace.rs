@@ -111,8 +111,9 @@ impl Trace {
         self.driver.work()
     }
 
-    /// Sends the first probes, at least one, without reading an answer: for a process that has something to do meanwhile, such as
-    /// to [`confine`](Self::confine) itself before it reads what strangers send. Ends early if something has arrived.
+    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
+    /// [`confine`](Self::confine) itself before it reads what strangers send. Ends early if something has arrived, but not before
+    /// the very first probe.
     ///
     /// # Errors
     /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.

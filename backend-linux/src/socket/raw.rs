@@ -2,7 +2,7 @@
 //!
 //! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a packet that a queueing
 //! discipline drops (ENOBUFS; without it the send "succeeds"), but such a socket gets every ICMP error twice, in its error
-//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends and is never read; the other one
+//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its error queue is ever read; the other one
 //! receives, and never reports errors.
 
 use super::queue::{Queue, address_of};
@@ -59,7 +59,7 @@ impl Socket {
     /// Forbids any further change of what is received, to whoever holds these descriptors.
     ///
     /// # Errors
-    /// None that are expected.
+    /// EPERM if that was done already.
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         sys::attach_filter(self.sender.fd.as_fd(), &filter::pass_nothing())?;
         [&self.sender.fd, &self.receiver].into_iter().try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))

@@ -1,7 +1,7 @@
 //! What the command says of itself: help, man page and completions, all from the definitions of the options.
 
 use super::command;
-use clap::{Args, Command, ValueEnum};
+use clap::{ArgAction, Args, Command, ValueEnum};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -186,7 +186,9 @@ fn rendered(command: Command, width: Option<usize>) -> String {
 
 fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), "hopshot", &mut script);
+    // Shells offer again what may be given twice.
+    let mut once = command().mut_arg("targets", |arg| arg.action(ArgAction::Set));
+    clap_complete::generate(shell, &mut once, "hopshot", &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 

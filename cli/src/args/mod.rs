@@ -16,7 +16,7 @@ pub(crate) use watch::Watching;
 use about::About;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use config::Config;
 use hopshot_linux::{AllPaths, Survey, Traceroute};
 use std::env;
@@ -69,8 +69,6 @@ pub(crate) struct Args {
 /// The command with all that help, completions and complaints need.
 fn command() -> Command {
     Args::command().mut_args(|arg| {
-        // Shells offer what may be given twice again.
-        let arg = if arg.get_id() == "targets" { arg.action(ArgAction::Set) } else { arg };
         if arg.is_positional() || !arg.get_action().takes_values() {
             return arg;
         }

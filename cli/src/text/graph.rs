@@ -66,8 +66,11 @@ fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
     // Where the last hop that was to be probed answered, what comes behind it was not asked for.
     let goes_on = |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
     let is_longer = paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
-    if !paths.reached() {
-        let why = if graph.nodes().iter().any(|node| node.end == Some(End::Unreachable)) {
+    let refused = |node: &&Node| node.end == Some(End::Unreachable);
+    if graph.nodes().iter().filter(refused).any(|node| node.address == Some(paths.target())) {
+        sentences.push(format!("{} answers only that it can't be reached.", paths.target()));
+    } else if !paths.reached() {
+        let why = if graph.nodes().iter().any(|node| refused(&node)) {
             ": a hop says that it can't be reached"
         } else if is_longer {
             ": it is farther than the hops probed (-m)"

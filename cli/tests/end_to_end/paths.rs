@@ -86,6 +86,18 @@ fn a_target_that_does_not_answer_is_said_not_to() {
 }
 
 #[test]
+fn a_target_that_refuses_is_told_from_a_router_that_does() {
+    let refusing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/refusing.toml");
+    for (scenario, sentence) in [
+        (refusing, "\n10.255.0.80 answers only that it can't be reached.\n"),
+        ("unreach", "\nNo answer from 10.255.0.80: a hop says that it can't be reached.\n"),
+    ] {
+        let Some(said) = in_scenario(scenario, &["--paths", "-n", "{4}"]) else { return };
+        assert!(said.status == 1 && said.stdout.contains(sentence), "{}", said.stdout);
+    }
+}
+
+#[test]
 fn of_a_path_that_is_longer_than_what_was_probed_only_the_beginning_is_sure() {
     let Some(said) = in_scenario("wan", &["--paths", "-n", "-m", "5", "{4}"]) else { return };
     let sentences = "\nNo answer from 10.255.0.80: it is farther than the hops probed (-m).\n\
