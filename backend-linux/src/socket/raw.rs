@@ -2,8 +2,8 @@
 //!
 //! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a packet that a queueing
 //! discipline drops (ENOBUFS; without it the send "succeeds"), but such a socket gets every ICMP error twice, in its error
-//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its error queue is ever read; the other one
-//! receives, and never reports errors.
+//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its
+//! error queue is ever read; the other one receives, and never reports errors.
 
 use super::queue::{Queue, address_of};
 use super::sender::Sender;
