@@ -17,7 +17,7 @@ use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -157,7 +157,7 @@ impl Driver {
         };
         let number = self.added;
         self.added += 1;
-        let (clocks, extensions) = (HashMap::new(), HashMap::new());
+        let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))

@@ -77,17 +77,14 @@ impl Identities {
     }
 
     /// The traces that an answer may belong to.
-    pub(crate) fn whose(&self, answer: &Answer<'_>) -> Vec<usize> {
+    pub(crate) fn whose(&self, answer: &Answer<'_>) -> impl Iterator<Item = usize> + use<'_> {
         let seq = answer.echo.seq;
-        let traces = |stretches: &[Stretch]| -> Vec<usize> {
-            stretches.iter().filter(|stretch| stretch.contains(seq)).map(|stretch| stretch.trace).collect()
-        };
-        match self.by_ident.get(&answer.echo.ident) {
-            Some(stretches) => traces(stretches),
-            // A translator may have changed the ident; the cookie tells. With more traces the answers of everybody come here.
-            None if self.by_ident.len() <= MAX_TRACES => self.by_ident.values().flat_map(|all| traces(all)).collect(),
-            None => Vec::new(),
-        }
+        let owners = self.by_ident.get(&answer.echo.ident);
+        // A translator may have changed the ident; the cookie tells. With more traces the answers of everybody come here.
+        let is_searched = owners.is_none() && self.by_ident.len() <= MAX_TRACES;
+        let all = is_searched.then(|| self.by_ident.values());
+        let stretches = owners.into_iter().chain(all.into_iter().flatten()).flatten();
+        stretches.filter(move |stretch| stretch.contains(seq)).map(|stretch| stretch.trace)
     }
 }
 
@@ -135,18 +132,23 @@ mod tests {
         }
     }
 
+    /// In the order of age.
+    fn whose(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
+        let mut traces: Vec<usize> = identities.whose(&answer(ident, seq)).collect();
+        traces.sort_unstable();
+        traces
+    }
+
     #[test]
     fn traces_that_may_choose_get_idents_of_their_own_and_an_answer_finds_its_trace() {
         let mut identities = Identities::default();
         assert_eq!(identities.take(0, &config(65_535, 7), None), Some((65_535, 7)));
         assert_eq!(identities.take(1, &config(65_535, 9), None), Some((0, 9)));
-        assert_eq!(identities.whose(&answer(65_535, 8)), [0]);
-        assert_eq!(identities.whose(&answer(0, 9)), [1]);
-        assert_eq!(identities.whose(&answer(0, 8)), [0_usize; 0]);
+        assert_eq!(whose(&identities, 65_535, 8), [0]);
+        assert_eq!(whose(&identities, 0, 9), [1]);
+        assert_eq!(whose(&identities, 0, 8), [0_usize; 0]);
         // An ident that nobody has may have been another one on its way.
-        let mut offered = identities.whose(&answer(5, 9));
-        offered.sort_unstable();
-        assert_eq!(offered, [0, 1]);
+        assert_eq!(whose(&identities, 5, 9), [0, 1]);
         identities.give_back(0, 65_535);
         assert_eq!(identities.take(2, &config(65_535, 7), None), Some((65_535, 7)));
     }
@@ -162,7 +164,7 @@ mod tests {
             let (ident, first) = identities.take(trace, &wanted, Some(77)).unwrap();
             assert_eq!(ident, 77);
             for seq in [first, first.wrapping_add(span(&wanted) - 1)] {
-                assert_eq!(identities.whose(&answer(77, seq)), [trace]);
+                assert_eq!(whose(&identities, 77, seq), [trace]);
             }
             firsts.push(first);
         }

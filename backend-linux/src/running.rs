@@ -4,16 +4,16 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::near::Head;
 use hopshot_core::{Answer, ProbeId, Reply, Tracer};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
 pub(crate) const CAPACITY: usize = 768;
 
 /// Where the RTTs of the answered probes are from.
-pub(crate) type ClocksOf = HashMap<ProbeId, Clocks>;
+pub(crate) type ClocksOf = BTreeMap<ProbeId, Clocks>;
 
 /// What came with the answers, where anything did.
-pub(crate) type ExtensionsOf = HashMap<ProbeId, Extensions>;
+pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
 
 /// One trace among those of a driver.
 pub(crate) struct Running {
