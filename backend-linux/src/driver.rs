@@ -292,10 +292,10 @@ impl Driver {
     fn listen(&mut self) -> Result<(), Errno> {
         for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Unsaid) {
             listener.audience = Audience::Own;
-            let configs = self.traces.values().map(|trace| trace.tracer.config());
-            let own: Vec<Identity> =
-                configs.filter(|config| Version::of(config.target) == listener.version).map(Identity::of).collect();
-            listener.socket.listen_for(Some(&own))?;
+            // Without `expect_many` there is one trace.
+            let mut configs = self.traces.values().map(|trace| trace.tracer.config());
+            let own = configs.find(|config| Version::of(config.target) == listener.version).map(Identity::of);
+            listener.socket.listen_for(own.as_ref())?;
         }
         Ok(())
     }

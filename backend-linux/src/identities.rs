@@ -4,9 +4,11 @@
 //! stretch of seqs of its own.
 
 use crate::running::CAPACITY;
-use crate::socket::MAX_TRACES;
 use hopshot_core::{Answer, Config};
 use std::collections::HashMap;
+
+/// With more idents than this no answer is looked for among the traces of others: the core would have to judge it for each.
+const MOST_SEARCHED: usize = 32;
 
 /// The identities that are in use.
 #[derive(Debug, Default)]
@@ -81,7 +83,7 @@ impl Identities {
         let seq = answer.echo.seq;
         let owners = self.by_ident.get(&answer.echo.ident);
         // A translator may have changed the ident; the cookie tells. With more traces the answers of everybody come here.
-        let is_searched = owners.is_none() && self.by_ident.len() <= MAX_TRACES;
+        let is_searched = owners.is_none() && self.by_ident.len() <= MOST_SEARCHED;
         let all = is_searched.then(|| self.by_ident.values());
         let stretches = owners.into_iter().chain(all.into_iter().flatten()).flatten();
         stretches.filter(move |stretch| stretch.contains(seq)).map(|stretch| stretch.trace)

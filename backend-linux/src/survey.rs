@@ -456,4 +456,20 @@ mod tests {
             assert_eq!(reasons[1], Some(StopReason::Interrupted));
         });
     }
+
+    #[test]
+    fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() {
+        in_namespace(
+            "survey::tests::however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe",
+            "",
+            || {
+                let mut survey = Survey::new(&Traceroute::new("").attempts(3), 1_000_000, 1).unwrap();
+                survey.add("127.0.0.2").unwrap();
+                while survey.advance(None).unwrap() != Step::Done {}
+                let route = survey.take().unwrap();
+                // Loopback answers at once: the first eight are all that go before that is seen.
+                assert_eq!((route.distance(), route.probes_sent()), (Some(1), 8));
+            },
+        );
+    }
 }

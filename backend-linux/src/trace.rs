@@ -380,4 +380,29 @@ mod tests {
             assert_eq!(trace.finish().distance(), Some(1));
         });
     }
+
+    #[test]
+    fn after_its_first_probes_a_trace_is_not_woken_by_the_answers_of_others() {
+        // Whatever goes there is lost.
+        const SINK: &str = "
+            ip link add sink type veth peer name far
+            ip link set sink up; ip link set far up; ip address add 192.0.2.2/24 dev sink
+            ip neighbour add 192.0.2.1 lladdr 02:00:00:00:00:02 dev sink nud permanent";
+        let test = "trace::tests::after_its_first_probes_a_trace_is_not_woken_by_the_answers_of_others";
+        in_namespace(test, SINK, || {
+            let mut trace = Traceroute::new("192.0.2.1").start().unwrap();
+            let other = || assert!(Traceroute::new("127.0.0.1").start().unwrap().all(|reply| reply.is_ok()));
+            let is_readable = |trace: &Trace| {
+                let mut fds = [PollFd::new(trace, PollFlags::IN)];
+                rustix::event::poll(&mut fds, Some(&rustix::event::Timespec::default())).unwrap() > 0
+            };
+            trace.launch().unwrap();
+            other();
+            assert!(is_readable(&trace), "nobody has said yet whose answers are wanted");
+            while trace.work().unwrap() == Step::Running && is_readable(&trace) {}
+            other();
+            assert!(!is_readable(&trace));
+            assert!(trace.finish().rejected().not_ours > 0);
+        });
+    }
 }

@@ -10,9 +10,6 @@ use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 use std::net::IpAddr;
 
-/// With more traces than this, Echo Replies and quoted Echo Requests of any trace pass: the list is searched one by one.
-pub(crate) const MAX_TRACES: usize = 32;
-
 /// What tells the answers of a trace from those of others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
@@ -80,35 +77,33 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
     program.assemble()
 }
 
-/// The program that passes Echo Replies of these traces, and errors that quote an Echo Request of one of them: by the ident, or, if
-/// that was changed on the way, by the cookie where as much came back; of everybody if no traces are given. What quotes a packet
-/// to a target of theirs and is cut short before the ident passes, to be counted. Errors in IPv6 whose quote has extension
-/// headers pass too: no loop can be written here to walk them.
+/// The program that passes Echo Replies of this trace, and errors that quote an Echo Request of it: by the ident, or, if that was
+/// changed on the way, by the cookie where as much came back; of everybody if no trace is given. What quotes a packet to its
+/// target and is cut short before the ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no
+/// loop can be written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no".
-pub(super) fn pass_answers(version: Version, traces: Option<&[Identity]>) -> Vec<Instruction> {
+pub(super) fn pass_answers(version: Version, trace: Option<&Identity>) -> Vec<Instruction> {
     let mut program = match version {
         Version::V4 => find_echo_v4(),
         Version::V6 => find_echo_v6(),
     };
     program.at(Label::Judge);
     program.line(LOAD_WORD16_INDEXED, IDENT);
-    let traces = traces.filter(|traces| traces.len() <= MAX_TRACES).unwrap_or_else(|| {
-        program.jump(Label::Pass);
-        &[]
-    });
-    for trace in traces {
-        program.if_equal(trace.ident.into(), Label::Pass);
-    }
-    program.line(LOAD_WORD32_INDEXED, COOKIE);
-    for trace in traces {
-        program.if_equal(u32::from_be_bytes(trace.cookie), Label::Pass);
-    }
-    program.jump(Label::Drop);
-    program.at(Label::Short);
-    program.line(LOAD_MEMORY, 0);
-    for trace in traces {
-        program.if_equal(u32::from_be_bytes(trace.target), Label::Pass);
+    match trace {
+        None => {
+            program.jump(Label::Pass);
+            program.at(Label::Short);
+        }
+        Some(trace) => {
+            program.if_equal(trace.ident.into(), Label::Pass);
+            program.line(LOAD_WORD32_INDEXED, COOKIE);
+            program.if_equal(u32::from_be_bytes(trace.cookie), Label::Pass);
+            program.jump(Label::Drop);
+            program.at(Label::Short);
+            program.line(LOAD_MEMORY, 0);
+            program.if_equal(u32::from_be_bytes(trace.target), Label::Pass);
+        }
     }
     program.at(Label::Drop);
     program.line(RETURN, 0);
@@ -271,7 +266,7 @@ impl Program {
         self.jump(Label::Drop);
     }
 
-    /// Turns labels into distances. A program here has at most 130 lines, so every distance fits its octet.
+    /// Turns labels into distances. A program here has fewer than 40 lines, so every distance fits its octet.
     fn assemble(&self) -> Vec<Instruction> {
         let distance = |from: usize, label: Option<Label>| {
             label.map_or(0, |label| self.places[label as usize].saturating_sub(from + 1))

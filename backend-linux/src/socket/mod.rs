@@ -15,7 +15,7 @@ mod tests;
 
 use crate::clock::Clock;
 use crate::sys::{self, Name};
-pub(crate) use filter::{Identity, MAX_TRACES};
+pub(crate) use filter::Identity;
 pub(crate) use first_link::first_link_mtu;
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
@@ -185,9 +185,9 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&self, traces: Option<&[Identity]>) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&self, trace: Option<&Identity>) -> Result<(), Errno> {
         match self {
-            Self::Raw(raw) => raw.listen_for(traces),
+            Self::Raw(raw) => raw.listen_for(trace),
             Self::Ping(_) => Ok(()),
         }
     }

@@ -46,14 +46,14 @@ impl Socket {
         Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals() })
     }
 
-    /// Receives from now on the Echo Replies of these traces, and the errors about their Echo Requests; nothing else, but for
-    /// errors whose quote the filter can't read. If no traces are given, or more than 32, those of everybody. What is in the
-    /// receive buffer already stays there.
+    /// Receives from now on the Echo Replies of this trace, and the errors about its Echo Requests; nothing else, but for errors
+    /// whose quote the filter can't read. If no trace is given, those of everybody. What is in the receive buffer already stays
+    /// there.
     ///
     /// # Errors
     /// EPERM after [`Socket::lock_filter`].
-    pub(crate) fn listen_for(&self, traces: Option<&[Identity]>) -> Result<(), Errno> {
-        sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, traces))
+    pub(crate) fn listen_for(&self, trace: Option<&Identity>) -> Result<(), Errno> {
+        sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, trace))
     }
 
     /// Forbids any further change of what is received, to whoever holds these descriptors.

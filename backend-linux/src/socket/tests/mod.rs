@@ -28,9 +28,9 @@ fn renounce() {
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
 }
 
-/// Traces with these idents, and a cookie that nothing here has.
-fn identities(idents: &[u16]) -> Vec<Identity> {
-    idents.iter().map(|ident| Identity { ident: *ident, cookie: *b"none", target: [0; 4] }).collect()
+/// A trace with this ident, and a cookie that nothing here has.
+fn identity(ident: u16) -> Identity {
+    Identity { ident, cookie: *b"none", target: [0; 4] }
 }
 
 /// Both kinds of sockets, and whichever was opened.
