@@ -100,8 +100,8 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
         _ if progress.heard > 0 => None,
         Some(_) => Some(retry(view, progress)),
         None if hop < top => Some(retry(view, progress)),
-        // Where the path may or may not lead, a second probe is all that a loss is worth.
-        None => (view.quiet && progress.sent == 1).then_some(Instant::EPOCH),
+        // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said that it leads, none.
+        None => (view.quiet && progress.sent == 1 && hop <= window(view)).then_some(Instant::EPOCH),
     }
 }
 
@@ -123,19 +123,21 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 
 /// The farthest hop that the first sweep may go to, as things stand.
 fn reach(view: &View<'_>) -> u8 {
-    let farthest = view.config.max_hops;
     match (view.config.sweep(), view.path.certain_end()) {
-        (Sweep::Burst, _) => farthest,
-        (_, Some(end)) => end.hop.saturating_sub(1),
-        (Sweep::Window { .. }, None) if view.quiet => farthest,
-        (Sweep::Window { first, step }, None) => {
-            let nearest = view.config.first_hop;
-            let first = if first < nearest { nearest.saturating_add(step).saturating_sub(1) } else { first };
-            let steps = match view.path.top.checked_sub(first) {
-                Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
-                None => 0,
-            };
-            first.saturating_add(steps.saturating_mul(step)).min(farthest)
-        }
+        (Sweep::Window { .. }, Some(end)) => end.hop.saturating_sub(1),
+        (Sweep::Window { .. }, None) if !view.quiet => window(view),
+        _ => view.config.max_hops,
     }
+}
+
+/// How far the window is open, by the answers from its edge.
+fn window(view: &View<'_>) -> u8 {
+    let Sweep::Window { first, step } = view.config.sweep() else { return view.config.max_hops };
+    let nearest = view.config.first_hop;
+    let first = if first < nearest { nearest.saturating_add(step).saturating_sub(1) } else { first };
+    let steps = match view.path.top.checked_sub(first) {
+        Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
+        None => 0,
+    };
+    first.saturating_add(steps.saturating_mul(step)).min(view.config.max_hops)
 }

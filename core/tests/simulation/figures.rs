@@ -1,7 +1,7 @@
 //! The figures of the plan: what each way to sweep costs in time and in waste. They are written to `core/FIGURES.md`, which the
 //! README quotes; the test fails if the file isn't what comes out. `UPDATE_FIGURES=1 cargo test -p hopshot-core` writes it anew.
 
-use crate::world::trace;
+use crate::world::{Traced, trace};
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Sweep};
 use hopshot_lab::Scenario;
@@ -22,19 +22,25 @@ struct Cost {
     needed: usize,
     worst_probes: f64,
     wrong: usize,
+    hops: usize,
+    heard: usize,
 }
 
 impl Cost {
-    fn add(&mut self, took: Duration, limit: Duration, sent: usize, past_target: usize, needed: usize, right: bool) {
-        let time = took.as_secs_f64() / limit.as_secs_f64();
+    /// A trace of a path with so many hops, whose target is `rtt` away.
+    fn add(&mut self, traced: &Traced, hops: u8, rtt: Duration) {
+        let time = traced.took.as_secs_f64() / rtt.as_secs_f64();
+        let needed = usize::from(hops) * usize::from(traced.tracer.config().attempts);
         self.runs += 1;
         self.time += time;
         self.worst_time = self.worst_time.max(time);
-        self.sent += sent;
-        self.past_target += past_target;
+        self.sent += traced.sent();
+        self.past_target += traced.past_target();
         self.needed += needed;
-        self.worst_probes = self.worst_probes.max(sent as f64 / needed as f64);
-        self.wrong += usize::from(!right);
+        self.worst_probes = self.worst_probes.max(traced.sent() as f64 / needed as f64);
+        self.wrong += usize::from(traced.distance() != Some(hops));
+        self.hops += usize::from(hops);
+        self.heard += traced.addresses().iter().take(hops.into()).filter(|from| !from.is_empty()).count();
     }
 
     fn row(&self) -> String {
@@ -56,8 +62,7 @@ fn even_paths(sweep: Sweep) -> Cost {
     for hops in 5..=25 {
         let scenario = Scenario::plain(hops, 80.0);
         let traced = trace(&scenario, Version::V4, 1, |config| Config { sweep: Some(sweep), ..config });
-        let right = traced.distance() == Some(hops);
-        cost.add(traced.took, Duration::from_millis(80), traced.sent(), traced.past_target(), hops.into(), right);
+        cost.add(&traced, hops, Duration::from_millis(80));
     }
     cost
 }
@@ -94,9 +99,7 @@ fn drawn_paths(attempts: u8, sweep: Option<Sweep>) -> Cost {
         let (scenario, hops, rtt_ms) = drawn_path(seed);
         let configure = |config| Config { attempts, sweep, max_hops: 64, ..config };
         let traced = trace(&scenario, Version::V4, seed, configure);
-        let limit = Duration::from_secs_f64(rtt_ms / 1e3);
-        let needed = usize::from(hops) * usize::from(attempts);
-        cost.add(traced.took, limit, traced.sent(), traced.past_target(), needed, traced.distance() == Some(hops));
+        cost.add(&traced, hops, Duration::from_secs_f64(rtt_ms / 1e3));
     }
     cost
 }
@@ -127,13 +130,15 @@ fn figures() -> String {
          \n## Any path\n\n\
          400 paths drawn from seeds: 1 to 64 hops, 1 to 300 ms, jitter of 2 %; in a third of them 1 to 5 % loss each way, in a\n\
          third 1 to 3 silent hops, in a quarter routers that answer 6 probes and then one a second. `max_hops` is 64.\n\n\
-         | plan | attempts | time, mean | worst | probes, mean | worst | waste | distance wrong |\n\
-         | --- | --- | --- | --- | --- | --- | --- | --- |\n",
+         | plan | attempts | time, mean | worst | probes, mean | worst | waste | distance wrong | hops heard |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
     for (name, sweep) in [("default", None), ("`--burst`", Some(Sweep::Burst)), ("hop by hop", Some(HOP_BY_HOP))] {
         for attempts in [1, 3] {
             let cost = drawn_paths(attempts, sweep);
-            let _ = writeln!(text, "| {name} | {attempts} | {} | {} of {} |", cost.row(), cost.wrong, cost.runs);
+            let heard = 100.0 * cost.heard as f64 / cost.hops as f64;
+            let wrong = format!("{} of {}", cost.wrong, cost.runs);
+            let _ = writeln!(text, "| {name} | {attempts} | {} | {wrong} | {heard:.2} % |", cost.row());
         }
     }
     text

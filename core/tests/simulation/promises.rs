@@ -50,6 +50,14 @@ fn a_silent_target_ends_within_half_a_second_and_every_router_is_found() {
 }
 
 #[test]
+fn where_nothing_is_known_to_lead_one_probe_is_sent() {
+    let traced = run("deadtarget", 1);
+    let probes = |hop| traced.internet.log().iter().filter(|probe| probe.hop_limit == hop).count();
+    // Eleven routers, and a first sweep of 20 hops.
+    assert!((12..=20).all(|hop| probes(hop) == 2) && (21..=32).all(|hop| probes(hop) == 1));
+}
+
+#[test]
 fn a_router_that_is_slow_to_write_its_errors_is_heard() {
     for attempts in [1, 3] {
         let traced = run("slowhop", attempts);
