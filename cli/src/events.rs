@@ -1,7 +1,7 @@
 //! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come in, a line of input.
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGWINCH};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::low_level::{pipe, unregister};
 use signal_hook::{SigId, flag};
 use std::ffi::c_int;
@@ -20,6 +20,7 @@ pub(crate) struct Events {
     signals: UnixStream,
     writable: UnixStream,
     interrupted: Arc<AtomicBool>,
+    stopping: Arc<AtomicBool>,
     /// What ends the command at once when a second signal comes.
     at_once: [SigId; 2],
 }
@@ -30,19 +31,19 @@ impl Events {
         let (signals, writable) = UnixStream::pair()?;
         signals.set_nonblocking(true)?;
         writable.set_nonblocking(true)?;
-        let interrupted = Arc::new(AtomicBool::new(false));
+        let [interrupted, stopping] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
         let any = watch([Some(signals.as_fd()), names])?;
         // Before what marks the first signal, so that only a second one finds the mark.
         let at_once = |signal| flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted));
         let at_once = [at_once(SIGINT)?, at_once(SIGTERM)?];
-        let events = Self { any, with_input: None, signals, writable, interrupted, at_once };
-        [SIGINT, SIGTERM].into_iter().try_for_each(|signal| events.end_with(signal))?;
+        let events = Self { any, with_input: None, signals, writable, interrupted, stopping, at_once };
+        [SIGINT, SIGTERM].into_iter().try_for_each(|signal| events.mark(&events.interrupted, signal))?;
         Ok(events)
     }
 
-    /// A signal is an end.
-    fn end_with(&self, signal: c_int) -> io::Result<()> {
-        flag::register(signal, Arc::clone(&self.interrupted))?;
+    /// A signal sets a flag, and is something to wake for.
+    fn mark(&self, what: &Arc<AtomicBool>, signal: c_int) -> io::Result<()> {
+        flag::register(signal, Arc::clone(what))?;
         pipe::register(signal, self.writable.try_clone()?).map(drop)
     }
 
@@ -53,10 +54,11 @@ impl Events {
     }
 
     /// Watches the terminal too: what is typed, and whether its size changes. It is to be given back, so from now on no signal that
-    /// can be caught ends the command at once.
+    /// can be caught ends the command at once, or stops it.
     pub(crate) fn and_terminal(self) -> io::Result<Self> {
         self.at_once.into_iter().for_each(|action| _ = unregister(action));
-        [SIGHUP, SIGQUIT].into_iter().try_for_each(|signal| self.end_with(signal))?;
+        [SIGHUP, SIGQUIT].into_iter().try_for_each(|signal| self.mark(&self.interrupted, signal))?;
+        self.mark(&self.stopping, SIGTSTP)?;
         pipe::register(SIGWINCH, self.writable.try_clone()?)?;
         Ok(self.and_input(rustix::stdio::stdin()))
     }
@@ -74,6 +76,11 @@ impl Events {
     /// Whether the user wants an end.
     pub(crate) fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::SeqCst)
+    }
+
+    /// Whether the command is to stop, as with Ctrl-Z, since this was asked last.
+    pub(crate) fn is_to_stop(&self) -> bool {
+        self.stopping.swap(false, Ordering::SeqCst)
     }
 
     /// Waits for something to happen, at most this long if a bound is given. Returns whether it did.

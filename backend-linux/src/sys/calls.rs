@@ -30,8 +30,9 @@ const fn when(number: i64, condition: Condition) -> Call {
 
 /// Memory that isn't to be executed.
 const NO_CODE: Condition = Condition::Lacks(2, libc::PROT_EXEC as u32);
-/// Asking for the size of a terminal, and whether it is one.
-const OF_TERMINALS: Condition = Condition::IsOneOf(1, &[libc::TIOCGWINSZ as u32, libc::TCGETS as u32]);
+/// Asking for the size of a terminal, who is in its foreground, and whether it is one.
+const OF_TERMINALS: Condition =
+    Condition::IsOneOf(1, &[libc::TIOCGWINSZ as u32, libc::TIOCGPGRP as u32, libc::TCGETS as u32]);
 /// Asking for the flags of a descriptor.
 const OF_FLAGS: Condition = Condition::IsOneOf(1, &[libc::F_GETFD as u32, libc::F_GETFL as u32]);
 
@@ -92,7 +93,9 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_geteuid),
     any(libc::SYS_getgid),
     any(libc::SYS_getegid),
+    // By which the C libraries raise a signal.
     any(libc::SYS_tgkill),
+    any(libc::SYS_tkill),
     any(libc::SYS_wait4),
     any(libc::SYS_waitid),
     any(libc::SYS_exit),

@@ -169,6 +169,11 @@ impl fmt::Display for Change {
 }
 
 impl History {
+    /// Who has answered, at any hop.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
+    }
+
     /// Learns what a round said.
     pub(crate) fn add(&mut self, round: &Round) {
         self.rounds += 1;

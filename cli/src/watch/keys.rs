@@ -14,13 +14,14 @@ pub(crate) enum Key {
     Down,
 }
 
-/// The keys and what they do, as the help says it.
-pub(crate) const KEYS: [(&str, &str); 6] = [
+/// The keys and what they do, as the help says it. The terminal makes a signal of Ctrl-Z.
+pub(crate) const KEYS: [(&str, &str); 7] = [
     ("p, space", "pause, and go on"),
     ("r", "begin anew: forget all that is counted"),
     ("n", "names on and off"),
     ("up, down", "scroll"),
     ("h, ?", "this help"),
+    ("Ctrl-Z", "back to the shell; its fg goes on"),
     ("q, Esc, Ctrl-C", "quit, with a report"),
 ];
 

@@ -139,6 +139,10 @@ impl Watch<'_> {
                 is_new = true;
             }
             if let Some(screen) = &mut screen {
+                if self.session.events.is_to_stop() {
+                    screen.suspend(|| self.session.events.interrupted()).map_err(no_screen)?;
+                    is_new = true;
+                }
                 let Some(typed) = screen.typed() else { return Ok(()) };
                 for key in keys::keys(&typed) {
                     is_new = true;
@@ -178,11 +182,7 @@ impl Watch<'_> {
     fn learn(&mut self, route: &Route) {
         self.forged = self.forged.saturating_add(route.tally().forged.into());
         self.history.add(&Round::from(route));
-        self.addresses().for_each(|address| self.session.names.ask(address));
-    }
-
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
+        self.history.addresses().for_each(|address| self.session.names.ask(address));
     }
 
     /// Does what a key is for. Returns whether the watch goes on.
@@ -215,14 +215,7 @@ impl Watch<'_> {
     /// Prints what was counted, when the names that are still asked for have come in or are not worth waiting for.
     fn report(&mut self) -> Result<(), Failure> {
         let duration = self.started.1.elapsed();
-        while let Some(left) = self.session.names.patience(self.addresses()) {
-            if self.session.events.interrupted()
-                || !self.session.events.wait(false, Some(left)).map_err(Failure::events)?
-            {
-                break;
-            }
-            self.session.names.hear();
-        }
+        self.session.wait_for_names(|| self.history.addresses(), |_| Ok(()))?;
         let report = Report {
             host: self.host,
             target: self.address.ip(),

@@ -2,7 +2,7 @@
 
 use super::history::{Change, Event, History, Hop, Mark};
 use super::layout::Layout;
-use crate::format::json::{Known, Target, milliseconds};
+use crate::format::json::{Known, Target, milliseconds, started};
 use crate::names::Names;
 use crate::text::{Host, is_unicode};
 use serde::Serialize;
@@ -91,7 +91,7 @@ impl Report<'_> {
         Document {
             target: Target::new(self.host, self.target),
             source: self.source,
-            started: humantime::format_rfc3339_nanos(self.started).to_string(),
+            started: started(self.started),
             duration_ms: milliseconds(self.duration),
             every_ms: milliseconds(self.every),
             rounds: self.history.rounds,

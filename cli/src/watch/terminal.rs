@@ -11,19 +11,29 @@ use ratatui::prelude::CrosstermBackend;
 use ratatui::{Frame, Terminal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::{Pid, getpgrp};
 use rustix::stdio::stdin;
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use signal_hook::consts::SIGTTOU;
+use signal_hook::low_level;
 use std::io::{self, Stdout};
+use std::time::Duration;
 use std::{panic, thread};
 
-/// How the terminal was when the command was started.
+/// What stands for no key (`_POSIX_VDISABLE`).
+const DISABLED: u8 = 0;
+
+/// How often a process in the background looks whether it has been brought to the foreground, where nothing stops it.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How the terminal was when the command was started, and who is in the foreground when this process is.
 #[derive(Clone)]
-pub(crate) struct Settings(Termios);
+pub(crate) struct Settings(Termios, Pid);
 
 impl Settings {
     /// Those of the terminal that is standard input and output, if it is one that can show a screen.
     pub(crate) fn read() -> Option<Self> {
-        if can_draw(&io::stdout()) { tcgetattr(stdin()).ok().map(Self) } else { None }
+        if can_draw(&io::stdout()) { tcgetattr(stdin()).ok().map(|settings| Self(settings, getpgrp())) } else { None }
     }
 
     /// The only way of setting them that is open to a confined process.
@@ -40,19 +50,50 @@ impl Settings {
 /// The screen; dropping it gives the terminal back.
 pub(crate) struct Screen {
     before: Settings,
+    /// Whether the terminal has been taken, and not been given back.
+    is_taken: bool,
     terminal: Terminal<CrosstermBackend<Stdout>>,
 }
 
 impl Screen {
     pub(crate) fn enter(before: Settings) -> io::Result<Self> {
-        let mut raw = before.clone();
-        raw.0.make_raw();
-        let mut screen = Self { before, terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
+        let mut screen =
+            Self { before, is_taken: false, terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
         screen.restore_before_a_panic_is_told();
-        raw.apply()?;
-        execute!(screen.terminal.backend_mut(), EnterAlternateScreen)?;
-        screen.redraw()?;
+        screen.take()?;
         Ok(screen)
+    }
+
+    /// Takes the terminal: every key comes as it is typed, but for that which stops processes, all that are in the foreground.
+    fn take(&mut self) -> io::Result<()> {
+        let mut raw = self.before.clone();
+        raw.0.make_raw();
+        raw.0.local_modes |= LocalModes::ISIG;
+        for key in [SpecialCodeIndex::VINTR, SpecialCodeIndex::VQUIT] {
+            raw.0.special_codes[key] = DISABLED;
+        }
+        self.is_taken = true;
+        raw.apply()?;
+        execute!(self.terminal.backend_mut(), EnterAlternateScreen)?;
+        self.redraw()
+    }
+
+    /// Stops this process until it is in the foreground again, or is to end, and meanwhile gives the terminal back. Where no
+    /// shell could let it go on, the kernel doesn't stop it.
+    pub(crate) fn suspend(&mut self, is_to_end: impl Fn() -> bool) -> io::Result<()> {
+        self.before.restore();
+        self.is_taken = false;
+        loop {
+            // Stops as SIGTSTP does, which is caught.
+            low_level::raise(SIGTTOU)?;
+            if is_to_end() {
+                return Ok(());
+            }
+            if tcgetpgrp(stdin())? == self.before.1 {
+                return self.take();
+            }
+            thread::sleep(LOOK);
+        }
     }
 
     fn restore_before_a_panic_is_told(&self) {
@@ -100,7 +141,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Else that was done before the panic was told, and once more would put the cursor on what was told.
-        if !thread::panicking() {
+        if self.is_taken && !thread::panicking() {
             self.before.restore();
         }
     }

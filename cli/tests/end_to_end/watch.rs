@@ -100,6 +100,34 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     assert!(!shows(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
 }
 
+/// How many rounds there have been, as the first line of the view says.
+fn rounds(line: &str) -> u32 {
+    let (_, after) = line.split_once("round ").expect("a view counts its rounds");
+    after.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_watch_that_is_stopped_gives_the_terminal_back_and_then_goes_on_or_ends_as_its_shell_says() {
+    let script = "set -m; \"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'; read go; \
+        fg >/dev/null; stty -a | grep -o '.icanon'; read go; kill %1; kill -CONT %1; \
+        while kill -0 %1; do sleep 0.1; done 2>/dev/null";
+    let Some(tmux) = Tmux::start("short", script, (90, 24)) else { return };
+    let rounds = |lines: &[&str], least: u32| shows(&lines[..1], "hopshot ", "round ") && rounds(lines[0]) >= least;
+    tmux.wait("third round", |lines| rounds(lines, 3));
+    tmux.call(&["send-keys", "C-z"]);
+    tmux.wait("shell", |lines| lines.contains(&" icanon") && !shows(lines, " q quit", ""));
+    tmux.call(&["send-keys", "Enter"]);
+    let lines = tmux.wait("view", |lines| rounds(lines, 0) && shows(lines, " q quit", ""));
+    assert!(rounds(&[&lines[0]], 3), "it has begun anew: {lines:#?}");
+    tmux.call(&["send-keys", "C-z"]);
+    let icanons = |lines: &[&str]| lines.iter().filter(|line| **line == " icanon").count();
+    tmux.wait("shell once more", |lines| icanons(lines) == 2 && !shows(lines, " q quit", ""));
+    tmux.call(&["send-keys", "Enter"]);
+    let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    assert!(shows(&lines, "watch of 10.255.0.80, ", " rounds in "), "{lines:#?}");
+}
+
 #[test]
 fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report_and_so_do_two() {
     for signals in ["TERM", "HUP", "QUIT", "TERM INT"] {
