@@ -30,6 +30,15 @@ pub enum Error {
         least: u16,
     },
 
+    /// What can be neither an address nor a name, so that no resolver was asked.
+    #[error("'{}' is no host: {why}; give one address or name", host.escape_debug())]
+    NoHost {
+        /// What was given.
+        host: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
     /// The name has no address.
     #[error(
         "can't find the address of '{host}': {reason}; check the spelling, and that DNS answers, or give an address"

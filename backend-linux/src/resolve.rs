@@ -9,10 +9,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 /// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4. The port is 0.
 ///
 /// # Errors
-/// [`Error::Resolve`] if the host has no address at all, [`Error::NoSuchFamily`] if it has none of the family,
-/// [`Error::NoSuchInterface`] if the zone of an address names none, [`Error::Zone`] if the address can have no zone.
+/// [`Error::NoHost`] if it can be neither an address nor a name, [`Error::Resolve`] if the host has no address at all,
+/// [`Error::NoSuchFamily`] if it has none of the family, [`Error::NoSuchInterface`] if the zone of an address names none,
+/// [`Error::Zone`] if the address can have no zone.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Some(why) = why_no_host(bare) {
+        return Err(Error::NoHost { host: host.to_owned(), why });
+    }
     let found = (bare, 0).to_socket_addrs().map_err(|reason| match bare.split_once('%') {
         Some((address, zone)) => match address.parse::<Ipv6Addr>() {
             Ok(address) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
@@ -36,6 +40,23 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     }
 }
 
+/// What no resolver need be asked for: it can take seconds to find out, and would tell others (RFC 1123, section 2.1).
+fn why_no_host(host: &str) -> Option<&'static str> {
+    // Fewer than four numbers are an address as well, and octal ones: inet_aton(3).
+    let number = |part: &str| part.parse::<u64>().ok().filter(|_| part == "0" || !part.starts_with('0'));
+    let numbers: Option<Vec<u64>> = host.split('.').map(number).collect();
+    let is_bad_address =
+        |numbers: Vec<u64>| numbers.len() > 4 || numbers.len() == 4 && numbers.iter().any(|number| *number > 255);
+    match host {
+        "" => Some("it is empty"),
+        _ if host.contains('/') => Some("with a '/' it is a network or a URL"),
+        _ if host.contains(char::is_whitespace) => Some("no name has a space in it"),
+        _ if host.contains(char::is_control) => Some("no name has a control character in it"),
+        _ if numbers.is_some_and(is_bad_address) => Some("an IPv4 address is four numbers from 0 to 255"),
+        _ => None,
+    }
+}
+
 /// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
 fn has_zone(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local() || matches!(address.segments(), [0xff01 | 0xff02 | 0xff11 | 0xff12, ..])
@@ -44,6 +65,7 @@ fn has_zone(address: Ipv6Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace::in_namespace;
 
     #[test]
     fn an_address_is_taken_as_it_is_in_brackets_or_not() {
@@ -64,9 +86,29 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_no_resolver_can_know_is_an_error_with_the_name() {
-        let error = resolve("no such host", None).unwrap_err();
-        assert!(matches!(&error, Error::Resolve { host, .. } if host == "no such host"), "{error}");
+    fn a_name_that_is_not_found_is_an_error_with_the_name() {
+        // Where no server can be asked.
+        in_namespace("resolve::tests::a_name_that_is_not_found_is_an_error_with_the_name", "", || {
+            let error = resolve("host.invalid", None).unwrap_err();
+            assert!(matches!(&error, Error::Resolve { host, .. } if host == "host.invalid"), "{error}");
+        });
+    }
+
+    #[test]
+    fn what_can_be_no_host_is_refused_without_asking_anybody() {
+        for host in
+            ["", "[]", "192.0.2.0/24", "https://example.com", "two hosts", "256.0.0.1", "192.0.2.1.1", "a\u{1b}b"]
+        {
+            assert!(matches!(resolve(host, None), Err(Error::NoHost { .. })), "{host}");
+        }
+        let error = resolve("256.0.0.1", None).unwrap_err();
+        let text = "'256.0.0.1' is no host: an IPv4 address is four numbers from 0 to 255; give one address or name";
+        assert_eq!(error.to_string(), text);
+        // Other ways of writing an address.
+        let others = [("127.1", [127, 0, 0, 1]), ("0300.0.0.010", [192, 0, 0, 8]), ("2130706433", [127, 0, 0, 1])];
+        for (host, address) in others {
+            assert_eq!(resolve(host, None).unwrap().ip(), IpAddr::from(address), "{host}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub(crate) fn say(text: &str) {
 }
 
 /// The text with what a terminal would obey as `\u{..}`: what hosts and files are called in any language stays readable.
-fn visible(text: &str) -> String {
+pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::new();
     for c in text.chars() {
         match is_obeyed(c) {

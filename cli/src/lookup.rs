@@ -9,7 +9,9 @@
 //! | `name ADDRESS` | the same, and after a space the name if it has one |
 //! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known; or `?` if no server said |
 //! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
-//! | `find * NAME`, `find 4 NAME`, `find 6 NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
+//! | `find FAMILY NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, to the end of the line |
+//!
+//! A family is `4` or `6`, with a `?` behind it if another will do where the host has none of it, or `*`.
 //!
 //! Who wants to know of ASes gives it the [zone](PUBLIC_ZONE) that tells them as a second argument, and as a third the server
 //! to ask if it isn't one of the system's.
@@ -20,10 +22,11 @@ mod origin;
 pub(crate) use origin::PUBLIC_ZONE;
 
 use crate::names::{LONGEST, printable_words};
-use hopshot_linux::{Version, printable, privilege, resolve};
+use hopshot_linux::{Error, Version, printable, privilege, resolve};
 use origin::Zone;
+use std::fmt;
 use std::io::{self, BufRead, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver};
@@ -71,6 +74,47 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// The family of a host's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    Any,
+    Only(Version),
+    /// This one if the host has an address of it.
+    Rather(Version),
+}
+
+impl Wanted {
+    const ALL: [(&str, Self); 5] = [
+        ("*", Self::Any),
+        ("4", Self::Only(Version::V4)),
+        ("6", Self::Only(Version::V6)),
+        ("4?", Self::Rather(Version::V4)),
+        ("6?", Self::Rather(Version::V6)),
+    ];
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find_map(|(sign, wanted)| (sign == text).then_some(wanted))
+    }
+
+    fn resolve(self, host: &str) -> Result<SocketAddr, Error> {
+        match self {
+            Self::Any => resolve(host, None),
+            Self::Only(family) => resolve(host, Some(family)),
+            Self::Rather(family) => match resolve(host, Some(family)) {
+                Err(Error::NoSuchFamily { .. }) => resolve(host, None),
+                found => found,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signs = Self::ALL.iter().find(|(_, wanted)| wanted == self);
+        f.write_str(signs.map_or("*", |(sign, _)| sign))
+    }
+}
+
 /// What is asked for.
 enum Request {
     /// The name of an address.
@@ -79,8 +123,8 @@ enum Request {
     Origin(IpAddr),
     /// What an AS is called.
     As(u32),
-    /// The address of a host, of one family or of any.
-    Address(String, Option<Version>),
+    /// The address of a host.
+    Address(String, Wanted),
 }
 
 impl Request {
@@ -92,12 +136,7 @@ impl Request {
             "as" => Self::As(of.parse().ok()?),
             "find" => {
                 let (family, host) = of.split_once(' ')?;
-                let family = match family {
-                    "4" => Some(Version::V4),
-                    "6" => Some(Version::V6),
-                    _ => None,
-                };
-                Self::Address(host.to_owned(), family)
+                Self::Address(host.to_owned(), Wanted::parse(family)?)
             }
             _ => return None,
         })
@@ -119,7 +158,7 @@ impl Request {
                 Some(name) => format!("as {number} {}\n", printable_words(&name)),
                 None => format!("as {number}\n"),
             },
-            Self::Address(host, family) => match resolve(host, *family) {
+            Self::Address(host, family) => match family.resolve(host) {
                 Ok(address) => format!("found {host} {address}\n"),
                 Err(error) => format!("lost {host} {}\n", error.to_string().replace('\n', " ")),
             },

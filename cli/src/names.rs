@@ -5,10 +5,11 @@
 mod helper;
 
 use crate::ases::Ases;
-use crate::lookup::UNANSWERED;
+use crate::console::visible;
+use crate::lookup::{UNANSWERED, Wanted};
 use crate::text::is_unicode;
-use helper::{Helper, LONGEST_LINE};
-use hopshot_linux::{Hop, Route, Version, printable};
+use helper::Helper;
+use hopshot_linux::{Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -175,12 +176,7 @@ impl Names {
 
     /// Asks for the address of a host. Returns false if that can't be asked now; if there [is nobody](Self::can_find) to ask
     /// it never can.
-    pub(crate) fn find(&self, host: &str, family: Option<Version>) -> bool {
-        let family = match family {
-            None => '*',
-            Some(Version::V4) => '4',
-            Some(Version::V6) => '6',
-        };
+    pub(crate) fn find(&self, host: &str, family: Wanted) -> bool {
         let mut wanted = self.wanted.borrow_mut();
         if let Some(times) = wanted.get_mut(host) {
             *times += 1;
@@ -274,8 +270,7 @@ impl Names {
             }
             "lost" => {
                 let why = rest.unwrap_or_default();
-                let visible = why.chars().filter(|c| *c == ' ' || c.is_ascii_graphic()).take(LONGEST_LINE).collect();
-                self.settle(of, &Err(visible));
+                self.settle(of, &Err(visible(why)));
             }
             _ => {}
         }
@@ -348,6 +343,7 @@ fn words(text: &str, letters: bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::helper::LONGEST_LINE;
     use super::*;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;

@@ -152,7 +152,7 @@ impl Desk<'_> {
                         Ok(address) => self.add(&host, address)?,
                         Err(error) => self.lose(&host, &error.to_string())?,
                     },
-                    _ if self.session.names.find(&host, self.args.probing.family_of_names()) => {}
+                    _ if self.session.names.find(&host, self.args.probing.wanted()) => {}
                     _ if self.session.names.can_find() => {
                         // The helper has enough to do.
                         self.targets.put_back(host);

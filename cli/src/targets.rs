@@ -63,8 +63,7 @@ impl Targets {
         if let Some(host) = self.given.pop_front() {
             return Ok(match host_of(host.as_bytes()) {
                 Ok(Some(host)) => Next::Host(host),
-                Ok(None) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
-                Err(why) => Next::Bad(None, why),
+                Ok(None) | Err(_) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
             });
         }
         loop {

@@ -141,11 +141,15 @@ const fn is_not_for_us(kind: io::ErrorKind) -> bool {
 }
 
 fn text(path: &Path) -> io::Result<String> {
-    let mut text = String::new();
-    match File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)? {
-        length if length as u64 > LONGEST => Err(io::ErrorKind::FileTooLarge.into()),
-        _ => Ok(text),
+    let mut octets = Vec::new();
+    if File::open(path)?.take(LONGEST + 1).read_to_end(&mut octets)? as u64 > LONGEST {
+        return Err(io::ErrorKind::FileTooLarge.into());
     }
+    String::from_utf8(octets).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + before.iter().filter(|octet| **octet == b'\n').count();
+        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} isn't text (UTF-8)"))
+    })
 }
 
 /// A line as the arguments that it stands for: the option, and all that follows as its value.
@@ -171,6 +175,20 @@ mod tests {
         let arguments: Vec<OsString> = arguments.split(' ').map(OsString::from).collect();
         let config = config(text).unwrap_or_else(|why| panic!("{why}"));
         config.with(&arguments).join(" ".as_ref()).into_string().expect("it is text")
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_with_its_line_and_what_is_too_long_as_that() {
+        let path = env::temp_dir().join(format!("hopshot-options-{}", std::process::id()));
+        let said = |octets: &[u8]| {
+            std::fs::write(&path, octets).unwrap();
+            text(&path).map_err(|error| error.to_string())
+        };
+        assert_eq!(said("-n # größer\n".as_bytes()), Ok("-n # größer\n".to_owned()));
+        assert_eq!(said(b"-n\n-q 1 # gr\xf6\xdfer\n"), Err("line 2 isn't text (UTF-8)".to_owned()));
+        // Cut off within a letter.
+        assert_eq!(said(&["#".as_bytes(), "ö".repeat(5000).as_bytes()].concat()), Err("file too large".to_owned()));
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is sent, and from where.
 
 use super::values::{mark, number, octet, seconds, word};
+use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
 use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
@@ -128,9 +129,13 @@ impl Probing {
         }
     }
 
-    /// The family that a name's address is to have: that of the source where none was asked for.
-    pub(crate) fn family_of_names(&self) -> Option<Version> {
-        self.family().or(self.source.map(Version::of))
+    /// The family that a name's address is to have: that of the source, if it has one, where none was asked for.
+    pub(crate) fn wanted(&self) -> Wanted {
+        match (self.family(), self.source.map(Version::of)) {
+            (Some(family), _) => Wanted::Only(family),
+            (None, Some(family)) => Wanted::Rather(family),
+            (None, None) => Wanted::Any,
+        }
     }
 
     /// A trace of a host as the options say; `--rate` is not among its settings.

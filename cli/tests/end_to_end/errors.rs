@@ -69,6 +69,13 @@ fn a_name_that_does_not_exist_is_refused() {
 }
 
 #[test]
+fn what_can_be_no_host_is_refused_without_asking_dns() {
+    for host in ["", "192.0.2.0/24", "two hosts", "256.0.0.1"] {
+        refused(&hopshot(&[host]), &format!("'{host}' is no host: "));
+    }
+}
+
+#[test]
 fn the_wrong_family_is_refused() {
     if let Some(said) = in_scenario("short", &["-6", "{4}"]) {
         refused(&said, "has no IPv6 address");
