@@ -141,13 +141,14 @@ impl Traceroute {
         self
     }
 
-    /// How many answers to ask for at each hop, 1 to 10; 1 by default.
+    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing says that the path leads, a hop
+    /// gets one probe, or two if the first sweep went so far.
     pub fn attempts(mut self, attempts: u8) -> Self {
         self.config.attempts = attempts;
         self
     }
 
-    /// How many more probes go to a hop that has not answered at all, 0 to 10; 2 by default.
+    /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to 10; 2 by default.
     pub fn retries(mut self, retries: u8) -> Self {
         self.config.retries = retries;
         self
@@ -323,11 +324,20 @@ impl Traceroute {
     /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest
     /// that is tried.
     ///
+    /// What goes wrong when a part of the path is known is an end, too: [`StopReason::Interrupted`].
+    ///
     /// # Errors
     /// As [`run`](Self::run).
     pub fn path_mtu(&self) -> Result<MtuRoute, Error> {
         let mut search = self.start_path_mtu()?;
-        while search.advance(None)? != Step::Done {}
+        loop {
+            match search.advance(None) {
+                Ok(Step::Done) => break,
+                Err(error) if search.stretches().is_empty() => return Err(error),
+                Err(_) => break,
+                Ok(_) => {}
+            }
+        }
         Ok(search.finish())
     }
 

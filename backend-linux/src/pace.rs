@@ -19,7 +19,12 @@ impl Pace {
 
     /// At most so many probes a second; none of them sooner than now.
     pub(crate) fn per_second(rate: u32, now: Instant) -> Self {
-        Self { interval: Duration::from_secs(1) / rate.max(1), next: now }
+        Self::every(Duration::from_secs(1) / rate.max(1), now)
+    }
+
+    /// One probe in each such interval; none of them sooner than now.
+    pub(crate) const fn every(interval: Duration, now: Instant) -> Self {
+        Self { interval, next: now }
     }
 
     /// When the next probe may leave.

@@ -203,7 +203,9 @@ impl PathMtu {
         settings.check()?;
         let address = settings.resolve()?;
         let (target, family) = (address.ip(), Version::of(address.ip()));
-        let mut driver = Driver::new(settings.socket_options(), Pace::UNBOUND);
+        // Two traces may run at a time.
+        let pace = Pace::every(settings.config.interval, clock::now());
+        let mut driver = Driver::new(settings.socket_options(), pace);
         driver.open(family)?;
         // Traces are added after the filter may have been locked.
         driver.expect_many()?;

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
-    failed.map_or(Ok(route.path_mtu().is_some()), |error| Err(error.into()))
+    failed.map_or_else(|| Ok(route.last().route.reached()), |error| Err(error.into()))
 }
 
 /// The path as text, with a mark where packets get smaller.

@@ -182,6 +182,17 @@ fn neither_loss_nor_a_bound_on_errors_makes_a_limit() {
 }
 
 #[test]
+fn the_rate_holds_for_the_whole_search() {
+    let Some(said) = in_scenario("mtu-silent", &["-n", "-q1", "--json", "--mtu", "--rate", "200", "{4}"]) else {
+        return;
+    };
+    let document = said.json();
+    let (probes, took) = (document["probes_sent"].as_f64().unwrap(), document["duration_ms"].as_f64().unwrap());
+    // What a sleep was late by may be made up for.
+    assert!(took >= (probes - 1.0) * 5.0 - 5.0, "{probes} probes in {took} ms");
+}
+
+#[test]
 fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
     for (format, seconds) in [("json", "0.3"), ("json", "0.9"), ("json", "1.4"), ("text", "0.9")] {
         let script = format!("timeout --foreground -s TERM {seconds} \"$0\" -n -q1 --format {format} --mtu {{4}}");
