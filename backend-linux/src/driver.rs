@@ -1,4 +1,5 @@
-//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
+//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline (a survey about
+//! to send until that alone).
 //!
 //! One driver runs any number of traces on one socket pair per family. Reading before each send spares probes that an answer has
 //! made needless (a survey reads less often); the kernel's filter keeps other people's ICMP from waking it.
@@ -28,7 +29,11 @@ const DRAIN: usize = 16_384;
 
 /// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1 ms. Others look after each
 /// probe, since an answer from nearby may spare the next.
-const BUNCH: usize = 8;
+pub(crate) const BUNCH: usize = 8;
+
+/// An answer to a survey waits as long for the next probe to be due, if that is the first to come: one awakening does for both. The
+/// kernel has stamped it.
+const LULL: Duration = Duration::from_millis(1);
 
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
@@ -63,8 +68,8 @@ pub(crate) struct Driver {
     schedule: Schedule,
     identities: Identities,
     pace: Pace,
-    /// How many probes are sent without a look for answers.
-    bunch: usize,
+    /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
+    is_survey: bool,
     replies: VecDeque<(usize, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
@@ -93,7 +98,7 @@ impl Driver {
             schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
-            bunch: 1,
+            is_survey: false,
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -126,9 +131,9 @@ impl Driver {
         Ok(())
     }
 
-    /// Saves time where far more probes are due than one trace has.
-    pub(crate) const fn send_in_bunches(&mut self) {
-        self.bunch = BUNCH;
+    /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
+    pub(crate) const fn expect_survey(&mut self) {
+        self.is_survey = true;
     }
 
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
@@ -310,17 +315,18 @@ impl Driver {
         }
     }
 
-    /// Sleeps until `due`, or an arrival. Returns true if `wake` became readable.
+    /// Sleeps until `due`, or an arrival, but through a [lull](LULL). Returns true if `wake` became readable.
     fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
         let span = due.saturating_since(clock::now());
         let timeout = Timespec::try_from(span).ok();
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
-        if !span.is_zero() {
+        let is_lull = self.is_survey && span <= LULL;
+        if !span.is_zero() && !is_lull {
             let sockets = self.listeners.iter().map(|listener| listener.socket.as_fd());
             fds.extend(sockets.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         }
-        if fds.is_empty() {
+        if fds.is_empty() && span.is_zero() {
             return Ok(false);
         }
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
@@ -385,7 +391,8 @@ impl Driver {
         let mut now = clock::now();
         // Where the next of this round is, and whether the round has come to anything.
         let (mut from, mut is_fruitful) = (0, false);
-        while sent < self.bunch && self.pace.next() <= now {
+        let most = if self.is_survey { BUNCH } else { 1 };
+        while sent < most && self.pace.next() <= now {
             let Some(number) = self.schedule.due(now, from) else {
                 if !is_fruitful {
                     break;

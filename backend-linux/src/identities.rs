@@ -82,7 +82,7 @@ impl Identities {
     pub(crate) fn whose(&self, answer: &Answer<'_>) -> impl Iterator<Item = usize> + use<'_> {
         let seq = answer.echo.seq;
         let owners = self.by_ident.get(&answer.echo.ident);
-        // A translator may have changed the ident; the cookie tells. With more traces the answers of everybody come here.
+        // A translator may have changed the ident; the cookie tells.
         let is_searched = owners.is_none() && self.by_ident.len() <= MOST_SEARCHED;
         let all = is_searched.then(|| self.by_ident.values());
         let stretches = owners.into_iter().chain(all.into_iter().flatten()).flatten();

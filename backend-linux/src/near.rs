@@ -1,9 +1,9 @@
 //! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey their nearest hops.
 //!
 //! A hop is taken for shared when enough whole traces have passed it and none has named another router there than the others. A
-//! trace then begins at the farthest of these that answers more often than not. If that router answers there, the path is taken to begin as the others did; if somebody else does,
-//! or nobody, the trace goes back to the first hop. One trace in some is whole all the same, so that a path which changes
-//! nearer to us is noticed.
+//! trace then begins at the farthest of these that answers more often than not. If that router answers there, the path is taken
+//! to begin as the others did; if somebody else does, or nobody, the trace goes back to the first hop. One trace in some is
+//! whole all the same, so that a path which changes nearer to us is noticed.
 
 use hopshot_core::{Evidence, Hop, Kind, Reply};
 use std::net::IpAddr;

@@ -98,7 +98,8 @@
 //!
 //! Which probe goes next, and when: speculation without waste.
 //!
-//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge.
+//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing is left
+//!   to wait for it goes on, and the silent hops that it had gone to get a second probe.
 //! - Further attempts follow the answers, so once the target has answered nothing goes past it.
 //! - A hop that stays silent although hops behind it have answered gets retries, and two more if it is right below the
 //!   target: if it is the target, and only its answers were lost, the target would be placed too far.

@@ -1,7 +1,8 @@
 //! Which probe goes next, and when: speculation.
 //!
 //! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing
-//!    is left to wait for and the target has not been heard, it goes on to `max_hops`.
+//!    is left to wait for and the target has not been heard, it goes on to `max_hops`, and silent hops beyond the last router
+//!    that it had gone to before get a second probe.
 //! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
 //!    each answer from farther on, and what is left when the target has answered, or nothing more is to come. So once the
 //!    target has answered nothing goes past it, the attempts at one router are spread over the round trip, and the trace still

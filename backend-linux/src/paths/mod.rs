@@ -49,13 +49,13 @@ impl AllPaths {
         self
     }
 
-    /// Probes a second, all flows together, 1 to 1,000,000; 1,000 by default.
+    /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the nearest); 1,000 by default.
     pub const fn rate(mut self, rate: u32) -> Self {
         self.rate = rate;
         self
     }
 
-    /// The most flows to trace, 1 to 65,534; 1,024 by default.
+    /// The most flows to trace, 1 to 65,534 (what is beyond is taken for the nearest); 1,024 by default.
     pub fn most_flows(mut self, flows: usize) -> Self {
         self.most_flows = flows.clamp(1, FLOWS.into());
         self

@@ -111,9 +111,6 @@ impl From<Errno> for OpenError {
 pub(crate) struct Arrival<'b> {
     /// Who sent it.
     pub(crate) from: IpAddr,
-    /// The interface that a link-local `from` belongs to; else 0.
-    #[allow(dead_code, reason = "no view of a route names interfaces yet")]
-    pub(crate) scope_id: u32,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
     /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo Request that it quotes.

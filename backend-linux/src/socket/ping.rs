@@ -7,7 +7,7 @@
 //! sockets with the same ident the kernel takes the one that was bound last. That much isn't documented, so a send that fails
 //! is tried again, which takes the pending error away, and where the second bind is refused one socket does both.
 
-use super::queue::{Origin, Queue, Report, address_of};
+use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
 use super::{
     Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, open, set, set_fragmentation, set_receive_buffer,
@@ -114,17 +114,9 @@ impl Socket {
                 Some(Report { origin: Origin::Icmp, offender, .. }) => offender,
                 Some(_) => None,
             };
-            let Some((from, scope_id)) = from.map(address_of) else { continue };
+            let Some(from) = from.map(|peer| peer.ip()) else { continue };
             let (hop_limit, report, message) = (packet.hop_limit, packet.report, &buf[..packet.len]);
-            return Ok(Some(Arrival {
-                from,
-                scope_id,
-                hop_limit,
-                message,
-                report,
-                at: packet.at,
-                clock: packet.clock,
-            }));
+            return Ok(Some(Arrival { from, hop_limit, message, report, at: packet.at, clock: packet.clock }));
         }
     }
 

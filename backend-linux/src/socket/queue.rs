@@ -6,7 +6,7 @@ use crate::sys::{self, Cmsgs, Name};
 use hopshot_core::Instant;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, ReturnFlags};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 /// One of the two queues of a socket.
@@ -127,14 +127,6 @@ impl Queue {
         let (at, clock) = reading.carry(stamp, &self.last_empty, &asked);
         let cut = received.flags.contains(ReturnFlags::TRUNC);
         Ok(Some(Packet { len: received.len, cut, peer: received.from, hop_limit, at, clock, report }))
-    }
-}
-
-/// The address, and the interface that a link-local one belongs to; else 0.
-pub(super) fn address_of(peer: SocketAddr) -> (IpAddr, u32) {
-    match peer {
-        SocketAddr::V4(peer) => ((*peer.ip()).into(), 0),
-        SocketAddr::V6(peer) => ((*peer.ip()).into(), peer.scope_id()),
     }
 }
 

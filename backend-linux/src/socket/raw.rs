@@ -5,7 +5,7 @@
 //! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its
 //! error queue is ever read; the other one receives, and never reports errors.
 
-use super::queue::{Queue, address_of};
+use super::queue::Queue;
 use super::sender::Sender;
 use super::{
     Arrival, Identity, OpenError, Options, TRANSIENT_ERRORS, apply, filter, open, set, set_fragmentation,
@@ -112,11 +112,11 @@ impl Socket {
                     continue;
                 }
             };
-            let Some((from, scope_id)) = packet.peer.map(address_of) else { continue };
+            let Some(from) = packet.peer.map(|peer| peer.ip()) else { continue };
             let Some((message, outer_hop_limit)) = self.find_message(&buf[..packet.len]) else { continue };
             let hop_limit = outer_hop_limit.or(packet.hop_limit);
             let (at, clock, message) = (packet.at, packet.clock, &buf[message]);
-            return Ok(Some(Arrival { from, scope_id, hop_limit, message, report: None, at, clock }));
+            return Ok(Some(Arrival { from, hop_limit, message, report: None, at, clock }));
         }
     }
 

@@ -101,11 +101,14 @@ const AFTER: [Section; 6] = [
             ("!P", "protocol unreachable"),
             ("!X", "forbidden by an administrator"),
             ("!S", "source route failed, or out of scope"),
+            ("!V, !C", "precedence too low, or cut off (IPv4)"),
             ("!F-1400", "too big for a link, whose MTU is 1400"),
-            ("!<13>", "any other code of unreachable"),
+            ("!<6>, !<4-0>", "any other code of unreachable; type and code of another error"),
             ("! REASON", "the probe could not be sent"),
             ("rate limited?", "the hop answered, and then stopped"),
             ("answers for A", "the target answered for A from this address"),
+            ("shared", "of several hosts: known from those before, and not probed"),
+            ("F=1400", "with --mtu: from here on packets of 1400 octets"),
         ],
     },
     Section {
@@ -124,6 +127,7 @@ const AFTER: [Section; 6] = [
             ("1", "it did not"),
             ("2", "hopshot could not run; standard error says why"),
             ("130", "a second SIGINT or SIGTERM ended it at once"),
+            ("141", "nobody reads the output any more"),
         ],
     },
     Section {

@@ -355,7 +355,7 @@ pub(crate) fn milliseconds(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
 }
 
-fn started(at: SystemTime) -> String {
+pub(crate) fn started(at: SystemTime) -> String {
     humantime::format_rfc3339_nanos(at).to_string()
 }
 

@@ -1,6 +1,6 @@
 //! The paths as a JSON document. A field is never renamed or removed; new ones may come.
 
-use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket};
+use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket, started};
 use crate::names::Names;
 use hopshot_linux::{Completeness, Edge, End, Node, Paths, failure_text};
 use serde::Serialize;
@@ -65,7 +65,7 @@ impl<'a> Document<'a> {
             target: Target::new(paths.host(), paths.target()),
             source: paths.source(),
             socket: socket(paths.socket()),
-            started: humantime::format_rfc3339_nanos(paths.started()).to_string(),
+            started: started(paths.started()),
             duration_ms: milliseconds(paths.duration()),
             reached: paths.reached(),
             failure: paths.failure().map(failure_text),

@@ -54,12 +54,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     let paths = exploration.finish();
     addresses(paths.graph()).for_each(|address| names.ask(address));
-    while let Some(left) = names.patience(addresses(paths.graph())) {
-        if events.interrupted() || !events.wait(false, Some(left)).map_err(Failure::events)? {
-            break;
-        }
-        names.hear();
-    }
+    session.wait_for_names(|| addresses(paths.graph()), |_| Ok(()))?;
+    let names = &session.names;
     let shown = match &mut view {
         Some(view) => view.paths_finish(&paths, args.probing.max, names),
         None if format == Format::Dot => print(dot::text(&paths, names).as_bytes()),

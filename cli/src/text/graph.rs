@@ -149,7 +149,7 @@ fn row(node: &Node, branch: String, notes: Vec<String>, jump: &Jump, names: &Nam
     Row {
         number: Some(node.hop),
         branch,
-        host: Some(Host { name: names.of(address), address: address.to_string(), origin: names.origin(address) }),
+        host: Some(Host::new(address, names)),
         instead: String::new(),
         cells: time.into_iter().collect(),
         style: if node.end == Some(End::Target) { Style::Strong } else { Style::Plain },

@@ -63,7 +63,6 @@ fn request(destination: IpAddr, ident: u16, seq: u16) -> Vec<u8> {
 #[derive(Debug)]
 struct Heard {
     from: IpAddr,
-    scope_id: u32,
     hop_limit: Option<u8>,
     at: Instant,
     clock: Clock,
@@ -82,7 +81,6 @@ fn hear(socket: &mut impl Receive) -> Option<Heard> {
     let arrival = socket.receive(&mut buf).unwrap()?;
     Some(Heard {
         from: arrival.from,
-        scope_id: arrival.scope_id,
         hop_limit: arrival.hop_limit,
         at: arrival.at,
         clock: arrival.clock,

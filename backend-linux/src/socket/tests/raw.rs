@@ -37,7 +37,7 @@ fn an_echo_comes_back_over_the_loopback_with_the_kernels_stamp() {
                 // With the kernel's stamp this wait is not in the RTT.
                 std::thread::sleep(Duration::from_millis(2));
                 let heard = wait(&mut socket).unwrap();
-                assert_eq!((heard.from, heard.scope_id, heard.hop_limit), (target, 0, Some(64)));
+                assert_eq!((heard.from, heard.hop_limit), (target, Some(64)));
                 assert!(heard.at >= sent);
                 let rtt = heard.at.saturating_since(sent);
                 stamped += u32::from(heard.clock == Clock::Kernel && rtt < Duration::from_millis(2));
@@ -271,7 +271,6 @@ fn a_link_local_neighbour_is_reached_by_its_interface() {
             socket.send(target, scope_id, 64, &request(target, 5, 0), 0).unwrap();
             let heard = wait(&mut socket).unwrap();
             assert_eq!((heard.from, heard.hop_limit), (target, Some(64)));
-            assert_ne!(heard.scope_id, 0);
         }
     });
 }
