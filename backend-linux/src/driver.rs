@@ -1,8 +1,8 @@
-//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline (a survey about
-//! to send until that alone).
+//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
 //! One driver runs any number of traces on one socket pair per family. Reading before each send spares probes that an answer has
-//! made needless (a survey reads less often); the kernel's filter keeps other people's ICMP from waking it.
+//! made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
+//! from waking it.
 
 use crate::clock;
 use crate::departures::{settle, tag};
@@ -31,8 +31,8 @@ const DRAIN: usize = 16_384;
 /// probe, since an answer from nearby may spare the next.
 pub(crate) const BUNCH: usize = 8;
 
-/// An answer to a survey waits as long for the next probe to be due, if that is the first to come: one awakening does for both. The
-/// kernel has stamped it.
+/// A survey that has something to do within this time sleeps as long whatever comes, and then does all of it: an awakening can cost
+/// more than a probe. The kernel stamps the answers meanwhile, and [`Pace`] makes up for what was due.
 const LULL: Duration = Duration::from_millis(1);
 
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
@@ -315,13 +315,14 @@ impl Driver {
         }
     }
 
-    /// Sleeps until `due`, or an arrival, but through a [lull](LULL). Returns true if `wake` became readable.
+    /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
     fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
         let span = due.saturating_since(clock::now());
+        let is_lull = self.is_survey && !span.is_zero() && span < LULL;
+        let span = if is_lull { LULL } else { span };
         let timeout = Timespec::try_from(span).ok();
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
-        let is_lull = self.is_survey && span <= LULL;
         if !span.is_zero() && !is_lull {
             let sockets = self.listeners.iter().map(|listener| listener.socket.as_fd());
             fds.extend(sockets.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));

@@ -143,8 +143,8 @@ impl Survey {
     ///
     /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000 (what
     /// is beyond is taken for the nearest); on ping sockets, whose traces share the 65,536 seqs of one ident, fewer where each
-    /// needs many. Where several probes are due at once (above some 10,000 a second, or after a pause) it is looked for answers
-    /// after every eighth at most, so a target that is nearer than 0.1 ms may get some in vain.
+    /// needs many. From 1,000 a second on, probes leave in small groups, a millisecond apart, and it is looked for answers after
+    /// every eighth at most, so a target that is nearer than that may get some in vain.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
@@ -457,6 +457,22 @@ mod tests {
             let reasons: Vec<_> = std::iter::from_fn(|| survey.take()).map(|route| route.stop_reason()).collect();
             assert_eq!(reasons.len(), 2);
             assert_eq!(reasons[1], Some(StopReason::Interrupted));
+        });
+    }
+
+    #[test]
+    fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
+        in_namespace("survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send", "", || {
+            let mut survey = Survey::new(&Traceroute::new("").memory(&crate::Memory::none()), 10_000, 300).unwrap();
+            for host in hosts(250) {
+                survey.add(&host).unwrap();
+            }
+            let mut awakenings = 0;
+            while survey.advance(None).unwrap() != Step::Done {
+                awakenings += 1;
+            }
+            let probes: usize = std::iter::from_fn(|| survey.take()).map(|route| route.probes_sent()).sum();
+            assert!(awakenings * 4 < probes, "{awakenings} awakenings for {probes} probes");
         });
     }
 
