@@ -142,7 +142,7 @@ impl Traceroute {
     }
 
     /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing says that the path leads, a hop
-    /// gets one probe, or two if the first sweep went so far.
+    /// gets one probe, and the first two behind the last router two.
     pub fn attempts(mut self, attempts: u8) -> Self {
         self.config.attempts = attempts;
         self

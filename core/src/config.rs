@@ -82,7 +82,7 @@ pub struct Config {
     /// The farthest hop to probe, 1 to [`MAX_HOPS`]; 32 by default.
     pub max_hops: u8,
     /// How many answers to ask for at each hop of the path, 1 to [`MAX_ATTEMPTS`]; 1 by default. Where nothing says that the path
-    /// leads, a hop gets one probe, or two if the first sweep went so far.
+    /// leads, a hop gets one probe, and the first two behind the last router two.
     pub attempts: u8,
     /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to [`MAX_RETRIES`]; 2 by
     /// default. A silent hop right below the target gets two more, since it may turn out to be the target.

@@ -99,7 +99,7 @@
 //! Which probe goes next, and when: speculation without waste.
 //!
 //! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing is left
-//!   to wait for it goes on, and the silent hops that it had gone to get a second probe.
+//!   to wait for it goes on to the farthest hop, and two silent hops behind the last router get a second probe.
 //! - Further attempts follow the answers, so once the target has answered nothing goes past it.
 //! - A hop that stays silent although hops behind it have answered gets retries, and two more if it is right below the
 //!   target: if it is the target, and only its answers were lost, the target would be placed too far.
@@ -110,7 +110,8 @@
 //! - The first final answer is a clock: when the target has answered after *R*, the answers of nearer hops are due about then.
 //!   A hop that has never answered is given up after 2.3 *R*, at least 160 ms, at most *R* + 160 ms.
 //! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not before 90 ms.
-//! - A silent target ends by quiescence: 380 ms or 2 *R*; 1 s while all that answered is nearer than 20 ms.
+//! - A silent target ends by quiescence: after 190 ms or 1.5 *R* the sweep goes on, and 290 ms or 2 *R* later it is over; 500 and
+//!   590 ms while all that answered is nearer than 20 ms.
 //! - [`Config::timeout`] bounds every wait.
 
 #![no_std]

@@ -8,13 +8,14 @@
 //!   160 ms (a busy router may take 150 ms to write an error), at most *R* + 160 ms; just that where no end of the path is known.
 //! - **A lost probe** at a hop that has answered before, or a retry, is given up after *R*/8 + 2 ms more than *R*, the
 //!   greatest RTT of the trace so far, but not before 90 ms.
-//! - **A silent target** ends by quiescence: 380 ms without an answer, or 2 *R* if that is longer. While all that has answered
-//!   is nearer than 20 ms, the next hop may still be a satellite away: then it is 1 s.
+//! - **A silent target** ends by quiescence: after 190 ms, or 1.5 *R* if that is longer, the sweep goes on to where nothing says
+//!   that the path leads, and 290 ms or 2 *R* later it is over. While all that has answered is nearer than 20 ms, the next hop may
+//!   still be an ocean or a satellite away: then it is 500 and 590 ms.
 //! - **Nothing at all** heard: the timeout.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
 use crate::slot::Slot;
-use crate::table::{EndKind, View};
+use crate::table::{EndKind, Progress, View};
 use crate::time::{Instant, nanos};
 
 const fn millis(millis: u64) -> u64 {
@@ -25,10 +26,14 @@ const fn millis(millis: u64) -> u64 {
 const LOST: u64 = millis(90);
 /// What a slow router may need to write an error.
 const SLOW_ROUTER: u64 = millis(160);
-/// The least wait for hops of which nothing is known.
-const UNKNOWN: u64 = millis(380);
+/// The least wait before the sweep goes on although nothing says that the path does.
+const QUIET: u64 = millis(190);
 /// The same, while only the neighbourhood has answered.
-const UNKNOWN_NEARBY: u64 = millis(1000);
+const QUIET_NEARBY: u64 = millis(500);
+/// The least wait for hops of which nothing is known, the last that were probed.
+const UNKNOWN: u64 = millis(290);
+/// The same, while only the neighbourhood has answered.
+const UNKNOWN_NEARBY: u64 = millis(590);
 /// What counts as the neighbourhood.
 const NEARBY: u64 = millis(20);
 /// An RTT to reckon with before one is known.
@@ -46,9 +51,20 @@ pub(crate) fn spacing(slowest: Option<u64>) -> u64 {
     slowest.unwrap_or_default() >> 4
 }
 
+/// When a probe is lost, most likely, to a hop that is no farther than others that have answered.
+pub(crate) fn lost_at(view: &View<'_>, progress: &Progress) -> Instant {
+    view.sent_at(progress.first).after(overdue(view.path.slowest).max(LOST))
+}
+
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = overdue(view.path.slowest).max(LOST).min(nanos(view.config.timeout));
+    let patience = match view.path.slowest {
+        None => overdue(None),
+        Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
+        // The next answer may be from another continent.
+        Some(slowest) => slowest.saturating_add(slowest >> 1).max(QUIET),
+    };
+    let patience = patience.min(nanos(view.config.timeout));
     let ahead = view.behind(view.path.top).iter().filter(|progress| progress.sent > 0);
     ahead.map(|progress| view.sent_at(progress.first).after(patience)).max()
 }

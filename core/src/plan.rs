@@ -1,8 +1,8 @@
 //! Which probe goes next, and when: speculation.
 //!
-//! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing
-//!    is left to wait for and the target has not been heard, it goes on to `max_hops`, and silent hops beyond the last router
-//!    that it had gone to before get a second probe.
+//! 1. **The first sweep** goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge, or, where a silent
+//!    router or two may be just there, when they are overdue. When nothing is left to wait for and the target has not been
+//!    heard, it goes on to `max_hops`, and two silent hops behind the last router get a second probe.
 //! 2. **Further attempts** follow the answers: a hop gets its second probe once the path is known to lead there, one more with
 //!    each answer from farther on, and what is left when the target has answered, or nothing more is to come. So once the
 //!    target has answered nothing goes past it, the attempts at one router are spread over the round trip, and the trace still
@@ -23,6 +23,10 @@ const RETRY_GAP: u64 = 5_000_000;
 /// answers were lost, the target would be placed too far.
 pub(crate) const RECHECKS: u8 = 2;
 
+/// So many silent hops at the edge of the sweep, or behind the last router, may be routers that don't answer, or whose answers
+/// were lost. More are the end of the path, most likely.
+const EDGE: u8 = 2;
+
 /// What the plan says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -38,14 +42,15 @@ pub(crate) enum Next {
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
     let hops = (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the others.
-    if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0)
-        && hop <= reach(view)
-    {
-        return Next::Now(hop);
+    let mut soonest: Option<Instant> = None;
+    if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
+        match reach(view, now) {
+            (reach, _) if hop <= reach => return Next::Now(hop),
+            (_, opens) => soonest = opens,
+        }
     }
     let spare = view.room > reserved(view);
     let mut ready: Option<(u8, u8)> = None;
-    let mut soonest: Option<Instant> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
         match due(view, hop, *progress) {
             Some(_) if progress.sent >= view.config.attempts && !spare => {}
@@ -102,7 +107,7 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
         Some(_) => Some(retry(view, progress)),
         None if hop < top => Some(retry(view, progress)),
         // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said that it leads, none.
-        None => (view.quiet && progress.sent == 1 && hop <= window(view)).then_some(Instant::EPOCH),
+        None => (view.quiet && progress.sent == 1 && hop <= top.saturating_add(EDGE)).then_some(Instant::EPOCH),
     }
 }
 
@@ -122,18 +127,24 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
     overdue(view, &progress).max(view.sent_at(progress.last).after(RETRY_GAP))
 }
 
-/// The farthest hop that the first sweep may go to, as things stand.
-fn reach(view: &View<'_>) -> u8 {
+/// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.
+fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
     match (view.config.sweep(), view.path.certain_end()) {
-        (Sweep::Window { .. }, Some(end)) => end.hop.saturating_sub(1),
-        (Sweep::Window { .. }, None) if !view.quiet => window(view),
-        _ => view.config.max_hops,
+        (Sweep::Window { .. }, Some(end)) => (end.hop.saturating_sub(1), None),
+        (Sweep::Window { first, step }, None) if !view.quiet => {
+            let edge = window(view, first, step);
+            let opens = if step > EDGE { silent_edge(view, edge) } else { None };
+            match opens {
+                Some(at) if at <= now => (edge.saturating_add(step), None),
+                opens => (edge, opens),
+            }
+        }
+        _ => (view.config.max_hops, None),
     }
 }
 
 /// How far the window is open, by the answers from its edge.
-fn window(view: &View<'_>) -> u8 {
-    let Sweep::Window { first, step } = view.config.sweep() else { return view.config.max_hops };
+fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
     let nearest = view.config.first_hop;
     let first = if first < nearest { nearest.saturating_add(step).saturating_sub(1) } else { first };
     let steps = match view.path.top.checked_sub(first) {
@@ -141,4 +152,12 @@ fn window(view: &View<'_>) -> u8 {
         None => 0,
     };
     first.saturating_add(steps.saturating_mul(step)).min(view.config.max_hops)
+}
+
+/// When answers from the edge are overdue, if only they are missing: then it may be routers there that are silent.
+fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
+    let missing = edge.saturating_sub(view.path.top);
+    let silent = view.behind(view.path.top).iter().take(missing.into());
+    let lost = silent.map(|progress| patience::lost_at(view, progress)).max();
+    lost.filter(|_| missing <= EDGE)
 }

@@ -196,6 +196,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "wan",
     "demo",
     "long",
+    "leap",
     "silent",
     "deadtarget",
     "loss",

@@ -99,10 +99,11 @@ fn assert_true(scenario: &str, version: Version, document: &Value, socket: &str,
 /// What is the same with ping sockets: everything but what they can't hear. Routers that quote less than the ICMP header
 /// ("truncated") or another ident than was sent ("nat-id") are silent to them, as they are to everybody who can't tell whose
 /// answer that is.
-const SCENARIOS: [(&str, bool); 23] = [
+const SCENARIOS: [(&str, bool); 24] = [
     ("short", true),
     ("wan", true),
     ("long", true),
+    ("leap", true),
     ("silent", true),
     ("deadtarget", true),
     ("loss", false),

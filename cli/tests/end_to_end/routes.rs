@@ -67,7 +67,7 @@ macro_rules! scenarios {
 }
 
 scenarios! {
-    short: "short", wan: "wan", long: "long", silent: "silent", deadtarget: "deadtarget", loss: "loss", dup: "dup",
+    short: "short", wan: "wan", long: "long", leap: "leap", silent: "silent", deadtarget: "deadtarget", loss: "loss", dup: "dup",
     unreach: "unreach", slowhop: "slowhop", looping: "loop", dnat: "dnat", altreply: "altreply", partial: "partial",
     ecmp: "ecmp", nat: "nat", nat_id: "nat-id", mpls: "mpls", hostile: "hostile",
     truncated: "truncated" without [3, 4, 6, 9], badchecksum: "badchecksum" without [5],

@@ -1,7 +1,7 @@
 //! The figures of the plan: what each way to sweep costs in time and in waste. They are written to `core/FIGURES.md`, which the
 //! README quotes; the test fails if the file isn't what comes out. `UPDATE_FIGURES=1 cargo test -p hopshot-core` writes it anew.
 
-use crate::world::{Traced, trace};
+use crate::world::{Traced, leap, trace};
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Sweep};
 use hopshot_lab::Scenario;
@@ -67,6 +67,16 @@ fn even_paths(sweep: Sweep) -> Cost {
     cost
 }
 
+/// Paths of 5 to 20 hops with an ocean in the way.
+fn leaps(attempts: u8, rtt_ms: f64) -> Cost {
+    let mut cost = Cost::default();
+    for hops in 5..=20 {
+        let traced = trace(&leap(hops, rtt_ms), Version::V4, 1, |config| Config { attempts, ..config });
+        cost.add(&traced, hops, Duration::from_secs_f64(rtt_ms / 1e3));
+    }
+    cost
+}
+
 /// A path drawn from a seed: 1 to 64 hops, 1 to 300 ms, in every third silent hops, in every third loss, in every fourth
 /// routers that limit their errors.
 fn drawn_path(seed: u64) -> (Scenario, u8, f64) {
@@ -127,7 +137,19 @@ fn figures() -> String {
         "\nAll that a plan learns before the target answers is which routers have. Of all ways to open from that which send to 17\n\
          hops or more at once (`core/tests/simulation/bound.rs` tries them) none that wastes as much as the default takes less\n\
          time, and none that wastes at most 40 % takes less than 1.228 round trips on the mean.\n\
-         \n## Any path\n\n\
+         \n## A leap\n\n\
+         Paths of 5 to 20 hops, each length as likely, every hop answers: the first third is within 10 ms, the rest behind an\n\
+         ocean.\n\n\
+         | RTT, ms | attempts | time, mean | worst | probes, mean | worst | waste |\n\
+         | --- | --- | --- | --- | --- | --- | --- |\n",
+    );
+    for rtt_ms in [60.0, 150.0, 300.0] {
+        for attempts in [1, 3] {
+            let _ = writeln!(text, "| {rtt_ms} | {attempts} | {} |", leaps(attempts, rtt_ms).row());
+        }
+    }
+    text.push_str(
+        "\n## Any path\n\n\
          400 paths drawn from seeds: 1 to 64 hops, 1 to 300 ms, jitter of 2 %; in a third of them 1 to 5 % loss each way, in a\n\
          third 1 to 3 silent hops, in a quarter routers that answer 6 probes and then one a second. `max_hops` is 64.\n\n\
          | plan | attempts | time, mean | worst | probes, mean | worst | waste | distance wrong | hops heard |\n\

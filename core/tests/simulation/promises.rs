@@ -1,6 +1,6 @@
 //! What the plan and the patience promise, as figures of the simulated internet.
 
-use crate::world::{Traced, play, trace, trace_in};
+use crate::world::{Traced, leap, play, trace, trace_in};
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Kind, StopReason, Sweep};
 use hopshot_lab::{Internet, Scenario};
@@ -53,8 +53,28 @@ fn a_silent_target_ends_within_half_a_second_and_every_router_is_found() {
 fn where_nothing_is_known_to_lead_one_probe_is_sent() {
     let traced = run("deadtarget", 1);
     let probes = |hop| traced.internet.log().iter().filter(|probe| probe.hop_limit == hop).count();
-    // Eleven routers, and a first sweep of 20 hops.
-    assert!((12..=20).all(|hop| probes(hop) == 2) && (21..=32).all(|hop| probes(hop) == 1));
+    // But for two behind the eleven routers, whose answers may have been lost.
+    assert!((12..=13).all(|hop| probes(hop) == 2) && (14..=32).all(|hop| probes(hop) == 1));
+}
+
+#[test]
+fn a_leap_to_another_continent_is_not_taken_for_the_end() {
+    for (attempts, most) in [(1, 20), (3, 40)] {
+        for leap_ms in [100.0, 200.0, 300.0, 450.0] {
+            let traced = trace(&leap(12, leap_ms), Version::V4, 1, |config| Config { attempts, ..config });
+            assert_eq!(traced.distance(), Some(12));
+            assert!(traced.sent() <= most, "{leap_ms} ms: {} probes", traced.sent());
+        }
+    }
+}
+
+#[test]
+fn silent_routers_at_the_edge_of_the_sweep_delay_it_as_long_as_a_lost_answer() {
+    // 25 hops, 75 ms: 20 of them are in the first sweep.
+    let text = "hops = 25\nrtt_ms = 75\n[[hop]]\nat = [19, 20]\nsilent = true\n";
+    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| config);
+    assert!(traced.took <= Duration::from_millis(90 + 160), "{:?}", traced.took);
+    assert_eq!((traced.distance(), traced.sent()), (Some(25), 25 + 4));
 }
 
 #[test]

@@ -14,6 +14,17 @@ pub(crate) struct Traced {
     pub(crate) took: Duration,
 }
 
+/// A path whose first third is within 10 ms, and the rest behind an ocean.
+pub(crate) fn leap(hops: u8, rtt_ms: f64) -> Scenario {
+    let routers = (1..hops).map(|hop| {
+        let is_near = hop * 3 <= hops;
+        let away = if is_near { f64::from(hop) * 30.0 / f64::from(hops) } else { rtt_ms - f64::from(hops - hop) };
+        format!("[[hop]]\nat = {hop}\nrtt_ms = {away}\n")
+    });
+    let text = format!("hops = {hops}\nrtt_ms = {rtt_ms}\n{}", routers.collect::<String>());
+    Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
 /// Traces the scenario's target.
 pub(crate) fn trace(scenario: &Scenario, version: Version, seed: u64, configure: impl Fn(Config) -> Config) -> Traced {
     let mut internet = Internet::new(scenario, seed);

@@ -24,8 +24,20 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// The paths of the main tables, unless others are asked for.
-const PATHS: [&str; 11] =
-    ["short", "wan", "long", "silent", "deadtarget", "slowhop", "unreach", "loop", "dnat", "partial", "altreply"];
+const PATHS: [&str; 12] = [
+    "short",
+    "wan",
+    "long",
+    "leap",
+    "silent",
+    "deadtarget",
+    "slowhop",
+    "unreach",
+    "loop",
+    "dnat",
+    "partial",
+    "altreply",
+];
 /// The paths in the picture, with what is special about each.
 const PICTURED: [(&str, &str); 5] = [
     ("wan", "every hop answers"),
