@@ -5,11 +5,19 @@ use crate::near::{Head, Near};
 use crate::pace::Pace;
 use crate::trace::{Begun, Heard, Route};
 use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege};
+use hopshot_core::Sweep;
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+/// With so many traces on their way it is the rate that takes time, not the round trips of one.
+const CROWD: usize = 16;
+
+/// The first sweep of a trace that joins them, where nothing is known of the distance: it spares more probes than the usual one,
+/// and takes more round trips.
+const SPARING: Sweep = Sweep::Window { first: 8, step: 4 };
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
 #[must_use = "nothing is sent before start"]
@@ -123,6 +131,10 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all,
 /// which takes one more round trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose
 /// neighbours are among the shared routers is too.
+///
+/// And where 16 others are on their way, a trace [of a host](Self::add) whose distance can't be guessed begins with a sweep of 8
+/// hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): fewer probes past the target, which the rate
+/// has others for.
 pub struct Survey {
     settings: Traceroute,
     driver: Driver,
@@ -208,7 +220,10 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
-        let settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+        let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+        if self.begun.len() >= CROWD && settings.memory.distance(address.ip()).is_none() {
+            settings.config.sweep.get_or_insert(SPARING);
+        }
         let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
             None
         } else {
