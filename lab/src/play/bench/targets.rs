@@ -41,9 +41,15 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
     fs::write(&list, text).map_err(|error| Failure::Lab(format!("{}: {error}", list.display())))?;
     let mut rows = Vec::new();
     for rate in RATES {
-        for (program, more) in [("hopshot", None), ("hopshot", Some("--no-learning")), ("scamper", None)] {
+        let options: [(&str, &[&str]); 4] = [
+            ("hopshot", &["-q1"]),
+            ("hopshot", &["-q1", "--no-learning"]),
+            ("hopshot", &["--no-learning"]),
+            ("scamper", &[]),
+        ];
+        for (program, options) in options {
             let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else { continue };
-            let Some((label, command)) = command(tool, rate, more, &list) else { continue };
+            let Some((label, command)) = command(tool, rate, options, &list) else { continue };
             eprintln!("many: {label}");
             let (output, events) = bench.once(&path, &command, How { seed: 1, memory: true, ..How::default() })?;
             let Some((probes, exit)) = exit(&events) else { continue };
@@ -71,24 +77,24 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
         "memory, MiB",
     ];
     Ok(format!(
-        "## Many targets at once\n\n{TARGETS} hosts side by side, {HOPS} hops and 50 ms away, one probe at each hop. All share the \
-         first 11 hops, which hopshot then needs not probe for each; with `--no-learning` it does. The lab that answers shares \
-         the machine.\n\n{}",
+        "## Many targets at once\n\n{TARGETS} hosts side by side, {HOPS} hops and 50 ms away. hopshot asks once at each hop with `-q1`, \
+         else three times; scamper once. All share the first 11 hops, which hopshot then needs not probe for each; with \
+         `--no-learning` it does. The lab that answers shares the machine.\n\n{}",
         table(&head, &rows)
     ))
 }
 
-fn command(tool: &Installed, rate: u32, more: Option<&str>, list: &Path) -> Option<(String, Vec<String>)> {
+fn command(tool: &Installed, rate: u32, options: &[&str], list: &Path) -> Option<(String, Vec<String>)> {
     let list = list.display().to_string();
     let rate = rate.to_string();
     let mut words: Vec<&str> = match tool.tool.program {
-        "hopshot" => vec!["-n", "-q1", "--json", "--at-once", "1000", "--rate", &rate, "--targets", &list],
+        "hopshot" => vec!["-n", "--json", "--at-once", "1000", "--rate", &rate, "--targets", &list],
         "scamper" if rate.len() <= 5 => {
             vec!["-w", "1000", "-c", "trace -P icmp-paris -q 1 -w 1", "-p", &rate, "-f", &list]
         }
         _ => return None,
     };
-    words.extend(more);
+    words.extend(options);
     let label = format!("{} {}", tool.tool.program, words.join(" ")).replace(&list, "LIST");
     let program = tool.command(Version::V4)?.into_iter().next()?;
     Some((label, std::iter::once(program).chain(words.into_iter().map(str::to_owned)).collect()))
