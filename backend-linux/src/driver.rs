@@ -188,6 +188,16 @@ impl Driver {
         self.schedule.next().is_some_and(|due| due <= clock::now())
     }
 
+    /// How many traces were ever added.
+    pub(crate) const fn added(&self) -> usize {
+        self.added
+    }
+
+    /// Whether it is the pace that holds the traces up.
+    pub(crate) fn is_held_up(&self) -> bool {
+        self.pace.is_used_up(clock::now())
+    }
+
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let idents = self.listeners.iter().map(|listener| listener.socket.ident());

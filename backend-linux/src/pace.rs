@@ -32,6 +32,11 @@ impl Pace {
         self.next
     }
 
+    /// Whether probes have left, until a moment ago, as fast as they may.
+    pub(crate) fn is_used_up(&self, now: Instant) -> bool {
+        now.saturating_since(self.next) < SLACK
+    }
+
     /// One has left.
     pub(crate) fn spend(&mut self, now: Instant) {
         if !self.interval.is_zero() {
@@ -59,6 +64,16 @@ mod tests {
             }
         }
         assert!((999..=1005).contains(&sent), "{sent}");
+    }
+
+    #[test]
+    fn a_pace_is_used_up_while_probes_leave_as_soon_as_they_may_and_not_after_a_pause() {
+        let begin = Instant::from_millis(10_000);
+        let mut pace = Pace::per_second(1000, begin);
+        pace.spend(begin);
+        assert!(pace.is_used_up(begin) && pace.is_used_up(begin.saturating_add(Duration::from_millis(2))));
+        assert!(!pace.is_used_up(begin.saturating_add(Duration::from_millis(7))));
+        assert!(!Pace::UNBOUND.is_used_up(begin));
     }
 
     #[test]

@@ -12,11 +12,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// With so many traces on their way it is the rate that takes time, not the round trips of one.
-const CROWD: usize = 16;
+/// After so many traces it is a long list: what counts is its rate, not the round trips of one.
+const LONG_LIST: usize = 16;
 
-/// The first sweep of a trace that joins them, where nothing is known of the distance: it spares more probes than the usual one,
-/// and takes more round trips.
+/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
+/// usual one, and takes more round trips.
 const SPARING: Sweep = Sweep::Window { first: 8, step: 4 };
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
@@ -132,9 +132,9 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// which takes one more round trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose
 /// neighbours are among the shared routers is too.
 ///
-/// And where 16 others are on their way, a trace [of a host](Self::add) whose distance can't be guessed begins with a sweep of 8
-/// hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): fewer probes past the target, which the rate
-/// has others for.
+/// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
+/// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
+/// past its target are worth more to the others.
 pub struct Survey {
     settings: Traceroute,
     driver: Driver,
@@ -221,7 +221,8 @@ impl Survey {
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
-        if self.begun.len() >= CROWD && settings.memory.distance(address.ip()).is_none() {
+        let is_held_up = self.driver.added() >= LONG_LIST && self.driver.is_held_up();
+        if is_held_up && settings.memory.distance(address.ip()).is_none() {
             settings.config.sweep.get_or_insert(SPARING);
         }
         let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
