@@ -32,7 +32,7 @@ impl Memory {
         Self(Some(Arc::default()))
     }
 
-    /// A memory that never knows anything: every trace is as if it were the first.
+    /// A memory that never knows anything: no trace is spared what another has learnt.
     #[must_use]
     pub const fn none() -> Self {
         Self(None)

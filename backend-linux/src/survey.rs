@@ -17,7 +17,10 @@ const LONG_LIST: usize = 16;
 
 /// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
 /// usual one, and takes more round trips.
-const SPARING: Sweep = Sweep::Window { first: 8, step: 4 };
+const SPARING: u8 = 8;
+
+/// And how many hops more at a time.
+const SPARING_STEP: u8 = 4;
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
 #[must_use = "nothing is sent before start"]
@@ -221,16 +224,17 @@ impl Survey {
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
-        let is_held_up = self.driver.added() >= LONG_LIST && self.driver.is_held_up();
-        if is_held_up && settings.memory.distance(address.ip()).is_none() {
-            settings.config.sweep.get_or_insert(SPARING);
-        }
+        let distance = settings.memory.distance(address.ip());
         let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
             None
         } else {
-            let distance = settings.memory.distance(address.ip());
             near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
         };
+        if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
+            let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
+            let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
+            settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });
+        }
         self.begin(&settings, address, head)
     }
 

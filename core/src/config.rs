@@ -26,7 +26,8 @@ pub enum Sweep {
     /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops right before the target,
     /// where it may hide.
     Burst,
-    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far.
+    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far, or is overdue
+    /// where routers may be silent; all the others when nothing more is expected.
     /// With `first` set to a distance known from an earlier trace hardly a probe is wasted; with 1 and 1 it is the
     /// classic hop by hop.
     Window {

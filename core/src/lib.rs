@@ -110,8 +110,8 @@
 //! - The first final answer is a clock: when the target has answered after *R*, the answers of nearer hops are due about then.
 //!   A hop that has never answered is given up after 2.3 *R*, at least 160 ms, at most *R* + 160 ms.
 //! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not before 90 ms.
-//! - A silent target ends by quiescence: after 190 ms or 1.5 *R* the sweep goes on, and 290 ms or 2 *R* later it is over; 500 and
-//!   590 ms while all that answered is nearer than 20 ms.
+//! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on, and 290 ms or 2 *R* later it is
+//!   over; 500 and 590 ms while all that answered is nearer than 20 ms.
 //! - [`Config::timeout`] bounds every wait.
 
 #![no_std]

@@ -8,9 +8,9 @@
 //!   160 ms (a busy router may take 150 ms to write an error), at most *R* + 160 ms; just that where no end of the path is known.
 //! - **A lost probe** at a hop that has answered before, or a retry, is given up after *R*/8 + 2 ms more than *R*, the
 //!   greatest RTT of the trace so far, but not before 90 ms.
-//! - **A silent target** ends by quiescence: after 190 ms, or 1.5 *R* if that is longer, the sweep goes on to where nothing says
-//!   that the path leads, and 290 ms or 2 *R* later it is over. While all that has answered is nearer than 20 ms, the next hop may
-//!   still be an ocean or a satellite away: then it is 500 and 590 ms.
+//! - **A silent target** ends by quiescence: when nothing has come for 190 ms, or 1.5 *R* if that is longer, the sweep goes on to
+//!   where nothing says that the path leads, and 290 ms or 2 *R* later it is over. While all that has answered is nearer than
+//!   20 ms, the next hop may still be an ocean or a satellite away: then it is 500 and 590 ms.
 //! - **Nothing at all** heard: the timeout.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
@@ -30,7 +30,7 @@ const SLOW_ROUTER: u64 = millis(160);
 const QUIET: u64 = millis(190);
 /// The same, while only the neighbourhood has answered.
 const QUIET_NEARBY: u64 = millis(500);
-/// The least wait for hops of which nothing is known, the last that were probed.
+/// The least wait for hops of which nothing is known, from then on.
 const UNKNOWN: u64 = millis(290);
 /// The same, while only the neighbourhood has answered.
 const UNKNOWN_NEARBY: u64 = millis(590);
@@ -58,14 +58,8 @@ pub(crate) fn lost_at(view: &View<'_>, progress: &Progress) -> Instant {
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = match view.path.slowest {
-        None => overdue(None),
-        Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
-        // The next answer may be from another continent.
-        Some(slowest) => slowest.saturating_add(slowest >> 1).max(QUIET),
-    };
-    let patience = patience.min(nanos(view.config.timeout));
-    let ahead = view.behind(view.path.top).iter().filter(|progress| progress.sent > 0);
+    let patience = until_quiet(view.path.slowest).min(nanos(view.config.timeout));
+    let ahead = view.behind(view.top()).iter().filter(|progress| progress.sent > 0);
     ahead.map(|progress| view.sent_at(progress.first).after(patience)).max()
 }
 
@@ -77,7 +71,26 @@ pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    nanos(view.config.timeout) <= unknown(view)
+    nanos(view.config.timeout) <= from_quiet(view.path.slowest)
+}
+
+/// How long after the last of the probes sent so far nothing more is expected of them.
+fn until_quiet(slowest: Option<u64>) -> u64 {
+    match slowest {
+        None => overdue(None),
+        Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
+        // The next answer may be from another continent.
+        Some(slowest) => slowest.saturating_add(slowest >> 1).max(QUIET),
+    }
+}
+
+/// How long the wait for hops of which nothing is known goes on from then on.
+fn from_quiet(slowest: Option<u64>) -> u64 {
+    match slowest {
+        None => u64::MAX,
+        Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
+        Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
+    }
 }
 
 fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
@@ -101,15 +114,13 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
         Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),
         Some(_) => Some(at_known_hop),
         None if probe.hop() <= view.path.sure_top => Some(at_known_hop),
-        None => Some(unknown(view)),
-    }
-}
-
-#[inline(never)]
-fn unknown(view: &View<'_>) -> u64 {
-    match view.path.slowest {
-        None => u64::MAX,
-        Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
-        Some(slowest) => slowest.saturating_mul(2).max(UNKNOWN),
+        None => {
+            let until_quiet = match view.quiet {
+                // All that was sent before is waited for as long as what is sent then.
+                Some(quiet) => nanos(quiet.saturating_since(probe.sent())),
+                None => until_quiet(view.path.slowest),
+            };
+            Some(until_quiet.saturating_add(from_quiet(view.path.slowest)))
+        }
     }
 }

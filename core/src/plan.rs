@@ -27,6 +27,9 @@ pub(crate) const RECHECKS: u8 = 2;
 /// were lost. More are the end of the path, most likely.
 const EDGE: u8 = 2;
 
+/// Paths seldom end nearer than this.
+const NEAR: u8 = 12;
+
 /// What the plan says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
@@ -100,14 +103,15 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
         }
         Some(_) if wanted && (hop <= top || progress.heard > 0) => Some(next_attempt),
         // Nothing from farther on will say that it is time.
-        None if wanted && hop <= top && (view.quiet || top == config.max_hops) => Some(next_attempt),
+        None if wanted && hop <= top && (view.quiet.is_some() || top == config.max_hops) => Some(next_attempt),
         None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),
         // From here on what is sent because a hop is silent.
         _ if progress.heard > 0 => None,
         Some(_) => Some(retry(view, progress)),
         None if hop < top => Some(retry(view, progress)),
         // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said that it leads, none.
-        None => (view.quiet && progress.sent == 1 && hop <= top.saturating_add(EDGE)).then_some(Instant::EPOCH),
+        None => (view.quiet.is_some() && progress.sent == 1 && hop <= view.top().saturating_add(EDGE))
+            .then_some(Instant::EPOCH),
     }
 }
 
@@ -131,10 +135,9 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
     match (view.config.sweep(), view.path.certain_end()) {
         (Sweep::Window { .. }, Some(end)) => (end.hop.saturating_sub(1), None),
-        (Sweep::Window { first, step }, None) if !view.quiet => {
+        (Sweep::Window { first, step }, None) if view.quiet.is_none() => {
             let edge = window(view, first, step);
-            let opens = if step > EDGE { silent_edge(view, edge) } else { None };
-            match opens {
+            match silent_edge(view, edge) {
                 Some(at) if at <= now => (edge.saturating_add(step), None),
                 opens => (edge, opens),
             }
@@ -154,10 +157,11 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
     first.saturating_add(steps.saturating_mul(step)).min(view.config.max_hops)
 }
 
-/// When answers from the edge are overdue, if only they are missing: then it may be routers there that are silent.
+/// When answers from the edge are overdue, if only they are missing, or if paths seldom end so near: then it may be routers
+/// there that are silent.
 fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
-    let missing = edge.saturating_sub(view.path.top);
-    let silent = view.behind(view.path.top).iter().take(missing.into());
+    let missing = edge.saturating_sub(view.top());
+    let silent = view.behind(view.top()).iter().take(missing.into());
     let lost = silent.map(|progress| patience::lost_at(view, progress)).max();
-    lost.filter(|_| missing <= EDGE)
+    lost.filter(|_| missing <= EDGE || edge < NEAR)
 }

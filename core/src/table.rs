@@ -240,13 +240,18 @@ pub(crate) struct View<'a> {
     pub(crate) probes: &'a [Slot],
     pub(crate) hops: &'a [Progress],
     pub(crate) path: &'a Path,
-    /// Nothing more is expected from the probes sent so far.
-    pub(crate) quiet: bool,
+    /// Since when nothing more is expected from the probes sent until then.
+    pub(crate) quiet: Option<Instant>,
     /// How many more probes may be sent.
     pub(crate) room: usize,
 }
 
 impl View<'_> {
+    /// The last hop that is known to lead on, or that need not be known since the probes begin behind it.
+    pub(crate) fn top(&self) -> u8 {
+        self.path.top.max(self.config.first_hop.saturating_sub(1))
+    }
+
     pub(crate) fn progress(&self, hop: u8) -> Progress {
         self.hops.get(usize::from(hop).wrapping_sub(1)).copied().unwrap_or_default()
     }

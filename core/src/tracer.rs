@@ -109,7 +109,7 @@ pub struct Tracer<const N: usize> {
     probes: Vec<Slot, N>,
     hops: [Progress; N],
     path: Path,
-    quiet: bool,
+    quiet: Option<Instant>,
     /// Whether a router has answered from more than one hop.
     revisited: bool,
     /// No probe leaves before this instant.
@@ -130,7 +130,7 @@ impl<const N: usize> Tracer<N> {
             probes: Vec::new(),
             hops: [Progress::default(); N],
             path: Path::default(),
-            quiet: false,
+            quiet: None,
             revisited: false,
             next_send: Instant::EPOCH,
             ended: None,
@@ -166,7 +166,7 @@ impl<const N: usize> Tracer<N> {
         let config = Config { first_hop, ..self.config };
         Self::check(&config)?;
         self.config = config;
-        self.quiet = false;
+        self.quiet = None;
         self.ended = None;
         Ok(())
     }
@@ -195,14 +195,14 @@ impl<const N: usize> Tracer<N> {
                 Next::Nothing => None,
             };
             let quiet_at = match (self.quiet, self.path.certain_end()) {
-                (false, None) => patience::quiet_at(&self.view()),
+                (None, None) => patience::quiet_at(&self.view()),
                 _ => None,
             };
             let given_up = self.give_up(now);
             match [soonest, quiet_at, given_up].into_iter().flatten().min() {
-                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = true,
+                Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
                 Some(at) => return Ok(Action::Wait(at)),
-                None if !self.quiet && self.path.certain_end().is_none() => self.quiet = true,
+                None if self.quiet.is_none() && self.path.certain_end().is_none() => self.quiet = Some(now),
                 None => self.ended = Some(self.reason()),
             }
         }

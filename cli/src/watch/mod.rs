@@ -141,6 +141,9 @@ impl Watch<'_> {
             if let Some(screen) = &mut screen {
                 if self.session.events.is_to_stop() {
                     screen.suspend(|| self.session.events.interrupted()).map_err(no_screen)?;
+                    if self.session.events.interrupted() {
+                        return Ok(());
+                    }
                     is_new = true;
                 }
                 let Some(typed) = screen.typed() else { return Ok(()) };

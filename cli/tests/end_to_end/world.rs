@@ -73,7 +73,8 @@ pub(crate) fn shell_in_scenario(scenario: &str, script: &str) -> Option<Said> {
     in_lab(&["run", scenario, "--", "sh", "-c"], &[script, HOPSHOT])
 }
 
-fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
+/// Runs the lab with these arguments, and then those of a command.
+pub(crate) fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
     let output = Command::new(lab())
         .args(lab_args)
         .args(args)

@@ -34,10 +34,16 @@ proptest! {
     fn whatever_the_clock_does_a_trace_keeps_its_promises(
         version in a_version(),
         attempts in 1..=3_u8,
-        sweep in prop_oneof![Just(None), Just(Some(Sweep::Burst)), Just(Some(Sweep::Window { first: 1, step: 1 }))],
+        sweep in prop_oneof![
+            Just(None),
+            Just(Some(Sweep::Burst)),
+            Just(Some(Sweep::Window { first: 1, step: 1 })),
+            Just(Some(Sweep::Window { first: 3, step: 3 })),
+        ],
+        first_hop in 1..=4_u8,
         events in prop::collection::vec(an_event(), 0..120),
     ) {
-        let config = Config { attempts, sweep, max_hops: 8, ..config(version) };
+        let config = Config { attempts, sweep, first_hop, max_hops: 8, ..config(version) };
         let mut tracer = Tracer::<64>::new(config).unwrap();
         // What was sent: to which hop, when, and the message.
         let mut sent: Vec<(u8, u64, Vec<u8>)> = Vec::new();

@@ -69,6 +69,27 @@ fn a_leap_to_another_continent_is_not_taken_for_the_end() {
 }
 
 #[test]
+fn what_is_far_behind_an_ocean_or_a_satellite_is_waited_for_whatever_the_plan_is() {
+    for sweep in [None, Some(Sweep::Burst), Some(Sweep::Window { first: 1, step: 1 })] {
+        for retries in [0, 2] {
+            for leap_ms in [300.0, 700.0] {
+                let traced =
+                    trace(&leap(8, leap_ms), Version::V4, 1, |config| Config { sweep, retries, max_hops: 8, ..config });
+                assert_eq!(traced.distance(), Some(8), "{sweep:?}, {retries} retries, {leap_ms} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hop_that_is_probed_alone_is_asked_twice() {
+    let text = "hops = 9\nrtt_ms = 80\n[[hop]]\nat = 7\nsilent = true\n";
+    let traced =
+        trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| Config { first_hop: 7, max_hops: 7, ..config });
+    assert_eq!(traced.sent(), 2);
+}
+
+#[test]
 fn silent_routers_at_the_edge_of_the_sweep_delay_it_as_long_as_a_lost_answer() {
     // 25 hops, 75 ms: 20 of them are in the first sweep.
     let text = "hops = 25\nrtt_ms = 75\n[[hop]]\nat = [19, 20]\nsilent = true\n";
