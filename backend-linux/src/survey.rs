@@ -1,8 +1,10 @@
 //! Many traces at once, on one pair of sockets.
 
 use crate::driver::{Driver, Step};
+use crate::error::refused;
 use crate::near::{Head, Near};
 use crate::pace::Pace;
+use crate::socket::OpenError;
 use crate::trace::{Begun, Heard, Route};
 use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege};
 use hopshot_core::Sweep;
@@ -254,7 +256,11 @@ impl Survey {
         }
         let family = Version::of(address.ip());
         if self.driver.socket(family).is_none() {
-            return Err(Error::NoSocket(family));
+            let options = &self.settings.options;
+            return Err(match options.source {
+                Some(source) if Version::of(source) != family => refused(OpenError::SourceOfOtherFamily, options),
+                _ => Error::NoSocket(family),
+            });
         }
         let begun = settings.begin(&mut self.driver, address, head)?.ok_or(Error::Full)?;
         let source = self.driver.tracer(begun.number).config().source;

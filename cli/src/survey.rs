@@ -180,7 +180,9 @@ impl Desk<'_> {
         self.progress.fail();
         self.progress.make_room();
         if !self.format.lose(host, why).map_err(Failure::Output)? {
-            let named = if why.contains(host) { why.to_owned() } else { format!("{host}: {why}") };
+            // An address may be told in another way than it was given.
+            let is_named = why.contains(&format!("'{host}'")) || host.parse::<IpAddr>().is_ok() && why.contains(host);
+            let named = if is_named { why.to_owned() } else { format!("{host}: {why}") };
             self.progress.say(&named);
         }
         Ok(())

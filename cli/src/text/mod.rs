@@ -278,6 +278,14 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
+    let too_big = || route.hops().flat_map(|hop| hop.replies()).find_map(|reply| reply.mtu);
+    if let (Some(StopReason::Unreachable), Some(mtu)) = (why, too_big()) {
+        let size = route.size();
+        return Some(format!(
+            "No answer from {}: a link on the way takes packets of {mtu} octets, and these have {size}.",
+            route.target()
+        ));
+    }
     let reason = match why {
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",

@@ -46,6 +46,13 @@ fn a_large_probe_is_fragmented_unless_that_is_forbidden() {
 }
 
 #[test]
+fn that_a_probe_was_too_big_is_why_the_target_did_not_answer() {
+    let Some(said) = in_scenario("mtu", &["--size", "1500", "-F", "-n", "-q1", "{4}"]) else { return };
+    let why = "No answer from 10.255.0.80: a link on the way takes packets of 1400 octets, and these have 1500.\n";
+    assert!(said.stdout.ends_with(why), "{}", said.stdout);
+}
+
+#[test]
 fn in_ipv6_this_machine_fragments_once_it_has_been_told() {
     for kind in KINDS {
         let twice = "$0 $1 $2 --size 1500 {6} >/dev/null; exec $0 $1 $2 --size 1500 {6}";

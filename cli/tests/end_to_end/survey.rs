@@ -255,3 +255,13 @@ fn a_host_that_is_none_is_told_and_neither_waited_for_nor_passed_on() {
     // A host that is given twice is traced, or not, twice.
     assert_eq!(said.stdout.lines().count(), 3, "{}", said.stdout);
 }
+
+#[test]
+fn why_a_host_of_a_list_is_not_traced_is_told_with_the_host_as_it_was_given() {
+    let Some(said) = in_scenario("wan", &["-n", "-q1", "-s", "10.0.0.2", "{6}", "{4}"]) else { return };
+    let why = ": can't send from 10.0.0.2: it is of another family than the target's address\n";
+    assert!(said.status == 1 && said.stderr.ends_with(why), "{}", said.stderr);
+    // One of the ways of writing an address: inet_aton(3).
+    let Some(said) = in_scenario("wan", &["-n", "-q1", "0.1", "{4}"]) else { return };
+    assert!(said.stderr.starts_with("hopshot: 0.1: no route to 0.0.0.1"), "{}", said.stderr);
+}
