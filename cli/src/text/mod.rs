@@ -19,10 +19,13 @@ use layout::Layout;
 use paint::Style;
 use row::rows;
 pub(crate) use row::{failure, is_target, mark};
+use signal_hook::consts::SIGCONT;
 use std::env;
 use std::fmt::Write as _;
 use std::io::{self, StdoutLock, Write};
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// On a narrower terminal not even the shortest line is sure to stay one.
@@ -49,6 +52,8 @@ pub(crate) struct View {
     notes: Vec<(u8, String)>,
     /// What stands below the settled lines, to be drawn over.
     drawn: String,
+    /// Whether this process was stopped since, and others may have written below it.
+    continued: Arc<AtomicBool>,
 }
 
 impl View {
@@ -86,7 +91,12 @@ impl View {
             extensions: args.output.extensions,
             notes: Vec::new(),
             drawn: String::new(),
+            continued: Arc::default(),
         };
+        if size.is_some() {
+            // Without it more is drawn over, no more.
+            let _ = signal_hook::flag::register(SIGCONT, Arc::clone(&view.continued));
+        }
         view.fit(size);
         view
     }
@@ -104,10 +114,13 @@ impl View {
         self.drawn.clear();
     }
 
-    /// Looks whether the terminal's size has changed.
+    /// Looks whether the terminal's size has changed, or what stands on it.
     pub(crate) fn fit_terminal(&mut self) {
         if self.size.is_some() {
             self.fit(size().or(self.size));
+            if self.continued.swap(false, Ordering::SeqCst) {
+                self.drawn.clear();
+            }
         }
     }
 

@@ -129,6 +129,20 @@ fn a_watch_that_is_stopped_gives_the_terminal_back_and_then_goes_on_or_ends_as_i
 }
 
 #[test]
+fn what_a_shell_says_while_a_trace_is_stopped_stays_on_the_screen() {
+    let script = "set -m; \"$0\" -n -q1 --rate 10 \"$HOPSHOT_LAB_TARGET4\"; echo; echo important; read go; fg >/dev/null";
+    let Some(tmux) = Tmux::start("wan", script, (100, 40)) else { return };
+    tmux.wait("third hop", |lines| shows(lines, " 3  10.3.0.1 ", " ms"));
+    tmux.call(&["send-keys", "C-z"]);
+    tmux.wait("shell", |lines| lines.contains(&"important"));
+    tmux.call(&["send-keys", "Enter"]);
+    let lines = tmux.wait("end", |lines| shows(lines, "status 0", ""));
+    let place = |begin: &str| lines.iter().rposition(|line| line.starts_with(begin));
+    assert!(place("important") < place(" 1  10.1.0.1 "), "{lines:#?}");
+    assert!(place("important").is_some() && place("12  10.255.0.80 ").is_some(), "{lines:#?}");
+}
+
+#[test]
 fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report_and_so_do_two() {
     for signals in ["TERM", "HUP", "QUIT", "TERM INT"] {
         let script = format!(
