@@ -181,7 +181,8 @@ impl Desk<'_> {
         self.progress.make_room();
         if !self.format.lose(host, why).map_err(Failure::Output)? {
             // An address may be told in another way than it was given.
-            let is_named = why.contains(&format!("'{host}'")) || host.parse::<IpAddr>().is_ok() && why.contains(host);
+            let is_address = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
+            let is_named = why.contains(&format!("'{host}'")) || is_address && why.contains(host);
             let named = if is_named { why.to_owned() } else { format!("{host}: {why}") };
             self.progress.say(&named);
         }

@@ -71,7 +71,8 @@ pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    nanos(view.config.timeout) <= from_quiet(view.path.slowest)
+    let slowest = view.path.slowest;
+    nanos(view.config.timeout) <= until_quiet(slowest).saturating_add(from_quiet(slowest))
 }
 
 /// How long after the last of the probes sent so far nothing more is expected of them.

@@ -14,7 +14,7 @@ pub(crate) use row::Host;
 use crate::args::Args;
 use crate::console::can_draw;
 use crate::names::Names;
-use hopshot_linux::{Extensions, Hop, ProbeId, Route, StopReason, Version};
+use hopshot_linux::{Evidence, Extensions, Hop, Kind, ProbeId, Route, StopReason, Version};
 use layout::Layout;
 use paint::Style;
 use row::rows;
@@ -291,15 +291,8 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
-    let too_big = || route.hops().flat_map(|hop| hop.replies()).find_map(|reply| reply.mtu);
-    if let (Some(StopReason::Unreachable), Some(mtu)) = (why, too_big()) {
-        let size = route.size();
-        return Some(format!(
-            "No answer from {}: a link on the way takes packets of {mtu} octets, and these have {size}.",
-            route.target()
-        ));
-    }
     let reason = match why {
+        Some(StopReason::Unreachable) if is_too_big(route) => "the packets are too big for a link on the way",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
@@ -308,6 +301,15 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
     };
     Some(format!("No answer from {}: {reason}.", route.target()))
+}
+
+/// Whether all that came from behind the last hop that packets passed says that they are too big.
+fn is_too_big(route: &Route) -> bool {
+    let passes = |hop: &Hop<'_>| hop.replies().any(|reply| reply.kind != Kind::Unreachable);
+    let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
+    let behind = route.hops().filter(|hop| hop.number() > passed);
+    let mut refusals = behind.flat_map(|hop| hop.replies().collect::<Vec<_>>()).peekable();
+    refusals.peek().is_some() && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
 }
 
 /// The farthest hop that answered; 0 if none did.

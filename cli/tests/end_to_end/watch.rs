@@ -130,7 +130,8 @@ fn a_watch_that_is_stopped_gives_the_terminal_back_and_then_goes_on_or_ends_as_i
 
 #[test]
 fn what_a_shell_says_while_a_trace_is_stopped_stays_on_the_screen() {
-    let script = "set -m; \"$0\" -n -q1 --rate 10 \"$HOPSHOT_LAB_TARGET4\"; echo; echo important; read go; fg >/dev/null";
+    let script =
+        "set -m; \"$0\" -n -q1 --rate 10 \"$HOPSHOT_LAB_TARGET4\"; echo; echo important; read go; fg >/dev/null";
     let Some(tmux) = Tmux::start("wan", script, (100, 40)) else { return };
     tmux.wait("third hop", |lines| shows(lines, " 3  10.3.0.1 ", " ms"));
     tmux.call(&["send-keys", "C-z"]);

@@ -202,6 +202,19 @@ fn where_nothing_answers_the_timeout_rules() {
 }
 
 #[test]
+fn a_wait_that_the_timeout_has_cut_short_is_told_as_that() {
+    let text = "hops = 6\nrtt_ms = 10\n[target]\nsilent = true\n";
+    for (timeout, reason) in [(1000, StopReason::Timeout), (1100, StopReason::Quiet)] {
+        let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| Config {
+            timeout: Duration::from_millis(timeout),
+            sweep: Some(Sweep::Burst),
+            ..config
+        });
+        assert_eq!(traced.stop_reason(), reason, "{timeout} ms");
+    }
+}
+
+#[test]
 fn routers_with_linux_limits_stay_visible_as_long_as_they_permit() {
     let scenario = Scenario::named("ratelimit").unwrap();
     let mut internet = Internet::new(&scenario, 1);
