@@ -508,7 +508,9 @@ mod tests {
             "survey::tests::however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe",
             "",
             || {
-                let mut survey = Survey::new(&Traceroute::new("").attempts(3), 1_000_000, 1).unwrap();
+                // One sweep over all hops, so that nothing but this bound decides how many probes go at a time.
+                let settings = Traceroute::new("").max_hops(64).sweep(Sweep::Window { first: 64, step: 1 });
+                let mut survey = Survey::new(&settings, 1_000_000, 1).unwrap();
                 survey.add("127.0.0.2").unwrap();
                 while survey.advance(None).unwrap() != Step::Done {}
                 let route = survey.take().unwrap();
