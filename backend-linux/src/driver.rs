@@ -7,19 +7,21 @@
 use crate::clock;
 use crate::departures::{settle, tag};
 use crate::error::{Error, refused};
+use crate::health::Health;
 use crate::identities::{self, Identities};
 use crate::near::Head;
 use crate::pace::Pace;
 use crate::rejected::Rejected;
-use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
+use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
-use hopshot_core::wire::{BufferTooSmall, Version};
-use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, SendError, Tracer};
+use crate::socket::{Identity, OpenError, Options, Socket, SocketKind, Sources};
+use hopshot_core::wire::Version;
+use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -45,6 +47,24 @@ struct Listener {
     sources: Sources,
     rejected: Rejected,
     audience: Audience,
+    /// Whether packets of this family leave this machine.
+    health: Health,
+    /// Whether probes have left from an address that is valid beyond its link.
+    had_global_source: bool,
+}
+
+impl Listener {
+    /// The address that packets to a target leave from. Where the others have gone, IPv6 falls back on one that is valid on its
+    /// link only, and whose packets no router may forward (RFC 4291, section 2.5.6): that is no way to the target.
+    fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
+        let source = self.sources.of(target, scope_id)?;
+        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
+            return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
+        }
+        self.had_global_source |= !is_local(source);
+        Ok(source)
+    }
 }
 
 /// Whose answers the kernel's filter lets through.
@@ -116,6 +136,8 @@ impl Driver {
                 sources,
                 rejected: Rejected::default(),
                 audience: Audience::Unsaid,
+                health: Health::default(),
+                had_global_source: false,
             });
         }
         Ok(())
@@ -139,15 +161,20 @@ impl Driver {
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
     /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. With a head it
     /// begins there, and goes back to hop 1 unless the head fits. `None` if every identity is taken.
-    pub(crate) fn add(&mut self, config: Config, scope_id: u32, head: Option<Head>) -> Result<Option<usize>, Error> {
+    pub(crate) fn add(
+        &mut self,
+        config: Config,
+        scope_id: u32,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
         self.open(version)?;
-        let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
             return Ok(None);
         };
         let source = listener
-            .sources
-            .of(config.target, scope_id)
+            .source(config.target, scope_id)
             .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.options))?;
         let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
             return Ok(None);
@@ -163,7 +190,9 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
-        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
+        let (held, has_given_up) = (None, false);
+        let trace = Running { tracer, clocks, extensions, scope_id, head, endurance, held, has_given_up };
+        self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
     }
@@ -186,6 +215,56 @@ impl Driver {
     /// Whether probes are due that have not been sent yet.
     pub(crate) fn has_backlog(&self) -> bool {
         self.schedule.next().is_some_and(|due| due <= clock::now())
+    }
+
+    /// Whether packets of a family leave this machine.
+    pub(crate) fn health(&self, version: Version) -> Health {
+        self.listener(version).map(|listener| listener.health).unwrap_or_default()
+    }
+
+    /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
+    pub(crate) fn fail(&mut self, version: Version) {
+        let now = clock::now();
+        self.pace.spend(now);
+        if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) {
+            listener.health.fail(now);
+        }
+    }
+
+    /// Whether the pace permits a packet.
+    pub(crate) fn may_send(&self) -> bool {
+        self.pace.next() <= clock::now()
+    }
+
+    /// When the pace permits the next packet.
+    pub(crate) const fn next_send(&self) -> Instant {
+        self.pace.next()
+    }
+
+    /// Why the last packet of a trace could not be sent, if it waits to be tried again.
+    pub(crate) fn obstacle(&self, version: Version) -> Option<Errno> {
+        let of_family = |trace: &&Running| Version::of(trace.tracer.config().target) == version;
+        self.traces.values().filter(of_family).find_map(|trace| trace.held.as_ref()?.errno)
+    }
+
+    /// Whether packets to the target of a trace would leave from another address now, or not at all.
+    pub(crate) fn has_moved(&mut self, number: usize) -> bool {
+        let Some(trace) = self.traces.get(&number) else { return false };
+        let (target, source) = (trace.tracer.config().target, trace.tracer.config().source);
+        let mut listeners = self.listeners.iter_mut();
+        let listener = listeners.find(|listener| listener.version == Version::of(target));
+        listener.is_some_and(|listener| listener.source(target, trace.scope_id) != Ok(source))
+    }
+
+    /// Whether a trace goes on without probes that could not be sent.
+    pub(crate) fn has_given_up(&self, number: usize) -> bool {
+        self.traces.get(&number).is_some_and(|trace| trace.has_given_up)
+    }
+
+    /// Whether a trace is whole: its target has answered, and every hop before that.
+    pub(crate) fn is_whole(&self, number: usize) -> bool {
+        let route = self.tracer(number).route();
+        route.distance().is_some() && route.hops().all(|hop| hop.replies().next().is_some())
     }
 
     /// How many traces were ever added.
@@ -251,10 +330,18 @@ impl Driver {
 
     /// Ends all traces with what is known.
     pub(crate) fn interrupt(&mut self) {
-        for trace in self.traces.values_mut() {
-            trace.tracer.interrupt();
-        }
+        self.traces.values_mut().for_each(Running::interrupt);
         self.schedule.end();
+    }
+
+    /// Ends the traces of one family with what is known.
+    pub(crate) fn interrupt_family(&mut self, version: Version) {
+        for (number, trace) in &mut self.traces {
+            if Version::of(trace.tracer.config().target) == version {
+                trace.interrupt();
+                self.schedule.set(*number, None);
+            }
+        }
     }
 
     /// The next reply that has been received and not been taken yet, with the number of its trace.
@@ -326,7 +413,7 @@ impl Driver {
     }
 
     /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
-    fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
+    pub(crate) fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
         let span = due.saturating_since(clock::now());
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
         let span = if is_lull { LULL } else { span };
@@ -370,7 +457,9 @@ impl Driver {
                 let mut is_ours = false;
                 for number in self.identities.whose(&answer) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if Version::of(trace.tracer.config().target) != listener.version {
+                    if Version::of(trace.tracer.config().target) != listener.version
+                        || trace.has_not_sent(answer.echo.seq)
+                    {
                         continue;
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);
@@ -411,45 +500,75 @@ impl Driver {
                 (from, is_fruitful) = (0, false);
                 continue;
             };
-            let Some(trace) = self.traces.get_mut(&number) else { break };
             from = number + 1;
-            let due = match trace.tracer.poll(now, &mut self.outbox) {
-                Err(BufferTooSmall { needed }) => {
-                    self.outbox.resize(needed, 0);
-                    is_fruitful = true;
-                    Some(Instant::EPOCH)
-                }
-                Ok(Action::Wait(until)) => Some(until),
-                Ok(Action::Done) if trace.goes_on() => Some(Instant::EPOCH),
-                Ok(Action::Done) => None,
-                Ok(Action::Transmit(probe)) => {
-                    let version = Version::of(probe.destination);
-                    let result = match self.listeners.iter_mut().find(|listener| listener.version == version) {
-                        Some(Listener { socket, .. }) => {
-                            let tag = tag(number, probe.probe);
-                            socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag)
-                        }
-                        None => Err(Errno::NOTSOCK),
-                    };
-                    match result {
-                        // Deciding took a moment, and so may waiting for room.
-                        Ok(left) => trace.tracer.sent(probe.probe, left),
-                        Err(errno) => {
-                            let code = u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX);
-                            trace.tracer.fail(probe.probe, SendError(code));
-                        }
-                    }
+            let due = match self.step(number, now) {
+                Turn::Idle(due) => due,
+                Turn::Tried(due) => {
                     self.pace.spend(now);
                     sent += 1;
                     is_fruitful = true;
+                    // Deciding took a moment, and so may waiting for room.
                     now = clock::now();
-                    Some(Instant::EPOCH)
+                    Some(due)
                 }
             };
             self.schedule.set(number, due);
         }
         sent
     }
+
+    /// Asks a trace for what it has to send, and sends that.
+    fn step(&mut self, number: usize, now: Instant) -> Turn {
+        let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
+        let held = trace.held.take();
+        let probe = match &held {
+            Some(held) => held.transmit(trace.tracer.config().target),
+            None => match trace.poll(now, &mut self.outbox) {
+                Action::Wait(until) => return Turn::Idle(Some(until)),
+                Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
+                Action::Done => return Turn::Idle(None),
+                Action::Transmit(probe) => probe,
+            },
+        };
+        let version = Version::of(probe.destination);
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
+            return Turn::Idle(None);
+        };
+        let tag = tag(number, probe.probe);
+        match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
+            Ok(left) => {
+                trace.tracer.sent(probe.probe, left);
+                if listener.health.succeed(left) {
+                    self.hasten_held(version);
+                }
+                Turn::Tried(Instant::EPOCH)
+            }
+            Err(errno) => {
+                listener.health.fail(now);
+                let held = match held {
+                    Some(held) => held,
+                    None => Held::new(&probe, now),
+                };
+                Turn::Tried(trace.hold(held, errno, &listener.health, now).unwrap_or(Instant::EPOCH))
+            }
+        }
+    }
+
+    /// Tries the probes again that could not be sent: one of this family has just left.
+    fn hasten_held(&mut self, version: Version) {
+        let is_held = |trace: &Running| trace.held.is_some() && Version::of(trace.tracer.config().target) == version;
+        for number in self.traces.iter().filter(|(_, trace)| is_held(trace)).map(|(number, _)| *number) {
+            self.schedule.hasten(number);
+        }
+    }
+}
+
+/// What came of a look at one trace.
+enum Turn {
+    /// It has nothing to send before this instant, or ever.
+    Idle(Option<Instant>),
+    /// A probe was sent, or could not be; the trace wants to be asked again at this instant.
+    Tried(Instant),
 }
 
 /// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.

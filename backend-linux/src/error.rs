@@ -8,6 +8,7 @@ use rustix::net::{AddressFamily, SocketType};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
 
 /// Why a trace could not be started or could not go on. Each text says what to do about it.
 ///
@@ -48,6 +49,39 @@ pub enum Error {
         host: String,
         /// What the resolver said.
         reason: io::Error,
+        /// Whether it may be found later: the resolver failed, and didn't say that there is no such name.
+        may_pass: bool,
+    },
+
+    /// A look-up made elsewhere has failed.
+    #[error("{why}")]
+    LookUp {
+        /// Why, in the words of whoever looked the name up.
+        why: String,
+        /// Whether it may be found later.
+        may_pass: bool,
+    },
+
+    /// A host of a list was given up, while others could be traced.
+    #[error("{reason}; given up after {tries} tries in {} s", waited.as_secs())]
+    GivenUp {
+        /// What happened at the last try.
+        reason: Box<Error>,
+        /// How often it was tried.
+        tries: u32,
+        /// The time between the first try and the last.
+        waited: Duration,
+    },
+
+    /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
+    #[error("not traced: {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
+    Away {
+        /// What failed.
+        what: &'static str,
+        /// For how long.
+        waited: Duration,
+        /// Why, at last.
+        reason: String,
     },
 
     /// The host has addresses, but none of the family that was asked for.
@@ -136,6 +170,24 @@ impl Error {
         move |errno| Self::System { what, reason: errno.into() }
     }
 
+    /// Whether it may be over in a moment: a lack of this machine's network, or of its name servers.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        match self {
+            Self::NoRoute { .. } => true,
+            Self::Resolve { may_pass, .. } | Self::LookUp { may_pass, .. } => *may_pass,
+            _ => false,
+        }
+    }
+
+    /// The cause alone, without what it happened to and what to do.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::NoRoute { reason, .. } | Self::Resolve { reason, .. } => without_number(reason),
+            other => other.to_string(),
+        }
+    }
+
     fn no_route(errno: Errno, destination: IpAddr, scope_id: u32) -> Self {
         Self::NoRoute { destination, interface: interface(scope_id), reason: errno.into() }
     }
@@ -183,15 +235,17 @@ pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, opt
 #[must_use]
 pub fn failure_text(failure: Failure) -> String {
     match failure {
-        Failure::Send(SendError(errno)) => {
-            let text = io::Error::from_raw_os_error(errno.into()).to_string();
-            // The standard library appends the number; the words are enough for a person.
-            text.split(" (os error").next().unwrap_or_default().to_owned()
-        }
+        Failure::Send(SendError(errno)) => without_number(&io::Error::from_raw_os_error(errno.into())),
         Failure::Local { icmp_type, icmp_code } => {
             format!("unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})")
         }
     }
+}
+
+/// The text of an error without its number, which the standard library appends: the words are enough for a person.
+fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// What may be done so that a kind of socket can be opened. Each remedy is a command to be copied.

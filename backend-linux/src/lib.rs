@@ -41,6 +41,7 @@ mod departures;
 mod driver;
 mod error;
 mod extensions;
+mod health;
 mod identities;
 mod memory;
 #[cfg(test)]
@@ -77,7 +78,7 @@ pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::resolve;
 pub use socket::SocketKind;
-pub use survey::{Many, Routes, Survey};
+pub use survey::{Many, Outage, Routes, Started, Survey};
 pub use trace::{Heard, Route, Trace};
 
 #[cfg(doctest)]
@@ -88,6 +89,7 @@ use driver::Driver;
 use hopshot_core::{Config, MIN_PAYLOAD};
 use near::Head;
 use pace::Pace;
+use running::Endurance;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use trace::Begun;
@@ -304,7 +306,7 @@ impl Traceroute {
         self.check()?;
         let address = self.resolve()?;
         let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
-        let begun = self.begin(&mut driver, address, None)?;
+        let begun = self.begin(&mut driver, address, None, Endurance::Timeout)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
     }
 
@@ -373,7 +375,13 @@ impl Traceroute {
     }
 
     /// Gives a driver a trace with these settings. `None` if it can't take one more now.
-    fn begin(&self, driver: &mut Driver, address: SocketAddr, head: Option<Head>) -> Result<Option<Begun>, Error> {
+    fn begin(
+        &self,
+        driver: &mut Driver,
+        address: SocketAddr,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<Option<Begun>, Error> {
         let (target, scope_id) = match address {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
@@ -390,7 +398,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, scope_id, head)?;
+        let number = driver.add(config, scope_id, head, endurance)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

@@ -9,6 +9,7 @@ mod search;
 use crate::driver::{Driver, Step};
 use crate::extensions::NONE;
 use crate::pace::Pace;
+use crate::running::Endurance;
 use crate::socket::first_link_mtu;
 use crate::trace::{Begun, Route};
 use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, privilege, random};
@@ -346,7 +347,7 @@ impl PathMtu {
     }
 
     fn trace(&mut self, settings: &Traceroute) -> Result<Begun, Error> {
-        settings.begin(&mut self.driver, self.address, None)?.ok_or(Error::Full)
+        settings.begin(&mut self.driver, self.address, None, Endurance::Timeout)?.ok_or(Error::Full)
     }
 
     /// A round is over: keeps what it found of the path, and begins the next one.

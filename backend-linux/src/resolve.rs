@@ -1,8 +1,10 @@
 //! Names and address families.
 
 use crate::Error;
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
@@ -17,27 +19,46 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     if let Some(why) = why_no_host(bare) {
         return Err(Error::NoHost { host: host.to_owned(), why });
     }
-    let found = (bare, 0).to_socket_addrs().map_err(|reason| match bare.split_once('%') {
-        Some((address, zone)) => match address.parse::<Ipv6Addr>() {
-            Ok(address) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
-            Ok(address) => Error::Zone(address),
-            Err(_) => Error::Resolve { host: host.to_owned(), reason },
-        },
-        None => Error::Resolve { host: host.to_owned(), reason },
+    let found = look_up(bare).map_err(|(reason, may_pass)| {
+        let zoned = bare.split_once('%').and_then(|(address, zone)| Some((address.parse::<Ipv6Addr>().ok()?, zone)));
+        match zoned {
+            Some((address, zone)) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
+            Some((address, _)) => Error::Zone(address),
+            None => Error::Resolve { host: host.to_owned(), reason, may_pass },
+        }
     })?;
     let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => found,
     };
-    let mut fitting = found.map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let mut fitting = found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(address),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),
         (None, None) => {
-            let reason = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-            Err(Error::Resolve { host: host.to_owned(), reason })
+            let reason = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+            Err(Error::Resolve { host: host.to_owned(), reason, may_pass: false })
         }
     }
+}
+
+/// The addresses that the system's resolver has for a host; or why none, and whether that may pass.
+#[doc(alias = "getaddrinfo")]
+fn look_up(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![(address, 0).into()]);
+    }
+    // One socket type, or each address would come three times.
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
+        let may_pass = match error.kind() {
+            // EAI_AGAIN is also what SERVFAIL and silence become, EAI_FAIL what a refusal does.
+            LookupErrorKind::Again | LookupErrorKind::Fail | LookupErrorKind::System | LookupErrorKind::Memory => true,
+            _ => false,
+        };
+        (error.into(), may_pass)
+    })?;
+    found.map(|found| found.map(|found| found.sockaddr)).collect::<Result<_, _>>().map_err(|error| (error, false))
 }
 
 /// What no resolver need be asked for: it can take seconds to find out, and would tell others (RFC 1123, section 2.1).

@@ -2,9 +2,16 @@
 
 use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
+use crate::health::{self, ALONE, Health};
 use crate::near::Head;
-use hopshot_core::{Answer, ProbeId, Reply, Tracer};
+use hopshot_core::{Action, Answer, Instant, ProbeId, Reply, SendError, Tracer, Transmit};
+use rustix::io::Errno;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The pause before a probe that could not be sent is tried again, at first.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
 pub(crate) const CAPACITY: usize = 768;
@@ -23,9 +30,60 @@ pub(crate) struct Running {
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
+    pub(crate) endurance: Endurance,
+    /// The last probe of the tracer's, while it waits to be tried again.
+    pub(crate) held: Option<Held>,
+    /// Whether a probe was given up: those that follow are not held any more.
+    pub(crate) has_given_up: bool,
+}
+
+/// For how long a probe that this machine can't send is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Endurance {
+    /// As long as its answer would be waited for, but only once something has left: a trace that can't begin is to say so at once.
+    Timeout,
+    /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host of a list.
+    Outage,
+}
+
+/// A probe that could not be sent.
+#[derive(Debug)]
+pub(crate) struct Held {
+    probe: ProbeId,
+    hop_limit: u8,
+    message: Vec<u8>,
+    since: Instant,
+    failures: u32,
+    /// Why it could not be sent the last time.
+    pub(crate) errno: Option<Errno>,
+}
+
+impl Held {
+    /// Keeps a probe that was to leave now.
+    pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
+        let Transmit { probe, hop_limit, message, .. } = *probe;
+        Self { probe, hop_limit, message: message.to_vec(), since: now, failures: 0, errno: None }
+    }
+
+    /// The probe as the tracer gave it out.
+    pub(crate) fn transmit(&self, destination: IpAddr) -> Transmit<'_> {
+        Transmit { probe: self.probe, destination, hop_limit: self.hop_limit, message: &self.message }
+    }
+
+    /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
+    fn seq(&self) -> Option<u16> {
+        self.message.get(6..8)?.try_into().ok().map(u16::from_be_bytes)
+    }
 }
 
 impl Running {
+    /// As [`Tracer::poll`], with room made for the probe where there isn't enough.
+    pub(crate) fn poll<'b>(&mut self, now: Instant, outbox: &'b mut Vec<u8>) -> Action<'b> {
+        outbox.resize(outbox.len().max(self.tracer.config().message_len()), 0);
+        // There is room; if not, nothing could be sent.
+        self.tracer.poll(now, outbox).unwrap_or(Action::Done)
+    }
+
     /// Looks whether an answer fits what the path is thought to begin with.
     pub(crate) fn compare(&mut self, reply: &Reply) {
         if self.head.as_mut().is_some_and(|head| !head.fits(reply)) {
@@ -42,6 +100,43 @@ impl Running {
     fn go_back(&mut self) -> bool {
         self.head = None;
         self.tracer.start_from(1).is_ok()
+    }
+
+    /// Returns whether a message can't be an answer, since the probe with this seq has not left yet: a local firewall that
+    /// rejects a probe writes an ICMP error about it too.
+    pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
+        self.held.as_ref().is_some_and(|held| held.seq() == Some(seq))
+    }
+
+    /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
+    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, now: Instant) -> Option<Instant> {
+        let waited = now.saturating_since(held.since);
+        // Only this size of packet is too large; the next may go.
+        let is_passing = errno != Errno::MSGSIZE;
+        let endures = match self.endurance {
+            Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
+            Endurance::Outage => waited < ALONE || !health.has_worked_since(held.since),
+        };
+        if is_passing && endures && !self.has_given_up {
+            let failures = held.failures.saturating_add(1);
+            self.held = Some(Held { failures, errno: Some(errno), ..held });
+            return Some(now.saturating_add(health::pause(PAUSE, failures)));
+        }
+        self.has_given_up |= is_passing;
+        self.fail(held.probe, errno);
+        None
+    }
+
+    /// Ends the trace with what is known.
+    pub(crate) fn interrupt(&mut self) {
+        if let Some(Held { probe, errno: Some(errno), .. }) = self.held.take() {
+            self.fail(probe, errno);
+        }
+        self.tracer.interrupt();
+    }
+
+    fn fail(&mut self, probe: ProbeId, errno: Errno) {
+        self.tracer.fail(probe, SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX)));
     }
 
     /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.

@@ -1,14 +1,22 @@
 //! Many traces at once, on one pair of sockets.
 
+mod list;
+mod setbacks;
+
+pub use list::{Outage, Started};
+
 use crate::driver::{Driver, Step};
 use crate::error::refused;
+use crate::health::Health;
 use crate::near::{Head, Near};
 use crate::pace::Pace;
+use crate::running::Endurance;
 use crate::socket::OpenError;
 use crate::trace::{Begun, Heard, Route};
 use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege};
-use hopshot_core::Sweep;
+use hopshot_core::Instant;
 use hopshot_core::wire::Version;
+use setbacks::Setbacks;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -31,11 +39,19 @@ pub struct Many<I> {
     settings: Traceroute,
     rate: u32,
     at_once: usize,
+    outage_limit: Option<Duration>,
 }
 
 impl<I: Iterator<Item: Into<String>>> Many<I> {
     pub(crate) fn new(hosts: I) -> Self {
-        Self { hosts, settings: Traceroute::new(""), rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE }
+        let settings = Traceroute::new("");
+        Self { hosts, settings, rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE, outage_limit: None }
+    }
+
+    /// How long everything may fail before the list ends: see [`Survey::outage_limit`].
+    pub const fn outage_limit(mut self, limit: Duration) -> Self {
+        self.outage_limit = Some(limit);
+        self
     }
 
     /// Changes the settings of every trace.
@@ -64,7 +80,8 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
     /// result.
     pub fn start(self) -> Result<Routes<I>, Error> {
-        let survey = Survey::new(&self.settings, self.rate, self.at_once)?;
+        let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
+        self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
         Ok(Routes { hosts: Some(self.hosts), survey, failed: VecDeque::new() })
     }
 }
@@ -102,7 +119,8 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.take_in();
-            if let Some((host, error)) = self.failed.pop_front() {
+            while self.survey.take_started().is_some() {}
+            if let Some((host, error)) = self.failed.pop_front().or_else(|| self.survey.take_lost()) {
                 return Some((host, Err(error)));
             }
             if let Some(route) = self.survey.take() {
@@ -147,6 +165,13 @@ pub struct Survey {
     /// What the paths begin with, in IPv4 and in IPv6.
     near: [Near; 2],
     at_once: usize,
+    setbacks: Setbacks,
+    /// Whether names can be looked up.
+    names: Health,
+    started: VecDeque<Started>,
+    lost: VecDeque<(String, Error)>,
+    names_due: VecDeque<String>,
+    is_interrupted: bool,
 }
 
 impl Survey {
@@ -182,15 +207,30 @@ impl Survey {
         driver.expect_many()?;
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
-        let (settings, begun, near) = (settings.clone(), BTreeMap::new(), Default::default());
-        Ok(Self { settings, driver, begun, near, at_once })
+        Ok(Self {
+            settings: settings.clone(),
+            driver,
+            begun: BTreeMap::new(),
+            near: Default::default(),
+            at_once,
+            setbacks: Setbacks::new(),
+            names: Health::default(),
+            started: VecDeque::new(),
+            lost: VecDeque::new(),
+            names_due: VecDeque::new(),
+            is_interrupted: false,
+        })
     }
 
     /// Whether one more trace may be added now: not more than are to be in flight, and only when the others have sent what is
     /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.begun.len() < self.at_once && !self.driver.has_backlog()
+        self.has_place() && !self.driver.has_backlog() && !self.is_held_back()
+    }
+
+    fn has_place(&self) -> bool {
+        self.begun.len() < self.at_once
     }
 
     /// The most traces that there may be at a time, running or ended: what was asked for, or on ping sockets fewer.
@@ -199,59 +239,39 @@ impl Survey {
         self.at_once
     }
 
-    /// How many traces there are, running or ended.
+    /// How many hosts there are: whose traces run or have ended, or that wait to be tried again.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.begun.len()
+        self.begun.len() + self.setbacks.len() + self.names_due.len() + self.lost.len()
     }
 
-    /// Whether there is no trace, running or ended.
+    /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.begun.is_empty()
+        self.len() == 0
     }
 
-    /// Adds a trace of a host: a name, which is resolved now, or an address. Returns the address that its probes will leave from.
-    ///
-    /// # Errors
-    /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
-    pub fn add(&mut self, host: &str) -> Result<IpAddr, Error> {
-        self.add_at(host, Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()?)
-    }
-
-    /// Adds a trace of a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port
-    /// means nothing.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add).
-    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
-        let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
-        let distance = settings.memory.distance(address.ip());
-        let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
-            None
-        } else {
-            near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
-        };
-        if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
-            let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
-            let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
-            settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });
-        }
-        self.begin(&settings, address, head)
-    }
-
-    /// The same with settings of this trace's own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
+    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
     /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
     /// [`precise`](Traceroute::precise).
     ///
+    /// It begins now or not at all. Returns the address that its probes leave from.
+    ///
     /// # Errors
-    /// As [`add`](Self::add).
+    /// As [`Traceroute::start`]; [`Error::Full`] if there is no room.
     pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
-        self.begin(settings, address, None)
+        let number = self.begin(settings, address, None, Endurance::Timeout)?;
+        Ok(self.driver.tracer(number).config().source)
     }
 
-    fn begin(&mut self, settings: &Traceroute, address: SocketAddr, head: Option<Head>) -> Result<IpAddr, Error> {
-        if self.begun.len() >= self.at_once {
+    fn begin(
+        &mut self,
+        settings: &Traceroute,
+        address: SocketAddr,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<usize, Error> {
+        if !self.has_place() {
             return Err(Error::Full);
         }
         let family = Version::of(address.ip());
@@ -262,10 +282,10 @@ impl Survey {
                 _ => Error::NoSocket(family),
             });
         }
-        let begun = settings.begin(&mut self.driver, address, head)?.ok_or(Error::Full)?;
-        let source = self.driver.tracer(begun.number).config().source;
-        self.begun.insert(begun.number, begun);
-        Ok(source)
+        let begun = settings.begin(&mut self.driver, address, head, endurance)?.ok_or(Error::Full)?;
+        let number = begun.number;
+        self.begun.insert(number, begun);
+        Ok(number)
     }
 
     /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running. Answers of the last time that were
@@ -283,7 +303,12 @@ impl Survey {
     /// As there.
     pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
         while self.driver.take_reply().is_some() {}
-        self.driver.advance(wake, at_most)
+        self.try_again();
+        let next_turn = self.next_turn().map(|next| next.saturating_since(clock::now()));
+        match self.driver.advance(wake, next_turn.map_or(at_most, |next| next.min(at_most)))? {
+            Step::Done if self.setbacks.len() > 0 => self.wait_for_next_turn(wake, at_most),
+            step => Ok(step),
+        }
     }
 
     /// The next answer that [`advance`](Self::advance) brought, of any trace, but for those of traces that were
@@ -300,7 +325,13 @@ impl Survey {
 
     /// The route of a trace that has ended, the oldest first.
     pub fn take(&mut self) -> Option<Route> {
-        let number = self.driver.ended()?;
+        let number = loop {
+            let number = self.driver.ended()?;
+            let Some(again) = self.spoilt(number) else { break number };
+            self.begun.remove(&number);
+            self.driver.remove(number);
+            self.setbacks.put(again, Instant::EPOCH);
+        };
         let route = self.begun.remove(&number)?.finish(&mut self.driver)?;
         if route.hops().next().is_some_and(|hop| hop.number() == 1) {
             near(&mut self.near, route.target()).learn(route.hops());
@@ -308,8 +339,11 @@ impl Survey {
         Some(route)
     }
 
-    /// Ends all traces with what is known.
+    /// Ends all traces with what is known. Hosts that wait are not traced.
     pub fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        self.setbacks.clear();
+        self.names_due.clear();
         self.driver.interrupt();
     }
 
@@ -347,7 +381,7 @@ mod tests {
     use super::*;
     use crate::driver::BUNCH;
     use crate::namespace::{PERMIT_PING, in_namespace};
-    use hopshot_core::StopReason;
+    use hopshot_core::{StopReason, Sweep};
     use std::collections::HashMap;
 
     const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
@@ -421,7 +455,9 @@ mod tests {
                 // Slowly: at full speed hops beyond the target are probed too, and their answers are in no hop of the route.
                 let mut survey = Survey::new(&Traceroute::new("").attempts(3).socket(kind), 100, 10).unwrap();
                 for host in ["127.0.0.2", "127.0.0.3"] {
-                    assert_eq!(survey.add(host).unwrap(), IpAddr::from([127, 0, 0, 1]));
+                    survey.add(host).unwrap();
+                    let started = survey.take_started().unwrap();
+                    assert_eq!((started.host.as_str(), started.source), (host, IpAddr::from([127, 0, 0, 1])));
                 }
                 let mut heard = Vec::new();
                 while survey.advance(None).unwrap() != Step::Done {

@@ -8,7 +8,7 @@ use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Memory, Rejected, SocketKind, headers_len, privilege};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
 
@@ -19,11 +19,28 @@ pub(crate) struct Begun {
     started: SystemTime,
     start: Instant,
     memory: Memory,
+    /// Of a host of a list: its address, and whether this is the second time that it is traced.
+    pub(crate) listed: Option<Listed>,
+}
+
+/// A host of a list.
+#[derive(Clone, Copy)]
+pub(crate) struct Listed {
+    pub(crate) address: SocketAddr,
+    pub(crate) is_rerun: bool,
 }
 
 impl Begun {
     pub(crate) fn new(number: usize, host: String, memory: Memory) -> Self {
-        Self { number, host, started: SystemTime::now(), start: clock::now(), memory }
+        Self { number, host, started: SystemTime::now(), start: clock::now(), memory, listed: None }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) const fn start(&self) -> Instant {
+        self.start
     }
 
     /// One of its answers, which its driver has handed out.
@@ -39,7 +56,7 @@ impl Begun {
 
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
-        let Self { number, host, started, start, memory } = self;
+        let Self { number, host, started, start, memory, .. } = self;
         let Running { tracer, clocks, extensions, head, .. } = driver.remove(number)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();

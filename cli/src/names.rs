@@ -9,7 +9,7 @@ use crate::console::visible;
 use crate::lookup::{UNANSWERED, Wanted};
 use crate::text::is_unicode;
 use helper::Helper;
-use hopshot_linux::{Hop, Route, printable};
+use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// The longest that a line waits for what is looked up.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
+/// The longest that the address of a host is waited for. The system's resolver gives up before: it asks each of three servers
+/// twice, for 5 s (resolv.conf(5)).
+const LONGEST_LOOKUP: Duration = Duration::from_secs(40);
 /// A name in DNS has at most 253 characters (RFC 1035, section 2.3.4).
 pub(crate) const LONGEST: usize = 253;
 /// What an AS is called goes on a line with much else.
@@ -38,9 +41,9 @@ pub(crate) struct Names {
     called: RefCell<HashMap<u32, Fact<String>>>,
     /// Addresses about whose ASes no server said anything.
     unanswered: Cell<usize>,
-    /// Hosts whose addresses are asked for, and how often.
-    wanted: RefCell<HashMap<String, usize>>,
-    found: RefCell<Vec<(String, Result<SocketAddr, String>)>>,
+    /// Hosts whose addresses are asked for: how often, and since when.
+    wanted: RefCell<HashMap<String, (usize, Instant)>>,
+    found: RefCell<Vec<(String, Result<SocketAddr, Error>)>>,
 }
 
 /// What is known of an address.
@@ -178,21 +181,21 @@ impl Names {
     /// it never can.
     pub(crate) fn find(&self, host: &str, family: Wanted) -> bool {
         let mut wanted = self.wanted.borrow_mut();
-        if let Some(times) = wanted.get_mut(host) {
+        if let Some((times, _)) = wanted.get_mut(host) {
             *times += 1;
             return true;
         }
         let helper = self.helper.borrow();
         let asked = helper.as_ref().is_some_and(|helper| helper.ask(&format!("find {family} {host}\n")));
         if asked {
-            wanted.insert(host.to_owned(), 1);
+            wanted.insert(host.to_owned(), (1, Instant::now()));
         }
         asked
     }
 
     /// How many hosts are being looked for.
     pub(crate) fn wanted(&self) -> usize {
-        self.wanted.borrow().values().sum()
+        self.wanted.borrow().values().map(|(times, _)| times).sum()
     }
 
     /// Looks for no host any longer.
@@ -201,8 +204,24 @@ impl Names {
     }
 
     /// The hosts whose addresses have been found since the last call, or why they have not.
-    pub(crate) fn found(&self) -> Vec<(String, Result<SocketAddr, String>)> {
+    pub(crate) fn found(&self) -> Vec<(String, Result<SocketAddr, Error>)> {
         self.found.take()
+    }
+
+    /// Gives up look-ups that the helper has not answered for too long: it may have been stopped. Returns when there is a look-up
+    /// to give up next.
+    pub(crate) fn give_up_late(&self) -> Option<Duration> {
+        let age = |asked: &Instant| asked.elapsed();
+        let late = |(host, (_, asked)): (&String, &(usize, Instant))| {
+            (age(asked) >= LONGEST_LOOKUP).then(|| host.clone())
+        };
+        let late: Vec<String> = self.wanted.borrow().iter().filter_map(late).collect();
+        for host in late {
+            let why = format!("can't find the address of '{host}': no answer in {} s", LONGEST_LOOKUP.as_secs());
+            self.settle(&host, || Err(Error::LookUp { why: why.clone(), may_pass: true }));
+        }
+        let wanted = self.wanted.borrow();
+        wanted.values().map(|(_, asked)| LONGEST_LOOKUP.saturating_sub(age(asked))).min()
     }
 
     /// Why nothing can be looked up, if it was to be and no helper could be started.
@@ -227,16 +246,15 @@ impl Names {
             }
             self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
-            wanted
-                .iter()
-                .for_each(|host| self.settle(host, &Err("its address can't be looked up any more".to_owned())));
+            let why = || "its address can't be looked up any more".to_owned();
+            wanted.iter().for_each(|host| self.settle(host, || Err(Error::LookUp { why: why(), may_pass: false })));
         }
     }
 
     /// A host that was asked for is found, or is not.
-    fn settle(&self, host: &str, found: &Result<SocketAddr, String>) {
-        if let Some(times) = self.wanted.borrow_mut().remove(host) {
-            self.found.borrow_mut().extend(std::iter::repeat_n((host.to_owned(), found.clone()), times));
+    fn settle(&self, host: &str, found: impl Fn() -> Result<SocketAddr, Error>) {
+        if let Some((times, _)) = self.wanted.borrow_mut().remove(host) {
+            self.found.borrow_mut().extend((0..times).map(|_| (host.to_owned(), found())));
         }
     }
 
@@ -265,12 +283,13 @@ impl Names {
                 }
             }
             "found" => {
-                let address = rest.and_then(|rest| rest.parse().ok()).ok_or("its address can't be read".to_owned());
-                self.settle(of, &address);
+                let address: Option<SocketAddr> = rest.and_then(|rest| rest.parse().ok());
+                let unread = || Error::LookUp { why: "its address can't be read".to_owned(), may_pass: false };
+                self.settle(of, || address.ok_or_else(unread));
             }
-            "lost" => {
-                let why = rest.unwrap_or_default();
-                self.settle(of, &Err(visible(why)));
+            "lost" | "later" => {
+                let why = visible(rest.unwrap_or_default());
+                self.settle(of, || Err(Error::LookUp { why: why.clone(), may_pass: what == "later" }));
             }
             _ => {}
         }

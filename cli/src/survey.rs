@@ -8,7 +8,7 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
+use hopshot_linux::{Error, Outage, Route, Started, Step, Survey, Version, privilege, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -36,9 +36,20 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     session.confine(sockets, || survey.confine());
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
-    let (forged, interrupted, unread) = (0, false, None);
-    let mut desk =
-        Desk { args, targets, survey, session, format, progress, found, finished, forged, interrupted, unread };
+    let mut desk = Desk {
+        args,
+        targets,
+        survey,
+        session,
+        format,
+        progress,
+        found,
+        finished,
+        forged: 0,
+        interrupted: false,
+        unread: None,
+        is_cut_off: false,
+    };
     desk.run()?;
     if !desk.progress.any() && !desk.interrupted {
         return Err(desk.unread.unwrap_or(Failure::NoHosts));
@@ -60,12 +71,14 @@ struct Desk<'a> {
     session: Session,
     format: Box<dyn Format + 'a>,
     progress: Progress,
-    found: VecDeque<(String, SocketAddr)>,
+    found: VecDeque<(String, Result<SocketAddr, Error>)>,
     finished: VecDeque<Route>,
     forged: u32,
     interrupted: bool,
     /// Why the list could not be read to its end.
     unread: Option<Failure>,
+    /// Whether it was said that nothing gets on.
+    is_cut_off: bool,
 }
 
 impl Desk<'_> {
@@ -83,12 +96,16 @@ impl Desk<'_> {
                 self.survey.interrupt();
             }
             self.session.names.hear();
+            let names_late = self.session.names.give_up_late();
+            self.take_started()?;
             self.take_replies()?;
             self.take_routes();
             self.show()?;
             // Last, so that what ends the sleep below is what room there is depends on.
             self.take_found()?;
             more = more && self.take_in()?;
+            self.take_started()?;
+            self.tell_outage();
             let idle = self.survey.is_empty();
             if !more && idle && self.on_their_way() == 0 {
                 self.progress.clear();
@@ -99,6 +116,7 @@ impl Desk<'_> {
             // What has just run out is a wait of no time, not one without end.
             let front = self.finished.front();
             let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
+            let patience = patience.into_iter().chain(names_late).min();
             if idle {
                 self.session.events.wait(input, patience).map_err(Failure::events)?;
             } else {
@@ -121,7 +139,7 @@ impl Desk<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.on_their_way() < self.survey.at_once() && self.survey.has_room() && self.waiting() < LOOKUPS
+        self.finished.len() < self.survey.at_once() && self.survey.has_room() && self.waiting() < LOOKUPS
     }
 
     /// Takes hosts as long as there is room. Returns whether there may be more.
@@ -148,10 +166,7 @@ impl Desk<'_> {
                 }
                 Next::Host(host) => match host.parse::<IpAddr>() {
                     // No resolver is asked for an address.
-                    Ok(_) => match resolve(&host, self.args.probing.family()) {
-                        Ok(address) => self.add(&host, address)?,
-                        Err(error) => self.lose(&host, &error.to_string())?,
-                    },
+                    Ok(_) => self.add(&host, resolve(&host, self.args.probing.family()))?,
                     _ if self.session.names.find(&host, self.args.probing.wanted()) => {}
                     _ if self.session.names.can_find() => {
                         // The helper has enough to do.
@@ -168,10 +183,34 @@ impl Desk<'_> {
         Ok(true)
     }
 
-    fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
-        match self.survey.add_at(host, address) {
-            Ok(source) => self.format.begin(host, address.ip(), source).map_err(Failure::Output),
+    fn add(&mut self, host: &str, found: Result<SocketAddr, Error>) -> Result<(), Failure> {
+        match self.survey.add_found(host, found) {
+            Ok(()) => Ok(()),
             Err(error) => self.lose(host, &error.to_string()),
+        }
+    }
+
+    /// Traces that have begun, and hosts that were given up.
+    fn take_started(&mut self) -> Result<(), Failure> {
+        while let Some(Started { host, target, source }) = self.survey.take_started() {
+            self.format.begin(&host, target, source).map_err(Failure::Output)?;
+        }
+        while let Some((host, error)) = self.survey.take_lost() {
+            self.lose(&host, &error.to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Says once that this machine is cut off, and once that it no longer is.
+    fn tell_outage(&mut self) {
+        match self.survey.outage() {
+            Some(Outage { what, reason, limit }) if !self.is_cut_off => {
+                self.is_cut_off = true;
+                let text = format!("{what} ({reason}); waiting for up to {} s (--outage)", limit.as_secs());
+                self.progress.say(&text);
+            }
+            None if std::mem::take(&mut self.is_cut_off) => self.progress.say("going on"),
+            _ => {}
         }
     }
 
@@ -191,16 +230,18 @@ impl Desk<'_> {
 
     /// Hosts that have been found begin when there is room, before others are taken in.
     fn take_found(&mut self) -> Result<(), Failure> {
-        for (host, found) in self.session.names.found() {
-            match found {
-                Ok(address) => self.found.push_back((host, address)),
-                Err(why) => self.lose(&host, &why)?,
-            }
-        }
+        self.found.extend(self.session.names.found());
         while self.survey.has_room()
-            && let Some((host, address)) = self.found.pop_front()
+            && let Some((host, found)) = self.found.pop_front()
         {
-            self.add(&host, address)?;
+            self.add(&host, found)?;
+        }
+        while let Some(host) = self.survey.take_name() {
+            // The helper has enough to do, so it counts as one more try.
+            if !self.session.names.find(&host, self.args.probing.wanted()) {
+                let why = format!("can't find the address of '{host}': too many look-ups at a time");
+                self.add(&host, Err(Error::LookUp { why, may_pass: self.session.names.can_find() }))?;
+            }
         }
         Ok(())
     }

@@ -42,6 +42,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::number(1..=10_000_usize, "hosts"))]
     pub(crate) at_once: usize,
 
+    /// How long several hosts wait while nothing can be sent (no route, a firewall) or looked up; 0 to 86400, 0 gives them up
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = values::number(0..=86_400_u32, "seconds"))]
+    pub(crate) outage: u32,
+
     #[command(flatten)]
     pub(crate) probing: Probing,
 
@@ -109,11 +113,12 @@ pub(crate) fn parse() -> Result<Wanted, String> {
 /// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
 type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
 
-const DEPENDENT: [Dependent; 4] = [
+const DEPENDENT: [Dependent; 5] = [
     ("every", "--every", "--watch", |args| args.watch.watch),
     ("count", "--count", "--watch", |args| args.watch.watch),
     ("confidence", "--confidence", "--paths", |args| args.probing.paths),
     ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
+    ("outage", "--outage", "several hosts", |args| args.single().is_none()),
 ];
 
 /// What stands on a command line, and which of [`DEPENDENT`] are there. Every trace waits for it: so the values are taken and not
@@ -215,7 +220,10 @@ impl Args {
 
     /// The survey that sends everything else, at `--rate` in all.
     pub(crate) fn survey(&self) -> Result<Survey, hopshot_linux::Error> {
-        Survey::new(&self.probing.traceroute(""), self.probing.rate.unwrap_or(Survey::DEFAULT_RATE), self.at_once)
+        let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
+        let mut survey = Survey::new(&self.probing.traceroute(""), rate, self.at_once)?;
+        survey.outage_limit(Duration::from_secs(self.outage.into()));
+        Ok(survey)
     }
 }
 

@@ -1,0 +1,81 @@
+//! Whether something works at present: packets of a family leave this machine, names are found.
+
+use hopshot_core::Instant;
+use std::time::Duration;
+
+/// A host or a probe that fails while others succeed is given up after this time.
+pub(crate) const ALONE: Duration = Duration::from_secs(10);
+
+/// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Health {
+    succeeded: Option<Instant>,
+    failed: Option<Instant>,
+    /// The first failure since the last success.
+    failing: Option<Instant>,
+}
+
+impl Health {
+    /// Records a success. Returns whether it ends a row of failures.
+    pub(crate) fn succeed(&mut self, now: Instant) -> bool {
+        self.succeeded = Some(now);
+        self.failing.take().is_some()
+    }
+
+    /// Records a failure.
+    pub(crate) fn fail(&mut self, now: Instant) {
+        self.failed = Some(now);
+        self.failing.get_or_insert(now);
+    }
+
+    /// Returns whether it has ever worked.
+    pub(crate) const fn has_worked(&self) -> bool {
+        self.succeeded.is_some()
+    }
+
+    /// Returns whether it has worked since an instant.
+    pub(crate) fn has_worked_since(&self, since: Instant) -> bool {
+        self.succeeded.is_some_and(|at| at > since)
+    }
+
+    /// Returns whether it has failed since an instant.
+    pub(crate) fn has_failed_since(&self, since: Instant) -> bool {
+        self.failed.is_some_and(|at| at >= since)
+    }
+
+    /// Returns for how long everything has failed; `None` if the last try succeeded.
+    pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
+        self.failing.map(|since| now.saturating_since(since))
+    }
+}
+
+/// The pause before another try: doubled by each failure, up to a second, so that what is over soon costs little time and what
+/// lasts costs few tries.
+pub(crate) fn pause(first: Duration, failures: u32) -> Duration {
+    const LONGEST: Duration = Duration::from_secs(1);
+    first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_success_ends_the_row_of_failures_and_only_that() {
+        let at = Instant::from_millis;
+        let mut health = Health::default();
+        assert!(!health.succeed(at(1)) && health.failing_for(at(5)).is_none());
+        health.fail(at(10));
+        health.fail(at(30));
+        assert_eq!(health.failing_for(at(40)), Some(Duration::from_millis(30)));
+        assert!(health.has_worked_since(at(0)) && !health.has_worked_since(at(1)));
+        assert!(health.has_failed_since(at(30)) && !health.has_failed_since(at(31)));
+        assert!(health.succeed(at(50)) && health.has_worked_since(at(40)) && health.failing_for(at(60)).is_none());
+    }
+
+    #[test]
+    fn pauses_grow_from_the_first_to_a_second() {
+        let pauses = [1, 2, 3, 7, 8, 40, u32::MAX].map(|failures| pause(Duration::from_millis(10), failures));
+        assert_eq!(pauses.map(|pause| pause.as_millis()), [10, 20, 40, 640, 1000, 1000, 1000]);
+    }
+}

@@ -1,0 +1,285 @@
+//! The hosts of a list: begun as they are added, held back while this machine's network or its name servers fail, and given up
+//! only with a reason.
+
+use super::setbacks::{Healths, Place, Service, Setback};
+use super::{SPARING, SPARING_STEP, Survey, near};
+use crate::driver::Step;
+use crate::near::Head;
+use crate::running::Endurance;
+use crate::trace::Listed;
+use crate::{Error, Failure, SendError, Traceroute, clock, failure_text};
+use hopshot_core::wire::Version;
+use hopshot_core::{Instant, Sweep};
+use rustix::io::Errno;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+/// A trace that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The host as it was given.
+    pub host: String,
+    /// The address that is traced.
+    pub target: IpAddr,
+    /// The address that its probes leave from.
+    pub source: IpAddr,
+}
+
+/// Why no trace of a list gets on at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage<'a> {
+    /// What fails, such as `no IPv4 packet could be sent`.
+    pub what: &'static str,
+    /// The last reason for it.
+    pub reason: &'a str,
+    /// How long it may last before it ends the list.
+    pub limit: Duration,
+}
+
+impl Survey {
+    /// How long everything may fail before the list ends: 60 s by default. Until then the hosts wait, and all are traced when the
+    /// network is back. With zero nothing is tried again.
+    pub const fn outage_limit(&mut self, limit: Duration) {
+        self.setbacks.limit = limit;
+    }
+
+    /// Adds a host: a name, which is resolved now, or an address. Its trace may begin later, when this machine's network
+    /// permits: see [`take_started`](Self::take_started).
+    ///
+    /// # Errors
+    /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
+    pub fn add(&mut self, host: &str) -> Result<(), Error> {
+        let resolved = self.resolve(host);
+        self.take_in(host, resolved, Place::Unknown)
+    }
+
+    /// Adds a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port means
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
+        self.take_in(host, Ok(address), Place::Elsewhere)
+    }
+
+    /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may pass](Error::may_pass), the name is to
+    /// be looked up again when [`take_name`](Self::take_name) gives it back.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_found(&mut self, host: &str, found: Result<SocketAddr, Error>) -> Result<(), Error> {
+        self.take_in(host, found, Place::Elsewhere)
+    }
+
+    /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by an outage begins again.
+    pub fn take_started(&mut self) -> Option<Started> {
+        self.started.pop_front()
+    }
+
+    /// Returns the next host that was given up after it had been added, and why.
+    pub fn take_lost(&mut self) -> Option<(String, Error)> {
+        self.lost.pop_front()
+    }
+
+    /// Returns the next name to look up again, for [`add_found`](Self::add_found).
+    pub fn take_name(&mut self) -> Option<String> {
+        self.names_due.pop_front()
+    }
+
+    /// Returns what keeps all hosts waiting, if that has lasted for a second.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage<'_>> {
+        let (what, reason) = self.setbacks.outage(&self.healths(), clock::now(), Duration::from_secs(1))?;
+        Some(Outage { what, reason, limit: self.setbacks.limit })
+    }
+
+    fn resolve(&self, host: &str) -> Result<SocketAddr, Error> {
+        Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()
+    }
+
+    fn take_in(&mut self, host: &str, found: Result<SocketAddr, Error>, unknown: Place) -> Result<(), Error> {
+        let now = clock::now();
+        let before = self.setbacks.answered(host);
+        match found {
+            Ok(address) => {
+                if host.parse::<IpAddr>().is_err() {
+                    self.names.succeed(now);
+                }
+                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), false, now))
+            }
+            Err(error) if error.may_pass() => {
+                self.names.fail(now);
+                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), unknown, false, now));
+                self.hold(setback, error)
+            }
+            Err(error) => {
+                // Somebody has answered.
+                if matches!(error, Error::Resolve { .. } | Error::LookUp { .. } | Error::NoSuchFamily { .. }) {
+                    self.names.succeed(now);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a trace, or holds its host back where that fails for a reason that may pass.
+    fn begin_listed(&mut self, setback: Setback) -> Result<(), Error> {
+        let Place::At(address) = setback.place else { return Ok(()) };
+        let service = setback.service();
+        if let Some(away) = self.setbacks.has_ended(service) {
+            return Err(away);
+        }
+        let (settings, head) = self.settings_for(&setback.host, address);
+        match self.begin(&settings, address, head, Endurance::Outage) {
+            Ok(number) => {
+                let config = self.driver.tracer(number).config();
+                let (target, source) = (config.target, config.source);
+                let Setback { host, is_rerun, .. } = setback;
+                if let Some(begun) = self.begun.get_mut(&number) {
+                    begun.listed = Some(Listed { address, is_rerun });
+                }
+                self.started.push_back(Started { host, target, source });
+                Ok(())
+            }
+            Err(error) if self.may_pass(&error, service) => {
+                self.driver.fail(Version::of(address.ip()));
+                self.hold(setback, error)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether an error may be over soon. What worked before and doesn't now is this machine's doing, such as an interface or an
+    /// address that has gone for a moment.
+    fn may_pass(&self, error: &Error, service: Service) -> bool {
+        let has_changed = matches!(error, Error::Source { .. } | Error::NoSuchInterface(_) | Error::System { .. });
+        error.may_pass() || has_changed && self.healths()[service as usize].has_worked()
+    }
+
+    fn hold(&mut self, setback: Setback, error: Error) -> Result<(), Error> {
+        if self.setbacks.limit.is_zero() {
+            return Err(error);
+        }
+        let health = self.healths()[setback.service() as usize];
+        self.setbacks.hold(setback, error, &health, clock::now()).map_err(|(_, error)| error)
+    }
+
+    /// The settings of a host's trace, with what other traces have taught.
+    fn settings_for(&mut self, host: &str, address: SocketAddr) -> (Traceroute, Option<Head>) {
+        let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+        let distance = settings.memory.distance(address.ip());
+        let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
+            None
+        } else {
+            near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
+        };
+        if distance.is_none() && self.driver.added() >= super::LONG_LIST && self.driver.is_held_up() {
+            let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
+            let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
+            settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });
+        }
+        (settings, head)
+    }
+
+    /// Tries hosts again that are due, and ends the list where an outage has lasted too long.
+    pub(super) fn try_again(&mut self) {
+        let now = clock::now();
+        for service in Service::ALL {
+            self.end_outage(service, now);
+        }
+        while self.has_place() && self.driver.may_send() {
+            let healths = self.healths();
+            let Some(setback) = self.setbacks.due(&healths, now) else { return };
+            let host = setback.host.clone();
+            let tried = match setback.place {
+                Place::At(_) => self.begin_listed(setback),
+                Place::Unknown => {
+                    self.setbacks.ask(setback);
+                    self.add(&host)
+                }
+                Place::Elsewhere => {
+                    self.setbacks.ask(setback);
+                    self.names_due.push_back(host);
+                    continue;
+                }
+            };
+            self.lost.extend(tried.err().map(|error| (host, error)));
+        }
+    }
+
+    fn end_outage(&mut self, service: Service, now: Instant) {
+        let family = match service {
+            Service::V4 => Some(Version::V4),
+            Service::V6 => Some(Version::V6),
+            Service::Names => None,
+        };
+        let obstacle = family.and_then(|family| self.driver.obstacle(family));
+        if let Some(errno) = obstacle {
+            self.setbacks.note(service, failure(errno));
+        }
+        let healths = self.healths();
+        if let Some(lost) = self.setbacks.end(service, &healths, now) {
+            self.lost.extend(lost);
+            if let Some(family) = family {
+                self.driver.interrupt_family(family);
+            }
+        }
+    }
+
+    pub(super) fn healths(&self) -> Healths {
+        [self.driver.health(Version::V4), self.driver.health(Version::V6), self.names]
+    }
+
+    /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or packets can't be sent and those
+    /// that failed have used the pace up.
+    pub(super) fn is_held_back(&self) -> bool {
+        let (now, healths) = (clock::now(), self.healths());
+        self.setbacks.is_full()
+            || self.setbacks.next(&healths, now).is_some_and(|next| next <= now)
+            || is_failing(&healths, now) && self.driver.next_send() > now
+    }
+
+    /// When a host is to be tried again, or the next may be taken in after one that failed.
+    pub(super) fn next_turn(&self) -> Option<Instant> {
+        if !self.has_place() {
+            return None;
+        }
+        let (now, healths, next_send) = (clock::now(), self.healths(), self.driver.next_send());
+        let again = self.setbacks.next(&healths, now).map(|next| next.max(next_send));
+        let intake = (is_failing(&healths, now) && next_send > now).then_some(next_send);
+        again.into_iter().chain(intake).min()
+    }
+
+    /// Sleeps until it is a host's turn.
+    pub(super) fn wait_for_next_turn(&self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+        let latest = clock::now().saturating_add(at_most);
+        let until = self.next_turn().map_or(latest, |next| next.min(latest));
+        let is_woken = self.driver.sleep(until, wake)?;
+        Ok(if is_woken { Step::Woken } else { Step::Running })
+    }
+
+    /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while it ran packets of its family
+    /// could not be sent, or their source has changed.
+    pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
+        let begun = self.begun.get(&number)?;
+        let Listed { address, is_rerun } = begun.listed?;
+        let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
+        let may_be_run = !is_rerun && !self.is_interrupted && !self.setbacks.limit.is_zero();
+        let is_spoilt = may_be_run
+            && self.setbacks.has_ended(Service::of(version)).is_none()
+            && !self.driver.has_given_up(number)
+            && !self.driver.is_whole(number)
+            && (self.driver.health(version).has_failed_since(start) || self.driver.has_moved(number));
+        is_spoilt.then(|| Setback::new(host, Place::At(address), true, clock::now()))
+    }
+}
+
+fn is_failing(healths: &Healths, now: Instant) -> bool {
+    healths.iter().any(|health| health.failing_for(now).is_some())
+}
+
+/// Why a packet could not be sent, in words.
+fn failure(errno: Errno) -> String {
+    failure_text(Failure::Send(SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX))))
+}

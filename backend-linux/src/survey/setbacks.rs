@@ -1,0 +1,277 @@
+//! Hosts of a list that could not be begun for a reason that may pass, until they are tried again.
+//!
+//! A host that fails while others succeed is tried again after 3 s and after 10 s, and then given up. While everything fails
+//! the fault is this machine's. Then one host at a time is tried, after pauses that grow to a second. The first success makes
+//! all the others due. If none comes within the limit of an outage, the list ends.
+
+use crate::error::Error;
+use crate::health::{ALONE, Health, pause};
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use std::collections::{BTreeMap, HashMap};
+use std::mem::take;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// The most hosts that wait. While as many do no more are taken in.
+const MOST: usize = 4096;
+
+/// The pause before the first of the tries while everything fails.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The time from the first failure of a host to its second try, and between all that follow the third.
+const BETWEEN: Duration = Duration::from_secs(3);
+
+/// The tries that a host gets at least.
+const TRIES: u32 = 3;
+
+/// How the address of a host becomes known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    At(SocketAddr),
+    /// By a look-up in this process.
+    Unknown,
+    /// By a look-up of the caller's.
+    Elsewhere,
+}
+
+/// What a host needs to be traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    V4,
+    V6,
+    Names,
+}
+
+impl Service {
+    pub(super) const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Names];
+
+    pub(super) const fn of(version: Version) -> Self {
+        match version {
+            Version::V4 => Self::V4,
+            Version::V6 => Self::V6,
+        }
+    }
+
+    /// What fails while it does.
+    const fn outage(self) -> &'static str {
+        match self {
+            Self::V4 => "no IPv4 packet could be sent",
+            Self::V6 => "no IPv6 packet could be sent",
+            Self::Names => "no name could be looked up",
+        }
+    }
+}
+
+/// One [`Health`] for each service, in the order of [`Service::ALL`].
+pub(super) type Healths = [Health; 3];
+
+/// A host that waits.
+#[derive(Debug)]
+pub(super) struct Setback {
+    pub(super) host: String,
+    pub(super) place: Place,
+    since: Instant,
+    tries: u32,
+    /// Whether its trace has run before, and is run again because an outage has spoilt it.
+    pub(super) is_rerun: bool,
+}
+
+impl Setback {
+    pub(super) const fn new(host: String, place: Place, is_rerun: bool, now: Instant) -> Self {
+        Self { host, place, since: now, tries: 0, is_rerun }
+    }
+
+    pub(super) fn service(&self) -> Service {
+        match self.place {
+            Place::At(address) => Service::of(Version::of(address.ip())),
+            Place::Unknown | Place::Elsewhere => Service::Names,
+        }
+    }
+}
+
+/// All hosts that wait.
+#[derive(Debug)]
+pub(super) struct Setbacks {
+    /// The longest that everything may fail.
+    pub(super) limit: Duration,
+    queues: [Queue; 3],
+    /// Numbers hosts by age.
+    added: u64,
+    /// Names that the caller is looking up again.
+    asked: HashMap<String, Vec<Setback>>,
+}
+
+/// The hosts that wait for one service, and what is known of its outage.
+#[derive(Debug, Default)]
+struct Queue {
+    /// By the time of the next try, and by age.
+    waiting: BTreeMap<(Instant, u64), Setback>,
+    /// Tries made one at a time since everything has failed, with the first failure.
+    tries: u32,
+    /// When the next of these is due.
+    next: Instant,
+    /// The last failure.
+    reason: String,
+    /// For how long everything had failed when that ended the list.
+    ended: Option<Duration>,
+}
+
+impl Setbacks {
+    /// The limit by default.
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    pub(super) fn new() -> Self {
+        Self { limit: Self::LIMIT, queues: Default::default(), added: 0, asked: HashMap::new() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queues.iter().map(|queue| queue.waiting.len()).sum()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= MOST
+    }
+
+    /// Drops all.
+    pub(super) fn clear(&mut self) {
+        self.queues.iter_mut().for_each(|queue| queue.waiting.clear());
+        self.asked.clear();
+    }
+
+    /// Adds a host to be tried at an instant.
+    pub(super) fn put(&mut self, setback: Setback, due: Instant) {
+        self.added += 1;
+        self.queues[setback.service() as usize].waiting.insert((due, self.added), setback);
+    }
+
+    /// Takes a host that has just failed, to be tried again.
+    ///
+    /// # Errors
+    /// The host, and why it is not tried again.
+    pub(super) fn hold(
+        &mut self,
+        mut setback: Setback,
+        error: Error,
+        health: &Health,
+        now: Instant,
+    ) -> Result<(), (String, Error)> {
+        let service = setback.service();
+        if let Some(away) = self.has_ended(service) {
+            return Err((setback.host, away));
+        }
+        let queue = &mut self.queues[service as usize];
+        if queue.tries == 0 && health.failing_for(now).is_some() {
+            queue.count(now);
+        }
+        queue.reason = error.reason();
+        setback.tries += 1;
+        let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
+        if health.has_worked_since(setback.since) && tries >= TRIES && waited >= ALONE {
+            return Err((setback.host, Error::GivenUp { reason: Box::new(error), tries, waited }));
+        }
+        let due = match tries {
+            1 => setback.since.saturating_add(BETWEEN),
+            2 => setback.since.saturating_add(ALONE),
+            _ => now.saturating_add(BETWEEN),
+        };
+        self.put(setback, due);
+        Ok(())
+    }
+
+    /// Returns the next host to try, if one is due.
+    pub(super) fn due(&mut self, healths: &Healths, now: Instant) -> Option<Setback> {
+        self.queues.iter_mut().zip(healths).find_map(|(queue, health)| queue.due(health, now))
+    }
+
+    /// Returns when a host is to be tried; `None` if none waits.
+    pub(super) fn next(&self, healths: &Healths, now: Instant) -> Option<Instant> {
+        self.queues.iter().zip(healths).filter_map(|(queue, health)| queue.next(health, now)).min()
+    }
+
+    /// Notes that the caller looks up a name again.
+    pub(super) fn ask(&mut self, setback: Setback) {
+        self.asked.entry(setback.host.clone()).or_default().push(setback);
+    }
+
+    /// Returns what is known of a host whose name the caller has looked up.
+    pub(super) fn answered(&mut self, host: &str) -> Option<Setback> {
+        let asked = self.asked.get_mut(host)?;
+        let setback = asked.pop();
+        if asked.is_empty() {
+            self.asked.remove(host);
+        }
+        setback
+    }
+
+    /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
+    pub(super) fn end(&mut self, service: Service, healths: &Healths, now: Instant) -> Option<Vec<(String, Error)>> {
+        let health = &healths[service as usize];
+        let failing = health.failing_for(now)?;
+        // A machine that lacks one of the families isn't waited for as one that was cut off.
+        let is_lacking = !health.has_worked() && healths.iter().any(Health::has_worked);
+        let limit = if is_lacking { self.limit.min(ALONE) } else { self.limit };
+        let queue = &mut self.queues[service as usize];
+        if failing < limit || queue.ended.is_some() {
+            return None;
+        }
+        queue.ended = Some(failing);
+        let waiting = take(&mut queue.waiting);
+        let lose = |setback: Setback| self.has_ended(service).map(|away| (setback.host, away));
+        Some(waiting.into_values().filter_map(lose).collect())
+    }
+
+    /// Returns why no host that needs a service is traced any more, if that is so.
+    pub(super) fn has_ended(&self, service: Service) -> Option<Error> {
+        let queue = &self.queues[service as usize];
+        let (what, reason) = (service.outage(), queue.reason.clone());
+        queue.ended.map(|waited| Error::Away { what, waited, reason })
+    }
+
+    /// Returns what fails, and why, where everything has failed for so long.
+    pub(super) fn outage(&self, healths: &Healths, now: Instant, at_least: Duration) -> Option<(&'static str, &str)> {
+        let mut failing = Service::ALL.into_iter().zip(&self.queues).zip(healths);
+        let ((service, queue), _) = failing.find(|((_, queue), health)| {
+            queue.ended.is_none() && health.failing_for(now).is_some_and(|failing| failing >= at_least)
+        })?;
+        Some((service.outage(), &queue.reason))
+    }
+
+    /// Notes why a packet could not be sent that belongs to a trace already begun.
+    pub(super) fn note(&mut self, service: Service, reason: String) {
+        self.queues[service as usize].reason = reason;
+    }
+}
+
+impl Queue {
+    /// Counts one of the tries that are made while everything fails.
+    fn count(&mut self, now: Instant) {
+        self.tries += 1;
+        self.next = now.saturating_add(pause(PAUSE, self.tries));
+    }
+
+    fn due(&mut self, health: &Health, now: Instant) -> Option<Setback> {
+        // A single failure among successes is no outage, and its host's alone.
+        if health.failing_for(now).is_none() && take(&mut self.tries) > 1 {
+            let waiting = take(&mut self.waiting).into_iter();
+            self.waiting = waiting.map(|((_, age), setback)| ((Instant::EPOCH, age), setback)).collect();
+        }
+        if self.next(health, now)? > now {
+            return None;
+        }
+        if health.failing_for(now).is_some() {
+            self.count(now);
+        }
+        self.waiting.pop_first().map(|(_, setback)| setback)
+    }
+
+    fn next(&self, health: &Health, now: Instant) -> Option<Instant> {
+        let ((due, _), _) = self.waiting.first_key_value()?;
+        match health.failing_for(now) {
+            Some(_) => Some(self.next),
+            // The others are due as soon as that is seen.
+            None if self.tries > 1 => Some(Instant::EPOCH),
+            None => Some(*due),
+        }
+    }
+}
