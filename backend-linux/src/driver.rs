@@ -51,6 +51,20 @@ struct Listener {
     health: Health,
     /// Whether probes have left from an address that is valid beyond its link.
     had_global_source: bool,
+    hearing: Hearing,
+}
+
+/// Whether answers of one family come in at all.
+#[derive(Clone, Copy, Default)]
+struct Hearing {
+    /// When the last one came.
+    last: Option<Instant>,
+    /// Whether silence is taken for an outage: packets leave, and then count for nothing.
+    is_cut_off: bool,
+    /// When such an outage was over.
+    restored: Option<Instant>,
+    /// Whether silence was waited out before, and is no outage.
+    is_quiet: bool,
 }
 
 impl Listener {
@@ -64,6 +78,14 @@ impl Listener {
         }
         self.had_global_source |= !is_local(source);
         Ok(source)
+    }
+
+    fn hear(&mut self, at: Instant) {
+        self.hearing.last = Some(at);
+        if std::mem::take(&mut self.hearing.is_cut_off) {
+            self.hearing.restored = Some(at);
+            self.health.succeed(at);
+        }
     }
 }
 
@@ -90,6 +112,8 @@ pub(crate) struct Driver {
     pace: Pace,
     /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
     is_survey: bool,
+    /// Whether few hosts of a list are left.
+    is_tail: bool,
     replies: VecDeque<(usize, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
@@ -119,6 +143,7 @@ impl Driver {
             identities: Identities::default(),
             pace,
             is_survey: false,
+            is_tail: false,
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -138,6 +163,7 @@ impl Driver {
                 audience: Audience::Unsaid,
                 health: Health::default(),
                 had_global_source: false,
+                hearing: Hearing::default(),
             });
         }
         Ok(())
@@ -156,6 +182,11 @@ impl Driver {
     /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
     pub(crate) const fn expect_survey(&mut self) {
         self.is_survey = true;
+    }
+
+    /// Notes whether few hosts of a list are left: see [`Health::works_for_others`].
+    pub(crate) const fn note_tail(&mut self, is_tail: bool) {
+        self.is_tail = is_tail;
     }
 
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
@@ -254,6 +285,44 @@ impl Driver {
         let mut listeners = self.listeners.iter_mut();
         let listener = listeners.find(|listener| listener.version == Version::of(target));
         listener.is_some_and(|listener| listener.source(target, trace.scope_id) != Ok(source))
+    }
+
+    /// Whether a trace that is not whole ended in a silence that looks like an outage: of many traces none hears anything any more,
+    /// though some have before. A firewall may drop packets without a word, and a link fail at its far end.
+    /// `start` is when the trace began.
+    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
+        /// With fewer traces silence may be an accident.
+        const MANY: usize = 8;
+        /// Many traces hear something more often than this.
+        const SILENCE: Duration = Duration::from_millis(300);
+        let Some(trace) = self.traces.get(&number) else { return false };
+        let version = Version::of(trace.tracer.config().target);
+        let of_family = |trace: &&Running| Version::of(trace.tracer.config().target) == version;
+        let are_many = self.traces.values().filter(of_family).take(MANY).count() == MANY;
+        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
+            return false;
+        };
+        let now = clock::now();
+        let hearing = &mut listener.hearing;
+        let is_silent = hearing.last.is_some_and(|last| now.saturating_since(last) >= SILENCE);
+        if !hearing.is_quiet && is_silent && are_many {
+            hearing.is_cut_off = true;
+            listener.health.fail(now);
+        }
+        hearing.is_cut_off || hearing.restored.is_some_and(|restored| start < restored)
+    }
+
+    /// Whether silence is taken for an outage.
+    pub(crate) fn is_cut_off(&self, version: Version) -> bool {
+        self.listener(version).is_some_and(|listener| listener.hearing.is_cut_off)
+    }
+
+    /// Takes silence for what it is from now on: nobody answers.
+    pub(crate) fn accept_silence(&mut self, version: Version) {
+        if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) {
+            listener.hearing = Hearing { is_cut_off: false, is_quiet: true, ..listener.hearing };
+            listener.health.succeed(clock::now());
+        }
     }
 
     /// Whether a trace goes on without probes that could not be sent.
@@ -465,6 +534,7 @@ impl Driver {
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted {
+                        listener.hear(arrival.at);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
@@ -538,7 +608,7 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
-                if listener.health.succeed(left) {
+                if !listener.hearing.is_cut_off && listener.health.succeed(left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
@@ -549,7 +619,7 @@ impl Driver {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                Turn::Tried(trace.hold(held, errno, &listener.health, now).unwrap_or(Instant::EPOCH))
+                Turn::Tried(trace.hold(held, errno, &listener.health, self.is_tail, now).unwrap_or(Instant::EPOCH))
             }
         }
     }

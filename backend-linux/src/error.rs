@@ -53,14 +53,9 @@ pub enum Error {
         may_pass: bool,
     },
 
-    /// A look-up made elsewhere has failed.
-    #[error("{why}")]
-    LookUp {
-        /// Why, in the words of whoever looked the name up.
-        why: String,
-        /// Whether it may be found later.
-        may_pass: bool,
-    },
+    /// A look-up made elsewhere has failed, in the words of whoever made it.
+    #[error("{0}")]
+    LookUp(String),
 
     /// A host of a list was given up, while others could be traced.
     #[error("{reason}; given up after {tries} tries in {} s", waited.as_secs())]
@@ -74,7 +69,7 @@ pub enum Error {
     },
 
     /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
-    #[error("not traced: {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
+    #[error("not traced, since {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
     Away {
         /// What failed.
         what: &'static str,
@@ -175,15 +170,20 @@ impl Error {
     pub const fn may_pass(&self) -> bool {
         match self {
             Self::NoRoute { .. } => true,
-            Self::Resolve { may_pass, .. } | Self::LookUp { may_pass, .. } => *may_pass,
+            Self::Resolve { may_pass, .. } => *may_pass,
             _ => false,
         }
     }
 
     /// The cause alone, without what it happened to and what to do.
-    pub(crate) fn reason(&self) -> String {
+    #[must_use]
+    pub fn reason(&self) -> String {
         match self {
-            Self::NoRoute { reason, .. } | Self::Resolve { reason, .. } => without_number(reason),
+            Self::NoRoute { reason, .. } => without_number(reason),
+            Self::Resolve { reason, .. } => {
+                let text = without_number(reason);
+                text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
+            }
             other => other.to_string(),
         }
     }

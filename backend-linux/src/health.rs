@@ -4,7 +4,10 @@ use hopshot_core::Instant;
 use std::time::Duration;
 
 /// A host or a probe that fails while others succeed is given up after this time.
-pub(crate) const ALONE: Duration = Duration::from_secs(10);
+pub(crate) const ALONE: Duration = Duration::from_secs(12);
+
+/// As an outage begins, a success may still follow a failure: what was on its way comes in.
+const OVERLAP: Duration = Duration::from_secs(1);
 
 /// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,9 +36,10 @@ impl Health {
         self.succeeded.is_some()
     }
 
-    /// Returns whether it has worked since an instant.
-    pub(crate) fn has_worked_since(&self, since: Instant) -> bool {
-        self.succeeded.is_some_and(|at| at > since)
+    /// Returns whether it works for others, where something has failed since an instant. `is_tail` is whether few others are left
+    /// that could show it.
+    pub(crate) fn works_for_others(&self, since: Instant, is_tail: bool) -> bool {
+        self.succeeded.is_some_and(|at| is_tail || at > since.saturating_add(OVERLAP))
     }
 
     /// Returns whether it has failed since an instant.
@@ -68,9 +72,11 @@ mod tests {
         health.fail(at(10));
         health.fail(at(30));
         assert_eq!(health.failing_for(at(40)), Some(Duration::from_millis(30)));
-        assert!(health.has_worked_since(at(0)) && !health.has_worked_since(at(1)));
+        assert!(!health.works_for_others(at(10), false) && health.works_for_others(at(10), true));
         assert!(health.has_failed_since(at(30)) && !health.has_failed_since(at(31)));
-        assert!(health.succeed(at(50)) && health.has_worked_since(at(40)) && health.failing_for(at(60)).is_none());
+        assert!(health.succeed(at(1050)) && health.failing_for(at(1060)).is_none());
+        assert!(health.works_for_others(at(49), false) && !health.works_for_others(at(50), false));
+        assert!(!Health::default().works_for_others(at(0), true));
     }
 
     #[test]

@@ -109,13 +109,13 @@ impl Running {
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
-    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, now: Instant) -> Option<Instant> {
+    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, is_tail: bool, now: Instant) -> Option<Instant> {
         let waited = now.saturating_since(held.since);
         // Only this size of packet is too large; the next may go.
         let is_passing = errno != Errno::MSGSIZE;
         let endures = match self.endurance {
             Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
-            Endurance::Outage => waited < ALONE || !health.has_worked_since(held.since),
+            Endurance::Outage => waited < ALONE || !health.works_for_others(held.since, is_tail),
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);

@@ -9,7 +9,7 @@
 //! | `name ADDRESS` | the same, and after a space the name if it has one |
 //! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known; or `?` if no server said |
 //! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
-//! | `find FAMILY NAME` | `found NAME ADDRESS:PORT`; or why not, to the end of the line: `lost NAME`, or `later NAME` if it may be found later |
+//! | `find FAMILY NAME` | `found NAME ADDRESS:PORT`; or `lost NAME` and an error, or `later NAME` and the reason if it may be found later, to the end of the line |
 //!
 //! A family is `4` or `6`, with a `?` behind it if another will do where the host has none of it, or `*`.
 //!
@@ -160,10 +160,8 @@ impl Request {
             },
             Self::Address(host, family) => match family.resolve(host) {
                 Ok(address) => format!("found {host} {address}\n"),
-                Err(error) => {
-                    let what = if error.may_pass() { "later" } else { "lost" };
-                    format!("{what} {host} {}\n", error.to_string().replace('\n', " "))
-                }
+                Err(error) if error.may_pass() => format!("later {host} {}\n", error.reason().replace('\n', " ")),
+                Err(error) => format!("lost {host} {}\n", error.to_string().replace('\n', " ")),
             },
         }
     }

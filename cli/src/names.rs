@@ -13,6 +13,7 @@ use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
@@ -217,8 +218,8 @@ impl Names {
         };
         let late: Vec<String> = self.wanted.borrow().iter().filter_map(late).collect();
         for host in late {
-            let why = format!("can't find the address of '{host}': no answer in {} s", LONGEST_LOOKUP.as_secs());
-            self.settle(&host, || Err(Error::LookUp { why: why.clone(), may_pass: true }));
+            let why = format!("no answer in {} s", LONGEST_LOOKUP.as_secs());
+            self.settle(&host, || Err(later(&host, &why)));
         }
         let wanted = self.wanted.borrow();
         wanted.values().map(|(_, asked)| LONGEST_LOOKUP.saturating_sub(age(asked))).min()
@@ -246,8 +247,8 @@ impl Names {
             }
             self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
-            let why = || "its address can't be looked up any more".to_owned();
-            wanted.iter().for_each(|host| self.settle(host, || Err(Error::LookUp { why: why(), may_pass: false })));
+            let gone = || Error::LookUp("its address can't be looked up any more".to_owned());
+            wanted.iter().for_each(|host| self.settle(host, || Err(gone())));
         }
     }
 
@@ -284,13 +285,10 @@ impl Names {
             }
             "found" => {
                 let address: Option<SocketAddr> = rest.and_then(|rest| rest.parse().ok());
-                let unread = || Error::LookUp { why: "its address can't be read".to_owned(), may_pass: false };
-                self.settle(of, || address.ok_or_else(unread));
+                self.settle(of, || address.ok_or_else(|| Error::LookUp("its address can't be read".to_owned())));
             }
-            "lost" | "later" => {
-                let why = visible(rest.unwrap_or_default());
-                self.settle(of, || Err(Error::LookUp { why: why.clone(), may_pass: what == "later" }));
-            }
+            "lost" => self.settle(of, || Err(Error::LookUp(visible(rest.unwrap_or_default())))),
+            "later" => self.settle(of, || Err(later(of, &visible(rest.unwrap_or_default())))),
             _ => {}
         }
     }
@@ -333,6 +331,11 @@ impl Names {
         let asked = addresses.filter_map(|address| facts.get(&address)).filter(is_pending).map(|facts| facts.asked);
         asked.filter_map(|asked| PATIENCE.checked_sub(asked.elapsed())).max()
     }
+}
+
+/// A look-up that failed, and may not the next time.
+fn later(host: &str, why: &str) -> Error {
+    Error::Resolve { host: host.to_owned(), reason: io::Error::other(why), may_pass: true }
 }
 
 /// Who is on a route: those who answered, and the routers that it shares with other routes.

@@ -236,12 +236,19 @@ impl Desk<'_> {
         {
             self.add(&host, found)?;
         }
-        while let Some(host) = self.survey.take_name() {
-            // The helper has enough to do, so it counts as one more try.
-            if !self.session.names.find(&host, self.args.probing.wanted()) {
-                let why = format!("can't find the address of '{host}': too many look-ups at a time");
-                self.add(&host, Err(Error::LookUp { why, may_pass: self.session.names.can_find() }))?;
+        while self.waiting() < LOOKUPS
+            && let Some(host) = self.survey.take_name()
+        {
+            if self.session.names.find(&host, self.args.probing.wanted()) {
+                continue;
             }
+            // The helper has enough to do, or has gone.
+            if self.session.names.can_find() {
+                self.survey.put_back_name(host);
+                break;
+            }
+            let why = "its address can't be looked up any more".to_owned();
+            self.add(&host, Err(Error::LookUp(why)))?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 use super::setbacks::{Healths, Place, Service, Setback};
 use super::{SPARING, SPARING_STEP, Survey, near};
 use crate::driver::Step;
+use crate::health::ALONE;
 use crate::near::Head;
 use crate::running::Endurance;
 use crate::trace::Listed;
@@ -29,7 +30,7 @@ pub struct Started {
 /// Why no trace of a list gets on at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage<'a> {
-    /// What fails, such as `no IPv4 packet could be sent`.
+    /// What fails, such as `nothing gets through over IPv4`.
     pub what: &'static str,
     /// The last reason for it.
     pub reason: &'a str,
@@ -115,7 +116,7 @@ impl Survey {
             }
             Err(error) => {
                 // Somebody has answered.
-                if matches!(error, Error::Resolve { .. } | Error::LookUp { .. } | Error::NoSuchFamily { .. }) {
+                if matches!(error, Error::Resolve { .. } | Error::LookUp(_) | Error::NoSuchFamily { .. }) {
                     self.names.succeed(now);
                 }
                 Err(error)
@@ -162,7 +163,8 @@ impl Survey {
             return Err(error);
         }
         let health = self.healths()[setback.service() as usize];
-        self.setbacks.hold(setback, error, &health, clock::now()).map_err(|(_, error)| error)
+        let is_tail = self.is_tail();
+        self.setbacks.hold(setback, error, &health, is_tail, clock::now())
     }
 
     /// The settings of a host's trace, with what other traces have taught.
@@ -182,9 +184,22 @@ impl Survey {
         (settings, head)
     }
 
+    /// Whether few hosts are left, so that no success of others is to be expected.
+    fn is_tail(&self) -> bool {
+        /// An outage in the middle of a long list leaves more.
+        const FEW: usize = 8;
+        self.len() <= FEW
+    }
+
+    /// Gives a name back that can't be looked up now, since too many are.
+    pub fn put_back_name(&mut self, name: String) {
+        self.names_due.push_front(name);
+    }
+
     /// Tries hosts again that are due, and ends the list where an outage has lasted too long.
     pub(super) fn try_again(&mut self) {
         let now = clock::now();
+        self.driver.note_tail(self.is_tail());
         for service in Service::ALL {
             self.end_outage(service, now);
         }
@@ -214,11 +229,18 @@ impl Survey {
             Service::V6 => Some(Version::V6),
             Service::Names => None,
         };
-        let obstacle = family.and_then(|family| self.driver.obstacle(family));
-        if let Some(errno) = obstacle {
-            self.setbacks.note(service, failure(errno));
-        }
         let healths = self.healths();
+        if let Some(family) = family {
+            if let Some(errno) = self.driver.obstacle(family) {
+                self.setbacks.note(service, failure(errno));
+            } else if self.driver.is_cut_off(family) {
+                self.setbacks.note(service, "no answer from anybody".to_owned());
+                // It may be that nobody answers any more.
+                if healths[service as usize].failing_for(now).is_some_and(|failing| failing >= ALONE) {
+                    return self.driver.accept_silence(family);
+                }
+            }
+        }
         if let Some(lost) = self.setbacks.end(service, &healths, now) {
             self.lost.extend(lost);
             if let Some(family) = family {
@@ -265,12 +287,14 @@ impl Survey {
         let begun = self.begun.get(&number)?;
         let Listed { address, is_rerun } = begun.listed?;
         let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
-        let may_be_run = !is_rerun && !self.is_interrupted && !self.setbacks.limit.is_zero();
-        let is_spoilt = may_be_run
-            && self.setbacks.has_ended(Service::of(version)).is_none()
+        let may_be_run = !self.is_interrupted && !self.setbacks.limit.is_zero();
+        if !may_be_run || self.setbacks.has_ended(Service::of(version)).is_some() || self.driver.is_whole(number) {
+            return None;
+        }
+        let has_failed = !is_rerun
             && !self.driver.has_given_up(number)
-            && !self.driver.is_whole(number)
             && (self.driver.health(version).has_failed_since(start) || self.driver.has_moved(number));
+        let is_spoilt = has_failed || self.driver.fell_silent(number, start);
         is_spoilt.then(|| Setback::new(host, Place::At(address), true, clock::now()))
     }
 }

@@ -1,6 +1,6 @@
 //! Hosts of a list that could not be begun for a reason that may pass, until they are tried again.
 //!
-//! A host that fails while others succeed is tried again after 3 s and after 10 s, and then given up. While everything fails
+//! A host that fails while others succeed is tried again after 3 s and after 12 s, and then given up. While everything fails
 //! the fault is this machine's. Then one host at a time is tried, after pauses that grow to a second. The first success makes
 //! all the others due. If none comes within the limit of an outage, the list ends.
 
@@ -56,9 +56,9 @@ impl Service {
     /// What fails while it does.
     const fn outage(self) -> &'static str {
         match self {
-            Self::V4 => "no IPv4 packet could be sent",
-            Self::V6 => "no IPv6 packet could be sent",
-            Self::Names => "no name could be looked up",
+            Self::V4 => "nothing gets through over IPv4",
+            Self::V6 => "nothing gets through over IPv6",
+            Self::Names => "no name can be looked up",
         }
     }
 }
@@ -148,17 +148,18 @@ impl Setbacks {
     /// Takes a host that has just failed, to be tried again.
     ///
     /// # Errors
-    /// The host, and why it is not tried again.
+    /// Why it is not tried again.
     pub(super) fn hold(
         &mut self,
         mut setback: Setback,
         error: Error,
         health: &Health,
+        is_tail: bool,
         now: Instant,
-    ) -> Result<(), (String, Error)> {
+    ) -> Result<(), Error> {
         let service = setback.service();
         if let Some(away) = self.has_ended(service) {
-            return Err((setback.host, away));
+            return Err(away);
         }
         let queue = &mut self.queues[service as usize];
         if queue.tries == 0 && health.failing_for(now).is_some() {
@@ -167,8 +168,8 @@ impl Setbacks {
         queue.reason = error.reason();
         setback.tries += 1;
         let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
-        if health.has_worked_since(setback.since) && tries >= TRIES && waited >= ALONE {
-            return Err((setback.host, Error::GivenUp { reason: Box::new(error), tries, waited }));
+        if health.works_for_others(setback.since, is_tail) && tries >= TRIES && waited >= ALONE {
+            return Err(Error::GivenUp { reason: Box::new(error), tries, waited });
         }
         let due = match tries {
             1 => setback.since.saturating_add(BETWEEN),
