@@ -31,7 +31,8 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => found,
     };
-    let mut fitting = found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let mut fitting =
+        found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(address),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),

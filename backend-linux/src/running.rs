@@ -109,7 +109,14 @@ impl Running {
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
-    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, is_tail: bool, now: Instant) -> Option<Instant> {
+    pub(crate) fn hold(
+        &mut self,
+        held: Held,
+        errno: Errno,
+        health: &Health,
+        is_tail: bool,
+        now: Instant,
+    ) -> Option<Instant> {
         let waited = now.saturating_since(held.since);
         // Only this size of packet is too large; the next may go.
         let is_passing = errno != Errno::MSGSIZE;

@@ -213,9 +213,8 @@ impl Names {
     /// to give up next.
     pub(crate) fn give_up_late(&self) -> Option<Duration> {
         let age = |asked: &Instant| asked.elapsed();
-        let late = |(host, (_, asked)): (&String, &(usize, Instant))| {
-            (age(asked) >= LONGEST_LOOKUP).then(|| host.clone())
-        };
+        let late =
+            |(host, (_, asked)): (&String, &(usize, Instant))| (age(asked) >= LONGEST_LOOKUP).then(|| host.clone());
         let late: Vec<String> = self.wanted.borrow().iter().filter_map(late).collect();
         for host in late {
             let why = format!("no answer in {} s", LONGEST_LOOKUP.as_secs());

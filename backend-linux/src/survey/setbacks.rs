@@ -276,3 +276,116 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    const TARGET: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 0);
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn no_route() -> Error {
+        let reason = io::Error::from_raw_os_error(101);
+        Error::NoRoute { destination: TARGET.ip(), interface: None, reason }
+    }
+
+    fn host(number: usize, now: u64) -> Setback {
+        Setback::new(format!("host{number}"), Place::At(TARGET), false, at(now))
+    }
+
+    fn healths(ipv4: Health) -> Healths {
+        [ipv4, Health::default(), Health::default()]
+    }
+
+    /// The tries of one host that fails each time, in milliseconds, until it is given up with an error.
+    fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Error) {
+        let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
+        healths[0].fail(at(0));
+        setbacks.hold(host(0, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        for now in 1.. {
+            if others_succeed {
+                healths[0].succeed(at(now));
+            }
+            if let Some(lost) = setbacks.end(Service::V4, &healths, at(now)) {
+                return (tries, lost.into_iter().next().unwrap().1);
+            }
+            if let Some(setback) = setbacks.due(&healths, at(now)) {
+                tries.push(now);
+                healths[0].fail(at(now));
+                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], false, at(now)) {
+                    return (tries, error);
+                }
+            }
+        }
+        unreachable!()
+    }
+
+    #[test]
+    fn a_host_that_fails_among_others_gets_three_tries_in_some_ten_seconds() {
+        let (tries, error) = tries(healths(Health::default()), true);
+        assert_eq!(tries, [0, 3_000, 12_000]);
+        assert!(matches!(error, Error::GivenUp { tries: 3, .. }), "{error}");
+    }
+
+    #[test]
+    fn while_everything_fails_tries_become_seldom_and_the_limit_ends_the_list() {
+        let mut health = Health::default();
+        health.succeed(at(0));
+        let (tries, error) = tries(healths(health), false);
+        assert_eq!(tries[..5], [0, 50, 150, 350, 750]);
+        assert!((60..70).contains(&tries.len()), "{}", tries.len());
+        assert!(matches!(error, Error::Away { waited, .. } if waited == Duration::from_secs(60)), "{error}");
+        assert!(error.to_string().contains("nothing gets through over IPv4 for 60 s (Network is unreachable)"));
+    }
+
+    #[test]
+    fn a_family_that_the_machine_lacks_is_not_waited_for_as_long() {
+        let mut healths = healths(Health::default());
+        healths[1].succeed(at(0));
+        let (_, error) = tries(healths, false);
+        assert!(matches!(error, Error::Away { waited, .. } if waited == ALONE), "{error}");
+    }
+
+    #[test]
+    fn the_first_success_after_an_outage_makes_all_others_due_in_their_order() {
+        let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
+        healths[0].fail(at(0));
+        for number in 0..100 {
+            setbacks.hold(host(number, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        }
+        assert!(setbacks.due(&healths, at(49)).is_none());
+        let first = setbacks.due(&healths, at(50)).unwrap();
+        assert!(setbacks.due(&healths, at(50)).is_none(), "one at a time");
+        healths[0].succeed(at(60));
+        setbacks.put(first, at(60));
+        assert_eq!(setbacks.next(&healths, at(60)), Some(Instant::EPOCH));
+        let due: Vec<String> =
+            std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host).collect();
+        assert_eq!(due.len(), 100);
+        assert_eq!(due[..2], ["host1", "host2"]);
+    }
+
+    #[test]
+    fn a_single_failure_among_successes_hastens_nobody() {
+        let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
+        healths[0].fail(at(0));
+        setbacks.hold(host(0, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        healths[0].succeed(at(1));
+        assert_eq!(setbacks.next(&healths, at(2)), Some(at(3_000)));
+    }
+
+    #[test]
+    fn no_more_hosts_wait_than_there_is_room_for() {
+        let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
+        healths[0].fail(at(0));
+        for number in 0..MOST {
+            assert!(!setbacks.is_full());
+            setbacks.hold(host(number, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        }
+        assert!(setbacks.is_full());
+    }
+}

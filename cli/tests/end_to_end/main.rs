@@ -5,6 +5,7 @@ mod asn;
 mod errors;
 mod formats;
 mod mtu;
+mod outage;
 mod output;
 mod paths;
 mod privileges;

@@ -1,0 +1,213 @@
+//! This machine's network fails for a moment, or for good: no host of a list is lost without a reason, and a trace goes on.
+
+use crate::world::{HOPSHOT, Said, command_on_chain};
+use serde_json::Value;
+
+const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/failing_name_server.py");
+
+/// The routes to the chain as they were.
+const ROUTES: &str =
+    "ip route replace 10.0.0.0/8 via 10.1.0.1; ip route replace 2001:db8::/32 via 2001:db8:1::1 dev ahead";
+const ADDRESSES: &str =
+    "ip address replace 10.1.0.254/24 dev ahead; ip address replace 2001:db8:1::fe/64 dev ahead nodad";
+
+/// Each socket in each family: the family, the target and the kind of socket.
+const SOCKETS: [(&str, &str, &str); 4] = [
+    ("-4", "10.6.0.1", "raw"),
+    ("-4", "10.6.0.1", "ping"),
+    ("-6", "2001:db8:6::1", "raw"),
+    ("-6", "2001:db8:6::1", "ping"),
+];
+
+/// Traces a list of 600 hosts at 1,000 probes a second, and cuts the network off for 0.4 s meanwhile, on each kind of socket in
+/// each family, by shell commands. Every host must have its whole path.
+fn assert_nothing_is_lost(cut: &str, mend: &str) {
+    assert_nothing_is_lost_on(&SOCKETS, cut, mend);
+}
+
+fn assert_nothing_is_lost_on(sockets: &[(&str, &str, &'static str)], cut: &str, mend: &str) {
+    let run = |(family, target, socket): (&str, &str, &'static str)| {
+        let script = format!(
+            "(sleep 0.4; {cut}; sleep 0.4; {mend}) & yes {target} | head -n 600 |
+            {HOPSHOT} {family} -n -q1 --json --socket {socket} --targets -; status=$?; wait; exit $status"
+        );
+        (socket, command_on_chain(5, &["--ping"], &["sh", "-c", &script]))
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = sockets.iter().map(|socket| scope.spawn(move || run(*socket))).collect();
+        for running in running {
+            let (socket, said) = running.join().unwrap();
+            let Some(said) = said else { continue };
+            assert_all_whole(&said, 600, socket);
+        }
+    });
+}
+
+fn assert_all_whole(said: &Said, hosts: usize, what: &str) {
+    let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((documents.len(), said.status), (hosts, 0), "{what}: {}", said.stderr);
+    for document in documents {
+        assert_eq!((&document["reached"], &document["distance"]), (&true.into(), &6.into()), "{what}: {document}");
+        let hops = document["hops"].as_array().unwrap();
+        let is_answered = |hop: &Value| hop["probes"].as_array().unwrap().iter().any(|probe| probe["from"].is_string());
+        assert!(hops.iter().all(is_answered), "{what}: {document}");
+    }
+}
+
+#[test]
+fn a_list_outlasts_a_link_that_is_down() {
+    let mend = "ip link set ahead up; ip address replace 2001:db8:1::fe/64 dev ahead nodad; \
+        ip route replace 10.0.0.0/8 via 10.1.0.1; ip route replace 2001:db8::/32 via 2001:db8:1::1 dev ahead";
+    assert_nothing_is_lost("ip link set ahead down", mend);
+}
+
+#[test]
+fn a_list_outlasts_a_lack_of_routes() {
+    let cut = "ip route del 10.0.0.0/8; ip route del 2001:db8::/32";
+    assert_nothing_is_lost(cut, ROUTES);
+}
+
+#[test]
+fn a_list_outlasts_routes_that_lead_nowhere() {
+    for kind in ["unreachable", "blackhole", "prohibit", "throw"] {
+        let [cut, mend] = ["add", "del"]
+            .map(|action| format!("ip route {action} {kind} 10.6.0.0/24; ip route {action} {kind} 2001:db8:6::/64"));
+        assert_nothing_is_lost(&cut, &mend);
+    }
+}
+
+#[test]
+fn a_list_outlasts_a_lack_of_addresses() {
+    let cut = "ip address del 10.1.0.254/24 dev ahead; ip address del 2001:db8:1::fe/64 dev ahead";
+    assert_nothing_is_lost(cut, &format!("{ADDRESSES}; {ROUTES}"));
+}
+
+#[test]
+fn a_list_outlasts_a_firewall_that_drops_or_rejects_what_leaves() {
+    // The kernel doesn't tell an IPv6 ping socket what a firewall has dropped: some of it is loss there, all of it an outage.
+    let random = ("numgen random mod 10 < 4 drop", &SOCKETS[..3]);
+    for (verdict, sockets) in [("drop", &SOCKETS[..]), ("reject", &SOCKETS[..]), random] {
+        let cut = format!(
+            "nft -f - <<'END'
+table inet hopshot {{
+    chain output {{
+        type filter hook output priority 0
+        icmp type echo-request {verdict}
+        icmpv6 type echo-request {verdict}
+    }}
+}}
+END
+true"
+        );
+        assert_nothing_is_lost_on(sockets, &cut, "nft delete table inet hopshot");
+    }
+}
+
+#[test]
+fn a_list_outlasts_answers_that_are_dropped_without_a_word() {
+    let cut = "nft -f - <<'END'
+table inet hopshot { chain input { type filter hook prerouting priority -400; iifname ahead drop; }; }
+END
+true";
+    assert_nothing_is_lost(cut, "nft delete table inet hopshot");
+}
+
+/// Traces a list of names while a name server fails as told for a time.
+fn names(manner: &str, options: &str, names: &str) -> Option<Said> {
+    let script = format!(
+        "python3 {DNS} {manner} sh -c '({names}) | {HOPSHOT} -4 -n -q1 --json --rate 2000 {options} --targets -'"
+    );
+    command_on_chain(5, &[], &["sh", "-c", &script])
+}
+
+#[test]
+fn a_list_outlasts_name_servers_that_fail() {
+    for manner in ["servfail", "refused", "silent"] {
+        let Some(said) = names(&format!("{manner} 0.4 0.4"), "", "for i in $(seq 600); do echo h$i.example; done")
+        else {
+            return;
+        };
+        assert_all_whole(&said, 600, manner);
+    }
+}
+
+#[test]
+fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
+    let list = "for i in $(seq 20); do echo h$i.example; done; echo bad.example; echo none.example";
+    let Some(said) = names("servfail 99 0", "", list) else { return };
+    let lost: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let error = |name: &str| {
+        let document = lost.iter().find(|document| document["target"]["name"] == name).unwrap();
+        document["error"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!((lost.len(), said.status), (22, 1));
+    let bad = error("bad.example");
+    assert!(bad.contains("Temporary failure in name resolution") && bad.contains("tries in 12 s"), "{bad}");
+    // There is no such name, and asking again doesn't change that.
+    assert!(!error("none.example").contains("tries"));
+}
+
+#[test]
+fn an_outage_that_lasts_too_long_ends_the_list_with_the_reason_at_each_host_that_is_left() {
+    for (family, target, _) in &SOCKETS[1..3] {
+        let script = format!(
+            "(sleep 0.5; ip route del 10.0.0.0/8; ip route del 2001:db8::/32) & yes {target} | head -n 3000 |
+            {HOPSHOT} {family} -n -q1 --json --rate 500 --outage 2 --targets -; status=$?; wait; exit $status"
+        );
+        let Some(said) = command_on_chain(5, &[], &["sh", "-c", &script]) else { return };
+        let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((documents.len(), said.status), (3000, 1), "{}", said.stderr);
+        let errors = documents.iter().filter_map(|document| document["error"].as_str());
+        let (told, others): (Vec<&str>, Vec<&str>) =
+            errors.partition(|error| error.starts_with("not traced, since nothing gets through over IPv"));
+        assert!(told.len() > 1000 && others.is_empty(), "{} {others:?}", told.len());
+        assert!(told.iter().all(|error| error.contains("for 2 s (Network is unreachable)")), "{}", told[0]);
+        assert!(said.stderr.contains("waiting for up to 2 s (--outage)"), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn with_an_outage_of_no_time_nothing_is_tried_again() {
+    let Some(said) =
+        command_on_chain(2, &[], &[HOPSHOT, "-n", "-q1", "--json", "--outage", "0", "192.0.2.1", "10.3.0.1"])
+    else {
+        return;
+    };
+    let lost = said.stdout.lines().find(|line| line.contains("192.0.2.1")).unwrap();
+    assert!(lost.contains("no route to 192.0.2.1") && !lost.contains("tries"), "{lost}");
+}
+
+#[test]
+fn a_host_without_a_route_among_others_is_given_up_after_three_tries() {
+    let hosts = ["10.3.0.1", "192.0.2.1", "2001:db8:3::1"];
+    let Some(said) = command_on_chain(2, &[], &[&[HOPSHOT, "-n", "-q1", "--json"], &hosts[..]].concat()) else {
+        return;
+    };
+    let lost: Vec<&str> = said.stdout.lines().filter(|line| line.contains("\"error\":")).collect();
+    assert!(matches!(lost[..], [lost] if lost.contains("192.0.2.1") && lost.contains("tries in 12 s")));
+    assert_eq!((said.stdout.lines().count(), said.status), (3, 1));
+}
+
+#[test]
+fn a_trace_sends_again_what_it_could_not_send_for_a_moment() {
+    for (family, target, socket) in SOCKETS {
+        // Some 60 probes, 5 ms apart.
+        let script = format!(
+            "(sleep 0.1; ip route del 10.0.0.0/8; ip route del 2001:db8::/32; sleep 0.05; {ROUTES}) &
+            {HOPSHOT} {family} -n -q10 --json --rate 200 --socket {socket} {target}; status=$?; wait; exit $status"
+        );
+        let Some(said) = command_on_chain(5, &["--ping"], &["sh", "-c", &script]) else { return };
+        let document = said.json();
+        assert_eq!((&document["distance"], said.status), (&6.into(), 0), "{socket}: {}", said.stderr);
+        let hops = document["hops"].as_array().unwrap();
+        for probe in hops.iter().flat_map(|hop| hop["probes"].as_array().unwrap()) {
+            assert_eq!(probe.get("error"), None, "{socket}: {document}");
+        }
+    }
+}
+
+#[test]
+fn a_trace_without_a_route_ends_at_once() {
+    let Some(said) = command_on_chain(1, &[], &[HOPSHOT, "-n", "192.0.2.1"]) else { return };
+    assert!(said.status == 2 && said.stderr.contains("no route to 192.0.2.1"), "{}", said.stderr);
+}
