@@ -6,20 +6,21 @@
 
 use crate::clock;
 use crate::departures::{settle, tag};
-use crate::error::{Error, refused};
+use crate::error::Error;
 use crate::identities::{self, Identities};
 use crate::near::Head;
 use crate::pace::Pace;
+use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Socket, SocketKind, Sources};
+use crate::sockets::{Pair, Sockets};
 use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -60,7 +61,8 @@ enum Audience {
 
 /// Any number of traces on one pair of sockets per family.
 pub(crate) struct Driver {
-    options: Options,
+    /// How the sockets were opened, and which were not.
+    sockets: Sockets,
     listeners: Vec<Listener>,
     /// In the order of age, by a number that is never used again.
     traces: BTreeMap<usize, Running>,
@@ -88,11 +90,15 @@ pub enum Step {
 }
 
 impl Driver {
-    /// A driver without traces, which sends at the given pace. It opens the sockets of a family when they are asked for.
-    pub(crate) fn new(options: Options, pace: Pace) -> Self {
+    /// A driver without traces, which sends at the given pace.
+    pub(crate) fn new(mut sockets: Sockets, pace: Pace) -> Self {
+        let listener = |Pair { version, socket, sources, .. }| {
+            let (rejected, audience) = (Rejected::default(), Audience::Unsaid);
+            Listener { version, socket, sources, rejected, audience }
+        };
         Self {
-            options,
-            listeners: Vec::new(),
+            listeners: sockets.open.drain(..).map(listener).collect(),
+            sockets,
             traces: BTreeMap::new(),
             added: 0,
             schedule: Schedule::default(),
@@ -103,22 +109,6 @@ impl Driver {
             inbox: Vec::new(),
             outbox: Vec::new(),
         }
-    }
-
-    /// Opens the sockets of a family, unless they are.
-    pub(crate) fn open(&mut self, version: Version) -> Result<(), Error> {
-        if self.listener(version).is_none() {
-            let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            self.listeners.push(Listener {
-                version,
-                socket,
-                sources,
-                rejected: Rejected::default(),
-                audience: Audience::Unsaid,
-            });
-        }
-        Ok(())
     }
 
     /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
@@ -141,14 +131,11 @@ impl Driver {
     /// begins there, and goes back to hop 1 unless the head fits. `None` if every identity is taken.
     pub(crate) fn add(&mut self, config: Config, scope_id: u32, head: Option<Head>) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
-        self.open(version)?;
-        let Some(listener) = self.listeners.iter().find(|listener| listener.version == version) else {
-            return Ok(None);
-        };
+        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
         let source = listener
             .sources
             .of(config.target, scope_id)
-            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.options))?;
+            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.sockets.options))?;
         let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
             return Ok(None);
         };
@@ -240,13 +227,13 @@ impl Driver {
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
-    /// the rest by a call of [`privilege`](crate::privilege). Returns a sentence for each thing that could not be given up.
-    pub(crate) fn confine(&mut self, rest: fn() -> Vec<String>) -> Vec<String> {
+    /// the rest by a call of [`privilege`](crate::privilege).
+    pub(crate) fn confine(&mut self, rest: fn() -> Result<Shortfalls, Error>) -> Result<Shortfalls, Error> {
         let locked =
             self.listen().and_then(|()| self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter()));
-        let note =
-            locked.map_err(|errno| format!("can't set and lock the socket's filter: {}", io::Error::from(errno)));
-        note.err().into_iter().chain(rest()).collect()
+        let mut shortfalls = rest()?;
+        shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
+        Ok(shortfalls)
     }
 
     /// Ends all traces with what is known.

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 /// [`Error::NoSuchFamily`] if it has none of the family, [`Error::NoSuchInterface`] if the zone of an address names none,
 /// [`Error::Zone`] if the address can have no zone.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let bare = bare(host);
     if let Some(why) = why_no_host(bare) {
         return Err(Error::NoHost { host: host.to_owned(), why });
     }
@@ -40,6 +40,20 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     }
 }
 
+/// Whether a resolver has to be asked for the address of a host: not for an address, as [`resolve`] takes it, nor for what can
+/// be no host.
+#[must_use]
+pub fn needs_resolver(host: &str) -> bool {
+    let bare = bare(host);
+    let is_address = bare.split('%').next().is_some_and(|address| address.parse::<IpAddr>().is_ok());
+    !is_address && why_no_host(bare).is_none()
+}
+
+/// A host without the brackets that an address may have in a URL.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 /// What no resolver need be asked for: it can take seconds to find out, and would tell others (RFC 1123, section 2.1).
 fn why_no_host(host: &str) -> Option<&'static str> {
     // Fewer than four numbers are an address as well, and octal ones: inet_aton(3).
@@ -49,6 +63,7 @@ fn why_no_host(host: &str) -> Option<&'static str> {
         |numbers: Vec<u64>| numbers.len() > 4 || numbers.len() == 4 && numbers.iter().any(|number| *number > 255);
     match host {
         "" => Some("it is empty"),
+        _ if host.len() > LONGEST => Some("a name has at most 253 characters"),
         _ if host.contains('/') => Some("with a '/' it is a network or a URL"),
         _ if host.contains(char::is_whitespace) => Some("no name has a space in it"),
         _ if host.contains(char::is_control) => Some("no name has a control character in it"),
@@ -56,6 +71,9 @@ fn why_no_host(host: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// The longest name, and the dot that may end it (RFC 1035, section 2.3.4).
+const LONGEST: usize = 254;
 
 /// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
 fn has_zone(address: Ipv6Addr) -> bool {

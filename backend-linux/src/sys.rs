@@ -80,6 +80,18 @@ pub(crate) fn drops(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     succeeded(status).map(|()| memory[DROPS])
 }
 
+/// The ids of this thread, of users and of groups: real, effective, saved.
+#[doc(alias = "getresuid")]
+pub(crate) fn ids() -> ([u32; 3], [u32; 3]) {
+    let ([mut ur, mut ue, mut us], [mut gr, mut ge, mut gs]) = ([0; 3], [0; 3]);
+    // SAFETY: the kernel writes one `uid_t` to each of three live locals, and nothing more. It can't fail with addresses that
+    // can be written to.
+    unsafe { libc::getresuid(&raw mut ur, &raw mut ue, &raw mut us) };
+    // SAFETY: as above, with `gid_t`.
+    unsafe { libc::getresgid(&raw mut gr, &raw mut ge, &raw mut gs) };
+    ([ur, ue, us], [gr, ge, gs])
+}
+
 /// Sends one message, with the control messages in `control` (see [`put_cmsg`]). The port of `destination` is without meaning
 /// on a raw socket and should be 0; an IPv6 address carries its scope id.
 ///

@@ -23,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 pub(crate) const LONGEST: usize = 253;
 /// What an AS is called goes on a line with much else.
 pub(crate) const LONGEST_AS: usize = 64;
+/// A helper has no more to say of what it could not give up.
+const SHORTFALLS: usize = 8;
 /// Addresses remembered, and ASes; with more those that are done with are forgotten.
 const REMEMBERED: usize = 65_536;
 
@@ -36,6 +38,8 @@ pub(crate) struct Names {
     addresses: RefCell<HashMap<IpAddr, Facts>>,
     /// What ASes are called.
     called: RefCell<HashMap<u32, Fact<String>>>,
+    /// What the helper could not give up.
+    unconfined: RefCell<Vec<String>>,
     /// Addresses about whose ASes no server said anything.
     unanswered: Cell<usize>,
     /// Hosts whose addresses are asked for, and how often.
@@ -127,10 +131,16 @@ impl Names {
             obstacle: None,
             addresses: RefCell::default(),
             called: RefCell::default(),
+            unconfined: RefCell::default(),
             unanswered: Cell::default(),
             wanted: RefCell::default(),
             found: RefCell::default(),
         }
+    }
+
+    /// The same with another source of AS numbers.
+    pub(crate) fn with_ases(self, ases: Ases) -> Self {
+        Self { ases, ..self }
     }
 
     /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it may go away later.
@@ -268,6 +278,13 @@ impl Names {
                 let address = rest.and_then(|rest| rest.parse().ok()).ok_or("its address can't be read".to_owned());
                 self.settle(of, &address);
             }
+            "unconfined" => {
+                let mut unconfined = self.unconfined.borrow_mut();
+                // Not without end, whatever the helper writes.
+                if unconfined.len() < SHORTFALLS {
+                    unconfined.push([of, rest.unwrap_or_default()].join(" "));
+                }
+            }
             "lost" => {
                 let why = rest.unwrap_or_default();
                 self.settle(of, &Err(visible(why)));
@@ -282,6 +299,11 @@ impl Names {
         if let Some(facts) = address.parse().ok().and_then(|address| addresses.get_mut(&address)) {
             learn(facts);
         }
+    }
+
+    /// What the helper could not give up, as far as it has said.
+    pub(crate) fn unconfined(&self) -> Vec<String> {
+        self.unconfined.borrow().clone()
     }
 
     /// About how many addresses no server has said to which ASes they belong, so far.
