@@ -13,6 +13,8 @@
 
 mod domain;
 mod filter;
+#[cfg(test)]
+mod promises;
 mod shortfalls;
 #[cfg(test)]
 mod tests;
@@ -22,7 +24,7 @@ pub use shortfalls::{Shortfall, Shortfalls};
 use crate::Error;
 use crate::sys::{self, calls};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Gid, Uid, getgid, getuid, set_dumpable_behavior};
+use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 use std::io;
 use std::path::Path;
@@ -54,7 +56,11 @@ const RESOLVERS: [&str; 11] = [
 /// [`Error::System`] if the kernel refuses, which it has no reason for.
 #[doc(alias = "PR_SET_DUMPABLE")]
 pub fn conceal() -> Result<(), Error> {
-    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Error::system("can't keep other processes out"))
+    let concealed = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    match dumpable_behavior() {
+        Ok(DumpableBehavior::NotDumpable) => Ok(()),
+        _ => concealed.map_err(Error::system("can't keep other processes from taking its sockets")),
+    }
 }
 
 /// Gives up the privileges of this thread, and the way to get any: all capabilities (also those of the bounding and the
@@ -85,7 +91,7 @@ fn give_up(becomes_nobody: bool) -> Result<(), Error> {
     conceal()?;
     // What the calls said matters less than what is so.
     let is_same = |[real, effective, saved]: [u32; 3]| real == effective && real == saved;
-    let (users, groups) = sys::ids();
+    let (users, groups) = sys::ids().map_err(Error::system("can't read the ids of this process"))?;
     gone("the rights of the program's owner", is_same(users) && is_same(groups), ids)?;
     let left = thread::capabilities(None).map_err(Error::system("can't read the capabilities"))?;
     gone("capabilities", (left.effective | left.permitted | left.inheritable).is_empty(), capabilities)?;
@@ -169,9 +175,13 @@ pub fn confine_to_lookups() -> Result<Shortfalls, Error> {
     shortfalls.note(other_threads());
     shortfalls.note(domain::leave_lookups(getuid().is_root()));
     let has_resolver = RESOLVERS.iter().any(|socket| Path::new(socket).exists());
-    shortfalls
-        .note(filter::deny_existence(calls::unseen()).and_then(|()| filter::permit(calls::of_lookups(has_resolver))));
+    shortfalls.note(filter_lookups(has_resolver));
     Ok(shortfalls)
+}
+
+fn filter_lookups(has_resolver: bool) -> Result<(), Shortfall> {
+    filter::deny_existence(calls::unseen())?;
+    filter::permit(calls::of_lookups(has_resolver))
 }
 
 /// Finds threads beside this one.

@@ -17,7 +17,7 @@ fn assert_confined() {
     denied("a directory", std::fs::read_dir("/").err().map(|error| error.kind()));
     denied("a UDP socket", UdpSocket::bind("127.0.0.1:0").err().map(|error| error.kind()));
     denied("a TCP socket", TcpStream::connect("127.0.0.1:1").err().map(|error| error.kind()));
-    denied("a pipe", std::io::pipe().err().map(|error| error.kind()));
+    denied("a pipe", io::pipe().err().map(|error| error.kind()));
     denied("a thread", std::thread::Builder::new().spawn(|| ()).err().map(|error| error.kind()));
     let command = Command::new("/bin/true").spawn().err().map(|error| error.kind());
     denied("a program", command);
@@ -106,7 +106,7 @@ fn renouncing_keeps_files_and_sockets_and_gives_up_the_rest() {
 fn who_looks_names_up_can_read_and_ask_but_neither_write_nor_start_programs() {
     const TEST: &str = "privilege::tests::who_looks_names_up_can_read_and_ask_but_neither_write_nor_start_programs";
     in_namespace(TEST, "", || {
-        let shortfalls = confine_to_lookups().unwrap();
+        let _ = confine_to_lookups().unwrap();
         assert!(File::open("/etc/nsswitch.conf").is_ok() && UdpSocket::bind("127.0.0.1:0").is_ok());
         assert!(crate::resolve("localhost", None).is_ok());
         let refused = TcpStream::connect("127.0.0.1:1").err().map(|error| error.kind());

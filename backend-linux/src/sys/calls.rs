@@ -115,6 +115,12 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_geteuid),
     any(libc::SYS_getgid),
     any(libc::SYS_getegid),
+    // Whether privileges are gone: who confines a process once more is told the truth.
+    any(libc::SYS_capget),
+    any(libc::SYS_getresuid),
+    any(libc::SYS_getresgid),
+    when(libc::SYS_prctl, Is(0, libc::PR_GET_NO_NEW_PRIVS as u32)),
+    when(libc::SYS_prctl, Is(0, libc::PR_GET_DUMPABLE as u32)),
     // By which the C libraries raise a signal. Before Linux 6.12 nothing else keeps it from other processes.
     when(libc::SYS_tgkill, IsOwnProcess(0)),
     when(libc::SYS_tkill, IsOwnThread(0)),
