@@ -228,6 +228,38 @@ fn root_who_renounces_is_nobody_without_groups_and_its_sockets_can_not_be_taken(
 }
 
 #[test]
+fn capabilities_and_another_users_rights_that_stay_are_an_end() {
+    as_root_in_namespace("privilege::promises::capabilities_and_another_users_rights_that_stay_are_an_end", "", || {
+        let refused = |call: i64, what: &'static str| {
+            let call = Call { number: call, tests: [calls::Test::Pass; 3] };
+            move || {
+                filter::deny_existence([call].into_iter()).unwrap();
+                let kept = confine().unwrap_err();
+                assert!(matches!(kept, Error::Privileges { what: kept, .. } if kept == what), "{kept}");
+            }
+        };
+        let user = Uid::from_raw(12_345);
+        let keep = refused(libc::SYS_capset, "capabilities");
+        std::thread::spawn(move || {
+            // Without CAP_SETUID root stays.
+            let left = CapabilitySet::NET_RAW;
+            let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
+            thread::set_capabilities(None, sets).unwrap();
+            keep();
+        })
+        .join()
+        .unwrap();
+        let keep = refused(libc::SYS_setresuid, "the rights of the program's owner");
+        std::thread::spawn(move || {
+            thread::set_thread_res_uid(user, Uid::ROOT, Uid::ROOT).unwrap();
+            keep();
+        })
+        .join()
+        .unwrap();
+    });
+}
+
+#[test]
 fn privileges_that_are_there_still_are_an_error_that_says_which() {
     let kept = gone("capabilities", false, Err(Errno::PERM)).unwrap_err();
     let text = "can't give up capabilities: Operation not permitted (os error 1); start this as an ordinary user, or \
