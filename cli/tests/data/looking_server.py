@@ -24,7 +24,7 @@ def look():
             is_helper = words[1:2] == ["--look-up-names"]
             if not is_helper and os.path.basename(words[0]) != "hopshot" or os.readlink(f"{folder}/ns/net") != here:
                 continue
-            status = dict(line.rstrip().split(":\t", 1) for line in open(f"{folder}/status") if ":\t" in line)
+            status = dict(line.split(":", 1) for line in open(f"{folder}/status"))
             # The kernel gives the files of a process that may not be dumped to root.
             is_concealed = os.stat(f"{folder}/maps").st_uid == 0
         except (FileNotFoundError, ProcessLookupError):
@@ -32,7 +32,7 @@ def look():
         can = any(int(status[f"Cap{kind}"], 16) for kind in ("Inh", "Prm", "Eff", "Amb"))
         users = ",".join(sorted(set(status["Uid"].split())))
         print("looked", "helper" if is_helper else "main", "can" if can else "can't", f"users={users}",
-              "concealed" if is_concealed else "open", f"filter={status['Seccomp']}", file=sys.stderr, flush=True)
+              "concealed" if is_concealed else "open", f"filter={status['Seccomp'].strip()}", file=sys.stderr, flush=True)
 
 
 def serve():
