@@ -2,7 +2,8 @@
 
 use crate::Error;
 use hopshot_core::wire::Version;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use rustix::net::{AddressFamily, SocketType};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6, ToSocketAddrs};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
@@ -17,19 +18,20 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     if let Some(why) = why_no_host(bare) {
         return Err(Error::NoHost { host: host.to_owned(), why });
     }
-    let found = (bare, 0).to_socket_addrs().map_err(|reason| match bare.split_once('%') {
-        Some((address, zone)) => match address.parse::<Ipv6Addr>() {
-            Ok(address) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
-            Ok(address) => Error::Zone(address),
-            Err(_) => Error::Resolve { host: host.to_owned(), reason },
-        },
-        None => Error::Resolve { host: host.to_owned(), reason },
-    })?;
+    let found = match address_and_zone(bare) {
+        Some((IpAddr::V6(address), Some(zone))) => vec![SocketAddrV6::new(address, 0, 0, scope(address, zone)?).into()],
+        Some((address, _)) => vec![SocketAddr::from((address, 0))],
+        None => {
+            let found = (bare, 0).to_socket_addrs();
+            found.map_err(|reason| Error::Resolve { host: host.to_owned(), reason })?.collect()
+        }
+    };
     let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => found,
     };
-    let mut fitting = found.map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let mut fitting =
+        found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(address),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),
@@ -45,8 +47,29 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
 #[must_use]
 pub fn needs_resolver(host: &str) -> bool {
     let bare = bare(host);
-    let is_address = bare.split('%').next().is_some_and(|address| address.parse::<IpAddr>().is_ok());
-    !is_address && why_no_host(bare).is_none()
+    address_and_zone(bare).is_none() && why_no_host(bare).is_none()
+}
+
+/// The address that a host is, and what follows its `%`, which only IPv6 has. Who holds privileges, or has none to open a file,
+/// need not ask the C library.
+fn address_and_zone(bare: &str) -> Option<(IpAddr, Option<&str>)> {
+    match bare.split_once('%') {
+        Some((address, zone)) => Some((IpAddr::V6(address.parse().ok()?), Some(zone))),
+        None => Some((bare.parse().ok()?, None)),
+    }
+}
+
+/// The number of the interface that a zone names, or is.
+fn scope(address: Ipv6Addr, zone: &str) -> Result<u32, Error> {
+    if let Ok(number) = zone.parse() {
+        return Ok(number);
+    }
+    if !has_zone(address) {
+        return Err(Error::Zone(address));
+    }
+    let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
+    let number = socket().and_then(|socket| rustix::net::netdevice::name_to_index(socket, zone));
+    number.map_err(|_| Error::NoSuchInterface(zone.to_owned()))
 }
 
 /// A host without the brackets that an address may have in a URL.
@@ -127,6 +150,19 @@ mod tests {
         for (host, address) in others {
             assert_eq!(resolve(host, None).unwrap().ip(), IpAddr::from(address), "{host}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_the_number_of_its_interface_or_its_name() {
+        in_namespace("resolve::tests::a_zone_is_the_number_of_its_interface_or_its_name", "", || {
+            for host in ["fe80::1%lo", "[fe80::1%lo]", "fe80::1%1"] {
+                assert_eq!(resolve(host, None).unwrap().to_string(), "[fe80::1%1]:0", "{host}");
+                assert!(!needs_resolver(host));
+            }
+        });
+        assert!(["example.com", "fe80%lo", "127.1"].into_iter().all(needs_resolver));
+        let none = ["192.0.2.1", "[::1]", "::1%lo", "", "256.0.0.1", "a/b"];
+        assert!(!none.into_iter().any(needs_resolver) && !needs_resolver(&"a".repeat(255)));
     }
 
     #[test]
