@@ -99,6 +99,7 @@ pub(crate) fn ids() -> Result<([u32; 3], [u32; 3]), Errno> {
 /// # Errors
 /// Whatever the kernel says.
 #[cfg(test)]
+#[allow(clippy::useless_conversion, reason = "a C long isn't 64 bits wide everywhere")]
 pub(crate) fn try_call(number: i64, arguments: [i64; 6]) -> Result<i64, Errno> {
     let [a, b, c, d, e, f] = arguments;
     // SAFETY: a call that a filter refuses does nothing, and the tests, which alone use this, make no other calls by it than
