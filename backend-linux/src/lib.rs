@@ -31,7 +31,8 @@
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent, or, with
 //! [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so for each. A program that does
-//! nothing else can give up its privileges before the first answer is read: [`Trace::confine`].
+//! nothing else can give up its privileges before the first answer is read ([`Trace::confine`]), and before a name is looked up
+//! ([`Traceroute::open`]).
 //!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as they are.
 #![deny(unsafe_code)]
