@@ -6,21 +6,22 @@
 
 use crate::clock;
 use crate::departures::{settle, tag};
-use crate::error::{Error, refused};
+use crate::error::Error;
 use crate::health::Health;
 use crate::identities::{self, Identities};
 use crate::near::Head;
 use crate::pace::Pace;
+use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, OpenError, Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, OpenError, Socket, SocketKind, Sources};
+use crate::sockets::{Pair, Sockets};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -102,7 +103,8 @@ enum Audience {
 
 /// Any number of traces on one pair of sockets per family.
 pub(crate) struct Driver {
-    options: Options,
+    /// How the sockets were opened, and which were not.
+    sockets: Sockets,
     listeners: Vec<Listener>,
     /// In the order of age, by a number that is never used again.
     traces: BTreeMap<usize, Running>,
@@ -132,11 +134,21 @@ pub enum Step {
 }
 
 impl Driver {
-    /// A driver without traces, which sends at the given pace. It opens the sockets of a family when they are asked for.
-    pub(crate) fn new(options: Options, pace: Pace) -> Self {
+    /// A driver without traces, which sends at the given pace.
+    pub(crate) fn new(mut sockets: Sockets, pace: Pace) -> Self {
+        let listener = |Pair { version, socket, sources, .. }| Listener {
+            version,
+            socket,
+            sources,
+            rejected: Rejected::default(),
+            audience: Audience::Unsaid,
+            health: Health::default(),
+            had_global_source: false,
+            hearing: Hearing::default(),
+        };
         Self {
-            options,
-            listeners: Vec::new(),
+            listeners: sockets.open.drain(..).map(listener).collect(),
+            sockets,
             traces: BTreeMap::new(),
             added: 0,
             schedule: Schedule::default(),
@@ -148,25 +160,6 @@ impl Driver {
             inbox: Vec::new(),
             outbox: Vec::new(),
         }
-    }
-
-    /// Opens the sockets of a family, unless they are.
-    pub(crate) fn open(&mut self, version: Version) -> Result<(), Error> {
-        if self.listener(version).is_none() {
-            let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            self.listeners.push(Listener {
-                version,
-                socket,
-                sources,
-                rejected: Rejected::default(),
-                audience: Audience::Unsaid,
-                health: Health::default(),
-                had_global_source: false,
-                hearing: Hearing::default(),
-            });
-        }
-        Ok(())
     }
 
     /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
@@ -200,13 +193,12 @@ impl Driver {
         endurance: Endurance,
     ) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
-        self.open(version)?;
         let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
-            return Ok(None);
+            return Err(self.sockets.obstacle(version));
         };
         let source = listener
             .source(config.target, scope_id)
-            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.options))?;
+            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.sockets.options))?;
         let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
             return Ok(None);
         };
@@ -388,13 +380,13 @@ impl Driver {
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
-    /// the rest by a call of [`privilege`](crate::privilege). Returns a sentence for each thing that could not be given up.
-    pub(crate) fn confine(&mut self, rest: fn() -> Vec<String>) -> Vec<String> {
+    /// the rest by a call of [`privilege`](crate::privilege).
+    pub(crate) fn confine(&mut self, rest: fn() -> Result<Shortfalls, Error>) -> Result<Shortfalls, Error> {
         let locked =
             self.listen().and_then(|()| self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter()));
-        let note =
-            locked.map_err(|errno| format!("can't set and lock the socket's filter: {}", io::Error::from(errno)));
-        note.err().into_iter().chain(rest()).collect()
+        let mut shortfalls = rest()?;
+        shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
+        Ok(shortfalls)
     }
 
     /// Ends all traces with what is known.

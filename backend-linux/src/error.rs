@@ -135,9 +135,20 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// No socket of this family could be opened when the [`Survey`](crate::Survey) began.
-    #[error("no {} socket could be opened when this began; trace such hosts by themselves to see why", family_name(*.0))]
+    /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are to do.
+    #[error("no {} socket was opened for this; open those of both families, or of this one", family_name(*.0))]
     NoSocket(Version),
+
+    /// Privileges that can't be given up.
+    #[error(
+        "can't give up {what}: {reason}; start this as an ordinary user, or without the set-user-ID bit and file capabilities"
+    )]
+    Privileges {
+        /// The privileges.
+        what: &'static str,
+        /// What the kernel said, or that it didn't do what it said.
+        reason: io::Error,
+    },
 
     /// A [`Survey`](crate::Survey) has no room for one more trace.
     #[error("no room for one more trace now; take one that has ended first")]

@@ -31,7 +31,8 @@
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent, or, with
 //! [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so for each. A program that does
-//! nothing else can give up its privileges before the first answer is read: [`Trace::confine`].
+//! nothing else can give up its privileges before the first answer is read ([`Trace::confine`]), and before a name is looked up
+//! ([`Traceroute::open`]).
 //!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as they are.
 #![deny(unsafe_code)]
@@ -57,6 +58,7 @@ mod resolve;
 mod running;
 mod schedule;
 mod socket;
+mod sockets;
 mod survey;
 mod sys;
 mod trace;
@@ -76,8 +78,9 @@ pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch};
 pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Paths};
 pub use printable::printable;
 pub use rejected::Rejected;
-pub use resolve::resolve;
+pub use resolve::{needs_resolver, resolve};
 pub use socket::SocketKind;
+pub use sockets::Sockets;
 pub use survey::{Many, Outage, Routes, Started, Survey};
 pub use trace::{Heard, Route, Trace};
 
@@ -305,7 +308,27 @@ impl Traceroute {
         // The ranges first: whoever mistyped a number should not wait for a name server to be told.
         self.check()?;
         let address = self.resolve()?;
-        let mut driver = Driver::new(self.socket_options(), Pace::UNBOUND);
+        self.start_at(Sockets::open(Some(Version::of(address.ip())), self.socket_options())?, address)
+    }
+
+    /// Opens the sockets before the name is resolved: those of the family of the host if it is an address, or of the family
+    /// that was asked for, else of both. Where this machine has only one of both, the other is an error when a trace starts
+    /// at one of its addresses.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but for what concerns the name and the route.
+    pub fn open(&self) -> Result<Sockets, Error> {
+        Sockets::open(self.family_to_open()?, self.socket_options())
+    }
+
+    /// As [`start`](Self::start), with sockets that these settings have [opened](Self::open), and at an address that is known.
+    /// The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Trace, Error> {
+        self.check()?;
+        let mut driver = Driver::new(sockets, Pace::UNBOUND);
         let begun = self.begin(&mut driver, address, None, Endurance::Timeout)?;
         Ok(Trace::new(driver, begun.ok_or(Error::Full)?))
     }
@@ -348,7 +371,37 @@ impl Traceroute {
     /// # Errors
     /// As [`start`](Self::start).
     pub fn start_path_mtu(&self) -> Result<PathMtu, Error> {
-        PathMtu::start(self)
+        self.check()?;
+        let address = self.resolve()?;
+        let options = self.clone().dont_fragment(true).socket_options();
+        self.start_path_mtu_at(Sockets::open_for_mtu(Some(Version::of(address.ip())), options)?, address)
+    }
+
+    /// As [`open`](Self::open), for [`start_path_mtu_at`](Self::start_path_mtu_at).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_path_mtu(&self) -> Result<Sockets, Error> {
+        let options = self.clone().dont_fragment(true).socket_options();
+        Sockets::open_for_mtu(self.family_to_open()?, options)
+    }
+
+    /// As [`start_path_mtu`](Self::start_path_mtu), with sockets from [`open_path_mtu`](Self::open_path_mtu), and at an address
+    /// that is known. The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_path_mtu_at(&self, sockets: Sockets, address: SocketAddr) -> Result<PathMtu, Error> {
+        PathMtu::start(self, sockets, address)
+    }
+
+    /// The family whose sockets are needed, if that can be known without asking a resolver.
+    fn family_to_open(&self) -> Result<Option<Version>, Error> {
+        self.check()?;
+        match needs_resolver(&self.host) {
+            true => Ok(self.family),
+            false => self.resolve().map(|address| Some(Version::of(address.ip()))),
+        }
     }
 
     /// Checks what can be checked while the target isn't known.

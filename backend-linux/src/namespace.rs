@@ -18,9 +18,22 @@ pub(crate) fn in_namespace(test: &str, setup: &str, body: fn()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
+    under(&["--user", "--map-root-user", "--net"], test, setup);
+}
+
+/// The same as root of this machine, who can become another user: in a network and a tree of mounts of its own.
+pub(crate) fn as_root_in_namespace(test: &str, setup: &str, body: fn()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    under(&["--net", "--mount"], test, setup);
+}
+
+/// Starts the test once more, under unshare with these options.
+fn under(options: &[&str], test: &str, setup: &str) {
     let unshare = |script: &str, arguments: &[&str]| -> std::io::Result<Output> {
         let mut command = Command::new("unshare");
-        command.args(["--user", "--map-root-user", "--net", "--", "sh", "-c", script]);
+        command.args(options).args(["--", "sh", "-c", script]);
         command.args(arguments).env(INSIDE, "1").output()
     };
     let text = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();

@@ -9,10 +9,11 @@ mod search;
 use crate::driver::{Driver, Step};
 use crate::extensions::NONE;
 use crate::pace::Pace;
+use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
-use crate::socket::first_link_mtu;
+use crate::sockets::Sockets;
 use crate::trace::{Begun, Route};
-use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, privilege, random};
+use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Evidence, Hop, Instant, Kind, ProbeId, StopReason, Tally};
 pub use search::Limit;
@@ -197,17 +198,15 @@ impl MtuRoute {
 }
 
 impl PathMtu {
-    /// Resolves the name and opens the sockets. The search begins with the size that the settings name, if they name one that
-    /// the first link carries.
-    pub(crate) fn start(settings: &Traceroute) -> Result<Self, Error> {
+    /// The search begins with the size that the settings name, if they name one that the first link carries.
+    pub(crate) fn start(settings: &Traceroute, mut sockets: Sockets, address: SocketAddr) -> Result<Self, Error> {
         let mut settings = settings.clone().dont_fragment(true);
         settings.check()?;
-        let address = settings.resolve()?;
         let (target, family) = (address.ip(), Version::of(address.ip()));
         // Two traces may run at a time.
         let pace = Pace::every(settings.config.interval, clock::now());
-        let mut driver = Driver::new(settings.socket_options(), pace);
-        driver.open(family)?;
+        let first_link = sockets.first_link(family)?;
+        let mut driver = Driver::new(sockets, pace);
         // Traces are added after the filter may have been locked.
         driver.expect_many()?;
         let scope_id = match address {
@@ -215,7 +214,8 @@ impl PathMtu {
             SocketAddr::V6(address) => address.scope_id(),
         };
         let options = settings.socket_options();
-        let link = first_link_mtu(target, scope_id, &options)
+        let link = first_link
+            .mtu(target, scope_id)
             .map_err(|error| crate::error::no_route(error, target, scope_id, &options))?;
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
@@ -269,7 +269,10 @@ impl PathMtu {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine).
-    pub fn confine(&mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
         self.driver.confine(privilege::confine)
     }
 

@@ -3,8 +3,9 @@
 use crate::Error;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
+use rustix::net::{AddressFamily, SocketType};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
@@ -15,18 +16,18 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// [`Error::NoSuchFamily`] if it has none of the family, [`Error::NoSuchInterface`] if the zone of an address names none,
 /// [`Error::Zone`] if the address can have no zone.
 pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
-    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    let bare = bare(host);
     if let Some(why) = why_no_host(bare) {
         return Err(Error::NoHost { host: host.to_owned(), why });
     }
-    let found = look_up(bare).map_err(|(reason, may_pass)| {
-        let zoned = bare.split_once('%').and_then(|(address, zone)| Some((address.parse::<Ipv6Addr>().ok()?, zone)));
-        match zoned {
-            Some((address, zone)) if has_zone(address) => Error::NoSuchInterface(zone.to_owned()),
-            Some((address, _)) => Error::Zone(address),
-            None => Error::Resolve { host: host.to_owned(), reason, may_pass },
-        }
-    })?;
+    let found = match address_and_zone(bare) {
+        Some((IpAddr::V6(address), Some(zone))) => vec![SocketAddrV6::new(address, 0, 0, scope(address, zone)?).into()],
+        Some((address, _)) => vec![SocketAddr::from((address, 0))],
+        None => look_up(bare).map_err(|(reason, may_pass)| {
+            let host = host.to_owned();
+            Error::Resolve { host, reason, may_pass }
+        })?,
+    };
     let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
         IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
         IpAddr::V6(_) => found,
@@ -46,9 +47,6 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
 /// The addresses that the system's resolver has for a host; or why none, and whether that may pass.
 #[doc(alias = "getaddrinfo")]
 fn look_up(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
-    if let Ok(address) = host.parse::<IpAddr>() {
-        return Ok(vec![(address, 0).into()]);
-    }
     // One socket type, or each address would come three times.
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
     let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
@@ -62,6 +60,41 @@ fn look_up(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
     found.map(|found| found.map(|found| found.sockaddr)).collect::<Result<_, _>>().map_err(|error| (error, false))
 }
 
+/// Whether a resolver has to be asked for the address of a host: not for an address, as [`resolve`] takes it, nor for what can
+/// be no host.
+#[must_use]
+pub fn needs_resolver(host: &str) -> bool {
+    let bare = bare(host);
+    address_and_zone(bare).is_none() && why_no_host(bare).is_none()
+}
+
+/// The address that a host is, and what follows its `%`, which only IPv6 has. Who holds privileges, or has none to open a file,
+/// need not ask the C library.
+fn address_and_zone(bare: &str) -> Option<(IpAddr, Option<&str>)> {
+    match bare.split_once('%') {
+        Some((address, zone)) => Some((IpAddr::V6(address.parse().ok()?), Some(zone))),
+        None => Some((bare.parse().ok()?, None)),
+    }
+}
+
+/// The number of the interface that a zone names, or is.
+fn scope(address: Ipv6Addr, zone: &str) -> Result<u32, Error> {
+    if let Ok(number) = zone.parse() {
+        return Ok(number);
+    }
+    if !has_zone(address) {
+        return Err(Error::Zone(address));
+    }
+    let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
+    let number = socket().and_then(|socket| rustix::net::netdevice::name_to_index(socket, zone));
+    number.map_err(|_| Error::NoSuchInterface(zone.to_owned()))
+}
+
+/// A host without the brackets that an address may have in a URL.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host)
+}
+
 /// What no resolver need be asked for: it can take seconds to find out, and would tell others (RFC 1123, section 2.1).
 fn why_no_host(host: &str) -> Option<&'static str> {
     // Fewer than four numbers are an address as well, and octal ones: inet_aton(3).
@@ -71,6 +104,7 @@ fn why_no_host(host: &str) -> Option<&'static str> {
         |numbers: Vec<u64>| numbers.len() > 4 || numbers.len() == 4 && numbers.iter().any(|number| *number > 255);
     match host {
         "" => Some("it is empty"),
+        _ if host.len() > LONGEST => Some("a name has at most 253 characters"),
         _ if host.contains('/') => Some("with a '/' it is a network or a URL"),
         _ if host.contains(char::is_whitespace) => Some("no name has a space in it"),
         _ if host.contains(char::is_control) => Some("no name has a control character in it"),
@@ -78,6 +112,9 @@ fn why_no_host(host: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+/// The longest name, and the dot that may end it (RFC 1035, section 2.3.4).
+const LONGEST: usize = 254;
 
 /// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
 fn has_zone(address: Ipv6Addr) -> bool {
@@ -131,6 +168,19 @@ mod tests {
         for (host, address) in others {
             assert_eq!(resolve(host, None).unwrap().ip(), IpAddr::from(address), "{host}");
         }
+    }
+
+    #[test]
+    fn a_zone_is_the_number_of_its_interface_or_its_name() {
+        in_namespace("resolve::tests::a_zone_is_the_number_of_its_interface_or_its_name", "", || {
+            for host in ["fe80::1%lo", "[fe80::1%lo]", "fe80::1%1"] {
+                assert_eq!(resolve(host, None).unwrap().to_string(), "[fe80::1%1]:0", "{host}");
+                assert!(!needs_resolver(host));
+            }
+        });
+        assert!(["example.com", "fe80%lo", "127.1"].into_iter().all(needs_resolver));
+        let none = ["192.0.2.1", "[::1]", "::1%lo", "", "256.0.0.1", "a/b"];
+        assert!(!none.into_iter().any(needs_resolver) && !needs_resolver(&"a".repeat(255)));
     }
 
     #[test]

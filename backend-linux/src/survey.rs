@@ -6,14 +6,14 @@ mod setbacks;
 pub use list::{Outage, Started};
 
 use crate::driver::{Driver, Step};
-use crate::error::refused;
 use crate::health::Health;
 use crate::near::{Head, Near};
 use crate::pace::Pace;
+use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
-use crate::socket::OpenError;
+use crate::sockets::Sockets;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock, privilege};
+use crate::{Error, Rejected, SocketKind, Traceroute, clock};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use setbacks::Setbacks;
@@ -192,18 +192,13 @@ impl Survey {
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
     pub fn new(settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
         settings.check()?;
+        Self::on(Sockets::open(settings.family, settings.socket_options())?, settings, rate, at_once)
+    }
+
+    /// The same on sockets that are open.
+    pub(crate) fn on(sockets: Sockets, settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
-        let mut driver = Driver::new(settings.socket_options(), pace);
-        match settings.family {
-            Some(family) => driver.open(family)?,
-            // A machine without one of the families can still trace the other.
-            None => {
-                let opened = driver.open(Version::V4);
-                if driver.open(Version::V6).is_err() {
-                    opened?;
-                }
-            }
-        }
+        let mut driver = Driver::new(sockets, pace);
         driver.expect_many()?;
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
@@ -273,14 +268,6 @@ impl Survey {
     ) -> Result<usize, Error> {
         if !self.has_place() {
             return Err(Error::Full);
-        }
-        let family = Version::of(address.ip());
-        if self.driver.socket(family).is_none() {
-            let options = &self.settings.options;
-            return Err(match options.source {
-                Some(source) if Version::of(source) != family => refused(OpenError::SourceOfOtherFamily, options),
-                _ => Error::NoSocket(family),
-            });
         }
         let begun = settings.begin(&mut self.driver, address, head, endurance)?.ok_or(Error::Full)?;
         let number = begun.number;
@@ -360,13 +347,19 @@ impl Survey {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine): addresses can be added afterwards, names can't.
-    pub fn confine(&mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
         self.driver.confine(privilege::confine)
     }
 
     /// The same, but for a terminal whose settings are to be restored: see
     /// [`privilege::confine_on_terminal`](crate::privilege::confine_on_terminal).
-    pub fn confine_on_terminal(&mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine_on_terminal(&mut self) -> Result<Shortfalls, Error> {
         self.driver.confine(privilege::confine_on_terminal)
     }
 }
@@ -493,7 +486,7 @@ mod tests {
         in_namespace("survey::tests::a_confined_survey_goes_on_taking_addresses", PERMIT_PING, || {
             let mut surveys =
                 KINDS.map(|kind| Survey::new(&Traceroute::new("").socket(kind).interface("lo"), 100_000, 100).unwrap());
-            surveys[0].confine();
+            let _ = surveys[0].confine().unwrap();
             for survey in &mut surveys {
                 for host in hosts(50) {
                     let address: IpAddr = host.parse().unwrap();

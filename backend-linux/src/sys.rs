@@ -80,6 +80,36 @@ pub(crate) fn drops(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     succeeded(status).map(|()| memory[DROPS])
 }
 
+/// The ids of this thread, of users and of groups: real, effective, saved.
+///
+/// # Errors
+/// EPERM where a filter forbids the question.
+#[doc(alias = "getresuid")]
+pub(crate) fn ids() -> Result<([u32; 3], [u32; 3]), Errno> {
+    let ([mut ur, mut ue, mut us], [mut gr, mut ge, mut gs]) = ([0; 3], [0; 3]);
+    // SAFETY: the kernel writes one `uid_t` to each of three live locals, and nothing more.
+    succeeded(unsafe { libc::getresuid(&raw mut ur, &raw mut ue, &raw mut us) })?;
+    // SAFETY: as above, with `gid_t`.
+    succeeded(unsafe { libc::getresgid(&raw mut gr, &raw mut ge, &raw mut gs) })?;
+    Ok(([ur, ue, us], [gr, ge, gs]))
+}
+
+/// Makes a system call that a sandbox should refuse.
+///
+/// # Errors
+/// Whatever the kernel says.
+#[cfg(test)]
+#[allow(clippy::useless_conversion, reason = "a C long isn't 64 bits wide everywhere")]
+pub(crate) fn try_call(number: i64, arguments: [i64; 6]) -> Result<i64, Errno> {
+    let [a, b, c, d, e, f] = arguments;
+    // SAFETY: a call that a filter refuses does nothing, and the tests, which alone use this, make no other calls by it than
+    // such, and signals of number 0. Should a filter let one through, then it gets small numbers, at which nothing is mapped,
+    // or addresses of texts that live longer than the call, in places that the kernel only reads from. What else such a call
+    // may do, such as to fork, ends in a test that fails, in a process that was made for it.
+    let result = unsafe { libc::syscall(number as libc::c_long, a, b, c, d, e, f) };
+    if result == -1 { Err(last_errno()) } else { Ok(result.into()) }
+}
+
 /// Sends one message, with the control messages in `control` (see [`put_cmsg`]). The port of `destination` is without meaning
 /// on a raw socket and should be 0; an IPv6 address carries its scope id.
 ///

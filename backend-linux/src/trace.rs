@@ -4,8 +4,9 @@ use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
 use crate::near::Head;
+use crate::privilege::{self, Shortfalls};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
-use crate::{Error, Memory, Rejected, SocketKind, headers_len, privilege};
+use crate::{Error, Memory, Rejected, SocketKind, headers_len};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::{IpAddr, SocketAddr};
@@ -179,8 +180,10 @@ impl Trace {
 
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more.
-    /// Returns a sentence for each thing that could not be given up.
-    pub fn confine(&mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
         self.driver.confine(privilege::confine)
     }
 

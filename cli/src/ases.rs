@@ -1,9 +1,8 @@
 //! Where the AS of an address is looked up: in a file, or in DNS by the [helper](crate::lookup).
 
 use crate::Failure;
-use crate::args::Args;
+use crate::args::Asn;
 use crate::lookup::PUBLIC_ZONE;
-use hopshot_linux::privilege;
 use maxminddb::{Reader, WithinOptions};
 use serde::Deserialize;
 use std::fs;
@@ -25,20 +24,38 @@ pub(crate) enum Ases {
 }
 
 impl Ases {
-    /// What the arguments ask for. It gives up the privileges that opening sockets took before it reads a file; and it comes
-    /// before anything is sent, so that a file that can't be used is no surprise at the end of a trace.
-    pub(crate) fn open(args: &Args) -> Result<Self, Failure> {
-        let asn = &args.asn;
-        if !asn.is_wanted() {
-            return Ok(Self::Off);
+    /// What the arguments ask for, without the file that they may name: see [`File`].
+    pub(crate) fn new(asn: &Asn) -> Self {
+        if !asn.is_wanted() || asn.database.is_some() {
+            return Self::Off;
         }
-        let Some(path) = &asn.database else {
-            let zone = asn.zone.clone().unwrap_or_else(|| PUBLIC_ZONE.to_owned());
-            return Ok(Self::Dns { zone, server: asn.server });
-        };
-        privilege::renounce();
-        let database = Database::open(path).map_err(|why| Failure::Database(path.clone(), why))?;
-        Ok(Self::Database(database))
+        Self::Dns { zone: asn.zone.clone().unwrap_or_else(|| PUBLIC_ZONE.to_owned()), server: asn.server }
+    }
+}
+
+/// A file of AS numbers that has been read, and not yet looked at: the former takes the rights of the user, the latter none.
+pub(crate) struct File {
+    path: String,
+    octets: Vec<u8>,
+}
+
+impl File {
+    /// Reads the file that the arguments name, if they name one. It comes before anything is sent, so that a file that can't be
+    /// used is no surprise at the end of a trace.
+    pub(crate) fn read(asn: &Asn) -> Result<Option<Self>, Failure> {
+        let Some(path) = asn.database.clone() else { return Ok(None) };
+        match Database::read(&path) {
+            Ok(octets) => Ok(Some(Self { path, octets })),
+            Err(why) => Err(Failure::Database(path, why)),
+        }
+    }
+
+    /// Takes it as what it should be.
+    pub(crate) fn understand(self) -> Result<Ases, Failure> {
+        match Database::new(self.octets) {
+            Ok(database) => Ok(Ases::Database(database)),
+            Err(why) => Err(Failure::Database(self.path, why)),
+        }
     }
 }
 
@@ -60,13 +77,16 @@ impl Record<'_> {
 }
 
 impl Database {
-    fn open(path: &str) -> Result<Self, String> {
+    fn read(path: &str) -> Result<Vec<u8>, String> {
         // Asked before it is opened: to open a pipe may take for ever.
         let file = fs::metadata(path).map_err(|error| error.to_string())?;
         if !file.is_file() || file.len() > LONGEST {
             return Err("not a regular file of at most 1 GiB".to_owned());
         }
-        let octets = fs::read(path).map_err(|error| error.to_string())?;
+        fs::read(path).map_err(|error| error.to_string())
+    }
+
+    fn new(octets: Vec<u8>) -> Result<Self, String> {
         let reader = Reader::from_source(octets)
             .map_err(|error| format!("not a file in MaxMind's format, or a damaged one ({error})"))?;
         let damaged = |error| format!("it is damaged ({error})");
@@ -95,7 +115,8 @@ mod tests {
     #[test]
     fn a_number_of_any_size_is_read() {
         for size in ["u16", "u64"] {
-            let database = Database::open(&format!("{}/tests/data/{size}.mmdb", env!("CARGO_MANIFEST_DIR")));
+            let octets = Database::read(&format!("{}/tests/data/{size}.mmdb", env!("CARGO_MANIFEST_DIR")));
+            let database = octets.and_then(Database::new);
             let database = database.unwrap_or_else(|why| panic!("{size}: {why}"));
             assert_eq!(database.origin([10, 1, 0, 1].into()), Some((64500, Some("EXAMPLE"))), "{size}");
         }
@@ -104,7 +125,7 @@ mod tests {
     #[test]
     fn only_a_file_is_read_and_a_pipe_or_a_device_is_not_waited_for() {
         for path in ["/dev/zero", "/dev/ptmx", "/"] {
-            let why = Database::open(path).err().unwrap_or_default();
+            let why = Database::read(path).err().unwrap_or_default();
             assert!(why.contains("regular file"), "{path}: {why}");
         }
     }

@@ -1,6 +1,8 @@
 //! The helper that looks things up: this program once more, in a process of its own that never sees a packet of a trace, since
-//! resolving names needs files, sockets and other people's code. It has no capability and no way to any; where the kernel has
-//! Landlock it may only read files, and start nothing. What it may read is what its user may: under sudo that is root.
+//! resolving names needs files, sockets and other people's code. It has no capability and no way to any. Started by root, or by a
+//! set-user-ID program, it is nobody (user 65534, where there is that user). Where the kernel can, it may read the files that
+//! resolvers need and no other, write none, start threads and no process, and reach no other process but by sockets: those of UDP
+//! and TCP, and those among files only where a resolver of this machine has one. See [`privilege::confine_to_lookups`].
 //!
 //! It reads requests from the lines of standard input, writes answers to those of standard output, and ends with its input:
 //!
@@ -10,6 +12,8 @@
 //! | `origin ADDRESS` | the same, and after spaces the numbers of the ASes that announce it, if any are known; or `?` if no server said |
 //! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
 //! | `find FAMILY NAME` | `found NAME ADDRESS:PORT`; or `lost NAME` and an error, or `later NAME` and the reason if it may be found later, to the end of the line |
+//!
+//! Before the first answer it may write `unconfined` and what it could not give up, a line each.
 //!
 //! A family is `4` or `6`, with a `?` behind it if another will do where the host has none of it, or `*`.
 //!
@@ -42,9 +46,15 @@ pub(crate) const UNANSWERED: &str = "?";
 /// Lookups at a time. Who asks for more about addresses is told that nothing is known.
 const LOOKUPS: usize = 128;
 
-/// Is the helper.
+/// Runs the helper. It gives up what it may not have before it reads anything.
 pub(crate) fn run() -> ExitCode {
-    privilege::confine_to_lookups();
+    match privilege::confine_to_lookups() {
+        Ok(shortfalls) => shortfalls.iter().for_each(|shortfall| write(&format!("unconfined {shortfall}\n"))),
+        Err(error) => {
+            write(&format!("unconfined {error}\n"));
+            return ExitCode::from(2);
+        }
+    }
     let mut arguments = std::env::args().skip(2);
     let server = |argument: String| argument.parse().ok();
     let zone = arguments.next().map(|zone| Zone::new(zone, arguments.next().and_then(server)));

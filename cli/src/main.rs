@@ -18,8 +18,8 @@ mod targets;
 mod text;
 mod watch;
 
-use args::Wanted;
-use hopshot_linux::Error;
+use args::{Args, Wanted};
+use hopshot_linux::{Error, privilege};
 use std::io;
 use std::process::ExitCode;
 
@@ -30,6 +30,8 @@ enum Failure {
     Input(String, io::Error),
     /// The file of AS numbers can't be used.
     Database(String, String),
+    /// The user had enough before anything was known.
+    Interrupted,
     /// The list of hosts is empty.
     NoHosts,
     /// There is nothing to show a view on, and no end of it.
@@ -61,13 +63,20 @@ fn main() -> ExitCode {
         Ok(Wanted::Text(text)) => return end(console::print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
         Err(text) => return complain(&text),
     };
-    end(match args.single() {
-        Some(host) if args.watch.watch => watch::run(&args, host),
-        Some(host) if args.probing.mtu => mtu::run(&args, host),
-        Some(host) if args.probing.paths => paths::run(&args, host),
-        Some(host) => single::run(&args, host),
-        None => survey::run(&args),
-    })
+    end(trace(&args))
+}
+
+/// Traces what the arguments say. Returns whether all hosts answered.
+fn trace(args: &Args) -> Result<bool, Failure> {
+    // Before there are sockets that another process of this user could take.
+    privilege::conceal()?;
+    match args.single() {
+        Some(host) if args.watch.watch => watch::run(args, host),
+        Some(host) if args.probing.mtu => mtu::run(args, host),
+        Some(host) if args.probing.paths => paths::run(args, host),
+        Some(host) => single::run(args, host),
+        None => survey::run(args),
+    }
 }
 
 fn end(done: Result<bool, Failure>) -> ExitCode {
@@ -77,6 +86,8 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         // Whoever reads the output has had enough: nobody's fault, and the status is that of programs which SIGPIPE ends.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
+        // As of a program that the signal ends.
+        Err(Failure::Interrupted) => ExitCode::from(130),
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of {path}: {error}")),
         Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
         Err(Failure::System(what, why, remedy)) => complain(&format!("{what}: {why}; {remedy}")),

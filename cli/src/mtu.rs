@@ -2,7 +2,6 @@
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::ases::Ases;
 use crate::format::json;
 use crate::names::{Names, replying};
 use crate::session::Session;
@@ -12,15 +11,21 @@ use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let mut search = args.traceroute(host).start_path_mtu()?;
-    let ases = Ases::open(args)?;
-    search.launch()?;
-    let mut session = Session::new(args, ases, false)?;
+    let settings = args.traceroute(host);
+    let (mut session, mut search) = Session::start(
+        args,
+        host,
+        || settings.open_path_mtu(),
+        |sockets, address| {
+            let mut search = settings.start_path_mtu_at(sockets, address)?;
+            search.launch().map(|()| search)
+        },
+    )?;
     let mut text = match args.output.format() {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
     };
-    session.confine([search.socket()], || search.confine());
+    session.confine([search.socket()], || search.confine())?;
     let followed = session.follow(&mut search, |search, names, step| {
         let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
         let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));

@@ -27,6 +27,8 @@ const LONGEST_LOOKUP: Duration = Duration::from_secs(40);
 pub(crate) const LONGEST: usize = 253;
 /// What an AS is called goes on a line with much else.
 pub(crate) const LONGEST_AS: usize = 64;
+/// A helper has no more to say of what it could not give up.
+const SHORTFALLS: usize = 8;
 /// Addresses remembered, and ASes; with more those that are done with are forgotten.
 const REMEMBERED: usize = 65_536;
 
@@ -40,6 +42,8 @@ pub(crate) struct Names {
     addresses: RefCell<HashMap<IpAddr, Facts>>,
     /// What ASes are called.
     called: RefCell<HashMap<u32, Fact<String>>>,
+    /// What the helper could not give up.
+    unconfined: RefCell<Vec<String>>,
     /// Addresses about whose ASes no server said anything.
     unanswered: Cell<usize>,
     /// Hosts whose addresses are asked for: how often, and since when.
@@ -131,10 +135,16 @@ impl Names {
             obstacle: None,
             addresses: RefCell::default(),
             called: RefCell::default(),
+            unconfined: RefCell::default(),
             unanswered: Cell::default(),
             wanted: RefCell::default(),
             found: RefCell::default(),
         }
+    }
+
+    /// The same with another source of AS numbers.
+    pub(crate) fn with_ases(self, ases: Ases) -> Self {
+        Self { ases, ..self }
     }
 
     /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it may go away later.
@@ -246,8 +256,8 @@ impl Names {
             }
             self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
-            let gone = || Error::LookUp("its address can't be looked up any more".to_owned());
-            wanted.iter().for_each(|host| self.settle(host, || Err(gone())));
+            let gone = |host| Error::LookUp(format!("the address of '{host}' can't be looked up any more"));
+            wanted.iter().for_each(|host| self.settle(host, || Err(gone(host))));
         }
     }
 
@@ -284,7 +294,15 @@ impl Names {
             }
             "found" => {
                 let address: Option<SocketAddr> = rest.and_then(|rest| rest.parse().ok());
-                self.settle(of, || address.ok_or_else(|| Error::LookUp("its address can't be read".to_owned())));
+                let unread = || Error::LookUp(format!("the address of '{of}' can't be read"));
+                self.settle(of, || address.ok_or_else(unread));
+            }
+            "unconfined" => {
+                let mut unconfined = self.unconfined.borrow_mut();
+                // Not without end, whatever the helper writes.
+                if unconfined.len() < SHORTFALLS {
+                    unconfined.push([of, rest.unwrap_or_default()].join(" "));
+                }
             }
             "lost" => self.settle(of, || Err(Error::LookUp(visible(rest.unwrap_or_default())))),
             "later" => self.settle(of, || Err(later(of, &visible(rest.unwrap_or_default())))),
@@ -298,6 +316,11 @@ impl Names {
         if let Some(facts) = address.parse().ok().and_then(|address| addresses.get_mut(&address)) {
             learn(facts);
         }
+    }
+
+    /// What the helper could not give up, as far as it has said.
+    pub(crate) fn unconfined(&self) -> Vec<String> {
+        self.unconfined.borrow().clone()
     }
 
     /// About how many addresses no server has said to which ASes they belong, so far.

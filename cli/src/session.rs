@@ -2,14 +2,16 @@
 
 use crate::Failure;
 use crate::args::Args;
-use crate::ases::Ases;
+use crate::ases::{self, Ases};
 use crate::console::say;
 use crate::events::Events;
 use crate::format::json;
 use crate::names::Names;
-use hopshot_linux::{Error, PathMtu, Rejected, SocketKind, Step, Trace, privilege};
+use hopshot_linux::privilege::{self, Shortfalls};
+use hopshot_linux::{Error, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
+use rustix::process::getuid;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// What has to be advanced until it has ended.
@@ -44,34 +46,96 @@ pub(crate) struct Session {
     pub(crate) events: Events,
     is_verbose: bool,
     is_confined: bool,
-    /// What could not be given up so far.
-    kept: Vec<String>,
 }
 
 impl Session {
-    /// Gives up the privileges that opening sockets took, without a sandbox too: no option is to keep those of the owner of a
-    /// set-user-ID program. Then, if something is to be looked up, it starts the helper for that, which so gets none either,
-    /// and which finds the addresses of hosts too, if there are any to be found.
-    pub(crate) fn new(args: &Args, ases: Ases, finds_hosts: bool) -> Result<Self, Failure> {
-        let kept = privilege::renounce();
-        let names = Names::start(!args.output.numeric, ases, finds_hosts);
+    /// Opens sockets, and starts what runs on them at the address of a host. Privileges are given up in between if there is
+    /// anything to be read or asked for; else while the first probes are on their way.
+    pub(crate) fn start<R>(
+        args: &Args,
+        host: &str,
+        open: impl FnOnce() -> Result<Sockets, Error>,
+        start: impl FnOnce(Sockets, SocketAddr) -> Result<R, Error>,
+    ) -> Result<(Self, R), Failure> {
+        let sockets = open()?;
+        let is_named = needs_resolver(host);
+        if !is_named && args.asn.database.is_none() {
+            let running = start(sockets, args.traceroute(host).resolve()?)?;
+            return Ok((Self::new(args, false)?, running));
+        }
+        let mut session = Self::new(args, is_named)?;
+        let address = session.address(args, host)?;
+        Ok((session, start(sockets, address)?))
+    }
+
+    /// As [`with_files`](Self::with_files), where there is no file to be opened.
+    pub(crate) fn new(args: &Args, finds_hosts: bool) -> Result<Self, Failure> {
+        Self::with_files(args, finds_hosts, || Ok(())).map(|(session, ())| session)
+    }
+
+    /// Starts the helper, if something is to be looked up: it becomes another user, which takes the privileges that there still
+    /// are. Then it opens files with the rights of the user who started this, and gives up the privileges that opening sockets
+    /// took; without a sandbox too, since no option is to keep those of the owner of a set-user-ID program. The sockets must be
+    /// open before.
+    pub(crate) fn with_files<T>(
+        args: &Args,
+        finds_hosts: bool,
+        open: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<(Self, T), Failure> {
+        let mut names = Names::start(!args.output.numeric, Ases::new(&args.asn), finds_hosts);
+        // Root becomes nobody, who couldn't open root's files; nor may the owner of the program open anybody else's.
+        if !getuid().is_root() {
+            privilege::renounce()?;
+        }
+        let opened = open()?;
+        let file = ases::File::read(&args.asn)?;
+        privilege::renounce()?;
+        if let Some(file) = file {
+            names = names.with_ases(file.understand()?);
+        }
         let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None));
         let events = events.map_err(Failure::events)?;
-        Ok(Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox, kept })
+        Ok((Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox }, opened))
+    }
+
+    /// The address of the only host: the helper finds that of a name.
+    pub(crate) fn address(&mut self, args: &Args, host: &str) -> Result<SocketAddr, Failure> {
+        if !needs_resolver(host) {
+            return Ok(args.traceroute(host).resolve()?);
+        }
+        if !self.names.find(host, args.probing.wanted()) {
+            let why = self.names.obstacle().unwrap_or("the process that looks names up has ended");
+            let text = format!("can't find the address of '{host}': {why}; give an address");
+            return Err(Error::LookUp(text).into());
+        }
+        loop {
+            self.names.hear();
+            let left = self.names.give_up_late();
+            if let Some((_, found)) = self.names.found().pop() {
+                return Ok(found?);
+            }
+            if self.events.interrupted() {
+                return Err(Failure::Interrupted);
+            }
+            self.events.wait(false, left).map_err(Failure::events)?;
+        }
     }
 
     /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened.
-    pub(crate) fn confine(&self, sockets: impl IntoIterator<Item = SocketKind>, confine: impl FnOnce() -> Vec<String>) {
-        // Confining renounces once more, and finds the same.
-        let notes = if self.is_confined { confine() } else { self.kept.clone() };
-        if !self.is_verbose {
-            return;
+    pub(crate) fn confine(
+        &self,
+        sockets: impl IntoIterator<Item = SocketKind>,
+        confine: impl FnOnce() -> Result<Shortfalls, Error>,
+    ) -> Result<(), Failure> {
+        let shortfalls = if self.is_confined { confine()? } else { Shortfalls::default() };
+        if self.is_verbose {
+            sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
+            shortfalls.iter().for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
+            if let Some(obstacle) = self.names.obstacle() {
+                say(&format!("nothing can be looked up: {obstacle}"));
+            }
         }
-        sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
-        notes.iter().for_each(|note| say(&format!("not confined in full: {note}")));
-        if let Some(obstacle) = self.names.obstacle() {
-            say(&format!("nothing can be looked up: {obstacle}"));
-        }
+        Ok(())
     }
 
     /// Drives it to its end, or to Ctrl-C, and shows it after every step.
@@ -129,6 +193,8 @@ impl Session {
         let said: Vec<String> = said.collect();
         let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
         say(&format!("rejected: {said}"));
+        let unconfined = self.names.unconfined();
+        unconfined.iter().for_each(|what| say(&format!("lookups not confined in full: {what}")));
         let unanswered = self.names.unanswered();
         if unanswered > 0 {
             say(&format!("no answer from DNS about the ASes of {unanswered} addresses"));

@@ -1,22 +1,27 @@
 //! One host: its route is shown while it becomes known.
 
 use crate::args::Args;
-use crate::ases::Ases;
 use crate::names::replying;
 use crate::session::Session;
 use crate::{Failure, format};
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let mut trace = args.traceroute(host).start()?;
-    let ases = Ases::open(args)?;
-    // What else there is to do is done while the probes are on their way; no answer is read before all of it.
-    trace.launch()?;
-    let mut session = Session::new(args, ases, false)?;
+    let settings = args.traceroute(host);
+    let (mut session, mut trace) = Session::start(
+        args,
+        host,
+        || settings.open(),
+        |sockets, address| {
+            let mut trace = settings.start_at(sockets, address)?;
+            // What else there is to do is done while the probes are on their way; no answer is read before all of it.
+            trace.launch().map(|()| trace)
+        },
+    )?;
     let mut format = format::of(args);
     format.begin(host, trace.target(), trace.source()).map_err(Failure::Output)?;
     format.update(&trace, &session.names).map_err(Failure::Output)?;
-    session.confine([trace.socket()], || trace.confine());
+    session.confine([trace.socket()], || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
             format.hear(&heard, names)?;

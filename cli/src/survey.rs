@@ -2,13 +2,12 @@
 
 use crate::Failure;
 use crate::args::{self, Args};
-use crate::ases::Ases;
 use crate::console::{can_draw, say};
 use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Error, Outage, Route, Started, Step, Survey, Version, privilege, resolve};
+use hopshot_linux::{Error, Outage, Route, Started, Step, Survey, Version, resolve};
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -24,16 +23,14 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Runs the survey. Returns whether every host answered.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let mut survey = args.survey()?;
-    // The list is read as whoever started this may read it.
-    privilege::renounce();
     let targets =
-        Targets::new(&args.hosts, args.list()).map_err(|error| Failure::Input(targets::called(args.list()), error))?;
-    let mut session = Session::new(args, Ases::open(args)?, true)?;
+        || Targets::new(&args.hosts, args.list()).map_err(|error| Failure::Input(targets::called(args.list()), error));
+    let (mut session, targets) = Session::with_files(args, true, targets)?;
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
     let sockets: Vec<_> = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family)).collect();
-    session.confine(sockets, || survey.confine());
+    session.confine(sockets, || survey.confine())?;
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
     let mut desk = Desk {
@@ -247,7 +244,7 @@ impl Desk<'_> {
                 self.survey.put_back_name(host);
                 break;
             }
-            let why = "its address can't be looked up any more".to_owned();
+            let why = format!("the address of '{host}' can't be looked up any more");
             self.add(&host, Err(Error::LookUp(why)))?;
         }
         Ok(())

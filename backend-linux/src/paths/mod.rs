@@ -9,8 +9,9 @@ pub use graph::{Edge, End, Graph, Node};
 pub use search::Completeness;
 
 use crate::driver::Step;
+use crate::privilege::Shortfalls;
 use crate::{
-    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Survey, Traceroute, clock, random,
+    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock, random,
 };
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
@@ -85,10 +86,29 @@ impl AllPaths {
     pub fn start(&self) -> Result<Exploration, Error> {
         self.settings.check()?;
         let address = self.settings.resolve()?;
+        let sockets = Sockets::open(Some(Version::of(address.ip())), self.settings.socket_options())?;
+        self.start_at(sockets, address)
+    }
+
+    /// Opens the sockets: see [`Traceroute::open`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open(&self) -> Result<Sockets, Error> {
+        self.settings.open()
+    }
+
+    /// As [`start`](Self::start), with sockets that were [opened](Self::open) before, and at an address that is known. The port
+    /// has no meaning.
+    ///
+    /// # Errors
+    /// As [`Traceroute::start`].
+    pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Exploration, Error> {
+        self.settings.check()?;
         let settings = self.settings.clone().family(Version::of(address.ip()));
         let config = settings.config;
         let mut exploration = Exploration {
-            survey: Survey::new(&settings, self.rate, search::AT_ONCE)?,
+            survey: Survey::on(sockets, &settings, self.rate, search::AT_ONCE)?,
             search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
             address,
             flows: Flows::new(settings.flow, (random()? >> 64) as u64),
@@ -179,7 +199,10 @@ impl Exploration {
     }
 
     /// As [`Trace::confine`](crate::Trace::confine).
-    pub fn confine(&mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
         self.survey.confine()
     }
 

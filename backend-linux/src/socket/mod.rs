@@ -16,7 +16,7 @@ mod tests;
 use crate::clock::Clock;
 use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
-pub(crate) use first_link::first_link_mtu;
+pub(crate) use first_link::FirstLink;
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
 use queue::Report;

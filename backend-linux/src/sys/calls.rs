@@ -1,43 +1,61 @@
 //! The system calls that a trace makes while it runs, and what any program makes to write its output, to allocate and to end.
 
-/// A system call that is permitted, with what must hold for one of its arguments.
+mod lookups;
+
+pub(crate) use lookups::{of_lookups, unseen};
+
+/// A system call that is permitted if all its tests are passed; or another entry's of the same number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) number: i64,
-    pub(crate) condition: Condition,
+    pub(crate) tests: [Test; 3],
 }
 
-/// What must hold for the arguments, which count from 0; only their low 32 bits are looked at.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Condition {
-    Any,
-    /// An argument has none of these bits.
-    Lacks(u8, u32),
-    /// An argument is one of these.
-    IsOneOf(u8, &'static [u32]),
-    /// Two arguments are these.
-    Are([(u8, u32); 2]),
+/// A test of one of the arguments, which count from 0; only their low 32 bits are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Test {
+    /// Always passed.
+    Pass,
+    /// The argument is this.
+    Is(u8, u32),
+    /// Of the bits of the first number, the argument has those of the second.
+    Has(u8, u32, u32),
+    /// The argument is the id of this process.
+    IsOwnProcess(u8),
+    /// The argument is the id of this thread.
+    IsOwnThread(u8),
 }
+
+use Test::{Has, Is, IsOwnProcess, IsOwnThread, Pass};
 
 const fn any(number: libc::c_long) -> Call {
-    when(number, Condition::Any)
+    when(number, Pass)
+}
+
+const fn when(number: libc::c_long, test: Test) -> Call {
+    both(number, test, Pass)
+}
+
+const fn both(number: libc::c_long, one: Test, other: Test) -> Call {
+    all(number, [one, other, Pass])
 }
 
 #[allow(clippy::unnecessary_cast, reason = "a C long isn't 64 bits wide everywhere")]
-const fn when(number: i64, condition: Condition) -> Call {
-    Call { number: number as i64, condition }
+const fn all(number: libc::c_long, tests: [Test; 3]) -> Call {
+    Call { number: number as i64, tests }
+}
+
+/// The argument has none of these bits.
+const fn lacks(index: u8, bits: u32) -> Test {
+    Has(index, bits, 0)
 }
 
 /// Memory that isn't to be executed.
-const NO_CODE: Condition = Condition::Lacks(2, libc::PROT_EXEC as u32);
-/// Asking for the size of a terminal, who is in its foreground, and whether it is one.
-const OF_TERMINALS: Condition =
-    Condition::IsOneOf(1, &[libc::TIOCGWINSZ as u32, libc::TIOCGPGRP as u32, libc::TCGETS as u32]);
-/// Asking for the flags of a descriptor.
-const OF_FLAGS: Condition = Condition::IsOneOf(1, &[libc::F_GETFD as u32, libc::F_GETFL as u32]);
+const NO_CODE: Test = lacks(2, libc::PROT_EXEC as u32);
 
-const fn option(number: i32) -> Condition {
-    Condition::Are([(1, libc::SOL_SOCKET as u32), (2, number as u32)])
+/// An option of sockets.
+const fn option(call: libc::c_long, level: i32, number: i32) -> Call {
+    both(call, Is(1, level as u32), Is(2, number as u32))
 }
 
 /// The calls on every architecture that has a filter. None of them opens, makes or starts anything.
@@ -59,11 +77,15 @@ const EVERYWHERE: &[Call] = &[
     // Asking for a source: the sockets that are made for it can't send, and of the others none gains by being connected.
     any(libc::SYS_connect),
     any(libc::SYS_getsockname),
-    when(libc::SYS_setsockopt, option(libc::SO_BINDTODEVICE)),
-    when(libc::SYS_ioctl, OF_TERMINALS),
-    when(libc::SYS_fcntl, OF_FLAGS),
-    when(libc::SYS_setsockopt, option(libc::SO_TIMESTAMPING)),
-    when(libc::SYS_getsockopt, option(libc::SO_MEMINFO)),
+    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
+    // The size of a terminal, who is in its foreground, and whether it is one; the flags of a descriptor.
+    when(libc::SYS_ioctl, Is(1, libc::TIOCGWINSZ as u32)),
+    when(libc::SYS_ioctl, Is(1, libc::TIOCGPGRP as u32)),
+    when(libc::SYS_ioctl, Is(1, libc::TCGETS as u32)),
+    when(libc::SYS_fcntl, Is(1, libc::F_GETFD as u32)),
+    when(libc::SYS_fcntl, Is(1, libc::F_GETFL as u32)),
+    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+    option(libc::SYS_getsockopt, libc::SOL_SOCKET, libc::SO_MEMINFO),
     // Waiting, and time.
     any(libc::SYS_ppoll),
     any(libc::SYS_epoll_pwait),
@@ -93,9 +115,15 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_geteuid),
     any(libc::SYS_getgid),
     any(libc::SYS_getegid),
-    // By which the C libraries raise a signal.
-    any(libc::SYS_tgkill),
-    any(libc::SYS_tkill),
+    // Whether privileges are gone: who confines a process once more is told the truth.
+    any(libc::SYS_capget),
+    any(libc::SYS_getresuid),
+    any(libc::SYS_getresgid),
+    when(libc::SYS_prctl, Is(0, libc::PR_GET_NO_NEW_PRIVS as u32)),
+    when(libc::SYS_prctl, Is(0, libc::PR_GET_DUMPABLE as u32)),
+    // By which the C libraries raise a signal. Before Linux 6.12 nothing else keeps it from other processes.
+    when(libc::SYS_tgkill, IsOwnProcess(0)),
+    when(libc::SYS_tkill, IsOwnThread(0)),
     any(libc::SYS_wait4),
     any(libc::SYS_waitid),
     any(libc::SYS_exit),
@@ -115,14 +143,14 @@ const HERE: &[Call] = &[];
 /// Setting what a terminal does with what is typed, and dropping what was, as tcsetattr does: for standard input alone.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 const ON_TERMINAL: &[Call] = &[
-    when(libc::SYS_ioctl, Condition::Are([(0, libc::STDIN_FILENO as u32), (1, libc::TCSETSF as u32)])),
-    when(libc::SYS_ioctl, Condition::Are([(0, libc::STDIN_FILENO as u32), (1, libc::TCSETSF2 as u32)])),
+    both(libc::SYS_ioctl, Is(0, libc::STDIN_FILENO as u32), Is(1, libc::TCSETSF as u32)),
+    both(libc::SYS_ioctl, Is(0, libc::STDIN_FILENO as u32), Is(1, libc::TCSETSF2 as u32)),
 ];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
 const ON_TERMINAL: &[Call] = &[];
 
-/// All of them; with what restoring a terminal takes if there is one to be restored.
-pub(crate) fn permitted(terminal: bool) -> impl Iterator<Item = Call> {
+/// The calls of a trace; with what restoring a terminal takes if there is one to be restored.
+pub(crate) fn of_traces(terminal: bool) -> impl Iterator<Item = Call> {
     let on_terminal = if terminal { ON_TERMINAL } else { &[] };
     EVERYWHERE.iter().chain(HERE).chain(on_terminal).copied()
 }

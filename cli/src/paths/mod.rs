@@ -5,7 +5,6 @@ mod json;
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::ases::Ases;
 use crate::console::print;
 use crate::format::json::print_line;
 use crate::session::Session;
@@ -19,14 +18,15 @@ const OFTEN: Duration = Duration::from_millis(50);
 
 /// Finds the paths and shows them. Returns whether the host answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let mut exploration = args.all_paths(host).start()?;
-    let mut session = Session::new(args, Ases::open(args)?, false)?;
+    let settings = args.all_paths(host);
+    let (mut session, mut exploration) =
+        Session::start(args, host, || settings.open(), |sockets, address| settings.start_at(sockets, address))?;
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {
         view.paths_header(host, args).map_err(Failure::Output)?;
     }
-    session.confine([exploration.socket()], || exploration.confine());
+    session.confine([exploration.socket()], || exploration.confine())?;
     let Session { names, events, .. } = &mut session;
     let (mut graph, mut flows, mut built) = (Graph::default(), 0, Instant::now());
     let failed = loop {

@@ -15,13 +15,12 @@ pub(crate) use keys::KEYS;
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::ases::Ases;
 use crate::console::print;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
 use history::{History, Round};
-use hopshot_linux::{Route, Step, Survey, Traceroute, Version, privilege};
+use hopshot_linux::{Route, Step, Survey, Traceroute, Version, needs_resolver};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -38,16 +37,13 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         return Err(Failure::NoTerminal);
     }
     let mut survey = args.survey()?;
-    // Resolving reads files and what strangers' servers say.
-    privilege::renounce();
-    let address = args.traceroute(host).resolve()?;
-    let ases = Ases::open(args)?;
-    let mut session = Session::new(args, ases, false)?;
+    let mut session = Session::new(args, needs_resolver(host))?;
+    let address = session.address(args, host)?;
     if settings.is_some() {
         session.events = session.events.and_terminal().map_err(Failure::events)?;
     }
     let socket = survey.socket(Version::of(address.ip()));
-    session.confine(socket, || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() });
+    session.confine(socket, || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() })?;
     let manner = Manner {
         is_paused: false,
         is_named: !args.output.numeric,

@@ -18,10 +18,10 @@ const NOBODY: [&str; 8] =
 const NOBODY_YET: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
 
 /// A copy of hopshot that every user may execute, as long as this lives.
-struct Copy(PathBuf);
+pub(crate) struct Copy(PathBuf);
 
 impl Copy {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("hopshot-test-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
@@ -31,11 +31,11 @@ impl Copy {
         copy
     }
 
-    fn permit(&self, mode: u32) {
+    pub(crate) fn permit(&self, mode: u32) {
         fs::set_permissions(&self.0, Permissions::from_mode(mode)).unwrap();
     }
 
-    fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         self.0.to_str().unwrap()
     }
 }
@@ -47,7 +47,7 @@ impl Drop for Copy {
 }
 
 /// Whether this may become another user, which takes root.
-fn can_be_nobody(test: &str) -> bool {
+pub(crate) fn can_be_nobody(test: &str) -> bool {
     let [setpriv, args @ ..] = NOBODY;
     match Command::new(setpriv).args(args).arg("true").output() {
         Ok(output) if output.status.success() => return true,
