@@ -77,6 +77,9 @@ pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::resolve;
 pub use socket::SocketKind;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use socket::fuzzing;
 pub use survey::{Many, Routes, Survey};
 pub use trace::{Heard, Route, Trace};
 
