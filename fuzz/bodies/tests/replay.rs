@@ -106,3 +106,23 @@ fn tracer() {
 fn path() {
     replay("path");
 }
+
+#[test]
+fn error_queue() {
+    replay("error_queue");
+}
+
+#[test]
+fn helper() {
+    replay("helper");
+}
+
+#[test]
+fn list() {
+    replay("list");
+}
+
+#[test]
+fn config() {
+    replay("config");
+}
