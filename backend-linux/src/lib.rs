@@ -51,6 +51,8 @@ mod path_mtu;
 mod paths;
 mod printable;
 pub mod privilege;
+#[cfg(test)]
+mod properties;
 mod rejected;
 mod resolve;
 mod running;
