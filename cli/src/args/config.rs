@@ -1,6 +1,8 @@
 //! The file of options that always hold: one a line, as on the command line, which wins.
 
 mod lines;
+#[cfg(test)]
+mod properties;
 
 use super::{Args, one_line, read};
 use clap::error::ErrorKind;
