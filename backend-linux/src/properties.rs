@@ -272,12 +272,9 @@ impl List {
                 self.named.insert(reply.from);
             }
         }
-        self.near.learn(tracer.route().hops());
-        if let Some(head) = self.near.head(None, 12) {
-            let routers = met(head, self.now);
-            assert!(routers.iter().all(|router| self.named.contains(router)), "nobody else is shared");
-            self.shared += routers.len();
-        }
+        let routers = learn(&mut self.near, &tracer);
+        assert!(routers.iter().all(|router| self.named.contains(router)), "nobody else is shared");
+        self.shared += routers.len();
     }
 
     fn run(&mut self, traces: usize) {
@@ -300,33 +297,29 @@ impl List {
     }
 }
 
-/// The routers of a head that the true router has confirmed.
-fn met(mut head: crate::near::Head, now: Instant) -> Vec<IpAddr> {
-    let first_hop = head.first_hop();
-    VERSIONS.into_iter().for_each(|version| {
-        let from = host(version, ROUTERS, first_hop);
-        let mut tracer = Tracer::<CAPACITY>::new(Config {
-            first_hop,
-            max_hops: first_hop,
-            source: host(version, US, 1),
-            ..Config::new(host(version, TARGETS, 1), 7)
-        })
-        .unwrap();
-        let mut buf = [0; 128];
-        assert!(matches!(tracer.poll(now, &mut buf), Ok(Action::Transmit(_))));
-        let list = List::new(version, None, 0);
-        let message = list.written(
-            from,
-            tracer.config().target,
-            Some(Type::TimeExceeded),
-            &buf[..tracer.config().message_len()],
-            64,
-        );
-        let ends = Ends { source: from, destination: tracer.config().source };
-        let reply = tracer.accept(now, &Answer::parse(ends, None, &message).unwrap()).unwrap();
-        let _ = head.fits(&reply);
-    });
+/// Teaches a whole trace, and returns the routers that the next one would take over from others.
+fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<IpAddr> {
+    near.learn(tracer.route().hops());
+    let Some(mut head) = near.head(None, 12) else { return Vec::new() };
+    // It takes them over once the farthest of them has answered.
+    let version = Version::of(tracer.config().target);
+    let _ = head.fits(&met(version, head.first_hop()));
     head.spared().into_iter().flatten().filter_map(|router| *router).collect()
+}
+
+/// The answer of the router at a hop.
+fn met(version: Version, hop: u8) -> Reply {
+    let target = host(version, TARGETS, 1);
+    let source = host(version, US, 1);
+    let config = Config { first_hop: hop, max_hops: hop, source, ..Config::new(target, 7) };
+    let mut tracer = Tracer::<CAPACITY>::new(config).unwrap();
+    let mut buf = [0; 128];
+    assert!(matches!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Transmit(_))));
+    let from = host(version, ROUTERS, hop);
+    let probe = &buf[..tracer.config().message_len()];
+    let message = List::new(version, None, 0).written(from, target, Some(Type::TimeExceeded), probe, usize::MAX);
+    let answer = Answer::parse(Ends { source: from, destination: source }, None, &message).unwrap();
+    tracer.accept(Instant::EPOCH, &answer).unwrap()
 }
 
 #[test]
