@@ -2,7 +2,7 @@
 
 use super::*;
 
-const PIECES: [&str; 44] = [
+const PIECES: [&str; 52] = [
     "-n",
     "-q",
     "1",
@@ -47,6 +47,14 @@ const PIECES: [&str; 44] = [
     "",
     "\u{e4}",
     "--\u{9b}2J",
+    "-q 1",
+    "--count 5",
+    "--every 2",
+    "--at-once 9",
+    "--format csv",
+    "--format svg",
+    "-f 9",
+    "-m 8 # far",
 ];
 
 /// Any number below a bound, by SplitMix64 (Steele, Lea and Flood, 2014).
@@ -74,7 +82,7 @@ fn the_first_line_that_is_wrong_is_blamed_and_what_is_right_can_be_beside_any_co
     for _ in 0..1500 {
         let lines: Vec<String> = (0..1 + below(&mut state, 4))
             .map(|_| {
-                let count = 1 + below(&mut state, 3);
+                let count = 1 + below(&mut state, 3) / 2;
                 let pieces: Vec<&str> = (0..count).map(|_| PIECES[below(&mut state, PIECES.len())]).collect();
                 pieces.join(" ") + ["\n", "\r\n"][below(&mut state, 2)]
             })
