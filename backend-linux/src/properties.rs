@@ -85,6 +85,8 @@ struct Packet {
 struct List {
     random: Random,
     version: Version,
+    /// Whether no router is heard at hop 2, but the forger tries to be; or the forger lies about where it is.
+    is_silent: bool,
     /// The ident of all, as on a ping socket.
     ident: Option<u16>,
     identities: Identities,
@@ -94,11 +96,11 @@ struct List {
     packets: Vec<Packet>,
     /// Probes that came to the forger: it is one of the targets, and may be one of the routers.
     seen: Vec<Probe>,
-    /// Who has seen a probe of a trace, and answered it.
+    /// Who has seen a probe of a trace.
     proofs: HashSet<(usize, IpAddr)>,
     near: Near,
-    /// Who stands in a result.
-    named: HashSet<IpAddr>,
+    /// Who has proved to be at a hop, whole traces say.
+    named: HashSet<(u8, IpAddr)>,
     /// How many routers a trace took over from others.
     shared: usize,
 }
@@ -108,6 +110,7 @@ impl List {
         Self {
             random: Random(seed),
             version,
+            is_silent: seed % 2 == 1,
             ident,
             identities: Identities::default(),
             traces: BTreeMap::new(),
@@ -160,10 +163,11 @@ impl List {
         let from = if probe.hop < DISTANCE { router } else { target };
         let is_forger = from == host(self.version, FORGER, 1) || probe.hop == 3 && probe.trace.is_multiple_of(5);
         if is_forger {
+            self.proofs.insert((probe.trace, host(self.version, FORGER, 1)));
             self.seen.push(probe);
             return;
         }
-        if self.random.one_in(6) {
+        if self.random.one_in(6) || self.is_silent && probe.hop == 2 {
             return;
         }
         let says = if probe.hop < DISTANCE { Some(Type::TimeExceeded) } else { None };
@@ -200,7 +204,10 @@ impl List {
         let at = self.random.below(self.seen.len());
         let mut message = self.seen[at].message.clone();
         let number = self.random.below(self.added);
-        let any = host(self.version, TARGETS, number as u8);
+        let any = match self.traces.get(&self.seen[at].trace) {
+            Some(tracer) if !self.is_silent && self.random.one_in(2) => tracer.config().target,
+            _ => host(self.version, TARGETS, number as u8),
+        };
         // The seqs of traces that run lie beside its own.
         let seq = u16::from_be_bytes([message[6], message[7]]);
         let other =
@@ -228,7 +235,6 @@ impl List {
         let Some(tracer) = self.traces.get(&probe.trace) else { return };
         let says = if probe.hop < DISTANCE { Some(Type::TimeExceeded) } else { None };
         let message = self.written(from, tracer.config().target, says, &probe.message, usize::MAX);
-        self.proofs.insert((probe.trace, from));
         self.packets.push(Packet { from, message });
     }
 
@@ -269,11 +275,11 @@ impl List {
         for reply in replies {
             assert!(self.is_proven(number, &reply), "{reply:?} in the result of trace {number}");
             if reply.evidence() == Evidence::Strong {
-                self.named.insert(reply.from);
+                self.named.insert((reply.probe.hop, reply.from));
             }
         }
         let routers = learn(&mut self.near, &tracer);
-        assert!(routers.iter().all(|router| self.named.contains(router)), "nobody else is shared");
+        assert!(routers.iter().all(|router| self.named.contains(router)), "{routers:?} are shared");
         self.shared += routers.len();
     }
 
@@ -298,13 +304,13 @@ impl List {
 }
 
 /// Teaches a whole trace, and returns the routers that the next one would take over from others.
-fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<IpAddr> {
+fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<(u8, IpAddr)> {
     near.learn(tracer.route().hops());
     let Some(mut head) = near.head(None, 12) else { return Vec::new() };
     // It takes them over once the farthest of them has answered.
     let version = Version::of(tracer.config().target);
     let _ = head.fits(&met(version, head.first_hop()));
-    head.spared().into_iter().flatten().filter_map(|router| *router).collect()
+    (1..).zip(head.spared().into_iter().flatten()).filter_map(|(hop, router)| Some((hop, (*router)?))).collect()
 }
 
 /// The answer of the router at a hop.
@@ -334,9 +340,10 @@ fn no_result_names_who_sent_it_no_proof_in_whatever_order_answers_come_and_from_
                 shared += list.shared;
             }
             // Else nothing was shown: true routers, targets and the forger's own answers stand in results.
-            assert!((1..DISTANCE).all(|hop| named.contains(&host(version, ROUTERS, hop))), "{named:?}");
+            assert!((1..DISTANCE).all(|hop| named.contains(&(hop, host(version, ROUTERS, hop)))), "{named:?}");
             assert!(shared > 0);
-            assert!(named.contains(&host(version, FORGER, 1)) && named.contains(&host(version, TARGETS, 1)));
+            let others = [host(version, FORGER, 1), host(version, TARGETS, 1)];
+            assert!(others.into_iter().all(|host| named.contains(&(DISTANCE, host))), "{named:?}");
         }
     }
 }
