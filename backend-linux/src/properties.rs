@@ -161,7 +161,8 @@ impl List {
     fn reach(&mut self, target: IpAddr, probe: Probe) {
         let router = host(self.version, ROUTERS, probe.hop);
         let from = if probe.hop < DISTANCE { router } else { target };
-        let is_forger = from == host(self.version, FORGER, 1) || probe.hop == 3 && probe.trace.is_multiple_of(5);
+        let is_forger =
+            from == host(self.version, FORGER, 1) || !self.is_silent && probe.hop == 3 && probe.trace.is_multiple_of(5);
         if is_forger {
             self.proofs.insert((probe.trace, host(self.version, FORGER, 1)));
             self.seen.push(probe);
@@ -208,20 +209,27 @@ impl List {
             Some(tracer) if !self.is_silent && self.random.one_in(2) => tracer.config().target,
             _ => host(self.version, TARGETS, number as u8),
         };
-        // The seqs of traces that run lie beside its own.
-        let seq = u16::from_be_bytes([message[6], message[7]]);
-        let other =
-            if self.random.one_in(2) { self.random.word() } else { seq.wrapping_add(self.random.below(80) as u16) };
-        message[6..8].copy_from_slice(&other.to_be_bytes());
-        if self.random.one_in(3) {
-            let ident = self.random.word();
-            message[4..6].copy_from_slice(&ident.to_be_bytes());
-        }
+        let (ident, seq) = self.guess();
+        message[4..6].copy_from_slice(&ident.to_be_bytes());
+        message[6..8].copy_from_slice(&seq.to_be_bytes());
         let says = [Some(Type::TimeExceeded), Some(Type::Unreachable), None][self.random.below(3)];
         let quote = if self.random.one_in(2) { 8 } else { usize::MAX };
         let from = host(self.version, FORGER, 1);
         let message = self.written(from, any, says, &message, quote);
         self.packets.push(Packet { from, message });
+    }
+
+    /// An ident and a seq, with such luck that it is often those of a probe to one of the nearest hops, or to the silent one.
+    fn guess(&mut self) -> (u16, u16) {
+        let at = self.random.below(self.traces.len().max(1));
+        match self.traces.values().nth(at) {
+            Some(tracer) if !self.random.one_in(4) => {
+                let Config { ident, first_seq, .. } = *tracer.config();
+                let index = if self.is_silent { 1 } else { self.random.below(6) };
+                (ident, first_seq.wrapping_add(index as u16))
+            }
+            _ => (self.random.word(), self.random.word()),
+        }
     }
 
     /// The forger answers a probe that it has seen: that is its right.
