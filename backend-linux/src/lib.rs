@@ -53,6 +53,8 @@ mod path_mtu;
 mod paths;
 mod printable;
 pub mod privilege;
+#[cfg(test)]
+mod properties;
 mod rejected;
 mod resolve;
 mod running;
@@ -80,6 +82,9 @@ pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::{needs_resolver, resolve};
 pub use socket::SocketKind;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use socket::fuzzing;
 pub use sockets::Sockets;
 pub use survey::{Many, Outage, Routes, Started, Survey};
 pub use trace::{Heard, Route, Trace};

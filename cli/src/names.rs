@@ -5,8 +5,7 @@
 mod helper;
 
 use crate::ases::Ases;
-use crate::console::visible;
-use crate::lookup::{UNANSWERED, Wanted};
+use crate::lookup::protocol::{Answer, Request, Wanted, Word};
 use crate::text::is_unicode;
 use helper::Helper;
 use hopshot_linux::{Error, Hop, Route, printable};
@@ -160,13 +159,13 @@ impl Names {
         }
         addresses.entry(address).or_insert_with(|| {
             let helper = self.helper.borrow();
-            let ask = |what| helper.as_ref().is_some_and(|helper| helper.ask(&format!("{what} {address}\n")));
+            let ask = |request| helper.as_ref().is_some_and(|helper| helper.ask(&request));
             Facts {
                 asked: Instant::now(),
-                name: Fact::asked(self.wants_names && ask("name")),
+                name: Fact::asked(self.wants_names && ask(Request::Name(address))),
                 origin: match &self.ases {
                     Ases::Off => Fact::Unknown,
-                    Ases::Dns { .. } => Fact::asked(ask("origin")),
+                    Ases::Dns { .. } => Fact::asked(ask(Request::Origin(address))),
                     Ases::Database(database) => match database.origin(address) {
                         Some((number, name)) => {
                             self.call(number, || name.map_or(Fact::Unknown, |name| Fact::Known(printable_words(name))));
@@ -191,15 +190,16 @@ impl Names {
     /// Asks for the address of a host. Returns false if that can't be asked now; if there [is nobody](Self::can_find) to ask
     /// it never can.
     pub(crate) fn find(&self, host: &str, family: Wanted) -> bool {
+        let host = Word::of(host);
         let mut wanted = self.wanted.borrow_mut();
-        if let Some((times, _)) = wanted.get_mut(host) {
+        if let Some((times, _)) = wanted.get_mut(host.as_str()) {
             *times += 1;
             return true;
         }
         let helper = self.helper.borrow();
-        let asked = helper.as_ref().is_some_and(|helper| helper.ask(&format!("find {family} {host}\n")));
+        let asked = helper.as_ref().is_some_and(|helper| helper.ask(&Request::Find(host.clone(), family)));
         if asked {
-            wanted.insert(host.to_owned(), (1, Instant::now()));
+            wanted.insert(host.as_str().to_owned(), (1, Instant::now()));
         }
         asked
     }
@@ -270,50 +270,45 @@ impl Names {
 
     /// Takes a line of the helper: only what was asked for, and only once.
     fn learn(&self, line: &str, helper: &Helper) {
-        let mut words = line.splitn(3, ' ');
-        let (Some(what), Some(of)) = (words.next(), words.next()) else { return };
-        // Whoever owns an address, or an AS, owns its name; and what a stranger's server said may be why there is none.
-        let rest = words.next();
-        match what {
-            "name" => self.know(of, |facts| facts.name.learn(rest.map(|name| printable(name, LONGEST)))),
-            "origin" => self.know(of, |facts| {
-                if facts.origin.is_pending() && rest == Some(UNANSWERED) {
+        let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        match line.parse() {
+            // Whoever owns an address, or an AS, owns its name; and what a stranger's server said may be why there is none.
+            Ok(Answer::Name(address, name)) => self.know(address, |facts| {
+                facts.name.learn(known(name.as_str()).map(|name| printable(&name, LONGEST)));
+            }),
+            Ok(Answer::Origin(address, numbers)) => self.know(address, |facts| {
+                if facts.origin.is_pending() && numbers.is_none() {
                     self.unanswered.set(self.unanswered.get() + 1);
                 }
-                let numbers = rest.and_then(|rest| rest.split(' ').map(|number| number.parse().ok()).collect());
                 facts.origin.learn(numbers);
-                if let Some(number) = facts.origin.known().and_then(|numbers: &Vec<u32>| numbers.first()) {
-                    self.call(*number, || Fact::asked(helper.ask(&format!("as {number}\n"))));
+                if let Some(number) = facts.origin.known().and_then(|numbers| numbers.first()) {
+                    self.call(*number, || Fact::asked(helper.ask(&Request::As(*number))));
                 }
             }),
-            "as" => {
-                let mut called = self.called.borrow_mut();
-                if let Some(name) = of.parse().ok().and_then(|number| called.get_mut(&number)) {
-                    name.learn(rest.map(printable_words));
+            Ok(Answer::As(number, name)) => {
+                if let Some(fact) = self.called.borrow_mut().get_mut(&number) {
+                    fact.learn(known(name.as_str()).map(|name| printable_words(&name)));
                 }
             }
-            "found" => {
-                let address: Option<SocketAddr> = rest.and_then(|rest| rest.parse().ok());
-                let unread = || Error::LookUp(format!("the address of '{of}' can't be read"));
-                self.settle(of, || address.ok_or_else(unread));
+            Ok(Answer::Found(host, address)) => self.settle(host.as_str(), || Ok(address)),
+            Ok(Answer::Lost(host, why)) => {
+                self.settle(host.as_str(), || Err(Error::LookUp(why.as_str().to_owned())));
             }
-            "unconfined" => {
+            Ok(Answer::Later(host, why)) => self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str()))),
+            Ok(Answer::Unconfined(what)) => {
                 let mut unconfined = self.unconfined.borrow_mut();
                 // Not without end, whatever the helper writes.
                 if unconfined.len() < SHORTFALLS {
-                    unconfined.push([of, rest.unwrap_or_default()].join(" "));
+                    unconfined.push(what.as_str().to_owned());
                 }
             }
-            "lost" => self.settle(of, || Err(Error::LookUp(visible(rest.unwrap_or_default())))),
-            "later" => self.settle(of, || Err(later(of, &visible(rest.unwrap_or_default())))),
-            _ => {}
+            Err(_) => {}
         }
     }
 
     /// Something has become known of an address, if it was asked about.
-    fn know(&self, address: &str, learn: impl FnOnce(&mut Facts)) {
-        let mut addresses = self.addresses.borrow_mut();
-        if let Some(facts) = address.parse().ok().and_then(|address| addresses.get_mut(&address)) {
+    fn know(&self, address: IpAddr, learn: impl FnOnce(&mut Facts)) {
+        if let Some(facts) = self.addresses.borrow_mut().get_mut(&address) {
             learn(facts);
         }
     }
@@ -387,8 +382,8 @@ fn words(text: &str, letters: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::helper::LONGEST_LINE;
     use super::*;
+    use crate::lookup::protocol::LONGEST_LINE;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 

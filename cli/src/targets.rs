@@ -1,14 +1,13 @@
 //! The hosts of a survey: those of the command line, then those of a file or of standard input, one a line. `#` begins a comment.
 
-use crate::console::is_obeyed;
+mod lines;
+
+use lines::{Lines, host_of};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-
-/// No host is longer: a name has at most 253 octets (RFC 1035, section 2.3.4), and an address may have a zone.
-const LONGEST: usize = 300;
 
 /// What the input is called.
 pub(crate) fn called(path: Option<&str>) -> String {
@@ -22,8 +21,7 @@ pub(crate) fn called(path: Option<&str>) -> String {
 pub(crate) struct Targets {
     given: VecDeque<String>,
     input: Option<File>,
-    read: VecDeque<u8>,
-    lines: usize,
+    lines: Lines,
 }
 
 /// What comes next.
@@ -45,7 +43,7 @@ impl Targets {
             Some("-") => Some(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
             Some(path) => Some(File::open(path)?),
         };
-        Ok(Self { given: given.iter().cloned().collect(), input, read: VecDeque::new(), lines: 0 })
+        Ok(Self { given: given.iter().cloned().collect(), input, lines: Lines::default() })
     }
 
     /// What to wait for when it is [`Next::Later`].
@@ -67,15 +65,8 @@ impl Targets {
             });
         }
         loop {
-            if let Some(line) = self.line() {
-                self.lines += 1;
-                // Some editors begin a file with a mark of its encoding.
-                let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.lines == 1);
-                match host_of(marked.unwrap_or(&line)) {
-                    Ok(None) => continue,
-                    Ok(Some(host)) => return Ok(Next::Host(host)),
-                    Err(why) => return Ok(Next::Bad(Some(self.lines), why)),
-                }
+            if let Some((number, found)) = self.lines.next(self.input.is_some()) {
+                return Ok(found.map_or_else(|why| Next::Bad(Some(number), why), Next::Host));
             }
             let Some(input) = &mut self.input else { return Ok(Next::End) };
             let mut fds = [PollFd::new(&*input, PollFlags::IN)];
@@ -86,40 +77,11 @@ impl Targets {
             let mut octets = [0; 4096];
             match input.read(&mut octets) {
                 Ok(0) => self.input = None,
-                Ok(len) => self.read.extend(&octets[..len]),
+                Ok(len) => self.lines.take(&octets[..len]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// Takes a whole line from what was read; the last one needs no end. Of one that is too long only the beginning is kept.
-    fn line(&mut self) -> Option<Vec<u8>> {
-        match self.read.iter().position(|octet| *octet == b'\n') {
-            Some(end) => {
-                let line = self.read.drain(..=end).take(end).collect();
-                Some(line)
-            }
-            None if self.input.is_none() && !self.read.is_empty() => Some(self.read.drain(..).collect()),
-            None => {
-                self.read.truncate(2 * LONGEST);
-                None
-            }
-        }
-    }
-}
-
-/// The host that a line names, if any.
-fn host_of(line: &[u8]) -> Result<Option<String>, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "it isn't text".to_owned())?;
-    let host = text.split('#').next().unwrap_or_default().trim();
-    match host {
-        "" => Ok(None),
-        _ if host.len() > LONGEST => Err("it is too long for a host".to_owned()),
-        _ if host.contains(|c: char| c.is_whitespace() || is_obeyed(c)) => {
-            Err(format!("'{}' isn't one host; there must be one a line", host.escape_debug()))
-        }
-        _ => Ok(Some(host.to_owned())),
     }
 }
 
@@ -142,7 +104,7 @@ mod tests {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(octets).unwrap();
         let input = Some(File::from(std::os::fd::OwnedFd::from(reader)));
-        Targets { given: VecDeque::from(["first.example".to_owned()]), input, read: VecDeque::new(), lines: 0 }
+        Targets { given: VecDeque::from(["first.example".to_owned()]), input, lines: Lines::default() }
     }
 
     fn host(text: &str) -> Next {
@@ -183,7 +145,7 @@ mod tests {
     fn input_that_is_not_there_yet_is_not_waited_for() {
         let (reader, mut writer) = io::pipe().unwrap();
         let input = Some(File::from(std::os::fd::OwnedFd::from(reader)));
-        let mut targets = Targets { given: VecDeque::new(), input, read: VecDeque::new(), lines: 0 };
+        let mut targets = Targets { given: VecDeque::new(), input, lines: Lines::default() };
         assert_eq!(targets.next().unwrap(), Next::Later);
         writer.write_all(b"192.0.").unwrap();
         assert_eq!(targets.next().unwrap(), Next::Later);

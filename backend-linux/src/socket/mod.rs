@@ -5,6 +5,8 @@
 
 mod filter;
 mod first_link;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod ping;
 mod queue;
 mod raw;

@@ -15,7 +15,7 @@ use super::{
 use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
-use hopshot_core::wire::{Malformed, Version, ip};
+use hopshot_core::wire::{Malformed, Version};
 use hopshot_core::{Answer, Instant, Kind};
 use rustix::io::Errno;
 use rustix::net::SocketType;
@@ -109,12 +109,7 @@ impl Socket {
                     continue;
                 }
             };
-            let from = match packet.report {
-                None => packet.peer,
-                Some(Report { origin: Origin::Icmp, offender, .. }) => offender,
-                Some(_) => None,
-            };
-            let Some(from) = from.map(|peer| peer.ip()) else { continue };
+            let Some(from) = sender(packet.report.as_ref(), packet.peer) else { continue };
             let (hop_limit, report, message) = (packet.hop_limit, packet.report, &buf[..packet.len]);
             return Ok(Some(Arrival { from, hop_limit, message, report, at: packet.at, clock: packet.clock }));
         }
@@ -132,6 +127,16 @@ impl AsFd for Socket {
     }
 }
 
+/// Who sent a packet, if it came from the network; of one from the error queue `peer` is where the probe went.
+pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    let from = match report {
+        None => peer,
+        Some(Report { origin: Origin::Icmp, offender, .. }) => *offender,
+        Some(_) => None,
+    };
+    from.map(|from| from.ip())
+}
+
 /// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. The quoted IP
 /// header the kernel kept to itself.
 pub(super) fn answer<'b>(
@@ -147,40 +152,28 @@ pub(super) fn answer<'b>(
         (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return Err(Malformed::Foreign),
         _ => Kind::Unreachable,
     };
-    let mtu = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted }.mtu(version);
+    let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
     Ok(Answer {
         from,
         hop_limit,
         kind,
         icmp_type: report.icmp_type,
         icmp_code: report.icmp_code,
-        mtu,
+        mtu: error.mtu(version),
         echo: QuotedEcho::parse(version, quoted)?.echo,
         quoted: None,
-        extensions: extensions(version, icmp_type, report.data, quoted),
+        extensions: extensions(version, &error, report.data),
     })
 }
 
-/// The extensions behind the quoted message. Where they begin the kernel says, or else RFC 4884 does (section 5.5).
-fn extensions(version: Version, icmp_type: Type, data: u32, quoted: &[u8]) -> Extensions<'_> {
+/// The extensions behind the quoted message.
+fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
     /// The kernel found their checksum wrong (linux/errqueue.h, `SO_EE_RFC4884_FLAG_INVALID`).
     const INVALID: u32 = 1 << 16;
-    /// Octets of the whole quote, where the error doesn't say.
-    const IMPLIED: usize = 128;
-    let begin = match data & 0xffff {
-        _ if data & INVALID != 0 => return Extensions::default(),
-        0 => IMPLIED - ip::header_len(version),
-        begin => begin as usize,
-    };
-    // As an error would say it, in words of four octets, in IPv6 of eight.
-    let rest = match version {
-        Version::V4 => u8::try_from(begin / 4).map(|words| u32::from_be_bytes([0, words, 0, 0])),
-        Version::V6 => u8::try_from(begin / 8).map(|words| u32::from_be_bytes([words, 0, 0, 0])),
-    };
-    rest.map_or_else(
-        |_| Extensions::default(),
-        |rest| Extensions::of(version, &Error { icmp_type, code: 0, rest, quoted }),
-    )
+    match data & INVALID {
+        0 => Extensions::behind_header(version, error, (data & 0xffff) as usize),
+        _ => Extensions::default(),
+    }
 }
 
 fn bind(fd: &OwnedFd, version: Version, ident: u16) -> Result<(), Errno> {

@@ -85,6 +85,30 @@ impl Report {
     }
 }
 
+/// What the control messages say that come with a packet.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) stamp: Option<WallTime>,
+    pub(super) hop_limit: Option<u8>,
+    pub(super) report: Option<Report>,
+}
+
+impl Said {
+    pub(super) fn parse(control: &[u8]) -> Self {
+        let mut said = Self::default();
+        for (name, data) in Cmsgs::new(control) {
+            match name {
+                Name::SO_TIMESTAMPNS => said.stamp = WallTime::parse(data),
+                Name::SO_TIMESTAMPING => said.stamp = WallTime::parse_first(data),
+                Name::IP_TTL | Name::IPV6_HOPLIMIT => said.hop_limit = parse_hop_limit(data),
+                Name::IP_RECVERR | Name::IPV6_RECVERR => said.report = Report::parse(data),
+                _ => {}
+            }
+        }
+        said
+    }
+}
+
 impl Queue {
     /// What has arrived.
     pub(super) fn of_arrivals() -> Self {
@@ -114,16 +138,7 @@ impl Queue {
             received => received?,
         };
         let reading = Reading::take();
-        let (mut stamp, mut hop_limit, mut report) = (None, None, None);
-        for (name, data) in Cmsgs::new(&control[..received.control_len]) {
-            match name {
-                Name::SO_TIMESTAMPNS => stamp = WallTime::parse(data),
-                Name::SO_TIMESTAMPING => stamp = WallTime::parse_first(data),
-                Name::IP_TTL | Name::IPV6_HOPLIMIT => hop_limit = parse_hop_limit(data),
-                Name::IP_RECVERR | Name::IPV6_RECVERR => report = Report::parse(data),
-                _ => {}
-            }
-        }
+        let Said { stamp, hop_limit, report } = Said::parse(&control[..received.control_len]);
         let (at, clock) = reading.carry(stamp, &self.last_empty, &asked);
         let cut = received.flags.contains(ReturnFlags::TRUNC);
         Ok(Some(Packet { len: received.len, cut, peer: received.from, hop_limit, at, clock, report }))

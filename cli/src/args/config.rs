@@ -1,7 +1,12 @@
 //! The file of options that always hold: one a line, as on the command line, which wins.
 
+mod lines;
+#[cfg(test)]
+mod properties;
+
 use super::{Args, one_line, read};
 use clap::error::ErrorKind;
+use lines::{decode, options};
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
 use std::ffi::OsString;
@@ -47,13 +52,7 @@ impl Config {
 
     fn parse(path: &Path, text: &str) -> Result<Self, String> {
         let mut lines: Vec<Vec<String>> = Vec::new();
-        // Some editors begin a file with a mark of its encoding.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        for (number, line) in (1..).zip(text.lines()) {
-            let words = words(line);
-            if words.is_empty() {
-                continue;
-            }
+        for (number, words) in options(text) {
             if lines.len() == MOST {
                 return Err(format!("{}, line {number}: there are more than {MOST} options", path.display()));
             }
@@ -145,21 +144,7 @@ fn text(path: &Path) -> io::Result<String> {
     if File::open(path)?.take(LONGEST + 1).read_to_end(&mut octets)? as u64 > LONGEST {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    String::from_utf8(octets).map_err(|error| {
-        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + before.iter().filter(|octet| **octet == b'\n').count();
-        io::Error::new(io::ErrorKind::InvalidData, format!("line {line} isn't text (UTF-8)"))
-    })
-}
-
-/// A line as the arguments that it stands for: the option, and all that follows as its value.
-fn words(line: &str) -> Vec<String> {
-    let comment = line
-        .char_indices()
-        .find(|(at, c)| *c == '#' && line[..*at].chars().next_back().is_none_or(char::is_whitespace));
-    let line = line[..comment.map_or(line.len(), |(at, _)| at)].trim();
-    let (option, value) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    [option, value.trim()].into_iter().filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    decode(octets).map_err(|line| io::Error::new(io::ErrorKind::InvalidData, format!("line {line} isn't text (UTF-8)")))
 }
 
 #[cfg(test)]
@@ -195,14 +180,6 @@ mod tests {
     fn there_are_not_too_many_options() {
         assert!(config(&"-n\n".repeat(64)).is_ok());
         assert_eq!(config(&"-n\n".repeat(65)).err().unwrap(), "file, line 65: there are more than 64 options");
-    }
-
-    #[test]
-    fn a_line_is_an_option_and_its_value_and_may_have_a_comment() {
-        assert_eq!(words("-q 1"), ["-q", "1"]);
-        assert_eq!(words("  --wait=0.5\t# half a second"), ["--wait=0.5"]);
-        assert_eq!(words("--targets  a file#1 "), ["--targets", "a file#1"]);
-        assert_eq!([words(""), words("# -n"), words("   ")], [(); 3].map(|()| Vec::<String>::new()));
     }
 
     #[test]

@@ -2,21 +2,20 @@
 
 use crate::ases::Ases;
 use crate::lookup;
+use crate::lookup::protocol::{Lines, Request};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-/// A line of the helper has at most so many octets, else it isn't the helper's.
-pub(super) const LONGEST_LINE: usize = 4096;
 /// Reads of the helper's output at a time.
 const READS: usize = 64;
 
-/// A helper's input and output, and the line that it has begun.
+/// A helper's input and output.
 pub(super) struct Helper {
     stream: UnixStream,
-    line: Vec<u8>,
+    lines: Lines,
 }
 
 impl Helper {
@@ -41,12 +40,12 @@ impl Helper {
 
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, line: Vec::new() })
+        Ok(Self { stream, lines: Lines::default() })
     }
 
     /// Asks for something. Returns whether that will be answered: one that isn't taken at once, whole, won't be.
-    pub(super) fn ask(&self, request: &str) -> bool {
-        (&self.stream).write_all(request.as_bytes()).is_ok()
+    pub(super) fn ask(&self, request: &Request) -> bool {
+        (&self.stream).write_all(format!("{request}\n").as_bytes()).is_ok()
     }
 
     /// Takes each line that has come. Returns whether more may come: not of a helper that ends, or talks nonsense.
@@ -54,17 +53,14 @@ impl Helper {
         let mut octets = [0; 4096];
         // Not without end, whatever the helper writes.
         for _ in 0..READS {
-            match self.stream.read(&mut octets) {
+            let len = match self.stream.read(&mut octets) {
                 Ok(0) => return false,
-                Ok(len) => self.line.extend_from_slice(&octets[..len]),
+                Ok(len) => len,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-            while let Some(end) = self.line.iter().position(|octet| *octet == b'\n') {
-                let line: Vec<u8> = self.line.drain(..=end).collect();
-                learn(&String::from_utf8_lossy(&line[..end]), self);
-            }
-            if self.line.len() > LONGEST_LINE {
+            };
+            self.lines.take(&octets[..len]).iter().for_each(|line| learn(line, self));
+            if self.lines.is_too_long() {
                 return false;
             }
         }

@@ -12,7 +12,7 @@
 //! | quotes so much of a long datagram that octet 128 is data | told apart: at 128 the checksum must be there and right |
 //! | has an object whose length is below 4, or beyond the end | what came before it is kept |
 
-use super::{Version, checksum::Checksum, icmp};
+use super::{Version, checksum::Checksum, icmp, ip};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the quoted datagram.
@@ -30,17 +30,30 @@ impl<'a> Extensions<'a> {
     #[must_use]
     pub fn of(version: Version, error: &icmp::Error<'a>) -> Self {
         let [first, second, ..] = error.rest.to_be_bytes();
-        let said = match (version, error.icmp_type) {
-            (Version::V4, icmp::Type::TimeExceeded | icmp::Type::Unreachable | icmp::Type::ParameterProblem) => {
-                usize::from(second).saturating_mul(4)
-            }
-            (Version::V6, icmp::Type::TimeExceeded | icmp::Type::Unreachable) => usize::from(first).saturating_mul(8),
-            _ => return Self::default(),
+        let said = match version {
+            Version::V4 => usize::from(second).saturating_mul(4),
+            Version::V6 => usize::from(first).saturating_mul(8),
         };
+        Self::find(version, error, said, IMPLIED_OFFSET)
+    }
+
+    /// Finds the extensions of an error whose quoted IP header a kernel keeps to itself: `quoted` begins behind it, and so does
+    /// `said`, where the kernel says that they begin; 0 if it doesn't.
+    #[must_use]
+    pub fn behind_header(version: Version, error: &icmp::Error<'a>, said: usize) -> Self {
+        Self::find(version, error, said, IMPLIED_OFFSET.saturating_sub(ip::header_len(version)))
+    }
+
+    fn find(version: Version, error: &icmp::Error<'a>, said: usize, implied: usize) -> Self {
+        match (version, error.icmp_type) {
+            (_, icmp::Type::TimeExceeded | icmp::Type::Unreachable) => {}
+            (Version::V4, icmp::Type::ParameterProblem) => {}
+            _ => return Self::default(),
+        }
         let explicit = if said == 0 { None } else { Structure::at(error.quoted, said) };
         let objects = match explicit {
             Some(structure) if structure.version == 2 && structure.checksum != Sum::Wrong => structure.objects,
-            _ => match Structure::at(error.quoted, IMPLIED_OFFSET) {
+            _ => match Structure::at(error.quoted, implied) {
                 Some(structure) if structure.checksum == Sum::Right && matches!(structure.version, 0 | 2) => {
                     structure.objects
                 }

@@ -129,3 +129,23 @@ fn other_errors_have_no_extensions() {
         assert!(!Extensions::of(version, &unreachable).is_empty());
     }
 }
+
+/// The checksum right, absent and wrong; the version in the right half and in the wrong one.
+#[test]
+fn without_its_quoted_header_an_error_has_the_same_extensions() {
+    for version in [Version::V4, Version::V6] {
+        let (header, unit) = if version == Version::V4 { (20, 4) } else { (40, 8) };
+        for head in ["20 00 bd 16", "20 00 00 00", "20 00 bd 17", "02 00 db 16", "02 00 00 00"] {
+            let whole = quoted(version, &format!("{head} {LABELS}"));
+            for said in [0_usize, 128, 128 - unit, 1016] {
+                let words = u32::try_from(said / unit).unwrap();
+                let rest = if version == Version::V4 { words << 16 } else { words << 24 };
+                let error = |quoted| Error { rest, ..time_exceeded(version, quoted) };
+                let all = Extensions::of(version, &error(&whole));
+                let behind = Extensions::behind_header(version, &error(&whole[header..]), said.saturating_sub(header));
+                assert_eq!(behind, all, "{version:?}, {head}, {said}");
+                assert!(said != 128 || head != "20 00 bd 16" || !all.is_empty());
+            }
+        }
+    }
+}

@@ -47,7 +47,7 @@ fn change(seed: &[u8], random: &mut Random) -> Vec<u8> {
 
 fn replay(target: &str) {
     let (_, body) = hopshot_fuzz::TARGETS.into_iter().find(|(name, _)| *name == target).expect("a target of that name");
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
     let mut random = Random(0x686f_7073_686f_7421);
     let mut files: Vec<_> =
         fs::read_dir(seeds).expect("every target has seeds").map(|file| file.unwrap().path()).collect();
@@ -105,4 +105,24 @@ fn tracer() {
 #[test]
 fn path() {
     replay("path");
+}
+
+#[test]
+fn error_queue() {
+    replay("error_queue");
+}
+
+#[test]
+fn helper() {
+    replay("helper");
+}
+
+#[test]
+fn list() {
+    replay("list");
+}
+
+#[test]
+fn config() {
+    replay("config");
 }

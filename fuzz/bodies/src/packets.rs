@@ -141,7 +141,7 @@ fn echo(probe: &[u8]) -> Echo<'_> {
     Echo { ident: word(4), seq: word(6), payload: &probe[8..] }
 }
 
-fn packet(header: &ip::Header, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(header: &ip::Header, payload: &[u8]) -> Vec<u8> {
     let len = ip::header_len(header.ends.version());
     let mut packet = vec![0; len];
     header.emit(payload.len(), &mut packet).expect("there is space");

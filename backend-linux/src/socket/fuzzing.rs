@@ -1,0 +1,44 @@
+//! A way in for the fuzz targets, past the kernel, to what is private here. Not part of the public interface.
+
+use super::queue::{Report, Said};
+use super::{Arrival, ping};
+use crate::clock::Clock;
+use crate::sys::Cmsgs;
+use hopshot_core::wire::Malformed;
+use hopshot_core::{Answer, Instant};
+use std::net::{IpAddr, SocketAddr};
+
+/// A packet as a ping socket reads it.
+#[derive(Debug)]
+pub struct Read<'b> {
+    /// Who sent it, if it came from the network.
+    pub from: Option<IpAddr>,
+    /// The hop limit that was left.
+    pub hop_limit: Option<u8>,
+    /// Whether it came with a stamp.
+    pub is_stamped: bool,
+    /// What a `sock_extended_err` says: type, code, info and data.
+    pub report: Option<(u8, u8, u32, u32)>,
+    /// What it answers; `None` if it isn't from the network.
+    pub answer: Option<Result<Answer<'b>, Malformed>>,
+}
+
+/// The data of each control message.
+pub fn control_messages(control: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Cmsgs::new(control).map(|(_, data)| data)
+}
+
+/// Reads what recvmsg(2) gave: control messages, the address, the octets.
+#[must_use]
+pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> Read<'b> {
+    let Said { stamp, hop_limit, report } = Said::parse(control);
+    let from = ping::sender(report.as_ref(), peer);
+    let arrival = |from| Arrival { from, hop_limit, message, report, at: Instant::EPOCH, clock: Clock::Kernel };
+    Read {
+        from,
+        hop_limit,
+        is_stamped: stamp.is_some(),
+        report: report.map(|Report { icmp_type, icmp_code, info, data, .. }| (icmp_type, icmp_code, info, data)),
+        answer: from.map(|from| arrival(from).answer()),
+    }
+}

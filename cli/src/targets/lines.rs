@@ -1,0 +1,104 @@
+//! The lines of a list of hosts, from octets that come in pieces.
+
+use crate::console::is_obeyed;
+use std::collections::VecDeque;
+
+/// The most octets of a host. A name has at most 253 (RFC 1035, section 2.3.4), and an address may have a zone.
+const LONGEST: usize = 300;
+/// The most octets of a line, its comment included: a line without an end must not take all memory.
+const LONGEST_LINE: usize = 4096;
+
+/// What was read and not yet handed out.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    read: VecDeque<u8>,
+    /// The lines that were handed out or passed over.
+    number: usize,
+}
+
+impl Lines {
+    /// Takes the next octets.
+    pub(crate) fn take(&mut self, octets: &[u8]) {
+        self.read.extend(octets);
+    }
+
+    /// Returns the next line that isn't empty: its number, and the host or why there is none. The last line is whole when
+    /// nothing `is_to_come`.
+    pub(crate) fn next(&mut self, is_to_come: bool) -> Option<(usize, Result<String, String>)> {
+        loop {
+            let line = self.line(is_to_come)?;
+            self.number += 1;
+            // Some editors begin a file with a mark of its encoding.
+            let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.number == 1);
+            if let Some(host) = host_of(marked.unwrap_or(&line)).transpose() {
+                return Some((self.number, host));
+            }
+        }
+    }
+
+    fn line(&mut self, is_to_come: bool) -> Option<Vec<u8>> {
+        match self.read.iter().position(|octet| *octet == b'\n') {
+            Some(end) => Some(self.read.drain(..=end).take(end).collect()),
+            None if !is_to_come && !self.read.is_empty() => Some(self.read.drain(..).collect()),
+            None => {
+                // One octet too many stays, so that the line is still too long when its end comes.
+                self.read.truncate(LONGEST_LINE + 1);
+                None
+            }
+        }
+    }
+}
+
+/// The host that a line names, if any.
+pub(crate) fn host_of(line: &[u8]) -> Result<Option<String>, String> {
+    let too_long = || Err("it is too long for a host".to_owned());
+    if line.len() > LONGEST_LINE {
+        return too_long();
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "it isn't text".to_owned())?;
+    let host = text.split('#').next().unwrap_or_default().trim();
+    match host {
+        "" => Ok(None),
+        _ if host.len() > LONGEST => too_long(),
+        _ if host.contains(|c: char| c.is_whitespace() || is_obeyed(c)) => {
+            Err(format!("'{}' isn't one host; there must be one a line", host.escape_debug()))
+        }
+        _ => Ok(Some(host.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The lines of octets that come in pieces of a size.
+    fn all(octets: &[u8], size: usize) -> Vec<(usize, Result<String, String>)> {
+        let (mut lines, mut found) = (Lines::default(), Vec::new());
+        for piece in octets.chunks(size) {
+            lines.take(piece);
+            found.extend(std::iter::from_fn(|| lines.next(true)));
+        }
+        found.extend(std::iter::from_fn(|| lines.next(false)));
+        found
+    }
+
+    #[test]
+    fn a_line_says_the_same_however_it_comes_in_and_none_is_passed_over_silently() {
+        let letters = "\u{e4}".repeat(1000);
+        for (line, is_host) in [
+            (format!("::1 # a{letters}"), true),
+            (format!("::1 # {letters}"), true),
+            (format!("{}::1", " ".repeat(1000)), true),
+            (format!("{}::1", " ".repeat(LONGEST_LINE)), false),
+            (format!("::1 # {}", letters.repeat(3)), false),
+            ("a".repeat(60_000), false),
+        ] {
+            let list = format!("::2\n{line}\n::3\n");
+            for size in [1, 7, 601, 4096, list.len()] {
+                let found = all(list.as_bytes(), size);
+                assert_eq!((found.len(), found[1].0, found[1].1.is_ok()), (3, 2, is_host), "{size}: {line}");
+                assert_eq!([&found[0], &found[2]], [&(1, Ok("::2".to_owned())), &(3, Ok("::3".to_owned()))]);
+            }
+        }
+    }
+}
