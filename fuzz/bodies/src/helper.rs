@@ -85,7 +85,7 @@ impl Value {
         ]
     }
 
-    fn answers(&self) -> [Answer; 6] {
+    fn answers(&self) -> [Answer; 7] {
         let (word, words) = (Word::of(&self.text), Words::of(&self.more));
         let numbers = self.numbers.map(|numbers| {
             let numbers = numbers.into_iter().cycle().take(usize::from(self.count % 33));
