@@ -42,6 +42,7 @@ mod driver;
 mod error;
 mod extensions;
 mod identities;
+pub mod inherited;
 mod memory;
 #[cfg(test)]
 mod namespace;

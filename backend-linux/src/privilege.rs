@@ -10,6 +10,7 @@
 //! here) is left out, and said.
 
 use crate::sys::calls::{self, Call, Condition};
+use crate::sys::start;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
     RulesetStatus, Scope, path_beneath_rules,
@@ -21,6 +22,17 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 use std::collections::BTreeMap;
+
+/// Returns whether the program's file brought privileges that its user doesn't have: capabilities (setcap), set-user-ID or
+/// set-group-ID. Whatever they permit is then permitted to every user of this machine, so a program should permit less.
+///
+/// It says `false` for root, and where the privileges are the caller's: sudo, ambient capabilities.
+#[doc(alias = "AT_SECURE")]
+#[must_use]
+pub fn came_with_the_program() -> bool {
+    // Security modules set AT_SECURE also where they let a process into another domain, root's too.
+    start::is_secure() && !getuid().is_root()
+}
 
 /// Gives up the privileges of this thread, and the way to get any: all capabilities (also those of the bounding and the
 /// ambient set), supplementary groups and effective ids that a set-user-ID program was given, and what a program may gain by
