@@ -35,7 +35,9 @@ impl Config {
                 Ok(text) => Self::parse(&path, &text).map(Some),
                 Err(error) => {
                     let path = path.display();
-                    Err(format!("can't read the options of '{path}' (HOPSHOT_CONFIG): {error} (--no-config goes without)"))
+                    Err(format!(
+                        "can't read the options of '{path}' (HOPSHOT_CONFIG): {error} (--no-config goes without)"
+                    ))
                 }
             };
         }
