@@ -17,6 +17,7 @@ use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tc
 use signal_hook::consts::SIGTTOU;
 use signal_hook::low_level;
 use std::io::{self, BufWriter};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 use std::{panic, thread};
 
@@ -52,13 +53,15 @@ pub(crate) struct Screen {
     before: Settings,
     /// Whether the terminal has been taken, and not been given back.
     is_taken: bool,
-    terminal: Terminal<CrosstermBackend<BufWriter<Out>>>,
+    /// Never dropped: it would show the cursor once more, and tell on standard error if that fails, which may be a terminal that is
+    /// stopped, and would block.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Out>>>>,
 }
 
 impl Screen {
     pub(crate) fn enter(before: Settings) -> io::Result<Self> {
-        let mut screen =
-            Self { before, is_taken: false, terminal: Terminal::new(CrosstermBackend::new(BufWriter::new(Out)))? };
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(BufWriter::new(Out)))?);
+        let mut screen = Self { before, is_taken: false, terminal };
         screen.restore_before_a_panic_is_told();
         screen.take()?;
         Ok(screen)
