@@ -134,10 +134,11 @@ const AFTER: [Section; 7] = [
     Section {
         title: "Bounds",
         entries: &[
-            ("--rate", "at most 1000, and held to with --mtu, for users other than root where the"),
-            ("", "privilege comes with the program (setcap, set-user-ID); as root (sudo) there are none"),
-            ("--size", "at most 1500 for them"),
-            ("--mark", "not permitted to them"),
+            ("", "For users other than root, where the privilege comes with the program"),
+            ("", "(setcap, set-user-ID); root (sudo) has none:"),
+            ("--rate", "at most 1000, which is the rate of --mtu then"),
+            ("--size", "at most 1500"),
+            ("--mark", "not permitted"),
         ],
     },
     Section {

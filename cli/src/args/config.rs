@@ -13,11 +13,11 @@ use std::path::{Path, PathBuf};
 /// No file of options is longer.
 const LONGEST: u64 = 8192;
 
-/// The number of `/dev/null`: major 1, minor 3.
-const NULL: u64 = 0x103;
-
 /// Nor has it more options: to look at each costs time before every trace.
 const MOST: usize = 64;
+
+/// The number of `/dev/null`: major 1, minor 3.
+const NULL: u64 = 0x103;
 
 /// The lines of a file: of each the option, and its value if it has one.
 pub(super) struct Config(Vec<Vec<String>>);
@@ -130,7 +130,7 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
         return Err(format!("'{option}' is no option; one stands on each line, as on the command line"));
     }
     let not_here = || {
-        let more = words.get(1).filter(|word| word.starts_with('-'));
+        let more = words.get(1).filter(|word| word.starts_with("--"));
         let more = more.map_or(String::new(), |more| format!(" with '{more}'"));
         Err(format!("'{option}'{more} is for the command line only"))
     };
