@@ -108,10 +108,7 @@ pub enum Error {
     },
 
     /// This process may not mark its packets.
-    #[error(
-        "marks aren't permitted to this user: run this as root (sudo); or permit it to this program with: sudo setcap cap_net_raw,cap_net_admin+ep {}",
-        executable()
-    )]
+    #[error("marks aren't permitted to this user: run this as root (sudo)")]
     Mark,
 
     /// A link-local address without the interface that it is to be found at.

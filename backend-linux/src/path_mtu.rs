@@ -2,7 +2,8 @@
 //!
 //! A sweep with packets as large as the first link carries goes to all hops at once. The router before a link that is too small
 //! says so for every hop behind it, and how large packets may be; from the first of these hops on the next sweep goes, with
-//! packets of that size; and so on. *k* such links cost *k* + 1 round trips.
+//! packets of that size; and so on. *k* such links cost *k* + 1 round trips: beside each sweep goes one of packets that are one
+//! octet larger, which shows whether that router told the truth.
 
 mod search;
 
@@ -37,8 +38,9 @@ use std::time::{Duration, SystemTime};
 /// # Ok::<(), hopshot_linux::Error>(())
 /// ```
 ///
-/// What a router says is believed if it proves itself ([`Evidence::Strong`]). One that is older than RFC 1191 and names no MTU,
-/// or one that names what can't be, is believed that the packet was too big; then usual sizes are tried, in their order. Where
+/// What a router says is tried if it proves itself ([`Evidence::Strong`]), and believed once packets of that size have passed and
+/// those one octet larger have not. One that is older than RFC 1191 and names no MTU, or one that names what can't be or what isn't
+/// true, is believed that the packet was too big; then usual sizes are tried. Where
 /// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which, each beside
 /// a smaller one that is answered: silence alone may be loss, or a router that has answered enough. Both leave the MTU known up
 /// to the next usual size: [`Limit::less_than`].
@@ -50,7 +52,7 @@ pub struct PathMtu {
     round: Round,
     /// The round's trace.
     begun: Option<Begun>,
-    /// The one beside it, of the size that passes.
+    /// The one beside it, of another size.
     beside: Option<Begun>,
     /// What the rounds that are over have found.
     found: MtuRoute,
@@ -294,11 +296,19 @@ impl PathMtu {
         self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
     }
 
-    /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets.
+    /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets. It is
+    /// left out as long as that size is a router's word alone.
     #[must_use]
     pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
-        let begun = self.begun.as_ref().filter(|_| self.round.purpose == Purpose::Sweep)?;
+        let begun = self.begun.as_ref().filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
         Some((self.round.size, self.driver.tracer(begun.number).route()))
+    }
+
+    /// Whether packets of the size beside this one are too big, if there are any.
+    fn is_larger_refused(&self) -> bool {
+        let Some(beside) = &self.beside else { return true };
+        let first = self.driver.tracer(beside.number).route().hops().next();
+        first.is_some_and(|hop| hop.replies().any(|reply| reply.mtu.is_some()))
     }
 
     /// What the router appended to the answer of a probe of that trace.
@@ -334,22 +344,26 @@ impl PathMtu {
     }
 
     fn begin(&mut self, round: Round) -> Result<(), Error> {
-        let mut settings = self.settings.clone().size(round.size).first_hop(round.hops.0).max_hops(round.hops.1);
-        let mut beside = None;
-        if let Purpose::Narrow { passes, .. } = round.purpose {
-            // What a router that answers has always been faster than; nor is anything believed for one answer that is later.
-            let patience = self.slowest.saturating_mul(2).saturating_add(Duration::from_millis(100));
-            settings = settings.attempts(1).timeout(patience.min(self.settings.config.timeout));
-            beside = Some(passes);
-        }
+        // What a router that answers has always been faster than; nor is anything believed for one answer that is later.
+        let patience = self.slowest.saturating_mul(2).saturating_add(Duration::from_millis(100));
+        let patient = self.settings.clone().timeout(patience.min(self.settings.config.timeout));
+        let settings = match round.purpose {
+            Purpose::Narrow { .. } => patient.clone().attempts(1),
+            Purpose::Sweep | Purpose::Check { .. } => self.settings.clone(),
+        };
+        let beside = match round.purpose {
+            Purpose::Narrow { .. } => settings.clone(),
+            Purpose::Sweep | Purpose::Check { .. } => patient,
+        };
         self.round = round;
-        self.begun = Some(self.trace(&settings)?);
+        self.begun = Some(self.trace(settings, round.size, round.hops)?);
         // It leaves behind the other, and takes no answer from it.
-        self.beside = beside.map(|passes| self.trace(&settings.size(passes))).transpose()?;
+        self.beside = round.beside.map(|(size, hops)| self.trace(beside, size, hops)).transpose()?;
         Ok(())
     }
 
-    fn trace(&mut self, settings: &Traceroute) -> Result<Begun, Error> {
+    fn trace(&mut self, settings: Traceroute, size: u16, (first, last): (u8, u8)) -> Result<Begun, Error> {
+        let settings = settings.size(size).first_hop(first).max_hops(last);
         settings.begin(&mut self.driver, self.address, None, Endurance::Timeout)?.ok_or(Error::Full)
     }
 
@@ -357,13 +371,9 @@ impl PathMtu {
     fn conclude(&mut self, begun: Begun) -> Result<Step, Error> {
         let Some(route) = self.take(begun) else { return Ok(Step::Done) };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
-        let beside = beside.map(|beside| look(&beside));
-        let smaller_answered = beside.is_some_and(|saw| saw.passed > 0 || saw.too_big.is_some());
+        let beside = beside.map_or_else(Saw::default, |beside| look(&beside));
         let round = self.round;
-        let next = match self.is_interrupted {
-            true => None,
-            false => self.search.next(round, Saw { smaller_answered, ..look(&route) }),
-        };
+        let next = if self.is_interrupted { None } else { self.search.next(round, look(&route), beside) };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
         let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);
@@ -404,7 +414,6 @@ fn look(route: &Route) -> Saw {
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
-        smaller_answered: false,
         reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,

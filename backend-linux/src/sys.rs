@@ -8,6 +8,7 @@
 
 pub(crate) mod calls;
 mod cmsg;
+pub(crate) mod start;
 
 pub(crate) use cmsg::{Cmsgs, Name, cmsg_space, put_cmsg};
 pub(crate) use libc::sock_filter as Instruction;

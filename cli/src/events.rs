@@ -32,6 +32,7 @@ impl Events {
         signals.set_nonblocking(true)?;
         writable.set_nonblocking(true)?;
         let [interrupted, stopping] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        crate::console::heed(&interrupted);
         let any = watch([Some(signals.as_fd()), names])?;
         // Before what marks the first signal, so that only a second one finds the mark.
         let at_once = |signal| flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted));

@@ -85,6 +85,8 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         Ok(false) => ExitCode::from(1),
         // Whoever reads the output has had enough: nobody's fault, and the status is that of programs which SIGPIPE ends.
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
+        // The user wants an end, and nobody takes the output: an end by that signal.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::TimedOut => ExitCode::from(130),
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
         // As of a program that the signal ends.
         Err(Failure::Interrupted) => ExitCode::from(130),

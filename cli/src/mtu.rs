@@ -145,7 +145,7 @@ fn doubt(limit: &Limit) -> Option<String> {
     let Limit { hop, mtu, less_than, from } = *limit;
     let less_than = less_than?;
     let why = match from {
-        Some(router) => format!("{router} doesn't say how large they may be"),
+        Some(router) => format!("{router} names no size that was confirmed"),
         None => "no answer that proves itself says so".to_owned(),
     };
     Some(format!("To hop {hop} packets of {mtu} octets pass, and of {less_than} don't: {why}."))

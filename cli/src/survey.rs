@@ -2,14 +2,14 @@
 
 use crate::Failure;
 use crate::args::{self, Args};
-use crate::console::{can_draw, say};
+use crate::console::{can_draw, draw, say};
 use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
 use hopshot_linux::{Error, Outage, Route, Started, Step, Survey, Version, resolve};
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use terminal_size::terminal_size_of;
@@ -330,7 +330,7 @@ impl Progress {
         // A terminal that doesn't tell its width has the usual one. The last column is left free: there some break the line.
         let width = terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
         let text: String = self.text(on_their_way).chars().take(width.saturating_sub(1)).collect();
-        let _ = write!(io::stderr(), "\r\x1b[K{text}");
+        draw(&format!("\r\x1b[K{text}"));
     }
 
     fn text(&self, on_their_way: usize) -> String {
@@ -348,7 +348,7 @@ impl Progress {
 
     fn clear(&mut self) {
         if self.drawn.take().is_some() {
-            let _ = write!(io::stderr(), "\r\x1b[K");
+            draw("\r\x1b[K");
         }
     }
 }

@@ -126,11 +126,43 @@ pub struct Unreachable {
 pub struct Link {
     /// The greatest packet that passes, in octets.
     pub mtu: u16,
-    /// The MTU that the router names, in place of the true one: 0 is that of a router older than RFC 1191.
-    pub says: Option<u16>,
+    /// The MTU that the router names, in place of the true one.
+    pub says: Option<Says>,
     /// The router drops what is too big without a word.
     #[serde(default)]
     pub silent: bool,
+}
+
+/// An MTU that a router names, and that isn't true.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Says {
+    /// Always this: 0 is that of a router older than RFC 1191.
+    Mtu(u16),
+    /// Made of the packet.
+    Made(Made),
+}
+
+/// How a router makes up an MTU.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Made {
+    /// One octet less than the packet has.
+    OneLess,
+    /// Less than the packet has, and something else for each.
+    Any,
+}
+
+impl Says {
+    /// The MTU that is named for a packet of so many octets, which is like no other by its sequence number.
+    pub(crate) fn mtu(self, octets: usize, seq: u16) -> u16 {
+        let octets = u16::try_from(octets).unwrap_or(u16::MAX);
+        match self {
+            Self::Mtu(mtu) => mtu,
+            Self::Made(Made::OneLess) => octets.saturating_sub(1),
+            Self::Made(Made::Any) => seq.wrapping_mul(40_503) % octets.max(1),
+        }
+    }
 }
 
 /// An ICMP type and code.

@@ -203,7 +203,8 @@ impl Internet {
                 Version::V4 => ErrorKind { icmp_type: 3, code: 4 },
                 Version::V6 => ErrorKind { icmp_type: 2, code: 0 },
             };
-            let rest = link.says.unwrap_or(link.mtu).into();
+            let said = link.says.map_or(link.mtu, |says| says.mtu(request.packet.len(), request.echo.seq));
+            let rest = said.into();
             return Responder::Router { router, hop, kind, rest, left: hop_limit - (hop - 1) };
         }
         if let (Some(index), Some(distance)) = (host, host_distance)

@@ -224,6 +224,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mtu-odd",
     "mtu-silent",
     "mtu-forged",
+    "mtu-liars",
     "hostile",
     "many",
     "changing",

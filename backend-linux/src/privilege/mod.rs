@@ -22,7 +22,7 @@ mod tests;
 pub use shortfalls::{Shortfall, Shortfalls};
 
 use crate::Error;
-use crate::sys::{self, calls};
+use crate::sys::{self, calls, start};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
@@ -47,6 +47,17 @@ const RESOLVERS: [&str; 11] = [
     "/run/dbus/system_bus_socket",
     "/var/run/dbus/system_bus_socket",
 ];
+
+/// Returns whether the program's file brought privileges that its user doesn't have: capabilities (setcap), set-user-ID or
+/// set-group-ID. Whatever they permit is then permitted to every user of this machine, so a program should permit less.
+///
+/// It says `false` for root, and where the privileges are the caller's: sudo, ambient capabilities.
+#[doc(alias = "AT_SECURE")]
+#[must_use]
+pub fn came_with_the_program() -> bool {
+    // Security modules set AT_SECURE also where they let a process into another domain, root's too.
+    start::is_secure() && !getuid().is_root()
+}
 
 /// Keeps other processes of this user from taking descriptors and memory of this one (ptrace(2), pidfd_getfd(2)), and the kernel
 /// from writing its memory to a file. A program that is started has this no more. Sockets that took a privilege want it before

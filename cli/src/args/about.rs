@@ -90,7 +90,7 @@ const EXAMPLES: Section = Section {
     ],
 };
 
-const AFTER: [Section; 6] = [
+const AFTER: [Section; 7] = [
     Section {
         title: "Marks",
         entries: &[
@@ -126,15 +126,26 @@ const AFTER: [Section; 6] = [
             ("0", "the target answered; of several hosts, all did; with --watch, in the last round"),
             ("1", "it did not"),
             ("2", "hopshot could not run; standard error says why"),
-            ("130", "a second SIGINT or SIGTERM ended it at once"),
+            ("130", "a second SIGINT or SIGTERM ended it at once, or one when nobody"),
+            ("", "had read the output for a second"),
             ("141", "nobody reads the output any more"),
+        ],
+    },
+    Section {
+        title: "Bounds",
+        entries: &[
+            ("", "For users other than root, where the privilege comes with the program"),
+            ("", "(setcap, set-user-ID); root (sudo) has none:"),
+            ("--rate", "at most 1000, which is the rate of --mtu then"),
+            ("--size", "at most 1500"),
+            ("--mark", "not permitted"),
         ],
     },
     Section {
         title: "Files",
         entries: &[
             ("~/.config/hopshot/config", "options that always hold, one a line, as on the"),
-            ("", "command line, which wins; # begins a comment"),
+            ("", "command line, which wins; # begins a comment; --no-sandbox has no place in it"),
         ],
     },
     Section {

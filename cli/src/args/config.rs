@@ -4,14 +4,15 @@ mod lines;
 #[cfg(test)]
 mod properties;
 
-use super::{Args, one_line, read};
+use super::{Args, Read, one_line, read};
 use clap::error::ErrorKind;
 use lines::{decode, options};
 use rustix::process::{getegid, geteuid, getgid, getuid};
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// No file of options is longer.
@@ -19,6 +20,9 @@ const LONGEST: u64 = 8192;
 
 /// Nor has it more options: to look at each costs time before every trace.
 const MOST: usize = 64;
+
+/// The number of `/dev/null`: major 1, minor 3.
+const NULL: u64 = 0x103;
 
 /// The lines of a file: of each the option, and its value if it has one.
 pub(super) struct Config(Vec<Vec<String>>);
@@ -34,7 +38,12 @@ impl Config {
         if let Some(path) = variable("HOPSHOT_CONFIG") {
             return match text(&path) {
                 Ok(text) => Self::parse(&path, &text).map(Some),
-                Err(error) => Err(format!("can't read the options of '{}' (HOPSHOT_CONFIG): {error}", path.display())),
+                Err(error) => {
+                    let path = path.display();
+                    Err(format!(
+                        "can't read the options of '{path}' (HOPSHOT_CONFIG): {error} (--no-config goes without)"
+                    ))
+                }
             };
         }
         let home = || variable("HOME").map(|home| home.join(".config"));
@@ -98,10 +107,17 @@ impl Config {
     }
 }
 
-/// Arguments that can be beside each other, or the kind of what is wrong if the parser says so, and why.
-fn understand(line: &[OsString]) -> Result<Args, (Option<ErrorKind>, String)> {
+/// Arguments that can be beside each other.
+fn understand(line: &[OsString]) -> Result<Args, Mistake> {
+    judge(read(line))
+}
+
+/// The kind of what is wrong if the parser says so, and why.
+type Mistake = (Option<ErrorKind>, String);
+
+fn judge(read: clap::error::Result<Read>) -> Result<Args, Mistake> {
     let refused = |error: clap::Error| (Some(error.kind()), one_line(&error));
-    let (args, dependent) = read(line).map_err(refused)?;
+    let (args, dependent) = read.map_err(refused)?;
     args.check_beside(dependent).map_err(|why| (Some(ErrorKind::MissingRequiredArgument), why))?;
     args.check().map(|()| args).map_err(|why| (None, why))
 }
@@ -112,14 +128,22 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
     if !option.starts_with('-') {
         return Err(format!("'{option}' is no option; one stands on each line, as on the command line"));
     }
-    let not_here = || Err(format!("'{option}' is for the command line only"));
+    let not_here = || {
+        let more = words.get(1).filter(|word| word.starts_with("--"));
+        let more = more.map_or(String::new(), |more| format!(" with '{more}'"));
+        Err(format!("'{option}'{more} is for the command line only"))
+    };
     if option == "--" {
         return not_here();
     }
     for before in [&[][..], before] {
         let line = ["hopshot", "host"].into_iter().chain(before.iter().flatten().chain(words).map(String::as_str));
-        match understand(&line.map(OsString::from).collect::<Vec<_>>()) {
-            Ok(args) if args.is_about() || args.no_config || !args.targets.is_empty() => return not_here(),
+        let read = read(&line.map(OsString::from).collect::<Vec<_>>());
+        // Before what the options want of each other: a line may have several, and no mistake in one hides another.
+        if read.as_ref().is_ok_and(|(args, _)| args.is_for_command_line()) {
+            return not_here();
+        }
+        match judge(read) {
             Err((Some(ErrorKind::DisplayVersion), _)) => return not_here(),
             Ok(Args { hosts, .. }) => {
                 if let [_, host, ..] = hosts.as_slice() {
@@ -140,6 +164,12 @@ const fn is_not_for_us(kind: io::ErrorKind) -> bool {
 }
 
 fn text(path: &Path) -> io::Result<String> {
+    // Opening a FIFO waits for whoever writes to it, and a device may wait as well, or do something. One is usual: it is empty.
+    let kind = fs::metadata(path)?;
+    let is_null = kind.file_type().is_char_device() && kind.rdev() == NULL;
+    if !kind.is_file() && !is_null {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
     let mut octets = Vec::new();
     if File::open(path)?.take(LONGEST + 1).read_to_end(&mut octets)? as u64 > LONGEST {
         return Err(io::ErrorKind::FileTooLarge.into());
@@ -166,14 +196,14 @@ mod tests {
     fn what_is_no_text_is_told_with_its_line_and_what_is_too_long_as_that() {
         let path = env::temp_dir().join(format!("hopshot-options-{}", std::process::id()));
         let said = |octets: &[u8]| {
-            std::fs::write(&path, octets).unwrap();
+            fs::write(&path, octets).unwrap();
             text(&path).map_err(|error| error.to_string())
         };
         assert_eq!(said("-n # größer\n".as_bytes()), Ok("-n # größer\n".to_owned()));
         assert_eq!(said(b"-n\n-q 1 # gr\xf6\xdfer\n"), Err("line 2 isn't text (UTF-8)".to_owned()));
         // Cut off within a letter.
         assert_eq!(said(&["#".as_bytes(), "ö".repeat(5000).as_bytes()].concat()), Err("file too large".to_owned()));
-        std::fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).unwrap();
     }
 
     #[test]
@@ -225,6 +255,10 @@ mod tests {
             ("-nh", "file, line 1: '-nh' is for the command line only"),
             ("-nV", "file, line 1: '-nV' is for the command line only"),
             ("--no-config", "file, line 1: '--no-config' is for the command line only"),
+            ("-n\n--no-sandbox", "file, line 2: '--no-sandbox' is for the command line only"),
+            ("-n --no-sandbox", "file, line 1: '-n' with '--no-sandbox' is for the command line only"),
+            ("--count=5 --no-sandbox", "file, line 1: '--count=5' with '--no-sandbox' is for the command line only"),
+            ("--count=5 --no-config", "file, line 1: '--count=5' with '--no-config' is for the command line only"),
             ("--mtu\n--format csv", "file: --mtu has the formats text and json alone"),
             ("-n\n--targets a", "file, line 2: '--targets' is for the command line only"),
             ("-f 9\n-m 8", "file: --first must be 1 to 8"),

@@ -2,6 +2,7 @@
 
 mod about;
 mod asn;
+mod bounds;
 mod config;
 mod output;
 mod probing;
@@ -18,7 +19,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use config::Config;
-use hopshot_linux::{AllPaths, Survey, Traceroute};
+use hopshot_linux::{AllPaths, Survey, Traceroute, privilege};
 use std::env;
 use std::ffi::OsString;
 use std::time::Duration;
@@ -102,11 +103,15 @@ pub(crate) fn parse() -> Result<Wanted, String> {
     if let Some(text) = args.about.text() {
         return Ok(Wanted::Text(text));
     }
-    let args = match if args.no_config { None } else { Config::read()? } {
+    let mut args = match if args.no_config { None } else { Config::read()? } {
         Some(config) if !config.is_empty() => read(&config.with(&arguments)).map_err(|error| one_line(&error))?.0,
         _ => args,
     };
     args.check().and_then(|()| args.check_beside(dependent))?;
+    // Of both command line and file, so that neither is a way around.
+    if privilege::came_with_the_program() {
+        args.hold_to_bounds()?;
+    }
     Ok(Wanted::Trace(Box::new(args)))
 }
 
@@ -121,9 +126,12 @@ const DEPENDENT: [Dependent; 5] = [
     ("outage", "--outage", "several hosts", |args| args.single().is_none()),
 ];
 
-/// What stands on a command line, and which of [`DEPENDENT`] are there. Every trace waits for it: so the values are taken and not
+/// What stands on a command line, and which of [`DEPENDENT`] are there.
+type Read = (Args, [bool; DEPENDENT.len()]);
+
+/// Reads a command line. Every trace waits for it: so the values are taken and not
 /// copied, and what only a complaint needs is made when there is one.
-fn read(line: &[OsString]) -> clap::error::Result<(Args, [bool; DEPENDENT.len()])> {
+fn read(line: &[OsString]) -> clap::error::Result<Read> {
     let parsed = Args::command().try_get_matches_from(line);
     let mut matches = parsed.or_else(|_| command().try_get_matches_from(line))?;
     let dependent = DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
@@ -181,6 +189,12 @@ impl Args {
     /// Whether a text is wanted in place of a trace.
     fn is_about(&self) -> bool {
         self.about.text().is_some()
+    }
+
+    /// Whether it has options that a file may not have. A file that the user has forgotten, or that another program wrote, must
+    /// not take the sandbox away. No other option takes any safety away: the rest shapes probes and output, within the same bounds.
+    fn is_for_command_line(&self) -> bool {
+        self.is_about() || self.no_config || self.no_sandbox || !self.targets.is_empty()
     }
 
     /// Whether one host is traced, and no more.

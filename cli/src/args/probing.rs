@@ -45,7 +45,7 @@ pub(crate) struct Probing {
 
     /// Mark probes for rules of routing and of firewalls (fwmark)
     #[arg(long, value_name = "MARK", value_parser = mark)]
-    mark: Option<u32>,
+    pub(super) mark: Option<u32>,
 
     /// The TOS (IPv4) or traffic class (IPv6) of probes, 0 to 255
     #[arg(short, long, value_name = "TOS", value_parser = octet)]

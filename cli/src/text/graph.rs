@@ -4,9 +4,10 @@ use super::View;
 use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
 use crate::args::Args;
+use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
-use std::io::{self, Write};
+use std::io;
 use std::time::Duration;
 
 impl View {
@@ -14,7 +15,7 @@ impl View {
     pub(crate) fn paths_header(&mut self, host: &str, args: &Args) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
         let line = self.sentence(&format!("all paths to {host} ({target}), {}", super::hops_max(max_hops)));
-        self.out.write_all(line.as_bytes())
+        print(line.as_bytes())
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.

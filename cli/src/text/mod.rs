@@ -12,7 +12,7 @@ mod tests;
 pub(crate) use row::Host;
 
 use crate::args::Args;
-use crate::console::can_draw;
+use crate::console::{can_draw, print};
 use crate::names::Names;
 use hopshot_linux::{Evidence, Extensions, Hop, Kind, ProbeId, Route, StopReason, Version};
 use layout::Layout;
@@ -22,7 +22,7 @@ pub(crate) use row::{failure, is_target, mark};
 use signal_hook::consts::SIGCONT;
 use std::env;
 use std::fmt::Write as _;
-use std::io::{self, StdoutLock, Write};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,9 +34,8 @@ const NARROWEST: u16 = 32;
 /// The room for an AS and a short name.
 const ORIGIN: usize = " [AS64500 EXAMPLE-NET]".len();
 
-/// Standard output, and what stands on it already.
+/// The text on standard output, and what stands there already.
 pub(crate) struct View {
-    out: StdoutLock<'static>,
     target: IpAddr,
     /// The hop that the next settled line is for.
     next: u8,
@@ -58,8 +57,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
-        let out = io::stdout().lock();
-        let size = if can_draw(&out) { size() } else { None };
+        let size = if can_draw(&io::stdout()) { size() } else { None };
         let column = match (args.output.numeric, Version::of(target)) {
             (true, Version::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
@@ -73,7 +71,6 @@ impl View {
             (false, _) => 36,
         };
         let mut view = Self {
-            out,
             target,
             next: 1,
             before: Duration::ZERO,
@@ -127,7 +124,7 @@ impl View {
     /// The first line.
     pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
         let line = self.sentence(&format!("traceroute to {host} ({target}), {}", hops_max(max_hops)));
-        self.out.write_all(line.as_bytes())
+        print(line.as_bytes())
     }
 
     /// What is to be said beside a hop when its line is printed.
@@ -267,8 +264,7 @@ impl View {
             }
         }
         live.clone_into(&mut self.drawn);
-        self.out.write_all(screen.as_bytes())?;
-        self.out.flush()
+        print(screen.as_bytes())
     }
 }
 

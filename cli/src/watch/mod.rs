@@ -82,6 +82,10 @@ fn random_word() -> Result<u16, Failure> {
 }
 
 fn no_screen(error: io::Error) -> Failure {
+    if error.kind() == io::ErrorKind::TimedOut {
+        // A terminal that takes nothing more, and the user wants an end.
+        return Failure::Output(error);
+    }
     Failure::System("can't show the view", error, "with TERM=dumb and --count N there is only the report")
 }
 

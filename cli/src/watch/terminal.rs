@@ -2,7 +2,7 @@
 //! signal that can be caught is the end.
 
 use super::keys::is_cut;
-use crate::console::can_draw;
+use crate::console::{Out, can_draw};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
@@ -16,7 +16,8 @@ use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use signal_hook::consts::SIGTTOU;
 use signal_hook::low_level;
-use std::io::{self, Stdout};
+use std::io::{self, BufWriter};
+use std::mem::ManuallyDrop;
 use std::time::Duration;
 use std::{panic, thread};
 
@@ -42,7 +43,7 @@ impl Settings {
     }
 
     fn restore(&self) {
-        let _ = execute!(io::stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(Out, LeaveAlternateScreen, Show);
         let _ = self.apply();
     }
 }
@@ -52,13 +53,15 @@ pub(crate) struct Screen {
     before: Settings,
     /// Whether the terminal has been taken, and not been given back.
     is_taken: bool,
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// Never dropped: it would show the cursor once more, and tell on standard error if that fails, which may be a terminal that is
+    /// stopped, and would block.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Out>>>>,
 }
 
 impl Screen {
     pub(crate) fn enter(before: Settings) -> io::Result<Self> {
-        let mut screen =
-            Self { before, is_taken: false, terminal: Terminal::new(CrosstermBackend::new(io::stdout()))? };
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(BufWriter::new(Out)))?);
+        let mut screen = Self { before, is_taken: false, terminal };
         screen.restore_before_a_panic_is_told();
         screen.take()?;
         Ok(screen)

@@ -1,7 +1,8 @@
 //! Who may trace, and how: root, a program with a capability, a set-user-ID program, and everybody else with ping sockets.
 
+use crate::errors::refused;
 use crate::routes::{FAMILIES, check};
-use crate::world::{HOPSHOT, Said, command_in_scenario, skip};
+use crate::world::{HOPSHOT, Said, command_in_scenario, in_lab, skip};
 use hopshot_core::wire::Version;
 use hopshot_lab::{Internet, Scenario};
 use serde_json::Value;
@@ -183,6 +184,103 @@ fn a_capability_or_a_set_user_id_is_enough_for_raw_sockets() {
     assert_true_route("short", &[&NOBODY_YET[..], &[copy.path()]].concat(), "raw", true);
 }
 
+/// Calls `check` with a copy that has a file capability, and with one that is set-user-ID.
+fn with_privileged_copies(test: &str, check: impl Fn(&Copy)) {
+    if !can_be_nobody(test) {
+        return;
+    }
+    let copy = Copy::new(&format!("{test}-capable"));
+    match Command::new("setcap").args(["cap_net_raw,cap_net_admin+ep", copy.path()]).output() {
+        Ok(output) if output.status.success() => check(&copy),
+        Ok(output) => skip(test, String::from_utf8_lossy(&output.stderr).trim()),
+        Err(error) => skip(test, &format!("setcap: {error}")),
+    }
+    for mode in [0o4755, 0o2755] {
+        let copy = Copy::new(&format!("{test}-{mode:o}"));
+        copy.permit(mode);
+        check(&copy);
+    }
+}
+
+#[test]
+fn who_has_the_privilege_of_the_program_has_bounds_and_root_has_none() {
+    with_privileged_copies("bounds", |copy| {
+        for (_, target) in FAMILIES {
+            for (args, words) in [
+                (&["--rate", "1001"][..], "--rate may be at most 1000"),
+                (&["--rate", "1000000", target], "--rate may be at most 1000"),
+                (&["--paths", "--rate", "2000"], "--rate may be at most 1000"),
+                (&["--watch", "--count", "1", "--rate", "2000"], "--rate may be at most 1000"),
+                (&["--mtu", "--rate", "2000"], "--rate may be at most 1000"),
+                (&["--size", "1501"], "--size may be at most 1500"),
+                (&["--mark", "7"], "--mark is not permitted"),
+            ] {
+                let command = [&NOBODY_YET[..], &[copy.path(), "-n", target], args].concat();
+                let Some(said) = command_in_scenario("short", true, &command) else { return };
+                refused(&said, words);
+                assert!(said.stderr.contains("run it as root for more (sudo)"), "{}", said.stderr);
+            }
+        }
+        let most = ["--rate", "1000", "--size", "1500", "-n", "{4}"];
+        let Some(said) = command_in_scenario("short", true, &[&NOBODY_YET[..], &[copy.path()], &most].concat()) else {
+            return;
+        };
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        let more = ["--rate", "5000", "--size", "1600", "--mark", "7", "-n", "{4}"];
+        for command in [&[copy.path()][..], &["env", "-i", copy.path()]] {
+            let Some(said) = command_in_scenario("short", true, &[command, &more].concat()) else { return };
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        }
+    });
+}
+
+#[test]
+fn a_file_of_options_is_no_way_around_the_bounds() {
+    with_privileged_copies("file-bounds", |copy| {
+        let script = "f=$(mktemp); echo --rate 5000 >$f; chmod 644 $f; HOPSHOT_CONFIG=$f \"$@\"; s=$?; rm $f; exit $s";
+        let command = [&["sh", "-c", script, "sh"][..], &NOBODY_YET, &[copy.path(), "-n", "{4}"]].concat();
+        let Some(said) = command_in_scenario("short", true, &command) else { return };
+        // With the rights of another user or group no file is read.
+        match said.status {
+            0 => assert!(copy.path().contains("4755") || copy.path().contains("2755"), "{}", said.stdout),
+            _ => refused(&said, "--rate may be at most 1000"),
+        }
+    });
+}
+
+#[test]
+fn no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that() {
+    let mode = 0o4755;
+    if !can_be_nobody("no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that") {
+        return;
+    }
+    let copy = Copy::new("pace");
+    copy.permit(mode);
+    let log = std::env::temp_dir().join(format!("hopshot-pace-{}", std::process::id()));
+    let many = ["-q10", "-m64", "-w1", "--burst"];
+    for args in [
+        &["--watch", "--every", "0.1", "--count", "3", "{4}"][..],
+        &["--mtu", "{6}"],
+        &["--paths", "{4}"],
+        &["--at-once", "10000", "{4}", "{6}", "{4}", "{6}", "{4}", "{6}"],
+    ] {
+        let lab = ["run", "--log", log.to_str().unwrap(), "deadtarget", "--"];
+        let command = [&NOBODY_YET[..], &[copy.path(), "-n"], &many, args].concat();
+        if in_lab(&lab, &command).is_none() {
+            return;
+        }
+        let events = fs::read_to_string(&log).unwrap();
+        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let times: Vec<u64> = events.filter_map(|event| event["at_ns"].as_u64()).collect();
+        let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+        // A busy machine makes up for some that it was late with.
+        let most = (last - first) / 1_000_000 * 11 / 10 + 50;
+        assert!(times.len() as u64 <= most, "{args:?}: {} probes, at most {most}", times.len());
+        assert!(times.len() > 100, "{args:?}: {} probes", times.len());
+    }
+    fs::remove_file(&log).unwrap();
+}
+
 #[test]
 fn no_option_keeps_the_rights_of_the_owner_of_a_set_user_id_program() {
     if !can_be_nobody("no_option_keeps_the_rights_of_the_owner_of_a_set_user_id_program") {
@@ -233,7 +331,7 @@ fn where_marks_are_not_permitted_that_is_what_is_said_and_nothing_is_sent() {
     let command = [&NOBODY[..], &[copy.path(), "--mark", "7", "{4}"]].concat();
     let Some(Said { status, stdout, stderr }) = command_in_scenario("short", true, &command) else { return };
     assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{stderr}");
-    assert!(stderr.contains("setcap cap_net_raw,cap_net_admin+ep"), "{stderr}");
+    assert!(stderr.contains("run this as root (sudo)"), "{stderr}");
 }
 
 #[test]
