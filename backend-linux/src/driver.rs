@@ -1,6 +1,6 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family. Reading before each send spares probes that an answer has
+//! One driver runs any number of traces on one socket pair per family, or several where each has one ident. Reading before each send spares probes that an answer has
 //! made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
 //! from waking it.
 
@@ -18,9 +18,12 @@ use hopshot_core::wire::{BufferTooSmall, Version};
 use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, SendError, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::Resource;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
@@ -38,11 +41,17 @@ const LULL: Duration = Duration::from_millis(1);
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
 
-/// What there is for each family.
+/// A pair of ping sockets and its ident for so many of a survey, in each family.
+const MOST_PINGS: usize = 16;
+
+/// Descriptors that a process may have for each such pair: so all of them take an eighth.
+const FILES_PER_PING: usize = 32;
+
+/// What there is for each family, or, of ping sockets, for each ident.
 struct Listener {
     version: Version,
     socket: Socket,
-    sources: Sources,
+    sources: Arc<Sources>,
     rejected: Rejected,
     audience: Audience,
 }
@@ -87,6 +96,12 @@ pub enum Step {
     Done,
 }
 
+impl Listener {
+    fn new(version: Version, socket: Socket, sources: Arc<Sources>) -> Self {
+        Self { version, socket, sources, rejected: Rejected::default(), audience: Audience::Unsaid }
+    }
+}
+
 impl Driver {
     /// A driver without traces, which sends at the given pace. It opens the sockets of a family when they are asked for.
     pub(crate) fn new(options: Options, pace: Pace) -> Self {
@@ -110,15 +125,26 @@ impl Driver {
         if self.listener(version).is_none() {
             let socket = Socket::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
             let sources = Sources::open(version, &self.options).map_err(|error| refused(error, &self.options))?;
-            self.listeners.push(Listener {
-                version,
-                socket,
-                sources,
-                rejected: Rejected::default(),
-                audience: Audience::Unsaid,
-            });
+            self.listeners.push(Listener::new(version, socket, Arc::new(sources)));
         }
         Ok(())
+    }
+
+    /// Opens more ping sockets in the families that have one, as many as this process may well have: whoever is traced by one
+    /// of them learns its ident, and no other.
+    pub(crate) fn open_more_pings(&mut self) {
+        let most = rustix::process::getrlimit(Resource::Nofile)
+            .current
+            .map_or(MOST_PINGS, |files| usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING);
+        // An ident that is given is to be the only one.
+        let more = if self.options.ident.is_some() { 0 } else { most.min(MOST_PINGS).saturating_sub(1) };
+        let options = Options { kind: Some(SocketKind::Ping), ..self.options.clone() };
+        let pings = self.listeners.iter().filter(|listener| listener.socket.kind() == SocketKind::Ping);
+        let families: Vec<_> = pings.map(|listener| (listener.version, Arc::clone(&listener.sources))).collect();
+        for (version, sources) in families {
+            let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
+            self.listeners.extend(opened.map(|socket| Listener::new(version, socket, Arc::clone(&sources))));
+        }
     }
 
     /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
@@ -149,9 +175,7 @@ impl Driver {
             .sources
             .of(config.target, scope_id)
             .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.options))?;
-        let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
-            return Ok(None);
-        };
+        let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
             Ok(tracer) => Box::new(tracer),
@@ -163,9 +187,22 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
-        self.traces.insert(number, Running { tracer, clocks, extensions, scope_id, head });
+        self.traces.insert(number, Running { tracer, listener, clocks, extensions, scope_id, head });
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
+    }
+
+    /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
+    /// the first that has room from a random one on.
+    fn take_identity(&mut self, config: &Config) -> Option<(usize, u16, u16)> {
+        let version = Version::of(config.target);
+        let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.version == version);
+        let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.socket.ident())).collect();
+        let (before, from) = idents.split_at(usize::from(config.ident).checked_rem(idents.len())?);
+        from.iter().chain(before).find_map(|(index, ident)| {
+            let (ident, first_seq) = self.identities.take(self.added, config, *ident)?;
+            Some((*index, ident, first_seq))
+        })
     }
 
     /// The state of a trace, by the number that [`add`](Self::add) gave.
@@ -200,8 +237,11 @@ impl Driver {
 
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
-        let idents = self.listeners.iter().map(|listener| listener.socket.ident());
-        idents.map(|ident| identities::capacity(config, ident)).min().unwrap_or(0)
+        let of_family = |version: Version| {
+            let idents = self.listeners_of(version).map(|listener| listener.socket.ident());
+            idents.map(|ident| identities::capacity(config, ident)).sum::<usize>()
+        };
+        self.listeners.iter().map(|listener| of_family(listener.version)).min().unwrap_or(0)
     }
 
     /// A trace that has ended: the oldest.
@@ -221,14 +261,17 @@ impl Driver {
 
     /// What the sockets of a family brought that was no answer.
     pub(crate) fn rejected(&self, version: Version) -> Rejected {
-        self.listener(version).map_or_else(Rejected::default, |listener| Rejected {
-            dropped: listener.socket.dropped(),
-            ..listener.rejected
-        })
+        let rejected = |listener: &Listener| Rejected { dropped: listener.socket.dropped(), ..listener.rejected };
+        self.listeners_of(version).map(rejected).fold(Rejected::default(), Rejected::add)
     }
 
+    /// The first of a family: there is one, but for ping sockets of a survey.
     fn listener(&self, version: Version) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| listener.version == version)
+        self.listeners_of(version).next()
+    }
+
+    fn listeners_of(&self, version: Version) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.version == version)
     }
 
     /// Takes a trace out, for keeping.
@@ -354,7 +397,7 @@ impl Driver {
             // Not `resize`, which would write all of it.
             self.inbox = vec![0; LONGEST];
         }
-        for listener in &mut self.listeners {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
@@ -370,7 +413,7 @@ impl Driver {
                 let mut is_ours = false;
                 for number in self.identities.whose(&answer) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if Version::of(trace.tracer.config().target) != listener.version {
+                    if trace.listener != index {
                         continue;
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);
@@ -423,8 +466,7 @@ impl Driver {
                 Ok(Action::Done) if trace.goes_on() => Some(Instant::EPOCH),
                 Ok(Action::Done) => None,
                 Ok(Action::Transmit(probe)) => {
-                    let version = Version::of(probe.destination);
-                    let result = match self.listeners.iter_mut().find(|listener| listener.version == version) {
+                    let result = match self.listeners.get_mut(trace.listener) {
                         Some(Listener { socket, .. }) => {
                             let tag = tag(number, probe.probe);
                             socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag)

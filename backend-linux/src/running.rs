@@ -18,6 +18,8 @@ pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
 /// One trace among those of a driver.
 pub(crate) struct Running {
     pub(crate) tracer: Box<Tracer<CAPACITY>>,
+    /// The index of the listener that it sends by and hears.
+    pub(crate) listener: usize,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
     pub(crate) scope_id: u32,
