@@ -10,5 +10,6 @@ mod paths;
 mod privileges;
 mod routes;
 mod survey;
+mod sweeper;
 mod watch;
 mod world;
