@@ -228,14 +228,15 @@ impl<'a> Hop<'a> {
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
     /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still
-    /// on its way there is left out. Where an answer is proven, [unproven](Changes::UNPROVEN) ones count as lost.
+    /// on its way there is left out, and so are [unproven](Changes::UNPROVEN) answers; where fewer are proven those count as lost.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
         let attempts = view.config.attempts;
         let heard = self.heard();
         let enough = heard >= attempts;
-        let at = move |probe: &&Slot| probe.hop() == number && !(enough && probe.is_in_flight());
+        let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
+        let at = move |probe: &&Slot| probe.hop() == number && !(enough && is_pending(probe));
         let reached = move |probe: &Slot| match probe.state() {
             State::Answered(answered) => probe.is_proven() && answered.is_of(view.config.target),
             State::InFlight | State::Lost | State::Failed(_) => false,

@@ -103,7 +103,7 @@ fn a_checksum_that_others_may_know_proves_nothing() {
         let whole = trace.quote(1);
         for (len, changes) in [(ip::header_len(version) + 8, Changes::UNPROVEN), (whole.len(), Changes::default())] {
             let quoted = &whole[..len];
-            let message = error(router(version, 1), Type::TimeExceeded, 0, 0, &quoted);
+            let message = error(router(version, 1), Type::TimeExceeded, 0, 0, quoted);
             assert_eq!(trace.handle(10, router(version, 1), &message).unwrap().reply.changes, changes);
         }
     }
