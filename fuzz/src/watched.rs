@@ -182,7 +182,7 @@ impl<const N: usize> Watched<N> {
             // Nothing is promised about a report in our own name that doesn't quote what was sent.
             _ if from == self.config.source && rank.1 == Evidence::Weak => {}
             Some(before) if (is_proven(before), before.evidence()) >= rank => {
-                assert_eq!(result, Err(Discard::Duplicate))
+                assert_eq!(result, Err(Discard::Duplicate));
             }
             _ => {
                 let reply = result.expect("it answers a probe in flight, or better than what there was");
