@@ -1,6 +1,6 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family. Reading before each send spares probes that an answer has
+//! One driver runs any number of traces on one socket pair per family, or several where each has one ident. Reading before each send spares probes that an answer has
 //! made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
 //! from waking it.
 
@@ -15,15 +15,18 @@ use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, OpenError, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
+use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Config, Discard, Instant, Kind, Outcome, Reply, Tracer};
+use hopshot_core::{Action, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
+use rustix::process::Resource;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
+use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
@@ -41,53 +44,19 @@ const LULL: Duration = Duration::from_millis(1);
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
 
-/// What there is for each family.
+/// A pair of ping sockets and its ident for so many of a survey, in each family.
+const MOST_PINGS: usize = 16;
+
+/// Descriptors that a process may have for each such pair: so all of them take an eighth.
+const FILES_PER_PING: usize = 32;
+
+/// What there is for each family, or, of ping sockets, for each ident.
 struct Listener {
     version: Version,
     socket: Socket,
-    sources: Sources,
+    sources: Arc<Sources>,
     rejected: Rejected,
     audience: Audience,
-    /// Whether packets of this family leave this machine.
-    health: Health,
-    /// Whether probes have left from an address that is valid beyond its link.
-    had_global_source: bool,
-    hearing: Hearing,
-}
-
-/// Whether answers of one family come in at all.
-#[derive(Clone, Copy, Default)]
-struct Hearing {
-    /// When the last one came.
-    last: Option<Instant>,
-    /// Whether silence is taken for an outage: packets leave, and then count for nothing.
-    is_cut_off: bool,
-    /// When such an outage was over.
-    restored: Option<Instant>,
-    /// Whether silence was waited out before, and is no outage.
-    is_quiet: bool,
-}
-
-impl Listener {
-    /// The address that packets to a target leave from. Where the others have gone, IPv6 falls back on one that is valid on its
-    /// link only, and whose packets no router may forward (RFC 4291, section 2.5.6): that is no way to the target.
-    fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-        let source = self.sources.of(target, scope_id)?;
-        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
-            return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
-        }
-        self.had_global_source |= !is_local(source);
-        Ok(source)
-    }
-
-    fn hear(&mut self, at: Instant) {
-        self.hearing.last = Some(at);
-        if std::mem::take(&mut self.hearing.is_cut_off) {
-            self.hearing.restored = Some(at);
-            self.health.succeed(at);
-        }
-    }
 }
 
 /// Whose answers the kernel's filter lets through.
@@ -106,6 +75,8 @@ pub(crate) struct Driver {
     /// How the sockets were opened, and which were not.
     sockets: Sockets,
     listeners: Vec<Listener>,
+    /// Whether IPv4 and IPv6 get through.
+    uplinks: [Uplink; 2],
     /// In the order of age, by a number that is never used again.
     traces: BTreeMap<usize, Running>,
     added: usize,
@@ -133,22 +104,21 @@ pub enum Step {
     Done,
 }
 
+impl Listener {
+    fn new(version: Version, socket: Socket, sources: Arc<Sources>) -> Self {
+        Self { version, socket, sources, rejected: Rejected::default(), audience: Audience::Unsaid }
+    }
+}
+
 impl Driver {
     /// A driver without traces, which sends at the given pace.
     pub(crate) fn new(mut sockets: Sockets, pace: Pace) -> Self {
-        let listener = |Pair { version, socket, sources, .. }| Listener {
-            version,
-            socket,
-            sources,
-            rejected: Rejected::default(),
-            audience: Audience::Unsaid,
-            health: Health::default(),
-            had_global_source: false,
-            hearing: Hearing::default(),
-        };
+        let listener =
+            |Pair { version, socket, sources, .. }| Listener::new(version, socket, Arc::new(sources));
         Self {
             listeners: sockets.open.drain(..).map(listener).collect(),
             sockets,
+            uplinks: [Uplink::default(); 2],
             traces: BTreeMap::new(),
             added: 0,
             schedule: Schedule::default(),
@@ -159,6 +129,24 @@ impl Driver {
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
+        }
+    }
+
+    /// Opens more ping sockets in the families that have one, as many as this process may well have: whoever is traced by one
+    /// of them learns its ident, and no other.
+    pub(crate) fn open_more_pings(&mut self) {
+        let most = rustix::process::getrlimit(Resource::Nofile)
+            .current
+            .map_or(MOST_PINGS, |files| usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING);
+        // An ident that is given is to be the only one.
+        let options = &self.sockets.options;
+        let more = if options.ident.is_some() { 0 } else { most.min(MOST_PINGS).saturating_sub(1) };
+        let options = Options { kind: Some(SocketKind::Ping), ..options.clone() };
+        let pings = self.listeners.iter().filter(|listener| listener.socket.kind() == SocketKind::Ping);
+        let families: Vec<_> = pings.map(|listener| (listener.version, Arc::clone(&listener.sources))).collect();
+        for (version, sources) in families {
+            let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
+            self.listeners.extend(opened.map(|socket| Listener::new(version, socket, Arc::clone(&sources))));
         }
     }
 
@@ -193,15 +181,12 @@ impl Driver {
         endurance: Endurance,
     ) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
-            return Err(self.sockets.obstacle(version));
-        };
-        let source = listener
-            .source(config.target, scope_id)
+        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
+        let source = Arc::clone(&listener.sources)
+            .of(config.target, scope_id)
+            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, config.target))
             .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.sockets.options))?;
-        let Some((ident, first_seq)) = self.identities.take(self.added, &config, listener.socket.ident()) else {
-            return Ok(None);
-        };
+        let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
             Ok(tracer) => Box::new(tracer),
@@ -214,10 +199,23 @@ impl Driver {
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, has_given_up) = (None, false);
-        let trace = Running { tracer, clocks, extensions, scope_id, head, endurance, held, has_given_up };
+        let trace = Running { tracer, listener, clocks, extensions, scope_id, head, endurance, held, has_given_up };
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
+    }
+
+    /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
+    /// the first that has room from a random one on.
+    fn take_identity(&mut self, config: &Config) -> Option<(usize, u16, u16)> {
+        let version = Version::of(config.target);
+        let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.version == version);
+        let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.socket.ident())).collect();
+        let (before, from) = idents.split_at(usize::from(config.ident).checked_rem(idents.len())?);
+        from.iter().chain(before).find_map(|(index, ident)| {
+            let (ident, first_seq) = self.identities.take(self.added, config, *ident)?;
+            Some((*index, ident, first_seq))
+        })
     }
 
     /// The state of a trace, by the number that [`add`](Self::add) gave.
@@ -242,16 +240,14 @@ impl Driver {
 
     /// Whether packets of a family leave this machine.
     pub(crate) fn health(&self, version: Version) -> Health {
-        self.listener(version).map(|listener| listener.health).unwrap_or_default()
+        self.uplinks[family_index(version)].health
     }
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
     pub(crate) fn fail(&mut self, version: Version) {
         let now = clock::now();
         self.pace.spend(now);
-        if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) {
-            listener.health.fail(now);
-        }
+        uplink(&mut self.uplinks, version).health.fail(now);
     }
 
     /// Whether the pace permits a packet.
@@ -266,55 +262,42 @@ impl Driver {
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again.
     pub(crate) fn obstacle(&self, version: Version) -> Option<Errno> {
-        let of_family = |trace: &&Running| Version::of(trace.tracer.config().target) == version;
-        self.traces.values().filter(of_family).find_map(|trace| trace.held.as_ref()?.errno)
+        let of_family = self.traces.values().filter(|trace| trace.version() == version);
+        of_family.into_iter().find_map(|trace| trace.held.as_ref()?.errno)
     }
 
     /// Whether packets to the target of a trace would leave from another address now, or not at all.
     pub(crate) fn has_moved(&mut self, number: usize) -> bool {
         let Some(trace) = self.traces.get(&number) else { return false };
+        let Some(listener) = self.listeners.get(trace.listener) else { return false };
         let (target, source) = (trace.tracer.config().target, trace.tracer.config().source);
-        let mut listeners = self.listeners.iter_mut();
-        let listener = listeners.find(|listener| listener.version == Version::of(target));
-        listener.is_some_and(|listener| listener.source(target, trace.scope_id) != Ok(source))
+        let found = listener.sources.of(target, trace.scope_id);
+        found.and_then(|source| uplink(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
     }
 
-    /// Whether a trace that is not whole ended in a silence that looks like an outage: of many traces none hears anything any more,
-    /// though some have before. A firewall may drop packets without a word, and a link fail at its far end.
-    /// `start` is when the trace began.
+    /// Whether a trace that is not whole, and began at `start`, ended in a silence that looks like an outage: of many traces
+    /// none hears anything any more. A firewall may drop packets without a word, and a link fail at its far end.
     pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
         /// With fewer traces silence may be an accident.
         const MANY: usize = 8;
-        /// Many traces hear something more often than this.
-        const SILENCE: Duration = Duration::from_millis(300);
         let Some(trace) = self.traces.get(&number) else { return false };
-        let version = Version::of(trace.tracer.config().target);
-        let of_family = |trace: &&Running| Version::of(trace.tracer.config().target) == version;
-        let are_many = self.traces.values().filter(of_family).take(MANY).count() == MANY;
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
-            return false;
-        };
-        let now = clock::now();
-        let hearing = &mut listener.hearing;
-        let is_silent = hearing.last.is_some_and(|last| now.saturating_since(last) >= SILENCE);
-        if !hearing.is_quiet && is_silent && are_many {
-            hearing.is_cut_off = true;
-            listener.health.fail(now);
+        let version = trace.version();
+        let are_many = self.traces.values().filter(|trace| trace.version() == version).take(MANY).count() == MANY;
+        let uplink = uplink(&mut self.uplinks, version);
+        if are_many {
+            uplink.suspect(clock::now());
         }
-        hearing.is_cut_off || hearing.restored.is_some_and(|restored| start < restored)
+        uplink.was_cut_off_since(start)
     }
 
     /// Whether silence is taken for an outage.
     pub(crate) fn is_cut_off(&self, version: Version) -> bool {
-        self.listener(version).is_some_and(|listener| listener.hearing.is_cut_off)
+        self.uplinks[family_index(version)].is_cut_off()
     }
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, version: Version) {
-        if let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) {
-            listener.hearing = Hearing { is_cut_off: false, is_quiet: true, ..listener.hearing };
-            listener.health.succeed(clock::now());
-        }
+        uplink(&mut self.uplinks, version).accept_silence(clock::now());
     }
 
     /// Whether a trace goes on without probes that could not be sent.
@@ -322,10 +305,11 @@ impl Driver {
         self.traces.get(&number).is_some_and(|trace| trace.has_given_up)
     }
 
-    /// Whether a trace is whole: its target has answered, and every hop before that.
+    /// Whether a trace is whole: its target has answered, and every hop before that, all beyond doubt.
     pub(crate) fn is_whole(&self, number: usize) -> bool {
         let route = self.tracer(number).route();
-        route.distance().is_some() && route.hops().all(|hop| hop.replies().next().is_some())
+        let is_sure = |hop: Hop<'_>| hop.replies().any(|reply| reply.evidence() == Evidence::Strong);
+        route.distance().is_some() && route.hops().all(is_sure)
     }
 
     /// How many traces were ever added.
@@ -340,8 +324,11 @@ impl Driver {
 
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
-        let idents = self.listeners.iter().map(|listener| listener.socket.ident());
-        idents.map(|ident| identities::capacity(config, ident)).min().unwrap_or(0)
+        let of_family = |version: Version| {
+            let idents = self.listeners_of(version).map(|listener| listener.socket.ident());
+            idents.map(|ident| identities::capacity(config, ident)).sum::<usize>()
+        };
+        self.listeners.iter().map(|listener| of_family(listener.version)).min().unwrap_or(0)
     }
 
     /// A trace that has ended: the oldest.
@@ -361,14 +348,17 @@ impl Driver {
 
     /// What the sockets of a family brought that was no answer.
     pub(crate) fn rejected(&self, version: Version) -> Rejected {
-        self.listener(version).map_or_else(Rejected::default, |listener| Rejected {
-            dropped: listener.socket.dropped(),
-            ..listener.rejected
-        })
+        let rejected = |listener: &Listener| Rejected { dropped: listener.socket.dropped(), ..listener.rejected };
+        self.listeners_of(version).map(rejected).fold(Rejected::default(), Rejected::add)
     }
 
+    /// The first of a family: there is one, but for ping sockets of a survey.
     fn listener(&self, version: Version) -> Option<&Listener> {
-        self.listeners.iter().find(|listener| listener.version == version)
+        self.listeners_of(version).next()
+    }
+
+    fn listeners_of(&self, version: Version) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.version == version)
     }
 
     /// Takes a trace out, for keeping.
@@ -398,7 +388,7 @@ impl Driver {
     /// Ends the traces of one family with what is known.
     pub(crate) fn interrupt_family(&mut self, version: Version) {
         for (number, trace) in &mut self.traces {
-            if Version::of(trace.tracer.config().target) == version {
+            if trace.version() == version {
                 trace.interrupt();
                 self.schedule.set(*number, None);
             }
@@ -502,7 +492,7 @@ impl Driver {
             // Not `resize`, which would write all of it.
             self.inbox = vec![0; LONGEST];
         }
-        for listener in &mut self.listeners {
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
@@ -518,15 +508,13 @@ impl Driver {
                 let mut is_ours = false;
                 for number in self.identities.whose(&answer) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if Version::of(trace.tracer.config().target) != listener.version
-                        || trace.has_not_sent(answer.echo.seq)
-                    {
+                    if trace.listener != index || trace.has_not_sent(answer.echo.seq) {
                         continue;
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted {
-                        listener.hear(arrival.at);
+                        uplink(&mut self.uplinks, listener.version).hear(arrival.at);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
@@ -592,36 +580,46 @@ impl Driver {
                 Action::Transmit(probe) => probe,
             },
         };
-        let version = Version::of(probe.destination);
-        let Some(listener) = self.listeners.iter_mut().find(|listener| listener.version == version) else {
-            return Turn::Idle(None);
-        };
-        let tag = tag(number, probe.probe);
+        let Some(listener) = self.listeners.get_mut(trace.listener) else { return Turn::Idle(None) };
+        let (version, tag) = (listener.version, tag(number, probe.probe));
+        let uplink = uplink(&mut self.uplinks, version);
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
-                if !listener.hearing.is_cut_off && listener.health.succeed(left) {
+                if uplink.sent(left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
             }
             Err(errno) => {
-                listener.health.fail(now);
+                uplink.health.fail(now);
                 let held = match held {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                Turn::Tried(trace.hold(held, errno, &listener.health, self.is_tail, now).unwrap_or(Instant::EPOCH))
+                let due = trace.hold(held, errno, &uplink.health, self.is_tail, now);
+                Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
         }
     }
 
     /// Tries the probes again that could not be sent: one of this family has just left.
     fn hasten_held(&mut self, version: Version) {
-        let is_held = |trace: &Running| trace.held.is_some() && Version::of(trace.tracer.config().target) == version;
+        let is_held = |trace: &Running| trace.held.is_some() && trace.version() == version;
         for number in self.traces.iter().filter(|(_, trace)| is_held(trace)).map(|(number, _)| *number) {
             self.schedule.hasten(number);
         }
+    }
+}
+
+fn uplink(uplinks: &mut [Uplink; 2], version: Version) -> &mut Uplink {
+    &mut uplinks[family_index(version)]
+}
+
+const fn family_index(version: Version) -> usize {
+    match version {
+        Version::V4 => 0,
+        Version::V6 => 1,
     }
 }
 

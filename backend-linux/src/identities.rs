@@ -1,11 +1,12 @@
 //! Who is who among the traces of a driver: an answer says which ident and seq it is about.
 //!
 //! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for all; there each trace has a
-//! stretch of seqs of its own.
+//! stretch of seqs of its own, at a random place: the host of one trace knows where that is, and of the others nothing.
 
 use crate::running::CAPACITY;
+use hopshot_core::wire::icmp::Echo;
 use hopshot_core::{Answer, Config};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 /// With more idents than this no answer is looked for among the traces of others: the core would have to judge it for each.
 const MOST_SEARCHED: usize = 32;
@@ -13,9 +14,18 @@ const MOST_SEARCHED: usize = 32;
 /// The identities that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
-    by_ident: HashMap<u16, Vec<Stretch>>,
-    /// Where the stretches of a shared ident are counted from: random, as the first trace's seqs were.
-    base: Option<u16>,
+    /// Those of one trace each.
+    own: HashMap<u16, Stretch>,
+    shared: HashMap<u16, Seqs>,
+}
+
+/// The seqs of an ident that traces share.
+#[derive(Debug, Default)]
+struct Seqs {
+    taken: Vec<Stretch>,
+    /// Those that were given back, the oldest first. They aren't taken again while there are others: errors about their
+    /// probes may still come.
+    rested: VecDeque<Stretch>,
 }
 
 /// The seqs that a trace may use.
@@ -36,56 +46,66 @@ impl Stretch {
     }
 }
 
+impl Seqs {
+    /// Takes a stretch for a trace: where it wants to begin, or else elsewhere. `None` if it doesn't fit.
+    fn take(&mut self, trace: usize, wanted: u16, len: u16) -> Option<u16> {
+        /// From one place that is tried to the next: the golden ratio, so that they spread, and odd, so that all get their turn.
+        const STRIDE: u16 = 0x9e37;
+        loop {
+            let mut firsts = (0..=u16::MAX).map(|more| wanted.wrapping_add(more.wrapping_mul(STRIDE)));
+            // With fewer than that there is always a place; with more, looking for one could take long.
+            let is_roomy = self.taken.len() + self.rested.len() < places(len);
+            if is_roomy && let Some(first) = firsts.find(|first| self.is_free(&Stretch { trace, first: *first, len })) {
+                self.taken.push(Stretch { trace, first, len });
+                return Some(first);
+            }
+            self.rested.pop_front()?;
+        }
+    }
+
+    fn is_free(&self, wanted: &Stretch) -> bool {
+        !self.taken.iter().chain(&self.rested).any(|stretch| stretch.overlaps(wanted))
+    }
+
+    fn give_back(&mut self, trace: usize) {
+        if let Some(place) = self.taken.iter().position(|stretch| stretch.trace == trace) {
+            self.rested.push_back(self.taken.swap_remove(place));
+        }
+    }
+}
+
 impl Identities {
     /// An ident and a first seq for a trace: those that it wants, or others if those are in use. `ident` is given where it
     /// can't be chosen. `None` if all are in use.
     pub(crate) fn take(&mut self, trace: usize, config: &Config, ident: Option<u16>) -> Option<(u16, u16)> {
-        let len = span(config);
-        let (ident, first) = match ident {
-            None => {
-                let free = |ident: &u16| !self.by_ident.contains_key(ident);
-                let wanted = (0..=u16::MAX).map(|more| config.ident.wrapping_add(more)).find(free)?;
-                (wanted, config.first_seq)
-            }
-            Some(ident) => {
-                let taken = self.by_ident.get(&ident).map_or(&[][..], Vec::as_slice);
-                // Side by side, so that none is left too small; the search begins where the chance is best.
-                let base = *self.base.get_or_insert(config.first_seq);
-                let places = places(config);
-                let begin = u16::try_from(trace % usize::from(places)).unwrap_or(0);
-                let mut firsts = (0..places).map(|more| {
-                    let place = (u32::from(begin) + u32::from(more)) % u32::from(places);
-                    base.wrapping_add(u16::try_from(place).unwrap_or(0).wrapping_mul(len))
-                });
-                let free = |first: &u16| {
-                    let wanted = Stretch { trace, first: *first, len };
-                    !taken.iter().any(|stretch| stretch.overlaps(&wanted))
-                };
-                (ident, firsts.find(free)?)
-            }
-        };
-        self.by_ident.entry(ident).or_default().push(Stretch { trace, first, len });
-        Some((ident, first))
+        let (wanted, len) = (config.first_seq, span(config));
+        if let Some(ident) = ident {
+            return self.shared.entry(ident).or_default().take(trace, wanted, len).map(|first| (ident, first));
+        }
+        let is_free = |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
+        let ident = (0..=u16::MAX).map(|more| config.ident.wrapping_add(more)).find(is_free)?;
+        self.own.insert(ident, Stretch { trace, first: wanted, len });
+        Some((ident, wanted))
     }
 
     /// A trace needs its identity no more.
     pub(crate) fn give_back(&mut self, trace: usize, ident: u16) {
-        if let Some(stretches) = self.by_ident.get_mut(&ident) {
-            stretches.retain(|stretch| stretch.trace != trace);
-            if stretches.is_empty() {
-                self.by_ident.remove(&ident);
-            }
+        match self.shared.get_mut(&ident) {
+            Some(seqs) => seqs.give_back(trace),
+            None => _ = self.own.remove(&ident),
         }
     }
 
     /// The traces that an answer may belong to.
     pub(crate) fn whose(&self, answer: &Answer<'_>) -> impl Iterator<Item = usize> + use<'_> {
-        let seq = answer.echo.seq;
-        let owners = self.by_ident.get(&answer.echo.ident);
-        // A translator may have changed the ident; the cookie tells.
-        let is_searched = owners.is_none() && self.by_ident.len() <= MOST_SEARCHED;
-        let all = is_searched.then(|| self.by_ident.values());
-        let stretches = owners.into_iter().chain(all.into_iter().flatten()).flatten();
+        let Echo { ident, seq, .. } = answer.echo;
+        let owner = self.own.get(&ident);
+        let sharing = self.shared.get(&ident);
+        // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket no such answer.
+        let is_searched = owner.is_none() && sharing.is_none() && self.own.len() <= MOST_SEARCHED;
+        let all = is_searched.then(|| self.own.values());
+        let sharing = sharing.into_iter().flat_map(|seqs| &seqs.taken);
+        let stretches = owner.into_iter().chain(sharing).chain(all.into_iter().flatten());
         stretches.filter(move |stretch| stretch.contains(seq)).map(|stretch| stretch.trace)
     }
 }
@@ -94,12 +114,14 @@ impl Identities {
 pub(crate) fn capacity(config: &Config, ident: Option<u16>) -> usize {
     match ident {
         None => usize::from(u16::MAX) + 1,
-        Some(_) => places(config).into(),
+        Some(_) => places(span(config)),
     }
 }
 
-fn places(config: &Config) -> u16 {
-    u16::MAX / span(config)
+/// How many stretches of this length find a place among the seqs of an ident wherever the others are: between two that are
+/// too close for one more there are `len - 1` seqs at most.
+fn places(len: u16) -> usize {
+    (usize::from(u16::MAX) + 1) / (2 * usize::from(len) - 1)
 }
 
 /// The seqs that a trace with these parameters may come to use: each hop's attempts and retries, and two more where the target
@@ -113,7 +135,6 @@ fn span(config: &Config) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hopshot_core::wire::icmp::Echo;
     use hopshot_core::{Instant, Kind};
 
     fn config(ident: u16, first_seq: u16) -> Config {
@@ -155,26 +176,64 @@ mod tests {
         assert_eq!(identities.take(2, &config(65_535, 7), None), Some((65_535, 7)));
     }
 
+    /// As of a source of randomness, but the same each time: a linear congruential generator (D. E. Knuth, MMIX).
+    fn random_seqs(seed: u64) -> impl Iterator<Item = u16> {
+        let next =
+            |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        std::iter::successors(Some(seed), next).map(|state| (state >> 48) as u16)
+    }
+
     #[test]
-    fn traces_that_share_an_ident_fill_its_seqs_without_overlapping_and_each_place_can_be_used_again() {
-        let mut identities = Identities::default();
-        let wanted = config(1, 60_000);
-        let capacity = capacity(&wanted, Some(77));
-        assert!(capacity > 300, "{capacity}");
-        let mut firsts = Vec::new();
-        for trace in 0..capacity {
-            let (ident, first) = identities.take(trace, &wanted, Some(77)).unwrap();
-            assert_eq!(ident, 77);
-            for seq in [first, first.wrapping_add(span(&wanted) - 1)] {
-                assert_eq!(whose(&identities, 77, seq), [trace]);
+    fn traces_that_share_an_ident_never_overlap_and_as_many_fit_as_is_said_wherever_they_want_to_be() {
+        let wishes: [Box<dyn Iterator<Item = u16>>; 3] =
+            [Box::new(random_seqs(1)), Box::new(std::iter::repeat(60_000)), Box::new((0..).step_by(319))];
+        for wishes in wishes {
+            let mut identities = Identities::default();
+            let capacity = capacity(&config(1, 0), Some(77));
+            assert!(capacity > 200, "{capacity}");
+            let mut firsts = Vec::new();
+            for (trace, wish) in (0..capacity).zip(wishes) {
+                let (ident, first) = identities.take(trace, &config(1, wish), Some(77)).unwrap();
+                assert_eq!(ident, 77);
+                firsts.push(first);
             }
-            firsts.push(first);
+            assert_eq!(identities.take(capacity, &config(1, 0), Some(77)), None);
+            for (trace, first) in firsts.into_iter().enumerate() {
+                for seq in [first, first.wrapping_add(span(&config(1, 0)) - 1)] {
+                    assert_eq!(whose(&identities, 77, seq), [trace]);
+                }
+            }
+            for freed in [0, capacity / 2, capacity - 1] {
+                identities.give_back(freed, 77);
+                assert!(identities.take(capacity + freed, &config(1, 0), Some(77)).is_some());
+            }
         }
-        assert_eq!(identities.take(capacity, &wanted, Some(77)), None);
-        for freed in [0, capacity / 2, capacity - 1] {
-            identities.give_back(freed, 77);
-            assert_eq!(identities.take(capacity + freed, &wanted, Some(77)), Some((77, firsts[freed])));
+    }
+
+    #[test]
+    fn a_stretch_begins_where_it_is_wanted_and_is_not_used_again_soon() {
+        let mut identities = Identities::default();
+        let (seqs, others) = (random_seqs(2), capacity(&config(1, 0), Some(77)) - 1);
+        assert_eq!(identities.take(0, &config(1, 60_000), Some(77)), Some((77, 60_000)));
+        identities.give_back(0, 77);
+        assert_eq!(whose(&identities, 77, 60_000), [0_usize; 0]);
+        // One trace after the other, each of which wants to be there too.
+        for (trace, seq) in (1..=others).zip(seqs) {
+            let wanted = if trace % 2 == 0 { seq } else { 60_000 };
+            let (_, first) = identities.take(trace, &config(1, wanted), Some(77)).unwrap();
+            let distance = first.wrapping_sub(60_000).min(60_000_u16.wrapping_sub(first));
+            assert!(distance >= span(&config(1, 0)), "trace {trace} at {first}");
+            identities.give_back(trace, 77);
         }
+        assert_eq!(identities.take(others + 1, &config(1, 60_000), Some(77)), Some((77, 60_000)));
+    }
+
+    #[test]
+    fn an_ident_that_traces_share_is_no_choice_for_others() {
+        let mut identities = Identities::default();
+        identities.take(0, &config(1, 5), Some(77)).unwrap();
+        assert_eq!(identities.take(1, &config(77, 5), None), Some((78, 5)));
+        assert_eq!((whose(&identities, 77, 5), whose(&identities, 78, 5)), (vec![0], vec![1]));
     }
 
     #[test]

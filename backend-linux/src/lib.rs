@@ -27,7 +27,7 @@
 //! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the same but for what
 //! [`SocketKind::Ping`] lists; where those aren't either, [`Error::Permission`] says how to get one of the two. Any number of
 //! traces may run at once in a process and on a machine: each has its ident, and soon after its first probes the kernel lets it see
-//! its own answers only; those of a [`Survey`] share their sockets, and are told apart here.
+//! its own answers only; those of a [`Survey`] share its sockets, and are told apart here.
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent, or, with
 //! [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so for each. A program that does
@@ -65,6 +65,7 @@ mod sockets;
 mod survey;
 mod sys;
 mod trace;
+mod uplink;
 
 pub use clock::{Clock, Clocks};
 pub use driver::Step;
@@ -171,8 +172,8 @@ impl Traceroute {
         self
     }
 
-    /// The ICMP identifier of all probes. By default random, or what the kernel chooses, which is best: it must differ between
-    /// all traces that run at the same time on this machine.
+    /// The ICMP identifier of all probes. By default random, which is best: it must differ between all traces that run at the
+    /// same time on this machine.
     pub fn ident(mut self, ident: u16) -> Self {
         self.options.ident = Some(ident);
         self
@@ -192,7 +193,8 @@ impl Traceroute {
     }
 
     /// The flow, 1 to 65,534: the ICMP checksum of all probes, which routers that share traffic over several paths look at.
-    /// All probes of a trace are of one flow, a random one by default; another may take another path.
+    /// All probes of a trace are of one flow, a random one by default; another may take another path. In a list a flow that is
+    /// given is the same for all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
     pub fn flow(mut self, flow: u16) -> Self {
         self.flow = Some(flow);
         // For the check of the ranges.

@@ -5,6 +5,7 @@ use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
 use hopshot_core::{Action, Answer, Instant, ProbeId, Reply, SendError, Tracer, Transmit};
+use hopshot_core::wire::Version;
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,6 +26,8 @@ pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
 /// One trace among those of a driver.
 pub(crate) struct Running {
     pub(crate) tracer: Box<Tracer<CAPACITY>>,
+    /// The index of the listener that it sends by and hears.
+    pub(crate) listener: usize,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
     pub(crate) scope_id: u32,
@@ -77,6 +80,11 @@ impl Held {
 }
 
 impl Running {
+    /// The family of its target.
+    pub(crate) fn version(&self) -> Version {
+        Version::of(self.tracer.config().target)
+    }
+
     /// As [`Tracer::poll`], with room made for the probe where there isn't enough.
     pub(crate) fn poll<'b>(&mut self, now: Instant, outbox: &'b mut Vec<u8>) -> Action<'b> {
         outbox.resize(outbox.len().max(self.tracer.config().message_len()), 0);

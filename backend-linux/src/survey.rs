@@ -1,4 +1,4 @@
-//! Many traces at once, on one pair of sockets.
+//! Many traces at once, on the same few sockets.
 
 mod list;
 mod setbacks;
@@ -143,9 +143,16 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// [`advance`](Self::advance) and [`take`](Self::take) what has ended, until it is [empty](Self::is_empty).
 ///
 /// With more than 32 traces in flight an answer whose ident a translator has changed on the way finds its trace no more, and its
-/// hop stays silent. On ping sockets the traces share one ident, and a stretch of seqs is used again after some 300 traces (three
-/// attempts) or more: an error that comes later than that, and quotes too little to have the cookie, would be taken for the new
-/// trace's.
+/// hop stays silent.
+///
+/// # Ping sockets
+/// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same one. So a survey opens up to 16
+/// pairs of ping sockets in each family: fewer where this process may have less than 512 descriptors, and one where the
+/// settings have an [ident](Traceroute::ident). A trace takes one of them at random, and there a stretch of seqs at a random
+/// place, which isn't used again as long as there are others. The host of one trace knows the ident of the traces on its own
+/// socket then, and neither their seqs nor their checksums:
+/// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html). Where the settings have a
+/// [flow](Traceroute::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
 ///
 /// # What traces share
 /// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distance
@@ -184,8 +191,8 @@ impl Survey {
     /// Opens the sockets of both families, or of the one that the settings name. The host of the settings is not traced.
     ///
     /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000 (what
-    /// is beyond is taken for the nearest); on ping sockets, whose traces share the 65,536 seqs of one ident, fewer where each
-    /// needs many. From 1,000 a second on, probes leave in small groups, a millisecond apart, and it is looked for answers after
+    /// is beyond is taken for the nearest). On ping sockets there are fewer where each needs many of their seqs: some 2,300 with
+    /// three attempts, one sixteenth of that with one pair of sockets. From 1,000 a second on, probes leave in small groups, a millisecond apart, and it is looked for answers after
     /// every eighth at most, so a target that is nearer than that may get some in vain.
     ///
     /// # Errors
@@ -199,6 +206,7 @@ impl Survey {
     pub(crate) fn on(sockets: Sockets, settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
         let mut driver = Driver::new(sockets, pace);
+        driver.open_more_pings();
         driver.expect_many()?;
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));

@@ -22,22 +22,30 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quoted {
-    /// The source address of the probe.
-    pub source: IpAddr,
     /// The destination address of the probe.
     pub destination: IpAddr,
+    /// The ICMP checksum.
+    pub checksum: u16,
+    /// The rest of the IP header; `None` where a kernel keeps it to itself.
+    pub header: Option<QuotedHeader>,
+}
+
+/// The fields of a quoted IP header, but for the destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct QuotedHeader {
+    /// The source address of the probe.
+    pub source: IpAddr,
     /// The hop limit that was left: normally 1.
     pub hop_limit: u8,
     /// The traffic class (TOS in IPv4).
     pub traffic_class: u8,
-    /// The ICMP checksum.
-    pub checksum: u16,
 }
 
 /// An ICMP message that answers somebody's Echo Request.
 ///
-/// [`Answer::parse`] reads it from octets; a backend that gets its answers already parsed (the error queue of a Linux ping
-/// socket) fills it in itself, leaves `quoted` out, and calls [`Tracer::accept`](crate::Tracer::accept).
+/// [`Answer::parse`] reads it from octets. A backend that gets its answers already parsed (the error queue of a Linux ping
+/// socket) fills it in itself, and calls [`Tracer::accept`](crate::Tracer::accept).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer<'a> {
@@ -55,7 +63,7 @@ pub struct Answer<'a> {
     pub mtu: Option<u16>,
     /// The Echo as it came back: replied by the target or quoted by a router.
     pub echo: Echo<'a>,
-    /// The quoted header, in an error that came with it.
+    /// The quoted header of an error. An error without it is [unproven](crate::Changes::UNPROVEN), unless it quotes the cookie.
     pub quoted: Option<Quoted>,
     /// What the router appended to the error.
     pub extensions: Extensions<'a>,
@@ -97,13 +105,9 @@ impl<'a> Answer<'a> {
             return Err(Malformed::Foreign);
         }
         let probe = QuotedEcho::parse(version, payload)?;
-        let quoted = Quoted {
-            source: header.ends.source,
-            destination: header.ends.destination,
-            hop_limit: header.hop_limit,
-            traffic_class: header.traffic_class,
-            checksum: probe.checksum,
-        };
+        let ip::Header { ends: Ends { source, destination }, hop_limit: left, traffic_class, .. } = header;
+        let header = QuotedHeader { source, hop_limit: left, traffic_class };
+        let quoted = Quoted { destination, checksum: probe.checksum, header: Some(header) };
         let answer = unquoted(kind, error.icmp_type, error.code, error.mtu(version), probe.echo);
         Ok(Self { quoted: Some(quoted), extensions: Extensions::of(version, &error), ..answer })
     }

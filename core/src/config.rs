@@ -71,6 +71,9 @@ pub struct Config {
     /// The ICMP checksum of all probes: load balancers that hash it keep all of them on one path, and another value may show
     /// another path. Neither 0 nor 65,535.
     pub checksum: u16,
+    /// Whether others may know the checksum, as where many traces have the same one: then only the cookie proves an error.
+    /// False by default.
+    pub checksum_is_public: bool,
     /// Random octets in the payload of all probes. What comes back with others is not an answer.
     pub cookie: [u8; 8],
     /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to tell whether it was changed
@@ -112,6 +115,7 @@ impl Config {
                 0 | u16::MAX => 0x5a5a,
                 other => other,
             },
+            checksum_is_public: false,
             cookie,
             traffic_class: 0,
             payload_len: 24,

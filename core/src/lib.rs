@@ -150,7 +150,7 @@ pub mod embedding {}
 #[doc = include_str!("hostile.md")]
 pub mod hostile {}
 
-pub use answer::{Answer, Kind, Quoted};
+pub use answer::{Answer, Kind, Quoted, QuotedHeader};
 pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep};
 pub use probe::{Changes, Evidence, ProbeId};
 pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};

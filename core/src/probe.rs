@@ -23,8 +23,8 @@ pub struct ProbeId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Evidence {
-    /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a forgery), or an Echo Reply came
-    /// from another address than the target's.
+    /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a forgery), an Echo Reply came
+    /// from another address than the target's, or an error is [unproven](Changes::UNPROVEN).
     Weak,
     /// Everything that counts came back as it was sent, and an Echo Reply came from the target.
     Strong,
@@ -48,6 +48,9 @@ impl Changes {
     pub const TRAFFIC_CLASS: Self = Self(16);
     /// An Echo Reply's sender, which isn't the target.
     pub const SENDER: Self = Self(32);
+    /// The proof of an error, which is missing: it quotes neither the cookie nor a secret checksum with the right destination.
+    /// Such an error stands at its hop, as a weak one, and decides nothing.
+    pub const UNPROVEN: Self = Self(64);
 
     /// Whether all of `other` are among these.
     #[must_use]
@@ -66,6 +69,11 @@ impl Changes {
     pub const fn evidence(self) -> Evidence {
         let harmless = Self::SOURCE.0 | Self::TRAFFIC_CLASS.0;
         if self.0 & !harmless == 0 { Evidence::Strong } else { Evidence::Weak }
+    }
+
+    /// What decides between two answers to one probe. Of weak ones a proven one is better: it is a translator's, not a forger's.
+    pub(crate) const fn rank(self) -> (bool, Evidence) {
+        (!self.contains(Self::UNPROVEN), self.evidence())
     }
 
     fn note(&mut self, change: Self, changed: bool) {
@@ -113,7 +121,8 @@ fn read_back(config: &Config, answer: &Answer<'_>) -> Secret {
 pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Changes), Discard> {
     let index = answer.echo.seq.wrapping_sub(config.first_seq);
     let same_ident = answer.echo.ident == config.ident;
-    match (read_back(config, answer), same_ident, answer.kind) {
+    let secret = read_back(config, answer);
+    match (&secret, same_ident, answer.kind) {
         // Also with another ident: a translator may change it, but nobody else can know the cookie.
         (Secret::Whole, _, _) => {}
         (_, false, _) => return Err(Discard::NotOurs),
@@ -124,14 +133,20 @@ pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Ch
     let mut changes = Changes::default();
     changes.note(Changes::IDENT, !same_ident);
     changes.note(Changes::SENDER, answer.kind == Kind::EchoReply && answer.from != config.target);
-    // What a kernel has matched against its own socket comes without the quoted header.
+    // Who fills in the checksum of an ICMPv6 probe whose source isn't known here knows what it is.
+    let checksum_known = !(config.source.is_ipv6() && config.source.is_unspecified());
+    let mut proven = matches!(secret, Secret::Whole);
     if let Some(quoted) = &answer.quoted {
-        // Who fills in the checksum of an ICMPv6 probe whose source isn't known here knows what it is.
-        let checksum_known = !(config.source.is_ipv6() && config.source.is_unspecified());
-        changes.note(Changes::DESTINATION, quoted.destination != config.target);
-        changes.note(Changes::SOURCE, !config.source.is_unspecified() && quoted.source != config.source);
-        changes.note(Changes::CHECKSUM, checksum_known && quoted.checksum != config.checksum);
-        changes.note(Changes::TRAFFIC_CLASS, quoted.traffic_class != config.traffic_class);
+        let same_destination = quoted.destination == config.target;
+        let same_checksum = quoted.checksum == config.checksum;
+        changes.note(Changes::DESTINATION, !same_destination);
+        changes.note(Changes::CHECKSUM, checksum_known && !same_checksum);
+        proven |= same_destination && same_checksum && checksum_known && !config.checksum_is_public;
+        if let Some(header) = &quoted.header {
+            changes.note(Changes::SOURCE, !config.source.is_unspecified() && header.source != config.source);
+            changes.note(Changes::TRAFFIC_CLASS, header.traffic_class != config.traffic_class);
+        }
     }
+    changes.note(Changes::UNPROVEN, !proven);
     Ok((index, changes))
 }

@@ -228,24 +228,28 @@ impl<'a> Hop<'a> {
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
     /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still
-    /// on its way there is left out.
+    /// on its way there is left out, and so are [unproven](Changes::UNPROVEN) answers; where fewer are proven those count as lost.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
         let attempts = view.config.attempts;
-        let enough = self.heard() >= attempts;
-        let at = move |probe: &&Slot| probe.hop() == number && !(enough && probe.is_in_flight());
+        let heard = self.heard();
+        let enough = heard >= attempts;
+        let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
+        let at = move |probe: &&Slot| probe.hop() == number && !(enough && is_pending(probe));
         let reached = move |probe: &Slot| match probe.state() {
-            State::Answered(answered) => answered.is_of(view.config.target),
+            State::Answered(answered) => probe.is_proven() && answered.is_of(view.config.target),
             State::InFlight | State::Lost | State::Failed(_) => false,
         };
         let past = move |probe: &&Slot| probe.hop() > number && reached(probe);
         let own = view.probes.iter().filter(at);
         let surplus = if self.is_target() { usize::from(attempts).saturating_sub(own.clone().count()) } else { 0 };
-        own.chain(view.probes.iter().filter(past).take(surplus)).map(|slot| match &slot.state() {
+        own.chain(view.probes.iter().filter(past).take(surplus)).map(move |slot| match &slot.state() {
             State::InFlight => Outcome::InFlight,
             State::Lost => Outcome::Lost,
             State::Failed(error) => Outcome::Failed(*error),
+            // Somebody who has proved to be here is known, so a guess is left out.
+            State::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
             State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
         })
     }

@@ -91,9 +91,14 @@ impl Slot {
         self.is_in_flight() || self.rtt().is_some() && self.changes.evidence() == Evidence::Weak
     }
 
-    /// The router's address as it is kept here, if this is its Time Exceeded.
+    /// Whether its answer, if it has one, may decide anything.
+    pub(crate) const fn is_proven(&self) -> bool {
+        !self.changes.contains(Changes::UNPROVEN)
+    }
+
+    /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
     pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
-        if self.state & STATE == TIME_EXCEEDED { Some(&self.from) } else { None }
+        if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
     }
 
     /// Its RTT in nanoseconds, if it was answered.

@@ -101,6 +101,8 @@ impl Progress {
             match probe.state() {
                 State::InFlight => progress.waiting = progress.waiting.saturating_add(1),
                 State::Lost | State::Failed(_) => {}
+                // Anybody may have written it: the hop is as silent as before.
+                State::Answered(_) if !probe.is_proven() => {}
                 State::Answered(answer) => {
                     progress.heard = progress.heard.saturating_add(1);
                     let evidence = answer.changes.evidence();
@@ -199,7 +201,7 @@ impl Path {
                 .or_else(|| revisited.then(|| find_loop(probes, Evidence::Strong)).flatten())
                 .or_else(|| revisited.then(|| find_loop(probes, Evidence::Weak)).flatten())
                 .or_else(barrier),
-            slowest: probes.iter().filter_map(Slot::rtt).max(),
+            slowest: probes.iter().filter(|probe| probe.is_proven()).filter_map(Slot::rtt).max(),
         }
     }
 

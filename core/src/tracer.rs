@@ -247,10 +247,11 @@ impl<const N: usize> Tracer<N> {
         match probe.state() {
             State::InFlight => {}
             State::Lost => self.tally.late = self.tally.late.saturating_add(1),
-            State::Answered(before) if before.changes.evidence() < changes.evidence() => {}
+            State::Answered(before) if before.changes.rank() < changes.rank() => {}
             State::Answered(_) => return Err(Discard::Duplicate),
             State::Failed(_) => return Err(Discard::NotOurs),
         }
+        let header = answer.quoted.and_then(|quoted| quoted.header);
         let answered = Answered {
             received: at.max(probe.sent()).min(probe.sent().after(LONGEST_RTT)),
             from: answer.from,
@@ -259,8 +260,8 @@ impl<const N: usize> Tracer<N> {
             icmp_code: answer.icmp_code,
             mtu: answer.mtu,
             hop_limit: answer.hop_limit,
-            quoted_hop_limit: answer.quoted.map(|quoted| quoted.hop_limit),
-            quoted_traffic_class: answer.quoted.map(|quoted| quoted.traffic_class),
+            quoted_hop_limit: header.map(|header| header.hop_limit),
+            quoted_traffic_class: header.map(|header| header.traffic_class),
             changes,
         };
         let state = match local {

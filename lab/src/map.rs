@@ -187,6 +187,15 @@ impl Map {
         Both { v4: self.target.v4, v6: self.target.v6 }
     }
 
+    /// The addresses of one of the hosts at the target's place.
+    pub(crate) fn host(&self, number: u32) -> Both {
+        let Both { v4, v6 } = self.target_addresses();
+        Both {
+            v4: Ipv4Addr::from_bits(v4.to_bits().wrapping_add(number)),
+            v6: Ipv6Addr::from_bits(v6.to_bits().wrapping_add(number.into())),
+        }
+    }
+
     /// Whether this is one of the hosts at the target's place.
     pub(crate) fn is_target(&self, address: IpAddr) -> bool {
         let Both { v4, v6 } = self.target_addresses();

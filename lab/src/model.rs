@@ -7,6 +7,7 @@ use crate::limit::{Bucket, Window};
 use crate::log::{Answer, Fate, Probe};
 use crate::map::{Both, Map, Place, Router, Truth};
 use crate::scenario::{Balance, Scenario};
+use crate::sweeper::Hostile;
 use core::time::Duration;
 use hopshot_core::wire::{Version, icmp};
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub struct Internet {
     target_bucket: [Bucket; 2],
     target_window: [Window; 2],
     attacker: Option<Attacker>,
+    sweeper: Option<Hostile>,
     log: Vec<Probe>,
 }
 
@@ -66,6 +68,7 @@ impl Internet {
             target_bucket: Default::default(),
             target_window: Default::default(),
             attacker: scenario.flood.map(|flood| Attacker::new(flood, random.fork())),
+            sweeper: scenario.sweeper.map(Hostile::new),
             log: Vec::new(),
             scenario: scenario.clone(),
             map,
@@ -128,6 +131,9 @@ impl Internet {
         }
         let path = self.choose_path(&request);
         let responder = self.responder(&request, path);
+        if let (Some(sweeper), Responder::Echo { .. }) = (&mut self.sweeper, &responder) {
+            sweeper.overhear(now, &request, &self.map);
+        }
         let (hop, distance) = (responder.hop(), self.map.distance(path));
         self.log.push(Probe {
             at_ns: nanos(now),
@@ -154,13 +160,15 @@ impl Internet {
 
     /// What arrives up to `until` without being an answer to anything; empty unless the scenario has an attacker.
     pub fn unsolicited(&mut self, until: Duration) -> Vec<Delivery> {
-        self.attacker.as_mut().map(|attacker| attacker.messages(until)).unwrap_or_default()
+        let flood = self.attacker.iter_mut().flat_map(|attacker| attacker.messages(until));
+        flood.chain(self.sweeper.iter_mut().flat_map(|sweeper| sweeper.messages(until))).collect()
     }
 
     /// When [`Internet::unsolicited`] next has something.
     #[must_use]
     pub fn next_unsolicited(&self) -> Option<Duration> {
-        self.attacker.as_ref().and_then(Attacker::next)
+        let flood = self.attacker.as_ref().and_then(Attacker::next);
+        flood.into_iter().chain(self.sweeper.as_ref().and_then(Hostile::next)).min()
     }
 
     /// The path that the load balancers choose.

@@ -40,6 +40,8 @@ pub struct Scenario {
     pub target: Target,
     /// What an attacker sends while a trace runs.
     pub flood: Option<Flood>,
+    /// A host among the target's that guesses at the probes of the others.
+    pub sweeper: Option<Sweeper>,
 }
 
 /// From a moment on, other routers are not like the others; everything else stays as it is.
@@ -136,6 +138,46 @@ pub struct Flood {
     pub per_second: u32,
 }
 
+/// A hostile host: once it has been reached it sends an error about every seq, in its own name, with ident and checksum as in
+/// its own probe.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweeper {
+    /// Its place among the hosts: 0 is the first.
+    pub host: u32,
+    /// What its errors say.
+    #[serde(default)]
+    pub says: Sweep,
+    /// The place of the host that its errors name as the destination; left out: itself.
+    #[serde(default)]
+    pub quotes: Option<u32>,
+    /// How often it goes through all seqs.
+    #[serde(default = "once")]
+    pub sweeps: u32,
+    /// How many errors it sends each second.
+    #[serde(default = "fast")]
+    pub per_second: u32,
+}
+
+/// An error that a sweeper sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sweep {
+    /// As of a router at some hop.
+    #[default]
+    TimeExceeded,
+    /// As of a router that lets nothing through.
+    Unreachable,
+}
+
+const fn once() -> u32 {
+    1
+}
+
+const fn fast() -> u32 {
+    100_000
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -153,6 +195,7 @@ impl Default for Scenario {
             later: Vec::new(),
             target: Target::default(),
             flood: None,
+            sweeper: None,
         }
     }
 }
@@ -226,6 +269,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "mtu-forged",
     "mtu-liars",
     "hostile",
+    "sweeper",
     "many",
     "changing",
 ];

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use hopshot_core::wire::{Ends, Malformed, Version, icmp, ip};
 use hopshot_lab::log::{Event, Fate, line, parse};
-use hopshot_lab::{CLIENT, Delivery, End, Internet, Scenario};
+use hopshot_lab::{CLIENT, Delivery, End, Internet, Scenario, Sweep, Sweeper};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
@@ -416,4 +416,40 @@ fn scenarios_that_contradict_themselves_are_refused() {
     }
     assert!(Scenario::load("no-such-scenario").unwrap_err().to_string().contains("no-such-scenario"));
     assert!(Scenario::names().all(|name| !Scenario::named(name).unwrap().about.is_empty()));
+}
+
+#[test]
+fn a_sweeper_guesses_every_seq_with_what_it_read_off_its_own_probe() {
+    for version in BOTH {
+        for (says, icmp_type) in
+            [(Sweep::TimeExceeded, icmp::Type::TimeExceeded), (Sweep::Unreachable, icmp::Type::Unreachable)]
+        {
+            let mut scenario = Scenario::named("sweeper").unwrap();
+            scenario.sweeper = scenario.sweeper.map(|sweeper| Sweeper { says, quotes: Some(9), ..sweeper });
+            let mut internet = Internet::new(&scenario, 1);
+            let hour = Duration::from_secs(3600);
+            let [host, victim] = [7, 9].map(|number| match internet.target(version) {
+                IpAddr::V4(first) => IpAddr::from(first.to_bits().wrapping_add(number).to_be_bytes()),
+                IpAddr::V6(first) => IpAddr::from((first.to_bits() + u128::from(number)).to_be_bytes()),
+            });
+            // A router's answer to its probe teaches it nothing, nor do the probes of others.
+            internet.receive(Duration::ZERO, &probe(host, 11, 99, 1, true));
+            internet.receive(Duration::ZERO, &probe(victim, 12, 99, 1, true));
+            assert_eq!((internet.next_unsolicited(), internet.unsolicited(hour).len()), (None, 0));
+            assert_eq!(internet.receive(Duration::ZERO, &probe(host, 12, 77, 1, true)).len(), 1, "it answers");
+            let swept = internet.unsolicited(hour);
+            let mut seqs = HashSet::new();
+            for delivery in &swept {
+                let (from, message) = read(delivery);
+                let Ok(icmp::Message::Error(error)) = message else { panic!("{message:?}") };
+                let (header, quoted) = ip::parse_quoted(error.quoted).unwrap();
+                let quoted = icmp::QuotedEcho::parse(version, quoted).unwrap();
+                assert_eq!((from, error.icmp_type, header.ends.destination), (host, icmp_type, victim));
+                assert_eq!((quoted.echo.ident, quoted.echo.payload.len()), (77, 0));
+                assert_eq!(quoted.checksum, internet.log()[2].checksum);
+                seqs.insert(quoted.echo.seq);
+            }
+            assert_eq!((swept.len(), seqs.len(), internet.next_unsolicited()), (65_536, 65_536, None));
+        }
+    }
 }

@@ -31,7 +31,7 @@ pub fn control_messages(control: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Reads what recvmsg(2) gave: control messages, the address, the octets.
 #[must_use]
 pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> Read<'b> {
-    let Said { stamp, hop_limit, report } = Said::parse(control);
+    let Said { stamp, hop_limit, report } = Said::parse(control, peer);
     let from = ping::sender(report.as_ref(), peer);
     let arrival = |from| Arrival { from, hop_limit, message, report, at: Instant::EPOCH, clock: Clock::Kernel };
     Read {

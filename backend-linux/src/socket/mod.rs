@@ -42,13 +42,13 @@ pub enum SocketKind {
     /// A raw socket: sees all of an answer. It needs the privilege `CAP_NET_RAW`.
     Raw,
     /// An ICMP datagram socket, a "ping socket": for every user whose group is in `net.ipv4.ping_group_range`. The kernel
-    /// chooses the ident, and keeps some of an answer to itself: the IP header that an error quotes (so there is no quoted
-    /// hop limit, and no trace of address translation), errors that quote less than 28 octets in IPv4, and errors that quote
+    /// keeps some of an answer to itself: of the IP header that an error quotes all but the destination (so there is no quoted
+    /// hop limit, and a translated source isn't seen), errors that quote less than 28 octets in IPv4, and errors that quote
     /// another ident than the one sent.
     ///
-    /// Another user of this machine may open a ping socket for the same ident, on purpose, and gets the answers then. That
-    /// user can make them missing. They can't make up an Echo Reply, nor an error that quotes the cookie; for an error that
-    /// quotes less, guessing a seq in flight is enough.
+    /// All probes of a socket have one ident. It is drawn at random, and nobody else can open a socket for it, unless it is
+    /// [given](crate::Traceroute::ident). Then another user of this machine may open a ping socket for it, on purpose, and gets
+    /// the answers. That user can make them missing, but can't make up an Echo Reply, nor an error that proves itself.
     #[doc(alias = "unprivileged")]
     Ping,
 }

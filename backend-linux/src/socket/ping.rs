@@ -1,6 +1,6 @@
-//! ICMP datagram sockets, "ping sockets": icmp(7), Linux 3.0, for IPv6 3.11. The kernel gives each an ident of its own (its
-//! port), sends nothing but Echo Requests by it, and gives it nothing but Echo Replies with its ident, and in its error queue
-//! the errors about what it sent.
+//! ICMP datagram sockets, "ping sockets": icmp(7), Linux 3.0, for IPv6 3.11. The kernel knows each by its ident (its port), sends
+//! nothing but Echo Requests by it, and gives it nothing but Echo Replies with its ident, and in its error queue the errors
+//! that quote its ident.
 //!
 //! Two descriptors. One that has asked for errors (`IP_RECVERR`) is told of each by making its next send fail in place of the
 //! packet. So one descriptor sends, and has not asked; the other one, bound to the same ident, has asked, and receives: of
@@ -16,9 +16,9 @@ use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
 use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Answer, Instant, Kind};
+use hopshot_core::{Answer, Instant, Kind, Quoted};
 use rustix::io::Errno;
-use rustix::net::SocketType;
+use rustix::net::{SocketType, sockopt};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -38,24 +38,28 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the pair, with the ident of the options or a free one.
+    /// Opens the pair, with the ident of the options, which others may have too, or with one that nobody else has or gets.
     ///
     /// # Errors
     /// See [`OpenError`]; `Permission` if no group of this process is in `net.ipv4.ping_group_range`.
     pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let sender = open(version, SocketType::DGRAM)?;
-        let ident = options.ident.unwrap_or(0);
-        apply(options, version, sender.as_fd(), ident)?;
-        if options.source.is_none() {
-            bind(&sender, version, ident)?;
-        }
+        // To the kernel 0 means any.
+        let given = options.ident.filter(|ident| *ident != 0);
+        let (sender, ident) = match given {
+            Some(ident) => (open_sender(version, options, ident, true)?, ident),
+            None => open_alone(version, options)?,
+        };
         set_fragmentation(&sender, version, options)?;
-        let ident = SocketAddr::try_from(rustix::net::getsockname(&sender)?)?.port();
         let receiver = open(version, SocketType::DGRAM)?;
+        sockopt::set_socket_reuseaddr(&sender, true)?;
         let receiver = match bind(&receiver, version, ident) {
             Ok(()) => receiver,
             Err(_) => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
         };
+        if given.is_none() {
+            // From now on nobody can bind the ident, and take the answers.
+            [&sender, &receiver].into_iter().try_for_each(|fd| sockopt::set_socket_reuseaddr(fd, false))?;
+        }
         hear_all(&receiver, version)?;
         let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS)?;
         Ok(Self { ident, sender, receiver, arrivals: Queue::of_arrivals(), reports: Queue::of_reports() })
@@ -137,8 +141,8 @@ pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Optio
     from.map(|from| from.ip())
 }
 
-/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. The quoted IP
-/// header the kernel kept to itself.
+/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. Of the quoted IP
+/// header the kernel tells the destination, and keeps the rest to itself.
 pub(super) fn answer<'b>(
     report: &Report,
     from: IpAddr,
@@ -153,6 +157,8 @@ pub(super) fn answer<'b>(
         _ => Kind::Unreachable,
     };
     let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
+    let QuotedEcho { checksum, echo } = QuotedEcho::parse(version, quoted)?;
+    let header = |destination: SocketAddr| Quoted { destination: destination.ip(), checksum, header: None };
     Ok(Answer {
         from,
         hop_limit,
@@ -160,8 +166,8 @@ pub(super) fn answer<'b>(
         icmp_type: report.icmp_type,
         icmp_code: report.icmp_code,
         mtu: error.mtu(version),
-        echo: QuotedEcho::parse(version, quoted)?.echo,
-        quoted: None,
+        echo,
+        quoted: report.destination.map(header),
         extensions: extensions(version, &error, report.data),
     })
 }
@@ -173,6 +179,34 @@ fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<
     match data & INVALID {
         0 => Extensions::behind_header(version, error, (data & 0xffff) as usize),
         _ => Extensions::default(),
+    }
+}
+
+/// Opens a sender with an ident. If it isn't to share it, it gets none that a socket has.
+fn open_sender(version: Version, options: &Options, ident: u16, may_share: bool) -> Result<OwnedFd, OpenError> {
+    let sender = open(version, SocketType::DGRAM)?;
+    sockopt::set_socket_reuseaddr(&sender, may_share)?;
+    apply(options, version, sender.as_fd(), ident)?;
+    if options.source.is_none() {
+        bind(&sender, version, ident)?;
+    }
+    Ok(sender)
+}
+
+/// Opens a sender with an ident of its own, drawn at random: the kernel would take the next one each time, so that who knows
+/// one knows the others.
+fn open_alone(version: Version, options: &Options) -> Result<(OwnedFd, u16), OpenError> {
+    /// Idents that are tried, as long as they are taken.
+    const DRAWS: usize = 64;
+    let mut draws = 1;
+    loop {
+        let mut ident = [0; 2];
+        rustix::rand::getrandom(&mut ident, rustix::rand::GetRandomFlags::empty())?;
+        let ident = u16::from_ne_bytes(ident).max(1);
+        match open_sender(version, options, ident, false) {
+            Err(OpenError::Other(Errno::ADDRINUSE)) if draws < DRAWS => draws += 1,
+            opened => return opened.map(|sender| (sender, ident)),
+        }
     }
 }
 

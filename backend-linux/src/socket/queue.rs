@@ -50,6 +50,8 @@ pub(super) struct Report {
     pub(super) data: u32,
     /// Who made the error.
     pub(super) offender: Option<SocketAddr>,
+    /// The destination that the error quotes.
+    pub(super) destination: Option<SocketAddr>,
 }
 
 /// Who says so.
@@ -64,8 +66,9 @@ pub(super) enum Origin {
 }
 
 impl Report {
-    /// Reads a `sock_extended_err`: errno, origin, type, code, padding, info, data; then the offender's address.
-    fn parse(data: &[u8]) -> Option<Self> {
+    /// Reads a `sock_extended_err`: errno, origin, type, code, padding, info, data; then the offender's address. The
+    /// destination isn't in it, but beside it.
+    fn parse(data: &[u8], destination: Option<SocketAddr>) -> Option<Self> {
         let (fixed, offender) = data.split_first_chunk::<16>()?;
         let [_, _, _, _, origin, icmp_type, icmp_code, _, words @ ..] = *fixed;
         let [info, data] = [0, 4].map(|at| [words[at], words[at + 1], words[at + 2], words[at + 3]]);
@@ -81,6 +84,7 @@ impl Report {
             info: u32::from_ne_bytes(info),
             data: u32::from_ne_bytes(data),
             offender: sys::decode_address(offender),
+            destination,
         })
     }
 }
@@ -94,14 +98,14 @@ pub(super) struct Said {
 }
 
 impl Said {
-    pub(super) fn parse(control: &[u8]) -> Self {
+    pub(super) fn parse(control: &[u8], peer: Option<SocketAddr>) -> Self {
         let mut said = Self::default();
         for (name, data) in Cmsgs::new(control) {
             match name {
                 Name::SO_TIMESTAMPNS => said.stamp = WallTime::parse(data),
                 Name::SO_TIMESTAMPING => said.stamp = WallTime::parse_first(data),
                 Name::IP_TTL | Name::IPV6_HOPLIMIT => said.hop_limit = parse_hop_limit(data),
-                Name::IP_RECVERR | Name::IPV6_RECVERR => said.report = Report::parse(data),
+                Name::IP_RECVERR | Name::IPV6_RECVERR => said.report = Report::parse(data, peer),
                 _ => {}
             }
         }
@@ -138,7 +142,7 @@ impl Queue {
             received => received?,
         };
         let reading = Reading::take();
-        let Said { stamp, hop_limit, report } = Said::parse(&control[..received.control_len]);
+        let Said { stamp, hop_limit, report } = Said::parse(&control[..received.control_len], received.from);
         let (at, clock) = reading.carry(stamp, &self.last_empty, &asked);
         let cut = received.flags.contains(ReturnFlags::TRUNC);
         Ok(Some(Packet { len: received.len, cut, peer: received.from, hop_limit, at, clock, report }))
@@ -161,16 +165,16 @@ mod tests {
         data[12..16].copy_from_slice(&108_u32.to_ne_bytes());
         data[16..18].copy_from_slice(&2_u16.to_ne_bytes());
         data[20..24].copy_from_slice(&[192, 0, 2, 1]);
-        let report = Report::parse(&data).unwrap();
+        let report = Report::parse(&data, None).unwrap();
         assert_eq!((report.origin, report.icmp_type, report.icmp_code), (Origin::Icmp, 11, 1));
         assert_eq!((report.info, report.data), (1400, 108));
         assert_eq!(report.offender, Some(([192, 0, 2, 1], 0).into()));
         for (origin, read) in [(1, Origin::Other), (3, Origin::Icmp), (4, Origin::Departure)] {
             data[4] = origin;
-            assert_eq!(Report::parse(&data).unwrap().origin, read);
+            assert_eq!(Report::parse(&data, None).unwrap().origin, read);
         }
-        assert_eq!(Report::parse(&data[..20]).unwrap().offender, None);
-        assert!((0..16).all(|cut| Report::parse(&data[..cut]).is_none()));
+        assert_eq!(Report::parse(&data[..20], None).unwrap().offender, None);
+        assert!((0..16).all(|cut| Report::parse(&data[..cut], None).is_none()));
     }
 
     #[test]

@@ -208,7 +208,7 @@ pub(super) struct Answered {
     quoted_tos: Option<u8>,
     hops_back: Option<u8>,
     evidence: &'static str,
-    changed: Option<Vec<&'static str>>,
+    changed: Vec<&'static str>,
     #[serde(flatten)]
     extensions: extensions::Json,
 }
@@ -300,9 +300,7 @@ impl Answered {
             quoted_tos: reply.quoted_traffic_class,
             hops_back: reply.hops_back(),
             evidence: evidence(reply.evidence()),
-            // Who doesn't see the quote doesn't see what was changed in it.
-            changed: (reply.kind == Kind::EchoReply || reply.quoted_hop_limit.is_some())
-                .then(|| changed(reply.changes)),
+            changed: changed(reply.changes),
             extensions: extensions.into(),
         }
     }
@@ -337,7 +335,8 @@ const fn clock(clock: Clock) -> &'static str {
     }
 }
 
-/// What came back otherwise than it was sent: the quoted header fields, or the sender of an Echo Reply.
+/// What came back otherwise than it was sent: the quoted header fields, or the sender of an Echo Reply; and whether an error
+/// lacks its proof.
 fn changed(changes: Changes) -> Vec<&'static str> {
     let all = [
         (Changes::SOURCE, "source"),
@@ -346,6 +345,7 @@ fn changed(changes: Changes) -> Vec<&'static str> {
         (Changes::IDENT, "ident"),
         (Changes::TRAFFIC_CLASS, "tos"),
         (Changes::SENDER, "sender"),
+        (Changes::UNPROVEN, "unproven"),
     ];
     all.iter().filter(|(change, _)| changes.contains(*change)).map(|(_, name)| *name).collect()
 }

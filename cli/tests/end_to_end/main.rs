@@ -12,5 +12,6 @@ mod paths;
 mod privileges;
 mod routes;
 mod survey;
+mod sweeper;
 mod watch;
 mod world;

@@ -16,6 +16,14 @@ fn forge(trace: &mut Trace, ms: u64, index: usize, from: IpAddr, icmp_type: Type
     trace.handle(ms, from, &message).map(|heard| heard.reply)
 }
 
+/// An error about the first probe to `hop`, with another checksum, but the whole payload: a translator's, not a forger's.
+fn translate(trace: &mut Trace, ms: u64, hop: u8, from: IpAddr, icmp_type: Type) -> Result<Reply, Discard> {
+    let mut probe = trace.probes[usize::from(hop) - 1].clone();
+    probe[2] ^= 0x2a;
+    let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
+    trace.handle(ms, from, &message).map(|heard| heard.reply)
+}
+
 /// The true answers, and what a forger makes of each probe.
 type Answer = fn(&mut Trace, u64, u8) -> Result<Reply, Discard>;
 
@@ -154,10 +162,13 @@ fn a_forged_refusal_moves_the_target_neither_nearer_nor_farther() {
 }
 
 #[test]
-fn a_forged_refusal_below_a_true_router_is_not_believed() {
+fn a_weak_refusal_below_a_true_router_is_not_believed_and_a_forged_one_never() {
     for version in BOTH {
+        let target = ends(version).destination;
         let mut trace = Trace::new(version);
         forged_refusal(&mut trace, 5, 2).unwrap();
+        assert_eq!(trace.distance(), None);
+        translate(&mut trace, 6, 2, target, Type::Unreachable).unwrap();
         assert_eq!(trace.distance(), Some(2), "nothing else is known");
         trace.time_exceeded(10, 3).unwrap();
         assert_eq!(trace.distance(), None);
@@ -202,22 +213,33 @@ fn a_forgery_alone_never_ends_a_trace_that_has_hops_left_to_probe() {
 }
 
 #[test]
-fn a_loop_that_is_forged_in_part_is_no_loop_beyond_doubt() {
+fn a_loop_that_is_weak_in_part_is_no_loop_beyond_doubt() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
-        for hop in [3, 4, 6] {
-            trace.time_exceeded(10, hop).unwrap();
+        for second in [forge_as_hop_3, translate_as_hop_3] {
+            let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+            for hop in [3, 4, 6] {
+                trace.time_exceeded(10, hop).unwrap();
+            }
+            // Two that were silent, as if the third were there too.
+            for hop in [5, 7] {
+                second(&mut trace, 11, hop).unwrap();
+            }
+            // The trace doesn't end before it knows of the hops beyond: the target is at 12, and slow.
+            trace.send(300);
+            assert_eq!(trace.tracer.route().stop_reason(), None);
+            trace.echo_reply(330, 12).unwrap();
+            trace.run_out(331);
+            assert_eq!((trace.distance(), trace.tracer.route().stop_reason()), (Some(12), Some(StopReason::Reached)));
         }
-        // Two that were silent, as if the third were there too.
-        forge(&mut trace, 11, 4, router(version, 3), Type::TimeExceeded).unwrap();
-        forge(&mut trace, 11, 6, router(version, 3), Type::TimeExceeded).unwrap();
-        // The trace doesn't end before it knows of the hops beyond: the target is at 12, and slow.
-        trace.send(300);
-        assert_eq!(trace.tracer.route().stop_reason(), None);
-        trace.echo_reply(330, 12).unwrap();
-        trace.run_out(331);
-        assert_eq!((trace.distance(), trace.tracer.route().stop_reason()), (Some(12), Some(StopReason::Reached)));
     }
+}
+
+fn forge_as_hop_3(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    forge(trace, ms, usize::from(hop) - 1, router(trace.version, 3), Type::TimeExceeded)
+}
+
+fn translate_as_hop_3(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
+    translate(trace, ms, hop, router(trace.version, 3), Type::TimeExceeded)
 }
 
 #[test]

@@ -8,5 +8,6 @@ mod matching;
 mod meaning;
 #[path = "../network/mod.rs"]
 mod network;
+mod proof;
 mod quoted;
 mod sending;

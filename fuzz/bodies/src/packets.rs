@@ -68,14 +68,20 @@ impl Shape {
         }
     }
 
-    /// How far it has to be believed. With the source left to the kernel nobody knows the checksum of an ICMPv6 probe.
-    pub(crate) fn evidence(&self, version: Version, source_known: bool) -> Evidence {
+    /// Whether it is proven, and how far it has to be believed. With the source left to the kernel nobody knows the checksum
+    /// of an ICMPv6 probe.
+    pub(crate) fn rank(&self, version: Version, source_known: bool) -> (bool, Evidence) {
+        /// Octets of balance and cookie.
+        const COOKIE: u8 = 10;
         let checksum_counts = source_known || version == Version::V4;
-        let weak = match self.says {
-            Says::EchoReply => self.stranger,
-            _ => self.other_destination || self.other_checksum && checksum_counts,
+        let (is_proven, is_changed) = match self.says {
+            Says::EchoReply => (true, self.stranger),
+            _ => {
+                let is_changed = self.other_destination || self.other_checksum && checksum_counts;
+                (self.quote >= COOKIE || !is_changed && checksum_counts, is_changed)
+            }
         };
-        if weak { Evidence::Weak } else { Evidence::Strong }
+        (is_proven, if is_changed || !is_proven { Evidence::Weak } else { Evidence::Strong })
     }
 
     pub(crate) fn from(&self, version: Version, hop: u8) -> IpAddr {

@@ -6,8 +6,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
-    Action, Arrival, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Reply, SendError, StopReason,
-    Sweep, Tally, Tracer,
+    Action, Arrival, Changes, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Reply, SendError,
+    StopReason, Sweep, Tally, Tracer,
 };
 
 /// What a silent hop right below the target may get beyond its retries.
@@ -30,14 +30,19 @@ pub(crate) struct Sent {
 }
 
 impl Sent {
-    /// Whether this is what became of it.
-    fn became(&self, outcome: &Outcome) -> bool {
+    /// Whether this is what became of it, at a hop where somebody has proved to be, or nobody.
+    fn became(&self, outcome: &Outcome, is_known: bool) -> bool {
         match outcome {
             Outcome::Failed(_) => self.failed || self.is_local,
+            Outcome::Lost if is_known && self.reply.is_some_and(|reply| !is_proven(&reply)) => true,
             Outcome::Answered(reply) => self.reply.as_ref() == Some(reply),
             Outcome::InFlight | Outcome::Lost => !self.failed && !self.is_local && self.reply.is_none(),
         }
     }
+}
+
+fn is_proven(reply: &Reply) -> bool {
+    !reply.changes.contains(Changes::UNPROVEN)
 }
 
 /// What a poll said.
@@ -170,17 +175,19 @@ impl<const N: usize> Watched<N> {
         let from = shape.from(self.version, sent.id.hop);
         let probe = packets::on_the_wire(self.version, &sent.message);
         let message = packets::answer(shape, self.version, sent.id.hop, &probe);
-        let evidence = shape.evidence(self.version, !self.config.source.is_unspecified());
+        let rank = shape.rank(self.version, !self.config.source.is_unspecified());
         let result = self.handle(from, &message, at);
         match &sent.reply {
             _ if sent.failed || sent.is_local => assert_eq!(result, Err(Discard::NotOurs)),
             // Nothing is promised about a report in our own name that doesn't quote what was sent.
-            _ if from == self.config.source && evidence == Evidence::Weak => {}
-            Some(before) if before.evidence() >= evidence => assert_eq!(result, Err(Discard::Duplicate)),
+            _ if from == self.config.source && rank.1 == Evidence::Weak => {}
+            Some(before) if (is_proven(before), before.evidence()) >= rank => {
+                assert_eq!(result, Err(Discard::Duplicate));
+            }
             _ => {
                 let reply = result.expect("it answers a probe in flight, or better than what there was");
                 assert_eq!((reply.probe, reply.from, reply.kind), (sent.id, from, shape.kind()));
-                assert_eq!(reply.evidence(), evidence);
+                assert_eq!((is_proven(&reply), reply.evidence()), rank);
                 let has_quote = shape.kind() != Kind::EchoReply;
                 assert_eq!(reply.quoted_hop_limit, has_quote.then_some(shape.quoted_hop_limit));
             }
@@ -195,7 +202,8 @@ impl<const N: usize> Watched<N> {
         if let Ok(reply) = result {
             let sent = self.sent.iter_mut().find(|sent| sent.id == reply.probe).expect("no reply without a probe");
             assert!(!sent.failed && !sent.is_local, "a reply to what never left");
-            let is_better = |before: Reply| before.evidence() < reply.evidence();
+            let rank = |reply: &Reply| (is_proven(reply), reply.evidence());
+            let is_better = |before: Reply| rank(&before) < rank(&reply);
             assert!(sent.reply.is_none_or(is_better), "a better reply was lost");
             assert_eq!(reply.rtt, Duration::from_nanos(at.saturating_sub(sent.at).min(LONGEST_RTT)));
             assert_eq!((reply.from, reply.hop_limit, reply.hops_back()), (from, Some(61), Some(4)));
@@ -305,14 +313,16 @@ impl<const N: usize> Watched<N> {
         let outcomes: Vec<Outcome> = hop.outcomes().collect();
         let mut rest = outcomes.iter().peekable();
         let mut own = 0;
+        let is_heard_here = |reply: &Reply| {
+            let at = reply.probe.hop;
+            at == number || hop.is_target() && at > number && self.is_of_target(reply)
+        };
+        let heard = self.replies().filter(is_heard_here).count();
         for sent in self.sent.iter().filter(|sent| sent.id.hop == number) {
-            if rest.next_if(|outcome| sent.became(outcome)).is_none() {
-                assert!(sent.became(&Outcome::InFlight), "probe {:?} is missing", sent.id);
-                let heard = |reply: &Reply| {
-                    let at = reply.probe.hop;
-                    at == number || hop.is_target() && at > number && self.is_of_target(reply)
-                };
-                let heard = self.replies().filter(heard).count();
+            if rest.next_if(|outcome| sent.became(outcome, heard > 0)).is_none() {
+                let is_pending =
+                    sent.became(&Outcome::InFlight, false) || sent.reply.is_some_and(|reply| !is_proven(&reply));
+                assert!(is_pending, "probe {:?} is missing", sent.id);
                 assert!(heard >= self.config.attempts.into(), "somebody waits for {:?}", sent.id);
             }
             own += 1;
@@ -359,7 +369,8 @@ impl<const N: usize> Watched<N> {
         }
     }
 
+    /// The answers that decide anything.
     fn replies(&self) -> impl Iterator<Item = Reply> {
-        self.sent.iter().filter_map(|sent| sent.reply)
+        self.sent.iter().filter_map(|sent| sent.reply).filter(is_proven)
     }
 }

@@ -3,7 +3,9 @@
 use super::super::{OpenError, Options, Socket, SocketKind};
 use super::*;
 use crate::clock;
-use hopshot_core::{Answer, Kind};
+use hopshot_core::wire::icmp::{Error, Type, emit_balanced};
+use hopshot_core::wire::ip;
+use hopshot_core::{Answer, Kind, Quoted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -121,7 +123,9 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
                 }
                 for seq in 0..PROBES {
                     let read = |answer: &Answer<'_>| {
-                        assert!(answer.quoted.is_none() && answer.echo.payload == b"a payload of hopshot's");
+                        let quoted = answer.quoted.unwrap();
+                        assert_eq!((quoted.destination, quoted.header), (target, None));
+                        assert_eq!(answer.echo.payload, b"a payload of hopshot's");
                         (answer.from, answer.kind, answer.hop_limit, answer.echo.ident, answer.echo.seq)
                     };
                     let (said, _, clock) =
@@ -133,6 +137,99 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
             }
         },
     );
+}
+
+#[test]
+fn the_checksum_that_was_asked_for_is_on_the_wire_and_in_the_quote() {
+    let setup = format!("{PERMIT_PING}{ROUTER}");
+    in_namespace(
+        "socket::tests::ping::the_checksum_that_was_asked_for_is_on_the_wire_and_in_the_quote",
+        &setup,
+        || {
+            for (source, target) in [("192.0.2.1", "198.51.100.1"), ("2001:db8::1", "2001:db8:1::1")] {
+                let [source, destination] = [source, target].map(address);
+                let mut socket = Socket::open(Version::of(destination), &PING).unwrap();
+                for (seq, checksum) in [0x1234, 1, 0xfffe].into_iter().enumerate() {
+                    let mut probe = [0xa5; 32];
+                    let (ends, seq) = (Ends { source, destination }, seq as u16);
+                    emit_balanced(ends, socket.ident().unwrap(), seq, checksum, &mut probe).unwrap();
+                    socket.send(destination, 0, 1, &probe, 0).unwrap();
+                    let ((said, quoted), ..) = next(&mut socket, |answer| (answer.echo.seq, answer.quoted)).unwrap();
+                    assert_eq!((said, quoted), (seq, Some(Quoted { destination, checksum, header: None })));
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_quoted_checksum_or_destination_that_was_changed_is_told() {
+    in_namespace("socket::tests::ping::a_quoted_checksum_or_destination_that_was_changed_is_told", PERMIT_PING, || {
+        for (us, elsewhere) in LOOPBACKS.map(address).into_iter().zip(["198.51.100.7", "2001:db8::7"]) {
+            let version = Version::of(us);
+            let mut socket = Socket::open(version, &PING).unwrap();
+            let mut forger = Socket::open(version, &Options::default()).unwrap();
+            for (seq, destination) in [(3, us), (4, address(elsewhere))] {
+                let mut probe = [0; 8];
+                let ends = Ends { source: us, destination };
+                let echo = Echo { ident: socket.ident().unwrap(), seq, payload: &[] };
+                Message::EchoRequest(echo).emit(ends, &mut probe).unwrap();
+                probe[2..4].copy_from_slice(&[0x12, seq as u8]);
+                for icmp_type in [Type::TimeExceeded, Type::Unreachable] {
+                    let error = quoting(ends, icmp_type, &probe);
+                    forger.send(us, 0, 64, &error, 0).unwrap();
+                    let read = |answer: &Answer<'_>| (answer.from, answer.echo.seq, answer.quoted);
+                    let (said, ..) = next(&mut socket, read).unwrap();
+                    let checksum = 0x1200 + seq;
+                    assert_eq!(said, (us, seq, Some(Quoted { destination, checksum, header: None })));
+                }
+            }
+        }
+    });
+}
+
+/// An error to us that quotes these octets as sent between these ends.
+fn quoting(ends: Ends, icmp_type: Type, probe: &[u8]) -> Vec<u8> {
+    let version = ends.version();
+    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let mut quoted = vec![0; ip::header_len(version)];
+    ip::Header { ends, hop_limit: 1, traffic_class: 0, protocol }.emit(probe.len(), &mut quoted).unwrap();
+    quoted.extend_from_slice(probe);
+    let mut octets = vec![0; 128];
+    let to_us = Ends { source: version.unspecified(), destination: version.unspecified() };
+    let error = Message::Error(Error { icmp_type, code: 0, rest: 0, quoted: &quoted });
+    let len = error.emit(to_us, &mut octets).unwrap();
+    octets.truncate(len);
+    octets
+}
+
+#[test]
+fn nobody_else_gets_an_ident_that_was_drawn() {
+    in_namespace("socket::tests::ping::nobody_else_gets_an_ident_that_was_drawn", PERMIT_PING, || {
+        for version in [Version::V4, Version::V6] {
+            let socket = Socket::open(version, &PING).unwrap();
+            let thief = Options { ident: socket.ident(), ..PING };
+            for version in [Version::V4, Version::V6] {
+                assert_eq!(Socket::open(version, &thief).err(), Some(OpenError::Other(Errno::ADDRINUSE)));
+            }
+            drop(socket);
+            // One that is given is shared, as long as all want that.
+            let given = Socket::open(version, &thief).unwrap();
+            assert_eq!((given.ident(), Socket::open(version, &thief).unwrap().ident()), (thief.ident, thief.ident));
+        }
+    });
+}
+
+#[test]
+fn idents_are_no_neighbours() {
+    in_namespace("socket::tests::ping::idents_are_no_neighbours", PERMIT_PING, || {
+        let sockets: Vec<_> = (0..16).map(|_| Socket::open(Version::V4, &PING).unwrap()).collect();
+        let mut idents: Vec<u16> = sockets.iter().filter_map(Socket::ident).collect();
+        idents.sort_unstable();
+        let near = idents.windows(2).filter(|pair| pair[1] - pair[0] < 16).count();
+        // Sixteen that are drawn have one such pair in one of twenty cases.
+        assert!(idents.len() == 16 && near < 8, "{idents:?}");
+    });
 }
 
 #[test]

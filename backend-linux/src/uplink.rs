@@ -1,0 +1,125 @@
+//! Whether one family gets through: whether its packets leave this machine, and whether answers come in at all.
+
+use crate::health::Health;
+use crate::socket::OpenError;
+use hopshot_core::Instant;
+use rustix::io::Errno;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// Many traces hear something more often than this, or nothing gets through.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// What is known of one family.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Uplink {
+    pub(crate) health: Health,
+    /// Whether probes have left from an address that is valid beyond its link.
+    had_global_source: bool,
+    /// When the last answer came.
+    heard: Option<Instant>,
+    /// Whether silence is taken for an outage: packets leave, and then count for nothing.
+    is_cut_off: bool,
+    /// When such an outage was over.
+    restored: Option<Instant>,
+    /// Whether silence was waited out before, and is no outage.
+    is_quiet: bool,
+}
+
+impl Uplink {
+    /// Judges the address that the kernel would send from. Where the others have gone, IPv6 falls back on one that is valid on
+    /// its link only, and whose packets no router may forward (RFC 4291, section 2.5.6): that is no way to the target.
+    ///
+    /// # Errors
+    /// EADDRNOTAVAIL where the source is such a makeshift.
+    pub(crate) fn admit(&mut self, source: IpAddr, target: IpAddr) -> Result<IpAddr, OpenError> {
+        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
+            return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
+        }
+        self.had_global_source |= !is_local(source);
+        Ok(source)
+    }
+
+    /// Records that a packet has left. Returns whether none could before.
+    pub(crate) fn sent(&mut self, at: Instant) -> bool {
+        !self.is_cut_off && self.health.succeed(at)
+    }
+
+    /// Records an answer.
+    pub(crate) fn hear(&mut self, at: Instant) {
+        self.heard = Some(at);
+        if std::mem::take(&mut self.is_cut_off) {
+            self.restored = Some(at);
+            self.health.succeed(at);
+        }
+    }
+
+    /// Takes silence for an outage, where it lasts although something was heard before.
+    pub(crate) fn suspect(&mut self, now: Instant) {
+        if !self.is_quiet && self.heard.is_some_and(|at| now.saturating_since(at) >= SILENCE) {
+            self.is_cut_off = true;
+            self.health.fail(now);
+        }
+    }
+
+    /// Returns whether silence is taken for an outage.
+    pub(crate) const fn is_cut_off(&self) -> bool {
+        self.is_cut_off
+    }
+
+    /// Returns whether there was, or is, such an outage after an instant.
+    pub(crate) fn was_cut_off_since(&self, start: Instant) -> bool {
+        self.is_cut_off || self.restored.is_some_and(|restored| start < restored)
+    }
+
+    /// Takes silence for what it is from now on: nobody answers.
+    pub(crate) fn accept_silence(&mut self, now: Instant) {
+        (self.is_cut_off, self.is_quiet) = (false, true);
+        self.health.succeed(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    #[test]
+    fn silence_is_an_outage_only_after_answers_and_until_the_next() {
+        let mut uplink = Uplink::default();
+        uplink.suspect(at(5_000));
+        assert!(!uplink.is_cut_off(), "nobody was ever heard");
+        uplink.hear(at(6_000));
+        uplink.suspect(at(6_299));
+        assert!(!uplink.is_cut_off());
+        uplink.suspect(at(6_300));
+        assert!(uplink.is_cut_off() && !uplink.sent(at(6_400)) && uplink.health.failing_for(at(6_400)).is_some());
+        uplink.hear(at(7_000));
+        assert!(!uplink.is_cut_off() && uplink.health.failing_for(at(7_000)).is_none());
+        assert!(uplink.was_cut_off_since(at(6_999)) && !uplink.was_cut_off_since(at(7_000)));
+    }
+
+    #[test]
+    fn silence_that_was_waited_out_is_no_outage_any_more() {
+        let mut uplink = Uplink::default();
+        uplink.hear(at(0));
+        uplink.suspect(at(1_000));
+        uplink.accept_silence(at(2_000));
+        uplink.suspect(at(9_000));
+        assert!(!uplink.is_cut_off());
+    }
+
+    #[test]
+    fn a_link_local_source_is_a_makeshift_where_there_was_a_better_one() {
+        let [local, global]: [IpAddr; 2] = ["fe80::1", "2001:db8::1"].map(|address| address.parse().unwrap());
+        let mut uplink = Uplink::default();
+        assert_eq!(uplink.admit(local, global), Ok(local), "a neighbour may be reached from it");
+        assert_eq!(uplink.admit(global, global), Ok(global));
+        assert_eq!(uplink.admit(local, global), Err(OpenError::Other(Errno::ADDRNOTAVAIL)));
+        assert_eq!(uplink.admit(local, local), Ok(local));
+    }
+}

@@ -1,0 +1,214 @@
+//! The least that an error must bring to be believed: a secret checksum with the right destination, or the cookie. What has
+//! neither decides nothing, however much of it comes.
+
+use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
+use hopshot_core::wire::extensions::Extensions;
+use hopshot_core::wire::icmp::{Echo, QuotedEcho, Type};
+use hopshot_core::wire::{Version, ip};
+use hopshot_core::{
+    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason,
+};
+use std::net::IpAddr;
+
+/// Octets of payload that have balance and cookie.
+const COOKIE: usize = 10;
+
+/// What a backend hands over that gets its errors already parsed.
+#[derive(Clone, Copy)]
+struct Parsed {
+    hop: u8,
+    from: IpAddr,
+    kind: Kind,
+    quoted: Option<Quoted>,
+    payload: usize,
+}
+
+/// A router's error about the probe to hop 1 as a ping socket gets it: with eight octets quoted.
+fn parsed(version: Version) -> Parsed {
+    let quoted = Quoted { destination: ends(version).destination, checksum: 0xc5c5, header: None };
+    Parsed { hop: 1, from: router(version, 1), kind: Kind::TimeExceeded, quoted: Some(quoted), payload: 0 }
+}
+
+/// The same from somebody who has read ident, seq and checksum off a probe to his own address.
+fn guessed(version: Version, hop: u8, kind: Kind) -> Parsed {
+    let quoted = Quoted { destination: stranger(version), checksum: 0x1234, header: None };
+    Parsed { hop, from: stranger(version), kind, quoted: Some(quoted), payload: 0 }
+}
+
+fn accept(trace: &mut Trace, at: u64, parsed: &Parsed) -> Result<Reply, Discard> {
+    let Parsed { hop, from, kind, quoted, payload } = *parsed;
+    let probe = trace.probes[usize::from(hop) - 1].clone();
+    let Echo { ident, seq, payload: whole } = QuotedEcho::parse(trace.version, &probe).unwrap().echo;
+    let answer = Answer {
+        from,
+        hop_limit: Some(61),
+        kind,
+        icmp_type: if kind == Kind::TimeExceeded { 11 } else { 3 },
+        icmp_code: 0,
+        mtu: None,
+        echo: Echo { ident, seq, payload: &whole[..payload] },
+        quoted,
+        extensions: Extensions::default(),
+    };
+    trace.tracer.accept(Instant::from_millis(at), &answer)
+}
+
+fn changes(config: Config, parsed: &Parsed) -> Changes {
+    accept(&mut Trace::with(config), 10, parsed).unwrap().changes
+}
+
+fn both(one: Changes, other: Changes, all: Changes) -> bool {
+    all.contains(one) && all.contains(other) && all.evidence() == Evidence::Weak
+}
+
+#[test]
+fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
+    for version in BOTH {
+        let with_checksum = parsed(version);
+        let with_cookie = Parsed { quoted: None, payload: COOKIE, ..with_checksum };
+        for proven in [with_checksum, with_cookie] {
+            assert_eq!(changes(config(version), &proven), Changes::default());
+        }
+        let neither = Parsed { quoted: None, payload: COOKIE - 1, ..with_checksum };
+        let changes = changes(config(version), &neither);
+        assert_eq!((changes, changes.evidence()), (Changes::UNPROVEN, Evidence::Weak));
+    }
+}
+
+#[test]
+fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
+    for version in BOTH {
+        let right = parsed(version).quoted.unwrap();
+        let cases = [
+            (Quoted { destination: stranger(version), ..right }, Changes::DESTINATION),
+            (Quoted { checksum: !right.checksum, ..right }, Changes::CHECKSUM),
+        ];
+        for (quoted, change) in cases {
+            let short = Parsed { quoted: Some(quoted), payload: COOKIE - 1, ..parsed(version) };
+            assert!(both(change, Changes::UNPROVEN, changes(config(version), &short)));
+            // A translator that quotes the cookie is told as that.
+            assert_eq!(changes(config(version), &Parsed { payload: COOKIE, ..short }), change);
+        }
+    }
+}
+
+#[test]
+fn a_checksum_that_others_may_know_proves_nothing() {
+    for version in BOTH {
+        let config = Config { checksum_is_public: true, ..config(version) };
+        assert_eq!(changes(config, &parsed(version)), Changes::UNPROVEN);
+        assert_eq!(changes(config, &Parsed { payload: COOKIE, ..parsed(version) }), Changes::default());
+        // On the wire it is the same.
+        let mut trace = Trace::with(config);
+        let whole = trace.quote(1);
+        for (len, changes) in [(ip::header_len(version) + 8, Changes::UNPROVEN), (whole.len(), Changes::default())] {
+            let quoted = &whole[..len];
+            let message = error(router(version, 1), Type::TimeExceeded, 0, 0, quoted);
+            assert_eq!(trace.handle(10, router(version, 1), &message).unwrap().reply.changes, changes);
+        }
+    }
+}
+
+#[test]
+fn an_icmpv6_checksum_that_is_not_known_here_proves_nothing() {
+    let config = Config { source: Version::V6.unspecified(), ..config(Version::V6) };
+    assert_eq!(changes(config, &parsed(Version::V6)), Changes::UNPROVEN);
+    // Balance covers the source too, but nothing of it is looked at beyond the cookie.
+    let with_cookie = Parsed { payload: COOKIE, ..parsed(Version::V6) };
+    assert_eq!(changes(config, &with_cookie), Changes::default());
+}
+
+#[test]
+fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
+    for version in BOTH {
+        let header = QuotedHeader { source: stranger(version), hop_limit: 2, traffic_class: 4 };
+        let quoted = Quoted { header: Some(header), ..parsed(version).quoted.unwrap() };
+        let reply = accept(&mut Trace::new(version), 10, &Parsed { quoted: Some(quoted), ..parsed(version) }).unwrap();
+        assert!(reply.changes.contains(Changes::SOURCE) && reply.changes.contains(Changes::TRAFFIC_CLASS));
+        assert_eq!((reply.evidence(), reply.quoted_hop_limit), (Evidence::Strong, Some(2)));
+        let reply = accept(&mut Trace::new(version), 10, &parsed(version)).unwrap();
+        assert_eq!((reply.quoted_hop_limit, reply.quoted_traffic_class), (None, None));
+    }
+}
+
+#[test]
+fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
+    for version in BOTH {
+        for kind in [Kind::TimeExceeded, Kind::Unreachable] {
+            let mut trace = Trace::new(version);
+            let flood = |trace: &mut Trace| {
+                let guesses = (0..3000).flat_map(|_| 1..=4).map(|hop| guessed(version, hop, kind));
+                guesses.filter(|guess| accept(trace, 5, guess).is_ok()).count()
+            };
+            assert_eq!(flood(&mut trace), 4, "the first to each probe counts, marked");
+            assert_eq!(trace.distance(), None);
+            for hop in 1..=2 {
+                trace.time_exceeded(10, hop).unwrap();
+            }
+            trace.echo_reply(10, 3).unwrap();
+            assert_eq!(flood(&mut trace), 0);
+            trace.run_out(11);
+            assert_eq!(
+                trace.route(),
+                [1, 2, 3].map(|hop| Some(if hop == 3 { ends(version).destination } else { router(version, hop) }))
+            );
+            assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        }
+    }
+}
+
+#[test]
+fn a_guess_does_not_keep_out_a_translators_answer_which_is_weak_too() {
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
+        let quoted = Quoted { checksum: 0x4321, ..parsed(version).quoted.unwrap() };
+        let translated = Parsed { quoted: Some(quoted), payload: COOKIE, ..parsed(version) };
+        assert_eq!(accept(&mut trace, 10, &translated).unwrap().changes, Changes::CHECKSUM);
+        assert_eq!(accept(&mut trace, 15, &guessed(version, 1, Kind::TimeExceeded)).unwrap_err(), Discard::Duplicate);
+        assert_eq!(trace.route()[0], Some(router(version, 1)));
+    }
+}
+
+#[test]
+fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
+    for version in BOTH {
+        for kind in [Kind::TimeExceeded, Kind::Unreachable] {
+            let silent = Config { attempts: 2, max_hops: 6, sweep: None, ..config(version) };
+            let mut undisturbed = Trace::with(silent);
+            let end = undisturbed.run_out(1);
+            // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how slow the truth is.
+            let mut guessed_at = Trace::with(silent);
+            for hop in 1..=6 {
+                accept(&mut guessed_at, 25, &guessed(version, hop, kind)).unwrap();
+            }
+            assert_eq!((guessed_at.run_out(25), &guessed_at.hops), (end, &undisturbed.hops));
+            let [guessed_at, undisturbed] = [guessed_at, undisturbed].map(|trace| trace.tracer.route().stop_reason());
+            assert_eq!(guessed_at, undisturbed);
+        }
+    }
+}
+
+#[test]
+fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let [first, second] = [0, 4];
+        assert_eq!((trace.hops[first], trace.hops[second]), (1, 1));
+        accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
+        accept(&mut trace, 5, &guessed(version, 2, Kind::TimeExceeded)).unwrap();
+        let alone = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
+        assert_eq!((alone.from, alone.evidence(), alone.rtt), (stranger(version), Evidence::Weak, ms(5)));
+        // The second probe to the same hop is answered by who is there; the first one's answer got lost.
+        let probe = trace.probes[second].clone();
+        let quoted = quote(version, &probe);
+        let message = error(router(version, 1), Type::TimeExceeded, 0, 0, &quoted);
+        trace.handle(10, router(version, 1), &message).unwrap();
+        trace.run_out(11);
+        let route = trace.tracer.route();
+        let [one, two] =
+            [1, 2].map(|hop| route.hops().nth(hop - 1).unwrap().replies().map(|reply| reply.from).collect::<Vec<_>>());
+        assert_eq!((one, two), (vec![router(version, 1)], vec![stranger(version)]));
+        assert!(route.hops().next().unwrap().outcomes().any(|outcome| matches!(outcome, Outcome::Lost)));
+    }
+}
