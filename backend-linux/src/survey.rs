@@ -2,7 +2,8 @@
 
 use crate::driver::{Driver, Step};
 use crate::error::refused;
-use crate::near::{Head, Near};
+use crate::near::{Head, Near, Sample};
+use crate::order::Order;
 use crate::pace::Pace;
 use crate::socket::OpenError;
 use crate::trace::{Begun, Heard, Route};
@@ -57,21 +58,33 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         self
     }
 
-    /// Opens the sockets. The iterator that it returns traces the hosts, in their order, and gives each result when it is
-    /// there. Names are resolved as their turn comes, which the others wait for: where there are many, give addresses.
+    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when it is there. Names are resolved as
+    /// their turn comes, which the others wait for: where there are many, give addresses.
+    ///
+    /// The hosts begin in their order, but for some that are drawn at random, from which the others learn what they
+    /// [share](Survey#what-traces-share). They are drawn from the hosts that are there for sure: as many as the iterator's
+    /// [`size_hint`](Iterator::size_hint) says at least, 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe,
+    /// is not read ahead, and nothing is learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
     /// result.
     pub fn start(self) -> Result<Routes<I>, Error> {
         let survey = Survey::new(&self.settings, self.rate, self.at_once)?;
-        Ok(Routes { hosts: Some(self.hosts), survey, failed: VecDeque::new() })
+        let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
+        Ok(Routes { hosts, ahead, order, survey, failed: VecDeque::new() })
     }
 }
 
+/// Hosts that are read ahead, so that some can be drawn from them.
+const AHEAD: usize = 65_536;
+
 /// Results as they come: the host as it was given, and the route to it, or why there is none.
-pub struct Routes<I> {
+pub struct Routes<I: Iterator> {
     hosts: Option<I>,
+    /// Hosts that were read ahead, and the order in which they are traced.
+    ahead: Vec<Option<I::Item>>,
+    order: Order,
     survey: Survey,
     failed: VecDeque<(String, Error)>,
 }
@@ -79,20 +92,41 @@ pub struct Routes<I> {
 impl<I: Iterator<Item: Into<String>>> Routes<I> {
     /// Takes as many hosts as there is room for.
     fn take_in(&mut self) {
-        while let Some(hosts) = &mut self.hosts
-            && self.survey.has_room()
-        {
-            match hosts.next() {
-                None => self.hosts = None,
-                Some(host) => {
-                    let host = host.into();
-                    if let Err(error) = self.survey.add(&host) {
-                        self.failed.push_back((host, error));
-                        return;
-                    }
-                }
+        while self.survey.has_room() {
+            let drawn = if self.survey.wants_sample() { self.order.draw() } else { None };
+            let sample = drawn.map(|_| self.survey.sample());
+            let Some(host) = drawn.and_then(|place| self.ahead[place].take()).or_else(|| self.next_host()) else {
+                return;
+            };
+            let host = host.into();
+            if let Err(error) = self.survey.add_found(&host, sample) {
+                self.failed.push_back((host, error));
+                return;
             }
         }
+    }
+
+    fn next_host(&mut self) -> Option<I::Item> {
+        let next = self.order.next().or_else(|| {
+            self.read_ahead();
+            self.order.next()
+        });
+        if let Some(place) = next {
+            return self.ahead[place].take();
+        }
+        let host = self.hosts.as_mut()?.next();
+        if host.is_none() {
+            self.hosts = None;
+        }
+        host
+    }
+
+    /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
+    fn read_ahead(&mut self) {
+        let Some(hosts) = &mut self.hosts else { return };
+        let there = hosts.size_hint().0.min(AHEAD);
+        self.ahead = hosts.take(there).map(Some).collect();
+        self.order = Order::new(self.ahead.len());
     }
 }
 
@@ -112,7 +146,7 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
                 Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
                 Ok(_) => {}
                 Err(error) => {
-                    self.hosts = None;
+                    (self.hosts, self.order) = (None, Order::new(0));
                     self.survey.interrupt();
                     return Some((String::new(), Err(error)));
                 }
@@ -130,12 +164,19 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// trace's.
 ///
 /// # What traces share
-/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distance
-/// of a neighbour says how far the first sweep goes: see [`Memory`](crate::Memory). And once 16 traces have met the same routers at
-/// the nearest hops, and none another, traces [of hosts](Self::add) begin at the farthest of these routers. If it answers there,
-/// the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all,
-/// which takes one more round trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose
-/// neighbours are among the shared routers is too.
+/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distances
+/// of neighbours say how far the first sweep goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the
+/// farthest router that is known to stand on all paths and to answer more often than not. If it answers there, the hops before it
+/// are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all, which takes one more
+/// round trip. A trace of a host whose neighbours are among the shared routers is whole.
+///
+/// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from these alone: no host can
+/// choose to be among them. A router is named if at least 16 of the last 64 of these traces met it, four times as many as met
+/// another there, to hosts of four networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody
+/// else nothing is shared. While 5 % of the list are hostile, and work together, they have 16 of 64 once in 15 million times:
+/// they can neither set a name nor keep the others from learning. A family that is less than a quarter of the list shares nothing.
+/// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1 until enough of the drawn
+/// hosts have met the new routers: after some 40 hosts the changed hop is shared no more, and after some 500 it is known again.
 ///
 /// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
 /// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
@@ -144,8 +185,8 @@ pub struct Survey {
     settings: Traceroute,
     driver: Driver,
     begun: BTreeMap<usize, Begun>,
-    /// What the paths begin with, in IPv4 and in IPv6.
-    near: [Near; 2],
+    /// What the paths begin with.
+    near: Near,
     at_once: usize,
 }
 
@@ -182,7 +223,7 @@ impl Survey {
         driver.expect_many()?;
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
-        let (settings, begun, near) = (settings.clone(), BTreeMap::new(), Default::default());
+        let (settings, begun, near) = (settings.clone(), BTreeMap::new(), Near::default());
         Ok(Self { settings, driver, begun, near, at_once })
     }
 
@@ -211,12 +252,26 @@ impl Survey {
         self.begun.is_empty()
     }
 
+    /// Whether the survey would learn from a host that is drawn at random from the whole list: then draw one, [`Order`] says which,
+    /// and [`sample`](Self::sample). At first it wants 16 or more, then one in 16 hosts, and more if the paths seem to have changed.
+    #[must_use]
+    pub fn wants_sample(&self) -> bool {
+        self.learns() && self.near.wants_sample()
+    }
+
+    /// A place among the votes for a host that **was drawn at random** from all hosts of the list, hostile ones at its head or its end
+    /// included: [`add_sample`](Self::add_sample) takes both. Take the place when the host is drawn, not when its address is found:
+    /// votes are counted in the order of the draws. A survey learns nothing of the routers without.
+    pub fn sample(&mut self) -> Sample {
+        self.near.sample()
+    }
+
     /// Adds a trace of a host: a name, which is resolved now, or an address. Returns the address that its probes will leave from.
     ///
     /// # Errors
     /// As [`Traceroute::start`], of this host alone; [`Error::Full`] if there is no room.
     pub fn add(&mut self, host: &str) -> Result<IpAddr, Error> {
-        self.add_at(host, Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()?)
+        self.add_found(host, None)
     }
 
     /// Adds a trace of a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port
@@ -225,19 +280,42 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<IpAddr, Error> {
+        self.add_one(host, address, None)
+    }
+
+    /// The same of a host that was drawn at random: its trace is whole, and the others learn from it.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_sample(&mut self, host: &str, address: SocketAddr, sample: Sample) -> Result<IpAddr, Error> {
+        self.add_one(host, address, Some(sample))
+    }
+
+    fn add_found(&mut self, host: &str, sample: Option<Sample>) -> Result<IpAddr, Error> {
+        let address = Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()?;
+        self.add_one(host, address, sample)
+    }
+
+    fn add_one(&mut self, host: &str, address: SocketAddr, sample: Option<Sample>) -> Result<IpAddr, Error> {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
         let distance = settings.memory.distance(address.ip());
-        let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
+        let head = if sample.is_some() || !self.learns() {
             None
         } else {
-            near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
+            self.near.pass();
+            self.near.head(address.ip(), distance, settings.config.max_hops)
         };
         if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
             let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
             let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
             settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });
         }
-        self.begin(&settings, address, head)
+        self.begin(&settings, address, head, sample)
+    }
+
+    /// Whether traces spare the next ones probes, and are whole unless they are spared some.
+    const fn learns(&self) -> bool {
+        !self.settings.memory.is_none() && self.settings.config.first_hop == 1
     }
 
     /// The same with settings of this trace's own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
@@ -247,10 +325,16 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
-        self.begin(settings, address, None)
+        self.begin(settings, address, None, None)
     }
 
-    fn begin(&mut self, settings: &Traceroute, address: SocketAddr, head: Option<Head>) -> Result<IpAddr, Error> {
+    fn begin(
+        &mut self,
+        settings: &Traceroute,
+        address: SocketAddr,
+        head: Option<Head>,
+        sample: Option<Sample>,
+    ) -> Result<IpAddr, Error> {
         if self.begun.len() >= self.at_once {
             return Err(Error::Full);
         }
@@ -262,7 +346,9 @@ impl Survey {
                 _ => Error::NoSocket(family),
             });
         }
-        let begun = settings.begin(&mut self.driver, address, head)?.ok_or(Error::Full)?;
+        let has_head = head.is_some();
+        let mut begun = settings.begin(&mut self.driver, address, head)?.ok_or(Error::Full)?;
+        (begun.sample, begun.has_head) = (sample, has_head);
         let source = self.driver.tracer(begun.number).config().source;
         self.begun.insert(begun.number, begun);
         Ok(source)
@@ -301,9 +387,14 @@ impl Survey {
     /// The route of a trace that has ended, the oldest first.
     pub fn take(&mut self) -> Option<Route> {
         let number = self.driver.ended()?;
-        let route = self.begun.remove(&number)?.finish(&mut self.driver)?;
-        if route.hops().next().is_some_and(|hop| hop.number() == 1) {
-            near(&mut self.near, route.target()).learn(route.hops());
+        let mut begun = self.begun.remove(&number)?;
+        let (sample, has_head) = (begun.sample.take(), begun.has_head);
+        let route = begun.finish(&mut self.driver)?;
+        if has_head {
+            self.near.met(route.shared().next().is_some());
+        }
+        if let Some(sample) = sample {
+            self.near.learn(sample, route.target(), route.hops());
         }
         Some(route)
     }
@@ -335,11 +426,6 @@ impl Survey {
     pub fn confine_on_terminal(&mut self) -> Vec<String> {
         self.driver.confine(privilege::confine_on_terminal)
     }
-}
-
-fn near(near: &mut [Near; 2], address: IpAddr) -> &mut Near {
-    let [v4, v6] = near;
-    if address.is_ipv4() { v4 } else { v6 }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
-use crate::near::Head;
+use crate::near::{Head, Sample, Shared};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Memory, Rejected, SocketKind, headers_len, privilege};
 use hopshot_core::wire::Version;
@@ -19,11 +19,16 @@ pub(crate) struct Begun {
     started: SystemTime,
     start: Instant,
     memory: Memory,
+    /// Where its vote on the nearest hops goes, if it has one.
+    pub(crate) sample: Option<Sample>,
+    /// Whether it began farther out than at hop 1, because the hops before are known.
+    pub(crate) has_head: bool,
 }
 
 impl Begun {
     pub(crate) fn new(number: usize, host: String, memory: Memory) -> Self {
-        Self { number, host, started: SystemTime::now(), start: clock::now(), memory }
+        let (started, start) = (SystemTime::now(), clock::now());
+        Self { number, host, started, start, memory, sample: None, has_head: false }
     }
 
     /// One of its answers, which its driver has handed out.
@@ -39,7 +44,7 @@ impl Begun {
 
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish(self, driver: &mut Driver) -> Option<Route> {
-        let Self { number, host, started, start, memory } = self;
+        let Self { number, host, started, start, memory, .. } = self;
         let Running { tracer, clocks, extensions, head, .. } = driver.remove(number)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
@@ -230,7 +235,7 @@ pub struct Route {
     duration: Duration,
     socket: SocketKind,
     tracer: Box<Tracer<CAPACITY>>,
-    shared: Vec<Option<IpAddr>>,
+    shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
     rejected: Rejected,
@@ -334,11 +339,10 @@ impl Route {
         self.tracer.route().tally()
     }
 
-    /// The nearest hops that were not probed, because the path is known to begin with them: who answers there, `None` where
-    /// nobody does. Only in [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind
-    /// them.
-    pub fn shared(&self) -> impl Iterator<Item = (u8, Option<IpAddr>)> {
-        (1..).zip(self.shared.iter().copied())
+    /// The nearest hops that were not probed, because the path is known to begin with them, and how well each is known. Only in
+    /// [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    pub fn shared(&self) -> impl Iterator<Item = Shared> {
+        self.shared.iter().copied()
     }
 
     /// The hops that were probed, in order.

@@ -8,8 +8,8 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Route, Step, Survey, Version, privilege, resolve};
-use std::collections::VecDeque;
+use hopshot_linux::{Route, Sample, Step, Survey, Version, privilege, resolve};
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -36,9 +36,22 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     session.confine(sockets, || survey.confine());
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
+    let samples = HashMap::new();
     let (forged, interrupted, unread) = (0, false, None);
-    let mut desk =
-        Desk { args, targets, survey, session, format, progress, found, finished, forged, interrupted, unread };
+    let mut desk = Desk {
+        args,
+        targets,
+        survey,
+        session,
+        format,
+        progress,
+        samples,
+        found,
+        finished,
+        forged,
+        interrupted,
+        unread,
+    };
     desk.run()?;
     if !desk.progress.any() && !desk.interrupted {
         return Err(desk.unread.unwrap_or(Failure::NoHosts));
@@ -60,6 +73,8 @@ struct Desk<'a> {
     session: Session,
     format: Box<dyn Format + 'a>,
     progress: Progress,
+    /// The votes of drawn hosts whose addresses are looked up.
+    samples: HashMap<String, Sample>,
     found: VecDeque<(String, SocketAddr)>,
     finished: VecDeque<Route>,
     forged: u32,
@@ -128,7 +143,7 @@ impl Desk<'_> {
     fn take_in(&mut self) -> Result<bool, Failure> {
         while self.has_room() {
             let list = || targets::called(self.args.list());
-            let next = match self.targets.next() {
+            let (next, is_drawn) = match self.next_host() {
                 Ok(next) => next,
                 // What is on its way has its results all the same.
                 Err(error) => {
@@ -149,10 +164,13 @@ impl Desk<'_> {
                 Next::Host(host) => match host.parse::<IpAddr>() {
                     // No resolver is asked for an address.
                     Ok(_) => match resolve(&host, self.args.probing.family()) {
-                        Ok(address) => self.add(&host, address)?,
+                        Ok(address) => {
+                            self.draw(&host, is_drawn);
+                            self.add(&host, address)?;
+                        }
                         Err(error) => self.lose(&host, &error.to_string())?,
                     },
-                    _ if self.session.names.find(&host, self.args.probing.wanted()) => {}
+                    _ if self.session.names.find(&host, self.args.probing.wanted()) => self.draw(&host, is_drawn),
                     _ if self.session.names.can_find() => {
                         // The helper has enough to do.
                         self.targets.put_back(host);
@@ -168,8 +186,28 @@ impl Desk<'_> {
         Ok(true)
     }
 
+    /// The next host, and whether it was drawn at random.
+    fn next_host(&mut self) -> io::Result<(Next, bool)> {
+        let drawn = if self.survey.wants_sample() { self.targets.draw()? } else { None };
+        match drawn {
+            Some(next) => Ok((next, true)),
+            None => Ok((self.targets.next()?, false)),
+        }
+    }
+
+    /// Takes a host's place among the votes if it was drawn: now, since how long its address takes is for others to choose.
+    fn draw(&mut self, host: &str, is_drawn: bool) {
+        if is_drawn {
+            self.samples.insert(host.to_owned(), self.survey.sample());
+        }
+    }
+
     fn add(&mut self, host: &str, address: SocketAddr) -> Result<(), Failure> {
-        match self.survey.add_at(host, address) {
+        let added = match self.samples.remove(host) {
+            Some(sample) => self.survey.add_sample(host, address, sample),
+            None => self.survey.add_at(host, address),
+        };
+        match added {
             Ok(source) => self.format.begin(host, address.ip(), source).map_err(Failure::Output),
             Err(error) => self.lose(host, &error.to_string()),
         }
@@ -194,7 +232,10 @@ impl Desk<'_> {
         for (host, found) in self.session.names.found() {
             match found {
                 Ok(address) => self.found.push_back((host, address)),
-                Err(why) => self.lose(&host, &why)?,
+                Err(why) => {
+                    self.samples.remove(&host);
+                    self.lose(&host, &why)?;
+                }
             }
         }
         while self.survey.has_room()

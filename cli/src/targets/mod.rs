@@ -1,11 +1,18 @@
 //! The hosts of a survey: those of the command line, then those of a file or of standard input, one a line. `#` begins a comment.
+//!
+//! Most come in this order. But what the traces share is learnt from hosts that are drawn at random, from all that there are: of a
+//! [file](file) from all of it, of a [stream](stream) from what has come.
+
+mod file;
+mod stream;
 
 use crate::console::is_obeyed;
-use rustix::event::{PollFd, PollFlags, Timespec};
-use std::collections::VecDeque;
+use file::Lines;
+use hopshot_linux::Order;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use stream::Stream;
 
 /// No host is longer: a name has at most 253 octets (RFC 1035, section 2.3.4), and an address may have a zone.
 const LONGEST: usize = 300;
@@ -20,10 +27,20 @@ pub(crate) fn called(path: Option<&str>) -> String {
 
 /// The hosts that are left.
 pub(crate) struct Targets {
-    given: VecDeque<String>,
-    input: Option<File>,
-    read: VecDeque<u8>,
-    lines: usize,
+    put_back: Option<String>,
+    list: List,
+}
+
+enum List {
+    File(Listed),
+    Stream(Stream),
+}
+
+/// The hosts of the command line, then the lines of a file.
+struct Listed {
+    given: Vec<String>,
+    lines: Lines,
+    order: Order,
 }
 
 /// What comes next.
@@ -45,67 +62,92 @@ impl Targets {
             Some("-") => Some(File::from(io::stdin().as_fd().try_clone_to_owned()?)),
             Some(path) => Some(File::open(path)?),
         };
-        Ok(Self { given: given.iter().cloned().collect(), input, read: VecDeque::new(), lines: 0 })
+        Self::of(given.to_vec(), input)
+    }
+
+    fn of(given: Vec<String>, input: Option<File>) -> io::Result<Self> {
+        let list = match input {
+            Some(file) if file.metadata()?.is_file() => {
+                let lines = Lines::new(file)?;
+                let order = Order::new(given.len() + lines.count());
+                List::File(Listed { given, lines, order })
+            }
+            input => List::Stream(Stream::new(given.iter().map(|host| next_given(host)), input)),
+        };
+        Ok(Self { put_back: None, list })
     }
 
     /// What to wait for when it is [`Next::Later`].
     pub(crate) fn input(&self) -> Option<BorrowedFd<'_>> {
-        self.input.as_ref().map(File::as_fd)
+        match &self.list {
+            List::File(_) => None,
+            List::Stream(stream) => stream.input(),
+        }
     }
 
     /// Takes back a host that can't be taken now.
     pub(crate) fn put_back(&mut self, host: String) {
-        self.given.push_front(host);
+        self.put_back = Some(host);
     }
 
     /// The next host, without waiting for it.
     pub(crate) fn next(&mut self) -> io::Result<Next> {
-        if let Some(host) = self.given.pop_front() {
-            return Ok(match host_of(host.as_bytes()) {
-                Ok(Some(host)) => Next::Host(host),
-                Ok(None) | Err(_) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
-            });
+        if let Some(host) = self.put_back.take() {
+            return Ok(Next::Host(host));
         }
-        loop {
-            if let Some(line) = self.line() {
-                self.lines += 1;
-                // Some editors begin a file with a mark of its encoding.
-                let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.lines == 1);
-                match host_of(marked.unwrap_or(&line)) {
-                    Ok(None) => continue,
-                    Ok(Some(host)) => return Ok(Next::Host(host)),
-                    Err(why) => return Ok(Next::Bad(Some(self.lines), why)),
+        match &mut self.list {
+            List::Stream(stream) => stream.next(),
+            List::File(list) => loop {
+                let Some(place) = list.order.next() else { return Ok(Next::End) };
+                if let Some(next) = list.at(place)? {
+                    return Ok(next);
                 }
-            }
-            let Some(input) = &mut self.input else { return Ok(Next::End) };
-            let mut fds = [PollFd::new(&*input, PollFlags::IN)];
-            // A signal is no input.
-            if !matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1..)) {
-                return Ok(Next::Later);
-            }
-            let mut octets = [0; 4096];
-            match input.read(&mut octets) {
-                Ok(0) => self.input = None,
-                Ok(len) => self.read.extend(&octets[..len]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
+            },
         }
     }
 
-    /// Takes a whole line from what was read; the last one needs no end. Of one that is too long only the beginning is kept.
-    fn line(&mut self) -> Option<Vec<u8>> {
-        match self.read.iter().position(|octet| *octet == b'\n') {
-            Some(end) => {
-                let line = self.read.drain(..=end).take(end).collect();
-                Some(line)
-            }
-            None if self.input.is_none() && !self.read.is_empty() => Some(self.read.drain(..).collect()),
-            None => {
-                self.read.truncate(2 * LONGEST);
-                None
-            }
+    /// A host, or what names none, from a random place of the whole list; `None` if there is nothing to draw, or not yet.
+    pub(crate) fn draw(&mut self) -> io::Result<Option<Next>> {
+        // The next host is one that was put back.
+        if self.put_back.is_some() {
+            return Ok(None);
         }
+        match &mut self.list {
+            List::Stream(stream) => Ok(stream.draw()),
+            List::File(list) => loop {
+                let Some(place) = list.order.draw() else { return Ok(None) };
+                if let Some(next) = list.at(place)? {
+                    return Ok(Some(next));
+                }
+            },
+        }
+    }
+}
+
+impl Listed {
+    fn at(&mut self, place: usize) -> io::Result<Option<Next>> {
+        match place.checked_sub(self.given.len()) {
+            None => Ok(Some(next_given(&self.given[place]))),
+            Some(line) => Ok(next_of(line + 1, &self.lines.line(line)?)),
+        }
+    }
+}
+
+/// A host of the command line.
+fn next_given(host: &str) -> Next {
+    match host_of(host.as_bytes()) {
+        Ok(Some(host)) => Next::Host(host),
+        Ok(None) | Err(_) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
+    }
+}
+
+/// A line by its number; `None` if it is empty.
+fn next_of(number: usize, line: &[u8]) -> Option<Next> {
+    // Some editors begin a file with a mark of its encoding.
+    let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| number == 1);
+    match host_of(marked.unwrap_or(line)) {
+        Ok(host) => host.map(Next::Host),
+        Err(why) => Some(Next::Bad(Some(number), why)),
     }
 }
 
@@ -126,7 +168,8 @@ fn host_of(line: &[u8]) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::io::{Seek, Write};
+    use std::os::fd::OwnedFd;
 
     fn all(targets: &mut Targets) -> Vec<Next> {
         let mut found = Vec::new();
@@ -141,8 +184,7 @@ mod tests {
     fn from_octets(octets: &[u8]) -> Targets {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(octets).unwrap();
-        let input = Some(File::from(std::os::fd::OwnedFd::from(reader)));
-        Targets { given: VecDeque::from(["first.example".to_owned()]), input, read: VecDeque::new(), lines: 0 }
+        Targets::of(vec!["first.example".to_owned()], Some(File::from(OwnedFd::from(reader)))).unwrap()
     }
 
     fn host(text: &str) -> Next {
@@ -182,8 +224,7 @@ mod tests {
     #[test]
     fn input_that_is_not_there_yet_is_not_waited_for() {
         let (reader, mut writer) = io::pipe().unwrap();
-        let input = Some(File::from(std::os::fd::OwnedFd::from(reader)));
-        let mut targets = Targets { given: VecDeque::new(), input, read: VecDeque::new(), lines: 0 };
+        let mut targets = Targets::of(Vec::new(), Some(File::from(OwnedFd::from(reader)))).unwrap();
         assert_eq!(targets.next().unwrap(), Next::Later);
         writer.write_all(b"192.0.").unwrap();
         assert_eq!(targets.next().unwrap(), Next::Later);

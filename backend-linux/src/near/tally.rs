@@ -1,0 +1,70 @@
+//! The votes on one hop, counted, and what they are enough for.
+
+use super::votes::{Ballot, Who};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// Of 64 votes fewer decide nothing, neither for a router nor against the sharing of a hop. Where 5 % of the hosts are hostile, as
+/// many of 64 that are drawn at random are theirs once in 15 million windows.
+pub(crate) const QUORUM: u8 = 16;
+
+/// A router has so many times the votes of all others together.
+const CLEARLY: u8 = 4;
+
+/// The networks of the hosts whose traces name a router.
+const NETWORKS: usize = 4;
+
+/// What the votes say of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Who has the most votes, and how many.
+    pub(super) router: Option<IpAddr>,
+    pub(super) seen: u8,
+    /// Votes for anybody else, or for several.
+    others: u8,
+    /// How many passed here.
+    pub(super) of: u8,
+    /// Whether hosts of different networks named the router.
+    is_named_by_many: bool,
+}
+
+impl Tally {
+    /// Counts; the hop's index is its number less one. `None` where too few passed, or where the paths part.
+    pub(super) fn of(ballots: &[&Ballot], hop: usize) -> Option<Self> {
+        let votes: Vec<(Who, IpAddr)> =
+            ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network))).collect();
+        let count = |who: Who| votes.iter().filter(|(vote, _)| *vote == who).count();
+        let routers = votes.iter().filter(|(who, _)| matches!(who, Who::Router(_)));
+        let first = routers.map(|(who, _)| *who).max_by_key(|who| (count(*who), by_address(*who)));
+        let seen = first.map_or(0, count);
+        let named_by: HashSet<IpAddr> =
+            votes.iter().filter(|(who, _)| Some(*who) == first).map(|(_, network)| *network).collect();
+        let [of, seen, silent] = [votes.len(), seen, count(Who::Nobody)].map(|count| count as u8);
+        let others = of - seen - silent;
+        let router = first.and_then(by_address);
+        let is_named_by_many = named_by.len() >= NETWORKS;
+        (of >= QUORUM && others < QUORUM).then_some(Self { router, seen, others, of, is_named_by_many })
+    }
+
+    fn is_agreed(&self) -> bool {
+        self.seen >= QUORUM && self.seen >= self.others.saturating_mul(CLEARLY)
+    }
+
+    /// The router, where enough say so.
+    pub(super) fn name(&self) -> Option<IpAddr> {
+        self.router.filter(|_| self.is_agreed() && self.is_named_by_many)
+    }
+
+    /// The router that a trace can begin at: one that answers more often than not. Its own answer shows whether it is there, so the
+    /// networks don't matter.
+    pub(super) fn start(&self) -> Option<IpAddr> {
+        self.router.filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
+    }
+}
+
+fn by_address(who: Who) -> Option<IpAddr> {
+    match who {
+        Who::Router(router) => Some(router),
+        Who::Nobody | Who::Several | Who::Unsure => None,
+    }
+}
