@@ -37,8 +37,9 @@ pub mod log;
 mod map;
 mod model;
 mod scenario;
+mod usurper;
 
 pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::{Delivery, Internet};
-pub use scenario::{Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Target};
+pub use scenario::{Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Target, Usurper};

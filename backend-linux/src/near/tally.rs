@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Of 64 votes fewer decide nothing, neither for a router nor against the sharing of a hop. Where 5 % of the hosts are hostile, as
-/// many of 64 that are drawn at random are theirs once in 15 million windows.
+/// many of 64 that are drawn at random are theirs once in 13 million windows.
 pub(crate) const QUORUM: u8 = 16;
 
 /// A router has so many times the votes of all others together.
@@ -42,12 +42,23 @@ impl Tally {
         let [of, seen, silent] = [votes.len(), seen, count(Who::Nobody)].map(|count| count as u8);
         let others = of - seen - silent;
         let router = first.and_then(by_address);
-        let is_named_by_many = named_by.len() >= NETWORKS;
-        (of >= QUORUM && others < QUORUM).then_some(Self { router, seen, others, of, is_named_by_many })
+        let tally = Self { router, seen, others, of, is_named_by_many: named_by.len() >= NETWORKS };
+        (of >= QUORUM && !tally.parts()).then_some(tally)
+    }
+
+    /// Whether different routers answer, so that nothing farther out is common to all paths: many others do, or it is a hop that
+    /// answers and nobody clearly does.
+    fn parts(&self) -> bool {
+        let answers = u16::from(self.seen) + u16::from(self.others);
+        self.others >= QUORUM || !self.is_clear() && answers * 2 > self.of.into()
+    }
+
+    fn is_clear(&self) -> bool {
+        self.seen >= self.others.saturating_mul(CLEARLY)
     }
 
     fn is_agreed(&self) -> bool {
-        self.seen >= QUORUM && self.seen >= self.others.saturating_mul(CLEARLY)
+        self.seen >= QUORUM && self.is_clear()
     }
 
     /// The router, where enough say so.
