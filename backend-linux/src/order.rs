@@ -10,11 +10,12 @@ const SHORTEST: usize = 32;
 const FIRST_DRAWS: usize = 64;
 const ONE_IN: usize = 8;
 
-/// The order in which the hosts of a list are traced: that of the list, but for some that are drawn at random from all of it, so
-/// that a [`Survey`](crate::Survey::sample) can learn from them. Each place comes once.
+/// The order in which the hosts of a list are traced: that of the list, but for some that are drawn
+/// at random from all of it, so that a [`Survey`](crate::Survey::sample) can learn from them. Each
+/// place comes once.
 ///
-/// What is drawn is decided at the beginning. To draw from what is left later on would not do: hosts at the end of a list, a few of
-/// all, would then be many of those that can be drawn.
+/// What is drawn is decided at the beginning. To draw from what is left later on would not do:
+/// hosts at the end of a list, a few of all, would then be many of those that can be drawn.
 #[derive(Debug)]
 pub struct Order {
     next: usize,
@@ -103,7 +104,8 @@ mod tests {
             std::iter::from_fn(|| order.draw()).take(500).collect()
         };
         let drawn = draws();
-        // 125 are expected in each quarter, with a deviation of 9.1: 65 is off by more than six of these.
+        // 125 are expected in each quarter, with a deviation of 9.1: 65 is off by more than six of
+        // these.
         for quarter in 0..4 {
             assert!(drawn.iter().filter(|place| **place / 1000 == quarter).count() > 65, "{drawn:?}");
         }

@@ -171,9 +171,9 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// round trip. A trace of a host whose neighbours are among the shared routers is whole.
 ///
 /// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from these alone: no host can
-/// choose to be among them. A router is named if at least 16 of the last 64 of these traces met it, four times as many as met
+/// choose to be among them. A router is named if at least 16 of the last 64 of these traces met it, and four more for each that met
 /// another there, to hosts of four networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody
-/// else nothing is shared. While 5 % of the list are hostile, and work together, they have 16 of 64 once in 13 million times:
+/// else, or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work together, they have 16 of 64 once in 13 million times:
 /// they can neither set a name nor keep the others from learning. A family that is less than a quarter of the list shares nothing.
 /// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1 until enough of the drawn
 /// hosts have met the new routers: after some 40 hosts the changed hop is shared no more, and after some 500 it is known again.

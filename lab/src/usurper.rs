@@ -1,4 +1,5 @@
-//! Targets that use what their own probes tell them: they answer in place of a router that says nothing.
+//! Targets that use what their own probes tell them: they answer in place of a router that says
+//! nothing.
 
 use crate::answer::{Report, Request, error};
 use crate::hop::Hop;
@@ -17,8 +18,8 @@ impl Usurper {
         (0..self.hosts).any(|number| number.wrapping_mul(self.step) % count == place)
     }
 
-    /// What a host does when its probe arrives: it claims to be the router that an earlier probe of the same trace expired at. All
-    /// of them give one name.
+    /// What a host does when its probe arrives: it claims to be the router that an earlier probe of
+    /// the same trace expired at. All of them give one name.
     pub(crate) fn claim(self, request: &Request<'_>, log: &[Probe], target: &Target) -> Option<Vec<u8>> {
         let ends = request.header.ends;
         if !self.is_at(target.place(ends.destination)?, target.count) {

@@ -1,9 +1,11 @@
-//! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey their nearest hops.
+//! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey
+//! their nearest hops.
 //!
-//! Traces of hosts that are drawn at random, whole ones, [vote](votes) on who is at a hop. A trace of another host then begins at the
-//! farthest hop whose router answers more often than not. If that router answers there, the path is taken to begin as the others
-//! did; if somebody else does, or nobody, the trace goes back to the first hop: what was learnt may be old, but then it costs time
-//! alone.
+//! Traces of hosts that are drawn at random, whole ones, [vote](votes) on who is at a hop. A trace
+//! of another host then begins at the farthest hop whose router answers more often than not. If
+//! that router answers there, the path is taken to begin as the others did; if somebody else does,
+//! or nobody, the trace goes back to the first hop: what was learnt may be old, but then it costs
+//! time alone.
 
 mod tally;
 mod votes;
@@ -20,7 +22,8 @@ use votes::Votes;
 /// One draw in so many hosts.
 const ONE_IN: u8 = 16;
 
-/// So many more traces that didn't meet where they began than that did show that the paths begin otherwise now.
+/// So many more traces that didn't meet where they began than that did show that the paths begin
+/// otherwise now.
 const CHANGED: u8 = 8;
 
 /// What drawn traces said of the hops, in IPv4 and in IPv6, and how many more of them are wanted.
@@ -49,7 +52,8 @@ pub struct Shared {
     pub hop: u8,
     /// Its router; `None` where nobody answers, or where it isn't well enough known who does.
     pub from: Option<IpAddr>,
-    /// How many traces named this router, of the last 64 that were [drawn](crate::Survey::sample); 0 without a router.
+    /// How many traces named this router, of the last 64 that were [drawn](crate::Survey::sample);
+    /// 0 without a router.
     pub seen: u8,
     /// How many of these passed this hop.
     pub of: u8,
@@ -65,7 +69,8 @@ pub(crate) struct Head {
 }
 
 impl Near {
-    /// Whether the next host should be drawn at random. While nothing is known, traces are whole anyway: then all may be.
+    /// Whether the next host should be drawn at random. While nothing is known, traces are whole
+    /// anyway: then all may be.
     pub(crate) fn wants_sample(&self) -> bool {
         let is_new = self.votes.drawn() < WINDOW as u64 && self.tallies.iter().all(|tallies| start(tallies).is_none());
         (self.wanted > 0 || is_new) && self.votes.has_room()
@@ -110,8 +115,8 @@ impl Near {
         self.tallies = [true, false].map(|is_ipv4| self.votes.tallies(is_ipv4));
     }
 
-    /// A trace with a head has ended. Where most don't meet theirs the paths have changed, and more hosts are drawn. That costs
-    /// probes alone, so those who miss need not be random.
+    /// A trace with a head has ended. Where most don't meet theirs the paths have changed, and more
+    /// hosts are drawn. That costs probes alone, so those who miss need not be random.
     pub(crate) fn met(&mut self, is_met: bool) {
         if is_met {
             self.missed = self.missed.saturating_sub(1);

@@ -4,11 +4,12 @@ use super::votes::{Ballot, Who};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-/// Of 64 votes fewer decide nothing, neither for a router nor against the sharing of a hop. Where 5 % of the hosts are hostile, as
-/// many of 64 that are drawn at random are theirs once in 13 million windows.
+/// Of 64 votes fewer decide nothing, neither for a router nor against the sharing of a hop. Where 5
+/// % of the hosts are hostile, as many of 64 that are drawn at random are theirs once in 13 million
+/// windows.
 pub(crate) const QUORUM: u8 = 16;
 
-/// A router has so many times the votes of all others together.
+/// For each vote for somebody else a router needs so many more than the quorum.
 const CLEARLY: u8 = 4;
 
 /// The networks of the hosts whose traces name a router.
@@ -29,7 +30,8 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts; the hop's index is its number less one. `None` where too few passed, or where the paths part.
+    /// Counts; the hop's index is its number less one. `None` where too few passed, or where the
+    /// paths part.
     pub(super) fn of(ballots: &[&Ballot], hop: usize) -> Option<Self> {
         let votes: Vec<(Who, IpAddr)> =
             ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network))).collect();
@@ -46,19 +48,16 @@ impl Tally {
         (of >= QUORUM && !tally.parts()).then_some(tally)
     }
 
-    /// Whether different routers answer, so that nothing farther out is common to all paths: many others do, or it is a hop that
-    /// answers and nobody clearly does.
+    /// Whether different routers answer, so that nothing farther out is common to all paths: many
+    /// others do, or it is a hop that answers and nobody clearly does. Few votes are not clear.
     fn parts(&self) -> bool {
-        let answers = u16::from(self.seen) + u16::from(self.others);
-        self.others >= QUORUM || !self.is_clear() && answers * 2 > self.of.into()
-    }
-
-    fn is_clear(&self) -> bool {
-        self.seen >= self.others.saturating_mul(CLEARLY)
+        let is_heard = (u16::from(self.seen) + u16::from(self.others)) * 2 > self.of.into();
+        let is_clear = self.of >= 2 * QUORUM && self.seen >= self.others.saturating_mul(CLEARLY);
+        self.others >= QUORUM || self.others > 0 && is_heard && !is_clear && !self.is_agreed()
     }
 
     fn is_agreed(&self) -> bool {
-        self.seen >= QUORUM && self.is_clear()
+        self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(QUORUM)
     }
 
     /// The router, where enough say so.
@@ -66,8 +65,8 @@ impl Tally {
         self.router.filter(|_| self.is_agreed() && self.is_named_by_many)
     }
 
-    /// The router that a trace can begin at: one that answers more often than not. Its own answer shows whether it is there, so the
-    /// networks don't matter.
+    /// The router that a trace can begin at: one that answers more often than not. Its own answer
+    /// shows whether it is there, so the networks don't matter.
     pub(super) fn start(&self) -> Option<IpAddr> {
         self.router.filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
     }

@@ -1,9 +1,10 @@
 //! Votes on the nearest hops: who answered there, by traces of hosts that were drawn at random.
 //!
-//! Two things keep a few hostile hosts from deciding. Hosts are drawn, so they can't choose to vote; and votes are counted in the
-//! order of the draws, so they can't choose when: somebody who lets the ends of a hundred traces wait and come at once has still no
-//! larger share of 64 draws that follow one another. All families and all distances share these 64 draws, since hostile hosts may
-//! be most of one family, or all that claim to be far away.
+//! Two things keep a few hostile hosts from deciding. Hosts are drawn, so they can't choose to
+//! vote; and votes are counted in the order of the draws, so they can't choose when: somebody who
+//! lets the ends of a hundred traces wait and come at once has still no larger share of 64 draws
+//! that follow one another. All families and all distances share these 64 draws, since hostile
+//! hosts may be most of one family, or all that claim to be far away.
 
 use super::tally::Tally;
 use hopshot_core::{Evidence, Hop, Kind, Reply};
@@ -14,14 +15,16 @@ use std::sync::{Arc, Weak};
 /// Draws whose votes count.
 pub(crate) const WINDOW: usize = 64;
 
-/// Draws without a vote so far that the window may have before it waits for these. Most hosts that don't answer take seconds.
+/// Draws without a vote so far that the window may have before it waits for these. Most hosts that
+/// don't answer take seconds.
 const MOST_OPEN: usize = WINDOW / 4;
 
-/// Draws that may be open or behind the window, so that tickets which are kept for ever take no memory.
+/// Draws that may be open or behind the window, so that tickets which are kept for ever take no
+/// memory.
 const MOST_SLOTS: usize = 2048;
 
-/// A place among the votes for a host that is drawn at random: see [`Survey::sample`](crate::Survey::sample). It is given up by
-/// being dropped.
+/// A place among the votes for a host that is drawn at random: see
+/// [`Survey::sample`](crate::Survey::sample). It is given up by being dropped.
 #[derive(Debug)]
 #[must_use = "the host that it is for is to be added with it"]
 pub struct Sample {
@@ -103,7 +106,8 @@ impl Votes {
         }
     }
 
-    /// What the window says of the hops that paths of a family begin with, as far as they are common to these.
+    /// What the window says of the hops that paths of a family begin with, as far as they are
+    /// common to these.
     pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
         let of_family = |slot| match slot {
             &Slot::Voted(ref ballot) if ballot.network.is_ipv4() == is_ipv4 => Some(ballot),

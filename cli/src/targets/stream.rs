@@ -1,8 +1,9 @@
 //! The lines of a pipe or a terminal, as they come.
 //!
-//! Some are drawn at random, for what the traces share. A host at the head of the list must have no better chance of that than others,
-//! so none is drawn before all lines are there, or as many as are kept, and most have yet to be traced. What comes so slowly that it is traced as it
-//! comes teaches nothing.
+//! Some are drawn at random, for what the traces share. A host at the head of the list must have no
+//! better chance of that than others, so none is drawn before all lines are there, or as many as
+//! are kept, and most have yet to be traced. What comes so slowly that it is traced as it comes
+//! teaches nothing.
 
 use super::{LONGEST, Next, next_of};
 use hopshot_linux::Order;
