@@ -109,16 +109,20 @@ impl Votes {
     /// What the window says of the hops that paths of a family begin with, as far as they are
     /// common to these.
     pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
-        let of_family = |slot| match slot {
-            &Slot::Voted(ref ballot) if ballot.network.is_ipv4() == is_ipv4 => Some(ballot),
-            _ => None,
-        };
-        let ballots: Vec<&Ballot> = self.slots.iter().take(WINDOW).filter_map(of_family).collect();
+        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
+        let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }
 }
 
 impl Slot {
+    const fn ballot(&self) -> Option<&Ballot> {
+        match self {
+            Self::Voted(ballot) => Some(ballot),
+            Self::Drawn(_) => None,
+        }
+    }
+
     /// Whether its vote may still come.
     fn is_open(&self) -> bool {
         matches!(self, Self::Drawn(open) if open.strong_count() > 0)
@@ -129,7 +133,7 @@ impl Ballot {
     /// Reads a trace that began at hop 1.
     pub(crate) fn new<'r>(network: IpAddr, hops: impl Iterator<Item = Hop<'r>>) -> Self {
         let hops: Vec<Hop<'_>> = hops.collect();
-        let end = hops.iter().position(|hop| hop.is_target());
+        let end = hops.iter().position(Hop::is_target);
         // Behind the last that was heard there may be nothing, unless the target was heard.
         let heard = || hops.iter().rposition(|hop| hop.replies().next().is_some()).map_or(0, |last| last + 1);
         let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
