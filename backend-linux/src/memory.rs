@@ -16,13 +16,15 @@ const ENOUGH: usize = 3;
 
 /// The distances of targets that were traced before. Clones share what they know.
 ///
-/// A trace of a target that is in here sends its first sweep just so far: hardly a probe is wasted. Where the target isn't, but
-/// three neighbours are (the same /24 in IPv4, the same /48 in IPv6; else the same /16, the same /32), it is guessed to be as far
-/// away as the median of the last five of these.
+/// A trace of a target that is in here sends its first sweep just so far: hardly a probe is wasted.
+/// Where the target isn't, but three neighbours are (the same /24 in IPv4, the same /48 in IPv6;
+/// else the same /16, the same /32), it is guessed to be as far away as the median of the last five
+/// of these.
 ///
-/// No single host can set what is guessed of its neighbours; three of the last five in a network can. A wrong guess never changes
-/// a route. One that is too low costs a round trip for every five hops, and in a [`Survey`](crate::Survey) may have the target's
-/// trace probe the hops that others share. One that is too high costs the probes from the target's hop to the guess, which is at
+/// No single host can set what is guessed of its neighbours; three of the last five in a network
+/// can. A wrong guess never changes a route. One that is too low costs a round trip for every five
+/// hops, and in a [`Survey`](crate::Survey) may have the target's trace probe the hops that others
+/// share. One that is too high costs the probes from the target's hop to the guess, which is at
 /// most the [farthest hop](crate::Traceroute::max_hops).
 #[derive(Clone, Debug)]
 pub struct Memory(Option<Arc<Mutex<HashMap<Place, Distances>>>>);

@@ -58,13 +58,15 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         self
     }
 
-    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when it is there. Names are resolved as
-    /// their turn comes, which the others wait for: where there are many, give addresses.
+    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when
+    /// it is there. Names are resolved as their turn comes, which the others wait for: where there
+    /// are many, give addresses.
     ///
-    /// The hosts begin in their order, but for some that are drawn at random, from which the others learn what they
-    /// [share](Survey#what-traces-share). They are drawn from the hosts that are there for sure: as many as the iterator's
-    /// [`size_hint`](Iterator::size_hint) says at least, 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe,
-    /// is not read ahead, and nothing is learnt from its hosts; collect them first if they are all there.
+    /// The hosts begin in their order, but for some that are drawn at random, from which the others
+    /// learn what they [share](Survey#what-traces-share). They are drawn from the hosts that are
+    /// there for sure: as many as the iterator's [`size_hint`](Iterator::size_hint) says at least,
+    /// 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe, is not read
+    /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
@@ -164,19 +166,24 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// trace's.
 ///
 /// # What traces share
-/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distances
-/// of neighbours say how far the first sweep goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the
-/// farthest router that is known to stand on all paths and to answer more often than not. If it answers there, the hops before it
-/// are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all, which takes one more
-/// round trip. A trace of a host whose neighbours are among the shared routers is whole.
+/// What one trace learns spares the next ones probes, unless the settings have
+/// [`Memory::none`](crate::Memory::none). The distances of neighbours say how far the first sweep
+/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the farthest
+/// router that is known to stand on all paths and to answer more often than not. If it answers
+/// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
+/// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
+/// neighbours are among the shared routers is whole.
 ///
-/// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from these alone: no host can
-/// choose to be among them. A router is named if at least 16 of the last 64 of these traces met it, and four more for each that met
-/// another there, to hosts of four networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody
-/// else, or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work together, they have 16 of 64 once in 13 million times:
-/// they can neither set a name nor keep the others from learning. A family that is less than a quarter of the list shares nothing.
-/// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1 until enough of the drawn
-/// hosts have met the new routers: after some 40 hosts the changed hop is shared no more, and after some 500 it is known again.
+/// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
+/// these alone: no host can choose to be among them. A router is named if at least 16 of the last
+/// 64 of these traces met it, and four more for each that met another there, to hosts of four
+/// networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody else,
+/// or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work
+/// together, they have 16 of 64 once in 13 million times: they can neither set a name nor keep the
+/// others from learning. A family that is less than a quarter of the list shares nothing.
+/// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1
+/// until enough of the drawn hosts have met the new routers: after some 40 hosts the changed hop is
+/// shared no more, and after some 500 it is known again.
 ///
 /// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
 /// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
@@ -252,16 +259,18 @@ impl Survey {
         self.begun.is_empty()
     }
 
-    /// Whether the survey would learn from a host that is drawn at random from the whole list: then draw one, [`Order`] says which,
-    /// and [`sample`](Self::sample). At first it wants 16 or more, then one in 16 hosts, and more if the paths seem to have changed.
+    /// Whether the survey would learn from a host that is drawn at random from the whole list: then
+    /// draw one, [`Order`] says which, and [`sample`](Self::sample). At first it wants 16 or more,
+    /// then one in 16 hosts, and more if the paths seem to have changed.
     #[must_use]
     pub fn wants_sample(&self) -> bool {
         self.learns() && self.near.wants_sample()
     }
 
-    /// A place among the votes for a host that **was drawn at random** from all hosts of the list, hostile ones at its head or its end
-    /// included: [`add_sample`](Self::add_sample) takes both. Take the place when the host is drawn, not when its address is found:
-    /// votes are counted in the order of the draws. A survey learns nothing of the routers without.
+    /// A place among the votes for a host that **was drawn at random** from all hosts of the list,
+    /// hostile ones at its head or its end included: [`add_sample`](Self::add_sample) takes both.
+    /// Take the place when the host is drawn, not when its address is found: votes are counted in
+    /// the order of the draws. A survey learns nothing of the routers without.
     pub fn sample(&mut self) -> Sample {
         self.near.sample()
     }

@@ -339,8 +339,9 @@ impl Route {
         self.tracer.route().tally()
     }
 
-    /// The nearest hops that were not probed, because the path is known to begin with them, and how well each is known. Only in
-    /// [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    /// The nearest hops that were not probed, because the path is known to begin with them, and how
+    /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
+    /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
     pub fn shared(&self) -> impl Iterator<Item = Shared> {
         self.shared.iter().copied()
     }

@@ -168,7 +168,7 @@ fn host_of(line: &[u8]) -> Result<Option<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Seek, Write};
+    use std::io::Write;
     use std::os::fd::OwnedFd;
 
     fn all(targets: &mut Targets) -> Vec<Next> {
@@ -232,5 +232,87 @@ mod tests {
         assert_eq!(targets.next().unwrap(), host("192.0.2.1"));
         drop(writer);
         assert_eq!(targets.next().unwrap(), Next::End);
+    }
+
+    /// A file that has no name any more.
+    fn from_file(name: &str, octets: &[u8]) -> Targets {
+        let path = std::env::temp_dir().join(format!("hopshot-{name}-{}", std::process::id()));
+        std::fs::write(&path, octets).unwrap();
+        let file = File::open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        Targets::of(vec!["first.example".to_owned()], Some(file)).unwrap()
+    }
+
+    /// 1,000 lines, some of them no hosts or with long comments; each host is the number of its line.
+    fn lines() -> Vec<String> {
+        let line = |number: usize| match number % 10 {
+            3 => "# a comment".to_owned(),
+            5 => "two hosts".to_owned(),
+            7 => format!("{number} # {}", "a long comment ".repeat(500)),
+            _ => number.to_string(),
+        };
+        (1..=1000).map(line).collect()
+    }
+
+    /// Draws now and then.
+    fn drawn_and_not(targets: &mut Targets) -> [Vec<Next>; 2] {
+        let (mut drawn, mut others) = (Vec::new(), Vec::new());
+        loop {
+            if others.len() % 16 == 1 {
+                drawn.extend(targets.draw().unwrap());
+            }
+            match targets.next().unwrap() {
+                Next::End => return [drawn, others],
+                next => others.push(next),
+            }
+        }
+    }
+
+    #[test]
+    fn each_line_comes_once_with_its_number_whether_it_is_drawn_or_not() {
+        let text = lines().join("\n");
+        for mut targets in [from_file("lines", text.as_bytes()), {
+            let (reader, mut writer) = io::pipe().unwrap();
+            let text = text.clone();
+            std::thread::spawn(move || writer.write_all(text.as_bytes()));
+            let mut targets =
+                Targets::of(vec!["first.example".to_owned()], Some(File::from(OwnedFd::from(reader)))).unwrap();
+            // Nobody takes a host before all is there.
+            while targets.input().is_some() {
+                assert_eq!(targets.draw().unwrap(), None);
+            }
+            targets
+        }] {
+            let [drawn, others] = drawn_and_not(&mut targets);
+            assert!(drawn.len() > 30 && !drawn.iter().map(|next| format!("{next:?}")).is_sorted());
+            let mut bad = Vec::new();
+            let mut hosts = Vec::new();
+            for next in drawn.into_iter().chain(others) {
+                match next {
+                    Next::Host(host) => hosts.push(host.parse().unwrap_or(0)),
+                    Next::Bad(number, _) => bad.push(number.unwrap()),
+                    Next::Later | Next::End => panic!("{next:?}"),
+                }
+            }
+            hosts.sort_unstable();
+            bad.sort_unstable();
+            assert!(bad.into_iter().eq((5..1000).step_by(10)));
+            assert!(hosts.into_iter().eq((0..=1000).filter(|number| number % 10 != 3 && number % 10 != 5)));
+        }
+    }
+
+    #[test]
+    fn of_lines_that_are_taken_as_they_come_none_is_drawn() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut targets = Targets::of(Vec::new(), Some(File::from(OwnedFd::from(reader)))).unwrap();
+        for number in 0..100 {
+            writer.write_all(format!("{number}\n").as_bytes()).unwrap();
+            assert_eq!((targets.draw().unwrap(), targets.next().unwrap()), (None, host(&number.to_string())));
+        }
+        // The last few, which may be one and the same man's, neither.
+        (100..140).for_each(|number| writer.write_all(format!("{number}\n").as_bytes()).unwrap());
+        drop(writer);
+        assert_eq!((targets.draw().unwrap(), targets.next().unwrap()), (None, host("100")));
+        assert_eq!((targets.draw().unwrap(), all(&mut targets).len()), (None, 39));
     }
 }
