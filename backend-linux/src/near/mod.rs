@@ -69,10 +69,12 @@ pub(crate) struct Head {
 }
 
 impl Near {
-    /// Whether the next host should be drawn at random. While nothing is known, traces are whole
-    /// anyway: then all may be.
+    /// Whether the next host should be drawn at random. While nothing is known traces are whole
+    /// anyway, so all may be drawn; and where the first few votes differ some more make it clear.
     pub(crate) fn wants_sample(&self) -> bool {
-        let is_new = self.votes.drawn() < WINDOW as u64 && self.tallies.iter().all(|tallies| start(tallies).is_none());
+        let is_unclear = |tallies: &Vec<Tally>| tallies.iter().find(|tally| tally.parts()).is_some_and(Tally::is_early);
+        let is_new = self.votes.drawn() < WINDOW as u64
+            && (self.tallies.iter().any(is_unclear) || self.tallies.iter().all(|tallies| start(tallies).is_none()));
         (self.wanted > 0 || is_new) && self.votes.has_room()
     }
 
@@ -129,9 +131,10 @@ impl Near {
     }
 }
 
-/// The farthest hop that a trace can begin at: its index, and its router.
+/// The farthest hop that a trace can begin at, before the paths part: its index, and its router.
 fn start(tallies: &[Tally]) -> Option<(usize, IpAddr)> {
-    tallies.iter().enumerate().rev().find_map(|(index, tally)| Some((index, tally.start()?)))
+    let common = tallies.iter().position(Tally::parts).unwrap_or(tallies.len());
+    (0..common).rev().find_map(|index| Some((index, tallies[index].start()?)))
 }
 
 impl Shared {

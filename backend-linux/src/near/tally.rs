@@ -45,15 +45,20 @@ impl Tally {
         let others = of - seen - silent;
         let router = first.and_then(by_address);
         let tally = Self { router, seen, others, of, is_named_by_many: named_by.len() >= NETWORKS };
-        (of >= QUORUM && !tally.parts()).then_some(tally)
+        (of >= QUORUM).then_some(tally)
     }
 
     /// Whether different routers answer, so that nothing farther out is common to all paths: many
     /// others do, or it is a hop that answers and nobody clearly does. Few votes are not clear.
-    fn parts(&self) -> bool {
+    pub(super) fn parts(&self) -> bool {
         let is_heard = (u16::from(self.seen) + u16::from(self.others)) * 2 > self.of.into();
-        let is_clear = self.of >= 2 * QUORUM && self.seen >= self.others.saturating_mul(CLEARLY);
+        let is_clear = !self.is_early() && self.seen >= self.others.saturating_mul(CLEARLY);
         self.others >= QUORUM || self.others > 0 && is_heard && !is_clear && !self.is_agreed()
+    }
+
+    /// Whether there are so few votes that one or two hostile ones among them would count.
+    pub(super) const fn is_early(&self) -> bool {
+        self.of < 2 * QUORUM
     }
 
     fn is_agreed(&self) -> bool {

@@ -106,8 +106,7 @@ impl Votes {
         }
     }
 
-    /// What the window says of the hops that paths of a family begin with, as far as they are
-    /// common to these.
+    /// What the window says of the hops that paths of a family begin with.
     pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
         let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
         let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();

@@ -271,19 +271,20 @@ mod tests {
     #[test]
     fn each_line_comes_once_with_its_number_whether_it_is_drawn_or_not() {
         let text = lines().join("\n");
-        for mut targets in [from_file("lines", text.as_bytes()), {
-            let (reader, mut writer) = io::pipe().unwrap();
-            let text = text.clone();
-            std::thread::spawn(move || writer.write_all(text.as_bytes()));
-            let mut targets =
-                Targets::of(vec!["first.example".to_owned()], Some(File::from(OwnedFd::from(reader)))).unwrap();
-            // Nobody takes a host before all is there.
-            while targets.input().is_some() {
-                assert_eq!(targets.draw().unwrap(), None);
-            }
-            targets
-        }] {
-            let [drawn, others] = drawn_and_not(&mut targets);
+        let (reader, mut writer) = io::pipe().unwrap();
+        let (given, input) = (vec!["first.example".to_owned()], File::from(OwnedFd::from(reader)));
+        let octets = text.clone().into_bytes();
+        std::thread::spawn(move || writer.write_all(&octets));
+        for mut targets in [from_file("lines", text.as_bytes()), Targets::of(given, Some(input)).unwrap()] {
+            // Of a pipe nothing is drawn, nor is anything taken here, before all is there.
+            let first = loop {
+                match targets.draw().unwrap() {
+                    Some(next) => break next,
+                    None => assert!(targets.input().is_some()),
+                }
+            };
+            let [mut drawn, others] = drawn_and_not(&mut targets);
+            drawn.push(first);
             assert!(drawn.len() > 30 && !drawn.iter().map(|next| format!("{next:?}")).is_sorted());
             let mut bad = Vec::new();
             let mut hosts = Vec::new();

@@ -48,8 +48,10 @@ impl Stream {
 
     pub(super) fn next(&mut self) -> io::Result<Next> {
         self.fill();
-        let next = self.order.next().and_then(|place| self.whole[place].take());
-        if let Some(next) = next.or_else(|| self.ahead.pop_front()) {
+        if let Some(next) = self.order.next().and_then(|place| self.whole[place].take()) {
+            return Ok(next);
+        }
+        if let Some(next) = self.ahead.pop_front() {
             self.taken += 1;
             return Ok(next);
         }
@@ -70,7 +72,7 @@ impl Stream {
         if !self.order.is_empty() {
             return;
         }
-        if self.ahead.is_empty() {
+        if self.ahead.is_empty() && self.taken >= AHEAD {
             self.taken = 0;
         }
         while self.taken + self.ahead.len() < AHEAD
