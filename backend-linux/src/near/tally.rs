@@ -33,17 +33,25 @@ impl Tally {
     /// Counts; the hop's index is its number less one. `None` where too few passed, or where the
     /// paths part.
     pub(super) fn of(ballots: &[&Ballot], hop: usize) -> Option<Self> {
-        let votes: Vec<(Who, IpAddr)> =
-            ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network))).collect();
-        let count = |who: Who| votes.iter().filter(|(vote, _)| *vote == who).count();
-        let routers = votes.iter().filter(|(who, _)| matches!(who, Who::Router(_)));
-        let first = routers.map(|(who, _)| *who).max_by_key(|who| (count(*who), by_address(*who)));
-        let seen = first.map_or(0, count);
-        let named_by: HashSet<IpAddr> =
-            votes.iter().filter(|(who, _)| Some(*who) == first).map(|(_, network)| *network).collect();
-        let [of, seen, silent] = [votes.len(), seen, count(Who::Nobody)].map(|count| count as u8);
+        let votes = || ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network)));
+        let mut routers: Vec<(IpAddr, u8)> = Vec::new();
+        let (mut of, mut silent) = (0, 0);
+        for (who, _) in votes() {
+            of += 1;
+            match who {
+                Who::Router(router) => match routers.iter_mut().find(|(known, _)| *known == router) {
+                    Some((_, seen)) => *seen += 1,
+                    None => routers.push((router, 1)),
+                },
+                Who::Nobody => silent += 1,
+                Who::Several | Who::Unsure => {}
+            }
+        }
+        let first = routers.into_iter().max_by_key(|(router, seen)| (*seen, *router));
+        let (router, seen) = first.map_or((None, 0), |(router, seen)| (Some(router), seen));
+        let named_by = votes().filter(|(who, _)| router.is_some_and(|router| *who == Who::Router(router)));
+        let named_by: HashSet<IpAddr> = named_by.map(|(_, network)| network).collect();
         let others = of - seen - silent;
-        let router = first.and_then(by_address);
         let tally = Self { router, seen, others, of, is_named_by_many: named_by.len() >= NETWORKS };
         (of >= QUORUM).then_some(tally)
     }
@@ -74,12 +82,5 @@ impl Tally {
     /// shows whether it is there, so the networks don't matter.
     pub(super) fn start(&self) -> Option<IpAddr> {
         self.router.filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
-    }
-}
-
-fn by_address(who: Who) -> Option<IpAddr> {
-    match who {
-        Who::Router(router) => Some(router),
-        Who::Nobody | Who::Several | Who::Unsure => None,
     }
 }
