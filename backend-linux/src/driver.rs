@@ -113,8 +113,7 @@ impl Listener {
 impl Driver {
     /// A driver without traces, which sends at the given pace.
     pub(crate) fn new(mut sockets: Sockets, pace: Pace) -> Self {
-        let listener =
-            |Pair { version, socket, sources, .. }| Listener::new(version, socket, Arc::new(sources));
+        let listener = |Pair { version, socket, sources, .. }| Listener::new(version, socket, Arc::new(sources));
         Self {
             listeners: sockets.open.drain(..).map(listener).collect(),
             sockets,

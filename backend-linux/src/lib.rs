@@ -49,6 +49,7 @@ mod memory;
 #[cfg(test)]
 mod namespace;
 mod near;
+mod order;
 mod pace;
 mod path_mtu;
 mod paths;
@@ -78,6 +79,8 @@ pub use hopshot_core::{
     StopReason, Sweep, Tally,
 };
 pub use memory::Memory;
+pub use near::{Sample, Shared};
+pub use order::Order;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch};
 pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Paths};
 pub use printable::printable;

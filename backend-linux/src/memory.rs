@@ -8,13 +8,33 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Places remembered, targets and the networks around them; more than that and the memory starts anew.
 const CAPACITY: usize = 65_536;
 
+/// The hosts of a network that its distance is the median of: those that were reached last.
+const RECENT: usize = 5;
+
+/// So many of them it must be: of fewer the median is what one alone says.
+const ENOUGH: usize = 3;
+
 /// The distances of targets that were traced before. Clones share what they know.
 ///
-/// A trace of a target that is in here, or that has a neighbour here (the same /24 in IPv4, the same /48 in IPv6; else the same
-/// /16, the same /32), sends its first sweep just so far: hardly a probe is wasted. If it is farther away than that, it takes
-/// one more round trip, and the route is right all the same; if it is nearer, the difference is wasted.
+/// A trace of a target that is in here sends its first sweep just so far: hardly a probe is wasted.
+/// Where the target isn't, but three neighbours are (the same /24 in IPv4, the same /48 in IPv6;
+/// else the same /16, the same /32), it is guessed to be as far away as the median of the last five
+/// of these.
+///
+/// No single host can set what is guessed of its neighbours; three of the last five in a network
+/// can. A wrong guess never changes a route. One that is too low costs a round trip for every five
+/// hops, and in a [`Survey`](crate::Survey) may have the target's trace probe the hops that others
+/// share. One that is too high costs the probes from the target's hop to the guess, which is at
+/// most the [farthest hop](crate::Traceroute::max_hops).
 #[derive(Clone, Debug)]
-pub struct Memory(Option<Arc<Mutex<HashMap<Place, u8>>>>);
+pub struct Memory(Option<Arc<Mutex<HashMap<Place, Distances>>>>);
+
+/// The distances of the hosts at a place that were reached last, the oldest first; of a host its own.
+#[derive(Clone, Copy, Debug, Default)]
+struct Distances {
+    recent: [u8; RECENT],
+    count: u8,
+}
 
 /// A network: its first address, and the length of its prefix, which for a host is all of the address.
 type Place = (IpAddr, u8);
@@ -43,11 +63,16 @@ impl Memory {
         self.0.is_none()
     }
 
-    /// The distance of a target if it was reached before, else that of the near or the far neighbour that was reached last.
+    /// The distance of a target if it was reached before, else the median of those of its near or its far neighbours.
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {
-        let distances = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        places(target).iter().find_map(|place| distances.get(place).copied())
+        let memory = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let [host, networks @ ..] = places(target);
+        let own = memory.get(&host).map(Distances::median);
+        own.or_else(|| {
+            let known = networks.iter().filter_map(|network| memory.get(network));
+            known.filter(|distances| distances.count >= ENOUGH as u8).map(Distances::median).next()
+        })
     }
 
     /// The first sweep to a target whose distance can be guessed.
@@ -56,13 +81,48 @@ impl Memory {
     }
 
     pub(crate) fn learn(&self, target: IpAddr, distance: u8) {
-        let Some(distances) = &self.0 else { return };
-        let mut distances = distances.lock().unwrap_or_else(PoisonError::into_inner);
-        if distances.len() >= CAPACITY {
-            distances.clear();
+        let Some(memory) = &self.0 else { return };
+        let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() >= CAPACITY {
+            memory.clear();
         }
-        distances.extend(places(target).map(|place| (place, distance)));
+        let [host, networks @ ..] = places(target);
+        // A host that is traced again is no further neighbour.
+        if memory.insert(host, Distances::one(distance)).is_none() {
+            networks.into_iter().for_each(|network| memory.entry(network).or_default().push(distance));
+        }
     }
+}
+
+impl Distances {
+    fn one(distance: u8) -> Self {
+        let mut distances = Self::default();
+        distances.push(distance);
+        distances
+    }
+
+    fn push(&mut self, distance: u8) {
+        if usize::from(self.count) == RECENT {
+            self.recent.rotate_left(1);
+            self.count -= 1;
+        }
+        self.recent[usize::from(self.count)] = distance;
+        self.count += 1;
+    }
+
+    /// Of an even number the lower one in the middle.
+    fn median(&self) -> u8 {
+        let mut sorted = self.recent;
+        let sorted = &mut sorted[..usize::from(self.count)];
+        sorted.sort_unstable();
+        sorted[(sorted.len() - 1) / 2]
+    }
+}
+
+/// The network that a site is given: the /24 or /48 of an address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    let [_, (network, _), _] = places(address);
+    network
 }
 
 /// An address, and the networks around it as a site and as a provider is given them.
@@ -92,12 +152,19 @@ mod tests {
         assert_eq!(memory.sweep(target), Some(Sweep::Window { first: 7, step: 5 }));
     }
 
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn learn(memory: &Memory, hosts: &[&str], distance: u8) {
+        hosts.iter().for_each(|host| memory.learn(address(host), distance));
+    }
+
     #[test]
-    fn a_target_is_guessed_to_be_where_its_neighbour_is_until_it_is_known() {
-        let address = |text: &str| -> IpAddr { text.parse().unwrap() };
+    fn a_target_is_guessed_to_be_where_its_neighbours_are_until_it_is_known() {
         let memory = Memory::new();
-        memory.learn(address("192.0.2.1"), 7);
-        memory.learn(address("2001:db8:1:2::1"), 9);
+        learn(&memory, &["192.0.2.1", "192.0.2.2", "192.0.2.3"], 7);
+        learn(&memory, &["2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1::1"], 9);
         for (target, distance) in [
             ("192.0.2.200", Some(7)),
             ("192.0.3.1", Some(7)),
@@ -108,25 +175,43 @@ mod tests {
         ] {
             assert_eq!(memory.distance(address(target)), distance, "{target}");
         }
-        memory.learn(address("192.0.2.200"), 8);
-        memory.learn(address("192.0.9.1"), 5);
-        let distances = ["192.0.2.1", "192.0.2.9", "192.0.7.1"].map(|target| memory.distance(address(target)));
-        assert_eq!(distances, [Some(7), Some(8), Some(5)]);
+        learn(&memory, &["192.0.2.200"], 8);
+        learn(&memory, &["192.0.9.1", "192.0.9.2", "192.0.9.3"], 5);
+        let distances =
+            ["192.0.2.1", "192.0.2.200", "192.0.2.9", "192.0.7.1"].map(|target| memory.distance(address(target)));
+        assert_eq!(distances, [Some(7), Some(8), Some(7), Some(5)]);
         let none = Memory::none();
-        none.learn(address("192.0.2.1"), 7);
+        learn(&none, &["192.0.2.1"], 7);
         assert_eq!(none.distance(address("192.0.2.1")), None);
+    }
+
+    #[test]
+    fn neither_one_host_nor_two_of_five_set_what_is_guessed_of_their_neighbours() {
+        for [own, neighbour, honest] in
+            [["192.0.2.66", "192.0.2.9", "192.0.2."], ["2001:db8:1::66", "2001:db8:1::9", "2001:db8:1::"]]
+        {
+            let memory = Memory::new();
+            (0..100).for_each(|_| memory.learn(address(own), 30));
+            assert_eq!((memory.distance(address(own)), memory.distance(address(neighbour))), (Some(30), None));
+            (1..=3).for_each(|host| memory.learn(address(&format!("{honest}{host}")), 12));
+            memory.learn(address(&format!("{honest}67")), 1);
+            assert_eq!(memory.distance(address(neighbour)), Some(12), "30, 12, 12, 12, 1");
+            // A network that has moved is known again when most of the last five say so.
+            (21..=23).for_each(|host| memory.learn(address(&format!("{honest}{host}")), 14));
+            assert_eq!(memory.distance(address(neighbour)), Some(14));
+        }
     }
 
     #[test]
     fn a_network_is_neither_the_host_nor_the_larger_network_that_has_its_address() {
         let memory = Memory::new();
-        memory.learn([192, 0, 0, 1].into(), 7);
-        memory.learn([192, 0, 2, 1].into(), 9);
-        memory.learn([192, 0, 255, 1].into(), 5);
-        memory.learn([192, 0, 3, 1].into(), 8);
+        learn(&memory, &["192.0.0.1", "192.0.0.2", "192.0.0.3"], 7);
+        learn(&memory, &["192.0.2.1", "192.0.2.2", "192.0.2.3"], 9);
+        learn(&memory, &["192.0.255.1", "192.0.255.2", "192.0.255.3"], 5);
+        learn(&memory, &["192.0.3.1", "192.0.3.2", "192.0.3.3"], 8);
         // Of its own network, though the larger one has learnt something else since.
-        let distances = [[192, 0, 0, 0], [192, 0, 0, 255], [192, 0, 2, 255], [192, 0, 255, 255]];
-        let distances = distances.map(|target| memory.distance(target.into()));
+        let distances = ["192.0.0.0", "192.0.0.255", "192.0.2.255", "192.0.255.255"];
+        let distances = distances.map(|target| memory.distance(address(target)));
         assert_eq!(distances, [Some(7), Some(7), Some(9), Some(5)]);
     }
 }

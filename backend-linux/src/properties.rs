@@ -313,12 +313,15 @@ impl List {
 
 /// Teaches a whole trace, and returns the routers that the next one would take over from others.
 fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<(u8, IpAddr)> {
-    near.learn(tracer.route().hops());
-    let Some(mut head) = near.head(None, 12) else { return Vec::new() };
+    let target = tracer.config().target;
+    let sample = near.sample();
+    near.learn(sample, target, tracer.route().hops());
+    let Some(mut head) = near.head(target, None, 12) else { return Vec::new() };
     // It takes them over once the farthest of them has answered.
-    let version = Version::of(tracer.config().target);
+    let version = Version::of(target);
     let _ = head.fits(&met(version, head.first_hop()));
-    (1..).zip(head.spared().into_iter().flatten()).filter_map(|(hop, router)| Some((hop, (*router)?))).collect()
+    let spared = head.spared().into_iter().flatten();
+    spared.filter_map(|shared| Some((shared.hop, shared.from?))).collect()
 }
 
 /// The answer of the router at a hop.

@@ -7,7 +7,8 @@ pub use list::{Outage, Started};
 
 use crate::driver::{Driver, Step};
 use crate::health::Health;
-use crate::near::{Head, Near};
+use crate::near::{Head, Near, Sample};
+use crate::order::Order;
 use crate::pace::Pace;
 use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
@@ -73,8 +74,15 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         self
     }
 
-    /// Opens the sockets. The iterator that it returns traces the hosts, in their order, and gives each result when it is
-    /// there. Names are resolved as their turn comes, which the others wait for: where there are many, give addresses.
+    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when
+    /// it is there. Names are resolved as their turn comes, which the others wait for: where there
+    /// are many, give addresses.
+    ///
+    /// The hosts begin in their order, but for some that are drawn at random, from which the others
+    /// learn what they [share](Survey#what-traces-share). They are drawn from the hosts that are
+    /// there for sure: as many as the iterator's [`size_hint`](Iterator::size_hint) says at least,
+    /// 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe, is not read
+    /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
@@ -82,13 +90,20 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     pub fn start(self) -> Result<Routes<I>, Error> {
         let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
         self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
-        Ok(Routes { hosts: Some(self.hosts), survey, failed: VecDeque::new() })
+        let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
+        Ok(Routes { hosts, ahead, order, survey, failed: VecDeque::new() })
     }
 }
 
+/// Hosts that are read ahead, so that some can be drawn from them.
+const AHEAD: usize = 65_536;
+
 /// Results as they come: the host as it was given, and the route to it, or why there is none.
-pub struct Routes<I> {
+pub struct Routes<I: Iterator> {
     hosts: Option<I>,
+    /// Hosts that were read ahead, and the order in which they are traced.
+    ahead: Vec<Option<I::Item>>,
+    order: Order,
     survey: Survey,
     failed: VecDeque<(String, Error)>,
 }
@@ -96,20 +111,41 @@ pub struct Routes<I> {
 impl<I: Iterator<Item: Into<String>>> Routes<I> {
     /// Takes as many hosts as there is room for.
     fn take_in(&mut self) {
-        while let Some(hosts) = &mut self.hosts
-            && self.survey.has_room()
-        {
-            match hosts.next() {
-                None => self.hosts = None,
-                Some(host) => {
-                    let host = host.into();
-                    if let Err(error) = self.survey.add(&host) {
-                        self.failed.push_back((host, error));
-                        return;
-                    }
-                }
+        while self.survey.has_room() {
+            let drawn = if self.survey.wants_sample() { self.order.draw() } else { None };
+            let sample = drawn.map(|_| self.survey.sample());
+            let Some(host) = drawn.and_then(|place| self.ahead[place].take()).or_else(|| self.next_host()) else {
+                return;
+            };
+            let host = host.into();
+            if let Err(error) = self.survey.add_drawn(&host, sample) {
+                self.failed.push_back((host, error));
+                return;
             }
         }
+    }
+
+    fn next_host(&mut self) -> Option<I::Item> {
+        let next = self.order.next().or_else(|| {
+            self.read_ahead();
+            self.order.next()
+        });
+        if let Some(place) = next {
+            return self.ahead[place].take();
+        }
+        let host = self.hosts.as_mut()?.next();
+        if host.is_none() {
+            self.hosts = None;
+        }
+        host
+    }
+
+    /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
+    fn read_ahead(&mut self) {
+        let Some(hosts) = &mut self.hosts else { return };
+        let there = hosts.size_hint().0.min(AHEAD);
+        self.ahead = hosts.take(there).map(Some).collect();
+        self.order = Order::new(self.ahead.len());
     }
 }
 
@@ -130,7 +166,7 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
                 Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
                 Ok(_) => {}
                 Err(error) => {
-                    self.hosts = None;
+                    (self.hosts, self.order) = (None, Order::new(0));
                     self.survey.interrupt();
                     return Some((String::new(), Err(error)));
                 }
@@ -155,12 +191,24 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 /// [flow](Traceroute::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
 ///
 /// # What traces share
-/// What one trace learns spares the next ones probes, unless the settings have [`Memory::none`](crate::Memory::none). The distance
-/// of a neighbour says how far the first sweep goes: see [`Memory`](crate::Memory). And once 16 traces have met the same routers at
-/// the nearest hops, and none another, traces [of hosts](Self::add) begin at the farthest of these routers. If it answers there,
-/// the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or nobody, they are probed after all,
-/// which takes one more round trip. Each sixteenth trace is whole, so that a change nearer to us is noticed; that of a host whose
-/// neighbours are among the shared routers is too.
+/// What one trace learns spares the next ones probes, unless the settings have
+/// [`Memory::none`](crate::Memory::none). The distances of neighbours say how far the first sweep
+/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the farthest
+/// router that is known to stand on all paths and to answer more often than not. If it answers
+/// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
+/// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
+/// neighbours are among the shared routers is whole.
+///
+/// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
+/// these alone: no host can choose to be among them. A router is named if at least 16 of the last
+/// 64 of these traces met it, and four more for each that met another there, to hosts of four
+/// networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody else,
+/// or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work
+/// together, they have 16 of 64 once in 13 million times: they can neither set a name nor keep the
+/// others from learning. A family that is less than a quarter of the list shares nothing.
+/// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1
+/// until enough of the drawn hosts have met the new routers: after some 40 hosts the changed hop is
+/// shared no more, and after some 500 it is known again.
 ///
 /// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
 /// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
@@ -169,8 +217,8 @@ pub struct Survey {
     settings: Traceroute,
     driver: Driver,
     begun: BTreeMap<usize, Begun>,
-    /// What the paths begin with, in IPv4 and in IPv6.
-    near: [Near; 2],
+    /// What the paths begin with.
+    near: Near,
     at_once: usize,
     setbacks: Setbacks,
     /// Whether names can be looked up.
@@ -214,7 +262,7 @@ impl Survey {
             settings: settings.clone(),
             driver,
             begun: BTreeMap::new(),
-            near: Default::default(),
+            near: Near::default(),
             at_once,
             setbacks: Setbacks::new(),
             names: Health::default(),
@@ -254,6 +302,27 @@ impl Survey {
         self.len() == 0
     }
 
+    /// Whether the survey would learn from a host that is drawn at random from the whole list: then
+    /// draw one, [`Order`] says which, and [`sample`](Self::sample). At first it wants 16 or more,
+    /// then one in 16 hosts, and more if the paths seem to have changed.
+    #[must_use]
+    pub fn wants_sample(&self) -> bool {
+        self.learns() && self.near.wants_sample()
+    }
+
+    /// A place among the votes for a host that **was drawn at random** from all hosts of the list,
+    /// hostile ones at its head or its end included: [`add_found`](Self::add_found) takes both.
+    /// Take the place when the host is drawn, not when its address is found: votes are counted in
+    /// the order of the draws. A survey learns nothing of the routers without.
+    pub fn sample(&mut self) -> Sample {
+        self.near.sample()
+    }
+
+    /// Whether traces spare the next ones probes, and are whole unless they are spared some.
+    const fn learns(&self) -> bool {
+        !self.settings.memory.is_none() && self.settings.config.first_hop == 1
+    }
+
     /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
     /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
     /// [`precise`](Traceroute::precise).
@@ -277,7 +346,9 @@ impl Survey {
         if !self.has_place() {
             return Err(Error::Full);
         }
-        let begun = settings.begin(&mut self.driver, address, head, endurance)?.ok_or(Error::Full)?;
+        let has_head = head.is_some();
+        let mut begun = settings.begin(&mut self.driver, address, head, endurance)?.ok_or(Error::Full)?;
+        begun.has_head = has_head;
         let number = begun.number;
         self.begun.insert(number, begun);
         Ok(number)
@@ -327,9 +398,14 @@ impl Survey {
             self.driver.remove(number);
             self.setbacks.put(again, Instant::EPOCH);
         };
-        let route = self.begun.remove(&number)?.finish(&mut self.driver)?;
-        if route.hops().next().is_some_and(|hop| hop.number() == 1) {
-            near(&mut self.near, route.target()).learn(route.hops());
+        let mut begun = self.begun.remove(&number)?;
+        let (sample, has_head) = (begun.listed.take().and_then(|listed| listed.sample), begun.has_head);
+        let route = begun.finish(&mut self.driver)?;
+        if has_head {
+            self.near.met(route.shared().next().is_some());
+        }
+        if let Some(sample) = sample {
+            self.near.learn(sample, route.target(), route.hops());
         }
         Some(route)
     }
@@ -370,11 +446,6 @@ impl Survey {
     pub fn confine_on_terminal(&mut self) -> Result<Shortfalls, Error> {
         self.driver.confine(privilege::confine_on_terminal)
     }
-}
-
-fn near(near: &mut [Near; 2], address: IpAddr) -> &mut Near {
-    let [v4, v6] = near;
-    if address.is_ipv4() { v4 } else { v6 }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::clock::{self, Clocks};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
-use crate::near::Head;
+use crate::near::{Head, Sample, Shared};
 use crate::privilege::{self, Shortfalls};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Memory, Rejected, SocketKind, headers_len};
@@ -20,20 +20,25 @@ pub(crate) struct Begun {
     started: SystemTime,
     start: Instant,
     memory: Memory,
-    /// Of a host of a list: its address, and whether this is the second time that it is traced.
+    /// What is known of a host of a list.
     pub(crate) listed: Option<Listed>,
+    /// Whether it began farther out than at hop 1, because the hops before are known.
+    pub(crate) has_head: bool,
 }
 
 /// A host of a list.
-#[derive(Clone, Copy)]
 pub(crate) struct Listed {
     pub(crate) address: SocketAddr,
+    /// Whether this is the second time that it is traced.
     pub(crate) is_rerun: bool,
+    /// Where its vote on the nearest hops goes, if it has one.
+    pub(crate) sample: Option<Sample>,
 }
 
 impl Begun {
     pub(crate) fn new(number: usize, host: String, memory: Memory) -> Self {
-        Self { number, host, started: SystemTime::now(), start: clock::now(), memory, listed: None }
+        let (started, start) = (SystemTime::now(), clock::now());
+        Self { number, host, started, start, memory, listed: None, has_head: false }
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -250,7 +255,7 @@ pub struct Route {
     duration: Duration,
     socket: SocketKind,
     tracer: Box<Tracer<CAPACITY>>,
-    shared: Vec<Option<IpAddr>>,
+    shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
     rejected: Rejected,
@@ -354,11 +359,11 @@ impl Route {
         self.tracer.route().tally()
     }
 
-    /// The nearest hops that were not probed, because the path is known to begin with them: who answers there, `None` where
-    /// nobody does. Only in [surveys](crate::Survey#what-traces-share) without [`Memory::none`]; [`hops`](Self::hops) begins behind
-    /// them.
-    pub fn shared(&self) -> impl Iterator<Item = (u8, Option<IpAddr>)> {
-        (1..).zip(self.shared.iter().copied())
+    /// The nearest hops that were not probed, because the path is known to begin with them, and how
+    /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
+    /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    pub fn shared(&self) -> impl Iterator<Item = Shared> {
+        self.shared.iter().copied()
     }
 
     /// The hops that were probed, in order.

@@ -357,7 +357,7 @@ fn later(host: &str, why: &str) -> Error {
 
 /// Who is on a route: those who answered, and the routers that it shares with other routes.
 pub(crate) fn on_route(route: &Route) -> impl Iterator<Item = IpAddr> {
-    route.shared().filter_map(|(_, router)| router).chain(replying(route.hops()))
+    route.shared().filter_map(|shared| shared.from).chain(replying(route.hops()))
 }
 
 /// Who answered at these hops.

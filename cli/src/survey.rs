@@ -7,8 +7,8 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Error, Outage, Route, Started, Step, Survey, Version, resolve};
-use std::collections::VecDeque;
+use hopshot_linux::{Error, Outage, Route, Sample, Started, Step, Survey, Version, resolve};
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         session,
         format,
         progress,
+        samples: HashMap::new(),
         found,
         finished,
         forged: 0,
@@ -68,6 +69,8 @@ struct Desk<'a> {
     session: Session,
     format: Box<dyn Format + 'a>,
     progress: Progress,
+    /// The votes of drawn hosts whose addresses are looked up.
+    samples: HashMap<String, Sample>,
     found: VecDeque<(String, Result<SocketAddr, Error>)>,
     finished: VecDeque<Route>,
     forged: u32,
@@ -143,7 +146,7 @@ impl Desk<'_> {
     fn take_in(&mut self) -> Result<bool, Failure> {
         while self.has_room() {
             let list = || targets::called(self.args.list());
-            let next = match self.targets.next() {
+            let (next, is_drawn) = match self.next_host() {
                 Ok(next) => next,
                 // What is on its way has its results all the same.
                 Err(error) => {
@@ -163,8 +166,11 @@ impl Desk<'_> {
                 }
                 Next::Host(host) => match host.parse::<IpAddr>() {
                     // No resolver is asked for an address.
-                    Ok(_) => self.add(&host, resolve(&host, self.args.probing.family()))?,
-                    _ if self.session.names.find(&host, self.args.probing.wanted()) => {}
+                    Ok(_) => {
+                        self.draw(&host, is_drawn);
+                        self.add(&host, resolve(&host, self.args.probing.family()))?;
+                    }
+                    _ if self.session.names.find(&host, self.args.probing.wanted()) => self.draw(&host, is_drawn),
                     _ if self.session.names.can_find() => {
                         // The helper has enough to do.
                         self.targets.put_back(host);
@@ -180,8 +186,24 @@ impl Desk<'_> {
         Ok(true)
     }
 
+    /// The next host, and whether it was drawn at random.
+    fn next_host(&mut self) -> io::Result<(Next, bool)> {
+        let drawn = if self.survey.wants_sample() { self.targets.draw()? } else { None };
+        match drawn {
+            Some(next) => Ok((next, true)),
+            None => Ok((self.targets.next()?, false)),
+        }
+    }
+
+    /// Takes a host's place among the votes if it was drawn: now, since how long its address takes is for others to choose.
+    fn draw(&mut self, host: &str, is_drawn: bool) {
+        if is_drawn {
+            self.samples.insert(host.to_owned(), self.survey.sample());
+        }
+    }
+
     fn add(&mut self, host: &str, found: Result<SocketAddr, Error>) -> Result<(), Failure> {
-        match self.survey.add_found(host, found) {
+        match self.survey.add_found(host, found, self.samples.remove(host)) {
             Ok(()) => Ok(()),
             Err(error) => self.lose(host, &error.to_string()),
         }

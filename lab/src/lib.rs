@@ -38,8 +38,11 @@ mod map;
 mod model;
 mod scenario;
 mod sweeper;
+mod usurper;
 
 pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::{Delivery, Internet};
-pub use scenario::{Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target};
+pub use scenario::{
+    Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target, Usurper,
+};

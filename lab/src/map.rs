@@ -198,12 +198,7 @@ impl Map {
 
     /// Whether this is one of the hosts at the target's place.
     pub(crate) fn is_target(&self, address: IpAddr) -> bool {
-        let Both { v4, v6 } = self.target_addresses();
-        let place = match address {
-            IpAddr::V4(address) => u128::from(address.to_bits().wrapping_sub(v4.to_bits())),
-            IpAddr::V6(address) => address.to_bits().wrapping_sub(v6.to_bits()),
-        };
-        place < u128::from(self.target.count)
+        self.target.place(address).is_some()
     }
 
     /// Where the target's answers come from.

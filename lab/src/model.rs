@@ -8,6 +8,7 @@ use crate::log::{Answer, Fate, Probe};
 use crate::map::{Both, Map, Place, Router, Truth};
 use crate::scenario::{Balance, Scenario};
 use crate::sweeper::Hostile;
+use crate::usurper;
 use core::time::Duration;
 use hopshot_core::wire::{Version, icmp};
 use std::collections::VecDeque;
@@ -150,10 +151,15 @@ impl Internet {
             fate: Fate::Answered,
             answers: Vec::new(),
         });
-        let (fate, deliveries) = self.respond(now, &request, &responder);
+        let (fate, mut deliveries) = self.respond(now, &request, &responder);
         if let Some(probe) = self.log.last_mut() {
             probe.fate = fate;
             probe.answers = deliveries.iter().map(|delivery| entry(now, delivery)).collect();
+        }
+        if let (Some(usurper), Responder::Echo { router: None, .. }) = (self.scenario.usurper, &responder)
+            && let Some(packet) = usurper.claim(&request, &self.log, &self.map.target)
+        {
+            deliveries.push(Delivery { due: usurper::due(now, self.scenario.rtt_ms), packet, answer: None });
         }
         deliveries
     }

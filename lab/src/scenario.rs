@@ -4,7 +4,7 @@ use crate::hop::{Hop, Limit};
 use core::fmt;
 use core::time::Duration;
 use serde::Deserialize;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A path to a target, and how everything on it behaves.
 #[derive(Clone, Debug, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Scenario {
     pub flood: Option<Flood>,
     /// A host among the target's that guesses at the probes of the others.
     pub sweeper: Option<Sweeper>,
+    /// Targets that answer in place of a router.
+    pub usurper: Option<Usurper>,
 }
 
 /// From a moment on, other routers are not like the others; everything else stays as it is.
@@ -104,6 +106,8 @@ pub struct Target {
     pub name: String,
     /// So many hosts are there side by side: this address and those that follow it. The name is the first one's.
     pub count: u32,
+    /// So many bits further left in an IPv6 address stands the number of the host among these: with 80 each is in a /48 of its own.
+    pub shift_v6: u8,
     /// It never answers.
     pub silent: bool,
     /// How many answers it sends.
@@ -116,6 +120,17 @@ pub struct Target {
     pub reply_v6: Option<Ipv6Addr>,
     /// The hop limit that its answers start with.
     pub hop_limit: u8,
+}
+
+impl Target {
+    /// The number of a host among those at the target's place.
+    pub(crate) fn place(&self, address: IpAddr) -> Option<u32> {
+        let place = match address {
+            IpAddr::V4(address) => address.to_bits().wrapping_sub(self.v4.to_bits()).into(),
+            IpAddr::V6(address) => address.to_bits().wrapping_sub(self.v6.to_bits()).rotate_right(self.shift_v6.into()),
+        };
+        u32::try_from(place).ok().filter(|place| *place < self.count)
+    }
 }
 
 /// A host that answers only part of a burst.
@@ -178,6 +193,24 @@ const fn fast() -> u32 {
     100_000
 }
 
+/// Some of the target's hosts, which work together: when a probe gets to one, it answers for the probe of the same trace that
+/// expired at a hop, in the name of the target's first address.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usurper {
+    /// The hop, whose router should be silent.
+    pub hop: u8,
+    /// How many hosts.
+    pub hosts: u32,
+    /// How far they are apart, from the first one on and round again.
+    #[serde(default = "one_apart")]
+    pub step: u32,
+}
+
+const fn one_apart() -> u32 {
+    1
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -196,6 +229,7 @@ impl Default for Scenario {
             target: Target::default(),
             flood: None,
             sweeper: None,
+            usurper: None,
         }
     }
 }
@@ -207,6 +241,7 @@ impl Default for Target {
             v6: Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x80),
             name: "target.example".to_owned(),
             count: 1,
+            shift_v6: 0,
             silent: false,
             limit: None,
             partial: None,
@@ -345,6 +380,9 @@ impl Scenario {
         let fail = |reason: String| Err(ScenarioError(reason));
         if !(1..=254).contains(&self.hops) {
             return fail(format!("hops = {}: must be 1 to 254", self.hops));
+        }
+        if self.target.count == 0 || self.target.shift_v6 > 96 {
+            return fail("[target]: count must be 1 or more, shift_v6 at most 96".to_owned());
         }
         let mut seen = [false; 256];
         for place in self.hop.iter().flat_map(|hop| hop.at.as_slice()) {

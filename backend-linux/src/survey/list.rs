@@ -2,10 +2,10 @@
 //! only with a reason.
 
 use super::setbacks::{Healths, Place, Service, Setback};
-use super::{SPARING, SPARING_STEP, Survey, near};
+use super::{SPARING, SPARING_STEP, Survey};
 use crate::driver::Step;
 use crate::health::ALONE;
-use crate::near::Head;
+use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::trace::Listed;
 use crate::{Error, Failure, SendError, Traceroute, clock, failure_text};
@@ -51,8 +51,12 @@ impl Survey {
     /// # Errors
     /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
     pub fn add(&mut self, host: &str) -> Result<(), Error> {
+        self.add_drawn(host, None)
+    }
+
+    pub(super) fn add_drawn(&mut self, host: &str, sample: Option<Sample>) -> Result<(), Error> {
         let resolved = self.resolve(host);
-        self.take_in(host, resolved, Place::Unknown)
+        self.take_in(host, resolved, Place::Unknown, sample)
     }
 
     /// Adds a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port means
@@ -61,16 +65,22 @@ impl Survey {
     /// # Errors
     /// As [`add`](Self::add).
     pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
-        self.take_in(host, Ok(address), Place::Elsewhere)
+        self.take_in(host, Ok(address), Place::Elsewhere, None)
     }
 
     /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may pass](Error::may_pass), the name is to
-    /// be looked up again when [`take_name`](Self::take_name) gives it back.
+    /// be looked up again when [`take_name`](Self::take_name) gives it back. With the [`sample`](Self::sample) of a host that was
+    /// drawn at random its trace is whole, and the others learn from it.
     ///
     /// # Errors
     /// As [`add`](Self::add).
-    pub fn add_found(&mut self, host: &str, found: Result<SocketAddr, Error>) -> Result<(), Error> {
-        self.take_in(host, found, Place::Elsewhere)
+    pub fn add_found(
+        &mut self,
+        host: &str,
+        found: Result<SocketAddr, Error>,
+        sample: Option<Sample>,
+    ) -> Result<(), Error> {
+        self.take_in(host, found, Place::Elsewhere, sample)
     }
 
     /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by an outage begins again.
@@ -99,7 +109,13 @@ impl Survey {
         Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()
     }
 
-    fn take_in(&mut self, host: &str, found: Result<SocketAddr, Error>, unknown: Place) -> Result<(), Error> {
+    fn take_in(
+        &mut self,
+        host: &str,
+        found: Result<SocketAddr, Error>,
+        unknown: Place,
+        sample: Option<Sample>,
+    ) -> Result<(), Error> {
         let now = clock::now();
         let before = self.setbacks.answered(host);
         match found {
@@ -107,11 +123,12 @@ impl Survey {
                 if host.parse::<IpAddr>().is_err() {
                     self.names.succeed(now);
                 }
-                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), false, now))
+                let sample = sample.or_else(|| before.and_then(|before| before.sample));
+                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), sample, now))
             }
             Err(error) if error.may_pass() => {
                 self.names.fail(now);
-                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), unknown, false, now));
+                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), unknown, sample, now));
                 self.hold(setback, error)
             }
             Err(error) => {
@@ -131,14 +148,14 @@ impl Survey {
         if let Some(away) = self.setbacks.has_ended(service) {
             return Err(away);
         }
-        let (settings, head) = self.settings_for(&setback.host, address);
+        let (settings, head) = self.settings_for(&setback.host, address, setback.sample.is_some());
         match self.begin(&settings, address, head, Endurance::Outage) {
             Ok(number) => {
                 let config = self.driver.tracer(number).config();
                 let (target, source) = (config.target, config.source);
-                let Setback { host, is_rerun, .. } = setback;
+                let Setback { host, is_rerun, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed { address, is_rerun });
+                    begun.listed = Some(Listed { address, is_rerun, sample });
                 }
                 self.started.push_back(Started { host, target, source });
                 Ok(())
@@ -167,14 +184,15 @@ impl Survey {
         self.setbacks.hold(setback, error, &health, is_tail, clock::now())
     }
 
-    /// The settings of a host's trace, with what other traces have taught.
-    fn settings_for(&mut self, host: &str, address: SocketAddr) -> (Traceroute, Option<Head>) {
+    /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.
+    fn settings_for(&mut self, host: &str, address: SocketAddr, is_drawn: bool) -> (Traceroute, Option<Head>) {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
         let distance = settings.memory.distance(address.ip());
-        let head = if settings.memory.is_none() || settings.config.first_hop > 1 {
+        let head = if is_drawn || !self.learns() {
             None
         } else {
-            near(&mut self.near, address.ip()).head(distance, settings.config.max_hops)
+            self.near.pass();
+            self.near.head(address.ip(), distance, settings.config.max_hops)
         };
         if distance.is_none() && self.driver.added() >= super::LONG_LIST && self.driver.is_held_up() {
             let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
@@ -285,7 +303,7 @@ impl Survey {
     /// could not be sent, or their source has changed.
     pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
         let begun = self.begun.get(&number)?;
-        let Listed { address, is_rerun } = begun.listed?;
+        let Listed { address, is_rerun, .. } = *begun.listed.as_ref()?;
         let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
         let may_be_run = !self.is_interrupted && !self.setbacks.limit.is_zero();
         if !may_be_run || self.setbacks.has_ended(Service::of(version)).is_some() || self.driver.is_whole(number) {
@@ -295,7 +313,9 @@ impl Survey {
             && !self.driver.has_given_up(number)
             && (self.driver.health(version).has_failed_since(start) || self.driver.has_moved(number));
         let is_spoilt = has_failed || self.driver.fell_silent(number, start);
-        is_spoilt.then(|| Setback::new(host, Place::At(address), true, clock::now()))
+        let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take();
+        let sample = listed.and_then(|listed| listed.sample);
+        Some(Setback::rerun(host, address, sample, clock::now()))
     }
 }
 

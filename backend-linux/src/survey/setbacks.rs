@@ -6,6 +6,7 @@
 
 use crate::error::Error;
 use crate::health::{ALONE, Health, pause};
+use crate::near::Sample;
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, HashMap};
@@ -75,11 +76,18 @@ pub(super) struct Setback {
     tries: u32,
     /// Whether its trace has run before, and is run again because an outage has spoilt it.
     pub(super) is_rerun: bool,
+    /// Where its trace's vote on the nearest hops goes, if it has one.
+    pub(super) sample: Option<Sample>,
 }
 
 impl Setback {
-    pub(super) const fn new(host: String, place: Place, is_rerun: bool, now: Instant) -> Self {
-        Self { host, place, since: now, tries: 0, is_rerun }
+    pub(super) const fn new(host: String, place: Place, sample: Option<Sample>, now: Instant) -> Self {
+        Self { host, place, since: now, tries: 0, is_rerun: false, sample }
+    }
+
+    /// A trace that has ended, and is run again.
+    pub(super) const fn rerun(host: String, address: SocketAddr, sample: Option<Sample>, now: Instant) -> Self {
+        Self { host, place: Place::At(address), since: now, tries: 0, is_rerun: true, sample }
     }
 
     pub(super) fn service(&self) -> Service {
@@ -294,7 +302,7 @@ mod tests {
     }
 
     fn host(number: usize, now: u64) -> Setback {
-        Setback::new(format!("host{number}"), Place::At(TARGET), false, at(now))
+        Setback::new(format!("host{number}"), Place::At(TARGET), None, at(now))
     }
 
     fn healths(ipv4: Health) -> Healths {

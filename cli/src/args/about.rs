@@ -107,7 +107,7 @@ const AFTER: [Section; 7] = [
             ("! REASON", "the probe could not be sent"),
             ("rate limited?", "the hop answered, and then stopped"),
             ("answers for A", "the target answered for A from this address"),
-            ("shared", "of several hosts: known from those before, and not probed"),
+            ("shared: 60 of 64", "of several hosts: not probed; 60 of 64 others met this router"),
             ("F=1400", "with --mtu: from here on packets of 1400 octets"),
         ],
     },

@@ -3,7 +3,7 @@
 use super::json::{evidence, kind, milliseconds};
 use super::{Format, print};
 use crate::names::Names;
-use hopshot_linux::{Label, Outcome, Reply, Route, failure_text};
+use hopshot_linux::{Label, Outcome, Reply, Route, Shared, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -40,6 +40,9 @@ struct Row {
     /// The labels from the top on, with `/` between them.
     mpls: String,
     error: String,
+    /// Of a shared hop: how many of so many others met this router.
+    seen: Option<u8>,
+    of: Option<u8>,
 }
 
 impl Csv {
@@ -60,9 +63,10 @@ impl Csv {
 impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let (target, target_address) = (no_formula(route.host()), Some(route.target()));
-        let shared = route.shared().map(|(hop, router)| {
-            let row = router.map_or_else(Row::default, |router| known(router, names));
-            Row { outcome: "shared", target: target.clone(), target_address, hop: Some(hop), ..row }
+        let shared = route.shared().map(|Shared { hop, from, seen, of }| {
+            let row = from.map_or_else(Row::default, |router| known(router, names));
+            let (hop, seen, of) = (Some(hop), Some(seen), Some(of));
+            Row { outcome: "shared", target: target.clone(), target_address, hop, seen, of, ..row }
         });
         let probed = route.hops().flat_map(|hop| {
             let target = &target;

@@ -133,6 +133,8 @@ pub(super) struct Summary<'a> {
 struct Shared {
     hop: u8,
     from: Option<IpAddr>,
+    seen: u8,
+    of: u8,
     #[serde(flatten)]
     known: Known,
 }
@@ -250,8 +252,15 @@ impl<'a> Summary<'a> {
             late: route.tally().late,
             forged: route.tally().forged,
             rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
-            shared: route.shared().map(|(hop, from)| Shared { hop, from, known: known(from) }).collect(),
+            shared: route.shared().map(|shared| Shared::new(shared, known(shared.from))).collect(),
         }
+    }
+}
+
+impl Shared {
+    fn new(shared: hopshot_linux::Shared, known: Known) -> Self {
+        let hopshot_linux::Shared { hop, from, seen, of } = shared;
+        Self { hop, from, seen, of, known }
     }
 }
 

@@ -37,9 +37,9 @@ impl Format for Markdown {
             (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
             (None, why) => plain(&why.unwrap_or_default()),
         };
-        let shared = match route.shared().last() {
-            Some((1, _)) => " The first was not probed: it is as on the way to others.".to_owned(),
-            Some((last, _)) => format!(" The first {last} were not probed: they are as on the way to others."),
+        let shared = match route.shared().last().map(|last| last.hop) {
+            Some(1) => " The first was not probed: it is as on the way to others.".to_owned(),
+            Some(last) => format!(" The first {last} were not probed: they are as on the way to others."),
             None => String::new(),
         };
         self.section(route.host(), &format!("{summary}{shared}\n\n{}", table(&rows)))

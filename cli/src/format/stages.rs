@@ -36,7 +36,7 @@ pub(super) struct Place {
 /// The hops of a route, as far as any answered; what is behind is one stage.
 pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
-    let mut stages: Vec<Stage> = route.shared().map(|(hop, router)| Stage::shared(hop, router, names)).collect();
+    let mut stages: Vec<Stage> = route.shared().map(|shared| Stage::shared(shared.hop, shared.from, names)).collect();
     for hop in route.hops() {
         let stage = Stage::new(hop, names);
         match stages.last_mut() {

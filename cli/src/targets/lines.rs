@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 /// The most octets of a host. A name has at most 253 (RFC 1035, section 2.3.4), and an address may have a zone.
 const LONGEST: usize = 300;
 /// The most octets of a line, its comment included: a line without an end must not take all memory.
-const LONGEST_LINE: usize = 4096;
+pub(super) const LONGEST_LINE: usize = 4096;
 
 /// What was read and not yet handed out.
 #[derive(Debug, Default)]
@@ -28,9 +28,7 @@ impl Lines {
         loop {
             let line = self.line(is_to_come)?;
             self.number += 1;
-            // Some editors begin a file with a mark of its encoding.
-            let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.number == 1);
-            if let Some(host) = host_of(marked.unwrap_or(&line)).transpose() {
+            if let Some(host) = found(self.number, &line) {
                 return Some((self.number, host));
             }
         }
@@ -47,6 +45,13 @@ impl Lines {
             }
         }
     }
+}
+
+/// Returns the host of a line with this number, or why there is none; `None` if the line is empty.
+pub(super) fn found(number: usize, line: &[u8]) -> Option<Result<String, String>> {
+    // Some editors begin a file with a mark of its encoding.
+    let marked = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| number == 1);
+    host_of(marked.unwrap_or(line)).transpose()
 }
 
 /// The host that a line names, if any.

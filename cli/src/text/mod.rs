@@ -227,7 +227,7 @@ impl View {
         // If all failed, one line says it.
         let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
         let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
-        let shared = route.shared().map(|(hop, router)| row::shared(hop, router, names)).collect();
+        let shared = route.shared().map(|shared| row::shared(shared, names)).collect();
         let mut text = self.layout.lines(shared);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
         let silent = match last_probed {

@@ -3,7 +3,7 @@
 use super::paint::{Jump, Style};
 use crate::extensions;
 use crate::names::{Names, Origin};
-use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Version, failure_text};
+use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Shared, Version, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -87,9 +87,13 @@ impl Row {
 }
 
 /// The row of a hop that was not probed, because the path begins as those to other hosts do.
-pub(super) fn shared(hop: u8, router: Option<IpAddr>, names: &Names) -> Row {
-    let host = router.map(|router| Host::new(router, names));
-    Row { host, notes: vec!["shared".to_owned()], ..Row::bare(hop, "*".to_owned()) }
+pub(super) fn shared(shared: Shared, names: &Names) -> Row {
+    let host = shared.from.map(|router| Host::new(router, names));
+    let note = match shared.from {
+        Some(_) => format!("shared: {} of {}", shared.seen, shared.of),
+        None => "shared".to_owned(),
+    };
+    Row { host, notes: vec![note], ..Row::bare(shared.hop, "*".to_owned()) }
 }
 
 /// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this one.

@@ -15,7 +15,14 @@ fn documents(stdout: &str) -> BTreeMap<String, Value> {
 
 fn addresses(document: &Value) -> Vec<String> {
     let shared = document["shared"].as_array().into_iter().flatten();
-    let shared = shared.map(|hop| hop["from"].as_str().expect("a router is there").to_owned());
+    assert!(shared.clone().all(|hop| hop["from"].is_string()), "{document}");
+    addresses_or_silence(document)
+}
+
+/// The same where a hop that is shared may be silent.
+fn addresses_or_silence(document: &Value) -> Vec<String> {
+    let shared = document["shared"].as_array().into_iter().flatten();
+    let shared = shared.map(|hop| hop["from"].as_str().unwrap_or("*").to_owned());
     let hops = document["hops"].as_array().expect("there are hops");
     // On a busy machine a probe may be lost and sent again.
     let from =
@@ -43,7 +50,7 @@ fn each_of_several_hosts_gets_its_block_of_text() {
 fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_while_the_rest_goes_on() {
     for kind in ["raw", "ping"] {
         let script = format!(
-            "for i in $(seq 0 299); do echo 10.200.$((i / 250)).$((i % 250)); done |
+            "for i in $(seq 0 299); do echo 10.200.$((i % 16)).$((i / 16)); done |
             sed -e '3i# a comment' -e '5itwo hosts' -e '9s/$/  # the ninth/' |
             {} -4 -n -q1 --json --rate 4000 --socket {kind} --targets - target.example",
             crate::world::HOPSHOT
@@ -67,7 +74,9 @@ fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_w
 
 #[test]
 fn a_host_that_can_not_be_traced_is_a_document_too() {
-    let Some(said) = in_scenario("many", &["-n", "--json", "--outage=0", "no-such.example", "10.200.0.1"]) else { return };
+    let Some(said) = in_scenario("many", &["-n", "--json", "--outage=0", "no-such.example", "10.200.0.1"]) else {
+        return;
+    };
     assert_eq!((said.status, said.stderr.as_str()), (1, ""));
     let documents = documents(&said.stdout);
     assert!(documents["no-such.example"]["error"].as_str().unwrap().contains("no-such.example"), "{}", said.stdout);
@@ -110,7 +119,7 @@ fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_n
     let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/shared.toml");
     for kind in ["raw", "ping"] {
         for attempts in ["-q1", "-q2"] {
-            let list = "for i in $(seq 250); do echo 10.200.1.$i; done";
+            let list = "for i in $(seq 250); do echo 10.200.$((i % 16)).$((i / 16)); done";
             let script = format!("{list} | {} -n {attempts} --json --socket {kind} --targets -", crate::world::HOPSHOT);
             let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
             assert_eq!((said.status, said.stderr.as_str()), (0, ""));
@@ -134,6 +143,85 @@ fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_n
             assert!(sharing > 100 && detours > 100, "{sharing} share, {detours} go the other way");
         }
     }
+}
+
+/// 301 hosts of the scenarios with usurpers, in different networks, and the hostile ones first.
+fn usurpers_first(family: &str) -> Vec<String> {
+    let host = |place: u32| match family {
+        "-4" => format!("10.200.{}.{}", place / 256, place % 256),
+        _ => format!("2001:db8:{:x}:{:x}::", 0x1000 + place / 16, place % 16 * 0x1000).replace(":0::", "::"),
+    };
+    (0..301).map(|number| host(number * 257 % 4096)).collect()
+}
+
+#[test]
+fn a_few_hostile_hosts_of_a_list_name_no_router_in_the_results_of_others_and_do_not_stop_the_learning() {
+    for (name, hostile) in [("usurper", 1), ("usurpers", 15)] {
+        let scenario = format!("{}/tests/data/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        for family in ["-4", "-6"] {
+            let list = usurpers_first(family);
+            let file = format!("{}/{name}{family}", env!("CARGO_TARGET_TMPDIR"));
+            std::fs::write(&file, list.join("\n")).unwrap();
+            check_attack(&scenario, &list[..hostile]);
+            for (kind, intake) in [("raw", "< $LIST"), ("ping", "cat $LIST |"), ("raw", "arguments")] {
+                let options = format!("$0 {family} -n -q1 --json --rate 3000 --socket {kind}");
+                let command = match intake {
+                    "arguments" => format!("{options} $(cat {file})"),
+                    "< $LIST" => format!("{options} --targets {file}"),
+                    _ => format!("cat {file} | {options} --targets -"),
+                };
+                let command = ["sh", "-c", &command, crate::world::HOPSHOT];
+                let Some(said) = command_in_scenario(&scenario, true, &command) else { return };
+                assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{name} {family} {kind} {intake}");
+                check_unusurped(&documents(&said.stdout), &list, hostile);
+            }
+        }
+    }
+}
+
+/// Nothing but the results of the hostile hosts themselves has their name, and the others share what is true.
+fn check_unusurped(documents: &BTreeMap<String, Value>, list: &[String], hostile: usize) {
+    assert_eq!(documents.len(), list.len());
+    let mut sharing = 0;
+    for host in &list[hostile..] {
+        let document = &documents[host];
+        assert!(!addresses_or_silence(document).contains(&list[0]), "{document}");
+        assert_eq!((document["reached"].clone(), document["distance"].as_u64()), (true.into(), Some(12)));
+        let Some(shared) = document["shared"].as_array() else { continue };
+        sharing += 1;
+        for hop in shared {
+            let [number, seen, of] = ["hop", "seen", "of"].map(|field| hop[field].as_u64().unwrap());
+            let is_named = hop["from"].is_string();
+            assert_eq!(is_named, number != 3, "{document}");
+            assert!(if is_named { (16..=of).contains(&seen) } else { seen == 0 }, "{document}");
+        }
+    }
+    assert!(sharing > list.len() / 3, "{sharing}");
+}
+
+/// The attack works where it can: in the hostile hosts' own results, on both kinds of sockets.
+fn check_attack(scenario: &str, hostile: &[String]) {
+    for kind in ["raw", "ping"] {
+        let options = ["-n", "-q1", "--json", "--no-learning", "--socket", kind];
+        let hosts: Vec<&str> = hostile.iter().map(String::as_str).collect();
+        let command = [&[crate::world::HOPSHOT], &options[..], &hosts].concat();
+        let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+        let lines = said.stdout.lines();
+        let documents = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let usurped = documents.filter(|document| addresses_or_silence(document)[2] == hostile[0]);
+        assert_eq!(usurped.count(), hostile.len(), "{kind}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn hosts_of_one_network_spare_each_other_probes_and_name_no_router() {
+    let script = "for i in $(seq 120); do echo 10.200.0.$i; done | $0 -n -q1 --json --rate 3000 --targets -";
+    let Some(said) = shell_in_scenario("many", script) else { return };
+    let documents = documents(&said.stdout);
+    let shared: Vec<&Value> =
+        documents.values().filter_map(|document| document["shared"].as_array()).flatten().collect();
+    assert!(documents.len() == 120 && shared.len() > 200, "{}", shared.len());
+    assert!(shared.iter().all(|hop| hop["from"].is_null() && hop["seen"] == 0 && hop["of"].as_u64() >= Some(16)));
 }
 
 #[test]

@@ -1,0 +1,170 @@
+//! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey
+//! their nearest hops.
+//!
+//! Traces of hosts that are drawn at random, whole ones, [vote](votes) on who is at a hop. A trace
+//! of another host then begins at the farthest hop whose router answers more often than not. If
+//! that router answers there, the path is taken to begin as the others did; if somebody else does,
+//! or nobody, the trace goes back to the first hop: what was learnt may be old, but then it costs
+//! time alone.
+
+mod tally;
+mod votes;
+
+pub use votes::Sample;
+pub(crate) use votes::{Ballot, WINDOW};
+
+use crate::memory::network;
+use hopshot_core::{Evidence, Hop, Kind, Reply};
+use std::net::IpAddr;
+use tally::{QUORUM, Tally};
+use votes::Votes;
+
+/// One draw in so many hosts.
+const ONE_IN: u8 = 16;
+
+/// So many more traces that didn't meet where they began than that did show that the paths begin
+/// otherwise now.
+const CHANGED: u8 = 8;
+
+/// What drawn traces said of the hops, in IPv4 and in IPv6, and how many more of them are wanted.
+#[derive(Debug)]
+pub(crate) struct Near {
+    votes: Votes,
+    tallies: [Vec<Tally>; 2],
+    /// Draws that are wanted now.
+    wanted: u8,
+    /// Hosts that were added since one was last wanted.
+    undrawn: u8,
+    /// How many more traces missed where they began than met it.
+    missed: u8,
+}
+
+impl Default for Near {
+    fn default() -> Self {
+        Self { votes: Votes::default(), tallies: Default::default(), wanted: QUORUM, undrawn: 0, missed: 0 }
+    }
+}
+
+/// A hop that was not probed, because the path is known to begin as those to other hosts do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shared {
+    /// Its number.
+    pub hop: u8,
+    /// Its router; `None` where nobody answers, or where it isn't well enough known who does.
+    pub from: Option<IpAddr>,
+    /// How many traces named this router, of the last 64 that were [drawn](crate::Survey::sample);
+    /// 0 without a router.
+    pub seen: u8,
+    /// How many of these passed this hop.
+    pub of: u8,
+}
+
+/// The nearest hops of a path as they are elsewhere.
+#[derive(Clone, Debug)]
+pub(crate) struct Head {
+    spared: Vec<Shared>,
+    /// Who answers at the hop where the trace begins.
+    router: IpAddr,
+    is_met: bool,
+}
+
+impl Near {
+    /// Whether the next host should be drawn at random. While nothing is known traces are whole
+    /// anyway, so all may be drawn; and where the first few votes differ some more make it clear.
+    pub(crate) fn wants_sample(&self) -> bool {
+        let is_unclear = |tallies: &Vec<Tally>| tallies.iter().find(|tally| tally.parts()).is_some_and(Tally::is_early);
+        let is_new = self.votes.drawn() < WINDOW as u64
+            && (self.tallies.iter().any(is_unclear) || self.tallies.iter().all(|tallies| start(tallies).is_none()));
+        (self.wanted > 0 || is_new) && self.votes.has_room()
+    }
+
+    pub(crate) fn sample(&mut self) -> Sample {
+        self.wanted = self.wanted.saturating_sub(1);
+        self.votes.draw()
+    }
+
+    /// A host is traced that was not drawn.
+    pub(crate) fn pass(&mut self) {
+        self.undrawn += 1;
+        if self.undrawn == ONE_IN {
+            self.undrawn = 0;
+            self.want();
+        }
+    }
+
+    fn want(&mut self) {
+        self.wanted = QUORUM.min(self.wanted + 1);
+    }
+
+    /// What the path to a host begins with; `distance` is where the host is thought to be.
+    pub(crate) fn head(&self, target: IpAddr, distance: Option<u8>, max_hops: u8) -> Option<Head> {
+        let tallies = &self.tallies[usize::from(target.is_ipv6())];
+        let (last, router) = start(tallies)?;
+        if last == 0 || last + 1 >= distance.unwrap_or(u8::MAX).min(max_hops).into() {
+            return None;
+        }
+        let spared = (1..).zip(&tallies[..last]).map(|(hop, tally)| Shared::new(hop, tally)).collect();
+        Some(Head { spared, router, is_met: false })
+    }
+
+    /// Learns from the whole trace of a host that was drawn.
+    pub(crate) fn learn<'r>(&mut self, sample: Sample, target: IpAddr, hops: impl Iterator<Item = Hop<'r>>) {
+        self.cast(sample, Ballot::new(network(target), hops));
+    }
+
+    fn cast(&mut self, sample: Sample, ballot: Ballot) {
+        self.votes.cast(sample, ballot);
+        self.tallies = [true, false].map(|is_ipv4| self.votes.tallies(is_ipv4));
+    }
+
+    /// A trace with a head has ended. Where most don't meet theirs the paths have changed, and more
+    /// hosts are drawn. That costs probes alone, so those who miss need not be random.
+    pub(crate) fn met(&mut self, is_met: bool) {
+        if is_met {
+            self.missed = self.missed.saturating_sub(1);
+            return;
+        }
+        self.missed = (self.missed + 1).min(2 * CHANGED);
+        if self.missed >= CHANGED {
+            self.want();
+        }
+    }
+}
+
+/// The farthest hop that a trace can begin at, before the paths part: its index, and its router.
+fn start(tallies: &[Tally]) -> Option<(usize, IpAddr)> {
+    let common = tallies.iter().position(Tally::parts).unwrap_or(tallies.len());
+    (0..common).rev().find_map(|index| Some((index, tallies[index].start()?)))
+}
+
+impl Shared {
+    fn new(hop: u8, tally: &Tally) -> Self {
+        let from = tally.name();
+        Self { hop, from, seen: from.map_or(0, |_| tally.seen), of: tally.of }
+    }
+}
+
+impl Head {
+    /// The hop that the trace begins at.
+    pub(crate) fn first_hop(&self) -> u8 {
+        u8::try_from(self.spared.len() + 1).unwrap_or(u8::MAX)
+    }
+
+    /// Whether an answer leaves it possible that the path begins so.
+    pub(crate) fn fits(&mut self, reply: &Reply) -> bool {
+        // Who can't prove that it is an answer proves nothing else.
+        if self.is_met || reply.probe.hop != self.first_hop() || reply.evidence() != Evidence::Strong {
+            return true;
+        }
+        self.is_met = reply.from == self.router && reply.kind == Kind::TimeExceeded;
+        self.is_met
+    }
+
+    /// The hops that were not probed, if the path is known to begin so.
+    pub(crate) fn spared(&self) -> Option<&[Shared]> {
+        self.is_met.then_some(&self.spared)
+    }
+}
+
+#[cfg(test)]
+mod tests;

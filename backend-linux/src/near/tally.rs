@@ -1,0 +1,86 @@
+//! The votes on one hop, counted, and what they are enough for.
+
+use super::votes::{Ballot, Who};
+use std::collections::HashSet;
+use std::net::IpAddr;
+
+/// Of 64 votes fewer decide nothing, neither for a router nor against the sharing of a hop. Where 5
+/// % of the hosts are hostile, as many of 64 that are drawn at random are theirs once in 13 million
+/// windows.
+pub(crate) const QUORUM: u8 = 16;
+
+/// For each vote for somebody else a router needs so many more than the quorum.
+const CLEARLY: u8 = 4;
+
+/// The networks of the hosts whose traces name a router.
+const NETWORKS: usize = 4;
+
+/// What the votes say of a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Tally {
+    /// Who has the most votes, and how many.
+    pub(super) router: Option<IpAddr>,
+    pub(super) seen: u8,
+    /// Votes for anybody else, or for several.
+    others: u8,
+    /// How many passed here.
+    pub(super) of: u8,
+    /// Whether hosts of different networks named the router.
+    is_named_by_many: bool,
+}
+
+impl Tally {
+    /// Counts; the hop's index is its number less one. `None` where too few passed, or where the
+    /// paths part.
+    pub(super) fn of(ballots: &[&Ballot], hop: usize) -> Option<Self> {
+        let votes = || ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network)));
+        let mut routers: Vec<(IpAddr, u8)> = Vec::new();
+        let (mut of, mut silent) = (0, 0);
+        for (who, _) in votes() {
+            of += 1;
+            match who {
+                Who::Router(router) => match routers.iter_mut().find(|(known, _)| *known == router) {
+                    Some((_, seen)) => *seen += 1,
+                    None => routers.push((router, 1)),
+                },
+                Who::Nobody => silent += 1,
+                Who::Several | Who::Unsure => {}
+            }
+        }
+        let first = routers.into_iter().max_by_key(|(router, seen)| (*seen, *router));
+        let (router, seen) = first.map_or((None, 0), |(router, seen)| (Some(router), seen));
+        let named_by = votes().filter(|(who, _)| router.is_some_and(|router| *who == Who::Router(router)));
+        let named_by: HashSet<IpAddr> = named_by.map(|(_, network)| network).collect();
+        let others = of - seen - silent;
+        let tally = Self { router, seen, others, of, is_named_by_many: named_by.len() >= NETWORKS };
+        (of >= QUORUM).then_some(tally)
+    }
+
+    /// Whether different routers answer, so that nothing farther out is common to all paths: many
+    /// others do, or it is a hop that answers and nobody clearly does. Few votes are not clear.
+    pub(super) fn parts(&self) -> bool {
+        let is_heard = (u16::from(self.seen) + u16::from(self.others)) * 2 > self.of.into();
+        let is_clear = !self.is_early() && self.seen >= self.others.saturating_mul(CLEARLY);
+        self.others >= QUORUM || self.others > 0 && is_heard && !is_clear && !self.is_agreed()
+    }
+
+    /// Whether there are so few votes that one or two hostile ones among them would count.
+    pub(super) const fn is_early(&self) -> bool {
+        self.of < 2 * QUORUM
+    }
+
+    fn is_agreed(&self) -> bool {
+        self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(QUORUM)
+    }
+
+    /// The router, where enough say so.
+    pub(super) fn name(&self) -> Option<IpAddr> {
+        self.router.filter(|_| self.is_agreed() && self.is_named_by_many)
+    }
+
+    /// The router that a trace can begin at: one that answers more often than not. Its own answer
+    /// shows whether it is there, so the networks don't matter.
+    pub(super) fn start(&self) -> Option<IpAddr> {
+        self.router.filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
+    }
+}

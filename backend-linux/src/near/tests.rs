@@ -1,0 +1,254 @@
+//! What is learnt from votes: of paths as they are, of hostile hosts in any order, and of changes.
+
+use super::votes::Who::{self, Nobody, Router, Several};
+use super::*;
+use crate::Order;
+use std::net::Ipv6Addr;
+
+/// Who answers at hop `hop` in either family.
+fn router(is_ipv4: bool, hop: u8) -> IpAddr {
+    match is_ipv4 {
+        true => [10, hop, 0, 1].into(),
+        false => Ipv6Addr::new(0x2001, 0xdb8, hop.into(), 0, 0, 0, 0, 1).into(),
+    }
+}
+
+/// A host: there are 16 in each /24 or /48.
+fn host(is_ipv4: bool, number: u16) -> IpAddr {
+    let [high, low] = (number * 16).to_be_bytes();
+    match is_ipv4 {
+        true => [10, 100 + (number >> 12) as u8, high, low].into(),
+        false => Ipv6Addr::new(0x2001, 0xdb8, 0x1000 + number / 16, number % 16, 0, 0, 0, 1).into(),
+    }
+}
+
+/// Hops 1 to 5 with a router each.
+fn path(is_ipv4: bool) -> Vec<Who> {
+    (1..=5).map(|hop| Router(router(is_ipv4, hop))).collect()
+}
+
+fn with(mut path: Vec<Who>, hop: usize, who: Who) -> Vec<Who> {
+    path[hop - 1] = who;
+    path
+}
+
+fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
+    let sample = near.sample();
+    near.cast(sample, Ballot { network: network(target), hops });
+}
+
+/// What was learnt from IPv4 hosts of ever other networks.
+fn taught(paths: &[Vec<Who>]) -> Near {
+    let mut near = Near::default();
+    (0..).step_by(16).zip(paths).for_each(|(number, path)| vote(&mut near, host(true, number), path.clone()));
+    near
+}
+
+fn head(near: &Near) -> Option<Head> {
+    near.head(host(true, 0), None, 32)
+}
+
+fn first_hop(near: &Near) -> Option<u8> {
+    head(near).map(|head| head.first_hop())
+}
+
+fn names(near: &Near) -> Vec<Option<IpAddr>> {
+    head(near).map_or(Vec::new(), |head| head.spared.iter().map(|shared| shared.from).collect())
+}
+
+#[test]
+fn sixteen_drawn_hosts_must_agree() {
+    let paths = vec![path(true); 16];
+    assert_eq!(first_hop(&taught(&paths[..15])), None);
+    let near = taught(&paths);
+    assert_eq!(first_hop(&near), Some(5));
+    let spared = head(&near).unwrap().spared;
+    assert!(spared.iter().all(|shared| (shared.seen, shared.of) == (16, 16)), "{spared:?}");
+    assert_eq!(names(&near), (1..=4).map(|hop| Some(router(true, hop))).collect::<Vec<_>>());
+    assert!(near.head(host(false, 0), None, 32).is_none(), "the other family's paths are others");
+}
+
+#[test]
+fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() {
+    let mut near = Near::default();
+    let draws = |near: &mut Near, hosts: usize| -> Vec<Sample> {
+        let draw = |_| {
+            let wanted = near.wants_sample();
+            if !wanted {
+                near.pass();
+            }
+            wanted.then(|| near.sample())
+        };
+        (0..hosts).filter_map(draw).collect()
+    };
+    let first = draws(&mut near, 100);
+    assert_eq!(first.len(), WINDOW + 2);
+    for (number, sample) in (0..).step_by(16).zip(first) {
+        near.cast(sample, Ballot { network: network(host(true, number)), hops: path(true) });
+    }
+    assert_eq!(draws(&mut near, 17 * 10).len(), 10);
+    // Where traces don't meet what is known, one for each that misses.
+    (0..100).for_each(|_| near.met(true));
+    (0..CHANGED - 1).for_each(|_| near.met(false));
+    let wanted = |near: &mut Near| std::iter::from_fn(|| near.wants_sample().then(|| near.sample())).count();
+    assert_eq!(wanted(&mut near), 0);
+    (0..5).for_each(|_| near.met(false));
+    assert_eq!(wanted(&mut near), 5);
+}
+
+#[test]
+fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
+    for (networks, named) in [(1, false), (3, false), (4, true)] {
+        let mut near = Near::default();
+        (0..64).for_each(|number| vote(&mut near, host(true, number % networks * 16), path(true)));
+        assert_eq!(first_hop(&near), Some(5));
+        let spared = head(&near).unwrap().spared;
+        assert!(spared.iter().all(|shared| shared.from.is_some() == named && (shared.seen > 0) == named), "{spared:?}");
+    }
+}
+
+#[test]
+fn nine_of_sixty_four_decide_nothing_ten_take_a_name_away_and_with_thirteen_the_paths_part() {
+    for odd in [Router(router(true, 99)), Several] {
+        let other = with(path(true), 3, odd);
+        let votes = |others: usize| taught(&[vec![path(true); 64 - others], vec![other.clone(); others]].concat());
+        for (others, named) in [(9, Some(router(true, 3))), (10, None), (12, None)] {
+            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), named));
+        }
+        assert_eq!(first_hop(&votes(13)), Some(2));
+        // Where a router mostly says nothing it takes sixteen.
+        let silent = with(path(true), 3, Nobody);
+        let votes = |others: usize| taught(&[vec![silent.clone(); 64 - others], vec![other.clone(); others]].concat());
+        assert_eq!((first_hop(&votes(15)), names(&votes(15))[2]), (Some(5), None));
+    }
+    // Few votes must be of one mind, or a balancer's that happen to differ little would do.
+    let few =
+        |others: usize| taught(&[vec![path(true); 16 - others], vec![with(path(true), 3, Several); others]].concat());
+    assert_eq!([0, 1, 3, 8].map(|others| first_hop(&few(others))), [Some(5), Some(2), Some(2), Some(2)]);
+    // Of a balancer no branch is taken for all, however many there are.
+    for branches in [2, 3, 8, 64] {
+        let branch = |number: u8| with(path(true), 3, Router([10, 3, number % branches, 1].into()));
+        for votes in [16, 24, 64] {
+            assert_eq!(first_hop(&taught(&(0..votes).map(branch).collect::<Vec<_>>())), Some(2), "{branches} {votes}");
+        }
+    }
+}
+
+#[test]
+fn a_router_that_answers_rarely_loses_its_name_and_no_trace_begins_there() {
+    let votes = |hop: usize, answers: usize| {
+        let silent = with(path(true), hop, Nobody);
+        taught(&[vec![path(true); answers], vec![silent; 64 - answers]].concat())
+    };
+    assert_eq!((names(&votes(2, 16))[1], names(&votes(2, 15))[1]), (Some(router(true, 2)), None));
+    assert_eq!((first_hop(&votes(5, 33)), first_hop(&votes(5, 32))), (Some(5), Some(4)));
+    // A trace can't begin where nobody answers, but those behind are known.
+    assert_eq!((first_hop(&votes(4, 0)), names(&votes(4, 0))[3]), (Some(5), None));
+}
+
+#[test]
+fn a_host_among_the_shared_routers_is_traced_whole_and_so_is_all_within_one_hop() {
+    let near = taught(&vec![path(true); 16]);
+    let is_spared = |distance, max_hops| near.head(host(true, 0), distance, max_hops).is_some();
+    assert!(!is_spared(Some(5), 32) && !is_spared(None, 5));
+    assert!(is_spared(Some(6), 32) && is_spared(None, 6));
+    assert!(head(&taught(&vec![path(true)[..1].to_vec(); 16])).is_none());
+}
+
+#[test]
+fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
+    let (mut near, mut late) = (Near::default(), Vec::new());
+    let usurped = with(path(true), 3, Router(router(true, 66)));
+    let honest = with(path(true), 3, Nobody);
+    // One in ten lets its trace last until all of them can end at once.
+    for number in 0..400 {
+        let sample = near.sample();
+        match number % 10 {
+            0 => late.push((number, sample)),
+            _ => near.cast(sample, Ballot { network: network(host(true, number)), hops: honest.clone() }),
+        }
+    }
+    for (number, sample) in late {
+        near.cast(sample, Ballot { network: network(host(true, number)), hops: usurped.clone() });
+        assert_eq!((first_hop(&near), names(&near)[2]), (Some(5), None));
+    }
+}
+
+#[test]
+fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
+    let (mut near, mut kept) = (Near::default(), Vec::new());
+    let moved = with(path(true), 5, Router(router(true, 55)));
+    for number in 0..1280 {
+        let hops = if number < 640 { path(true) } else { moved.clone() };
+        match number % 8 {
+            // Given up, as where a name has no address.
+            0 => drop(near.sample()),
+            1 => kept.push(near.sample()),
+            _ => vote(&mut near, host(true, number), hops),
+        }
+    }
+    assert_eq!(head(&near).unwrap().router, router(true, 55));
+    let mut near = Near::default();
+    while near.votes.has_room() {
+        kept.push(near.sample());
+    }
+    assert!(kept.len() < 10_000 && !near.wants_sample());
+}
+
+#[test]
+fn a_change_is_shared_no_more_after_ten_draws_and_known_after_some_fifty() {
+    let mut near = taught(&vec![path(true); 200]);
+    let moved = with(path(true), 5, Router(router(true, 55)));
+    let begins: Vec<Option<u8>> = (0..64)
+        .map(|number| {
+            vote(&mut near, host(true, number * 16), moved.clone());
+            first_hop(&near)
+        })
+        .collect();
+    assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(9));
+    assert_eq!((begins.last(), head(&near).unwrap().router), (Some(&Some(5)), router(true, 55)));
+}
+
+/// How the hostile ones of a list stand in it.
+fn orders(random: &mut fastrand::Rng, hosts: usize, hostile: usize) -> [Vec<bool>; 4] {
+    let first: Vec<bool> = (0..hosts).map(|place| place < hostile).collect();
+    let last = first.iter().rev().copied().collect();
+    // Every second one of the last, when few are left to be drawn.
+    let among_the_last = (0..hosts).map(|place| (hosts - place) % 2 == 1 && hosts - place < 2 * hostile).collect();
+    let mut anywhere = first.clone();
+    random.shuffle(&mut anywhere);
+    [first, last, among_the_last, anywhere]
+}
+
+#[test]
+fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_in_whatever_order() {
+    let mut random = fastrand::Rng::with_seed(14);
+    for (hosts, hostile, is_ipv4) in [(301, 15, true), (301, 15, false), (4001, 200, true), (20_000, 1000, false)] {
+        for order in orders(&mut random, hosts, hostile) {
+            // They name a silent router, rename one, or claim to be as far as nobody else.
+            let forged = Router(router(is_ipv4, 66));
+            let claims = [with(path(is_ipv4), 3, forged), with(path(is_ipv4), 4, forged), [vec![forged; 30]].concat()];
+            let honest = with(path(is_ipv4), 3, Nobody);
+            for claim in claims {
+                let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
+                let (mut near, mut known) = (Near::default(), 0);
+                loop {
+                    let drawn = if near.wants_sample() { list.draw() } else { None };
+                    let Some(place) = drawn.or_else(|| list.next()) else { break };
+                    let target = host(is_ipv4, place as u16 % 4096);
+                    if drawn.is_some() {
+                        vote(&mut near, target, if order[place] { claim.clone() } else { honest.clone() });
+                        continue;
+                    }
+                    near.pass();
+                    let Some(head) = near.head(target, None, 32) else { continue };
+                    let spared = head.spared.iter().map(|shared| shared.from).chain([Some(head.router)]);
+                    assert!(spared.clone().all(|from| from != Some(router(is_ipv4, 66))), "{head:?}");
+                    // Of the first few votes one may shorten what is shared, for a while.
+                    known += usize::from(spared.count() == 5);
+                }
+                assert!(known > hosts / 2, "{known} of {hosts}");
+            }
+        }
+    }
+}

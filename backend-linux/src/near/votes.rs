@@ -1,0 +1,152 @@
+//! Votes on the nearest hops: who answered there, by traces of hosts that were drawn at random.
+//!
+//! Two things keep a few hostile hosts from deciding. Hosts are drawn, so they can't choose to
+//! vote; and votes are counted in the order of the draws, so they can't choose when: somebody who
+//! lets the ends of a hundred traces wait and come at once has still no larger share of 64 draws
+//! that follow one another. All families and all distances share these 64 draws, since hostile
+//! hosts may be most of one family, or all that claim to be far away.
+
+use super::tally::Tally;
+use hopshot_core::{Evidence, Hop, Kind, Reply};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+
+/// Draws whose votes count.
+pub(crate) const WINDOW: usize = 64;
+
+/// Draws without a vote so far that the window may have before it waits for these. Most hosts that
+/// don't answer take seconds.
+const MOST_OPEN: usize = WINDOW / 4;
+
+/// Draws that may be open or behind the window, so that tickets which are kept for ever take no
+/// memory.
+const MOST_SLOTS: usize = 2048;
+
+/// A place among the votes for a host that is drawn at random: see
+/// [`Survey::sample`](crate::Survey::sample). It is given up by being dropped.
+#[derive(Debug)]
+#[must_use = "the host that it is for is to be added with it"]
+pub struct Sample {
+    number: u64,
+    is_open: Arc<()>,
+}
+
+/// What one drawn host's trace said.
+#[derive(Clone, Debug)]
+pub(crate) struct Ballot {
+    /// The /24 or /48 of the host.
+    pub(super) network: IpAddr,
+    /// Who answered from hop 1 on, as far as the trace passed routers.
+    pub(super) hops: Vec<Who>,
+}
+
+/// Who answered at a hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Router(IpAddr),
+    Nobody,
+    /// Different routers.
+    Several,
+    /// Somebody who may be a forger, or says that the path ends here.
+    Unsure,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Drawn(Weak<()>),
+    Voted(Ballot),
+}
+
+/// The draws, the oldest first: the window, and those behind it.
+#[derive(Debug, Default)]
+pub(crate) struct Votes {
+    slots: VecDeque<Slot>,
+    /// The number of the first of them.
+    first: u64,
+}
+
+impl Votes {
+    /// How many draws there ever were.
+    pub(crate) fn drawn(&self) -> u64 {
+        self.first + self.slots.len() as u64
+    }
+
+    /// Whether one more draw finds room.
+    pub(crate) fn has_room(&self) -> bool {
+        self.slots.len() < MOST_SLOTS
+    }
+
+    pub(crate) fn draw(&mut self) -> Sample {
+        let sample = Sample { number: self.drawn(), is_open: Arc::new(()) };
+        self.slots.push_back(Slot::Drawn(Arc::downgrade(&sample.is_open)));
+        sample
+    }
+
+    /// Counts a vote, unless it comes after the window has passed its draw.
+    pub(crate) fn cast(&mut self, sample: Sample, ballot: Ballot) {
+        let index = sample.number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        // A ticket of another survey has another place, or none.
+        let is_its =
+            |slot: &&mut Slot| matches!(slot, Slot::Drawn(open) if open.as_ptr() == Arc::as_ptr(&sample.is_open));
+        if let Some(slot) = index.and_then(|index| self.slots.get_mut(index)).filter(is_its) {
+            *slot = Slot::Voted(ballot);
+        }
+        drop(sample);
+        self.slide();
+    }
+
+    /// Moves the window on while next to all votes of where it comes to are there.
+    fn slide(&mut self) {
+        while self.slots.len() > WINDOW
+            && self.slots.range(1..=WINDOW).filter(|slot| slot.is_open()).count() <= MOST_OPEN
+        {
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What the window says of the hops that paths of a family begin with.
+    pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
+        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
+        let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
+        (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
+    }
+}
+
+impl Slot {
+    const fn ballot(&self) -> Option<&Ballot> {
+        match self {
+            Self::Voted(ballot) => Some(ballot),
+            Self::Drawn(_) => None,
+        }
+    }
+
+    /// Whether its vote may still come.
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Drawn(open) if open.strong_count() > 0)
+    }
+}
+
+impl Ballot {
+    /// Reads a trace that began at hop 1.
+    pub(crate) fn new<'r>(network: IpAddr, hops: impl Iterator<Item = Hop<'r>>) -> Self {
+        let hops: Vec<Hop<'_>> = hops.collect();
+        let end = hops.iter().position(Hop::is_target);
+        // Behind the last that was heard there may be nothing, unless the target was heard.
+        let heard = || hops.iter().rposition(|hop| hop.replies().next().is_some()).map_or(0, |last| last + 1);
+        let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
+        Self { network, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
+    }
+}
+
+fn who(hop: Hop<'_>) -> Who {
+    let mut replies = hop.replies();
+    let Some(first) = replies.next() else { return Who::Nobody };
+    let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
+    match hop.replies().all(|reply| is_router(&reply)) {
+        false => Who::Unsure,
+        true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),
+        true => Who::Several,
+    }
+}
