@@ -157,12 +157,9 @@ fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
 #[test]
 fn silent_hops_before_the_target_are_asked_again_and_the_last_twice_more() {
     for version in BOTH {
-        for (silent, counts) in [
-            (&[2, 3][..], [1, 3, 5, 1]),
-            (&[1, 2, 3], [3, 3, 5, 1]),
-            (&[3], [1, 1, 5, 1]),
-            (&[1, 2], [3, 3, 1, 1]),
-        ] {
+        for (silent, counts) in
+            [(&[2, 3][..], [1, 3, 5, 1]), (&[1, 2, 3], [3, 3, 5, 1]), (&[3], [1, 1, 5, 1]), (&[1, 2], [3, 3, 1, 1])]
+        {
             assert_eq!(played::<64>(four(version), 4, silent).counts(), counts, "{silent:?}");
         }
     }
@@ -219,10 +216,7 @@ fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
 fn a_sweep_opens_by_its_step_with_each_answer_from_its_edge() {
     for version in BOTH {
         let trace = played::<64>(sweep(version, 9, 3, 2), NONE, &[]);
-        assert_eq!(
-            [0, 80, 160, 240].map(|at| trace.sent_at(at)),
-            [vec![1, 2, 3], vec![4, 5], vec![6, 7], vec![8, 9]]
-        );
+        assert_eq!([0, 80, 160, 240].map(|at| trace.sent_at(at)), [vec![1, 2, 3], vec![4, 5], vec![6, 7], vec![8, 9]]);
         let trace = played::<64>(sweep(version, 4, 1, 1), NONE, &[]);
         assert_eq!([0, 80, 160, 240].map(|at| trace.sent_at(at)), [[1], [2], [3], [4]]);
         // An answer from before the edge doesn't open it: the one from it may be on its way.
