@@ -12,3 +12,4 @@ mod patience;
 mod plan;
 mod quoted;
 mod sending;
+mod texts;
