@@ -13,3 +13,4 @@ mod plan;
 mod quoted;
 mod sending;
 mod texts;
+mod views;

@@ -155,6 +155,11 @@ impl<const N: usize> Trace<N> {
     /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the first probe to the end; what
     /// `answers` says no to gets lost. It is asked with the number of each probe and its hop.
     pub(crate) fn play(&mut self, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
+        self.play_until(u64::MAX, distance, answers)
+    }
+
+    /// The same, no farther than to `end`; when it has ended, or would have gone on.
+    pub(crate) fn play_until(&mut self, end: u64, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
         const RTT: u64 = 80;
         let (mut now, mut due) = (0, VecDeque::new());
         let mut known = 0;
@@ -171,7 +176,11 @@ impl<const N: usize> Trace<N> {
             known = self.probes.len();
             let Some(until) = wait else { return now };
             let until = until.as_nanos().div_ceil(1_000_000);
-            now = due.front().map_or(until, |(at, _)| until.min(*at));
+            let next = due.front().map_or(until, |(at, _)| until.min(*at));
+            if next > end {
+                return now;
+            }
+            now = next;
         }
         panic!("the trace doesn't end");
     }
