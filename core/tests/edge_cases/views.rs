@@ -229,3 +229,34 @@ fn time_exceeded_in_our_own_name_is_a_hop() {
         assert_eq!(trace.route()[0], Some(reply.from));
     }
 }
+
+#[test]
+fn two_routers_that_share_hop_after_hop_are_no_loop() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 6, attempts: 2, retries: 0, ..config(version) });
+        // At hops 3 to 5 both answer: neither has another one between two of its hops more than once.
+        for index in 0..trace.hops.len() {
+            let (hop, first) = (trace.hops[index], index < 6);
+            let from = router(version, if (3..=5).contains(&hop) { 3 + u8::from(first) } else { hop });
+            let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &trace.probes[index]));
+            trace.handle(10, from, &message).unwrap();
+        }
+        assert_eq!(trace.route().len(), 6);
+        trace.run_out(10);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::MaxHops));
+    }
+}
+
+#[test]
+fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        // The second probe to hop 1 can't be sent; all the others are answered.
+        trace.tracer.fail(ProbeId { hop: 1, attempt: 2 }, SendError(1));
+        for index in [0, 1, 2, 3, 5, 6, 7] {
+            let hop = trace.hops[index];
+            trace.answer(Instant::from_millis(80), index, hop == 4).unwrap();
+        }
+        assert_eq!(trace.send(80), None);
+    }
+}
