@@ -205,7 +205,6 @@ impl<const N: usize> Tracer<N> {
             match [soonest, quiet_at, given_up].into_iter().flatten().min() {
                 Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
                 Some(at) => return Ok(Action::Wait(at)),
-                None if self.quiet.is_none() && self.path.certain_end().is_none() => self.quiet = Some(now),
                 None => self.ended = Some(self.reason()),
             }
         }

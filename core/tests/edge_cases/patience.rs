@@ -1,8 +1,8 @@
 //! How long a trace waits, to the nanosecond: what the head of `src/patience.rs` and the crate's front page promise.
 
-use crate::network::{BOTH, Trace, config, error, ms, quote, router, stranger};
+use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Config, Instant, Outcome, StopReason, Sweep};
+use hopshot_core::{Config, Instant, Outcome, ProbeId, StopReason, Sweep};
 use std::time::Duration;
 
 /// What a trace has heard, and how it goes on when it hears nothing more.
@@ -252,5 +252,33 @@ fn a_weak_answer_leaves_the_wait_for_a_better_one_as_long_as_it_was() {
         trace.handle(80, stranger(version), &message).unwrap();
         let round_trips = Silence::after(trace, 80).end().as_secs_f64() / 0.08;
         assert!((2.29..2.31).contains(&round_trips), "{round_trips}");
+    }
+}
+
+#[test]
+fn what_this_machine_says_of_a_probe_is_no_answer_to_reckon_with() {
+    for version in BOTH {
+        // A transmit timestamp, and a failure in our own name.
+        let mut trace = Trace::with(Config { timeout: ms(700), ..once(version) });
+        trace.tracer.sent(ProbeId { hop: 1, attempt: 1 }, Instant::EPOCH);
+        let us = ends(version).source;
+        let message = error(us, Type::Unreachable, 1, 0, &trace.quote(2));
+        trace.handle(1, us, &message).unwrap();
+        let mut silence = Silence::after(trace, 1);
+        assert_eq!((silence.end(), silence.reason()), (ms(700), Some(StopReason::Timeout)));
+    }
+}
+
+#[test]
+fn a_weak_answer_from_the_last_hop_makes_the_trace_no_longer_than_none() {
+    for version in BOTH {
+        let mut trace = Trace::with(once(version));
+        trace.time_exceeded(80, 1).unwrap();
+        let mut forged = trace.probes[3][..8].to_vec();
+        forged[2] ^= 0x2a;
+        let message = error(stranger(version), Type::TimeExceeded, 0, 0, &quote(version, &forged));
+        trace.handle(80, stranger(version), &message).unwrap();
+        assert_eq!(heard(once(version), ms(80), &[1], None).end(), ms(190 + 290));
+        assert_eq!(Silence::after(trace, 80).end(), ms(190 + 290));
     }
 }

@@ -1,8 +1,9 @@
 //! Which probe leaves and when: what the head of `src/plan.rs` and the crate's front page promise. Every answer takes 80 ms, so
 //! attempts are 5 ms apart and an answer is overdue after 92.
 
-use crate::network::{BOTH, Trace, config, ms};
+use crate::network::{BOTH, Trace, config, error, ms, router};
 use hopshot_core::wire::Version;
+use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
 
 /// A sweep of so many hops, then so many more at a time, of as many as there are.
@@ -298,5 +299,19 @@ fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
         let mut reached = played::<64>(four(version), 4, &[]);
         reached.tracer.interrupt();
         assert_eq!(reached.tracer.route().stop_reason(), Some(StopReason::Reached));
+    }
+}
+
+#[test]
+fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
+    for version in BOTH {
+        let mut trace = Trace::<64>::in_room(Config { attempts: 3, ..four(version) });
+        trace.time_exceeded(80, 1).unwrap();
+        let from = router(version, 2);
+        let message = error(from, Type::Unreachable, 13, 0, &trace.quote(2));
+        trace.handle(80, from, &message).unwrap();
+        trace.run_out(80);
+        assert_eq!((trace.times(2), trace.counts()), (vec![0, 80, 85], vec![3, 3, 1, 1]));
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
     }
 }

@@ -260,3 +260,30 @@ fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
         assert_eq!(trace.send(80), None);
     }
 }
+
+#[test]
+fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
+    for version in BOTH {
+        let mut trace = Trace::with(four(version));
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        trace.echo_reply(80, 4).unwrap();
+        trace.send(80);
+        assert_eq!(settled(&trace), [1, 3, 4]);
+        let hop_2: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
+        assert_eq!(hop_2, [Outcome::InFlight]);
+    }
+}
+
+#[test]
+fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_in() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let at = Instant::from_millis(80);
+        let target = |trace: &Trace| trace.tracer.route().hops().nth(1).unwrap().outcomes().collect::<Vec<_>>();
+        let own = trace.answer(at, 1, true).unwrap();
+        assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::InFlight]);
+        let past = trace.answer(at, 2, true).unwrap();
+        assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::Answered(past)]);
+    }
+}
