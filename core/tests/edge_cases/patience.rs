@@ -259,13 +259,13 @@ fn a_weak_answer_leaves_the_wait_for_a_better_one_as_long_as_it_was() {
 fn what_this_machine_says_of_a_probe_is_no_answer_to_reckon_with() {
     for version in BOTH {
         // A transmit timestamp, and a failure in our own name.
-        let mut trace = Trace::with(Config { timeout: ms(700), ..once(version) });
+        let mut trace = Trace::with(once(version));
         trace.tracer.sent(ProbeId { hop: 1, attempt: 1 }, Instant::EPOCH);
         let us = ends(version).source;
         let message = error(us, Type::Unreachable, 1, 0, &trace.quote(2));
         trace.handle(1, us, &message).unwrap();
         let mut silence = Silence::after(trace, 1);
-        assert_eq!((silence.end(), silence.reason()), (ms(700), Some(StopReason::Timeout)));
+        assert_eq!((silence.end(), silence.reason()), (ms(2000), Some(StopReason::Timeout)));
     }
 }
 

@@ -264,7 +264,7 @@ fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
 #[test]
 fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
     for version in BOTH {
-        let mut trace = Trace::with(four(version));
+        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.echo_reply(80, 4).unwrap();
