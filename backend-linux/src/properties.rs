@@ -38,10 +38,12 @@ impl Random {
 }
 
 /// An address: of the net of routers, of targets, or of the forger.
-fn host(version: Version, net: u8, number: u8) -> IpAddr {
+/// The hosts of a kind are in five networks (/24, /48): those of one alone would teach nobody a router's name.
+fn host(version: Version, kind: u8, number: u8) -> IpAddr {
+    let network = number % 5;
     match version {
-        Version::V4 => [10, net, 0, number].into(),
-        Version::V6 => [0x2001, 0xdb8, net.into(), 0, 0, 0, 0, number.into()].into(),
+        Version::V4 => [10, kind, network, number].into(),
+        Version::V6 => [0x2001, 0xdb8, u16::from_be_bytes([kind, network]), 0, 0, 0, 0, number.into()].into(),
     }
 }
 

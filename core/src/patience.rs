@@ -59,7 +59,7 @@ pub(crate) fn lost_at(view: &View<'_>, progress: &Progress) -> Instant {
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
     let patience = until_quiet(view.path.slowest).min(nanos(view.config.timeout));
-    let ahead = view.behind(view.top()).iter().filter(|progress| progress.sent > 0);
+    let ahead = view.behind(view.top()).iter();
     ahead.map(|progress| view.sent_at(progress.first).after(patience)).max()
 }
 

@@ -198,11 +198,13 @@ impl<const N: usize> Tracer<N> {
                 (None, None) => patience::quiet_at(&self.view()),
                 _ => None,
             };
-            let given_up = self.give_up(now);
+            let (any_lost, given_up) = self.give_up(now);
+            if any_lost {
+                continue;
+            }
             match [soonest, quiet_at, given_up].into_iter().flatten().min() {
                 Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
                 Some(at) => return Ok(Action::Wait(at)),
-                None if self.quiet.is_none() && self.path.certain_end().is_none() => self.quiet = Some(now),
                 None => self.ended = Some(self.reason()),
             }
         }
@@ -352,8 +354,8 @@ impl<const N: usize> Tracer<N> {
 
     /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the rest, or for a better answer,
     /// will be over.
-    fn give_up(&mut self, now: Instant) -> Option<Instant> {
-        let mut soonest: Option<Instant> = None;
+    fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
+        let (mut any_lost, mut soonest) = (false, None::<Instant>);
         for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
             let view = self.view();
             let deadline = match view.probes.get(usize::from(index)) {
@@ -364,6 +366,7 @@ impl<const N: usize> Tracer<N> {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
                         probe.set(probe.sent(), &State::Lost);
+                        any_lost = true;
                         let hop = probe.hop();
                         self.sum_up(hop);
                     }
@@ -372,7 +375,7 @@ impl<const N: usize> Tracer<N> {
                 (None, _) => {}
             }
         }
-        soonest
+        (any_lost, soonest)
     }
 
     fn sum_up(&mut self, hop: u8) {

@@ -1,5 +1,5 @@
 //! What is on the wire and shouldn't be, and what is rightly there but easily misread. The numbers are those of the table in
-//! `src/hostile.md`.
+//! `src/hostile.md`. Beside them: how long a trace waits and what it asks for, to the nanosecond and the last probe.
 
 mod burst;
 mod extensions;
@@ -8,6 +8,10 @@ mod matching;
 mod meaning;
 #[path = "../network/mod.rs"]
 mod network;
+mod patience;
+mod plan;
 mod proof;
 mod quoted;
 mod sending;
+mod texts;
+mod views;

@@ -84,12 +84,14 @@ pub(crate) fn config(version: Version) -> Config {
 }
 
 /// A trace under way: what was sent, and when.
-pub(crate) struct Trace {
-    pub(crate) tracer: Tracer<64>,
+pub(crate) struct Trace<const N: usize = 64> {
+    pub(crate) tracer: Tracer<N>,
     pub(crate) version: Version,
     pub(crate) probes: Vec<Vec<u8>>,
     /// The hop that each was sent to.
     pub(crate) hops: Vec<u8>,
+    /// When each was sent.
+    pub(crate) sent: Vec<Instant>,
 }
 
 impl Trace {
@@ -100,20 +102,33 @@ impl Trace {
 
     /// Everything sent that goes out at 0 ms.
     pub(crate) fn with(config: Config) -> Self {
+        Self::in_room(config)
+    }
+}
+
+impl<const N: usize> Trace<N> {
+    /// Everything sent that goes out at 0 ms, with room for `N` probes in all.
+    pub(crate) fn in_room(config: Config) -> Self {
         let tracer = Tracer::new(config).expect("the parameters are in range");
-        let mut trace = Self { tracer, version: Version::of(config.target), probes: Vec::new(), hops: Vec::new() };
+        let version = Version::of(config.target);
+        let mut trace = Self { tracer, version, probes: Vec::new(), hops: Vec::new(), sent: Vec::new() };
         trace.send(0);
         trace
     }
 
     /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has ended.
     pub(crate) fn send(&mut self, ms: u64) -> Option<Instant> {
+        self.send_at(Instant::from_millis(ms))
+    }
+
+    pub(crate) fn send_at(&mut self, now: Instant) -> Option<Instant> {
         let mut buf = vec![0xa5; self.tracer.config().message_len()];
         loop {
-            match self.tracer.poll(Instant::from_millis(ms), &mut buf).expect("the buffer is large enough") {
+            match self.tracer.poll(now, &mut buf).expect("the buffer is large enough") {
                 Action::Transmit(probe) => {
                     self.probes.push(probe.message.to_vec());
                     self.hops.push(probe.hop_limit);
+                    self.sent.push(now);
                 }
                 Action::Wait(until) => return Some(until),
                 Action::Done => return None,
@@ -140,22 +155,20 @@ impl Trace {
     /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the first probe to the end; what
     /// `answers` says no to gets lost. It is asked with the number of each probe and its hop.
     pub(crate) fn play(&mut self, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
+        self.play_until(u64::MAX, distance, answers)
+    }
+
+    /// The same, no farther than to `end`; when it has ended, or would have gone on.
+    pub(crate) fn play_until(&mut self, end: u64, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
         const RTT: u64 = 80;
-        let target = ends(self.version).destination;
         let (mut now, mut due) = (0, VecDeque::new());
         let mut known = 0;
         for _ in 0..1000 {
             while let Some((at, index)) = due.front().copied().filter(|(at, _)| *at <= now) {
                 due.pop_front();
-                let (probe, hop): (&Vec<u8>, u8) = (&self.probes[index], self.hops[index]);
-                let router = router(self.version, hop);
-                let (from, message) = if hop >= distance {
-                    (target, echo_reply(target, probe))
-                } else {
-                    (router, error(router, Type::TimeExceeded, 0, 0, &quote(self.version, probe)))
-                };
+                let hop = self.hops[index];
                 if answers(index, hop) {
-                    self.handle(at, from, &message).expect("it is the only answer");
+                    self.answer(Instant::from_millis(at), index, hop >= distance).expect("it is the only answer");
                 }
             }
             let wait = self.send(now);
@@ -163,7 +176,11 @@ impl Trace {
             known = self.probes.len();
             let Some(until) = wait else { return now };
             let until = until.as_nanos().div_ceil(1_000_000);
-            now = due.front().map_or(until, |(at, _)| until.min(*at));
+            let next = due.front().map_or(until, |(at, _)| until.min(*at));
+            if next > end {
+                return now;
+            }
+            now = next;
         }
         panic!("the trace doesn't end");
     }
@@ -182,15 +199,25 @@ impl Trace {
 
     /// Time Exceeded for the first probe to `hop`, as the router there writes it.
     pub(crate) fn time_exceeded(&mut self, ms: u64, hop: u8) -> Result<Reply, Discard> {
-        let message = error(router(self.version, hop), Type::TimeExceeded, 0, 0, &self.quote(hop));
-        self.handle(ms, router(self.version, hop), &message).map(|heard| heard.reply)
+        self.answer(Instant::from_millis(ms), usize::from(hop) - 1, false)
     }
 
     /// The target's answer to the first probe to `hop`.
     pub(crate) fn echo_reply(&mut self, ms: u64, hop: u8) -> Result<Reply, Discard> {
-        let target = ends(self.version).destination;
-        let message = echo_reply(target, &self.probes[usize::from(hop) - 1]);
-        self.handle(ms, target, &message).map(|heard| heard.reply)
+        self.answer(Instant::from_millis(ms), usize::from(hop) - 1, true)
+    }
+
+    /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at its hop.
+    pub(crate) fn answer(&mut self, at: Instant, index: usize, is_target: bool) -> Result<Reply, Discard> {
+        let probe = &self.probes[index];
+        let (from, message) = if is_target {
+            let target = ends(self.version).destination;
+            (target, echo_reply(target, probe))
+        } else {
+            let router = router(self.version, self.hops[index]);
+            (router, error(router, Type::TimeExceeded, 0, 0, &quote(self.version, probe)))
+        };
+        self.tracer.handle(Arrival { at, from, hop_limit: Some(61) }, &message).map(|heard| heard.reply)
     }
 
     /// What each hop of the route says: who answered there first.

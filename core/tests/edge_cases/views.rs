@@ -1,0 +1,289 @@
+//! What the views of a route say while a trace runs.
+
+use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
+use hopshot_core::wire::Version;
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::{Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep};
+
+/// Four hops at once.
+fn four(version: Version) -> Config {
+    Config { sweep: Some(Sweep::Window { first: 4, step: 1 }), ..config(version) }
+}
+
+/// The hops that are settled.
+fn settled(trace: &Trace) -> Vec<u8> {
+    trace.tracer.route().hops().filter(hopshot_core::Hop::is_settled).map(|hop| hop.number()).collect()
+}
+
+/// A Time Exceeded that quotes another checksum: weak.
+fn weak(trace: &mut Trace, millis: u64, index: usize) -> Result<Reply, Discard> {
+    let (version, from) = (trace.version, stranger(trace.version));
+    let mut probe = trace.probes[index][..8].to_vec();
+    probe[2] ^= 0x2a;
+    let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
+    trace.handle(millis, from, &message).map(|heard| heard.reply)
+}
+
+#[test]
+fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
+    for version in BOTH {
+        let mut trace = Trace::with(four(version));
+        assert_eq!(settled(&trace), []);
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        assert_eq!(settled(&trace), [1, 3]);
+        for at in [80, 92, 97, 239] {
+            trace.send(at);
+            assert_eq!(settled(&trace), [1, 3], "hop 2 is waited for, and asked again");
+        }
+        trace.send(240);
+        assert_eq!(settled(&trace), [1, 2, 3]);
+        let end = trace.run_out(240);
+        assert_eq!(settled(&trace), [1, 2, 3, 4], "at the end everything is: {end:?}");
+    }
+}
+
+#[test]
+fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
+    for version in BOTH {
+        let fail = |trace: &mut Trace, attempt| trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1));
+        let mut trace = Trace::with(four(version));
+        fail(&mut trace, 1);
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        for (at, attempt) in [(80, 1), (92, 2), (97, 3)] {
+            trace.send(at);
+            assert_eq!(settled(&trace), [1, 3], "{at} ms");
+            fail(&mut trace, attempt);
+        }
+        assert_eq!(settled(&trace), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_hop_that_gets_more_attempts_when_all_is_quiet_isnt_settled_before() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 5, ..four(version) });
+        trace.play_until(170, u8::MAX, |_, hop| hop <= 2);
+        // Hop 2 has three answers to three probes, and two are missing.
+        assert_eq!(settled(&trace), []);
+    }
+}
+
+#[test]
+fn a_hop_behind_the_last_router_isnt_settled_before_the_end() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
+        trace.tracer.fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
+        trace.tracer.fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
+        trace.time_exceeded(80, 1).unwrap();
+        assert_eq!(settled(&trace), [1]);
+        trace.time_exceeded(80, 3).unwrap();
+        assert_eq!(settled(&trace), [1, 2, 3], "what can't be sent is settled where the path leads");
+    }
+}
+
+#[test]
+fn a_weak_answer_settles_a_hop_only_at_the_end() {
+    for version in BOTH {
+        let mut trace = Trace::with(four(version));
+        weak(&mut trace, 80, 1).unwrap();
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        trace.send(80);
+        assert_eq!(settled(&trace), [1, 3]);
+        trace.time_exceeded(85, 2).unwrap();
+        assert_eq!(settled(&trace), [1, 2, 3]);
+        let mut trace = Trace::with(four(version));
+        weak(&mut trace, 80, 1).unwrap();
+        trace.run_out(80);
+        assert!(settled(&trace).contains(&2));
+    }
+}
+
+#[test]
+fn the_target_is_settled_when_it_has_answered_often_enough_past_it_too() {
+    for version in BOTH {
+        for (attempts, settled_by) in [(1, 1), (2, 2), (3, 3)] {
+            let mut trace = Trace::with(Config { attempts, retries: 0, ..four(version) });
+            let at_2 = trace.hops.iter().position(|hop| *hop == 2).unwrap();
+            for answered in 1..=3 {
+                trace.answer(Instant::from_millis(80), at_2 + answered - 1, true).unwrap();
+                let is_settled = settled(&trace).contains(&2);
+                assert_eq!(is_settled, answered >= settled_by, "{answered} of {attempts}");
+            }
+            let target = trace.tracer.route().hops().nth(1).unwrap();
+            let mut probes: Vec<ProbeId> = target.replies().map(|reply| reply.probe).collect();
+            assert_eq!(probes.len(), usize::from(attempts));
+            probes.dedup();
+            assert_eq!(probes.len(), usize::from(attempts), "each answer stands there once");
+        }
+    }
+}
+
+#[test]
+fn what_is_on_its_way_to_a_hop_that_has_its_answers_is_left_out() {
+    for version in BOTH {
+        let mut trace = Trace::with(four(version));
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        trace.send(92);
+        let outcomes = |trace: &Trace| trace.tracer.route().hops().nth(1).unwrap().outcomes().collect::<Vec<_>>();
+        assert_eq!(outcomes(&trace), [Outcome::InFlight, Outcome::InFlight]);
+        // The first answer was only late.
+        let reply = trace.time_exceeded(95, 2).unwrap();
+        assert_eq!(outcomes(&trace), [Outcome::Answered(reply)]);
+    }
+}
+
+#[test]
+fn a_route_has_no_hops_that_were_never_probed() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 8, first_hop: 2, ..four(version) });
+        trace.time_exceeded(10, 1).unwrap();
+        let hops: Vec<u8> = trace.tracer.route().hops().map(|hop| hop.number()).collect();
+        assert_eq!(hops, [2, 3, 4]);
+    }
+}
+
+#[test]
+fn a_router_may_be_limited_that_answered_and_then_lost_two() {
+    for version in BOTH {
+        let limited = |answered: usize, timeout: u64| {
+            let config = Config { attempts: 3, retries: 0, timeout: ms(timeout), ..config(version) };
+            let mut trace = Trace::with(config);
+            let mut left = answered;
+            for index in 0..trace.hops.len() {
+                let hop = trace.hops[index];
+                if hop == 2 && left == 0 {
+                    continue;
+                }
+                left -= usize::from(hop == 2);
+                trace.answer(Instant::from_millis(80), index, hop == 4).unwrap();
+            }
+            trace.run_out(80);
+            trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited).map(|hop| hop.number()).collect()
+        };
+        let none: [u8; 0] = [];
+        let at: [Vec<u8>; 4] = [0, 1, 2, 3].map(|answered| limited(answered, 2000));
+        assert_eq!(at, [&none[..], &[2], &none, &none]);
+        // A timeout that doesn't tell late from lost: an answer is overdue after 92 ms.
+        assert_eq!([91, 92].map(|timeout| limited(1, timeout)), [vec![], vec![2]]);
+    }
+}
+
+#[test]
+fn what_cant_be_sent_isnt_waited_for() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
+        trace.tracer.fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        trace.echo_reply(80, 4).unwrap();
+        assert_eq!(trace.send(80), None);
+        assert_eq!(trace.tracer.route().probes_sent(), 3);
+    }
+}
+
+#[test]
+fn a_trace_that_began_farther_out_goes_on_with_the_nearer_hops() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { first_hop: 3, ..four(version) });
+        assert_eq!(trace.hops, [3, 4]);
+        assert!(trace.tracer.start_from(4).is_err() && trace.tracer.start_from(0).is_err());
+        assert_eq!(trace.tracer.start_from(3), Ok(()));
+        trace.answer(Instant::from_millis(80), 1, true).unwrap();
+        trace.answer(Instant::from_millis(80), 0, false).unwrap();
+        assert_eq!((trace.send(80), trace.hops.len()), (None, 2));
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        trace.tracer.start_from(1).unwrap();
+        assert_eq!(trace.tracer.route().stop_reason(), None);
+        assert!(trace.send(81).is_some());
+        assert_eq!(trace.hops, [3, 4, 1, 2]);
+        assert_eq!(trace.tracer.config().first_hop, 1);
+    }
+}
+
+#[test]
+fn a_loop_ends_the_trace_and_is_told() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 8, retries: 0, ..config(version) });
+        for hop in 1..=8_u8 {
+            let from = router(version, if hop <= 4 { hop } else { 3 + (hop - 3) % 2 });
+            let message = error(from, Type::TimeExceeded, 0, 0, &trace.quote(hop));
+            trace.handle(10, from, &message).unwrap();
+        }
+        trace.run_out(10);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Loop));
+        assert_eq!((trace.distance(), trace.route().len()), (None, 7));
+    }
+}
+
+#[test]
+fn time_exceeded_in_our_own_name_is_a_hop() {
+    for version in BOTH {
+        let us = ends(version).source;
+        let mut trace = Trace::new(version);
+        let message = error(us, Type::TimeExceeded, 0, 0, &trace.quote(1));
+        let reply = trace.handle(10, us, &message).unwrap().reply;
+        assert_eq!(trace.route()[0], Some(reply.from));
+    }
+}
+
+#[test]
+fn two_routers_that_share_hop_after_hop_are_no_loop() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { max_hops: 6, attempts: 2, retries: 0, ..config(version) });
+        // At hops 3 to 5 both answer: neither has another one between two of its hops more than once.
+        for index in 0..trace.hops.len() {
+            let (hop, first) = (trace.hops[index], index < 6);
+            let from = router(version, if (3..=5).contains(&hop) { 3 + u8::from(first) } else { hop });
+            let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &trace.probes[index]));
+            trace.handle(10, from, &message).unwrap();
+        }
+        assert_eq!(trace.route().len(), 6);
+        trace.run_out(10);
+        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::MaxHops));
+    }
+}
+
+#[test]
+fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        // The second probe to hop 1 can't be sent; all the others are answered.
+        trace.tracer.fail(ProbeId { hop: 1, attempt: 2 }, SendError(1));
+        for index in [0, 1, 2, 3, 5, 6, 7] {
+            let hop = trace.hops[index];
+            trace.answer(Instant::from_millis(80), index, hop == 4).unwrap();
+        }
+        assert_eq!(trace.send(80), None);
+    }
+}
+
+#[test]
+fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        trace.echo_reply(80, 4).unwrap();
+        trace.send(80);
+        assert_eq!(settled(&trace), [1, 3, 4]);
+        let hop_2: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
+        assert_eq!(hop_2, [Outcome::InFlight]);
+    }
+}
+
+#[test]
+fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_in() {
+    for version in BOTH {
+        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let at = Instant::from_millis(80);
+        let target = |trace: &Trace| trace.tracer.route().hops().nth(1).unwrap().outcomes().collect::<Vec<_>>();
+        let own = trace.answer(at, 1, true).unwrap();
+        assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::InFlight]);
+        let past = trace.answer(at, 2, true).unwrap();
+        assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::Answered(past)]);
+    }
+}
