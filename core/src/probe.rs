@@ -133,8 +133,9 @@ pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Ch
     let mut changes = Changes::default();
     changes.note(Changes::IDENT, !same_ident);
     changes.note(Changes::SENDER, answer.kind == Kind::EchoReply && answer.from != config.target);
+    let source_known = !config.source.is_unspecified();
     // Who fills in the checksum of an ICMPv6 probe whose source isn't known here knows what it is.
-    let checksum_known = !(config.source.is_ipv6() && config.source.is_unspecified());
+    let checksum_known = source_known || config.source.is_ipv4();
     let mut proven = matches!(secret, Secret::Whole);
     if let Some(quoted) = &answer.quoted {
         let same_destination = quoted.destination == config.target;
@@ -143,7 +144,7 @@ pub(crate) fn recognise(config: &Config, answer: &Answer<'_>) -> Result<(u16, Ch
         changes.note(Changes::CHECKSUM, checksum_known && !same_checksum);
         proven |= same_destination && same_checksum && checksum_known && !config.checksum_is_public;
         if let Some(header) = &quoted.header {
-            changes.note(Changes::SOURCE, !config.source.is_unspecified() && header.source != config.source);
+            changes.note(Changes::SOURCE, source_known && header.source != config.source);
             changes.note(Changes::TRAFFIC_CLASS, header.traffic_class != config.traffic_class);
         }
     }

@@ -253,7 +253,7 @@ impl<const N: usize> Tracer<N> {
             State::Answered(_) => return Err(Discard::Duplicate),
             State::Failed(_) => return Err(Discard::NotOurs),
         }
-        let header = answer.quoted.and_then(|quoted| quoted.header);
+        let header = answer.quoted.as_ref().and_then(|quoted| quoted.header.as_ref());
         let answered = Answered {
             received: at.max(probe.sent()).min(probe.sent().after(LONGEST_RTT)),
             from: answer.from,
