@@ -201,7 +201,7 @@ impl Path {
                 .or_else(|| revisited.then(|| find_loop(probes, Evidence::Strong)).flatten())
                 .or_else(|| revisited.then(|| find_loop(probes, Evidence::Weak)).flatten())
                 .or_else(barrier),
-            slowest: probes.iter().filter(|probe| probe.is_proven()).filter_map(Slot::rtt).max(),
+            slowest: probes.iter().filter_map(|probe| probe.rtt().filter(|_| probe.is_proven())).max(),
         }
     }
 
