@@ -198,7 +198,9 @@ impl Driver {
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, has_given_up) = (None, false);
-        let trace = Running { tracer, listener, clocks, extensions, scope_id, head, endurance, held, has_given_up };
+        let begun = clock::now();
+        let trace =
+            Running { tracer, listener, begun, clocks, extensions, scope_id, head, endurance, held, has_given_up };
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
@@ -274,19 +276,36 @@ impl Driver {
         found.and_then(|source| uplink(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
     }
 
-    /// Whether a trace that is not whole, and began at `start`, ended in a silence that looks like an outage: of many traces
-    /// none hears anything any more. A firewall may drop packets without a word, and a link fail at its far end.
+    /// Whether a trace that is not whole, and began at `start`, ended in a silence that looks like an outage: many traces are on
+    /// their way, and those that began since the last answer hear nothing, not even from the nearest routers. A firewall may
+    /// drop packets without a word, and a link fail at its far end.
     pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        /// With fewer traces silence may be an accident.
+        /// With fewer traces, of which fewer hear nothing, silence may be an accident.
         const MANY: usize = 8;
+        const UNHEARD: usize = 4;
         let Some(trace) = self.traces.get(&number) else { return false };
         let version = trace.version();
-        let are_many = self.traces.values().filter(|trace| trace.version() == version).take(MANY).count() == MANY;
         let uplink = uplink(&mut self.uplinks, version);
-        if are_many {
+        let heard = uplink.heard().unwrap_or(Instant::EPOCH);
+        let of_family = || self.traces.values().filter(|trace| trace.version() == version);
+        let is_unheard = |trace: &&Running| trace.begun > heard && !trace.has_heard();
+        if of_family().take(MANY).count() == MANY && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD {
             uplink.suspect(clock::now());
         }
         uplink.was_cut_off_since(start)
+    }
+
+    /// Whether a trace has heard anybody.
+    pub(crate) fn has_heard(&self, number: usize) -> bool {
+        self.traces.get(&number).is_some_and(Running::has_heard)
+    }
+
+    /// Whether the last target that a packet was sent to could be reached now, as far as routes tell.
+    pub(crate) fn reaches_others(&mut self, version: Version) -> bool {
+        let Some(listener) = self.listener(version) else { return false };
+        let Some((target, scope_id)) = self.uplinks[family_index(version)].reached() else { return false };
+        let sources = Arc::clone(&listener.sources);
+        sources.of(target, scope_id).and_then(|source| uplink(&mut self.uplinks, version).admit(source, target)).is_ok()
     }
 
     /// Whether silence is taken for an outage.
@@ -585,7 +604,7 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
-                if uplink.sent(left) {
+                if uplink.sent(probe.destination, trace.scope_id, left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)

@@ -68,6 +68,13 @@ pub enum Error {
         waited: Duration,
     },
 
+    /// A host of a list waited to be tried again when the list was interrupted.
+    #[error("not traced: interrupted while it waited to be tried again ({reason})")]
+    Interrupted {
+        /// Why it had to wait.
+        reason: String,
+    },
+
     /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
     #[error("not traced, since {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
     Away {

@@ -33,6 +33,8 @@ pub(crate) struct Running {
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
+    /// When it was added.
+    pub(crate) begun: Instant,
     pub(crate) endurance: Endurance,
     /// The last probe of the tracer's, while it waits to be tried again.
     pub(crate) held: Option<Held>,
@@ -130,7 +132,11 @@ impl Running {
         let is_passing = errno != Errno::MSGSIZE;
         let endures = match self.endurance {
             Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
-            Endurance::Outage => waited < ALONE || !health.works_for_others(held.since, is_tail),
+            // What left before and doesn't now is no fault of this host's.
+            Endurance::Outage => {
+                let is_tail = is_tail && self.tracer.route().probes_sent() <= 1;
+                waited < ALONE || !health.works_for_others(held.since, is_tail)
+            }
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);
@@ -140,6 +146,11 @@ impl Running {
         self.has_given_up |= is_passing;
         self.fail(held.probe, errno);
         None
+    }
+
+    /// Whether anybody has answered.
+    pub(crate) fn has_heard(&self) -> bool {
+        self.tracer.route().hops().any(|hop| hop.replies().next().is_some())
     }
 
     /// Ends the trace with what is known.

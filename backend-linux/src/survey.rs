@@ -296,6 +296,12 @@ impl Survey {
         self.begun.len() + self.setbacks.len() + self.names_due.len() + self.lost.len()
     }
 
+    /// Whether there is nothing to advance: no trace runs, and no host is to be tried again or taken in later.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.begun.is_empty() && self.next_turn().is_none()
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -372,7 +378,7 @@ impl Survey {
         self.try_again();
         let next_turn = self.next_turn().map(|next| next.saturating_since(clock::now()));
         match self.driver.advance(wake, next_turn.map_or(at_most, |next| next.min(at_most)))? {
-            Step::Done if self.setbacks.len() > 0 => self.wait_for_next_turn(wake, at_most),
+            Step::Done if !self.is_idle() => self.wait_for_next_turn(wake, at_most),
             step => Ok(step),
         }
     }
@@ -413,7 +419,7 @@ impl Survey {
     /// Ends all traces with what is known. Hosts that wait are not traced.
     pub fn interrupt(&mut self) {
         self.is_interrupted = true;
-        self.setbacks.clear();
+        self.lost.extend(self.setbacks.interrupt());
         self.names_due.clear();
         self.driver.interrupt();
     }

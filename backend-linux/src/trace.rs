@@ -29,8 +29,8 @@ pub(crate) struct Begun {
 /// A host of a list.
 pub(crate) struct Listed {
     pub(crate) address: SocketAddr,
-    /// Whether this is the second time that it is traced.
-    pub(crate) is_rerun: bool,
+    /// How often its trace was run before.
+    pub(crate) reruns: u8,
     /// Where its vote on the nearest hops goes, if it has one.
     pub(crate) sample: Option<Sample>,
 }

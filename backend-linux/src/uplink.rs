@@ -16,13 +16,15 @@ pub(crate) struct Uplink {
     pub(crate) health: Health,
     /// Whether probes have left from an address that is valid beyond its link.
     had_global_source: bool,
+    /// The target of the last packet that has left.
+    reached: Option<(IpAddr, u32)>,
     /// When the last answer came.
     heard: Option<Instant>,
     /// Whether silence is taken for an outage: packets leave, and then count for nothing.
     is_cut_off: bool,
     /// When such an outage was over.
     restored: Option<Instant>,
-    /// Whether silence was waited out before, and is no outage.
+    /// Whether silence was waited out, and is no outage until somebody is heard again.
     is_quiet: bool,
 }
 
@@ -41,14 +43,29 @@ impl Uplink {
         Ok(source)
     }
 
-    /// Records that a packet has left. Returns whether none could before.
-    pub(crate) fn sent(&mut self, at: Instant) -> bool {
-        !self.is_cut_off && self.health.succeed(at)
+    /// Records that a packet to a target has left. Returns whether none could before. One to this machine itself says nothing.
+    pub(crate) fn sent(&mut self, target: IpAddr, scope_id: u32, at: Instant) -> bool {
+        if self.is_cut_off || target.is_loopback() {
+            return false;
+        }
+        self.reached = Some((target, scope_id));
+        self.health.succeed(at)
+    }
+
+    /// Returns the target of the last packet that has left, and the interface that it belongs to if it is link-local.
+    pub(crate) const fn reached(&self) -> Option<(IpAddr, u32)> {
+        self.reached
+    }
+
+    /// Returns when the last answer came.
+    pub(crate) const fn heard(&self) -> Option<Instant> {
+        self.heard
     }
 
     /// Records an answer.
     pub(crate) fn hear(&mut self, at: Instant) {
         self.heard = Some(at);
+        self.is_quiet = false;
         if std::mem::take(&mut self.is_cut_off) {
             self.restored = Some(at);
             self.health.succeed(at);
@@ -97,20 +114,26 @@ mod tests {
         uplink.suspect(at(6_299));
         assert!(!uplink.is_cut_off());
         uplink.suspect(at(6_300));
-        assert!(uplink.is_cut_off() && !uplink.sent(at(6_400)) && uplink.health.failing_for(at(6_400)).is_some());
+        let target = [192, 0, 2, 1].into();
+        assert!(
+            uplink.is_cut_off() && !uplink.sent(target, 0, at(6_400)) && uplink.health.failing_for(at(6_400)).is_some()
+        );
         uplink.hear(at(7_000));
         assert!(!uplink.is_cut_off() && uplink.health.failing_for(at(7_000)).is_none());
         assert!(uplink.was_cut_off_since(at(6_999)) && !uplink.was_cut_off_since(at(7_000)));
     }
 
     #[test]
-    fn silence_that_was_waited_out_is_no_outage_any_more() {
+    fn silence_that_was_waited_out_is_no_outage_until_somebody_is_heard_again() {
         let mut uplink = Uplink::default();
         uplink.hear(at(0));
         uplink.suspect(at(1_000));
         uplink.accept_silence(at(2_000));
         uplink.suspect(at(9_000));
         assert!(!uplink.is_cut_off());
+        uplink.hear(at(10_000));
+        uplink.suspect(at(11_000));
+        assert!(uplink.is_cut_off());
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl Desk<'_> {
             more = more && self.take_in()?;
             self.take_started()?;
             self.tell_outage();
-            let idle = self.survey.is_empty();
+            let idle = self.survey.is_idle();
             if !more && idle && self.on_their_way() == 0 {
                 self.progress.clear();
                 return Ok(());

@@ -16,6 +16,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
+/// How often a trace that hears nothing at all is run again.
+const MOST_RERUNS: u8 = 6;
+
 /// A trace that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -149,13 +152,14 @@ impl Survey {
             return Err(away);
         }
         let (settings, head) = self.settings_for(&setback.host, address, setback.sample.is_some());
-        match self.begin(&settings, address, head, Endurance::Outage) {
+        let endurance = if self.setbacks.limit.is_zero() { Endurance::Timeout } else { Endurance::Outage };
+        match self.begin(&settings, address, head, endurance) {
             Ok(number) => {
                 let config = self.driver.tracer(number).config();
                 let (target, source) = (config.target, config.source);
-                let Setback { host, is_rerun, sample, .. } = setback;
+                let Setback { host, reruns, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed { address, is_rerun, sample });
+                    begun.listed = Some(Listed { address, reruns, sample });
                 }
                 self.started.push_back(Started { host, target, source });
                 Ok(())
@@ -180,7 +184,13 @@ impl Survey {
             return Err(error);
         }
         let health = self.healths()[setback.service() as usize];
-        let is_tail = self.is_tail();
+        // Few hosts are left to show whether others can be reached. The route to one that was tells as well.
+        let is_tail = self.is_tail()
+            && match setback.service() {
+                Service::V4 => self.driver.reaches_others(Version::V4),
+                Service::V6 => self.driver.reaches_others(Version::V6),
+                Service::Names => true,
+            };
         self.setbacks.hold(setback, error, &health, is_tail, clock::now())
     }
 
@@ -218,6 +228,9 @@ impl Survey {
     pub(super) fn try_again(&mut self) {
         let now = clock::now();
         self.driver.note_tail(self.is_tail());
+        if self.setbacks.limit.is_zero() {
+            return;
+        }
         for service in Service::ALL {
             self.end_outage(service, now);
         }
@@ -303,19 +316,22 @@ impl Survey {
     /// could not be sent, or their source has changed.
     pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
         let begun = self.begun.get(&number)?;
-        let Listed { address, is_rerun, .. } = *begun.listed.as_ref()?;
+        let Listed { address, reruns, .. } = *begun.listed.as_ref()?;
         let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
         let may_be_run = !self.is_interrupted && !self.setbacks.limit.is_zero();
         if !may_be_run || self.setbacks.has_ended(Service::of(version)).is_some() || self.driver.is_whole(number) {
             return None;
         }
-        let has_failed = !is_rerun
-            && !self.driver.has_given_up(number)
+        // Once is enough for what has heard something: what is missing then is the path's. Nothing at all may be heard in each of
+        // the tries while an outage lasts.
+        if reruns >= if self.driver.has_heard(number) { 1 } else { MOST_RERUNS } {
+            return None;
+        }
+        let has_failed = !self.driver.has_given_up(number)
             && (self.driver.health(version).has_failed_since(start) || self.driver.has_moved(number));
         let is_spoilt = has_failed || self.driver.fell_silent(number, start);
-        let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take();
-        let sample = listed.and_then(|listed| listed.sample);
-        Some(Setback::rerun(host, address, sample, clock::now()))
+        let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
+        Some(Setback::rerun(host, listed, clock::now()))
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::error::Error;
 use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
+use crate::trace::Listed;
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use std::collections::{BTreeMap, HashMap};
@@ -74,20 +75,21 @@ pub(super) struct Setback {
     pub(super) place: Place,
     since: Instant,
     tries: u32,
-    /// Whether its trace has run before, and is run again because an outage has spoilt it.
-    pub(super) is_rerun: bool,
+    /// How often its trace was run before, and spoilt by an outage.
+    pub(super) reruns: u8,
     /// Where its trace's vote on the nearest hops goes, if it has one.
     pub(super) sample: Option<Sample>,
 }
 
 impl Setback {
     pub(super) const fn new(host: String, place: Place, sample: Option<Sample>, now: Instant) -> Self {
-        Self { host, place, since: now, tries: 0, is_rerun: false, sample }
+        Self { host, place, since: now, tries: 0, reruns: 0, sample }
     }
 
     /// A trace that has ended, and is run again.
-    pub(super) const fn rerun(host: String, address: SocketAddr, sample: Option<Sample>, now: Instant) -> Self {
-        Self { host, place: Place::At(address), since: now, tries: 0, is_rerun: true, sample }
+    pub(super) fn rerun(host: String, listed: Listed, now: Instant) -> Self {
+        let Listed { address, reruns, sample } = listed;
+        Self { reruns: reruns.saturating_add(1), ..Self::new(host, Place::At(address), sample, now) }
     }
 
     pub(super) fn service(&self) -> Service {
@@ -141,10 +143,16 @@ impl Setbacks {
         self.len() >= MOST
     }
 
-    /// Drops all.
-    pub(super) fn clear(&mut self) {
-        self.queues.iter_mut().for_each(|queue| queue.waiting.clear());
-        self.asked.clear();
+    /// Takes all out, each with the reason why it waited.
+    pub(super) fn interrupt(&mut self) -> Vec<(String, Error)> {
+        let asked = take(&mut self.asked).into_values().flatten().collect::<Vec<_>>();
+        let waiting = self.queues.iter_mut().flat_map(|queue| take(&mut queue.waiting).into_values());
+        let all: Vec<Setback> = waiting.chain(asked).collect();
+        let lose = |setback: Setback| {
+            let reason = self.queues[setback.service() as usize].reason.clone();
+            (setback.host, Error::Interrupted { reason })
+        };
+        all.into_iter().map(lose).collect()
     }
 
     /// Adds a host to be tried at an instant.
@@ -221,7 +229,9 @@ impl Setbacks {
         let is_lacking = !health.has_worked() && healths.iter().any(Health::has_worked);
         let limit = if is_lacking { self.limit.min(ALONE) } else { self.limit };
         let queue = &mut self.queues[service as usize];
-        if failing < limit || queue.ended.is_some() {
+        // At a slow rate the first tries may take longer than the limit.
+        let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
+        if failing < limit || !is_tried || queue.ended.is_some() {
             return None;
         }
         queue.ended = Some(failing);

@@ -79,13 +79,17 @@ fn a_reply_of_the_stream_is_the_probe_of_the_document() {
 #[test]
 fn a_table_of_several_hosts_has_one_header_and_a_row_for_each_that_is_lost() {
     let hosts = ["{4}", "no-such.example", "{6}"];
-    let Some(said) = in_scenario("short", &[&["--format", "csv", "-q1", "--outage=0"], &hosts[..]].concat()) else { return };
+    let Some(said) = in_scenario("short", &[&["--format", "csv", "-q1", "--outage=0"], &hosts[..]].concat()) else {
+        return;
+    };
     let lines: Vec<&str> = said.stdout.split("\r\n").collect();
     assert_eq!(lines.iter().filter(|line| line.starts_with("target,target_address,hop,")).count(), 1);
     assert_eq!(lines.iter().filter(|line| line.starts_with("no-such.example,,,,not_traced,")).count(), 1);
     assert_eq!((said.status, said.stderr.as_str()), (1, ""), "{}", said.stdout);
     assert!(lines.len() > 1 + 5 + 5 + 1 && lines.last() == Some(&""), "{}", said.stdout);
-    let Some(said) = in_scenario("short", &[&["--format", "markdown", "-n", "--outage=0"], &hosts[..]].concat()) else { return };
+    let Some(said) = in_scenario("short", &[&["--format", "markdown", "-n", "--outage=0"], &hosts[..]].concat()) else {
+        return;
+    };
     assert_eq!(said.stdout.matches("## ").count(), 3, "{}", said.stdout);
     assert!(said.stdout.contains("## no-such.example\n\nNot traced: "), "{}", said.stdout);
 }

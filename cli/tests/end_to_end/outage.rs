@@ -1,6 +1,6 @@
 //! This machine's network fails for a moment, or for good: no host of a list is lost without a reason, and a trace goes on.
 
-use crate::world::{HOPSHOT, Said, command_on_chain};
+use crate::world::{HOPSHOT, Said, command_in_scenario, command_on_chain};
 use serde_json::Value;
 
 const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/failing_name_server.py");
@@ -210,4 +210,45 @@ fn a_trace_sends_again_what_it_could_not_send_for_a_moment() {
 fn a_trace_without_a_route_ends_at_once() {
     let Some(said) = command_on_chain(1, &[], &[HOPSHOT, "-n", "192.0.2.1"]) else { return };
     assert!(said.status == 2 && said.stderr.contains("no route to 192.0.2.1"), "{}", said.stderr);
+}
+
+#[test]
+fn hosts_that_never_answer_are_no_outage() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/silent.toml");
+    let lists = ["seq -f 10.200.0.%.0f 60", "for i in $(seq 60); do printf '2001:db8:ffff:1::%x\\n' $i; done"];
+    for (list, socket) in lists.into_iter().zip(["raw", "ping"]) {
+        let script = format!("{list} | {HOPSHOT} -n --json-stream --rate 20000 --socket {socket} --targets -");
+        let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
+        let count = |event: &str| said.stdout.matches(&format!("\"event\":\"{event}\"")).count();
+        // On a busy machine a few may seem to have run into an outage, and are run again: once.
+        assert_eq!(count("end"), 60);
+        assert!(count("begin") <= 120, "{}", count("begin"));
+    }
+}
+
+#[test]
+fn with_an_outage_of_no_time_the_others_go_on_also_at_a_slow_rate() {
+    let list = "echo 192.0.2.1; yes 10.3.0.1 | head -n 5; echo 192.0.2.2; yes 2001:db8:3::1 | head -n 5";
+    let script = format!("({list}) | {HOPSHOT} -n -q1 --json --outage 0 --rate 40 --targets -");
+    let Some(said) = command_on_chain(2, &[], &["sh", "-c", &script]) else { return };
+    let count = |text: &str| said.stdout.matches(text).count();
+    assert_eq!((count("\"reached\":true"), count("no route to 192.0.2."), said.status), (10, 2, 1), "{}", said.stdout);
+}
+
+#[test]
+fn an_interrupt_names_the_hosts_that_waited() {
+    let script = format!("seq -f 192.0.2.%.0f 5 | timeout -s INT 1 {HOPSHOT} -n --json --targets -");
+    let Some(said) = command_on_chain(1, &[], &["sh", "-c", &script]) else { return };
+    let waited = "not traced: interrupted while it waited to be tried again (Network is unreachable)";
+    assert_eq!(said.stdout.matches(waited).count(), 5, "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn the_last_hosts_of_a_list_outlast_an_outage_as_well() {
+    let script = format!(
+        "(sleep 0.5; ip route del 10.0.0.0/8; sleep 14; {ROUTES}) & yes 10.6.0.1 | head -n 8 |
+        {HOPSHOT} -n -q1 --json --rate 15 --targets -; status=$?; wait; exit $status"
+    );
+    let Some(said) = command_on_chain(5, &[], &["sh", "-c", &script]) else { return };
+    assert_all_whole(&said, 8, "the last");
 }
