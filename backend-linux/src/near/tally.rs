@@ -12,10 +12,6 @@ pub(crate) const QUORUM: u8 = 16;
 /// For each vote for somebody else a router needs so many more than the quorum.
 const CLEARLY: u8 = 4;
 
-/// Of fewer than 32 votes that would be too much to ask: one hostile host among 20 could stop the learning. There a router needs
-/// so many votes for each of somebody else's, and the quorum.
-const CLEARLY_EARLY: u8 = 8;
-
 /// The networks of the hosts whose traces name a router.
 const NETWORKS: usize = 4;
 
@@ -64,8 +60,7 @@ impl Tally {
     /// others do, or it is a hop that answers and nobody clearly does. Few votes are not clear.
     pub(super) fn parts(&self) -> bool {
         let is_heard = (u16::from(self.seen) + u16::from(self.others)) * 2 > self.of.into();
-        let clearly = if self.is_early() { CLEARLY_EARLY } else { CLEARLY };
-        let is_clear = self.seen >= self.others.saturating_mul(clearly);
+        let is_clear = !self.is_early() && self.seen >= self.others.saturating_mul(CLEARLY);
         self.others >= QUORUM || self.others > 0 && is_heard && !is_clear && !self.is_agreed()
     }
 
@@ -75,8 +70,7 @@ impl Tally {
     }
 
     fn is_agreed(&self) -> bool {
-        let is_early = self.is_early() && self.seen >= QUORUM.max(self.others.saturating_mul(CLEARLY_EARLY));
-        is_early || self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(QUORUM)
+        self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(QUORUM)
     }
 
     /// The router, where enough say so.
