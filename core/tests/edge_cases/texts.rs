@@ -7,6 +7,9 @@ use hopshot_core::{Action, Changes, Config, ConfigError, Discard, Instant, Kind,
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+/// Another parameter.
+type Change = fn(Config) -> Config;
+
 fn refused(change: impl Fn(Config) -> Config) -> (ConfigError, String) {
     let error = Tracer::<64>::new(change(config(Version::V4))).unwrap_err();
     (error, error.to_string())
@@ -29,7 +32,7 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
     let (error, text) = refused(|config| Config { max_hops: 64, attempts: 2, ..config });
     assert_eq!(error, ConfigError::Capacity { needed: 128, capacity: 64 });
     assert!(text.contains("128 probes") && text.contains("of 64"), "{text}");
-    let others: [(_, fn(Config) -> Config, _); 4] = [
+    let others: [(ConfigError, Change, &str); 4] = [
         (
             ConfigError::EmptySweep,
             |config| Config { sweep: Some(Sweep::Window { first: 0, step: 1 }), ..config },
@@ -52,7 +55,6 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
 
 #[test]
 fn every_least_and_greatest_value_is_permitted() {
-    type Change = fn(Config) -> Config;
     let changes: [Change; 10] = [
         |config| Config { max_hops: 64, ..config },
         |config| Config { max_hops: 1, ..config },

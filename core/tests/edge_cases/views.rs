@@ -3,7 +3,7 @@
 use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep};
+use hopshot_core::{Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep};
 
 /// Four hops at once.
 fn four(version: Version) -> Config {
@@ -285,5 +285,33 @@ fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_i
         assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::InFlight]);
         let past = trace.answer(at, 2, true).unwrap();
         assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::Answered(past)]);
+    }
+}
+
+#[test]
+fn a_route_shows_each_answer_whole() {
+    for version in BOTH {
+        let target = ends(version).destination;
+        let too_big = if version == Version::V4 { (Type::Unreachable, 4) } else { (Type::PacketTooBig, 0) };
+        for (hop_limit, (icmp_type, code), mtu) in [
+            (None, (Type::TimeExceeded, 0), 0),
+            (Some(0), (Type::TimeExceeded, 0), 0),
+            (Some(61), (Type::Unreachable, 13), 0),
+            (Some(61), too_big, 0),
+            (None, too_big, 1280),
+        ] {
+            let mut trace = Trace::new(version);
+            let from = router(version, 2);
+            let message = error(from, icmp_type, code, mtu, &trace.quote(2));
+            let arrival = Arrival { at: Instant::from_millis(10), from, hop_limit };
+            let reply = trace.tracer.handle(arrival, &message).unwrap().reply;
+            assert_eq!(reply.mtu.is_some(), (icmp_type, code) == too_big);
+            assert_eq!((reply.hop_limit, reply.quoted_hop_limit), (hop_limit, Some(1)));
+            assert_eq!(trace.tracer.route().hops().nth(1).unwrap().replies().next(), Some(reply));
+        }
+        let mut trace = Trace::new(version);
+        let reply = trace.echo_reply(10, 4).unwrap();
+        assert_eq!((reply.from, reply.mtu, reply.quoted_hop_limit), (target, None, None));
+        assert_eq!(trace.tracer.route().hops().nth(3).unwrap().replies().next(), Some(reply));
     }
 }
