@@ -17,7 +17,8 @@ pub(crate) mod protocol;
 pub(crate) use origin::PUBLIC_ZONE;
 pub(crate) use protocol::Wanted;
 
-use hopshot_linux::{Error, privilege, resolve};
+use hopshot_linux::privilege::{self, Shortfall};
+use hopshot_linux::{Error, resolve};
 use origin::Zone;
 use protocol::{Answer, Request, Word, Words};
 use std::io::{self, BufRead, Write};
@@ -38,7 +39,8 @@ const LOOKUPS: usize = 128;
 pub(crate) fn run() -> ExitCode {
     match privilege::confine_to_lookups() {
         Ok(shortfalls) => {
-            shortfalls.iter().for_each(|shortfall| write(&Answer::Unconfined(Words::of(&shortfall.to_string()))))
+            let tell = |shortfall: &Shortfall| write(&Answer::Unconfined(Words::of(&shortfall.to_string())));
+            shortfalls.iter().for_each(tell);
         }
         Err(error) => {
             write(&Answer::Unconfined(Words::of(&error.to_string())));
