@@ -1,7 +1,7 @@
 //! The hosts of a survey: those of the command line, then those of a file or of standard input, one a line. `#` begins a comment.
 //!
 //! Most come in this order. But what the traces share is learnt from hosts that are drawn at random, from all that there are: of a
-//! [file](file) from all of it, of a [stream](stream) from what has come.
+//! [file](mod@file) from all of it, of a [stream] from what has come.
 
 mod file;
 mod lines;
