@@ -230,7 +230,7 @@ mod tests {
         let line = |number: usize| match number % 10 {
             3 => "# a comment".to_owned(),
             5 => "two hosts".to_owned(),
-            7 => format!("{number} # {}", "a long comment ".repeat(500)),
+            7 => format!("{number} # {}", "a long comment ".repeat(200)),
             _ => number.to_string(),
         };
         (1..=1000).map(line).collect()
@@ -279,7 +279,7 @@ mod tests {
             }
             hosts.sort_unstable();
             bad.sort_unstable();
-            assert!(bad.into_iter().eq((5..1000).step_by(10)));
+            assert_eq!(bad, (5..1000).step_by(10).collect::<Vec<_>>());
             assert!(hosts.into_iter().eq((0..=1000).filter(|number| number % 10 != 3 && number % 10 != 5)));
         }
     }
