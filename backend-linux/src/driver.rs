@@ -50,7 +50,7 @@ const MOST_PINGS: usize = 16;
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PING: usize = 32;
 
-/// What there is for each family, or, of ping sockets, for each ident.
+/// The sockets of a family, or, of ping sockets, of an ident.
 struct Listener {
     version: Version,
     socket: Socket,
@@ -244,11 +244,23 @@ impl Driver {
         self.uplinks[family_index(version)].health
     }
 
+    /// The same, where hosts without a route are no failure of the family while a host that was reached still has one: a whole
+    /// prefix may lead nowhere.
+    pub(crate) fn judged_health(&self, version: Version) -> Health {
+        let health = self.health(version);
+        let is_outage = health.failing_for(clock::now()).is_none()
+            || self.is_cut_off(version)
+            || self.obstacle(version).is_some()
+            || !self.reaches_others(version);
+        if is_outage { health } else { health.of_others() }
+    }
+
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
     pub(crate) fn fail(&mut self, version: Version) {
         let now = clock::now();
         self.pace.spend(now);
-        uplink(&mut self.uplinks, version).health.fail(now);
+        let is_outage = !self.reaches_others(version);
+        uplink(&mut self.uplinks, version).fail(is_outage, now);
     }
 
     /// Whether the pace permits a packet.
@@ -301,11 +313,16 @@ impl Driver {
     }
 
     /// Whether the last target that a packet was sent to could be reached now, as far as routes tell.
-    pub(crate) fn reaches_others(&mut self, version: Version) -> bool {
+    pub(crate) fn reaches_others(&self, version: Version) -> bool {
         let Some(listener) = self.listener(version) else { return false };
         let Some((target, scope_id)) = self.uplinks[family_index(version)].reached() else { return false };
-        let sources = Arc::clone(&listener.sources);
-        sources.of(target, scope_id).and_then(|source| uplink(&mut self.uplinks, version).admit(source, target)).is_ok()
+        let source = listener.sources.of(target, scope_id);
+        source.is_ok_and(|source| self.uplinks[family_index(version)].admits(source, target))
+    }
+
+    /// Whether packets of a family could not be sent, to whomever, since an instant.
+    pub(crate) fn had_outage_since(&self, version: Version, start: Instant) -> bool {
+        self.uplinks[family_index(version)].had_outage_since(start)
     }
 
     /// Whether silence is taken for an outage.
@@ -604,13 +621,16 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
-                if uplink.sent(probe.destination, trace.scope_id, left) {
+                if uplink.sent(trace.tracer.config().source, probe.destination, trace.scope_id, left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
             }
             Err(errno) => {
-                uplink.health.fail(now);
+                // Only this size of packet may be too large. What left before and doesn't now is no fault of the target's.
+                if errno != Errno::MSGSIZE {
+                    uplink.fail(trace.tracer.route().probes_sent() > 1, now);
+                }
                 let held = match held {
                     Some(held) => held,
                     None => Held::new(&probe, now),
@@ -641,7 +661,7 @@ const fn family_index(version: Version) -> usize {
     }
 }
 
-/// What came of a look at one trace.
+/// The outcome of a look at one trace.
 enum Turn {
     /// It has nothing to send before this instant, or ever.
     Idle(Option<Instant>),

@@ -60,7 +60,7 @@ pub enum Error {
     /// A host of a list was given up, while others could be traced.
     #[error("{reason}; given up after {tries} tries in {} s", waited.as_secs())]
     GivenUp {
-        /// What happened at the last try.
+        /// The failure of the last try.
         reason: Box<Error>,
         /// How often it was tried.
         tries: u32,
@@ -78,7 +78,7 @@ pub enum Error {
     /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
     #[error("not traced, since {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
     Away {
-        /// What failed.
+        /// The service that failed, such as `nothing gets through over IPv4`.
         what: &'static str,
         /// For how long.
         waited: Duration,
@@ -150,7 +150,7 @@ pub enum Error {
     Privileges {
         /// The privileges.
         what: &'static str,
-        /// What the kernel said, or that it didn't do what it said.
+        /// The kernel's reason, or its failure to do what it said.
         reason: io::Error,
     },
 

@@ -13,7 +13,6 @@ const OVERLAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
     succeeded: Option<Instant>,
-    failed: Option<Instant>,
     /// The first failure since the last success.
     failing: Option<Instant>,
 }
@@ -27,8 +26,12 @@ impl Health {
 
     /// Records a failure.
     pub(crate) fn fail(&mut self, now: Instant) {
-        self.failed = Some(now);
         self.failing.get_or_insert(now);
+    }
+
+    /// The same, where what has failed was the fault of single hosts.
+    pub(crate) const fn of_others(self) -> Self {
+        Self { failing: None, ..self }
     }
 
     /// Returns whether it has ever worked.
@@ -40,11 +43,6 @@ impl Health {
     /// that could show it.
     pub(crate) fn works_for_others(&self, since: Instant, is_tail: bool) -> bool {
         self.succeeded.is_some_and(|at| is_tail || at > since.saturating_add(OVERLAP))
-    }
-
-    /// Returns whether it has failed since an instant.
-    pub(crate) fn has_failed_since(&self, since: Instant) -> bool {
-        self.failed.is_some_and(|at| at >= since)
     }
 
     /// Returns for how long everything has failed; `None` if the last try succeeded.
@@ -73,7 +71,7 @@ mod tests {
         health.fail(at(30));
         assert_eq!(health.failing_for(at(40)), Some(Duration::from_millis(30)));
         assert!(!health.works_for_others(at(10), false) && health.works_for_others(at(10), true));
-        assert!(health.has_failed_since(at(30)) && !health.has_failed_since(at(31)));
+        assert!(health.of_others().failing_for(at(40)).is_none() && health.of_others().has_worked());
         assert!(health.succeed(at(1050)) && health.failing_for(at(1060)).is_none());
         assert!(health.works_for_others(at(49), false) && !health.works_for_others(at(50), false));
         assert!(!Health::default().works_for_others(at(0), true));

@@ -16,7 +16,7 @@ use crate::sockets::Sockets;
 use crate::trace::{Begun, Route};
 use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Evidence, Hop, Instant, Kind, ProbeId, StopReason, Tally};
+use hopshot_core::{Changes, Config, Evidence, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
@@ -405,7 +405,8 @@ impl PathMtu {
 /// What a round's trace says about its size.
 fn look(route: &Route) -> Saw {
     let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
-    let passing = replies().filter(|(_, reply)| reply.kind != Kind::Unreachable);
+    let proves = |reply: &Reply| reply.kind != Kind::Unreachable && !reply.changes.contains(Changes::UNPROVEN);
+    let passing = replies().filter(|(_, reply)| proves(reply));
     let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
     // Where packets pass all the same, it was not this link that they were too big for.
     let behind = replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);

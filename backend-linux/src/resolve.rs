@@ -79,11 +79,11 @@ fn address_and_zone(bare: &str) -> Option<(IpAddr, Option<&str>)> {
 
 /// The number of the interface that a zone names, or is.
 fn scope(address: Ipv6Addr, zone: &str) -> Result<u32, Error> {
-    if let Ok(number) = zone.parse() {
-        return Ok(number);
-    }
     if !has_zone(address) {
         return Err(Error::Zone(address));
+    }
+    if let Ok(number) = zone.parse() {
+        return Ok(number);
     }
     let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
     let number = socket().and_then(|socket| rustix::net::netdevice::name_to_index(socket, zone));

@@ -378,7 +378,8 @@ impl Survey {
         self.try_again();
         let next_turn = self.next_turn().map(|next| next.saturating_since(clock::now()));
         match self.driver.advance(wake, next_turn.map_or(at_most, |next| next.min(at_most)))? {
-            Step::Done if self.next_turn().is_some() => self.wait_for_next_turn(wake, at_most),
+            // What has ended is to be taken first: it makes room for others.
+            Step::Done if self.begun.is_empty() && self.next_turn().is_some() => self.wait_for_next_turn(wake, at_most),
             step => Ok(step),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Uplink {
     had_global_source: bool,
     /// The target of the last packet that has left.
     reached: Option<(IpAddr, u32)>,
+    /// When a packet could not be sent last that was no fault of its target's.
+    outage: Option<Instant>,
     /// When the last answer came.
     heard: Option<Instant>,
     /// Whether silence is taken for an outage: packets leave, and then count for nothing.
@@ -35,21 +37,38 @@ impl Uplink {
     /// # Errors
     /// EADDRNOTAVAIL where the source is such a makeshift.
     pub(crate) fn admit(&mut self, source: IpAddr, target: IpAddr) -> Result<IpAddr, OpenError> {
-        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
+        if !self.admits(source, target) {
             return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
         }
-        self.had_global_source |= !is_local(source);
+        self.had_global_source |= !is_link_local(source);
         Ok(source)
     }
 
-    /// Records that a packet to a target has left. Returns whether none could before. One to this machine itself says nothing.
-    pub(crate) fn sent(&mut self, target: IpAddr, scope_id: u32, at: Instant) -> bool {
-        if self.is_cut_off || target.is_loopback() {
+    /// Returns whether a source isn't such a makeshift.
+    pub(crate) fn admits(&self, source: IpAddr, target: IpAddr) -> bool {
+        !is_link_local(source) || is_link_local(target) || target.is_multicast() || !self.had_global_source
+    }
+
+    /// Records that a packet has left. Returns whether none could before. One to this machine itself says nothing.
+    pub(crate) fn sent(&mut self, source: IpAddr, target: IpAddr, scope_id: u32, at: Instant) -> bool {
+        if self.is_cut_off || target.is_loopback() || target == source {
             return false;
         }
         self.reached = Some((target, scope_id));
         self.health.succeed(at)
+    }
+
+    /// Records that a packet could not be sent. `is_outage` is whether others can't be either, as far as is known.
+    pub(crate) fn fail(&mut self, is_outage: bool, at: Instant) {
+        self.health.fail(at);
+        if is_outage {
+            self.outage = Some(at);
+        }
+    }
+
+    /// Returns whether packets could not be sent, to whomever, since an instant.
+    pub(crate) fn had_outage_since(&self, start: Instant) -> bool {
+        self.outage.is_some_and(|at| at >= start)
     }
 
     /// Returns the target of the last packet that has left, and the interface that it belongs to if it is link-local.
@@ -97,6 +116,10 @@ impl Uplink {
     }
 }
 
+const fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,9 +137,11 @@ mod tests {
         uplink.suspect(at(6_299));
         assert!(!uplink.is_cut_off());
         uplink.suspect(at(6_300));
-        let target = [192, 0, 2, 1].into();
+        let [source, target] = [[192, 0, 2, 9].into(), [192, 0, 2, 1].into()];
         assert!(
-            uplink.is_cut_off() && !uplink.sent(target, 0, at(6_400)) && uplink.health.failing_for(at(6_400)).is_some()
+            uplink.is_cut_off()
+                && !uplink.sent(source, target, 0, at(6_400))
+                && uplink.health.failing_for(at(6_400)).is_some()
         );
         uplink.hear(at(7_000));
         assert!(!uplink.is_cut_off() && uplink.health.failing_for(at(7_000)).is_none());
@@ -134,6 +159,16 @@ mod tests {
         uplink.hear(at(10_000));
         uplink.suspect(at(11_000));
         assert!(uplink.is_cut_off());
+    }
+
+    #[test]
+    fn a_packet_to_this_machine_itself_shows_nothing() {
+        let [own, other]: [IpAddr; 2] = [[192, 0, 2, 9].into(), [192, 0, 2, 1].into()];
+        let mut uplink = Uplink::default();
+        uplink.fail(true, at(1_000));
+        assert!(!uplink.sent(own, own, 0, at(2_000)) && !uplink.sent(own, [127, 0, 0, 1].into(), 0, at(2_000)));
+        assert!(uplink.sent(own, other, 0, at(3_000)));
+        assert!(uplink.had_outage_since(at(1_000)) && !uplink.had_outage_since(at(1_001)));
     }
 
     #[test]

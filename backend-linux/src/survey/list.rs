@@ -8,7 +8,7 @@ use crate::health::ALONE;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::trace::Listed;
-use crate::{Error, Failure, SendError, Traceroute, clock, failure_text};
+use crate::{Error, Failure, SendError, Traceroute, clock, failure_text, needs_resolver};
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
 use rustix::io::Errno;
@@ -136,7 +136,8 @@ impl Survey {
             }
             Err(error) => {
                 // Somebody has answered.
-                if matches!(error, Error::Resolve { .. } | Error::LookUp(_) | Error::NoSuchFamily { .. }) {
+                let is_answer = matches!(error, Error::Resolve { .. } | Error::LookUp(_) | Error::NoSuchFamily { .. });
+                if is_answer && needs_resolver(host) {
                     self.names.succeed(now);
                 }
                 Err(error)
@@ -184,13 +185,12 @@ impl Survey {
             return Err(error);
         }
         let health = self.healths()[setback.service() as usize];
-        // Few hosts are left to show whether others can be reached. The route to one that was tells as well.
-        let is_tail = self.is_tail()
-            && match setback.service() {
-                Service::V4 => self.driver.reaches_others(Version::V4),
-                Service::V6 => self.driver.reaches_others(Version::V6),
-                Service::Names => true,
-            };
+        // The route to a host that was reached tells whether others can be. Of names too few are left in the tail to show it.
+        let is_tail = match setback.service() {
+            Service::V4 => self.driver.reaches_others(Version::V4),
+            Service::V6 => self.driver.reaches_others(Version::V6),
+            Service::Names => self.is_tail(),
+        };
         self.setbacks.hold(setback, error, &health, is_tail, clock::now())
     }
 
@@ -261,6 +261,9 @@ impl Survey {
             Service::Names => None,
         };
         let healths = self.healths();
+        if healths[service as usize].failing_for(now).is_none() {
+            return;
+        }
         if let Some(family) = family {
             if let Some(errno) = self.driver.obstacle(family) {
                 self.setbacks.note(service, failure(errno));
@@ -281,7 +284,8 @@ impl Survey {
     }
 
     pub(super) fn healths(&self) -> Healths {
-        [self.driver.health(Version::V4), self.driver.health(Version::V6), self.names]
+        let [v4, v6] = [Version::V4, Version::V6].map(|version| self.driver.judged_health(version));
+        [v4, v6, self.names]
     }
 
     /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or packets can't be sent and those
@@ -328,7 +332,7 @@ impl Survey {
             return None;
         }
         let has_failed = !self.driver.has_given_up(number)
-            && (self.driver.health(version).has_failed_since(start) || self.driver.has_moved(number));
+            && (self.driver.had_outage_since(version, start) || self.driver.has_moved(number));
         let is_spoilt = has_failed || self.driver.fell_silent(number, start);
         let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
         Some(Setback::rerun(host, listed, clock::now()))

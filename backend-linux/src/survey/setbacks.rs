@@ -226,7 +226,8 @@ impl Setbacks {
         let health = &healths[service as usize];
         let failing = health.failing_for(now)?;
         // A machine that lacks one of the families isn't waited for as one that was cut off.
-        let is_lacking = !health.has_worked() && healths.iter().any(Health::has_worked);
+        let [v4, v6, _] = healths;
+        let is_lacking = !health.has_worked() && (v4.has_worked() || v6.has_worked());
         let limit = if is_lacking { self.limit.min(ALONE) } else { self.limit };
         let queue = &mut self.queues[service as usize];
         // At a slow rate the first tries may take longer than the limit.

@@ -252,3 +252,30 @@ fn the_last_hosts_of_a_list_outlast_an_outage_as_well() {
     let Some(said) = command_on_chain(5, &[], &["sh", "-c", &script]) else { return };
     assert_all_whole(&said, 8, "the last");
 }
+
+#[test]
+fn a_prefix_that_leads_nowhere_is_no_outage_however_many_hosts_are_in_it() {
+    for (family, dead, alive) in [("-4", "10.99.0", "10.3.0.1"), ("-6", "2001:db8:99:", "2001:db8:3::1")] {
+        let separator = if family == "-4" { "." } else { ":" };
+        let list = format!("echo {alive}; seq -f {dead}{separator}%.0f 200; yes {alive} | head -n 50");
+        let script = format!(
+            "ip route add prohibit 10.99.0.0/16; ip route add prohibit 2001:db8:99::/48
+            ({list}) | {HOPSHOT} {family} -n -q1 --json --outage 3 --at-once 20 --targets -"
+        );
+        let Some(said) = command_on_chain(2, &[], &["sh", "-c", &script]) else { return };
+        let count = |text: &str| said.stdout.matches(text).count();
+        assert_eq!((count("\"reached\":true"), count("tries in 12 s")), (51, 200), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_host_without_a_route_makes_no_other_trace_run_again() {
+    let list = "for i in $(seq 100); do echo $HOPSHOT_LAB_TARGET4; [ $((i % 20)) != 0 ] || echo 10.210.0.$i; done";
+    let script = format!(
+        "ip route add prohibit 10.210.0.0/16; ({list}) |
+        {HOPSHOT} -n -q1 --json-stream --no-learning --targets -"
+    );
+    let Some(said) = command_in_scenario("silent", false, &["sh", "-c", &script]) else { return };
+    let count = |event: &str| said.stdout.matches(&format!("\"event\":\"{event}\"")).count();
+    assert_eq!((count("begin"), count("end"), count("error")), (100, 100, 5), "{}", said.stderr);
+}
