@@ -85,8 +85,6 @@ pub(crate) struct Driver {
     pace: Pace,
     /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
     is_survey: bool,
-    /// Whether few hosts of a list are left.
-    is_tail: bool,
     replies: VecDeque<(usize, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
@@ -124,7 +122,6 @@ impl Driver {
             identities: Identities::default(),
             pace,
             is_survey: false,
-            is_tail: false,
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -162,11 +159,6 @@ impl Driver {
     /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
     pub(crate) const fn expect_survey(&mut self) {
         self.is_survey = true;
-    }
-
-    /// Notes whether few hosts of a list are left: see [`Health::works_for_others`].
-    pub(crate) const fn note_tail(&mut self, is_tail: bool) {
-        self.is_tail = is_tail;
     }
 
     /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
@@ -244,23 +236,49 @@ impl Driver {
         self.uplinks[family_index(version)].health
     }
 
-    /// The same, where hosts without a route are no failure of the family while a host that was reached still has one: a whole
-    /// prefix may lead nowhere.
-    pub(crate) fn judged_health(&self, version: Version) -> Health {
-        let health = self.health(version);
-        let is_outage = health.failing_for(clock::now()).is_none()
-            || self.is_cut_off(version)
-            || self.obstacle(version).is_some()
-            || !self.reaches_others(version);
-        if is_outage { health } else { health.of_others() }
-    }
-
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
     pub(crate) fn fail(&mut self, version: Version) {
         let now = clock::now();
         self.pace.spend(now);
-        let is_outage = !self.reaches_others(version);
-        uplink(&mut self.uplinks, version).fail(is_outage, now);
+        self.note_failure(version, now);
+    }
+
+    /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix may lead nowhere, or be closed
+    /// by a firewall.
+    fn note_failure(&mut self, version: Version, now: Instant) {
+        if !self.leaves_for_others(version, now) {
+            uplink(&mut self.uplinks, version).fail(now);
+        }
+    }
+
+    /// Whether a packet leaves for the target that one left for last. Only sending one tells, since a firewall answers no
+    /// questions: it goes to the first hop, has the identity of no trace, and is sent no more often than every 50 ms.
+    fn leaves_for_others(&mut self, version: Version, now: Instant) -> bool {
+        if let Some(leaves) = self.uplinks[family_index(version)].showed(now) {
+            return leaves;
+        }
+        let leaves = self.send_to_others(version).is_some();
+        uplink(&mut self.uplinks, version).show(leaves, now);
+        leaves
+    }
+
+    fn send_to_others(&mut self, version: Version) -> Option<()> {
+        let (target, scope_id) = self.uplinks[family_index(version)].reached()?;
+        let config = Config { max_hops: 1, ..Config::new(target, crate::random().ok()?) };
+        let mut tracer = Tracer::<1>::new(config).ok()?;
+        self.outbox.resize(self.outbox.len().max(config.message_len()), 0);
+        let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
+        let tag = tag(self.added, probe.probe);
+        let listener = self.listeners.iter_mut().find(|listener| listener.version == version)?;
+        let source = listener.sources.of(target, scope_id).ok()?;
+        let uplink = uplink(&mut self.uplinks, version);
+        uplink.admit(source, target).ok()?;
+        let left = listener.socket.send(target, scope_id, probe.hop_limit, probe.message, tag).ok()?;
+        self.pace.spend(left);
+        if uplink.sent(source, target, scope_id, left) {
+            self.hasten_held(version);
+        }
+        (!self.is_cut_off(version)).then_some(())
     }
 
     /// Whether the pace permits a packet.
@@ -300,7 +318,7 @@ impl Driver {
         let uplink = uplink(&mut self.uplinks, version);
         let heard = uplink.heard().unwrap_or(Instant::EPOCH);
         let of_family = || self.traces.values().filter(|trace| trace.version() == version);
-        let is_unheard = |trace: &&Running| trace.begun > heard && !trace.has_heard();
+        let is_unheard = |trace: &&Running| trace.begun > heard && trace.has_left() && !trace.has_heard();
         if of_family().take(MANY).count() == MANY && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD {
             uplink.suspect(clock::now());
         }
@@ -310,14 +328,6 @@ impl Driver {
     /// Whether a trace has heard anybody.
     pub(crate) fn has_heard(&self, number: usize) -> bool {
         self.traces.get(&number).is_some_and(Running::has_heard)
-    }
-
-    /// Whether the last target that a packet was sent to could be reached now, as far as routes tell.
-    pub(crate) fn reaches_others(&self, version: Version) -> bool {
-        let Some(listener) = self.listener(version) else { return false };
-        let Some((target, scope_id)) = self.uplinks[family_index(version)].reached() else { return false };
-        let source = listener.sources.of(target, scope_id);
-        source.is_ok_and(|source| self.uplinks[family_index(version)].admits(source, target))
     }
 
     /// Whether packets of a family could not be sent, to whomever, since an instant.
@@ -627,15 +637,19 @@ impl Driver {
                 Turn::Tried(Instant::EPOCH)
             }
             Err(errno) => {
-                // Only this size of packet may be too large. What left before and doesn't now is no fault of the target's.
-                if errno != Errno::MSGSIZE {
-                    uplink.fail(trace.tracer.route().probes_sent() > 1, now);
-                }
                 let held = match held {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                let due = trace.hold(held, errno, &uplink.health, self.is_tail, now);
+                let is_listed = trace.endurance == Endurance::Outage;
+                // Only this size of packet may be too large.
+                match errno {
+                    Errno::MSGSIZE => {}
+                    _ if is_listed => self.note_failure(version, now),
+                    _ => uplink.fail(now),
+                }
+                let health = self.health(version);
+                let due = self.traces.get_mut(&number).and_then(|trace| trace.hold(held, errno, &health, now));
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
         }

@@ -29,20 +29,14 @@ impl Health {
         self.failing.get_or_insert(now);
     }
 
-    /// The same, where what has failed was the fault of single hosts.
-    pub(crate) const fn of_others(self) -> Self {
-        Self { failing: None, ..self }
-    }
-
     /// Returns whether it has ever worked.
     pub(crate) const fn has_worked(&self) -> bool {
         self.succeeded.is_some()
     }
 
-    /// Returns whether it works for others, where something has failed since an instant. `is_tail` is whether few others are left
-    /// that could show it.
-    pub(crate) fn works_for_others(&self, since: Instant, is_tail: bool) -> bool {
-        self.succeeded.is_some_and(|at| is_tail || at > since.saturating_add(OVERLAP))
+    /// Returns whether it works for others, where something has failed since an instant.
+    pub(crate) fn works_for_others(&self, since: Instant) -> bool {
+        self.succeeded.is_some_and(|at| at > since.saturating_add(OVERLAP))
     }
 
     /// Returns for how long everything has failed; `None` if the last try succeeded.
@@ -70,11 +64,10 @@ mod tests {
         health.fail(at(10));
         health.fail(at(30));
         assert_eq!(health.failing_for(at(40)), Some(Duration::from_millis(30)));
-        assert!(!health.works_for_others(at(10), false) && health.works_for_others(at(10), true));
-        assert!(health.of_others().failing_for(at(40)).is_none() && health.of_others().has_worked());
+        assert!(!health.works_for_others(at(10)));
         assert!(health.succeed(at(1050)) && health.failing_for(at(1060)).is_none());
-        assert!(health.works_for_others(at(49), false) && !health.works_for_others(at(50), false));
-        assert!(!Health::default().works_for_others(at(0), true));
+        assert!(health.works_for_others(at(49)) && !health.works_for_others(at(50)));
+        assert!(!Health::default().works_for_others(at(0)));
     }
 
     #[test]

@@ -119,24 +119,13 @@ impl Running {
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
-    pub(crate) fn hold(
-        &mut self,
-        held: Held,
-        errno: Errno,
-        health: &Health,
-        is_tail: bool,
-        now: Instant,
-    ) -> Option<Instant> {
+    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, now: Instant) -> Option<Instant> {
         let waited = now.saturating_since(held.since);
         // Only this size of packet is too large; the next may go.
         let is_passing = errno != Errno::MSGSIZE;
         let endures = match self.endurance {
             Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
-            // What left before and doesn't now is no fault of this host's.
-            Endurance::Outage => {
-                let is_tail = is_tail && self.tracer.route().probes_sent() <= 1;
-                waited < ALONE || !health.works_for_others(held.since, is_tail)
-            }
+            Endurance::Outage => waited < ALONE || !health.works_for_others(held.since),
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);
@@ -146,6 +135,11 @@ impl Running {
         self.has_given_up |= is_passing;
         self.fail(held.probe, errno);
         None
+    }
+
+    /// Whether its probes leave this machine.
+    pub(crate) fn has_left(&self) -> bool {
+        self.held.is_none() && !self.has_given_up && self.tracer.route().probes_sent() > 0
     }
 
     /// Whether anybody has answered.

@@ -10,6 +10,9 @@ use std::time::Duration;
 /// Many traces hear something more often than this, or nothing gets through.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// For how long it holds what a packet to others has shown.
+const SHOWN: Duration = Duration::from_millis(50);
+
 /// What is known of one family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uplink {
@@ -20,6 +23,8 @@ pub(crate) struct Uplink {
     reached: Option<(IpAddr, u32)>,
     /// When a packet could not be sent last that was no fault of its target's.
     outage: Option<Instant>,
+    /// When a packet was sent to others last to see whether it leaves, and whether it did.
+    shown: Option<(Instant, bool)>,
     /// When the last answer came.
     heard: Option<Instant>,
     /// Whether silence is taken for an outage: packets leave, and then count for nothing.
@@ -37,16 +42,12 @@ impl Uplink {
     /// # Errors
     /// EADDRNOTAVAIL where the source is such a makeshift.
     pub(crate) fn admit(&mut self, source: IpAddr, target: IpAddr) -> Result<IpAddr, OpenError> {
-        if !self.admits(source, target) {
+        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
             return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
         }
-        self.had_global_source |= !is_link_local(source);
+        self.had_global_source |= !is_local(source);
         Ok(source)
-    }
-
-    /// Returns whether a source isn't such a makeshift.
-    pub(crate) fn admits(&self, source: IpAddr, target: IpAddr) -> bool {
-        !is_link_local(source) || is_link_local(target) || target.is_multicast() || !self.had_global_source
     }
 
     /// Records that a packet has left. Returns whether none could before. One to this machine itself says nothing.
@@ -58,12 +59,20 @@ impl Uplink {
         self.health.succeed(at)
     }
 
-    /// Records that a packet could not be sent. `is_outage` is whether others can't be either, as far as is known.
-    pub(crate) fn fail(&mut self, is_outage: bool, at: Instant) {
+    /// Records that a packet could not be sent, and no other either, as far as is known.
+    pub(crate) fn fail(&mut self, at: Instant) {
         self.health.fail(at);
-        if is_outage {
-            self.outage = Some(at);
-        }
+        self.outage = Some(at);
+    }
+
+    /// Records whether a packet to others has left.
+    pub(crate) const fn show(&mut self, leaves: bool, at: Instant) {
+        self.shown = Some((at, leaves));
+    }
+
+    /// Returns whether a packet to others has left, if that was seen a moment ago.
+    pub(crate) fn showed(&self, now: Instant) -> Option<bool> {
+        self.shown.filter(|(at, _)| now.saturating_since(*at) < SHOWN).map(|(_, leaves)| leaves)
     }
 
     /// Returns whether packets could not be sent, to whomever, since an instant.
@@ -116,10 +125,6 @@ impl Uplink {
     }
 }
 
-const fn is_link_local(address: IpAddr) -> bool {
-    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +170,7 @@ mod tests {
     fn a_packet_to_this_machine_itself_shows_nothing() {
         let [own, other]: [IpAddr; 2] = [[192, 0, 2, 9].into(), [192, 0, 2, 1].into()];
         let mut uplink = Uplink::default();
-        uplink.fail(true, at(1_000));
+        uplink.fail(at(1_000));
         assert!(!uplink.sent(own, own, 0, at(2_000)) && !uplink.sent(own, [127, 0, 0, 1].into(), 0, at(2_000)));
         assert!(uplink.sent(own, other, 0, at(3_000)));
         assert!(uplink.had_outage_since(at(1_000)) && !uplink.had_outage_since(at(1_001)));

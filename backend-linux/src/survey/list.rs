@@ -184,14 +184,12 @@ impl Survey {
         if self.setbacks.limit.is_zero() {
             return Err(error);
         }
-        let health = self.healths()[setback.service() as usize];
-        // The route to a host that was reached tells whether others can be. Of names too few are left in the tail to show it.
-        let is_tail = match setback.service() {
-            Service::V4 => self.driver.reaches_others(Version::V4),
-            Service::V6 => self.driver.reaches_others(Version::V6),
-            Service::Names => self.is_tail(),
-        };
-        self.setbacks.hold(setback, error, &health, is_tail, clock::now())
+        let service = setback.service();
+        let (health, now) = (self.healths()[service as usize], clock::now());
+        // Too few names are left in the tail to show whether others can be looked up.
+        let works = health.works_for_others(setback.since())
+            || service == Service::Names && self.is_tail() && health.has_worked();
+        self.setbacks.hold(setback, error, &health, works, now)
     }
 
     /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.
@@ -212,7 +210,7 @@ impl Survey {
         (settings, head)
     }
 
-    /// Whether few hosts are left, so that no success of others is to be expected.
+    /// Whether few hosts are left, so that no name of others is to be expected.
     fn is_tail(&self) -> bool {
         /// An outage in the middle of a long list leaves more.
         const FEW: usize = 8;
@@ -227,7 +225,6 @@ impl Survey {
     /// Tries hosts again that are due, and ends the list where an outage has lasted too long.
     pub(super) fn try_again(&mut self) {
         let now = clock::now();
-        self.driver.note_tail(self.is_tail());
         if self.setbacks.limit.is_zero() {
             return;
         }
@@ -284,8 +281,7 @@ impl Survey {
     }
 
     pub(super) fn healths(&self) -> Healths {
-        let [v4, v6] = [Version::V4, Version::V6].map(|version| self.driver.judged_health(version));
-        [v4, v6, self.names]
+        [self.driver.health(Version::V4), self.driver.health(Version::V6), self.names]
     }
 
     /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or packets can't be sent and those

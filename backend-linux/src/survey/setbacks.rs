@@ -92,6 +92,11 @@ impl Setback {
         Self { reruns: reruns.saturating_add(1), ..Self::new(host, Place::At(address), sample, now) }
     }
 
+    /// When it failed first.
+    pub(super) const fn since(&self) -> Instant {
+        self.since
+    }
+
     pub(super) fn service(&self) -> Service {
         match self.place {
             Place::At(address) => Service::of(Version::of(address.ip())),
@@ -161,7 +166,7 @@ impl Setbacks {
         self.queues[setback.service() as usize].waiting.insert((due, self.added), setback);
     }
 
-    /// Takes a host that has just failed, to be tried again.
+    /// Takes a host that has just failed, to be tried again. `works` is whether others have succeeded since it failed first.
     ///
     /// # Errors
     /// Why it is not tried again.
@@ -170,7 +175,7 @@ impl Setbacks {
         mut setback: Setback,
         error: Error,
         health: &Health,
-        is_tail: bool,
+        works: bool,
         now: Instant,
     ) -> Result<(), Error> {
         let service = setback.service();
@@ -184,7 +189,7 @@ impl Setbacks {
         queue.reason = error.reason();
         setback.tries += 1;
         let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
-        if health.works_for_others(setback.since, is_tail) && tries >= TRIES && waited >= ALONE {
+        if works && tries >= TRIES && waited >= ALONE {
             return Err(Error::GivenUp { reason: Box::new(error), tries, waited });
         }
         let due = match tries {
@@ -335,7 +340,8 @@ mod tests {
             if let Some(setback) = setbacks.due(&healths, at(now)) {
                 tries.push(now);
                 healths[0].fail(at(now));
-                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], false, at(now)) {
+                let works = healths[0].works_for_others(at(0));
+                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], works, at(now)) {
                     return (tries, error);
                 }
             }

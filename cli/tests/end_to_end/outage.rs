@@ -253,19 +253,64 @@ fn the_last_hosts_of_a_list_outlast_an_outage_as_well() {
     assert_all_whole(&said, 8, "the last");
 }
 
+/// Routes that lead nowhere, and a firewall that lets nothing out.
+const DEAD_ENDS: [&str; 2] = [
+    "ip route add prohibit 10.99.0.0/16; ip route add prohibit 2001:db8:99::/48",
+    "nft -f - <<'END'
+table inet hopshot {
+    chain output {
+        type filter hook output priority 0
+        ip daddr 10.99.0.0/16 drop
+        ip6 daddr 2001:db8:99::/48 reject
+    }
+}
+END
+true",
+];
+
 #[test]
 fn a_prefix_that_leads_nowhere_is_no_outage_however_many_hosts_are_in_it() {
-    for (family, dead, alive) in [("-4", "10.99.0", "10.3.0.1"), ("-6", "2001:db8:99:", "2001:db8:3::1")] {
-        let separator = if family == "-4" { "." } else { ":" };
-        let list = format!("echo {alive}; seq -f {dead}{separator}%.0f 200; yes {alive} | head -n 50");
-        let script = format!(
-            "ip route add prohibit 10.99.0.0/16; ip route add prohibit 2001:db8:99::/48
-            ({list}) | {HOPSHOT} {family} -n -q1 --json --outage 3 --at-once 20 --targets -"
-        );
+    let run = |dead_end: &str, family: &str, list: &str| {
+        let script =
+            format!("{dead_end}; ({list}) | {HOPSHOT} {family} -n -q1 --json --outage 3 --at-once 100 --targets -");
         let Some(said) = command_on_chain(2, &[], &["sh", "-c", &script]) else { return };
         let count = |text: &str| said.stdout.matches(text).count();
-        assert_eq!((count("\"reached\":true"), count("tries in 12 s")), (51, 200), "{}", said.stderr);
-    }
+        let given_up = said.stdout.lines().filter(|line| line.contains("\"error\":")).count();
+        assert_eq!(
+            (count("\"reached\":true"), given_up, count("not traced")),
+            (51, 150, 0),
+            "{dead_end} {}",
+            said.stderr
+        );
+    };
+    let list = |alive, dead| format!("echo {alive}; seq -f {dead}%.0f 150; yes {alive} | head -n 50");
+    let lists = [("-4", list("10.3.0.1", "10.99.0.")), ("-6", list("2001:db8:3::1", "2001:db8:99::"))];
+    std::thread::scope(|scope| {
+        for dead_end in DEAD_ENDS {
+            for (family, list) in &lists {
+                scope.spawn(|| run(dead_end, family, list));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_list_of_few_hosts_at_a_time_outlasts_an_outage_and_gives_single_ones_up() {
+    let waits = |cut: &str, mend: &str| {
+        let script = format!(
+            "(sleep 0.5; {cut}; sleep 14; {mend}) & yes 10.3.0.1 | head -n 80 |
+            {HOPSHOT} -n -q1 --json --rate 100 --at-once 4 --targets -; status=$?; wait; exit $status"
+        );
+        command_on_chain(2, &[], &["sh", "-c", &script])
+    };
+    let [_, closed] = DEAD_ENDS;
+    let cut = closed.replace("10.99.0.0/16", "10.0.0.0/8");
+    let Some(said) = waits(&cut, "nft delete table inet hopshot") else { return };
+    assert_eq!((said.stdout.matches("\"reached\":true").count(), said.status), (80, 0), "{}", said.stderr);
+    let script = format!("{closed}; {HOPSHOT} -n -q1 --json 10.3.0.1 10.99.0.1 10.3.0.1");
+    let Some(said) = command_on_chain(2, &[], &["sh", "-c", &script]) else { return };
+    let reached = said.stdout.matches("\"reached\":true").count();
+    assert!(reached == 2 && !said.stdout.contains("not traced"), "{}{}", said.stdout, said.stderr);
 }
 
 #[test]
