@@ -234,9 +234,11 @@ impl Names {
         wanted.values().map(|(_, asked)| LONGEST_LOOKUP.saturating_sub(age(asked))).min()
     }
 
-    /// Why nothing can be looked up, if it was to be and no helper could be started.
-    pub(crate) fn obstacle(&self) -> Option<&str> {
-        self.obstacle.as_deref()
+    /// Why nothing can be looked up, if it was to be: no helper could be started, or it has ended since it could not give its
+    /// privileges up.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        let ended = || if self.can_find() { None } else { self.unconfined.borrow().last().cloned() };
+        self.obstacle.clone().or_else(ended)
     }
 
     /// Whether there is a helper that answers.
@@ -246,17 +248,18 @@ impl Names {
 
     /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and nothing more becomes known.
     pub(crate) fn hear(&self) {
-        let mut helper = self.helper.borrow_mut();
-        let goes_on = helper.as_mut().is_none_or(|helper| helper.hear(|line, helper| self.learn(line, helper)));
+        let hear = |helper: &mut Helper| helper.hear(|line, helper| self.learn(line, helper));
+        let goes_on = self.helper.borrow_mut().as_mut().is_none_or(hear);
         if !goes_on {
-            *helper = None;
+            *self.helper.borrow_mut() = None;
             for facts in self.addresses.borrow_mut().values_mut() {
                 facts.name.learn(None);
                 facts.origin.learn(None);
             }
             self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
-            let gone = |host| Error::LookUp(format!("the address of '{host}' can't be looked up any more"));
+            let why = self.obstacle().map_or(String::new(), |why| format!(": {why}"));
+            let gone = |host| Error::LookUp(format!("the address of '{host}' can't be looked up any more{why}"));
             wanted.iter().for_each(|host| self.settle(host, || Err(gone(host))));
         }
     }

@@ -104,7 +104,7 @@ impl Session {
             return Ok(args.traceroute(host).resolve()?);
         }
         if !self.names.find(host, args.probing.wanted()) {
-            let why = self.names.obstacle().unwrap_or("the process that looks names up has ended");
+            let why = self.names.obstacle().unwrap_or_else(|| "the process that looks names up has ended".to_owned());
             let text = format!("can't find the address of '{host}': {why}; give an address");
             return Err(Error::LookUp(text).into());
         }

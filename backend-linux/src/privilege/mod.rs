@@ -64,14 +64,12 @@ pub fn came_with_the_program() -> bool {
 /// they are opened; [`renounce`] does it too.
 ///
 /// # Errors
-/// [`Error::System`] if the kernel refuses, which it has no reason for.
+/// [`Error::Privileges`] if the kernel refuses, which it has no reason for.
 #[doc(alias = "PR_SET_DUMPABLE")]
 pub fn conceal() -> Result<(), Error> {
     let concealed = set_dumpable_behavior(DumpableBehavior::NotDumpable);
-    match dumpable_behavior() {
-        Ok(DumpableBehavior::NotDumpable) => Ok(()),
-        _ => concealed.map_err(Error::system("can't keep other processes from taking its sockets")),
-    }
+    let is_concealed = dumpable_behavior() == Ok(DumpableBehavior::NotDumpable);
+    gone("the way in for other processes of this user", is_concealed, concealed)
 }
 
 /// Gives up the privileges of this thread, and the way to get any: all capabilities (also those of the bounding and the

@@ -27,9 +27,15 @@ fn assert_nothing_is_lost(cut: &str, mend: &str) {
 
 fn assert_nothing_is_lost_on(sockets: &[(&str, &str, &'static str)], cut: &str, mend: &str) {
     let run = |(family, target, socket): (&str, &str, &'static str)| {
+        // The list must be on its way when the cut comes, and when it is mended.
         let script = format!(
-            "(sleep 0.4; {cut}; sleep 0.4; {mend}) & yes {target} | head -n 600 |
-            {HOPSHOT} {family} -n -q1 --json --socket {socket} --targets -; status=$?; wait; exit $status"
+            "yes {target} | head -n 600 | {HOPSHOT} {family} -n -q1 --json --socket {socket} --targets - &
+            pid=$!
+            sleep 0.4; kill -0 $pid || exit 9
+            {cut}
+            sleep 0.4; kill -0 $pid || exit 9
+            {mend}
+            wait $pid"
         );
         (socket, command_on_chain(5, &["--ping"], &["sh", "-c", &script]))
     };
