@@ -138,7 +138,14 @@ impl Survey {
     /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.has_place() && !self.driver.has_backlog() && !self.is_held_back()
+        self.has_room_for_found() && !self.is_held_back()
+    }
+
+    /// The same for a host whose name has been looked up: it may begin where new ones may not, since too many wait. Only so is
+    /// seen that names are found again.
+    #[must_use]
+    pub fn has_room_for_found(&self) -> bool {
+        self.has_place() && !self.driver.has_backlog()
     }
 
     fn has_place(&self) -> bool {
