@@ -58,6 +58,7 @@ struct Settings {
     /// Null for that of the smallest probes.
     size: Option<u16>,
     dont_fragment: bool,
+    patience: u8,
 }
 
 impl From<&Probing> for Settings {
@@ -70,6 +71,7 @@ impl From<&Probing> for Settings {
             tos: probing.tos.unwrap_or(0),
             size: probing.size,
             dont_fragment: probing.dont_fragment,
+            patience: probing.patience,
         }
     }
 }
