@@ -57,7 +57,7 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
 
 #[test]
 fn every_least_and_greatest_value_is_permitted() {
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         |config| Config { max_hops: 64, ..config },
         |config| Config { max_hops: 1, ..config },
         |config| Config { first_hop: 4, ..config },
