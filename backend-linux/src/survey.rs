@@ -475,6 +475,24 @@ mod tests {
     }
 
     #[test]
+    fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
+        in_namespace("survey::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives", PERMIT_PING, || {
+            for kind in KINDS {
+                let mut survey = Survey::new(&Traceroute::new("").socket(kind), 1000, 10).unwrap();
+                survey.add("192.0.2.1").unwrap();
+                // A raw socket hears the answers to others too.
+                Traceroute::new("127.0.0.3").socket(SocketKind::Raw).run().unwrap();
+                let (start, mut awakenings) = (clock::now(), 0);
+                while clock::now().saturating_since(start) < Duration::from_millis(300) {
+                    survey.advance_within(None, Duration::from_millis(300)).unwrap();
+                    awakenings += 1;
+                }
+                assert!(awakenings <= 20, "{kind:?}: {awakenings}");
+            }
+        });
+    }
+
+    #[test]
     fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
         in_namespace("survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send", "", || {
             let mut survey = Survey::new(&Traceroute::new("").memory(&crate::Memory::none()), 10_000, 300).unwrap();
