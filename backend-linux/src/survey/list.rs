@@ -305,7 +305,11 @@ impl Survey {
     }
 
     /// Sleeps until it is a host's turn.
-    pub(super) fn wait_for_next_turn(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+    pub(super) fn wait_for_next_turn(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        at_most: Duration,
+    ) -> Result<Step, Error> {
         let latest = clock::now().saturating_add(at_most);
         let until = self.next_turn().map_or(latest, |next| next.min(latest));
         if self.driver.sleep(until, wake)? {
