@@ -15,7 +15,7 @@ use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
 use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
@@ -148,12 +148,12 @@ impl Driver {
 
     /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
     /// some time for each that is added.
-    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+    pub(crate) fn expect_many(&mut self) {
         for listener in &mut self.listeners {
-            listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
+            // Without a filter there is more to pass over; the socket notes that.
+            let _ = listener.socket.listen_for(None);
             listener.audience = Audience::Everyone;
         }
-        Ok(())
     }
 
     /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
@@ -384,6 +384,11 @@ impl Driver {
     /// The kind of socket that is open for a family, if one is.
     pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
         self.listener(version).map(|listener| listener.socket.kind())
+    }
+
+    /// What the sockets of a family do without.
+    pub(crate) fn lacks(&self, version: Version) -> &[Lack] {
+        self.listener(version).map_or(&[], |listener| listener.socket.lacks())
     }
 
     /// What came with the answers of a trace.

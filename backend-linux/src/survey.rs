@@ -14,7 +14,7 @@ use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
 use crate::sockets::Sockets;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock};
+use crate::{Error, Lack, Rejected, SocketKind, Traceroute, clock};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use setbacks::Setbacks;
@@ -255,7 +255,7 @@ impl Survey {
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
         let mut driver = Driver::new(sockets, pace);
         driver.open_more_pings();
-        driver.expect_many()?;
+        driver.expect_many();
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
         Ok(Self {
@@ -429,6 +429,12 @@ impl Survey {
     #[must_use]
     pub fn socket(&self, family: Version) -> Option<SocketKind> {
         self.driver.socket(family)
+    }
+
+    /// Returns what the sockets of a family do without.
+    #[must_use]
+    pub fn lacks(&self, family: Version) -> Vec<Lack> {
+        self.driver.lacks(family).to_vec()
     }
 
     /// What the sockets of a family brought that was no answer to any trace.

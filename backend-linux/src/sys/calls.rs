@@ -77,6 +77,7 @@ const EVERYWHERE: &[Call] = &[
     // Asking for a source: the sockets that are made for it can't send, and of the others none gains by being connected.
     any(libc::SYS_connect),
     any(libc::SYS_getsockname),
+    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX),
     option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
     // The size of a terminal, who is in its foreground, and whether it is one; the flags of a descriptor.
     when(libc::SYS_ioctl, Is(1, libc::TIOCGWINSZ as u32)),
