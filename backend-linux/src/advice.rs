@@ -134,11 +134,17 @@ mod tests {
     #[test]
     fn advice_fits_who_is_refused() {
         let user = advice(USER);
-        assert!(user.contains("as root (sudo); or ") && user.contains("setcap") && user.contains("sudo sysctl"), "{user}");
+        assert!(
+            user.contains("as root (sudo); or ") && user.contains("setcap") && user.contains("sudo sysctl"),
+            "{user}"
+        );
         // Root in a container, and a user of one.
         for is_root in [true, false] {
             let contained = advice(Standing { is_root, may_have_raw: false, may_have_admin: false, ..USER });
-            assert!(contained.contains("--cap-add NET_RAW") && contained.contains("docker run --sysctl"), "{contained}");
+            assert!(
+                contained.contains("--cap-add NET_RAW") && contained.contains("docker run --sysctl"),
+                "{contained}"
+            );
             assert!(!contained.contains("sudo") && !contained.contains("setcap"), "{contained}");
         }
         let rootless = advice(Standing { is_root: true, has_raw: true, ..USER });
@@ -153,7 +159,10 @@ mod tests {
     fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
         let advice = |raw, ping| advise(Version::V6, Refusals { raw, ping }, USER);
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
-        assert!(mixed.starts_with("this kernel has no raw sockets for IPv6 (Protocol not supported), and ping"), "{mixed}");
+        assert!(
+            mixed.starts_with("this kernel has no raw sockets for IPv6 (Protocol not supported), and ping"),
+            "{mixed}"
+        );
         assert!(mixed.contains("sudo sysctl") && !mixed.contains("setcap"), "{mixed}");
         let none = advice(Some(Errno::AFNOSUPPORT), Some(Errno::AFNOSUPPORT));
         assert!(none.ends_with("use the other family, or another kernel"), "{none}");

@@ -17,8 +17,14 @@ pub(crate) struct Interface {
     pub(crate) short_name: Option<String>,
 }
 
-/// Finds an interface by its name or one of its alternative names.
+/// Finds an interface by its name, or one of its alternative names, or its number.
 pub(crate) fn find(name: &str) -> Option<Interface> {
+    let by_number =
+        || name.parse().ok().filter(|number| *number != 0).map(|number| Interface { number, short_name: None });
+    named(name).or_else(by_number)
+}
+
+fn named(name: &str) -> Option<Interface> {
     if name.is_empty() || name.len() > MAX_ALTERNATIVE || name.contains('\0') {
         return None;
     }
@@ -88,8 +94,8 @@ mod tests {
             assert_eq!(number("lo"), Some(1));
             let near = number("near0");
             assert!(near.is_some() && near != number("far0"));
-            assert_eq!([number("near-by-another-name-that-is-long"), number("n0")], [near; 2]);
-            let others = ["", "lo\0x", "near-by-another-name-that-is-lon", "absent", "absent-and-longer-than-15"];
+            assert_eq!([number("near-by-another-name-that-is-long"), number("n0"), number("1")], [near, near, Some(1)]);
+            let others = ["", "0", "lo\0x", "near-by-another-name-that-is-lon", "absent", "absent-and-longer-than-15"];
             assert!(others.into_iter().all(|name| number(name).is_none()) && number(&"x".repeat(128)).is_none());
         });
     }

@@ -88,10 +88,10 @@ pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Pat
 pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::{needs_resolver, resolve};
-pub use socket::{Lack, Nicety, SocketKind};
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use socket::fuzzing;
+pub use socket::{Lack, Nicety, SocketKind};
 pub use sockets::Sockets;
 pub use survey::{Many, Outage, Routes, Started, Survey};
 pub use trace::{Heard, Route, Trace};

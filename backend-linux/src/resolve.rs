@@ -82,9 +82,6 @@ fn scope(address: Ipv6Addr, zone: &str) -> Result<u32, Error> {
     if !has_zone(address) {
         return Err(Error::Zone(address));
     }
-    if let Ok(number) = zone.parse() {
-        return Ok(number);
-    }
     let interface = interface::find(zone).ok_or_else(|| Error::NoSuchInterface(zone.to_owned()))?;
     Ok(interface.number)
 }

@@ -8,7 +8,7 @@ use crate::events::Events;
 use crate::format::json;
 use crate::names::Names;
 use hopshot_linux::privilege::{self, Shortfalls};
-use hopshot_linux::{Error, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
+use hopshot_linux::{Error, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
 use rustix::process::getuid;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -121,15 +121,18 @@ impl Session {
         }
     }
 
-    /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened.
+    /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened. Tells who wants
+    /// to know what the sockets are, and do without.
     pub(crate) fn confine(
         &self,
         sockets: impl IntoIterator<Item = SocketKind>,
+        lacks: &[Lack],
         confine: impl FnOnce() -> Result<Shortfalls, Error>,
     ) -> Result<(), Failure> {
         let shortfalls = if self.is_confined { confine()? } else { Shortfalls::default() };
         if self.is_verbose {
             sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
+            lacks.iter().for_each(|lack| say(&lack.to_string()));
             shortfalls.iter().for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
             if let Some(obstacle) = self.names.obstacle() {
                 say(&format!("nothing can be looked up: {obstacle}"));

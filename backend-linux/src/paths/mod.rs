@@ -12,7 +12,8 @@ use crate::driver::Step;
 use crate::privilege::Shortfalls;
 use crate::resolve::specified;
 use crate::{
-    Error, Failure, Hop, Kind, Lack, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock, random,
+    Error, Failure, Hop, Kind, Lack, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock,
+    random,
 };
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};

@@ -22,11 +22,11 @@ use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
 pub(crate) use first_link::FirstLink;
+use hopshot_core::wire::{Ends, Malformed, Version};
+use hopshot_core::{Answer, Instant};
 use needs::Lacks;
 pub(crate) use needs::Necessity;
 pub use needs::{Lack, Nicety};
-use hopshot_core::wire::{Ends, Malformed, Version};
-use hopshot_core::{Answer, Instant};
 use queue::Report;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
@@ -271,12 +271,7 @@ impl AsFd for Socket {
 }
 
 /// Makes a socket send as the options say. A source is bound with `port`. Returns the interface that they name.
-fn apply(
-    options: &Options,
-    version: Version,
-    fd: BorrowedFd<'_>,
-    port: u16,
-) -> Result<Option<Interface>, OpenError> {
+fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<Option<Interface>, OpenError> {
     let interface = match &options.interface {
         Some(name) => Some(interface::find(name).ok_or(OpenError::NoSuchInterface)?),
         None => None,

@@ -4,7 +4,7 @@
 //! protocols apart (`ip rule add ipproto icmp`), and a hook of a cgroup may redirect UDP alone. A VRF binds every socket of the
 //! processes in it (a cgroup's `sock_create` hook), this one too, and [`Options::interface`] names one like any interface.
 
-use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, deafen, endpoint, open};
+use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, bind_source, deafen, endpoint, open};
 use crate::interface::Interface;
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
@@ -20,6 +20,8 @@ pub(crate) struct Sources {
     /// One that may be connected to broadcast addresses, in IPv4: the kernel refuses these and prohibited ones alike.
     broadcasting: Option<OwnedFd>,
     interface: Option<Interface>,
+    /// The source address that was asked for, where the kernel forgets it: on raw sockets.
+    source: Option<IpAddr>,
 }
 
 impl Sources {
@@ -38,7 +40,8 @@ impl Sources {
             // What is said here before there is a destination, the kernel does all the same.
             let _ = rustix::net::shutdown(socket, Shutdown::Write);
         }
-        Ok(Self { socket, broadcasting, interface })
+        let source = options.source.filter(|_| kind == SocketKind::Raw);
+        Ok(Self { socket, broadcasting, interface, source })
     }
 
     /// The address that packets to `destination` will leave from. `scope_id` is the interface that a link-local destination
@@ -61,10 +64,13 @@ impl Sources {
 
     fn ask(&self, socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
         let found = look_up(socket, destination, scope_id);
-        // Else the answer to the next question would be the same; it forgets the interface too.
+        // Else the answer to the next question would be the same; it forgets the interface too, and the source.
         let _ = rustix::net::connect_unspec(socket);
         if let Some(interface) = &self.interface {
             bind_interface(socket.as_fd(), interface)?;
+        }
+        if let Some(source) = self.source {
+            bind_source(socket.as_fd(), source, 0, Version::of(source))?;
         }
         found
     }

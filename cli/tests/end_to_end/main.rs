@@ -10,6 +10,7 @@ mod outage;
 mod output;
 mod paths;
 mod privileges;
+mod refusals;
 mod routes;
 mod survey;
 mod sweeper;

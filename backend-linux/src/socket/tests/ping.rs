@@ -86,7 +86,8 @@ fn what_is_not_permitted_is_said() {
         renounce();
         let raw = Options { kind: Some(SocketKind::Raw), ..Options::default() };
         for version in [Version::V4, Version::V6] {
-            let refusals = [(Some(Errno::PERM), Some(Errno::ACCESS)), (Some(Errno::PERM), None), (None, Some(Errno::ACCESS))];
+            let refusals =
+                [(Some(Errno::PERM), Some(Errno::ACCESS)), (Some(Errno::PERM), None), (None, Some(Errno::ACCESS))];
             for (options, (raw, ping)) in [&Options::default(), &raw, &PING].into_iter().zip(refusals) {
                 let refused = OpenError::Refused(Refusals { raw, ping });
                 assert_eq!(Socket::open(version, options).err(), Some(refused));

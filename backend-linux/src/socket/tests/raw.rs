@@ -204,13 +204,16 @@ fn a_broadcast_address_is_told_from_a_route_that_prohibits() {
         ip route add prohibit 198.51.100.0/24";
     let setup = format!("{PERMIT_PING}{ROUTES}");
     in_namespace("socket::tests::raw::a_broadcast_address_is_told_from_a_route_that_prohibits", &setup, || {
-        for (destination, error) in [
-            ("192.0.2.255", OpenError::Broadcast),
-            ("255.255.255.255", OpenError::Broadcast),
-            ("198.51.100.255", OpenError::Other(Errno::ACCESS)),
+        let near = Options { interface: Some("near".to_owned()), ..Options::default() };
+        let ours = Options { source: Some(address("192.0.2.1")), ..Options::default() };
+        for (destination, options, error) in [
+            ("192.0.2.255", Options::default(), OpenError::Broadcast),
+            ("192.0.2.255", ours.clone(), OpenError::Broadcast),
+            ("255.255.255.255", near, OpenError::Broadcast),
+            ("198.51.100.255", Options::default(), OpenError::Other(Errno::ACCESS)),
+            ("198.51.100.255", ours, OpenError::Other(Errno::ACCESS)),
         ] {
-            let near = Options { interface: Some("near".to_owned()), ..Options::default() };
-            assert_eq!(source_for(address(destination), 0, &near), Err(error), "{destination}");
+            assert_eq!(source_for(address(destination), 0, &options), Err(error), "{destination}");
         }
     });
 }
