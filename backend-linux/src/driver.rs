@@ -24,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -171,12 +172,7 @@ impl Driver {
         head: Option<Head>,
         endurance: Endurance,
     ) -> Result<Option<usize>, Error> {
-        let version = Version::of(config.target);
-        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
-        let source = Arc::clone(&listener.sources)
-            .of(config.target, scope_id)
-            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, config.target))
-            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.sockets.options))?;
+        let source = self.source(config.target, scope_id)?;
         let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
@@ -196,6 +192,16 @@ impl Driver {
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
+    }
+
+    /// The address that packets to a target leave from, or why there is none.
+    pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
+        let version = Version::of(target);
+        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
+        Arc::clone(&listener.sources)
+            .of(target, scope_id)
+            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, target))
+            .map_err(|error| crate::error::no_route(error, target, scope_id, &self.sockets.options))
     }
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:

@@ -217,6 +217,8 @@ impl PathMtu {
             SocketAddr::V4(_) => 0,
             SocketAddr::V6(address) => address.scope_id(),
         };
+        // First: it tells better why there is no route.
+        driver.source(target, scope_id)?;
         let options = settings.socket_options();
         let link = first_link
             .mtu(target, scope_id)

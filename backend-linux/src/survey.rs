@@ -595,6 +595,24 @@ mod tests {
     }
 
     #[test]
+    fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
+        const TEST: &str = "survey::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
+        in_namespace(TEST, PERMIT_PING, || {
+            let source = IpAddr::from([127, 0, 0, 9]);
+            let settings = |kind| Traceroute::new("").family(Version::V4).socket(kind).source(source).interface("lo");
+            let mut surveys = KINDS.map(|kind| Survey::new(&settings(kind), 100_000, 100).unwrap());
+            let _ = surveys[0].confine().unwrap();
+            for survey in &mut surveys {
+                for host in 1..=20 {
+                    assert_eq!(survey.add_as(&settings(KINDS[0]), ([127, 0, 1, host], 0).into()).unwrap(), source);
+                }
+                while survey.advance(None).unwrap() != Step::Done {}
+                assert!(std::iter::from_fn(|| survey.take()).all(|route| route.distance() == Some(1)));
+            }
+        });
+    }
+
+    #[test]
     fn a_survey_that_is_interrupted_ends_with_what_is_known() {
         in_namespace("survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known", "", || {
             let mut survey = Survey::new(&Traceroute::new(""), 1, 10).unwrap();

@@ -294,7 +294,7 @@ fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> 
     }
     // After the interface: a link-local address needs to know it.
     if let Some(source) = options.source {
-        bind_source(fd, source, port, version)?;
+        bind_source(fd, source, port, interface.as_ref(), version)?;
     }
     Ok(interface)
 }
@@ -312,7 +312,13 @@ fn bind_interface(fd: BorrowedFd<'_>, interface: &Interface) -> Result<(), OpenE
     })
 }
 
-fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) -> Result<(), OpenError> {
+fn bind_source(
+    fd: BorrowedFd<'_>,
+    source: IpAddr,
+    port: u16,
+    interface: Option<&Interface>,
+    version: Version,
+) -> Result<(), OpenError> {
     if Version::of(source) != version {
         return Err(OpenError::SourceOfOtherFamily);
     }
@@ -321,7 +327,9 @@ fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) 
         return Err(OpenError::SourceNotLocal);
     }
     let link_local = matches!(source, IpAddr::V6(source) if source.is_unicast_link_local());
-    rustix::net::bind(fd, &endpoint(source, 0, port)).map_err(|errno| match errno {
+    // A ping socket wants to be told of the interface here as well.
+    let scope_id = interface.filter(|_| link_local).map_or(0, |interface| interface.number);
+    rustix::net::bind(fd, &endpoint(source, scope_id, port)).map_err(|errno| match errno {
         Errno::ADDRNOTAVAIL => OpenError::SourceNotLocal,
         Errno::INVAL if link_local => OpenError::SourceNeedsInterface,
         errno => errno.into(),

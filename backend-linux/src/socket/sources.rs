@@ -70,7 +70,7 @@ impl Sources {
             bind_interface(socket.as_fd(), interface)?;
         }
         if let Some(source) = self.source {
-            bind_source(socket.as_fd(), source, 0, Version::of(source))?;
+            bind_source(socket.as_fd(), source, 0, self.interface.as_ref(), Version::of(source))?;
         }
         found
     }

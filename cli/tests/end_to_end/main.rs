@@ -9,6 +9,7 @@ mod mtu;
 mod outage;
 mod output;
 mod paths;
+mod policy;
 mod privileges;
 mod refusals;
 mod routes;
