@@ -85,18 +85,22 @@ fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
         ("fe80::1", "fe80::1 is link-local, so its interface must follow, as in fe80::1%eth0"),
     ];
     for socket in ["raw", "ping"] {
-        for (args, words) in cases {
-            for way in ["", "--mtu", "--paths"] {
-                let Some(said) = after(ROUTES, socket, &format!("{way} {args}")) else { return };
-                refused(&said, words);
-            }
-            let Some(said) = after(ROUTES, socket, &format!("--json --outage 0 {args} 10.4.0.1 2001:db8:4::1")) else {
-                return;
-            };
-            let told = said.stdout.lines().filter(|line| line.contains(&words.replace('"', "\\\""))).count();
-            let reached = said.stdout.lines().filter(|line| line.contains("\"reached\":true")).count();
+        // Each alone in three ways, and in a list: one chain for all.
+        let hopshot = format!("$0 -n -q1 --socket {socket}");
+        let alone =
+            |args: &str| format!("for way in '' --mtu --paths; do {hopshot} $way {args} 2>&1; echo \"= $?\"; done; ");
+        let in_list = |args: &str| format!("{hopshot} --json --outage 0 {args} 10.4.0.1 2001:db8:4::1; echo; ");
+        let script: String =
+            cases.iter().map(|(args, _)| format!("{}{}echo ====;", alone(args), in_list(args))).collect();
+        let script = format!("{ROUTES}\n{script}");
+        let Some(said) = command_on_chain(3, &["--ping"], &["sh", "-c", &script, HOPSHOT]) else { return };
+        let parts: Vec<&str> = said.stdout.split("====\n").collect();
+        assert_eq!(parts.len(), cases.len() + 1, "{}", said.stderr);
+        for ((args, words), part) in cases.iter().zip(parts) {
+            let told = part.lines().filter(|line| line.contains(words)).count();
             // With a source or an interface of one family not everything is reached.
-            assert!(told == 1 && reached > 0, "{args} {socket}: {}{}", said.stdout, said.stderr);
+            let reached = part.contains("\"reached\":true");
+            assert_eq!((told, part.matches("= 2\n").count(), reached), (4, 3, true), "{args} {socket}: {part}");
         }
     }
 }
