@@ -44,22 +44,20 @@ impl Standing {
     fn permit_raw(self) -> Vec<String> {
         if !self.may_have_raw {
             // Nobody in there can get it, root neither.
-            let container = "give the container the capability: docker run --cap-add NET_RAW";
-            return vec![format!("{container} (in Kubernetes: securityContext.capabilities.add)")];
+            return vec![from_outside("NET_RAW")];
         }
         if self.has_raw {
-            // It has the capability, and may not use it: in a user namespace that doesn't own the network, or by a policy.
-            return vec!["run this outside of this user namespace or sandbox".to_owned()];
+            return vec![ELSEWHERE.to_owned()];
         }
-        if !self.may_gain {
-            return vec!["run this as root, and without no_new_privs".to_owned()];
+        let mut remedies = vec![match (self.is_root, self.may_gain) {
+            (true, _) => ROOT_AGAIN.to_owned(),
+            (false, true) => ROOT.to_owned(),
+            (false, false) => "run this as root, or without no_new_privs".to_owned(),
+        }];
+        if self.may_gain {
+            remedies.push(format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable()));
         }
-        let setcap = format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable());
-        if self.is_root {
-            // Root without capabilities; sudo and a new login have them again.
-            return vec![format!("run this with root's capabilities, which this process has dropped; or {setcap}")];
-        }
-        vec!["run this as root (sudo)".to_owned(), setcap]
+        remedies
     }
 
     fn permit_ping(self) -> String {
@@ -69,6 +67,29 @@ impl Standing {
             false => format!("permit it to all users of the container with: docker run --sysctl {range}"),
         }
     }
+
+    /// What to do where marks aren't permitted.
+    pub(crate) fn permit_mark(self) -> String {
+        match self {
+            Self { may_have_admin: false, .. } => from_outside("NET_ADMIN"),
+            Self { is_root: true, has_raw: true, .. } => ELSEWHERE.to_owned(),
+            Self { is_root: true, .. } => ROOT_AGAIN.to_owned(),
+            _ => ROOT.to_owned(),
+        }
+    }
+}
+
+const ROOT: &str = "run this as root (sudo)";
+/// Root without capabilities: sudo and a new login have them again.
+const ROOT_AGAIN: &str = "run this with root's capabilities, which this process has dropped";
+/// It has the capability, and may not use it: in a user namespace that doesn't own the network, or by a policy.
+const ELSEWHERE: &str = "run this outside of this user namespace or sandbox";
+
+fn from_outside(capability: &str) -> String {
+    let ways = "in Kubernetes securityContext.capabilities.add, in systemd CapabilityBoundingSet";
+    format!(
+        "no program in here can have the capability, so give it from outside: docker run --cap-add {capability} ({ways})"
+    )
 }
 
 /// Says what was refused, and what to do.
@@ -153,6 +174,15 @@ mod tests {
         assert!(bound.contains("without no_new_privs") && !bound.contains("setcap"), "{bound}");
         let dropped = advice(Standing { is_root: true, ..USER });
         assert!(dropped.contains("root's capabilities") && !dropped.contains("as root"), "{dropped}");
+    }
+
+    #[test]
+    fn advice_on_marks_fits_as_well() {
+        assert_eq!(USER.permit_mark(), "run this as root (sudo)");
+        let contained = Standing { is_root: true, may_have_admin: false, ..USER }.permit_mark();
+        assert!(contained.contains("--cap-add NET_ADMIN") && !contained.contains("sudo"), "{contained}");
+        assert!(Standing { is_root: true, ..USER }.permit_mark().contains("root's capabilities"));
+        assert!(Standing { is_root: true, has_raw: true, ..USER }.permit_mark().contains("user namespace"));
     }
 
     #[test]

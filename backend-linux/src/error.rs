@@ -135,8 +135,11 @@ pub enum Error {
     },
 
     /// This process may not mark its packets.
-    #[error("marks aren't permitted to this user: run this as root (sudo)")]
-    Mark,
+    #[error("marks aren't permitted to this user: {0}")]
+    Mark(
+        /// What may be done so that they are.
+        String,
+    ),
 
     /// A link-local address without the interface that it is to be found at.
     #[error("{0} is link-local, so its interface must follow, as in {0}%eth0; ip link lists them")]
@@ -239,7 +242,7 @@ pub(crate) fn refused(error: OpenError, family: Version, options: &Options, stan
         OpenError::Necessary(necessity, errno) => {
             Error::Option { option: necessity.option(family), reason: errno.into(), remedy: necessity.remedy() }
         }
-        OpenError::MarkNotPermitted => Error::Mark,
+        OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
         OpenError::SourceOfElsewhere => {

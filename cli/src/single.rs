@@ -30,6 +30,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         format.learn(names)?;
         format.update(trace, names)
     })?;
+    // The filter of its answers is set after the first probes.
+    session.tell(&trace.lacks());
     let route = trace.finish();
     session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
     format.finish(&route, &session.names).and_then(|()| format.end()).map_err(Failure::Output)?;

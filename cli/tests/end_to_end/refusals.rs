@@ -108,10 +108,10 @@ fn without_any_of_them_a_trace_is_right_as_well_alone_and_in_a_list() {
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     for (version, target) in FAMILIES {
         for sandbox in [&[][..], &["--no-sandbox"]] {
-            let Some(said) = with_refused(&options, &[sandbox, &["--json", "--socket", "raw", target]].concat()) else {
-                return;
-            };
+            let args = [sandbox, &["-v", "--json", "--socket", "raw", target]].concat();
+            let Some(said) = with_refused(&options, &args) else { return };
             assert_true(&said, version, "nothing nice");
+            assert_eq!(said.stderr.matches("without SO_ATTACH_FILTER").count(), 1, "{}", said.stderr);
         }
         let Some(said) = with_refused(&options, &["-v", "--json", "--socket", "raw", target, target]) else { return };
         assert_eq!((said.status, said.stdout.matches("\"reached\":true").count()), (0, 2), "{}", said.stdout);
