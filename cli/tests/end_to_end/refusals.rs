@@ -38,6 +38,11 @@ const fn of_both(name: &'static str, number: [u16; 2], sockets: &'static [&'stat
     Choice { names: [name; 2], numbers: [number; 2], sockets }
 }
 
+/// On both kinds of sockets.
+const fn of_each(names: [&'static str; 2], numbers: [[u16; 2]; 2]) -> Choice {
+    Choice { names, numbers, sockets: BOTH }
+}
+
 const BOTH: &[&str] = &["raw", "ping"];
 
 /// Each option that is done without. (linux/in.h, linux/in6.h, asm-generic/socket.h)
@@ -47,9 +52,9 @@ const NICETIES: [Choice; 9] = [
     of_both("SO_RCVBUF", [1, 8], BOTH),
     of_both("SO_REUSEADDR", [1, 2], &["ping"]),
     Choice { names: ["ICMP_FILTER", "ICMPV6_FILTER"], numbers: [[255, 1], [58, 1]], sockets: &["raw"] },
-    Choice { names: ["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], numbers: [[0, 10], [41, 23]], sockets: BOTH },
+    of_each(["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], [[0, 10], [41, 23]]),
     Choice { names: ["IP_RECVERR", "IPV6_RECVERR"], numbers: [[0, 11], [41, 25]], sockets: &["raw"] },
-    Choice { names: ["IP_RECVTTL", "IPV6_RECVHOPLIMIT"], numbers: [[0, 12], [41, 51]], sockets: BOTH },
+    of_each(["IP_RECVTTL", "IPV6_RECVHOPLIMIT"], [[0, 12], [41, 51]]),
     Choice { names: ["IP_RECVERR_RFC4884", "IPV6_RECVERR_RFC4884"], numbers: [[0, 26], [41, 31]], sockets: &["ping"] },
 ];
 
@@ -122,14 +127,18 @@ fn without_any_of_them_a_trace_is_right_as_well_alone_and_in_a_list() {
 #[test]
 fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
     for (index, (_, target)) in FAMILIES.into_iter().enumerate() {
-        let cases: [(&[&str], [[u16; 2]; 2], [&str; 2], &str); 5] = [
-            (&["--socket", "ping"], [[0, 11], [41, 25]], ["IP_RECVERR", "IPV6_RECVERR"], "use raw sockets"),
-            (&["--mtu"], [[0, 10], [41, 23]], ["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], "without asking for the MTU"),
-            (&["-t", "8"], [[0, 1], [41, 67]], ["IP_TOS", "IPV6_TCLASS"], "leave the traffic class out"),
-            (&["--mark", "8"], [[1, 36]; 2], ["SO_MARK"; 2], "leave the mark out"),
-            (&["-i", "hopshot0"], [[1, 25]; 2], ["SO_BINDTODEVICE"; 2], "leave the interface to the routing table"),
+        let cases: [(&[&str], Choice, &str); 5] = [
+            (&["--socket", "ping"], of_each(["IP_RECVERR", "IPV6_RECVERR"], [[0, 11], [41, 25]]), "use raw sockets"),
+            (&["--mtu"], of_each(["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], [[0, 10], [41, 23]]), "asking for the MTU"),
+            (&["-t", "8"], of_each(["IP_TOS", "IPV6_TCLASS"], [[0, 1], [41, 67]]), "leave the traffic class out"),
+            (&["--mark", "8"], of_both("SO_MARK", [1, 36], BOTH), "leave the mark out"),
+            (
+                &["-i", "hopshot0"],
+                of_both("SO_BINDTODEVICE", [1, 25], BOTH),
+                "leave the interface to the routing table",
+            ),
         ];
-        for (args, numbers, names, remedy) in cases {
+        for (args, Choice { names, numbers, .. }, remedy) in cases {
             let [level, number] = numbers[index];
             let by_number = format!("1:62:{ENOPROTOOPT}");
             let option = format!("{level}:{number}:{ENOPROTOOPT}");
@@ -144,6 +153,9 @@ fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
         assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     }
 }
+
+/// Kinds of sockets that there are none of, and the error.
+type Kinds<'a> = &'a [(&'a str, u8)];
 
 /// socket.h: the family's number, and that of the type.
 fn kind(version: Version, socket: &str, errno: u8) -> String {
@@ -179,13 +191,13 @@ fn where_there_are_no_sockets_of_one_kind_those_of_the_other_are_taken_and_the_r
 #[test]
 fn where_there_are_no_sockets_the_error_says_which_and_what_to_do() {
     for (version, target) in FAMILIES {
-        let refuse = |errors: &[(&str, u8)], args: &[&str]| {
+        let refuse = |errors: Kinds<'_>, args: &[&str]| {
             let kinds: Vec<String> = errors.iter().map(|(socket, errno)| kind(version, socket, *errno)).collect();
             let options: Vec<&str> = kinds.iter().flat_map(|kind| ["--socket", kind]).collect();
             with_refused(&options, &[args, &[target]].concat())
         };
         let family = if version == Version::V4 { "IPv4" } else { "IPv6" };
-        let cases: [(&[(&str, u8)], &[&str], String, &str); 5] = [
+        let cases: [(Kinds<'_>, &[&str], String, &str); 5] = [
             (
                 &[("raw", EPROTONOSUPPORT)],
                 &["--socket", "raw"],
