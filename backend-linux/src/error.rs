@@ -217,7 +217,8 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::NoRoute { reason, .. } => without_number(reason),
+            // What the kernel said of a dead end stands behind what that means.
+            Self::NoRoute { reason, .. } => reason.to_string().split(" (").next().unwrap_or_default().to_owned(),
             Self::Resolve { reason, .. } => {
                 let text = without_number(reason);
                 text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
@@ -320,5 +321,21 @@ pub(crate) const fn family_name(family: Version) -> &'static str {
     match family {
         Version::V4 => "IPv4",
         Version::V6 => "IPv6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_end_is_told_for_what_it_is_and_in_an_outage_in_few_words() {
+        let dead_end = |errno| no_route(OpenError::Other(errno), [192, 0, 2, 1].into(), 0, &Options::default());
+        let error = dead_end(Errno::ACCESS);
+        assert!(error.to_string().starts_with(
+            "no route to 192.0.2.1: a 'prohibit' route forbids it (Permission denied); check the address"
+        ));
+        assert_eq!((error.may_pass(), error.reason().as_str()), (true, "a 'prohibit' route forbids it"));
+        assert_eq!(dead_end(Errno::NETUNREACH).reason(), "Network is unreachable");
     }
 }
