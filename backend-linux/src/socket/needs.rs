@@ -1,7 +1,9 @@
 //! The options of sockets: the few that are necessary, and those that are done without where the kernel refuses them.
 //!
 //! Kernels differ: an emulated one, one of a container's sandbox, or an old one knows fewer options. Every option that is set
-//! here belongs to a [`Necessity`] or a [`Nicety`]. (The hop limit is no option: it goes with each probe.)
+//! here belongs to a [`Necessity`] or a [`Nicety`], but for two. `SO_LOCK_FILTER` is part of the sandbox, whose
+//! [shortfalls](crate::privilege::Shortfall) are told as well. Without `SO_BROADCAST` a broadcast address is taken for a
+//! prohibited one. (The hop limit is no option: it goes with each probe.)
 
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
