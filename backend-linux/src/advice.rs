@@ -20,14 +20,16 @@ pub(crate) struct Standing {
     has_raw: bool,
     /// Whether a program that it starts may have it.
     may_have_raw: bool,
-    /// The same of `CAP_NET_ADMIN`, without which the settings of the network are read-only in containers.
+    /// The same of `CAP_NET_ADMIN`, without which the settings of the network are read-only in
+    /// containers.
     may_have_admin: bool,
     /// Whether programs may bring privileges (set-user-ID, setcap).
     may_gain: bool,
 }
 
 impl Standing {
-    /// Asks the kernel. It must come before [`renounce`](crate::privilege::renounce), after which the answer is another.
+    /// Asks the kernel. It must come before [`renounce`](crate::privilege::renounce), after which
+    /// the answer is another.
     pub(crate) fn read() -> Self {
         let may_have = |capability| thread::capability_is_in_bounding_set(capability).unwrap_or(true);
         let sets = thread::capabilities(None);
@@ -40,7 +42,8 @@ impl Standing {
         }
     }
 
-    /// What to do where raw sockets aren't permitted. Each remedy is a command to be copied where there is one.
+    /// What to do where raw sockets aren't permitted. Each remedy is a command to be copied where
+    /// there is one.
     fn permit_raw(self) -> Vec<String> {
         if !self.may_have_raw {
             // Nobody in there can get it, root neither.
@@ -82,7 +85,8 @@ impl Standing {
 const ROOT: &str = "run this as root (sudo)";
 /// Root without capabilities: sudo and a new login have them again.
 const ROOT_AGAIN: &str = "run this with root's capabilities, which this process has dropped";
-/// It has the capability, and may not use it: in a user namespace that doesn't own the network, or by a policy.
+/// It has the capability, and may not use it: in a user namespace that doesn't own the network, or
+/// by a policy.
 const ELSEWHERE: &str = "run this outside of this user namespace or sandbox";
 
 fn from_outside(capability: &str) -> String {

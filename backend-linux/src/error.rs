@@ -97,7 +97,8 @@ pub enum Error {
         family: Version,
     },
 
-    /// There is no socket of the kind that was asked for, or of either kind if none was, or this process may not open it.
+    /// There is no socket of the kind that was asked for, or of either kind if none was, or this
+    /// process may not open it.
     #[error("{advice}")]
     Refused {
         /// What the kernel said of a raw socket, if one was tried.

@@ -3,7 +3,8 @@
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice};
 use std::os::fd::OwnedFd;
 
-/// The longest name that a system call takes, in octets (IFNAMSIZ - 1). The kernel silently cuts longer ones short.
+/// The longest name that a system call takes, in octets (IFNAMSIZ - 1). The kernel silently cuts
+/// longer ones short.
 const MAX_NAME: usize = 15;
 
 /// The longest alternative name (ALTIFNAMSIZ - 1).
@@ -71,7 +72,8 @@ fn request(name: &str) -> Option<Vec<u8>> {
     Some(octets)
 }
 
-/// Reads the number from the answer: behind family and type in the `ifinfomsg`. `None` if it is an error.
+/// Reads the number from the answer: behind family and type in the `ifinfomsg`. `None` if it is an
+/// error.
 fn number(reply: &[u8]) -> Option<u32> {
     let kind = u16::from_ne_bytes(*reply.get(4..)?.first_chunk()?);
     let number = u32::from_ne_bytes(*reply.get(HEADER_LEN + 4..)?.first_chunk()?);

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
-/// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4, and the unspecified one (`::`) is
-/// this machine's loopback address. The port is 0.
+/// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4, and
+/// the unspecified one (`::`) is this machine's loopback address. The port is 0.
 ///
 /// # Errors
 /// [`Error::NoHost`] if it can be neither an address nor a name, [`Error::Resolve`] if the host has no address at all,
@@ -118,8 +118,8 @@ pub(crate) fn has_zone(address: Ipv6Addr) -> bool {
     address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
 }
 
-/// The address that a packet to the unspecified address goes to: this machine. Kernels take `::` for it in one kind of socket
-/// and for a host of the network in the other.
+/// The address that a packet to the unspecified address goes to: this machine. Kernels take `::`
+/// for it in one kind of socket and for a host of the network in the other.
 pub(crate) fn specified(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST, 0).into(),

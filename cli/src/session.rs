@@ -126,8 +126,8 @@ impl Session {
         }
     }
 
-    /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened. Tells who wants
-    /// to know what the sockets are, and do without.
+    /// Gives up everything else, by a call of the library: from here on no file, socket or program
+    /// can be opened. Tells who wants to know what the sockets are, and do without.
     pub(crate) fn confine(
         &mut self,
         sockets: impl IntoIterator<Item = SocketKind>,

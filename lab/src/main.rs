@@ -66,7 +66,8 @@ enum Task {
         #[command(flatten)]
         inside: Inside,
     },
-    /// Run a command to which the kernel refuses system calls: some options of sockets, some kinds of sockets.
+    /// Run a command to which the kernel refuses system calls: some options of sockets, some kinds
+    /// of sockets.
     Refuse {
         /// A refused option: its level, its number, and the number of the error.
         #[arg(long, value_name = "LEVEL:OPTION:ERRNO", value_parser = refuse::three)]

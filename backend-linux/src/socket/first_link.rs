@@ -25,14 +25,16 @@ impl FirstLink {
         // The probes need it as well: a kernel that cuts them shows nothing of the path.
         set_fragmentation(&socket, version, &unfragmented)
             .map_err(|errno| OpenError::Necessary(Necessity::Unfragmented, errno))?;
-        // Without it there is what was learnt of the path, which is no more than the first link carries.
+        // Without it there is what was learnt of the path, which is no more than the first link
+        // carries.
         let _ = set(&socket, errors(version), 1);
         Ok(Self(socket))
     }
 
     /// The MTU of the link by which packets to `destination` leave, in octets; 65,535 if it is greater.
     ///
-    /// The kernel says how large a packet may be when it refuses one. (Asked directly, it says what was learnt of the whole
+    /// The kernel says how large a packet may be when it refuses one. (Asked directly, it says what
+    /// was learnt of the whole
     /// path before.)
     ///
     /// # Errors

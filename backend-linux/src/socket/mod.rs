@@ -157,7 +157,8 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Opens a pair of the kind that the options name; of either kind that there is, rather raw, if they name none.
+    /// Opens a pair of the kind that the options name; of either kind that there is, rather raw, if
+    /// they name none.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -270,7 +271,8 @@ impl AsFd for Socket {
     }
 }
 
-/// Makes a socket send as the options say. A source is bound with `port`. Returns the interface that they name.
+/// Makes a socket send as the options say. A source is bound with `port`. Returns the interface
+/// that they name.
 fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<Option<Interface>, OpenError> {
     let interface = match &options.interface {
         Some(name) => Some(interface::find(name).ok_or(OpenError::NoSuchInterface)?),
@@ -299,7 +301,8 @@ fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> 
     Ok(interface)
 }
 
-/// Makes a socket send by an interface: by its number, or where that is refused by its name, which can be too long.
+/// Makes a socket send by an interface: by its number, or where that is refused by its name, which
+/// can be too long.
 fn bind_interface(fd: BorrowedFd<'_>, interface: &Interface) -> Result<(), OpenError> {
     let by_number = sys::set_option(fd, Name::SO_BINDTOIFINDEX, &interface.number.to_ne_bytes());
     let bound = match (by_number, &interface.short_name) {

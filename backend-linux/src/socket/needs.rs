@@ -1,9 +1,11 @@
-//! The options of sockets: the few that are necessary, and those that are done without where the kernel refuses them.
+//! The options of sockets: the few that are necessary, and those that are done without where the
+//! kernel refuses them.
 //!
-//! Kernels differ: an emulated one, one of a container's sandbox, or an old one knows fewer options. Every option that is set
-//! here belongs to a [`Necessity`] or a [`Nicety`], but for two. `SO_LOCK_FILTER` is part of the sandbox, whose
-//! [shortfalls](crate::privilege::Shortfall) are told as well. Without `SO_BROADCAST` a broadcast address is taken for a
-//! prohibited one. (The hop limit is no option: it goes with each probe.)
+//! Kernels differ: an emulated one, one of a container's sandbox, or an old one knows fewer
+//! options. Every option that is set here belongs to a [`Necessity`] or a [`Nicety`], but for two.
+//! `SO_LOCK_FILTER` is part of the sandbox, whose [shortfalls](crate::privilege::Shortfall) are
+//! told as well. Without `SO_BROADCAST` a broadcast address is taken for a prohibited one. (The hop
+//! limit is no option: it goes with each probe.)
 
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
@@ -66,7 +68,8 @@ pub enum Nicety {
     RawSockets,
     /// The kernel's stamps on answers.
     ArrivalStamps,
-    /// The kernel's stamps on probes, which [`Traceroute::precise`](crate::Traceroute::precise) asks for.
+    /// The kernel's stamps on probes, which [`Traceroute::precise`](crate::Traceroute::precise)
+    /// asks for.
     DepartureStamps,
     /// The hop limits of answers.
     HopLimits,
@@ -126,7 +129,8 @@ impl Nicety {
     }
 }
 
-/// A [`Nicety`] that the kernel has refused, and that is done without. `Display` says what is different.
+/// A [`Nicety`] that the kernel has refused, and that is done without. `Display` says what is
+/// different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack {
     family: Version,

@@ -43,7 +43,8 @@ impl Socket {
     /// Opens the pair, with the ident of the options, which others may have too, or with one that nobody else has or gets.
     ///
     /// # Errors
-    /// See [`OpenError`]; `Refused` also if no group of this process is in `net.ipv4.ping_group_range`.
+    /// See [`OpenError`]; `Refused` also if no group of this process is in
+    /// `net.ipv4.ping_group_range`.
     pub(crate) fn open(version: Version, options: &Options, mut lacks: Lacks) -> Result<Self, OpenError> {
         // To the kernel 0 means any.
         let given = options.ident.filter(|ident| *ident != 0);

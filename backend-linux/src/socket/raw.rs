@@ -57,7 +57,8 @@ impl Socket {
     /// there.
     ///
     /// # Errors
-    /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is received stays as it was.
+    /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
+    /// received stays as it was.
     pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
         let attached = sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, trace));
         self.lacks.note(Nicety::PacketFilter, attached);

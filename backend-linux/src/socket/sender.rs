@@ -57,8 +57,8 @@ enum Numbers {
 }
 
 impl Sender {
-    /// With the kernel's transmit timestamps if `precise`, where the kernel has them. `overlooked` is how many times a send is
-    /// tried again after an error that may be about an earlier packet.
+    /// With the kernel's transmit timestamps if `precise`, where the kernel has them. `overlooked`
+    /// is how many times a send is tried again after an error that may be about an earlier packet.
     pub(super) fn new(fd: OwnedFd, version: Version, precise: bool, overlooked: usize, lacks: &mut Lacks) -> Self {
         let mut departures = None;
         if precise {

@@ -1,8 +1,9 @@
 //! Which address the kernel would send from.
 //!
-//! The question is asked with a socket of the protocol that is probed, and of the kind that probes: rules of routing tell
-//! protocols apart (`ip rule add ipproto icmp`), and a hook of a cgroup may redirect UDP alone. A VRF binds every socket of the
-//! processes in it (a cgroup's `sock_create` hook), this one too, and [`Options::interface`] names one like any interface.
+//! The question is asked with a socket of the protocol that is probed, and of the kind that probes:
+//! rules of routing tell protocols apart (`ip rule add ipproto icmp`), and a hook of a cgroup may
+//! redirect UDP alone. A VRF binds every socket of the processes in it (a cgroup's `sock_create`
+//! hook), this one too, and [`Options::interface`] names one like any interface.
 
 use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, bind_source, deafen, endpoint, open};
 use crate::interface::Interface;
@@ -13,11 +14,13 @@ use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A question to the kernel: an ICMP socket that is connected, which looks up the route, and can't send.
+/// A question to the kernel: an ICMP socket that is connected, which looks up the route, and can't
+/// send.
 #[derive(Debug)]
 pub(crate) struct Sources {
     socket: OwnedFd,
-    /// One that may be connected to broadcast addresses, in IPv4: the kernel refuses these and prohibited ones alike.
+    /// One that may be connected to broadcast addresses, in IPv4: the kernel refuses these and
+    /// prohibited ones alike.
     broadcasting: Option<OwnedFd>,
     interface: Option<Interface>,
     /// The source address that was asked for, where the kernel forgets it: on raw sockets.
@@ -49,8 +52,8 @@ impl Sources {
     ///
     /// # Errors
     /// A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is none, `HOSTUNREACH` for an
-    /// `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a `blackhole` or a link-local destination without
-    /// its interface. [`OpenError::Broadcast`].
+    /// `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a `blackhole` or a
+    /// link-local destination without its interface. [`OpenError::Broadcast`].
     pub(crate) fn of(&self, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
         match self.ask(&self.socket, destination, scope_id) {
             Err(OpenError::Other(Errno::ACCESS)) if self.is_broadcast(destination) => Err(OpenError::Broadcast),
@@ -64,7 +67,8 @@ impl Sources {
 
     fn ask(&self, socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
         let found = look_up(socket, destination, scope_id);
-        // Else the answer to the next question would be the same; it forgets the interface too, and the source.
+        // Else the answer to the next question would be the same; it forgets the interface too, and
+        // the source.
         let _ = rustix::net::connect_unspec(socket);
         if let Some(interface) = &self.interface {
             bind_interface(socket.as_fd(), interface)?;

@@ -74,8 +74,8 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fstat),
     any(libc::SYS_lseek),
-    // Asking for a source: the sockets that are made for it can't send, and of the others none gains by being connected
-    // or bound.
+    // Asking for a source: the sockets that are made for it can't send, and of the others none
+    // gains by being connected or bound.
     any(libc::SYS_connect),
     any(libc::SYS_bind),
     any(libc::SYS_getsockname),

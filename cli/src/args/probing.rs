@@ -34,7 +34,8 @@ pub(crate) struct Probing {
     #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds(0.001..=3600.0))]
     pub(crate) wait: Duration,
 
-    /// Send from this address of this machine; a link-local one has its interface behind it: fe80::1%eth0
+    /// Send from this address of this machine; a link-local one has its interface behind it:
+    /// fe80::1%eth0
     #[arg(short, long, value_name = "ADDRESS", value_parser = source)]
     source: Option<Source>,
 

@@ -1,11 +1,12 @@
-//! Where packets of ICMP go, and where those of other protocols go: rules of routing tell them apart. And routes that lead nowhere,
-//! and the ways to name an interface.
+//! Where packets of ICMP go, and where those of other protocols go: rules of routing tell them
+//! apart. And routes that lead nowhere, and the ways to name an interface.
 
 use crate::errors::refused;
 use crate::world::{HOPSHOT, Said, command_on_chain};
 use serde_json::Value;
 
-/// Each socket in each family: the target at the end of a chain of three routers, the address of this machine, the kind of socket.
+/// Each socket in each family: the target at the end of a chain of three routers, the address of
+/// this machine, the kind of socket.
 const WAYS: [(&str, &str, &str); 4] = [
     ("10.4.0.1", "10.1.0.254", "raw"),
     ("10.4.0.1", "10.1.0.254", "ping"),
@@ -20,7 +21,8 @@ const ICMP_ALONE: &str = "
     ip -6 rule add ipproto ipv6-icmp lookup 200
 ";
 
-/// Gives all other protocols a route of their own, from another address, by a link that carries less.
+/// Gives all other protocols a route of their own, from another address, by a link that carries
+/// less.
 const OTHERS_ELSEWHERE: &str = "
     ip link add other type veth peer name beyond; ip link set other up mtu 1300
     ip address add 172.16.0.1/24 dev other; ip address add 2001:db8:fe::1/64 dev other nodad
@@ -137,7 +139,8 @@ fn an_interface_has_alternative_names_of_any_length() {
 
 #[test]
 fn a_link_local_source_may_have_its_interface_behind_it() {
-    // The router can't look for its neighbour before its own address of the link has been found to be free.
+    // The router can't look for its neighbour before its own address of the link has been found to
+    // be free.
     const ADDRESS: &str = "ip address add fe80::2/64 dev ahead nodad
         ip link property add dev ahead altname the-interface-that-leads-ahead
         for i in $(seq 20); do $0 -n -q1 -i ahead -s fe80::2 2001:db8:1::1 >/dev/null && break; done";

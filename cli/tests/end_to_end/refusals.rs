@@ -1,5 +1,5 @@
-//! Kernels that know fewer options, or no sockets of a kind: what is only nice is done without and told by `-v`, and an error
-//! names what is necessary and what to do.
+//! Kernels that know fewer options, or no sockets of a kind: what is only nice is done without and
+//! told by `-v`, and an error names what is necessary and what to do.
 
 use crate::errors::refused;
 use crate::routes::{FAMILIES, check};
@@ -26,7 +26,8 @@ fn with_refused(refused: &[&str], args: &[&str]) -> Option<Said> {
     command_in_scenario(SCENARIO, true, &command)
 }
 
-/// An option of sockets: its name, level and number by family, and on which kinds of sockets it is one.
+/// An option of sockets: its name, level and number by family, and on which kinds of sockets it is
+/// one.
 struct Choice {
     names: [&'static str; 2],
     numbers: [[u16; 2]; 2],

@@ -1,4 +1,5 @@
-//! A command on a kernel that knows less, or permits less: system calls that a seccomp filter refuses.
+//! A command on a kernel that knows less, or permits less: system calls that a seccomp filter
+//! refuses.
 
 use super::Failure;
 use nix::libc;
