@@ -15,7 +15,7 @@ use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, Options, Socket, SocketKind, Sources};
+use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
 use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
@@ -24,6 +24,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -148,12 +149,12 @@ impl Driver {
 
     /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
     /// some time for each that is added.
-    pub(crate) fn expect_many(&mut self) -> Result<(), Error> {
+    pub(crate) fn expect_many(&mut self) {
         for listener in &mut self.listeners {
-            listener.socket.listen_for(None).map_err(Error::system("can't set the socket's filter"))?;
+            // Without a filter there is more to pass over; the socket notes that.
+            let _ = listener.socket.listen_for(None);
             listener.audience = Audience::Everyone;
         }
-        Ok(())
     }
 
     /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
@@ -171,12 +172,7 @@ impl Driver {
         head: Option<Head>,
         endurance: Endurance,
     ) -> Result<Option<usize>, Error> {
-        let version = Version::of(config.target);
-        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
-        let source = Arc::clone(&listener.sources)
-            .of(config.target, scope_id)
-            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, config.target))
-            .map_err(|error| crate::error::no_route(error, config.target, scope_id, &self.sockets.options))?;
+        let source = self.source(config.target, scope_id)?;
         let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
@@ -196,6 +192,16 @@ impl Driver {
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
+    }
+
+    /// The address that packets to a target leave from, or why there is none.
+    pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
+        let version = Version::of(target);
+        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
+        Arc::clone(&listener.sources)
+            .of(target, scope_id)
+            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, target))
+            .map_err(|error| crate::error::no_route(error, target, scope_id, &self.sockets.options))
     }
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
@@ -384,6 +390,11 @@ impl Driver {
     /// The kind of socket that is open for a family, if one is.
     pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
         self.listener(version).map(|listener| listener.socket.kind())
+    }
+
+    /// What the sockets of a family do without.
+    pub(crate) fn lacks(&self, version: Version) -> &[Lack] {
+        self.listener(version).map_or(&[], |listener| listener.socket.lacks())
     }
 
     /// What came with the answers of a trace.

@@ -1,6 +1,8 @@
 //! What can go wrong, and what the user can do about it.
 
-use crate::socket::{OpenError, Options, SocketKind};
+use crate::advice::{Refusals, Standing, advise};
+use crate::resolve::has_zone;
+use crate::socket::{OpenError, Options};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
 use rustix::io::Errno;
@@ -95,9 +97,28 @@ pub enum Error {
         family: Version,
     },
 
-    /// This process may not open a socket of the kind that was asked for, or of either kind if none was.
-    #[error("{}", permission(*.0))]
-    Permission(Option<SocketKind>),
+    /// There is no socket of the kind that was asked for, or of either kind if none was, or this
+    /// process may not open it.
+    #[error("{advice}")]
+    Refused {
+        /// What the kernel said of a raw socket, if one was tried.
+        raw: Option<io::Error>,
+        /// What it said of a ping socket.
+        ping: Option<io::Error>,
+        /// What that means, and what to do about it.
+        advice: String,
+    },
+
+    /// The kernel refuses an option of sockets that can't be done without.
+    #[error("can't set the socket option {option}: {reason}; {remedy}")]
+    Option {
+        /// What the kernel calls it.
+        option: &'static str,
+        /// What the kernel said.
+        reason: io::Error,
+        /// What to do without it.
+        remedy: &'static str,
+    },
 
     /// There is no way to the target from here.
     #[error(
@@ -115,8 +136,11 @@ pub enum Error {
     },
 
     /// This process may not mark its packets.
-    #[error("marks aren't permitted to this user: run this as root (sudo)")]
-    Mark,
+    #[error("marks aren't permitted to this user: {0}")]
+    Mark(
+        /// What may be done so that they are.
+        String,
+    ),
 
     /// A link-local address without the interface that it is to be found at.
     #[error("{0} is link-local, so its interface must follow, as in {0}%eth0; ip link lists them")]
@@ -194,7 +218,8 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> String {
         match self {
-            Self::NoRoute { reason, .. } => without_number(reason),
+            // What the kernel said of a dead end stands behind what that means.
+            Self::NoRoute { reason, .. } => reason.to_string().split(" (").next().unwrap_or_default().to_owned(),
             Self::Resolve { reason, .. } => {
                 let text = without_number(reason);
                 text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
@@ -202,21 +227,24 @@ impl Error {
             other => other.to_string(),
         }
     }
-
-    fn no_route(errno: Errno, destination: IpAddr, scope_id: u32) -> Self {
-        Self::NoRoute { destination, interface: interface(scope_id), reason: errno.into() }
-    }
 }
 
 /// What a socket's refusal means for a trace.
-pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
+pub(crate) fn refused(error: OpenError, family: Version, options: &Options, standing: Standing) -> Error {
     let source = |reason| match options.source {
         Some(source_address) => Error::Source { source_address, reason },
         None => Error::system("can't open a socket")(Errno::ADDRNOTAVAIL),
     };
     match error {
-        OpenError::Permission => Error::Permission(options.kind),
-        OpenError::MarkNotPermitted => Error::Mark,
+        OpenError::Refused(refusals) => {
+            let Refusals { raw, ping } = refusals;
+            let advice = advise(family, refusals, standing);
+            Error::Refused { raw: raw.map(Into::into), ping: ping.map(Into::into), advice }
+        }
+        OpenError::Necessary(necessity, errno) => {
+            Error::Option { option: necessity.option(family), reason: errno.into(), remedy: necessity.remedy() }
+        }
+        OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
         OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
         OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
         OpenError::SourceOfElsewhere => {
@@ -224,6 +252,7 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
         }
         OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),
         OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
+        OpenError::Broadcast => Error::system("can't open a socket")(Errno::ACCESS),
         OpenError::Other(errno) => Error::system("can't open a socket")(errno),
     }
 }
@@ -232,18 +261,33 @@ pub(crate) fn refused(error: OpenError, options: &Options) -> Error {
 /// belongs to, else 0.
 pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, options: &Options) -> Error {
     let is_known = scope_id != 0 || options.interface.is_some();
-    match (error, destination) {
-        (OpenError::Other(Errno::INVAL), IpAddr::V6(address)) if address.is_unicast_link_local() && !is_known => {
-            Error::NoInterface(address)
+    let error = match (error, destination) {
+        (OpenError::Other(Errno::INVAL), IpAddr::V6(address)) if has_zone(address) && !is_known => {
+            return Error::NoInterface(address);
         }
         // A route there is, but not from there: a loopback address reaches this machine only.
-        (OpenError::Other(Errno::INVAL), _) if options.source.is_some() => {
-            refused(OpenError::SourceOfElsewhere, options)
+        (OpenError::Other(Errno::INVAL), _) if options.source.is_some_and(|source| source.is_loopback()) => {
+            OpenError::SourceOfElsewhere
         }
-        (OpenError::Permission, _) => Error::no_route(Errno::ACCESS, destination, scope_id),
-        (OpenError::Other(errno), _) => Error::no_route(errno, destination, scope_id),
-        (other, _) => refused(other, options),
-    }
+        (error, _) => error,
+    };
+    let reason = match error {
+        OpenError::Other(errno) => dead_end(errno),
+        OpenError::Broadcast => io::Error::other("it is a broadcast address"),
+        other => return refused(other, Version::of(destination), options, Standing::read()),
+    };
+    Error::NoRoute { destination, interface: interface(scope_id), reason }
+}
+
+/// Says what a route is that leads nowhere, where the kernel's words are those for something else.
+fn dead_end(errno: Errno) -> io::Error {
+    let route = match errno {
+        Errno::ACCESS => "a 'prohibit' route forbids it",
+        Errno::INVAL => "a 'blackhole' route leads there",
+        Errno::HOSTUNREACH => "an 'unreachable' route leads there",
+        errno => return errno.into(),
+    };
+    io::Error::other(format!("{route} ({})", without_number(&errno.into())))
 }
 
 /// Why a probe failed on this machine, in the kernel's words where they are the kernel's ("Operation not permitted").
@@ -258,27 +302,9 @@ pub fn failure_text(failure: Failure) -> String {
 }
 
 /// The text of an error without its number, which the standard library appends: the words are enough for a person.
-fn without_number(error: &io::Error) -> String {
+pub(crate) fn without_number(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
-/// What may be done so that a kind of socket can be opened. Each remedy is a command to be copied.
-fn permission(kind: Option<SocketKind>) -> String {
-    let refused = match kind {
-        None => "neither raw nor ping sockets are",
-        Some(SocketKind::Raw) => "raw sockets aren't",
-        Some(SocketKind::Ping) => "ping sockets aren't",
-    };
-    let root = "run this as root (sudo)".to_owned();
-    let raw = format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable());
-    let ping = "permit it to all users with: sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"".to_owned();
-    let remedies = match kind {
-        None => [root, raw, ping].join("; or "),
-        Some(SocketKind::Raw) => [root, raw].join("; or "),
-        Some(SocketKind::Ping) => ping,
-    };
-    format!("{refused} permitted to this user: {remedies}")
 }
 
 /// What an interface is called, or else its number; none is number 0.
@@ -292,16 +318,25 @@ fn prefixed(prefix: &str, text: &Option<String>) -> String {
     text.as_ref().map_or_else(String::new, |text| format!("{prefix}{text}"))
 }
 
-/// The path of this program, as a shell wants it.
-fn executable() -> String {
-    let path = std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string());
-    let plain = path.chars().all(|c| c.is_alphanumeric() || "/._-+<>".contains(c));
-    if plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
-}
-
-const fn family_name(family: Version) -> &'static str {
+pub(crate) const fn family_name(family: Version) -> &'static str {
     match family {
         Version::V4 => "IPv4",
         Version::V6 => "IPv6",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_end_is_told_for_what_it_is_and_in_an_outage_in_few_words() {
+        let dead_end = |errno| no_route(OpenError::Other(errno), [192, 0, 2, 1].into(), 0, &Options::default());
+        let error = dead_end(Errno::ACCESS);
+        assert!(error.to_string().starts_with(
+            "no route to 192.0.2.1: a 'prohibit' route forbids it (Permission denied); check the address"
+        ));
+        assert_eq!((error.may_pass(), error.reason().as_str()), (true, "a 'prohibit' route forbids it"));
+        assert_eq!(dead_end(Errno::NETUNREACH).reason(), "Network is unreachable");
     }
 }

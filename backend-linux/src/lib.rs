@@ -25,7 +25,9 @@
 //! ```
 //!
 //! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the same but for what
-//! [`SocketKind::Ping`] lists; where those aren't either, [`Error::Permission`] says how to get one of the two. Any number of
+//! [`SocketKind::Ping`] lists; where those aren't either, [`Error::Refused`] says how to get one of
+//! the two. A kernel may refuse options of sockets that a trace is better with: [`Trace::lacks`]
+//! tells what is done without. Any number of
 //! traces may run at once in a process and on a machine: each has its ident, and soon after its first probes the kernel lets it see
 //! its own answers only; those of a [`Survey`] share its sockets, and are told apart here.
 //!
@@ -37,6 +39,7 @@
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as they are.
 #![deny(unsafe_code)]
 
+mod advice;
 mod clock;
 mod departures;
 mod driver;
@@ -45,6 +48,7 @@ mod extensions;
 mod health;
 mod identities;
 pub mod inherited;
+mod interface;
 mod memory;
 #[cfg(test)]
 mod namespace;
@@ -86,10 +90,10 @@ pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Pat
 pub use printable::printable;
 pub use rejected::Rejected;
 pub use resolve::{needs_resolver, resolve};
-pub use socket::SocketKind;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use socket::fuzzing;
+pub use socket::{Lack, Nicety, SocketKind};
 pub use sockets::Sockets;
 pub use survey::{Many, Outage, Routes, Started, Survey};
 pub use trace::{Heard, Route, Trace};
@@ -102,6 +106,7 @@ use driver::Driver;
 use hopshot_core::{Config, MIN_PAYLOAD};
 use near::Head;
 use pace::Pace;
+use resolve::specified;
 use running::Endurance;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -453,7 +458,7 @@ impl Traceroute {
         head: Option<Head>,
         endurance: Endurance,
     ) -> Result<Option<Begun>, Error> {
-        let (target, scope_id) = match address {
+        let (target, scope_id) = match specified(address) {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
         };

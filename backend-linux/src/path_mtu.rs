@@ -11,10 +11,11 @@ use crate::driver::{Driver, Step};
 use crate::extensions::NONE;
 use crate::pace::Pace;
 use crate::privilege::{self, Shortfalls};
+use crate::resolve::specified;
 use crate::running::Endurance;
 use crate::sockets::Sockets;
 use crate::trace::{Begun, Route};
-use crate::{Error, Extensions, Rejected, SocketKind, Traceroute, clock, random};
+use crate::{Error, Extensions, Lack, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
 use hopshot_core::{Changes, Config, Evidence, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
 pub use search::Limit;
@@ -204,17 +205,20 @@ impl PathMtu {
     pub(crate) fn start(settings: &Traceroute, mut sockets: Sockets, address: SocketAddr) -> Result<Self, Error> {
         let mut settings = settings.clone().dont_fragment(true);
         settings.check()?;
+        let address = specified(address);
         let (target, family) = (address.ip(), Version::of(address.ip()));
         // Two traces may run at a time.
         let pace = Pace::every(settings.config.interval, clock::now());
         let first_link = sockets.first_link(family)?;
         let mut driver = Driver::new(sockets, pace);
         // Traces are added after the filter may have been locked.
-        driver.expect_many()?;
+        driver.expect_many();
         let scope_id = match address {
             SocketAddr::V4(_) => 0,
             SocketAddr::V6(address) => address.scope_id(),
         };
+        // First: it tells better why there is no route.
+        driver.source(target, scope_id)?;
         let options = settings.socket_options();
         let link = first_link
             .mtu(target, scope_id)
@@ -294,6 +298,12 @@ impl PathMtu {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+    }
+
+    /// Returns what its sockets do without.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<Lack> {
+        self.driver.lacks(Version::of(self.target())).to_vec()
     }
 
     /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets. It is

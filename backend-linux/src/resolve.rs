@@ -1,15 +1,15 @@
 //! Names and address families.
 
-use crate::Error;
+use crate::{Error, interface};
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
-use rustix::net::{AddressFamily, SocketType};
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
-/// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4. The port is 0.
+/// is written as one of IPv6 (`::ffff:192.0.2.1`; RFC 4291, section 2.5.5.2) is one of IPv4, and
+/// the unspecified one (`::`) is this machine's loopback address. The port is 0.
 ///
 /// # Errors
 /// [`Error::NoHost`] if it can be neither an address nor a name, [`Error::Resolve`] if the host has no address at all,
@@ -35,7 +35,7 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     let mut fitting =
         found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
-        (Some(address), _) => Ok(address),
+        (Some(address), _) => Ok(specified(address)),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),
         (None, None) => {
             let reason = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -82,12 +82,8 @@ fn scope(address: Ipv6Addr, zone: &str) -> Result<u32, Error> {
     if !has_zone(address) {
         return Err(Error::Zone(address));
     }
-    if let Ok(number) = zone.parse() {
-        return Ok(number);
-    }
-    let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
-    let number = socket().and_then(|socket| rustix::net::netdevice::name_to_index(socket, zone));
-    number.map_err(|_| Error::NoSuchInterface(zone.to_owned()))
+    let interface = interface::find(zone).ok_or_else(|| Error::NoSuchInterface(zone.to_owned()))?;
+    Ok(interface.number)
 }
 
 /// A host without the brackets that an address may have in a URL.
@@ -117,8 +113,19 @@ fn why_no_host(host: &str) -> Option<&'static str> {
 const LONGEST: usize = 254;
 
 /// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
-fn has_zone(address: Ipv6Addr) -> bool {
-    address.is_unicast_link_local() || matches!(address.segments(), [0xff01 | 0xff02 | 0xff11 | 0xff12, ..])
+pub(crate) fn has_zone(address: Ipv6Addr) -> bool {
+    // Multicast addresses of the scopes 1 and 2, whatever their flags are (RFC 4291, section 2.7).
+    address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
+}
+
+/// The address that a packet to the unspecified address goes to: this machine. Kernels take `::`
+/// for it in one kind of socket and for a host of the network in the other.
+pub(crate) fn specified(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST, 0).into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST, 0).into(),
+        _ => address,
+    }
 }
 
 #[cfg(test)]

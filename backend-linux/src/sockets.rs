@@ -1,5 +1,6 @@
 //! Sockets that are open before it is known whom they are for.
 
+use crate::advice::Standing;
 use crate::error::refused;
 use crate::socket::{FirstLink, OpenError, Options, Socket, Sources};
 use crate::{Error, SocketKind};
@@ -24,7 +25,8 @@ use hopshot_core::wire::Version;
 pub struct Sockets {
     pub(crate) options: Options,
     pub(crate) open: Vec<Pair>,
-    refused: Vec<(Version, OpenError)>,
+    /// Why there are none of a family, and what this process was then.
+    refused: Vec<(Version, OpenError, Standing)>,
 }
 
 /// The sockets of one family.
@@ -39,13 +41,15 @@ pub(crate) struct Pair {
 impl Pair {
     fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
         let socket = Socket::open(version, options)?;
-        Ok(Self { version, socket, sources: Sources::open(version, options)?, first_link: None })
+        let sources = Sources::open(version, socket.kind(), options)?;
+        Ok(Self { version, socket, sources, first_link: None })
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
     fn open_for_mtu(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let first_link = FirstLink::open(version, options)?;
-        Ok(Self { first_link: Some(first_link), ..Self::open(version, options)? })
+        let pair = Self::open(version, options)?;
+        let first_link = FirstLink::open(version, pair.socket.kind(), options)?;
+        Ok(Self { first_link: Some(first_link), ..pair })
     }
 }
 
@@ -69,11 +73,11 @@ impl Sockets {
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
                 Ok(pair) => sockets.open.push(pair),
-                Err(error) => sockets.refused.push((version, error)),
+                Err(error) => sockets.refused.push((version, error, Standing::read())),
             }
         }
         match (sockets.open.as_slice(), sockets.refused.as_slice()) {
-            ([], [(_, error), ..]) => Err(refused(*error, &sockets.options)),
+            ([], [(family, error, standing), ..]) => Err(refused(*error, *family, &sockets.options, *standing)),
             _ => Ok(sockets),
         }
     }
@@ -86,8 +90,8 @@ impl Sockets {
 
     /// Why there is no socket of a family.
     pub(crate) fn obstacle(&self, version: Version) -> Error {
-        match self.refused.iter().find(|(family, _)| *family == version) {
-            Some((_, error)) => refused(*error, &self.options),
+        match self.refused.iter().find(|(family, ..)| *family == version) {
+            Some((_, error, standing)) => refused(*error, version, &self.options, *standing),
             None => Error::NoSocket(version),
         }
     }

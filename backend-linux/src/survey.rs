@@ -15,7 +15,7 @@ use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
 use crate::sockets::Sockets;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Rejected, SocketKind, Traceroute, clock};
+use crate::{Error, Lack, Rejected, SocketKind, Traceroute, clock};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use setbacks::Setbacks;
@@ -116,7 +116,7 @@ impl Survey {
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), clock::now());
         let mut driver = Driver::new(sockets, pace);
         driver.open_more_pings();
-        driver.expect_many()?;
+        driver.expect_many();
         driver.expect_survey();
         let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
         Ok(Self {
@@ -302,6 +302,12 @@ impl Survey {
         self.driver.socket(family)
     }
 
+    /// Returns what the sockets of a family do without.
+    #[must_use]
+    pub fn lacks(&self, family: Version) -> Vec<Lack> {
+        self.driver.lacks(family).to_vec()
+    }
+
     /// What the sockets of a family brought that was no answer to any trace.
     #[must_use]
     pub fn rejected(&self, family: Version) -> Rejected {
@@ -455,6 +461,24 @@ mod tests {
                 assert_eq!(routes.iter().filter(|route| route.distance() == Some(1)).count(), 51);
                 survey.outage_limit(Duration::ZERO);
                 assert!(survey.add("localhost").is_err(), "a name needs files");
+            }
+        });
+    }
+
+    #[test]
+    fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
+        const TEST: &str = "survey::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
+        in_namespace(TEST, PERMIT_PING, || {
+            let source = IpAddr::from([127, 0, 0, 9]);
+            let settings = |kind| Traceroute::new("").family(Version::V4).socket(kind).source(source).interface("lo");
+            let mut surveys = KINDS.map(|kind| Survey::new(&settings(kind), 100_000, 100).unwrap());
+            let _ = surveys[0].confine().unwrap();
+            for survey in &mut surveys {
+                for host in 1..=20 {
+                    assert_eq!(survey.add_as(&settings(KINDS[0]), ([127, 0, 1, host], 0).into()).unwrap(), source);
+                }
+                while survey.advance(None).unwrap() != Step::Done {}
+                assert!(std::iter::from_fn(|| survey.take()).all(|route| route.distance() == Some(1)));
             }
         });
     }

@@ -6,7 +6,7 @@ use crate::extensions::{Extensions, NONE};
 use crate::near::{Head, Sample, Shared};
 use crate::privilege::{self, Shortfalls};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
-use crate::{Error, Memory, Rejected, SocketKind, headers_len};
+use crate::{Error, Lack, Memory, Rejected, SocketKind, headers_len};
 use hopshot_core::wire::Version;
 use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::{IpAddr, SocketAddr};
@@ -196,6 +196,12 @@ impl Trace {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+    }
+
+    /// Returns what the sockets do without.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<Lack> {
+        self.driver.lacks(Version::of(self.target())).to_vec()
     }
 
     /// Which clocks the RTT of an answered probe is from.

@@ -50,7 +50,11 @@ impl From<Error> for Failure {
 impl Failure {
     /// Of what is to be waited for beside the traces.
     fn events(error: io::Error) -> Self {
-        Self::System("can't wait for signals and names", error, "permit it more open files (ulimit -n 64)")
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => "a sandbox forbids it: permit the calls socketpair and epoll_create1",
+            _ => "permit it more open files (ulimit -n 64)",
+        };
+        Self::System("can't wait for signals and names", error, remedy)
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
     };
-    session.confine([search.socket()], || search.confine())?;
+    session.confine([search.socket()], &search.lacks(), || search.confine())?;
     let followed = session.follow(&mut search, |search, names, step| {
         let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
         let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));

@@ -8,7 +8,7 @@ use crate::events::Events;
 use crate::format::json;
 use crate::names::Names;
 use hopshot_linux::privilege::{self, Shortfalls};
-use hopshot_linux::{Error, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
+use hopshot_linux::{Error, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
 use rustix::process::getuid;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -46,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) events: Events,
     is_verbose: bool,
     is_confined: bool,
+    /// What the sockets do without, as far as it was told.
+    told: Vec<Lack>,
 }
 
 impl Session {
@@ -95,7 +97,10 @@ impl Session {
         }
         let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None));
         let events = events.map_err(Failure::events)?;
-        Ok((Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox }, opened))
+        Ok((
+            Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox, told: Vec::new() },
+            opened,
+        ))
     }
 
     /// The address of the only host: the helper finds that of a name.
@@ -121,21 +126,35 @@ impl Session {
         }
     }
 
-    /// Gives up everything else, by a call of the library: from here on no file, socket or program can be opened.
+    /// Gives up everything else, by a call of the library: from here on no file, socket or program
+    /// can be opened. Tells who wants to know what the sockets are, and do without.
     pub(crate) fn confine(
-        &self,
+        &mut self,
         sockets: impl IntoIterator<Item = SocketKind>,
+        lacks: &[Lack],
         confine: impl FnOnce() -> Result<Shortfalls, Error>,
     ) -> Result<(), Failure> {
         let shortfalls = if self.is_confined { confine()? } else { Shortfalls::default() };
         if self.is_verbose {
             sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
+            self.tell(lacks);
             shortfalls.iter().for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
             if let Some(obstacle) = self.names.obstacle() {
                 say(&format!("nothing can be looked up: {obstacle}"));
             }
         }
         Ok(())
+    }
+
+    /// Says what the sockets do without, once, to those who want to know.
+    pub(crate) fn tell(&mut self, lacks: &[Lack]) {
+        if !self.is_verbose {
+            return;
+        }
+        for lack in lacks.iter().filter(|lack| !self.told.contains(lack)) {
+            say(&lack.to_string());
+        }
+        self.told = lacks.to_vec();
     }
 
     /// Drives it to its end, or to Ctrl-C, and shows it after every step.

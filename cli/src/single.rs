@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let mut format = format::of(args);
     format.begin(host, trace.target(), trace.source()).map_err(Failure::Output)?;
     format.update(&trace, &session.names).map_err(Failure::Output)?;
-    session.confine([trace.socket()], || trace.confine())?;
+    session.confine([trace.socket()], &trace.lacks(), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
             format.hear(&heard, names)?;
@@ -30,6 +30,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         format.learn(names)?;
         format.update(trace, names)
     })?;
+    // The filter of its answers is set after the first probes.
+    session.tell(&trace.lacks());
     let route = trace.finish();
     session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
     format.finish(&route, &session.names).and_then(|()| format.end()).map_err(Failure::Output)?;

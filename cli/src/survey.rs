@@ -29,8 +29,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
-    let sockets: Vec<_> = [Version::V4, Version::V6].into_iter().filter_map(|family| survey.socket(family)).collect();
-    session.confine(sockets, || survey.confine())?;
+    let families = [Version::V4, Version::V6];
+    let sockets: Vec<_> = families.into_iter().filter_map(|family| survey.socket(family)).collect();
+    let lacks = families.map(|family| survey.lacks(family)).concat();
+    session.confine(sockets, &lacks, || survey.confine())?;
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
     let mut desk = Desk {

@@ -10,7 +10,7 @@ mod play;
 use clap::{Args, Parser, Subcommand};
 use core::time::Duration;
 use hopshot_lab::Scenario;
-use play::{Conduct, Failure, LinkKind, bench, chain, demo, run};
+use play::{Conduct, Failure, LinkKind, bench, chain, demo, refuse, run};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -66,6 +66,22 @@ enum Task {
         #[command(flatten)]
         inside: Inside,
     },
+    /// Run a command to which the kernel refuses system calls: some options of sockets, some kinds
+    /// of sockets.
+    Refuse {
+        /// A refused option: its level, its number, and the number of the error.
+        #[arg(long, value_name = "LEVEL:OPTION:ERRNO", value_parser = refuse::three)]
+        option: Vec<[u32; 3]>,
+        /// A refused kind of socket: its family, its type, and the number of the error.
+        #[arg(long, value_name = "FAMILY:TYPE:ERRNO", value_parser = refuse::three)]
+        socket: Vec<[u32; 3]>,
+        /// A call that is refused whatever its arguments: `socketpair`.
+        #[arg(long, value_name = "ERRNO")]
+        socketpair: Option<u32>,
+        /// The command and its arguments.
+        #[arg(last = true, required = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Show the scenarios.
     List,
     /// Trace a path of twelve hops with hopshot, on a machine without a network.
@@ -98,6 +114,9 @@ fn main() -> ExitCode {
         }
         Task::Chain { routers, mtu, ratelimit, inside: Inside { ping, command } } => {
             chain::run(routers, &mtu, ratelimit, ping, &command)
+        }
+        Task::Refuse { option, socket, socketpair, command } => {
+            Err(refuse::run(&refuse::Refused { option, socket, socketpair }, &command))
         }
         Task::List => list(),
         Task::Demo => demo::run(),

@@ -10,8 +10,10 @@ pub use search::Completeness;
 
 use crate::driver::Step;
 use crate::privilege::Shortfalls;
+use crate::resolve::specified;
 use crate::{
-    Error, Failure, Hop, Kind, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock, random,
+    Error, Failure, Hop, Kind, Lack, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock,
+    random,
 };
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
@@ -105,6 +107,7 @@ impl AllPaths {
     /// As [`Traceroute::start`].
     pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Exploration, Error> {
         self.settings.check()?;
+        let address = specified(address);
         let settings = self.settings.clone().family(Version::of(address.ip()));
         let config = settings.config;
         let mut exploration = Exploration {
@@ -190,6 +193,12 @@ impl Exploration {
     #[must_use]
     pub fn target(&self) -> IpAddr {
         self.address.ip()
+    }
+
+    /// Returns what its sockets do without.
+    #[must_use]
+    pub fn lacks(&self) -> Vec<Lack> {
+        self.survey.lacks(Version::of(self.target()))
     }
 
     /// The kind of socket that was opened.

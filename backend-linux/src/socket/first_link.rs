@@ -1,62 +1,75 @@
 //! How large a packet the first link carries.
 
-use super::queue::{Packet, Queue, Report};
-use super::sources::PORT;
-use super::{OpenError, Options, apply, endpoint, family, set, set_fragmentation};
-use crate::sys::Name;
+use super::queue::{Origin, Packet, Queue, Report};
+use super::sources::open_to_ask;
+use super::{Necessity, OpenError, Options, SocketKind, endpoint, errors, set, set_fragmentation};
 use hopshot_core::wire::Version;
+use hopshot_core::wire::icmp::Type;
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags, SocketType, sockopt};
+use rustix::net::{SendFlags, sockopt};
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// A question to the kernel: a UDP socket that is offered a datagram that no link carries.
+/// A question to the kernel: an ICMP socket that is offered an Echo Request that no link carries.
 #[derive(Debug)]
 pub(crate) struct FirstLink(OwnedFd);
 
 impl FirstLink {
-    /// Opens the socket. The options are those that packets will be sent with.
+    /// Opens the socket, of the kind that packets will be sent with. The options are theirs too.
     ///
     /// # Errors
-    /// As [`Sources::open`](super::Sources::open).
-    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(family(version), SocketType::DGRAM, flags, None)?;
-        apply(options, version, socket.as_fd(), 0)?;
-        set_fragmentation(&socket, version, &Options { may_be_fragmented: false, ..Options::default() })?;
-        let report = match version {
-            Version::V4 => Name::IP_RECVERR,
-            Version::V6 => Name::IPV6_RECVERR,
-        };
-        set(&socket, report, 1)?;
+    /// As [`Socket::open`](super::Socket::open).
+    pub(crate) fn open(version: Version, kind: SocketKind, options: &Options) -> Result<Self, OpenError> {
+        let (socket, _) = open_to_ask(version, kind, options)?;
+        let unfragmented = Options { may_be_fragmented: false, ..Options::default() };
+        // The probes need it as well: a kernel that cuts them shows nothing of the path.
+        set_fragmentation(&socket, version, &unfragmented)
+            .map_err(|errno| OpenError::Necessary(Necessity::Unfragmented, errno))?;
+        // Without it there is what was learnt of the path, which is no more than the first link
+        // carries.
+        let _ = set(&socket, errors(version), 1);
         Ok(Self(socket))
     }
 
     /// The MTU of the link by which packets to `destination` leave, in octets; 65,535 if it is greater.
     ///
-    /// The kernel says how large a datagram may be when it refuses one. (Asked directly, it says what was learnt of the whole
+    /// The kernel says how large a packet may be when it refuses one. (Asked directly, it says what
+    /// was learnt of the whole
     /// path before.)
     ///
     /// # Errors
     /// As [`Sources::of`](super::Sources::of).
     pub(crate) fn mtu(self, destination: IpAddr, scope_id: u32) -> Result<u16, OpenError> {
-        /// The most that a datagram can carry in IPv4.
-        const TOO_LARGE: usize = 65_507;
+        /// With an IPv4 header as much as an IP packet can be.
+        const TOO_LARGE: usize = 65_515;
         let Self(socket) = self;
-        rustix::net::connect(&socket, &endpoint(destination, scope_id, PORT)).map_err(OpenError::Other)?;
-        let learnt = match Version::of(destination) {
+        let version = Version::of(destination);
+        rustix::net::connect(&socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+        let learnt = match version {
             Version::V4 => sockopt::ip_mtu(&socket),
             Version::V6 => sockopt::ipv6_mtu(&socket),
-        }?;
+        }
+        .map_err(|errno| OpenError::Necessary(Necessity::Mtu, errno))?;
         let saturated = |octets: u32| u16::try_from(octets).unwrap_or(u16::MAX);
         // Loopback would carry it.
         if saturated(learnt) == u16::MAX {
             return Ok(u16::MAX);
         }
-        let refused = rustix::net::send(&socket, &[0; TOO_LARGE], SendFlags::empty()) == Err(Errno::MSGSIZE);
-        match Queue::of_reports().read(socket.as_fd(), &mut [])? {
-            Some(Packet { report: Some(Report { info, .. }), .. }) if refused => Ok(saturated(info)),
-            _ => Ok(saturated(learnt)),
-        }
+        let mut request = [0; TOO_LARGE];
+        // A ping socket sends nothing else.
+        request[0] = Type::EchoRequest.number(version).unwrap_or_default();
+        let refused = rustix::net::send(&socket, &request, SendFlags::empty()) == Err(Errno::MSGSIZE);
+        Ok(saturated(if refused { said(&socket).unwrap_or(learnt) } else { learnt }))
     }
+}
+
+/// Returns the MTU that this machine's refusal has named.
+fn said(socket: &OwnedFd) -> Option<u32> {
+    /// Errors of others that a raw socket may have been told before.
+    const OTHERS: usize = 8;
+    let mut reports = Queue::of_reports();
+    (0..OTHERS).find_map(|_| match reports.read(socket.as_fd(), &mut []) {
+        Ok(Some(Packet { report: Some(Report { origin: Origin::Other, info, .. }), .. })) => Some(info),
+        _ => None,
+    })
 }

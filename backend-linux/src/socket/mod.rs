@@ -7,6 +7,7 @@ mod filter;
 mod first_link;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod needs;
 mod ping;
 mod queue;
 mod raw;
@@ -15,12 +16,17 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use crate::advice::Refusals;
 use crate::clock::Clock;
+use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
 pub(crate) use first_link::FirstLink;
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Instant};
+use needs::Lacks;
+pub(crate) use needs::Necessity;
+pub use needs::{Lack, Nicety};
 use queue::Report;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
@@ -82,8 +88,10 @@ pub(crate) struct Options {
 /// Why a socket could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenError {
-    /// This process may not open such a socket (EPERM, EACCES).
-    Permission,
+    /// There is no socket of a kind that was tried, or this process may not open it.
+    Refused(Refusals),
+    /// An option that is necessary.
+    Necessary(Necessity, Errno),
     /// This process may not mark packets (EPERM).
     MarkNotPermitted,
     /// There is no interface of that name (ENODEV).
@@ -96,16 +104,15 @@ pub(crate) enum OpenError {
     SourceOfElsewhere,
     /// The source address is link-local, so an interface must be given with it.
     SourceNeedsInterface,
-    /// Anything else: `AFNOSUPPORT` where this kernel doesn't have the family.
+    /// The destination is a broadcast address (EACCES).
+    Broadcast,
+    /// Anything else.
     Other(Errno),
 }
 
 impl From<Errno> for OpenError {
     fn from(errno: Errno) -> Self {
-        match errno {
-            Errno::PERM | Errno::ACCESS => Self::Permission,
-            errno => Self::Other(errno),
-        }
+        Self::Other(errno)
     }
 }
 
@@ -151,20 +158,36 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Opens a pair of the kind that the options name; of either kind that is permitted, rather raw, if they name none.
+    /// Opens a pair of the kind that the options name; of either kind that there is, rather raw, if
+    /// they name none.
     ///
     /// # Errors
     /// See [`OpenError`].
     pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
         let raw = || raw::Socket::open(version, options).map(Self::Raw);
-        let ping = || ping::Socket::open(version, options).map(Self::Ping);
+        let ping = |lacks| ping::Socket::open(version, options, lacks).map(Self::Ping);
         match options.kind {
             Some(SocketKind::Raw) => raw(),
-            Some(SocketKind::Ping) => ping(),
+            Some(SocketKind::Ping) => ping(Lacks::of(version)),
             None => match raw() {
-                Err(OpenError::Permission) => ping(),
+                Err(OpenError::Refused(Refusals { raw: Some(errno), .. })) => {
+                    let mut lacks = Lacks::of(version);
+                    lacks.note(Nicety::RawSockets, Err(errno));
+                    ping(lacks).map_err(|error| match error {
+                        OpenError::Refused(ping) => OpenError::Refused(Refusals { raw: Some(errno), ..ping }),
+                        error => error,
+                    })
+                }
                 opened => opened,
             },
+        }
+    }
+
+    /// What it does without.
+    pub(crate) fn lacks(&self) -> &[Lack] {
+        match self {
+            Self::Raw(raw) => raw.lacks(),
+            Self::Ping(ping) => ping.lacks(),
         }
     }
 
@@ -185,7 +208,7 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&self, trace: Option<&Identity>) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
             Self::Ping(_) => Ok(()),
@@ -249,44 +272,57 @@ impl AsFd for Socket {
     }
 }
 
-/// Makes a socket send as the options say. A source is bound with `port`.
-fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<(), OpenError> {
-    if let Some(interface) = &options.interface {
+/// Makes a socket send as the options say. A source is bound with `port`. Returns the interface
+/// that they name.
+fn apply(options: &Options, version: Version, fd: BorrowedFd<'_>, port: u16) -> Result<Option<Interface>, OpenError> {
+    let interface = match &options.interface {
+        Some(name) => Some(interface::find(name).ok_or(OpenError::NoSuchInterface)?),
+        None => None,
+    };
+    if let Some(interface) = &interface {
         bind_interface(fd, interface)?;
     }
     if let Some(mark) = options.mark {
         sys::set_option(fd, Name::SO_MARK, &mark.to_ne_bytes()).map_err(|errno| match errno {
             Errno::PERM => OpenError::MarkNotPermitted,
-            errno => errno.into(),
+            errno => OpenError::Necessary(Necessity::Mark, errno),
         })?;
     }
     if let Some(class) = options.traffic_class {
         match version {
-            Version::V4 => sockopt::set_ip_tos(fd, class)?,
-            Version::V6 => sockopt::set_ipv6_tclass(fd, class.into())?,
+            Version::V4 => sockopt::set_ip_tos(fd, class),
+            Version::V6 => sockopt::set_ipv6_tclass(fd, class.into()),
         }
+        .map_err(|errno| OpenError::Necessary(Necessity::TrafficClass, errno))?;
     }
     // After the interface: a link-local address needs to know it.
     if let Some(source) = options.source {
-        bind_source(fd, source, port, version)?;
+        bind_source(fd, source, port, interface.as_ref(), version)?;
     }
-    Ok(())
+    Ok(interface)
 }
 
-fn bind_interface(fd: BorrowedFd<'_>, interface: &str) -> Result<(), OpenError> {
-    /// The longest name that an interface can have, in octets (IFNAMSIZ - 1). The kernel silently cuts longer ones short,
-    /// and takes an empty one for "any".
-    const MAX_NAME: usize = 15;
-    if interface.is_empty() || interface.len() > MAX_NAME || interface.contains('\0') {
-        return Err(OpenError::NoSuchInterface);
-    }
-    sys::set_option(fd, Name::SO_BINDTODEVICE, interface.as_bytes()).map_err(|errno| match errno {
+/// Makes a socket send by an interface: by its number, or where that is refused by its name, which
+/// can be too long.
+fn bind_interface(fd: BorrowedFd<'_>, interface: &Interface) -> Result<(), OpenError> {
+    let by_number = sys::set_option(fd, Name::SO_BINDTOIFINDEX, &interface.number.to_ne_bytes());
+    let bound = match (by_number, &interface.short_name) {
+        (Err(_), Some(name)) => sys::set_option(fd, Name::SO_BINDTODEVICE, name.as_bytes()),
+        (bound, _) => bound,
+    };
+    bound.map_err(|errno| match errno {
         Errno::NODEV => OpenError::NoSuchInterface,
-        errno => errno.into(),
+        errno => OpenError::Necessary(Necessity::Interface, errno),
     })
 }
 
-fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) -> Result<(), OpenError> {
+fn bind_source(
+    fd: BorrowedFd<'_>,
+    source: IpAddr,
+    port: u16,
+    interface: Option<&Interface>,
+    version: Version,
+) -> Result<(), OpenError> {
     if Version::of(source) != version {
         return Err(OpenError::SourceOfOtherFamily);
     }
@@ -295,7 +331,9 @@ fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) 
         return Err(OpenError::SourceNotLocal);
     }
     let link_local = matches!(source, IpAddr::V6(source) if source.is_unicast_link_local());
-    rustix::net::bind(fd, &endpoint(source, 0, port)).map_err(|errno| match errno {
+    // A ping socket wants to be told of the interface here as well.
+    let scope_id = interface.filter(|_| link_local).map_or(0, |interface| interface.number);
+    rustix::net::bind(fd, &endpoint(source, scope_id, port)).map_err(|errno| match errno {
         Errno::ADDRNOTAVAIL => OpenError::SourceNotLocal,
         Errno::INVAL if link_local => OpenError::SourceNeedsInterface,
         errno => errno.into(),
@@ -303,13 +341,44 @@ fn bind_source(fd: BorrowedFd<'_>, source: IpAddr, port: u16, version: Version) 
 }
 
 /// Opens an ICMP or ICMPv6 socket: non-blocking, closed when another program is executed.
-fn open(version: Version, kind: SocketType) -> Result<OwnedFd, Errno> {
+fn open(version: Version, kind: SocketKind) -> Result<OwnedFd, OpenError> {
     let protocol = match version {
         Version::V4 => ipproto::ICMP,
         Version::V6 => ipproto::ICMPV6,
     };
+    let socket_type = match kind {
+        SocketKind::Raw => SocketType::RAW,
+        SocketKind::Ping => SocketType::DGRAM,
+    };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(family(version), kind, flags, Some(protocol))
+    rustix::net::socket_with(family(version), socket_type, flags, Some(protocol)).map_err(|errno| match (errno, kind) {
+        // Of sockets of the other kind there would be too many as well.
+        (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM, _) => OpenError::Other(errno),
+        (errno, SocketKind::Raw) => OpenError::Refused(Refusals { raw: Some(errno), ping: None }),
+        (errno, SocketKind::Ping) => OpenError::Refused(Refusals { raw: None, ping: Some(errno) }),
+    })
+}
+
+/// Keeps a raw socket that only sends, or asks, from receiving packets that it would never read.
+fn deafen(fd: &OwnedFd, version: Version, lacks: &mut Lacks) {
+    lacks.note(Nicety::TypeFilter, set_type_filter(fd, version, &filter::TypeFilter::NONE));
+    lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(fd, 0));
+}
+
+fn set_type_filter(fd: &OwnedFd, version: Version, types: &filter::TypeFilter) -> Result<(), Errno> {
+    let name = match version {
+        Version::V4 => Name::ICMP_FILTER,
+        Version::V6 => Name::ICMPV6_FILTER,
+    };
+    sys::set_option(fd.as_fd(), name, &types.value(version))
+}
+
+/// The option by which a socket reports errors in full.
+const fn errors(version: Version) -> Name {
+    match version {
+        Version::V4 => Name::IP_RECVERR,
+        Version::V6 => Name::IPV6_RECVERR,
+    }
 }
 
 /// What is never fragmented goes by path MTU discovery "probe": it sets DF, keeps the IPv4 identification 0 and believes no MTU

@@ -10,7 +10,8 @@
 use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
 use super::{
-    Arrival, OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, open, set, set_fragmentation, set_receive_buffer,
+    Arrival, Lack, Lacks, Necessity, Nicety, OpenError, Options, SocketKind, TRANSIENT_ERRORS, apply, endpoint, errors,
+    open, set, set_fragmentation, set_receive_buffer,
 };
 use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
@@ -18,7 +19,7 @@ use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
 use hopshot_core::wire::{Malformed, Version};
 use hopshot_core::{Answer, Instant, Kind, Quoted};
 use rustix::io::Errno;
-use rustix::net::{SocketType, sockopt};
+use rustix::net::sockopt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -35,34 +36,43 @@ pub(crate) struct Socket {
     arrivals: Queue,
     /// Errors.
     reports: Queue,
+    lacks: Lacks,
 }
 
 impl Socket {
     /// Opens the pair, with the ident of the options, which others may have too, or with one that nobody else has or gets.
     ///
     /// # Errors
-    /// See [`OpenError`]; `Permission` if no group of this process is in `net.ipv4.ping_group_range`.
-    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+    /// See [`OpenError`]; `Refused` also if no group of this process is in
+    /// `net.ipv4.ping_group_range`.
+    pub(crate) fn open(version: Version, options: &Options, mut lacks: Lacks) -> Result<Self, OpenError> {
         // To the kernel 0 means any.
         let given = options.ident.filter(|ident| *ident != 0);
         let (sender, ident) = match given {
-            Some(ident) => (open_sender(version, options, ident, true)?, ident),
-            None => open_alone(version, options)?,
+            Some(ident) => (open_sender(version, options, ident, true, &mut lacks)?, ident),
+            None => open_alone(version, options, &mut lacks)?,
         };
-        set_fragmentation(&sender, version, options)?;
-        let receiver = open(version, SocketType::DGRAM)?;
-        sockopt::set_socket_reuseaddr(&sender, true)?;
+        lacks.note(Nicety::Fragmentation, set_fragmentation(&sender, version, options));
+        let receiver = open(version, SocketKind::Ping)?;
+        lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(&sender, true));
         let receiver = match bind(&receiver, version, ident) {
             Ok(()) => receiver,
             Err(_) => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
         };
         if given.is_none() {
             // From now on nobody can bind the ident, and take the answers.
-            [&sender, &receiver].into_iter().try_for_each(|fd| sockopt::set_socket_reuseaddr(fd, false))?;
+            for fd in [&sender, &receiver] {
+                lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(fd, false));
+            }
         }
-        hear_all(&receiver, version)?;
-        let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS)?;
-        Ok(Self { ident, sender, receiver, arrivals: Queue::of_arrivals(), reports: Queue::of_reports() })
+        hear_all(&receiver, version, &mut lacks)?;
+        let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS, &mut lacks);
+        Ok(Self { ident, sender, receiver, arrivals: Queue::of_arrivals(), reports: Queue::of_reports(), lacks })
+    }
+
+    /// What it does without.
+    pub(crate) fn lacks(&self) -> &[Lack] {
+        self.lacks.list()
     }
 
     /// The ident of everything sent and heard here.
@@ -183,9 +193,15 @@ fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<
 }
 
 /// Opens a sender with an ident. If it isn't to share it, it gets none that a socket has.
-fn open_sender(version: Version, options: &Options, ident: u16, may_share: bool) -> Result<OwnedFd, OpenError> {
-    let sender = open(version, SocketType::DGRAM)?;
-    sockopt::set_socket_reuseaddr(&sender, may_share)?;
+fn open_sender(
+    version: Version,
+    options: &Options,
+    ident: u16,
+    may_share: bool,
+    lacks: &mut Lacks,
+) -> Result<OwnedFd, OpenError> {
+    let sender = open(version, SocketKind::Ping)?;
+    lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(&sender, may_share));
     apply(options, version, sender.as_fd(), ident)?;
     if options.source.is_none() {
         bind(&sender, version, ident)?;
@@ -195,7 +211,7 @@ fn open_sender(version: Version, options: &Options, ident: u16, may_share: bool)
 
 /// Opens a sender with an ident of its own, drawn at random: the kernel would take the next one each time, so that who knows
 /// one knows the others.
-fn open_alone(version: Version, options: &Options) -> Result<(OwnedFd, u16), OpenError> {
+fn open_alone(version: Version, options: &Options, lacks: &mut Lacks) -> Result<(OwnedFd, u16), OpenError> {
     /// Idents that are tried, as long as they are taken.
     const DRAWS: usize = 64;
     let mut draws = 1;
@@ -203,7 +219,7 @@ fn open_alone(version: Version, options: &Options) -> Result<(OwnedFd, u16), Ope
         let mut ident = [0; 2];
         rustix::rand::getrandom(&mut ident, rustix::rand::GetRandomFlags::empty())?;
         let ident = u16::from_ne_bytes(ident).max(1);
-        match open_sender(version, options, ident, false) {
+        match open_sender(version, options, ident, false, lacks) {
             Err(OpenError::Other(Errno::ADDRINUSE)) if draws < DRAWS => draws += 1,
             opened => return opened.map(|sender| (sender, ident)),
         }
@@ -215,15 +231,15 @@ fn bind(fd: &OwnedFd, version: Version, ident: u16) -> Result<(), Errno> {
 }
 
 /// Asks for errors, and for stamps and hop limits of everything.
-fn hear_all(fd: &OwnedFd, version: Version) -> Result<(), Errno> {
-    let [errors, extensions, hop_limits] = match version {
-        Version::V4 => [Name::IP_RECVERR, Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
-        Version::V6 => [Name::IPV6_RECVERR, Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],
+fn hear_all(fd: &OwnedFd, version: Version, lacks: &mut Lacks) -> Result<(), OpenError> {
+    let [extensions, hop_limits] = match version {
+        Version::V4 => [Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
+        Version::V6 => [Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],
     };
-    set(fd, Name::SO_TIMESTAMPNS, 1)?;
-    set(fd, errors, 1)?;
-    set(fd, hop_limits, 1)?;
-    // Older kernels don't have it.
-    let _ = set(fd, extensions, 1);
-    set_receive_buffer(fd)
+    set(fd, errors(version), 1).map_err(|errno| OpenError::Necessary(Necessity::Errors, errno))?;
+    lacks.note(Nicety::ArrivalStamps, set(fd, Name::SO_TIMESTAMPNS, 1));
+    lacks.note(Nicety::HopLimits, set(fd, hop_limits, 1));
+    lacks.note(Nicety::Extensions, set(fd, extensions, 1));
+    lacks.note(Nicety::Buffer, set_receive_buffer(fd));
+    Ok(())
 }

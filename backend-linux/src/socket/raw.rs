@@ -8,14 +8,13 @@
 use super::queue::Queue;
 use super::sender::Sender;
 use super::{
-    Arrival, Identity, OpenError, Options, TRANSIENT_ERRORS, apply, filter, open, set, set_fragmentation,
-    set_receive_buffer,
+    Arrival, Identity, Lack, Lacks, Nicety, OpenError, Options, SocketKind, TRANSIENT_ERRORS, apply, deafen, errors,
+    filter, open, set, set_fragmentation, set_receive_buffer, set_type_filter,
 };
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::{Version, ip};
 use rustix::io::Errno;
-use rustix::net::{SocketType, sockopt};
 use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,6 +26,7 @@ pub(crate) struct Socket {
     sender: Sender,
     receiver: OwnedFd,
     arrivals: Queue,
+    lacks: Lacks,
 }
 
 impl Socket {
@@ -38,12 +38,18 @@ impl Socket {
     /// # Errors
     /// See [`OpenError`].
     pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+        let mut lacks = Lacks::of(version);
         // First: the kernel begins to stamp packets a moment after it was asked.
-        let receiver = open_receiver(version)?;
-        let sender = open_sender(version, options)?;
+        let receiver = open_receiver(version, &mut lacks)?;
+        let sender = open_sender(version, options, &mut lacks)?;
         apply(options, version, sender.as_fd(), 0)?;
-        let sender = Sender::new(sender, version, options.precise, 0)?;
-        Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals() })
+        let sender = Sender::new(sender, version, options.precise, 0, &mut lacks);
+        Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals(), lacks })
+    }
+
+    /// What it does without.
+    pub(crate) fn lacks(&self) -> &[Lack] {
+        self.lacks.list()
     }
 
     /// Receives from now on the Echo Replies of this trace, and the errors about its Echo Requests; nothing else, but for errors
@@ -51,9 +57,12 @@ impl Socket {
     /// there.
     ///
     /// # Errors
-    /// EPERM after [`Socket::lock_filter`].
-    pub(crate) fn listen_for(&self, trace: Option<&Identity>) -> Result<(), Errno> {
-        sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, trace))
+    /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
+    /// received stays as it was.
+    pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
+        let attached = sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, trace));
+        self.lacks.note(Nicety::PacketFilter, attached);
+        attached
     }
 
     /// Forbids any further change of what is received, to whoever holds these descriptors.
@@ -147,39 +156,27 @@ impl AsFd for Socket {
 
 /// A socket that sends, reports every error of sending, and hears next to nothing: ICMP errors about its packets still wait in
 /// its error queue, so that has room for two or three and is never read (unless transmit timestamps are wanted, which come by it).
-fn open_sender(version: Version, options: &Options) -> Result<OwnedFd, OpenError> {
-    let sender = open(version, SocketType::RAW)?;
-    set_type_filter(&sender, version, &filter::TypeFilter::NONE)?;
+fn open_sender(version: Version, options: &Options, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
+    let sender = open(version, SocketKind::Raw)?;
+    deafen(&sender, version, lacks);
     if options.precise {
         // The types above 31, which IPv4 filters by nothing else, would take the room of transmit timestamps.
-        sys::attach_filter(sender.as_fd(), &filter::pass_nothing())?;
+        lacks.note(Nicety::PacketFilter, sys::attach_filter(sender.as_fd(), &filter::pass_nothing()));
     }
-    sockopt::set_socket_recv_buffer_size(&sender, 0)?;
-    set_fragmentation(&sender, version, options)?;
-    let report = match version {
-        Version::V4 => Name::IP_RECVERR,
-        Version::V6 => Name::IPV6_RECVERR,
-    };
-    set(&sender, report, 1)?;
+    lacks.note(Nicety::Fragmentation, set_fragmentation(&sender, version, options));
+    lacks.note(Nicety::SendErrors, set(&sender, errors(version), 1));
     Ok(sender)
 }
 
 /// A socket that receives, with a stamp on each packet and, in IPv6, its hop limit.
-fn open_receiver(version: Version) -> Result<OwnedFd, OpenError> {
-    let receiver = open(version, SocketType::RAW)?;
-    set_type_filter(&receiver, version, &filter::TypeFilter::answers(version))?;
-    set(&receiver, Name::SO_TIMESTAMPNS, 1)?;
+fn open_receiver(version: Version, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
+    let receiver = open(version, SocketKind::Raw)?;
+    let answers = filter::TypeFilter::answers(version);
+    lacks.note(Nicety::TypeFilter, set_type_filter(&receiver, version, &answers));
+    lacks.note(Nicety::ArrivalStamps, set(&receiver, Name::SO_TIMESTAMPNS, 1));
     if version == Version::V6 {
-        set(&receiver, Name::IPV6_RECVHOPLIMIT, 1)?;
+        lacks.note(Nicety::HopLimits, set(&receiver, Name::IPV6_RECVHOPLIMIT, 1));
     }
-    set_receive_buffer(&receiver)?;
+    lacks.note(Nicety::Buffer, set_receive_buffer(&receiver));
     Ok(receiver)
-}
-
-fn set_type_filter(fd: &OwnedFd, version: Version, types: &filter::TypeFilter) -> Result<(), Errno> {
-    let name = match version {
-        Version::V4 => Name::ICMP_FILTER,
-        Version::V6 => Name::ICMPV6_FILTER,
-    };
-    sys::set_option(fd.as_fd(), name, &types.value(version))
 }

@@ -4,7 +4,7 @@
 //! chosen for each message (`SCM_TS_OPT_ID`); before, the kernel counts the messages of a socket from zero, and so does this.
 
 use super::queue::{Origin, Queue};
-use super::{endpoint, set};
+use super::{Lacks, Nicety, endpoint, set};
 use crate::clock::{self, Clock};
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
@@ -57,19 +57,18 @@ enum Numbers {
 }
 
 impl Sender {
-    /// With the kernel's transmit timestamps if `precise`. `overlooked` is how many times a send is tried again after an error
-    /// that may be about an earlier packet.
-    ///
-    /// # Errors
-    /// None that are expected.
-    pub(super) fn new(fd: OwnedFd, version: Version, precise: bool, overlooked: usize) -> Result<Self, Errno> {
+    /// With the kernel's transmit timestamps if `precise`, where the kernel has them. `overlooked`
+    /// is how many times a send is tried again after an error that may be about an earlier packet.
+    pub(super) fn new(fd: OwnedFd, version: Version, precise: bool, overlooked: usize, lacks: &mut Lacks) -> Self {
         let mut departures = None;
         if precise {
-            sockopt::set_socket_recv_buffer_size(&fd, STAMP_BUFFER)?;
-            set(&fd, Name::SO_TIMESTAMPING, STAMPS | STAMPS_NUMBERED)?;
-            departures = Some(Departures { reports: Queue::of_reports(), numbers: Numbers::Chosen { proven: false } });
+            lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(&fd, STAMP_BUFFER));
+            let stamps = set(&fd, Name::SO_TIMESTAMPING, STAMPS | STAMPS_NUMBERED);
+            lacks.note(Nicety::DepartureStamps, stamps);
+            let numbers = Numbers::Chosen { proven: false };
+            departures = stamps.is_ok().then(|| Departures { reports: Queue::of_reports(), numbers });
         }
-        Ok(Self { fd, version, overlooked, departures })
+        Self { fd, version, overlooked, departures }
     }
 
     /// Sends one ICMP message. If the kernel has no room for it (ENOBUFS, EAGAIN) it is tried again for about 3 ms. `tag` comes

@@ -1,32 +1,50 @@
 //! Which address the kernel would send from.
+//!
+//! The question is asked with a socket of the protocol that is probed, and of the kind that probes:
+//! rules of routing tell protocols apart (`ip rule add ipproto icmp`), and a hook of a cgroup may
+//! redirect UDP alone. A VRF binds every socket of the processes in it (a cgroup's `sock_create`
+//! hook), this one too, and [`Options::interface`] names one like any interface.
 
-use super::{OpenError, Options, apply, bind_interface, endpoint, family};
+use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, bind_source, deafen, endpoint, open};
+use crate::interface::Interface;
 use hopshot_core::wire::Version;
-use rustix::net::{Shutdown, SocketFlags, SocketType};
+use rustix::io::Errno;
+use rustix::net::{Shutdown, sockopt};
+use std::iter;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 
-/// "discard" (RFC 863): where nothing would answer, if anything were sent.
-pub(super) const PORT: u16 = 9;
-
-/// A question to the kernel: a UDP socket that is connected, which looks up the route, and can't send.
+/// A question to the kernel: an ICMP socket that is connected, which looks up the route, and can't
+/// send.
 #[derive(Debug)]
 pub(crate) struct Sources {
     socket: OwnedFd,
-    interface: Option<String>,
+    /// One that may be connected to broadcast addresses, in IPv4: the kernel refuses these and
+    /// prohibited ones alike.
+    broadcasting: Option<OwnedFd>,
+    interface: Option<Interface>,
+    /// The source address that was asked for, where the kernel forgets it: on raw sockets.
+    source: Option<IpAddr>,
 }
 
 impl Sources {
-    /// Opens the socket. The options are those that packets will be sent with.
+    /// Opens the socket, of the kind that packets will be sent with. The options are theirs too.
     ///
     /// # Errors
-    /// As [`Socket::open`](super::Socket::open) for the options.
-    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let socket = rustix::net::socket_with(family(version), SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
-        apply(options, version, socket.as_fd(), 0)?;
-        // What is said here before there is a destination, the kernel does all the same.
-        let _ = rustix::net::shutdown(&socket, Shutdown::Write);
-        Ok(Self { socket, interface: options.interface.clone() })
+    /// As [`Socket::open`](super::Socket::open).
+    pub(crate) fn open(version: Version, kind: SocketKind, options: &Options) -> Result<Self, OpenError> {
+        let (socket, interface) = open_to_ask(version, kind, options)?;
+        let broadcasting = match version {
+            Version::V4 => Some(open_to_ask(version, kind, options)?.0),
+            Version::V6 => None,
+        };
+        let broadcasting = broadcasting.filter(|socket| sockopt::set_socket_broadcast(socket, true).is_ok());
+        for socket in iter::once(&socket).chain(&broadcasting) {
+            // What is said here before there is a destination, the kernel does all the same.
+            let _ = rustix::net::shutdown(socket, Shutdown::Write);
+        }
+        let source = options.source.filter(|_| kind == SocketKind::Raw);
+        Ok(Self { socket, broadcasting, interface, source })
     }
 
     /// The address that packets to `destination` will leave from. `scope_id` is the interface that a link-local destination
@@ -34,21 +52,50 @@ impl Sources {
     ///
     /// # Errors
     /// A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is none, `HOSTUNREACH` for an
-    /// `unreachable` route, `ACCESS` for a `prohibit` route or a broadcast address, `INVAL` for a `blackhole` or a link-local
-    /// destination without its interface.
+    /// `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a `blackhole` or a
+    /// link-local destination without its interface. [`OpenError::Broadcast`].
     pub(crate) fn of(&self, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-        let found = self.look_up(destination, scope_id);
-        // Else the answer to the next question would be the same; it forgets the interface too.
-        let _ = rustix::net::connect_unspec(&self.socket);
+        match self.ask(&self.socket, destination, scope_id) {
+            Err(OpenError::Other(Errno::ACCESS)) if self.is_broadcast(destination) => Err(OpenError::Broadcast),
+            found => found,
+        }
+    }
+
+    fn is_broadcast(&self, destination: IpAddr) -> bool {
+        self.broadcasting.as_ref().is_some_and(|socket| self.ask(socket, destination, 0).is_ok())
+    }
+
+    fn ask(&self, socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
+        let found = look_up(socket, destination, scope_id);
+        // Else the answer to the next question would be the same; it forgets the interface too, and
+        // the source.
+        let _ = rustix::net::connect_unspec(socket);
         if let Some(interface) = &self.interface {
-            bind_interface(self.socket.as_fd(), interface)?;
+            bind_interface(socket.as_fd(), interface)?;
+        }
+        if let Some(source) = self.source {
+            bind_source(socket.as_fd(), source, 0, self.interface.as_ref(), Version::of(source))?;
         }
         found
     }
+}
 
-    fn look_up(&self, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-        let destination = endpoint(destination, scope_id, PORT);
-        rustix::net::connect(&self.socket, &destination).map_err(OpenError::Other)?;
-        Ok(SocketAddr::try_from(rustix::net::getsockname(&self.socket)?)?.ip())
+fn look_up(socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
+    rustix::net::connect(socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.ip())
+}
+
+/// Opens a socket that asks for the route of probes, and receives nothing.
+pub(super) fn open_to_ask(
+    version: Version,
+    kind: SocketKind,
+    options: &Options,
+) -> Result<(OwnedFd, Option<Interface>), OpenError> {
+    let socket = open(version, kind)?;
+    if kind == SocketKind::Raw {
+        // What is refused here the sockets of the trace have told already.
+        deafen(&socket, version, &mut Lacks::of(version));
     }
+    let interface = apply(options, version, socket.as_fd(), 0)?;
+    Ok((socket, interface))
 }

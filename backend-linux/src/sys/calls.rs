@@ -74,9 +74,12 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fstat),
     any(libc::SYS_lseek),
-    // Asking for a source: the sockets that are made for it can't send, and of the others none gains by being connected.
+    // Asking for a source: the sockets that are made for it can't send, and of the others none
+    // gains by being connected or bound.
     any(libc::SYS_connect),
+    any(libc::SYS_bind),
     any(libc::SYS_getsockname),
+    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX),
     option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
     // The size of a terminal, who is in its foreground, and whether it is one; the flags of a descriptor.
     when(libc::SYS_ioctl, Is(1, libc::TIOCGWINSZ as u32)),

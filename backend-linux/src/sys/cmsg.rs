@@ -39,6 +39,8 @@ impl Name {
     pub(crate) const SCM_TS_OPT_ID: Self = Self::new(libc::SOL_SOCKET, 81);
     /// Option: the interface to send and receive by, its name, at most 15 octets.
     pub(crate) const SO_BINDTODEVICE: Self = Self::new(libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
+    /// Option: the same by its number, a C `int`. Linux 5.1.
+    pub(crate) const SO_BINDTOIFINDEX: Self = Self::new(libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX);
     /// Option: the mark of all packets, which rules of routing and of firewalls can ask for, a `u32`. Needs `CAP_NET_ADMIN`, or
     /// since Linux 5.17 `CAP_NET_RAW`.
     pub(crate) const SO_MARK: Self = Self::new(libc::SOL_SOCKET, libc::SO_MARK);

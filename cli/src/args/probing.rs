@@ -1,10 +1,9 @@
 //! What is sent, and from where.
 
-use super::values::{mark, number, octet, seconds, word};
+use super::values::{Source, mark, number, octet, seconds, source, word};
 use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
 use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute, Version};
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// The options that shape a trace.
@@ -39,11 +38,12 @@ pub(crate) struct Probing {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=MAX_PATIENCE, ""))]
     pub(crate) patience: u8,
 
-    /// Send from this address of this machine
-    #[arg(short, long, value_name = "ADDRESS")]
-    source: Option<IpAddr>,
+    /// Send from this address of this machine; a link-local one has its interface behind it:
+    /// fe80::1%eth0
+    #[arg(short, long, value_name = "ADDRESS", value_parser = source)]
+    source: Option<Source>,
 
-    /// Send by this interface
+    /// Send by this interface; any of its names, or its number
     #[arg(short, long, value_name = "NAME")]
     interface: Option<String>,
 
@@ -118,10 +118,20 @@ enum Socket {
 impl Probing {
     /// What no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
-        match self.first > self.max {
-            true => Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first)),
-            false => Ok(()),
+        if self.first > self.max {
+            return Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first));
         }
+        match (self.source_interface(), &self.interface) {
+            (Some(one), Some(other)) if one != other => {
+                Err(format!("--source names the interface {one}, and --interface {other}: leave one out"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The interface that the source address was given with.
+    fn source_interface(&self) -> Option<&String> {
+        self.source.as_ref().and_then(|source| source.interface.as_ref())
     }
 
     /// The family that was asked for.
@@ -135,7 +145,7 @@ impl Probing {
 
     /// The family that a name's address is to have: that of the source, if it has one, where none was asked for.
     pub(crate) fn wanted(&self) -> Wanted {
-        match (self.family(), self.source.map(Version::of)) {
+        match (self.family(), self.source.as_ref().map(|source| Version::of(source.address))) {
             (Some(family), _) => Wanted::Only(family),
             (None, Some(family)) => Wanted::Rather(family),
             (None, None) => Wanted::Any,
@@ -155,10 +165,10 @@ impl Probing {
         if let Some(family) = self.family() {
             traceroute = traceroute.family(family);
         }
-        if let Some(source) = self.source {
-            traceroute = traceroute.source(source);
+        if let Some(source) = &self.source {
+            traceroute = traceroute.source(source.address);
         }
-        if let Some(interface) = &self.interface {
+        if let Some(interface) = self.interface.as_ref().or(self.source_interface()) {
             traceroute = traceroute.interface(interface);
         }
         if let Some(mark) = self.mark {

@@ -45,6 +45,29 @@ pub(super) fn word(text: &str) -> Result<u16, String> {
         .ok_or_else(|| "must be 0 to 65535, or 0x0000 to 0xffff".to_owned())
 }
 
+/// An address to send from, and the interface that it has behind it if it is link-local.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub(super) address: IpAddr,
+    pub(super) interface: Option<String>,
+}
+
+pub(super) fn source(text: &str) -> Result<Source, String> {
+    let (address, interface) = match text.split_once('%') {
+        Some((address, interface)) => (address, Some(interface.to_owned())),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| "must be an address of this machine; ip address lists them")?;
+    let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    match (is_link_local, &interface) {
+        (false, Some(_)) => Err(format!("{address} has no zone: only link-local addresses (fe80::/10) have one")),
+        (_, Some(interface)) if interface.is_empty() => {
+            Err("an interface must follow %, as in fe80::1%eth0".to_owned())
+        }
+        _ => Ok(Source { address, interface }),
+    }
+}
+
 /// A zone of DNS, without the dot at its end.
 pub(super) fn zone(text: &str) -> Result<String, String> {
     let zone = text.strip_suffix('.').unwrap_or(text);

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if let Some(view) = &mut view {
         view.paths_header(host, args).map_err(Failure::Output)?;
     }
-    session.confine([exploration.socket()], || exploration.confine())?;
+    session.confine([exploration.socket()], &exploration.lacks(), || exploration.confine())?;
     let Session { names, events, .. } = &mut session;
     let (mut graph, mut flows, mut built) = (Graph::default(), 0, Instant::now());
     let failed = loop {

@@ -42,8 +42,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_some() {
         session.events = session.events.and_terminal().map_err(Failure::events)?;
     }
-    let socket = survey.socket(Version::of(address.ip()));
-    session.confine(socket, || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() })?;
+    let family = Version::of(address.ip());
+    let (socket, lacks) = (survey.socket(family), survey.lacks(family));
+    let confine = || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() };
+    session.confine(socket, &lacks, confine)?;
     let manner = Manner {
         is_paused: false,
         is_named: !args.output.numeric,

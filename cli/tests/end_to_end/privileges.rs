@@ -310,7 +310,7 @@ fn where_nothing_is_permitted_both_remedies_are_named() {
     }
     let copy = Copy::new("refused");
     let refused =
-        |args: &[&str]| command_in_scenario("short", false, &[&NOBODY[..], &[copy.path(), "{4}"], args].concat());
+        |args: &[&str]| command_in_scenario("short", false, &[&NOBODY_YET[..], &[copy.path(), "{4}"], args].concat());
     let Some(Said { status, stdout, stderr }) = refused(&[]) else { return };
     assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1));
     let raw = format!("sudo setcap cap_net_raw+ep {}", copy.path());
@@ -320,6 +320,11 @@ fn where_nothing_is_permitted_both_remedies_are_named() {
     assert!(said.status == 2 && said.stderr.contains(&raw) && !said.stderr.contains(ping), "{}", said.stderr);
     let Some(said) = refused(&["--socket", "ping"]) else { return };
     assert!(said.status == 2 && !said.stderr.contains(&raw) && said.stderr.contains(ping), "{}", said.stderr);
+    // Where neither could be had there is only what those outside can do.
+    let nobody = [&NOBODY[..], &[copy.path(), "{4}"]].concat();
+    let Some(said) = command_in_scenario("short", false, &nobody) else { return };
+    assert!(said.status == 2 && said.stderr.contains("docker run --cap-add NET_RAW"), "{}", said.stderr);
+    assert!(!said.stderr.contains("sudo") && !said.stderr.contains("setcap"), "{}", said.stderr);
 }
 
 #[test]
@@ -328,7 +333,7 @@ fn where_marks_are_not_permitted_that_is_what_is_said_and_nothing_is_sent() {
         return;
     }
     let copy = Copy::new("unmarked");
-    let command = [&NOBODY[..], &[copy.path(), "--mark", "7", "{4}"]].concat();
+    let command = [&NOBODY_YET[..], &[copy.path(), "--mark", "7", "{4}"]].concat();
     let Some(Said { status, stdout, stderr }) = command_in_scenario("short", true, &command) else { return };
     assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{stderr}");
     assert!(stderr.contains("run this as root (sudo)"), "{stderr}");

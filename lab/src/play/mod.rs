@@ -8,6 +8,7 @@ mod link;
 mod namespace;
 mod netlink;
 mod player;
+pub(crate) mod refuse;
 pub(crate) mod run;
 
 pub(crate) use command::Conduct;

@@ -1,6 +1,6 @@
 //! Ping sockets, and what both kinds do alike.
 
-use super::super::{OpenError, Options, Socket, SocketKind};
+use super::super::{OpenError, Options, Refusals, Socket, SocketKind};
 use super::*;
 use crate::clock;
 use hopshot_core::wire::icmp::{Error, Type, emit_balanced};
@@ -78,15 +78,19 @@ fn an_ident_that_was_asked_for_is_kept() {
 fn what_is_not_permitted_is_said() {
     in_namespace("socket::tests::ping::what_is_not_permitted_is_said", "", || {
         for version in [Version::V4, Version::V6] {
-            assert_eq!(Socket::open(version, &PING).err(), Some(OpenError::Permission));
+            let no_ping = Refusals { raw: None, ping: Some(Errno::ACCESS) };
+            assert_eq!(Socket::open(version, &PING).err(), Some(OpenError::Refused(no_ping)));
             let raw = Socket::open(version, &Options::default()).unwrap();
             assert_eq!((raw.kind(), raw.ident()), (SocketKind::Raw, None));
         }
         renounce();
         let raw = Options { kind: Some(SocketKind::Raw), ..Options::default() };
         for version in [Version::V4, Version::V6] {
-            for options in [&Options::default(), &raw, &PING] {
-                assert_eq!(Socket::open(version, options).err(), Some(OpenError::Permission));
+            let refusals =
+                [(Some(Errno::PERM), Some(Errno::ACCESS)), (Some(Errno::PERM), None), (None, Some(Errno::ACCESS))];
+            for (options, (raw, ping)) in [&Options::default(), &raw, &PING].into_iter().zip(refusals) {
+                let refused = OpenError::Refused(Refusals { raw, ping });
+                assert_eq!(Socket::open(version, options).err(), Some(refused));
             }
         }
     });

@@ -1,7 +1,7 @@
 //! Raw sockets.
 
 use super::super::raw::Socket;
-use super::super::{OpenError, Options, Sources};
+use super::super::{FirstLink, OpenError, Options, Refusals, SocketKind, Sources};
 use super::*;
 use crate::clock;
 use hopshot_core::wire::icmp::{QuotedEcho, Type};
@@ -10,16 +10,20 @@ use rustix::io::Errno;
 use std::time::Duration;
 
 fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<IpAddr, OpenError> {
-    let sources = Sources::open(Version::of(destination), options)?;
-    // The answer to the second question is as right as that to the first.
-    let first = sources.of(destination, scope_id);
-    let _ = sources.of(address("127.0.0.1"), 0);
-    assert_eq!(sources.of(destination, scope_id), first);
-    first
+    let [raw, ping] = [SocketKind::Raw, SocketKind::Ping].map(|kind| {
+        let sources = Sources::open(Version::of(destination), kind, options)?;
+        // The answer to the second question is as right as that to the first.
+        let first = sources.of(destination, scope_id);
+        let _ = sources.of(address("127.0.0.1"), 0);
+        assert_eq!(sources.of(destination, scope_id), first);
+        first
+    });
+    assert_eq!(raw, ping);
+    raw
 }
 
 fn open(version: Version, ident: u16) -> Socket {
-    let socket = Socket::open(version, &Options::default()).unwrap();
+    let mut socket = Socket::open(version, &Options::default()).unwrap();
     socket.listen_for(Some(&identity(ident))).unwrap();
     socket
 }
@@ -151,9 +155,9 @@ fn options_that_cannot_be_had_are_told_apart() {
 
             renounce();
             for version in [Version::V4, Version::V6] {
-                assert_eq!(Socket::open(version, &Options::default()).err(), Some(OpenError::Permission));
+                let refused = OpenError::Refused(Refusals { raw: Some(Errno::PERM), ping: None });
+                assert_eq!(Socket::open(version, &Options::default()).err(), Some(refused));
             }
-            assert_eq!(source_for(address("::1"), 0, &Options::default()), Ok(address("::1")));
         },
     );
 }
@@ -165,7 +169,8 @@ fn the_routing_table_says_the_source_or_why_there_is_none() {
         for net in 198.51.100.0/30 2001:db8:1::/126; do ip route add prohibit $net; done
         for net in 198.51.100.4/30 2001:db8:1::4/126; do ip route add blackhole $net; done
         for net in 198.51.100.8/30 2001:db8:1::8/126; do ip route add unreachable $net; done";
-    in_namespace("socket::tests::raw::the_routing_table_says_the_source_or_why_there_is_none", ROUTES, || {
+    let setup = format!("{PERMIT_PING}{ROUTES}");
+    in_namespace("socket::tests::raw::the_routing_table_says_the_source_or_why_there_is_none", &setup, || {
         let cases = [
             ("127.0.0.1", Ok("127.0.0.1")),
             ("192.0.2.1", Ok("192.0.2.1")),
@@ -188,6 +193,60 @@ fn the_routing_table_says_the_source_or_why_there_is_none() {
         }
         let from = Options { source: Some(address("192.0.2.1")), ..Options::default() };
         assert_eq!(source_for(address("127.0.0.1"), 0, &from), Ok(address("192.0.2.1")));
+    });
+}
+
+#[test]
+fn a_broadcast_address_is_told_from_a_route_that_prohibits() {
+    const ROUTES: &str = "
+        ip link add name near type veth peer name far; ip link set near up
+        ip address add 192.0.2.1/24 broadcast 192.0.2.255 dev near
+        ip route add prohibit 198.51.100.0/24";
+    let setup = format!("{PERMIT_PING}{ROUTES}");
+    in_namespace("socket::tests::raw::a_broadcast_address_is_told_from_a_route_that_prohibits", &setup, || {
+        let near = Options { interface: Some("near".to_owned()), ..Options::default() };
+        let ours = Options { source: Some(address("192.0.2.1")), ..Options::default() };
+        for (destination, options, error) in [
+            ("192.0.2.255", Options::default(), OpenError::Broadcast),
+            ("192.0.2.255", ours.clone(), OpenError::Broadcast),
+            ("255.255.255.255", near, OpenError::Broadcast),
+            ("198.51.100.255", Options::default(), OpenError::Other(Errno::ACCESS)),
+            ("198.51.100.255", ours, OpenError::Other(Errno::ACCESS)),
+        ] {
+            assert_eq!(source_for(address(destination), 0, &options), Err(error), "{destination}");
+        }
+    });
+}
+
+#[test]
+fn the_source_and_the_first_link_are_those_of_icmp_where_other_protocols_have_another_route() {
+    const RULES: &str = "
+        ip link add name near type veth peer name far; ip link add name other type veth peer name beyond
+        ip link set near up mtu 1400; ip link set other up mtu 1300
+        ip address add 192.0.2.1/24 dev near; ip address add 203.0.113.1/24 dev other
+        ip address add 2001:db8::1/64 dev near nodad; ip address add 2001:db8:3::1/64 dev other nodad
+        ip route add 198.51.100.0/24 dev near table 200; ip -6 route add 2001:db8:9::/48 dev near table 200
+        ip rule add ipproto icmp lookup 200; ip -6 rule add ipproto ipv6-icmp lookup 200";
+    const OTHERS: &str = "; ip route add 198.51.100.0/24 dev other; ip -6 route add 2001:db8:9::/48 dev other";
+    const TEST: &str =
+        "socket::tests::raw::the_source_and_the_first_link_are_those_of_icmp_where_other_protocols_have_another_route";
+    // Without any route for others it must work just the same: the second half.
+    let setup = format!("{PERMIT_PING}{RULES}{OTHERS}");
+    in_namespace(TEST, &setup, || {
+        let check = || {
+            for (target, source) in [("198.51.100.1", "192.0.2.1"), ("2001:db8:9::1", "2001:db8::1")] {
+                let (target, source) = (address(target), address(source));
+                assert_eq!(source_for(target, 0, &Options::default()), Ok(source));
+                for kind in [SocketKind::Raw, SocketKind::Ping] {
+                    let link = FirstLink::open(Version::of(target), kind, &Options::default()).unwrap();
+                    assert_eq!(link.mtu(target, 0), Ok(1400), "{target} {kind:?}");
+                }
+            }
+        };
+        check();
+        let script = "ip link del other";
+        assert!(std::process::Command::new("sh").args(["-c", script]).status().unwrap().success());
+        check();
     });
 }
 
@@ -237,7 +296,7 @@ fn a_mark_chooses_the_route() {
         ip route add 198.51.100.0/24 dev near table 42
         ip -6 rule add fwmark 42 table 42
         ip -6 route add 2001:db8:9::/48 dev near table 42";
-    let setup = format!("{ROUTER}{RULES}");
+    let setup = format!("{PERMIT_PING}{ROUTER}{RULES}");
     in_namespace("socket::tests::raw::a_mark_chooses_the_route", &setup, || {
         for target in ["198.51.100.1", "2001:db8:9::1"].map(address) {
             for (mark, way) in
@@ -259,7 +318,8 @@ fn a_mark_chooses_the_route() {
 
 #[test]
 fn a_link_local_neighbour_is_reached_by_its_interface() {
-    in_namespace("socket::tests::raw::a_link_local_neighbour_is_reached_by_its_interface", ROUTER, || {
+    let setup = format!("{PERMIT_PING}{ROUTER}");
+    in_namespace("socket::tests::raw::a_link_local_neighbour_is_reached_by_its_interface", &setup, || {
         let target = address("fe80::2");
         let near = Options { interface: Some("near".to_owned()), ..Options::default() };
         let scope_id = rustix::net::netdevice::name_to_index(open(Version::V6, 0), "near").unwrap();

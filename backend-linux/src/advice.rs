@@ -1,0 +1,206 @@
+//! What may be done so that a kind of socket can be opened: what fits who this process is.
+
+use hopshot_core::wire::Version;
+use rustix::io::Errno;
+use rustix::process::geteuid;
+use rustix::thread::{self, CapabilitySet};
+
+/// What socket(2) said of each kind of socket that was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refusals {
+    pub(crate) raw: Option<Errno>,
+    pub(crate) ping: Option<Errno>,
+}
+
+/// What this process is, and may become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    is_root: bool,
+    /// Whether it has `CAP_NET_RAW`, in its user namespace.
+    has_raw: bool,
+    /// Whether a program that it starts may have it.
+    may_have_raw: bool,
+    /// The same of `CAP_NET_ADMIN`, without which the settings of the network are read-only in
+    /// containers.
+    may_have_admin: bool,
+    /// Whether programs may bring privileges (set-user-ID, setcap).
+    may_gain: bool,
+}
+
+impl Standing {
+    /// Asks the kernel. It must come before [`renounce`](crate::privilege::renounce), after which
+    /// the answer is another.
+    pub(crate) fn read() -> Self {
+        let may_have = |capability| thread::capability_is_in_bounding_set(capability).unwrap_or(true);
+        let sets = thread::capabilities(None);
+        Self {
+            is_root: geteuid().is_root(),
+            has_raw: sets.is_ok_and(|sets| sets.effective.contains(CapabilitySet::NET_RAW)),
+            may_have_raw: may_have(CapabilitySet::NET_RAW),
+            may_have_admin: may_have(CapabilitySet::NET_ADMIN),
+            may_gain: !thread::no_new_privs().unwrap_or(false),
+        }
+    }
+
+    /// What to do where raw sockets aren't permitted. Each remedy is a command to be copied where
+    /// there is one.
+    fn permit_raw(self) -> Vec<String> {
+        if !self.may_have_raw {
+            // Nobody in there can get it, root neither.
+            return vec![from_outside("NET_RAW")];
+        }
+        if self.has_raw {
+            return vec![ELSEWHERE.to_owned()];
+        }
+        let mut remedies = vec![match (self.is_root, self.may_gain) {
+            (true, _) => ROOT_AGAIN.to_owned(),
+            (false, true) => ROOT.to_owned(),
+            (false, false) => "run this as root, or without no_new_privs".to_owned(),
+        }];
+        if self.may_gain {
+            remedies.push(format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable()));
+        }
+        remedies
+    }
+
+    fn permit_ping(self) -> String {
+        let range = "net.ipv4.ping_group_range=\"0 2147483647\"";
+        match self.may_have_admin {
+            true => format!("permit it to all users with: sudo sysctl -w {range}"),
+            false => format!("permit it to all users of the container with: docker run --sysctl {range}"),
+        }
+    }
+
+    /// What to do where marks aren't permitted.
+    pub(crate) fn permit_mark(self) -> String {
+        match self {
+            Self { may_have_admin: false, .. } => from_outside("NET_ADMIN"),
+            Self { is_root: true, has_raw: true, .. } => ELSEWHERE.to_owned(),
+            Self { is_root: true, .. } => ROOT_AGAIN.to_owned(),
+            _ => ROOT.to_owned(),
+        }
+    }
+}
+
+const ROOT: &str = "run this as root (sudo)";
+/// Root without capabilities: sudo and a new login have them again.
+const ROOT_AGAIN: &str = "run this with root's capabilities, which this process has dropped";
+/// It has the capability, and may not use it: in a user namespace that doesn't own the network, or
+/// by a policy.
+const ELSEWHERE: &str = "run this outside of this user namespace or sandbox";
+
+fn from_outside(capability: &str) -> String {
+    let ways = "in Kubernetes securityContext.capabilities.add, in systemd CapabilityBoundingSet";
+    format!(
+        "no program in here can have the capability, so give it from outside: docker run --cap-add {capability} ({ways})"
+    )
+}
+
+/// Says what was refused, and what to do.
+pub(crate) fn advise(family: Version, refusals: Refusals, standing: Standing) -> String {
+    let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
+    let Refusals { raw, ping } = refusals;
+    let told: Vec<String> = match (raw, ping) {
+        (Some(raw), Some(ping)) if is_denied(raw) && is_denied(ping) => {
+            vec!["neither raw nor ping sockets are permitted to this user".to_owned()]
+        }
+        (raw, ping) => [("raw", raw), ("ping", ping)]
+            .into_iter()
+            .filter_map(|(kind, errno)| {
+                let errno = errno?;
+                let reason = std::io::Error::from(errno);
+                let reason = crate::error::without_number(&reason);
+                Some(match is_denied(errno) {
+                    true => format!("{kind} sockets aren't permitted to this user"),
+                    false => {
+                        let family = crate::error::family_name(family);
+                        format!("this kernel has no {kind} sockets for {family} ({reason})")
+                    }
+                })
+            })
+            .collect(),
+    };
+    let mut remedies = Vec::new();
+    if raw.is_some_and(is_denied) {
+        remedies.extend(standing.permit_raw());
+    }
+    if ping.is_some_and(is_denied) {
+        remedies.push(standing.permit_ping());
+    }
+    if remedies.is_empty() {
+        remedies.push(match (raw, ping) {
+            (Some(_), None) => "use ping sockets".to_owned(),
+            (None, Some(_)) => "use raw sockets".to_owned(),
+            _ => "use the other family, or another kernel".to_owned(),
+        });
+    }
+    format!("{}: {}", told.join(", and "), remedies.join("; or "))
+}
+
+/// The path of this program, as a shell wants it.
+fn executable() -> String {
+    let path = std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string());
+    let plain = path.chars().all(|c| c.is_alphanumeric() || "/._-+<>".contains(c));
+    if plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const USER: Standing =
+        Standing { is_root: false, has_raw: false, may_have_raw: true, may_have_admin: true, may_gain: true };
+
+    fn advice(standing: Standing) -> String {
+        let refusals = Refusals { raw: Some(Errno::PERM), ping: Some(Errno::ACCESS) };
+        advise(Version::V4, refusals, standing)
+    }
+
+    #[test]
+    fn advice_fits_who_is_refused() {
+        let user = advice(USER);
+        assert!(
+            user.contains("as root (sudo); or ") && user.contains("setcap") && user.contains("sudo sysctl"),
+            "{user}"
+        );
+        // Root in a container, and a user of one.
+        for is_root in [true, false] {
+            let contained = advice(Standing { is_root, may_have_raw: false, may_have_admin: false, ..USER });
+            assert!(
+                contained.contains("--cap-add NET_RAW") && contained.contains("docker run --sysctl"),
+                "{contained}"
+            );
+            assert!(!contained.contains("sudo") && !contained.contains("setcap"), "{contained}");
+        }
+        let rootless = advice(Standing { is_root: true, has_raw: true, ..USER });
+        assert!(rootless.contains("user namespace") && !rootless.contains("as root"), "{rootless}");
+        let bound = advice(Standing { may_gain: false, ..USER });
+        assert!(bound.contains("without no_new_privs") && !bound.contains("setcap"), "{bound}");
+        let dropped = advice(Standing { is_root: true, ..USER });
+        assert!(dropped.contains("root's capabilities") && !dropped.contains("as root"), "{dropped}");
+    }
+
+    #[test]
+    fn advice_on_marks_fits_as_well() {
+        assert_eq!(USER.permit_mark(), "run this as root (sudo)");
+        let contained = Standing { is_root: true, may_have_admin: false, ..USER }.permit_mark();
+        assert!(contained.contains("--cap-add NET_ADMIN") && !contained.contains("sudo"), "{contained}");
+        assert!(Standing { is_root: true, ..USER }.permit_mark().contains("root's capabilities"));
+        assert!(Standing { is_root: true, has_raw: true, ..USER }.permit_mark().contains("user namespace"));
+    }
+
+    #[test]
+    fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
+        let advice = |raw, ping| advise(Version::V6, Refusals { raw, ping }, USER);
+        let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
+        assert!(
+            mixed.starts_with("this kernel has no raw sockets for IPv6 (Protocol not supported), and ping"),
+            "{mixed}"
+        );
+        assert!(mixed.contains("sudo sysctl") && !mixed.contains("setcap"), "{mixed}");
+        let none = advice(Some(Errno::AFNOSUPPORT), Some(Errno::AFNOSUPPORT));
+        assert!(none.ends_with("use the other family, or another kernel"), "{none}");
+        assert!(advice(Some(Errno::AFNOSUPPORT), None).ends_with("use ping sockets"));
+        assert!(advice(None, Some(Errno::PROTONOSUPPORT)).ends_with("use raw sockets"));
+    }
+}
