@@ -17,7 +17,7 @@ use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running}
 use crate::schedule::Schedule;
 use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
-use crate::uplink::Uplink;
+use crate::uplink::{Uplink, Witness};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -243,48 +243,61 @@ impl Driver {
     }
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
-    pub(crate) fn fail(&mut self, version: Version) {
+    pub(crate) fn fail(&mut self, target: IpAddr) {
         let now = clock::now();
         self.pace.spend(now);
-        self.note_failure(version, now);
+        self.note_failure(target, now);
     }
 
     /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix may lead nowhere, or be closed
     /// by a firewall.
-    fn note_failure(&mut self, version: Version, now: Instant) {
-        if !self.leaves_for_others(version, now) {
+    fn note_failure(&mut self, failing: IpAddr, now: Instant) {
+        let version = Version::of(failing);
+        if !self.leaves_for_others(failing, now) {
             uplink(&mut self.uplinks, version).fail(now);
         }
     }
 
-    /// Whether a packet leaves for the target that one left for last. Only sending one tells, since a firewall answers no
-    /// questions: it goes to the first hop, has the identity of no trace, and is sent no more often than every 50 ms.
-    fn leaves_for_others(&mut self, version: Version, now: Instant) -> bool {
+    /// Returns whether a packet leaves for another target than one for which none does. Only sending one tells, since a firewall
+    /// answers no questions: it is an Echo Request with the identity of no trace, sent no more often than every 50 ms.
+    pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
+        let version = Version::of(failing);
         if let Some(leaves) = self.uplinks[family_index(version)].showed(now) {
             return leaves;
         }
-        let leaves = self.send_to_others(version).is_some();
+        let witnesses = self.uplinks[family_index(version)].witnesses(failing);
+        let leaves = witnesses.into_iter().flatten().any(|witness| self.send_to(witness).is_some());
         uplink(&mut self.uplinks, version).show(leaves, now);
         leaves
     }
 
-    fn send_to_others(&mut self, version: Version) -> Option<()> {
-        let (target, scope_id) = self.uplinks[family_index(version)].reached()?;
-        let config = Config { max_hops: 1, ..Config::new(target, crate::random().ok()?) };
-        let mut tracer = Tracer::<1>::new(config).ok()?;
-        self.outbox.resize(self.outbox.len().max(config.message_len()), 0);
-        let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
-        let tag = tag(self.added, probe.probe);
-        let listener = self.listeners.iter_mut().find(|listener| listener.version == version)?;
-        let source = listener.sources.of(target, scope_id).ok()?;
-        let uplink = uplink(&mut self.uplinks, version);
-        uplink.admit(source, target).ok()?;
-        let left = listener.socket.send(target, scope_id, probe.hop_limit, probe.message, tag).ok()?;
+    fn send_to(&mut self, (target, scope_id): Witness) -> Option<()> {
+        /// As far as any host: a firewall may refuse what expires near us.
+        const FAR: u8 = 64;
+        let version = Version::of(target);
+        let source = self.source(target, scope_id).ok()?;
+        let config = Config { max_hops: 1, source, ..Config::new(target, crate::random().ok()?) };
+        let (index, ident, first_seq) = self.take_identity(&config)?;
+        let number = self.added;
+        self.added += 1;
+        let sent = Tracer::<1>::new(Config { ident, first_seq, ..config }).ok().and_then(|mut tracer| {
+            self.outbox.resize(self.outbox.len().max(config.message_len()), 0);
+            let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
+            let tag = tag(number, probe.probe);
+            self.listeners.get_mut(index)?.socket.send(target, scope_id, FAR, probe.message, tag).ok()
+        });
+        self.identities.give_back(number, ident);
+        let left = sent?;
         self.pace.spend(left);
-        if uplink.sent(source, target, scope_id, left) {
+        if uplink(&mut self.uplinks, version).succeed(left) {
             self.hasten_held(version);
         }
         (!self.is_cut_off(version)).then_some(())
+    }
+
+    /// Returns whether a target of the same network was reached, which shows whether this one can be.
+    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
+        self.uplinks[family_index(Version::of(target))].has_witness_near(target)
     }
 
     /// Whether the pace permits a packet.
@@ -339,6 +352,11 @@ impl Driver {
     /// Whether packets of a family could not be sent, to whomever, since an instant.
     pub(crate) fn had_outage_since(&self, version: Version, start: Instant) -> bool {
         self.uplinks[family_index(version)].had_outage_since(start)
+    }
+
+    /// Whether nobody was heard for a time after an instant, although much was sent.
+    pub(crate) fn was_silent_after(&self, version: Version, start: Instant) -> bool {
+        self.uplinks[family_index(version)].was_silent_after(start)
     }
 
     /// Whether silence is taken for an outage.
@@ -570,7 +588,14 @@ impl Driver {
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted {
-                        uplink(&mut self.uplinks, listener.version).hear(arrival.at);
+                        let uplink = uplink(&mut self.uplinks, listener.version);
+                        // This machine's own word, about a neighbour that doesn't answer, is nobody's.
+                        if reply.from != trace.tracer.config().source {
+                            uplink.hear(arrival.at);
+                        }
+                        if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
+                            uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
+                        }
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
@@ -642,7 +667,8 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
-                if uplink.sent(trace.tracer.config().source, probe.destination, trace.scope_id, left) {
+                let is_own = probe.destination.is_loopback() || probe.destination == trace.tracer.config().source;
+                if !is_own && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
@@ -652,11 +678,11 @@ impl Driver {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                let is_listed = trace.endurance == Endurance::Outage;
+                let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
                 // Only this size of packet may be too large.
                 match errno {
                     Errno::MSGSIZE => {}
-                    _ if is_listed => self.note_failure(version, now),
+                    _ if is_listed => self.note_failure(target, now),
                     _ => uplink.fail(now),
                 }
                 let health = self.health(version);

@@ -13,8 +13,8 @@ const OVERLAP: Duration = Duration::from_secs(1);
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
     succeeded: Option<Instant>,
-    /// The first failure since the last success.
-    failing: Option<Instant>,
+    /// The first failure since the last success, and the last one.
+    failing: Option<(Instant, Instant)>,
 }
 
 impl Health {
@@ -26,7 +26,7 @@ impl Health {
 
     /// Records a failure.
     pub(crate) fn fail(&mut self, now: Instant) {
-        self.failing.get_or_insert(now);
+        self.failing.get_or_insert((now, now)).1 = now;
     }
 
     /// Returns whether it has ever worked.
@@ -41,7 +41,12 @@ impl Health {
 
     /// Returns for how long everything has failed; `None` if the last try succeeded.
     pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
-        self.failing.map(|since| now.saturating_since(since))
+        self.failing.map(|(first, _)| now.saturating_since(first))
+    }
+
+    /// Returns for how long everything was seen to fail: up to the last try, since this process may have been stopped.
+    pub(crate) fn failed_for(&self) -> Option<Duration> {
+        self.failing.map(|(first, last)| last.saturating_since(first))
     }
 }
 

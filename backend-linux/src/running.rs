@@ -142,9 +142,10 @@ impl Running {
         self.held.is_none() && !self.has_given_up && self.tracer.route().probes_sent() > 0
     }
 
-    /// Whether anybody has answered.
+    /// Whether anybody has answered but this machine itself.
     pub(crate) fn has_heard(&self) -> bool {
-        self.tracer.route().hops().any(|hop| hop.replies().next().is_some())
+        let own = self.tracer.config().source;
+        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
     }
 
     /// Ends the trace with what is known.

@@ -13,24 +13,39 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// For how long it holds what a packet to others has shown.
 const SHOWN: Duration = Duration::from_millis(50);
 
+/// In a silence as many packets have left, or it may be an accident.
+const MANY: u32 = 64;
+
+/// A target, and the interface that it belongs to if it is link-local.
+pub(crate) type Witness = (IpAddr, u32);
+
+/// Targets that are kept.
+const WITNESSES: usize = 4;
+
 /// What is known of one family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uplink {
     pub(crate) health: Health,
     /// Whether probes have left from an address that is valid beyond its link.
     had_global_source: bool,
-    /// The target of the last packet that has left.
-    reached: Option<(IpAddr, u32)>,
+    /// The target of the last packet that has left, as long as no router was met on the way to any.
+    reached: Option<Witness>,
+    /// The latest targets that are behind a router, each of another network, the last first.
+    passed: [Option<Witness>; WITNESSES],
     /// When a packet could not be sent last that was no fault of its target's.
     outage: Option<Instant>,
     /// When a packet was sent to others last to see whether it leaves, and whether it did.
     shown: Option<(Instant, bool)>,
     /// When the last answer came.
     heard: Option<Instant>,
+    /// Packets that have left since.
+    unanswered: u32,
     /// Whether silence is taken for an outage: packets leave, and then count for nothing.
     is_cut_off: bool,
     /// When such an outage was over.
     restored: Option<Instant>,
+    /// When a silence was over that nobody had taken for one.
+    silent_until: Option<Instant>,
     /// Whether silence was waited out, and is no outage until somebody is heard again.
     is_quiet: bool,
 }
@@ -50,13 +65,51 @@ impl Uplink {
         Ok(source)
     }
 
-    /// Records that a packet has left. Returns whether none could before. One to this machine itself says nothing.
-    pub(crate) fn sent(&mut self, source: IpAddr, target: IpAddr, scope_id: u32, at: Instant) -> bool {
-        if self.is_cut_off || target.is_loopback() || target == source {
-            return false;
+    /// Records that a packet has left for a target. Returns whether none could before.
+    ///
+    /// A neighbour shows nothing of what is behind the gateway, and can be told from the others only by what answers: once
+    /// there are targets behind a router, no packet to anybody else counts.
+    pub(crate) fn sent(&mut self, target: Witness, at: Instant) -> bool {
+        self.unanswered = self.unanswered.saturating_add(1);
+        match self.passed.iter().flatten().find(|(passed, _)| network(*passed) == network(target.0)) {
+            None if self.passed[0].is_some() => false,
+            None => {
+                self.reached = Some(target);
+                self.succeed(at)
+            }
+            Some(_) => self.succeed(at),
         }
-        self.reached = Some((target, scope_id));
-        self.health.succeed(at)
+    }
+
+    /// Records that a packet has left, to somebody who shows that others are reached. Returns whether none could before.
+    pub(crate) fn succeed(&mut self, at: Instant) -> bool {
+        !self.is_cut_off && self.health.succeed(at)
+    }
+
+    /// Records that a router was met on the way to a target: so packets leave. The oldest of the other networks makes room.
+    pub(crate) fn pass(&mut self, target: Witness, at: Instant) {
+        self.succeed(at);
+        let place =
+            self.passed.iter().position(|passed| passed.is_none_or(|(passed, _)| network(passed) == network(target.0)));
+        let place = place.unwrap_or(self.passed.len() - 1);
+        self.passed[..=place].rotate_right(1);
+        self.passed[0] = Some(target);
+    }
+
+    /// Returns targets that may show whether others are reached than one that isn't, those of other networks first. If nothing
+    /// has left yet it is the only one: a firewall may refuse what expires near us, and nothing else.
+    pub(crate) fn witnesses(&self, failing: IpAddr) -> [Option<Witness>; WITNESSES] {
+        let mut witnesses = self.passed;
+        if witnesses[0].is_none() {
+            witnesses[0] = self.reached.or(Some((failing, 0)));
+        }
+        witnesses.sort_by_key(|witness| witness.is_none_or(|(target, _)| network(target) == network(failing)));
+        witnesses
+    }
+
+    /// Returns whether a target of the same network is known to be behind a router.
+    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
+        self.passed.iter().flatten().any(|(passed, _)| network(*passed) == network(target))
     }
 
     /// Records that a packet could not be sent, and no other either, as far as is known.
@@ -80,11 +133,6 @@ impl Uplink {
         self.outage.is_some_and(|at| at >= start)
     }
 
-    /// Returns the target of the last packet that has left, and the interface that it belongs to if it is link-local.
-    pub(crate) const fn reached(&self) -> Option<(IpAddr, u32)> {
-        self.reached
-    }
-
     /// Returns when the last answer came.
     pub(crate) const fn heard(&self) -> Option<Instant> {
         self.heard
@@ -92,7 +140,12 @@ impl Uplink {
 
     /// Records an answer.
     pub(crate) fn hear(&mut self, at: Instant) {
+        let silent_for = self.heard.map_or(Duration::ZERO, |heard| at.saturating_since(heard));
+        if silent_for >= SILENCE && self.unanswered >= MANY {
+            self.silent_until = Some(at);
+        }
         self.heard = Some(at);
+        self.unanswered = 0;
         self.is_quiet = false;
         if std::mem::take(&mut self.is_cut_off) {
             self.restored = Some(at);
@@ -118,10 +171,30 @@ impl Uplink {
         self.is_cut_off || self.restored.is_some_and(|restored| start < restored)
     }
 
+    /// Returns whether nobody was heard for a time after an instant, which may have been such an outage: none of the traces that
+    /// showed it had ended.
+    pub(crate) fn was_silent_after(&self, start: Instant) -> bool {
+        self.silent_until.is_some_and(|until| start < until)
+    }
+
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, now: Instant) {
         (self.is_cut_off, self.is_quiet) = (false, true);
         self.health.succeed(now);
+    }
+}
+
+/// The network that is routed as one, as far as can be guessed: the first 24 bits in IPv4, 48 in IPv6.
+fn network(address: IpAddr) -> [u8; 6] {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, _] = address.octets();
+            [a, b, c, 0, 0, 0]
+        }
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, ..] = address.octets();
+            [a, b, c, d, e, f]
+        }
     }
 }
 
@@ -142,11 +215,9 @@ mod tests {
         uplink.suspect(at(6_299));
         assert!(!uplink.is_cut_off());
         uplink.suspect(at(6_300));
-        let [source, target] = [[192, 0, 2, 9].into(), [192, 0, 2, 1].into()];
+        let target = ([192, 0, 2, 1].into(), 0);
         assert!(
-            uplink.is_cut_off()
-                && !uplink.sent(source, target, 0, at(6_400))
-                && uplink.health.failing_for(at(6_400)).is_some()
+            uplink.is_cut_off() && !uplink.sent(target, at(6_400)) && uplink.health.failing_for(at(6_400)).is_some()
         );
         uplink.hear(at(7_000));
         assert!(!uplink.is_cut_off() && uplink.health.failing_for(at(7_000)).is_none());
@@ -167,13 +238,38 @@ mod tests {
     }
 
     #[test]
-    fn a_packet_to_this_machine_itself_shows_nothing() {
-        let [own, other]: [IpAddr; 2] = [[192, 0, 2, 9].into(), [192, 0, 2, 1].into()];
+    fn once_targets_are_known_behind_routers_neighbours_show_nothing() {
+        let [near, far, farther]: [Witness; 3] = [[10, 0, 0, 1], [10, 6, 0, 1], [10, 7, 0, 1]].map(|to| (to.into(), 0));
         let mut uplink = Uplink::default();
         uplink.fail(at(1_000));
-        assert!(!uplink.sent(own, own, 0, at(2_000)) && !uplink.sent(own, [127, 0, 0, 1].into(), 0, at(2_000)));
-        assert!(uplink.sent(own, other, 0, at(3_000)));
-        assert!(uplink.had_outage_since(at(1_000)) && !uplink.had_outage_since(at(1_001)));
+        assert!(uplink.sent(near, at(1_100)), "nothing else is known");
+        assert_eq!(uplink.witnesses(far.0)[0], Some(near));
+        uplink.pass(far, at(1_500));
+        uplink.pass(farther, at(1_500));
+        uplink.fail(at(2_000));
+        assert!(!uplink.sent(near, at(2_100)) && uplink.health.failing_for(at(2_100)).is_some());
+        assert!(uplink.sent(far, at(2_200)));
+        // Those of other networks are asked first.
+        assert_eq!(uplink.witnesses(farther.0)[0], Some(far));
+        assert_eq!(uplink.witnesses(far.0)[0], Some(farther));
+        assert!(uplink.had_outage_since(at(2_000)) && !uplink.had_outage_since(at(2_001)));
+    }
+
+    #[test]
+    fn a_silence_that_is_over_spoils_what_was_on_its_way() {
+        let mut uplink = Uplink::default();
+        let target = ([10, 6, 0, 1].into(), 0);
+        uplink.hear(at(1_000));
+        for packets in [MANY - 1, MANY] {
+            (0..packets).for_each(|_| _ = uplink.sent(target, at(1_100)));
+            uplink.hear(at(if packets < MANY { 1_300 } else { 1_600 }));
+            assert_eq!(uplink.was_silent_after(at(1_200)), packets == MANY);
+        }
+        assert!(!uplink.was_silent_after(at(1_600)));
+        // Where little was sent, or soon answered, it is nothing.
+        (0..MANY).for_each(|_| _ = uplink.sent(target, at(1_700)));
+        uplink.hear(at(1_899));
+        assert!(!uplink.was_silent_after(at(1_600)));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use std::time::Duration;
 /// How often a trace that hears nothing at all is run again.
 const MOST_RERUNS: u8 = 6;
 
+/// How often one is that has heard somebody.
+const MOST_RERUNS_HEARD: u8 = 3;
+
 /// A trace that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -149,11 +152,18 @@ impl Survey {
     fn begin_listed(&mut self, setback: Setback) -> Result<(), Error> {
         let Place::At(address) = setback.place else { return Ok(()) };
         let service = setback.service();
-        if let Some(away) = self.setbacks.has_ended(service) {
+        let ended = self.setbacks.has_ended(service);
+        let has_ended = ended.is_some();
+        // The network may be back, or there may be a way to this host: others may have been at fault.
+        if let Some(away) = ended
+            && self.driver.has_witness_near(address.ip())
+            && !self.driver.leaves_for_others(address.ip(), clock::now())
+        {
             return Err(away);
         }
         let (settings, head) = self.settings_for(&setback.host, address, setback.sample.is_some());
-        let endurance = if self.setbacks.limit.is_zero() { Endurance::Timeout } else { Endurance::Outage };
+        let endures = !has_ended && !self.setbacks.limit.is_zero();
+        let endurance = if endures { Endurance::Outage } else { Endurance::Timeout };
         match self.begin(&settings, address, head, endurance) {
             Ok(number) => {
                 let config = self.driver.tracer(number).config();
@@ -166,7 +176,7 @@ impl Survey {
                 Ok(())
             }
             Err(error) if self.may_pass(&error, service) => {
-                self.driver.fail(Version::of(address.ip()));
+                self.driver.fail(address.ip());
                 self.hold(setback, error)
             }
             Err(error) => Err(error),
@@ -259,7 +269,7 @@ impl Survey {
         };
         let healths = self.healths();
         if healths[service as usize].failing_for(now).is_none() {
-            return;
+            return self.setbacks.reopen(service);
         }
         if let Some(family) = family {
             if let Some(errno) = self.driver.obstacle(family) {
@@ -267,12 +277,12 @@ impl Survey {
             } else if self.driver.is_cut_off(family) {
                 self.setbacks.note(service, "no answer from anybody".to_owned());
                 // It may be that nobody answers any more.
-                if healths[service as usize].failing_for(now).is_some_and(|failing| failing >= ALONE) {
+                if healths[service as usize].failed_for().is_some_and(|failed| failed >= ALONE) {
                     return self.driver.accept_silence(family);
                 }
             }
         }
-        if let Some(lost) = self.setbacks.end(service, &healths, now) {
+        if let Some(lost) = self.setbacks.end(service, &healths) {
             self.lost.extend(lost);
             if let Some(family) = family {
                 self.driver.interrupt_family(family);
@@ -330,14 +340,17 @@ impl Survey {
         if !may_be_run || self.setbacks.has_ended(Service::of(version)).is_some() || self.driver.is_whole(number) {
             return None;
         }
-        // Once is enough for what has heard something: what is missing then is the path's. Nothing at all may be heard in each of
-        // the tries while an outage lasts.
-        if reruns >= if self.driver.has_heard(number) { 1 } else { MOST_RERUNS } {
-            return None;
-        }
         let has_failed = !self.driver.has_given_up(number)
             && (self.driver.had_outage_since(version, start) || self.driver.has_moved(number));
-        let is_spoilt = has_failed || self.driver.fell_silent(number, start);
+        let was_cut_off = has_failed || self.driver.fell_silent(number, start);
+        // Whoever has heard something knows more of the path than that nobody answers: what is missing may be silent. Once is
+        // enough where it isn't known that there was an outage at all.
+        let most = match (was_cut_off, self.driver.has_heard(number)) {
+            (true, true) => MOST_RERUNS_HEARD,
+            (true, false) => MOST_RERUNS,
+            (false, _) => 1,
+        };
+        let is_spoilt = reruns < most && (was_cut_off || self.driver.was_silent_after(version, start));
         let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
         Some(Setback::rerun(host, listed, clock::now()))
     }

@@ -227,9 +227,9 @@ impl Setbacks {
     }
 
     /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
-    pub(super) fn end(&mut self, service: Service, healths: &Healths, now: Instant) -> Option<Vec<(String, Error)>> {
+    pub(super) fn end(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, Error)>> {
         let health = &healths[service as usize];
-        let failing = health.failing_for(now)?;
+        let failed = health.failed_for()?;
         // A machine that lacks one of the families isn't waited for as one that was cut off.
         let [v4, v6, _] = healths;
         let is_lacking = !health.has_worked() && (v4.has_worked() || v6.has_worked());
@@ -237,13 +237,18 @@ impl Setbacks {
         let queue = &mut self.queues[service as usize];
         // At a slow rate the first tries may take longer than the limit.
         let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
-        if failing < limit || !is_tried || queue.ended.is_some() {
+        if failed < limit || !is_tried || queue.ended.is_some() {
             return None;
         }
-        queue.ended = Some(failing);
+        queue.ended = Some(failed);
         let waiting = take(&mut queue.waiting);
         let lose = |setback: Setback| self.has_ended(service).map(|away| (setback.host, away));
         Some(waiting.into_values().filter_map(lose).collect())
+    }
+
+    /// Takes hosts again that need a service, since it works.
+    pub(super) fn reopen(&mut self, service: Service) {
+        self.queues[service as usize].ended = None;
     }
 
     /// Returns why no host that needs a service is traced any more, if that is so.
@@ -334,7 +339,7 @@ mod tests {
             if others_succeed {
                 healths[0].succeed(at(now));
             }
-            if let Some(lost) = setbacks.end(Service::V4, &healths, at(now)) {
+            if let Some(lost) = setbacks.end(Service::V4, &healths) {
                 return (tries, lost.into_iter().next().unwrap().1);
             }
             if let Some(setback) = setbacks.due(&healths, at(now)) {
@@ -363,7 +368,8 @@ mod tests {
         let (tries, error) = tries(healths(health), false);
         assert_eq!(tries[..5], [0, 50, 150, 350, 750]);
         assert!((60..70).contains(&tries.len()), "{}", tries.len());
-        assert!(matches!(error, Error::Away { waited, .. } if waited == Duration::from_secs(60)), "{error}");
+        // The try after the limit has failed too.
+        assert!(matches!(error, Error::Away { waited, .. } if waited.as_secs() == 60), "{error}");
         assert!(error.to_string().contains("nothing gets through over IPv4 for 60 s (Network is unreachable)"));
     }
 
@@ -372,7 +378,7 @@ mod tests {
         let mut healths = healths(Health::default());
         healths[1].succeed(at(0));
         let (_, error) = tries(healths, false);
-        assert!(matches!(error, Error::Away { waited, .. } if waited == ALONE), "{error}");
+        assert!(matches!(error, Error::Away { waited, .. } if waited.as_secs() == ALONE.as_secs()), "{error}");
     }
 
     #[test]

@@ -338,3 +338,72 @@ fn a_host_without_a_route_makes_no_other_trace_run_again() {
     let count = |event: &str| said.stdout.matches(&format!("\"event\":\"{event}\"")).count();
     assert_eq!((count("begin"), count("end"), count("error")), (100, 100, 5), "{}", said.stderr);
 }
+
+/// Runs a list of the shell command `list` on a chain of six hops while `script` goes on, and returns how many of its hosts
+/// have their whole path, of all results.
+fn whole_of(options: &str, before: &str, list: &str, meanwhile: &str) -> Option<(usize, usize, String)> {
+    let script = format!(
+        "{before}
+        {list} | {HOPSHOT} -n -q1 --json {options} --targets - &
+        pid=$!
+        {meanwhile}
+        wait $pid"
+    );
+    let said = command_on_chain(5, &["--ping"], &["sh", "-c", &script])?;
+    let is_whole = |line: &&str| line.contains("\"stop_reason\":\"reached\"") && !line.contains("\"probes\":[null");
+    Some((said.stdout.lines().filter(is_whole).count(), said.stdout.lines().count(), said.stdout + &said.stderr))
+}
+
+#[test]
+fn a_family_of_which_one_host_failed_first_is_traced_all_the_same() {
+    let list = "(echo 2001:db8:99::1; yes 10.3.0.1 | head -n 300; yes 2001:db8:3::1 | head -n 20)";
+    let before = "ip route add prohibit 2001:db8:99::/48";
+    let Some((whole, all, said)) = whole_of("--rate 60 --no-learning", before, list, "true") else { return };
+    assert_eq!((whole, all), (320, 321), "{said}");
+}
+
+#[test]
+fn one_closed_network_loses_nobody_elsewhere() {
+    // Those that are closed fill all places, and the last that was reached is one of them.
+    let close = "sleep 0.7; nft -f - <<'END'
+table inet hopshot { chain output { type filter hook output priority 0; ip daddr 10.6.0.0/24 drop; }; }
+END
+true";
+    let list = "(yes 10.6.0.1 | head -n 200; yes 10.4.0.1 | head -n 200)";
+    let run = |options: &'static str| {
+        let Some((_, all, said)) = whole_of(options, "", list, close) else { return };
+        let elsewhere = said.lines().filter(|line| line.contains("10.4.0.1") && line.contains("\"reached\":true"));
+        assert_eq!((elsewhere.count(), all), (200, 400), "{options}: {said}");
+    };
+    std::thread::scope(|scope| {
+        for options in ["--rate 300 --outage 3 --at-once 16", "--rate 300 --outage 3 --no-learning"] {
+            scope.spawn(move || run(options));
+        }
+    });
+}
+
+#[test]
+fn a_host_of_the_own_link_does_not_hide_an_outage() {
+    let list = "(for i in $(seq 200); do echo 10.6.0.1; [ $((i % 20)) != 0 ] || echo 10.1.0.1; done)";
+    let cut = format!("sleep 0.4; ip route del 10.0.0.0/8; sleep 14; {ROUTES}");
+    let Some((whole, all, said)) = whole_of("--rate 300", "", list, &cut) else { return };
+    assert_eq!((whole, all), (210, 210), "{said}");
+}
+
+#[test]
+fn a_list_that_was_stopped_in_an_outage_tries_again_before_it_ends() {
+    let cut = format!("sleep 0.6; kill -STOP $pid; sleep 0.7; {ROUTES}; sleep 3; kill -CONT $pid");
+    let list = "yes 10.6.0.1 | head -n 50";
+    let Some((whole, all, said)) = whole_of("--outage 3", "ip route del 10.0.0.0/8", list, &cut) else { return };
+    assert_eq!((whole, all), (50, 50), "{said}");
+}
+
+#[test]
+fn a_firewall_that_refuses_what_expires_near_us_costs_that_hop_alone() {
+    let before = "nft -f - <<'END'
+table inet hopshot { chain output { type filter hook output priority 0; ip ttl 1 drop; }; }
+END
+true";
+    let Some((_, all, said)) = whole_of("--rate 2000", before, "yes 10.6.0.1 | head -n 20", "true") else { return };
+    assert_eq!((said.matches("\"reached\":true").count(), all), (20, 20), "{said}");
+}

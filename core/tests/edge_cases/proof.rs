@@ -6,7 +6,7 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Echo, QuotedEcho, Type};
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason, Sweep,
+    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason,
 };
 use std::net::IpAddr;
 
