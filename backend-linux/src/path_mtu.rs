@@ -48,6 +48,7 @@ pub struct PathMtu {
     driver: Driver,
     settings: Traceroute,
     address: SocketAddr,
+    source: IpAddr,
     search: Search,
     round: Round,
     /// The round's trace.
@@ -231,6 +232,7 @@ impl PathMtu {
             driver,
             settings,
             address,
+            source: target,
             search,
             round,
             begun: None,
@@ -288,6 +290,18 @@ impl PathMtu {
     #[must_use]
     pub const fn target(&self) -> IpAddr {
         self.address.ip()
+    }
+
+    /// The address that the probes leave from.
+    #[must_use]
+    pub const fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// The flow of all its probes: what load balancers tell flows apart by.
+    #[must_use]
+    pub fn flow(&self) -> u16 {
+        self.settings.flow.unwrap_or_default()
     }
 
     /// The kind of socket that was opened.
@@ -356,7 +370,9 @@ impl PathMtu {
             Purpose::Sweep | Purpose::Check { .. } => patient,
         };
         self.round = round;
-        self.begun = Some(self.trace(settings, round.size, round.hops)?);
+        let begun = self.trace(settings, round.size, round.hops)?;
+        self.source = self.driver.tracer(begun.number).config().source;
+        self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round.beside.map(|(size, hops)| self.trace(beside, size, hops)).transpose()?;
         Ok(())

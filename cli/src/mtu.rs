@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     session.wait_for_names(|| replying(route.hops().map(|(_, hop)| hop)), |_| Ok(()))?;
     let shown = match text {
         Some(text) => text.finish(&route, &session.names),
-        None => json::path_mtu(&route, &session.names),
+        None => json::path_mtu(args, &route, &session.names),
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
@@ -63,7 +63,7 @@ struct Text {
 impl Text {
     fn begin(args: &Args, host: &str, search: &PathMtu) -> io::Result<Self> {
         let mut view = View::new(search.target(), args);
-        view.header(host, search.target(), args.probing.max)?;
+        view.header(host, search.source(), search.flow(), args.probing.max)?;
         Ok(Self { view, marked: None, printed: 0 })
     }
 
@@ -121,7 +121,8 @@ impl Text {
         for doubt in route.limits().iter().filter_map(doubt) {
             view.say(&doubt)?;
         }
-        view.say(&verdict(route))
+        view.say(&verdict(route))?;
+        view.conclude_search(route)
     }
 }
 

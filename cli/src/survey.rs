@@ -211,8 +211,8 @@ impl Desk<'_> {
 
     /// Traces that have begun, and hosts that were given up.
     fn take_started(&mut self) -> Result<(), Failure> {
-        while let Some(Started { host, target, source }) = self.survey.take_started() {
-            self.format.begin(&host, target, source).map_err(Failure::Output)?;
+        while let Some(Started { host, target, source, flow }) = self.survey.take_started() {
+            self.format.begin(&host, target, source, flow).map_err(Failure::Output)?;
         }
         while let Some((host, error)) = self.survey.take_lost() {
             self.lose(&host, &error.to_string())?;

@@ -99,6 +99,7 @@ impl Search {
             return Ok(Batch { flows, first_hop: self.first_hop, max_hops: self.max_hops, attempts: 1 });
         }
         let graph = self.graph();
+        self.stopping.share(graph.nodes().iter().filter(|node| node.end.is_none()).count());
         let (missing, is_doubtful) = self.missing(&graph);
         let unchecked = self.unchecked(&graph);
         let lack = missing.iter().chain(&unchecked).map(|missing| missing.flows).sum();

@@ -76,12 +76,12 @@ impl Network {
                     break;
                 }
             }
-            hops.push(FlowHop { number, answers });
+            hops.push(FlowHop { number, answers, lost: 0 });
             if self.at(flow, number) == TARGET {
                 break;
             }
         }
-        Flow { hops }
+        Flow { number: 1, hops }
     }
 
     fn truth(&self) -> BTreeSet<Pair> {
@@ -213,7 +213,8 @@ fn flow_of(hops: &[(u8, u8)]) -> Flow {
         Answered { from: [10, 0, 0, from].into(), rtt: Duration::ZERO, end }
     };
     let answers = |from: u8| if from == 0 { Vec::new() } else { vec![answered(from)] };
-    Flow { hops: hops.iter().map(|(number, from)| FlowHop { number: *number, answers: answers(*from) }).collect() }
+    let hop = |(number, from): &(u8, u8)| FlowHop { number: *number, answers: answers(*from), lost: 0 };
+    Flow { number: 1, hops: hops.iter().map(hop).collect() }
 }
 
 #[test]
@@ -317,8 +318,8 @@ fn answers_in_the_names_of_many_routers_are_no_trouble() {
         match search.next() {
             Ok(batch) => (0..batch.flows).for_each(|_| {
                 let hops = batch.first_hop..=batch.max_hops;
-                let hop = |number| FlowHop { number, answers: vec![answered(mixed(&mut state))] };
-                search.take(Flow { hops: hops.map(hop).collect() });
+                let hop = |number| FlowHop { number, answers: vec![answered(mixed(&mut state))], lost: 0 };
+                search.take(Flow { number: 1, hops: hops.map(hop).collect() });
             }),
             Err(completeness) => break completeness,
         }

@@ -219,10 +219,14 @@ impl Args {
         }
     }
 
-    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident, as given here
-    /// unless others were asked for.
-    pub(crate) fn round(&self, host: &str, [flow, ident]: [u16; 2]) -> Traceroute {
-        let flow = self.probing.flow.unwrap_or(flow % 65_534 + 1);
+    /// The flow that was asked for, or one that a random number stands for.
+    pub(crate) fn flow_of(&self, random: u16) -> u16 {
+        self.probing.flow.unwrap_or(random % 65_534 + 1)
+    }
+
+    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident. The ident is
+    /// this one unless another was asked for.
+    pub(crate) fn round(&self, host: &str, flow: u16, ident: u16) -> Traceroute {
         self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
     }
 

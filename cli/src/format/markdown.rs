@@ -3,7 +3,7 @@
 use super::stages::{Place, Stage, stages};
 use super::{Format, print};
 use crate::names::Names;
-use crate::text::ending;
+use crate::text::{date, ending};
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;
@@ -42,7 +42,10 @@ impl Format for Markdown {
             Some(last) => format!(" The first {last} were not probed: they are as on the way to others."),
             None => String::new(),
         };
-        self.section(route.host(), &format!("{summary}{shared}\n\n{}", table(&rows)))
+        let (source, seconds, probes) = (route.source(), route.duration().as_secs_f64(), route.probes_sent());
+        let told = format!("From {source}, {}: {seconds:.2} s, {probes} probes", date(route.started()));
+        let told = format!("{told}, flow {}.", route.flow());
+        self.section(route.host(), &format!("{summary}{shared}\n\n{told}\n\n{}", table(&rows)))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {

@@ -1,5 +1,6 @@
 //! What tables and pictures show of a route: its hops, summed up.
 
+use super::figures::median;
 use super::json::milliseconds;
 use crate::names::Names;
 use crate::text::{failure, is_target, last_heard, mark};
@@ -131,28 +132,13 @@ impl Place {
 
     /// The one in the middle, or between the two there.
     pub(super) fn median(&self) -> f64 {
-        let at = |index: usize| self.rtts.get(index).map_or(0.0, |rtt| milliseconds(*rtt));
-        let middle = self.rtts.len() / 2;
-        match self.rtts.len() % 2 {
-            0 => f64::midpoint(at(middle.saturating_sub(1)), at(middle)),
-            _ => at(middle),
-        }
+        median(&self.rtts).unwrap_or(0.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle_or_between_two() {
-        let of = |milliseconds: &[u64]| {
-            let rtts = milliseconds.iter().map(|rtt| Duration::from_millis(*rtt)).collect();
-            let address = [192, 0, 2, 1].into();
-            Place { address, name: None, origin: None, rtts, mark: String::new(), is_target: false }.median()
-        };
-        assert_eq!((of(&[7]), of(&[1, 4]), of(&[1, 2, 9]), of(&[1, 2, 4, 9])), (7.0, 2.5, 2.0, 3.0));
-    }
 
     #[test]
     fn hops_that_are_joined_lose_their_probes_together() {

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {
-        view.paths_header(host, args).map_err(Failure::Output)?;
+        view.paths_header(host, exploration.source(), args).map_err(Failure::Output)?;
     }
     session.confine([exploration.socket()], || exploration.confine())?;
     let Session { names, events, .. } = &mut session;

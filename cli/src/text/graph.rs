@@ -1,6 +1,7 @@
 //! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter, and says where it comes from.
 
 use super::View;
+use super::outcome::counted;
 use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
 use crate::args::Args;
@@ -8,14 +9,16 @@ use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl View {
     /// The first line.
-    pub(crate) fn paths_header(&mut self, host: &str, args: &Args) -> io::Result<()> {
+    pub(crate) fn paths_header(&mut self, host: &str, source: Option<IpAddr>, args: &Args) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
-        let line = self.sentence(&format!("all paths to {host} ({target}), {}", super::hops_max(max_hops)));
-        print(line.as_bytes())
+        let source = source.map(|source| format!("from {source}"));
+        let parts = [format!("all paths to {host} ({target})"), super::hops_max(max_hops)];
+        print(self.parts(parts.into_iter().chain(source)).as_bytes())
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
@@ -96,10 +99,6 @@ fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
     let seconds = paths.duration().as_secs_f64();
     sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s."));
     sentences
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The hops that were probed, each with the index of its first node and the nodes.

@@ -4,11 +4,13 @@
 
 mod graph;
 mod layout;
+mod outcome;
 mod paint;
 mod row;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use outcome::date;
 pub(crate) use row::Host;
 
 use crate::args::Args;
@@ -47,6 +49,7 @@ pub(crate) struct View {
     /// Its width and height, as they were last looked at.
     size: Option<(u16, u16)>,
     extensions: bool,
+    is_verbose: bool,
     /// What is to be said beside the first address of a hop.
     notes: Vec<(u8, String)>,
     /// What stands below the settled lines, to be drawn over.
@@ -86,6 +89,7 @@ impl View {
             height: None,
             size: None,
             extensions: args.output.extensions,
+            is_verbose: args.output.verbose,
             notes: Vec::new(),
             drawn: String::new(),
             continued: Arc::default(),
@@ -119,12 +123,6 @@ impl View {
                 self.drawn.clear();
             }
         }
-    }
-
-    /// The first line.
-    pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
-        let line = self.sentence(&format!("traceroute to {host} ({target}), {}", hops_max(max_hops)));
-        print(line.as_bytes())
     }
 
     /// What is to be said beside a hop when its line is printed.
@@ -240,6 +238,9 @@ impl View {
         }
         if let Some(why) = ending(route, why) {
             text += &self.sentence(&why);
+        }
+        if let Some(why) = outcome::silence(route) {
+            text += &self.sentence(why);
         }
         self.draw(&text, "")
     }

@@ -52,11 +52,13 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         colours: args.output.colours(),
         unicode: is_unicode(),
     };
+    let flow = args.flow_of(random_word()?);
     let mut watch = Watch {
         args,
         host,
         address,
-        trace: args.round(host, [random_word()?, random_word()?]),
+        trace: args.round(host, flow, random_word()?),
+        flow,
         survey,
         session,
         source: None,
@@ -95,6 +97,8 @@ struct Watch<'a> {
     address: SocketAddr,
     /// One round.
     trace: Traceroute,
+    /// Of all rounds.
+    flow: u16,
     survey: Survey,
     session: Session,
     /// Where the probes of the last round left from.
@@ -226,6 +230,7 @@ impl Watch<'_> {
             started: self.started.0,
             duration,
             every: self.args.watch.every,
+            flow: self.flow,
             history: &self.history,
             names: &self.session.names,
         };
