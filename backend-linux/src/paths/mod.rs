@@ -112,7 +112,7 @@ impl AllPaths {
             search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
             address,
             flows: Flows::new(settings.flow, (random()? >> 64) as u64),
-            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, attempts: 1 },
+            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
             paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
             start: clock::now(),
             settings,
@@ -169,11 +169,14 @@ impl Exploration {
 
     /// Begins to trace one more flow.
     fn add(&mut self) -> Result<(), Error> {
-        let Batch { first_hop, max_hops, attempts, .. } = self.batch;
+        // Taken only when the flow has begun.
+        let mut batch = self.batch;
+        let attempts = batch.take();
+        let Batch { first_hop, max_hops, .. } = batch;
         let settings = self.settings.clone().first_hop(first_hop).max_hops(max_hops).attempts(attempts);
         let source = self.survey.add_as(&settings.flow(self.flows.draw()), self.address)?;
         self.paths.source.get_or_insert(source);
-        self.batch.flows -= 1;
+        self.batch = batch;
         Ok(())
     }
 

@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let shown = match &mut view {
         Some(view) => view.paths_finish(&paths, args.probing.max, names),
         None if format == Format::Dot => print(dot::text(&paths, names).as_bytes()),
-        None => print_line(&json::Document::new(&paths, names)),
+        None => print_line(&json::Document::new(args, &paths, names)),
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(paths.forged(), paths.rejected());

@@ -27,6 +27,8 @@ pub(super) struct Layout {
     pub(super) number: usize,
     /// Of the column of hosts, so far.
     pub(super) column: usize,
+    /// Whether notes are for the line, and names are cut before notes go below it.
+    pub(super) notes_first: bool,
     /// Attempts that are asked for at each hop; what is lost is tried again.
     pub(super) asked: usize,
     pub(super) colours: bool,
@@ -114,16 +116,20 @@ fn width_of(texts: &[(String, Style)]) -> usize {
 
 /// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
 /// notes beside it rather than below.
-fn choose(rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
+fn choose(rows: &[Row], width: usize, number: usize, widest: usize, notes_first: bool) -> (Times, usize) {
     let room = |times: Times, with_notes: bool| {
         let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
         let tails = rows.iter().map(|row| width_of(&times.of(row)) + if with_notes { notes(row) } else { 0 });
         width.saturating_sub(1 + number + tails.max().unwrap_or(0))
     };
     let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
-    let mut ways = ways.into_iter().map(|(times, with_notes)| (times, room(times, with_notes)));
+    let ways = ways.into_iter().filter(|(_, with_notes)| *with_notes || !notes_first);
+    let mut ways = ways.map(|(times, with_notes)| (times, room(times, with_notes)));
     ways.find(|(_, room)| *room >= widest).unwrap_or_else(|| {
         // Some will be cut.
+        if notes_first {
+            return (Times::Short, room(Times::Short, true).max(ENOUGH));
+        }
         match (room(Times::Full, false), room(Times::Short, false)) {
             (full, _) if full >= AMPLE => (Times::Full, full),
             (_, short) if short >= ENOUGH => (Times::Short, short),
@@ -150,11 +156,17 @@ impl Layout {
             Some(width) => {
                 self.column = self.column.max(widest);
                 rows.iter_mut().filter(|row| row.cells.len() > self.asked).for_each(Row::gather);
-                let (times, room) = choose(&rows, width, self.number, widest);
+                let (times, room) = choose(&rows, width, self.number, widest, self.notes_first);
                 (times, self.column.min(room))
             }
         };
         rows.iter().map(|row| self.row(row, times, column)).collect()
+    }
+
+    /// Whether the lines of these rows leave enough room for hosts.
+    pub(super) fn has_room(&self, rows: &[Row]) -> bool {
+        let number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER);
+        self.width.is_none_or(|width| choose(rows, width, number, width, true).1 > ENOUGH)
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {

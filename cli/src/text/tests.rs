@@ -13,7 +13,7 @@ const NAMES: [&str; 3] = [
 ];
 
 fn layout(width: usize) -> Layout {
-    Layout { width: Some(width), number: 0, column: 36, asked: 3, colours: false, ellipsis: '…' }
+    Layout { width: Some(width), number: 0, column: 36, notes_first: false, asked: 3, colours: false, ellipsis: '…' }
 }
 
 fn pipe() -> Layout {
