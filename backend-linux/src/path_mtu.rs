@@ -49,6 +49,8 @@ pub struct PathMtu {
     settings: Traceroute,
     address: SocketAddr,
     source: IpAddr,
+    /// The MTU of the first link.
+    link: u16,
     search: Search,
     round: Round,
     /// The round's trace.
@@ -63,6 +65,36 @@ pub struct PathMtu {
     /// The greatest RTT so far.
     slowest: Duration,
     is_interrupted: bool,
+}
+
+/// What a search tries, with sizes in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trial {
+    /// Packets of this size go to all hops that are left.
+    Sweep {
+        /// Their size.
+        size: u16,
+    },
+    /// A small size shows whether the silence of a hop is a matter of size.
+    Check {
+        /// The nearest hop that is silent.
+        hop: u8,
+        /// The size that it doesn't answer.
+        silent: u16,
+        /// The small size.
+        size: u16,
+    },
+    /// A size between one that passes and one that doesn't.
+    Narrow {
+        /// The hop behind the link.
+        hop: u8,
+        /// The largest size that passes, as far as is known.
+        passes: u16,
+        /// The smallest size that doesn't.
+        fails: u16,
+        /// The size that is tried.
+        size: u16,
+    },
 }
 
 /// A part of the path, and the trace that found it.
@@ -84,6 +116,7 @@ impl Stretch {
 /// The path to a host, and how large packets it carries how far.
 pub struct MtuRoute {
     started: SystemTime,
+    bounds: (u16, u16),
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
@@ -101,6 +134,7 @@ impl MtuRoute {
     fn new(is_whole: bool) -> Self {
         Self {
             started: SystemTime::now(),
+            bounds: (0, u16::MAX),
             stretches: Vec::new(),
             limits: Vec::new(),
             path_mtu: None,
@@ -136,6 +170,13 @@ impl MtuRoute {
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.path_mtu.is_some() && self.limits.last().map_or(self.is_whole, |limit| limit.less_than.is_none())
+    }
+
+    /// The least and the most that the path MTU can be, in octets: equal where it is known. Every link carries at least what IP
+    /// requires, and none of the path's more than the first one.
+    #[must_use]
+    pub const fn bounds(&self) -> (u16, u16) {
+        self.bounds
     }
 
     /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt) or failed.
@@ -233,6 +274,7 @@ impl PathMtu {
             settings,
             address,
             source: target,
+            link,
             search,
             round,
             begun: None,
@@ -318,6 +360,29 @@ impl PathMtu {
         Some((self.round.size, self.driver.tracer(begun.number).route()))
     }
 
+    /// The part of the path that no stretch has yet, as answers to packets of another size show it: those by which the search
+    /// finds out which size passes. Empty while a [`sweep`](Self::sweep) looks for it.
+    pub fn sketch(&self) -> impl Iterator<Item = Hop<'_>> {
+        let is_check = matches!(self.round.purpose, Purpose::Check { .. });
+        let begun = self.begun.as_ref().filter(|_| is_check);
+        let running = begun.into_iter().flat_map(|begun| self.driver.tracer(begun.number).route().hops());
+        let is_narrow = matches!(self.round.purpose, Purpose::Narrow { .. });
+        let aside = self.aside.iter().filter(move |_| is_narrow);
+        let known = self.stretches().last().map_or(0, |stretch| *stretch.numbers.end());
+        running.chain(aside.flat_map(Stretch::hops)).filter(move |hop| hop.number() > known)
+    }
+
+    /// What the search tries at present.
+    #[must_use]
+    pub const fn trial(&self) -> Trial {
+        let size = self.round.size;
+        match self.round.purpose {
+            Purpose::Sweep => Trial::Sweep { size },
+            Purpose::Check { hop, fails } => Trial::Check { hop, silent: fails, size },
+            Purpose::Narrow { hop, passes, fails, .. } => Trial::Narrow { hop, passes, fails, size },
+        }
+    }
+
     /// Whether packets of the size beside this one are too big, if there are any.
     fn is_larger_refused(&self) -> bool {
         let Some(beside) = &self.beside else { return true };
@@ -354,7 +419,8 @@ impl PathMtu {
         }
         self.found.stretches.extend(self.aside);
         self.found.duration = clock::now().saturating_since(self.start);
-        MtuRoute { path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
+        let bounds = self.search.bounds(self.round, self.link);
+        MtuRoute { bounds, path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
     }
 
     fn begin(&mut self, round: Round) -> Result<(), Error> {
@@ -389,7 +455,13 @@ impl PathMtu {
         let beside = self.beside.take().and_then(|beside| self.take(beside));
         let beside = beside.map_or_else(Saw::default, |beside| look(&beside));
         let round = self.round;
-        let next = if self.is_interrupted { None } else { self.search.next(round, look(&route), beside) };
+        let next = match self.is_interrupted {
+            true => {
+                self.search.note(round, look(&route), beside);
+                None
+            }
+            false => self.search.next(round, look(&route), beside),
+        };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
         let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);

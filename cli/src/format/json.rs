@@ -68,6 +68,8 @@ pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Resu
         summary,
         path_mtu: route.path_mtu(),
         path_mtu_exact: route.is_exact(),
+        path_mtu_at_least: route.bounds().0,
+        path_mtu_at_most: route.bounds().1,
         mtu_limits: limits.collect(),
         hops: hops.collect(),
         settings: Settings::from(&args.probing),
@@ -107,6 +109,8 @@ struct MtuDocument<'a> {
     hops: Vec<MtuHop>,
     settings: Settings,
     version: &'static str,
+    path_mtu_at_least: u16,
+    path_mtu_at_most: u16,
 }
 
 /// Where smaller packets begin.

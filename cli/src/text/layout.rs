@@ -199,6 +199,12 @@ impl Layout {
         text
     }
 
+    /// As much of a text as fits a line.
+    pub(super) fn first_line(&self, text: &str) -> String {
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(1));
+        text.chars().take(room).collect()
+    }
+
     /// A text of one line at most.
     fn cut_end(&self, text: &str) -> String {
         let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + self.number));

@@ -52,6 +52,8 @@ pub(crate) struct View {
     is_verbose: bool,
     /// What is to be said beside the first address of a hop.
     notes: Vec<(u8, String)>,
+    /// What is done at present, below all hops on a terminal.
+    status: String,
     /// What stands below the settled lines, to be drawn over.
     drawn: String,
     /// Whether this process was stopped since, and others may have written below it.
@@ -92,6 +94,7 @@ impl View {
             extensions: args.output.extensions,
             is_verbose: args.output.verbose,
             notes: Vec::new(),
+            status: String::new(),
             drawn: String::new(),
             continued: Arc::default(),
         };
@@ -146,6 +149,35 @@ impl View {
         self.draw(&line, "")
     }
 
+    /// Says what is done at present, where that can be drawn over.
+    pub(crate) fn tell(&mut self, status: &str) {
+        let line = self.layout.first_line(status);
+        self.status = format!("{}\n", Style::Faint.paint(&line, self.layout.colours));
+    }
+
+    /// Draws hops that are not the last word, if this is a terminal: as many as there is room for.
+    pub(crate) fn sketch<'e>(
+        &mut self,
+        hops: &[Hop<'_>],
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        names: &Names,
+    ) -> io::Result<()> {
+        self.fit_terminal();
+        let Some(height) = self.height else { return Ok(()) };
+        let (next, last) = (self.next, last_heard(hops.iter().copied()));
+        let hops: Vec<Hop<'_>> =
+            hops.iter().copied().filter(|hop| (next..=last).contains(&hop.number())).collect();
+        let lines = self.lines(&hops, names, extensions).0;
+        let live = self.with_status(&lines, height);
+        if live == self.drawn { Ok(()) } else { self.draw("", &live) }
+    }
+
+    /// As many of these lines as there is room for, with what is done at present below them.
+    fn with_status(&self, lines: &str, height: usize) -> String {
+        let room = height.saturating_sub(usize::from(!self.status.is_empty()));
+        lines.split_inclusive('\n').take(room).chain([self.status.as_str()]).collect()
+    }
+
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
     pub(crate) fn update<'h, 'e>(
         &mut self,
@@ -169,13 +201,14 @@ impl View {
             return self.draw(&lines, "");
         };
         let all = self.lines(&hops, names, &extensions).0;
+        let all = self.with_status(&all, usize::MAX);
         if all.lines().count() <= height {
             return if all == self.drawn { Ok(()) } else { self.draw("", &all) };
         }
         let settled = self.settle(settled, names, &extensions);
         let live = self.lines(live, names, extensions).0;
         // A line that scrolls away could not be drawn over.
-        let live: String = live.split_inclusive('\n').take(height).collect();
+        let live = self.with_status(&live, height);
         self.draw(&settled, &live)
     }
 
@@ -256,6 +289,8 @@ impl View {
     fn draw(&mut self, settled: &str, live: &str) -> io::Result<()> {
         let mut screen = String::new();
         match self.drawn.lines().count() {
+            // The keys that were typed stand there, such as ^C.
+            0 if self.size.is_some() => screen.extend(["\r\x1b[K", settled, live]),
             0 => screen.extend([settled, live]),
             drawn => {
                 let _ = write!(screen, "\x1b[{drawn}A\r");

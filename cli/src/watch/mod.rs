@@ -200,6 +200,7 @@ impl Watch<'_> {
             Key::Reset => (self.history, self.started) = (History::default(), (SystemTime::now(), Instant::now())),
             Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
             Key::Help => manner.is_help = !manner.is_help,
+            Key::Close => manner.is_help = false,
             Key::Up => manner.scrolled = manner.scrolled.saturating_sub(1),
             Key::Down => manner.scrolled += 1,
             Key::Redraw => screen.redraw()?,

@@ -86,8 +86,13 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     tmux.call(&["send-keys", "p"]);
     tmux.wait("pause", |lines| lines[0].ends_with(", paused"));
     tmux.call(&["send-keys", "h"]);
-    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Esc, Ctrl-C   quit, with a report")));
-    tmux.call(&["send-keys", "h", "r", "p"]);
+    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Ctrl-C        quit, with a report")));
+    let is_closed = |lines: &[&str]| !lines.iter().any(|line| line.contains("quit, with a report"));
+    tmux.call(&["send-keys", "Escape"]);
+    tmux.wait("closed help", is_closed);
+    // Once more: a habit, which must not end hours of counting.
+    tmux.call(&["send-keys", "Escape"]);
+    tmux.call(&["send-keys", "r", "p"]);
     tmux.wait("new beginning", |lines| shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
     tmux.call(&["send-keys", "q"]);
     let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
