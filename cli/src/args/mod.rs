@@ -118,12 +118,13 @@ pub(crate) fn parse() -> Result<Wanted, String> {
 /// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
 type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
 
-const DEPENDENT: [Dependent; 5] = [
+const DEPENDENT: [Dependent; 6] = [
     ("every", "--every", "--watch", |args| args.watch.watch),
     ("count", "--count", "--watch", |args| args.watch.watch),
     ("confidence", "--confidence", "--paths", |args| args.probing.paths),
     ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
     ("outage", "--outage", "several hosts", |args| args.single().is_none()),
+    ("extensions", "-e", "a single path as text, json, json-stream, csv, atlas or markdown", Args::has_extensions),
 ];
 
 /// What stands on a command line, and which of [`DEPENDENT`] are there.
@@ -145,7 +146,8 @@ fn one_line(error: &clap::Error) -> String {
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(meant)) => format!("{said}; did you mean '{meant}'?"),
+        // Whoever mistypes an option must not be led to give up a safety measure.
+        Some(ContextValue::String(meant)) if meant != "--no-sandbox" => format!("{said}; did you mean '{meant}'?"),
         _ => said.to_owned(),
     }
 }
@@ -184,6 +186,12 @@ impl Args {
             }
         }
         self.probing.check()
+    }
+
+    /// Whether what routers append has a place in the output.
+    fn has_extensions(&self) -> bool {
+        let is_single_path = !self.watch.watch && !self.probing.paths;
+        is_single_path && !matches!(self.output.format(), Format::Svg | Format::Dot)
     }
 
     /// Whether a text is wanted in place of a trace.

@@ -12,11 +12,11 @@ use std::time::Duration;
 #[command(next_help_heading = "Probes")]
 pub(crate) struct Probing {
     /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
     /// Use IPv6 only
-    #[arg(short = '6')]
+    #[arg(short = '6', long)]
     ipv6: bool,
 
     /// The nearest hop to probe

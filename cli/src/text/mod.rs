@@ -84,7 +84,7 @@ impl View {
                 number: 0,
                 // In a pipe the first lines can't know how wide the others get.
                 column: if args.asn.is_wanted() && size.is_none() { column + ORIGIN } else { column },
-                notes_first: args.probing.paths,
+                notes_first: args.probing.paths || args.probing.mtu,
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
                 ellipsis: if is_unicode() { '…' } else { '~' },

@@ -173,13 +173,13 @@ fn in_a_pipe_nothing_is_cut_and_times_are_always_the_same() {
 
 #[test]
 fn attempts_that_were_lost_are_counted_on_a_terminal_where_they_are_more_than_was_asked_for() {
-    let lost = || (0..4).map(|_| Cell::Lost(1));
+    let lost = || (0..4).map(|_| Cell::Lost(Style::Yellow));
     let rows =
         || vec![row(9, Some("edge11.nyc.example"), "10.11.0.1", lost().chain(times(&[73_390, 73_391])).collect())];
     assert_lines(
         layout(80),
         rows(),
-        &[" 9  edge11.nyc.example (10.11.0.1)                 4*    73.390 ms    73.391 ms"],
+        &[" 9  edge11.nyc.example (10.11.0.1)          73.390 ms    73.391 ms  4 of 6 lost"],
     );
     assert_lines(layout(40), rows(), &[" 9  edge11.nyc.example    73.390 ms 2/6"]);
     assert_lines(
@@ -204,7 +204,7 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
         layout(60),
         rows(),
         &[
-            " 6  gateway.home.example (10.6.0.1)       40.022 ms !F-1400",
+            " 6  gatewa…ample (10.6.0.1)  40.04  40.03  40.02 ms !F-1400",
             "    answers for 10.255.0.80",
             "    <MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/",
             "    L=16,E=0,S=1,T=2>",
@@ -223,7 +223,7 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
 #[test]
 fn times_are_shorter_rather_than_notes_below_the_line() {
     let limited = |number, name| {
-        let cells = times(&[60_067]).into_iter().chain([Cell::Lost(1), Cell::Lost(1)]).collect();
+        let cells = times(&[60_067]).into_iter().chain([Cell::Lost(Style::Faint), Cell::Lost(Style::Faint)]).collect();
         Row { notes: vec!["rate limited?".to_owned()], ..row(number, Some(name), "10.9.0.1", cells) }
     };
     let rows = || vec![limited(9, "core9.lon.example"), limited(10, "core10.nyc.example")];
@@ -231,8 +231,8 @@ fn times_are_shorter_rather_than_notes_below_the_line() {
         layout(80),
         rows(),
         &[
-            " 9  core9.lon.example (10.9.0.1)          60.07      *      * ms  rate limited?",
-            "10  core10.nyc.example (10.9.0.1)         60.07      *      * ms  rate limited?",
+            " 9  core9.lon.example (10.9.0.1)          60.07 ms   *      *  rate limited?",
+            "10  core10.nyc.example (10.9.0.1)         60.07 ms   *      *  rate limited?",
         ],
     );
     assert_lines(
@@ -262,14 +262,14 @@ fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps
 
 #[test]
 fn colours_are_around_the_texts_and_move_nothing() {
-    let cells = times(&[26_704]).into_iter().chain([Cell::Lost(1)]).collect();
+    let cells = times(&[26_704]).into_iter().chain([Cell::Lost(Style::Yellow)]).collect();
     let rows = vec![Row { style: Style::Strong, ..row(12, None, "10.255.0.80", cells) }, silent(13)];
     let layout = Layout { colours: true, column: 15, ..pipe() };
     assert_lines(
         layout,
         rows,
         &[
-            "\u{1b}[1m12  10.255.0.80\u{1b}[0m    \u{1b}[32m    26.704 ms\u{1b}[0m\u{1b}[2m            *\u{1b}[0m",
+            "\u{1b}[1m12  10.255.0.80\u{1b}[0m    \u{1b}[32m    26.704 ms\u{1b}[0m\u{1b}[33m            *\u{1b}[0m",
             "\u{1b}[2m13  *\u{1b}[0m",
         ],
     );
