@@ -44,6 +44,7 @@ mod error;
 mod extensions;
 mod health;
 mod identities;
+mod idn;
 pub mod inherited;
 mod memory;
 #[cfg(test)]

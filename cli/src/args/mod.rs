@@ -32,7 +32,7 @@ use std::time::Duration;
 pub(crate) struct Args {
     /// The host to trace, a name or an address; several are traced at once
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname, value_parser = values::host)]
-    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate"])]
+    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate", "print_config"])]
     pub(crate) hosts: Vec<String>,
 
     /// Hosts from a file, one a line; '-' is standard input
@@ -66,6 +66,10 @@ pub(crate) struct Args {
     /// Don't read the file of options that always hold
     #[arg(long, help_heading = "Other")]
     no_config: bool,
+
+    /// Print the file of options that always hold, and which of them do beside the other arguments
+    #[arg(long, help_heading = "Other")]
+    print_config: bool,
 
     #[command(flatten)]
     about: About,
@@ -103,7 +107,12 @@ pub(crate) fn parse() -> Result<Wanted, String> {
     if let Some(text) = args.about.text() {
         return Ok(Wanted::Text(text));
     }
-    let mut args = match if args.no_config { None } else { Config::read()? } {
+    let config = if args.no_config { None } else { Config::read()? };
+    if args.print_config {
+        let none = "# no options: there is no file of them, or it is not read\n".to_owned();
+        return Ok(Wanted::Text(config.map_or(none, |config| config.text(&arguments))));
+    }
+    let mut args = match config {
         Some(config) if !config.is_empty() => read(&config.with(&arguments)).map_err(|error| one_line(&error))?.0,
         _ => args,
     };
@@ -202,7 +211,7 @@ impl Args {
     /// Whether it has options that a file may not have. A file that the user has forgotten, or that another program wrote, must
     /// not take the sandbox away. No other option takes any safety away: the rest shapes probes and output, within the same bounds.
     fn is_for_command_line(&self) -> bool {
-        self.is_about() || self.no_config || self.no_sandbox || !self.targets.is_empty()
+        self.is_about() || self.no_config || self.print_config || self.no_sandbox || !self.targets.is_empty()
     }
 
     /// Whether one host is traced, and no more.

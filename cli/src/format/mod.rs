@@ -68,6 +68,6 @@ pub(crate) fn of(args: &Args) -> Box<dyn Format + '_> {
         args::Format::Csv => Box::new(csv::Csv::new(args)),
         args::Format::Dot => Box::new(dot::Dot::default()),
         args::Format::Svg => Box::new(svg::Svg),
-        args::Format::Markdown => Box::new(markdown::Markdown::default()),
+        args::Format::Markdown => Box::new(markdown::Markdown::new(args)),
     }
 }

@@ -3,7 +3,7 @@
 use super::figures::median;
 use super::json::milliseconds;
 use crate::names::Names;
-use crate::text::{failure, is_target, last_heard, mark};
+use crate::text::{appended, failure, is_target, last_heard, mark};
 use hopshot_linux::{Hop, Outcome, Reply, Route};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Place {
     /// Such as `!H`, where it said that there is no way further.
     pub(super) mark: String,
     pub(super) is_target: bool,
+    /// What it appended to its answers, each thing once.
+    pub(super) appended: Vec<String>,
 }
 
 /// The hops of a route, as far as any answered; what is behind is one stage.
@@ -39,7 +41,7 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
     let mut stages: Vec<Stage> = route.shared().map(|shared| Stage::shared(shared.hop, shared.from, names)).collect();
     for hop in route.hops() {
-        let stage = Stage::new(hop, names);
+        let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
             Some(before) if before.first > last_heard => before.join(stage),
             _ => stages.push(stage),
@@ -55,7 +57,7 @@ impl Stage {
         Self { first: hop, last: hop, answered: 0, lost: 0, failure: None, places }
     }
 
-    fn new(hop: Hop<'_>, names: &Names) -> Self {
+    fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
         let mut places: Vec<Place> = Vec::new();
         for reply in hop.replies() {
             match places.iter_mut().find(|place| place.address == reply.from) {
@@ -70,6 +72,8 @@ impl Stage {
         }
         for place in &mut places {
             place.rtts.sort_unstable();
+            let replies = hop.replies().filter(|reply| reply.from == place.address);
+            place.appended = appended(replies.map(|reply| route.extensions(reply.probe)));
         }
         Self {
             first: hop.number(),
@@ -111,6 +115,7 @@ impl Place {
             rtts: Vec::new(),
             mark: String::new(),
             is_target: false,
+            appended: Vec::new(),
         }
     }
 

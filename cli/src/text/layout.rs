@@ -102,7 +102,8 @@ fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
     let mut texts = fastest.map(|cell| Times::Fastest.of(&[cell], false)).unwrap_or_default();
     if lost > 0 {
         let answered = answered().count();
-        texts.push((format!(" {answered}/{}", answered + lost), Style::Faint));
+        let style = cells.iter().find_map(Cell::lost).unwrap_or(Style::Faint);
+        texts.push((format!(" {answered}/{}", answered + lost), style));
     }
     texts
 }
@@ -155,7 +156,8 @@ impl Layout {
     fn choose(&self, rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
         let room = |times: Times, with_notes: bool| {
             let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
-            let tails = rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
+            let tails =
+                rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
             width.saturating_sub(1 + number + tails.max().unwrap_or(0))
         };
         let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];

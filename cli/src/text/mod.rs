@@ -14,13 +14,13 @@ pub(crate) use outcome::date;
 pub(crate) use row::Host;
 
 use crate::args::Args;
-use crate::console::{can_draw, print};
+use crate::console::{can_draw, print, terminal_size};
 use crate::names::Names;
 use hopshot_linux::{Evidence, Extensions, Hop, Kind, ProbeId, Route, StopReason, Version};
 use layout::Layout;
 use paint::Style;
 use row::rows;
-pub(crate) use row::{failure, is_target, mark};
+pub(crate) use row::{appended, failure, is_target, mark};
 use signal_hook::consts::SIGCONT;
 use std::env;
 use std::fmt::Write as _;
@@ -62,7 +62,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
-        let size = if can_draw(&io::stdout()) { size() } else { None };
+        let size = if can_draw(&io::stdout()) { terminal_size() } else { None };
         let column = match (args.output.numeric, Version::of(target)) {
             (true, Version::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
@@ -122,7 +122,7 @@ impl View {
     /// Looks whether the terminal's size has changed, or what stands on it.
     pub(crate) fn fit_terminal(&mut self) {
         if self.size.is_some() {
-            self.fit(size().or(self.size));
+            self.fit(terminal_size().or(self.size));
             if self.continued.swap(false, Ordering::SeqCst) {
                 self.drawn.clear();
             }
@@ -165,8 +165,7 @@ impl View {
         self.fit_terminal();
         let Some(height) = self.height else { return Ok(()) };
         let (next, last) = (self.next, last_heard(hops.iter().copied()));
-        let hops: Vec<Hop<'_>> =
-            hops.iter().copied().filter(|hop| (next..=last).contains(&hop.number())).collect();
+        let hops: Vec<Hop<'_>> = hops.iter().copied().filter(|hop| (next..=last).contains(&hop.number())).collect();
         let lines = self.lines(&hops, names, extensions).0;
         let live = self.with_status(&lines, height);
         if live == self.drawn { Ok(()) } else { self.draw("", &live) }
@@ -310,11 +309,6 @@ fn hops_max(max_hops: u8) -> String {
     format!("{max_hops} {} max", if max_hops == 1 { "hop" } else { "hops" })
 }
 
-/// The width and the height of the terminal.
-fn size() -> Option<(u16, u16)> {
-    terminal_size::terminal_size().map(|(width, height)| (width.0, height.0))
-}
-
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if route.reached() {
@@ -325,6 +319,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
     let reason = match why {
+        _ if route.target().is_multicast() => "it is a multicast address, which stands for many hosts",
         Some(StopReason::Unreachable) if is_too_big(route) => "the packets are too big for a link on the way",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",

@@ -160,7 +160,7 @@ pub(super) fn rows<'e>(
 }
 
 /// What was appended to the answers from an address, each thing once.
-fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
         if !said.contains(&one) {

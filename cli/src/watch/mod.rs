@@ -15,7 +15,7 @@ pub(crate) use keys::KEYS;
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::console::print;
+use crate::console::{print, terminal_size};
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
@@ -238,8 +238,8 @@ impl Watch<'_> {
         let printed = match self.args.output.format() {
             Format::Json => print_line(&report.json()),
             _ => {
-                let size = terminal_size::terminal_size_of(io::stdout());
-                print(report.text(size.map(|(width, _)| width.0.into())).as_bytes())
+                let width = terminal_size().map(|(width, _)| width.into());
+                print(report.text(width).as_bytes())
             }
         };
         printed.map_err(Failure::Output)
