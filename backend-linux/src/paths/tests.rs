@@ -408,3 +408,27 @@ fn what_balancers_with_weak_hashes_hide_is_not_more_than_was_accepted() {
         assert!(wrong <= 50, "hash {number}: {wrong} of {runs}");
     }
 }
+
+#[test]
+fn the_loss_of_a_branch_is_what_the_target_did_not_answer_to_flows_that_take_it() {
+    // Hop 1 leads to 2 or 3. What goes by 3 never gets to the target, at hop 3; of what goes by 2, one probe of three doesn't.
+    let answer = |last: u8| {
+        let end = (last == TARGET).then_some(End::Target);
+        Answered { from: Ipv4Addr::new(10, 0, 0, last).into(), rtt: Duration::ZERO, end }
+    };
+    let hop = |number: u8, from: &[u8], lost: usize| FlowHop {
+        number,
+        answers: from.iter().map(|last| answer(*last)).collect(),
+        lost,
+    };
+    let well = |number, lost| Flow { number, hops: vec![hop(1, &[1], 0), hop(2, &[2], 5), hop(3, &[TARGET], lost)] };
+    let broken = Flow { number: 7, hops: vec![hop(1, &[1], 0), hop(2, &[3], 0), hop(3, &[], 2), hop(4, &[], 2)] };
+    // One that was not probed as far says nothing of the loss.
+    let short = Flow { number: 8, hops: vec![hop(1, &[1], 0), hop(2, &[3], 0)] };
+    let graph = Graph::new(0, &[well(5, 1), well(6, 0), broken, short]);
+    let found: Vec<_> = graph.nodes().iter().map(|node| (node.hop, node.flow, node.sent, node.lost)).collect();
+    assert_eq!(
+        found,
+        [(0, None, 0, 0), (1, Some(5), 5, 3), (2, Some(5), 3, 1), (2, Some(7), 2, 2), (3, Some(5), 3, 1)]
+    );
+}

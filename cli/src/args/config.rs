@@ -241,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_printed_of_a_file_is_one_that_says_the_same() {
+        let arguments = ["hopshot", "--print-config", "::1"].map(OsString::from);
+        let text = config("--numeric # names are slow\n--count 5\n").unwrap().text(&arguments);
+        assert_eq!(text, "# file\n--numeric\n# gives way: --count 5\n");
+        assert_eq!(with(&text, "hopshot ::1"), "hopshot --numeric ::1");
+    }
+
+    #[test]
     fn an_option_of_the_file_gives_way_to_one_that_it_can_not_be_beside() {
         assert_eq!(with("-4\n-n", "hopshot -6 ::1"), "hopshot -n -6 ::1");
         assert_eq!(with("-4", "hopshot ::1"), "hopshot -4 ::1");
@@ -267,7 +275,7 @@ mod tests {
             ("-n\n-q 11", "file, line 2: invalid value '11' for '--attempts <N>'"),
             ("--nosuch", "file, line 1: unexpected argument '--nosuch' found"),
             ("-q", "file, line 1: a value is required for '--attempts <N>'"),
-            ("-4\n-n\n-6", "file, line 3: the argument '-4' cannot be used with '-6'"),
+            ("-4\n-n\n-6", "file, line 3: the argument '--ipv4' cannot be used with '--ipv6'"),
             ("example.com", "file, line 1: 'example.com' is no option"),
             ("--help", "file, line 1: '--help' is for the command line only"),
             ("-n 127.0.0.2", "file, line 1: '127.0.0.2' is no value of '-n', and hosts are for the command line only"),

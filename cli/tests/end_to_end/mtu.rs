@@ -1,6 +1,7 @@
 //! Sizes of probes, and links that are too small for them, on real Linux routers and in the lab.
 
 use crate::routes::FAMILIES;
+use crate::watch::{Tmux, shows};
 use crate::world::{
     HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_lab, in_scenario, shell_in_scenario,
 };
@@ -112,6 +113,44 @@ fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
     });
     let limits = limits.collect();
     Some((document, limits))
+}
+
+#[test]
+fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_it_is_interrupted() {
+    for name in ["HOPSHOT_LAB_TARGET4", "HOPSHOT_LAB_TARGET6"] {
+        let script = format!(
+            "stty -echo; \"$0\" --mtu \"${name}\" & pid=$!; read go; kill -TERM $pid; wait $pid; exec sleep 60"
+        );
+        let Some(tmux) = Tmux::start("mtu-silent", &script, (80, 24)) else { return };
+        tmux.wait("whole path beside a trial", |lines| {
+            shows(lines, "12  target.example (", " ms") && lines.iter().any(|line| line.contains(": trying "))
+        });
+        tmux.call(&["send-keys", "Enter"]);
+        let is_over = |lines: &[&str]| lines.iter().any(|line| line.ends_with(" UTC"));
+        let lines = tmux.wait("end", is_over);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert!(
+            shows(&lines, " 6  core6.ams.example (", " ms") && shows(&lines, "12  target.example (", " ms"),
+            "{lines:#?}"
+        );
+        let verdict = lines.iter().find_map(|line| line.strip_prefix("path MTU: at least "));
+        assert!(verdict.is_some_and(|line| line.ends_with(" (interrupted)")), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("trying")), "{lines:#?}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_search_knows_is_in_its_document() {
+    for target in ["$HOPSHOT_LAB_TARGET4", "$HOPSHOT_LAB_TARGET6"] {
+        let script = format!("timeout --foreground -s INT 0.2 $0 -n --mtu --json {target}");
+        let Some(said) = shell_in_scenario("mtu-silent", &script) else { return };
+        let document = said.json();
+        let bounds = ["path_mtu_at_least", "path_mtu_at_most"].map(|field| document[field].as_u64().unwrap());
+        assert!(bounds[0] >= 68 && bounds[0] <= bounds[1] && bounds[1] <= 1500, "{document}");
+        assert_eq!(document["path_mtu"], Value::Null, "{document}");
+    }
+    let Some((document, _)) = limits("mtu", "{4}") else { return };
+    assert_eq!((&document["path_mtu_at_least"], &document["path_mtu_at_most"]), (&1280.into(), &1280.into()));
 }
 
 #[test]

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A terminal of its own in which a shell command runs in a scenario; `$0` in it is hopshot.
-struct Tmux(String);
+pub(crate) struct Tmux(String);
 
 impl Tmux {
     /// `None` if there is no tmux, or the kernel doesn't permit namespaces.
-    fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
+    pub(crate) fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
         if !has("tmux", "a watch on a terminal") {
             return None;
         }
@@ -29,7 +29,7 @@ impl Tmux {
         Some(tmux)
     }
 
-    fn call(&self, args: &[&str]) -> String {
+    pub(crate) fn call(&self, args: &[&str]) -> String {
         let output = self.output(args);
         assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -40,7 +40,7 @@ impl Tmux {
     }
 
     /// Waits until the screen is as wanted, and returns its lines.
-    fn wait(&self, what: &str, is_there: impl Fn(&[&str]) -> bool) -> Vec<String> {
+    pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&[&str]) -> bool) -> Vec<String> {
         let begun = Instant::now();
         loop {
             let screen = self.call(&["capture-pane", "-p"]);
@@ -60,7 +60,7 @@ impl Drop for Tmux {
     }
 }
 
-fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
+pub(crate) fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
     lines.iter().any(|line| line.starts_with(begin) && line.contains(end))
 }
 
