@@ -171,7 +171,7 @@ fn doubt(limit: &Limit) -> Option<String> {
     let Limit { hop, mtu, less_than, from } = *limit;
     let less_than = less_than?;
     let why = match from {
-        Some(router) => format!("{router} names no size that proved true"),
+        Some(router) => format!("{router} names no size that was confirmed"),
         None => "no router confirmed it".to_owned(),
     };
     Some(format!("Hop {hop}: packets of {mtu} octets pass, packets of {less_than} don't; {why}."))

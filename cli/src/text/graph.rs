@@ -48,7 +48,7 @@ impl View {
         let rows_with = |flows| rows(graph, names, flows);
         let with_flows = rows_with(true);
         let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
-        self.layout.lines(rows)
+        self.layout.lines(&rows)
     }
 }
 

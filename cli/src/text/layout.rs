@@ -134,7 +134,7 @@ fn numbered(row: &Row) -> String {
 
 impl Layout {
     /// The lines of these rows, which stand below those of earlier calls.
-    pub(super) fn lines(&mut self, rows: Vec<Row>) -> String {
+    pub(super) fn lines(&mut self, rows: &[Row]) -> String {
         self.number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER).max(self.number);
         let widest = rows.iter().filter_map(|row| row.host.as_ref()).map(Host::width).max().unwrap_or(0);
         let (times, column) = match self.width {
@@ -144,7 +144,7 @@ impl Layout {
             }
             Some(width) => {
                 self.column = self.column.max(widest);
-                let (times, room) = self.choose(&rows, width, self.number, widest);
+                let (times, room) = self.choose(rows, width, self.number, widest);
                 (times, self.column.min(room))
             }
         };

@@ -244,7 +244,7 @@ impl View {
                 rows
             })
             .collect();
-        (self.layout.lines(rows), before)
+        (self.layout.lines(&rows), before)
     }
 
     /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
@@ -258,8 +258,8 @@ impl View {
         // If all failed, one line says it.
         let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
         let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
-        let shared = route.shared().map(|shared| row::shared(shared, names)).collect();
-        let mut text = self.layout.lines(shared);
+        let shared: Vec<_> = route.shared().map(|shared| row::shared(shared, names)).collect();
+        let mut text = self.layout.lines(&shared);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
         let silent = match last_probed {
             Some(last) if last > self.next => Some(format!("{:>2}-{last}  *", self.next)),

@@ -35,7 +35,7 @@ fn the_last_line_says_how_it_ended_and_when_on_a_terminal_and_with_v_and_not_in_
         script -qec 'stty cols 60 rows 24; $HOPSHOT -n $HOPSHOT_LAB_TARGET6' /dev/null";
     let Some(said) = shell_in_scenario("deadtarget", script) else { return };
     let lines: Vec<&str> = said.stdout.lines().map(str::trim_end).collect();
-    assert_eq!(lines[1], "    from 2001:db8::2", "{:?}", said.stdout);
+    assert_eq!(lines[1], "    32 hops max, from 2001:db8::2", "{:?}", said.stdout);
     assert!(lines.iter().any(|line| line.contains(" probes, ") && line.contains(" UTC")), "{:?}", said.stdout);
 }
 
@@ -107,8 +107,7 @@ fn a_terminal_that_tells_no_size_is_drawn_on_as_one_of_80_columns_and_24_lines()
     let Some(text) = on_terminal("") else { return };
     assert!(text.contains("\x1b[K"), "it is drawn over: {text:?}");
     let Some(view) = on_terminal("--watch --count 2 --every 0.2") else { return };
-    let shown = view.split("\x1b[?1049l").next().unwrap();
-    assert!(shown.contains("hopshot 10.255.0.80") && shown.contains("10.4.0.1"), "{view:?}");
+    assert!(view.contains("hopshot 10.255.0.80 ") && view.contains(" q quit"), "{view:?}");
 }
 
 #[test]
@@ -238,7 +237,7 @@ fn what_routers_append_is_shown_below_their_line_if_asked_for() {
     let Some(said) = in_scenario("mpls", &["-n", "{4}"]) else { return };
     assert_eq!(said.stdout.lines().count(), 13);
     let Some(said) = in_scenario("mpls", &["-n", "--extensions", "--format", "markdown", "{6}"]) else { return };
-    assert!(said.stdout.contains(r"\<MPLS:L=24001,E=0,S=1,T=1\> |"), "{}", said.stdout);
+    assert!(said.stdout.contains(r"| \<MPLS:L=24001,E=0,S=1,T=1\> "), "{}", said.stdout);
     let Some(said) = in_scenario("mpls", &["-n", "--format", "markdown", "{6}"]) else { return };
     assert!(!said.stdout.contains("MPLS") && !said.stdout.contains("Appended"), "{}", said.stdout);
     for options in [&["--watch"][..], &["--paths"], &["--format", "svg"], &["--format", "dot"]] {

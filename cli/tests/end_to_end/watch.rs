@@ -92,6 +92,8 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     tmux.wait("closed help", is_closed);
     // Once more: a habit, which must not end hours of counting.
     tmux.call(&["send-keys", "Escape"]);
+    // With a letter right behind it Escape is Alt.
+    sleep(Duration::from_millis(300));
     tmux.call(&["send-keys", "r", "p"]);
     tmux.wait("new beginning", |lines| shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
     tmux.call(&["send-keys", "q"]);
