@@ -75,7 +75,7 @@ pub(crate) struct Probing {
     #[arg(long, conflicts_with_all = ["watch", "mtu"])]
     pub(crate) paths: bool,
 
-    /// How sure to be, with --paths, that all next hops of a router were found: 50 to 99.999
+    /// How sure to be, with --paths, that no path is missing: 50 to 99.999
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = number(50.0..=99.999, "percent"))]
     pub(super) confidence: f64,
 

@@ -247,6 +247,10 @@ impl Layout {
                 lines.push(String::new());
             }
             for character in piece.chars() {
+                // A blank that doesn't fit any more is where the line is broken.
+                if character == ' ' && lines.last().is_some_and(|line| line.chars().count() >= room) {
+                    continue;
+                }
                 if lines.last().is_some_and(|line| line.chars().count() >= room) {
                     lines.push(String::new());
                 }

@@ -282,6 +282,10 @@ fn words_are_broken_between_them_and_only_a_longer_one_inside() {
         layout.wrapped("No answer from 2001:db8:ffff::80: quiet.", 0, &[' ']),
         "No answer from\n2001:db8:ffff::80:\nquiet.\n"
     );
+    let full = "No answer from it is";
+    assert_eq!(layout.wrapped(&format!("{full} here."), 0, &[' ']), "No answer from it\nis here.\n");
+    assert_eq!(layout.wrapped("No answer from them, here.", 0, &[' ']), "No answer from\nthem, here.\n");
+    assert_eq!(layout.wrapped("No answer from thee here.", 0, &[' ']), "No answer from thee\nhere.\n");
     assert_eq!(
         layout.wrapped(&"a".repeat(40), 4, &[' ']),
         format!("    {0}\n    {0}\n    {1}\n", "a".repeat(15), "a".repeat(10))
