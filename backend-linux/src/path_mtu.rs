@@ -6,6 +6,7 @@
 //! octet larger, which shows whether that router told the truth.
 
 mod search;
+mod trial;
 
 use crate::driver::{Driver, Step};
 use crate::extensions::NONE;
@@ -23,6 +24,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
+pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: like a [`Trace`](crate::Trace), with
 /// [`advance`](Self::advance) until that says [`Step::Done`], and then [`finish`](Self::finish).
@@ -65,36 +67,6 @@ pub struct PathMtu {
     /// The greatest RTT so far.
     slowest: Duration,
     is_interrupted: bool,
-}
-
-/// What a search tries, with sizes in octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trial {
-    /// Packets of this size go to all hops that are left.
-    Sweep {
-        /// Their size.
-        size: u16,
-    },
-    /// A small size shows whether the silence of a hop is a matter of size.
-    Check {
-        /// The nearest hop that is silent.
-        hop: u8,
-        /// The size that it doesn't answer.
-        silent: u16,
-        /// The small size.
-        size: u16,
-    },
-    /// A size between one that passes and one that doesn't.
-    Narrow {
-        /// The hop behind the link.
-        hop: u8,
-        /// The largest size that passes, as far as is known.
-        passes: u16,
-        /// The smallest size that doesn't.
-        fails: u16,
-        /// The size that is tried.
-        size: u16,
-    },
 }
 
 /// A part of the path, and the trace that found it.
@@ -375,12 +347,7 @@ impl PathMtu {
     /// What the search tries at present.
     #[must_use]
     pub const fn trial(&self) -> Trial {
-        let size = self.round.size;
-        match self.round.purpose {
-            Purpose::Sweep => Trial::Sweep { size },
-            Purpose::Check { hop, fails } => Trial::Check { hop, silent: fails, size },
-            Purpose::Narrow { hop, passes, fails, .. } => Trial::Narrow { hop, passes, fails, size },
-        }
+        Trial::of(self.round)
     }
 
     /// Whether packets of the size beside this one are too big, if there are any.
