@@ -76,8 +76,8 @@ pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS};
 pub use hopshot_core::wire::Version;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
-    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, Outcome, ProbeId, Reply, SendError,
-    StopReason, Sweep, Tally,
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Outcome, ProbeId, Reply,
+    SendError, StopReason, Sweep, Tally,
 };
 pub use memory::Memory;
 pub use near::{Sample, Shared};
@@ -173,6 +173,13 @@ impl Traceroute {
     /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.config.timeout = timeout;
+        self
+    }
+
+    /// Multiplies the waits for what is late, 1 to 10; 1 by default. Routers that take longer than most are heard then, and hops
+    /// that never answer hold the end up as much longer. [`timeout`](Self::timeout) bounds every wait all the same.
+    pub fn patience(mut self, patience: u8) -> Self {
+        self.config.patience = patience;
         self
     }
 

@@ -1,14 +1,15 @@
 //! Many traces at once, on the same few sockets.
 
 mod list;
+mod many;
 mod setbacks;
 
 pub use list::{Outage, Started};
+pub use many::{Many, Routes};
 
 use crate::driver::{Driver, Step};
 use crate::health::Health;
 use crate::near::{Head, Near, Sample};
-use crate::order::Order;
 use crate::pace::Pace;
 use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
@@ -33,150 +34,10 @@ const SPARING: u8 = 8;
 /// And how many hops more at a time.
 const SPARING_STEP: u8 = 4;
 
-/// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
-#[must_use = "nothing is sent before start"]
-pub struct Many<I> {
-    hosts: I,
-    settings: Traceroute,
-    rate: u32,
-    at_once: usize,
-    outage_limit: Option<Duration>,
-}
-
-impl<I: Iterator<Item: Into<String>>> Many<I> {
-    pub(crate) fn new(hosts: I) -> Self {
-        let settings = Traceroute::new("");
-        Self { hosts, settings, rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE, outage_limit: None }
-    }
-
-    /// How long everything may fail before the list ends: see [`Survey::outage_limit`].
-    pub const fn outage_limit(mut self, limit: Duration) -> Self {
-        self.outage_limit = Some(limit);
-        self
-    }
-
-    /// Changes the settings of every trace.
-    pub fn each(mut self, set: impl FnOnce(Traceroute) -> Traceroute) -> Self {
-        self.settings = set(self.settings);
-        self
-    }
-
-    /// Probes a second, all traces together, 1 to 1,000,000 (what is beyond is taken for the nearest); 1,000 by default.
-    pub const fn rate(mut self, rate: u32) -> Self {
-        self.rate = rate;
-        self
-    }
-
-    /// Traces in flight, 1 to 10,000 (what is beyond is taken for the nearest); 256 by default. Memory is bounded by this (some
-    /// 45 KiB each), not by the number of hosts.
-    pub const fn at_once(mut self, traces: usize) -> Self {
-        self.at_once = traces;
-        self
-    }
-
-    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when
-    /// it is there. Names are resolved as their turn comes, which the others wait for: where there
-    /// are many, give addresses.
-    ///
-    /// The hosts begin in their order, but for some that are drawn at random, from which the others
-    /// learn what they [share](Survey#what-traces-share). They are drawn from the hosts that are
-    /// there for sure: as many as the iterator's [`size_hint`](Iterator::size_hint) says at least,
-    /// 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe, is not read
-    /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
-    ///
-    /// # Errors
-    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
-    /// result.
-    pub fn start(self) -> Result<Routes<I>, Error> {
-        let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
-        self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
-        let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
-        Ok(Routes { hosts, ahead, order, survey, failed: VecDeque::new() })
-    }
-}
-
-/// Hosts that are read ahead, so that some can be drawn from them.
-const AHEAD: usize = 65_536;
-
-/// Results as they come: the host as it was given, and the route to it, or why there is none.
-pub struct Routes<I: Iterator> {
-    hosts: Option<I>,
-    /// Hosts that were read ahead, and the order in which they are traced.
-    ahead: Vec<Option<I::Item>>,
-    order: Order,
-    survey: Survey,
-    failed: VecDeque<(String, Error)>,
-}
-
-impl<I: Iterator<Item: Into<String>>> Routes<I> {
-    /// Takes as many hosts as there is room for.
-    fn take_in(&mut self) {
-        while self.survey.has_room() {
-            let drawn = if self.survey.wants_sample() { self.order.draw() } else { None };
-            let sample = drawn.map(|_| self.survey.sample());
-            let Some(host) = drawn.and_then(|place| self.ahead[place].take()).or_else(|| self.next_host()) else {
-                return;
-            };
-            let host = host.into();
-            if let Err(error) = self.survey.add_drawn(&host, sample) {
-                self.failed.push_back((host, error));
-                return;
-            }
-        }
-    }
-
-    fn next_host(&mut self) -> Option<I::Item> {
-        let next = self.order.next().or_else(|| {
-            self.read_ahead();
-            self.order.next()
-        });
-        if let Some(place) = next {
-            return self.ahead[place].take();
-        }
-        let host = self.hosts.as_mut()?.next();
-        if host.is_none() {
-            self.hosts = None;
-        }
-        host
-    }
-
-    /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
-    fn read_ahead(&mut self) {
-        let Some(hosts) = &mut self.hosts else { return };
-        let there = hosts.size_hint().0.min(AHEAD);
-        self.ahead = hosts.take(there).map(Some).collect();
-        self.order = Order::new(self.ahead.len());
-    }
-}
-
-impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
-    type Item = (String, Result<Route, Error>);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            self.take_in();
-            while self.survey.take_started().is_some() {}
-            if let Some((host, error)) = self.failed.pop_front().or_else(|| self.survey.take_lost()) {
-                return Some((host, Err(error)));
-            }
-            if let Some(route) = self.survey.take() {
-                return Some((route.host().to_owned(), Ok(route)));
-            }
-            match self.survey.advance(None) {
-                Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
-                Ok(_) => {}
-                Err(error) => {
-                    (self.hosts, self.order) = (None, Order::new(0));
-                    self.survey.interrupt();
-                    return Some((String::new(), Err(error)));
-                }
-            }
-        }
-    }
-}
-
-/// Many traces at once, for a loop of one's own: [`add`](Self::add) while there [is room](Self::has_room), then
-/// [`advance`](Self::advance) and [`take`](Self::take) what has ended, until it is [empty](Self::is_empty).
+/// Many traces at once, for a loop of one's own: [`add`](Self::add) hosts while there [is room](Self::has_room),
+/// [`advance`](Self::advance), [`take`](Self::take) the routes of traces that have ended and [the
+/// hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty). Whoever looks
+/// names up elsewhere takes [those to look up again](Self::take_name) as well.
 ///
 /// With more than 32 traces in flight an answer whose ident a translator has changed on the way finds its trace no more, and its
 /// hop stays silent.
@@ -277,7 +138,14 @@ impl Survey {
     /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.has_place() && !self.driver.has_backlog() && !self.is_held_back()
+        self.has_room_for_found() && !self.is_held_back()
+    }
+
+    /// The same for a host whose name has been looked up: it may begin where new ones may not, since too many wait. Only so is
+    /// seen that names are found again.
+    #[must_use]
+    pub fn has_room_for_found(&self) -> bool {
+        self.has_place() && !self.driver.has_backlog()
     }
 
     fn has_place(&self) -> bool {
@@ -290,7 +158,8 @@ impl Survey {
         self.at_once
     }
 
-    /// How many hosts there are: whose traces run or have ended, or that wait to be tried again.
+    /// The number of hosts that were added and not taken yet: whose traces run or have ended, that wait to be tried again, or that
+    /// were given up.
     #[must_use]
     pub fn len(&self) -> usize {
         self.begun.len() + self.setbacks.len() + self.names_due.len() + self.lost.len()
@@ -309,7 +178,7 @@ impl Survey {
     }
 
     /// Whether the survey would learn from a host that is drawn at random from the whole list: then
-    /// draw one, [`Order`] says which, and [`sample`](Self::sample). At first it wants 16 or more,
+    /// draw one, [`Order`](crate::Order) says which, and [`sample`](Self::sample). At first it wants 16 or more,
     /// then one in 16 hosts, and more if the paths seem to have changed.
     #[must_use]
     pub fn wants_sample(&self) -> bool {
@@ -360,8 +229,9 @@ impl Survey {
         Ok(number)
     }
 
-    /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running. Answers of the last time that were
-    /// not [taken](Self::take_reply) are forgotten; they stand in their routes all the same.
+    /// As [`Trace::advance`](crate::Trace::advance), of all traces: `Done` when none is running. Answers and beginnings of the last
+    /// time that were not taken, by [`take_reply`](Self::take_reply) and [`take_started`](Self::take_started), are forgotten;
+    /// they stand in the routes all the same.
     ///
     /// # Errors
     /// As there.
@@ -375,6 +245,7 @@ impl Survey {
     /// As there.
     pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
         while self.driver.take_reply().is_some() {}
+        self.started.clear();
         self.try_again();
         let next_turn = self.next_turn().map(|next| next.saturating_since(clock::now()));
         match self.driver.advance(wake, next_turn.map_or(at_most, |next| next.min(at_most)))? {
@@ -600,6 +471,24 @@ mod tests {
             let reasons: Vec<_> = std::iter::from_fn(|| survey.take()).map(|route| route.stop_reason()).collect();
             assert_eq!(reasons.len(), 2);
             assert_eq!(reasons[1], Some(StopReason::Interrupted));
+        });
+    }
+
+    #[test]
+    fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
+        in_namespace("survey::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives", PERMIT_PING, || {
+            for kind in KINDS {
+                let mut survey = Survey::new(&Traceroute::new("").socket(kind), 1000, 10).unwrap();
+                survey.add("192.0.2.1").unwrap();
+                // A raw socket hears the answers to others too.
+                Traceroute::new("127.0.0.3").socket(SocketKind::Raw).run().unwrap();
+                let (start, mut awakenings) = (clock::now(), 0);
+                while clock::now().saturating_since(start) < Duration::from_millis(300) {
+                    survey.advance_within(None, Duration::from_millis(300)).unwrap();
+                    awakenings += 1;
+                }
+                assert!(awakenings <= 20, "{kind:?}: {awakenings}");
+            }
         });
     }
 

@@ -61,6 +61,10 @@ fn main() -> ExitCode {
     let args = match args::parse() {
         Ok(Wanted::Trace(args)) => args,
         Ok(Wanted::Text(text)) => return end(console::print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
+        Ok(Wanted::Usage(text)) => {
+            console::draw(&text);
+            return ExitCode::from(2);
+        }
         Err(text) => return complain(&text),
     };
     end(trace(&args))

@@ -249,7 +249,7 @@ impl Desk<'_> {
     /// Hosts that have been found begin when there is room, before others are taken in.
     fn take_found(&mut self) -> Result<(), Failure> {
         self.found.extend(self.session.names.found());
-        while self.survey.has_room()
+        while self.survey.has_room_for_found()
             && let Some((host, found)) = self.found.pop_front()
         {
             self.add(&host, found)?;

@@ -11,6 +11,8 @@ pub const MAX_HOPS: u8 = 64;
 pub const MAX_ATTEMPTS: u8 = 10;
 /// The most retries at a hop that stays silent.
 pub const MAX_RETRIES: u8 = 10;
+/// The greatest [`Config::patience`].
+pub const MAX_PATIENCE: u8 = 10;
 /// The least payload of a probe in octets: two of balance and the cookie.
 pub const MIN_PAYLOAD: u16 = 10;
 /// The greatest payload of a probe in octets: what an IPv4 packet can carry behind its header and ICMP's.
@@ -93,6 +95,9 @@ pub struct Config {
     pub retries: u8,
     /// The longest to wait for an answer; 2 s by default. Most traces end long before.
     pub timeout: Duration,
+    /// Multiplies the waits that follow from what was heard, 1 to [`MAX_PATIENCE`]; 1 by default. With more, routers that are
+    /// later than most are heard, and silent ones take as much longer; `timeout` bounds every wait all the same.
+    pub patience: u8,
     /// The least time between two probes: zero, the default, sends each sweep back to back.
     pub interval: Duration,
     /// How far to go at once. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or [`Sweep::SEVERAL_ATTEMPTS`].
@@ -124,6 +129,7 @@ impl Config {
             attempts: 1,
             retries: 2,
             timeout: Duration::from_secs(2),
+            patience: 1,
             interval: Duration::ZERO,
             sweep: None,
         }
@@ -145,6 +151,7 @@ impl Config {
             ("first_hop", u16::from(self.first_hop), 1, u16::from(self.max_hops)),
             ("attempts", u16::from(self.attempts), 1, u16::from(MAX_ATTEMPTS)),
             ("retries", u16::from(self.retries), 0, u16::from(MAX_RETRIES)),
+            ("patience", u16::from(self.patience), 1, u16::from(MAX_PATIENCE)),
             ("payload_len", self.payload_len, MIN_PAYLOAD, MAX_PAYLOAD),
             ("checksum", self.checksum, 1, u16::MAX.saturating_sub(1)),
         ];

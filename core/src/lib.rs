@@ -112,7 +112,7 @@
 //! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not before 90 ms.
 //! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on, and 290 ms or 2 *R* later it is
 //!   over; 500 and 590 ms while all that answered is nearer than 20 ms.
-//! - [`Config::timeout`] bounds every wait.
+//! - [`Config::timeout`] bounds every wait; [`Config::patience`] multiplies those that follow from what was heard.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -151,7 +151,9 @@ pub mod embedding {}
 pub mod hostile {}
 
 pub use answer::{Answer, Kind, Quoted, QuotedHeader};
-pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep};
+pub use config::{
+    Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
+};
 pub use probe::{Changes, Evidence, ProbeId};
 pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};
 pub use table::{Failure, SendError};

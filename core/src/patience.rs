@@ -12,6 +12,7 @@
 //!   where nothing says that the path leads, and 290 ms or 2 *R* later it is over. While all that has answered is nearer than
 //!   20 ms, the next hop may still be an ocean or a satellite away: then it is 500 and 590 ms.
 //! - **Nothing at all** heard: the timeout.
+//! - [`Config::patience`](crate::Config::patience) multiplies the waits after which a probe is given up, not the pace of retries.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
 use crate::slot::Slot;
@@ -65,14 +66,18 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
 
 /// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if nobody waits.
 pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
-    let wait = wait(view, probe)?;
+    let wait = patient(view, wait(view, probe)?);
     Some(probe.sent().after(wait.min(nanos(view.config.timeout))))
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     let slowest = view.path.slowest;
-    nanos(view.config.timeout) <= until_quiet(slowest).saturating_add(from_quiet(slowest))
+    nanos(view.config.timeout) <= patient(view, until_quiet(slowest).saturating_add(from_quiet(slowest)))
+}
+
+fn patient(view: &View<'_>, wait: u64) -> u64 {
+    wait.saturating_mul(view.config.patience.into())
 }
 
 /// How long after the last of the probes sent so far nothing more is expected of them.

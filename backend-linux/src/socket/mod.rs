@@ -33,8 +33,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// this holds a burst of at least 3,000. Without `CAP_NET_ADMIN` the kernel gives at most `net.core.rmem_max`.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// How many errors in a row a receive overlooks: an error that is reported once is gone when it has been read.
-const TRANSIENT_ERRORS: u32 = 8;
+/// Errors in a row that a receive overlooks: one that is reported once is gone when it has been read, and in a flood more may come
+/// between two calls.
+const TRANSIENT_ERRORS: u32 = 64;
 
 /// The two kinds of sockets that send Echo Requests and hear the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -307,11 +307,19 @@ impl Survey {
     }
 
     /// Sleeps until it is a host's turn.
-    pub(super) fn wait_for_next_turn(&self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+    pub(super) fn wait_for_next_turn(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        at_most: Duration,
+    ) -> Result<Step, Error> {
         let latest = clock::now().saturating_add(at_most);
         let until = self.next_turn().map_or(latest, |next| next.min(latest));
-        let is_woken = self.driver.sleep(until, wake)?;
-        Ok(if is_woken { Step::Woken } else { Step::Running })
+        if self.driver.sleep(until, wake)? {
+            return Ok(Step::Woken);
+        }
+        // Late answers, and those of others, would end the next sleep at once.
+        self.driver.work()?;
+        Ok(Step::Running)
     }
 
     /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while it ran packets of its family

@@ -51,22 +51,21 @@ impl About {
     }
 }
 
-/// The options of `-h`, which fits a screen.
-const USUAL: [&str; 14] = [
-    "ipv4",
-    "ipv6",
-    "first",
-    "max",
-    "attempts",
-    "wait",
-    "numeric",
-    "extensions",
-    "asn",
-    "json",
-    "watch",
-    "help",
-    "long_help",
-    "version",
+/// Options of `-h`, which fits a screen, each in one line.
+const USUAL: [(&str, &str); 13] = [
+    ("ipv4", "Use IPv4 only; -6 for IPv6"),
+    ("max", "The farthest hop to probe [default: 32]"),
+    ("attempts", "Answers to ask for at each hop [default: 3]"),
+    ("wait", "The longest wait for an answer [default: 2]"),
+    ("numeric", "Don't look up the names of addresses"),
+    ("asn", "Show the AS of each address"),
+    ("watch", "Trace again and again: a live view of loss, times and changes"),
+    ("paths", "Show all paths that load balancers share traffic over"),
+    ("mtu", "Find the largest packets that the path carries"),
+    ("targets", "Trace the hosts of a file, one a line"),
+    ("format", "text, json, csv, markdown, svg, ... (see --help)"),
+    ("long_help", "Everything: examples, all options, marks, exit status, files"),
+    ("version", "The version"),
 ];
 
 /// A list of things and what they mean.
@@ -87,6 +86,15 @@ const EXAMPLES: Section = Section {
         ("hopshot --json example.com", "a JSON document on standard output"),
         ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
         ("hopshot --format svg example.com", "a picture on standard output"),
+    ],
+};
+
+const SHORT_EXAMPLES: Section = Section {
+    title: "Examples",
+    entries: &[
+        ("hopshot example.com", "the path to a host"),
+        ("hopshot --paths -n example.com", "all paths, by addresses"),
+        ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
     ],
 };
 
@@ -181,12 +189,17 @@ impl Section {
     }
 }
 
-fn short_help(width: Option<usize>) -> String {
-    let usual = |arg: clap::Arg| {
-        let is_usual = USUAL.contains(&arg.get_id().as_str());
-        arg.hide(!is_usual)
+/// Returns the help that fits a screen.
+pub(super) fn short_help(width: Option<usize>) -> String {
+    let usual = |arg: clap::Arg| match USUAL.iter().find(|(id, _)| arg.get_id() == id) {
+        Some((_, help)) => {
+            let (takes_values, arg) = (arg.get_action().takes_values(), arg.help(*help).help_heading(None::<&str>));
+            // Clap panics at what makes no sense without a value.
+            if takes_values { arg.hide_default_value(true).hide_possible_values(true) } else { arg }
+        }
+        None => arg.hide(true),
     };
-    rendered(command().mut_args(usual), width)
+    rendered(command().mut_args(usual).before_help(SHORT_EXAMPLES.help()), width)
 }
 
 fn long_help(width: Option<usize>) -> String {

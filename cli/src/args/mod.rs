@@ -94,11 +94,16 @@ pub(crate) enum Wanted {
     Trace(Box<Args>),
     /// Help, the version and the like.
     Text(String),
+    /// Nothing yet: help for somebody who has typed the name alone.
+    Usage(String),
 }
 
 /// What the arguments of this process and its file of options want.
 pub(crate) fn parse() -> Result<Wanted, String> {
     let arguments: Vec<OsString> = env::args_os().collect();
+    if arguments.len() < 2 {
+        return Ok(Wanted::Usage(about::short_help(None)));
+    }
     let (args, dependent) = match read(&arguments) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),

@@ -3,7 +3,7 @@
 use super::values::{mark, number, octet, seconds, word};
 use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
-use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, Memory, SocketKind, Sweep, Traceroute, Version};
+use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute, Version};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,10 @@ pub(crate) struct Probing {
     /// The longest wait for an answer
     #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds(0.001..=3600.0))]
     pub(crate) wait: Duration,
+
+    /// Wait so many times as long for late answers, 1 to 10
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=MAX_PATIENCE, ""))]
+    pub(crate) patience: u8,
 
     /// Send from this address of this machine
     #[arg(short, long, value_name = "ADDRESS")]
@@ -145,6 +149,7 @@ impl Probing {
             .max_hops(self.max)
             .attempts(self.attempts)
             .timeout(self.wait)
+            .patience(self.patience)
             .precise(self.precise)
             .dont_fragment(self.dont_fragment);
         if let Some(family) = self.family() {

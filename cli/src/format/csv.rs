@@ -67,6 +67,7 @@ struct Row {
     tos: Option<u8>,
     size: Option<u16>,
     dont_fragment: Option<bool>,
+    patience: Option<u8>,
     version: &'static str,
 }
 
@@ -77,7 +78,7 @@ impl Csv {
 
     /// What all rows say: the settings.
     fn row(&self) -> Row {
-        let Settings { first_hop, max_hops, attempts, wait_ms, tos, size, dont_fragment } = self.settings;
+        let Settings { first_hop, max_hops, attempts, wait_ms, tos, size, dont_fragment, patience } = self.settings;
         Row {
             first_hop: Some(first_hop),
             max_hops: Some(max_hops),
@@ -86,6 +87,7 @@ impl Csv {
             tos: Some(tos),
             size,
             dont_fragment: Some(dont_fragment),
+            patience: Some(patience),
             version: VERSION,
             ..Row::default()
         }

@@ -18,6 +18,7 @@ pub(crate) struct Settings {
     /// Null for the size of the smallest probes.
     pub(super) size: Option<u16>,
     pub(super) dont_fragment: bool,
+    pub(super) patience: u8,
 }
 
 impl From<&Probing> for Settings {
@@ -30,6 +31,7 @@ impl From<&Probing> for Settings {
             tos: probing.tos.unwrap_or(0),
             size: probing.size,
             dont_fragment: probing.dont_fragment,
+            patience: probing.patience,
         }
     }
 }

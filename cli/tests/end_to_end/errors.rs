@@ -28,7 +28,17 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         refused(&hopshot(&[args[0], args[1], "::1"]), words);
     }
     refused(&hopshot(&["-f", "9", "-m", "8", "::1"]), "--first must be 1 to 8 (--max-hops), not 9");
-    refused(&hopshot(&[]), "<HOST>");
+    refused(&hopshot(&["-n"]), "<HOST>");
+}
+
+#[test]
+fn the_name_alone_shows_the_short_help_and_is_a_mistake_all_the_same() {
+    let alone = hopshot(&[]);
+    assert_eq!((alone.status, alone.stdout.as_str()), (2, ""));
+    assert_eq!(alone.stderr, hopshot(&["-h"]).stdout);
+    for shown in ["--paths", "--mtu", "--targets", "--watch", "--format", "hopshot --json"] {
+        assert!(alone.stderr.contains(shown), "{}", alone.stderr);
+    }
 }
 
 #[test]

@@ -138,6 +138,14 @@ fn a_list_outlasts_name_servers_that_fail() {
 }
 
 #[test]
+fn more_names_may_wait_than_there_is_room_for() {
+    let list = "seq -f h%.0f.example 6000";
+    let Some(said) = names("servfail 0.3 6", "--outage 20", list) else { return };
+    assert!(said.stderr.contains("no name can be looked up"), "{}", said.stderr);
+    assert_all_whole(&said, 6000, "names");
+}
+
+#[test]
 fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
     let list = "for i in $(seq 20); do echo h$i.example; done; echo bad.example; echo none.example";
     let Some(said) = names("servfail 99 0", "", list) else { return };

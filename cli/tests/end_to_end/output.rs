@@ -157,7 +157,7 @@ fn json_has_the_documented_fields_and_no_others() {
     let figures = ["sent", "lost", "best_ms", "median_ms", "average_ms", "worst_ms"];
     let of_hop = ["hop", "rate_limited", "probes"].into_iter().chain(figures);
     assert_eq!(keys(&document["hops"][0]), of_hop.collect());
-    let settings = ["first_hop", "max_hops", "attempts", "wait_ms", "tos", "size", "dont_fragment"];
+    let settings = ["first_hop", "max_hops", "attempts", "wait_ms", "tos", "size", "dont_fragment", "patience"];
     assert_eq!(keys(&document["settings"]), BTreeSet::from(settings));
     assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
     let probe = &document["hops"][0]["probes"][0];

@@ -1,7 +1,7 @@
 //! In every scenario, in both families, the command finds the true route. `HOPSHOT_REPEAT=50` in the environment runs each
 //! that many times in a row.
 
-use crate::world::{in_scenario, on_chain, shell_in_scenario};
+use crate::world::{HOPSHOT, command_in_scenario, in_scenario, on_chain, shell_in_scenario};
 use hopshot_core::wire::Version;
 use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;
@@ -102,6 +102,23 @@ fn a_quoted_ident_that_was_changed_is_told() {
             (&document["hops"][11]["probes"][0]["evidence"], &document["forged"]),
             (&"strong".into(), &0.into())
         );
+    }
+}
+
+#[test]
+fn a_router_that_is_later_than_most_is_heard_with_patience() {
+    let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/late.toml");
+    for (_, target) in FAMILIES {
+        for socket in ["raw", "ping"] {
+            for (patience, silent) in [("1", true), ("3", false)] {
+                let trace = [HOPSHOT, "-n", "-q1", "--json", "--socket", socket, "--patience", patience, target];
+                let Some(said) = command_in_scenario(scenario, true, &trace) else { return };
+                let document = said.json();
+                let hop = &document["hops"][4]["probes"];
+                let is_silent = hop.as_array().unwrap().iter().all(Value::is_null);
+                assert_eq!((is_silent, &document["distance"]), (silent, &12.into()), "{socket} {document}");
+            }
+        }
     }
 }
 

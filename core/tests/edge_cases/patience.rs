@@ -131,6 +131,29 @@ fn one_more_probe_to_a_hop_that_has_answered_is_waited_for_an_eighth_and_2_ms_lo
 }
 
 #[test]
+fn patience_multiplies_the_waits_up_to_the_timeout() {
+    for version in BOTH {
+        let timeout = config(version).timeout;
+        for patience in [1, 2, 3, 10] {
+            for rtt in [1, 80, 300] {
+                let waits = |patience| {
+                    let once = Config { patience, ..once(version) };
+                    let twice = Config { attempts: 2, ..once };
+                    [
+                        heard(once, ms(rtt), &[1, 3], Some(4)).lost(2, 0),
+                        heard(once, ms(rtt), &[1, 3], None).lost(2, 0),
+                        heard(twice, ms(rtt), &[1, 2, 3], Some(4)).lost(1, 1),
+                        heard(Config { max_hops: 4, ..once }, ms(rtt), &[1, 2], None).lost(4, 0),
+                    ]
+                };
+                let expected = waits(1).map(|wait| (wait * patience).min(timeout));
+                assert_eq!(waits(u8::try_from(patience).unwrap()), expected, "{patience} times, {rtt} ms");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_that_is_lost() {
     for version in BOTH {
         let retried = |retries, rtt| {

@@ -6,7 +6,7 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Echo, QuotedEcho, Type};
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason,
+    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason, Sweep,
 };
 use std::net::IpAddr;
 
@@ -210,5 +210,52 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
             [1, 2].map(|hop| route.hops().nth(hop - 1).unwrap().replies().map(|reply| reply.from).collect::<Vec<_>>());
         assert_eq!((one, two), (vec![router(version, 1)], vec![stranger(version)]));
         assert!(route.hops().next().unwrap().outcomes().any(|outcome| matches!(outcome, Outcome::Lost)));
+    }
+}
+
+/// An error about a probe that quotes too little to prove anything.
+fn forge(trace: &mut Trace, from: IpAddr, icmp_type: Type, hop: u8) {
+    let quoted = trace.quote(hop);
+    let quoted = &quoted[..ip::header_len(trace.version) + 8];
+    let reply = trace.handle(10, from, &error(from, icmp_type, 0, 0, quoted)).unwrap().reply;
+    assert_eq!(reply.changes, Changes::UNPROVEN);
+}
+
+#[test]
+fn errors_that_prove_nothing_make_no_loop() {
+    for version in BOTH {
+        let config = Config { max_hops: 8, retries: 0, checksum_is_public: true, ..config(version) };
+        let mut trace = Trace::with(config);
+        for hop in 1..=2 {
+            trace.time_exceeded(10, hop).unwrap();
+        }
+        for hop in 3..=8 {
+            forge(&mut trace, router(version, 3 + hop % 2), Type::TimeExceeded, hop);
+        }
+        trace.run_out(10);
+        assert_ne!(trace.tracer.route().stop_reason(), Some(StopReason::Loop));
+    }
+}
+
+#[test]
+fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
+    for version in BOTH {
+        let config = Config { max_hops: 8, attempts: 3, sweep: None, checksum_is_public: true, ..config(version) };
+        let mut trace = Trace::with(config);
+        trace.time_exceeded(10, 1).unwrap();
+        trace.time_exceeded(10, 2).unwrap();
+        // Of the target, and behind it somebody else, and a forgery in its name.
+        let target = ends(version).destination;
+        trace.echo_reply(10, 3).unwrap();
+        trace.time_exceeded(10, 5).unwrap();
+        forge(&mut trace, target, Type::Unreachable, 6);
+        let route = trace.tracer.route();
+        let hop = route.hops().last().unwrap();
+        assert_eq!((hop.number(), route.distance()), (3, Some(3)));
+        let from: Vec<_> = hop.replies().map(|reply| (reply.from, reply.evidence())).collect();
+        assert_eq!(from, [(target, Evidence::Strong)]);
+        // The true one counts.
+        trace.echo_reply(11, 4).unwrap();
+        assert_eq!(trace.tracer.route().hops().last().unwrap().replies().count(), 2);
     }
 }

@@ -22,6 +22,8 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
         (refused(|config| Config { first_hop: 9, ..config }), "first_hop must be 1 to 4, not 9"),
         (refused(|config| Config { attempts: 11, ..config }), "attempts must be 1 to 10, not 11"),
         (refused(|config| Config { retries: 11, ..config }), "retries must be 0 to 10, not 11"),
+        (refused(|config| Config { patience: 0, ..config }), "patience must be 1 to 10, not 0"),
+        (refused(|config| Config { patience: 11, ..config }), "patience must be 1 to 10, not 11"),
         (refused(|config| Config { payload_len: 9, ..config }), "payload_len must be 10 to 65507, not 9"),
         (refused(|config| Config { payload_len: 65_508, ..config }), "payload_len must be 10 to 65507, not 65508"),
         (refused(|config| Config { checksum: 0, ..config }), "checksum must be 1 to 65534, not 0"),
@@ -55,13 +57,14 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
 
 #[test]
 fn every_least_and_greatest_value_is_permitted() {
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         |config| Config { max_hops: 64, ..config },
         |config| Config { max_hops: 1, ..config },
         |config| Config { first_hop: 4, ..config },
         |config| Config { attempts: 10, ..config },
         |config| Config { retries: 0, ..config },
         |config| Config { retries: 10, ..config },
+        |config| Config { patience: 10, ..config },
         |config| Config { payload_len: 10, ..config },
         |config| Config { payload_len: 65_507, ..config },
         |config| Config { checksum: 1, ..config },

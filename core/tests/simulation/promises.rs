@@ -120,6 +120,28 @@ fn a_slow_router_is_heard_also_where_the_last_hop_probed_is_a_router() {
 }
 
 #[test]
+fn with_patience_routers_are_heard_that_are_as_much_later() {
+    // The hop behind an answer is given up after 2.3 times the path's 80 ms.
+    for (slow_ms, patience) in [(140.0, 1), (386.0, 3), (1200.0, 10)] {
+        let text = format!("hops = 12\nrtt_ms = 80\n[[hop]]\nat = 5\nslow_ms = {slow_ms}\n");
+        let scenario = Scenario::parse(&text).unwrap();
+        for attempts in [1, 3] {
+            for sweep in [None, Some(Sweep::Burst), Some(Sweep::Window { first: 1, step: 1 })] {
+                for version in [Version::V4, Version::V6] {
+                    let dark = |patience| {
+                        let configure = |config| Config { attempts, sweep, patience, retries: 0, ..config };
+                        trace(&scenario, version, 1, configure).dark()
+                    };
+                    let hop_by_hop = sweep == Some(Sweep::Window { first: 1, step: 1 });
+                    assert_eq!(dark(patience), 0, "{slow_ms} ms, {attempts} attempts, {sweep:?}");
+                    assert!(patience == 1 || hop_by_hop || dark(1) == 1, "{slow_ms} ms, {attempts} attempts");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_router_that_is_only_late_is_not_called_rate_limited() {
     let scenario = Scenario::named("slowhop").unwrap();
     for attempts in [1, 3] {

@@ -39,6 +39,10 @@ pub fn body(octets: &[u8]) {
     if let Ok(answer) = &answer {
         assert_eq!((answer.from, answer.hop_limit), (from, said.hop_limit));
         within(answer, message);
+        // A message without a report is an error with a quote of its own, or an Echo Reply; behind a report an Echo Request.
+        if said.report.is_some() || answer.kind == Kind::EchoReply {
+            is_echo(answer, message);
+        }
     }
     if let Some(report) = said.report {
         report.compare(from, &answer, message);
@@ -53,11 +57,15 @@ fn within(answer: &Answer<'_>, message: &[u8]) {
         assert!(whole.start <= part.start && part.end <= whole.end);
     };
     inside(answer.echo.payload);
+    assert!(answer.extensions.objects().count() <= message.len() / 4);
+    answer.extensions.objects().for_each(|object| inside(object.payload));
+}
+
+/// The message is the Echo that the answer names.
+fn is_echo(answer: &Answer<'_>, message: &[u8]) {
     assert_eq!(answer.echo.payload, &message[8..]);
     let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
     assert_eq!((answer.echo.ident, answer.echo.seq), (word(4), word(6)));
-    assert!(answer.extensions.objects().count() <= message.len() / 4);
-    answer.extensions.objects().for_each(|object| inside(object.payload));
 }
 
 /// What the control messages say, the slow way.

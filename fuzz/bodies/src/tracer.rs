@@ -7,7 +7,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, MAX_ATTEMPTS, MAX_HOPS, MAX_RETRIES, Sweep};
+use hopshot_core::{Config, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
 
 /// The parameters of a trace; every value gives a permitted one.
 #[derive(Arbitrary, Debug)]
@@ -37,6 +37,7 @@ impl Setup {
             first_hop: 1 + self.first_hop % max_hops,
             attempts: 1 + self.attempts % MAX_ATTEMPTS,
             retries: self.retries % (MAX_RETRIES + 1),
+            patience: 1 + (self.attempts >> 4) % MAX_PATIENCE,
             payload_len: 10 + u16::from(self.payload),
             // Microseconds, so that ordinary ones are as frequent as those too long to ever pass.
             timeout: if self.timeout == 0 { Duration::MAX } else { Duration::from_micros(self.timeout.into()) },

@@ -3,15 +3,16 @@
 //! In the lab, where nothing leaves the machine:
 //!
 //! ```text
-//! cargo build -p hopshot-lab -p hopshot-core --example smoltcp
-//! hopshot-lab run wan --link tun -- target/debug/examples/smoltcp hopshot0 {4} 10.0.0.2
-//! hopshot-lab run wan --link tun -- target/debug/examples/smoltcp hopshot0 {6} 2001:db8::2
+//! cargo build -p hopshot-lab
+//! cargo build --manifest-path core/examples/smoltcp/Cargo.toml --target-dir target/smoltcp
+//! hopshot-lab run wan --link tun -- target/smoltcp/debug/on-smoltcp hopshot0 {4} 10.0.0.2
+//! hopshot-lab run wan --link tun -- target/smoltcp/debug/on-smoltcp hopshot0 {6} 2001:db8::2
 //! ```
 //!
 //! The kernel's stack hears the same answers, but asked for none of them and ignores them. What is worth copying is in
-//! `adapter/smoltcp.rs`; the firmware uses the same file.
+//! `examples/adapter/smoltcp.rs`; the firmware uses the same file.
 
-#[path = "adapter/smoltcp.rs"]
+#[path = "../../adapter/smoltcp.rs"]
 mod adapter;
 
 use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};

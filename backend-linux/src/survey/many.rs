@@ -1,0 +1,150 @@
+//! Many traces at once as an iterator: hosts go in, results come out.
+
+use super::Survey;
+use crate::driver::Step;
+use crate::order::Order;
+use crate::trace::Route;
+use crate::{Error, Traceroute};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
+#[must_use = "nothing is sent before start"]
+pub struct Many<I> {
+    hosts: I,
+    settings: Traceroute,
+    rate: u32,
+    at_once: usize,
+    outage_limit: Option<Duration>,
+}
+
+impl<I: Iterator<Item: Into<String>>> Many<I> {
+    pub(crate) fn new(hosts: I) -> Self {
+        let settings = Traceroute::new("");
+        Self { hosts, settings, rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE, outage_limit: None }
+    }
+
+    /// How long everything may fail before the list ends: see [`Survey::outage_limit`].
+    pub const fn outage_limit(mut self, limit: Duration) -> Self {
+        self.outage_limit = Some(limit);
+        self
+    }
+
+    /// Changes the settings of every trace.
+    pub fn each(mut self, set: impl FnOnce(Traceroute) -> Traceroute) -> Self {
+        self.settings = set(self.settings);
+        self
+    }
+
+    /// Probes a second, all traces together, 1 to 1,000,000 (what is beyond is taken for the nearest); 1,000 by default.
+    pub const fn rate(mut self, rate: u32) -> Self {
+        self.rate = rate;
+        self
+    }
+
+    /// Traces in flight, 1 to 10,000 (what is beyond is taken for the nearest); 256 by default. Memory is bounded by this (some
+    /// 45 KiB each), not by the number of hosts.
+    pub const fn at_once(mut self, traces: usize) -> Self {
+        self.at_once = traces;
+        self
+    }
+
+    /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when
+    /// it is there. Names are resolved as their turn comes, which the others wait for: where there
+    /// are many, give addresses.
+    ///
+    /// The hosts begin in their order, but for some that are drawn at random, from which the others
+    /// learn what they [share](Survey#what-traces-share). They are drawn from the hosts that are
+    /// there for sure: as many as the iterator's [`size_hint`](Iterator::size_hint) says at least,
+    /// 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe, is not read
+    /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
+    /// result.
+    pub fn start(self) -> Result<Routes<I>, Error> {
+        let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
+        self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
+        let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
+        Ok(Routes { hosts, ahead, order, survey, failed: VecDeque::new() })
+    }
+}
+
+/// Hosts that are read ahead, so that some can be drawn from them.
+const AHEAD: usize = 65_536;
+
+/// Results as they come: the host as it was given, and the route to it, or why there is none.
+pub struct Routes<I: Iterator> {
+    hosts: Option<I>,
+    /// Hosts that were read ahead, and the order in which they are traced.
+    ahead: Vec<Option<I::Item>>,
+    order: Order,
+    survey: Survey,
+    failed: VecDeque<(String, Error)>,
+}
+
+impl<I: Iterator<Item: Into<String>>> Routes<I> {
+    /// Takes as many hosts as there is room for.
+    fn take_in(&mut self) {
+        while self.survey.has_room() {
+            let drawn = if self.survey.wants_sample() { self.order.draw() } else { None };
+            let sample = drawn.map(|_| self.survey.sample());
+            let Some(host) = drawn.and_then(|place| self.ahead[place].take()).or_else(|| self.next_host()) else {
+                return;
+            };
+            let host = host.into();
+            if let Err(error) = self.survey.add_drawn(&host, sample) {
+                self.failed.push_back((host, error));
+                return;
+            }
+        }
+    }
+
+    fn next_host(&mut self) -> Option<I::Item> {
+        let next = self.order.next().or_else(|| {
+            self.read_ahead();
+            self.order.next()
+        });
+        if let Some(place) = next {
+            return self.ahead[place].take();
+        }
+        let host = self.hosts.as_mut()?.next();
+        if host.is_none() {
+            self.hosts = None;
+        }
+        host
+    }
+
+    /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
+    fn read_ahead(&mut self) {
+        let Some(hosts) = &mut self.hosts else { return };
+        let there = hosts.size_hint().0.min(AHEAD);
+        self.ahead = hosts.take(there).map(Some).collect();
+        self.order = Order::new(self.ahead.len());
+    }
+}
+
+impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
+    type Item = (String, Result<Route, Error>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.take_in();
+            if let Some((host, error)) = self.failed.pop_front().or_else(|| self.survey.take_lost()) {
+                return Some((host, Err(error)));
+            }
+            if let Some(route) = self.survey.take() {
+                return Some((route.host().to_owned(), Ok(route)));
+            }
+            match self.survey.advance(None) {
+                Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
+                Ok(_) => {}
+                Err(error) => {
+                    (self.hosts, self.order) = (None, Order::new(0));
+                    self.survey.interrupt();
+                    return Some((String::new(), Err(error)));
+                }
+            }
+        }
+    }
+}
