@@ -47,6 +47,7 @@ mod error;
 mod extensions;
 mod health;
 mod identities;
+mod idn;
 pub mod inherited;
 mod interface;
 mod memory;
@@ -85,7 +86,7 @@ pub use hopshot_core::{
 pub use memory::Memory;
 pub use near::{Sample, Shared};
 pub use order::Order;
-pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch};
+pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{AllPaths, Completeness, Edge, End, Exploration, Graph, Node, Paths};
 pub use printable::printable;
 pub use rejected::Rejected;

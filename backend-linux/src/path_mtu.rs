@@ -6,6 +6,7 @@
 //! octet larger, which shows whether that router told the truth.
 
 mod search;
+mod trial;
 
 use crate::driver::{Driver, Step};
 use crate::extensions::NONE;
@@ -24,6 +25,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
+pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: like a [`Trace`](crate::Trace), with
 /// [`advance`](Self::advance) until that says [`Step::Done`], and then [`finish`](Self::finish).
@@ -49,6 +51,9 @@ pub struct PathMtu {
     driver: Driver,
     settings: Traceroute,
     address: SocketAddr,
+    source: IpAddr,
+    /// The MTU of the first link.
+    link: u16,
     search: Search,
     round: Round,
     /// The round's trace.
@@ -84,6 +89,7 @@ impl Stretch {
 /// The path to a host, and how large packets it carries how far.
 pub struct MtuRoute {
     started: SystemTime,
+    bounds: (u16, u16),
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
@@ -101,6 +107,7 @@ impl MtuRoute {
     fn new(is_whole: bool) -> Self {
         Self {
             started: SystemTime::now(),
+            bounds: (0, u16::MAX),
             stretches: Vec::new(),
             limits: Vec::new(),
             path_mtu: None,
@@ -136,6 +143,13 @@ impl MtuRoute {
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.path_mtu.is_some() && self.limits.last().map_or(self.is_whole, |limit| limit.less_than.is_none())
+    }
+
+    /// The least and the most that the path MTU can be, in octets: equal where it is known. Every link carries at least what IP
+    /// requires, and none of the path's more than the first one.
+    #[must_use]
+    pub const fn bounds(&self) -> (u16, u16) {
+        self.bounds
     }
 
     /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt) or failed.
@@ -235,6 +249,8 @@ impl PathMtu {
             driver,
             settings,
             address,
+            source: target,
+            link,
             search,
             round,
             begun: None,
@@ -294,6 +310,18 @@ impl PathMtu {
         self.address.ip()
     }
 
+    /// The address that the probes leave from.
+    #[must_use]
+    pub const fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// The flow of all its probes: what load balancers tell flows apart by.
+    #[must_use]
+    pub fn flow(&self) -> u16 {
+        self.settings.flow.unwrap_or_default()
+    }
+
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
@@ -312,6 +340,24 @@ impl PathMtu {
     pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
         let begun = self.begun.as_ref().filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
         Some((self.round.size, self.driver.tracer(begun.number).route()))
+    }
+
+    /// The part of the path that no stretch has yet, as answers to packets of another size show it: those by which the search
+    /// finds out which size passes. Empty while a [`sweep`](Self::sweep) looks for it.
+    pub fn sketch(&self) -> impl Iterator<Item = Hop<'_>> {
+        let is_check = matches!(self.round.purpose, Purpose::Check { .. });
+        let begun = self.begun.as_ref().filter(|_| is_check);
+        let running = begun.into_iter().flat_map(|begun| self.driver.tracer(begun.number).route().hops());
+        let is_narrow = matches!(self.round.purpose, Purpose::Narrow { .. });
+        let aside = self.aside.iter().filter(move |_| is_narrow);
+        let known = self.stretches().last().map_or(0, |stretch| *stretch.numbers.end());
+        running.chain(aside.flat_map(Stretch::hops)).filter(move |hop| hop.number() > known)
+    }
+
+    /// What the search tries at present.
+    #[must_use]
+    pub const fn trial(&self) -> Trial {
+        Trial::of(self.round)
     }
 
     /// Whether packets of the size beside this one are too big, if there are any.
@@ -350,7 +396,8 @@ impl PathMtu {
         }
         self.found.stretches.extend(self.aside);
         self.found.duration = clock::now().saturating_since(self.start);
-        MtuRoute { path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
+        let bounds = self.search.bounds(self.round, self.link);
+        MtuRoute { bounds, path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
     }
 
     fn begin(&mut self, round: Round) -> Result<(), Error> {
@@ -366,7 +413,9 @@ impl PathMtu {
             Purpose::Sweep | Purpose::Check { .. } => patient,
         };
         self.round = round;
-        self.begun = Some(self.trace(settings, round.size, round.hops)?);
+        let begun = self.trace(settings, round.size, round.hops)?;
+        self.source = self.driver.tracer(begun.number).config().source;
+        self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round.beside.map(|(size, hops)| self.trace(beside, size, hops)).transpose()?;
         Ok(())
@@ -383,7 +432,13 @@ impl PathMtu {
         let beside = self.beside.take().and_then(|beside| self.take(beside));
         let beside = beside.map_or_else(Saw::default, |beside| look(&beside));
         let round = self.round;
-        let next = if self.is_interrupted { None } else { self.search.next(round, look(&route), beside) };
+        let next = match self.is_interrupted {
+            true => {
+                self.search.note(round, look(&route), beside);
+                None
+            }
+            false => self.search.next(round, look(&route), beside),
+        };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
         let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);

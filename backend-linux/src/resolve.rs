@@ -1,6 +1,6 @@
 //! Names and address families.
 
-use crate::{Error, interface};
+use crate::{Error, idn, interface};
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
 use std::io;
@@ -23,7 +23,7 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     let found = match address_and_zone(bare) {
         Some((IpAddr::V6(address), Some(zone))) => vec![SocketAddrV6::new(address, 0, 0, scope(address, zone)?).into()],
         Some((address, _)) => vec![SocketAddr::from((address, 0))],
-        None => look_up(bare).map_err(|(reason, may_pass)| {
+        None => look_up_any(bare).map_err(|(reason, may_pass)| {
             let host = host.to_owned();
             Error::Resolve { host, reason, may_pass }
         })?,
@@ -42,6 +42,14 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
             Err(Error::Resolve { host: host.to_owned(), reason, may_pass: false })
         }
     }
+}
+
+/// The addresses of a name. One beyond ASCII is looked for as DNS has it, and then as it is written: files of hosts and mDNS may
+/// have it so.
+fn look_up_any(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
+    let ascii = if host.is_ascii() { None } else { idn::ascii(host) };
+    let Some(ascii) = ascii else { return look_up(host) };
+    look_up(&ascii).or_else(|failed| look_up(host).map_err(|_| failed))
 }
 
 /// The addresses that the system's resolver has for a host; or why none, and whether that may pass.
@@ -98,9 +106,14 @@ fn why_no_host(host: &str) -> Option<&'static str> {
     let numbers: Option<Vec<u64>> = host.split('.').map(number).collect();
     let is_bad_address =
         |numbers: Vec<u64>| numbers.len() > 4 || numbers.len() == 4 && numbers.iter().any(|number| *number > 255);
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
+    let has_port =
+        host.rsplit_once(':').is_some_and(|(host, port)| is_port(port) && (host.ends_with(']') || !host.contains(':')));
     match host {
         "" => Some("it is empty"),
         _ if host.len() > LONGEST => Some("a name has at most 253 characters"),
+        _ if has_port => Some("with a port it is a service, and ICMP has no ports"),
+        "255.255.255.255" => Some("it is the broadcast address, which stands for all hosts of a link"),
         _ if host.contains('/') => Some("with a '/' it is a network or a URL"),
         _ if host.contains(char::is_whitespace) => Some("no name has a space in it"),
         _ if host.contains(char::is_control) => Some("no name has a control character in it"),
@@ -162,9 +175,20 @@ mod tests {
 
     #[test]
     fn what_can_be_no_host_is_refused_without_asking_anybody() {
-        for host in
-            ["", "[]", "192.0.2.0/24", "https://example.com", "two hosts", "256.0.0.1", "192.0.2.1.1", "a\u{1b}b"]
-        {
+        for host in [
+            "",
+            "[]",
+            "example.com:443",
+            "192.0.2.1:80",
+            "[::1]:443",
+            "255.255.255.255",
+            "192.0.2.0/24",
+            "https://example.com",
+            "two hosts",
+            "256.0.0.1",
+            "192.0.2.1.1",
+            "a\u{1b}b",
+        ] {
             assert!(matches!(resolve(host, None), Err(Error::NoHost { .. })), "{host}");
         }
         let error = resolve("256.0.0.1", None).unwrap_err();

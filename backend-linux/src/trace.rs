@@ -183,6 +183,12 @@ impl Trace {
         self.tracer().config().source
     }
 
+    /// The flow of all its probes: what load balancers tell flows apart by.
+    #[must_use]
+    pub fn flow(&self) -> u16 {
+        self.tracer().config().checksum
+    }
+
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later trace can't be opened in this process any more.
     ///

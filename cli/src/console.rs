@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
 use std::env;
 use std::io::{self, IsTerminal, Write};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -113,6 +113,24 @@ pub(crate) fn say(text: &str) {
 /// Draws on standard error, if that can be.
 pub(crate) fn draw(text: &str) {
     let _ = Messages.write_all(text.as_bytes());
+}
+
+/// What a terminal that tells no size is taken for: serial lines have none, nor has `docker run -t` before it begins.
+const USUAL_SIZE: (u16, u16) = (80, 24);
+
+/// The width and the height of the terminal that standard output is, if it is one.
+pub(crate) fn terminal_size() -> Option<(u16, u16)> {
+    size_of(io::stdout())
+}
+
+/// The same of this descriptor.
+pub(crate) fn size_of(on: impl IsTerminal + AsFd) -> Option<(u16, u16)> {
+    if !on.is_terminal() {
+        return None;
+    }
+    // It is `None` where either is 0.
+    let told = terminal_size::terminal_size_of(on);
+    Some(told.map_or(USUAL_SIZE, |(width, height)| (width.0, height.0)))
 }
 
 /// Whether this is a terminal on which what stands there can be drawn over.

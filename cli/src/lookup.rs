@@ -126,12 +126,29 @@ fn work(desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("name".into()).stack_size(256 * 1024).spawn(work)
 }
 
-/// The name of an address. One that is an address is no name.
+/// The name of an address, if it has one.
 fn name(address: IpAddr) -> Option<String> {
-    let name = dns_lookup::lookup_addr(&address).ok()?;
-    name.parse::<IpAddr>().is_err().then_some(name)
+    dns_lookup::lookup_addr(&address).ok().filter(|name| is_name(name))
+}
+
+/// Whether a PTR record says a name: not an address, nor the root of DNS, which some give to addresses that have none.
+fn is_name(name: &str) -> bool {
+    !name.trim_matches('.').is_empty() && name.parse::<IpAddr>().is_err()
 }
 
 fn write(answer: &Answer) {
     let _ = io::stdout().lock().write_all(format!("{answer}\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_name;
+
+    #[test]
+    fn the_root_of_dns_and_an_address_are_no_names() {
+        for none in ["", ".", "..", "192.0.2.1", "2001:db8::1"] {
+            assert!(!is_name(none), "{none}");
+        }
+        assert!(is_name("gateway.home.example.") && is_name("a"));
+    }
 }

@@ -20,7 +20,7 @@ mod watch;
 
 use args::{Args, Wanted};
 use hopshot_linux::{Error, privilege};
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 /// What ends the command.
@@ -102,11 +102,18 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
         Err(Failure::System(what, why, remedy)) => complain(&format!("{what}: {why}; {remedy}")),
         Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
-        Err(Failure::NoTerminal) => complain(
-            "--watch needs a terminal as standard input and output; --count N gives a report of N rounds without one",
-        ),
+        Err(Failure::NoTerminal) => complain(no_terminal()),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }
+}
+
+/// Why there can be no view.
+fn no_terminal() -> &'static str {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return "--watch can't draw on this terminal: TERM says that it is dumb; set TERM as it is, such as TERM=xterm, \
+                or let --count N give a report of N rounds";
+    }
+    "--watch needs a terminal as standard input and output; --count N gives a report of N rounds without one"
 }
 
 fn complain(text: &str) -> ExitCode {

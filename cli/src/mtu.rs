@@ -6,7 +6,7 @@ use crate::format::json;
 use crate::names::{Names, replying};
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Hop, Kind, Limit, MtuRoute, PathMtu, Step, Stretch};
+use hopshot_linux::{Hop, Kind, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -29,7 +29,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let followed = session.follow(&mut search, |search, names, step| {
         let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
         let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));
-        running.chain(found).for_each(|address| names.ask(address));
+        let sketched = replying(search.sketch());
+        running.chain(found).chain(sketched).for_each(|address| names.ask(address));
         match &mut text {
             Some(text) if step != Step::Done => text.update(search, names),
             _ => Ok(()),
@@ -44,7 +45,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     session.wait_for_names(|| replying(route.hops().map(|(_, hop)| hop)), |_| Ok(()))?;
     let shown = match text {
         Some(text) => text.finish(&route, &session.names),
-        None => json::path_mtu(&route, &session.names),
+        None => json::path_mtu(args, &route, &session.names),
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
@@ -63,7 +64,7 @@ struct Text {
 impl Text {
     fn begin(args: &Args, host: &str, search: &PathMtu) -> io::Result<Self> {
         let mut view = View::new(search.target(), args);
-        view.header(host, search.target(), args.probing.max)?;
+        view.header(host, search.source(), search.flow(), args.probing.max)?;
         Ok(Self { view, marked: None, printed: 0 })
     }
 
@@ -75,7 +76,11 @@ impl Text {
             }
             self.print(stretch, names)?;
         }
-        let Some((size, route)) = search.sweep() else { return Ok(()) };
+        self.view.tell(&trial(search.trial()));
+        let Some((size, route)) = search.sweep() else {
+            let hops: Vec<Hop<'_>> = search.sketch().collect();
+            return self.view.sketch(&hops, |probe| search.extensions(probe), names);
+        };
         // Where packets are too big for a link, smaller ones will go on.
         let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
         let mut hops = route.hops().filter(|hop| hop.number() <= passed).peekable();
@@ -121,7 +126,8 @@ impl Text {
         for doubt in route.limits().iter().filter_map(doubt) {
             view.say(&doubt)?;
         }
-        view.say(&verdict(route))
+        view.say(&verdict(route))?;
+        view.conclude_search(route)
     }
 }
 
@@ -130,7 +136,27 @@ fn passes(hop: &Hop<'_>) -> bool {
     hop.replies().any(|reply| reply.kind != Kind::Unreachable)
 }
 
+/// What the search tries, as it is told while it runs.
+fn trial(trial: Trial) -> String {
+    match trial {
+        Trial::Sweep { size } => format!("trying packets of {size} octets ..."),
+        Trial::Check { hop, silent, size } => {
+            format!("hop {hop} does not answer packets of {silent} octets: trying {size} ...")
+        }
+        Trial::Narrow { hop, passes, fails, size } if size == fails => {
+            format!("hop {hop}: {passes} octets pass: trying {size} once more ...")
+        }
+        Trial::Narrow { hop, passes, fails, size } => {
+            format!("hop {hop}: {passes} octets pass, {fails} don't: trying {size} ...")
+        }
+    }
+}
+
 fn verdict(route: &MtuRoute) -> String {
+    let (least, most) = route.bounds();
+    if route.stop_reason() == StopReason::Interrupted && !route.is_exact() {
+        return format!("path MTU: at least {least}, at most {most} (interrupted)");
+    }
     let less_than = route.limits().last().and_then(|limit| limit.less_than);
     match (route.path_mtu(), less_than) {
         (None, _) => "path MTU unknown".to_owned(),
@@ -146,7 +172,7 @@ fn doubt(limit: &Limit) -> Option<String> {
     let less_than = less_than?;
     let why = match from {
         Some(router) => format!("{router} names no size that was confirmed"),
-        None => "no answer that proves itself says so".to_owned(),
+        None => "no router confirmed it".to_owned(),
     };
-    Some(format!("To hop {hop} packets of {mtu} octets pass, and of {less_than} don't: {why}."))
+    Some(format!("Hop {hop}: packets of {mtu} octets pass, packets of {less_than} don't; {why}."))
 }

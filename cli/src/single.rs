@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         },
     )?;
     let mut format = format::of(args);
-    format.begin(host, trace.target(), trace.source()).map_err(Failure::Output)?;
+    format.begin(host, trace.target(), trace.source(), trace.flow()).map_err(Failure::Output)?;
     format.update(&trace, &session.names).map_err(Failure::Output)?;
     session.confine([trace.socket()], &trace.lacks(), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {

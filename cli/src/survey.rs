@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::args::{self, Args};
-use crate::console::{can_draw, draw, say};
+use crate::console::{can_draw, draw, say, size_of};
 use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
@@ -12,7 +12,6 @@ use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
-use terminal_size::terminal_size_of;
 
 /// Names that are looked up at a time.
 const LOOKUPS: usize = 64;
@@ -213,8 +212,8 @@ impl Desk<'_> {
 
     /// Traces that have begun, and hosts that were given up.
     fn take_started(&mut self) -> Result<(), Failure> {
-        while let Some(Started { host, target, source }) = self.survey.take_started() {
-            self.format.begin(&host, target, source).map_err(Failure::Output)?;
+        while let Some(Started { host, target, source, flow }) = self.survey.take_started() {
+            self.format.begin(&host, target, source, flow).map_err(Failure::Output)?;
         }
         while let Some((host, error)) = self.survey.take_lost() {
             self.lose(&host, &error.to_string())?;
@@ -351,8 +350,8 @@ impl Progress {
             return;
         }
         self.drawn = Some(Instant::now());
-        // A terminal that doesn't tell its width has the usual one. The last column is left free: there some break the line.
-        let width = terminal_size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width.0));
+        // The last column is left free: there some break the line.
+        let width = size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width));
         let text: String = self.text(on_their_way).chars().take(width.saturating_sub(1)).collect();
         draw(&format!("\r\x1b[K{text}"));
     }

@@ -122,6 +122,8 @@ pub(super) struct Search {
     /// The farthest hops that packets got to, by their size: no link before is smaller, whoever says so.
     carried: Vec<(u8, u16)>,
     path_mtu: Option<u16>,
+    /// The largest size that the target has answered.
+    answered: u16,
 }
 
 impl Search {
@@ -139,6 +141,7 @@ impl Search {
             hints: (0, 0),
             carried: Vec::new(),
             path_mtu: None,
+            answered: 0,
         }
     }
 
@@ -159,8 +162,30 @@ impl Search {
         self.path_mtu
     }
 
+    /// Takes what a round showed that there is no other after.
+    pub(super) fn note(&mut self, round: Round, saw: Saw, beside: Saw) {
+        let sizes = [Some((saw, round.size)), round.beside.map(|(size, _)| (beside, size))];
+        let answered = sizes.into_iter().flatten().filter(|(saw, _)| saw.reached).map(|(_, size)| size);
+        self.answered = answered.fold(self.answered, u16::max);
+    }
+
+    /// The least and the most that the path MTU can be, as far as is known in this round; no path carries more than the first
+    /// link, of this MTU.
+    pub(super) fn bounds(&self, round: Round, link: u16) -> (u16, u16) {
+        let limits = self.limits.iter().map(|limit| limit.less_than.map_or(limit.mtu, |less_than| less_than - 1));
+        let narrowed = match round.purpose {
+            Purpose::Narrow { fails, .. } if round.size < fails => Some(fails - 1),
+            // Tried once more, so that it is in doubt; what was tried before it is not.
+            Purpose::Narrow { fails, stuck, .. } if fails < stuck => Some(stuck - 1),
+            Purpose::Narrow { .. } | Purpose::Sweep | Purpose::Check { .. } => None,
+        };
+        let most = limits.chain(narrowed).fold(link, u16::min);
+        (self.answered.max(self.least).min(most), most)
+    }
+
     /// The round after this one, which showed that, as the trace beside it did; `None` at the end.
     pub(super) fn next(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
+        self.note(round, saw, beside);
         self.carried.push((saw.passed, round.size));
         self.carried.extend(round.beside.map(|(size, _)| (beside.passed, size)));
         match round.purpose {

@@ -7,6 +7,8 @@ use std::time::Duration;
 /// What one flow was answered.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
+    /// The flow itself: what load balancers tell it from others by.
+    pub(crate) number: u16,
     /// The hops that were probed, in order, up to the end of the path if that is known.
     pub(crate) hops: Vec<FlowHop>,
 }
@@ -16,6 +18,23 @@ pub(crate) struct Flow {
 pub(crate) struct FlowHop {
     pub(crate) number: u8,
     pub(crate) answers: Vec<Answered>,
+    /// Probes without an answer.
+    pub(crate) lost: usize,
+}
+
+impl Flow {
+    /// How many probes were sent to the target, and how many of them it did not answer. A flow to which it never did was lost
+    /// at the farthest hop at which it answers others, if it was probed as far.
+    fn loss(&self, farthest: Option<u8>) -> (usize, usize) {
+        let is_target = |hop: &&FlowHop| hop.answers.iter().any(|answer| answer.end == Some(End::Target));
+        let there = self.hops.iter().find(is_target);
+        let there = there.or_else(|| self.hops.iter().find(|hop| Some(hop.number) == farthest));
+        there.map_or((0, 0), |hop| {
+            let answered = hop.answers.iter().filter(|answer| answer.end == Some(End::Target)).count();
+            let sent = hop.answers.len() + hop.lost;
+            (sent, sent - answered)
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +66,18 @@ pub struct Node {
     pub flows: usize,
     /// Whether a path ends here.
     pub end: Option<End>,
+    /// One of these flows, by which the path through here can be traced again; `None` if none is known.
+    pub flow: Option<u16>,
+    /// How many probes these flows sent to the target.
+    pub sent: usize,
+    /// How many of them the target did not answer: the loss of the paths through here, not of this router's answers.
+    pub lost: usize,
+}
+
+impl Node {
+    const fn new((hop, address): Place) -> Self {
+        Self { hop, address, rtt: None, flows: 0, end: None, flow: None, sent: 0, lost: 0 }
+    }
 }
 
 /// From a router to its next hop.
@@ -126,8 +157,10 @@ impl Graph {
         let mut places: BTreeMap<Place, Node> = BTreeMap::new();
         let mut edges: BTreeMap<(Place, Place), usize> = BTreeMap::new();
         let start = (root, None);
-        places.insert(start, Node { hop: root, address: None, rtt: None, flows: 0, end: None });
+        places.insert(start, Node::new(start));
+        let farthest = silence.targets.last().copied();
         for flow in flows {
+            let (sent, lost) = flow.loss(farthest);
             let mut before = Vec::new();
             if flow.hops.first().is_some_and(|hop| hop.number == root + 1) {
                 places.entry(start).and_modify(|node| node.flows += 1);
@@ -135,9 +168,11 @@ impl Graph {
             }
             for (hop, here) in silence.places(flow) {
                 for place in &here {
-                    let node = Node { hop: place.0, address: place.1, rtt: None, flows: 0, end: None };
-                    let node = places.entry(*place).or_insert(node);
+                    let node = places.entry(*place).or_insert_with(|| Node::new(*place));
                     node.flows += 1;
+                    node.flow.get_or_insert(flow.number);
+                    node.sent += sent;
+                    node.lost += lost;
                     for answer in hop.answers.iter().filter(|answer| Some(answer.from) == place.1) {
                         node.rtt = Some(node.rtt.map_or(answer.rtt, |rtt| rtt.min(answer.rtt)));
                         node.end = node.end.or(answer.end);

@@ -45,7 +45,7 @@ impl AllPaths {
         Self { settings, confidence: Self::CONFIDENCE, rate: Survey::DEFAULT_RATE, most_flows: Self::MOST_FLOWS }
     }
 
-    /// How sure to be, of each router, that all of its next hops were found: above 0, below 1; what is beyond 0.5 to 0.999999 is
+    /// How sure to be that no next hop of any router is missing in the graph: above 0, below 1. What is beyond 0.5 to 0.999999 is
     /// taken for the nearest, and what is no number for 0.95, the default.
     pub const fn confidence(mut self, confidence: f64) -> Self {
         self.confidence = if confidence.is_nan() { Self::CONFIDENCE } else { confidence.clamp(0.5, 0.999_999) };
@@ -115,7 +115,7 @@ impl AllPaths {
             search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
             address,
             flows: Flows::new(settings.flow, (random()? >> 64) as u64),
-            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, attempts: 1 },
+            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
             paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
             start: clock::now(),
             settings,
@@ -172,10 +172,14 @@ impl Exploration {
 
     /// Begins to trace one more flow.
     fn add(&mut self) -> Result<(), Error> {
-        let Batch { first_hop, max_hops, attempts, .. } = self.batch;
+        // Taken only when the flow has begun.
+        let mut batch = self.batch;
+        let attempts = batch.take();
+        let Batch { first_hop, max_hops, .. } = batch;
         let settings = self.settings.clone().first_hop(first_hop).max_hops(max_hops).attempts(attempts);
-        self.survey.add_as(&settings.flow(self.flows.draw()), self.address)?;
-        self.batch.flows -= 1;
+        let source = self.survey.add_as(&settings.flow(self.flows.draw()), self.address)?;
+        self.paths.source.get_or_insert(source);
+        self.batch = batch;
         Ok(())
     }
 
@@ -199,6 +203,12 @@ impl Exploration {
     #[must_use]
     pub fn lacks(&self) -> Vec<Lack> {
         self.survey.lacks(Version::of(self.target()))
+    }
+
+    /// The address that the probes leave from.
+    #[must_use]
+    pub const fn source(&self) -> Option<IpAddr> {
+        self.paths.source
     }
 
     /// The kind of socket that was opened.
@@ -278,7 +288,6 @@ impl Paths {
 
     /// Counts a flow whose trace has ended.
     fn note(&mut self, route: &Route) {
-        self.source.get_or_insert(route.source());
         self.socket.get_or_insert(route.socket());
         self.probes_sent += route.probes_sent();
         self.forged += u32::from(route.tally().forged);
@@ -320,7 +329,7 @@ impl Paths {
         self.duration
     }
 
-    /// How sure it is of each router, if the search is complete, that all of its next hops were found.
+    /// How sure it is, if the search is complete, that no next hop of any router is missing.
     #[must_use]
     pub const fn confidence(&self) -> f64 {
         self.confidence
@@ -392,8 +401,13 @@ fn flow(route: &Route) -> Flow {
             Kind::TimeExceeded => None,
         },
     };
-    let hop = |hop: Hop<'_>| FlowHop { number: hop.number(), answers: hop.replies().map(answered).collect() };
-    Flow { hops: route.hops().map(hop).collect() }
+    let is_lost = |outcome: &Outcome| matches!(outcome, Outcome::Lost | Outcome::InFlight);
+    let hop = |hop: Hop<'_>| FlowHop {
+        number: hop.number(),
+        answers: hop.replies().map(answered).collect(),
+        lost: hop.outcomes().filter(is_lost).count(),
+    };
+    Flow { number: route.flow(), hops: route.hops().map(hop).collect() }
 }
 
 #[cfg(test)]

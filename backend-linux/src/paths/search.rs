@@ -16,8 +16,22 @@ pub(crate) struct Batch {
     pub(crate) flows: usize,
     pub(crate) first_hop: u8,
     pub(crate) max_hops: u8,
-    /// Two where it is not known yet whether a hop is balanced by packet.
-    pub(crate) attempts: u8,
+    /// How many of them are probed twice at each hop: those that show whether a hop is balanced by packet.
+    pub(crate) twice: usize,
+}
+
+impl Batch {
+    /// Takes the next flow to trace, by the number of its attempts at each hop.
+    pub(crate) fn take(&mut self) -> u8 {
+        self.flows = self.flows.saturating_sub(1);
+        match self.twice.checked_sub(1) {
+            Some(left) => {
+                self.twice = left;
+                2
+            }
+            None => 1,
+        }
+    }
 }
 
 /// Why there is nothing more to trace.
@@ -96,9 +110,10 @@ impl Search {
         let left = self.most_flows.saturating_sub(self.flows.len());
         if self.flows.is_empty() {
             let flows = self.stopping.enough(1).min(left).min(AT_ONCE);
-            return Ok(Batch { flows, first_hop: self.first_hop, max_hops: self.max_hops, attempts: 1 });
+            return Ok(Batch { flows, first_hop: self.first_hop, max_hops: self.max_hops, twice: 0 });
         }
         let graph = self.graph();
+        self.stopping.share(graph.nodes().iter().filter(|node| node.end.is_none()).count());
         let (missing, is_doubtful) = self.missing(&graph);
         let unchecked = self.unchecked(&graph);
         let lack = missing.iter().chain(&unchecked).map(|missing| missing.flows).sum();
@@ -119,7 +134,7 @@ impl Search {
             flows: flows.clamp(1, AT_ONCE).min(left),
             first_hop: nearest,
             max_hops: missing.iter().chain(&unchecked).map(|missing| missing.max_hops).max().unwrap_or(self.max_hops),
-            attempts: if unchecked.is_empty() { 1 } else { 2 },
+            twice: unchecked.iter().map(|missing| missing.to_trace).max().unwrap_or(0),
         })
     }
 

@@ -31,6 +31,8 @@ pub struct Started {
     pub target: IpAddr,
     /// The address that its probes leave from.
     pub source: IpAddr,
+    /// The flow of all its probes.
+    pub flow: u16,
 }
 
 /// Why no trace of a list gets on at present.
@@ -167,12 +169,12 @@ impl Survey {
         match self.begin(&settings, address, head, endurance) {
             Ok(number) => {
                 let config = self.driver.tracer(number).config();
-                let (target, source) = (config.target, config.source);
+                let (target, source, flow) = (config.target, config.source, config.checksum);
                 let Setback { host, reruns, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
                     begun.listed = Some(Listed { address, reruns, sample });
                 }
-                self.started.push_back(Started { host, target, source });
+                self.started.push_back(Started { host, target, source, flow });
                 Ok(())
             }
             Err(error) if self.may_pass(&error, service) => {

@@ -102,7 +102,8 @@ const AFTER: [Section; 7] = [
     Section {
         title: "Marks",
         entries: &[
-            ("*", "no answer; 5* on a terminal: five in a row"),
+            ("*", "no answer"),
+            ("5 of 7 lost", "on a terminal: no answer to 5 of the 7 probes here"),
             ("2/3", "on a narrow terminal: the fastest of 2 answers to 3 probes"),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),

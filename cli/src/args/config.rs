@@ -5,6 +5,7 @@ mod lines;
 mod properties;
 
 use super::{Args, Read, one_line, read};
+use crate::console::visible;
 use clap::error::ErrorKind;
 use lines::{decode, options};
 use rustix::process::{getegid, geteuid, getgid, getuid};
@@ -25,7 +26,10 @@ const MOST: usize = 64;
 const NULL: u64 = 0x103;
 
 /// The lines of a file: of each the option, and its value if it has one.
-pub(super) struct Config(Vec<Vec<String>>);
+pub(super) struct Config {
+    path: PathBuf,
+    lines: Vec<Vec<String>>,
+}
 
 impl Config {
     /// The file that the environment names, or the usual one if there is one. Who got the rights of another user or
@@ -68,42 +72,60 @@ impl Config {
             check(&lines, &words).map_err(|why| format!("{}, line {number}: {why}", path.display()))?;
             lines.push(words);
         }
+        let path_buf = path.to_owned();
         if lines.is_empty() {
-            return Ok(Self(lines));
+            return Ok(Self { path: path_buf, lines });
         }
         let all = ["hopshot", "host"].into_iter().chain(lines.iter().flatten().map(String::as_str));
         match understand(&all.map(OsString::from).collect::<Vec<_>>()) {
             Err((None, why)) => Err(format!("{}: {why}", path.display())),
-            _ => Ok(Self(lines)),
+            _ => Ok(Self { path: path_buf, lines }),
         }
     }
 
     /// Whether it has no options.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.lines.is_empty()
     }
 
     /// The command line with the options before it: where one is given twice, the latter counts. An option of the file that
     /// can't be beside those of the command line, or says nothing without others, gives way.
     pub(super) fn with(&self, arguments: &[OsString]) -> Vec<OsString> {
+        self.line(arguments, &self.holding(arguments))
+    }
+
+    /// The file, and which of its options hold beside those of the command line: a text that is such a file, too.
+    pub(super) fn text(&self, arguments: &[OsString]) -> String {
+        let mut text = format!("# {}\n", self.path.display());
+        for (words, holds) in self.lines.iter().zip(self.holding(arguments)) {
+            let gives_way = if holds { "" } else { "# gives way: " };
+            text += &format!("{gives_way}{}\n", visible(&words.join(" ")));
+        }
+        text
+    }
+
+    /// The command line with those options that hold.
+    fn line(&self, arguments: &[OsString], holds: &[bool]) -> Vec<OsString> {
         let (name, arguments) = arguments.split_at(arguments.len().min(1));
-        let mut holds = vec![false; self.0.len()];
-        let line = |holds: &[bool]| -> Vec<OsString> {
-            let options = self.0.iter().zip(holds).filter(|(_, holds)| **holds).flat_map(|(words, _)| words);
-            name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
-        };
-        let all = line(&vec![true; self.0.len()]);
-        if understand(&all).is_ok() {
+        let options = self.lines.iter().zip(holds).filter(|(_, holds)| **holds).flat_map(|(words, _)| words);
+        name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
+    }
+
+    /// Which options hold beside those of the command line.
+    fn holding(&self, arguments: &[OsString]) -> Vec<bool> {
+        let all = vec![true; self.lines.len()];
+        if understand(&self.line(arguments, &all)).is_ok() {
             return all;
         }
+        let mut holds = vec![false; self.lines.len()];
         // Twice, because an option may want another that stands below it.
         for number in (0..holds.len()).chain(0..holds.len()) {
             if !holds[number] {
                 holds[number] = true;
-                holds[number] = understand(&line(&holds)).is_ok();
+                holds[number] = understand(&self.line(arguments, &holds)).is_ok();
             }
         }
-        line(&holds)
+        holds
     }
 }
 
@@ -219,6 +241,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_printed_of_a_file_is_one_that_says_the_same() {
+        let arguments = ["hopshot", "--print-config", "::1"].map(OsString::from);
+        let text = config("--numeric # names are slow\n--count 5\n").unwrap().text(&arguments);
+        assert_eq!(text, "# file\n--numeric\n# gives way: --count 5\n");
+        assert_eq!(with(&text, "hopshot ::1"), "hopshot --numeric ::1");
+    }
+
+    #[test]
     fn an_option_of_the_file_gives_way_to_one_that_it_can_not_be_beside() {
         assert_eq!(with("-4\n-n", "hopshot -6 ::1"), "hopshot -n -6 ::1");
         assert_eq!(with("-4", "hopshot ::1"), "hopshot -4 ::1");
@@ -245,7 +275,7 @@ mod tests {
             ("-n\n-q 11", "file, line 2: invalid value '11' for '--attempts <N>'"),
             ("--nosuch", "file, line 1: unexpected argument '--nosuch' found"),
             ("-q", "file, line 1: a value is required for '--attempts <N>'"),
-            ("-4\n-n\n-6", "file, line 3: the argument '-4' cannot be used with '-6'"),
+            ("-4\n-n\n-6", "file, line 3: the argument '--ipv4' cannot be used with '--ipv6'"),
             ("example.com", "file, line 1: 'example.com' is no option"),
             ("--help", "file, line 1: '--help' is for the command line only"),
             ("-n 127.0.0.2", "file, line 1: '127.0.0.2' is no value of '-n', and hosts are for the command line only"),

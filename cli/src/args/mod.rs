@@ -32,7 +32,7 @@ use std::time::Duration;
 pub(crate) struct Args {
     /// The host to trace, a name or an address; several are traced at once
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname, value_parser = values::host)]
-    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate"])]
+    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate", "print_config"])]
     pub(crate) hosts: Vec<String>,
 
     /// Hosts from a file, one a line; '-' is standard input
@@ -66,6 +66,10 @@ pub(crate) struct Args {
     /// Don't read the file of options that always hold
     #[arg(long, help_heading = "Other")]
     no_config: bool,
+
+    /// Print the file of options that always hold, and which of them do beside the other arguments
+    #[arg(long, help_heading = "Other")]
+    print_config: bool,
 
     #[command(flatten)]
     about: About,
@@ -108,7 +112,12 @@ pub(crate) fn parse() -> Result<Wanted, String> {
     if let Some(text) = args.about.text() {
         return Ok(Wanted::Text(text));
     }
-    let mut args = match if args.no_config { None } else { Config::read()? } {
+    let config = if args.no_config { None } else { Config::read()? };
+    if args.print_config {
+        let none = "# no options: there is no file of them, or it is not read\n".to_owned();
+        return Ok(Wanted::Text(config.map_or(none, |config| config.text(&arguments))));
+    }
+    let mut args = match config {
         Some(config) if !config.is_empty() => read(&config.with(&arguments)).map_err(|error| one_line(&error))?.0,
         _ => args,
     };
@@ -123,12 +132,13 @@ pub(crate) fn parse() -> Result<Wanted, String> {
 /// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
 type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
 
-const DEPENDENT: [Dependent; 5] = [
+const DEPENDENT: [Dependent; 6] = [
     ("every", "--every", "--watch", |args| args.watch.watch),
     ("count", "--count", "--watch", |args| args.watch.watch),
     ("confidence", "--confidence", "--paths", |args| args.probing.paths),
     ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
     ("outage", "--outage", "several hosts", |args| args.single().is_none()),
+    ("extensions", "-e", "a single path as text, json, json-stream, csv, atlas or markdown", Args::has_extensions),
 ];
 
 /// What stands on a command line, and which of [`DEPENDENT`] are there.
@@ -150,7 +160,8 @@ fn one_line(error: &clap::Error) -> String {
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(meant)) => format!("{said}; did you mean '{meant}'?"),
+        // Whoever mistypes an option must not be led to give up a safety measure.
+        Some(ContextValue::String(meant)) if meant != "--no-sandbox" => format!("{said}; did you mean '{meant}'?"),
         _ => said.to_owned(),
     }
 }
@@ -191,6 +202,12 @@ impl Args {
         self.probing.check()
     }
 
+    /// Whether what routers append has a place in the output.
+    fn has_extensions(&self) -> bool {
+        let is_single_path = !self.watch.watch && !self.probing.paths;
+        is_single_path && !matches!(self.output.format(), Format::Svg | Format::Dot)
+    }
+
     /// Whether a text is wanted in place of a trace.
     fn is_about(&self) -> bool {
         self.about.text().is_some()
@@ -199,7 +216,7 @@ impl Args {
     /// Whether it has options that a file may not have. A file that the user has forgotten, or that another program wrote, must
     /// not take the sandbox away. No other option takes any safety away: the rest shapes probes and output, within the same bounds.
     fn is_for_command_line(&self) -> bool {
-        self.is_about() || self.no_config || self.no_sandbox || !self.targets.is_empty()
+        self.is_about() || self.no_config || self.print_config || self.no_sandbox || !self.targets.is_empty()
     }
 
     /// Whether one host is traced, and no more.
@@ -224,10 +241,14 @@ impl Args {
         }
     }
 
-    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident, as given here
-    /// unless others were asked for.
-    pub(crate) fn round(&self, host: &str, [flow, ident]: [u16; 2]) -> Traceroute {
-        let flow = self.probing.flow.unwrap_or(flow % 65_534 + 1);
+    /// The flow that was asked for, or one that a random number stands for.
+    pub(crate) fn flow_of(&self, random: u16) -> u16 {
+        self.probing.flow.unwrap_or(random % 65_534 + 1)
+    }
+
+    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident. The ident is
+    /// this one unless another was asked for.
+    pub(crate) fn round(&self, host: &str, flow: u16, ident: u16) -> Traceroute {
         self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
     }
 

@@ -10,13 +10,13 @@ use std::io;
 #[command(next_help_heading = "Output")]
 pub(crate) struct Output {
     /// Don't look up the names of addresses
-    #[arg(short)]
+    #[arg(short, long, visible_alias = "no-dns")]
     pub(crate) numeric: bool,
 
     /// Show what routers append: MPLS labels, interfaces
     ///
-    /// It says nothing with --paths and --watch.
-    #[arg(short)]
+    /// Refused with --paths, --watch and the formats svg and dot, which have no place for it. JSON and CSV have it without.
+    #[arg(short, long)]
     pub(crate) extensions: bool,
 
     /// Colour times by how much later they are than those of the hop before

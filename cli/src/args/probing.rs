@@ -11,11 +11,11 @@ use std::time::Duration;
 #[command(next_help_heading = "Probes")]
 pub(crate) struct Probing {
     /// Use IPv4 only
-    #[arg(short = '4', conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
     /// Use IPv6 only
-    #[arg(short = '6')]
+    #[arg(short = '6', long)]
     ipv6: bool,
 
     /// The nearest hop to probe
@@ -79,7 +79,7 @@ pub(crate) struct Probing {
     #[arg(long, conflicts_with_all = ["watch", "mtu"])]
     pub(crate) paths: bool,
 
-    /// How sure to be, with --paths, that all next hops of a router were found: 50 to 99.999
+    /// How sure to be, with --paths, that no path is missing: 50 to 99.999
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = number(50.0..=99.999, "percent"))]
     pub(super) confidence: f64,
 

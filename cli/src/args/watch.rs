@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct Watching {
-    /// Trace again and again: a live view of loss, times and changes
+    /// Trace again and again: a live view of loss and changes
     #[arg(long, conflicts_with_all = ["targets", "mtu"])]
     pub(crate) watch: bool,
 

@@ -20,7 +20,7 @@ impl<'a> Blocks<'a> {
         Self { args, view: None, is_first: true }
     }
 
-    fn view(&mut self, host: &str, target: IpAddr) -> io::Result<View> {
+    fn view(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<View> {
         if let Some(view) = self.view.take() {
             return Ok(view);
         }
@@ -29,20 +29,22 @@ impl<'a> Blocks<'a> {
         }
         self.is_first = false;
         let mut view = View::new(target, self.args);
-        view.header(host, target, self.args.probing.max)?;
+        view.header(host, source, flow, self.args.probing.max)?;
         Ok(view)
     }
 }
 
 impl Format for Blocks<'_> {
     fn update(&mut self, trace: &Trace, names: &Names) -> io::Result<()> {
-        let mut view = self.view(trace.host(), trace.target())?;
+        let mut view = self.view(trace.host(), trace.target(), trace.source(), trace.flow())?;
         view.update(trace.route().hops(), |probe| trace.extensions(probe), names)?;
         self.view = Some(view);
         Ok(())
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        self.view(route.host(), route.target())?.finish(route, route.stop_reason(), names)
+        let mut view = self.view(route.host(), route.target(), route.source(), route.flow())?;
+        view.finish(route, route.stop_reason(), names)?;
+        view.conclude(route)
     }
 }

@@ -1,20 +1,24 @@
 //! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that can't be traced.
 
-use super::json::{evidence, kind, milliseconds};
+use super::figures::Figures;
+use super::json::{evidence, kind, milliseconds, started, stop_reason};
+use super::settings::{Settings, VERSION};
 use super::{Format, print};
+use crate::args::Args;
 use crate::names::Names;
-use hopshot_linux::{Label, Outcome, Reply, Route, Shared, failure_text};
+use hopshot_linux::{Hop, Label, Outcome, Reply, Route, Shared, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
+use std::time::SystemTime;
 
-#[derive(Default)]
 pub(super) struct Csv {
     has_header: bool,
+    settings: Settings,
 }
 
 /// What isn't known, or doesn't apply, is empty. The names are those of the JSON document where that has the same.
-#[derive(Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 struct Row {
     target: String,
     target_address: Option<IpAddr>,
@@ -43,9 +47,66 @@ struct Row {
     /// Of a shared hop: how many of so many others met this router.
     seen: Option<u8>,
     of: Option<u8>,
+    /// Of a host that is not traced, when that was known.
+    started: String,
+    source: Option<IpAddr>,
+    reached: Option<bool>,
+    stop_reason: Option<&'static str>,
+    flow: Option<u16>,
+    /// All probes to the hop.
+    sent: Option<usize>,
+    lost: Option<usize>,
+    best_ms: Option<f64>,
+    median_ms: Option<f64>,
+    average_ms: Option<f64>,
+    worst_ms: Option<f64>,
+    first_hop: Option<u8>,
+    max_hops: Option<u8>,
+    attempts: Option<u8>,
+    wait_ms: Option<f64>,
+    tos: Option<u8>,
+    size: Option<u16>,
+    dont_fragment: Option<bool>,
+    patience: Option<u8>,
+    version: &'static str,
 }
 
 impl Csv {
+    pub(super) fn new(args: &Args) -> Self {
+        Self { has_header: false, settings: Settings::from(&args.probing) }
+    }
+
+    /// What all rows say: the settings.
+    fn row(&self) -> Row {
+        let Settings { first_hop, max_hops, attempts, wait_ms, tos, size, dont_fragment, patience } = self.settings;
+        Row {
+            first_hop: Some(first_hop),
+            max_hops: Some(max_hops),
+            attempts: Some(attempts),
+            wait_ms: Some(wait_ms),
+            tos: Some(tos),
+            size,
+            dont_fragment: Some(dont_fragment),
+            patience: Some(patience),
+            version: VERSION,
+            ..Row::default()
+        }
+    }
+
+    /// What all rows of a route say.
+    fn row_of(&self, route: &Route) -> Row {
+        Row {
+            target: no_formula(route.host()),
+            target_address: Some(route.target()),
+            started: started(route.started()),
+            source: Some(route.source()),
+            reached: Some(route.reached()),
+            stop_reason: Some(stop_reason(route.stop_reason())),
+            flow: Some(route.flow()),
+            ..self.row()
+        }
+    }
+
     fn print(&mut self, rows: impl Iterator<Item = Row>) -> io::Result<()> {
         let mut writer = ::csv::WriterBuilder::new()
             .has_headers(!self.has_header)
@@ -62,35 +123,43 @@ impl Csv {
 
 impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let (target, target_address) = (no_formula(route.host()), Some(route.target()));
+        let whole = self.row_of(route);
         let shared = route.shared().map(|Shared { hop, from, seen, of }| {
-            let row = from.map_or_else(Row::default, |router| known(router, names));
-            let (hop, seen, of) = (Some(hop), Some(seen), Some(of));
-            Row { outcome: "shared", target: target.clone(), target_address, hop, seen, of, ..row }
+            let row = from.map_or_else(|| whole.clone(), |router| known(router, names, &whole));
+            Row { outcome: "shared", hop: Some(hop), seen: Some(seen), of: Some(of), ..row }
         });
         let probed = route.hops().flat_map(|hop| {
-            let target = &target;
+            let whole = of_hop(hop, &whole);
             let outcomes: Vec<Outcome> = hop.outcomes().collect();
             (1..).zip(outcomes).map(move |(attempt, outcome)| {
                 let row = match outcome {
-                    Outcome::InFlight | Outcome::Lost => Row { outcome: "lost", ..Row::default() },
-                    Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..Row::default() },
-                    Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names),
+                    Outcome::InFlight | Outcome::Lost => Row { outcome: "lost", ..whole.clone() },
+                    Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..whole.clone() },
+                    Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names, &whole),
                 };
-                Row { target: target.clone(), target_address, hop: Some(hop.number()), attempt: Some(attempt), ..row }
+                Row { attempt: Some(attempt), ..row }
             })
         });
-        self.print(shared.chain(probed))
+        let rows: Vec<Row> = shared.chain(probed).collect();
+        self.print(rows.into_iter())
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
         let (target, target_address, error) = (no_formula(host), host.parse().ok(), no_formula(why));
-        let row = Row { target, target_address, outcome: "not_traced", error, ..Row::default() };
+        let started = started(SystemTime::now());
+        let row = Row { target, target_address, outcome: "not_traced", error, started, ..self.row() };
         self.print(std::iter::once(row)).map(|()| true)
     }
 }
 
-fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row {
+/// What all rows of a hop say.
+fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
+    let Figures { sent, lost, best_ms, median_ms, average_ms, worst_ms } = Figures::from(hop);
+    let (hop, sent, lost) = (Some(hop.number()), Some(sent), Some(lost));
+    Row { hop, sent, lost, best_ms, median_ms, average_ms, worst_ms, ..whole.clone() }
+}
+
+fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
     Row {
         outcome: "answered",
@@ -105,18 +174,18 @@ fn answered(reply: &Reply, stack: &[Label], names: &Names) -> Row {
         hops_back: reply.hops_back(),
         evidence: Some(evidence(reply.evidence())),
         mpls: labels.join("/"),
-        ..known(reply.from, names)
+        ..known(reply.from, names, whole)
     }
 }
 
-fn known(router: IpAddr, names: &Names) -> Row {
+fn known(router: IpAddr, names: &Names, whole: &Row) -> Row {
     let origin = names.origin(router);
     Row {
         from: Some(router),
         name: names.of(router).map(|name| no_formula(&name)),
         asn: origin.as_ref().map(|origin| origin.number),
         as_name: origin.and_then(|origin| origin.name).map(|name| no_formula(&name)),
-        ..Row::default()
+        ..whole.clone()
     }
 }
 

@@ -1,6 +1,9 @@
 //! The JSON document. A field is never renamed or removed; new ones may come: `cli/schema/hopshot.schema.json` has them all.
 
+use super::figures::Figures;
+use super::settings::{Settings, VERSION};
 use super::{Format, print};
+use crate::args::Args;
 use crate::extensions;
 use crate::names::{Names, Origin};
 use hopshot_linux::{
@@ -13,12 +16,21 @@ use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
 /// A document for each host, on a line.
-pub(super) struct Json;
+pub(super) struct Json {
+    settings: Settings,
+}
+
+impl Json {
+    pub(super) fn new(args: &Args) -> Self {
+        Self { settings: Settings::from(&args.probing) }
+    }
+}
 
 impl Format for Json {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let hops = route.hops().map(|hop| JsonHop::new(route, hop, names)).collect();
-        print_line(&Document { summary: Summary::new(route, names), hops })
+        let summary = Summary::new(route, names);
+        print_line(&Document { summary, hops, settings: self.settings, version: VERSION })
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -27,7 +39,7 @@ impl Format for Json {
 }
 
 /// A document of a search for the path MTU.
-pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
+pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Result<()> {
     let tally = route.tally();
     let summary = Summary {
         started: started(route.started()),
@@ -56,8 +68,12 @@ pub(crate) fn path_mtu(route: &MtuRoute, names: &Names) -> io::Result<()> {
         summary,
         path_mtu: route.path_mtu(),
         path_mtu_exact: route.is_exact(),
+        path_mtu_at_least: route.bounds().0,
+        path_mtu_at_most: route.bounds().1,
         mtu_limits: limits.collect(),
         hops: hops.collect(),
+        settings: Settings::from(&args.probing),
+        version: VERSION,
     })
 }
 
@@ -78,6 +94,8 @@ struct Document<'a> {
     #[serde(flatten)]
     summary: Summary<'a>,
     hops: Vec<JsonHop>,
+    settings: Settings,
+    version: &'static str,
 }
 
 /// A search for the path MTU.
@@ -89,6 +107,10 @@ struct MtuDocument<'a> {
     path_mtu_exact: bool,
     mtu_limits: Vec<MtuLimit>,
     hops: Vec<MtuHop>,
+    settings: Settings,
+    version: &'static str,
+    path_mtu_at_least: u16,
+    path_mtu_at_most: u16,
 }
 
 /// Where smaller packets begin.
@@ -126,6 +148,7 @@ pub(super) struct Summary<'a> {
     rejected: JsonRejected,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shared: Vec<Shared>,
+    flow: u16,
 }
 
 /// A hop that was not probed, because the path begins as those to other hosts do.
@@ -179,6 +202,8 @@ struct JsonHop {
     hop: u8,
     rate_limited: bool,
     probes: Vec<Option<Probe>>,
+    #[serde(flatten)]
+    figures: Figures,
 }
 
 /// A probe that was answered, or that could not be sent; a lost one is `null`.
@@ -253,6 +278,7 @@ impl<'a> Summary<'a> {
             forged: route.tally().forged,
             rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
             shared: route.shared().map(|shared| Shared::new(shared, known(shared.from))).collect(),
+            flow: route.flow(),
         }
     }
 }
@@ -273,7 +299,8 @@ impl JsonRejected {
 
 impl JsonHop {
     fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
-        Self { hop: hop.number(), rate_limited: hop.may_be_rate_limited(), probes: probes(route, hop, names) }
+        let (rate_limited, probes) = (hop.may_be_rate_limited(), probes(route, hop, names));
+        Self { hop: hop.number(), rate_limited, probes, figures: Figures::from(hop) }
     }
 }
 
@@ -368,7 +395,7 @@ pub(crate) fn started(at: SystemTime) -> String {
     humantime::format_rfc3339_nanos(at).to_string()
 }
 
-const fn stop_reason(reason: Option<StopReason>) -> &'static str {
+pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
     match reason {
         Some(StopReason::Reached) => "reached",
         Some(StopReason::Unreachable) => "unreachable",

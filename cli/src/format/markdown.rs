@@ -2,26 +2,32 @@
 
 use super::stages::{Place, Stage, stages};
 use super::{Format, print};
+use crate::args::Args;
 use crate::names::Names;
-use crate::text::ending;
+use crate::text::{date, ending};
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;
 
-#[derive(Default)]
 pub(super) struct Markdown {
     is_begun: bool,
+    /// Whether what routers append is shown.
+    has_extensions: bool,
 }
 
-type Row = [String; 8];
+type Row = [String; 9];
 
-const HEAD: [&str; 8] = ["Hop", "Address", "Name", "AS", "Loss", "Best ms", "Median ms", "Worst ms"];
+const HEAD: [&str; 9] = ["Hop", "Address", "Name", "AS", "Loss", "Best ms", "Median ms", "Worst ms", "Appended"];
 /// Columns of numbers, which end at the right.
-const NUMBERS: [bool; 8] = [true, false, false, false, true, true, true, true];
-/// The column that is only there if it has something.
-const AS: usize = 3;
+const NUMBERS: [bool; 9] = [true, false, false, false, true, true, true, true, false];
+/// The columns that are only there if they have something.
+const OPTIONAL: [usize; 2] = [3, 8];
 
 impl Markdown {
+    pub(super) const fn new(args: &Args) -> Self {
+        Self { is_begun: false, has_extensions: args.output.extensions }
+    }
+
     fn section(&mut self, host: &str, text: &str) -> io::Result<()> {
         let before = if self.is_begun { "\n" } else { "" };
         self.is_begun = true;
@@ -31,7 +37,7 @@ impl Markdown {
 
 impl Format for Markdown {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let rows: Vec<Row> = stages(route, names).iter().flat_map(rows).collect();
+        let rows: Vec<Row> = stages(route, names).iter().flat_map(|stage| rows(stage, self.has_extensions)).collect();
         let summary = match (route.distance(), ending(route, route.stop_reason())) {
             (Some(1), _) => format!("{}, 1 hop.", route.target()),
             (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
@@ -42,7 +48,10 @@ impl Format for Markdown {
             Some(last) => format!(" The first {last} were not probed: they are as on the way to others."),
             None => String::new(),
         };
-        self.section(route.host(), &format!("{summary}{shared}\n\n{}", table(&rows)))
+        let (source, seconds, probes) = (route.source(), route.duration().as_secs_f64(), route.probes_sent());
+        let told = format!("From {source}, {}: {seconds:.2} s, {probes} probes", date(route.started()));
+        let told = format!("{told}, flow {}.", route.flow());
+        self.section(route.host(), &format!("{summary}{shared}\n\n{told}\n\n{}", table(&rows)))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -51,7 +60,7 @@ impl Format for Markdown {
 }
 
 /// A row for each address that answered at a hop; the loss is that of the hop.
-fn rows(stage: &Stage) -> Vec<Row> {
+fn rows(stage: &Stage, has_extensions: bool) -> Vec<Row> {
     let loss = stage.loss().map(|loss| format!("{loss:.0} %")).unwrap_or_default();
     let row = |(place, loss): (&Place, String)| {
         let time = |time: f64| if place.rtts.is_empty() { String::new() } else { format!("{time:.3}") };
@@ -59,12 +68,13 @@ fn rows(stage: &Stage) -> Vec<Row> {
         let worst = if place.mark.is_empty() { worst } else { format!("{worst} {}", plain(&place.mark)) };
         let name = place.name.as_deref().map(plain).unwrap_or_default();
         let origin = place.origin.as_deref().map(plain).unwrap_or_default();
-        [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst]
+        let appended = if has_extensions { plain(&place.appended.join(" ")) } else { String::new() };
+        [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst, appended]
     };
     if stage.places.is_empty() {
         let instead = stage.failure.as_deref().map_or_else(|| r"\*".to_owned(), plain);
         let empty = String::new;
-        return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty()]];
+        return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty(), empty()]];
     }
     stage.places.iter().zip(std::iter::once(loss).chain(std::iter::repeat(String::new()))).map(row).collect()
 }
@@ -75,15 +85,15 @@ fn table(rows: &[Row]) -> String {
     let width = |column: usize| {
         std::iter::once(&head).chain(rows).map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
     };
-    let widths: [usize; 8] = std::array::from_fn(width);
+    let widths: [usize; 9] = std::array::from_fn(width);
     let rule = std::array::from_fn(|column| match NUMBERS[column] {
         true => format!("{}:", "-".repeat(widths[column] - 1)),
         false => "-".repeat(widths[column]),
     });
-    let has_as = rows.iter().any(|row| !row[AS].is_empty());
+    let has = |column: &usize| !OPTIONAL.contains(column) || rows.iter().any(|row| !row[*column].is_empty());
     let mut text = String::new();
     for row in [&head, &rule].into_iter().chain(rows) {
-        for (column, cell) in row.iter().enumerate().filter(|(column, _)| *column != AS || has_as) {
+        for (column, cell) in row.iter().enumerate().filter(|(column, _)| has(column)) {
             let width = widths[column];
             let _ = match NUMBERS[column] {
                 true => write!(text, "| {cell:>width$} "),

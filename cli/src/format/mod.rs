@@ -4,11 +4,15 @@ mod atlas;
 mod blocks;
 mod csv;
 pub(crate) mod dot;
+mod figures;
 pub(crate) mod json;
 mod markdown;
+pub(crate) mod settings;
 mod stages;
 mod stream;
 mod svg;
+
+pub(crate) use figures::Figures;
 
 use crate::args::{self, Args};
 use crate::console::print;
@@ -21,7 +25,7 @@ use std::net::IpAddr;
 /// to know how it ended.
 pub(crate) trait Format {
     /// A trace has begun.
-    fn begin(&mut self, _host: &str, _target: IpAddr, _source: IpAddr) -> io::Result<()> {
+    fn begin(&mut self, _host: &str, _target: IpAddr, _source: IpAddr, _flow: u16) -> io::Result<()> {
         Ok(())
     }
 
@@ -58,12 +62,12 @@ pub(crate) trait Format {
 pub(crate) fn of(args: &Args) -> Box<dyn Format + '_> {
     match args.output.format() {
         args::Format::Text => Box::new(blocks::Blocks::new(args)),
-        args::Format::Json => Box::new(json::Json),
+        args::Format::Json => Box::new(json::Json::new(args)),
         args::Format::JsonStream => Box::new(stream::Stream::new(args)),
         args::Format::Atlas => Box::new(atlas::Atlas),
-        args::Format::Csv => Box::new(csv::Csv::default()),
+        args::Format::Csv => Box::new(csv::Csv::new(args)),
         args::Format::Dot => Box::new(dot::Dot::default()),
         args::Format::Svg => Box::new(svg::Svg),
-        args::Format::Markdown => Box::new(markdown::Markdown::default()),
+        args::Format::Markdown => Box::new(markdown::Markdown::new(args)),
     }
 }

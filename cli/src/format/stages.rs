@@ -1,8 +1,9 @@
 //! What tables and pictures show of a route: its hops, summed up.
 
+use super::figures::median;
 use super::json::milliseconds;
 use crate::names::Names;
-use crate::text::{failure, is_target, last_heard, mark};
+use crate::text::{appended, failure, is_target, last_heard, mark};
 use hopshot_linux::{Hop, Outcome, Reply, Route};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -31,6 +32,8 @@ pub(super) struct Place {
     /// Such as `!H`, where it said that there is no way further.
     pub(super) mark: String,
     pub(super) is_target: bool,
+    /// What it appended to its answers, each thing once.
+    pub(super) appended: Vec<String>,
 }
 
 /// The hops of a route, as far as any answered; what is behind is one stage.
@@ -38,7 +41,7 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
     let mut stages: Vec<Stage> = route.shared().map(|shared| Stage::shared(shared.hop, shared.from, names)).collect();
     for hop in route.hops() {
-        let stage = Stage::new(hop, names);
+        let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
             Some(before) if before.first > last_heard => before.join(stage),
             _ => stages.push(stage),
@@ -54,7 +57,7 @@ impl Stage {
         Self { first: hop, last: hop, answered: 0, lost: 0, failure: None, places }
     }
 
-    fn new(hop: Hop<'_>, names: &Names) -> Self {
+    fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
         let mut places: Vec<Place> = Vec::new();
         for reply in hop.replies() {
             match places.iter_mut().find(|place| place.address == reply.from) {
@@ -69,6 +72,8 @@ impl Stage {
         }
         for place in &mut places {
             place.rtts.sort_unstable();
+            let replies = hop.replies().filter(|reply| reply.from == place.address);
+            place.appended = appended(replies.map(|reply| route.extensions(reply.probe)));
         }
         Self {
             first: hop.number(),
@@ -110,6 +115,7 @@ impl Place {
             rtts: Vec::new(),
             mark: String::new(),
             is_target: false,
+            appended: Vec::new(),
         }
     }
 
@@ -131,28 +137,13 @@ impl Place {
 
     /// The one in the middle, or between the two there.
     pub(super) fn median(&self) -> f64 {
-        let at = |index: usize| self.rtts.get(index).map_or(0.0, |rtt| milliseconds(*rtt));
-        let middle = self.rtts.len() / 2;
-        match self.rtts.len() % 2 {
-            0 => f64::midpoint(at(middle.saturating_sub(1)), at(middle)),
-            _ => at(middle),
-        }
+        median(&self.rtts).unwrap_or(0.0)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle_or_between_two() {
-        let of = |milliseconds: &[u64]| {
-            let rtts = milliseconds.iter().map(|rtt| Duration::from_millis(*rtt)).collect();
-            let address = [192, 0, 2, 1].into();
-            Place { address, name: None, origin: None, rtts, mark: String::new(), is_target: false }.median()
-        };
-        assert_eq!((of(&[7]), of(&[1, 4]), of(&[1, 2, 9]), of(&[1, 2, 4, 9])), (7.0, 2.5, 2.0, 3.0));
-    }
 
     #[test]
     fn hops_that_are_joined_lose_their_probes_together() {

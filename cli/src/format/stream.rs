@@ -1,8 +1,9 @@
 //! JSON lines as it happens. What an event says of a probe has the names and the meaning that it has in the [document](super::json).
 
 use super::Format;
-use super::json::{Answered, Known, Lost, Summary, Target, milliseconds, print_line};
-use crate::args::{Args, Probing};
+use super::json::{Answered, Known, Lost, Summary, Target, print_line};
+use super::settings::{Settings, VERSION};
+use crate::args::Args;
 use crate::names::Names;
 use hopshot_linux::{Heard, Outcome, Route, failure_text};
 use serde::Serialize;
@@ -15,7 +16,8 @@ enum Event<'a> {
     Begin {
         target: Target<'a>,
         source: IpAddr,
-        settings: Settings,
+        settings: Begun,
+        version: &'static str,
     },
     /// A better answer to the same probe may follow.
     Reply {
@@ -47,33 +49,12 @@ enum Event<'a> {
     Error(Lost<'a>),
 }
 
-/// What was asked for.
-#[derive(Clone, Copy, Serialize)]
-struct Settings {
-    first_hop: u8,
-    max_hops: u8,
-    attempts: u8,
-    wait_ms: f64,
-    tos: u8,
-    /// Null for that of the smallest probes.
-    size: Option<u16>,
-    dont_fragment: bool,
-    patience: u8,
-}
-
-impl From<&Probing> for Settings {
-    fn from(probing: &Probing) -> Self {
-        Self {
-            first_hop: probing.first,
-            max_hops: probing.max,
-            attempts: probing.attempts,
-            wait_ms: milliseconds(probing.wait),
-            tos: probing.tos.unwrap_or(0),
-            size: probing.size,
-            dont_fragment: probing.dont_fragment,
-            patience: probing.patience,
-        }
-    }
+/// The settings of all traces, and the flow of this one.
+#[derive(Serialize)]
+struct Begun {
+    #[serde(flatten)]
+    settings: Settings,
+    flow: u16,
 }
 
 pub(super) struct Stream {
@@ -115,8 +96,9 @@ impl Stream {
 }
 
 impl Format for Stream {
-    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr) -> io::Result<()> {
-        print_line(&Event::Begin { target: Target::new(host, target), source, settings: self.settings })
+    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<()> {
+        let settings = Begun { settings: self.settings, flow };
+        print_line(&Event::Begin { target: Target::new(host, target), source, settings, version: VERSION })
     }
 
     fn hear(&mut self, heard: &Heard<'_>, names: &Names) -> io::Result<()> {

@@ -34,7 +34,11 @@ impl Helper {
             .stderr(Stdio::null())
             // Ctrl-C is for this process; the helper ends when its input does.
             .process_group(0)
-            .spawn()?;
+            .spawn()
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no /proc/self/exe; mount /proc"),
+                _ => error,
+            })?;
         Self::new(stream)
     }
 

@@ -1,6 +1,8 @@
 //! The paths as a JSON document. A field is never renamed or removed; new ones may come.
 
+use crate::args::Args;
 use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket, started};
+use crate::format::settings::{Settings, VERSION};
 use crate::names::Names;
 use hopshot_linux::{Completeness, Edge, End, Node, Paths, failure_text};
 use serde::Serialize;
@@ -23,6 +25,8 @@ pub(crate) struct Document<'a> {
     paths: u64,
     nodes: Vec<JsonNode>,
     edges: Vec<JsonEdge>,
+    settings: Settings,
+    version: &'static str,
 }
 
 #[derive(Serialize)]
@@ -35,6 +39,10 @@ struct JsonNode {
     flows: usize,
     end: Option<&'static str>,
     by_packet: bool,
+    /// One of the flows.
+    flow: Option<u16>,
+    sent: usize,
+    lost: usize,
 }
 
 #[derive(Serialize)]
@@ -46,7 +54,7 @@ struct JsonEdge {
 }
 
 impl<'a> Document<'a> {
-    pub(crate) fn new(paths: &'a Paths, names: &Names) -> Self {
+    pub(crate) fn new(args: &Args, paths: &'a Paths, names: &Names) -> Self {
         let graph = paths.graph();
         let node = |node: &Node| JsonNode {
             hop: node.hop,
@@ -59,6 +67,9 @@ impl<'a> Document<'a> {
                 End::Unreachable => "unreachable",
             }),
             by_packet: graph.is_per_packet(node.hop),
+            flow: node.flow,
+            sent: node.sent,
+            lost: node.lost,
         };
         let edge = |edge: &Edge| JsonEdge { from: edge.from, to: edge.to, flows: edge.flows, certain: edge.is_certain };
         Self {
@@ -82,6 +93,8 @@ impl<'a> Document<'a> {
             paths: graph.paths(),
             nodes: graph.nodes().iter().map(node).collect(),
             edges: graph.edges().iter().map(edge).collect(),
+            settings: Settings::from(&args.probing),
+            version: VERSION,
         }
     }
 }

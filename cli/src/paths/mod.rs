@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {
-        view.paths_header(host, args).map_err(Failure::Output)?;
+        view.paths_header(host, exploration.source(), args).map_err(Failure::Output)?;
     }
     session.confine([exploration.socket()], &exploration.lacks(), || exploration.confine())?;
     let Session { names, events, .. } = &mut session;
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let shown = match &mut view {
         Some(view) => view.paths_finish(&paths, args.probing.max, names),
         None if format == Format::Dot => print(dot::text(&paths, names).as_bytes()),
-        None => print_line(&json::Document::new(&paths, names)),
+        None => print_line(&json::Document::new(args, &paths, names)),
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(paths.forged(), paths.rejected());

@@ -2,6 +2,7 @@
 
 use crate::console::is_obeyed;
 use std::collections::VecDeque;
+use std::io;
 
 /// The most octets of a host. A name has at most 253 (RFC 1035, section 2.3.4), and an address may have a zone.
 const LONGEST: usize = 300;
@@ -20,6 +21,12 @@ impl Lines {
     /// Takes the next octets.
     pub(crate) fn take(&mut self, octets: &[u8]) {
         self.read.extend(octets);
+    }
+
+    /// Whether what came first is no text that can be read: see [`is_utf16`].
+    pub(crate) fn are_utf16(&self) -> bool {
+        let first: Vec<u8> = self.read.iter().take(2).copied().collect();
+        self.number == 0 && is_utf16(&first)
     }
 
     /// Returns the next line that isn't empty: its number, and the host or why there is none. The last line is whole when
@@ -45,6 +52,21 @@ impl Lines {
             }
         }
     }
+}
+
+/// Whether a list that begins so is in UTF-16: it has that mark, or a letter of ASCII in two octets.
+pub(super) fn is_utf16(first: &[u8]) -> bool {
+    match first {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+        [one, other, ..] => (*one == 0) != (*other == 0),
+        _ => false,
+    }
+}
+
+/// An explanation for those whose list is.
+pub(super) fn utf16() -> io::Error {
+    let why = "it is in UTF-16, and must be in UTF-8: iconv -f UTF-16 -t UTF-8 converts it";
+    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 /// Returns the host of a line with this number, or why there is none; `None` if the line is empty.

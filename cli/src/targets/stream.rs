@@ -5,7 +5,7 @@
 //! are kept, and most have yet to be traced. What comes so slowly that it is traced as it comes
 //! teaches nothing.
 
-use super::lines::Lines;
+use super::lines::{Lines, utf16};
 use super::{Next, next_of};
 use hopshot_linux::Order;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -96,6 +96,9 @@ impl Stream {
             Ok(len) => self.lines.take(&octets[..len]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => (self.input, self.error) = (None, Some(error)),
+        }
+        if self.lines.are_utf16() {
+            (self.input, self.error, self.lines) = (None, Some(utf16()), Lines::default());
         }
         while let Some((number, found)) = self.lines.next(self.input.is_some()) {
             self.ahead.push_back(next_of(number, found));

@@ -1,6 +1,7 @@
 //! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter, and says where it comes from.
 
 use super::View;
+use super::outcome::{counted, date};
 use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
 use crate::args::Args;
@@ -8,21 +9,23 @@ use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 impl View {
     /// The first line.
-    pub(crate) fn paths_header(&mut self, host: &str, args: &Args) -> io::Result<()> {
+    pub(crate) fn paths_header(&mut self, host: &str, source: Option<IpAddr>, args: &Args) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
-        let line = self.sentence(&format!("all paths to {host} ({target}), {}", super::hops_max(max_hops)));
-        print(line.as_bytes())
+        let source = source.map(|source| format!("from {source}"));
+        let parts = [format!("all paths to {host} ({target})"), super::hops_max(max_hops)];
+        print(self.parts(parts.into_iter().chain(source)).as_bytes())
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
     pub(crate) fn paths_update(&mut self, graph: &Graph, flows: usize, names: &Names) -> io::Result<()> {
         self.fit_terminal();
         let Some(height) = self.height else { return Ok(()) };
-        let lines = self.layout.lines(rows(graph, names));
+        let lines = self.graph_lines(graph, names);
         let more = |count| self.sentence(&format!("{count} more lines, {}", counted(flows as u64, "flow")));
         let lines = fitting(lines, height, more);
         if lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
@@ -31,13 +34,21 @@ impl View {
     /// Prints all that became known, and how well it is known.
     pub(crate) fn paths_finish(&mut self, paths: &Paths, max_hops: u8, names: &Names) -> io::Result<()> {
         let graph = paths.graph();
-        let mut text = self.layout.lines(rows(graph, names));
+        let mut text = self.graph_lines(graph, names);
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
             Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
-            None => sentences(paths, max_hops),
+            None => sentences(paths, max_hops, self.is_summed_up()),
         };
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
         self.draw(&text, "")
+    }
+
+    /// The lines of all routers: with the flows that lead to them, unless names would be cut to nothing for that.
+    fn graph_lines(&mut self, graph: &Graph, names: &Names) -> String {
+        let rows_with = |flows| rows(graph, names, flows);
+        let with_flows = rows_with(true);
+        let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
+        self.layout.lines(&rows)
     }
 }
 
@@ -52,7 +63,7 @@ fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> Stri
 }
 
 /// What there is to say of the graph as a whole.
-fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
+fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let graph = paths.graph();
     let mut sentences = Vec::new();
     let by_packet: Vec<String> =
@@ -83,9 +94,9 @@ fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
     let percent = (paths.confidence() * 1e5).round() / 1e3;
     let how_well = match paths.completeness() {
         Completeness::Complete if is_longer => {
-            format!("{percent} % sure of the next hops of each router before hop {max_hops}")
+            format!("{percent} % sure that none is missing before hop {max_hops}")
         }
-        Completeness::Complete => format!("{percent} % sure of each router's next hops"),
+        Completeness::Complete => format!("{percent} % sure that none is missing"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
         Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
         Completeness::Interrupted => "not complete, interrupted".to_owned(),
@@ -94,12 +105,9 @@ fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
     let found = format!("{most}{}", counted(graph.paths(), "path"));
     let (flows, probes) = (counted(paths.flows() as u64, "flow"), counted(paths.probes_sent() as u64, "probe"));
     let seconds = paths.duration().as_secs_f64();
-    sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s."));
+    let date = if is_dated { format!(" {}.", date(paths.started())) } else { String::new() };
+    sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"));
     sentences
-}
-
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The hops that were probed, each with the index of its first node and the nodes.
@@ -108,7 +116,10 @@ fn hops(graph: &Graph) -> impl Iterator<Item = (u8, &[Node])> {
     hops.skip(1).filter_map(|nodes| Some((nodes.first()?.hop, nodes)))
 }
 
-fn rows(graph: &Graph, names: &Names) -> Vec<Row> {
+/// The room that a share takes, as in ` 25 %`.
+const SHARE: usize = 5;
+
+fn rows(graph: &Graph, names: &Names, has_flows: bool) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut before = Duration::ZERO;
     let (mut nearer, mut first) = (1, 1);
@@ -118,12 +129,22 @@ fn rows(graph: &Graph, names: &Names) -> Vec<Row> {
         let all: usize = nodes.iter().map(|node| node.flows).sum();
         for (place, node) in nodes.iter().enumerate() {
             let mut notes = Vec::new();
+            let origins = origins(graph, first - nearer..first, first + place, nodes.len());
             if nodes.len() > 1 {
                 notes.push(format!("{:>3} %", (node.flows * 100 + all / 2) / all.max(1)));
+            } else if origins.is_some() {
+                // Below those of hops that have shares.
+                notes.push(" ".repeat(SHARE));
             }
-            notes.extend(origins(graph, first - nearer..first, first + place, nodes.len()));
+            notes.extend(origins);
+            if nodes.len() > 1 && node.lost > 0 {
+                notes.push(format!("{} of {} lost", node.lost, node.sent));
+            }
             if node.end == Some(End::Unreachable) {
                 notes.push("unreachable".to_owned());
+            }
+            if has_flows && nodes.len() > 1 {
+                notes.extend(node.flow.map(|flow| format!("--flow {flow}")));
             }
             let branch = if nodes.len() > 1 { letters(place) } else { String::new() };
             rows.push(row(node, branch, notes, &jump, names));
@@ -171,8 +192,8 @@ fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: u
         0 => Some(format!("from {hop}?")),
         all if all == nearer.len() => (all > 1 && beside > 1).then(|| format!("from {hop} all")),
         _ => {
-            let from = edges.iter().map(|edge| letters(edge.from - nearer.start));
-            Some(format!("from {hop}{}", from.collect::<Vec<_>>().join(" ")))
+            let from = edges.iter().map(|edge| format!("{hop}{}", letters(edge.from - nearer.start)));
+            Some(format!("from {}", from.collect::<Vec<_>>().join(" ")))
         }
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Layout {
     pub(super) number: usize,
     /// Of the column of hosts, so far.
     pub(super) column: usize,
+    /// Whether notes are for the line, and names are cut before notes go below it.
+    pub(super) notes_first: bool,
     /// Attempts that are asked for at each hop; what is lost is tried again.
     pub(super) asked: usize,
     pub(super) colours: bool,
@@ -45,57 +47,70 @@ enum Times {
     Fastest,
 }
 
+/// The unit of all times.
+const UNIT: &str = " ms";
+
 impl Times {
-    /// What stands behind the host.
-    fn of(self, row: &Row) -> Vec<(String, Style)> {
-        match self {
-            Self::Full => row.cells.iter().flat_map(full).collect(),
-            Self::Short => row.cells.iter().flat_map(short).chain([(" ms".to_owned(), Style::Faint)]).collect(),
-            Self::Fastest => fastest(&row.cells),
+    /// The text of each attempt. A mark that all answers have stands behind the last only, if it is to be joined. Of short times
+    /// the last has the unit, in the blank before what follows, so that all columns stay where they are.
+    fn of(self, cells: &[&Cell], joins_marks: bool) -> Vec<(String, Style)> {
+        let last = cells.iter().rposition(|cell| matches!(cell, Cell::Time { .. }));
+        let is_joined = joins_marks && have_one_mark(cells);
+        let width = if self == Self::Full { 13 } else { 7 };
+        let mut texts = Vec::new();
+        for (place, cell) in cells.iter().enumerate() {
+            let Cell::Time { rtt, style, mark } = cell else {
+                let is_behind_unit = self == Self::Short && place > 0 && last == Some(place - 1);
+                let width = if is_behind_unit { width - UNIT.len() } else { width };
+                texts.push((format!("{:>width$}", sign(cell)), cell.lost().unwrap_or(Style::Faint)));
+                continue;
+            };
+            let is_last = Some(place) == last;
+            match self {
+                Self::Full | Self::Fastest => texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style)),
+                Self::Short => texts.push((format!(" {:>6.2}", milliseconds(*rtt)), *style)),
+            }
+            if self == Self::Short && is_last {
+                texts.push((UNIT.to_owned(), Style::Faint));
+            }
+            if !mark.is_empty() && (is_last || !is_joined) {
+                texts.push((format!(" {mark}"), Style::Red));
+            }
         }
+        texts
     }
 }
 
-fn full(cell: &Cell) -> Vec<(String, Style)> {
-    match cell {
-        Cell::Time { rtt, style, mark } => marked((format!("  {:>8.3} ms", milliseconds(*rtt)), *style), mark),
-        other => vec![(format!("{:>13}", sign(other)), Style::Faint)],
-    }
-}
-
-fn short(cell: &Cell) -> Vec<(String, Style)> {
-    match cell {
-        Cell::Time { rtt, style, mark } => marked((format!(" {:>6.2}", milliseconds(*rtt)), *style), mark),
-        other => vec![(format!("{:>7}", sign(other)), Style::Faint)],
-    }
+/// Whether all answers have the same mark.
+fn have_one_mark(cells: &[&Cell]) -> bool {
+    let mut marks = cells.iter().filter_map(|cell| match cell {
+        Cell::Time { mark, .. } => Some(mark),
+        Cell::Lost(_) | Cell::Failed | Cell::InFlight => None,
+    });
+    marks.next().is_some_and(|first| marks.all(|mark| mark == first))
 }
 
 /// And how many attempts were answered, if not all that have been decided.
 fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
     let answered = || cells.iter().filter(|cell| matches!(cell, Cell::Time { .. }));
     let lost = |cell: &Cell| match cell {
-        Cell::Lost(times) => *times,
-        Cell::Failed => 1,
+        Cell::Lost(_) | Cell::Failed => 1,
         Cell::Time { .. } | Cell::InFlight => 0,
     };
     let lost: usize = cells.iter().map(lost).sum();
-    let mut texts = answered().min_by_key(|cell| rtt(cell)).map(full).unwrap_or_default();
+    let fastest = answered().min_by_key(|cell| rtt(cell));
+    let mut texts = fastest.map(|cell| Times::Fastest.of(&[cell], false)).unwrap_or_default();
     if lost > 0 {
         let answered = answered().count();
-        texts.push((format!(" {answered}/{}", answered + lost), Style::Faint));
+        let style = cells.iter().find_map(Cell::lost).unwrap_or(Style::Faint);
+        texts.push((format!(" {answered}/{}", answered + lost), style));
     }
     texts
 }
 
-fn marked(time: (String, Style), mark: &str) -> Vec<(String, Style)> {
-    let mark = (!mark.is_empty()).then(|| (format!(" {mark}"), Style::Red));
-    [time].into_iter().chain(mark).collect()
-}
-
 fn sign(cell: &Cell) -> String {
     match cell {
-        Cell::Lost(1) => "*".to_owned(),
-        Cell::Lost(times) => format!("{times}*"),
+        Cell::Lost(_) => "*".to_owned(),
         Cell::Failed => "!".to_owned(),
         Cell::InFlight | Cell::Time { .. } => String::new(),
     }
@@ -112,26 +127,6 @@ fn width_of(texts: &[(String, Style)]) -> usize {
     texts.iter().map(|(text, _)| text.chars().count()).sum()
 }
 
-/// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
-/// notes beside it rather than below.
-fn choose(rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
-    let room = |times: Times, with_notes: bool| {
-        let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
-        let tails = rows.iter().map(|row| width_of(&times.of(row)) + if with_notes { notes(row) } else { 0 });
-        width.saturating_sub(1 + number + tails.max().unwrap_or(0))
-    };
-    let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
-    let mut ways = ways.into_iter().map(|(times, with_notes)| (times, room(times, with_notes)));
-    ways.find(|(_, room)| *room >= widest).unwrap_or_else(|| {
-        // Some will be cut.
-        match (room(Times::Full, false), room(Times::Short, false)) {
-            (full, _) if full >= AMPLE => (Times::Full, full),
-            (_, short) if short >= ENOUGH => (Times::Short, short),
-            _ => (Times::Fastest, room(Times::Fastest, false)),
-        }
-    })
-}
-
 /// What stands before a host.
 fn numbered(row: &Row) -> String {
     row.number.map_or_else(String::new, |number| format!("{number:>2}{}", row.branch))
@@ -139,7 +134,7 @@ fn numbered(row: &Row) -> String {
 
 impl Layout {
     /// The lines of these rows, which stand below those of earlier calls.
-    pub(super) fn lines(&mut self, mut rows: Vec<Row>) -> String {
+    pub(super) fn lines(&mut self, rows: &[Row]) -> String {
         self.number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER).max(self.number);
         let widest = rows.iter().filter_map(|row| row.host.as_ref()).map(Host::width).max().unwrap_or(0);
         let (times, column) = match self.width {
@@ -149,12 +144,55 @@ impl Layout {
             }
             Some(width) => {
                 self.column = self.column.max(widest);
-                rows.iter_mut().filter(|row| row.cells.len() > self.asked).for_each(Row::gather);
-                let (times, room) = choose(&rows, width, self.number, widest);
+                let (times, room) = self.choose(rows, width, self.number, widest);
                 (times, self.column.min(room))
             }
         };
         rows.iter().map(|row| self.row(row, times, column)).collect()
+    }
+
+    /// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
+    /// notes beside it rather than below.
+    fn choose(&self, rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
+        let room = |times: Times, with_notes: bool| {
+            let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
+            let tails =
+                rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
+            width.saturating_sub(1 + number + tails.max().unwrap_or(0))
+        };
+        let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
+        let ways = ways.into_iter().filter(|(_, with_notes)| *with_notes || !self.notes_first);
+        let mut ways = ways.map(|(times, with_notes)| (times, room(times, with_notes)));
+        ways.find(|(_, room)| *room >= widest).unwrap_or_else(|| {
+            // Some will be cut.
+            match (room(Times::Full, false), room(Times::Short, false), room(Times::Short, true)) {
+                (_, _, short) if self.notes_first && short >= ENOUGH => (Times::Short, short),
+                (full, _, _) if full >= AMPLE => (Times::Full, full),
+                (_, short, _) if short >= ENOUGH => (Times::Short, short),
+                _ => (Times::Fastest, room(Times::Fastest, false)),
+            }
+        })
+    }
+
+    /// What stands behind the host of a row. On a terminal losses are counted where they are more than what was asked for.
+    fn times(&self, times: Times, row: &Row) -> Vec<(String, Style)> {
+        let is_counted = self.width.is_some() && row.cells.len() > self.asked;
+        let lost: Vec<Style> = row.cells.iter().filter_map(Cell::lost).collect();
+        match (times, lost.first()) {
+            (Times::Fastest, _) => fastest(&row.cells),
+            (_, Some(style)) if is_counted => {
+                let shown: Vec<&Cell> = row.cells.iter().filter(|cell| cell.lost().is_none()).collect();
+                let count = format!("  {} of {} lost", lost.len(), row.cells.len());
+                times.of(&shown, true).into_iter().chain([(count, *style)]).collect()
+            }
+            _ => times.of(&row.cells.iter().collect::<Vec<_>>(), self.width.is_some()),
+        }
+    }
+
+    /// Whether the lines of these rows leave enough room for hosts.
+    pub(super) fn has_room(&self, rows: &[Row]) -> bool {
+        let number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER);
+        self.width.is_none_or(|width| self.choose(rows, width, number, width).1 > ENOUGH)
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {
@@ -168,7 +206,7 @@ impl Layout {
             None => host.whole(),
         };
         let padding = " ".repeat(column.saturating_sub(host.chars().count()));
-        let times = times.of(row);
+        let times = self.times(times, row);
         let mut line = row.style.paint(&format!("{number}{host}"), self.colours) + &padding;
         line.extend(times.iter().map(|(text, style)| style.paint(text, self.colours)));
         let mut end = self.number + column.max(host.chars().count()) + width_of(&times);
@@ -187,6 +225,12 @@ impl Layout {
         text
     }
 
+    /// As much of a text as fits a line.
+    pub(super) fn first_line(&self, text: &str) -> String {
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(1));
+        text.chars().take(room).collect()
+    }
+
     /// A text of one line at most.
     fn cut_end(&self, text: &str) -> String {
         let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + self.number));
@@ -203,6 +247,10 @@ impl Layout {
                 lines.push(String::new());
             }
             for character in piece.chars() {
+                // A blank that doesn't fit any more is where the line is broken.
+                if character == ' ' && lines.last().is_some_and(|line| line.chars().count() >= room) {
+                    continue;
+                }
                 if lines.last().is_some_and(|line| line.chars().count() >= room) {
                     lines.push(String::new());
                 }

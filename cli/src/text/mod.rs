@@ -4,21 +4,23 @@
 
 mod graph;
 mod layout;
+mod outcome;
 mod paint;
 mod row;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use outcome::date;
 pub(crate) use row::Host;
 
 use crate::args::Args;
-use crate::console::{can_draw, print};
+use crate::console::{can_draw, print, terminal_size};
 use crate::names::Names;
 use hopshot_linux::{Evidence, Extensions, Hop, Kind, ProbeId, Route, StopReason, Version};
 use layout::Layout;
 use paint::Style;
 use row::rows;
-pub(crate) use row::{failure, is_target, mark};
+pub(crate) use row::{appended, failure, is_target, mark};
 use signal_hook::consts::SIGCONT;
 use std::env;
 use std::fmt::Write as _;
@@ -47,8 +49,11 @@ pub(crate) struct View {
     /// Its width and height, as they were last looked at.
     size: Option<(u16, u16)>,
     extensions: bool,
+    is_verbose: bool,
     /// What is to be said beside the first address of a hop.
     notes: Vec<(u8, String)>,
+    /// What is done at present, below all hops on a terminal.
+    status: String,
     /// What stands below the settled lines, to be drawn over.
     drawn: String,
     /// Whether this process was stopped since, and others may have written below it.
@@ -57,7 +62,7 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
-        let size = if can_draw(&io::stdout()) { size() } else { None };
+        let size = if can_draw(&io::stdout()) { terminal_size() } else { None };
         let column = match (args.output.numeric, Version::of(target)) {
             (true, Version::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
@@ -79,6 +84,7 @@ impl View {
                 number: 0,
                 // In a pipe the first lines can't know how wide the others get.
                 column: if args.asn.is_wanted() && size.is_none() { column + ORIGIN } else { column },
+                notes_first: args.probing.paths || args.probing.mtu,
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
                 ellipsis: if is_unicode() { '…' } else { '~' },
@@ -86,7 +92,9 @@ impl View {
             height: None,
             size: None,
             extensions: args.output.extensions,
+            is_verbose: args.output.verbose,
             notes: Vec::new(),
+            status: String::new(),
             drawn: String::new(),
             continued: Arc::default(),
         };
@@ -114,17 +122,11 @@ impl View {
     /// Looks whether the terminal's size has changed, or what stands on it.
     pub(crate) fn fit_terminal(&mut self) {
         if self.size.is_some() {
-            self.fit(size().or(self.size));
+            self.fit(terminal_size().or(self.size));
             if self.continued.swap(false, Ordering::SeqCst) {
                 self.drawn.clear();
             }
         }
-    }
-
-    /// The first line.
-    pub(crate) fn header(&mut self, host: &str, target: IpAddr, max_hops: u8) -> io::Result<()> {
-        let line = self.sentence(&format!("traceroute to {host} ({target}), {}", hops_max(max_hops)));
-        print(line.as_bytes())
     }
 
     /// What is to be said beside a hop when its line is printed.
@@ -145,6 +147,34 @@ impl View {
     pub(crate) fn say(&mut self, text: &str) -> io::Result<()> {
         let line = self.sentence(text);
         self.draw(&line, "")
+    }
+
+    /// Says what is done at present, where that can be drawn over.
+    pub(crate) fn tell(&mut self, status: &str) {
+        let line = self.layout.first_line(status);
+        self.status = format!("{}\n", Style::Faint.paint(&line, self.layout.colours));
+    }
+
+    /// Draws hops that are not the last word, if this is a terminal: as many as there is room for.
+    pub(crate) fn sketch<'e>(
+        &mut self,
+        hops: &[Hop<'_>],
+        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        names: &Names,
+    ) -> io::Result<()> {
+        self.fit_terminal();
+        let Some(height) = self.height else { return Ok(()) };
+        let (next, last) = (self.next, last_heard(hops.iter().copied()));
+        let hops: Vec<Hop<'_>> = hops.iter().copied().filter(|hop| (next..=last).contains(&hop.number())).collect();
+        let lines = self.lines(&hops, names, extensions).0;
+        let live = self.with_status(&lines, height);
+        if live == self.drawn { Ok(()) } else { self.draw("", &live) }
+    }
+
+    /// As many of these lines as there is room for, with what is done at present below them.
+    fn with_status(&self, lines: &str, height: usize) -> String {
+        let room = height.saturating_sub(usize::from(!self.status.is_empty()));
+        lines.split_inclusive('\n').take(room).chain([self.status.as_str()]).collect()
     }
 
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
@@ -170,13 +200,14 @@ impl View {
             return self.draw(&lines, "");
         };
         let all = self.lines(&hops, names, &extensions).0;
+        let all = self.with_status(&all, usize::MAX);
         if all.lines().count() <= height {
             return if all == self.drawn { Ok(()) } else { self.draw("", &all) };
         }
         let settled = self.settle(settled, names, &extensions);
         let live = self.lines(live, names, extensions).0;
         // A line that scrolls away could not be drawn over.
-        let live: String = live.split_inclusive('\n').take(height).collect();
+        let live = self.with_status(&live, height);
         self.draw(&settled, &live)
     }
 
@@ -213,7 +244,7 @@ impl View {
                 rows
             })
             .collect();
-        (self.layout.lines(rows), before)
+        (self.layout.lines(&rows), before)
     }
 
     /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
@@ -227,8 +258,8 @@ impl View {
         // If all failed, one line says it.
         let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
         let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
-        let shared = route.shared().map(|shared| row::shared(shared, names)).collect();
-        let mut text = self.layout.lines(shared);
+        let shared: Vec<_> = route.shared().map(|shared| row::shared(shared, names)).collect();
+        let mut text = self.layout.lines(&shared);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
         let silent = match last_probed {
             Some(last) if last > self.next => Some(format!("{:>2}-{last}  *", self.next)),
@@ -240,6 +271,9 @@ impl View {
         }
         if let Some(why) = ending(route, why) {
             text += &self.sentence(&why);
+        }
+        if let Some(why) = outcome::silence(route) {
+            text += &self.sentence(why);
         }
         self.draw(&text, "")
     }
@@ -254,6 +288,8 @@ impl View {
     fn draw(&mut self, settled: &str, live: &str) -> io::Result<()> {
         let mut screen = String::new();
         match self.drawn.lines().count() {
+            // The keys that were typed stand there, such as ^C.
+            0 if self.size.is_some() => screen.extend(["\r\x1b[K", settled, live]),
             0 => screen.extend([settled, live]),
             drawn => {
                 let _ = write!(screen, "\x1b[{drawn}A\r");
@@ -273,11 +309,6 @@ fn hops_max(max_hops: u8) -> String {
     format!("{max_hops} {} max", if max_hops == 1 { "hop" } else { "hops" })
 }
 
-/// The width and the height of the terminal.
-fn size() -> Option<(u16, u16)> {
-    terminal_size::terminal_size().map(|(width, height)| (width.0, height.0))
-}
-
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if route.reached() {
@@ -288,6 +319,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
     let reason = match why {
+        _ if route.target().is_multicast() => "it is a multicast address, which stands for many hosts",
         Some(StopReason::Unreachable) if is_too_big(route) => "the packets are too big for a link on the way",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",

@@ -53,24 +53,23 @@ pub(super) enum Cell {
         style: Style,
         mark: String,
     },
-    /// So many attempts in a row.
-    Lost(usize),
+    /// It is as conspicuous as it means something: a router may limit its answers.
+    Lost(Style),
     Failed,
     InFlight,
 }
 
-impl Row {
-    /// Makes one cell of attempts that were lost one after the other.
-    pub(super) fn gather(&mut self) {
-        self.cells.dedup_by(|next, cell| match (cell, next) {
-            (Cell::Lost(times), Cell::Lost(more)) => {
-                *times += *more;
-                true
-            }
-            _ => false,
-        });
+impl Cell {
+    /// How it is shown, if it was lost.
+    pub(super) const fn lost(&self) -> Option<Style> {
+        match self {
+            Self::Lost(style) => Some(*style),
+            Self::Time { .. } | Self::Failed | Self::InFlight => None,
+        }
     }
+}
 
+impl Row {
     /// Says one thing more.
     pub(super) fn note(&mut self, note: &str) {
         match &self.host {
@@ -121,6 +120,7 @@ pub(super) fn rows<'e>(
             },
         )];
     };
+    let loss = if hop.may_be_rate_limited() { Style::Faint } else { Style::Yellow };
     let jump = Jump::from(*before);
     *before = hop.replies().map(|reply| reply.rtt).min().unwrap_or(*before);
     let row = |address: IpAddr| {
@@ -133,7 +133,7 @@ pub(super) fn rows<'e>(
                 style: if Some(reply.rtt) == fastest { jump.style(reply.rtt) } else { Style::Faint },
                 mark: mark(&reply),
             }),
-            Outcome::Lost if is_first => Some(Cell::Lost(1)),
+            Outcome::Lost if is_first => Some(Cell::Lost(loss)),
             Outcome::Failed(_) if is_first => Some(Cell::Failed),
             Outcome::InFlight if is_first => Some(Cell::InFlight),
             _ => None,
@@ -160,7 +160,7 @@ pub(super) fn rows<'e>(
 }
 
 /// What was appended to the answers from an address, each thing once.
-fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
         if !said.contains(&one) {

@@ -13,7 +13,7 @@ const NAMES: [&str; 3] = [
 ];
 
 fn layout(width: usize) -> Layout {
-    Layout { width: Some(width), number: 0, column: 36, asked: 3, colours: false, ellipsis: '…' }
+    Layout { width: Some(width), number: 0, column: 36, notes_first: false, asked: 3, colours: false, ellipsis: '…' }
 }
 
 fn pipe() -> Layout {
@@ -55,14 +55,14 @@ fn path() -> Vec<Row> {
 fn the_letters_of_the_27th_branch_do_not_touch_the_address() {
     let branch = |branch: &str| Row { branch: branch.to_owned(), ..row(3, None, "10.3.26.1", times(&[900])) };
     for mut layout in [layout(60), pipe()] {
-        let lines = layout.lines(vec![branch("z"), branch("aa"), silent(4)]);
+        let lines = layout.lines(&[branch("z"), branch("aa"), silent(4)]);
         let starts: Vec<_> = lines.lines().map(|line| line.get(..9).unwrap_or(line)).collect();
         assert_eq!(starts, [" 3z  10.3", " 3aa 10.3", " 4   *"]);
     }
 }
 
 /// What is printed, line for line; on a terminal none fills it.
-fn assert_lines(mut layout: Layout, rows: Vec<Row>, expected: &[&str]) {
+fn assert_lines(mut layout: Layout, rows: &[Row], expected: &[&str]) {
     let lines = layout.lines(rows);
     assert_eq!(lines.lines().collect::<Vec<_>>(), expected);
     let width = layout.width.unwrap_or(usize::MAX);
@@ -73,7 +73,7 @@ fn assert_lines(mut layout: Layout, rows: Vec<Row>, expected: &[&str]) {
 fn at_200_columns_everything_is_there() {
     assert_lines(
         layout(200),
-        path(),
+        &path(),
         &[
             " 1  gateway.home.example (10.1.0.1)                                                                   0.512 ms     0.498 ms     1.002 ms",
             " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                                           8.172 ms     8.169 ms  1234.567 ms",
@@ -87,7 +87,7 @@ fn at_200_columns_everything_is_there() {
 fn at_120_columns_a_long_name_is_cut_in_the_middle_and_no_time_is_lost() {
     assert_lines(
         layout(120),
-        path(),
+        &path(),
         &[
             " 1  gateway.home.example (10.1.0.1)                                                  0.512 ms     0.498 ms     1.002 ms",
             " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                          8.172 ms     8.169 ms  1234.567 ms",
@@ -101,7 +101,7 @@ fn at_120_columns_a_long_name_is_cut_in_the_middle_and_no_time_is_lost() {
 fn at_80_columns_times_are_shorter() {
     assert_lines(
         layout(80),
-        path(),
+        &path(),
         &[
             " 1  gateway.home.example (10.1.0.1)                      0.51   0.50   1.00 ms",
             " 2  ae-1.r25.frnkge1…ackbone.example (129.250.106.218)   8.17   8.17 1234.57 ms",
@@ -115,7 +115,7 @@ fn at_80_columns_times_are_shorter() {
 fn at_60_columns_an_address_that_leaves_no_room_for_the_name_is_left_out() {
     assert_lines(
         layout(60),
-        path(),
+        &path(),
         &[
             " 1  gateway.h…e.example (10.1.0.1)   0.51   0.50   1.00 ms",
             " 2  ae-1.r…ample (129.250.106.218)   8.17   8.17 1234.57 ms",
@@ -134,20 +134,20 @@ fn an_as_stands_behind_its_address_and_its_name_is_the_first_to_be_cut() {
         vec![row]
     };
     let all = " 1  gateway.home.example (10.1.0.1) [AS64500 EXAMPLE-NET Example, ZZ]     0.512 ms";
-    assert_lines(pipe(), of(vec![]), &[all]);
-    assert_lines(layout(100), of(vec![]), &[all]);
+    assert_lines(pipe(), &of(vec![]), &[all]);
+    assert_lines(layout(100), &of(vec![]), &[all]);
     let shared = " 1  gateway.home.example (10.1.0.1) [AS64500/AS64501]     0.512 ms";
-    assert_lines(pipe(), of(vec![64501]), &[shared]);
-    assert_lines(layout(65), of(vec![]), &[" 1  gateway.home.example (10.1.0.1) [AS64500]            0.51 ms"]);
-    assert_lines(layout(50), of(vec![]), &[" 1  gateway…xample (10.1.0.1) [AS64500]   0.51 ms"]);
-    assert_lines(layout(32), of(vec![]), &[" 1  gateway.….example   0.51 ms"]);
+    assert_lines(pipe(), &of(vec![64501]), &[shared]);
+    assert_lines(layout(65), &of(vec![]), &[" 1  gateway.home.example (10.1.0.1) [AS64500]            0.51 ms"]);
+    assert_lines(layout(50), &of(vec![]), &[" 1  gateway…xample (10.1.0.1) [AS64500]   0.51 ms"]);
+    assert_lines(layout(32), &of(vec![]), &[" 1  gateway.….example   0.51 ms"]);
 }
 
 #[test]
 fn at_40_columns_the_fastest_time_stands_for_all() {
     assert_lines(
         layout(40),
-        path(),
+        &path(),
         &[
             " 1  gateway.home.example       0.498 ms",
             " 2  ae-1.r25.fr…ne.example     8.169 ms",
@@ -161,7 +161,7 @@ fn at_40_columns_the_fastest_time_stands_for_all() {
 fn in_a_pipe_nothing_is_cut_and_times_are_always_the_same() {
     assert_lines(
         pipe(),
-        path(),
+        &path(),
         &[
             " 1  gateway.home.example (10.1.0.1)                                                      0.512 ms     0.498 ms     1.002 ms",
             " 2  ae-1.r25.frnkge13.de.backbone.example (129.250.106.218)                              8.172 ms     8.169 ms  1234.567 ms",
@@ -173,18 +173,18 @@ fn in_a_pipe_nothing_is_cut_and_times_are_always_the_same() {
 
 #[test]
 fn attempts_that_were_lost_are_counted_on_a_terminal_where_they_are_more_than_was_asked_for() {
-    let lost = || (0..4).map(|_| Cell::Lost(1));
+    let lost = || (0..4).map(|_| Cell::Lost(Style::Yellow));
     let rows =
         || vec![row(9, Some("edge11.nyc.example"), "10.11.0.1", lost().chain(times(&[73_390, 73_391])).collect())];
     assert_lines(
         layout(80),
-        rows(),
-        &[" 9  edge11.nyc.example (10.11.0.1)                 4*    73.390 ms    73.391 ms"],
+        &rows(),
+        &[" 9  edge11.nyc.example (10.11.0.1)          73.390 ms    73.391 ms  4 of 6 lost"],
     );
-    assert_lines(layout(40), rows(), &[" 9  edge11.nyc.example    73.390 ms 2/6"]);
+    assert_lines(layout(40), &rows(), &[" 9  edge11.nyc.example    73.390 ms 2/6"]);
     assert_lines(
         pipe(),
-        rows(),
+        &rows(),
         &[
             " 9  edge11.nyc.example (10.11.0.1)                  *            *            *            *    73.390 ms    73.391 ms",
         ],
@@ -202,9 +202,9 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
     };
     assert_lines(
         layout(60),
-        rows(),
+        &rows(),
         &[
-            " 6  gateway.home.example (10.6.0.1)       40.022 ms !F-1400",
+            " 6  gatewa…ample (10.6.0.1)  40.04  40.03  40.02 ms !F-1400",
             "    answers for 10.255.0.80",
             "    <MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/",
             "    L=16,E=0,S=1,T=2>",
@@ -212,7 +212,7 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
     );
     assert_lines(
         pipe(),
-        rows(),
+        &rows(),
         &[
             " 6  gateway.home.example (10.6.0.1)         40.037 ms !F-1400    40.031 ms !F-1400    40.022 ms !F-1400  answers for 10.255.0.80",
             "    <MPLS:L=24002,E=3,S=0,T=1/L=24003,E=3,S=0,T=1/L=16,E=0,S=1,T=2>",
@@ -223,21 +223,21 @@ fn marks_and_notes_do_not_push_anything_out_of_the_screen() {
 #[test]
 fn times_are_shorter_rather_than_notes_below_the_line() {
     let limited = |number, name| {
-        let cells = times(&[60_067]).into_iter().chain([Cell::Lost(1), Cell::Lost(1)]).collect();
+        let cells = times(&[60_067]).into_iter().chain([Cell::Lost(Style::Faint), Cell::Lost(Style::Faint)]).collect();
         Row { notes: vec!["rate limited?".to_owned()], ..row(number, Some(name), "10.9.0.1", cells) }
     };
     let rows = || vec![limited(9, "core9.lon.example"), limited(10, "core10.nyc.example")];
     assert_lines(
         layout(80),
-        rows(),
+        &rows(),
         &[
-            " 9  core9.lon.example (10.9.0.1)          60.07      *      * ms  rate limited?",
-            "10  core10.nyc.example (10.9.0.1)         60.07      *      * ms  rate limited?",
+            " 9  core9.lon.example (10.9.0.1)          60.07 ms   *      *  rate limited?",
+            "10  core10.nyc.example (10.9.0.1)         60.07 ms   *      *  rate limited?",
         ],
     );
     assert_lines(
         layout(100),
-        rows(),
+        &rows(),
         &[
             " 9  core9.lon.example (10.9.0.1)            60.067 ms            *            *  rate limited?",
             "10  core10.nyc.example (10.9.0.1)           60.067 ms            *            *  rate limited?",
@@ -252,7 +252,7 @@ fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps
     let rows = vec![row(5, None, "2001:db8:5::1", cells), more];
     assert_lines(
         Layout { column: 24, ..layout(80) },
-        rows,
+        &rows,
         &[
             " 5  2001:db8:5::1                            26.704 ms            !",
             "    2001:db8:5:1::1             33.369 ms    33.338 ms",
@@ -262,14 +262,14 @@ fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps
 
 #[test]
 fn colours_are_around_the_texts_and_move_nothing() {
-    let cells = times(&[26_704]).into_iter().chain([Cell::Lost(1)]).collect();
+    let cells = times(&[26_704]).into_iter().chain([Cell::Lost(Style::Yellow)]).collect();
     let rows = vec![Row { style: Style::Strong, ..row(12, None, "10.255.0.80", cells) }, silent(13)];
     let layout = Layout { colours: true, column: 15, ..pipe() };
     assert_lines(
         layout,
-        rows,
+        &rows,
         &[
-            "\u{1b}[1m12  10.255.0.80\u{1b}[0m    \u{1b}[32m    26.704 ms\u{1b}[0m\u{1b}[2m            *\u{1b}[0m",
+            "\u{1b}[1m12  10.255.0.80\u{1b}[0m    \u{1b}[32m    26.704 ms\u{1b}[0m\u{1b}[33m            *\u{1b}[0m",
             "\u{1b}[2m13  *\u{1b}[0m",
         ],
     );
@@ -282,6 +282,10 @@ fn words_are_broken_between_them_and_only_a_longer_one_inside() {
         layout.wrapped("No answer from 2001:db8:ffff::80: quiet.", 0, &[' ']),
         "No answer from\n2001:db8:ffff::80:\nquiet.\n"
     );
+    let full = "No answer from it is";
+    assert_eq!(layout.wrapped(&format!("{full} here."), 0, &[' ']), "No answer from it\nis here.\n");
+    assert_eq!(layout.wrapped("No answer from them, here.", 0, &[' ']), "No answer from\nthem, here.\n");
+    assert_eq!(layout.wrapped("No answer from thee here.", 0, &[' ']), "No answer from thee\nhere.\n");
     assert_eq!(
         layout.wrapped(&"a".repeat(40), 4, &[' ']),
         format!("    {0}\n    {0}\n    {1}\n", "a".repeat(15), "a".repeat(10))

@@ -8,6 +8,8 @@ pub(crate) enum Key {
     Names,
     Help,
     Quit,
+    /// Closes the box that is open, if one is.
+    Close,
     /// Draw everything anew, whatever has been written over it.
     Redraw,
     Up,
@@ -15,14 +17,15 @@ pub(crate) enum Key {
 }
 
 /// The keys and what they do, as the help says it. The terminal makes a signal of Ctrl-Z.
-pub(crate) const KEYS: [(&str, &str); 7] = [
+pub(crate) const KEYS: [(&str, &str); 8] = [
     ("p, space", "pause, and go on"),
     ("r", "begin anew: forget all that is counted"),
     ("n", "names on and off"),
     ("up, down", "scroll"),
     ("h, ?", "this help"),
+    ("Esc", "close this help"),
     ("Ctrl-Z", "back to the shell; its fg goes on"),
-    ("q, Esc, Ctrl-C", "quit, with a report"),
+    ("q, Ctrl-C", "quit, with a report"),
 ];
 
 /// The keys that were typed, from what a terminal in raw mode sends at a time. What means nothing is passed over.
@@ -42,7 +45,7 @@ pub(crate) fn keys(mut octets: &[u8]) -> Vec<Key> {
             // Ctrl-L.
             12 => Some(Key::Redraw),
             0x1b => match octets.split_first() {
-                None | Some((0x1b, _)) => Some(Key::Quit),
+                None | Some((0x1b, _)) => Some(Key::Close),
                 // A sequence: its parameters, and the octet that ends it.
                 Some((b'[' | b'O', sequence)) => {
                     let end = sequence.iter().position(|octet| (0x40..=0x7e).contains(octet));
@@ -83,9 +86,11 @@ mod tests {
     #[test]
     fn every_key_of_the_help_does_something() {
         assert_eq!(keys(b"p rnh?"), [Key::Pause, Key::Pause, Key::Reset, Key::Names, Key::Help, Key::Help]);
-        for quit in [b"q", b"\x1b", b"\x03"] {
+        for quit in [b"q", b"\x03"] {
             assert_eq!(keys(quit), [Key::Quit]);
         }
+        assert_eq!(keys(b"\x1b"), [Key::Close]);
+        assert_eq!(keys(b"\x1b\x1b"), [Key::Close; 2], "nobody who closes boxes ends the watch");
         assert_eq!(keys(b"\x1b[A\x1bOBjk"), [Key::Up, Key::Down, Key::Down, Key::Up]);
     }
 

@@ -15,7 +15,7 @@ pub(crate) use keys::KEYS;
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::console::print;
+use crate::console::{print, terminal_size};
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
@@ -54,11 +54,13 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         colours: args.output.colours(),
         unicode: is_unicode(),
     };
+    let flow = args.flow_of(random_word()?);
     let mut watch = Watch {
         args,
         host,
         address,
-        trace: args.round(host, [random_word()?, random_word()?]),
+        trace: args.round(host, flow, random_word()?),
+        flow,
         survey,
         session,
         source: None,
@@ -97,6 +99,8 @@ struct Watch<'a> {
     address: SocketAddr,
     /// One round.
     trace: Traceroute,
+    /// Of all rounds.
+    flow: u16,
     survey: Survey,
     session: Session,
     /// Where the probes of the last round left from.
@@ -198,6 +202,7 @@ impl Watch<'_> {
             Key::Reset => (self.history, self.started) = (History::default(), (SystemTime::now(), Instant::now())),
             Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
             Key::Help => manner.is_help = !manner.is_help,
+            Key::Close => manner.is_help = false,
             Key::Up => manner.scrolled = manner.scrolled.saturating_sub(1),
             Key::Down => manner.scrolled += 1,
             Key::Redraw => screen.redraw()?,
@@ -228,14 +233,15 @@ impl Watch<'_> {
             started: self.started.0,
             duration,
             every: self.args.watch.every,
+            flow: self.flow,
             history: &self.history,
             names: &self.session.names,
         };
         let printed = match self.args.output.format() {
             Format::Json => print_line(&report.json()),
             _ => {
-                let size = terminal_size::terminal_size_of(io::stdout());
-                print(report.text(size.map(|(width, _)| width.0.into())).as_bytes())
+                let width = terminal_size().map(|(width, _)| width.into());
+                print(report.text(width).as_bytes())
             }
         };
         printed.map_err(Failure::Output)

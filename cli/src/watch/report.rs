@@ -3,6 +3,7 @@
 use super::history::{Change, Event, History, Hop, Mark};
 use super::layout::Layout;
 use crate::format::json::{Known, Target, milliseconds, started};
+use crate::format::settings::VERSION;
 use crate::names::Names;
 use crate::text::{Host, is_unicode};
 use serde::Serialize;
@@ -17,6 +18,7 @@ pub(crate) struct Report<'a> {
     pub(crate) started: SystemTime,
     pub(crate) duration: Duration,
     pub(crate) every: Duration,
+    pub(crate) flow: u16,
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
 }
@@ -100,6 +102,8 @@ impl Report<'_> {
             distance: self.history.distance,
             hops: hops.collect(),
             changes: self.history.changes.iter().map(JsonChange::from).collect(),
+            flow: self.flow,
+            version: VERSION,
         }
     }
 }
@@ -120,6 +124,9 @@ pub(crate) struct Document<'a> {
     distance: Option<u8>,
     hops: Vec<JsonHop>,
     changes: Vec<JsonChange>,
+    /// Of all rounds.
+    flow: u16,
+    version: &'static str,
 }
 
 #[derive(Serialize)]

@@ -2,13 +2,13 @@
 //! signal that can be caught is the end.
 
 use super::keys::is_cut;
-use crate::console::{Out, can_draw};
+use crate::console::{Out, can_draw, terminal_size};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::layout::Rect;
 use ratatui::prelude::CrosstermBackend;
-use ratatui::{Frame, Terminal};
+use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp};
@@ -60,7 +60,9 @@ pub(crate) struct Screen {
 
 impl Screen {
     pub(crate) fn enter(before: Settings) -> io::Result<Self> {
-        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(BufWriter::new(Out)))?);
+        let options = TerminalOptions { viewport: Viewport::Fixed(area()) };
+        let backend = CrosstermBackend::new(BufWriter::new(Out));
+        let terminal = ManuallyDrop::new(Terminal::with_options(backend, options)?);
         let mut screen = Self { before, is_taken: false, terminal };
         screen.restore_before_a_panic_is_told();
         screen.take()?;
@@ -107,14 +109,18 @@ impl Screen {
         }));
     }
 
+    /// Draws a frame as large as the terminal is now.
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
+        let area = area();
+        if self.terminal.get_frame().area() != area {
+            self.terminal.resize(area)?;
+        }
         self.terminal.draw(draw).map(drop)
     }
 
     /// Forgets what stands on the screen: the next drawing is a whole one.
     pub(crate) fn redraw(&mut self) -> io::Result<()> {
-        let size = self.terminal.size()?;
-        self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, size)))
+        self.terminal.resize(area())
     }
 
     /// What has been typed, and the rest of a key's sequence if it comes within 50 ms; nothing at all if the terminal has gone away.
@@ -139,6 +145,12 @@ impl Screen {
             patience.tv_nsec = 50_000_000;
         }
     }
+}
+
+/// All of the terminal. It is measured here, since ratatui would draw nothing on one that tells no size.
+fn area() -> Rect {
+    let (width, height) = terminal_size().unwrap_or_default();
+    Rect::new(0, 0, width, height)
 }
 
 impl Drop for Screen {

@@ -324,3 +324,84 @@ fn too_few_open_files_are_not_taken_for_a_full_disk() {
     refused(&said, "(os error 24)");
     assert!(!said.stderr.contains("can't write") && said.stderr.contains("ulimit -n"), "{}", said.stderr);
 }
+
+#[test]
+fn nobody_is_told_to_give_up_a_safety_measure_for_a_slip_of_the_pen() {
+    for option in ["--no-sandbx", "--no-sandboxes", "--nosandbox"] {
+        let said = hopshot(&[option, "127.0.0.1"]);
+        assert!(said.status == 2 && !said.stderr.contains("did you mean"), "{}", said.stderr);
+    }
+    for option in ["--no-dns", "--numeric"] {
+        let Some(said) = in_scenario("short", &["-q1", option, "--ipv4", "{4}"]) else { return };
+        assert!(said.status == 0 && !said.stdout.contains("example"), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn what_can_be_no_host_is_told_as_what_it_is() {
+    for (host, why) in [
+        ("example.com:443", "with a port it is a service"),
+        ("192.0.2.1:80", "with a port it is a service"),
+        ("[2001:db8::1]:443", "with a port it is a service"),
+        ("255.255.255.255", "it is the broadcast address"),
+        ("203.0.113.9\u{200b}/", r"'203.0.113.9\u{200b}/' is no host"),
+    ] {
+        let Some(said) = in_scenario("short", &[host]) else { return };
+        assert!(said.status == 2 && said.stderr.contains(why), "{host}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn what_nobody_sees_in_a_host_is_seen_in_the_message() {
+    for hidden in ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}'] {
+        let Some(said) = in_scenario("short", &[&format!("203.0.113.9{hidden}")]) else { return };
+        let escaped = format!("'203.0.113.9{}'", hidden.escape_unicode());
+        assert!(said.status == 2 && said.stderr.contains(&escaped), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn a_name_beyond_ascii_is_found_as_dns_has_it_and_as_it_is_written() {
+    let script = "echo '10.255.0.80 xn--mnchen-3ya.example büro.example' >>/etc/hosts; \
+        for host in münchen.example MÜNCHEN.example büro.example; do $0 -n -q1 --json $host; done";
+    let Some(said) = shell_in_scenario("short", script) else { return };
+    let found = said.stdout.matches("\"address\":\"10.255.0.80\"").count();
+    assert_eq!((found, said.status), (3, 0), "{}{}", said.stdout, said.stderr);
+}
+
+#[test]
+fn a_list_in_utf_16_is_told_as_that_once() {
+    for (order, mark) in [(0, true), (1, true), (0, false)] {
+        let text = if mark { "\u{feff}192.0.2.1\n192.0.2.2\n" } else { "192.0.2.1\n192.0.2.2\n" };
+        let octets: Vec<u8> = text
+            .encode_utf16()
+            .flat_map(|unit| if order == 0 { unit.to_le_bytes() } else { unit.to_be_bytes() })
+            .collect();
+        let path = std::env::temp_dir().join(format!("hopshot-utf16-{}-{order}-{mark}", std::process::id()));
+        std::fs::write(&path, octets).expect("a file can be written");
+        let name = path.to_str().unwrap();
+        for script in [format!("$0 -n --targets {name}"), format!("cat {name} | $0 -n --targets -")] {
+            let Some(said) = shell_in_scenario("short", &script) else { return };
+            assert_eq!((said.status, said.stdout.as_str(), said.stderr.lines().count()), (2, "", 1), "{}", said.stderr);
+            assert!(said.stderr.contains("it is in UTF-16"), "{}", said.stderr);
+        }
+        std::fs::remove_file(path).expect("the file can be removed");
+    }
+}
+
+#[test]
+fn a_dumb_terminal_is_told_as_that() {
+    let script = "export HOPSHOT=$0; TERM=dumb script -qec '$HOPSHOT --watch 127.0.0.1' /dev/null";
+    let Some(said) = shell_in_scenario("short", script) else { return };
+    assert!(said.stdout.contains("TERM says that it is dumb"), "{:?}", said.stdout);
+}
+
+#[test]
+fn without_proc_it_is_told_why_there_are_no_names() {
+    let script = "mount -t tmpfs none /proc && $0 -v -q1 $HOPSHOT_LAB_TARGET4";
+    let Some(said) = shell_in_scenario("short", &format!("export HOPSHOT=$0; unshare -m sh -c '{script}' $0")) else {
+        return;
+    };
+    assert!(said.stderr.contains("nothing can be looked up: there is no /proc/self/exe"), "{}", said.stderr);
+    assert!(said.status == 0 && said.stdout.contains(" 5  10.255.0.80"), "{}", said.stdout);
+}

@@ -95,6 +95,36 @@ fn a_table_of_several_hosts_has_one_header_and_a_row_for_each_that_is_lost() {
 }
 
 #[test]
+fn the_columns_of_a_table_stay_where_they_are_and_new_ones_come_behind_them() {
+    const FIRST: &str = "target,target_address,hop,attempt,outcome,from,name,asn,as_name,rtt_ms,kind,icmp_type,icmp_code,mtu,\
+        reply_ttl,quoted_ttl,quoted_tos,hops_back,evidence,mpls,error,seen,of,";
+    let Some(said) = in_scenario("short", &["--format", "csv", "-n", "-q2", "--outage=0", "{4}", "no-such.example"])
+    else {
+        return;
+    };
+    let mut lines = said.stdout.split("\r\n");
+    let head = lines.next().unwrap();
+    assert!(head.starts_with(FIRST), "{head}");
+    let place = |column: &str| head.split(',').position(|name| name == column).unwrap_or_else(|| panic!("{column}"));
+    // Its reason has commas.
+    let (lost, traced): (Vec<&str>, Vec<&str>) =
+        lines.filter(|line| !line.is_empty()).partition(|line| line.contains(",not_traced,"));
+    let is_whole = |line: &str| line.contains("Z,") && line.ends_with(concat!(",", env!("CARGO_PKG_VERSION")));
+    assert!(matches!(lost[..], [lost] if is_whole(lost)), "{lost:?}");
+    let rows: Vec<Vec<&str>> = traced.iter().map(|line| line.split(',').collect()).collect();
+    let of = |row: &[&str], column: &str| row[place(column)].to_owned();
+    for row in &rows {
+        assert_eq!(of(row, "version"), env!("CARGO_PKG_VERSION"));
+        assert_eq!((of(row, "attempts"), of(row, "max_hops")), ("2".to_owned(), "32".to_owned()));
+        // When that was is for those who append to one file.
+        assert!(of(row, "started").ends_with('Z'), "{row:?}");
+    }
+    let target = rows.iter().find(|row| row[place("hop")] == "5").expect("the target answers");
+    let told = ["source", "reached", "stop_reason", "lost"].map(|column| of(target, column));
+    assert_eq!(told, ["10.0.0.2", "true", "reached", "0"]);
+}
+
+#[test]
 fn a_host_that_a_list_names_is_no_formula_in_a_table() {
     let Some(said) = in_scenario("short", &["--format", "csv", "-n", "=1+1", "{4}"]) else { return };
     assert!(said.stdout.contains("\n\\u{3d}1+1,,,,not_traced,"), "{}", said.stdout);

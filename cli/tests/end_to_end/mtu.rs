@@ -1,6 +1,7 @@
 //! Sizes of probes, and links that are too small for them, on real Linux routers and in the lab.
 
 use crate::routes::FAMILIES;
+use crate::watch::{Tmux, shows};
 use crate::world::{
     HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_lab, in_scenario, shell_in_scenario,
 };
@@ -115,6 +116,44 @@ fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
 }
 
 #[test]
+fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_it_is_interrupted() {
+    for name in ["HOPSHOT_LAB_TARGET4", "HOPSHOT_LAB_TARGET6"] {
+        let script = format!(
+            "stty -echo; \"$0\" --mtu \"${name}\" & pid=$!; read go; kill -TERM $pid; wait $pid; exec sleep 60"
+        );
+        let Some(tmux) = Tmux::start("mtu-silent", &script, (80, 24)) else { return };
+        tmux.wait("whole path beside a trial", |lines| {
+            shows(lines, "12  target.example (", " ms") && lines.iter().any(|line| line.contains(": trying "))
+        });
+        tmux.call(&["send-keys", "Enter"]);
+        let is_over = |lines: &[&str]| lines.iter().any(|line| line.ends_with(" UTC"));
+        let lines = tmux.wait("end", is_over);
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        assert!(
+            shows(&lines, " 6  core6.ams.example (", " ms") && shows(&lines, "12  target.example (", " ms"),
+            "{lines:#?}"
+        );
+        let verdict = lines.iter().find_map(|line| line.strip_prefix("path MTU: at least "));
+        assert!(verdict.is_some_and(|line| line.ends_with(" (interrupted)")), "{lines:#?}");
+        assert!(!lines.iter().any(|line| line.contains("trying")), "{lines:#?}");
+    }
+}
+
+#[test]
+fn what_an_interrupted_search_knows_is_in_its_document() {
+    for target in ["$HOPSHOT_LAB_TARGET4", "$HOPSHOT_LAB_TARGET6"] {
+        let script = format!("timeout --foreground -s INT 0.2 $0 -n --mtu --json {target}");
+        let Some(said) = shell_in_scenario("mtu-silent", &script) else { return };
+        let document = said.json();
+        let bounds = ["path_mtu_at_least", "path_mtu_at_most"].map(|field| document[field].as_u64().unwrap());
+        assert!(bounds[0] >= 68 && bounds[0] <= bounds[1] && bounds[1] <= 1500, "{document}");
+        assert_eq!(document["path_mtu"], Value::Null, "{document}");
+    }
+    let Some((document, _)) = limits("mtu", "{4}") else { return };
+    assert_eq!((&document["path_mtu_at_least"], &document["path_mtu_at_most"]), (&1280.into(), &1280.into()));
+}
+
+#[test]
 fn every_small_link_is_found_in_one_round_trip_more() {
     for (_, target) in FAMILIES {
         let Some((document, limits)) = limits("mtu", target) else { return };
@@ -192,7 +231,13 @@ fn the_text_marks_no_hop_with_what_a_router_lied() {
     let Some(said) = in_scenario(&scenario, &["-n", "-q1", "--mtu", "{4}"]) else { return };
     std::fs::remove_file(scenario).expect("the file can be removed");
     assert_eq!(marks(&said.stdout), [(1, 1500), (6, 1420)], "{}", said.stdout);
-    assert!(said.stdout.contains("10.5.0.1 names no size that was confirmed."), "{}", said.stdout);
+    assert!(
+        said.stdout.contains(
+            "\nHop 6: packets of 1420 octets pass, packets of 1460 don't; 10.5.0.1 names no size that was confirmed."
+        ),
+        "{}",
+        said.stdout
+    );
     assert!(said.stdout.ends_with("path MTU at least 1420, less than 1460\n"), "{}", said.stdout);
 }
 
@@ -273,7 +318,7 @@ fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
         let Some(said) = shell_in_scenario("mtu-silent", &format!("{script}; exit 0")) else { return };
         if format == "text" {
             assert!(
-                said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with("path MTU unknown\n"),
+                said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with(" (interrupted)\n"),
                 "{}",
                 said.stdout
             );
@@ -292,7 +337,7 @@ fn what_is_known_is_shown_when_the_route_has_gone() {
     let script = r#"(sleep 0.6; ip link show | grep -o '^[0-9]*: [^:@]*' | cut -d' ' -f2 | grep -v '^lo$' |
         while read -r link; do ip link set "$link" down; done) & "$0" -n -q1 --mtu "$HOPSHOT_LAB_TARGET4""#;
     let Some(said) = shell_in_scenario("mtu-silent", script) else { return };
-    assert!(said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with("path MTU unknown\n"), "{}", said.stdout);
+    assert!(said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with(" (interrupted)\n"), "{}", said.stdout);
     assert!(said.status == 2 && said.stderr.contains("no route to"), "{} {}", said.status, said.stderr);
 }
 

@@ -12,12 +12,102 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 fn the_text_has_a_header_and_a_line_per_hop_and_nothing_past_the_target() {
     let Some(said) = in_scenario("silent", &["-n", "{4}"]) else { return };
     let lines: Vec<&str> = said.stdout.lines().collect();
-    assert_eq!(lines[0], "traceroute to 10.255.0.80 (10.255.0.80), 32 hops max");
+    assert_eq!(lines[0], "traceroute to 10.255.0.80 (10.255.0.80), 32 hops max, from 10.0.0.2");
     assert_eq!(lines.len(), 13, "{}", said.stdout);
     assert_eq!(lines[3], " 3  *");
     assert!(lines[1].starts_with(" 1  10.1.0.1  ") && lines[1].ends_with(" ms"), "{}", lines[1]);
     assert!(lines[12].starts_with("12  10.255.0.80  "), "{}", lines[12]);
     assert_eq!(lines[12].matches(" ms").count(), 3);
+}
+
+#[test]
+fn the_last_line_says_how_it_ended_and_when_on_a_terminal_and_with_v_and_not_in_a_pipe() {
+    for (target, source) in [("{4}", "10.0.0.2"), ("{6}", "2001:db8::2")] {
+        let Some(said) = in_scenario("short", &["-n", "-v", "--flow", "37748", target]) else { return };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert!(lines[0].ends_with(&format!(", from {source}, flow 37748")), "{}", said.stdout);
+        assert!(lines[6].starts_with("5 hops, ") && lines[6].ends_with(" UTC"), "{}", said.stdout);
+        assert!(lines[6].contains(" probes, no loss at the target, 0."), "{}", said.stdout);
+        let said = in_scenario("short", &["-n", target]).unwrap();
+        assert!(said.stdout.lines().count() == 6 && !said.stdout.contains("UTC"), "{}", said.stdout);
+    }
+    let script = "export TERM=xterm HOPSHOT=$0; \
+        script -qec 'stty cols 60 rows 24; $HOPSHOT -n $HOPSHOT_LAB_TARGET6' /dev/null";
+    let Some(said) = shell_in_scenario("deadtarget", script) else { return };
+    let lines: Vec<&str> = said.stdout.lines().map(str::trim_end).collect();
+    assert_eq!(lines[1], "    32 hops max, from 2001:db8::2", "{:?}", said.stdout);
+    assert!(lines.iter().any(|line| line.contains(" probes, ") && line.contains(" UTC")), "{:?}", said.stdout);
+}
+
+#[test]
+fn every_format_says_by_which_flow_the_path_was_found() {
+    for target in ["{4}", "{6}"] {
+        let with =
+            |options: &[&str]| in_scenario("short", &[&["-n", "-q1", "--flow", "37748"], options, &[target]].concat());
+        let Some(said) = with(&["--json"]) else { return };
+        assert_eq!(said.json()["flow"], 37748);
+        let begin = with(&["--json-stream"]).unwrap().stdout;
+        let begin: Value = serde_json::from_str(begin.lines().next().unwrap()).unwrap();
+        assert_eq!((&begin["settings"]["flow"], &begin["version"]), (&37748.into(), &env!("CARGO_PKG_VERSION").into()));
+        assert!(with(&["--format", "markdown"]).unwrap().stdout.contains(", flow 37748.\n"));
+        assert!(with(&["--format", "csv"]).unwrap().stdout.lines().skip(1).all(|row| row.contains(",37748,")));
+        let Some(said) = with(&["--mtu", "--json"]) else { return };
+        assert_eq!(said.json()["flow"], 37748);
+        let Some(said) = with(&["--watch", "--count", "1", "--json"]) else { return };
+        assert_eq!(said.json()["flow"], 37748);
+    }
+    // One that was drawn leads there again.
+    let Some(said) = in_scenario("ecmp", &["-n", "--json", "{4}"]) else { return };
+    let document = said.json();
+    let flow = document["flow"].to_string();
+    let again = in_scenario("ecmp", &["-n", "--json", "--flow", &flow, "{4}"]).unwrap().json();
+    for hop in [3, 7] {
+        assert_eq!(document["hops"][hop]["probes"][0]["from"], again["hops"][hop]["probes"][0]["from"]);
+    }
+}
+
+#[test]
+fn the_figures_of_a_hop_are_those_of_its_probes() {
+    let Some(said) = in_scenario("loss", &["-n", "--json", "-q5", "{6}"]) else { return };
+    let document = said.json();
+    for hop in document["hops"].as_array().unwrap() {
+        let probes = hop["probes"].as_array().unwrap();
+        let mut rtts: Vec<f64> = probes.iter().filter_map(|probe| probe["rtt_ms"].as_f64()).collect();
+        rtts.sort_by(f64::total_cmp);
+        assert_eq!((&hop["sent"], &hop["lost"]), (&probes.len().into(), &(probes.len() - rtts.len()).into()), "{hop}");
+        assert_eq!((hop["best_ms"].as_f64(), hop["worst_ms"].as_f64()), (rtts.first().copied(), rtts.last().copied()));
+        assert!(hop["median_ms"].as_f64() >= hop["best_ms"].as_f64(), "{hop}");
+    }
+}
+
+#[test]
+fn where_only_the_target_answers_the_text_says_what_that_may_mean() {
+    let scenario = std::env::temp_dir().join(format!("hopshot-shy-{}.toml", std::process::id()));
+    let silent: String = (1..5).map(|hop| format!("[[hop]]\nat = {hop}\nsilent = true\n")).collect();
+    std::fs::write(&scenario, format!("hops = 5\nrtt_ms = 5\n{silent}")).expect("a file can be written");
+    let path = scenario.to_str().unwrap();
+    let why = "No router answered, but the target did: they may limit their answers";
+    for target in ["{4}", "{6}"] {
+        let Some(said) = in_scenario(path, &["-n", target]) else { return };
+        assert!(said.stdout.contains(why), "{}", said.stdout);
+    }
+    let Some(said) = in_scenario("silent", &["-n", "{4}"]) else { return };
+    assert!(!said.stdout.contains(why), "{}", said.stdout);
+    std::fs::remove_file(scenario).expect("the file can be removed");
+}
+
+#[test]
+fn a_terminal_that_tells_no_size_is_drawn_on_as_one_of_80_columns_and_24_lines() {
+    let on_terminal = |options: &str| {
+        let script = format!(
+            "export TERM=xterm HOPSHOT=$0; script -qec 'stty cols 0 rows 0; $HOPSHOT -n {options} $HOPSHOT_LAB_TARGET4' /dev/null"
+        );
+        shell_in_scenario("short", &script).map(|said| said.stdout)
+    };
+    let Some(text) = on_terminal("") else { return };
+    assert!(text.contains("\x1b[K"), "it is drawn over: {text:?}");
+    let Some(view) = on_terminal("--watch --count 2 --every 0.2") else { return };
+    assert!(view.contains("hopshot 10.255.0.80 ") && view.contains(" q quit"), "{view:?}");
 }
 
 #[test]
@@ -56,12 +146,20 @@ fn json_has_the_documented_fields_and_no_others() {
         "forged",
         "rejected",
         "hops",
+        "flow",
+        "settings",
+        "version",
     ];
     assert_eq!(keys(&document), BTreeSet::from(documented));
     assert_eq!(keys(&document["target"]), BTreeSet::from(["name", "address"]));
     let rejected = ["forged", "bad_checksum", "malformed", "not_ours", "dropped"];
     assert_eq!(keys(&document["rejected"]), BTreeSet::from(rejected));
-    assert_eq!(keys(&document["hops"][0]), BTreeSet::from(["hop", "rate_limited", "probes"]));
+    let figures = ["sent", "lost", "best_ms", "median_ms", "average_ms", "worst_ms"];
+    let of_hop = ["hop", "rate_limited", "probes"].into_iter().chain(figures);
+    assert_eq!(keys(&document["hops"][0]), of_hop.collect());
+    let settings = ["first_hop", "max_hops", "attempts", "wait_ms", "tos", "size", "dont_fragment", "patience"];
+    assert_eq!(keys(&document["settings"]), BTreeSet::from(settings));
+    assert_eq!(document["version"], env!("CARGO_PKG_VERSION"));
     let probe = &document["hops"][0]["probes"][0];
     let documented = [
         "attempt",
@@ -138,6 +236,15 @@ fn what_routers_append_is_shown_below_their_line_if_asked_for() {
     assert_eq!(lines[13], "    <INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000>");
     let Some(said) = in_scenario("mpls", &["-n", "{4}"]) else { return };
     assert_eq!(said.stdout.lines().count(), 13);
+    let Some(said) = in_scenario("mpls", &["-n", "--extensions", "--format", "markdown", "{6}"]) else { return };
+    assert!(said.stdout.contains(r"| \<MPLS:L=24001,E=0,S=1,T=1\> "), "{}", said.stdout);
+    let Some(said) = in_scenario("mpls", &["-n", "--format", "markdown", "{6}"]) else { return };
+    assert!(!said.stdout.contains("MPLS") && !said.stdout.contains("Appended"), "{}", said.stdout);
+    for options in [&["--watch"][..], &["--paths"], &["--format", "svg"], &["--format", "dot"]] {
+        let said = hopshot(&[options, &["-e", "127.0.0.1"]].concat());
+        assert_eq!((said.status, said.stdout.as_str()), (2, ""), "{options:?}");
+        assert!(said.stderr.starts_with("hopshot: -e goes with a single path as text, "), "{}", said.stderr);
+    }
 }
 
 #[test]

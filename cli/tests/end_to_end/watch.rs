@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A terminal of its own in which a shell command runs in a scenario; `$0` in it is hopshot.
-struct Tmux(String);
+pub(crate) struct Tmux(String);
 
 impl Tmux {
     /// `None` if there is no tmux, or the kernel doesn't permit namespaces.
-    fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
+    pub(crate) fn start(scenario: &str, script: &str, (width, height): (u16, u16)) -> Option<Self> {
         if !has("tmux", "a watch on a terminal") {
             return None;
         }
@@ -29,7 +29,7 @@ impl Tmux {
         Some(tmux)
     }
 
-    fn call(&self, args: &[&str]) -> String {
+    pub(crate) fn call(&self, args: &[&str]) -> String {
         let output = self.output(args);
         assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -40,7 +40,7 @@ impl Tmux {
     }
 
     /// Waits until the screen is as wanted, and returns its lines.
-    fn wait(&self, what: &str, is_there: impl Fn(&[&str]) -> bool) -> Vec<String> {
+    pub(crate) fn wait(&self, what: &str, is_there: impl Fn(&[&str]) -> bool) -> Vec<String> {
         let begun = Instant::now();
         loop {
             let screen = self.call(&["capture-pane", "-p"]);
@@ -60,7 +60,7 @@ impl Drop for Tmux {
     }
 }
 
-fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
+pub(crate) fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
     lines.iter().any(|line| line.starts_with(begin) && line.contains(end))
 }
 
@@ -86,8 +86,15 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     tmux.call(&["send-keys", "p"]);
     tmux.wait("pause", |lines| lines[0].ends_with(", paused"));
     tmux.call(&["send-keys", "h"]);
-    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Esc, Ctrl-C   quit, with a report")));
-    tmux.call(&["send-keys", "h", "r", "p"]);
+    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Ctrl-C        quit, with a report")));
+    let is_closed = |lines: &[&str]| !lines.iter().any(|line| line.contains("quit, with a report"));
+    tmux.call(&["send-keys", "Escape"]);
+    tmux.wait("closed help", is_closed);
+    // Once more: a habit, which must not end hours of counting.
+    tmux.call(&["send-keys", "Escape"]);
+    // With a letter right behind it Escape is Alt.
+    sleep(Duration::from_millis(300));
+    tmux.call(&["send-keys", "r", "p"]);
     tmux.wait("new beginning", |lines| shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
     tmux.call(&["send-keys", "q"]);
     let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));

@@ -95,7 +95,7 @@ fn the_first_line_that_is_wrong_is_blamed_and_what_is_right_can_be_beside_any_co
                 assert!(!rest[0].trim().is_empty(), "{why}: {lines:?}");
                 let earlier = parse(before).err().and_then(|why| blamed(&why));
                 assert_eq!(earlier, None, "{why}: {lines:?}");
-                assert!(!crate::console::visible(&why).contains(crate::console::is_obeyed));
+                assert!(!visible(&why).contains(crate::console::is_obeyed));
             }
             Ok(config) => {
                 right += 1;

@@ -1,0 +1,75 @@
+//! The figures of a hop: loss, and the least, the middle and the greatest RTT.
+
+use super::json::milliseconds;
+use hopshot_linux::{Hop, Outcome};
+use serde::Serialize;
+use std::time::Duration;
+
+/// The probes to a hop, all addresses there together. Probes that did not get out of this machine don't count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub(crate) struct Figures {
+    pub(crate) sent: usize,
+    pub(crate) lost: usize,
+    pub(super) best_ms: Option<f64>,
+    pub(super) median_ms: Option<f64>,
+    pub(super) average_ms: Option<f64>,
+    pub(super) worst_ms: Option<f64>,
+}
+
+impl From<Hop<'_>> for Figures {
+    fn from(hop: Hop<'_>) -> Self {
+        let rtts: Vec<Duration> = hop.replies().map(|reply| reply.rtt).collect();
+        let lost = |outcome: &Outcome| matches!(outcome, Outcome::Lost | Outcome::InFlight);
+        Self::new(rtts, hop.outcomes().filter(lost).count())
+    }
+}
+
+impl Figures {
+    fn new(mut rtts: Vec<Duration>, lost: usize) -> Self {
+        rtts.sort_unstable();
+        let sum: Duration = rtts.iter().sum();
+        let average = u32::try_from(rtts.len()).ok().filter(|count| *count > 0).map(|count| sum / count);
+        Self {
+            sent: rtts.len() + lost,
+            lost,
+            best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
+            median_ms: median(&rtts),
+            average_ms: average.map(milliseconds),
+            worst_ms: rtts.last().map(|rtt| milliseconds(*rtt)),
+        }
+    }
+}
+
+/// The RTT in the middle of a sorted list, or between the two there, in milliseconds.
+pub(super) fn median(sorted: &[Duration]) -> Option<f64> {
+    let at = |index: usize| sorted.get(index).map(|rtt| milliseconds(*rtt));
+    let middle = sorted.len() / 2;
+    match sorted.len() % 2 {
+        0 => Some(f64::midpoint(at(middle.checked_sub(1)?)?, at(middle)?)),
+        _ => at(middle),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_of_what_was_answered_and_the_loss_of_all() {
+        let of = |rtts: &[u64], lost| Figures::new(rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(), lost);
+        let figures = of(&[9, 1, 2], 1);
+        assert_eq!((figures.sent, figures.lost), (4, 1));
+        let rtts = [figures.best_ms, figures.median_ms, figures.average_ms, figures.worst_ms];
+        assert_eq!(rtts, [1.0, 2.0, 4.0, 9.0].map(Some));
+        assert_eq!(of(&[], 3), Figures { sent: 3, lost: 3, ..Figures::default() });
+    }
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle_or_between_two() {
+        let of = |milliseconds: &[u64]| {
+            median(&milliseconds.iter().map(|rtt| Duration::from_millis(*rtt)).collect::<Vec<_>>())
+        };
+        let found = [of(&[7]), of(&[1, 4]), of(&[1, 2, 9]), of(&[1, 2, 4, 9]), of(&[])];
+        assert_eq!(found, [Some(7.0), Some(2.5), Some(2.0), Some(3.0), None]);
+    }
+}
