@@ -419,7 +419,7 @@ fn look(route: &Route) -> Saw {
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => route.probes_sent() == 0,
-            Some(StopReason::Loop | StopReason::MaxHops | StopReason::Interrupted) | None => true,
+            Some(StopReason::Loop | StopReason::MaxHops | StopReason::NoRoom | StopReason::Interrupted) | None => true,
         },
     }
 }

@@ -26,6 +26,9 @@ pub enum StopReason {
     MaxHops,
     /// The timeout was over before it could be known that nothing more comes.
     Timeout,
+    /// The tracer had no room left to ask the silent hops before the end again: the end may be nearer than it seems. A
+    /// [`Tracer`](crate::Tracer) with a greater `N` tells.
+    NoRoom,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }

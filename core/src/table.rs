@@ -165,12 +165,9 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// `revisited` says whether a router answered from two hops: else there can't be a loop, and looking for one takes longer
-    /// than all the rest.
-    ///
     /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
     /// no router answered from there on, a barrier only where no router as well proven answered from behind it.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], revisited: bool) -> Self {
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot]) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
         let passes_from = |hop: u8| behind(hops, hop.saturating_sub(1)).iter().filter_map(|hop| hop.passes).max();
@@ -198,8 +195,8 @@ impl Path {
             sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Strong)).flatten())
-                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Weak)).flatten())
+                .or_else(|| find_loop(probes, Evidence::Strong))
+                .or_else(|| find_loop(probes, Evidence::Weak))
                 .or_else(barrier),
             slowest: probes.iter().filter_map(|probe| probe.rtt().filter(|_| probe.is_proven())).max(),
         }
@@ -215,24 +212,63 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
 
+/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody on the path could exploit. A
+/// loop of more finds one of these again as surely as any other.
+const MOST_MARKED: u8 = 4;
+
+/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one answer for each such router.
+pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) {
+    let (mut hops, mut marked, mut others) = (0u64, false, 0u8);
+    for probe in probes.iter() {
+        if probe.passed_by() == Some(router) {
+            hops |= bit(probe.hop());
+            marked |= probe.is_marked();
+        } else if probe.is_marked() {
+            others = others.saturating_add(1);
+        }
+    }
+    if hops.count_ones() >= 3 && !marked && others < MOST_MARKED {
+        let mut its = probes.iter_mut().filter(|probe| probe.passed_by() == Some(router));
+        if let Some(probe) = its.next() {
+            probe.mark();
+        }
+    }
+}
+
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
 /// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
 /// least as well proven as `evidence`.
 fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
-    let passed = || {
-        let proven = probes.iter().filter(move |probe| probe.changes().evidence() >= evidence);
-        proven.filter_map(|probe| Some((probe.hop(), probe.passed_by()?)))
-    };
-    // The next hop after `hop` where this router answered again, and another one before that.
-    let again = |hop: u8, router: &[u8; 16]| {
-        let between = passed().filter(|(at, from)| *at > hop && *from != router).map(|(at, _)| at).min()?;
-        passed().filter(|(at, from)| *at > between && *from == router).map(|(at, _)| at).min()
-    };
-    let loops = passed().filter_map(|(hop, from)| {
-        let third = again(again(hop, from)?, from)?;
-        Some(End { hop: third, kind: EndKind::Loop, evidence })
-    });
-    loops.min_by_key(|end| end.hop)
+    let marked = probes.iter().filter(|probe| probe.is_marked()).filter_map(Slot::passed_by);
+    let third = marked.filter_map(|router| third_visit(probes, evidence, router)).min()?;
+    Some(End { hop: third, kind: EndKind::Loop, evidence })
+}
+
+/// The hop where `router` is on the path for the third time.
+fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option<u8> {
+    let (mut its, mut others) = (0u64, 0u64);
+    for probe in probes.iter().filter(|probe| probe.changes().evidence() >= evidence) {
+        match probe.passed_by() {
+            Some(from) if from == router => its |= bit(probe.hop()),
+            Some(_) => others |= bit(probe.hop()),
+            None => {}
+        }
+    }
+    let mut at = lowest(its);
+    for next in [others, its, others, its] {
+        at = lowest(next & !(at | at.wrapping_sub(1)));
+    }
+    u8::try_from(at.trailing_zeros()).ok().and_then(|zeros| zeros.checked_add(1)).filter(|_| at != 0)
+}
+
+/// The set that holds just this hop.
+fn bit(hop: u8) -> u64 {
+    1u64.wrapping_shl(u32::from(hop).wrapping_sub(1))
+}
+
+/// The set that holds just the nearest hop of a set.
+const fn lowest(hops: u64) -> u64 {
+    hops & hops.wrapping_neg()
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.

@@ -376,6 +376,7 @@ const fn stop_reason(reason: Option<StopReason>) -> &'static str {
         Some(StopReason::Quiet) => "quiet",
         Some(StopReason::MaxHops) => "max_hops",
         Some(StopReason::Timeout) => "timeout",
+        Some(StopReason::NoRoom) => "no_room",
         Some(StopReason::Interrupted) | None => "interrupted",
     }
 }
