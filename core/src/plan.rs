@@ -179,6 +179,8 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.
 fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
     match (view.config.sweep(), view.path.certain_end()) {
+        // What refuses may be many routers, each just what expires there: the sweep looks as far as if it had not been heard.
+        (Sweep::Window { first, step }, Some(End { kind: EndKind::Barrier, .. })) => (window(view, first, step), None),
         (Sweep::Window { .. }, Some(end)) => (end.hop.saturating_sub(1), None),
         (Sweep::Window { .. }, None) if is_held_back(view) => (0, None),
         (Sweep::Window { first, step }, None) if view.quiet.is_none() => {

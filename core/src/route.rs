@@ -49,7 +49,8 @@ pub struct Reply {
     pub icmp_type: u8,
     /// The ICMP code.
     pub icmp_code: u8,
-    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets.
+    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where the probe would have fitted:
+    /// then it was not too big.
     pub mtu: Option<u16>,
     /// The hop limit (TTL) that the answer arrived with, if known.
     pub hop_limit: Option<u8>,

@@ -103,6 +103,11 @@ impl Slot {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
     }
 
+    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and proves it beyond doubt.
+    pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
+        (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong).then_some(&self.from)
+    }
+
     /// Whether [`mark`](Self::mark) was called for the answer that it has.
     pub(crate) const fn is_marked(&self) -> bool {
         self.state & MARKED != 0

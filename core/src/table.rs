@@ -166,7 +166,8 @@ pub(crate) struct Path {
 
 impl Path {
     /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
-    /// no router answered from there on, a barrier only where no router as well proven answered from behind it.
+    /// no router answered from there on, a barrier only where no router as well proven answered from behind it. A barrier that was
+    /// not met by what goes farther is weak: something behind it must be asked first.
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot]) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
@@ -187,6 +188,8 @@ impl Path {
             numbered().find_map(|(hop, progress)| {
                 let evidence = progress.barred?;
                 let stands = Some(evidence) > passes_from(hop.saturating_add(1));
+                let is_last = usize::from(hop) == hops.len();
+                let evidence = if is_last || bars(probes, hop) { evidence } else { Evidence::Weak };
                 stands.then_some(End { hop, kind: EndKind::Barrier, evidence })
             })
         };
@@ -206,6 +209,12 @@ impl Path {
     pub(crate) fn certain_end(&self) -> Option<End> {
         self.end.filter(|end| end.evidence == Evidence::Strong)
     }
+}
+
+/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some refuse only the former.
+fn bars(probes: &[Slot], hop: u8) -> bool {
+    let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
+    router.is_some() && probes.iter().any(|probe| probe.hop() > hop && probe.barred_by() == router)
 }
 
 fn behind(hops: &[Progress], hop: u8) -> &[Progress] {

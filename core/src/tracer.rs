@@ -260,7 +260,8 @@ impl<const N: usize> Tracer<N> {
             kind: answer.kind,
             icmp_type: answer.icmp_type,
             icmp_code: answer.icmp_code,
-            mtu: answer.mtu,
+            // What fits isn't too big, whoever says so.
+            mtu: answer.mtu.filter(|mtu| usize::from(*mtu) < self.config.packet_len()),
             hop_limit: answer.hop_limit,
             quoted_hop_limit: header.map(|header| header.hop_limit),
             quoted_traffic_class: header.map(|header| header.traffic_class),
