@@ -85,13 +85,12 @@ fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
 
 #[test]
 fn case_15_the_mtu_is_told_where_the_router_says_it() {
-    let sized = |payload_len: u16, version: Version, icmp_type: Type, code: u8, rest: u32| {
-        let mut trace = Trace::with(Config { payload_len, ..config(version) });
+    let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
+        let mut trace = Trace::with(Config { payload_len: 1472, ..config(version) });
         let quote = &trace.quote(2)[..100];
         let message = error(router(version, 2), icmp_type, code, rest, quote);
         trace.handle(10, router(version, 2), &message).unwrap().reply.mtu
     };
-    let mtu = |version, icmp_type, code, rest| sized(1472, version, icmp_type, code, rest);
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4), Some(1492));
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0), Some(0), "a router older than RFC 1191");
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0xffff_0044), Some(68), "the unused half means nothing");

@@ -323,11 +323,13 @@ fn translated_quotes_are_answers_and_say_what_was_changed() {
     assert!(run("nat-id", 1).dark() == 0, "the cookie finds the probe though the ident was changed");
 }
 
-/// A path of six hops in so many milliseconds, whose router at hop 2 refuses what expires there, and passes all else.
+/// A path of six hops in so many milliseconds, whose routers at hops 2 and 3 refuse what expires there, and pass all else.
 fn refusing(rtt_ms: f64, v4: &str, v6: &str, rest: u32) -> Scenario {
-    let text = format!(
-        "hops = 6\nrtt_ms = {rtt_ms}\n[[hop]]\nat = [2, 3]\nunreachable = {{ v4 = {v4}, v6 = {v6}, rest = {rest}, from = 2, to = 2 }}"
-    );
+    let router = |hop: u8| {
+        let kind = format!("v4 = {v4}, v6 = {v6}, rest = {rest}, from = {hop}, to = {hop}");
+        format!("[[hop]]\nat = {hop}\nunreachable = {{ {kind} }}\n")
+    };
+    let text = format!("hops = 6\nrtt_ms = {rtt_ms}\n{}{}", router(2), router(3));
     Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
