@@ -177,20 +177,27 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.
+// In its caller it takes every poll more instructions than a call does.
+#[inline(never)]
 fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
-    match (view.config.sweep(), view.path.certain_end()) {
-        // What refuses may be many routers, each just what expires there: the sweep looks as far as if it had not been heard.
-        (Sweep::Window { first, step }, Some(End { kind: EndKind::Barrier, .. })) => (window(view, first, step), None),
-        (Sweep::Window { .. }, Some(end)) => (end.hop.saturating_sub(1), None),
-        (Sweep::Window { .. }, None) if is_held_back(view) => (0, None),
-        (Sweep::Window { first, step }, None) if view.quiet.is_none() => {
-            let edge = window(view, first, step);
-            match silent_edge(view, edge) {
-                Some(at) if at <= now => (edge.saturating_add(step), None),
-                opens => (edge, opens),
+    let end = view.path.certain_end();
+    match view.config.sweep() {
+        Sweep::Window { first, step } => match end {
+            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
+            None if is_held_back(view) => (0, None),
+            None if view.quiet.is_some() => (view.config.max_hops, None),
+            _ => {
+                let edge = window(view, first, step);
+                match silent_edge(view, edge) {
+                    // What refuses may be many routers, each just what expires there: the sweep looks as far as if it had not
+                    // been heard.
+                    _ if end.is_some() => (edge, None),
+                    Some(at) if at <= now => (edge.saturating_add(step), None),
+                    opens => (edge, opens),
+                }
             }
-        }
-        _ => (view.config.max_hops, None),
+        },
+        Sweep::Burst => (view.config.max_hops, None),
     }
 }
 

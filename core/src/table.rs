@@ -3,7 +3,7 @@
 use crate::answer::Kind;
 use crate::config::Config;
 use crate::probe::{Changes, Evidence};
-use crate::slot::Slot;
+use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
 
@@ -165,10 +165,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// `may_loop` says whether a router was marked.
+    ///
     /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
     /// no router answered from there on, a barrier only where no router as well proven answered from behind it. A barrier that was
     /// not met by what goes farther is weak: something behind it must be asked first.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot]) -> Self {
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
         let passes_from = |hop: u8| behind(hops, hop.saturating_sub(1)).iter().filter_map(|hop| hop.passes).max();
@@ -198,8 +200,8 @@ impl Path {
             sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| find_loop(probes, Evidence::Strong))
-                .or_else(|| find_loop(probes, Evidence::Weak))
+                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Strong)).flatten())
+                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Weak)).flatten())
                 .or_else(barrier),
             slowest: probes.iter().filter_map(|probe| probe.rtt().filter(|_| probe.is_proven())).max(),
         }
@@ -214,7 +216,8 @@ impl Path {
 /// Whether a router that refused what expired at `hop` also refused what was to go farther. Some refuse only the former.
 fn bars(probes: &[Slot], hop: u8) -> bool {
     let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
-    router.is_some() && probes.iter().any(|probe| probe.hop() > hop && probe.barred_by() == router)
+    let mut behind = probes.iter().filter(|probe| probe.hop() > hop).filter_map(Slot::barred_by);
+    router.is_some_and(|router| behind.any(|other| is_same(router, other)))
 }
 
 fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
@@ -226,22 +229,26 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
 const MOST_MARKED: u8 = 4;
 
 /// Marks an answer of a router that has answered from three hops, as it must have in a loop: one answer for each such router.
-pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) {
-    let (mut hops, mut marked, mut others) = (0u64, false, 0u8);
-    for probe in probes.iter() {
-        if probe.passed_by() == Some(router) {
-            hops |= bit(probe.hop());
-            marked |= probe.is_marked();
-        } else if probe.is_marked() {
-            others = others.saturating_add(1);
+pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
+    let (mut hops, mut others) = (0u64, 0u8);
+    let mut last = None;
+    for probe in probes {
+        let is_its = probe.passed_by().is_some_and(|from| is_same(from, router));
+        match (is_its, probe.is_marked()) {
+            (true, true) => return false,
+            (false, true) => others = others.saturating_add(1),
+            (true, false) => {
+                hops |= bit(probe.hop());
+                last = Some(probe);
+            }
+            (false, false) => {}
         }
     }
-    if hops.count_ones() >= 3 && !marked && others < MOST_MARKED {
-        let mut its = probes.iter_mut().filter(|probe| probe.passed_by() == Some(router));
-        if let Some(probe) = its.next() {
-            probe.mark();
-        }
+    let is_new = hops.count_ones() >= 3 && others < MOST_MARKED;
+    if let Some(probe) = last.filter(|_| is_new) {
+        probe.mark();
     }
+    is_new
 }
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
@@ -258,7 +265,7 @@ fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option
     let (mut its, mut others) = (0u64, 0u64);
     for probe in probes.iter().filter(|probe| probe.changes().evidence() >= evidence) {
         match probe.passed_by() {
-            Some(from) if from == router => its |= bit(probe.hop()),
+            Some(from) if is_same(from, router) => its |= bit(probe.hop()),
             Some(_) => others |= bit(probe.hop()),
             None => {}
         }

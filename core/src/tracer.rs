@@ -113,6 +113,8 @@ pub struct Tracer<const N: usize> {
     hops: [Progress; N],
     path: Path,
     quiet: Option<Instant>,
+    /// Whether a router has answered from three hops: it was [marked](table::mark).
+    may_loop: bool,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -132,6 +134,7 @@ impl<const N: usize> Tracer<N> {
             hops: [Progress::default(); N],
             path: Path::default(),
             quiet: None,
+            may_loop: false,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
@@ -276,10 +279,10 @@ impl<const N: usize> Tracer<N> {
         let (hop, reply, router) = (probe.hop(), Reply::new(probe, &answered), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
         for router in [before, router].iter().flatten() {
-            table::mark(&mut self.probes, router);
+            self.may_loop |= table::mark(&mut self.probes, router);
         }
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), &self.probes);
+        self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         Ok(reply)
     }
 
@@ -298,7 +301,7 @@ impl<const N: usize> Tracer<N> {
             slot.mark();
         }
         if slot.rtt().is_some() {
-            self.path = Path::survey(self.hops(), &self.probes);
+            self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         }
     }
 
