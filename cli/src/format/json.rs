@@ -2,6 +2,7 @@
 
 use super::{Format, print};
 use crate::extensions;
+use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use hopshot_linux::{
     Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, SocketKind,
@@ -223,6 +224,9 @@ pub(crate) struct Known {
     as_name: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_asns: Vec<u32>,
+    /// The IPv4 address inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4_inside: Option<Inside>,
 }
 
 impl Known {
@@ -231,7 +235,7 @@ impl Known {
             Some(Origin { number, name, more }) => (Some(number), name, more),
             None => (None, None, Vec::new()),
         };
-        Self { name: names.of(address), asn, as_name, more_asns }
+        Self { name: names.of(address), asn, as_name, more_asns, ipv4_inside: Inside::of(address) }
     }
 }
 
