@@ -1,4 +1,5 @@
-//! What routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950) and interfaces (RFC 5837).
+//! What routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950), interfaces (RFC 5837), and who they are
+//! (draft-ietf-intarea-extended-icmp-nodeid).
 
 use crate::printable;
 use hopshot_core::wire::extensions::{self as wire, Label, Role};
@@ -22,12 +23,14 @@ pub struct Extensions {
     pub mpls: Vec<Label>,
     /// Interfaces that the probe came in by, or would have left by; at most [`MAX_INTERFACES`].
     pub interfaces: Vec<Interface>,
+    /// What the router calls itself, if it does.
+    pub node: Option<NodeId>,
     /// How many objects there were of a kind that isn't known here, that contradict themselves, or beyond what is kept.
     pub unknown: usize,
 }
 
 /// What most routers append.
-pub(crate) static NONE: Extensions = Extensions { mpls: Vec::new(), interfaces: Vec::new(), unknown: 0 };
+pub(crate) static NONE: Extensions = Extensions { mpls: Vec::new(), interfaces: Vec::new(), node: None, unknown: 0 };
 
 /// An interface of a router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +47,20 @@ pub struct Interface {
     pub mtu: Option<u32>,
 }
 
+/// A router, wherever its answer comes from. What it doesn't tell is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeId {
+    /// Its name, made [`printable`].
+    pub name: Option<String>,
+    /// An address that it can be reached at.
+    pub address: Option<IpAddr>,
+}
+
 impl Extensions {
     /// Whether there is nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
-        self.mpls.is_empty() && self.interfaces.is_empty() && self.unknown == 0
+        self.mpls.is_empty() && self.interfaces.is_empty() && self.node.is_none() && self.unknown == 0
     }
 
     /// Copies what is kept out of a message.
@@ -60,6 +72,8 @@ impl Extensions {
                 kept.mpls.extend(labels.take(room));
             } else if let (Some(interface), true) = (object.interface(), kept.interfaces.len() < MAX_INTERFACES) {
                 kept.interfaces.push(Interface::copy(&interface));
+            } else if let (Some(node), None) = (object.node(), &kept.node) {
+                kept.node = Some(NodeId { name: node.name.map(printable_name), address: node.address });
             } else {
                 kept.unknown += 1;
             }
@@ -70,9 +84,13 @@ impl Extensions {
 
 impl Interface {
     fn copy(view: &wire::Interface<'_>) -> Self {
-        let name = |octets| printable(&String::from_utf8_lossy(octets), MAX_NAME);
-        Self { role: view.role, index: view.index, name: view.name.map(name), address: view.address, mtu: view.mtu }
+        let name = view.name.map(printable_name);
+        Self { role: view.role, index: view.index, name, address: view.address, mtu: view.mtu }
     }
+}
+
+fn printable_name(octets: &[u8]) -> String {
+    printable(&String::from_utf8_lossy(octets), MAX_NAME)
 }
 
 #[cfg(test)]
@@ -119,6 +137,17 @@ mod tests {
             mtu: Some(9000),
         };
         assert_eq!((kept.interfaces, kept.unknown), (vec![expected], 3));
+    }
+
+    #[test]
+    fn the_first_that_says_who_the_router_is_is_kept() {
+        let node = |kind, payload: &[u8]| (5, kind, payload.to_vec());
+        let first = node(0b0110, b"\x00\x01\x00\x00\x0a\x08\x00\x01\x08r\x1b1\x00\x00\x00\x00");
+        let kept = kept(&[node(0b0010, b""), first, node(0b0010, b"\x04two")]);
+        let expected = NodeId { name: Some(r"r\u{1b}1".to_owned()), address: Some([10, 8, 0, 1].into()) };
+        assert_eq!((kept.node.as_ref(), kept.unknown, kept.is_empty()), (Some(&expected), 2, false));
+        let alone = Extensions { node: Some(expected), ..Extensions::default() };
+        assert!(!alone.is_empty());
     }
 
     #[test]

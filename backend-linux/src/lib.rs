@@ -76,7 +76,7 @@ mod uplink;
 pub use clock::{Clock, Clocks};
 pub use driver::Step;
 pub use error::{Error, failure_text};
-pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS};
+pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
 pub use hopshot_core::wire::Version;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{

@@ -467,6 +467,14 @@ impl PathMtu {
     }
 }
 
+/// Whether it says that the packet was too big, be that true or not: by its type and code.
+fn is_about_size(reply: &Reply) -> bool {
+    match reply.from {
+        IpAddr::V4(_) => (reply.icmp_type, reply.icmp_code) == (3, 4),
+        IpAddr::V6(_) => reply.icmp_type == 2,
+    }
+}
+
 /// What a round's trace says about its size.
 fn look(route: &Route) -> Saw {
     let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
@@ -476,7 +484,7 @@ fn look(route: &Route) -> Saw {
     // Where packets pass all the same, it was not this link that they were too big for.
     let behind = replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
     let too_big = behind.filter_map(|(hop, reply)| Some(TooBig { hop, by: reply.from, mtu: reply.mtu? }));
-    let is_doubtful = replies().any(|(_, reply)| reply.mtu.is_some());
+    let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply));
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
@@ -484,7 +492,7 @@ fn look(route: &Route) -> Saw {
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => route.probes_sent() == 0,
-            Some(StopReason::Loop | StopReason::MaxHops | StopReason::Interrupted) | None => true,
+            Some(StopReason::Loop | StopReason::MaxHops | StopReason::NoRoom | StopReason::Interrupted) | None => true,
         },
     }
 }

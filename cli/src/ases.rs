@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::args::Asn;
+use crate::inside::owner;
 use crate::lookup::PUBLIC_ZONE;
 use maxminddb::{Reader, WithinOptions};
 use serde::Deserialize;
@@ -101,9 +102,9 @@ impl Database {
         }
     }
 
-    /// The AS of an address, and its name. A record that can't be read is none.
+    /// The AS of an address, or of the IPv4 address [inside](crate::inside), and its name. A record that can't be read is none.
     pub(crate) fn origin(&self, address: IpAddr) -> Option<(u32, Option<&str>)> {
-        let record = self.0.lookup(address).ok()?.decode::<Record<'_>>().ok()??;
+        let record = self.0.lookup(owner(address)).ok()?.decode::<Record<'_>>().ok()??;
         Some((record.number()?, record.autonomous_system_organization))
     }
 }

@@ -1,12 +1,12 @@
 //! What routers append to their answers, as text and as JSON.
 
-use hopshot_linux::{Extensions, Interface, Label, Role};
+use hopshot_linux::{Extensions, Interface, Label, NodeId, Role};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 /// In the manner of `traceroute -e`: `<MPLS:L=24001,E=0,S=1,T=1>`, labels of one stack with `/` between them, and
-/// `<INC:7,10.8.0.1,"xe-0/0/1",mtu=9000>` with what the router told.
+/// `<INC:7,10.8.0.1,"xe-0/0/1",mtu=9000>` with what the router told, `<NODE:10.8.0.1,"r1">` with what it calls itself.
 pub(crate) fn text(extensions: &Extensions) -> String {
     let mut text = String::new();
     let labels: Vec<String> = extensions.mpls.iter().map(label).collect();
@@ -15,6 +15,9 @@ pub(crate) fn text(extensions: &Extensions) -> String {
     }
     for of_router in &extensions.interfaces {
         let _ = write!(text, " <{}>", interface(of_router));
+    }
+    if let Some(of_router) = &extensions.node {
+        let _ = write!(text, " <{}>", node(of_router));
     }
     if extensions.unknown > 0 {
         let _ = write!(text, " <unknown: {}>", extensions.unknown);
@@ -25,6 +28,13 @@ pub(crate) fn text(extensions: &Extensions) -> String {
 fn label(label: &Label) -> String {
     let Label { label, traffic_class, bottom, ttl } = label;
     format!("L={label},E={traffic_class},S={},T={ttl}", u8::from(*bottom))
+}
+
+fn node(node: &NodeId) -> String {
+    let fields =
+        [node.address.map(|address| address.to_string()), node.name.as_ref().map(|name| format!("\"{name}\""))];
+    let fields: Vec<String> = fields.into_iter().flatten().collect();
+    format!("NODE:{}", fields.join(","))
 }
 
 fn interface(interface: &Interface) -> String {
@@ -52,7 +62,15 @@ pub(crate) struct Json {
     interface: Option<JsonInterface>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_interfaces: Vec<JsonInterface>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<JsonNodeId>,
     unknown_objects: usize,
+}
+
+#[derive(Serialize)]
+struct JsonNodeId {
+    name: Option<String>,
+    address: Option<IpAddr>,
 }
 
 #[derive(Serialize)]
@@ -85,6 +103,7 @@ impl From<&Extensions> for Json {
             mpls: extensions.mpls.iter().map(label).collect(),
             interface: interfaces.next(),
             more_interfaces: interfaces.collect(),
+            node: extensions.node.as_ref().map(|node| JsonNodeId { name: node.name.clone(), address: node.address }),
             unknown_objects: extensions.unknown,
         }
     }
@@ -122,14 +141,17 @@ mod tests {
             mtu: Some(9000),
         };
         let bare = Interface { role: Role::NextHop, index: None, name: None, address: None, mtu: Some(1500) };
-        Extensions { mpls: vec![label(24002, false), label(16, true)], interfaces: vec![whole, bare], unknown: 2 }
+        let node = Some(NodeId { name: Some("r1".into()), address: Some([10, 8, 0, 9].into()) });
+        Extensions { mpls: vec![label(24002, false), label(16, true)], interfaces: vec![whole, bare], node, unknown: 2 }
     }
 
     #[test]
     fn extensions_are_written_as_other_traceroutes_do() {
         assert_eq!(text(&Extensions::default()), "");
         let expected = "<MPLS:L=24002,E=3,S=0,T=1/L=16,E=3,S=1,T=1> <INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000> \
-                        <NXT:mtu=1500> <unknown: 2>";
+                        <NXT:mtu=1500> <NODE:10.8.0.9,\"r1\"> <unknown: 2>";
+        let nameless = NodeId { name: None, address: None };
+        assert_eq!(node(&nameless), "NODE:");
         assert_eq!(text(&some()), expected);
     }
 
@@ -140,6 +162,7 @@ mod tests {
         assert_eq!(document["mpls"][0], json!({"label": 24002, "tc": 3, "bottom": false, "ttl": 1}));
         assert_eq!((&document["interface"], &document["unknown_objects"]), (&interface, &2.into()));
         assert_eq!(document["more_interfaces"][0]["role"], "next_hop");
+        assert_eq!(document["node"], json!({"name": "r1", "address": "10.8.0.9"}));
         let none = serde_json::to_value(Json::from(&Extensions::default())).unwrap();
         assert_eq!(none, json!({"mpls": [], "interface": null, "unknown_objects": 0}));
     }

@@ -7,6 +7,7 @@ mod console;
 mod events;
 mod extensions;
 mod format;
+mod inside;
 mod lookup;
 mod mtu;
 mod names;

@@ -1,6 +1,6 @@
 //! What to trace, and within which limits.
 
-use crate::wire::{Ends, Version, icmp};
+use crate::wire::{Ends, Version, icmp, ip};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -139,6 +139,11 @@ impl Config {
     #[must_use]
     pub fn message_len(&self) -> usize {
         usize::from(self.payload_len).saturating_add(icmp::HEADER_LEN)
+    }
+
+    /// Octets of the packet of a probe.
+    pub(crate) fn packet_len(&self) -> usize {
+        self.message_len().saturating_add(ip::header_len(Version::of(self.target)))
     }
 
     /// Checks every range.

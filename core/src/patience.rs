@@ -113,8 +113,8 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
         None => slowest_router,
     };
     // What a slow router owes to its first probe is owed to those that followed too: until then they are late, not lost.
-    let after_first = probe.sent().saturating_since(view.sent_at(progress.first));
-    let at_known_hop = if progress.sure == 0 { lost.max(slow.saturating_sub(nanos(after_first))) } else { lost };
+    let after_first = probe.sent().nanos_since(view.sent_at(progress.first));
+    let at_known_hop = if progress.sure == 0 { lost.max(slow.saturating_sub(after_first)) } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop() < end.hop => Some(at_known_hop),
         Some(end) if end.kind == EndKind::Target => (view.samples_sure(end) < view.config.attempts).then_some(lost),
@@ -123,7 +123,7 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
         None => {
             let until_quiet = match view.quiet {
                 // All that was sent before is waited for as long as what is sent then.
-                Some(quiet) => nanos(quiet.saturating_since(probe.sent())),
+                Some(quiet) => quiet.nanos_since(probe.sent()),
                 None => until_quiet(view.path.slowest),
             };
             Some(until_quiet.saturating_add(from_quiet(view.path.slowest)))

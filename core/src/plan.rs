@@ -52,13 +52,16 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
             (_, opens) => soonest = opens,
         }
     }
-    let spare = view.room > reserved(view);
-    let mut ready: Option<(u8, u8)> = None;
+    let spare = view.room.saturating_sub(reserved(view));
+    let search = Search::of(view, spare);
+    let mut ready: Option<((u8, u8), u8)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
+        let rank = (progress.sent, search.map_or(0, |search| search.middle.abs_diff(hop)));
         match due(view, hop, *progress) {
-            Some(_) if progress.sent >= view.config.attempts && !spare => {}
+            Some(_)
+                if progress.sent >= view.config.attempts && (spare == 0 || search.is_some_and(|it| it.waits(hop))) => {}
             Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
-            Some(_) if ready.is_none_or(|(sent, _)| progress.sent < sent) => ready = Some((progress.sent, hop)),
+            Some(_) if ready.is_none_or(|(least, _)| rank < least) => ready = Some((rank, hop)),
             _ => {}
         }
     }
@@ -67,6 +70,48 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
         (None, Some(at)) => Next::At(at),
         (None, None) => Next::Nothing,
     }
+}
+
+/// How the end is found where there are fewer places than silent hops before it: by halves.
+#[derive(Clone, Copy)]
+struct Search {
+    /// The last router before the end.
+    top: u8,
+    middle: u8,
+    /// Whether an answer may still say in which half it is.
+    waiting: bool,
+}
+
+impl Search {
+    fn of(view: &View<'_>, spare: usize) -> Option<Self> {
+        let (top, end) = (view.top(), view.path.end?.hop);
+        let silent = (1u8..).zip(view.hops).take(end.into()).filter(|(_, progress)| progress.heard == 0);
+        let waiting = silent.clone().any(|(hop, progress)| hop > top && progress.waiting > 0);
+        let is_short = silent.filter(|(_, progress)| progress.sent > 0).count() > spare;
+        (is_short && is_unsure(view)).then_some(Self { top, middle: top.saturating_add(end) >> 1, waiting })
+    }
+
+    /// Whether a retry at `hop` is for later: what routers there are matters less than where the end is.
+    const fn waits(self, hop: u8) -> bool {
+        self.waiting || hop <= self.top
+    }
+}
+
+/// Whether silent hops right before the end are to be asked again, since any of them may be the end. If so when nothing is left
+/// to do, then for want of room.
+pub(crate) fn is_unsure(view: &View<'_>) -> bool {
+    let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
+    let mut hidden = (1u8..).zip(view.hops).take(end.into()).skip(view.top().into());
+    hidden.any(|(hop, progress)| due(view, hop, *progress).is_some())
+}
+
+/// Whether the first sweep leaves the last places to the silent hops that it has passed, since answers may still come.
+fn is_held_back(view: &View<'_>) -> bool {
+    let places = view.probes.len().saturating_add(view.room);
+    let silent = view.hops.iter().filter(|progress| progress.sent > 0 && progress.heard == 0);
+    view.room <= places >> 2
+        && view.room <= silent.clone().count()
+        && silent.clone().any(|progress| progress.waiting > 0)
 }
 
 /// The room that the attempts asked for may still need: what is beyond it may go into retries.
@@ -132,17 +177,27 @@ fn retry(view: &View<'_>, progress: Progress) -> Instant {
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.
+// In its caller it takes every poll more instructions than a call does.
+#[inline(never)]
 fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
-    match (view.config.sweep(), view.path.certain_end()) {
-        (Sweep::Window { .. }, Some(end)) => (end.hop.saturating_sub(1), None),
-        (Sweep::Window { first, step }, None) if view.quiet.is_none() => {
-            let edge = window(view, first, step);
-            match silent_edge(view, edge) {
-                Some(at) if at <= now => (edge.saturating_add(step), None),
-                opens => (edge, opens),
+    let end = view.path.certain_end();
+    match view.config.sweep() {
+        Sweep::Window { first, step } => match end {
+            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
+            None if is_held_back(view) => (0, None),
+            None if view.quiet.is_some() => (view.config.max_hops, None),
+            _ => {
+                let edge = window(view, first, step);
+                match silent_edge(view, edge) {
+                    // What refuses may be many routers, each just what expires there: the sweep looks as far as if it had not
+                    // been heard.
+                    _ if end.is_some() => (edge, None),
+                    Some(at) if at <= now => (edge.saturating_add(step), None),
+                    opens => (edge, opens),
+                }
             }
-        }
-        _ => (view.config.max_hops, None),
+        },
+        Sweep::Burst => (view.config.max_hops, None),
     }
 }
 

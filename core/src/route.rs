@@ -4,9 +4,9 @@ use crate::answer::Kind;
 use crate::patience;
 use crate::plan;
 use crate::probe::{Changes, Evidence, ProbeId};
-use crate::slot::Slot;
+use crate::slot::{LONGEST_RTT, Slot};
 use crate::table::{Answered, EndKind, Failure, State, View};
-use crate::time::nanos;
+use crate::time::{nanos, short_span};
 use core::net::IpAddr;
 use core::time::Duration;
 
@@ -26,6 +26,9 @@ pub enum StopReason {
     MaxHops,
     /// The timeout was over before it could be known that nothing more comes.
     Timeout,
+    /// The tracer had no room left to ask the silent hops before the end again: the end may be nearer than it seems. A
+    /// [`Tracer`](crate::Tracer) with a greater `N` tells.
+    NoRoom,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }
@@ -46,7 +49,8 @@ pub struct Reply {
     pub icmp_type: u8,
     /// The ICMP code.
     pub icmp_code: u8,
-    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets.
+    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where the probe would have fitted:
+    /// then it was not too big.
     pub mtu: Option<u16>,
     /// The hop limit (TTL) that the answer arrived with, if known.
     pub hop_limit: Option<u8>,
@@ -63,7 +67,7 @@ impl Reply {
         Self {
             probe: ProbeId { hop: probe.hop(), attempt: probe.attempt() },
             from: answered.from,
-            rtt: answered.received.saturating_since(probe.sent()),
+            rtt: short_span(answered.received.nanos_since(probe.sent()).min(LONGEST_RTT)),
             kind: answered.kind,
             icmp_type: answered.icmp_type,
             icmp_code: answered.icmp_code,
@@ -236,21 +240,33 @@ impl<'a> Hop<'a> {
         let heard = self.heard();
         let enough = heard >= attempts;
         let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
-        let at = move |probe: &&Slot| probe.hop() == number && !(enough && is_pending(probe));
+        let at = move |probe: &Slot| probe.hop() == number && !(enough && is_pending(probe));
         let reached = move |probe: &Slot| match probe.state() {
             State::Answered(answered) => probe.is_proven() && answered.is_of(view.config.target),
             State::InFlight | State::Lost | State::Failed(_) => false,
         };
-        let past = move |probe: &&Slot| probe.hop() > number && reached(probe);
-        let own = view.probes.iter().filter(at);
-        let surplus = if self.is_target() { usize::from(attempts).saturating_sub(own.clone().count()) } else { 0 };
-        own.chain(view.probes.iter().filter(past).take(surplus)).map(move |slot| match &slot.state() {
-            State::InFlight => Outcome::InFlight,
-            State::Lost => Outcome::Lost,
-            State::Failed(error) => Outcome::Failed(*error),
-            // Somebody who has proved to be here is known, so a guess is left out.
-            State::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
-            State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
+        let past = move |probe: &Slot| probe.hop() > number && reached(probe);
+        let count = view.probes.len();
+        let own = view.probes.iter().filter(|probe| at(probe)).count();
+        let mut surplus = if self.is_target() { usize::from(attempts).saturating_sub(own) } else { 0 };
+        // By index, over all probes twice: a chain of two filters takes more room.
+        (0..count.saturating_mul(2)).filter_map(move |index| {
+            let slot = match index.checked_sub(count) {
+                None => view.probes.get(index).filter(|probe| at(probe))?,
+                Some(index) => {
+                    let slot = view.probes.get(index).filter(|probe| surplus > 0 && past(probe))?;
+                    surplus = surplus.saturating_sub(1);
+                    slot
+                }
+            };
+            Some(match &slot.state() {
+                State::InFlight => Outcome::InFlight,
+                State::Lost => Outcome::Lost,
+                State::Failed(error) => Outcome::Failed(*error),
+                // Somebody who has proved to be here is known, so a guess is left out.
+                State::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
+                State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
+            })
         })
     }
 

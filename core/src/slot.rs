@@ -31,6 +31,14 @@ const IPV4: u8 = 1 << 3;
 const MTU: u8 = 1 << 4;
 const HOP_LIMIT: u8 = 1 << 5;
 const QUOTED: u8 = 1 << 6;
+/// Stands for its router among those that may be in a loop.
+const MARKED: u8 = 1 << 7;
+
+/// Whether two addresses are the same: in four words, which are compared faster than sixteen octets.
+#[inline(never)]
+pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
+    u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
+}
 
 /// A probe in memory.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +107,21 @@ impl Slot {
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
     pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
+    }
+
+    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and proves it beyond doubt.
+    pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
+        (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong).then_some(&self.from)
+    }
+
+    /// Whether [`mark`](Self::mark) was called for the answer that it has.
+    pub(crate) const fn is_marked(&self) -> bool {
+        self.state & MARKED != 0
+    }
+
+    /// Lets it stand for its router among those that may be in a loop, until it has another answer.
+    pub(crate) const fn mark(&mut self) {
+        self.state |= MARKED;
     }
 
     /// Its RTT in nanoseconds, if it was answered.

@@ -3,7 +3,7 @@
 use crate::answer::Kind;
 use crate::config::Config;
 use crate::probe::{Changes, Evidence};
-use crate::slot::Slot;
+use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
 
@@ -165,12 +165,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// `revisited` says whether a router answered from two hops: else there can't be a loop, and looking for one takes longer
-    /// than all the rest.
+    /// `may_loop` says whether a router was marked.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
-    /// no router answered from there on, a barrier only where no router as well proven answered from behind it.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], revisited: bool) -> Self {
+    /// no router answered from there on, a barrier only where no router as well proven answered from behind it. A barrier that was
+    /// not met by what goes farther is weak: something behind it must be asked first.
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
         let passes_from = |hop: u8| behind(hops, hop.saturating_sub(1)).iter().filter_map(|hop| hop.passes).max();
@@ -190,6 +190,8 @@ impl Path {
             numbered().find_map(|(hop, progress)| {
                 let evidence = progress.barred?;
                 let stands = Some(evidence) > passes_from(hop.saturating_add(1));
+                let is_last = usize::from(hop) == hops.len();
+                let evidence = if is_last || bars(probes, hop) { evidence } else { Evidence::Weak };
                 stands.then_some(End { hop, kind: EndKind::Barrier, evidence })
             })
         };
@@ -198,8 +200,8 @@ impl Path {
             sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Strong)).flatten())
-                .or_else(|| revisited.then(|| find_loop(probes, Evidence::Weak)).flatten())
+                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Strong)).flatten())
+                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Weak)).flatten())
                 .or_else(barrier),
             slowest: probes.iter().filter_map(|probe| probe.rtt().filter(|_| probe.is_proven())).max(),
         }
@@ -211,28 +213,78 @@ impl Path {
     }
 }
 
+/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some refuse only the former.
+fn bars(probes: &[Slot], hop: u8) -> bool {
+    let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
+    let mut behind = probes.iter().filter(|probe| probe.hop() > hop).filter_map(Slot::barred_by);
+    router.is_some_and(|router| behind.any(|other| is_same(router, other)))
+}
+
 fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
+}
+
+/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody on the path could exploit. A
+/// loop of more finds one of these again as surely as any other.
+const MOST_MARKED: u8 = 4;
+
+/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one answer for each such router.
+pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
+    let (mut hops, mut others) = (0u64, 0u8);
+    let mut last = None;
+    for probe in probes {
+        let is_its = probe.passed_by().is_some_and(|from| is_same(from, router));
+        match (is_its, probe.is_marked()) {
+            (true, true) => return false,
+            (false, true) => others = others.saturating_add(1),
+            (true, false) => {
+                hops |= bit(probe.hop());
+                last = Some(probe);
+            }
+            (false, false) => {}
+        }
+    }
+    let is_new = hops.count_ones() >= 3 && others < MOST_MARKED;
+    if let Some(probe) = last.filter(|_| is_new) {
+        probe.mark();
+    }
+    is_new
 }
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
 /// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
 /// least as well proven as `evidence`.
 fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
-    let passed = || {
-        let proven = probes.iter().filter(move |probe| probe.changes().evidence() >= evidence);
-        proven.filter_map(|probe| Some((probe.hop(), probe.passed_by()?)))
-    };
-    // The next hop after `hop` where this router answered again, and another one before that.
-    let again = |hop: u8, router: &[u8; 16]| {
-        let between = passed().filter(|(at, from)| *at > hop && *from != router).map(|(at, _)| at).min()?;
-        passed().filter(|(at, from)| *at > between && *from == router).map(|(at, _)| at).min()
-    };
-    let loops = passed().filter_map(|(hop, from)| {
-        let third = again(again(hop, from)?, from)?;
-        Some(End { hop: third, kind: EndKind::Loop, evidence })
-    });
-    loops.min_by_key(|end| end.hop)
+    let marked = probes.iter().filter(|probe| probe.is_marked()).filter_map(Slot::passed_by);
+    let third = marked.filter_map(|router| third_visit(probes, evidence, router)).min()?;
+    Some(End { hop: third, kind: EndKind::Loop, evidence })
+}
+
+/// The hop where `router` is on the path for the third time.
+fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option<u8> {
+    let (mut its, mut others) = (0u64, 0u64);
+    for probe in probes.iter().filter(|probe| probe.changes().evidence() >= evidence) {
+        match probe.passed_by() {
+            Some(from) if is_same(from, router) => its |= bit(probe.hop()),
+            Some(_) => others |= bit(probe.hop()),
+            None => {}
+        }
+    }
+    let mut at = lowest(its);
+    for next in [others, its, others, its] {
+        at = lowest(next & !(at | at.wrapping_sub(1)));
+    }
+    u8::try_from(at.trailing_zeros()).ok().and_then(|zeros| zeros.checked_add(1)).filter(|_| at != 0)
+}
+
+/// The set that holds just this hop.
+fn bit(hop: u8) -> u64 {
+    1u64.wrapping_shl(u32::from(hop).wrapping_sub(1))
+}
+
+/// The set that holds just the nearest hop of a set.
+const fn lowest(hops: u64) -> u64 {
+    hops & hops.wrapping_neg()
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.

@@ -7,13 +7,16 @@ use crate::plan::{self, Next};
 use crate::probe::{self, Evidence, ProbeId};
 use crate::route::{Reply, Route, StopReason, Tally};
 use crate::slot::{LONGEST_RTT, Slot};
-use crate::table::{Answered, EndKind, Failure, Path, Progress, SendError, State, View};
+use crate::table::{self, Answered, EndKind, Failure, Path, Progress, SendError, State, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{BufferTooSmall, Ends, Malformed};
 use core::fmt;
 use core::net::IpAddr;
 use heapless::Vec;
+
+/// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame takes at 10 Mbit/s.
+const AFTER_FAILURE: u64 = 1_250_000;
 
 /// What to do next, as [`Tracer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +113,8 @@ pub struct Tracer<const N: usize> {
     hops: [Progress; N],
     path: Path,
     quiet: Option<Instant>,
-    /// Whether a router has answered from more than one hop.
-    revisited: bool,
+    /// Whether a router has answered from three hops: it was [marked](table::mark).
+    may_loop: bool,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -131,7 +134,7 @@ impl<const N: usize> Tracer<N> {
             hops: [Progress::default(); N],
             path: Path::default(),
             quiet: None,
-            revisited: false,
+            may_loop: false,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
@@ -260,7 +263,8 @@ impl<const N: usize> Tracer<N> {
             kind: answer.kind,
             icmp_type: answer.icmp_type,
             icmp_code: answer.icmp_code,
-            mtu: answer.mtu,
+            // What fits isn't too big, whoever says so.
+            mtu: answer.mtu.filter(|mtu| usize::from(*mtu) < self.config.packet_len()),
             hop_limit: answer.hop_limit,
             quoted_hop_limit: header.map(|header| header.hop_limit),
             quoted_traffic_class: header.map(|header| header.traffic_class),
@@ -270,13 +274,15 @@ impl<const N: usize> Tracer<N> {
             true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
             false => State::Answered(answered),
         };
+        let before = probe.passed_by().copied();
         probe.set(probe.sent(), &state);
         let (hop, reply, router) = (probe.hop(), Reply::new(probe, &answered), probe.passed_by().copied());
-        self.revisited = self.revisited
-            || router.is_some()
-                && self.probes.iter().any(|other| other.hop() != hop && other.passed_by() == router.as_ref());
+        // The mark of a router that is no longer believed here goes to another of its answers.
+        for router in [before, router].iter().flatten() {
+            self.may_loop |= table::mark(&mut self.probes, router);
+        }
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), &self.probes, self.revisited);
+        self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         Ok(reply)
     }
 
@@ -284,24 +290,31 @@ impl<const N: usize> Tracer<N> {
     /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
     pub fn sent(&mut self, probe: ProbeId, at: Instant) {
         let Some(slot) = self.find(probe) else { return };
-        let state = slot.state();
+        let (state, is_marked) = (slot.state(), slot.is_marked());
         let at = match state {
             State::Failed(_) => return,
             State::Answered(answer) => at.min(answer.received),
             State::InFlight | State::Lost => at,
         };
         slot.set(at, &state);
+        if is_marked {
+            slot.mark();
+        }
         if slot.rtt().is_some() {
-            self.path = Path::survey(self.hops(), &self.probes, self.revisited);
+            self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         }
     }
 
-    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it.
+    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it, after 1.25 ms: a queue that
+    /// is full may drain meanwhile.
     pub fn fail(&mut self, probe: ProbeId, error: SendError) {
         if let Some(sent) = self.find(probe)
             && sent.is_in_flight()
         {
             sent.set(sent.sent(), &State::Failed(Failure::Send(error)));
+            // A queue that is full drains meanwhile; else the rest of a burst would be spent on it.
+            let next_send = sent.sent().after(AFTER_FAILURE);
+            self.next_send = self.next_send.max(next_send);
             self.sum_up(probe.hop);
         }
     }
@@ -387,6 +400,7 @@ impl<const N: usize> Tracer<N> {
 
     fn reason(&self) -> StopReason {
         match self.path.end {
+            _ if plan::is_unsure(&self.view()) => StopReason::NoRoom,
             Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => StopReason::Reached,
             Some(end) if end.kind == EndKind::Loop => StopReason::Loop,
             Some(_) => StopReason::Unreachable,
@@ -429,21 +443,23 @@ mod tests {
     }
 
     fn reply(tracer: &mut Tracer<8>, at: u64, payload: &[u8]) -> Reply {
-        let Config { target, ident, first_seq, .. } = *tracer.config();
-        let echo = Echo { ident, seq: first_seq, payload };
-        let (kind, hop_limit) = (Kind::EchoReply, None);
-        let answer = Answer {
-            from: target,
-            hop_limit,
-            kind,
+        let config = *tracer.config();
+        let echo = Echo { ident: config.ident, seq: config.first_seq, payload };
+        tracer.accept(Instant::from_millis(at), &echo_reply(&config, echo)).unwrap()
+    }
+
+    fn echo_reply<'a>(config: &Config, echo: Echo<'a>) -> Answer<'a> {
+        Answer {
+            from: config.target,
+            hop_limit: None,
+            kind: Kind::EchoReply,
             icmp_type: 0,
             icmp_code: 0,
             mtu: None,
             echo,
             quoted: None,
             extensions: Extensions::default(),
-        };
-        tracer.accept(Instant::from_millis(at), &answer).unwrap()
+        }
     }
 
     fn rtt(tracer: &Tracer<8>) -> Duration {
@@ -468,6 +484,61 @@ mod tests {
         assert_eq!(rtt(&tracer), Duration::from_millis(1));
         tracer.sent(PROBE, Instant::from_millis(16));
         assert_eq!(rtt(&tracer), Duration::ZERO);
+    }
+
+    /// Answers every probe of a burst: by the router that `router` names for its hop.
+    fn answered(router: impl Fn(u8) -> u8) -> Tracer<64> {
+        let config = Config { max_hops: 64, sweep: Some(crate::Sweep::Burst), ..Config::new([192, 0, 2, 1].into(), 7) };
+        let (mut tracer, mut buf) = (Tracer::new(config).unwrap(), [0; 32]);
+        for hop in 1..=64 {
+            let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else { panic!() };
+            let echo =
+                Echo { ident: config.ident, seq: config.first_seq.wrapping_add(hop - 1), payload: &probe.message[8..] };
+            let from = [10, 0, 0, router(probe.hop_limit)].into();
+            let answer = Answer { from, kind: Kind::TimeExceeded, icmp_type: 11, ..echo_reply(&config, echo) };
+            tracer.accept(Instant::from_millis(5), &answer).unwrap();
+        }
+        tracer
+    }
+
+    fn marked(tracer: &Tracer<64>) -> usize {
+        tracer.probes.iter().filter(|probe| probe.is_marked()).count()
+    }
+
+    #[test]
+    fn a_loop_costs_as_little_work_as_there_are_probes() {
+        // Each mark costs a pass over the probes. Twice is no loop.
+        assert_eq!(marked(&answered(|hop| hop % 32)), 0);
+        assert_eq!(marked(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })), 1);
+        for routers in [2, 3, 4, 5, 21] {
+            let tracer = answered(|hop| hop % routers);
+            assert_eq!(marked(&tracer), usize::from(routers.min(4)));
+            let end = tracer.path.end.map(|end| (end.hop, end.kind));
+            assert_eq!(end, Some((2 * routers + 1, EndKind::Loop)), "{routers} routers");
+        }
+    }
+
+    #[test]
+    fn a_better_sending_time_leaves_a_loop_as_it_is() {
+        let mut tracer = answered(|hop| hop % 3);
+        let before = (marked(&tracer), tracer.path.end);
+        for hop in 1..=64 {
+            tracer.sent(ProbeId { hop, attempt: 1 }, Instant::from_millis(1));
+        }
+        assert_eq!((marked(&tracer), tracer.path.end), before);
+    }
+
+    #[test]
+    fn the_next_probe_leaves_a_while_after_one_that_failed() {
+        let config = Config { max_hops: 4, ..Config::new([192, 0, 2, 1].into(), 7) };
+        let (mut tracer, mut buf) = (Tracer::<8>::new(config).unwrap(), [0; 32]);
+        let now = Instant::from_millis(10);
+        let Ok(Action::Transmit(probe)) = tracer.poll(now, &mut buf) else { panic!() };
+        let probe = probe.probe;
+        tracer.fail(probe, SendError(105));
+        let later = now.after(AFTER_FAILURE);
+        assert_eq!(tracer.poll(now, &mut buf), Ok(Action::Wait(later)));
+        assert!(matches!(tracer.poll(later, &mut buf), Ok(Action::Transmit(_))));
     }
 
     #[test]

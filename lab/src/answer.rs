@@ -69,6 +69,7 @@ pub(crate) fn error(request: &Request<'_>, from: IpAddr, hop_limit: u8, report: 
         body.resize(128, 0);
         body.extend_from_slice(&extension);
         rest |= match version {
+            _ if by.unsaid => 0,
             Version::V4 => 32 << 16,
             Version::V6 => 16 << 24,
         };
@@ -165,30 +166,43 @@ fn extension(by: &Hop, from: IpAddr) -> Vec<u8> {
     if let Some(interface) = &by.interface {
         // RFC 5837, section 4: incoming interface (role 0) with index, address, name and MTU.
         let mut payload = interface.index.to_be_bytes().to_vec();
-        match from {
-            IpAddr::V4(address) => {
-                payload.extend_from_slice(&[0, 1, 0, 0]);
-                payload.extend_from_slice(&address.octets());
-            }
-            IpAddr::V6(address) => {
-                payload.extend_from_slice(&[0, 2, 0, 0]);
-                payload.extend_from_slice(&address.octets());
-            }
-        }
-        let mut name = interface.name.as_bytes().to_vec();
-        name.truncate(63);
-        name.resize((name.len() + 4) / 4 * 4 - 1, 0);
-        payload.push(u8::try_from(name.len() + 1).unwrap_or(64));
-        payload.extend_from_slice(&name);
+        who(&mut payload, from, &interface.name);
         payload.extend_from_slice(&interface.mtu.to_be_bytes());
         object(&mut octets, 2, 0b0000_1111, &payload);
+    }
+    if let Some(name) = &by.node {
+        let mut payload = Vec::new();
+        who(&mut payload, from, name);
+        object(&mut octets, 5, 0b0000_0110, &payload);
     }
     if octets.len() == 4 {
         return Vec::new();
     }
+    if by.unsummed {
+        return octets;
+    }
     let sum = Checksum::new().with(&octets).finish();
     octets[2..4].copy_from_slice(&sum.to_be_bytes());
     octets
+}
+
+/// An address with its family, and a name that is padded with zeros (RFC 5837, sections 4.3 and 4.4).
+fn who(payload: &mut Vec<u8>, address: IpAddr, name: &str) {
+    match address {
+        IpAddr::V4(address) => {
+            payload.extend_from_slice(&[0, 1, 0, 0]);
+            payload.extend_from_slice(&address.octets());
+        }
+        IpAddr::V6(address) => {
+            payload.extend_from_slice(&[0, 2, 0, 0]);
+            payload.extend_from_slice(&address.octets());
+        }
+    }
+    let mut name = name.as_bytes().to_vec();
+    name.truncate(63);
+    name.resize((name.len() + 4) / 4 * 4 - 1, 0);
+    payload.push(u8::try_from(name.len() + 1).unwrap_or(64));
+    payload.extend_from_slice(&name);
 }
 
 fn object(octets: &mut Vec<u8>, class: u8, class_type: u8, payload: &[u8]) {

@@ -47,6 +47,12 @@ pub struct Hop {
     pub mpls: Vec<Label>,
     /// The interface that it reports (RFC 5837).
     pub interface: Option<Interface>,
+    /// It reports its own name and address (node identification, class 5).
+    pub node: Option<String>,
+    /// What it appends has a checksum of zero: not computed.
+    pub unsummed: bool,
+    /// Its errors don't say where what is appended begins, as before RFC 4884.
+    pub unsaid: bool,
     /// The ICMP checksum of its answers is wrong.
     pub bad_checksum: bool,
 }

@@ -297,6 +297,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "nat-id",
     "mpls",
     "interface-name",
+    "nodeid",
     "badchecksum",
     "mtu",
     "mtu-odd",

@@ -219,6 +219,11 @@ impl Graph {
             })
             .collect();
         self.edges.sort_by_key(|edge| (edge.from, edge.to));
+        // One that refuses what expires there, and passes the rest, is no end.
+        for edge in &self.edges {
+            let node = &mut self.nodes[edge.from];
+            node.end = node.end.filter(|end| *end != End::Unreachable);
+        }
     }
 }
 

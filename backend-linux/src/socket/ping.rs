@@ -182,14 +182,10 @@ pub(super) fn answer<'b>(
     })
 }
 
-/// The extensions behind the quoted message.
+/// The extensions behind the quoted message. The kernel's verdict on them (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser
+/// judges them as it does on raw sockets, where a bad object doesn't spoil those before it.
 fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
-    /// The kernel found their checksum wrong (linux/errqueue.h, `SO_EE_RFC4884_FLAG_INVALID`).
-    const INVALID: u32 = 1 << 16;
-    match data & INVALID {
-        0 => Extensions::behind_header(version, error, (data & 0xffff) as usize),
-        _ => Extensions::default(),
-    }
+    Extensions::behind_header(version, error, (data & 0xffff) as usize)
 }
 
 /// Opens a sender with an ident. If it isn't to share it, it gets none that a socket has.

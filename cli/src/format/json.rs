@@ -5,6 +5,7 @@ use super::settings::{Settings, VERSION};
 use super::{Format, print};
 use crate::args::Args;
 use crate::extensions;
+use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use hopshot_linux::{
     Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, SocketKind,
@@ -248,6 +249,9 @@ pub(crate) struct Known {
     as_name: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     more_asns: Vec<u32>,
+    /// The IPv4 address inside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ipv4_inside: Option<Inside>,
 }
 
 impl Known {
@@ -256,7 +260,7 @@ impl Known {
             Some(Origin { number, name, more }) => (Some(number), name, more),
             None => (None, None, Vec::new()),
         };
-        Self { name: names.of(address), asn, as_name, more_asns }
+        Self { name: names.of(address), asn, as_name, more_asns, ipv4_inside: Inside::of(address) }
     }
 }
 
@@ -403,6 +407,7 @@ pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
         Some(StopReason::Quiet) => "quiet",
         Some(StopReason::MaxHops) => "max_hops",
         Some(StopReason::Timeout) => "timeout",
+        Some(StopReason::NoRoom) => "no_room",
         Some(StopReason::Interrupted) | None => "interrupted",
     }
 }

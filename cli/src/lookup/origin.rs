@@ -6,6 +6,7 @@
 //! | `AS64500.ZONE` | `64500 \| ... \| EXAMPLE-NET` |
 
 use super::dns;
+use crate::inside::owner;
 use hopshot_linux::resolve;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -33,8 +34,9 @@ impl Zone {
         Self { name, servers, blocks: Mutex::default() }
     }
 
-    /// The ASes that announce an address, if a server says or none may be asked.
+    /// The ASes that announce an address, or the IPv4 address [inside](crate::inside), if a server says or none may be asked.
     pub(super) fn origin(&self, address: IpAddr) -> Option<Vec<u32>> {
+        let address = owner(address);
         let is_public_zone = self.name.eq_ignore_ascii_case(PUBLIC_ZONE);
         if is_public_zone && !is_public(address) {
             return Some(Vec::new());

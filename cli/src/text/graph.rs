@@ -6,6 +6,7 @@ use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
 use crate::args::Args;
 use crate::console::print;
+use crate::inside::Inside;
 use crate::names::Names;
 use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
 use std::io;
@@ -162,11 +163,12 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool) -> Vec<Row> {
     rows
 }
 
-fn row(node: &Node, branch: String, notes: Vec<String>, jump: &Jump, names: &Names) -> Row {
+fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: &Names) -> Row {
     let Some(address) = node.address else {
         let said: Vec<&str> = ["*"].into_iter().chain(notes.iter().map(String::as_str)).collect();
         return Row { branch, ..Row::bare(node.hop, said.join("  ")) };
     };
+    notes.extend(Inside::of(address).map(|inside| inside.to_string()));
     let time = node.rtt.map(|rtt| Cell::Time { rtt, style: jump.style(rtt), mark: String::new() });
     Row {
         number: Some(node.hop),

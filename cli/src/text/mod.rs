@@ -325,6 +325,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
+        Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
         Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
     };

@@ -2,6 +2,7 @@
 
 use super::paint::{Jump, Style};
 use crate::extensions;
+use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Shared, Version, failure_text};
 use std::net::IpAddr;
@@ -145,6 +146,7 @@ pub(super) fn rows<'e>(
         if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER)) {
             notes.push(format!("answers for {target}"));
         }
+        notes.extend(Inside::of(address).map(|inside| inside.to_string()));
         Row {
             number: is_first.then_some(hop.number()),
             branch: String::new(),

@@ -3,6 +3,7 @@
 
 mod asn;
 mod errors;
+mod field;
 mod formats;
 mod lookups;
 mod mtu;

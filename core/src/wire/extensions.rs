@@ -1,5 +1,5 @@
-//! What routers append to an ICMP error behind the quoted datagram: RFC 4884, with MPLS label stacks (RFC 4950) and interface
-//! information (RFC 5837).
+//! What routers append to an ICMP error behind the quoted datagram: RFC 4884, with MPLS label stacks (RFC 4950), interface
+//! information (RFC 5837) and node identification (draft-ietf-intarea-extended-icmp-nodeid).
 //!
 //! A message that follows RFC 4884 says in its header where the extensions begin. Many that don't are on the wire:
 //!
@@ -9,7 +9,7 @@
 //! | says no length, but is longer than 128 octets (before RFC 4884, "widely deployed") | looked for at 128 |
 //! | says a length below 128 octets, or in octets instead of words, but extends at 128 | looked for at 128 |
 //! | has the version in the low half of its octet | taken as well, where looked for at 128 |
-//! | quotes so much of a long datagram that octet 128 is data | told apart: at 128 the checksum must be there and right |
+//! | quotes so much of a long datagram that octet 128 is data | told apart: at 128 the checksum must be right, or it is zero and the objects fill all that is left; our probes have zeros there |
 //! | has an object whose length is below 4, or beyond the end | what came before it is kept |
 
 use super::{Version, checksum::Checksum, icmp, ip};
@@ -54,9 +54,7 @@ impl<'a> Extensions<'a> {
         let objects = match explicit {
             Some(structure) if structure.version == 2 && structure.checksum != Sum::Wrong => structure.objects,
             _ => match Structure::at(error.quoted, implied) {
-                Some(structure) if structure.checksum == Sum::Right && matches!(structure.version, 0 | 2) => {
-                    structure.objects
-                }
+                Some(structure) if structure.is_told_from_data() => structure.objects,
                 _ => &[],
             },
         };
@@ -73,12 +71,9 @@ impl<'a> Extensions<'a> {
     pub fn objects(&self) -> impl Iterator<Item = Object<'a>> + use<'a> {
         let mut rest = self.objects;
         core::iter::from_fn(move || {
-            let ([high, low, class, kind], _) = rest.split_first_chunk()?;
-            let length = usize::from(u16::from_be_bytes([*high, *low]));
-            let (object, behind) = rest.split_at_checked(length)?;
-            let payload = object.get(4..)?;
+            let (object, behind) = Object::split(rest)?;
             rest = behind;
-            Some(Object { class: *class, kind: *kind, payload })
+            Some(object)
         })
     }
 }
@@ -115,13 +110,31 @@ impl<'a> Structure<'a> {
         };
         Some(Self { version, checksum, objects })
     }
+
+    /// Whether this is no data, where nothing says that a structure begins here.
+    // Within its caller it takes more room.
+    #[inline(never)]
+    fn is_told_from_data(&self) -> bool {
+        match self.checksum {
+            Sum::Right => true,
+            // Not computed: then all that follows must be objects, with nothing left.
+            Sum::Absent if self.version == 2 => {
+                let mut rest = self.objects;
+                while let Some((_, behind)) = Object::split(rest) {
+                    rest = behind;
+                }
+                rest.is_empty()
+            }
+            Sum::Absent | Sum::Wrong => false,
+        }
+    }
 }
 
 /// An extension object (RFC 4884, section 8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Object<'a> {
-    /// The class number: 1 is MPLS, 2 interface information.
+    /// The class number: 1 is MPLS, 2 interface information, 5 node identification.
     pub class: u8,
     /// The C-Type, whose meaning depends on the class.
     pub kind: u8,
@@ -130,6 +143,14 @@ pub struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
+    /// The first object of several, and what follows it.
+    fn split(objects: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let ([high, low, class, kind], _) = objects.split_first_chunk()?;
+        let length = usize::from(u16::from_be_bytes([*high, *low]));
+        let (object, behind) = objects.split_at_checked(length)?;
+        Some((Self { class: *class, kind: *kind, payload: object.get(4..)? }, behind))
+    }
+
     /// The label stack, if this is one (RFC 4950: class 1, C-Type 1), from the top on.
     #[must_use]
     pub fn mpls(&self) -> Option<impl Iterator<Item = Label> + use<'a>> {
@@ -141,6 +162,12 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn interface(&self) -> Option<Interface<'a>> {
         if self.class == 2 { Interface::parse(self.kind, self.payload) } else { None }
+    }
+
+    /// What the router calls itself, if this says it and is whole (draft-ietf-intarea-extended-icmp-nodeid: class 5).
+    #[must_use]
+    pub fn node(&self) -> Option<NodeId<'a>> {
+        if self.class == 5 { NodeId::parse(self.kind, self.payload) } else { None }
     }
 }
 
@@ -211,6 +238,27 @@ impl<'a> Interface<'a> {
             address: if says(4) { Some(take_address(&mut rest)?) } else { None },
             name: if says(2) { Some(take_name(&mut rest)?) } else { None },
             mtu: if says(1) { Some(u32::from_be_bytes(take(&mut rest)?)) } else { None },
+        })
+    }
+}
+
+/// A router, wherever its answer comes from. What it doesn't tell is `None`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct NodeId<'a> {
+    /// An address that it can be reached at.
+    pub address: Option<IpAddr>,
+    /// Its name, as octets: it should be UTF-8.
+    pub name: Option<&'a [u8]>,
+}
+
+impl<'a> NodeId<'a> {
+    /// The bits of the C-Type, and the parts, are those of an [`Interface`].
+    fn parse(kind: u8, payload: &'a [u8]) -> Option<Self> {
+        let mut rest = payload;
+        Some(Self {
+            address: if kind & 4 != 0 { Some(take_address(&mut rest)?) } else { None },
+            name: if kind & 2 != 0 { Some(take_name(&mut rest)?) } else { None },
         })
     }
 }

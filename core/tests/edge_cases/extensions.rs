@@ -152,8 +152,17 @@ fn case_11_a_checksum_of_zero_was_not_computed() {
     for version in BOTH {
         let unsummed = octets(&format!("20 00 00 00 {LABEL}"));
         assert_eq!(heard(version, length(version, 136), &quoted(version, 136, &unsummed)), one_label());
-        // Where the message doesn't say that there is one, nothing else tells it from data.
-        assert_eq!(heard(version, 0, &quoted(version, 128, &unsummed)), []);
+        for rest in [0, length(version, 128), length(version, 16), words(version, 128)] {
+            assert_eq!(heard(version, rest, &quoted(version, 128, &unsummed)), one_label(), "{rest:08x}");
+        }
+        // Where the message doesn't say that there is one, it is told from data by objects that fill all that is left.
+        for left in ["00", "00 00 00 00", "00 03 01 01", "00 09 01 01 00 00 00 00"] {
+            let unsummed = octets(&format!("20 00 00 00 {LABEL} {left}"));
+            assert_eq!(heard(version, 0, &quoted(version, 128, &unsummed)), [], "{left}");
+        }
+        // The version is where it belongs, or the checksum is right.
+        let wrong = octets(&format!("02 00 00 00 {LABEL}"));
+        assert_eq!(heard(version, 0, &quoted(version, 128, &wrong)), []);
     }
 }
 
@@ -201,7 +210,9 @@ fn case_11_a_length_that_isnt_a_multiple_of_four_is_taken_at_its_word() {
 fn case_11_data_that_looks_like_a_structure_is_told_apart_by_its_checksum() {
     for version in BOTH {
         // A long probe, quoted whole: octet 128 is data, and it begins as a structure with a label would.
-        for data in [octets(&format!("20 00 00 00 {LABEL}")), octets(&format!("20 00 12 34 {LABEL}")), vec![0x20; 40]] {
+        for data in
+            [octets(&format!("20 00 00 00 {LABEL} 00")), octets(&format!("20 00 12 34 {LABEL}")), vec![0x20; 40]]
+        {
             assert_eq!(heard(version, 0, &quoted(version, 128, &data)), []);
         }
         // Where the message says where they begin, what stands at 128 isn't looked at.
@@ -260,6 +271,33 @@ fn case_12_an_interface_that_isnt_whole_is_none() {
         let payload = octets(hex);
         assert_eq!(Object { class: 2, kind, payload: &payload }.interface(), None, "{kind:04b} {hex}");
     }
+}
+
+#[test]
+fn case_12_a_router_says_who_it_is() {
+    let node = |kind: u8, hex: &str| {
+        let payload = octets(hex);
+        let node = Object { class: 5, kind, payload: &payload }.node()?;
+        Some((node.address.map(|address| address.to_string()), node.name.map(<[u8]>::to_vec)))
+    };
+    let name = || Some(b"r1.example".to_vec());
+    let named = "0c 72 31 2e 65 78 61 6d 70 6c 65 00";
+    assert_eq!(node(0b0110, &format!("00 01 00 00 c0 00 02 fe {named}")), Some((Some("192.0.2.254".into()), name())));
+    let v6 = "00 02 00 00 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 fe";
+    assert_eq!(node(0b0110, &format!("{v6} {named}")), Some((Some("2001:db8:1::fe".into()), name())));
+    assert_eq!(node(0b0010, named), Some((None, name())));
+    assert_eq!(node(0b0100, v6), Some((Some("2001:db8:1::fe".into()), None)));
+    assert_eq!(node(0, ""), Some((None, None)));
+    // Bits that it doesn't have say nothing; what isn't whole is nothing.
+    assert_eq!(node(0b1111_1011, named), Some((None, name())));
+    for (kind, hex) in
+        [(0b0100, "00 01 00 00 c0 00 02"), (0b0100, ""), (0b0010, ""), (0b0110, named), (0b0010, "05 65")]
+    {
+        assert_eq!(node(kind, hex), None, "{kind:04b} {hex}");
+    }
+    let payload = octets(named);
+    assert_eq!(Object { class: 2, kind: 0b0010, payload: &payload }.node(), None);
+    assert_eq!(Object { class: 5, kind: 0b0010, payload: &payload }.interface(), None);
 }
 
 #[test]

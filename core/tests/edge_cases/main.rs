@@ -12,6 +12,7 @@ mod patience;
 mod plan;
 mod proof;
 mod quoted;
+mod room;
 mod sending;
 mod texts;
 mod views;

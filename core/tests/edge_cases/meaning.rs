@@ -86,7 +86,10 @@ fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
 #[test]
 fn case_15_the_mtu_is_told_where_the_router_says_it() {
     let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
-        report(&mut Trace::new(version), 2, router(version, 2), icmp_type, code, rest).unwrap().mtu
+        let mut trace = Trace::with(Config { payload_len: 1472, ..config(version) });
+        let quote = &trace.quote(2)[..100];
+        let message = error(router(version, 2), icmp_type, code, rest, quote);
+        trace.handle(10, router(version, 2), &message).unwrap().reply.mtu
     };
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4), Some(1492));
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0), Some(0), "a router older than RFC 1191");
@@ -95,7 +98,13 @@ fn case_15_the_mtu_is_told_where_the_router_says_it() {
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1280), Some(1280));
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 9, 1280), Some(1280), "the code is ignored: RFC 4443, section 3.2");
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 0), Some(0));
-    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 9_000_000), Some(65_535));
+    // What is not less than the packet of 1,500 or 1,520 octets was not too big.
+    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 1499), Some(1499));
+    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1519), Some(1519));
+    for named in [1520, 9000, 65_535, 9_000_000] {
+        assert_eq!(mtu(Version::V4, Type::Unreachable, 4, (named - 20) & 0xffff), None, "{named}");
+        assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, named), None, "{named}");
+    }
     assert_eq!(mtu(Version::V6, Type::Unreachable, 4, 1280), None);
 }
 

@@ -202,15 +202,31 @@ fn a_probe_to_the_target_isnt_waited_for_once_another_past_it_has_stood_in() {
 
 #[test]
 fn what_comes_from_behind_an_unreachable_is_waited_for_as_a_slow_router_is() {
+    // Where the router at hop 2 refuses what was to go farther too, and where it refuses just what expires there, as another may.
+    for (refused, by, least, most) in [(3, 2, 2.29, 2.31), (2, 2, 5.99, 6.01), (3, 3, 5.99, 6.01)] {
+        for version in BOTH {
+            let mut trace = Trace::with(once(version));
+            trace.time_exceeded(80, 1).unwrap();
+            for (hop, from) in [(2, 2), (refused, by)] {
+                let message = error(router(version, from), Type::Unreachable, 13, 0, &trace.quote(hop));
+                let _ = trace.handle(80, router(version, from), &message);
+            }
+            let mut silence = Silence::after(trace, 80);
+            let round_trips = silence.end().as_secs_f64() / 0.08;
+            assert!((least..most).contains(&round_trips), "{round_trips}");
+            assert_eq!(silence.reason(), Some(StopReason::Unreachable));
+        }
+    }
+}
+
+#[test]
+fn an_unreachable_from_the_last_hop_to_be_probed_is_not_waited_behind() {
     for version in BOTH {
-        let mut trace = Trace::with(once(version));
+        let mut trace = Trace::with(Config { max_hops: 2, ..once(version) });
         trace.time_exceeded(80, 1).unwrap();
         let message = error(router(version, 2), Type::Unreachable, 13, 0, &trace.quote(2));
         trace.handle(80, router(version, 2), &message).unwrap();
-        let mut silence = Silence::after(trace, 80);
-        let round_trips = silence.end().as_secs_f64() / 0.08;
-        assert!((2.29..2.31).contains(&round_trips), "{round_trips}");
-        assert_eq!(silence.reason(), Some(StopReason::Unreachable));
+        assert_eq!(trace.send(80), None);
     }
 }
 

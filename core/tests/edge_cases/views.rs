@@ -298,7 +298,7 @@ fn a_route_shows_each_answer_whole() {
             (Some(0), (Type::TimeExceeded, 0), 0),
             (Some(61), (Type::Unreachable, 13), 0),
             (Some(61), too_big, 0),
-            (None, too_big, 1280),
+            (None, too_big, 51),
         ] {
             let mut trace = Trace::new(version);
             let from = router(version, 2);

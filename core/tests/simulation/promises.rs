@@ -344,3 +344,64 @@ fn translated_quotes_are_answers_and_say_what_was_changed() {
     assert!(changes[10].contains(hopshot_core::Changes::DESTINATION), "{changes:?}");
     assert!(run("nat-id", 1).dark() == 0, "the cookie finds the probe though the ident was changed");
 }
+
+/// A path of six hops in so many milliseconds, whose routers at hops 2 and 3 refuse what expires there, and pass all else.
+fn refusing(rtt_ms: f64, v4: &str, v6: &str, rest: u32) -> Scenario {
+    let router = |hop: u8| {
+        let kind = format!("v4 = {v4}, v6 = {v6}, rest = {rest}, from = {hop}, to = {hop}");
+        format!("[[hop]]\nat = {hop}\nunreachable = {{ {kind} }}\n")
+    };
+    let text = format!("hops = 6\nrtt_ms = {rtt_ms}\n{}{}", router(2), router(3));
+    Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
+}
+
+#[test]
+fn a_router_that_refuses_what_expires_there_is_never_the_end() {
+    let plans = [
+        None,
+        Some(Sweep::Burst),
+        Some(Sweep::Window { first: 1, step: 1 }),
+        Some(Sweep::Window { first: 3, step: 2 }),
+    ];
+    for version in [Version::V4, Version::V6] {
+        for (v4, v6, rest) in
+            [("[3, 10]", "[1, 1]", 0), ("[3, 13]", "[1, 6]", 0), ("[3, 4]", "[2, 0]", 9000), ("[12, 0]", "[4, 0]", 0)]
+        {
+            for rtt_ms in [0.3, 0.6, 3.0, 30.0, 120.0] {
+                for (sweep, attempts) in plans.into_iter().flat_map(|sweep| [(sweep, 1), (sweep, 3)]) {
+                    let scenario = refusing(rtt_ms, v4, v6, rest);
+                    let traced = trace(&scenario, version, 1, |config| Config { sweep, attempts, ..config });
+                    let found = (traced.distance(), traced.stop_reason(), traced.dark());
+                    assert_eq!(found, (Some(6), StopReason::Reached, 0), "{version:?}, {v4}, {rtt_ms} ms, {sweep:?}");
+                    let route = traced.tracer.route();
+                    let refused = route.hops().nth(1).unwrap().replies().next().unwrap();
+                    assert_eq!((refused.kind, refused.mtu), (Kind::Unreachable, None));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_refusal_in_front_of_an_ocean_is_not_the_end() {
+    for leap_ms in [100.0, 300.0, 700.0] {
+        let text = format!(
+            "hops = 6\nrtt_ms = {leap_ms}\n[[hop]]\nat = 1\nrtt_ms = 0.05\nunreachable = {{ from = 1, to = 1 }}\n"
+        );
+        let far = (2..6).map(|hop| format!("[[hop]]\nat = {hop}\nrtt_ms = {}\n", leap_ms - 6.0 + f64::from(hop)));
+        let scenario = Scenario::parse(&(text + &far.collect::<String>())).unwrap();
+        let traced = trace(&scenario, Version::V4, 1, |config| config);
+        assert_eq!((traced.distance(), traced.dark()), (Some(6), 0), "{leap_ms} ms");
+    }
+}
+
+#[test]
+fn one_that_refuses_all_that_comes_is_the_end_at_any_rtt() {
+    for rtt_ms in [0.3, 6.0, 60.0] {
+        let text = format!("hops = 12\nrtt_ms = {rtt_ms}\n[[hop]]\nat = 6\nunreachable = {{}}\n");
+        let traced = trace(&Scenario::parse(&text).unwrap(), Version::V4, 1, |config| config);
+        assert_eq!((traced.stop_reason(), traced.tracer.route().hops().count()), (StopReason::Unreachable, 6));
+        assert_eq!(traced.sent(), 20, "no more than at once");
+        assert!(traced.took < Duration::from_millis(170), "{:?}", traced.took);
+    }
+}

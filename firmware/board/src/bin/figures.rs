@@ -9,7 +9,7 @@ use core::hint::black_box;
 use core::net::IpAddr;
 use cortex_m_rt::entry;
 use hopshot_core::wire::{Ends, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
+use hopshot_core::{Action, Arrival, Config, Instant, Sweep, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger;
 use hopshot_firmware::stack;
@@ -48,6 +48,8 @@ fn main() -> ! {
         let Some((poll, handle)) = measure(&clock, ends) else { debugger::exit(false) };
         figure("poll_", family, poll);
         figure("handle_", family, handle);
+        let Some(worst) = slowest(&clock, ends) else { debugger::exit(false) };
+        figure("handle_worst_", family, worst);
         let Some((poll, handle)) = deepest(ends) else { debugger::exit(false) };
         figure("poll_stack_", family, poll);
         figure("handle_stack_", family, handle);
@@ -80,6 +82,29 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
         handled += clock.now().saturating_since(before).subsec_nanos();
     }
     Some((polled.subsec_nanos() / u32::from(HOPS), handled / u32::from(HOPS)))
+}
+
+/// Instructions of the slowest handle: 32 hops, of which ten routers are each at three.
+fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
+    const HOPS: u8 = 32;
+    let config = Config { source: ends.source, sweep: Some(Sweep::Burst), ..Config::new(ends.destination, 7) };
+    let mut tracer = Tracer::<{ HOPS as usize }>::new(black_box(config)).ok()?;
+    let (start, mut worst) = (clock.now(), 0);
+    let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
+    for probe in &mut probes {
+        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else { return None };
+    }
+    for (hop, probe) in (1u8..).zip(&probes) {
+        let mut packet = [0; 128];
+        // No loop, as far as the search must go to see it: nobody else answers in between.
+        let from = router(ends, (hop - 1) / 3);
+        let message = time_exceeded(from, ends, probe, &mut packet)?;
+        let before = clock.now();
+        let arrival = Arrival { at: before, from, hop_limit: Some(64) };
+        black_box(tracer.handle(arrival, black_box(message)).ok()?);
+        worst = worst.max(clock.now().saturating_since(before).subsec_nanos());
+    }
+    Some(worst)
 }
 
 /// The most stack that a poll and a handle take, over a whole trace that has all there is: two attempts, a loop of three routers

@@ -1,0 +1,86 @@
+//! IPv4 addresses inside of IPv6 ones: what such an address is, and whose.
+
+use serde::Serialize;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// An IPv4 address, and why it stands inside of an IPv6 one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Inside {
+    #[serde(rename = "kind")]
+    way: Way,
+    address: Ipv4Addr,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+enum Way {
+    /// An IPv4 router that carries IPv6 by labels and has no IPv6 address: ::ffff:0:0/96 (RFC 4798).
+    #[serde(rename = "6pe")]
+    SixPe,
+    /// An IPv4 host as IPv6 hosts see it: 64:ff9b::/96 (RFC 6052).
+    #[serde(rename = "nat64")]
+    Nat64,
+    /// A network behind an IPv4 address: 2002::/16 (RFC 3056).
+    #[serde(rename = "6to4")]
+    SixToFour,
+}
+
+impl Inside {
+    pub(crate) fn of(address: IpAddr) -> Option<Self> {
+        let IpAddr::V6(address) = address else { return None };
+        let (way, [high, low]) = match address.segments() {
+            [0, 0, 0, 0, 0, 0xffff, inside @ ..] => (Way::SixPe, inside),
+            [0x64, 0xff9b, 0, 0, 0, 0, inside @ ..] => (Way::Nat64, inside),
+            [0x2002, high, low, ..] => (Way::SixToFour, [high, low]),
+            _ => return None,
+        };
+        Some(Self { way, address: Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)) })
+    }
+}
+
+impl fmt::Display for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = match self.way {
+            Way::SixPe => "6PE",
+            Way::Nat64 => "NAT64",
+            Way::SixToFour => "6to4",
+        };
+        write!(f, "{way}: {}", self.address)
+    }
+}
+
+/// The address whose AS stands for this one: that inside, if there is one.
+pub(crate) fn owner(address: IpAddr) -> IpAddr {
+    Inside::of(address).map_or(address, |inside| inside.address.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_inside_is_told_with_its_reason() {
+        for (address, said) in [
+            ("::ffff:10.1.2.3", Some("6PE: 10.1.2.3")),
+            ("64:ff9b::203.0.113.9", Some("NAT64: 203.0.113.9")),
+            ("2002:c000:204::1", Some("6to4: 192.0.2.4")),
+            ("2002:c000:204:1:2:3:4:5", Some("6to4: 192.0.2.4")),
+            // Deprecated, a prefix that networks choose themselves, one bit beside each, and IPv4 as it is.
+            ("::10.1.2.3", None),
+            ("64:ff9b:1::203.0.113.9", None),
+            ("64:ff9b::1:203.0.113.9", None),
+            ("64:ff9a::203.0.113.9", None),
+            ("::fffe:10.1.2.3", None),
+            ("::1:ffff:10.1.2.3", None),
+            ("2003:c000:204::1", None),
+            ("2001:db8::1", None),
+            ("10.1.2.3", None),
+        ] {
+            let address: IpAddr = address.parse().unwrap();
+            let inside = Inside::of(address);
+            assert_eq!(inside.map(|inside| inside.to_string()).as_deref(), said, "{address}");
+            assert_eq!(owner(address) == address, said.is_none(), "{address}");
+        }
+        assert_eq!(owner("2002:c000:204::1".parse().unwrap()), IpAddr::from([192, 0, 2, 4]));
+    }
+}
