@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::health::Health;
 use crate::identities::{self, Identities};
 use crate::near::Head;
+use crate::neighbour::Verdict;
 use crate::pace::Pace;
 use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
@@ -170,6 +171,7 @@ impl Driver {
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
+        has_timeout: bool,
     ) -> Result<Option<usize>, Error> {
         let version = Version::of(config.target);
         let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
@@ -189,10 +191,22 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
-        let (held, has_given_up) = (None, false);
+        let (held, left, has_given_up) = (None, None, false);
         let begun = clock::now();
-        let trace =
-            Running { tracer, listener, begun, clocks, extensions, scope_id, head, endurance, held, has_given_up };
+        let trace = Running {
+            tracer,
+            listener,
+            begun,
+            clocks,
+            extensions,
+            scope_id,
+            head,
+            endurance,
+            held,
+            left,
+            has_timeout,
+            has_given_up,
+        };
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
@@ -558,6 +572,14 @@ impl Driver {
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
+                    if let Ok(reply) = accepted
+                        && trace.is_local(&reply)
+                    {
+                        // No answer: nobody was heard.
+                        trace.hear_local(&reply);
+                        self.schedule.hasten(number);
+                        break;
+                    }
                     if let Ok(reply) = accepted {
                         uplink(&mut self.uplinks, listener.version).hear(arrival.at);
                         trace.note(reply.probe, arrival.clock, &answer);
@@ -615,6 +637,13 @@ impl Driver {
     /// Asks a trace for what it has to send, and sends that.
     fn step(&mut self, number: usize, now: Instant) -> Turn {
         let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
+        if let Some(left) = trace.silent_since(now) {
+            match self.sockets.neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey)) {
+                Verdict::Pending(until) => return Turn::Idle(Some(until)),
+                Verdict::Unreachable => trace.abandon(),
+                Verdict::Innocent => {}
+            }
+        }
         let held = trace.held.take();
         let probe = match &held {
             Some(held) => held.transmit(trace.tracer.config().target),
@@ -631,6 +660,7 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
+                trace.left.get_or_insert(left);
                 if uplink.sent(trace.tracer.config().source, probe.destination, trace.scope_id, left) {
                     self.hasten_held(version);
                 }

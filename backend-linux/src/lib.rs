@@ -49,6 +49,7 @@ mod memory;
 #[cfg(test)]
 mod namespace;
 mod near;
+mod neighbour;
 mod order;
 mod pace;
 mod path_mtu;
@@ -118,6 +119,8 @@ pub struct Traceroute {
     size: Option<u16>,
     dont_fragment: bool,
     memory: Memory,
+    /// Whether the timeout was set.
+    has_timeout: bool,
     /// What the user set; target, source and random parts are filled in at the start.
     config: Config,
 }
@@ -134,6 +137,7 @@ impl Traceroute {
             size: None,
             dont_fragment: false,
             memory: Memory::new(),
+            has_timeout: false,
             config,
         }
     }
@@ -169,8 +173,11 @@ impl Traceroute {
         self
     }
 
-    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there.
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there. Unless it is
+    /// set, a trace outside a list waits a second longer where nothing answers and the kernel is still looking for the next
+    /// hop on its link: then it will say that nobody is there.
     pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.has_timeout = true;
         self.config.timeout = timeout;
         self
     }
@@ -462,7 +469,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, scope_id, head, endurance)?;
+        let number = driver.add(config, scope_id, head, endurance, self.has_timeout)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

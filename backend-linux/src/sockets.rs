@@ -1,6 +1,7 @@
 //! Sockets that are open before it is known whom they are for.
 
 use crate::error::refused;
+use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, OpenError, Options, Socket, Sources};
 use crate::{Error, SocketKind};
 use hopshot_core::wire::Version;
@@ -24,6 +25,7 @@ use hopshot_core::wire::Version;
 pub struct Sockets {
     pub(crate) options: Options,
     pub(crate) open: Vec<Pair>,
+    pub(crate) neighbours: Neighbours,
     refused: Vec<(Version, OpenError)>,
 }
 
@@ -65,7 +67,8 @@ impl Sockets {
         options: Options,
         open: fn(Version, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
-        let mut sockets = Self { options, open: Vec::new(), refused: Vec::new() };
+        let neighbours = Neighbours::open(&options);
+        let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new() };
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
                 Ok(pair) => sockets.open.push(pair),

@@ -8,7 +8,7 @@ use crate::privilege::{self, Shortfalls};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Memory, Rejected, SocketKind, headers_len};
 use hopshot_core::wire::Version;
-use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
+use hopshot_core::{Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -321,6 +321,12 @@ impl Route {
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.tracer.route().stop_reason()
+    }
+
+    /// The failure on this machine that the path ends in: see [`hopshot_core::Route::failure`].
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.tracer.route().failure()
     }
 
     /// How many probes were sent.

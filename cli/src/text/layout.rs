@@ -75,7 +75,7 @@ fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
     let answered = || cells.iter().filter(|cell| matches!(cell, Cell::Time { .. }));
     let lost = |cell: &Cell| match cell {
         Cell::Lost(times) => *times,
-        Cell::Failed => 1,
+        Cell::Failed(_) => 1,
         Cell::Time { .. } | Cell::InFlight => 0,
     };
     let lost: usize = cells.iter().map(lost).sum();
@@ -96,7 +96,7 @@ fn sign(cell: &Cell) -> String {
     match cell {
         Cell::Lost(1) => "*".to_owned(),
         Cell::Lost(times) => format!("{times}*"),
-        Cell::Failed => "!".to_owned(),
+        Cell::Failed(mark) => mark.clone(),
         Cell::InFlight | Cell::Time { .. } => String::new(),
     }
 }
@@ -104,7 +104,7 @@ fn sign(cell: &Cell) -> String {
 fn rtt(cell: &Cell) -> Option<Duration> {
     match cell {
         Cell::Time { rtt, .. } => Some(*rtt),
-        Cell::Lost(_) | Cell::Failed | Cell::InFlight => None,
+        Cell::Lost(_) | Cell::Failed(_) | Cell::InFlight => None,
     }
 }
 
@@ -185,6 +185,14 @@ impl Layout {
             text += &self.wrapped(extra, self.number, &[' ', '/']);
         }
         text
+    }
+
+    /// The line of one hop or several at the end of a path where nobody answered.
+    pub(super) fn unanswered(&self, first: u8, last: u8, instead: &str) -> String {
+        let numbers = if first == last { format!("{first:>2}") } else { format!("{first:>2}-{last}") };
+        let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1));
+        let line: String = format!("{numbers}  {instead}").chars().take(width).collect();
+        format!("{}\n", Style::Faint.paint(&line, self.colours))
     }
 
     /// A text of one line at most.
