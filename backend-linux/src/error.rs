@@ -251,8 +251,7 @@ pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, opt
 pub fn failure_text(failure: Failure) -> String {
     match failure {
         Failure::Send(SendError(errno)) => without_number(&io::Error::from_raw_os_error(errno.into())),
-        // ARP in IPv4 (RFC 792), Neighbor Discovery in IPv6 (RFC 4443, section 3.1).
-        Failure::Local { icmp_type: 3, icmp_code: 1 } | Failure::Local { icmp_type: 1, icmp_code: 3 } => {
+        Failure::Local { .. } if failure.is_host_unreachable() => {
             "host unreachable, says this machine itself: the next hop doesn't answer on its link".to_owned()
         }
         Failure::Local { icmp_type, icmp_code } => {

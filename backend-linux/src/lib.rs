@@ -126,9 +126,12 @@ pub struct Traceroute {
 }
 
 impl Traceroute {
+    /// The longest to wait for an answer by default.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
     /// A trace of a host: a name, or an address of either family.
     pub fn new(host: impl Into<String>) -> Self {
-        let config = Config::new(Version::V4.unspecified(), 0);
+        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified(), 0) };
         Self {
             host: host.into(),
             family: None,

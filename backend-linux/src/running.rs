@@ -185,7 +185,7 @@ impl Running {
     /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them.
     pub(crate) fn hear_local(&mut self, reply: &Reply) {
         let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        if failure == host_unreachable(self.version()) && !self.has_heard() {
+        if failure.is_host_unreachable() && !self.has_heard() {
             self.tracer.abandon(failure);
         }
     }

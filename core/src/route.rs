@@ -167,8 +167,10 @@ impl<'a> Route<'a> {
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
             match (probe.failure(), failure) {
-                // It holds for all of them: they take the same link.
-                (Some(verdict @ Failure::Local { .. }), _) => return Some(verdict),
+                // It holds for all of them: they take the same link. So does a firewall's word while nobody answers at all.
+                (Some(verdict @ Failure::Local { .. }), _) if heard == 0 || verdict.is_host_unreachable() => {
+                    return Some(verdict);
+                }
                 (Some(first), None) => failure = Some(first),
                 (Some(_), Some(_)) => {}
                 // Where some fail and others leave, the failures don't tell why nobody answers.

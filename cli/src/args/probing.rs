@@ -31,9 +31,9 @@ pub(crate) struct Probing {
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = number(1..=MAX_ATTEMPTS, "answers"))]
     pub(crate) attempts: u8,
 
-    /// The longest wait for an answer
-    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds(0.001..=3600.0))]
-    pub(crate) wait: Duration,
+    /// The longest wait for an answer [default: 2, or 3.6 while the next hop is looked for on its link]
+    #[arg(short, long = "wait", value_name = "SECONDS", value_parser = seconds(0.001..=3600.0))]
+    wait: Option<Duration>,
 
     /// Send from this address of this machine
     #[arg(short, long, value_name = "ADDRESS")]
@@ -138,15 +138,22 @@ impl Probing {
         }
     }
 
+    /// The longest wait for an answer.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait.unwrap_or(Traceroute::DEFAULT_TIMEOUT)
+    }
+
     /// A trace of a host as the options say; `--rate` is not among its settings.
     pub(super) fn traceroute(&self, host: &str) -> Traceroute {
         let mut traceroute = Traceroute::new(host)
             .first_hop(self.first)
             .max_hops(self.max)
             .attempts(self.attempts)
-            .timeout(self.wait)
             .precise(self.precise)
             .dont_fragment(self.dont_fragment);
+        if let Some(wait) = self.wait {
+            traceroute = traceroute.timeout(wait);
+        }
         if let Some(family) = self.family() {
             traceroute = traceroute.family(family);
         }

@@ -87,7 +87,9 @@ fn sentences(paths: &Paths, max_hops: u8) -> Vec<String> {
         }
         Completeness::Complete => format!("{percent} % sure of each router's next hops"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
-        Completeness::NoProgress if paths.end_failure().is_some() => "not complete, this machine is in the way".to_owned(),
+        Completeness::NoProgress if paths.end_failure().is_some() => {
+            "not complete, this machine is in the way".to_owned()
+        }
         Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
         Completeness::Interrupted => "not complete, interrupted".to_owned(),
     };

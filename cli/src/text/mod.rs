@@ -14,12 +14,10 @@ pub(crate) use row::Host;
 use crate::args::Args;
 use crate::console::{can_draw, print};
 use crate::names::Names;
-use hopshot_linux::{
-    Evidence, Extensions, Failure, Hop, Kind, ProbeId, Route, StopReason, Version, failure_text,
-};
+use hopshot_linux::{Evidence, Extensions, Failure, Hop, Kind, ProbeId, Route, StopReason, Version, failure_text};
 use layout::Layout;
-use row::rows;
 use row::failed;
+use row::rows;
 pub(crate) use row::{failure, is_target, mark};
 use signal_hook::consts::SIGCONT;
 use std::env;

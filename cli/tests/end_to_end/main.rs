@@ -4,6 +4,7 @@
 mod asn;
 mod errors;
 mod formats;
+mod local;
 mod lookups;
 mod mtu;
 mod outage;
