@@ -69,7 +69,7 @@ fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer(
             assert_eq!((tracer.route().failure(), tracer.route().stop_reason()), (failure, Some(StopReason::Local)));
         }
         // Some fail and others leave: that isn't why nobody answers.
-        for fails in [|hop: u8| hop % 2 == 0 && hop < 8, |hop| hop == 1, |hop| hop == 3, |_| false] {
+        for fails in [|hop: u8| [2, 4, 6].contains(&hop), |hop| hop == 1, |hop| hop == 3, |_| false] {
             let tracer = silent_trace(version, 0, fails);
             assert_eq!(tracer.route().failure(), None);
             assert_ne!(tracer.route().stop_reason(), Some(StopReason::Local));
