@@ -31,7 +31,7 @@ pub(crate) struct Probing {
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = number(1..=MAX_ATTEMPTS, "answers"))]
     pub(crate) attempts: u8,
 
-    /// The longest wait for an answer [default: 2, or 3.6 while the next hop is looked for on its link]
+    /// The longest wait for an answer [default: 2]
     #[arg(short, long = "wait", value_name = "SECONDS", value_parser = seconds(0.001..=3600.0))]
     wait: Option<Duration>,
 
