@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::health::Health;
 use crate::identities::{self, Identities};
 use crate::near::Head;
+use crate::neighbour::Verdict;
 use crate::pace::Pace;
 use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
@@ -171,6 +172,7 @@ impl Driver {
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
+        has_timeout: bool,
     ) -> Result<Option<usize>, Error> {
         let source = self.source(config.target, scope_id)?;
         let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
@@ -185,10 +187,22 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
-        let (held, has_given_up) = (None, false);
+        let (held, left, has_given_up) = (None, None, false);
         let begun = clock::now();
-        let trace =
-            Running { tracer, listener, begun, clocks, extensions, scope_id, head, endurance, held, has_given_up };
+        let trace = Running {
+            tracer,
+            listener,
+            begun,
+            clocks,
+            extensions,
+            scope_id,
+            head,
+            endurance,
+            held,
+            left,
+            has_timeout,
+            has_given_up,
+        };
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
@@ -587,12 +601,17 @@ impl Driver {
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
+                    if let Ok(reply) = accepted
+                        && trace.is_local(&reply)
+                    {
+                        // No answer: nobody was heard.
+                        trace.hear_local(&reply);
+                        self.schedule.hasten(number);
+                        break;
+                    }
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
-                        // This machine's own word, about a neighbour that doesn't answer, is nobody's.
-                        if reply.from != trace.tracer.config().source {
-                            uplink.hear(arrival.at);
-                        }
+                        uplink.hear(arrival.at);
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
                         }
@@ -651,6 +670,13 @@ impl Driver {
     /// Asks a trace for what it has to send, and sends that.
     fn step(&mut self, number: usize, now: Instant) -> Turn {
         let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
+        if let Some(left) = trace.silent_since(now) {
+            match self.sockets.neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey)) {
+                Verdict::Pending(until) => return Turn::Idle(Some(until)),
+                Verdict::Unreachable => trace.abandon(),
+                Verdict::Innocent => {}
+            }
+        }
         let held = trace.held.take();
         let probe = match &held {
             Some(held) => held.transmit(trace.tracer.config().target),
@@ -667,6 +693,7 @@ impl Driver {
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
+                trace.left.get_or_insert(left);
                 let is_own = probe.destination.is_loopback() || probe.destination == trace.tracer.config().source;
                 if !is_own && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);

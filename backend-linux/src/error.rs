@@ -295,6 +295,9 @@ fn dead_end(errno: Errno) -> io::Error {
 pub fn failure_text(failure: Failure) -> String {
     match failure {
         Failure::Send(SendError(errno)) => without_number(&io::Error::from_raw_os_error(errno.into())),
+        Failure::Local { .. } if failure.is_host_unreachable() => {
+            "host unreachable, says this machine itself: the next hop doesn't answer on its link".to_owned()
+        }
         Failure::Local { icmp_type, icmp_code } => {
             format!("unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})")
         }

@@ -54,6 +54,7 @@ mod memory;
 #[cfg(test)]
 mod namespace;
 mod near;
+mod neighbour;
 mod order;
 mod pace;
 mod path_mtu;
@@ -124,14 +125,19 @@ pub struct Traceroute {
     size: Option<u16>,
     dont_fragment: bool,
     memory: Memory,
+    /// Whether the timeout was set.
+    has_timeout: bool,
     /// What the user set; target, source and random parts are filled in at the start.
     config: Config,
 }
 
 impl Traceroute {
+    /// The longest to wait for an answer by default.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
     /// A trace of a host: a name, or an address of either family.
     pub fn new(host: impl Into<String>) -> Self {
-        let config = Config::new(Version::V4.unspecified(), 0);
+        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified(), 0) };
         Self {
             host: host.into(),
             family: None,
@@ -140,6 +146,7 @@ impl Traceroute {
             size: None,
             dont_fragment: false,
             memory: Memory::new(),
+            has_timeout: false,
             config,
         }
     }
@@ -175,8 +182,11 @@ impl Traceroute {
         self
     }
 
-    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there.
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there. Unless it is
+    /// set, a trace outside a list waits a second longer where nothing answers and the kernel is still looking for the next
+    /// hop on its link: then it will say that nobody is there.
     pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.has_timeout = true;
         self.config.timeout = timeout;
         self
     }
@@ -475,7 +485,7 @@ impl Traceroute {
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, scope_id, head, endurance)?;
+        let number = driver.add(config, scope_id, head, endurance, self.has_timeout)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

@@ -18,7 +18,10 @@ use crate::sockets::Sockets;
 use crate::trace::{Begun, Route};
 use crate::{Error, Extensions, Lack, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
-use hopshot_core::{Changes, Config, Evidence, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{
+    Changes, Config, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally,
+};
+use rustix::io::Errno;
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
@@ -491,8 +494,15 @@ fn look(route: &Route) -> Saw {
         reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,
-            Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => route.probes_sent() == 0,
+            Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
+            // Only this size of packet may be too large for this machine.
+            Some(StopReason::Local) => route.probes_sent() == 0 || route.failure() != Some(too_large()),
             Some(StopReason::Loop | StopReason::MaxHops | StopReason::NoRoom | StopReason::Interrupted) | None => true,
         },
     }
+}
+
+/// The kernel's refusal of a packet that doesn't fit the first link.
+fn too_large() -> Failure {
+    Failure::Send(SendError(u16::try_from(Errno::MSGSIZE.raw_os_error()).unwrap_or(u16::MAX)))
 }

@@ -4,8 +4,9 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
+use crate::neighbour::{Patience, Way};
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Answer, Instant, ProbeId, Reply, SendError, Tracer, Transmit};
+use hopshot_core::{Action, Answer, Failure, Instant, Kind, ProbeId, Reply, SendError, Tracer, Transmit};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -38,6 +39,10 @@ pub(crate) struct Running {
     pub(crate) endurance: Endurance,
     /// The last probe of the tracer's, while it waits to be tried again.
     pub(crate) held: Option<Held>,
+    /// When its first probe left.
+    pub(crate) left: Option<Instant>,
+    /// Whether its timeout was chosen by somebody.
+    pub(crate) has_timeout: bool,
     /// Whether a probe was given up: those that follow are not held any more.
     pub(crate) has_given_up: bool,
 }
@@ -148,6 +153,49 @@ impl Running {
         self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
     }
 
+    /// When its first probe left, if it has not ended, its timeout is over since and nobody has answered.
+    pub(crate) fn silent_since(&self, now: Instant) -> Option<Instant> {
+        if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
+            return None;
+        }
+        let is_over = |left: &Instant| now.saturating_since(*left) >= self.tracer.config().timeout;
+        self.left.filter(is_over).filter(|_| !self.has_heard())
+    }
+
+    /// How long it waits where the next hop is still being looked for.
+    pub(crate) const fn patience(&self, is_survey: bool) -> Patience {
+        match (is_survey, self.has_timeout) {
+            (true, _) => Patience::Doubt,
+            (false, true) => Patience::Timeout,
+            (false, false) => Patience::Verdict,
+        }
+    }
+
+    /// The way that its probes take.
+    pub(crate) fn way(&self) -> Way {
+        let config = self.tracer.config();
+        Way { source: config.source, target: config.target, scope_id: self.scope_id }
+    }
+
+    /// Returns whether it was this machine itself that wrote an answer: not about itself, but that its probe goes nowhere.
+    pub(crate) fn is_local(&self, reply: &Reply) -> bool {
+        let config = self.tracer.config();
+        reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
+    }
+
+    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them.
+    pub(crate) fn hear_local(&mut self, reply: &Reply) {
+        let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
+        if failure.is_host_unreachable() && !self.has_heard() {
+            self.tracer.abandon(failure);
+        }
+    }
+
+    /// Ends it, since the next hop isn't there.
+    pub(crate) fn abandon(&mut self) {
+        self.tracer.abandon(host_unreachable(self.version()));
+    }
+
     /// Ends the trace with what is known.
     pub(crate) fn interrupt(&mut self) {
         if let Some(Held { probe, errno: Some(errno), .. }) = self.held.take() {
@@ -169,5 +217,13 @@ impl Running {
         } else {
             self.extensions.insert(probe, extensions);
         }
+    }
+}
+
+/// The kernel's own words where a neighbour doesn't answer (RFC 792; RFC 4443, section 3.1).
+const fn host_unreachable(version: Version) -> Failure {
+    match version {
+        Version::V4 => Failure::Local { icmp_type: 3, icmp_code: 1 },
+        Version::V6 => Failure::Local { icmp_type: 1, icmp_code: 3 },
     }
 }

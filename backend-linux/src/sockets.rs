@@ -2,6 +2,7 @@
 
 use crate::advice::Standing;
 use crate::error::refused;
+use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, OpenError, Options, Socket, Sources};
 use crate::{Error, SocketKind};
 use hopshot_core::wire::Version;
@@ -25,6 +26,7 @@ use hopshot_core::wire::Version;
 pub struct Sockets {
     pub(crate) options: Options,
     pub(crate) open: Vec<Pair>,
+    pub(crate) neighbours: Neighbours,
     /// Why there are none of a family, and what this process was then.
     refused: Vec<(Version, OpenError, Standing)>,
 }
@@ -69,7 +71,8 @@ impl Sockets {
         options: Options,
         open: fn(Version, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
-        let mut sockets = Self { options, open: Vec::new(), refused: Vec::new() };
+        let neighbours = Neighbours::open(&options);
+        let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new() };
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
                 Ok(pair) => sockets.open.push(pair),

@@ -8,7 +8,7 @@ use crate::privilege::{self, Shortfalls};
 use crate::running::{CAPACITY, ClocksOf, ExtensionsOf, Running};
 use crate::{Error, Lack, Memory, Rejected, SocketKind, headers_len};
 use hopshot_core::wire::Version;
-use hopshot_core::{Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
+use hopshot_core::{Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -335,6 +335,12 @@ impl Route {
         self.tracer.route().stop_reason()
     }
 
+    /// The failure on this machine that the path ends in: see [`hopshot_core::Route::failure`].
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        self.tracer.route().failure()
+    }
+
     /// How many probes were sent.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
@@ -388,7 +394,7 @@ impl Route {
 mod tests {
     use super::*;
     use crate::Traceroute;
-    use crate::namespace::in_namespace;
+    use crate::namespace::{PERMIT_PING, in_namespace};
     use rustix::event::{PollFd, PollFlags};
 
     #[test]
@@ -440,6 +446,29 @@ mod tests {
             other();
             assert!(!is_readable(&trace));
             assert!(trace.finish().rejected().not_ours > 0);
+        });
+    }
+
+    #[test]
+    fn a_next_hop_that_is_not_there_is_waited_for_unless_a_timeout_is_set_and_is_no_hop() {
+        const LINK: &str = "
+            ip link add near type veth peer name far; ip link set near up; ip link set far up
+            ip address add 192.0.2.1/24 dev near; ip address add 2001:db8::1/64 dev near nodad";
+        let test = "trace::tests::a_next_hop_that_is_not_there_is_waited_for_unless_a_timeout_is_set_and_is_no_hop";
+        in_namespace(test, &format!("{PERMIT_PING}{LINK}"), || {
+            for (kind, hosts) in
+                [(SocketKind::Raw, ["192.0.2.98", "2001:db8::98"]), (SocketKind::Ping, ["192.0.2.99", "2001:db8::99"])]
+            {
+                for host in hosts {
+                    let traceroute = Traceroute::new(host).socket(kind).max_hops(3);
+                    let route = traceroute.clone().timeout(Duration::from_millis(500)).run().unwrap();
+                    assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Timeout), None), "{host}");
+                    let route = traceroute.run().unwrap();
+                    assert_eq!(route.stop_reason(), Some(StopReason::Local), "{kind:?} {host}");
+                    assert!(route.failure().is_some_and(|failure| failure.is_host_unreachable()));
+                    assert_eq!(route.hops().flat_map(|hop| hop.replies()).count(), 0);
+                }
+            }
         });
     }
 }

@@ -29,6 +29,8 @@ pub enum StopReason {
     /// The tracer had no room left to ask the silent hops before the end again: the end may be nearer than it seems. A
     /// [`Tracer`](crate::Tracer) with a greater `N` tells.
     NoRoom,
+    /// What was left failed on this machine: [`Route::failure`] says why.
+    Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }
@@ -157,6 +159,31 @@ impl<'a> Route<'a> {
         self.ended
     }
 
+    /// The failure on this machine that the path ends in, as far as is known: behind the last hop that answered this machine
+    /// itself said that nobody is to be reached, or no probe left any more. `None` once the target has answered.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        if self.distance().is_some() {
+            return None;
+        }
+        let answered = self.view.probes.iter().filter(|probe| probe.rtt().is_some());
+        let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
+        let (mut failure, mut others_left) = (None, false);
+        for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
+            match (probe.failure(), failure) {
+                // It holds for all of them: they take the same link. So does a firewall's word while nobody answers at all.
+                (Some(verdict @ Failure::Local { .. }), _) if heard == 0 || verdict.is_host_unreachable() => {
+                    return Some(verdict);
+                }
+                (Some(first), None) => failure = Some(first),
+                (Some(_), Some(_)) => {}
+                // Where some fail and others leave, the failures don't tell why nobody answers.
+                (None, failure) => others_left |= failure.is_some(),
+            }
+        }
+        if others_left { None } else { failure }
+    }
+
     /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
@@ -218,7 +245,8 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
-    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one.
+    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one,
+    /// nor where probes failed on this machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
         let heard = self.replies().next().is_some();
@@ -227,7 +255,8 @@ impl<'a> Hop<'a> {
             _ => 0,
         });
         let view = &self.route.view;
-        heard && lost >= 2 && patience::overdue(view.path.slowest) <= nanos(view.config.timeout)
+        let in_time = patience::overdue(view.path.slowest) <= nanos(view.config.timeout);
+        heard && lost >= 2 && in_time && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past

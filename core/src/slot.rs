@@ -134,15 +134,23 @@ impl Slot {
         self.changes
     }
 
+    /// Why it failed on this machine, if it did.
+    pub(crate) const fn failure(&self) -> Option<Failure> {
+        match self.state & STATE {
+            SEND => Some(Failure::Send(SendError(self.number))),
+            LOCAL => Some(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code }),
+            _ => None,
+        }
+    }
+
     pub(crate) fn state(&self) -> State {
+        if let Some(failure) = self.failure() {
+            return State::Failed(failure);
+        }
         let there = |bit: u8, value: u8| (self.state & bit != 0).then_some(value);
         let kind = match self.state & STATE {
             IN_FLIGHT => return State::InFlight,
             LOST => return State::Lost,
-            SEND => return State::Failed(Failure::Send(SendError(self.number))),
-            LOCAL => {
-                return State::Failed(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code });
-            }
             ECHO_REPLY => Kind::EchoReply,
             TIME_EXCEEDED => Kind::TimeExceeded,
             _ => Kind::Unreachable,

@@ -28,6 +28,15 @@ pub enum Failure {
     },
 }
 
+impl Failure {
+    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC 4443, section 3.1: type 1,
+    /// code 3).
+    #[must_use]
+    pub const fn is_host_unreachable(&self) -> bool {
+        matches!(self, Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 })
+    }
+}
+
 /// What became of a probe.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum State {

@@ -319,6 +319,23 @@ impl<const N: usize> Tracer<N> {
         }
     }
 
+    /// Ends the trace, because this machine knows that nothing more can be answered, such as when nobody is there on its link:
+    /// what has no answer failed for this reason.
+    pub fn abandon(&mut self, failure: Failure) {
+        for index in 0..self.probes.len() {
+            if let Some(probe) = self.probes.get_mut(index)
+                && probe.rtt().is_none()
+                && probe.failure().is_none()
+            {
+                probe.set(probe.sent(), &State::Failed(failure));
+                let hop = probe.hop();
+                self.sum_up(hop);
+            }
+        }
+        let reason = self.reason();
+        self.ended.get_or_insert(reason);
+    }
+
     fn find(&mut self, probe: ProbeId) -> Option<&mut Slot> {
         self.probes.iter_mut().rev().find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
     }
@@ -405,7 +422,7 @@ impl<const N: usize> Tracer<N> {
             Some(end) if end.kind == EndKind::Loop => StopReason::Loop,
             Some(_) => StopReason::Unreachable,
             None if self.path.top == self.config.max_hops => StopReason::MaxHops,
-            None if self.route().probes_sent() == 0 => StopReason::Quiet,
+            None if self.route().failure().is_some() => StopReason::Local,
             None if patience::timeout_rules(&self.view()) => StopReason::Timeout,
             None => StopReason::Quiet,
         }

@@ -263,6 +263,7 @@ pub struct Paths {
     rejected: Rejected,
     socket: Option<SocketKind>,
     failure: Option<Failure>,
+    end_failure: Option<Failure>,
     completeness: Option<Completeness>,
 }
 
@@ -282,6 +283,7 @@ impl Paths {
             rejected: Rejected::default(),
             socket: None,
             failure: None,
+            end_failure: None,
             completeness: None,
         }
     }
@@ -291,6 +293,7 @@ impl Paths {
         self.socket.get_or_insert(route.socket());
         self.probes_sent += route.probes_sent();
         self.forged += u32::from(route.tally().forged);
+        self.end_failure = route.failure();
         self.failure = self.failure.or_else(|| {
             route.hops().flat_map(|hop| hop.outcomes()).find_map(|outcome| match outcome {
                 Outcome::Failed(failure) => Some(failure),
@@ -375,6 +378,12 @@ impl Paths {
     #[must_use]
     pub const fn failure(&self) -> Option<Failure> {
         self.failure
+    }
+
+    /// The failure on this machine that the path of the last flow ends in: see [`Route::failure`](crate::Route::failure).
+    #[must_use]
+    pub const fn end_failure(&self) -> Option<Failure> {
+        self.end_failure
     }
 
     /// Whether the target answered.

@@ -61,7 +61,8 @@ const fn option(call: libc::c_long, level: i32, number: i32) -> Call {
 /// The calls on every architecture that has a filter. None of them opens, makes or starts anything.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
 const EVERYWHERE: &[Call] = &[
-    // Packets, and output.
+    // Packets, and output; questions to the kernel about the next hop (rtnetlink): the socket is open, and without privileges it
+    // can only ask.
     any(libc::SYS_sendmsg),
     any(libc::SYS_recvmsg),
     any(libc::SYS_sendto),

@@ -113,7 +113,7 @@ const AFTER: [Section; 7] = [
             ("!V, !C", "precedence too low, or cut off (IPv4)"),
             ("!F-1400", "too big for a link, whose MTU is 1400"),
             ("!<6>, !<4-0>", "any other code of unreachable; type and code of another error"),
-            ("! REASON", "the probe could not be sent"),
+            ("! REASON", "it failed on this machine, for this reason"),
             ("rate limited?", "the hop answered, and then stopped"),
             ("answers for A", "the target answered for A from this address"),
             ("shared: 60 of 64", "of several hosts: not probed; 60 of 64 others met this router"),

@@ -30,9 +30,9 @@ pub(crate) struct Probing {
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3, default_value_if("watch", "true", "1"), value_parser = number(1..=MAX_ATTEMPTS, "answers"))]
     pub(crate) attempts: u8,
 
-    /// The longest wait for an answer
-    #[arg(short, long = "wait", value_name = "SECONDS", default_value = "2", value_parser = seconds(0.001..=3600.0))]
-    pub(crate) wait: Duration,
+    /// The longest wait for an answer [default: 2]
+    #[arg(short, long = "wait", value_name = "SECONDS", value_parser = seconds(0.001..=3600.0))]
+    wait: Option<Duration>,
 
     /// Wait so many times as long for late answers, 1 to 10
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number(1..=MAX_PATIENCE, ""))]
@@ -152,16 +152,23 @@ impl Probing {
         }
     }
 
+    /// The longest wait for an answer.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait.unwrap_or(Traceroute::DEFAULT_TIMEOUT)
+    }
+
     /// A trace of a host as the options say; `--rate` is not among its settings.
     pub(super) fn traceroute(&self, host: &str) -> Traceroute {
         let mut traceroute = Traceroute::new(host)
             .first_hop(self.first)
             .max_hops(self.max)
             .attempts(self.attempts)
-            .timeout(self.wait)
             .patience(self.patience)
             .precise(self.precise)
             .dont_fragment(self.dont_fragment);
+        if let Some(wait) = self.wait {
+            traceroute = traceroute.timeout(wait);
+        }
         if let Some(family) = self.family() {
             traceroute = traceroute.family(family);
         }

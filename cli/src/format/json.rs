@@ -141,6 +141,8 @@ pub(super) struct Summary<'a> {
     duration_ms: f64,
     reached: bool,
     stop_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
     distance: Option<u8>,
     probes_sent: usize,
     duplicates: u16,
@@ -275,6 +277,7 @@ impl<'a> Summary<'a> {
             duration_ms: milliseconds(route.duration()),
             reached: route.reached(),
             stop_reason: stop_reason(route.stop_reason()),
+            failure: route.failure().map(failure_text),
             distance: route.distance(),
             probes_sent: route.probes_sent(),
             duplicates: route.tally().duplicates,
@@ -408,6 +411,7 @@ pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
         Some(StopReason::MaxHops) => "max_hops",
         Some(StopReason::Timeout) => "timeout",
         Some(StopReason::NoRoom) => "no_room",
+        Some(StopReason::Local) => "local",
         Some(StopReason::Interrupted) | None => "interrupted",
     }
 }

@@ -27,7 +27,7 @@ impl From<&Probing> for Settings {
             first_hop: probing.first,
             max_hops: probing.max,
             attempts: probing.attempts,
-            wait_ms: milliseconds(probing.wait),
+            wait_ms: milliseconds(probing.wait()),
             tos: probing.tos.unwrap_or(0),
             size: probing.size,
             dont_fragment: probing.dont_fragment,

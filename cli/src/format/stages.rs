@@ -4,7 +4,7 @@ use super::figures::median;
 use super::json::milliseconds;
 use crate::names::Names;
 use crate::text::{appended, failure, is_target, last_heard, mark};
-use hopshot_linux::{Hop, Outcome, Reply, Route};
+use hopshot_linux::{Hop, Outcome, Reply, Route, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -80,7 +80,7 @@ impl Stage {
             last: hop.number(),
             answered: hop.replies().count(),
             lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count(),
-            failure: failure(hop),
+            failure: failure(hop).map(failure_text),
             places,
         }
     }

@@ -84,11 +84,11 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
         sentences.push(format!("{} answers only that it can't be reached.", paths.target()));
     } else if !paths.reached() {
         let why = if graph.nodes().iter().any(|node| refused(&node)) {
-            ": a hop says that it can't be reached"
+            ": a hop says that it can't be reached".to_owned()
         } else if is_longer {
-            ": it is farther than the hops probed (-m)"
+            ": it is farther than the hops probed (-m)".to_owned()
         } else {
-            ""
+            paths.end_failure().map_or_else(String::new, |failure| format!(": {}", failure_text(failure)))
         };
         sentences.push(format!("No answer from {}{why}.", paths.target()));
     }
@@ -99,6 +99,9 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
         }
         Completeness::Complete => format!("{percent} % sure that none is missing"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
+        Completeness::NoProgress if paths.end_failure().is_some() => {
+            "not complete, this machine is in the way".to_owned()
+        }
         Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
         Completeness::Interrupted => "not complete, interrupted".to_owned(),
     };

@@ -85,7 +85,7 @@ impl Times {
 fn have_one_mark(cells: &[&Cell]) -> bool {
     let mut marks = cells.iter().filter_map(|cell| match cell {
         Cell::Time { mark, .. } => Some(mark),
-        Cell::Lost(_) | Cell::Failed | Cell::InFlight => None,
+        Cell::Lost(_) | Cell::Failed(_) | Cell::InFlight => None,
     });
     marks.next().is_some_and(|first| marks.all(|mark| mark == first))
 }
@@ -94,7 +94,7 @@ fn have_one_mark(cells: &[&Cell]) -> bool {
 fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
     let answered = || cells.iter().filter(|cell| matches!(cell, Cell::Time { .. }));
     let lost = |cell: &Cell| match cell {
-        Cell::Lost(_) | Cell::Failed => 1,
+        Cell::Lost(_) | Cell::Failed(_) => 1,
         Cell::Time { .. } | Cell::InFlight => 0,
     };
     let lost: usize = cells.iter().map(lost).sum();
@@ -111,7 +111,7 @@ fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
 fn sign(cell: &Cell) -> String {
     match cell {
         Cell::Lost(_) => "*".to_owned(),
-        Cell::Failed => "!".to_owned(),
+        Cell::Failed(mark) => mark.clone(),
         Cell::InFlight | Cell::Time { .. } => String::new(),
     }
 }
@@ -119,7 +119,7 @@ fn sign(cell: &Cell) -> String {
 fn rtt(cell: &Cell) -> Option<Duration> {
     match cell {
         Cell::Time { rtt, .. } => Some(*rtt),
-        Cell::Lost(_) | Cell::Failed | Cell::InFlight => None,
+        Cell::Lost(_) | Cell::Failed(_) | Cell::InFlight => None,
     }
 }
 
@@ -229,6 +229,13 @@ impl Layout {
     pub(super) fn first_line(&self, text: &str) -> String {
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(1));
         text.chars().take(room).collect()
+    }
+
+    /// The line of one hop or several at the end of a path where nobody answered.
+    pub(super) fn unanswered(&self, first: u8, last: u8, instead: &str) -> String {
+        let numbers = if first == last { format!("{first:>2}") } else { format!("{first:>2}-{last}") };
+        let line = self.first_line(&format!("{numbers}  {instead}"));
+        format!("{}\n", Style::Faint.paint(&line, self.colours))
     }
 
     /// A text of one line at most.

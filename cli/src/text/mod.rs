@@ -16,9 +16,10 @@ pub(crate) use row::Host;
 use crate::args::Args;
 use crate::console::{can_draw, print, terminal_size};
 use crate::names::Names;
-use hopshot_linux::{Evidence, Extensions, Hop, Kind, ProbeId, Route, StopReason, Version};
+use hopshot_linux::{Evidence, Extensions, Failure, Hop, Kind, ProbeId, Route, StopReason, Version, failure_text};
 use layout::Layout;
 use paint::Style;
+use row::failed;
 use row::rows;
 pub(crate) use row::{appended, failure, is_target, mark};
 use signal_hook::consts::SIGCONT;
@@ -54,6 +55,8 @@ pub(crate) struct View {
     notes: Vec<(u8, String)>,
     /// What is done at present, below all hops on a terminal.
     status: String,
+    /// The failures that stand as mere marks beside answers.
+    marked: Vec<Failure>,
     /// What stands below the settled lines, to be drawn over.
     drawn: String,
     /// Whether this process was stopped since, and others may have written below it.
@@ -95,6 +98,7 @@ impl View {
             is_verbose: args.output.verbose,
             notes: Vec::new(),
             status: String::new(),
+            marked: Vec::new(),
             drawn: String::new(),
             continued: Arc::default(),
         };
@@ -220,6 +224,12 @@ impl View {
     ) -> String {
         let (lines, before) = self.lines(hops, names, extensions);
         self.before = before;
+        let answered = hops.iter().filter(|hop| hop.replies().next().is_some());
+        for failure in answered.flat_map(|hop| row::failures(*hop)) {
+            if !self.marked.contains(&failure) {
+                self.marked.push(failure);
+            }
+        }
         self.next = hops.last().map_or(self.next, |hop| hop.number() + 1);
         lines
     }
@@ -247,28 +257,18 @@ impl View {
         (self.layout.lines(&rows), before)
     }
 
-    /// Prints what is left when the trace has ended, silent hops at its end in one line, and why it ended.
+    /// Prints what is left when the trace has ended, hops at its end of which the same is to be said in one line, and why it ended.
     pub(crate) fn finish(&mut self, route: &Route, why: Option<StopReason>, names: &Names) -> io::Result<()> {
         self.fit_terminal();
         let last_heard = last_heard(route.hops());
-        let last_probed = route.hops().map(|hop| hop.number()).last();
         let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
         self.next = next;
-        let last_failed = route.hops().filter(|hop| failure(*hop).is_some()).map(|hop| hop.number()).max();
-        // If all failed, one line says it.
-        let last_shown = if route.probes_sent() == 0 { 0 } else { last_failed.unwrap_or(0).max(last_heard) };
-        let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_shown);
+        let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard);
         let shared: Vec<_> = route.shared().map(|shared| row::shared(shared, names)).collect();
         let mut text = self.layout.lines(&shared);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
-        let silent = match last_probed {
-            Some(last) if last > self.next => Some(format!("{:>2}-{last}  *", self.next)),
-            Some(last) if last == self.next => Some(format!("{last:>2}  *")),
-            _ => None,
-        };
-        if let Some(silent) = silent {
-            let _ = writeln!(text, "{}", Style::Faint.paint(&silent, self.layout.colours));
-        }
+        text += &self.unanswered(route);
+        text += &self.legend();
         if let Some(why) = ending(route, why) {
             text += &self.sentence(&why);
         }
@@ -276,6 +276,24 @@ impl View {
             text += &self.sentence(why);
         }
         self.draw(&text, "")
+    }
+
+    /// The lines of the hops behind the last that answered, those in one for which the same is to be said.
+    fn unanswered(&self, route: &Route) -> String {
+        let mut parts: Vec<(u8, u8, String)> = Vec::new();
+        for hop in route.hops().filter(|hop| hop.number() >= self.next) {
+            let instead = failure(hop).map_or_else(|| "*".to_owned(), failed);
+            match parts.last_mut() {
+                Some((_, last, before)) if *before == instead => *last = hop.number(),
+                _ => parts.push((hop.number(), hop.number(), instead)),
+            }
+        }
+        parts.iter().map(|(first, last, instead)| self.layout.unanswered(*first, *last, instead)).collect()
+    }
+
+    /// The reasons of the failures that stand as mere marks beside answers.
+    fn legend(&self) -> String {
+        self.marked.iter().map(|failure| self.sentence(&failed(*failure))).collect()
     }
 
     /// Words, broken between them where a line ends.
@@ -315,8 +333,13 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         return None;
     }
     if route.probes_sent() == 0 {
-        let reason = route.hops().find_map(failure).unwrap_or_else(|| "interrupted".to_owned());
+        let reason = route.hops().find_map(failure).map_or_else(|| "interrupted".to_owned(), failure_text);
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
+    }
+    if why == Some(StopReason::Local)
+        && let Some(failure) = route.failure()
+    {
+        return Some(format!("No answer from {}: {}.", route.target(), failure_text(failure)));
     }
     let reason = match why {
         _ if route.target().is_multicast() => "it is a multicast address, which stands for many hosts",
@@ -327,7 +350,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
         Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
-        Some(StopReason::Quiet | StopReason::Reached) => "nothing more came",
+        Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
     };
     Some(format!("No answer from {}: {reason}.", route.target()))
 }

@@ -4,7 +4,7 @@ use super::paint::{Jump, Style};
 use crate::extensions;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
-use hopshot_linux::{Changes, Extensions, Hop, Kind, Outcome, ProbeId, Reply, Shared, Version, failure_text};
+use hopshot_linux::{Changes, Extensions, Failure, Hop, Kind, Outcome, ProbeId, Reply, Shared, Version, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -56,7 +56,8 @@ pub(super) enum Cell {
     },
     /// It is as conspicuous as it means something: a router may limit its answers.
     Lost(Style),
-    Failed,
+    /// With a mark that the reason is found by.
+    Failed(String),
     InFlight,
 }
 
@@ -65,7 +66,7 @@ impl Cell {
     pub(super) const fn lost(&self) -> Option<Style> {
         match self {
             Self::Lost(style) => Some(*style),
-            Self::Time { .. } | Self::Failed | Self::InFlight => None,
+            Self::Time { .. } | Self::Failed(_) | Self::InFlight => None,
         }
     }
 }
@@ -115,7 +116,7 @@ pub(super) fn rows<'e>(
         return vec![Row::bare(
             hop.number(),
             match failure(hop) {
-                Some(reason) => format!("! {reason}"),
+                Some(failure) => failed(failure),
                 None if waiting => String::new(),
                 None => "*".to_owned(),
             },
@@ -135,7 +136,7 @@ pub(super) fn rows<'e>(
                 mark: mark(&reply),
             }),
             Outcome::Lost if is_first => Some(Cell::Lost(loss)),
-            Outcome::Failed(_) if is_first => Some(Cell::Failed),
+            Outcome::Failed(failure) if is_first => Some(Cell::Failed(local_mark(failure))),
             Outcome::InFlight if is_first => Some(Cell::InFlight),
             _ => None,
         };
@@ -178,11 +179,31 @@ pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
 }
 
 /// Why a probe to this hop did not get out of this machine, if one didn't.
-pub(crate) fn failure(hop: Hop<'_>) -> Option<String> {
-    hop.outcomes().find_map(|outcome| match outcome {
-        Outcome::Failed(error) => Some(failure_text(error)),
+pub(crate) fn failure(hop: Hop<'_>) -> Option<Failure> {
+    failures(hop).next()
+}
+
+/// The same of each probe that didn't.
+pub(super) fn failures(hop: Hop<'_>) -> impl Iterator<Item = Failure> {
+    hop.outcomes().filter_map(|outcome| match outcome {
+        Outcome::Failed(failure) => Some(failure),
         _ => None,
     })
+}
+
+/// A failure on this machine, with the mark that stands for it elsewhere.
+pub(super) fn failed(failure: Failure) -> String {
+    format!("{} {}", local_mark(failure), failure_text(failure))
+}
+
+/// The mark of a failure on this machine: `!` where a probe could not be sent, else what this machine said of it itself.
+pub(super) fn local_mark(failure: Failure) -> String {
+    match failure {
+        Failure::Send(_) => "!".to_owned(),
+        // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that only routers write.
+        Failure::Local { icmp_type: icmp_type @ 3, icmp_code } => sign(Version::V4, icmp_type, icmp_code),
+        Failure::Local { icmp_type, icmp_code } => sign(Version::V6, icmp_type, icmp_code),
+    }
 }
 
 /// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
@@ -191,8 +212,14 @@ pub(crate) fn mark(reply: &Reply) -> String {
     if reply.kind != Kind::Unreachable {
         return String::new();
     }
-    match (Version::of(reply.from), reply.icmp_type, reply.icmp_code) {
-        (_, _, _) if reply.mtu.is_some() => format!("!F-{}", reply.mtu.unwrap_or_default()),
+    match reply.mtu {
+        Some(mtu) => format!("!F-{mtu}"),
+        None => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
+    }
+}
+
+fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
+    match (version, icmp_type, icmp_code) {
         (Version::V4, 3, 0) | (Version::V6, 1, 0) => "!N".into(),
         (Version::V4, 3, 1) | (Version::V6, 1, 3) => "!H".into(),
         (Version::V4, 3, 2) | (Version::V6, 4, 1) => "!P".into(),

@@ -247,7 +247,7 @@ fn times_are_shorter_rather_than_notes_below_the_line() {
 
 #[test]
 fn a_further_address_of_a_hop_stands_below_the_first_and_what_is_in_flight_keeps_its_place() {
-    let cells = vec![Cell::InFlight, times(&[26_704]).remove(0), Cell::Failed];
+    let cells = vec![Cell::InFlight, times(&[26_704]).remove(0), Cell::Failed("!".to_owned())];
     let more = Row { number: None, ..row(5, None, "2001:db8:5:1::1", times(&[33_369, 33_338])) };
     let rows = vec![row(5, None, "2001:db8:5::1", cells), more];
     assert_lines(

@@ -4,7 +4,7 @@ use hopshot_linux::{Outcome, Route, StopReason, failure_text};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// RTTs remembered for each hop.
 pub(crate) const REMEMBERED: usize = 240;
@@ -31,11 +31,16 @@ pub(crate) struct Round {
     pub(crate) unreachable: bool,
     /// Why it could not be sent, or not in full.
     pub(crate) trouble: Option<String>,
+    /// Why nothing of it left this machine, if that is so.
+    pub(crate) away: Option<String>,
+    /// When it began, where that is known.
+    pub(crate) began: Option<SystemTime>,
 }
 
 impl From<&Route> for Round {
     fn from(route: &Route) -> Self {
-        let mut round = Self { end: route.distance(), reached: route.reached(), ..Self::default() };
+        let began = Some(route.started());
+        let mut round = Self { end: route.distance(), reached: route.reached(), began, ..Self::default() };
         for hop in route.hops() {
             let probes = round.probes.entry(hop.number()).or_default();
             for outcome in hop.outcomes() {
@@ -47,6 +52,9 @@ impl From<&Route> for Round {
                 }
             }
         }
+        if round.heard().is_none() {
+            round.away = route.failure().map(failure_text);
+        }
         if route.stop_reason() == Some(StopReason::Unreachable) {
             round.end = round.end.or_else(|| round.heard());
             round.unreachable = true;
@@ -56,9 +64,9 @@ impl From<&Route> for Round {
 }
 
 impl Round {
-    /// One that could not begin.
-    pub(crate) fn not_begun(why: &impl fmt::Display) -> Self {
-        Self { trouble: Some(why.to_string()), ..Self::default() }
+    /// One that could not begin at this time: why, in a sentence and in a few words.
+    pub(crate) fn not_begun(trouble: String, reason: String, at: SystemTime) -> Self {
+        Self { trouble: Some(trouble), away: Some(reason), began: Some(at), ..Self::default() }
     }
 
     /// The farthest hop that answered.
@@ -82,6 +90,48 @@ pub(crate) struct History {
     pub(crate) distance: Option<u8>,
     pub(crate) hops: BTreeMap<u8, Hop>,
     pub(crate) changes: VecDeque<Change>,
+    /// When nothing left this machine: the last ones.
+    pub(crate) outages: VecDeque<Outage>,
+    /// The rounds of all outages.
+    pub(crate) rounds_away: u32,
+}
+
+/// Rounds on end of which nothing left this machine. They are no loss of the path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outage {
+    pub(crate) first: u32,
+    pub(crate) last: u32,
+    /// Why, in its last round.
+    pub(crate) reason: String,
+    pub(crate) began: Option<SystemTime>,
+    /// When the first round began of which something left again.
+    pub(crate) ended: Option<SystemTime>,
+    is_over: bool,
+}
+
+impl Outage {
+    pub(crate) const fn rounds(&self) -> u32 {
+        self.last - self.first + 1
+    }
+}
+
+impl fmt::Display for Outage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.first, self.last) {
+            (first, last) if first == last => write!(f, "round {first}")?,
+            (first, last) => write!(f, "rounds {first} to {last}")?,
+        }
+        write!(f, ": nothing left this machine ({})", self.reason)?;
+        let time = |at: Option<SystemTime>| at.map(|at| humantime::format_rfc3339_seconds(at).to_string());
+        if let Some(began) = time(self.began) {
+            write!(f, ", from {began}")?;
+        }
+        match time(self.ended) {
+            Some(ended) => write!(f, " to {ended}"),
+            None if self.is_over => Ok(()),
+            None => f.write_str(" until the end"),
+        }
+    }
 }
 
 /// One hop.
@@ -179,6 +229,7 @@ impl History {
         self.rounds += 1;
         (self.reached, self.unreachable) = (round.reached, round.unreachable);
         self.trouble.clone_from(&round.trouble);
+        self.count_outage(round);
         // Without an end that is known the path is as long as it was, unless something answered from farther on.
         self.length = round.end.unwrap_or_else(|| self.length.max(round.heard().unwrap_or(0)));
         self.distance = if round.reached { round.end } else { self.distance };
@@ -199,6 +250,27 @@ impl History {
             let gone: Vec<u8> = behind.filter_map(|(number, hop)| hop.leave().then_some(*number)).collect();
             gone.into_iter().for_each(|number| self.note(number, Event::Gone));
         }
+    }
+
+    /// Begins an outage, or lengthens or ends the one that lasts.
+    fn count_outage(&mut self, round: &Round) {
+        let lasting = self.outages.back_mut().filter(|outage| !outage.is_over);
+        match (lasting, &round.away) {
+            (Some(outage), Some(reason)) => {
+                outage.last = self.rounds;
+                outage.reason.clone_from(reason);
+            }
+            (Some(outage), None) => (outage.is_over, outage.ended) = (true, round.began),
+            (None, Some(reason)) => {
+                if self.outages.len() == CHANGES {
+                    self.outages.pop_front();
+                }
+                let (first, last, reason) = (self.rounds, self.rounds, reason.clone());
+                self.outages.push_back(Outage { first, last, reason, began: round.began, ended: None, is_over: false });
+            }
+            (None, None) => {}
+        }
+        self.rounds_away += u32::from(round.away.is_some());
     }
 
     /// What is to be said if the target did not answer in the last round, or there was none.

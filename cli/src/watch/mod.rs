@@ -15,7 +15,7 @@ pub(crate) use keys::KEYS;
 
 use crate::Failure;
 use crate::args::{Args, Format};
-use crate::console::{print, terminal_size};
+use crate::console::{print, say, terminal_size};
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::is_unicode;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     }
     let mut survey = args.survey()?;
     let mut session = Session::new(args, needs_resolver(host))?;
-    let address = session.address(args, host)?;
+    let address = address(args, host, &mut session)?;
     if settings.is_some() {
         session.events = session.events.and_terminal().map_err(Failure::events)?;
     }
@@ -68,6 +68,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         begun: 0,
         forged: 0,
         history: History::default(),
+        has_view: settings.is_some(),
         manner,
     };
     watch.run(settings.map(Screen::enter).transpose().map_err(no_screen)?)?;
@@ -75,6 +76,28 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let rejected = watch.survey.rejected(Version::of(address.ip()));
     watch.session.explain_rejected(watch.forged, rejected);
     Ok(watch.history.reached)
+}
+
+/// The address of the host. Where it can't be looked up because the network is down, that is tried again.
+fn address(args: &Args, host: &str, session: &mut Session) -> Result<SocketAddr, Failure> {
+    let mut is_told = false;
+    loop {
+        match session.address(args, host) {
+            Err(Failure::Trace(error)) if error.may_pass() => {
+                if !std::mem::replace(&mut is_told, true) {
+                    say(&format!("{error}; waiting for the network"));
+                }
+            }
+            found => return found,
+        }
+        let next = Instant::now() + args.watch.every;
+        while !session.events.interrupted() && Instant::now() < next {
+            session.events.wait(false, Some(next - Instant::now())).map_err(Failure::events)?;
+        }
+        if session.events.interrupted() {
+            return Err(Failure::Interrupted);
+        }
+    }
 }
 
 fn random_word() -> Result<u16, Failure> {
@@ -110,6 +133,8 @@ struct Watch<'a> {
     begun: u32,
     forged: u32,
     history: History,
+    /// Whether it is shown on a terminal while it runs.
+    has_view: bool,
     manner: Manner,
 }
 
@@ -163,14 +188,19 @@ impl Watch<'_> {
         }
     }
 
-    /// Begins a round. What can't be sent is told, and tried again with the next one; but a first one that can't begin is all
-    /// there is to say.
+    /// Begins a round. What can't be sent is told, and tried again with the next one, also where there is no route yet: a watch may
+    /// have been started because the network is down. Another failure of the first round is all there is to say.
     fn begin(&mut self) -> Result<(), Failure> {
         let horizon = self.history.horizon(self.args.probing.max).max(self.args.probing.first);
         match self.survey.add_as(&self.trace.clone().max_hops(horizon), self.address) {
             Ok(source) => self.source = Some(source),
-            Err(error) if self.begun == 0 => return Err(error.into()),
-            Err(error) => self.history.add(&Round::not_begun(&error)),
+            Err(error) if self.begun == 0 && !error.may_pass() => return Err(error.into()),
+            Err(error) => {
+                if self.begun == 0 && !self.has_view {
+                    say(&format!("{error}; waiting for the network"));
+                }
+                self.history.add(&Round::not_begun(error.to_string(), error.reason(), SystemTime::now()));
+            }
         }
         self.begun += 1;
         Ok(())

@@ -1,6 +1,6 @@
 //! What is printed when the watch has ended: everything that was counted, as a table or as a JSON document.
 
-use super::history::{Change, Event, History, Hop, Mark};
+use super::history::{Change, Event, History, Hop, Mark, Outage};
 use super::layout::Layout;
 use crate::format::json::{Known, Target, milliseconds, started};
 use crate::format::settings::VERSION;
@@ -57,6 +57,11 @@ impl Report<'_> {
         }
         history.silence().into_iter().for_each(|what| text += &format!("{what}\n"));
         history.trouble.iter().for_each(|why| text += &format!("in the last round: {why}\n"));
+        if history.rounds_away > 0 {
+            let away = history.rounds_away;
+            text += &format!("of {away} of {rounds} {unit} nothing left this machine: they are not in the loss\n");
+        }
+        history.outages.iter().for_each(|outage| text += &format!("{outage}\n"));
         history.changes.iter().for_each(|change| text += &format!("{change}\n"));
         text
     }
@@ -90,6 +95,9 @@ impl Report<'_> {
             jitter_ms: hop.jitter().map(milliseconds),
             rtts_ms: hop.rtts.iter().map(|rtt| rtt.map(milliseconds)).collect(),
         });
+        let mut changes: Vec<JsonChange> = self.history.changes.iter().map(JsonChange::from).collect();
+        changes.extend(self.history.outages.iter().map(JsonChange::from));
+        changes.sort_by_key(|change| change.round);
         Document {
             target: Target::new(self.host, self.target),
             source: self.source,
@@ -97,11 +105,12 @@ impl Report<'_> {
             duration_ms: milliseconds(self.duration),
             every_ms: milliseconds(self.every),
             rounds: self.history.rounds,
+            rounds_away: self.history.rounds_away,
             reached: self.history.reached,
             trouble: self.history.trouble.as_deref(),
             distance: self.history.distance,
             hops: hops.collect(),
-            changes: self.history.changes.iter().map(JsonChange::from).collect(),
+            changes,
             flow: self.flow,
             version: VERSION,
         }
@@ -116,6 +125,8 @@ pub(crate) struct Document<'a> {
     duration_ms: f64,
     every_ms: f64,
     rounds: u32,
+    /// Those of outages.
+    rounds_away: u32,
     /// In the last round.
     reached: bool,
     /// Why the last round could not be sent, or not in full.
@@ -158,13 +169,31 @@ struct JsonHost {
 #[derive(Serialize)]
 struct JsonChange {
     round: u32,
-    first_hop: u8,
-    last_hop: u8,
     event: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<IpAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<IpAddr>,
+    #[serde(flatten)]
+    what: What,
+}
+
+/// What belongs to an event: of the path, or of this machine.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum What {
+    Hops {
+        first_hop: u8,
+        last_hop: u8,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<IpAddr>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<IpAddr>,
+    },
+    Outage {
+        last_round: u32,
+        rounds: u32,
+        began: Option<String>,
+        /// Null while it lasts.
+        ended: Option<String>,
+        reason: String,
+    },
 }
 
 impl From<&Change> for JsonChange {
@@ -174,6 +203,20 @@ impl From<&Change> for JsonChange {
             Event::Up => ("up", None, None),
             Event::Gone => ("gone", None, None),
         };
-        Self { round: change.round, first_hop: change.hops.0, last_hop: change.hops.1, event, from, to }
+        let what = What::Hops { first_hop: change.hops.0, last_hop: change.hops.1, from, to };
+        Self { round: change.round, event, what }
+    }
+}
+
+impl From<&Outage> for JsonChange {
+    fn from(outage: &Outage) -> Self {
+        let what = What::Outage {
+            last_round: outage.last,
+            rounds: outage.rounds(),
+            began: outage.began.map(started),
+            ended: outage.ended.map(started),
+            reason: outage.reason.clone(),
+        };
+        Self { round: outage.first, event: "outage", what }
     }
 }

@@ -287,7 +287,10 @@ fn a_trace_without_a_probe_that_left_says_why_in_three_lines() {
     let Some(said) = shell_in_scenario("short", script) else { return };
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!((said.status, lines.len()), (1, 3), "{lines:?}");
-    assert_eq!(lines[1..], [" 1-32  *", "No probe could be sent to 10.255.0.80: No buffer space available."]);
+    assert_eq!(
+        lines[1..],
+        [" 1-32  ! No buffer space available", "No probe could be sent to 10.255.0.80: No buffer space available."]
+    );
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod asn;
 mod errors;
 mod field;
 mod formats;
+mod local;
 mod lookups;
 mod mtu;
 mod outage;

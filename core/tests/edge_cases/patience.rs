@@ -304,7 +304,7 @@ fn what_this_machine_says_of_a_probe_is_no_answer_to_reckon_with() {
         let message = error(us, Type::Unreachable, 1, 0, &trace.quote(2));
         trace.handle(1, us, &message).unwrap();
         let mut silence = Silence::after(trace, 1);
-        assert_eq!((silence.end(), silence.reason()), (ms(2000), Some(StopReason::Timeout)));
+        assert_eq!((silence.end(), silence.reason()), (ms(2000), Some(StopReason::Local)));
     }
 }
 

@@ -4,7 +4,7 @@ use crate::network::{BOTH, Trace, config, ends, ms};
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, Version};
 use hopshot_core::{
-    Action, Config, ConfigError, Discard, Failure, Instant, Outcome, ProbeId, SendError, StopReason, Tracer,
+    Action, Config, ConfigError, Discard, Failure, Instant, Outcome, ProbeId, SendError, StopReason, Sweep, Tracer,
 };
 use std::time::Duration;
 
@@ -40,9 +40,69 @@ fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
             }
         }
         let route = tracer.route();
-        assert!(route.stop_reason().is_some());
-        assert_eq!(route.probes_sent(), 0);
+        assert_eq!(route.stop_reason(), Some(StopReason::Local));
+        assert_eq!((route.probes_sent(), route.failure()), (0, Some(Failure::Send(SendError(1)))));
         assert!(now <= Instant::from_millis(10_000));
+    }
+}
+
+/// A trace of eight hops in silence, of which these probes fail and the first `heard` hops answer.
+fn silent_trace(version: Version, heard: u8, fails: impl Fn(u8) -> bool) -> Tracer<64> {
+    let config = Config { sweep: Some(Sweep::Burst), max_hops: 8, attempts: 1, retries: 0, ..config(version) };
+    let mut trace = Trace::with(config);
+    for hop in (1..=8).filter(|hop| fails(*hop)) {
+        trace.tracer.fail(ProbeId { hop, attempt: 1 }, SendError(1));
+    }
+    for hop in 1..=heard {
+        trace.time_exceeded(10, hop).unwrap();
+    }
+    trace.run_out(11);
+    trace.tracer
+}
+
+#[test]
+fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer() {
+    let failure = Some(Failure::Send(SendError(1)));
+    for version in BOTH {
+        for (heard, from) in [(0, 1), (2, 3), (2, 6)] {
+            let tracer = silent_trace(version, heard, |hop| hop >= from);
+            assert_eq!((tracer.route().failure(), tracer.route().stop_reason()), (failure, Some(StopReason::Local)));
+        }
+        // Some fail and others leave: that isn't why nobody answers.
+        for fails in [|hop: u8| [2, 4, 6].contains(&hop), |hop| hop == 1, |hop| hop == 3, |_| false] {
+            let tracer = silent_trace(version, 0, fails);
+            assert_eq!(tracer.route().failure(), None);
+            assert_ne!(tracer.route().stop_reason(), Some(StopReason::Local));
+        }
+    }
+}
+
+#[test]
+fn an_abandoned_trace_ends_at_once_and_what_was_answered_stays() {
+    let failure = Failure::Local { icmp_type: 3, icmp_code: 1 };
+    for version in BOTH {
+        let mut trace = Trace::new(version);
+        let reply = trace.time_exceeded(10, 1).unwrap();
+        trace.tracer.abandon(failure);
+        assert!(matches!(trace.tracer.poll(Instant::from_millis(11), &mut [0; 64]), Ok(Action::Done)));
+        let route = trace.tracer.route();
+        assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Local), Some(failure)));
+        let outcomes = route.hops().flat_map(|hop| hop.outcomes());
+        assert!(outcomes.eq([Outcome::Answered(reply)].into_iter().chain([Outcome::Failed(failure); 3])));
+    }
+}
+
+#[test]
+fn no_router_is_blamed_for_a_limit_where_this_machine_is_in_the_way() {
+    for fails in [false, true] {
+        let config = Config { sweep: Some(Sweep::Burst), attempts: 3, max_hops: 4, ..config(Version::V4) };
+        let mut trace = Trace::with(config);
+        if fails {
+            trace.tracer.fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
+        }
+        trace.time_exceeded(10, 1).unwrap();
+        trace.run_out(11);
+        assert_eq!(trace.tracer.route().hops().next().unwrap().may_be_rate_limited(), !fails);
     }
 }
 

@@ -141,12 +141,27 @@ fn who_says_that_there_is_no_way_further_is_told_and_what_is_behind_has_gone() {
 #[test]
 fn a_round_that_could_not_begin_counts_and_is_told_and_asked_nobody() {
     let mut history = history(&[&[Some(1), Some(9)]]);
-    history.add(&Round::not_begun(&"no route"));
+    let not_begun = || Round::not_begun("no route".to_owned(), "none".to_owned(), SystemTime::UNIX_EPOCH);
+    history.add(&not_begun());
     assert_eq!((history.rounds, history.reached, history.trouble.as_deref()), (2, false, Some("no route")));
     assert_eq!(history.silence().unwrap(), "the target did not answer in the last round");
     assert_eq!([1, 2].map(|hop| (history.hops[&hop].sent, history.hops[&hop].lost)), [(1, 0); 2]);
-    history.add(&round(&[Some(1), Some(9)]));
-    assert_eq!((history.reached, history.trouble, history.changes.len()), (true, None, 0));
+    history.add(&not_begun());
+    assert_eq!(
+        history.outages[0].to_string(),
+        "rounds 2 to 3: nothing left this machine (none), from 1970-01-01T00:00:00Z until the end"
+    );
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(61);
+    (0..2).for_each(|_| history.add(&Round { began: Some(later), ..round(&[Some(1), Some(9)]) }));
+    let outage = &history.outages[0];
+    assert_eq!((history.outages.len(), history.rounds_away, outage.rounds()), (1, 2, 2));
+    assert_eq!(
+        outage.to_string(),
+        "rounds 2 to 3: nothing left this machine (none), from 1970-01-01T00:00:00Z to 1970-01-01T00:01:01Z"
+    );
+    assert_eq!((history.reached, &history.trouble, history.changes.len()), (true, &None, 0));
+    history.add(&not_begun());
+    assert_eq!((history.outages.len(), history.outages[1].first, history.rounds_away), (2, 6, 3));
 }
 
 #[test]

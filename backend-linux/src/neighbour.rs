@@ -1,0 +1,287 @@
+//! The state of a next hop on its link, as the kernel tells it by rtnetlink: whether it is still being asked for (ARP, Neighbor
+//! Discovery), or didn't answer.
+//!
+//! It is a nicety: where the kernel refuses a question, nothing is known.
+
+use crate::socket::Options;
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// The kernel asks for a neighbour three times, a second apart, and then says that nobody is there.
+const LONGEST: Duration = Duration::from_millis(3_600);
+/// After this time two of three questions have gone without an answer.
+const DOUBTFUL: Duration = Duration::from_secs(2);
+/// Between two looks at an entry.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// The numbers of <linux/netlink.h>, <linux/rtnetlink.h> and <linux/neighbour.h>.
+const NLM_F_REQUEST: u16 = 1;
+const RTM_NEWROUTE: u16 = 24;
+const RTM_GETROUTE: u16 = 26;
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_GETNEIGH: u16 = 30;
+const RTA_DST: u16 = 1;
+const RTA_SRC: u16 = 2;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_MARK: u16 = 16;
+const RTA_VIA: u16 = 18;
+const RTA_IP_PROTO: u16 = 27;
+const NDA_DST: u16 = 1;
+const NUD_INCOMPLETE: u16 = 1;
+const NUD_FAILED: u16 = 0x20;
+
+/// The lengths of `nlmsghdr`, and of both `rtmsg` and `ndmsg`.
+const HEADER: usize = 16;
+const BODY: usize = 12;
+
+/// A socket for questions about routes and neighbours. Whoever gets hold of it can change neither: the kernel asks for the
+/// privileges of the process, too, which are given up.
+#[derive(Debug)]
+pub(crate) struct Neighbours {
+    socket: Option<OwnedFd>,
+    interface: Option<u32>,
+    mark: Option<u32>,
+}
+
+/// The state of a next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Neighbour {
+    /// It is being asked for, and has not answered.
+    Sought,
+    /// It did not answer.
+    Missing,
+    /// It is known, or there is none, or the kernel doesn't tell.
+    Other,
+}
+
+/// How long a trace that has heard nothing waits for the kernel to find out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Until the kernel's verdict.
+    Verdict,
+    /// No longer than its timeout, which somebody chose.
+    Timeout,
+    /// No longer than its timeout, since others wait for its place: a neighbour that has left two questions without an answer
+    /// is taken for missing.
+    Doubt,
+}
+
+/// The meaning of a neighbour's state for a trace that has heard nothing in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The kernel is about to tell: look again then.
+    Pending(Instant),
+    /// Nobody is there.
+    Unreachable,
+    /// It isn't to blame.
+    Innocent,
+}
+
+impl Neighbours {
+    /// Opens the socket; the options are those that packets are sent with.
+    pub(crate) fn open(options: &Options) -> Self {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).ok();
+        let index = |name: &String| netdevice::name_to_index(socket.as_ref()?, name).ok();
+        Self { interface: options.interface.as_ref().and_then(index), mark: options.mark, socket }
+    }
+
+    /// Judges why a trace has heard nothing since its first probe left.
+    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience) -> Verdict {
+        let waited = now.saturating_since(left);
+        match (self.state(way), patience) {
+            (Neighbour::Missing, _) => Verdict::Unreachable,
+            (Neighbour::Sought, Patience::Verdict) if waited < LONGEST => Verdict::Pending(now.saturating_add(LOOK)),
+            (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => Verdict::Unreachable,
+            _ => Verdict::Innocent,
+        }
+    }
+
+    fn state(&self, way: Way) -> Neighbour {
+        let state = self.next_hop(way).and_then(|(interface, next_hop)| self.entry(interface, next_hop));
+        match state {
+            Some(state) if state & NUD_INCOMPLETE != 0 => Neighbour::Sought,
+            Some(state) if state & NUD_FAILED != 0 => Neighbour::Missing,
+            _ => Neighbour::Other,
+        }
+    }
+
+    /// The interface that packets leave by, and the neighbour that they go to.
+    fn next_hop(&self, way: Way) -> Option<(u32, IpAddr)> {
+        let (family, protocol) = match Version::of(way.target) {
+            Version::V4 => (AddressFamily::INET, 1_u8),
+            Version::V6 => (AddressFamily::INET6, 58),
+        };
+        let mut body = [0; BODY];
+        (body[0], body[1]) = (family.as_raw() as u8, bits(way.target));
+        let mut question = Question::new(RTM_GETROUTE, body);
+        question.add(RTA_DST, &octets(way.target));
+        // A source of the kernel's own choice is the same one again.
+        question.add(RTA_SRC, &octets(way.source));
+        question.body()[2] = bits(way.source);
+        question.add(RTA_IP_PROTO, &[protocol]);
+        let scope = (way.scope_id != 0).then_some(way.scope_id);
+        if let Some(interface) = scope.or(self.interface) {
+            question.add(RTA_OIF, &interface.to_ne_bytes());
+        }
+        if let Some(mark) = self.mark {
+            question.add(RTA_MARK, &mark.to_ne_bytes());
+        }
+        let answer = self.ask(question, RTM_NEWROUTE)?;
+        let interface = u32::from_ne_bytes(attribute(&answer, RTA_OIF)?.try_into().ok()?);
+        let gateway = attribute(&answer, RTA_GATEWAY).and_then(address);
+        // A gateway of the other family stands behind the number of its own.
+        let other = || attribute(&answer, RTA_VIA).and_then(|via| address(via.get(2..)?));
+        Some((interface, gateway.or_else(other).unwrap_or(way.target)))
+    }
+
+    /// The state of a neighbour's entry, if there is one.
+    fn entry(&self, interface: u32, neighbour: IpAddr) -> Option<u16> {
+        let family = if neighbour.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let mut body = [0; BODY];
+        body[0] = family.as_raw() as u8;
+        body[4..8].copy_from_slice(&interface.to_ne_bytes());
+        let mut question = Question::new(RTM_GETNEIGH, body);
+        question.add(NDA_DST, &octets(neighbour));
+        let answer = self.ask(question, RTM_NEWNEIGH)?;
+        Some(u16::from_ne_bytes(*answer.get(HEADER + 8..)?.first_chunk()?))
+    }
+
+    /// Asks, and returns the answer if it is of this type. The kernel answers before the call returns.
+    fn ask(&self, question: Question, answer: u16) -> Option<Vec<u8>> {
+        let socket = self.socket.as_ref()?;
+        // What an earlier question left would be taken for the answer.
+        let mut octets = vec![0; 4096];
+        while rustix::net::recv(socket, octets.as_mut_slice(), RecvFlags::DONTWAIT).is_ok() {}
+        rustix::net::send(socket, &question.finish(), SendFlags::empty()).ok()?;
+        let (_, len) = rustix::net::recv(socket, octets.as_mut_slice(), RecvFlags::DONTWAIT).ok()?;
+        octets.truncate(len);
+        let kind = u16::from_ne_bytes(*octets.get(4..)?.first_chunk()?);
+        (kind == answer).then_some(octets)
+    }
+}
+
+/// The way that probes take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) source: IpAddr,
+    pub(crate) target: IpAddr,
+    /// The interface that a link-local target belongs to, else 0.
+    pub(crate) scope_id: u32,
+}
+
+/// A message to the kernel.
+struct Question(Vec<u8>);
+
+impl Question {
+    fn new(kind: u16, body: [u8; BODY]) -> Self {
+        let mut octets = vec![0; HEADER];
+        octets[4..6].copy_from_slice(&kind.to_ne_bytes());
+        octets[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+        octets.extend(body);
+        Self(octets)
+    }
+
+    fn body(&mut self) -> &mut [u8] {
+        &mut self.0[HEADER..]
+    }
+
+    fn add(&mut self, name: u16, value: &[u8]) {
+        let len = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
+        self.0.extend(len.to_ne_bytes());
+        self.0.extend(name.to_ne_bytes());
+        self.0.extend(value);
+        self.0.resize(self.0.len().next_multiple_of(4), 0);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let len = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
+        self.0[..4].copy_from_slice(&len.to_ne_bytes());
+        self.0
+    }
+}
+
+/// The value of an attribute of an answer.
+fn attribute(answer: &[u8], name: u16) -> Option<&[u8]> {
+    let mut rest = answer.get(HEADER + BODY..)?;
+    loop {
+        let len = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let found = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
+        let value = rest.get(4..len)?;
+        if found == name {
+            return Some(value);
+        }
+        rest = rest.get(len.next_multiple_of(4)..)?;
+    }
+}
+
+fn address(octets: &[u8]) -> Option<IpAddr> {
+    let v4 = || Some(IpAddr::from(<[u8; 4]>::try_from(octets).ok()?));
+    let v6 = || Some(IpAddr::from(<[u8; 16]>::try_from(octets).ok()?));
+    v4().or_else(v6)
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+const fn bits(address: IpAddr) -> u8 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::namespace::in_namespace;
+    use std::net::UdpSocket;
+
+    /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind one of the other family.
+    const LINK: &str = "
+        ip link add near type veth peer name far; ip link set near up; ip link set far up
+        ip address add 192.0.2.1/24 dev near; ip address add 2001:db8::1/64 dev near nodad
+        ip neighbour add 192.0.2.2 lladdr 02:00:00:00:00:02 dev near nud permanent
+        ip neighbour add 2001:db8::2 lladdr 02:00:00:00:00:02 dev near nud permanent
+        ip route add 198.51.100.0/24 via 192.0.2.99; ip route add 2001:db8:1::/64 via 2001:db8::99
+        ip route add 203.0.113.0/24 via inet6 2001:db8::98 dev near";
+
+    #[test]
+    fn a_neighbour_is_sought_and_then_missing_whatever_leads_to_it() {
+        in_namespace("neighbour::tests::a_neighbour_is_sought_and_then_missing_whatever_leads_to_it", LINK, || {
+            let neighbours = Neighbours::open(&Options::default());
+            let state = |target: &str| {
+                let target: IpAddr = target.parse().unwrap();
+                let source = if target.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
+                neighbours.state(Way { source, target, scope_id: 0 })
+            };
+            let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
+            for target in dead {
+                assert_eq!(state(target), Neighbour::Other, "{target}: nobody has asked for it");
+                let socket = UdpSocket::bind(if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
+                socket.send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9)).unwrap();
+                assert_eq!(state(target), Neighbour::Sought, "{target}");
+            }
+            for target in ["192.0.2.2", "2001:db8::2", "127.0.0.1", "192.0.2.1", "::1"] {
+                assert_eq!(state(target), Neighbour::Other, "{target}");
+            }
+            std::thread::sleep(LONGEST);
+            for target in dead {
+                assert_eq!(state(target), Neighbour::Missing, "{target}");
+            }
+        });
+    }
+
+    #[test]
+    fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
+        let neighbours = Neighbours { socket: None, interface: None, mark: None };
+        let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
+        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict), Verdict::Innocent);
+    }
+}
