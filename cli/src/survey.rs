@@ -216,6 +216,8 @@ impl Desk<'_> {
             self.format.begin(&host, target, source, flow).map_err(Failure::Output)?;
         }
         while let Some((host, error)) = self.survey.take_lost() {
+            // The end of the wait is no end of the outage.
+            self.is_cut_off &= !matches!(error, Error::Away { .. });
             self.lose(&host, &error.to_string())?;
         }
         Ok(())

@@ -57,14 +57,14 @@ const USUAL: [(&str, &str); 13] = [
     ("max", "The farthest hop to probe [default: 32]"),
     ("attempts", "Answers to ask for at each hop [default: 3]"),
     ("wait", "The longest wait for an answer [default: 2]"),
-    ("numeric", "Don't look up the names of addresses"),
+    ("numeric", "Show addresses only"),
     ("asn", "Show the AS of each address"),
-    ("watch", "Trace again and again: a live view of loss, times and changes"),
+    ("watch", "Trace again and again: loss, times, what changes"),
     ("paths", "Show all paths that load balancers share traffic over"),
     ("mtu", "Find the largest packets that the path carries"),
     ("targets", "Trace the hosts of a file, one a line"),
     ("format", "text, json, csv, markdown, svg, ... (see --help)"),
-    ("long_help", "Everything: examples, all options, marks, exit status, files"),
+    ("long_help", "Everything: all options, marks, exit status, files"),
     ("version", "The version"),
 ];
 

@@ -336,7 +336,9 @@ impl<const N: usize> Watched<N> {
             assert!(reply.probe.hop > number && self.sent.iter().any(|sent| sent.reply == Some(reply)));
         }
         let lost = outcomes.iter().rev().take_while(|outcome| matches!(outcome, Outcome::Lost)).count();
-        let slowest = self.replies().map(|reply| reply.rtt).max().unwrap_or_default();
+        // Where no answer is proven 400 ms stand for the RTT.
+        let proven = self.sent.iter().filter_map(|sent| sent.reply).filter(is_proven);
+        let slowest = proven.map(|reply| reply.rtt).max().unwrap_or(Duration::from_millis(400));
         let can_tell = self.config.timeout >= slowest + slowest / 8 + Duration::from_millis(2);
         let is_in_the_way = self.sent.iter().any(|sent| sent.failed || sent.is_local);
         let is_limited = lost >= 2 && hop.replies().next().is_some() && can_tell && !is_in_the_way;
