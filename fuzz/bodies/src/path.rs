@@ -133,7 +133,8 @@ fn check<const N: usize>(watched: &Watched<N>, config: &Config, routers: &[Route
         Some(routers.len()),
         "the target answers every probe that reaches it"
     );
-    assert_eq!(route.stop_reason(), Some(StopReason::Reached));
+    // With few places some silent hops were not asked again.
+    assert!(matches!(route.stop_reason(), Some(StopReason::Reached | StopReason::NoRoom)));
     for hop in route.hops().filter(|hop| !hop.is_target()) {
         let router = routers[usize::from(hop.number()) - 1];
         for reply in hop.replies().filter(|reply| reply.evidence() == Evidence::Strong) {
