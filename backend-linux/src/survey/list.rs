@@ -207,6 +207,8 @@ impl Survey {
     /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.
     fn settings_for(&mut self, host: &str, address: SocketAddr, is_drawn: bool) -> (Traceroute, Option<Head>) {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+        // Each host of the list learns a flow that all have from its own probes.
+        settings.config.checksum_is_public = settings.flow.is_some();
         let distance = settings.memory.distance(address.ip());
         let head = if is_drawn || !self.learns() {
             None

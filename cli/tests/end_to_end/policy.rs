@@ -72,7 +72,7 @@ fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
         ip route add $kind 10.77.${#kind}.0/24; ip route add $kind 2001:db8:77:${#kind}::/64; done";
     let cases = [
         ("10.1.0.255", "no route to 10.1.0.255: it is a broadcast address"),
-        ("-i ahead 255.255.255.255", "no route to 255.255.255.255: it is a broadcast address"),
+        ("-i ahead 10.1.0.255", "no route to 10.1.0.255: it is a broadcast address"),
         ("10.77.8.255", "a 'prohibit' route forbids it (Permission denied)"),
         ("2001:db8:77:8::1", "a 'prohibit' route forbids it (Permission denied)"),
         ("10.77.9.1", "a 'blackhole' route leads there (Invalid argument)"),

@@ -136,3 +136,29 @@ fn all_ping_sockets_of_a_list_send_the_checksum_that_errors_are_compared_with() 
         }
     }
 }
+
+#[test]
+fn where_all_hosts_have_one_flow_an_error_that_quotes_no_cookie_is_weak() {
+    // Routers of this scenario quote 28 octets; a forger could as well.
+    let scenario = std::env::temp_dir().join(format!("hopshot-public-{}.toml", std::process::id()));
+    fs::write(&scenario, "hops = 6\nrtt_ms = 10\nquote = 8\n").unwrap();
+    let path = scenario.to_str().unwrap();
+    for family in ["4", "6"] {
+        for socket in ["raw", "ping"] {
+            for (flow, evidence) in [("", "strong"), ("--flow 1234", "weak")] {
+                let target = format!("$HOPSHOT_LAB_TARGET{family}");
+                let script = format!("{HOPSHOT} -n -q1 --json --socket {socket} {flow} {target} {target}");
+                let said = in_lab(&["run", path, "--ping", "--"], &["sh", "-c", &script]);
+                let Some(said) = said else { return };
+                for document in said.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+                    let at_routers: Vec<_> = answers(&document).filter(|(hop, _)| *hop < 6).collect();
+                    assert!(!at_routers.is_empty(), "{document}");
+                    for (hop, probe) in at_routers {
+                        assert_eq!(probe["evidence"], evidence, "hop {hop} {socket} {flow}: {document}");
+                    }
+                }
+            }
+        }
+    }
+    fs::remove_file(scenario).unwrap();
+}
