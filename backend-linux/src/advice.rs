@@ -1,18 +1,18 @@
-//! What may be done so that a kind of socket can be opened: what fits who this process is.
+//! Advice on how a kind of socket can be opened, fit for the user and the container of this process.
 
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{self, CapabilitySet};
 
-/// What socket(2) said of each kind of socket that was tried.
+/// Errors of socket(2), of each kind of socket that was tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusals {
     pub(crate) raw: Option<Errno>,
     pub(crate) ping: Option<Errno>,
 }
 
-/// What this process is, and may become.
+/// Privileges of this process, and those that it may get.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Standing {
     is_root: bool,
@@ -42,7 +42,7 @@ impl Standing {
         }
     }
 
-    /// What to do where raw sockets aren't permitted. Each remedy is a command to be copied where
+    /// Returns remedies where raw sockets aren't permitted. Each is a command to be copied where
     /// there is one.
     fn permit_raw(self) -> Vec<String> {
         if !self.may_have_raw {
@@ -71,7 +71,7 @@ impl Standing {
         }
     }
 
-    /// What to do where marks aren't permitted.
+    /// Returns the remedy where marks aren't permitted.
     pub(crate) fn permit_mark(self) -> String {
         match self {
             Self { may_have_admin: false, .. } => from_outside("NET_ADMIN"),

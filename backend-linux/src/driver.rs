@@ -1,13 +1,14 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family, or several where each has one ident. Reading before each send spares probes that an answer has
-//! made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
+//! One driver runs any number of traces on one socket pair per family, or several where each has one ident. Reading before each
+//! send spares probes that an answer has made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
 //! from waking it.
+
+mod outages;
 
 use crate::clock;
 use crate::departures::{settle, tag};
 use crate::error::Error;
-use crate::health::Health;
 use crate::identities::{self, Identities};
 use crate::near::Head;
 use crate::neighbour::Verdict;
@@ -18,7 +19,7 @@ use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running}
 use crate::schedule::Schedule;
 use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
-use crate::uplink::{Uplink, Witness};
+use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -251,69 +252,6 @@ impl Driver {
         self.schedule.next().is_some_and(|due| due <= clock::now())
     }
 
-    /// Whether packets of a family leave this machine.
-    pub(crate) fn health(&self, version: Version) -> Health {
-        self.uplinks[family_index(version)].health
-    }
-
-    /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
-    pub(crate) fn fail(&mut self, target: IpAddr) {
-        let now = clock::now();
-        self.pace.spend(now);
-        self.note_failure(target, now);
-    }
-
-    /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix may lead nowhere, or be closed
-    /// by a firewall.
-    fn note_failure(&mut self, failing: IpAddr, now: Instant) {
-        let version = Version::of(failing);
-        if !self.leaves_for_others(failing, now) {
-            uplink(&mut self.uplinks, version).fail(now);
-        }
-    }
-
-    /// Returns whether a packet leaves for another target than one for which none does. Only sending one tells, since a firewall
-    /// answers no questions: it is an Echo Request with the identity of no trace, sent no more often than every 50 ms.
-    pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
-        let version = Version::of(failing);
-        if let Some(leaves) = self.uplinks[family_index(version)].showed(now) {
-            return leaves;
-        }
-        let witnesses = self.uplinks[family_index(version)].witnesses(failing);
-        let leaves = witnesses.into_iter().flatten().any(|witness| self.send_to(witness).is_some());
-        uplink(&mut self.uplinks, version).show(leaves, now);
-        leaves
-    }
-
-    fn send_to(&mut self, (target, scope_id): Witness) -> Option<()> {
-        /// As far as any host: a firewall may refuse what expires near us.
-        const FAR: u8 = 64;
-        let version = Version::of(target);
-        let source = self.source(target, scope_id).ok()?;
-        let config = Config { max_hops: 1, source, ..Config::new(target, crate::random().ok()?) };
-        let (index, ident, first_seq) = self.take_identity(&config)?;
-        let number = self.added;
-        self.added += 1;
-        let sent = Tracer::<1>::new(Config { ident, first_seq, ..config }).ok().and_then(|mut tracer| {
-            self.outbox.resize(self.outbox.len().max(config.message_len()), 0);
-            let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
-            let tag = tag(number, probe.probe);
-            self.listeners.get_mut(index)?.socket.send(target, scope_id, FAR, probe.message, tag).ok()
-        });
-        self.identities.give_back(number, ident);
-        let left = sent?;
-        self.pace.spend(left);
-        if uplink(&mut self.uplinks, version).succeed(left) {
-            self.hasten_held(version);
-        }
-        (!self.is_cut_off(version)).then_some(())
-    }
-
-    /// Returns whether a target of the same network was reached, which shows whether this one can be.
-    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
-        self.uplinks[family_index(Version::of(target))].has_witness_near(target)
-    }
-
     /// Whether the pace permits a packet.
     pub(crate) fn may_send(&self) -> bool {
         self.pace.next() <= clock::now()
@@ -322,65 +260,6 @@ impl Driver {
     /// When the pace permits the next packet.
     pub(crate) const fn next_send(&self) -> Instant {
         self.pace.next()
-    }
-
-    /// Why the last packet of a trace could not be sent, if it waits to be tried again.
-    pub(crate) fn obstacle(&self, version: Version) -> Option<Errno> {
-        let of_family = self.traces.values().filter(|trace| trace.version() == version);
-        of_family.into_iter().find_map(|trace| trace.held.as_ref()?.errno)
-    }
-
-    /// Whether packets to the target of a trace would leave from another address now, or not at all.
-    pub(crate) fn has_moved(&mut self, number: usize) -> bool {
-        let Some(trace) = self.traces.get(&number) else { return false };
-        let Some(listener) = self.listeners.get(trace.listener) else { return false };
-        let (target, source) = (trace.tracer.config().target, trace.tracer.config().source);
-        let found = listener.sources.of(target, trace.scope_id);
-        found.and_then(|source| uplink(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
-    }
-
-    /// Whether a trace that is not whole, and began at `start`, ended in a silence that looks like an outage: many traces are on
-    /// their way, and those that began since the last answer hear nothing, not even from the nearest routers. A firewall may
-    /// drop packets without a word, and a link fail at its far end.
-    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        /// With fewer traces, of which fewer hear nothing, silence may be an accident.
-        const MANY: usize = 8;
-        const UNHEARD: usize = 4;
-        let Some(trace) = self.traces.get(&number) else { return false };
-        let version = trace.version();
-        let uplink = uplink(&mut self.uplinks, version);
-        let heard = uplink.heard().unwrap_or(Instant::EPOCH);
-        let of_family = || self.traces.values().filter(|trace| trace.version() == version);
-        let is_unheard = |trace: &&Running| trace.begun > heard && trace.has_left() && !trace.has_heard();
-        if of_family().take(MANY).count() == MANY && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD {
-            uplink.suspect(clock::now());
-        }
-        uplink.was_cut_off_since(start)
-    }
-
-    /// Whether a trace has heard anybody.
-    pub(crate) fn has_heard(&self, number: usize) -> bool {
-        self.traces.get(&number).is_some_and(Running::has_heard)
-    }
-
-    /// Whether packets of a family could not be sent, to whomever, since an instant.
-    pub(crate) fn had_outage_since(&self, version: Version, start: Instant) -> bool {
-        self.uplinks[family_index(version)].had_outage_since(start)
-    }
-
-    /// Whether nobody was heard for a time after an instant, although much was sent.
-    pub(crate) fn was_silent_after(&self, version: Version, start: Instant) -> bool {
-        self.uplinks[family_index(version)].was_silent_after(start)
-    }
-
-    /// Whether silence is taken for an outage.
-    pub(crate) fn is_cut_off(&self, version: Version) -> bool {
-        self.uplinks[family_index(version)].is_cut_off()
-    }
-
-    /// Takes silence for what it is from now on: nobody answers.
-    pub(crate) fn accept_silence(&mut self, version: Version) {
-        uplink(&mut self.uplinks, version).accept_silence(clock::now());
     }
 
     /// Whether a trace goes on without probes that could not be sent.
@@ -424,7 +303,7 @@ impl Driver {
         self.listener(version).map(|listener| listener.socket.kind())
     }
 
-    /// What the sockets of a family do without.
+    /// Options that the sockets of a family do without.
     pub(crate) fn lacks(&self, version: Version) -> &[Lack] {
         self.listener(version).map_or(&[], |listener| listener.socket.lacks())
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// How often a trace that hears nothing at all is run again.
 const MOST_RERUNS: u8 = 6;
 
-/// How often one is that has heard somebody.
+/// Reruns of a trace that has heard somebody.
 const MOST_RERUNS_HEARD: u8 = 3;
 
 /// A trace that has begun.
