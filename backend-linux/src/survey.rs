@@ -202,6 +202,8 @@ impl Survey {
     /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
     /// [`precise`](Traceroute::precise).
     ///
+    /// Give hosts that you don't trust no [flow](Traceroute::flow) in common: each would know that of the others.
+    ///
     /// It begins now or not at all. Returns the address that its probes leave from.
     ///
     /// # Errors
