@@ -122,9 +122,10 @@ pub enum Error {
 
     /// There is no way to the target from here.
     #[error(
-        "no route to {destination}{}: {reason}; check the address, and this machine's network and routes (ip route get {destination}{})",
+        "no route to {destination}{}: {reason}; check the address, and this machine's network and routes (ip route get {destination}{} ipproto {})",
         prefixed("%", .interface),
-        prefixed(" dev ", .interface)
+        prefixed(" dev ", .interface),
+        protocol_name(*.destination)
     )]
     NoRoute {
         /// The target.
@@ -182,6 +183,13 @@ pub enum Error {
     #[error("no room for one more trace now; take one that has ended first")]
     Full,
 
+    /// This process, or the whole system, has no descriptor left for a socket.
+    #[error("can't open a socket: {reason}; raise the limit of open files (ulimit -n), or close some")]
+    NoDescriptor {
+        /// What the kernel said.
+        reason: io::Error,
+    },
+
     /// The kernel refused something that should work.
     #[error("{what}: {reason}")]
     System {
@@ -204,11 +212,12 @@ impl Error {
         move |errno| Self::System { what, reason: errno.into() }
     }
 
-    /// Whether it may be over in a moment: a lack of this machine's network, or of its name servers.
+    /// Whether another try may succeed: this machine's network failed, or its name servers did. So it is with every host that a
+    /// list gave up for such a failure.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         match self {
-            Self::NoRoute { .. } => true,
+            Self::NoRoute { .. } | Self::GivenUp { .. } | Self::Away { .. } | Self::Interrupted { .. } => true,
             Self::Resolve { may_pass, .. } => *may_pass,
             _ => false,
         }
@@ -253,6 +262,7 @@ pub(crate) fn refused(error: OpenError, family: Version, options: &Options, stan
         OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),
         OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
         OpenError::Broadcast => Error::system("can't open a socket")(Errno::ACCESS),
+        OpenError::Other(errno @ (Errno::MFILE | Errno::NFILE)) => Error::NoDescriptor { reason: errno.into() },
         OpenError::Other(errno) => Error::system("can't open a socket")(errno),
     }
 }
@@ -321,6 +331,14 @@ fn prefixed(prefix: &str, text: &Option<String>) -> String {
     text.as_ref().map_or_else(String::new, |text| format!("{prefix}{text}"))
 }
 
+/// The protocol of the probes to a target, as `ip route get` takes it: a rule may be for this protocol alone.
+const fn protocol_name(target: IpAddr) -> &'static str {
+    match target {
+        IpAddr::V4(_) => "icmp",
+        IpAddr::V6(_) => "ipv6-icmp",
+    }
+}
+
 pub(crate) const fn family_name(family: Version) -> &'static str {
     match family {
         Version::V4 => "IPv4",
@@ -331,6 +349,25 @@ pub(crate) const fn family_name(family: Version) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_for_a_missing_route_asks_for_the_route_of_the_probes() {
+        let text = |destination: IpAddr| {
+            let error = OpenError::Other(Errno::NETUNREACH);
+            no_route(error, destination, 0, &Options::default()).to_string()
+        };
+        assert!(text([192, 0, 2, 1].into()).ends_with("(ip route get 192.0.2.1 ipproto icmp)"));
+        let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+        assert!(text(target.into()).ends_with("(ip route get 2001:db8::1 ipproto ipv6-icmp)"));
+    }
+
+    #[test]
+    fn a_lack_of_descriptors_names_the_limit() {
+        for errno in [Errno::MFILE, Errno::NFILE] {
+            let error = refused(OpenError::Other(errno), Version::V4, &Options::default(), Standing::read());
+            assert!(error.to_string().ends_with("raise the limit of open files (ulimit -n), or close some"), "{error}");
+        }
+    }
 
     #[test]
     fn a_dead_end_is_told_for_what_it_is_and_in_an_outage_in_few_words() {

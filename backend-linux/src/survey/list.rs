@@ -109,8 +109,16 @@ impl Survey {
     /// Returns what keeps all hosts waiting, if that has lasted for a second.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
-        let (what, reason) = self.setbacks.outage(&self.healths(), clock::now(), Duration::from_secs(1))?;
-        Some(Outage { what, reason, limit: self.setbacks.limit })
+        let (now, healths) = (clock::now(), self.healths());
+        let is_waited_for = |service: &Service| {
+            let waits = self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
+            // Names that are tried as single hosts are no outage.
+            waits && !(*service == Service::Names && self.has_last_names())
+        };
+        let service = Service::ALL.into_iter().find(is_waited_for)?;
+        let outage = self.setbacks.outage(service, &healths);
+        let is_silence = service.family().is_some_and(|family| self.driver.is_cut_off(family));
+        Some(Outage { limit: if is_silence { outage.limit.min(ALONE) } else { outage.limit }, ..outage })
     }
 
     fn resolve(&self, host: &str) -> Result<SocketAddr, Error> {
@@ -198,9 +206,7 @@ impl Survey {
         }
         let service = setback.service();
         let (health, now) = (self.healths()[service as usize], clock::now());
-        // Too few names are left in the tail to show whether others can be looked up.
-        let works = health.works_for_others(setback.since())
-            || service == Service::Names && self.is_tail() && health.has_worked();
+        let works = health.works_for_others(setback.since()) || service == Service::Names && self.has_last_names();
         self.setbacks.hold(setback, error, &health, works, now)
     }
 
@@ -224,11 +230,11 @@ impl Survey {
         (settings, head)
     }
 
-    /// Whether few hosts are left, so that no name of others is to be expected.
-    fn is_tail(&self) -> bool {
+    /// Whether names could be looked up before, and too few hosts are left to show whether those of others still can.
+    fn has_last_names(&self) -> bool {
         /// An outage in the middle of a long list leaves more.
         const FEW: usize = 8;
-        self.len() <= FEW
+        self.names.has_worked() && self.len() <= FEW
     }
 
     /// Gives a name back that can't be looked up now, since too many are.
@@ -266,11 +272,7 @@ impl Survey {
     }
 
     fn end_outage(&mut self, service: Service, now: Instant) {
-        let family = match service {
-            Service::V4 => Some(Version::V4),
-            Service::V6 => Some(Version::V6),
-            Service::Names => None,
-        };
+        let family = service.family();
         let healths = self.healths();
         if healths[service as usize].failing_for(now).is_none() {
             return self.setbacks.reopen(service);

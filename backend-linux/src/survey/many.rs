@@ -60,8 +60,8 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
-    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What concerns one host is in its
-    /// result.
+    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What
+    /// concerns one host is in its result: see [`Routes`].
     pub fn start(self) -> Result<Routes<I>, Error> {
         let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
         self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
@@ -74,6 +74,11 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
 const AHEAD: usize = 65_536;
 
 /// Results as they come: the host as it was given, and the route to it, or why there is none.
+///
+/// A host whose error [may pass](Error::may_pass) can be traced later: [`Error::GivenUp`] where it
+/// failed again and again while others didn't, [`Error::Away`] where everything had failed for as
+/// long as [`Many::outage_limit`] allows. Where the sockets themselves fail the last result has the
+/// error, under the host `""`, and the hosts that are left have none.
 pub struct Routes<I: Iterator> {
     hosts: Option<I>,
     /// Hosts that were read ahead, and the order in which they are traced.

@@ -4,6 +4,7 @@
 //! the fault is this machine's. Then one host at a time is tried, after pauses that grow to a second. The first success makes
 //! all the others due. If none comes within the limit of an outage, the list ends.
 
+use super::list::Outage;
 use crate::error::Error;
 use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
@@ -52,6 +53,15 @@ impl Service {
         match version {
             Version::V4 => Self::V4,
             Version::V6 => Self::V6,
+        }
+    }
+
+    /// The family that it is, unless it is names.
+    pub(super) const fn family(self) -> Option<Version> {
+        match self {
+            Self::V4 => Some(Version::V4),
+            Self::V6 => Some(Version::V6),
+            Self::Names => None,
         }
     }
 
@@ -228,12 +238,8 @@ impl Setbacks {
 
     /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
     pub(super) fn end(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, Error)>> {
-        let health = &healths[service as usize];
-        let failed = health.failed_for()?;
-        // A machine that lacks one of the families isn't waited for as one that was cut off.
-        let [v4, v6, _] = healths;
-        let is_lacking = !health.has_worked() && (v4.has_worked() || v6.has_worked());
-        let limit = if is_lacking { self.limit.min(ALONE) } else { self.limit };
+        let failed = healths[service as usize].failed_for()?;
+        let limit = self.limit_of(service, healths);
         let queue = &mut self.queues[service as usize];
         // At a slow rate the first tries may take longer than the limit.
         let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
@@ -244,6 +250,13 @@ impl Setbacks {
         let waiting = take(&mut queue.waiting);
         let lose = |setback: Setback| self.has_ended(service).map(|away| (setback.host, away));
         Some(waiting.into_values().filter_map(lose).collect())
+    }
+
+    /// Returns for how long a service may fail. A machine that lacks one of the families isn't waited for as one that was cut off.
+    fn limit_of(&self, service: Service, healths: &Healths) -> Duration {
+        let [v4, v6, _] = healths;
+        let is_lacking = !healths[service as usize].has_worked() && (v4.has_worked() || v6.has_worked());
+        if is_lacking { self.limit.min(ALONE) } else { self.limit }
     }
 
     /// Takes hosts again that need a service, since it works.
@@ -258,13 +271,16 @@ impl Setbacks {
         queue.ended.map(|waited| Error::Away { what, waited, reason })
     }
 
-    /// Returns what fails, and why, where everything has failed for so long.
-    pub(super) fn outage(&self, healths: &Healths, now: Instant, at_least: Duration) -> Option<(&'static str, &str)> {
-        let mut failing = Service::ALL.into_iter().zip(&self.queues).zip(healths);
-        let ((service, queue), _) = failing.find(|((_, queue), health)| {
-            queue.ended.is_none() && health.failing_for(now).is_some_and(|failing| failing >= at_least)
-        })?;
-        Some((service.outage(), &queue.reason))
+    /// Returns whether a service has failed for so long, and is waited for.
+    pub(super) fn waits_for(&self, service: Service, healths: &Healths, now: Instant, at_least: Duration) -> bool {
+        let failing = healths[service as usize].failing_for(now);
+        self.queues[service as usize].ended.is_none() && failing.is_some_and(|failing| failing >= at_least)
+    }
+
+    /// Returns what is to be told of a service that fails.
+    pub(super) fn outage(&self, service: Service, healths: &Healths) -> Outage<'_> {
+        let reason = &self.queues[service as usize].reason;
+        Outage { what: service.outage(), reason, limit: self.limit_of(service, healths) }
     }
 
     /// Notes why a packet could not be sent that belongs to a trace already begun.
@@ -377,6 +393,8 @@ mod tests {
     fn a_family_that_the_machine_lacks_is_not_waited_for_as_long() {
         let mut healths = healths(Health::default());
         healths[1].succeed(at(0));
+        assert_eq!(Setbacks::new().outage(Service::V4, &healths).limit, ALONE);
+        assert_eq!(Setbacks::new().outage(Service::V6, &healths).limit, Setbacks::LIMIT);
         let (_, error) = tries(healths, false);
         assert!(matches!(error, Error::Away { waited, .. } if waited.as_secs() == ALONE.as_secs()), "{error}");
     }

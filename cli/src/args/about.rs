@@ -133,7 +133,8 @@ const AFTER: [Section; 7] = [
         title: "Exit status",
         entries: &[
             ("0", "the target answered; of several hosts, all did; with --watch, in the last round"),
-            ("1", "it did not"),
+            ("1", "it did not; of several hosts, one did not or could not be traced, or"),
+            ("", "the list was interrupted"),
             ("2", "hopshot could not run; standard error says why"),
             ("130", "a second SIGINT or SIGTERM ended it at once, or one when nobody"),
             ("", "had read the output for a second"),

@@ -104,7 +104,7 @@ fn an_interface_or_a_source_that_is_not_there_is_refused() {
         (&["::1%lo"], "::1 has no zone"),
         (&["fe80::1"], "fe80::1 is link-local, so its interface must follow, as in fe80::1%eth0"),
         (&["fe80::1%hopshot0"], "no route to fe80::1%hopshot0: "),
-        (&["fe80::1%hopshot0"], "(ip route get fe80::1 dev hopshot0)"),
+        (&["fe80::1%hopshot0"], "(ip route get fe80::1 dev hopshot0 ipproto ipv6-icmp)"),
         (&["-s", "127.0.0.1", "{4}"], "can't send from 127.0.0.1: the target can't be reached from it"),
         (&["--mtu", "-s", "127.0.0.1", "{4}"], "can't send from 127.0.0.1: the target can't be reached from it"),
     ];
