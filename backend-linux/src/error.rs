@@ -59,6 +59,13 @@ pub enum Error {
     #[error("{0}")]
     LookUp(String),
 
+    /// There is nobody who looks up names any more.
+    #[error("{0}")]
+    NoResolver(
+        /// The host that can't be looked up, and why.
+        String,
+    ),
+
     /// A host of a list was given up, while others could be traced.
     #[error("{reason}; given up after {tries} tries in {} s", waited.as_secs())]
     GivenUp {

@@ -47,7 +47,6 @@ mod error;
 mod extensions;
 mod health;
 mod identities;
-mod idn;
 pub mod inherited;
 mod interface;
 mod memory;

@@ -1,10 +1,12 @@
 //! Names and address families.
 
-use crate::{Error, idn, interface};
-use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType};
+use crate::{Error, interface};
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
-use std::io;
+use idna::AsciiDenyList;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::{fs, io};
 
 /// The address of a host: the first of those that the system's resolver returns, in its order of preference (RFC 6724), or
 /// the first of one family. An address is taken as it is, with a zone where it has one (`fe80::1%eth0`), but one of IPv4 that
@@ -23,17 +25,13 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     let found = match address_and_zone(bare) {
         Some((IpAddr::V6(address), Some(zone))) => vec![SocketAddrV6::new(address, 0, 0, scope(address, zone)?).into()],
         Some((address, _)) => vec![SocketAddr::from((address, 0))],
-        None => look_up_any(bare).map_err(|(reason, may_pass)| {
-            let host = host.to_owned();
+        None => look_up_as_written(bare, family).map_err(|Failed { reason, kind }| {
+            let (host, may_pass) = (host.to_owned(), may_pass(kind));
             Error::Resolve { host, reason, may_pass }
         })?,
     };
-    let as_it_is = |found: SocketAddr| match found.ip().to_canonical() {
-        IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
-        IpAddr::V6(_) => found,
-    };
-    let mut fitting =
-        found.into_iter().map(as_it_is).filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let found = found.into_iter().map(as_it_is);
+    let mut fitting = found.filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(specified(address)),
         (None, Some(family)) => Err(Error::NoSuchFamily { host: host.to_owned(), family }),
@@ -44,28 +42,83 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
     }
 }
 
-/// The addresses of a name. One beyond ASCII is looked for as DNS has it, and then as it is written: files of hosts and mDNS may
-/// have it so.
-fn look_up_any(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
-    let ascii = if host.is_ascii() { None } else { idn::ascii(host) };
-    let Some(ascii) = ascii else { return look_up(host) };
-    look_up(&ascii).or_else(|failed| look_up(host).map_err(|_| failed))
+/// An address of IPv4 in the clothes of IPv6 for what it is.
+fn as_it_is(found: SocketAddr) -> SocketAddr {
+    match found.ip().to_canonical() {
+        IpAddr::V4(v4) => SocketAddr::from((v4, 0)),
+        IpAddr::V6(_) => found,
+    }
 }
 
-/// The addresses that the system's resolver has for a host; or why none, and whether that may pass.
+/// The addresses of a name. One beyond ASCII is looked for as DNS has it (RFC 5891), and then as it is written: files of hosts and
+/// mDNS may have it so.
+fn look_up_as_written(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+    match idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::EMPTY) {
+        Ok(ascii) if !host.is_ascii() => {
+            look_up(&ascii, family).or_else(|failed| look_up(host, family).map_err(|_| failed))
+        }
+        _ => look_up(host, family),
+    }
+}
+
+/// The addresses of a name in ASCII.
+///
+/// The resolver asks for both families at once. Where one answer comes, and be it that there is no such address, it hides that
+/// the other did not: so what is missing is asked for alone.
+fn look_up(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+    let both = ask(host, None);
+    let is_missing = match &both {
+        Ok(found) => family.is_some_and(|family| !found.iter().any(|it| Version::of(as_it_is(*it).ip()) == family)),
+        Err(failed) => matches!(failed.kind, LookupErrorKind::NoData),
+    };
+    if !is_missing {
+        return both;
+    }
+    let families = [Version::V4, Version::V6].into_iter().filter(|it| family.is_none_or(|family| family == *it));
+    let alone: Vec<_> = families.map(|family| ask(host, Some(family))).collect();
+    let (found, failed): (Vec<_>, Vec<_>) = alone.into_iter().partition(Result::is_ok);
+    let failed = failed.into_iter().find(|failed| failed.as_ref().is_err_and(|failed| may_pass(failed.kind)));
+    found.into_iter().next().or(failed).unwrap_or(both)
+}
+
+/// Why the resolver has no address.
+struct Failed {
+    reason: io::Error,
+    kind: LookupErrorKind,
+}
+
+/// Whether it may have one soon. EAI_AGAIN is also what SERVFAIL and silence become, EAI_FAIL what a refusal does.
+const fn may_pass(kind: LookupErrorKind) -> bool {
+    matches!(kind, LookupErrorKind::Again | LookupErrorKind::Fail | LookupErrorKind::System | LookupErrorKind::Memory)
+}
+
+/// Asks the system's resolver for the addresses of a host, of one family or of both.
 #[doc(alias = "getaddrinfo")]
-fn look_up(host: &str) -> Result<Vec<SocketAddr>, (io::Error, bool)> {
+fn ask(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+    let address = match family {
+        None => 0,
+        Some(Version::V4) => AddrFamily::Inet.into(),
+        Some(Version::V6) => AddrFamily::Inet6.into(),
+    };
     // One socket type, or each address would come three times.
-    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
-    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(|error| {
-        let may_pass = match error.kind() {
-            // EAI_AGAIN is also what SERVFAIL and silence become, EAI_FAIL what a refusal does.
-            LookupErrorKind::Again | LookupErrorKind::Fail | LookupErrorKind::System | LookupErrorKind::Memory => true,
-            _ => false,
-        };
-        (error.into(), may_pass)
-    })?;
-    found.map(|found| found.map(|found| found.sockaddr)).collect::<Result<_, _>>().map_err(|error| (error, false))
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), address, ..AddrInfoHints::default() };
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints))
+        .map_err(|error| Failed { kind: error.kind(), reason: error.into() })?;
+    let found: io::Result<Vec<_>> = found.map(|found| found.map(|found| found.sockaddr)).collect();
+    found.map_err(|reason| Failed { reason, kind: LookupErrorKind::IO })
+}
+
+/// The names that this machine has in its file of hosts, in small letters. That they are found shows nothing of name servers.
+pub(crate) fn names_of_file() -> HashSet<String> {
+    let text = fs::read("/etc/hosts").unwrap_or_default();
+    names_in(&String::from_utf8_lossy(&text))
+}
+
+/// The names in the text of a file of hosts (hosts(5)): all words of a line but the first.
+fn names_in(text: &str) -> HashSet<String> {
+    let without_comment = |line: &'_ str| line.split('#').next().unwrap_or_default().to_lowercase();
+    let names = |line: String| line.split_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>();
+    text.lines().map(without_comment).flat_map(names).collect()
 }
 
 /// Whether a resolver has to be asked for the address of a host: not for an address, as [`resolve`] takes it, nor for what can
@@ -171,6 +224,27 @@ mod tests {
             let error = resolve("host.invalid", None).unwrap_err();
             assert!(matches!(&error, Error::Resolve { host, .. } if host == "host.invalid"), "{error}");
         });
+    }
+
+    #[test]
+    fn a_name_beyond_ascii_is_what_dns_calls_it_however_it_is_composed() {
+        for (name, ascii) in [
+            ("münchen.example", "xn--mnchen-3ya.example"),
+            ("mu\u{308}nchen.example", "xn--mnchen-3ya.example"),
+            ("MÜNCHEN.Example", "xn--mnchen-3ya.example"),
+            ("bücher.tld.", "xn--bcher-kva.tld."),
+            ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
+            ("_sip.a_b.example", "_sip.a_b.example"),
+        ] {
+            assert_eq!(idna::domain_to_ascii_cow(name.as_bytes(), AsciiDenyList::EMPTY).unwrap(), ascii, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_hosts_has_names_behind_addresses() {
+        let names =
+            names_in("127.0.0.1 localhost\n#192.0.2.1 no\n192.0.2.2\tRouter router.example # old.example\n\n::1\n");
+        assert_eq!(names, ["localhost", "router", "router.example"].map(str::to_owned).into());
     }
 
     #[test]

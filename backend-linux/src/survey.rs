@@ -15,11 +15,11 @@ use crate::privilege::{self, Shortfalls};
 use crate::running::Endurance;
 use crate::sockets::Sockets;
 use crate::trace::{Begun, Heard, Route};
-use crate::{Error, Lack, Rejected, SocketKind, Traceroute, clock};
+use crate::{Error, Lack, Rejected, SocketKind, Traceroute, clock, resolve};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use setbacks::Setbacks;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -84,6 +84,8 @@ pub struct Survey {
     setbacks: Setbacks,
     /// Whether names can be looked up.
     names: Health,
+    /// Names for which no server is asked.
+    names_of_file: HashSet<String>,
     started: VecDeque<Started>,
     lost: VecDeque<(String, Error)>,
     names_due: VecDeque<String>,
@@ -127,6 +129,7 @@ impl Survey {
             at_once,
             setbacks: Setbacks::new(),
             names: Health::default(),
+            names_of_file: resolve::names_of_file(),
             started: VecDeque::new(),
             lost: VecDeque::new(),
             names_due: VecDeque::new(),

@@ -153,9 +153,14 @@ impl Uplink {
         }
     }
 
+    /// Returns whether nobody has been heard for a while, although somebody was before.
+    pub(crate) fn is_silent(&self, now: Instant) -> bool {
+        !self.is_quiet && self.heard.is_some_and(|at| now.saturating_since(at) >= SILENCE)
+    }
+
     /// Takes silence for an outage, where it lasts although something was heard before.
     pub(crate) fn suspect(&mut self, now: Instant) {
-        if !self.is_quiet && self.heard.is_some_and(|at| now.saturating_since(at) >= SILENCE) {
+        if self.is_silent(now) {
             self.is_cut_off = true;
             self.health.fail(now);
         }

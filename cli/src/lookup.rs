@@ -60,7 +60,7 @@ pub(crate) fn run() -> ExitCode {
             || threads < LOOKUPS && work(Arc::clone(&desk)).map(|_| threads += 1).is_ok();
         match (promised, request) {
             (false, Request::Find(host, _)) if threads == 0 => {
-                write(&Answer::Lost(host, Words::of("no thread can be started")));
+                write(&Answer::Later(host, Words::of("no thread can be started")));
             }
             (false, Request::Name(address)) => write(&Answer::Name(address, Word::of(""))),
             (false, Request::Origin(address)) => write(&Answer::Origin(address, Some(Vec::new()))),

@@ -259,7 +259,7 @@ impl Names {
             self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
             let why = self.obstacle().map_or(String::new(), |why| format!(": {why}"));
-            let gone = |host| Error::LookUp(format!("the address of '{host}' can't be looked up any more{why}"));
+            let gone = |host| Error::NoResolver(format!("the address of '{host}' can't be looked up any more{why}"));
             wanted.iter().for_each(|host| self.settle(host, || Err(gone(host))));
         }
     }

@@ -7,7 +7,7 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Error, Outage, Route, Sample, Started, Step, Survey, Version, resolve};
+use hopshot_linux::{Error, Outage, Route, Sample, Started, Step, Survey, Version, needs_resolver, resolve};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
@@ -165,11 +165,11 @@ impl Desk<'_> {
                         None => self.progress.say(&why),
                     }
                 }
-                Next::Host(host) => match host.parse::<IpAddr>() {
-                    // No resolver is asked for an address.
-                    Ok(_) => {
-                        self.draw(&host, is_drawn);
-                        self.add(&host, resolve(&host, self.args.probing.family()))?;
+                Next::Host(host) => match host.as_str() {
+                    // No resolver is asked for an address; but a zone takes a socket to look up.
+                    host if !needs_resolver(host) && !host.contains('%') => {
+                        self.draw(host, is_drawn);
+                        self.add(host, resolve(host, self.args.probing.family()))?;
                     }
                     _ if self.session.names.find(&host, self.args.probing.wanted()) => self.draw(&host, is_drawn),
                     _ if self.session.names.can_find() => {
@@ -270,7 +270,7 @@ impl Desk<'_> {
                 break;
             }
             let why = format!("the address of '{host}' can't be looked up any more");
-            self.add(&host, Err(Error::LookUp(why)))?;
+            self.add(&host, Err(Error::NoResolver(why)))?;
         }
         Ok(())
     }

@@ -103,8 +103,12 @@ impl Driver {
         let heard = uplink.heard().unwrap_or(Instant::EPOCH);
         let of_family = || self.traces.values().filter(|trace| trace.version() == version);
         let is_unheard = |trace: &&Running| trace.begun > heard && trace.has_left() && !trace.has_heard();
-        if of_family().take(MANY).count() == MANY && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD {
-            uplink.suspect(clock::now());
+        let now = clock::now();
+        if uplink.is_silent(now)
+            && of_family().take(MANY).count() == MANY
+            && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD
+        {
+            uplink.suspect(now);
         }
         uplink.was_cut_off_since(start)
     }

@@ -66,9 +66,8 @@ impl Sources {
     }
 
     fn ask(&self, socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-        let found = look_up(socket, destination, scope_id);
-        // Else the answer to the next question would be the same; it forgets the interface too, and
-        // the source.
+        // Else the answer would be that of the last question; it forgets the interface too, and the
+        // source, each of which may be away for the moment.
         let _ = rustix::net::connect_unspec(socket);
         if let Some(interface) = &self.interface {
             bind_interface(socket.as_fd(), interface)?;
@@ -76,7 +75,7 @@ impl Sources {
         if let Some(source) = self.source {
             bind_source(socket.as_fd(), source, 0, self.interface.as_ref(), Version::of(source))?;
         }
-        found
+        look_up(socket, destination, scope_id)
     }
 }
 

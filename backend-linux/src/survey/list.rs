@@ -136,7 +136,7 @@ impl Survey {
         let before = self.setbacks.answered(host);
         match found {
             Ok(address) => {
-                if host.parse::<IpAddr>().is_err() {
+                if self.asks_servers(host) && !address.ip().is_loopback() {
                     self.names.succeed(now);
                 }
                 let sample = sample.or_else(|| before.and_then(|before| before.sample));
@@ -150,12 +150,17 @@ impl Survey {
             Err(error) => {
                 // Somebody has answered.
                 let is_answer = matches!(error, Error::Resolve { .. } | Error::LookUp(_) | Error::NoSuchFamily { .. });
-                if is_answer && needs_resolver(host) {
+                if is_answer && self.asks_servers(host) {
                     self.names.succeed(now);
                 }
                 Err(error)
             }
         }
+    }
+
+    /// Whether a name server has to be asked for a host, as far as can be told.
+    fn asks_servers(&self, host: &str) -> bool {
+        needs_resolver(host) && !self.names_of_file.contains(&host.to_lowercase())
     }
 
     /// Begins a trace, or holds its host back where that fails for a reason that may pass.
