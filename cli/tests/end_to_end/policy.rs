@@ -67,6 +67,26 @@ fn a_trace_takes_the_route_of_icmp_whatever_that_of_other_protocols_is() {
 }
 
 #[test]
+fn a_hook_of_a_cgroup_that_redirects_udp_changes_nothing() {
+    const HOOKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hooked.py");
+    for (target, source, socket) in WAYS {
+        // The last is a list.
+        for job in ["", "--paths", "--mtu", target] {
+            let script = format!("exec {HOPSHOT} -n -q1 --json --socket {socket} {job} {target}");
+            let Some(said) = command_on_chain(3, &["--ping"], &["python3", HOOKED, "sh", "-c", &script]) else {
+                return;
+            };
+            let what = format!("{target} {socket} {job}: {}{}", said.stdout, said.stderr);
+            assert_eq!(said.status, 0, "{what}");
+            for line in said.stdout.lines() {
+                let document: Value = serde_json::from_str(line).unwrap();
+                assert_eq!(document["source"], source, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
     const ROUTES: &str = "for kind in prohibit blackhole unreachable; do
         ip route add $kind 10.77.${#kind}.0/24; ip route add $kind 2001:db8:77:${#kind}::/64; done";
