@@ -209,9 +209,10 @@ impl Names {
         self.wanted.borrow().values().map(|(times, _)| times).sum()
     }
 
-    /// Looks for no host any longer.
-    pub(crate) fn give_up(&self) {
-        self.wanted.borrow_mut().clear();
+    /// Looks for no host any longer. Returns those that it looked for, each as often as it was asked for.
+    pub(crate) fn give_up(&self) -> Vec<String> {
+        let wanted = self.wanted.take().into_iter();
+        wanted.flat_map(|(host, (times, _))| std::iter::repeat_n(host, times)).collect()
     }
 
     /// The hosts whose addresses have been found since the last call, or why they have not.

@@ -88,13 +88,10 @@ impl Desk<'_> {
         loop {
             if self.session.events.interrupted() && !self.interrupted {
                 self.interrupted = true;
-                if more || self.waiting() > 0 {
+                if std::mem::take(&mut more) {
                     self.progress.say("interrupted: the rest of the hosts are not traced");
                 }
-                more = false;
-                self.session.names.give_up();
-                self.found.clear();
-                self.survey.interrupt();
+                self.interrupt()?;
             }
             self.session.names.hear();
             let names_late = self.session.names.give_up_late();
@@ -128,6 +125,22 @@ impl Desk<'_> {
                 }
             }
         }
+    }
+
+    /// Ends all traces with what is known; each host that has none is told.
+    fn interrupt(&mut self) -> Result<(), Failure> {
+        self.found.extend(self.session.names.found());
+        let found = self.found.drain(..).map(|(host, _)| host);
+        let mut looked_up: Vec<String> = self.session.names.give_up().into_iter().chain(found).collect();
+        self.survey.interrupt();
+        while let Some((host, error)) = self.survey.take_lost() {
+            self.lose(&host, &error.to_string())?;
+            // It was being looked up again.
+            if let Some(place) = looked_up.iter().position(|other| *other == host) {
+                looked_up.swap_remove(place);
+            }
+        }
+        looked_up.iter().try_for_each(|host| self.lose(host, "not traced: interrupted while its address was looked up"))
     }
 
     fn on_their_way(&self) -> usize {

@@ -317,6 +317,23 @@ fn an_interrupt_names_the_hosts_that_waited() {
 }
 
 #[test]
+fn an_interrupt_names_the_hosts_whose_addresses_were_looked_up_once_each() {
+    // Those of the first are asked for a second time when the interrupt comes.
+    for (manner, reason) in
+        [("servfail", "(Temporary failure in name resolution)"), ("silent", "its address was looked up")]
+    {
+        let script = format!(
+            "python3 {DNS} {manner} 0 99 sh -c '(seq -f h%.0f.example 5; echo h5.example; sleep 2) |
+            timeout -s INT 1 {HOPSHOT} -n --json --targets -'"
+        );
+        let Some(said) = command_on_chain(1, &[], &["sh", "-c", &script]) else { return };
+        let told =
+            said.stdout.lines().filter(|line| line.contains("not traced: interrupted while")).collect::<Vec<_>>();
+        assert!(told.len() == 6 && told.iter().all(|line| line.contains(reason)), "{}{}", said.stdout, said.stderr);
+    }
+}
+
+#[test]
 fn the_last_hosts_of_a_list_outlast_an_outage_as_well() {
     let script = format!(
         "(sleep 0.5; ip route del 10.0.0.0/8; sleep 14; {ROUTES}) & yes 10.6.0.1 | head -n 8 |
