@@ -1,7 +1,7 @@
 //! Where the AS of an address is looked up: in a file, or in DNS by the [helper](crate::lookup).
 
-use crate::Failure;
 use crate::args::Asn;
+use crate::failure::Failure;
 use crate::inside::owner;
 use crate::lookup::PUBLIC_ZONE;
 use maxminddb::{Reader, WithinOptions};

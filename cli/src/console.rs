@@ -4,8 +4,10 @@
 //! the user wants an end.
 
 mod escape;
+mod words;
 
 pub(crate) use escape::{is_obeyed, visible};
+pub(crate) use words::{is_unicode, printable_words};
 
 use hopshot_linux::inherited::had_standard_output;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

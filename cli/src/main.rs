@@ -6,58 +6,28 @@ mod ases;
 mod console;
 mod events;
 mod extensions;
+mod failure;
+mod figures;
 mod format;
 mod inside;
 mod lookup;
 mod mtu;
 mod names;
 mod paths;
+mod reading;
 mod session;
 mod single;
 mod survey;
 mod targets;
 mod text;
+mod units;
 mod watch;
 
 use args::{Args, Wanted};
-use hopshot_linux::{Error, privilege};
+use failure::Failure;
+use hopshot_linux::privilege;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-
-/// What ends the command.
-enum Failure {
-    Trace(Error),
-    /// The list of hosts can't be read: its name, and why.
-    Input(String, io::Error),
-    /// The file of AS numbers can't be used.
-    Database(String, String),
-    /// The user had enough before anything was known.
-    Interrupted,
-    /// The list of hosts is empty.
-    NoHosts,
-    /// There is nothing to show a view on, and no end of it.
-    NoTerminal,
-    /// The system refuses something beside the trace: what, why, and what can be done.
-    System(&'static str, io::Error, &'static str),
-    Output(io::Error),
-}
-
-impl From<Error> for Failure {
-    fn from(error: Error) -> Self {
-        Self::Trace(error)
-    }
-}
-
-impl Failure {
-    /// Of what is to be waited for beside the traces.
-    fn events(error: io::Error) -> Self {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => "a sandbox forbids it: permit the calls socketpair and epoll_create1",
-            _ => "permit it more open files (ulimit -n 64)",
-        };
-        Self::System("can't wait for signals and names", error, remedy)
-    }
-}
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == lookup::ARGUMENT) {

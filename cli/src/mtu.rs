@@ -1,7 +1,7 @@
 //! `--mtu`: the path to a host, and where it carries only smaller packets.
 
-use crate::Failure;
 use crate::args::{Args, Format};
+use crate::failure::Failure;
 use crate::format::json;
 use crate::names::{Names, replying};
 use crate::session::Session;

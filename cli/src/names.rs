@@ -5,8 +5,8 @@
 mod helper;
 
 use crate::ases::Ases;
+use crate::console::printable_words;
 use crate::lookup::protocol::{Answer, Request, Wanted, Word};
-use crate::text::is_unicode;
 use helper::Helper;
 use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
@@ -24,8 +24,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
 const LONGEST_LOOKUP: Duration = Duration::from_secs(40);
 /// A name in DNS has at most 253 characters (RFC 1035, section 2.3.4).
 pub(crate) const LONGEST: usize = 253;
-/// What an AS is called goes on a line with much else.
-pub(crate) const LONGEST_AS: usize = 64;
 /// A helper has no more to say of what it could not give up.
 const SHORTFALLS: usize = 8;
 /// Addresses remembered, and ASes; with more those that are done with are forgotten.
@@ -369,38 +367,12 @@ pub(crate) fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator
     hops.flat_map(|hop| hop.replies()).map(|reply| reply.from)
 }
 
-/// What an AS is called, on one line whatever its owner wrote.
-pub(crate) fn printable_words(text: &str) -> String {
-    words(text, is_unicode())
-}
-
-/// Letters of Latin, Greek and Cyrillic may stay as they are where that is sure to be UTF-8: another terminal may obey some of
-/// their octets.
-fn words(text: &str, letters: bool) -> String {
-    let is_letter = |c: char| letters && c.is_alphabetic() && matches!(c, '\u{c0}'..='\u{24f}' | '\u{370}'..='\u{52f}');
-    let visible = |c: char| if is_letter(c) { c.to_string() } else { printable(&c.to_string(), 1) };
-    let text: String = text.chars().take(LONGEST_AS).collect();
-    let words: Vec<String> = text.split_whitespace().map(|word| word.chars().map(visible).collect()).collect();
-    words.join(" ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::lookup::protocol::LONGEST_LINE;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
-
-    #[test]
-    fn what_an_as_is_called_keeps_its_letters_where_they_are_only_letters() {
-        assert_eq!(words("Universit\u{e4}t \n K\u{f6}ln", true), "Universit\u{e4}t K\u{f6}ln");
-        assert_eq!(words("K\u{f6}ln\u{202e}\u{9b}2J", true), "K\u{f6}ln\\u{202e}\\u{9b}2J");
-        assert_eq!(words("K\u{f6}ln", false), r"K\u{f6}ln");
-        for c in (0..=0x10_ffff).filter_map(char::from_u32).filter(|c| !c.is_ascii()) {
-            let visible = words(&c.to_string(), true);
-            assert!(visible.is_ascii() || (visible.chars().eq([c]) && c.is_alphabetic()), "{c:?}");
-        }
-    }
 
     #[test]
     fn names_that_are_off_are_not_waited_for() {

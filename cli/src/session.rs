@@ -1,12 +1,12 @@
 //! What every way of running has beside its traces: names, signals, and the least privilege that they leave.
 
-use crate::Failure;
 use crate::args::Args;
 use crate::ases::{self, Ases};
 use crate::console::say;
 use crate::events::Events;
-use crate::format::json;
+use crate::failure::Failure;
 use crate::names::Names;
+use crate::units;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{Error, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
 use rustix::process::getuid;
@@ -136,7 +136,7 @@ impl Session {
     ) -> Result<(), Failure> {
         let shortfalls = if self.is_confined { confine()? } else { Shortfalls::default() };
         if self.is_verbose {
-            sockets.into_iter().for_each(|socket| say(&format!("{} sockets", json::socket(socket))));
+            sockets.into_iter().for_each(|socket| say(&format!("{} sockets", units::socket(socket))));
             self.tell(lacks);
             shortfalls.iter().for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
             if let Some(obstacle) = self.names.obstacle() {

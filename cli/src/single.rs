@@ -1,9 +1,10 @@
 //! One host: its route is shown while it becomes known.
 
 use crate::args::Args;
+use crate::failure::Failure;
+use crate::format;
 use crate::names::replying;
 use crate::session::Session;
-use crate::{Failure, format};
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {

@@ -1,8 +1,8 @@
 //! Many hosts at once: each route is shown when it is there.
 
-use crate::Failure;
 use crate::args::{self, Args};
 use crate::console::{can_draw, draw, say, size_of};
+use crate::failure::Failure;
 use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;

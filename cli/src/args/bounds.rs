@@ -1,7 +1,7 @@
 //! Bounds where the program's file brought the privilege (setcap, set-user-ID): every user of the machine has that then, and the
 //! network is other people's.
 
-use super::Args;
+use super::line::Args;
 
 /// Probes a second.
 const RATE: u32 = 1000;

@@ -4,7 +4,7 @@ mod lines;
 #[cfg(test)]
 mod properties;
 
-use super::{Args, Read, one_line, read};
+use super::line::{Args, Read, one_line, read};
 use crate::console::visible;
 use clap::error::ErrorKind;
 use lines::{decode, options};

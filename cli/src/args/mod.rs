@@ -4,90 +4,26 @@ mod about;
 mod asn;
 mod bounds;
 mod config;
+mod help;
+mod line;
 mod output;
 mod probing;
 mod values;
 mod watch;
 
 pub(crate) use asn::Asn;
-pub(crate) use output::{Format, Output};
+pub(crate) use line::Args;
+pub(crate) use output::Format;
 pub(crate) use probing::Probing;
-pub(crate) use watch::Watching;
 
-use about::About;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::parser::ValueSource;
-use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use about::Page;
+use clap::error::ErrorKind;
 use config::Config;
-use hopshot_linux::{AllPaths, Survey, Traceroute, privilege};
+use help::help;
+use hopshot_linux::privilege;
+use line::{one_line, read};
 use std::env;
 use std::ffi::OsString;
-use std::time::Duration;
-
-/// The path to a host in one to two round trips: probes to all hops leave at once.
-#[derive(Debug, Parser)]
-#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
-#[command(override_usage = "hopshot [OPTIONS] HOST...", max_term_width = 100)]
-#[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}")]
-pub(crate) struct Args {
-    /// The host to trace, a name or an address; several are traced at once
-    #[arg(value_name = "HOST", value_hint = ValueHint::Hostname, value_parser = values::host)]
-    #[arg(required_unless_present_any = ["targets", "help", "long_help", "generate", "print_config"])]
-    pub(crate) hosts: Vec<String>,
-
-    /// Hosts from a file, one a line; '-' is standard input
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    targets: Vec<String>,
-
-    /// How many of several hosts are traced at a time, 1 to 10000
-    #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::number(1..=10_000_usize, "hosts"))]
-    pub(crate) at_once: usize,
-
-    /// How long several hosts wait while nothing can be sent (no route, a firewall) or looked up; 0 to 86400, 0 gives them up
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = values::number(0..=86_400_u32, "seconds"))]
-    pub(crate) outage: u32,
-
-    #[command(flatten)]
-    pub(crate) probing: Probing,
-
-    #[command(flatten)]
-    pub(crate) watch: Watching,
-
-    #[command(flatten)]
-    pub(crate) output: Output,
-
-    #[command(flatten)]
-    pub(crate) asn: Asn,
-
-    /// Keep the rights to open files, sockets and programs while the trace runs: for debugging
-    #[arg(long, help_heading = "Other")]
-    pub(crate) no_sandbox: bool,
-
-    /// Don't read the file of options that always hold
-    #[arg(long, help_heading = "Other")]
-    no_config: bool,
-
-    /// Print the file of options that always hold, and which of them do beside the other arguments
-    #[arg(long, help_heading = "Other")]
-    print_config: bool,
-
-    #[command(flatten)]
-    about: About,
-}
-
-/// The command with all that help, completions and complaints need.
-fn command() -> Command {
-    Args::command().mut_args(|arg| {
-        if arg.is_positional() || !arg.get_action().takes_values() {
-            return arg;
-        }
-        // Shells offer files where nothing is said of a value.
-        let is_told = arg.get_value_hint() != ValueHint::Unknown || !arg.get_possible_values().is_empty();
-        let arg = if is_told { arg } else { arg.value_hint(ValueHint::Other) };
-        // A negative number is a value that is out of range, not an option that isn't known.
-        arg.allow_negative_numbers(true)
-    })
-}
 
 /// What the command is to do.
 pub(crate) enum Wanted {
@@ -102,15 +38,15 @@ pub(crate) enum Wanted {
 pub(crate) fn parse() -> Result<Wanted, String> {
     let arguments: Vec<OsString> = env::args_os().collect();
     if arguments.len() < 2 {
-        return Ok(Wanted::Usage(about::short_help(None)));
+        return Ok(Wanted::Usage(help(Page::Usual)));
     }
     let (args, dependent) = match read(&arguments) {
         Ok(read) => read,
         Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),
         Err(error) => return Err(one_line(&error) + " (hopshot --help lists all options)"),
     };
-    if let Some(text) = args.about.text() {
-        return Ok(Wanted::Text(text));
+    if let Some(page) = args.about.page() {
+        return Ok(Wanted::Text(help(page)));
     }
     let config = if args.no_config { None } else { Config::read()? };
     if args.print_config {
@@ -127,152 +63,4 @@ pub(crate) fn parse() -> Result<Wanted, String> {
         args.hold_to_bounds()?;
     }
     Ok(Wanted::Trace(Box::new(args)))
-}
-
-/// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
-type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
-
-const DEPENDENT: [Dependent; 6] = [
-    ("every", "--every", "--watch", |args| args.watch.watch),
-    ("count", "--count", "--watch", |args| args.watch.watch),
-    ("confidence", "--confidence", "--paths", |args| args.probing.paths),
-    ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
-    ("outage", "--outage", "several hosts", |args| args.single().is_none()),
-    ("extensions", "-e", "a single path as text, json, json-stream, csv, atlas or markdown", Args::has_extensions),
-];
-
-/// What stands on a command line, and which of [`DEPENDENT`] are there.
-type Read = (Args, [bool; DEPENDENT.len()]);
-
-/// Reads a command line. Every trace waits for it: so the values are taken and not
-/// copied, and what only a complaint needs is made when there is one.
-fn read(line: &[OsString]) -> clap::error::Result<Read> {
-    let parsed = Args::command().try_get_matches_from(line);
-    let mut matches = parsed.or_else(|_| command().try_get_matches_from(line))?;
-    let dependent = DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
-    Ok((Args::from_arg_matches_mut(&mut matches)?, dependent))
-}
-
-/// What clap says of a mistake, without what it adds for those who have not read the help.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
-    let said = said.join(" ");
-    let said = said.strip_prefix("error: ").unwrap_or(&said);
-    match error.get(ContextKind::SuggestedArg) {
-        // Whoever mistypes an option must not be led to give up a safety measure.
-        Some(ContextValue::String(meant)) if meant != "--no-sandbox" => format!("{said}; did you mean '{meant}'?"),
-        _ => said.to_owned(),
-    }
-}
-
-impl Args {
-    /// What says nothing beside the others: in the file of options it may stand for other days, on the command line it is a
-    /// mistake.
-    fn check_beside(&self, dependent: [bool; DEPENDENT.len()]) -> Result<(), String> {
-        let stand = DEPENDENT.into_iter().zip(dependent).filter(|(_, stands)| *stands);
-        match stand.map(|(option, _)| option).find(|(.., is_whole)| !is_whole(self)) {
-            Some((_, option, whole, _)) => Err(format!("{option} goes with {whole} only")),
-            None => Ok(()),
-        }
-    }
-
-    /// What no single argument can be blamed for.
-    fn check(&self) -> Result<(), String> {
-        // Of two of any other option the latter counts, but a list of hosts that nobody traces must not go unnoticed.
-        if self.targets.len() > 1 {
-            return Err("--targets names one list: join them, and give '-' for standard input".to_owned());
-        }
-        if self.output.format() == Format::Svg && self.single().is_none() {
-            return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
-        }
-        let ways = [
-            (self.watch.watch, "--watch", &[Format::Text, Format::Json][..], "text and json"),
-            (self.probing.mtu, "--mtu", &[Format::Text, Format::Json], "text and json"),
-            (self.probing.paths, "--paths", &[Format::Text, Format::Json, Format::Dot], "text, json and dot"),
-        ];
-        for (_, option, formats, named) in ways.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
-            if self.single().is_none() {
-                return Err(format!("{option} is for one host: give one"));
-            }
-            if !formats.contains(&self.output.format()) {
-                return Err(format!("{option} has the formats {named} alone"));
-            }
-        }
-        self.probing.check()
-    }
-
-    /// Whether what routers append has a place in the output.
-    fn has_extensions(&self) -> bool {
-        let is_single_path = !self.watch.watch && !self.probing.paths;
-        is_single_path && !matches!(self.output.format(), Format::Svg | Format::Dot)
-    }
-
-    /// Whether a text is wanted in place of a trace.
-    fn is_about(&self) -> bool {
-        self.about.text().is_some()
-    }
-
-    /// Whether it has options that a file may not have. A file that the user has forgotten, or that another program wrote, must
-    /// not take the sandbox away. No other option takes any safety away: the rest shapes probes and output, within the same bounds.
-    fn is_for_command_line(&self) -> bool {
-        self.is_about() || self.no_config || self.print_config || self.no_sandbox || !self.targets.is_empty()
-    }
-
-    /// Whether one host is traced, and no more.
-    pub(crate) fn single(&self) -> Option<&str> {
-        match (self.hosts.as_slice(), self.targets.as_slice()) {
-            ([host], []) => Some(host),
-            _ => None,
-        }
-    }
-
-    /// The file with hosts, if there is one.
-    pub(crate) fn list(&self) -> Option<&str> {
-        self.targets.first().map(String::as_str)
-    }
-
-    /// A trace of the only host: its probes are as far apart as `--rate` says.
-    pub(crate) fn traceroute(&self, host: &str) -> Traceroute {
-        let traceroute = self.probing.traceroute(host);
-        match self.probing.rate {
-            Some(rate) => traceroute.interval(Duration::from_secs(1) / rate),
-            None => traceroute,
-        }
-    }
-
-    /// The flow that was asked for, or one that a random number stands for.
-    pub(crate) fn flow_of(&self, random: u16) -> u16 {
-        self.probing.flow.unwrap_or(random % 65_534 + 1)
-    }
-
-    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident. The ident is
-    /// this one unless another was asked for.
-    pub(crate) fn round(&self, host: &str, flow: u16, ident: u16) -> Traceroute {
-        self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
-    }
-
-    /// All paths to the only host, at `--rate` in all.
-    pub(crate) fn all_paths(&self, host: &str) -> AllPaths {
-        let paths = self.probing.traceroute(host).paths().confidence(self.probing.confidence / 100.0);
-        paths.rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
-    }
-
-    /// The survey that sends everything else, at `--rate` in all.
-    pub(crate) fn survey(&self) -> Result<Survey, hopshot_linux::Error> {
-        let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
-        let mut survey = Survey::new(&self.probing.traceroute(""), rate, self.at_once)?;
-        survey.outage_limit(Duration::from_secs(self.outage.into()));
-        Ok(survey)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        command().debug_assert();
-    }
 }

@@ -1,9 +1,10 @@
 //! Results as RIPE Atlas gives those of its traceroutes, one a line (<https://atlas.ripe.net/docs/apis/result-format/>). What
 //! the format has and a trace doesn't know is left out: the size of answers, and which of them were late or came again.
 
-use super::Format;
-use super::json::{milliseconds, print_line};
+use super::json::print_line;
+use super::results::Format;
 use crate::names::Names;
+use crate::units::milliseconds;
 use hopshot_linux::{Hop, Kind, Label, Outcome, Reply, Route, Version, failure_text};
 use serde::Serialize;
 use std::io;

@@ -1,7 +1,8 @@
 //! Text: the only host is shown while it becomes known, several are blocks with an empty line between them.
 
-use super::{Format, print};
+use super::results::Format;
 use crate::args::Args;
+use crate::console::print;
 use crate::names::Names;
 use crate::text::View;
 use hopshot_linux::{Route, Trace};

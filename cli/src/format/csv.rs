@@ -1,11 +1,13 @@
 //! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that can't be traced.
 
-use super::figures::Figures;
-use super::json::{evidence, kind, milliseconds, started, stop_reason};
+use super::json::{evidence, kind, stop_reason};
+use super::results::Format;
 use super::settings::{Settings, VERSION};
-use super::{Format, print};
 use crate::args::Args;
+use crate::console::print;
+use crate::figures::Figures;
 use crate::names::Names;
+use crate::units::{milliseconds, started};
 use hopshot_linux::{Hop, Label, Outcome, Reply, Route, Shared, failure_text};
 use serde::Serialize;
 use std::io;

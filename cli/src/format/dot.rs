@@ -1,7 +1,8 @@
 //! Graphviz: the paths to all hosts as one graph, each address once.
 
+use super::results::Format;
 use super::stages::{Stage, stages};
-use super::{Format, print};
+use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::Route;
 use std::collections::HashSet;

@@ -1,20 +1,21 @@
 //! The JSON document. A field is never renamed or removed; new ones may come: `cli/schema/hopshot.schema.json` has them all.
 
-use super::figures::Figures;
+use super::results::Format;
 use super::settings::{Settings, VERSION};
-use super::{Format, print};
 use crate::args::Args;
+use crate::console::print;
 use crate::extensions;
+use crate::figures::Figures;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
+use crate::units::{milliseconds, socket, started};
 use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, SocketKind,
-    StopReason, failure_text,
+    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, StopReason,
+    failure_text,
 };
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
 
 /// A document for each host, on a line.
 pub(super) struct Json {
@@ -364,13 +365,6 @@ pub(super) const fn evidence(evidence: Evidence) -> &'static str {
     }
 }
 
-pub(crate) const fn socket(socket: SocketKind) -> &'static str {
-    match socket {
-        SocketKind::Raw => "raw",
-        SocketKind::Ping => "ping",
-    }
-}
-
 const fn clock(clock: Clock) -> &'static str {
     match clock {
         Clock::Kernel => "kernel",
@@ -393,15 +387,6 @@ fn changed(changes: Changes) -> Vec<&'static str> {
     all.iter().filter(|(change, _)| changes.contains(*change)).map(|(_, name)| *name).collect()
 }
 
-/// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
-pub(crate) fn milliseconds(span: Duration) -> f64 {
-    span.as_nanos() as f64 / 1e6
-}
-
-pub(crate) fn started(at: SystemTime) -> String {
-    humantime::format_rfc3339_nanos(at).to_string()
-}
-
 pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
     match reason {
         Some(StopReason::Reached) => "reached",
@@ -419,6 +404,7 @@ pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn an_rtt_keeps_its_nanoseconds() {

@@ -1,10 +1,12 @@
 //! Markdown: a section with a table for each host.
 
+use super::results::Format;
 use super::stages::{Place, Stage, stages};
-use super::{Format, print};
 use crate::args::Args;
+use crate::console::print;
 use crate::names::Names;
-use crate::text::{date, ending};
+use crate::reading::ending;
+use crate::units::date;
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;

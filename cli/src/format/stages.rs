@@ -1,9 +1,9 @@
 //! What tables and pictures show of a route: its hops, summed up.
 
-use super::figures::median;
-use super::json::milliseconds;
+use crate::figures::median;
 use crate::names::Names;
-use crate::text::{appended, failure, is_target, last_heard, mark};
+use crate::reading::{appended, failure, is_target, last_heard, mark};
+use crate::units::milliseconds;
 use hopshot_linux::{Hop, Outcome, Reply, Route, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! JSON lines as it happens. What an event says of a probe has the names and the meaning that it has in the [document](super::json).
 
-use super::Format;
 use super::json::{Answered, Known, Lost, Summary, Target, print_line};
+use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::names::Names;

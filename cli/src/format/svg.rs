@@ -3,11 +3,12 @@
 
 mod canvas;
 
-use super::json::milliseconds;
+use super::results::Format;
 use super::stages::{Place, Stage, stages};
-use super::{Format, print};
+use crate::console::print;
 use crate::names::Names;
-use crate::text::ending;
+use crate::reading::ending;
+use crate::units::milliseconds;
 use canvas::{Canvas, shortened, width};
 use hopshot_linux::Route;
 use std::io;

@@ -1,8 +1,8 @@
 //! The paths as a graph for Graphviz.
 
 use crate::format::dot::{HEAD, TAIL, TARGET, UNREACHABLE, quoted};
-use crate::format::json::milliseconds;
 use crate::names::Names;
+use crate::units::milliseconds;
 use hopshot_linux::{End, Node, Paths};
 use std::fmt::Write as _;
 

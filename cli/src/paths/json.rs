@@ -1,9 +1,10 @@
 //! The paths as a JSON document. A field is never renamed or removed; new ones may come.
 
 use crate::args::Args;
-use crate::format::json::{JsonRejected, Known, Target, milliseconds, socket, started};
+use crate::format::json::{JsonRejected, Known, Target};
 use crate::format::settings::{Settings, VERSION};
 use crate::names::Names;
+use crate::units::{milliseconds, socket, started};
 use hopshot_linux::{Completeness, Edge, End, Node, Paths, failure_text};
 use serde::Serialize;
 use std::net::IpAddr;

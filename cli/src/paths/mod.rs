@@ -3,9 +3,9 @@
 mod dot;
 mod json;
 
-use crate::Failure;
 use crate::args::{Args, Format};
 use crate::console::print;
+use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::View;

@@ -5,11 +5,15 @@
 
 mod file;
 mod lines;
+mod next;
 mod stream;
+
+pub(crate) use next::Next;
 
 use file::Lines;
 use hopshot_linux::Order;
 use lines::host_of;
+use next::next_of;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,17 +43,6 @@ struct Listed {
     given: Vec<String>,
     lines: Lines,
     order: Order,
-}
-
-/// What comes next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Host(String),
-    /// What names no host: the number of its line, or none if it is of the command line; and why not.
-    Bad(Option<usize>, String),
-    /// Nothing yet: there is more when the input is readable.
-    Later,
-    End,
 }
 
 impl Targets {
@@ -140,11 +133,6 @@ fn next_given(host: &str) -> Next {
         Ok(Some(host)) => Next::Host(host),
         Ok(None) | Err(_) => Next::Bad(None, format!("'{}' is no host", host.escape_debug())),
     }
-}
-
-/// A line that isn't empty, by its number.
-fn next_of(number: usize, found: Result<String, String>) -> Next {
-    found.map_or_else(|why| Next::Bad(Some(number), why), Next::Host)
 }
 
 #[cfg(test)]

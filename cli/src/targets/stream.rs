@@ -6,7 +6,7 @@
 //! teaches nothing.
 
 use super::lines::{Lines, utf16};
-use super::{Next, next_of};
+use super::next::{Next, next_of};
 use hopshot_linux::Order;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;

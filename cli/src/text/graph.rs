@@ -1,13 +1,13 @@
 //! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter, and says where it comes from.
 
-use super::View;
-use super::outcome::{counted, date};
 use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
+use super::view::{View, hops_max};
 use crate::args::Args;
 use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::units::{counted, date};
 use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
 use std::io;
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ impl View {
     pub(crate) fn paths_header(&mut self, host: &str, source: Option<IpAddr>, args: &Args) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
         let source = source.map(|source| format!("from {source}"));
-        let parts = [format!("all paths to {host} ({target})"), super::hops_max(max_hops)];
+        let parts = [format!("all paths to {host} ({target})"), hops_max(max_hops)];
         print(self.parts(parts.into_iter().chain(source)).as_bytes())
     }
 

@@ -3,7 +3,7 @@
 
 use super::paint::Style;
 use super::row::{Cell, Host, Row};
-use crate::format::json::milliseconds;
+use crate::units::milliseconds;
 use std::time::Duration;
 
 /// The hop's number with the letters of a branch, and what stands between it and the host, at least.

@@ -1,9 +1,9 @@
 //! The first line of a trace, and the last: where from, how it ended, when.
 
-use super::View;
+use super::view::{View, hops_max};
 use crate::console::print;
-use crate::format::Figures;
-use crate::names::replying;
+use crate::figures::Figures;
+use crate::units::{counted, date};
 use hopshot_linux::{Hop, MtuRoute, Route};
 use std::io;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ impl View {
     /// Prints the first line. The flow is for those who want to trace the same path again.
     pub(crate) fn header(&mut self, host: &str, source: IpAddr, flow: u16, max_hops: u8) -> io::Result<()> {
         let flow = self.is_verbose.then(|| format!("flow {flow}"));
-        let parts = [format!("traceroute to {host} ({})", self.target), super::hops_max(max_hops)];
+        let parts = [format!("traceroute to {host} ({})", self.target), hops_max(max_hops)];
         print(self.parts(parts.into_iter().chain([format!("from {source}")]).chain(flow)).as_bytes())
     }
 
@@ -95,24 +95,4 @@ fn loss(hop: Hop<'_>) -> String {
         Figures { lost: 0, .. } => "no loss at the target".to_owned(),
         Figures { sent, lost, .. } => format!("{lost} of {sent} lost at the target"),
     }
-}
-
-pub(super) fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A moment, for people.
-pub(crate) fn date(at: SystemTime) -> String {
-    let text = humantime::format_rfc3339_seconds(at).to_string();
-    text.replace('T', " ").replace('Z', " UTC")
-}
-
-/// An explanation of a path that is silent up to its target, where that is longer than a home network.
-pub(super) fn silence(route: &Route) -> Option<&'static str> {
-    let distance = route.distance().filter(|distance| *distance > 2)?;
-    let is_silent = replying(route.hops().filter(|hop| hop.number() < distance)).next().is_none();
-    let is_whole = route.hops().next().is_some_and(|hop| hop.number() == 1);
-    let advice =
-        "No router answered, but the target did: they may limit their answers; wait some seconds, or use -q 1.";
-    (is_silent && is_whole).then_some(advice)
 }

@@ -1,10 +1,10 @@
 //! What there is to say of a hop: a row for each address that answered.
 
 use super::paint::{Jump, Style};
-use crate::extensions;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
-use hopshot_linux::{Changes, Extensions, Failure, Hop, Kind, Outcome, ProbeId, Reply, Shared, Version, failure_text};
+use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
+use hopshot_linux::{Changes, Extensions, Hop, Outcome, ProbeId, Shared};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -160,74 +160,4 @@ pub(super) fn rows<'e>(
         }
     };
     addresses.into_iter().map(row).collect()
-}
-
-/// What was appended to the answers from an address, each thing once.
-pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
-    let mut said: Vec<String> = Vec::new();
-    for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
-        if !said.contains(&one) {
-            said.push(one);
-        }
-    }
-    said
-}
-
-/// Whether it is the target that answered with this address: a router may stand at the same hop, where a way is longer.
-pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
-    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::EchoReply)
-}
-
-/// Why a probe to this hop did not get out of this machine, if one didn't.
-pub(crate) fn failure(hop: Hop<'_>) -> Option<Failure> {
-    failures(hop).next()
-}
-
-/// The same of each probe that didn't.
-pub(super) fn failures(hop: Hop<'_>) -> impl Iterator<Item = Failure> {
-    hop.outcomes().filter_map(|outcome| match outcome {
-        Outcome::Failed(failure) => Some(failure),
-        _ => None,
-    })
-}
-
-/// A failure on this machine, with the mark that stands for it elsewhere.
-pub(super) fn failed(failure: Failure) -> String {
-    format!("{} {}", local_mark(failure), failure_text(failure))
-}
-
-/// The mark of a failure on this machine: `!` where a probe could not be sent, else what this machine said of it itself.
-pub(super) fn local_mark(failure: Failure) -> String {
-    match failure {
-        Failure::Send(_) => "!".to_owned(),
-        // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that only routers write.
-        Failure::Local { icmp_type: icmp_type @ 3, icmp_code } => sign(Version::V4, icmp_type, icmp_code),
-        Failure::Local { icmp_type, icmp_code } => sign(Version::V6, icmp_type, icmp_code),
-    }
-}
-
-/// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
-/// section 3.1), Packet Too Big and Parameter Problem.
-pub(crate) fn mark(reply: &Reply) -> String {
-    if reply.kind != Kind::Unreachable {
-        return String::new();
-    }
-    match reply.mtu {
-        Some(mtu) => format!("!F-{mtu}"),
-        None => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
-    }
-}
-
-fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
-    match (version, icmp_type, icmp_code) {
-        (Version::V4, 3, 0) | (Version::V6, 1, 0) => "!N".into(),
-        (Version::V4, 3, 1) | (Version::V6, 1, 3) => "!H".into(),
-        (Version::V4, 3, 2) | (Version::V6, 4, 1) => "!P".into(),
-        (Version::V4, 3, 5) | (Version::V6, 1, 2) => "!S".into(),
-        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => "!X".into(),
-        (Version::V4, 3, 14) => "!V".into(),
-        (Version::V4, 3, 15) => "!C".into(),
-        (Version::V4, 3, code) | (Version::V6, 1, code) => format!("!<{code}>"),
-        (_, icmp_type, code) => format!("!<{icmp_type}-{code}>"),
-    }
 }

@@ -5,20 +5,18 @@
 //! before the next round, and what a round has learnt of the target's distance spares the next ones probes.
 
 mod history;
-mod keys;
+pub(crate) mod keys;
 mod layout;
 mod report;
 mod screen;
 mod terminal;
 
-pub(crate) use keys::KEYS;
-
-use crate::Failure;
 use crate::args::{Args, Format};
+use crate::console::is_unicode;
 use crate::console::{print, say, terminal_size};
+use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
-use crate::text::is_unicode;
 use history::{History, Round};
 use hopshot_linux::{Route, Step, Survey, Traceroute, Version, needs_resolver};
 use keys::Key;

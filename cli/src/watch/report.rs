@@ -2,10 +2,12 @@
 
 use super::history::{Change, Event, History, Hop, Mark, Outage};
 use super::layout::Layout;
-use crate::format::json::{Known, Target, milliseconds, started};
+use crate::console::is_unicode;
+use crate::format::json::{Known, Target};
 use crate::format::settings::VERSION;
 use crate::names::Names;
-use crate::text::{Host, is_unicode};
+use crate::text::Host;
+use crate::units::{milliseconds, started};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};

@@ -1,6 +1,6 @@
 //! The figures of a hop: loss, and the least, the middle and the greatest RTT.
 
-use super::json::milliseconds;
+use crate::units::milliseconds;
 use hopshot_linux::{Hop, Outcome};
 use serde::Serialize;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 pub(crate) struct Figures {
     pub(crate) sent: usize,
     pub(crate) lost: usize,
-    pub(super) best_ms: Option<f64>,
-    pub(super) median_ms: Option<f64>,
-    pub(super) average_ms: Option<f64>,
-    pub(super) worst_ms: Option<f64>,
+    pub(crate) best_ms: Option<f64>,
+    pub(crate) median_ms: Option<f64>,
+    pub(crate) average_ms: Option<f64>,
+    pub(crate) worst_ms: Option<f64>,
 }
 
 impl From<Hop<'_>> for Figures {
@@ -41,7 +41,7 @@ impl Figures {
 }
 
 /// The RTT in the middle of a sorted list, or between the two there, in milliseconds.
-pub(super) fn median(sorted: &[Duration]) -> Option<f64> {
+pub(crate) fn median(sorted: &[Duration]) -> Option<f64> {
     let at = |index: usize| sorted.get(index).map(|rtt| milliseconds(*rtt));
     let middle = sorted.len() / 2;
     match sorted.len() % 2 {

@@ -1,0 +1,43 @@
+//! What a way of writing results is told.
+
+use crate::names::Names;
+use hopshot_linux::{Heard, Route, Trace};
+use std::io;
+use std::net::IpAddr;
+
+/// A way of writing results on standard output. What happens to one host or to several is told as it happens; most only want
+/// to know how it ended.
+pub(crate) trait Format {
+    /// A trace has begun.
+    fn begin(&mut self, _host: &str, _target: IpAddr, _source: IpAddr, _flow: u16) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// An answer has come.
+    fn hear(&mut self, _heard: &Heard<'_>, _names: &Names) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// More may be known of addresses.
+    fn learn(&mut self, _names: &Names) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// More may be known of the trace, which is the only one: those of many are not followed.
+    fn update(&mut self, _trace: &Trace, _names: &Names) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// A trace has ended, and nothing more will become known.
+    fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()>;
+
+    /// One of several hosts can't be traced. Returns whether the output says so; else standard error has to.
+    fn lose(&mut self, _host: &str, _why: &str) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// That was all.
+    fn end(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! What a route means to a person: the sentence at its end, and the marks beside its answers.
+
+use crate::extensions;
+use crate::names::replying;
+use hopshot_linux::{
+    Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, Version, failure_text,
+};
+use std::net::IpAddr;
+
+/// Why the target did not answer, if it didn't: a sentence.
+pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
+    if route.reached() {
+        return None;
+    }
+    if route.probes_sent() == 0 {
+        let reason = route.hops().find_map(failure).map_or_else(|| "interrupted".to_owned(), failure_text);
+        return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
+    }
+    if why == Some(StopReason::Local)
+        && let Some(failure) = route.failure()
+    {
+        return Some(format!("No answer from {}: {}.", route.target(), failure_text(failure)));
+    }
+    let reason = match why {
+        _ if route.target().is_multicast() => "it is a multicast address, which stands for many hosts",
+        Some(StopReason::Unreachable) if is_too_big(route) => "the packets are too big for a link on the way",
+        Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
+        Some(StopReason::Loop) => "the path goes round in a loop",
+        Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
+        Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
+        Some(StopReason::NoRoom) => "there was no room for more probes",
+        Some(StopReason::Interrupted) | None => "interrupted",
+        Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
+    };
+    Some(format!("No answer from {}: {reason}.", route.target()))
+}
+
+/// Whether all that came from behind the last hop that packets passed says that they are too big.
+fn is_too_big(route: &Route) -> bool {
+    let passes = |hop: &Hop<'_>| hop.replies().any(|reply| reply.kind != Kind::Unreachable);
+    let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
+    let behind = route.hops().filter(|hop| hop.number() > passed);
+    let mut refusals = behind.flat_map(|hop| hop.replies().collect::<Vec<_>>()).peekable();
+    refusals.peek().is_some() && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
+}
+
+/// The farthest hop that answered; 0 if none did.
+pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
+    hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
+}
+
+/// What was appended to the answers from an address, each thing once.
+pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
+        if !said.contains(&one) {
+            said.push(one);
+        }
+    }
+    said
+}
+
+/// Whether it is the target that answered with this address: a router may stand at the same hop, where a way is longer.
+pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
+    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::EchoReply)
+}
+
+/// Why a probe to this hop did not get out of this machine, if one didn't.
+pub(crate) fn failure(hop: Hop<'_>) -> Option<Failure> {
+    failures(hop).next()
+}
+
+/// The same of each probe that didn't.
+pub(crate) fn failures(hop: Hop<'_>) -> impl Iterator<Item = Failure> {
+    hop.outcomes().filter_map(|outcome| match outcome {
+        Outcome::Failed(failure) => Some(failure),
+        _ => None,
+    })
+}
+
+/// A failure on this machine, with the mark that stands for it elsewhere.
+pub(crate) fn failed(failure: Failure) -> String {
+    format!("{} {}", local_mark(failure), failure_text(failure))
+}
+
+/// The mark of a failure on this machine: `!` where a probe could not be sent, else what this machine said of it itself.
+pub(crate) fn local_mark(failure: Failure) -> String {
+    match failure {
+        Failure::Send(_) => "!".to_owned(),
+        // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that only routers write.
+        Failure::Local { icmp_type: icmp_type @ 3, icmp_code } => sign(Version::V4, icmp_type, icmp_code),
+        Failure::Local { icmp_type, icmp_code } => sign(Version::V6, icmp_type, icmp_code),
+    }
+}
+
+/// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
+/// section 3.1), Packet Too Big and Parameter Problem.
+pub(crate) fn mark(reply: &Reply) -> String {
+    if reply.kind != Kind::Unreachable {
+        return String::new();
+    }
+    match reply.mtu {
+        Some(mtu) => format!("!F-{mtu}"),
+        None => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
+    }
+}
+
+fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
+    match (version, icmp_type, icmp_code) {
+        (Version::V4, 3, 0) | (Version::V6, 1, 0) => "!N".into(),
+        (Version::V4, 3, 1) | (Version::V6, 1, 3) => "!H".into(),
+        (Version::V4, 3, 2) | (Version::V6, 4, 1) => "!P".into(),
+        (Version::V4, 3, 5) | (Version::V6, 1, 2) => "!S".into(),
+        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => "!X".into(),
+        (Version::V4, 3, 14) => "!V".into(),
+        (Version::V4, 3, 15) => "!C".into(),
+        (Version::V4, 3, code) | (Version::V6, 1, code) => format!("!<{code}>"),
+        (_, icmp_type, code) => format!("!<{icmp_type}-{code}>"),
+    }
+}
+
+/// An explanation of a path that is silent up to its target, where that is longer than a home network.
+pub(crate) fn silence(route: &Route) -> Option<&'static str> {
+    let distance = route.distance().filter(|distance| *distance > 2)?;
+    let is_silent = replying(route.hops().filter(|hop| hop.number() < distance)).next().is_none();
+    let is_whole = route.hops().next().is_some_and(|hop| hop.number() == 1);
+    let advice =
+        "No router answered, but the target did: they may limit their answers; wait some seconds, or use -q 1.";
+    (is_silent && is_whole).then_some(advice)
+}
