@@ -2,9 +2,21 @@
 
 use crate::hop::{Hop, Nat};
 use crate::map::{INSIDE, OUTSIDE};
+use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, Version, icmp, ip};
 use std::net::IpAddr;
+
+/// A packet for the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// When it is due.
+    pub due: Duration,
+    /// The whole packet, from its IP header on.
+    pub packet: Vec<u8>,
+    /// Which answer in the log this is: the probe's index and the answer's; `None` for what nobody asked for.
+    pub answer: Option<(usize, usize)>,
+}
 
 /// A packet that may be answered.
 pub(crate) struct Request<'a> {

@@ -1,8 +1,8 @@
 //! Messages that nobody asked for: garbage, cut-short errors, and forgeries by somebody who knows that a trace runs, and where
 //! to, but not its secrets.
 
+use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
-use crate::model::Delivery;
 use crate::scenario::Flood;
 use core::time::Duration;
 use hopshot_core::wire::{Ends, Version, icmp};

@@ -40,9 +40,10 @@ mod scenario;
 mod sweeper;
 mod usurper;
 
+pub use answer::Delivery;
 pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
-pub use model::{Delivery, Internet};
+pub use model::Internet;
 pub use scenario::{
     Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target, Usurper,
 };

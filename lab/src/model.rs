@@ -1,6 +1,6 @@
 //! The simulated internet: packets with their time of arrival go in, answers with the time they are due come out.
 
-use crate::answer::{Report, Request, echo_reply, error};
+use crate::answer::{Delivery, Report, Request, echo_reply, error};
 use crate::hop::ErrorKind;
 use crate::hostile::Attacker;
 use crate::limit::{Bucket, Window};
@@ -13,17 +13,6 @@ use core::time::Duration;
 use hopshot_core::wire::{Version, icmp};
 use std::collections::VecDeque;
 use std::net::IpAddr;
-
-/// A packet for the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// When it is due.
-    pub due: Duration,
-    /// The whole packet, from its IP header on.
-    pub packet: Vec<u8>,
-    /// Which answer in the log this is: the probe's index and the answer's; `None` for what nobody asked for.
-    pub answer: Option<(usize, usize)>,
-}
 
 /// A simulated internet, with everything it remembers.
 ///

@@ -1,9 +1,9 @@
 //! A hostile host among those of a list: it reads ident and checksum off the probes that reach it, and guesses the seqs of all
 //! others that have the same ident.
 
+use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
 use crate::map::Map;
-use crate::model::Delivery;
 use crate::scenario::{Sweep, Sweeper};
 use core::time::Duration;
 use hopshot_core::wire::icmp::{Echo, Message, Type};

@@ -1,7 +1,9 @@
 //! A command on a chain of real Linux routers: a network namespace for each, joined by veth pairs.
 
+use super::command::Conduct;
 use super::command::{self, Addressee};
-use super::{Conduct, Context, Failure, namespace, netlink::Netlink};
+use super::failure::{Context, Failure};
+use super::{namespace, netlink::Netlink};
 use core::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
 use std::fs::File;

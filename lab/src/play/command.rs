@@ -1,6 +1,7 @@
 //! The command that runs inside.
 
-use super::{Failure, clock, real_time};
+use super::clock::{clock, real_time};
+use super::failure::Failure;
 use core::time::Duration;
 use hopshot_lab::log::Exit;
 use nix::sys::ptrace;

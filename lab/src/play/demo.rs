@@ -1,6 +1,7 @@
 //! The whole of hopshot on a machine without a network.
 
-use super::{Failure, run};
+use super::failure::Failure;
+use super::run;
 use hopshot_lab::Scenario;
 use std::env;
 use std::path::PathBuf;

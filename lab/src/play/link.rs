@@ -1,6 +1,7 @@
 //! The wire between the client's kernel and the simulated internet.
 
-use super::{Context, Failure, netlink::Netlink};
+use super::failure::{Context, Failure};
+use super::netlink::Netlink;
 use hopshot_core::wire::Version;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket};

@@ -1,6 +1,7 @@
 //! A private place: user, network and mount namespaces, settings, and files for names.
 
-use super::{Context, Failure, netlink::Netlink};
+use super::failure::{Context, Failure};
+use super::netlink::Netlink;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};

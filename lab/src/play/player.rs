@@ -1,6 +1,7 @@
 //! Plays the model in real time: reads what the client sends, and hands over each answer at the moment it is due.
 
-use super::{clock, link::Link, real_time};
+use super::clock::{clock, real_time};
+use super::link::Link;
 use core::cmp::{Ordering, Reverse};
 use core::time::Duration;
 use hopshot_lab::{Delivery, Internet};

@@ -1,7 +1,7 @@
 //! A command on a kernel that knows less, or permits less: system calls that a seccomp filter
 //! refuses.
 
-use super::Failure;
+use super::failure::Failure;
 use nix::libc;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule, TargetArch,

@@ -1,7 +1,10 @@
 //! A command in a simulated internet.
 
+use super::command::Conduct;
 use super::command::{self, Addressee};
-use super::{Conduct, Context, Failure, LinkKind, link::Link, namespace, player};
+use super::failure::{Context, Failure};
+use super::link::{Link, LinkKind};
+use super::{namespace, player};
 use hopshot_core::wire::Version;
 use hopshot_lab::log::{Event, Exit, line};
 use hopshot_lab::{Internet, Scenario};

@@ -7,7 +7,7 @@ use super::report::{code, number, table};
 use super::stats::median;
 use super::targets::exit;
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use hopshot_core::wire::Version;
 use hopshot_lab::Scenario;
 use hopshot_lab::log::Exit;

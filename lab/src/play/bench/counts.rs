@@ -5,7 +5,7 @@ use super::measure::{Bench, How, each};
 use super::report::{code, number, percent, statuses, table};
 use super::stats::median;
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use hopshot_lab::Scenario;
 
 /// How many traces run at a time where only the route counts.

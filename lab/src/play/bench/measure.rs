@@ -3,7 +3,7 @@
 use super::formats::Found;
 use super::judge::{Path, Trace};
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use hopshot_core::wire::Version;
 use hopshot_lab::log::{self, Event};
 use std::fs::{self, File};

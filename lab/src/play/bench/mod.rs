@@ -15,7 +15,7 @@ mod tap;
 mod targets;
 mod tools;
 
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use clap::ValueEnum;
 use hopshot_core::wire::Version;
 use measure::Bench;

@@ -5,7 +5,7 @@ use super::measure::{Bench, How};
 use super::report::{HEAD, code, number, percent, row, table};
 use super::stats::mean;
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use core::fmt::Write;
 use core::ops::RangeInclusive;
 use core::time::Duration;

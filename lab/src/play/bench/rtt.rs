@@ -6,7 +6,7 @@ use super::report::{number, table};
 use super::stats::{median, percentile};
 use super::tap::{self, Seen};
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use core::time::Duration;
 use hopshot_core::wire::Version;
 use serde::Deserialize;

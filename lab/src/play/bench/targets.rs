@@ -5,7 +5,7 @@ use super::measure::{Bench, How};
 use super::report::{number, table};
 use super::stats::{median, share};
 use super::tools::Installed;
-use crate::play::Failure;
+use crate::play::failure::Failure;
 use hopshot_core::wire::Version;
 use hopshot_lab::log::{Event, Exit};
 use serde::Deserialize;
