@@ -1,7 +1,7 @@
 //! Interfaces: their names, the alternative ones too, and their numbers.
 
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice};
-use std::os::fd::OwnedFd;
+use crate::netlink::{Netlink, Question};
+use rustix::net::netdevice;
 
 /// The longest name that a system call takes, in octets (IFNAMSIZ - 1). The kernel silently cuts
 /// longer ones short.
@@ -30,54 +30,26 @@ fn named(name: &str) -> Option<Interface> {
         return None;
     }
     // Any socket would do for a short name; this one needs neither family.
-    let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None).ok()?;
+    let netlink = Netlink::open()?;
     if name.len() > MAX_NAME {
-        return ask(&socket, name).map(|number| Interface { number, short_name: None });
+        return ask(&netlink, name).map(|number| Interface { number, short_name: None });
     }
-    let number = netdevice::name_to_index(&socket, name).ok()?;
+    let number = netdevice::name_to_index(&netlink, name).ok()?;
     Some(Interface { number, short_name: Some(name.to_owned()) })
 }
 
-/// Asks the kernel for the number by netlink, which alone takes long names. Linux 5.5.
-#[doc(alias = "RTM_GETLINK")]
-fn ask(socket: &OwnedFd, name: &str) -> Option<u32> {
-    rustix::net::send(socket, &request(name)?, SendFlags::empty()).ok()?;
-    // All that is wanted stands at the beginning; the rest is cut off.
-    let mut reply = [0; HEADER_LEN + INFO_LEN];
-    let (len, _) = rustix::net::recv(socket, &mut reply[..], RecvFlags::empty()).ok()?;
-    number(reply.get(..len)?)
-}
-
-// linux/netlink.h, linux/rtnetlink.h, linux/if_link.h
-const HEADER_LEN: usize = 16;
-const INFO_LEN: usize = 16;
+// linux/rtnetlink.h, linux/if_link.h; the length of `ifinfomsg`.
 const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-const NLM_F_REQUEST: u16 = 1;
 const IFLA_ALT_IFNAME: u16 = 53;
+const BODY: usize = 16;
 
-/// Writes the question: a header, an `ifinfomsg` that names nothing, and the name as an attribute.
-fn request(name: &str) -> Option<Vec<u8>> {
-    let attribute_len = u16::try_from(4 + name.len() + 1).ok()?;
-    let total = (HEADER_LEN + INFO_LEN + usize::from(attribute_len)).next_multiple_of(4);
-    let mut octets = Vec::with_capacity(total);
-    octets.extend(u32::try_from(total).ok()?.to_ne_bytes());
-    octets.extend(RTM_GETLINK.to_ne_bytes());
-    octets.extend(NLM_F_REQUEST.to_ne_bytes());
-    octets.resize(HEADER_LEN + INFO_LEN, 0);
-    octets.extend(attribute_len.to_ne_bytes());
-    octets.extend(IFLA_ALT_IFNAME.to_ne_bytes());
-    octets.extend(name.as_bytes());
-    octets.resize(total, 0);
-    Some(octets)
-}
-
-/// Reads the number from the answer: behind family and type in the `ifinfomsg`. `None` if it is an
-/// error.
-fn number(reply: &[u8]) -> Option<u32> {
-    let kind = u16::from_ne_bytes(*reply.get(4..)?.first_chunk()?);
-    let number = u32::from_ne_bytes(*reply.get(HEADER_LEN + 4..)?.first_chunk()?);
-    (kind == RTM_NEWLINK).then_some(number)
+/// Asks the kernel for the number by netlink, which alone takes long names. Linux 5.5.
+#[doc(alias = "RTM_GETLINK")]
+fn ask(netlink: &Netlink, name: &str) -> Option<u32> {
+    let mut question = Question::new(RTM_GETLINK, [0; BODY]);
+    question.add(IFLA_ALT_IFNAME, format!("{name}\0").as_bytes());
+    netlink.ask(question, RTM_NEWLINK)?.body(4).map(u32::from_ne_bytes)
 }
 
 #[cfg(test)]

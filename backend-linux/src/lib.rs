@@ -54,6 +54,7 @@ mod memory;
 mod namespace;
 mod near;
 mod neighbour;
+mod netlink;
 mod order;
 mod pace;
 mod path_mtu;

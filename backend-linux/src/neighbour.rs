@@ -3,12 +3,13 @@
 //!
 //! It is a nicety: where the kernel refuses a question, nothing is known.
 
+use crate::interface;
+use crate::netlink::{Netlink, Question};
 use crate::socket::Options;
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netdevice};
+use rustix::net::AddressFamily;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 /// The kernel asks for a neighbour three times, a second apart, and then says that nobody is there.
@@ -18,8 +19,7 @@ const DOUBTFUL: Duration = Duration::from_secs(2);
 /// Between two looks at an entry.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The numbers of <linux/netlink.h>, <linux/rtnetlink.h> and <linux/neighbour.h>.
-const NLM_F_REQUEST: u16 = 1;
+/// The numbers of <linux/rtnetlink.h> and <linux/neighbour.h>.
 const RTM_NEWROUTE: u16 = 24;
 const RTM_GETROUTE: u16 = 26;
 const RTM_NEWNEIGH: u16 = 28;
@@ -35,15 +35,13 @@ const NDA_DST: u16 = 1;
 const NUD_INCOMPLETE: u16 = 1;
 const NUD_FAILED: u16 = 0x20;
 
-/// The lengths of `nlmsghdr`, and of both `rtmsg` and `ndmsg`.
-const HEADER: usize = 16;
+/// The length of both `rtmsg` and `ndmsg`.
 const BODY: usize = 12;
 
-/// A socket for questions about routes and neighbours. Whoever gets hold of it can change neither: the kernel asks for the
-/// privileges of the process, too, which are given up.
+/// A socket for questions about routes and neighbours.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
-    socket: Option<OwnedFd>,
+    netlink: Option<Netlink>,
     interface: Option<u32>,
     mark: Option<u32>,
 }
@@ -85,10 +83,8 @@ pub(crate) enum Verdict {
 impl Neighbours {
     /// Opens the socket; the options are those that packets are sent with.
     pub(crate) fn open(options: &Options) -> Self {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).ok();
-        let index = |name: &String| netdevice::name_to_index(socket.as_ref()?, name).ok();
-        Self { interface: options.interface.as_ref().and_then(index), mark: options.mark, socket }
+        let interface = options.interface.as_ref().and_then(|name| interface::find(name));
+        Self { interface: interface.map(|found| found.number), mark: options.mark, netlink: Netlink::open() }
     }
 
     /// Judges why a trace has heard nothing since its first probe left.
@@ -118,12 +114,11 @@ impl Neighbours {
             Version::V6 => (AddressFamily::INET6, 58),
         };
         let mut body = [0; BODY];
-        (body[0], body[1]) = (family.as_raw() as u8, bits(way.target));
+        // A source of the kernel's own choice is the same one again.
+        (body[0], body[1], body[2]) = (family.as_raw() as u8, bits(way.target), bits(way.source));
         let mut question = Question::new(RTM_GETROUTE, body);
         question.add(RTA_DST, &octets(way.target));
-        // A source of the kernel's own choice is the same one again.
         question.add(RTA_SRC, &octets(way.source));
-        question.body()[2] = bits(way.source);
         question.add(RTA_IP_PROTO, &[protocol]);
         let scope = (way.scope_id != 0).then_some(way.scope_id);
         if let Some(interface) = scope.or(self.interface) {
@@ -132,11 +127,11 @@ impl Neighbours {
         if let Some(mark) = self.mark {
             question.add(RTA_MARK, &mark.to_ne_bytes());
         }
-        let answer = self.ask(question, RTM_NEWROUTE)?;
-        let interface = u32::from_ne_bytes(attribute(&answer, RTA_OIF)?.try_into().ok()?);
-        let gateway = attribute(&answer, RTA_GATEWAY).and_then(address);
+        let answer = self.netlink.as_ref()?.ask(question, RTM_NEWROUTE)?;
+        let interface = u32::from_ne_bytes(answer.attribute(RTA_OIF)?.try_into().ok()?);
+        let gateway = answer.attribute(RTA_GATEWAY).and_then(address);
         // A gateway of the other family stands behind the number of its own.
-        let other = || attribute(&answer, RTA_VIA).and_then(|via| address(via.get(2..)?));
+        let other = || answer.attribute(RTA_VIA).and_then(|via| address(via.get(2..)?));
         Some((interface, gateway.or_else(other).unwrap_or(way.target)))
     }
 
@@ -148,21 +143,8 @@ impl Neighbours {
         body[4..8].copy_from_slice(&interface.to_ne_bytes());
         let mut question = Question::new(RTM_GETNEIGH, body);
         question.add(NDA_DST, &octets(neighbour));
-        let answer = self.ask(question, RTM_NEWNEIGH)?;
-        Some(u16::from_ne_bytes(*answer.get(HEADER + 8..)?.first_chunk()?))
-    }
-
-    /// Asks, and returns the answer if it is of this type. The kernel answers before the call returns.
-    fn ask(&self, question: Question, answer: u16) -> Option<Vec<u8>> {
-        let socket = self.socket.as_ref()?;
-        // What an earlier question left would be taken for the answer.
-        let mut octets = vec![0; 4096];
-        while rustix::net::recv(socket, octets.as_mut_slice(), RecvFlags::DONTWAIT).is_ok() {}
-        rustix::net::send(socket, &question.finish(), SendFlags::empty()).ok()?;
-        let (_, len) = rustix::net::recv(socket, octets.as_mut_slice(), RecvFlags::DONTWAIT).ok()?;
-        octets.truncate(len);
-        let kind = u16::from_ne_bytes(*octets.get(4..)?.first_chunk()?);
-        (kind == answer).then_some(octets)
+        let answer = self.netlink.as_ref()?.ask(question, RTM_NEWNEIGH)?;
+        answer.body(8).map(u16::from_ne_bytes)
     }
 }
 
@@ -173,51 +155,6 @@ pub(crate) struct Way {
     pub(crate) target: IpAddr,
     /// The interface that a link-local target belongs to, else 0.
     pub(crate) scope_id: u32,
-}
-
-/// A message to the kernel.
-struct Question(Vec<u8>);
-
-impl Question {
-    fn new(kind: u16, body: [u8; BODY]) -> Self {
-        let mut octets = vec![0; HEADER];
-        octets[4..6].copy_from_slice(&kind.to_ne_bytes());
-        octets[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
-        octets.extend(body);
-        Self(octets)
-    }
-
-    fn body(&mut self) -> &mut [u8] {
-        &mut self.0[HEADER..]
-    }
-
-    fn add(&mut self, name: u16, value: &[u8]) {
-        let len = u16::try_from(4 + value.len()).unwrap_or(u16::MAX);
-        self.0.extend(len.to_ne_bytes());
-        self.0.extend(name.to_ne_bytes());
-        self.0.extend(value);
-        self.0.resize(self.0.len().next_multiple_of(4), 0);
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        let len = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
-        self.0[..4].copy_from_slice(&len.to_ne_bytes());
-        self.0
-    }
-}
-
-/// The value of an attribute of an answer.
-fn attribute(answer: &[u8], name: u16) -> Option<&[u8]> {
-    let mut rest = answer.get(HEADER + BODY..)?;
-    loop {
-        let len = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
-        let found = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
-        let value = rest.get(4..len)?;
-        if found == name {
-            return Some(value);
-        }
-        rest = rest.get(len.next_multiple_of(4)..)?;
-    }
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -280,7 +217,7 @@ mod tests {
 
     #[test]
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
-        let neighbours = Neighbours { socket: None, interface: None, mark: None };
+        let neighbours = Neighbours { netlink: None, interface: None, mark: None };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
         assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict), Verdict::Innocent);
     }
