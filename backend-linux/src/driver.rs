@@ -484,13 +484,21 @@ impl Driver {
                         && trace.is_local(&reply)
                     {
                         // No answer: nobody was heard.
-                        trace.hear_local(&reply);
+                        if trace.hear_local(&reply)
+                            && trace.endurance == Endurance::Outage
+                            && self.sockets.neighbours.is_behind_gateway(trace.way())
+                        {
+                            uplink(&mut self.uplinks, listener.version).miss_gateway(clock::now());
+                        }
                         self.schedule.hasten(number);
                         break;
                     }
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
-                        uplink.hear(arrival.at);
+                        // That this machine answers itself shows nothing of its network.
+                        if !trace.is_to_itself() {
+                            uplink.hear(arrival.at);
+                        }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
                         }
@@ -553,6 +561,12 @@ impl Driver {
             match self.sockets.neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey)) {
                 Verdict::Pending(until) => return Turn::Idle(Some(until)),
                 Verdict::Unreachable => trace.abandon(),
+                Verdict::NoGateway => {
+                    if trace.endurance == Endurance::Outage {
+                        uplink(&mut self.uplinks, trace.version()).miss_gateway(now);
+                    }
+                    trace.abandon();
+                }
                 Verdict::Innocent => {}
             }
         }
@@ -573,8 +587,7 @@ impl Driver {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
-                let is_own = probe.destination.is_loopback() || probe.destination == trace.tracer.config().source;
-                if !is_own && uplink.sent((probe.destination, trace.scope_id), left) {
+                if !trace.is_to_itself() && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
@@ -585,9 +598,10 @@ impl Driver {
                     None => Held::new(&probe, now),
                 };
                 let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
-                // Only this size of packet may be too large.
                 match errno {
-                    Errno::MSGSIZE => {}
+                    // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
+                    // socket's buffer.
+                    Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
                     _ if is_listed => self.note_failure(target, now),
                     _ => uplink.fail(now),
                 }

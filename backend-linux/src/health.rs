@@ -12,7 +12,8 @@ const OVERLAP: Duration = Duration::from_secs(1);
 /// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
-    succeeded: Option<Instant>,
+    /// The first success, and the last one.
+    succeeded: Option<(Instant, Instant)>,
     /// The first failure since the last success, and the last one.
     failing: Option<(Instant, Instant)>,
 }
@@ -20,7 +21,7 @@ pub(crate) struct Health {
 impl Health {
     /// Records a success. Returns whether it ends a row of failures.
     pub(crate) fn succeed(&mut self, now: Instant) -> bool {
-        self.succeeded = Some(now);
+        self.succeeded.get_or_insert((now, now)).1 = now;
         self.failing.take().is_some()
     }
 
@@ -34,14 +35,24 @@ impl Health {
         self.succeeded.is_some()
     }
 
+    /// Returns when it worked first.
+    pub(crate) fn worked_since(&self) -> Option<Instant> {
+        self.succeeded.map(|(first, _)| first)
+    }
+
     /// Returns whether it works for others, where something has failed since an instant.
     pub(crate) fn works_for_others(&self, since: Instant) -> bool {
-        self.succeeded.is_some_and(|at| at > since.saturating_add(OVERLAP))
+        self.succeeded.is_some_and(|(_, at)| at > since.saturating_add(OVERLAP))
     }
 
     /// Returns for how long everything has failed; `None` if the last try succeeded.
     pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
         self.failing.map(|(first, _)| now.saturating_since(first))
+    }
+
+    /// Returns the time from an instant to the last failure.
+    pub(crate) fn failed_since(&self, since: Instant) -> Duration {
+        self.failing.map_or(Duration::ZERO, |(_, last)| last.saturating_since(since))
     }
 
     /// Returns for how long everything was seen to fail: up to the last try, since this process may have been stopped.

@@ -42,6 +42,7 @@
 mod advice;
 mod clock;
 mod departures;
+mod distance;
 mod driver;
 mod error;
 mod extensions;

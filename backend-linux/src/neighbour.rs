@@ -76,6 +76,8 @@ pub(crate) enum Verdict {
     Pending(Instant),
     /// Nobody is there.
     Unreachable,
+    /// Nobody is there, and it is the gateway: what is behind it can't be reached either.
+    NoGateway,
     /// It isn't to blame.
     Innocent,
 }
@@ -90,17 +92,23 @@ impl Neighbours {
     /// Judges why a trace has heard nothing since its first probe left.
     pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience) -> Verdict {
         let waited = now.saturating_since(left);
-        match (self.state(way), patience) {
-            (Neighbour::Missing, _) => Verdict::Unreachable,
+        let Some((interface, next_hop)) = self.next_hop(way) else { return Verdict::Innocent };
+        let missing = if next_hop == way.target { Verdict::Unreachable } else { Verdict::NoGateway };
+        match (self.state(interface, next_hop), patience) {
+            (Neighbour::Missing, _) => missing,
             (Neighbour::Sought, Patience::Verdict) if waited < LONGEST => Verdict::Pending(now.saturating_add(LOOK)),
-            (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => Verdict::Unreachable,
+            (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => missing,
             _ => Verdict::Innocent,
         }
     }
 
-    fn state(&self, way: Way) -> Neighbour {
-        let state = self.next_hop(way).and_then(|(interface, next_hop)| self.entry(interface, next_hop));
-        match state {
+    /// Returns whether packets to a target go to a gateway.
+    pub(crate) fn is_behind_gateway(&self, way: Way) -> bool {
+        self.next_hop(way).is_some_and(|(_, next_hop)| next_hop != way.target)
+    }
+
+    fn state(&self, interface: u32, next_hop: IpAddr) -> Neighbour {
+        match self.entry(interface, next_hop) {
             Some(state) if state & NUD_INCOMPLETE != 0 => Neighbour::Sought,
             Some(state) if state & NUD_FAILED != 0 => Neighbour::Missing,
             _ => Neighbour::Other,
@@ -196,7 +204,8 @@ mod tests {
             let state = |target: &str| {
                 let target: IpAddr = target.parse().unwrap();
                 let source = if target.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
-                neighbours.state(Way { source, target, scope_id: 0 })
+                let (interface, next_hop) = neighbours.next_hop(Way { source, target, scope_id: 0 }).unwrap();
+                neighbours.state(interface, next_hop)
             };
             let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
             for target in dead {

@@ -183,12 +183,20 @@ impl Running {
         reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them.
-    pub(crate) fn hear_local(&mut self, reply: &Reply) {
+    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them; returns whether it says so.
+    pub(crate) fn hear_local(&mut self, reply: &Reply) -> bool {
         let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        if failure.is_host_unreachable() && !self.has_heard() {
+        let is_missing = failure.is_host_unreachable() && !self.has_heard();
+        if is_missing {
             self.tracer.abandon(failure);
         }
+        is_missing
+    }
+
+    /// Whether its target is this machine.
+    pub(crate) fn is_to_itself(&self) -> bool {
+        let config = self.tracer.config();
+        config.target.is_loopback() || config.target == config.source
     }
 
     /// Ends it, since the next hop isn't there.

@@ -84,6 +84,8 @@ pub struct Survey {
     setbacks: Setbacks,
     /// Whether names can be looked up.
     names: Health,
+    /// The last name that servers had an address for, and when it was looked up to see whether any can be.
+    known_name: Option<(String, Instant)>,
     /// Names for which no server is asked.
     names_of_file: HashSet<String>,
     started: VecDeque<Started>,
@@ -129,6 +131,7 @@ impl Survey {
             at_once,
             setbacks: Setbacks::new(),
             names: Health::default(),
+            known_name: None,
             names_of_file: resolve::names_of_file(),
             started: VecDeque::new(),
             lost: VecDeque::new(),
@@ -255,7 +258,7 @@ impl Survey {
         let next_turn = self.next_turn().map(|next| next.saturating_since(clock::now()));
         match self.driver.advance(wake, next_turn.map_or(at_most, |next| next.min(at_most)))? {
             // What has ended is to be taken first: it makes room for others.
-            Step::Done if self.begun.is_empty() && self.next_turn().is_some() => self.wait_for_next_turn(wake, at_most),
+            Step::Done if self.begun.is_empty() && self.next_turn().is_some() => self.wait(wake, at_most),
             step => Ok(step),
         }
     }

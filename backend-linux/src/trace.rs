@@ -1,6 +1,7 @@
 //! A trace while it runs, and its result.
 
 use crate::clock::{self, Clocks};
+use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
 use crate::extensions::{Extensions, NONE};
 use crate::near::{Head, Sample, Shared};
@@ -68,7 +69,7 @@ impl Begun {
         let config = tracer.config();
         // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
         if (config.first_hop == 1 || spared.is_some())
-            && let Some(distance) = tracer.route().distance()
+            && let Distance::Exactly(distance) = distance(&tracer.route())
         {
             memory.learn(config.target, distance);
         }
@@ -320,13 +321,17 @@ impl Route {
     /// Whether the target answered.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.distance().is_some()
+        self.tracer.route().distance().is_some()
     }
 
-    /// The hop of the target: the lowest hop limit that reached it.
+    /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or if no probe to the hop
+    /// before could leave this machine: then it may be nearer.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
-        self.tracer.route().distance()
+        match distance(&self.tracer.route()) {
+            Distance::Exactly(distance) => Some(distance),
+            Distance::AtMost | Distance::Unknown => None,
+        }
     }
 
     /// Why the trace ended; `None` if it was still running when it was finished.

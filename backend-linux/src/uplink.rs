@@ -22,6 +22,15 @@ pub(crate) type Witness = (IpAddr, u32);
 /// Targets that are kept.
 const WITNESSES: usize = 4;
 
+/// An outage of which this machine isn't told when it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CutOff {
+    /// Nobody is heard any more.
+    Silence,
+    /// The gateway doesn't answer on its link.
+    Gateway,
+}
+
 /// What is known of one family.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Uplink {
@@ -40,8 +49,8 @@ pub(crate) struct Uplink {
     heard: Option<Instant>,
     /// Packets that have left since.
     unanswered: u32,
-    /// Whether silence is taken for an outage: packets leave, and then count for nothing.
-    is_cut_off: bool,
+    /// An outage although packets leave, which then count for nothing.
+    cut_off: Option<CutOff>,
     /// When such an outage was over.
     restored: Option<Instant>,
     /// When a silence was over that nobody had taken for one.
@@ -83,7 +92,7 @@ impl Uplink {
 
     /// Records that a packet has left, to somebody who shows that others are reached. Returns whether none could before.
     pub(crate) fn succeed(&mut self, at: Instant) -> bool {
-        !self.is_cut_off && self.health.succeed(at)
+        self.cut_off.is_none() && self.health.succeed(at)
     }
 
     /// Records that a router was met on the way to a target: so packets leave. The oldest of the other networks makes room.
@@ -147,7 +156,7 @@ impl Uplink {
         self.heard = Some(at);
         self.unanswered = 0;
         self.is_quiet = false;
-        if std::mem::take(&mut self.is_cut_off) {
+        if self.cut_off.take().is_some() {
             self.restored = Some(at);
             self.health.succeed(at);
         }
@@ -161,19 +170,27 @@ impl Uplink {
     /// Takes silence for an outage, where it lasts although something was heard before.
     pub(crate) fn suspect(&mut self, now: Instant) {
         if self.is_silent(now) {
-            self.is_cut_off = true;
+            self.cut_off.get_or_insert(CutOff::Silence);
             self.health.fail(now);
         }
     }
 
-    /// Returns whether silence is taken for an outage.
-    pub(crate) const fn is_cut_off(&self) -> bool {
-        self.is_cut_off
+    /// Records that the gateway doesn't answer on its link. It is an outage unless others are heard, by another gateway.
+    pub(crate) fn miss_gateway(&mut self, now: Instant) {
+        if self.heard.is_none_or(|at| now.saturating_since(at) >= SILENCE) {
+            self.cut_off = Some(CutOff::Gateway);
+            self.health.fail(now);
+        }
+    }
+
+    /// Returns the outage that there is although packets leave.
+    pub(crate) const fn cut_off(&self) -> Option<CutOff> {
+        self.cut_off
     }
 
     /// Returns whether there was, or is, such an outage after an instant.
     pub(crate) fn was_cut_off_since(&self, start: Instant) -> bool {
-        self.is_cut_off || self.restored.is_some_and(|restored| start < restored)
+        self.cut_off.is_some() || self.restored.is_some_and(|restored| start < restored)
     }
 
     /// Returns whether nobody was heard for a time after an instant, which may have been such an outage: none of the traces that
@@ -184,7 +201,7 @@ impl Uplink {
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, now: Instant) {
-        (self.is_cut_off, self.is_quiet) = (false, true);
+        (self.cut_off, self.is_quiet) = (None, true);
         self.health.succeed(now);
     }
 }
@@ -215,17 +232,19 @@ mod tests {
     fn silence_is_an_outage_only_after_answers_and_until_the_next() {
         let mut uplink = Uplink::default();
         uplink.suspect(at(5_000));
-        assert!(!uplink.is_cut_off(), "nobody was ever heard");
+        assert!(uplink.cut_off().is_none(), "nobody was ever heard");
         uplink.hear(at(6_000));
         uplink.suspect(at(6_299));
-        assert!(!uplink.is_cut_off());
+        assert!(uplink.cut_off().is_none());
         uplink.suspect(at(6_300));
         let target = ([192, 0, 2, 1].into(), 0);
         assert!(
-            uplink.is_cut_off() && !uplink.sent(target, at(6_400)) && uplink.health.failing_for(at(6_400)).is_some()
+            uplink.cut_off().is_some()
+                && !uplink.sent(target, at(6_400))
+                && uplink.health.failing_for(at(6_400)).is_some()
         );
         uplink.hear(at(7_000));
-        assert!(!uplink.is_cut_off() && uplink.health.failing_for(at(7_000)).is_none());
+        assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(7_000)).is_none());
         assert!(uplink.was_cut_off_since(at(6_999)) && !uplink.was_cut_off_since(at(7_000)));
     }
 
@@ -236,10 +255,10 @@ mod tests {
         uplink.suspect(at(1_000));
         uplink.accept_silence(at(2_000));
         uplink.suspect(at(9_000));
-        assert!(!uplink.is_cut_off());
+        assert!(uplink.cut_off().is_none());
         uplink.hear(at(10_000));
         uplink.suspect(at(11_000));
-        assert!(uplink.is_cut_off());
+        assert!(uplink.cut_off().is_some());
     }
 
     #[test]

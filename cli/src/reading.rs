@@ -10,7 +10,9 @@ use std::net::IpAddr;
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if route.reached() {
-        return None;
+        let is_doubtful = route.distance().is_none();
+        let doubt = "answered, but no probe to the hop before it could be sent: it may be nearer";
+        return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
     }
     if route.probes_sent() == 0 {
         let reason = route.hops().find_map(failure).map_or_else(|| "interrupted".to_owned(), failure_text);

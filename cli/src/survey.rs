@@ -16,6 +16,9 @@ use std::time::{Duration, Instant};
 /// Names that are looked up at a time.
 const LOOKUPS: usize = 64;
 
+/// The longest wait while hosts of the list are to be taken in for which there was no room a moment ago.
+const TURN: Duration = Duration::from_millis(10);
+
 /// Between two drawings of the progress.
 const REDRAW: Duration = Duration::from_millis(100);
 
@@ -114,7 +117,8 @@ impl Desk<'_> {
             // What has just run out is a wait of no time, not one without end.
             let front = self.finished.front();
             let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
-            let patience = patience.into_iter().chain(names_late).min();
+            let turn = (more && !input).then_some(TURN);
+            let patience = patience.into_iter().chain(names_late).chain(turn).min();
             if idle {
                 self.session.events.wait(input, patience).map_err(Failure::events)?;
             } else {
@@ -132,13 +136,14 @@ impl Desk<'_> {
         self.found.extend(self.session.names.found());
         let found = self.found.drain(..).map(|(host, _)| host);
         let mut looked_up: Vec<String> = self.session.names.give_up().into_iter().chain(found).collect();
+        let mut forget =
+            |host: &str| looked_up.iter().position(|other| other == host).map(|at| looked_up.swap_remove(at));
+        self.survey.witness().and_then(&mut forget);
         self.survey.interrupt();
         while let Some((host, error)) = self.survey.take_lost() {
+            // It may have been looked up again.
+            forget(&host);
             self.lose(&host, &error.to_string())?;
-            // It was being looked up again.
-            if let Some(place) = looked_up.iter().position(|other| *other == host) {
-                looked_up.swap_remove(place);
-            }
         }
         looked_up.iter().try_for_each(|host| self.lose(host, "not traced: interrupted while its address was looked up"))
     }

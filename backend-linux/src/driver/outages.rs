@@ -3,9 +3,10 @@
 use super::{Driver, family_index, uplink};
 use crate::clock;
 use crate::departures::tag;
+use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::running::Running;
-use crate::uplink::Witness;
+use crate::uplink::{CutOff, Witness};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Instant, Tracer};
 use rustix::io::Errno;
@@ -67,7 +68,7 @@ impl Driver {
         if uplink(&mut self.uplinks, version).succeed(left) {
             self.hasten_held(version);
         }
-        (!self.is_cut_off(version)).then_some(())
+        self.cut_off(version).is_none().then_some(())
     }
 
     /// Returns whether a target of the same network was reached, which shows whether this one can be.
@@ -128,9 +129,14 @@ impl Driver {
         self.uplinks[family_index(version)].was_silent_after(start)
     }
 
-    /// Whether silence is taken for an outage.
-    pub(crate) fn is_cut_off(&self, version: Version) -> bool {
-        self.uplinks[family_index(version)].is_cut_off()
+    /// The outage of a family that there is although packets leave.
+    pub(crate) fn cut_off(&self, version: Version) -> Option<CutOff> {
+        self.uplinks[family_index(version)].cut_off()
+    }
+
+    /// Whether the target of a trace answered, but no probe to the hop before left: then it may be nearer than that.
+    pub(crate) fn has_doubtful_distance(&self, number: usize) -> bool {
+        self.traces.get(&number).is_some_and(|trace| distance(&trace.tracer.route()) == Distance::AtMost)
     }
 
     /// Takes silence for what it is from now on: nobody answers.

@@ -118,6 +118,7 @@ impl AllPaths {
             batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
             paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
             start: clock::now(),
+            stuck_since: None,
             settings,
         };
         exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
@@ -138,7 +139,12 @@ pub struct Exploration {
     batch: Batch,
     paths: Paths,
     start: Instant,
+    /// Since when no flow can begin.
+    stuck_since: Option<Instant>,
 }
+
+/// The pause before a flow that could not begin is tried again.
+const RETRY: Duration = Duration::from_millis(50);
 
 impl Exploration {
     /// As [`Trace::advance`](crate::Trace::advance).
@@ -150,10 +156,19 @@ impl Exploration {
         if self.paths.completeness.is_some() {
             return Ok(Step::Done);
         }
-        while self.batch.flows > 0 && self.survey.has_room() {
-            self.add()?;
+        let mut is_stuck = false;
+        while self.batch.flows > 0 && self.survey.has_room() && !is_stuck {
+            match self.add() {
+                Ok(()) => self.stuck_since = None,
+                Err(error) if self.may_pass(&error) => is_stuck = true,
+                Err(error) => return Err(error),
+            }
         }
-        let step = self.survey.advance(wake)?;
+        let step = match is_stuck {
+            true if self.survey.is_idle() => self.survey.wait(wake, RETRY)?,
+            true => self.survey.advance_within(wake, RETRY)?,
+            false => self.survey.advance(wake)?,
+        };
         while let Some(route) = self.survey.take() {
             self.paths.note(&route);
             self.search.take(flow(&route));
@@ -181,6 +196,13 @@ impl Exploration {
         self.paths.source.get_or_insert(source);
         self.batch = batch;
         Ok(())
+    }
+
+    /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for no longer than an answer.
+    fn may_pass(&mut self, error: &Error) -> bool {
+        let now = clock::now();
+        let since = *self.stuck_since.get_or_insert(now);
+        error.may_pass() && self.paths.source.is_some() && now.saturating_since(since) < self.settings.config.timeout
     }
 
     /// Ends the search now, with what is known.

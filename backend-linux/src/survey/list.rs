@@ -8,6 +8,7 @@ use crate::health::ALONE;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::trace::Listed;
+use crate::uplink::CutOff;
 use crate::{Error, Failure, SendError, Traceroute, clock, failure_text, needs_resolver};
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
@@ -101,23 +102,27 @@ impl Survey {
         self.lost.pop_front()
     }
 
-    /// Returns the next name to look up again, for [`add_found`](Self::add_found).
+    /// Returns the next name to look up again, for [`add_found`](Self::add_found). It may be one that was found before: whether
+    /// it still is shows whether names can be looked up at all.
     pub fn take_name(&mut self) -> Option<String> {
         self.names_due.pop_front()
+    }
+
+    /// Returns the name that was [given](Self::take_name) to be looked up, although its host has its result.
+    #[must_use]
+    pub fn witness(&self) -> Option<&str> {
+        self.setbacks.witness()
     }
 
     /// Returns what keeps all hosts waiting, if that has lasted for a second.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
         let (now, healths) = (clock::now(), self.healths());
-        let is_waited_for = |service: &Service| {
-            let waits = self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
-            // Names that are tried as single hosts are no outage.
-            waits && !(*service == Service::Names && self.has_last_names())
-        };
-        let service = Service::ALL.into_iter().find(is_waited_for)?;
+        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
+        let service = Service::ALL.into_iter().find(waits_for)?;
         let outage = self.setbacks.outage(service, &healths);
-        let is_silence = service.family().is_some_and(|family| self.driver.is_cut_off(family));
+        let cut_off = service.family().and_then(|family| self.driver.cut_off(family));
+        let is_silence = cut_off == Some(CutOff::Silence);
         Some(Outage { limit: if is_silence { outage.limit.min(ALONE) } else { outage.limit }, ..outage })
     }
 
@@ -134,10 +139,21 @@ impl Survey {
     ) -> Result<(), Error> {
         let now = clock::now();
         let before = self.setbacks.answered(host);
+        if before.as_ref().is_some_and(|before| before.place == Place::Witness) {
+            // Any answer shows that they work, that there is no such name any more too.
+            match found {
+                Err(error) if error.may_pass() => self.names.fail(now),
+                _ => drop(self.names.succeed(now)),
+            }
+            return Ok(());
+        }
         match found {
             Ok(address) => {
                 if self.asks_servers(host) && !address.ip().is_loopback() {
                     self.names.succeed(now);
+                    if self.known_name.is_none() {
+                        self.known_name = Some((host.to_owned(), now));
+                    }
                 }
                 let sample = sample.or_else(|| before.and_then(|before| before.sample));
                 self.begin_listed(Setback::new(host.to_owned(), Place::At(address), sample, now))
@@ -211,7 +227,10 @@ impl Survey {
         }
         let service = setback.service();
         let (health, now) = (self.healths()[service as usize], clock::now());
-        let works = health.works_for_others(setback.since()) || service == Service::Names && self.has_last_names();
+        let works = health.works_for_others(setback.since());
+        if service == Service::Names {
+            self.ask_witness(setback.place, now);
+        }
         self.setbacks.hold(setback, error, &health, works, now)
     }
 
@@ -235,11 +254,26 @@ impl Survey {
         (settings, head)
     }
 
-    /// Whether names could be looked up before, and too few hosts are left to show whether those of others still can.
-    fn has_last_names(&self) -> bool {
-        /// An outage in the middle of a long list leaves more.
+    /// Looks up a name that was found before, where too few hosts are left to show whether those of others still can be.
+    fn ask_witness(&mut self, how: Place, now: Instant) {
+        /// An outage in the middle of a long list leaves more; and who has a cache says nothing of it.
         const FEW: usize = 8;
-        self.names.has_worked() && self.len() <= FEW
+        const PAUSE: Duration = Duration::from_secs(1);
+        let (is_tail, is_asked) = (self.len() <= FEW, self.setbacks.witness().is_some());
+        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_tail && !is_asked) else { return };
+        if now.saturating_since(*asked) < PAUSE {
+            return;
+        }
+        *asked = now;
+        let name = name.clone();
+        if how == Place::Elsewhere {
+            self.setbacks.ask(Setback::new(name.clone(), Place::Witness, None, now));
+            return self.names_due.push_back(name);
+        }
+        match self.resolve(&name) {
+            Err(error) if error.may_pass() => self.names.fail(clock::now()),
+            _ => drop(self.names.succeed(clock::now())),
+        }
     }
 
     /// Gives a name back that can't be looked up now, since too many are.
@@ -266,7 +300,7 @@ impl Survey {
                     self.setbacks.ask(setback);
                     self.add(&host)
                 }
-                Place::Elsewhere => {
+                Place::Elsewhere | Place::Witness => {
                     self.setbacks.ask(setback);
                     self.names_due.push_back(host);
                     continue;
@@ -285,10 +319,11 @@ impl Survey {
         if let Some(family) = family {
             if let Some(errno) = self.driver.obstacle(family) {
                 self.setbacks.note(service, failure(errno));
-            } else if self.driver.is_cut_off(family) {
-                self.setbacks.note(service, "no answer from anybody".to_owned());
+            } else if let Some(cut_off) = self.driver.cut_off(family) {
+                self.setbacks.note(service, why(cut_off).to_owned());
                 // It may be that nobody answers any more.
-                if healths[service as usize].failed_for().is_some_and(|failed| failed >= ALONE) {
+                let is_long = healths[service as usize].failed_for().is_some_and(|failed| failed >= ALONE);
+                if cut_off == CutOff::Silence && is_long {
                     return self.driver.accept_silence(family);
                 }
             }
@@ -326,11 +361,7 @@ impl Survey {
     }
 
     /// Sleeps until it is a host's turn.
-    pub(super) fn wait_for_next_turn(
-        &mut self,
-        wake: Option<BorrowedFd<'_>>,
-        at_most: Duration,
-    ) -> Result<Step, Error> {
+    pub(crate) fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
         let latest = clock::now().saturating_add(at_most);
         let until = self.next_turn().map_or(latest, |next| next.min(latest));
         if self.driver.sleep(until, wake)? {
@@ -356,12 +387,17 @@ impl Survey {
         let was_cut_off = has_failed || self.driver.fell_silent(number, start);
         // Whoever has heard something knows more of the path than that nobody answers: what is missing may be silent. Once is
         // enough where it isn't known that there was an outage at all.
+        let is_doubtful = self.driver.has_doubtful_distance(number);
         let most = match (was_cut_off, self.driver.has_heard(number)) {
+            // The limit of an outage is enough.
+            _ if self.driver.cut_off(version) == Some(CutOff::Gateway) => u8::MAX,
             (true, true) => MOST_RERUNS_HEARD,
             (true, false) => MOST_RERUNS,
+            (false, _) if is_doubtful => MOST_RERUNS_HEARD,
             (false, _) => 1,
         };
-        let is_spoilt = reruns < most && (was_cut_off || self.driver.was_silent_after(version, start));
+        let is_spoilt = was_cut_off || is_doubtful || self.driver.was_silent_after(version, start);
+        let is_spoilt = is_spoilt && reruns < most;
         let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
         Some(Setback::rerun(host, listed, clock::now()))
     }
@@ -369,6 +405,13 @@ impl Survey {
 
 fn is_failing(healths: &Healths, now: Instant) -> bool {
     healths.iter().any(|health| health.failing_for(now).is_some())
+}
+
+const fn why(cut_off: CutOff) -> &'static str {
+    match cut_off {
+        CutOff::Silence => "no answer from anybody",
+        CutOff::Gateway => "the gateway doesn't answer on its link",
+    }
 }
 
 /// Why a packet could not be sent, in words.

@@ -36,6 +36,8 @@ pub(super) enum Place {
     Unknown,
     /// By a look-up of the caller's.
     Elsewhere,
+    /// By one, of no interest: whether there is any answer shows whether names can be looked up.
+    Witness,
 }
 
 /// What a host needs to be traced.
@@ -110,7 +112,7 @@ impl Setback {
     pub(super) fn service(&self) -> Service {
         match self.place {
             Place::At(address) => Service::of(Version::of(address.ip())),
-            Place::Unknown | Place::Elsewhere => Service::Names,
+            Place::Unknown | Place::Elsewhere | Place::Witness => Service::Names,
         }
     }
 }
@@ -160,7 +162,8 @@ impl Setbacks {
 
     /// Takes all out, each with the reason why it waited.
     pub(super) fn interrupt(&mut self) -> Vec<(String, Error)> {
-        let asked = take(&mut self.asked).into_values().flatten().collect::<Vec<_>>();
+        let asked = take(&mut self.asked).into_values().flatten();
+        let asked: Vec<_> = asked.filter(|setback| setback.place != Place::Witness).collect();
         let waiting = self.queues.iter_mut().flat_map(|queue| take(&mut queue.waiting).into_values());
         let all: Vec<Setback> = waiting.chain(asked).collect();
         let lose = |setback: Setback| {
@@ -221,6 +224,12 @@ impl Setbacks {
         self.queues.iter().zip(healths).filter_map(|(queue, health)| queue.next(health, now)).min()
     }
 
+    /// Returns the name that shows whether names can be looked up, while its answer is waited for.
+    pub(super) fn witness(&self) -> Option<&str> {
+        let mut asked = self.asked.values().flatten();
+        asked.find(|setback| setback.place == Place::Witness).map(|setback| setback.host.as_str())
+    }
+
     /// Notes that the caller looks up a name again.
     pub(super) fn ask(&mut self, setback: Setback) {
         self.asked.entry(setback.host.clone()).or_default().push(setback);
@@ -238,8 +247,12 @@ impl Setbacks {
 
     /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
     pub(super) fn end(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, Error)>> {
-        let failed = healths[service as usize].failed_for()?;
+        let mut failed = healths[service as usize].failed_for()?;
         let limit = self.limit_of(service, healths);
+        if let Some(other) = other_worked_since(service, healths) {
+            // Both may have been away until a moment ago.
+            failed = failed.min(healths[service as usize].failed_since(other));
+        }
         let queue = &mut self.queues[service as usize];
         // At a slow rate the first tries may take longer than the limit.
         let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
@@ -254,9 +267,7 @@ impl Setbacks {
 
     /// Returns for how long a service may fail. A machine that lacks one of the families isn't waited for as one that was cut off.
     fn limit_of(&self, service: Service, healths: &Healths) -> Duration {
-        let [v4, v6, _] = healths;
-        let is_lacking = !healths[service as usize].has_worked() && (v4.has_worked() || v6.has_worked());
-        if is_lacking { self.limit.min(ALONE) } else { self.limit }
+        if other_worked_since(service, healths).is_some() { self.limit.min(ALONE) } else { self.limit }
     }
 
     /// Takes hosts again that need a service, since it works.
@@ -274,7 +285,8 @@ impl Setbacks {
     /// Returns whether a service has failed for so long, and is waited for.
     pub(super) fn waits_for(&self, service: Service, healths: &Healths, now: Instant, at_least: Duration) -> bool {
         let failing = healths[service as usize].failing_for(now);
-        self.queues[service as usize].ended.is_none() && failing.is_some_and(|failing| failing >= at_least)
+        let is_waited_for = !self.limit.is_zero() && self.queues[service as usize].ended.is_none();
+        is_waited_for && failing.is_some_and(|failing| failing >= at_least)
     }
 
     /// Returns what is to be told of a service that fails.
@@ -287,6 +299,17 @@ impl Setbacks {
     pub(super) fn note(&mut self, service: Service, reason: String) {
         self.queues[service as usize].reason = reason;
     }
+}
+
+/// When the other family worked first, if this one never has: then the machine may lack it.
+fn other_worked_since(service: Service, healths: &Healths) -> Option<Instant> {
+    let other = match service {
+        Service::V4 => Service::V6,
+        Service::V6 => Service::V4,
+        Service::Names => return None,
+    };
+    let has_worked = healths[service as usize].has_worked();
+    healths[other as usize].worked_since().filter(|_| !has_worked)
 }
 
 impl Queue {

@@ -493,7 +493,7 @@ fn a_gateway_that_answers_no_question_for_its_address_is_an_outage_whatever_this
     let cut = "sleep 0.7; nft -f - <<'END'
 table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }
 END
-ip neigh flush dev ahead; sleep 6; nft delete table netdev hopshot";
+ip neigh flush dev ahead; sleep 16; nft delete table netdev hopshot";
     std::thread::scope(|scope| {
         for (family, target) in [("-4", "10.6.0.1"), ("-6", "2001:db8:6::1")] {
             scope.spawn(move || {
@@ -505,4 +505,134 @@ ip neigh flush dev ahead; sleep 6; nft delete table netdev hopshot";
             });
         }
     });
+}
+
+#[test]
+fn a_list_ends_where_one_family_has_no_route() {
+    let list = "for i in $(seq 1500); do echo 10.3.0.1; echo 2001:db8:3::1; done";
+    let run = |options: &str| {
+        let script = format!(
+            "ip -6 route del 2001:db8::/32; ({list}) | timeout 100 {HOPSHOT} -n -q1 --json {options} --targets -"
+        );
+        let Some(said) = command_on_chain(2, &[], &["sh", "-c", &script]) else { return };
+        let reached = said.stdout.matches("\"reached\":true").count();
+        assert_eq!((reached, said.stdout.lines().count(), said.status), (1500, 3000, 1), "{options}: {}", said.stderr);
+        // Nothing was waited for that is to be told.
+        assert!(!options.contains("--outage 0") || !said.stderr.contains("waiting"), "{}", said.stderr);
+    };
+    std::thread::scope(|scope| {
+        for options in ["--rate 2000 --outage 0", "--rate 5000 --outage 1"] {
+            scope.spawn(move || run(options));
+        }
+    });
+}
+
+#[test]
+fn a_firewall_that_lets_few_probes_out_makes_no_target_farther_than_it_is() {
+    let run = |family: &'static str, target: &'static str, socket: &'static str| {
+        let limit = "limit rate over 30/second burst 5 packets drop";
+        let script = format!(
+            "nft -f - <<'END'
+table inet hopshot {{ chain output {{ type filter hook output priority 0; icmp type echo-request {limit}
+icmpv6 type echo-request {limit}
+}}; }}
+END
+            yes {target} | head -n 60 | timeout 200 {HOPSHOT} {family} -n -q1 --json --socket {socket} --targets -"
+        );
+        let Some(said) = command_on_chain(5, &["--ping"], &["sh", "-c", &script]) else { return };
+        assert_eq!(said.stdout.lines().count(), 60, "{family} {socket}: {}", said.stderr);
+        for line in said.stdout.lines() {
+            let document: Value = serde_json::from_str(line).unwrap();
+            let distance = &document["distance"];
+            assert!(distance.is_null() || distance == 6, "{family} {socket}: {line}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for (family, target, socket) in SOCKETS {
+            scope.spawn(move || run(family, target, socket));
+        }
+    });
+}
+
+#[test]
+fn dead_hosts_of_the_own_link_are_no_outage_however_many_they_are() {
+    let list = "(yes 10.6.0.1 | head -n 50; seq -f 10.1.0.%.0f 2 250; yes 10.6.0.1 | head -n 50)";
+    for socket in ["raw", "ping"] {
+        let options = format!("--socket {socket} --outage 3");
+        let Some((_, all, said)) = whole_of(&options, "", list, "true") else { return };
+        let is_good = |line: &&str| line.contains("\"address\":\"10.6.0.1\"") && line.contains("\"reached\":true");
+        assert_eq!((said.lines().filter(is_good).count(), all), (100, 349), "{socket}");
+        assert!(!said.contains("nothing gets through"), "{socket}");
+    }
+}
+
+#[test]
+fn a_family_that_comes_back_after_the_other_is_waited_for() {
+    let run = |first: &'static str, second: &'static str| {
+        let list = "(yes 10.6.0.1 | head -n 200; yes 2001:db8:6::1 | head -n 200)";
+        let before = "ip route del 10.0.0.0/8; ip route del 2001:db8::/32";
+        let meanwhile = format!("sleep 16; {first}; sleep 1.5; {second}");
+        let Some((whole, all, said)) = whole_of("", before, list, &meanwhile) else { return };
+        assert_eq!((whole, all), (400, 400), "{first}: {said}");
+    };
+    let (v4, v6) = ROUTES.split_once("; ").unwrap();
+    std::thread::scope(|scope| {
+        for (first, second) in [(v4, v6), (v6, v4)] {
+            scope.spawn(move || run(first, second));
+        }
+    });
+}
+
+#[test]
+fn names_are_waited_for_although_addresses_can_be_traced() {
+    let lists = [
+        // None was ever found.
+        ("servfail 0 15", "echo 10.6.0.1; seq -f h%.0f.example 200"),
+        // The last of the list: the first is asked for again, to see whether it can be found still.
+        ("servfail 0.7 16", "echo h0.example; sleep 1; seq -f h%.0f.example 4"),
+    ];
+    std::thread::scope(|scope| {
+        for (manner, list) in lists {
+            scope.spawn(move || {
+                let Some(said) = names(manner, "", list) else { return };
+                assert!(said.stdout.lines().all(|line| line.contains("\"reached\":true")), "{list}: {}", said.stdout);
+                assert_eq!(said.status, 0, "{list}: {}", said.stderr);
+            });
+        }
+    });
+}
+
+#[test]
+fn this_machine_in_a_list_hides_no_outage() {
+    let cut = "sleep 0.7; nft -f - <<'END'
+table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }
+END
+ip neigh flush dev ahead; sleep 5; nft delete table netdev hopshot";
+    std::thread::scope(|scope| {
+        for (target, own) in [("10.6.0.1", "127.0.0.1"), ("10.6.0.1", "10.1.0.254"), ("2001:db8:6::1", "::1")] {
+            scope.spawn(move || {
+                let list = format!("(for i in $(seq 300); do echo {target}; echo {own}; done)");
+                let Some((whole, all, said)) = whole_of("--rate 500", "", &list, cut) else { return };
+                assert_eq!((whole, all), (600, 600), "{own}: {said}");
+            });
+        }
+    });
+}
+
+#[test]
+fn all_paths_are_found_although_the_route_is_gone_for_a_moment() {
+    for target in ["10.6.0.1", "2001:db8:6::1"] {
+        let script = format!(
+            "(sleep 0.3; ip route del 10.0.0.0/8; ip route del 2001:db8::/32; sleep 0.3; {ROUTES}) &
+            {HOPSHOT} -n --json --rate 60 --paths {target}; status=$?; wait; exit $status"
+        );
+        let Some(said) = command_on_chain(5, &[], &["sh", "-c", &script]) else { return };
+        assert_eq!(
+            (&said.json()["completeness"], said.status),
+            (&"complete".into(), 0),
+            "{}{}",
+            said.stdout,
+            said.stderr
+        );
+    }
 }
