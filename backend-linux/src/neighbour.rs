@@ -102,9 +102,14 @@ impl Neighbours {
         }
     }
 
-    /// Returns whether packets to a target go to a gateway.
+    /// Returns whether packets to a target go to a gateway, as far as is known.
     pub(crate) fn is_behind_gateway(&self, way: Way) -> bool {
         self.next_hop(way).is_some_and(|(_, next_hop)| next_hop != way.target)
+    }
+
+    /// Returns whether a target is itself on the link that packets leave by.
+    pub(crate) fn is_neighbour(&self, way: Way) -> bool {
+        self.next_hop(way).is_some_and(|(_, next_hop)| next_hop == way.target)
     }
 
     fn state(&self, interface: u32, next_hop: IpAddr) -> Neighbour {

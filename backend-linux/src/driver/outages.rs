@@ -103,7 +103,12 @@ impl Driver {
         let uplink = uplink(&mut self.uplinks, version);
         let heard = uplink.heard().unwrap_or(Instant::EPOCH);
         let of_family = || self.traces.values().filter(|trace| trace.version() == version);
-        let is_unheard = |trace: &&Running| trace.begun > heard && trace.has_left() && !trace.has_heard();
+        // A neighbour that is down is silent on a path without any router.
+        let neighbours = &self.sockets.neighbours;
+        let is_unheard = |trace: &&Running| {
+            let is_silent = trace.begun > heard && trace.has_left() && !trace.has_heard();
+            is_silent && !neighbours.is_neighbour(trace.way())
+        };
         let now = clock::now();
         if uplink.is_silent(now)
             && of_family().take(MANY).count() == MANY

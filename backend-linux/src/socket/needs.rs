@@ -81,6 +81,8 @@ pub enum Nicety {
     Fragmentation,
     /// A receive buffer of a certain size.
     Buffer,
+    /// A send buffer of a certain size.
+    SendBuffer,
     /// The kernel's filter by type of message.
     TypeFilter,
     /// The kernel's filter by whose answer it is.
@@ -105,6 +107,7 @@ impl Nicety {
             (Self::Fragmentation, Version::V4) => "IP_MTU_DISCOVER",
             (Self::Fragmentation, Version::V6) => "IPV6_MTU_DISCOVER",
             (Self::Buffer, _) => "SO_RCVBUF",
+            (Self::SendBuffer, _) => "SO_SNDBUF",
             (Self::TypeFilter, Version::V4) => "ICMP_FILTER",
             (Self::TypeFilter, Version::V6) => "ICMPV6_FILTER",
             (Self::PacketFilter, _) => "SO_ATTACH_FILTER",
@@ -123,6 +126,7 @@ impl Nicety {
             Self::SendErrors => "probes that a full queue drops are taken for lost",
             Self::Fragmentation => "the kernel decides whether probes are fragmented",
             Self::Buffer => "a burst of answers may be too much for the receive buffer",
+            Self::SendBuffer => "hosts of the own link that don't answer may hold others up",
             Self::TypeFilter | Self::PacketFilter => "this program passes over what the kernel would keep away",
             Self::OwnIdent => "other users of this machine can take the answers",
         }

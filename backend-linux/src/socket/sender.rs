@@ -39,6 +39,11 @@ pub(super) struct Sender {
     departures: Option<Departures>,
 }
 
+fn set_send_buffer(fd: &OwnedFd) -> Result<(), Errno> {
+    sockopt::set_socket_send_buffer_size_force(fd, SEND_BUFFER)
+        .or_else(|_| sockopt::set_socket_send_buffer_size(fd, SEND_BUFFER))
+}
+
 /// When packets left, as the kernel says.
 #[derive(Debug)]
 struct Departures {
@@ -56,10 +61,15 @@ enum Numbers {
     Counted { first: u32, tags: VecDeque<u32> },
 }
 
+/// What a sender asks to buffer for packets that wait for the address of a neighbour, in octets: up to 101 for each
+/// (unres_qlen_bytes), for 3 s.
+const SEND_BUFFER: usize = 4 << 20;
+
 impl Sender {
     /// With the kernel's transmit timestamps if `precise`, where the kernel has them. `overlooked`
     /// is how many times a send is tried again after an error that may be about an earlier packet.
     pub(super) fn new(fd: OwnedFd, version: Version, precise: bool, overlooked: usize, lacks: &mut Lacks) -> Self {
+        lacks.note(Nicety::SendBuffer, set_send_buffer(&fd));
         let mut departures = None;
         if precise {
             lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(&fd, STAMP_BUFFER));

@@ -547,8 +547,9 @@ END
             assert!(distance.is_null() || distance == 6, "{family} {socket}: {line}");
         }
     };
+    // An IPv6 ping socket isn't told: there it is loss as any other.
     std::thread::scope(|scope| {
-        for (family, target, socket) in SOCKETS {
+        for (family, target, socket) in &SOCKETS[..3] {
             scope.spawn(move || run(family, target, socket));
         }
     });

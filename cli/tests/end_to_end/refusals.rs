@@ -47,10 +47,11 @@ const fn of_each(names: [&'static str; 2], numbers: [[u16; 2]; 2]) -> Choice {
 const BOTH: &[&str] = &["raw", "ping"];
 
 /// Each option that is done without. (linux/in.h, linux/in6.h, asm-generic/socket.h)
-const NICETIES: [Choice; 9] = [
+const NICETIES: [Choice; 10] = [
     of_both("SO_TIMESTAMPNS", [1, 35], BOTH),
     of_both("SO_TIMESTAMPING", [1, 37], BOTH),
     of_both("SO_RCVBUF", [1, 8], BOTH),
+    of_both("SO_SNDBUF", [1, 7], BOTH),
     of_both("SO_REUSEADDR", [1, 2], &["ping"]),
     Choice { names: ["ICMP_FILTER", "ICMPV6_FILTER"], numbers: [[255, 1], [58, 1]], sockets: &["raw"] },
     of_each(["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], [[0, 10], [41, 23]]),
@@ -80,10 +81,14 @@ fn each_option_that_is_only_nice_is_done_without_and_told() {
             let sockets = if name == "IP_RECVTTL" { &["ping"] } else { choice.sockets };
             for socket in sockets {
                 let option = format!("{level}:{number}:{ENOPROTOOPT}");
-                // Root may have any buffer by SO_RCVBUFFORCE.
-                let force = format!("1:33:{EPERM}");
+                // Root may have any buffer by SO_RCVBUFFORCE and SO_SNDBUFFORCE.
+                let [force, force_send] = [33, 32].map(|number| format!("1:{number}:{EPERM}"));
                 let args = ["--json", "-v", "--precise", "--socket", socket, target];
-                let Some(said) = with_refused(&["--option", &option, "--option", &force], &args) else { return };
+                let Some(said) =
+                    with_refused(&["--option", &option, "--option", &force, "--option", &force_send], &args)
+                else {
+                    return;
+                };
                 let what = format!("{name} on {socket} sockets");
                 let document = assert_true(&said, version, &what);
                 assert!(
