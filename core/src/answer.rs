@@ -3,6 +3,7 @@
 use crate::wire::extensions::Extensions;
 use crate::wire::icmp::{Echo, Message, QuotedEcho, Type};
 use crate::wire::{Ends, Malformed, ip};
+use core::fmt;
 use core::net::IpAddr;
 
 /// What an answer says.
@@ -110,5 +111,39 @@ impl<'a> Answer<'a> {
         let quoted = Quoted { destination, checksum: probe.checksum, header: Some(header) };
         let answer = unquoted(kind, error.icmp_type, error.code, error.mtu(version), probe.echo);
         Ok(Self { quoted: Some(quoted), extensions: Extensions::of(version, &error), ..answer })
+    }
+}
+
+/// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Discard {
+    /// It can't be read, or is of a kind that answers no probe.
+    Malformed(Malformed),
+    /// It answers an Echo Request of somebody else, or one that was never sent.
+    NotOurs,
+    /// Ident and seq fit, but the cookie is missing or wrong: a forgery.
+    WrongCookie,
+    /// The probe has an answer already that is as good.
+    Duplicate,
+}
+
+impl fmt::Display for Discard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::NotOurs => f.write_str("an answer to somebody else's probe"),
+            Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
+            Self::Duplicate => f.write_str("one more answer to the same probe"),
+        }
+    }
+}
+
+impl core::error::Error for Discard {}
+
+impl From<Malformed> for Discard {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
     }
 }

@@ -150,12 +150,12 @@ pub mod embedding {}
 #[doc = include_str!("hostile.md")]
 pub mod hostile {}
 
-pub use answer::{Answer, Kind, Quoted, QuotedHeader};
+pub use answer::{Answer, Discard, Kind, Quoted, QuotedHeader};
 pub use config::{
     Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
 };
 pub use probe::{Changes, Evidence, ProbeId};
 pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};
-pub use table::{Failure, SendError};
+pub use slot::{Failure, SendError};
 pub use time::Instant;
-pub use tracer::{Action, Arrival, Discard, Heard, Tracer, Transmit};
+pub use tracer::{Action, Arrival, Heard, Tracer, Transmit};

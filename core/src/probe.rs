@@ -4,9 +4,8 @@
 //! that an answer belongs to is one bounds-checked look-up. Ident, checksum and cookie are the same in all of them. The
 //! payload is two octets of balance (see [`emit_balanced`](crate::wire::icmp::emit_balanced)), the cookie, then zeros.
 
-use crate::answer::{Answer, Kind};
+use crate::answer::{Answer, Discard, Kind};
 use crate::config::Config;
-use crate::tracer::Discard;
 use crate::wire::{BufferTooSmall, icmp};
 
 /// Which probe: the hop that it was sent to, and which attempt there.

@@ -2,76 +2,10 @@
 
 use crate::answer::Kind;
 use crate::config::Config;
-use crate::probe::{Changes, Evidence};
-use crate::slot::{Slot, is_same};
+use crate::probe::Evidence;
+use crate::slot::{Slot, State, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
-
-/// Why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SendError(pub u16);
-
-/// Why a probe failed on this machine, or on its way out of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Failure {
-    /// It could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
-    Send(SendError),
-    /// This machine reported it unreachable to itself, in an ICMP error from its own address: nobody answers on the link
-    /// (ARP, Neighbor Discovery), or a local firewall rejects it. That is no hop.
-    Local {
-        /// The ICMP type.
-        icmp_type: u8,
-        /// The ICMP code.
-        icmp_code: u8,
-    },
-}
-
-impl Failure {
-    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC 4443, section 3.1: type 1,
-    /// code 3).
-    #[must_use]
-    pub const fn is_host_unreachable(&self) -> bool {
-        matches!(self, Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 })
-    }
-}
-
-/// What became of a probe.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum State {
-    InFlight,
-    /// Given up; an answer still counts if it comes.
-    Lost,
-    Failed(Failure),
-    Answered(Answered),
-}
-
-/// The best answer to a probe so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    pub(crate) received: Instant,
-    pub(crate) from: IpAddr,
-    pub(crate) kind: Kind,
-    pub(crate) icmp_type: u8,
-    pub(crate) icmp_code: u8,
-    pub(crate) mtu: Option<u16>,
-    pub(crate) hop_limit: Option<u8>,
-    pub(crate) quoted_hop_limit: Option<u8>,
-    pub(crate) quoted_traffic_class: Option<u8>,
-    pub(crate) changes: Changes,
-}
-
-impl Answered {
-    /// Whether the target wrote it.
-    pub(crate) fn is_of(&self, target: IpAddr) -> bool {
-        match self.kind {
-            Kind::EchoReply => true,
-            Kind::Unreachable => self.from == target,
-            Kind::TimeExceeded => false,
-        }
-    }
-}
 
 /// A hop, summed up.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,17 +1,16 @@
 //! The state machine: one trace, from the first probe to the route.
 
-use crate::answer::{Answer, Kind};
+use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError};
 use crate::patience;
 use crate::plan::{self, Next};
 use crate::probe::{self, Evidence, ProbeId};
 use crate::route::{Reply, Route, StopReason, Tally};
-use crate::slot::{LONGEST_RTT, Slot};
-use crate::table::{self, Answered, EndKind, Failure, Path, Progress, SendError, State, View};
+use crate::slot::{Answered, Failure, LONGEST_RTT, SendError, Slot, State};
+use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
-use crate::wire::{BufferTooSmall, Ends, Malformed};
-use core::fmt;
+use crate::wire::{BufferTooSmall, Ends};
 use core::net::IpAddr;
 use heapless::Vec;
 
@@ -65,40 +64,6 @@ pub struct Heard<'m> {
     pub reply: Reply,
     /// MPLS labels and the like.
     pub extensions: Extensions<'m>,
-}
-
-/// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Discard {
-    /// It can't be read, or is of a kind that answers no probe.
-    Malformed(Malformed),
-    /// It answers an Echo Request of somebody else, or one that was never sent.
-    NotOurs,
-    /// Ident and seq fit, but the cookie is missing or wrong: a forgery.
-    WrongCookie,
-    /// The probe has an answer already that is as good.
-    Duplicate,
-}
-
-impl fmt::Display for Discard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(malformed) => malformed.fmt(f),
-            Self::NotOurs => f.write_str("an answer to somebody else's probe"),
-            Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
-            Self::Duplicate => f.write_str("one more answer to the same probe"),
-        }
-    }
-}
-
-impl core::error::Error for Discard {}
-
-impl From<Malformed> for Discard {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
-    }
 }
 
 /// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for retries.
