@@ -134,6 +134,7 @@
 
 mod answer;
 mod config;
+mod outcome;
 mod patience;
 mod plan;
 mod probe;
@@ -154,8 +155,8 @@ pub use answer::{Answer, Discard, Kind, Quoted, QuotedHeader};
 pub use config::{
     Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
 };
+pub use outcome::{Failure, Outcome, Reply, SendError};
 pub use probe::{Changes, Evidence, ProbeId};
-pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};
-pub use slot::{Failure, SendError};
+pub use route::{Hop, Route, StopReason, Tally};
 pub use time::Instant;
 pub use tracer::{Action, Arrival, Heard, Tracer, Transmit};

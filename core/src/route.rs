@@ -1,14 +1,11 @@
 //! Read-only views of the result.
 
-use crate::answer::Kind;
+use crate::outcome::{Failure, Outcome, Reply};
 use crate::patience;
 use crate::plan;
-use crate::probe::{Changes, Evidence, ProbeId};
-use crate::slot::{Answered, Failure, LONGEST_RTT, Slot, State};
+use crate::slot::Slot;
 use crate::table::{EndKind, View};
-use crate::time::{nanos, short_span};
-use core::net::IpAddr;
-use core::time::Duration;
+use crate::time::nanos;
 
 /// Why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,93 +30,6 @@ pub enum StopReason {
     Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
-}
-
-/// An accepted answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Reply {
-    /// The probe that it answers.
-    pub probe: ProbeId,
-    /// Who answered.
-    pub from: IpAddr,
-    /// The time from sending to receiving, at most 18 minutes.
-    pub rtt: Duration,
-    /// What the answer says.
-    pub kind: Kind,
-    /// The ICMP type, as the answer's family numbers it.
-    pub icmp_type: u8,
-    /// The ICMP code.
-    pub icmp_code: u8,
-    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where the probe would have fitted:
-    /// then it was not too big.
-    pub mtu: Option<u16>,
-    /// The hop limit (TTL) that the answer arrived with, if known.
-    pub hop_limit: Option<u8>,
-    /// The hop limit (TTL) that the probe had left when the error was made: normally 1.
-    pub quoted_hop_limit: Option<u8>,
-    /// The traffic class (TOS) that the probe had when the error was made.
-    pub quoted_traffic_class: Option<u8>,
-    /// What came back otherwise than it was sent.
-    pub changes: Changes,
-}
-
-impl Reply {
-    pub(crate) fn new(probe: &Slot, answered: &Answered) -> Self {
-        Self {
-            probe: ProbeId { hop: probe.hop(), attempt: probe.attempt() },
-            from: answered.from,
-            rtt: short_span(answered.received.nanos_since(probe.sent()).min(LONGEST_RTT)),
-            kind: answered.kind,
-            icmp_type: answered.icmp_type,
-            icmp_code: answered.icmp_code,
-            mtu: answered.mtu,
-            hop_limit: answered.hop_limit,
-            quoted_hop_limit: answered.quoted_hop_limit,
-            quoted_traffic_class: answered.quoted_traffic_class,
-            changes: answered.changes,
-        }
-    }
-
-    /// How well the answer proves that it is one.
-    #[must_use]
-    pub const fn evidence(&self) -> Evidence {
-        self.changes.evidence()
-    }
-
-    /// An estimate of the hops on the way back: what is missing from the next of the hop limits that systems start with (64,
-    /// 128, 255), plus one. Routers that count otherwise, and tunnels, make it wrong.
-    #[must_use]
-    pub fn hops_back(&self) -> Option<u8> {
-        let left = self.hop_limit?;
-        let start = [64, 128, u8::MAX].into_iter().find(|start| *start >= left)?;
-        start.checked_sub(left)?.checked_add(1)
-    }
-}
-
-/// What became of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Outcome {
-    /// No answer yet.
-    InFlight,
-    /// No answer within the time that was worth waiting.
-    Lost,
-    /// It did not get out of this machine.
-    Failed(Failure),
-    /// It was answered.
-    Answered(Reply),
-}
-
-impl Outcome {
-    /// The answer, if there is one.
-    #[must_use]
-    pub const fn reply(&self) -> Option<&Reply> {
-        match self {
-            Self::Answered(reply) => Some(reply),
-            Self::InFlight | Self::Lost | Self::Failed(_) => None,
-        }
-    }
 }
 
 /// What arrived beside the answers that stand in the route. The counts saturate.
@@ -166,7 +76,7 @@ impl<'a> Route<'a> {
         if self.distance().is_some() {
             return None;
         }
-        let answered = self.view.probes.iter().filter(|probe| probe.rtt().is_some());
+        let answered = self.view.probes.iter().filter(|probe| probe.is_answered());
         let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
@@ -187,7 +97,7 @@ impl<'a> Route<'a> {
     /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.state(), State::Failed(Failure::Send(_)))).count()
+        self.view.probes.iter().filter(|probe| !matches!(probe.failure(), Some(Failure::Send(_)))).count()
     }
 
     /// What else arrived.
@@ -270,10 +180,7 @@ impl<'a> Hop<'a> {
         let enough = heard >= attempts;
         let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
         let at = move |probe: &Slot| probe.hop() == number && !(enough && is_pending(probe));
-        let reached = move |probe: &Slot| match probe.state() {
-            State::Answered(answered) => probe.is_proven() && answered.is_of(view.config.target),
-            State::InFlight | State::Lost | State::Failed(_) => false,
-        };
+        let reached = move |probe: &Slot| probe.is_proven() && probe.is_of(view.config.target);
         let past = move |probe: &Slot| probe.hop() > number && reached(probe);
         let count = view.probes.len();
         let own = view.probes.iter().filter(|probe| at(probe)).count();
@@ -288,13 +195,10 @@ impl<'a> Hop<'a> {
                     slot
                 }
             };
-            Some(match &slot.state() {
-                State::InFlight => Outcome::InFlight,
-                State::Lost => Outcome::Lost,
-                State::Failed(error) => Outcome::Failed(*error),
+            Some(match slot.outcome() {
                 // Somebody who has proved to be here is known, so a guess is left out.
-                State::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
-                State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
+                Outcome::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
+                outcome => outcome,
             })
         })
     }

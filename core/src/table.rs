@@ -3,7 +3,7 @@
 use crate::answer::Kind;
 use crate::config::Config;
 use crate::probe::Evidence;
-use crate::slot::{Slot, State, is_same};
+use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
 
@@ -41,28 +41,28 @@ impl Progress {
             }
             progress.last = index;
             progress.sent = progress.sent.saturating_add(1);
-            match probe.state() {
-                State::InFlight => progress.waiting = progress.waiting.saturating_add(1),
-                State::Lost | State::Failed(_) => {}
-                // Anybody may have written it: the hop is as silent as before.
-                State::Answered(_) if !probe.is_proven() => {}
-                State::Answered(answer) => {
-                    progress.heard = progress.heard.saturating_add(1);
-                    let evidence = answer.changes.evidence();
-                    let sure = u8::from(evidence == Evidence::Strong);
-                    progress.sure = progress.sure.saturating_add(sure);
-                    if answer.is_of(target) {
-                        progress.reached = progress.reached.saturating_add(1);
-                        progress.surely_reached = progress.surely_reached.saturating_add(sure);
-                        continue;
-                    }
-                    let shows = match answer.kind {
-                        Kind::Unreachable => &mut progress.barred,
-                        Kind::TimeExceeded | Kind::EchoReply => &mut progress.passes,
-                    };
-                    *shows = (*shows).max(Some(evidence));
-                }
+            if probe.is_in_flight() {
+                progress.waiting = progress.waiting.saturating_add(1);
             }
+            let Some(kind) = probe.kind() else { continue };
+            // Anybody may have written it: the hop is as silent as before.
+            if !probe.is_proven() {
+                continue;
+            }
+            progress.heard = progress.heard.saturating_add(1);
+            let evidence = probe.changes().evidence();
+            let sure = u8::from(evidence == Evidence::Strong);
+            progress.sure = progress.sure.saturating_add(sure);
+            if probe.is_of(target) {
+                progress.reached = progress.reached.saturating_add(1);
+                progress.surely_reached = progress.surely_reached.saturating_add(sure);
+                continue;
+            }
+            let shows = match kind {
+                Kind::Unreachable => &mut progress.barred,
+                Kind::TimeExceeded | Kind::EchoReply => &mut progress.passes,
+            };
+            *shows = (*shows).max(Some(evidence));
         }
         progress
     }

@@ -2,11 +2,12 @@
 
 use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError};
+use crate::outcome::{Failure, Reply, SendError};
 use crate::patience;
 use crate::plan::{self, Next};
 use crate::probe::{self, Evidence, ProbeId};
-use crate::route::{Reply, Route, StopReason, Tally};
-use crate::slot::{Answered, Failure, LONGEST_RTT, SendError, Slot, State};
+use crate::route::{Route, StopReason, Tally};
+use crate::slot::Slot;
 use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
@@ -214,34 +215,22 @@ impl<const N: usize> Tracer<N> {
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
-        match probe.state() {
-            State::InFlight => {}
-            State::Lost => self.tally.late = self.tally.late.saturating_add(1),
-            State::Answered(before) if before.changes.rank() < changes.rank() => {}
-            State::Answered(_) => return Err(Discard::Duplicate),
-            State::Failed(_) => return Err(Discard::NotOurs),
+        if probe.failure().is_some() {
+            return Err(Discard::NotOurs);
         }
-        let header = answer.quoted.as_ref().and_then(|quoted| quoted.header.as_ref());
-        let answered = Answered {
-            received: at.max(probe.sent()).min(probe.sent().after(LONGEST_RTT)),
-            from: answer.from,
-            kind: answer.kind,
-            icmp_type: answer.icmp_type,
-            icmp_code: answer.icmp_code,
-            // What fits isn't too big, whoever says so.
-            mtu: answer.mtu.filter(|mtu| usize::from(*mtu) < self.config.packet_len()),
-            hop_limit: answer.hop_limit,
-            quoted_hop_limit: header.map(|header| header.hop_limit),
-            quoted_traffic_class: header.map(|header| header.traffic_class),
-            changes,
-        };
-        let state = match local {
-            true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
-            false => State::Answered(answered),
-        };
+        if probe.is_answered() && probe.changes().rank() >= changes.rank() {
+            return Err(Discard::Duplicate);
+        }
+        if probe.is_lost() {
+            self.tally.late = self.tally.late.saturating_add(1);
+        }
         let before = probe.passed_by().copied();
-        probe.set(probe.sent(), &state);
-        let (hop, reply, router) = (probe.hop(), Reply::new(probe, &answered), probe.passed_by().copied());
+        probe.take(at, answer, changes, self.config.packet_len());
+        let reply = probe.reply();
+        if local {
+            probe.fail(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code });
+        }
+        let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
         for router in [before, router].iter().flatten() {
             self.may_loop |= table::mark(&mut self.probes, router);
@@ -255,17 +244,11 @@ impl<const N: usize> Tracer<N> {
     /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
     pub fn sent(&mut self, probe: ProbeId, at: Instant) {
         let Some(slot) = self.find(probe) else { return };
-        let (state, is_marked) = (slot.state(), slot.is_marked());
-        let at = match state {
-            State::Failed(_) => return,
-            State::Answered(answer) => at.min(answer.received),
-            State::InFlight | State::Lost => at,
-        };
-        slot.set(at, &state);
-        if is_marked {
-            slot.mark();
+        if slot.failure().is_some() {
+            return;
         }
-        if slot.rtt().is_some() {
+        slot.leave(at);
+        if slot.is_answered() {
             self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         }
     }
@@ -276,7 +259,7 @@ impl<const N: usize> Tracer<N> {
         if let Some(sent) = self.find(probe)
             && sent.is_in_flight()
         {
-            sent.set(sent.sent(), &State::Failed(Failure::Send(error)));
+            sent.fail(Failure::Send(error));
             // A queue that is full drains meanwhile; else the rest of a burst would be spent on it.
             let next_send = sent.sent().after(AFTER_FAILURE);
             self.next_send = self.next_send.max(next_send);
@@ -289,10 +272,10 @@ impl<const N: usize> Tracer<N> {
     pub fn abandon(&mut self, failure: Failure) {
         for index in 0..self.probes.len() {
             if let Some(probe) = self.probes.get_mut(index)
-                && probe.rtt().is_none()
+                && !probe.is_answered()
                 && probe.failure().is_none()
             {
-                probe.set(probe.sent(), &State::Failed(failure));
+                probe.fail(failure);
                 let hop = probe.hop();
                 self.sum_up(hop);
             }
@@ -360,7 +343,7 @@ impl<const N: usize> Tracer<N> {
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
-                        probe.set(probe.sent(), &State::Lost);
+                        probe.lose();
                         any_lost = true;
                         let hop = probe.hop();
                         self.sum_up(hop);
@@ -396,7 +379,7 @@ impl<const N: usize> Tracer<N> {
     /// Whether the target answered from `hop`, but with nothing better than an unreachable.
     fn refused(&self, hop: u8) -> bool {
         let mut at_hop = self.probes.iter().filter(|probe| probe.hop() == hop);
-        !at_hop.any(|probe| matches!(probe.state(), State::Answered(Answered { kind: Kind::EchoReply, .. })))
+        !at_hop.any(|probe| probe.kind() == Some(Kind::EchoReply))
     }
 }
 
@@ -410,7 +393,7 @@ impl<const N: usize> defmt::Format for Tracer<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::Outcome;
+    use crate::outcome::Outcome;
     use crate::wire::icmp::Echo;
     use core::time::Duration;
 
