@@ -156,6 +156,7 @@ pub use config::{
     Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
 };
 pub use outcome::{Failure, Outcome, Reply, SendError};
+pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
 pub use route::{Hop, Route, StopReason, Tally};
 pub use time::Instant;

@@ -30,11 +30,26 @@ const EDGE: u8 = 2;
 /// Paths seldom end nearer than this.
 const NEAR: u8 = 12;
 
-/// What the plan says.
+/// Why a probe is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Reason {
+    /// The first sweep: the hop has had no probe yet.
+    Sweep,
+    /// One of the attempts asked for, since the path is known to lead there.
+    Attempt,
+    /// The hop is silent, and routers don't stay silent for nothing: a probe or its answer may be lost.
+    Retry,
+    /// The hop has had its retries and is still silent, right below the target: it may be the target
+    /// itself.
+    Recheck,
+}
+
+/// A decision of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     /// Send a probe to this hop.
-    Now(u8),
+    Now(u8, Reason),
     /// Nothing before this instant, unless an answer comes.
     At(Instant),
     /// Nothing, unless an answer comes.
@@ -42,31 +57,37 @@ pub(crate) enum Next {
 }
 
 /// The next probe: among those that are due the one to the hop with the fewest, so that the trace sweeps over the hops.
+// In its caller it takes more room.
+#[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
     let hops = (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the others.
     let mut soonest: Option<Instant> = None;
     if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
         match reach(view, now) {
-            (reach, _) if hop <= reach => return Next::Now(hop),
+            (reach, _) if hop <= reach => return Next::Now(hop, Reason::Sweep),
             (_, opens) => soonest = opens,
         }
     }
     let spare = view.room.saturating_sub(reserved(view));
     let search = Search::of(view, spare);
-    let mut ready: Option<((u8, u8), u8)> = None;
+    let mut ready: Option<((u8, u8), u8, Reason)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
         let rank = (progress.sent, search.map_or(0, |search| search.middle.abs_diff(hop)));
-        match due(view, hop, *progress) {
-            Some(_)
-                if progress.sent >= view.config.attempts && (spare == 0 || search.is_some_and(|it| it.waits(hop))) => {}
-            Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
-            Some(_) if ready.is_none_or(|(least, _)| rank < least) => ready = Some((rank, hop)),
-            _ => {}
+        let Some(reason) = reason(view, hop, progress) else { continue };
+        let at = due(view, hop, progress, reason);
+        let is_extra = progress.sent >= view.config.attempts;
+        if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
+            continue;
+        }
+        if at > now {
+            soonest = Some(soonest.map_or(at, |other| other.min(at)));
+        } else if ready.is_none_or(|(least, ..)| rank < least) {
+            ready = Some((rank, hop, reason));
         }
     }
     match (ready, soonest) {
-        (Some((_, hop)), _) => Next::Now(hop),
+        (Some((_, hop, reason)), _) => Next::Now(hop, reason),
         (None, Some(at)) => Next::At(at),
         (None, None) => Next::Nothing,
     }
@@ -102,7 +123,7 @@ impl Search {
 pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
     let mut hidden = (1u8..).zip(view.hops).take(end.into()).skip(view.top().into());
-    hidden.any(|(hop, progress)| due(view, hop, *progress).is_some())
+    hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
 /// Whether the first sweep leaves the last places to the silent hops that it has passed, since answers may still come.
@@ -122,42 +143,65 @@ fn reserved(view: &View<'_>) -> usize {
     hops.fold(0, |sum: usize, hop| sum.saturating_add(config.attempts.saturating_sub(hop.sent).into()))
 }
 
-/// When the next probe of a hop that has had one is to leave; `None` if, as things stand, it gets no more.
-pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instant> {
-    let config = view.config;
-    let top = view.path.top;
-    // Silent between the last router and the target: it may be the target itself.
-    let hidden = hop > top && view.path.end.is_some_and(|end| hop < end.hop);
-    match config.sweep() {
-        Sweep::Burst if progress.sent < config.attempts => return Some(Instant::EPOCH),
-        Sweep::Burst if !hidden => return None,
-        Sweep::Burst | Sweep::Window { .. } => {}
+/// The reason for another probe to a hop that has had one; `None` if, as things stand, it gets no more.
+pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Reason> {
+    let (config, top, end) = (view.config, view.path.top, view.path.end);
+    let is_wanted = progress.sent < config.attempts;
+    // Silent between the last router and the end: it may be the target itself.
+    let is_hidden = hop > top && end.is_some_and(|end| hop < end.hop);
+    if config.sweep() == Sweep::Burst && (is_wanted || !is_hidden) {
+        return is_wanted.then_some(Reason::Attempt);
     }
-    let below_end = hidden && view.path.end.is_some_and(|end| hop.saturating_add(1) == end.hop);
-    let most = config.attempts.saturating_add(config.retries).saturating_add(if below_end { RECHECKS } else { 0 });
-    if progress.sent >= most {
-        return None;
-    }
-    let wanted = progress.sent < config.attempts;
-    let next_attempt = view.sent_at(progress.last).after(patience::spacing(view.path.slowest));
-    match view.path.end {
-        Some(End { hop: end, .. }) if hop > end => None,
-        Some(end @ End { kind: EndKind::Target, .. }) if hop == end.hop => {
+    let is_below_end = is_hidden && end.is_some_and(|end| hop.saturating_add(1) == end.hop);
+    let most = config.attempts.saturating_add(config.retries);
+    let again = match progress.sent {
+        sent if sent < most => Reason::Retry,
+        sent if is_below_end && sent < most.saturating_add(RECHECKS) => Reason::Recheck,
+        _ => return None,
+    };
+    let leads = match end {
+        Some(end) if hop > end.hop => return None,
+        Some(end) if is_target(end, hop) => {
+            // What is in flight may still make up the attempts asked for.
             let samples = view.samples_heard(end).saturating_add(view.samples_in_flight(end));
-            (samples < config.attempts).then_some(next_attempt.max(end_is_sure(view, end)))
+            let is_short = samples < config.attempts;
+            return is_short.then_some(if is_wanted { Reason::Attempt } else { again });
         }
-        Some(_) if wanted && (hop <= top || progress.heard > 0) => Some(next_attempt),
+        Some(_) => hop <= top || progress.heard > 0,
+        // Each answer from farther on is worth one more.
+        None if top.saturating_add(2) >= hop.saturating_add(progress.sent) => true,
         // Nothing from farther on will say that it is time.
-        None if wanted && hop <= top && (view.quiet.is_some() || top == config.max_hops) => Some(next_attempt),
-        None if wanted && top.saturating_add(2) >= hop.saturating_add(progress.sent) => Some(next_attempt),
-        // From here on what is sent because a hop is silent.
-        _ if progress.heard > 0 => None,
-        Some(_) => Some(retry(view, progress)),
-        None if hop < top => Some(retry(view, progress)),
-        // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said that it leads, none.
-        None => (view.quiet.is_some() && progress.sent == 1 && hop <= view.top().saturating_add(EDGE))
-            .then_some(Instant::EPOCH),
+        None => hop <= top && (view.quiet.is_some() || top == config.max_hops),
+    };
+    // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said
+    // that it leads, none.
+    let is_worth_it = end.is_some()
+        || hop < top
+        || view.quiet.is_some() && progress.sent == 1 && hop <= view.top().saturating_add(EDGE);
+    match progress.heard {
+        _ if is_wanted && leads => Some(Reason::Attempt),
+        0 if is_worth_it => Some(again),
+        _ => None,
     }
+}
+
+/// When a probe that a hop gets for this reason is to leave.
+// In its caller it takes more room.
+#[inline(never)]
+fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant {
+    let last = view.sent_at(progress.last);
+    let next = last.after(patience::spacing(view.path.slowest));
+    match (reason, view.path.end) {
+        (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
+        (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
+        (Reason::Attempt, _) => next,
+        (_, None) if hop >= view.path.top => Instant::EPOCH,
+        _ => overdue(view, progress).max(last.after(RETRY_GAP)),
+    }
+}
+
+fn is_target(end: End, hop: u8) -> bool {
+    end.kind == EndKind::Target && hop == end.hop
 }
 
 /// When no nearer hop can turn out to be the target any more, unless its answer is overdue: the answers to one burst may come
@@ -170,10 +214,6 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
 
 fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
     view.sent_at(progress.first).after(patience::overdue(view.path.slowest))
-}
-
-fn retry(view: &View<'_>, progress: Progress) -> Instant {
-    overdue(view, &progress).max(view.sent_at(progress.last).after(RETRY_GAP))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.

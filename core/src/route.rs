@@ -151,7 +151,7 @@ impl<'a> Hop<'a> {
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
         let complete = sure >= view.config.attempts || waiting == 0 && asked && heard == sure;
-        self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
+        self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 
     /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;

@@ -4,7 +4,7 @@ use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError};
 use crate::outcome::{Failure, Reply, SendError};
 use crate::patience;
-use crate::plan::{self, Next};
+use crate::plan::{self, Next, Reason};
 use crate::probe::{self, Evidence, ProbeId};
 use crate::route::{Route, StopReason, Tally};
 use crate::slot::Slot;
@@ -36,6 +36,8 @@ pub enum Action<'b> {
 pub struct Transmit<'b> {
     /// Which probe: for [`Tracer::fail`], if it can't be sent.
     pub probe: ProbeId,
+    /// Why it is sent.
+    pub reason: Reason,
     /// The address to send it to.
     pub destination: IpAddr,
     /// The hop limit to send it with (TTL in IPv4).
@@ -158,8 +160,8 @@ impl<const N: usize> Tracer<N> {
                 return Ok(Action::Done);
             }
             let soonest = match self.plan(now) {
-                Next::Now(_) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop) => return self.transmit(hop, now, buf).map(Action::Transmit),
+                Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
+                Next::Now(hop, reason) => return self.transmit(hop, reason, now, buf).map(Action::Transmit),
                 Next::At(at) => Some(at),
                 Next::Nothing => None,
             };
@@ -318,7 +320,13 @@ impl<const N: usize> Tracer<N> {
         if self.probes.is_full() { Next::Nothing } else { plan::next(&self.view(), now) }
     }
 
-    fn transmit<'b>(&mut self, hop: u8, now: Instant, buf: &'b mut [u8]) -> Result<Transmit<'b>, BufferTooSmall> {
+    fn transmit<'b>(
+        &mut self,
+        hop: u8,
+        reason: Reason,
+        now: Instant,
+        buf: &'b mut [u8],
+    ) -> Result<Transmit<'b>, BufferTooSmall> {
         let index = u16::try_from(self.probes.len()).unwrap_or(u16::MAX);
         let message = probe::emit(&self.config, index, buf)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
@@ -327,7 +335,7 @@ impl<const N: usize> Tracer<N> {
         self.sum_up(hop);
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
-        Ok(Transmit { probe, destination: self.config.target, hop_limit: hop, message })
+        Ok(Transmit { probe, reason, destination: self.config.target, hop_limit: hop, message })
     }
 
     /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the rest, or for a better answer,

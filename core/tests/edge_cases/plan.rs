@@ -4,7 +4,7 @@
 use crate::network::{BOTH, Trace, config, error, ms, router};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
+use hopshot_core::{Action, Config, Instant, Reason, SendError, StopReason, Sweep, Tracer};
 
 /// A sweep of so many hops, then so many more at a time, of as many as there are.
 fn sweep(version: Version, max_hops: u8, first: u8, step: u8) -> Config {
@@ -313,5 +313,27 @@ fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
         trace.run_out(80);
         assert_eq!((trace.times(2), trace.counts()), (vec![0, 80, 85], vec![3, 3, 1, 1]));
         assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
+    }
+}
+
+#[test]
+fn each_probe_says_why_it_leaves() {
+    use Reason::{Attempt, Recheck, Retry, Sweep};
+    let reasons = |trace: &Trace, hop: u8| {
+        let at_hop = trace.hops.iter().zip(&trace.reasons).filter(|(at, _)| **at == hop);
+        at_hop.map(|(_, reason)| *reason).collect::<Vec<_>>()
+    };
+    for version in BOTH {
+        let config = Config { attempts: 2, retries: 1, ..four(version) };
+        let trace = played(config, 4, &[2, 3]);
+        assert_eq!(reasons(&trace, 1), [Sweep, Attempt]);
+        // Attempts to a silent hop are retries too, in time and in kind.
+        assert_eq!(reasons(&trace, 2), [Sweep, Retry, Retry]);
+        // Right below the target it may be the target itself.
+        assert_eq!(reasons(&trace, 3), [Sweep, Retry, Retry, Recheck, Recheck]);
+        assert_eq!(reasons(&trace, 4), [Sweep, Attempt]);
+        let burst = played(Config { sweep: Some(hopshot_core::Sweep::Burst), ..config }, 4, &[2, 3]);
+        assert_eq!(reasons(&burst, 1), [Sweep, Attempt]);
+        assert_eq!(reasons(&burst, 3), [Sweep, Attempt, Retry, Recheck, Recheck]);
     }
 }

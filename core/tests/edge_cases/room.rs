@@ -68,7 +68,8 @@ fn the_last_places_are_used_once_nothing_more_is_to_come() {
 fn with_a_queue_of_one<const N: usize>(distance: u8, frame: u64) -> Trace<N> {
     const RTT: u64 = 80_000_000;
     let tracer = Tracer::new(default(BOTH[0])).unwrap();
-    let mut trace = Trace::<N> { tracer, version: BOTH[0], probes: vec![], hops: vec![], sent: vec![] };
+    let (probes, hops, sent, reasons) = Default::default();
+    let mut trace = Trace::<N> { tracer, version: BOTH[0], probes, hops, sent, reasons };
     let (mut now, mut free, mut buf) = (Instant::EPOCH, 0, [0; 64]);
     let mut due = VecDeque::new();
     for _ in 0..10_000 {

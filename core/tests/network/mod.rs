@@ -4,7 +4,7 @@
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reply, Sweep, Tracer};
+use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reason, Reply, Sweep, Tracer};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -92,6 +92,8 @@ pub(crate) struct Trace<const N: usize = 64> {
     pub(crate) hops: Vec<u8>,
     /// When each was sent.
     pub(crate) sent: Vec<Instant>,
+    /// Why each was sent.
+    pub(crate) reasons: Vec<Reason>,
 }
 
 impl Trace {
@@ -111,7 +113,8 @@ impl<const N: usize> Trace<N> {
     pub(crate) fn in_room(config: Config) -> Self {
         let tracer = Tracer::new(config).expect("the parameters are in range");
         let version = Version::of(config.target);
-        let mut trace = Self { tracer, version, probes: Vec::new(), hops: Vec::new(), sent: Vec::new() };
+        let (probes, hops, sent, reasons) = Default::default();
+        let mut trace = Self { tracer, version, probes, hops, sent, reasons };
         trace.send(0);
         trace
     }
@@ -129,6 +132,7 @@ impl<const N: usize> Trace<N> {
                     self.probes.push(probe.message.to_vec());
                     self.hops.push(probe.hop_limit);
                     self.sent.push(now);
+                    self.reasons.push(probe.reason);
                 }
                 Action::Wait(until) => return Some(until),
                 Action::Done => return None,
