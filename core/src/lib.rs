@@ -26,7 +26,7 @@
 //! # use std::net::IpAddr;
 //! # use std::time::Duration;
 //! # use hopshot_core::wire::{Ends, icmp};
-//! use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
+//! use hopshot_core::{Action, Arrival, Config, Echo, Instant, Tracer};
 //!
 //! # /// A made-up network: two routers, then the target, 1 ms from hop to hop.
 //! # struct Network { me: IpAddr, target: IpAddr, now: Instant, answers: VecDeque<(Arrival, Vec<u8>)> }
@@ -65,7 +65,8 @@
 //! # let random = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
 //! # let mut network = Network { me: [192, 0, 2, 100].into(), target, now: Instant::EPOCH, answers: VecDeque::new() };
 //! // Room for 64 probes. `random` is 16 octets that nobody else can know.
-//! let mut tracer = Tracer::<64>::new(Config { max_hops: 16, ..Config::new(target, random) })?;
+//! let config = Config { max_hops: 16, ..Config::new(target) };
+//! let mut tracer = Tracer::<64>::new(config, Echo::new(random))?;
 //! let mut buf = [0; 64];
 //! loop {
 //!     while let Some((arrival, message)) = network.receive() {
@@ -138,6 +139,7 @@ mod outcome;
 mod patience;
 mod plan;
 mod probe;
+mod protocol;
 mod route;
 mod slot;
 mod table;
@@ -151,13 +153,12 @@ pub mod embedding {}
 #[doc = include_str!("hostile.md")]
 pub mod hostile {}
 
-pub use answer::{Answer, Discard, Kind, Quoted, QuotedHeader};
-pub use config::{
-    Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
-};
+pub use answer::{Answer, Back, Discard, Kind, Quoted, QuotedHeader};
+pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
 pub use outcome::{Failure, Outcome, Reply, SendError};
 pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
+pub use protocol::{Echo, MAX_PAYLOAD, MIN_PAYLOAD, Match, Protocol};
 pub use route::{Hop, Route, StopReason, Tally};
 pub use time::Instant;
 pub use tracer::{Action, Arrival, Heard, Tracer, Transmit};

@@ -110,7 +110,7 @@ impl Slot {
     /// The kind of its answer, if it was answered.
     pub(crate) const fn kind(&self) -> Option<Kind> {
         match self.state & STATE {
-            REPLY => Some(Kind::EchoReply),
+            REPLY => Some(Kind::Reply),
             TIME_EXCEEDED => Some(Kind::TimeExceeded),
             UNREACHABLE => Some(Kind::Unreachable),
             _ => None,
@@ -236,10 +236,9 @@ impl Slot {
         self.set_received(self.sent(), received);
         // What fits isn't too big, whoever says so.
         let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
-        let header = answer.quoted.as_ref().and_then(|quoted| quoted.header.as_ref());
+        let header = answer.header();
         self.number = mtu.unwrap_or_default();
-        self.icmp_type = answer.icmp_type;
-        self.icmp_code = answer.icmp_code;
+        (self.icmp_type, self.icmp_code) = answer.icmp;
         self.hop_limit = answer.hop_limit.unwrap_or_default();
         self.quoted_hop_limit = header.map_or(0, |header| header.hop_limit);
         self.quoted_traffic_class = header.map_or(0, |header| header.traffic_class);
@@ -256,7 +255,7 @@ impl Slot {
             }
         };
         let kind = match answer.kind {
-            Kind::EchoReply => REPLY,
+            Kind::Reply => REPLY,
             Kind::TimeExceeded => TIME_EXCEEDED,
             Kind::Unreachable => UNREACHABLE,
         };

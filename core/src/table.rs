@@ -60,7 +60,7 @@ impl Progress {
             }
             let shows = match kind {
                 Kind::Unreachable => &mut progress.barred,
-                Kind::TimeExceeded | Kind::EchoReply => &mut progress.passes,
+                Kind::TimeExceeded | Kind::Reply => &mut progress.passes,
             };
             *shows = (*shows).max(Some(evidence));
         }

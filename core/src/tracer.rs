@@ -5,13 +5,14 @@ use crate::config::{Config, ConfigError};
 use crate::outcome::{Failure, Reply, SendError};
 use crate::patience;
 use crate::plan::{self, Next, Reason};
-use crate::probe::{self, Evidence, ProbeId};
+use crate::probe::{Evidence, ProbeId};
+use crate::protocol::{Echo, Match, Protocol};
 use crate::route::{Route, StopReason, Tally};
 use crate::slot::Slot;
 use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
-use crate::wire::{BufferTooSmall, Ends};
+use crate::wire::{BufferTooSmall, Ends, Version, ip};
 use core::net::IpAddr;
 use heapless::Vec;
 
@@ -75,8 +76,9 @@ pub struct Heard<'m> {
 /// arrives, [`route`](Self::route) shows what is known. Nothing in it panics, allocates or blocks, whatever arrives in
 /// whatever order, and it always ends if time goes on.
 #[derive(Clone, Debug)]
-pub struct Tracer<const N: usize> {
+pub struct Tracer<const N: usize, P = Echo> {
     config: Config,
+    protocol: P,
     probes: Vec<Slot, N>,
     hops: [Progress; N],
     path: Path,
@@ -89,15 +91,17 @@ pub struct Tracer<const N: usize> {
     tally: Tally,
 }
 
-impl<const N: usize> Tracer<N> {
+impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// A trace that has not sent anything yet.
     ///
     /// # Errors
     /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times attempts.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    pub fn new(config: Config, protocol: P) -> Result<Self, ConfigError> {
         Self::check(&config)?;
+        protocol.check()?;
         Ok(Self {
             config,
+            protocol,
             probes: Vec::new(),
             hops: [Progress::default(); N],
             path: Path::default(),
@@ -148,12 +152,18 @@ impl<const N: usize> Tracer<N> {
         &self.config
     }
 
+    /// The identity of the probes.
+    #[must_use]
+    pub const fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
     /// The next thing to do. After [`Action::Transmit`] send it and call again; after [`Action::Wait`] call again at that
     /// instant, or after any answer. `now` is taken as the moment of sending: read the clock right before the call. Calling
     /// too early is harmless.
     ///
     /// # Errors
-    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Config::message_len`]). Nothing has changed then.
+    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Protocol::message_len`]). Nothing has changed then.
     pub fn poll<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Result<Action<'b>, BufferTooSmall> {
         loop {
             if self.ended.is_some() {
@@ -209,7 +219,9 @@ impl<const N: usize> Tracer<N> {
     }
 
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
-        let (index, changes) = probe::recognise(&self.config, answer)?;
+        let ends = self.config.ends();
+        let changes = answer.changes(ends, self.config.traffic_class);
+        let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
         let local =
@@ -227,10 +239,12 @@ impl<const N: usize> Tracer<N> {
             self.tally.late = self.tally.late.saturating_add(1);
         }
         let before = probe.passed_by().copied();
-        probe.take(at, answer, changes, self.config.packet_len());
+        let packet_len = self.protocol.message_len().saturating_add(ip::header_len(Version::of(self.config.target)));
+        probe.take(at, answer, changes, packet_len);
         let reply = probe.reply();
         if local {
-            probe.fail(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code });
+            let (icmp_type, icmp_code) = answer.icmp;
+            probe.fail(Failure::Local { icmp_type, icmp_code });
         }
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
@@ -328,7 +342,9 @@ impl<const N: usize> Tracer<N> {
         buf: &'b mut [u8],
     ) -> Result<Transmit<'b>, BufferTooSmall> {
         let index = u16::try_from(self.probes.len()).unwrap_or(u16::MAX);
-        let message = probe::emit(&self.config, index, buf)?;
+        let needed = self.protocol.message_len();
+        let message = buf.get_mut(..needed).ok_or(BufferTooSmall { needed })?;
+        self.protocol.emit(self.config.ends(), index, message)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
         let _ = self.probes.push(Slot::new(hop, attempt, now));
@@ -387,52 +403,49 @@ impl<const N: usize> Tracer<N> {
     /// Whether the target answered from `hop`, but with nothing better than an unreachable.
     fn refused(&self, hop: u8) -> bool {
         let mut at_hop = self.probes.iter().filter(|probe| probe.hop() == hop);
-        !at_hop.any(|probe| probe.kind() == Some(Kind::EchoReply))
+        !at_hop.any(|probe| probe.kind() == Some(Kind::Reply))
     }
 }
 
 #[cfg(feature = "defmt")]
-impl<const N: usize> defmt::Format for Tracer<N> {
+impl<const N: usize, P: Protocol + defmt::Format> defmt::Format for Tracer<N, P> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{}, {}", self.config, self.route());
+        defmt::write!(f, "{}, {}, {}", self.config, self.protocol, self.route());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::{Back, Quoted};
+    use crate::config::Sweep;
     use crate::outcome::Outcome;
-    use crate::wire::icmp::Echo;
     use core::time::Duration;
 
-    /// A tracer that has sent a probe to hop 1 at 10 ms, and the payload of that probe.
-    fn tracer() -> (Tracer<8>, [u8; 24]) {
-        let config = Config { max_hops: 1, ..Config::new([192, 0, 2, 1].into(), 7) };
-        let mut tracer = Tracer::new(config).unwrap();
-        let mut buf = [0; 32];
-        let Ok(Action::Transmit(probe)) = tracer.poll(Instant::from_millis(10), &mut buf) else { panic!() };
-        let payload = probe.message[8..].try_into().unwrap();
-        (tracer, payload)
+    const ECHO: Echo = Echo::new(7);
+
+    fn config(max_hops: u8) -> Config {
+        Config { max_hops, ..Config::new([192, 0, 2, 1].into()) }
     }
 
-    fn reply(tracer: &mut Tracer<8>, at: u64, payload: &[u8]) -> Reply {
-        let config = *tracer.config();
-        let echo = Echo { ident: config.ident, seq: config.first_seq, payload };
-        tracer.accept(Instant::from_millis(at), &echo_reply(&config, echo)).unwrap()
+    /// A tracer that has sent a probe to hop 1 at 10 ms, and that probe.
+    fn tracer() -> (Tracer<8>, [u8; 32]) {
+        let (mut tracer, mut probe) = (Tracer::new(config(1), ECHO).unwrap(), [0; 32]);
+        assert!(matches!(tracer.poll(Instant::from_millis(10), &mut probe), Ok(Action::Transmit(_))));
+        (tracer, probe)
     }
 
-    fn echo_reply<'a>(config: &Config, echo: Echo<'a>) -> Answer<'a> {
-        Answer {
-            from: config.target,
-            hop_limit: None,
-            kind: Kind::EchoReply,
-            icmp_type: 0,
-            icmp_code: 0,
-            mtu: None,
-            echo,
-            quoted: None,
-            extensions: Extensions::default(),
-        }
+    /// Hears the target's reply: the probe with another type.
+    fn reply(tracer: &mut Tracer<8>, at: u64, probe: &[u8]) -> Reply {
+        let mut message = [0; 32];
+        message[1..].copy_from_slice(&probe[1..]);
+        let back = Back::Reply { protocol: ip::PROTOCOL_ICMP, message: &message };
+        tracer.accept(Instant::from_millis(at), &answer(Kind::Reply, back)).unwrap()
+    }
+
+    fn answer(kind: Kind, back: Back<'_>) -> Answer<'_> {
+        let extensions = Extensions::default();
+        Answer { from: [192, 0, 2, 1].into(), hop_limit: None, kind, icmp: (0, 0), mtu: None, back, extensions }
     }
 
     fn rtt(tracer: &Tracer<8>) -> Duration {
@@ -443,16 +456,16 @@ mod tests {
 
     #[test]
     fn a_transmit_timestamp_moves_the_sending_time() {
-        let (mut tracer, payload) = tracer();
+        let (mut tracer, probe) = tracer();
         tracer.sent(PROBE, Instant::from_millis(12));
         tracer.sent(ProbeId { attempt: 2, ..PROBE }, Instant::from_millis(99));
-        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(3));
+        assert_eq!(reply(&mut tracer, 15, &probe).rtt, Duration::from_millis(3));
     }
 
     #[test]
     fn a_transmit_timestamp_after_the_answer_still_counts_but_never_turns_the_rtt_around() {
-        let (mut tracer, payload) = tracer();
-        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(5));
+        let (mut tracer, probe) = tracer();
+        assert_eq!(reply(&mut tracer, 15, &probe).rtt, Duration::from_millis(5));
         tracer.sent(PROBE, Instant::from_millis(14));
         assert_eq!(rtt(&tracer), Duration::from_millis(1));
         tracer.sent(PROBE, Instant::from_millis(16));
@@ -461,14 +474,14 @@ mod tests {
 
     /// Answers every probe of a burst: by the router that `router` names for its hop.
     fn answered(router: impl Fn(u8) -> u8) -> Tracer<64> {
-        let config = Config { max_hops: 64, sweep: Some(crate::Sweep::Burst), ..Config::new([192, 0, 2, 1].into(), 7) };
-        let (mut tracer, mut buf) = (Tracer::new(config).unwrap(), [0; 32]);
-        for hop in 1..=64 {
+        let config = Config { sweep: Some(Sweep::Burst), ..config(64) };
+        let (mut tracer, mut buf) = (Tracer::new(config, ECHO).unwrap(), [0; 32]);
+        for _ in 1..=64 {
             let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else { panic!() };
-            let echo =
-                Echo { ident: config.ident, seq: config.first_seq.wrapping_add(hop - 1), payload: &probe.message[8..] };
             let from = [10, 0, 0, router(probe.hop_limit)].into();
-            let answer = Answer { from, kind: Kind::TimeExceeded, icmp_type: 11, ..echo_reply(&config, echo) };
+            let (protocol, message) = (ip::PROTOCOL_ICMP, probe.message);
+            let back = Back::Quoted(Quoted { destination: None, header: None, protocol, message });
+            let answer = Answer { from, ..answer(Kind::TimeExceeded, back) };
             tracer.accept(Instant::from_millis(5), &answer).unwrap();
         }
         tracer
@@ -503,8 +516,7 @@ mod tests {
 
     #[test]
     fn the_next_probe_leaves_a_while_after_one_that_failed() {
-        let config = Config { max_hops: 4, ..Config::new([192, 0, 2, 1].into(), 7) };
-        let (mut tracer, mut buf) = (Tracer::<8>::new(config).unwrap(), [0; 32]);
+        let (mut tracer, mut buf) = (Tracer::<8>::new(config(4), ECHO).unwrap(), [0; 32]);
         let now = Instant::from_millis(10);
         let Ok(Action::Transmit(probe)) = tracer.poll(now, &mut buf) else { panic!() };
         let probe = probe.probe;

@@ -154,6 +154,18 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// The error, if this is one; `None` for the target's own answer.
+    ///
+    /// # Errors
+    /// [`Malformed::Foreign`] for a request.
+    pub(crate) const fn into_error(self) -> Result<Option<Error<'a>>, Malformed> {
+        match self {
+            Self::EchoRequest(_) => Err(Malformed::Foreign),
+            Self::EchoReply(_) => Ok(None),
+            Self::Error(error) => Ok(Some(error)),
+        }
+    }
+
     /// Writes the message with its checksum (zero in IPv6 where an end isn't known) and returns its length.
     ///
     /// # Errors
@@ -239,11 +251,16 @@ impl<'a> QuotedEcho<'a> {
     /// # Errors
     /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Foreign`] if it isn't an Echo Request.
     pub fn parse(version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
+        Self::of_type(Type::EchoRequest, version, octets)
+    }
+
+    /// Reads an Echo of this type.
+    pub(crate) fn of_type(icmp_type: Type, version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
         let (header, payload) = RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
-        match (Type::from_number(version, header.icmp_type), header.code) {
-            (Some(Type::EchoRequest), 0) => Ok(Self { checksum: header.checksum.get(), echo: header.echo(payload) }),
-            _ => Err(Malformed::Foreign),
+        if icmp_type.number(version) != Some(header.icmp_type) || header.code != 0 {
+            return Err(Malformed::Foreign);
         }
+        Ok(Self { checksum: header.checksum.get(), echo: header.echo(payload) })
     }
 }
 

@@ -38,6 +38,15 @@ struct Ipv6 {
     destination: [u8; 16],
 }
 
+/// The protocol number of this version's ICMP.
+#[must_use]
+pub const fn icmp(version: Version) -> u8 {
+    match version {
+        Version::V4 => PROTOCOL_ICMP,
+        Version::V6 => PROTOCOL_ICMPV6,
+    }
+}
+
 /// The octets that an IPv4 header without options, or an IPv6 header, takes.
 #[must_use]
 pub const fn header_len(version: Version) -> usize {
@@ -65,10 +74,7 @@ impl Header {
     /// Whether the payload is of this header's own family's ICMP.
     #[must_use]
     pub const fn is_icmp(&self) -> bool {
-        match self.ends.version() {
-            Version::V4 => self.protocol == PROTOCOL_ICMP,
-            Version::V6 => self.protocol == PROTOCOL_ICMPV6,
-        }
+        self.protocol == icmp(self.ends.version())
     }
 
     /// Writes a header without options for `payload_len` octets that follow it, and returns its length. The IPv4

@@ -1,7 +1,7 @@
 //! Which probe leaves and when: what the head of `src/plan.rs` and the crate's front page promise. Every answer takes 80 ms, so
 //! attempts are 5 ms apart and an answer is overdue after 92.
 
-use crate::network::{BOTH, Trace, config, error, ms, router};
+use crate::network::{BOTH, ECHO, Trace, config, error, ms, router};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Action, Config, Instant, Reason, SendError, StopReason, Sweep, Tracer};
@@ -262,7 +262,7 @@ fn when_nothing_can_be_sent_every_hop_is_tried_and_the_trace_ends() {
     for version in BOTH {
         for sweep in [Sweep::Window { first: 2, step: 1 }, Sweep::Burst] {
             let config = Config { sweep: Some(sweep), timeout: ms(1), retries: 0, ..config(version) };
-            let mut tracer = Tracer::<64>::new(config).unwrap();
+            let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
             let mut buf = [0; 64];
             let (mut now, mut tried) = (Instant::EPOCH, Vec::new());
             for _ in 0..100 {

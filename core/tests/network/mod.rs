@@ -4,7 +4,7 @@
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reason, Reply, Sweep, Tracer};
+use hopshot_core::{Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -68,19 +68,20 @@ pub(crate) fn stranger(version: Version) -> IpAddr {
     }
 }
 
-/// The parameters of the trace: everything that is random is what the captured probes had.
+/// The identity of the trace: all that is random is as in the captured probes.
+pub(crate) const ECHO: Echo = Echo {
+    ident: 0x1de7,
+    first_seq: 0x5eb0,
+    checksum: 0xc5c5,
+    checksum_is_public: false,
+    cookie: [0xc0, 0x0c, 0x1e, 0x5a, 0x17, 0xb0, 0xa7, 0xed],
+    payload_len: 24,
+};
+
+/// The parameters of the trace.
 pub(crate) fn config(version: Version) -> Config {
     let Ends { source, destination } = ends(version);
-    Config {
-        source,
-        ident: 0x1de7,
-        first_seq: 0x5eb0,
-        checksum: 0xc5c5,
-        cookie: [0xc0, 0x0c, 0x1e, 0x5a, 0x17, 0xb0, 0xa7, 0xed],
-        max_hops: 4,
-        sweep: Some(Sweep::Burst),
-        ..Config::new(destination, 0)
-    }
+    Config { source, max_hops: 4, sweep: Some(Sweep::Burst), ..Config::new(destination) }
 }
 
 /// A trace under way: what was sent, and when.
@@ -106,12 +107,21 @@ impl Trace {
     pub(crate) fn with(config: Config) -> Self {
         Self::in_room(config)
     }
+
+    /// The same of a trace with another identity.
+    pub(crate) fn of(config: Config, echo: Echo) -> Self {
+        Self::of_in_room(config, echo)
+    }
 }
 
 impl<const N: usize> Trace<N> {
     /// Everything sent that goes out at 0 ms, with room for `N` probes in all.
     pub(crate) fn in_room(config: Config) -> Self {
-        let tracer = Tracer::new(config).expect("the parameters are in range");
+        Self::of_in_room(config, ECHO)
+    }
+
+    fn of_in_room(config: Config, echo: Echo) -> Self {
+        let tracer = Tracer::new(config, echo).expect("the parameters are in range");
         let version = Version::of(config.target);
         let (probes, hops, sent, reasons) = Default::default();
         let mut trace = Self { tracer, version, probes, hops, sent, reasons };
@@ -125,7 +135,7 @@ impl<const N: usize> Trace<N> {
     }
 
     pub(crate) fn send_at(&mut self, now: Instant) -> Option<Instant> {
-        let mut buf = vec![0xa5; self.tracer.config().message_len()];
+        let mut buf = vec![0xa5; self.tracer.protocol().message_len()];
         loop {
             match self.tracer.poll(now, &mut buf).expect("the buffer is large enough") {
                 Action::Transmit(probe) => {
@@ -236,8 +246,7 @@ impl<const N: usize> Trace<N> {
 
 /// A probe in its IP header, with a hop limit of 1.
 pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
-    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
-    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol };
+    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol: ip::icmp(version) };
     let mut packet = vec![0; ip::header_len(version)];
     header.emit(probe.len(), &mut packet).unwrap();
     packet.extend_from_slice(probe);
