@@ -7,16 +7,16 @@ use crate::wire::{Ends, Malformed, ip};
 use core::fmt;
 use core::net::IpAddr;
 
-/// What an answer says.
+/// The meaning of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Kind {
     /// The target's own answer.
     Reply,
-    /// A router's: the hop limit ran out there, the path goes on.
+    /// A router's answer: the hop limit ran out there, the path goes on.
     TimeExceeded,
-    /// A router's or the target's: no way further. Destination Unreachable, Packet Too Big or Parameter Problem; ICMP type
-    /// and code say which.
+    /// A router's or the target's answer: no way further. Destination Unreachable, Packet Too Big
+    /// or Parameter Problem; ICMP type and code say which.
     Unreachable,
 }
 
@@ -24,8 +24,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Quoted<'a> {
-    /// The destination address of the probe; `None` where a kernel keeps it to itself. An error without it
-    /// is [unproven](Changes::UNPROVEN), unless it quotes a secret of the payload.
+    /// The destination address of the probe; `None` where a kernel keeps it to itself. An error
+    /// without it is [unproven](Changes::UNPROVEN), unless it quotes a secret of the payload.
     pub destination: Option<IpAddr>,
     /// The rest of the IP header; `None` where a kernel keeps it to itself.
     pub header: Option<QuotedHeader>,
@@ -65,8 +65,9 @@ pub enum Back<'a> {
 
 /// A message that answers somebody's probe.
 ///
-/// [`Answer::parse`] reads it from octets. A backend that gets its answers already parsed (the error queue
-/// of a Linux ping socket) fills it in itself, and calls [`Tracer::accept`](crate::Tracer::accept).
+/// [`Answer::parse`] reads it from octets. A backend that gets its answers already parsed (the
+/// error queue of a Linux ping socket) fills it in itself, and calls
+/// [`Tracer::accept`](crate::Tracer::accept).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Answer<'a> {
@@ -87,9 +88,9 @@ pub struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// Reads an ICMP message (without its IP header) that went from `ends.source` to `ends.destination`. The
-    /// destination is our own address, or the unspecified one where it isn't known: then the checksum of
-    /// ICMPv6 isn't verified.
+    /// Reads an ICMP message (without its IP header) that went from `ends.source` to
+    /// `ends.destination`. The destination is our own address, or the unspecified one where it
+    /// isn't known: then the checksum of ICMPv6 isn't verified.
     ///
     /// # Errors
     /// [`Malformed`], also for what is well formed but answers nothing: requests, Time Exceeded in
@@ -112,7 +113,8 @@ impl<'a> Answer<'a> {
         let Some(error) = error else { return Ok(reply) };
         let kind = match (error.icmp_type, error.code) {
             (Type::TimeExceeded, 0) => Kind::TimeExceeded,
-            // Code 1: a fragment was missing at the destination. That is no hop (RFC 792; RFC 4443, section 3.3).
+            // Code 1: a fragment was missing at the destination. That is no hop (RFC 792; RFC 4443,
+            // section 3.3).
             (Type::TimeExceeded, _) => return Err(Malformed::Foreign),
             _ => Kind::Unreachable,
         };
@@ -154,14 +156,15 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
+/// The reason why a message was not taken as an answer. Ordinary: a raw socket hears everybody's
+/// ICMP. Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Discard {
-    /// It can't be read, or is of a kind that answers no probe.
+    /// The message can't be read, or is of a kind that answers no probe.
     Malformed(Malformed),
-    /// It answers a probe of somebody else, or one that was never sent.
+    /// The message answers a probe of somebody else, or one that was never sent.
     NotOurs,
     /// Its key fits, but the secret of the payload is missing or wrong: a forgery.
     WrongCookie,

@@ -1,4 +1,4 @@
-//! What to trace, and within which limits.
+//! The target of a trace, and its limits.
 
 use crate::wire::{Ends, Version};
 use core::fmt;
@@ -13,38 +13,39 @@ pub const MAX_ATTEMPTS: u8 = 10;
 pub const MAX_RETRIES: u8 = 10;
 /// The greatest [`Config::patience`].
 pub const MAX_PATIENCE: u8 = 10;
-/// How far the first sweep goes before answers have shown how long the path is.
+/// The reach of the first sweep, before answers have shown how long the path is.
 ///
-/// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs time.
-/// `FIGURES.md` beside this crate has the figures.
+/// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs
+/// time. `FIGURES.md` beside this crate has the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Sweep {
-    /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops right before the target,
-    /// where it may hide.
+    /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops
+    /// right before the target, where it may hide.
     Burst,
-    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far, or is overdue
-    /// where routers may be silent; all the others when nothing more is expected.
-    /// With `first` set to a distance known from an earlier trace hardly a probe is wasted; with 1 and 1 it is the
-    /// classic hop by hop.
+    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop
+    /// probed so far, or is overdue where routers may be silent; all the others when nothing more
+    /// is expected. With `first` set to a distance known from an earlier trace hardly a probe is
+    /// wasted; with 1 and 1 it is the classic hop by hop.
     Window {
-        /// How many hops at once; 1 or more.
+        /// Hops at once; 1 or more.
         first: u8,
-        /// How many hops more at a time; 1 or more.
+        /// Hops that each step adds; 1 or more.
         step: u8,
     },
 }
 
 impl Sweep {
-    /// What is best where one probe at each hop is enough: 20 hops, then 5 more.
+    /// The best where one probe at each hop is enough: 20 hops, then 5 more.
     pub const ONE_ATTEMPT: Self = Self::Window { first: 20, step: 5 };
-    /// What is best with several attempts: 16 hops, then 8 more. The later attempts take a second round trip anyway, so the
-    /// first sweep may hold back a little more.
+    /// The best with several attempts: 16 hops, then 8 more. The later attempts take a second round
+    /// trip anyway, so the first sweep may hold back a little more.
     pub const SEVERAL_ATTEMPTS: Self = Self::Window { first: 16, step: 8 };
 }
 
 /// The parameters of one trace. [`Config::new`] gives defaults for everything but the target;
-/// [`Tracer::new`](crate::Tracer::new) checks the ranges. The identity of the probes is the protocol's.
+/// [`Tracer::new`](crate::Tracer::new) checks the ranges. The identity of the probes is the
+/// protocol's.
 ///
 /// ```
 /// use hopshot_core::Config;
@@ -57,30 +58,35 @@ impl Sweep {
 pub struct Config {
     /// The address to trace.
     pub target: IpAddr,
-    /// The address that probes leave from, or the unspecified one of the target's family. Where no kernel fills in the ICMPv6
-    /// checksum it must be given; it also lets the checksum of ICMPv6 answers be verified.
+    /// The address that probes leave from, or the unspecified one of the target's family. Where no
+    /// kernel fills in the ICMPv6 checksum it must be given; it also lets the checksum of ICMPv6
+    /// answers be verified.
     pub source: IpAddr,
-    /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to tell whether it was changed
-    /// on the way. 0 by default.
+    /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to
+    /// tell whether it was changed on the way. 0 by default.
     pub traffic_class: u8,
     /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
     pub first_hop: u8,
     /// The farthest hop to probe, 1 to [`MAX_HOPS`]; 32 by default.
     pub max_hops: u8,
-    /// How many answers to ask for at each hop of the path, 1 to [`MAX_ATTEMPTS`]; 1 by default. Where nothing says that the path
-    /// leads, a hop gets one probe, and the first two behind the last router two.
+    /// Answers to ask for at each hop of the path, 1 to [`MAX_ATTEMPTS`]; 1 by default. Where
+    /// nothing says that the path leads, a hop gets one probe, and the first two behind the last
+    /// router two.
     pub attempts: u8,
-    /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to [`MAX_RETRIES`]; 2 by
-    /// default. A silent hop right below the target gets two more, since it may turn out to be the target.
+    /// Further probes to a hop that has not answered at all although one behind it has, 0 to
+    /// [`MAX_RETRIES`]; 2 by default. A silent hop right below the target gets two more, since it
+    /// may turn out to be the target.
     pub retries: u8,
     /// The longest to wait for an answer; 2 s by default. Most traces end long before.
     pub timeout: Duration,
-    /// Multiplies the waits that follow from what was heard, 1 to [`MAX_PATIENCE`]; 1 by default. With more, routers that are
-    /// later than most are heard, and silent ones take as much longer; `timeout` bounds every wait all the same.
+    /// Multiplies the waits that follow from what was heard, 1 to [`MAX_PATIENCE`]; 1 by default.
+    /// With more, routers that are later than most are heard, and silent ones take as much longer;
+    /// `timeout` bounds every wait all the same.
     pub patience: u8,
     /// The least time between two probes: zero, the default, sends each sweep back to back.
     pub interval: Duration,
-    /// How far to go at once. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or [`Sweep::SEVERAL_ATTEMPTS`].
+    /// The reach of the first sweep. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or
+    /// [`Sweep::SEVERAL_ATTEMPTS`].
     pub sweep: Option<Sweep>,
 }
 
@@ -151,7 +157,7 @@ pub(crate) fn check_ranges<const N: usize>(ranges: [(&'static str, u16, u16, u16
     Ok(())
 }
 
-/// Why a trace can't be set up.
+/// The reason why a trace can't be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
@@ -160,7 +166,7 @@ pub enum ConfigError {
     OutOfRange {
         /// The field of [`Config`], or of the protocol.
         parameter: &'static str,
-        /// What it was.
+        /// The value that was given.
         given: u16,
         /// The least that is permitted.
         least: u16,

@@ -1,25 +1,28 @@
 //! A one-shot ICMP traceroute, as a library that does no I/O.
 //!
-//! Classic traceroute asks one hop after the other. This one sends its probes to all hops at once: the path to a host is known
-//! after one to two round trips. What is here is everything of it that isn't a socket or a clock, for any network stack, with or
-//! without an operating system: `no_std`, no allocation, no `unsafe`, and nothing in it panics.
+//! Classic traceroute asks one hop after the other. This one sends its probes to all hops at once:
+//! the path to a host is known after one to two round trips. What is here is everything of it that
+//! isn't a socket or a clock, for any network stack, with or without an operating system: `no_std`,
+//! no allocation, no `unsafe`, and nothing in it panics.
 //!
 //! # How it fits together
 //!
 //! ```text
-//! Config -> Tracer::poll -> octets -> your socket ... your socket -> octets -> Tracer::handle -> Reply -> Route
+//! Config, Echo -> Tracer::poll -> octets -> your socket ...
+//!    ... your socket -> octets -> Tracer::handle -> Reply -> Route
 //! ```
 //!
-//! [`Config`] says what to trace. [`Tracer`] is the state machine: [`poll`](Tracer::poll) writes the next probe into your
-//! buffer, or says until when there is nothing to do; [`handle`](Tracer::handle) takes each ICMP message that arrives, whoever
-//! sent it, and finds the probe that it answers; [`route`](Tracer::route) is a view of what is known so far. One packet in gives
-//! at most one reply out, so there is no queue and no callback, and time comes in as an argument, so a hardware timer, a kernel
-//! timestamp and a simulation are the same thing.
+//! [`Config`] says what to trace, [`Echo`] what the probes are. [`Tracer`] is the state machine:
+//! [`poll`](Tracer::poll) writes the next probe into your buffer, or says until when there is
+//! nothing to do; [`handle`](Tracer::handle) takes each ICMP message that arrives, whoever sent it,
+//! and finds the probe that it answers; [`route`](Tracer::route) is a view of what is known so far.
+//! One packet in gives at most one reply out, so there is no queue and no callback, and time comes
+//! in as an argument, so a hardware timer, a kernel timestamp and a simulation are the same thing.
 //!
 //! # The loop
 //!
-//! Yours to write, around whatever your stack calls a socket. Two rules make the figures right: read everything that has
-//! arrived before you send, and read the clock right before each `poll`.
+//! Yours to write, around whatever your stack calls a socket. Two rules make the figures right:
+//! read everything that has arrived before you send, and read the clock right before each `poll`.
 //!
 //! ```
 //! # use std::collections::VecDeque;
@@ -88,32 +91,46 @@
 //!
 //! # The modules
 //!
-//! In the order in which they build on each other: `time` and `config` are leaves; [`wire`] knows octets; `answer` reads an ICMP
-//! message into what it says about a probe; `probe` writes a probe and recognises what answers it; `table` is the memory; `plan`
-//! decides which probe goes next, `patience` how long to wait; `tracer` puts them together; `route` shows the result.
+//! In the order in which they build on each other:
 //!
-//! Two pages more: [`embedding`] for those who bring their own socket, [`hostile`] on what may arrive and what an attacker must
-//! guess.
+//! - `time` reckons with instants, [`wire`] with octets. `probe` names a probe, and weighs its
+//!   answer.
+//! - `answer` reads a message that answers a probe. `config` has the limits of a trace.
+//! - `protocol` writes probes and recognizes their answers: a file for each kind of probe. Nothing
+//!   behind it knows what a probe is made of.
+//! - `outcome` is the end of a probe, `slot` its memory, `table` the memory of the trace.
+//! - `patience` decides how long to wait, `plan` which probe goes next. `route` shows the result.
+//!   `tracer` puts them together.
+//!
+//! Two pages more: [`embedding`] for those who bring their own socket, [`hostile`] on what may
+//! arrive and what an attacker must guess.
 //!
 //! # How it decides
 //!
-//! Which probe goes next, and when: speculation without waste.
+//! The choice of the next probe is speculation without waste.
 //!
-//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing is left
-//!   to wait for it goes on to the farthest hop, and two silent hops behind the last router get a second probe.
+//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its
+//!   edge. When nothing is left to wait for it goes on to the farthest hop, and two silent hops
+//!   behind the last router get a second probe.
 //! - Further attempts follow the answers, so once the target has answered nothing goes past it.
-//! - A hop that stays silent although hops behind it have answered gets retries, and two more if it is right below the
-//!   target: if it is the target, and only its answers were lost, the target would be placed too far.
-//! - Probes of the first sweep that went past the target reached it too: each is one more sample of it.
+//! - A hop that stays silent although hops behind it have answered gets retries, and two more if it
+//!   is right below the target: if it is the target, and only its answers were lost, the target
+//!   would be placed too far.
+//! - Probes of the first sweep that went past the target reached it too: each is one more sample of
+//!   it.
 //!
-//! How long to wait: no fixed timeout decides, what has been heard does.
+//! No fixed timeout decides how long to wait. The answers so far do.
 //!
-//! - The first final answer is a clock: when the target has answered after *R*, the answers of nearer hops are due about then.
-//!   A hop that has never answered is given up after 2.3 *R*, at least 160 ms, at most *R* + 160 ms.
-//! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not before 90 ms.
-//! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on, and 290 ms or 2 *R* later it is
-//!   over; 500 and 590 ms while all that answered is nearer than 20 ms.
-//! - [`Config::timeout`] bounds every wait; [`Config::patience`] multiplies those that follow from what was heard.
+//! - The first final answer is a clock: when the target has answered after *R*, the answers of
+//!   nearer hops are due about then. A hop that has never answered is given up after 2.3 *R*, at
+//!   least 160 ms, at most *R* + 160 ms.
+//! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not
+//!   before 90 ms.
+//! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on,
+//!   and 290 ms or 2 *R* later it is over; 500 and 590 ms while all that answered is nearer than 20
+//!   ms.
+//! - [`Config::timeout`] bounds every wait; [`Config::patience`] multiplies those that follow from
+//!   what was heard.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -158,7 +175,8 @@ pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_
 pub use outcome::{Failure, Outcome, Reply, SendError};
 pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
-pub use protocol::{Echo, MAX_PAYLOAD, MIN_PAYLOAD, Match, Protocol};
+pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
+pub use protocol::{Match, Protocol};
 pub use route::{Hop, Route, StopReason, Tally};
 pub use time::Instant;
 pub use tracer::{Action, Arrival, Heard, Tracer, Transmit};

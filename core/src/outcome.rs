@@ -5,19 +5,20 @@ use crate::probe::{Changes, Evidence, ProbeId};
 use core::net::IpAddr;
 use core::time::Duration;
 
-/// Why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
+/// The reason why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct SendError(pub u16);
 
-/// Why a probe failed on this machine, or on its way out of it.
+/// The reason why a probe failed on this machine, or on its way out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Failure {
-    /// It could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
+    /// The probe could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
     Send(SendError),
-    /// This machine reported it unreachable to itself, in an ICMP error from its own address: nobody answers on the link
-    /// (ARP, Neighbor Discovery), or a local firewall rejects it. That is no hop.
+    /// This machine reported it unreachable to itself, in an ICMP error from its own address:
+    /// nobody answers on the link (ARP, Neighbor Discovery), or a local firewall rejects it. That
+    /// is no hop.
     Local {
         /// The ICMP type.
         icmp_type: u8,
@@ -27,8 +28,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC 4443, section 3.1: type 1,
-    /// code 3).
+    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC
+    /// 4443, section 3.1: type 1, code 3).
     #[must_use]
     pub const fn is_host_unreachable(&self) -> bool {
         matches!(self, Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 })
@@ -41,18 +42,18 @@ impl Failure {
 pub struct Reply {
     /// The probe that it answers.
     pub probe: ProbeId,
-    /// Who answered.
+    /// The address that answered.
     pub from: IpAddr,
     /// The time from sending to receiving, at most 18 minutes.
     pub rtt: Duration,
-    /// What the answer says.
+    /// The meaning of the answer.
     pub kind: Kind,
     /// The ICMP type, as the answer's family numbers it.
     pub icmp_type: u8,
     /// The ICMP code.
     pub icmp_code: u8,
-    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where the probe would have fitted:
-    /// then it was not too big.
+    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where
+    /// the probe would have fitted: then it was not too big.
     pub mtu: Option<u16>,
     /// The hop limit (TTL) that the answer arrived with, if known.
     pub hop_limit: Option<u8>,
@@ -60,19 +61,20 @@ pub struct Reply {
     pub quoted_hop_limit: Option<u8>,
     /// The traffic class (TOS) that the probe had when the error was made.
     pub quoted_traffic_class: Option<u8>,
-    /// What came back otherwise than it was sent.
+    /// All that came back otherwise than it was sent.
     pub changes: Changes,
 }
 
 impl Reply {
-    /// How well the answer proves that it is one.
+    /// The strength of its proof.
     #[must_use]
     pub const fn evidence(&self) -> Evidence {
         self.changes.evidence()
     }
 
-    /// An estimate of the hops on the way back: what is missing from the next of the hop limits that systems start with (64,
-    /// 128, 255), plus one. Routers that count otherwise, and tunnels, make it wrong.
+    /// An estimate of the hops on the way back: what is missing from the next of the hop limits
+    /// that systems start with (64, 128, 255), plus one. Routers that count otherwise, and tunnels,
+    /// make it wrong.
     #[must_use]
     pub fn hops_back(&self) -> Option<u8> {
         let left = self.hop_limit?;
@@ -81,7 +83,7 @@ impl Reply {
     }
 }
 
-/// What became of a probe.
+/// The end of a probe, so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Outcome {
@@ -89,9 +91,9 @@ pub enum Outcome {
     InFlight,
     /// No answer within the time that was worth waiting.
     Lost,
-    /// It did not get out of this machine.
+    /// The probe did not get out of this machine.
     Failed(Failure),
-    /// It was answered.
+    /// An answer.
     Answered(Reply),
 }
 

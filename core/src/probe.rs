@@ -1,6 +1,6 @@
 //! The name of a probe, and how well an answer proves that it belongs to it.
 
-/// Which probe: the hop that it was sent to, and which attempt there.
+/// The name of a probe: the hop that it was sent to, and the attempt there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ProbeId {
@@ -10,18 +10,19 @@ pub struct ProbeId {
     pub attempt: u8,
 }
 
-/// How well an answer proves that it is one.
+/// The strength of the proof that an answer is one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Evidence {
-    /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a forgery), a
-    /// reply came from another address than the target's, or an error is [unproven](Changes::UNPROVEN).
+    /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a
+    /// forgery), a reply came from another address than the target's, or an error is
+    /// [unproven](Changes::UNPROVEN).
     Weak,
     /// Everything that counts came back as it was sent, and a reply came from the target.
     Strong,
 }
 
-/// What came back otherwise than it was sent.
+/// All that came back otherwise than it was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Changes(u8);
@@ -39,8 +40,9 @@ impl Changes {
     pub const TRAFFIC_CLASS: Self = Self(16);
     /// The sender of a reply, which isn't the target.
     pub const SENDER: Self = Self(32);
-    /// The proof of an error, which is missing: it quotes neither the cookie nor a secret checksum with the right destination.
-    /// Such an error stands at its hop, as a weak one, and decides nothing.
+    /// The proof of an error, which is missing: it quotes neither the cookie nor a secret checksum
+    /// with the right destination. Such an error stands at its hop, as a weak one, and decides
+    /// nothing.
     pub const UNPROVEN: Self = Self(64);
 
     /// Whether all of `other` are among these.
@@ -55,14 +57,16 @@ impl Changes {
         self.0 == 0
     }
 
-    /// What this means for an answer: many networks rewrite the source and the traffic class, and neither helps a forger.
+    /// The strength that is left to an answer: many networks rewrite the source and the traffic
+    /// class, and neither helps a forger.
     #[must_use]
     pub const fn evidence(self) -> Evidence {
         let harmless = Self::SOURCE.0 | Self::TRAFFIC_CLASS.0;
         if self.0 & !harmless == 0 { Evidence::Strong } else { Evidence::Weak }
     }
 
-    /// What decides between two answers to one probe. Of weak ones a proven one is better: it is a translator's, not a forger's.
+    /// The greater decides between two answers to one probe. Of weak ones a proven one is better:
+    /// it is a translator's, not a forger's.
     pub(crate) const fn rank(self) -> (bool, Evidence) {
         (!self.contains(Self::UNPROVEN), self.evidence())
     }

@@ -7,7 +7,7 @@ use crate::slot::Slot;
 use crate::table::{EndKind, View};
 use crate::time::nanos;
 
-/// Why a trace ended.
+/// The reason why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StopReason {
@@ -23,16 +23,16 @@ pub enum StopReason {
     MaxHops,
     /// The timeout was over before it could be known that nothing more comes.
     Timeout,
-    /// The tracer had no room left to ask the silent hops before the end again: the end may be nearer than it seems. A
-    /// [`Tracer`](crate::Tracer) with a greater `N` tells.
+    /// The tracer had no room left to ask the silent hops before the end again: the end may be
+    /// nearer than it seems. A [`Tracer`](crate::Tracer) with a greater `N` tells.
     NoRoom,
-    /// What was left failed on this machine: [`Route::failure`] says why.
+    /// All probes that were left failed on this machine: [`Route::failure`] says why.
     Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }
 
-/// What arrived beside the answers that stand in the route. The counts saturate.
+/// Counts of what arrived beside the answers that stand in the route. They saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tally {
@@ -57,20 +57,22 @@ impl<'a> Route<'a> {
         Self { view, ended, tally }
     }
 
-    /// The hop of the target: the lowest hop limit that reached it. `None` while it has not answered.
+    /// The hop of the target: the lowest hop limit that reached it. `None` while it has not
+    /// answered.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         self.view.path.end.filter(|end| end.kind == EndKind::Target).map(|end| end.hop)
     }
 
-    /// Why the trace ended; `None` while it runs.
+    /// Returns why the trace ended; `None` while it runs.
     #[must_use]
     pub const fn stop_reason(&self) -> Option<StopReason> {
         self.ended
     }
 
-    /// The failure on this machine that the path ends in, as far as is known: behind the last hop that answered this machine
-    /// itself said that nobody is to be reached, or no probe left any more. `None` once the target has answered.
+    /// The failure on this machine that the path ends in, as far as is known: behind the last hop
+    /// that answered this machine itself said that nobody is to be reached, or no probe left any
+    /// more. `None` once the target has answered.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         if self.distance().is_some() {
@@ -81,26 +83,28 @@ impl<'a> Route<'a> {
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
             match (probe.failure(), failure) {
-                // It holds for all of them: they take the same link. So does a firewall's word while nobody answers at all.
+                // This verdict holds for all of them: they take the same link. So does a firewall's
+                // word while nobody answers at all.
                 (Some(verdict @ Failure::Local { .. }), _) if heard == 0 || verdict.is_host_unreachable() => {
                     return Some(verdict);
                 }
                 (Some(first), None) => failure = Some(first),
                 (Some(_), Some(_)) => {}
-                // Where some fail and others leave, the failures don't tell why nobody answers.
+                // If some fail and others leave, the failures don't tell why nobody answers.
                 (None, failure) => others_left |= failure.is_some(),
             }
         }
         if others_left { None } else { failure }
     }
 
-    /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
+    /// Counts the probes that have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was
+    /// called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
         self.view.probes.iter().filter(|probe| !matches!(probe.failure(), Some(Failure::Send(_)))).count()
     }
 
-    /// What else arrived.
+    /// Counts of what else arrived.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
@@ -135,9 +139,10 @@ impl<'a> Hop<'a> {
         self.route.distance() == Some(self.number)
     }
 
-    /// Whether nothing more will become known about this hop: it has its answers, or what is missing was given up. An
-    /// answer that is weak may still be replaced until the trace ends. The last
-    /// hop of a path is settled for good once all before it are, since a nearer one may still turn out to be the target.
+    /// Whether nothing more will become known about this hop: it has its answers, or what is
+    /// missing was given up. An answer that is weak may still be replaced until the trace ends. The
+    /// last hop of a path is settled for good once all before it are, since a nearer one may still
+    /// turn out to be the target.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let view = &self.route.view;
@@ -154,9 +159,10 @@ impl<'a> Hop<'a> {
         self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 
-    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
-    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one,
-    /// nor where probes failed on this machine: then it may be this machine that is in the way.
+    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit
+    /// how many errors they write; Linux writes six at once, then one a second. Never where the
+    /// timeout is too short to tell a lost answer from a late one, nor where probes failed on this
+    /// machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
         let heard = self.replies().next().is_some();
@@ -169,9 +175,11 @@ impl<'a> Hop<'a> {
         heard && lost >= 2 && in_time && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
-    /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
-    /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still
-    /// on its way there is left out, and so are [unproven](Changes::UNPROVEN) answers; where fewer are proven those count as lost.
+    /// Returns what became of each probe, in the order of sending. At the target this includes its
+    /// answers to probes that went past it, as many as make up the attempts asked for: they reached
+    /// it too. Once a hop has answered often enough, what is still on its way there is left out,
+    /// and so are [unproven](crate::Changes::UNPROVEN) answers; where fewer are proven those count
+    /// as lost.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
@@ -203,7 +211,7 @@ impl<'a> Hop<'a> {
         })
     }
 
-    /// How often it has answered.
+    /// Counts its answers.
     fn heard(&self) -> u8 {
         match self.route.view.path.end {
             Some(end) if self.is_target() => self.route.view.samples_heard(end),

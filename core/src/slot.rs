@@ -1,4 +1,5 @@
-//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is lost between them.
+//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is
+//! lost between them.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -14,7 +15,7 @@ use crate::probe::{Changes, Evidence, ProbeId};
 use crate::time::{Instant, short_span};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an RTT is cut to, in nanoseconds: 18 minutes.
+/// The longest RTT that is kept, in nanoseconds: 18 minutes.
 pub(crate) const LONGEST_RTT: u64 = 0xff_ffff_ffff;
 
 /// The low bits of `state`.
@@ -34,7 +35,8 @@ const QUOTED: u8 = 1 << 6;
 /// Stands for its router among those that may be in a loop.
 const MARKED: u8 = 1 << 7;
 
-/// Whether two addresses are the same: in four words, which are compared faster than sixteen octets.
+/// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
+/// octets.
 #[inline(never)]
 pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
     u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
@@ -136,7 +138,8 @@ impl Slot {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
     }
 
-    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and proves it beyond doubt.
+    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and
+    /// proves it beyond doubt.
     pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
         (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong).then_some(&self.from)
     }
@@ -161,7 +164,7 @@ impl Slot {
         self.changes
     }
 
-    /// Why it failed on this machine, if it did.
+    /// Returns why it failed on this machine, if it did.
     pub(crate) const fn failure(&self) -> Option<Failure> {
         match self.state & STATE {
             SEND => Some(Failure::Send(SendError(self.number))),
@@ -197,7 +200,8 @@ impl Slot {
         }
     }
 
-    /// Remembers a better time of sending. A probe that was answered left no later than its answer came.
+    /// Remembers a better time of sending. A probe that was answered left no later than its answer
+    /// came.
     pub(crate) fn leave(&mut self, mut at: Instant) {
         if let Some(rtt) = self.rtt() {
             let received = self.sent().after(rtt);
@@ -231,10 +235,11 @@ impl Slot {
         };
     }
 
-    /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the length of the probe.
+    /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the
+    /// length of the probe.
     pub(crate) fn take(&mut self, received: Instant, answer: &Answer<'_>, changes: Changes, packet_len: usize) {
         self.set_received(self.sent(), received);
-        // What fits isn't too big, whoever says so.
+        // A probe that fits isn't too big, whoever says so.
         let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
         let header = answer.header();
         self.number = mtu.unwrap_or_default();

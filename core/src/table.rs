@@ -1,4 +1,5 @@
-//! What the tracer remembers: every probe in the order of sending, a summary per hop, and what they say about the path.
+//! The memory of a trace: every probe in the order of sending, a summary per hop, and what they say
+//! about the path.
 
 use crate::answer::Kind;
 use crate::config::Config;
@@ -77,7 +78,7 @@ impl Progress {
     }
 }
 
-/// Where a path ends.
+/// The end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) hop: u8,
@@ -95,7 +96,7 @@ pub(crate) enum EndKind {
     Barrier,
 }
 
-/// What the answers say about the path.
+/// The path as the answers tell it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Path {
     /// The farthest hop that passed a probe on; 0 before any did.
@@ -110,9 +111,10 @@ pub(crate) struct Path {
 impl Path {
     /// `may_loop` says whether a router was marked.
     ///
-    /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
-    /// no router answered from there on, a barrier only where no router as well proven answered from behind it. A barrier that was
-    /// not met by what goes farther is weak: something behind it must be asked first.
+    /// The nearest end against which no answer speaks: the target's own word stands against all
+    /// others, a weak one only where no router answered from there on, a barrier only where no
+    /// router as well proven answered from behind it. A barrier that was not met by what goes
+    /// farther is weak: something behind it must be asked first.
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
@@ -156,7 +158,8 @@ impl Path {
     }
 }
 
-/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some refuse only the former.
+/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some
+/// refuse only the former.
 fn bars(probes: &[Slot], hop: u8) -> bool {
     let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
     let mut behind = probes.iter().filter(|probe| probe.hop() > hop).filter_map(Slot::barred_by);
@@ -167,11 +170,12 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
 
-/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody on the path could exploit. A
-/// loop of more finds one of these again as surely as any other.
+/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody
+/// on the path could exploit. A loop of more finds one of these again as surely as any other.
 const MOST_MARKED: u8 = 4;
 
-/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one answer for each such router.
+/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one
+/// answer for each such router.
 pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
     let (mut hops, mut others) = (0u64, 0u8);
     let mut last = None;
@@ -194,9 +198,9 @@ pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
     is_new
 }
 
-/// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
-/// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
-/// least as well proven as `evidence`.
+/// A loop: a router that is on the path three times, each time with another one in between. Twice
+/// could be a change of the path, and one address at hop after hop is a translator that speaks for
+/// all behind it. All the answers that make it are at least as well proven as `evidence`.
 fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
     let marked = probes.iter().filter(|probe| probe.is_marked()).filter_map(Slot::passed_by);
     let third = marked.filter_map(|router| third_visit(probes, evidence, router)).min()?;
@@ -239,12 +243,13 @@ pub(crate) struct View<'a> {
     pub(crate) path: &'a Path,
     /// Since when nothing more is expected from the probes sent until then.
     pub(crate) quiet: Option<Instant>,
-    /// How many more probes may be sent.
+    /// Probes that may still be sent.
     pub(crate) room: usize,
 }
 
 impl View<'_> {
-    /// The last hop that is known to lead on, or that need not be known since the probes begin behind it.
+    /// The last hop that is known to lead on, or that need not be known since the probes begin
+    /// behind it.
     pub(crate) fn top(&self) -> u8 {
         self.path.top.max(self.config.first_hop.saturating_sub(1))
     }
@@ -257,7 +262,8 @@ impl View<'_> {
         self.probes.get(usize::from(index)).map_or(Instant::EPOCH, Slot::sent)
     }
 
-    /// How often the target's hop has answered, and the target to probes that went past it: each is as good a sample.
+    /// Counts the answers of the target's hop, and of the target to probes that went past it: each
+    /// is as good a sample.
     pub(crate) fn samples_heard(&self, end: End) -> u8 {
         let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
         self.progress(end.hop).heard.saturating_add(past)
@@ -269,7 +275,7 @@ impl View<'_> {
         self.progress(end.hop).sure.saturating_add(past)
     }
 
-    /// How many probes are on their way to the target, or past it.
+    /// Counts the probes on their way to the target, or past it.
     pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
         self.past(end).fold(self.progress(end.hop).waiting, |sum, progress| sum.saturating_add(progress.waiting))
     }

@@ -6,7 +6,8 @@ use crate::outcome::{Failure, Reply, SendError};
 use crate::patience;
 use crate::plan::{self, Next, Reason};
 use crate::probe::{Evidence, ProbeId};
-use crate::protocol::{Echo, Match, Protocol};
+use crate::protocol::echo::Echo;
+use crate::protocol::{Match, Protocol};
 use crate::route::{Route, StopReason, Tally};
 use crate::slot::Slot;
 use crate::table::{self, EndKind, Path, Progress, View};
@@ -16,10 +17,11 @@ use crate::wire::{BufferTooSmall, Ends, Version, ip};
 use core::net::IpAddr;
 use heapless::Vec;
 
-/// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame takes at 10 Mbit/s.
+/// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
+/// takes at 10 Mbit/s.
 const AFTER_FAILURE: u64 = 1_250_000;
 
-/// What to do next, as [`Tracer::poll`] says.
+/// The next thing to do, as [`Tracer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action<'b> {
@@ -35,9 +37,9 @@ pub enum Action<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transmit<'b> {
-    /// Which probe: for [`Tracer::fail`], if it can't be sent.
+    /// The name of the probe: for [`Tracer::fail`], if it can't be sent.
     pub probe: ProbeId,
-    /// Why it is sent.
+    /// The reason why it is sent.
     pub reason: Reason,
     /// The address to send it to.
     pub destination: IpAddr,
@@ -47,11 +49,11 @@ pub struct Transmit<'b> {
     pub message: &'b [u8],
 }
 
-/// Where and when a message arrived.
+/// The origin of a message, and the time when it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Arrival {
-    /// When it was received, on the clock of [`Tracer::poll`].
+    /// The moment of receiving, on the clock of [`Tracer::poll`].
     pub at: Instant,
     /// The source address of the packet.
     pub from: IpAddr,
@@ -59,8 +61,8 @@ pub struct Arrival {
     pub hop_limit: Option<u8>,
 }
 
-/// An accepted answer, with what the router appended to it. The extensions are a view of the message: the tracer doesn't keep
-/// them.
+/// An accepted answer, with what the router appended to it. The extensions are a view of the
+/// message: the tracer doesn't keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Heard<'m> {
@@ -70,11 +72,13 @@ pub struct Heard<'m> {
     pub extensions: Extensions<'m>,
 }
 
-/// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for retries.
+/// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for
+/// retries.
 ///
-/// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when, [`handle`](Self::handle) takes what
-/// arrives, [`route`](Self::route) shows what is known. Nothing in it panics, allocates or blocks, whatever arrives in
-/// whatever order, and it always ends if time goes on.
+/// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when,
+/// [`handle`](Self::handle) takes what arrives, [`route`](Self::route) shows what is known. Nothing
+/// in it panics, allocates or blocks, whatever arrives in whatever order, and it always ends if
+/// time goes on.
 #[derive(Clone, Debug)]
 pub struct Tracer<const N: usize, P = Echo> {
     config: Config,
@@ -95,7 +99,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// A trace that has not sent anything yet.
     ///
     /// # Errors
-    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times attempts.
+    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times
+    /// attempts.
     pub fn new(config: Config, protocol: P) -> Result<Self, ConfigError> {
         Self::check(&config)?;
         protocol.check()?;
@@ -122,12 +127,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         if needed > capacity { Err(ConfigError::Capacity { needed, capacity }) } else { Ok(()) }
     }
 
-    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because those were known, and then
-    /// heard somebody there whom that doesn't fit. A trace that has ended goes on, as far as `N` has room: what silent hops got
-    /// beyond their attempts is spent.
+    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because
+    /// those were known, and then heard somebody there whom that doesn't fit. A trace that has
+    /// ended goes on, as far as `N` has room: what silent hops got beyond their attempts is spent.
     ///
     /// # Errors
-    /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has changed then.
+    /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has
+    /// changed then.
     pub fn start_from(&mut self, first_hop: u8) -> Result<(), ConfigError> {
         let greatest = self.config.first_hop.into();
         if first_hop > self.config.first_hop {
@@ -158,12 +164,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         &self.protocol
     }
 
-    /// The next thing to do. After [`Action::Transmit`] send it and call again; after [`Action::Wait`] call again at that
-    /// instant, or after any answer. `now` is taken as the moment of sending: read the clock right before the call. Calling
-    /// too early is harmless.
+    /// The next thing to do. After [`Action::Transmit`] send it and call again; after
+    /// [`Action::Wait`] call again at that instant, or after any answer. `now` is taken as the
+    /// moment of sending: read the clock right before the call. Calling too early is harmless.
     ///
     /// # Errors
-    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Protocol::message_len`]). Nothing has changed then.
+    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Protocol::message_len`]). Nothing has
+    /// changed then.
     pub fn poll<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Result<Action<'b>, BufferTooSmall> {
         loop {
             if self.ended.is_some() {
@@ -202,8 +209,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         Ok(Heard { reply, extensions: answer.extensions })
     }
 
-    /// An answer that was parsed already, received at `at`. A better one replaces what the probe had, whichever came first.
-    /// Answers are taken at any time, also after the end.
+    /// An answer that was parsed already, received at `at`. A better one replaces what the probe
+    /// had, whichever came first. Answers are taken at any time, also after the end.
     ///
     /// # Errors
     /// [`Discard`] says why it was not accepted.
@@ -256,8 +263,9 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         Ok(reply)
     }
 
-    /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit timestamp, in place of the
-    /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
+    /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit
+    /// timestamp, in place of the moment of polling. A probe never leaves later than its answer
+    /// comes; one that could not be sent stays as it is.
     pub fn sent(&mut self, probe: ProbeId, at: Instant) {
         let Some(slot) = self.find(probe) else { return };
         if slot.failure().is_some() {
@@ -269,8 +277,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         }
     }
 
-    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it, after 1.25 ms: a queue that
-    /// is full may drain meanwhile.
+    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without
+    /// it, after 1.25 ms: a queue that is full may drain meanwhile.
     pub fn fail(&mut self, probe: ProbeId, error: SendError) {
         if let Some(sent) = self.find(probe)
             && sent.is_in_flight()
@@ -283,8 +291,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         }
     }
 
-    /// Ends the trace, because this machine knows that nothing more can be answered, such as when nobody is there on its link:
-    /// what has no answer failed for this reason.
+    /// Ends the trace, because this machine knows that nothing more can be answered, such as when
+    /// nobody is there on its link: what has no answer failed for this reason.
     pub fn abandon(&mut self, failure: Failure) {
         for index in 0..self.probes.len() {
             if let Some(probe) = self.probes.get_mut(index)
@@ -309,7 +317,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         self.ended.get_or_insert(StopReason::Interrupted);
     }
 
-    /// What is known so far.
+    /// Shows what is known so far.
     #[must_use]
     pub fn route(&self) -> Route<'_> {
         Route::new(self.view(), self.ended, self.tally)
@@ -354,8 +362,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         Ok(Transmit { probe, reason, destination: self.config.target, hop_limit: hop, message })
     }
 
-    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the rest, or for a better answer,
-    /// will be over.
+    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
+    /// rest, or for a better answer, will be over.
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
         for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {

@@ -1,4 +1,5 @@
-//! The files of a crate don't import one another in a ring: whoever reads one has to know only those that it builds on.
+//! The files of a crate don't import one another in a ring: whoever reads one has to know only
+//! those that it builds on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -72,7 +73,8 @@ fn imports(code: &str) -> Vec<(bool, String)> {
     found
 }
 
-/// The module that a path in `module` leads to, through all that hand the name on; `None` if that is in another crate.
+/// The module that a path in `module` leads to, through all that hand the name on; `None` if that
+/// is in another crate.
 fn resolve(path: &str, module: &str, modules: &Modules) -> Option<String> {
     let (mut at, mut rest) = (module, path);
     while let Some((first, others)) = rest.split_once("::") {
@@ -126,7 +128,8 @@ fn no_files_of_a_crate_import_one_another_in_a_ring() {
         let linked: Modules = modules.clone().into_iter().filter(|(module, _)| is_linked(module, &modules)).collect();
         let mut graph: BTreeMap<_, _> = linked.keys().map(|module| (module.clone(), needs(module, &linked))).collect();
         assert!(graph.values().map(BTreeSet::len).sum::<usize>() >= graph.len() / 2, "{name}: imports are found");
-        // A module that needs none of those that are left, or that none of them needs, is in no ring.
+        // A module that needs none of those that are left, or that none of them needs, is in no
+        // ring.
         let is_outside = |graph: &BTreeMap<String, BTreeSet<String>>, module: &String| {
             graph[module].is_empty() || !graph.values().any(|needs| needs.contains(module))
         };

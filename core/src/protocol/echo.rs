@@ -1,8 +1,8 @@
 //! Probes that are ICMP Echo Requests.
 //!
-//! The seq of the probe with index *i* is `first_seq + i`, so one look-up finds the probe that an answer
-//! belongs to. Ident, checksum and cookie are the same in all probes. The payload is two octets of balance
-//! (see [`emit_balanced`](icmp::emit_balanced)), the cookie, then zeros.
+//! The seq of the probe with index *i* is `first_seq + i`, so one look-up finds the probe that an
+//! answer belongs to. Ident, checksum and cookie are the same in all probes. The payload is two
+//! octets of balance (see [`emit_balanced`](icmp::emit_balanced)), the cookie, then zeros.
 
 use super::{Match, Protocol};
 use crate::answer::{Answer, Back, Discard, Kind, Quoted};
@@ -13,11 +13,12 @@ use crate::wire::{BufferTooSmall, Ends, Malformed, Version, ip};
 
 /// The least payload of a probe in octets: two of balance and the cookie.
 pub const MIN_PAYLOAD: u16 = 10;
-/// The greatest payload of a probe in octets: an IPv4 packet carries no more behind its header and ICMP's.
+/// The greatest payload of a probe in octets: an IPv4 packet carries no more behind its header and
+/// ICMP's.
 pub const MAX_PAYLOAD: u16 = 65_507;
 
-/// The identity of a trace whose probes are Echo Requests. [`Echo::new`] gives defaults for everything but
-/// the random octets; [`Tracer::new`](crate::Tracer::new) checks the ranges.
+/// The identity of a trace whose probes are Echo Requests. [`Echo::new`] gives defaults for
+/// everything but the random octets; [`Tracer::new`](crate::Tracer::new) checks the ranges.
 ///
 /// ```
 /// use hopshot_core::{Echo, Protocol};
@@ -29,15 +30,16 @@ pub const MAX_PAYLOAD: u16 = 65_507;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Echo {
-    /// The ICMP identifier of all probes. Unique among the traces that share an address, best random.
+    /// The ICMP identifier of all probes. Unique among the traces that share an address, best
+    /// random.
     pub ident: u16,
     /// The sequence number of the first probe, best random.
     pub first_seq: u16,
-    /// The ICMP checksum of all probes. Load balancers that hash it keep all probes on one path; another
-    /// value may show another path. Neither 0 nor 65,535.
+    /// The ICMP checksum of all probes. Load balancers that hash it keep all probes on one path;
+    /// another value may show another path. Neither 0 nor 65,535.
     pub checksum: u16,
-    /// Whether others may know the checksum, as where many traces have the same one. Then only the cookie
-    /// proves an error. False by default.
+    /// Whether others may know the checksum, as where many traces have the same one. Then only the
+    /// cookie proves an error. False by default.
     pub checksum_is_public: bool,
     /// Random octets in the payload of all probes. An answer that brings back others is none.
     pub cookie: [u8; 8],
@@ -46,8 +48,8 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Takes ident, first seq, checksum and cookie from `random`, which should be unpredictable: they tell
-    /// an answer from a forgery.
+    /// Takes ident, first seq, checksum and cookie from `random`, which should be unpredictable:
+    /// they tell an answer from a forgery.
     #[must_use]
     pub const fn new(random: u128) -> Self {
         let [a, b, c, d, e, f, cookie @ ..] = random.to_be_bytes();
@@ -65,8 +67,8 @@ impl Echo {
         }
     }
 
-    /// Compares what came back with what was sent with this seq. The balance is different in each probe, so
-    /// a cookie with another probe's seq is wrong too.
+    /// Compares what came back with what was sent with this seq. The balance is different in each
+    /// probe, so a cookie with another probe's seq is wrong too.
     fn read_back(&self, ends: Ends, echo: &icmp::Echo<'_>) -> Secret {
         let Self { ident, checksum, cookie, .. } = *self;
         let balance = icmp::balance_of(ends, ident, echo.seq, checksum, self.message_len(), &cookie);
@@ -110,7 +112,8 @@ impl Protocol for Echo {
         let same_ident = echo.ident == self.ident;
         let secret = self.read_back(ends, &echo);
         match (&secret, same_ident, answer.kind) {
-            // Also with another ident: a translator may change it, but nobody else can know the cookie.
+            // Also with another ident: a translator may change it, but nobody else can know the
+            // cookie.
             (Secret::Whole, _, _) => {}
             (_, false, _) => return Err(Discard::NotOurs),
             // An Echo Reply brings the whole payload back (RFC 1122, section 3.2.2.6).
@@ -120,7 +123,8 @@ impl Protocol for Echo {
         changes.note(Changes::IDENT, !same_ident);
         let mut proven = matches!(secret, Secret::Whole);
         if let Back::Quoted(Quoted { destination: Some(_), .. }) = &answer.back {
-            // Who fills in the checksum of an ICMPv6 probe whose source isn't known here knows it.
+            // Only the kernel that fills in the checksum knows it, if the source of an ICMPv6 probe
+            // isn't known here.
             let is_known = !ends.source.is_unspecified() || ends.source.is_ipv4();
             let same_checksum = checksum == self.checksum;
             changes.note(Changes::CHECKSUM, is_known && !same_checksum);

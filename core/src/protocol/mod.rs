@@ -1,11 +1,10 @@
-//! What a probe is: how it is written, and what proves that an answer belongs to it.
+//! Kinds of probes: how each is written, and what proves that an answer belongs to it.
 //!
-//! A tracer is generic over its [`Protocol`], so only the one that is named is linked. Everything behind
-//! the match is free of it: the memory, the plan, the patience and the route know hops, not octets.
+//! A tracer is generic over its [`Protocol`], so only the one that is named is linked. Everything
+//! behind the match is free of it: the memory, the plan, the patience and the route know hops, not
+//! octets.
 
-mod echo;
-
-pub use echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
+pub(crate) mod echo;
 
 use crate::answer::{Answer, Discard};
 use crate::config::ConfigError;
@@ -14,8 +13,8 @@ use crate::wire::{BufferTooSmall, Ends, Malformed, Version};
 
 /// A kind of probe, with the identity that all probes of one trace share.
 ///
-/// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come back with
-/// every answer to it.
+/// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come
+/// back with every answer to it.
 pub trait Protocol {
     /// The number of the protocol in IP headers of this version.
     fn number(&self, version: Version) -> u8;
@@ -36,9 +35,9 @@ pub trait Protocol {
     /// [`BufferTooSmall`] if it has fewer.
     fn emit(&self, ends: Ends, index: u16, message: &mut [u8]) -> Result<(), BufferTooSmall>;
 
-    /// Finds the probe that an answer belongs to. `ends` are those of the probes. `changes` are those that
-    /// the tracer has found, which all protocols have in common: the sender of a reply, the addresses and the
-    /// traffic class of a quoted IP header.
+    /// Finds the probe that an answer belongs to. `ends` are those of the probes. `changes` are
+    /// those that the tracer has found, which all protocols have in common: the sender of a reply,
+    /// the addresses and the traffic class of a quoted IP header.
     ///
     /// # Errors
     /// [`Discard`] says why it belongs to none.

@@ -1,5 +1,5 @@
-//! The least that an error must bring to be believed: a secret checksum with the right destination, or the cookie. What has
-//! neither decides nothing, however much of it comes.
+//! The least that an error must bring to be believed: a secret checksum with the right destination,
+//! or the cookie. What has neither decides nothing, however much of it comes.
 
 use crate::network::{BOTH, ECHO, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::extensions::Extensions;
@@ -183,7 +183,8 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
             let silent = Config { attempts: 2, max_hops: 6, sweep: None, ..config(version) };
             let mut undisturbed = Trace::with(silent);
             let end = undisturbed.run_out(1);
-            // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how slow the truth is.
+            // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how
+            // slow the truth is.
             let mut guessed_at = Trace::with(silent);
             for hop in 1..=6 {
                 accept(&mut guessed_at, 25, &guessed(version, hop, kind)).unwrap();
@@ -205,7 +206,8 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
         accept(&mut trace, 5, &guessed(version, 2, Kind::TimeExceeded)).unwrap();
         let alone = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
         assert_eq!((alone.from, alone.evidence(), alone.rtt), (stranger(version), Evidence::Weak, ms(5)));
-        // The second probe to the same hop is answered by who is there; the first one's answer got lost.
+        // The second probe to the same hop is answered by who is there; the first one's answer got
+        // lost.
         let probe = trace.probes[second].clone();
         let quoted = quote(version, &probe);
         let message = error(router(version, 1), Type::TimeExceeded, 0, 0, &quoted);

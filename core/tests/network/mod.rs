@@ -1,4 +1,5 @@
-//! One trace whose octets are known, and everybody who answers it: what the tests of formats, edge cases and properties share.
+//! One trace whose octets are known, and everybody who answers it: what the tests of formats, edge
+//! cases and properties share.
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use hopshot_core::wire::checksum::Checksum;
@@ -11,16 +12,16 @@ use std::time::Duration;
 
 pub(crate) const BOTH: [Version; 2] = [Version::V4, Version::V6];
 
-/// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance, cookie, zeros. It is what
-/// the captured packets answer.
+/// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance,
+/// cookie, zeros. It is what the captured packets answer.
 pub(crate) const PROBE_V4: &str = "45 00 00 34 00 00 40 00 01 01 8d 31 c0 00 02 01 c6 33 64 63 \
     08 00 c5 c5 1d e7 5e b0 17 9e c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
 pub(crate) const PROBE_V6: &str = "60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
     20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 \
     80 00 c5 c5 1d e7 5e b0 43 2d c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
 
-/// Octets written as hexadecimal numbers. `00 * 40` on a line of its own stands for as many of them; what follows `#` is for
-/// people.
+/// Octets written as hexadecimal numbers. `00 * 40` on a line of its own stands for as many of
+/// them; what follows `#` is for people.
 pub(crate) fn octets(hex: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     for line in hex.lines().map(|line| line.split('#').next().unwrap_or_default()) {
@@ -129,7 +130,8 @@ impl<const N: usize> Trace<N> {
         trace
     }
 
-    /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has ended.
+    /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has
+    /// ended.
     pub(crate) fn send(&mut self, ms: u64) -> Option<Instant> {
         self.send_at(Instant::from_millis(ms))
     }
@@ -166,8 +168,9 @@ impl<const N: usize> Trace<N> {
         self.tracer.handle(Arrival { at: Instant::from_millis(ms), from, hop_limit: Some(61) }, message)
     }
 
-    /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the first probe to the end; what
-    /// `answers` says no to gets lost. It is asked with the number of each probe and its hop.
+    /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the
+    /// first probe to the end; what `answers` says no to gets lost. It is asked with the number of
+    /// each probe and its hop.
     pub(crate) fn play(&mut self, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
         self.play_until(u64::MAX, distance, answers)
     }
@@ -206,7 +209,8 @@ impl<const N: usize> Trace<N> {
         self.tracer.handle(Arrival { at, from: header.ends.source, hop_limit: Some(header.hop_limit) }, message)
     }
 
-    /// The first probe as the router at its hop gets it: the probe that the captured packets answer.
+    /// The first probe as the router at its hop gets it: the probe that the captured packets
+    /// answer.
     pub(crate) fn quote(&self, hop: u8) -> Vec<u8> {
         quote(self.version, &self.probes[usize::from(hop) - 1])
     }
@@ -221,7 +225,8 @@ impl<const N: usize> Trace<N> {
         self.answer(Instant::from_millis(ms), usize::from(hop) - 1, true)
     }
 
-    /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at its hop.
+    /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at
+    /// its hop.
     pub(crate) fn answer(&mut self, at: Instant, index: usize, is_target: bool) -> Result<Reply, Discard> {
         let probe = &self.probes[index];
         let (from, message) = if is_target {
