@@ -21,7 +21,7 @@ use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
 use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
+use hopshot_core::{Action, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Resource;
@@ -170,15 +170,17 @@ impl Driver {
     pub(crate) fn add(
         &mut self,
         config: Config,
+        echo: Echo,
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
         has_timeout: bool,
     ) -> Result<Option<usize>, Error> {
         let source = self.source(config.target, scope_id)?;
-        let Some((listener, ident, first_seq)) = self.take_identity(&config) else { return Ok(None) };
+        let Some((listener, ident, first_seq)) = self.take_identity(&config, &echo) else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
-        let tracer = match Tracer::new(Config { source, ident, first_seq, first_hop, ..config }) {
+        let echo = Echo { ident, first_seq, ..echo };
+        let tracer = match Tracer::new(Config { source, first_hop, ..config }, echo) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
                 self.identities.give_back(self.added, ident);
@@ -221,13 +223,13 @@ impl Driver {
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
     /// the first that has room from a random one on.
-    fn take_identity(&mut self, config: &Config) -> Option<(usize, u16, u16)> {
+    fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
         let version = Version::of(config.target);
         let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.version == version);
         let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.socket.ident())).collect();
-        let (before, from) = idents.split_at(usize::from(config.ident).checked_rem(idents.len())?);
+        let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
-            let (ident, first_seq) = self.identities.take(self.added, config, *ident)?;
+            let (ident, first_seq) = self.identities.take(self.added, config, echo, *ident)?;
             Some((*index, ident, first_seq))
         })
     }
@@ -332,7 +334,7 @@ impl Driver {
     pub(crate) fn remove(&mut self, number: usize) -> Option<Running> {
         let trace = self.traces.remove(&number)?;
         self.schedule.remove(number);
-        self.identities.give_back(number, trace.tracer.config().ident);
+        self.identities.give_back(number, trace.tracer.protocol().ident);
         Some(trace)
     }
 
@@ -413,8 +415,8 @@ impl Driver {
         for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Unsaid) {
             listener.audience = Audience::Own;
             // Without `expect_many` there is one trace.
-            let mut configs = self.traces.values().map(|trace| trace.tracer.config());
-            let own = configs.find(|config| Version::of(config.target) == listener.version).map(Identity::of);
+            let own = self.traces.values().find(|trace| trace.version() == listener.version);
+            let own = own.map(|trace| Identity::of(trace.tracer.protocol(), trace.tracer.config().target));
             listener.socket.listen_for(own.as_ref())?;
         }
         Ok(())
@@ -463,7 +465,7 @@ impl Driver {
             let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
                 let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
-                let answer = match arrival.answer() {
+                let (ident, seq, answer) = match arrival.answer() {
                     Ok(answer) => answer,
                     Err(malformed) => {
                         listener.rejected.count(malformed);
@@ -473,9 +475,9 @@ impl Driver {
                 // First when the probe left: the RTT of the reply is final.
                 settle(&mut listener.socket, &mut self.traces, self.added);
                 let mut is_ours = false;
-                for number in self.identities.whose(&answer) {
+                for number in self.identities.whose(ident, seq) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if trace.listener != index || trace.has_not_sent(answer.echo.seq) {
+                    if trace.listener != index || trace.has_not_sent(seq) {
                         continue;
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);

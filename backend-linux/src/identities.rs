@@ -4,8 +4,7 @@
 //! stretch of seqs of its own, at a random place: the host of one trace knows where that is, and of the others nothing.
 
 use crate::running::CAPACITY;
-use hopshot_core::wire::icmp::Echo;
-use hopshot_core::{Answer, Config};
+use hopshot_core::{Config, Echo};
 use std::collections::{HashMap, VecDeque};
 
 /// With more idents than this no answer is looked for among the traces of others: the core would have to judge it for each.
@@ -77,13 +76,19 @@ impl Seqs {
 impl Identities {
     /// An ident and a first seq for a trace: those that it wants, or others if those are in use. `ident` is given where it
     /// can't be chosen. `None` if all are in use.
-    pub(crate) fn take(&mut self, trace: usize, config: &Config, ident: Option<u16>) -> Option<(u16, u16)> {
-        let (wanted, len) = (config.first_seq, span(config));
+    pub(crate) fn take(
+        &mut self,
+        trace: usize,
+        config: &Config,
+        echo: &Echo,
+        ident: Option<u16>,
+    ) -> Option<(u16, u16)> {
+        let (wanted, len) = (echo.first_seq, span(config));
         if let Some(ident) = ident {
             return self.shared.entry(ident).or_default().take(trace, wanted, len).map(|first| (ident, first));
         }
         let is_free = |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
-        let ident = (0..=u16::MAX).map(|more| config.ident.wrapping_add(more)).find(is_free)?;
+        let ident = (0..=u16::MAX).map(|more| echo.ident.wrapping_add(more)).find(is_free)?;
         self.own.insert(ident, Stretch { trace, first: wanted, len });
         Some((ident, wanted))
     }
@@ -96,9 +101,8 @@ impl Identities {
         }
     }
 
-    /// The traces that an answer may belong to.
-    pub(crate) fn whose(&self, answer: &Answer<'_>) -> impl Iterator<Item = usize> + use<'_> {
-        let Echo { ident, seq, .. } = answer.echo;
+    /// The traces that an answer with this ident and seq may belong to.
+    pub(crate) fn whose(&self, ident: u16, seq: u16) -> impl Iterator<Item = usize> + use<'_> {
         let owner = self.own.get(&ident);
         let sharing = self.shared.get(&ident);
         // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket no such answer.
@@ -135,29 +139,18 @@ fn span(config: &Config) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hopshot_core::{Instant, Kind};
+    use hopshot_core::Instant;
+    use std::net::{IpAddr, Ipv4Addr};
 
-    fn config(ident: u16, first_seq: u16) -> Config {
-        Config { ident, first_seq, ..Config::new([192, 0, 2, 1].into(), 0) }
-    }
+    const CONFIG: Config = Config::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
-    fn answer(ident: u16, seq: u16) -> Answer<'static> {
-        Answer {
-            from: [192, 0, 2, 1].into(),
-            hop_limit: None,
-            kind: Kind::EchoReply,
-            icmp_type: 0,
-            icmp_code: 0,
-            mtu: None,
-            echo: Echo { ident, seq, payload: &[] },
-            quoted: None,
-            extensions: hopshot_core::wire::extensions::Extensions::default(),
-        }
+    fn echo(ident: u16, first_seq: u16) -> Echo {
+        Echo { ident, first_seq, ..Echo::new(0) }
     }
 
     /// In the order of age.
     fn whose(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-        let mut traces: Vec<usize> = identities.whose(&answer(ident, seq)).collect();
+        let mut traces: Vec<usize> = identities.whose(ident, seq).collect();
         traces.sort_unstable();
         traces
     }
@@ -165,15 +158,15 @@ mod tests {
     #[test]
     fn traces_that_may_choose_get_idents_of_their_own_and_an_answer_finds_its_trace() {
         let mut identities = Identities::default();
-        assert_eq!(identities.take(0, &config(65_535, 7), None), Some((65_535, 7)));
-        assert_eq!(identities.take(1, &config(65_535, 9), None), Some((0, 9)));
+        assert_eq!(identities.take(0, &CONFIG, &echo(65_535, 7), None), Some((65_535, 7)));
+        assert_eq!(identities.take(1, &CONFIG, &echo(65_535, 9), None), Some((0, 9)));
         assert_eq!(whose(&identities, 65_535, 8), [0]);
         assert_eq!(whose(&identities, 0, 9), [1]);
         assert_eq!(whose(&identities, 0, 8), [0_usize; 0]);
         // An ident that nobody has may have been another one on its way.
         assert_eq!(whose(&identities, 5, 9), [0, 1]);
         identities.give_back(0, 65_535);
-        assert_eq!(identities.take(2, &config(65_535, 7), None), Some((65_535, 7)));
+        assert_eq!(identities.take(2, &CONFIG, &echo(65_535, 7), None), Some((65_535, 7)));
     }
 
     /// As of a source of randomness, but the same each time: a linear congruential generator (D. E. Knuth, MMIX).
@@ -189,23 +182,23 @@ mod tests {
             [Box::new(random_seqs(1)), Box::new(std::iter::repeat(60_000)), Box::new((0..).step_by(319))];
         for wishes in wishes {
             let mut identities = Identities::default();
-            let capacity = capacity(&config(1, 0), Some(77));
+            let capacity = capacity(&CONFIG, Some(77));
             assert!(capacity > 200, "{capacity}");
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
-                let (ident, first) = identities.take(trace, &config(1, wish), Some(77)).unwrap();
+                let (ident, first) = identities.take(trace, &CONFIG, &echo(1, wish), Some(77)).unwrap();
                 assert_eq!(ident, 77);
                 firsts.push(first);
             }
-            assert_eq!(identities.take(capacity, &config(1, 0), Some(77)), None);
+            assert_eq!(identities.take(capacity, &CONFIG, &echo(1, 0), Some(77)), None);
             for (trace, first) in firsts.into_iter().enumerate() {
-                for seq in [first, first.wrapping_add(span(&config(1, 0)) - 1)] {
+                for seq in [first, first.wrapping_add(span(&CONFIG) - 1)] {
                     assert_eq!(whose(&identities, 77, seq), [trace]);
                 }
             }
             for freed in [0, capacity / 2, capacity - 1] {
                 identities.give_back(freed, 77);
-                assert!(identities.take(capacity + freed, &config(1, 0), Some(77)).is_some());
+                assert!(identities.take(capacity + freed, &CONFIG, &echo(1, 0), Some(77)).is_some());
             }
         }
     }
@@ -213,34 +206,34 @@ mod tests {
     #[test]
     fn a_stretch_begins_where_it_is_wanted_and_is_not_used_again_soon() {
         let mut identities = Identities::default();
-        let (seqs, others) = (random_seqs(2), capacity(&config(1, 0), Some(77)) - 1);
-        assert_eq!(identities.take(0, &config(1, 60_000), Some(77)), Some((77, 60_000)));
+        let (seqs, others) = (random_seqs(2), capacity(&CONFIG, Some(77)) - 1);
+        assert_eq!(identities.take(0, &CONFIG, &echo(1, 60_000), Some(77)), Some((77, 60_000)));
         identities.give_back(0, 77);
         assert_eq!(whose(&identities, 77, 60_000), [0_usize; 0]);
         // One trace after the other, each of which wants to be there too.
         for (trace, seq) in (1..=others).zip(seqs) {
             let wanted = if trace % 2 == 0 { seq } else { 60_000 };
-            let (_, first) = identities.take(trace, &config(1, wanted), Some(77)).unwrap();
+            let (_, first) = identities.take(trace, &CONFIG, &echo(1, wanted), Some(77)).unwrap();
             let distance = first.wrapping_sub(60_000).min(60_000_u16.wrapping_sub(first));
-            assert!(distance >= span(&config(1, 0)), "trace {trace} at {first}");
+            assert!(distance >= span(&CONFIG), "trace {trace} at {first}");
             identities.give_back(trace, 77);
         }
-        assert_eq!(identities.take(others + 1, &config(1, 60_000), Some(77)), Some((77, 60_000)));
+        assert_eq!(identities.take(others + 1, &CONFIG, &echo(1, 60_000), Some(77)), Some((77, 60_000)));
     }
 
     #[test]
     fn an_ident_that_traces_share_is_no_choice_for_others() {
         let mut identities = Identities::default();
-        identities.take(0, &config(1, 5), Some(77)).unwrap();
-        assert_eq!(identities.take(1, &config(77, 5), None), Some((78, 5)));
+        identities.take(0, &CONFIG, &echo(1, 5), Some(77)).unwrap();
+        assert_eq!(identities.take(1, &CONFIG, &echo(77, 5), None), Some((78, 5)));
         assert_eq!((whose(&identities, 77, 5), whose(&identities, 78, 5)), (vec![0], vec![1]));
     }
 
     #[test]
     fn no_trace_sends_more_probes_than_it_has_seqs() {
         // A path on which every hop below the last is silent gets all the retries that there are.
-        let config = Config { attempts: 3, max_hops: 20, ..config(1, 0) };
-        let mut tracer = hopshot_core::Tracer::<CAPACITY>::new(config).unwrap();
+        let config = Config { attempts: 3, max_hops: 20, ..CONFIG };
+        let mut tracer = hopshot_core::Tracer::<CAPACITY>::new(config, echo(1, 0)).unwrap();
         let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], 0);
         loop {
             match tracer.poll(now, &mut buf).unwrap() {

@@ -106,7 +106,7 @@ pub use trace::{Heard, Route, Trace};
 mod readme {}
 
 use driver::Driver;
-use hopshot_core::{Config, MIN_PAYLOAD};
+use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
 use near::Head;
 use pace::Pace;
 use resolve::specified;
@@ -130,6 +130,7 @@ pub struct Traceroute {
     has_timeout: bool,
     /// What the user set; target, source and random parts are filled in at the start.
     config: Config,
+    echo: Echo,
 }
 
 impl Traceroute {
@@ -138,7 +139,7 @@ impl Traceroute {
 
     /// A trace of a host: a name, or an address of either family.
     pub fn new(host: impl Into<String>) -> Self {
-        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified(), 0) };
+        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified()) };
         Self {
             host: host.into(),
             family: None,
@@ -149,6 +150,7 @@ impl Traceroute {
             memory: Memory::new(),
             has_timeout: false,
             config,
+            echo: Echo::new(0),
         }
     }
 
@@ -225,7 +227,7 @@ impl Traceroute {
     pub fn flow(mut self, flow: u16) -> Self {
         self.flow = Some(flow);
         // For the check of the ranges.
-        self.config.checksum = flow;
+        self.echo.checksum = flow;
         self
     }
 
@@ -442,6 +444,7 @@ impl Traceroute {
     /// Checks what can be checked while the target isn't known.
     fn check(&self) -> Result<(), Error> {
         self.config.check()?;
+        self.echo.check()?;
         self.payload_len(self.family.unwrap_or(Version::V4)).map(drop)
     }
 
@@ -453,7 +456,7 @@ impl Traceroute {
 
     /// The payload that makes a probe as large as was asked for.
     fn payload_len(&self, family: Version) -> Result<u16, Error> {
-        let Some(given) = self.size else { return Ok(self.config.payload_len) };
+        let Some(given) = self.size else { return Ok(self.echo.payload_len) };
         let headers = headers_len(family);
         let least = headers + MIN_PAYLOAD;
         match given >= least {
@@ -474,19 +477,21 @@ impl Traceroute {
             SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
             SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
         };
-        let identity = Config::new(target, random()?);
+        let random = Echo::new(random()?);
+        let echo = Echo {
+            ident: self.options.ident.unwrap_or(random.ident),
+            checksum: self.flow.unwrap_or(random.checksum),
+            checksum_is_public: self.echo.checksum_is_public,
+            payload_len: self.payload_len(Version::of(target))?,
+            ..random
+        };
         let config = Config {
             target,
-            ident: self.options.ident.unwrap_or(identity.ident),
-            first_seq: identity.first_seq,
-            checksum: self.flow.unwrap_or(identity.checksum),
             traffic_class: self.options.traffic_class.unwrap_or(0),
-            cookie: identity.cookie,
-            payload_len: self.payload_len(Version::of(target))?,
             sweep: self.config.sweep.or_else(|| self.memory.sweep(target)),
             ..self.config
         };
-        let number = driver.add(config, scope_id, head, endurance, self.has_timeout)?;
+        let number = driver.add(config, echo, scope_id, head, endurance, self.has_timeout)?;
         Ok(number.map(|number| Begun::new(number, self.host.clone(), self.memory.clone())))
     }
 }

@@ -19,7 +19,7 @@ use crate::trace::{Begun, Route};
 use crate::{Error, Extensions, Lack, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
 use hopshot_core::{
-    Changes, Config, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally,
+    Changes, Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally,
 };
 use rustix::io::Errno;
 pub use search::Limit;
@@ -243,7 +243,7 @@ impl PathMtu {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Config::new(target, random()?).checksum,
+            None => Echo::new(random()?).checksum,
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
@@ -491,7 +491,7 @@ fn look(route: &Route) -> Saw {
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
-        reached: replies().any(|(_, reply)| reply.kind == Kind::EchoReply) && route.reached(),
+        reached: replies().any(|(_, reply)| reply.kind == Kind::Reply) && route.reached(),
         ended: match route.stop_reason() {
             Some(StopReason::Unreachable) => !is_doubtful,
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,

@@ -6,7 +6,7 @@ use crate::near::Near;
 use crate::running::CAPACITY;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Answer, Config, Evidence, Instant, Reply, Tracer};
+use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply, Tracer};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
@@ -55,19 +55,8 @@ const FORGER: u8 = 3;
 /// All targets are so far.
 const DISTANCE: u8 = 6;
 
-fn answer(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-    let answer = Answer {
-        from: host(Version::V4, ROUTERS, 1),
-        hop_limit: None,
-        kind: hopshot_core::Kind::EchoReply,
-        icmp_type: 0,
-        icmp_code: 0,
-        mtu: None,
-        echo: Echo { ident, seq, payload: &[] },
-        quoted: None,
-        extensions: Default::default(),
-    };
-    identities.whose(&answer).collect()
+fn answered(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
+    identities.whose(ident, seq).collect()
 }
 
 /// A probe of a trace as it left.
@@ -138,10 +127,12 @@ impl List {
             source: host(self.version, US, 1),
             attempts: 1 + self.random.below(2) as u8,
             max_hops: 12,
-            ..Config::new(target, random)
+            ..Config::new(target)
         };
-        let Some((ident, first_seq)) = self.identities.take(number, &config, self.ident) else { return };
-        self.traces.insert(number, Tracer::new(Config { ident, first_seq, ..config }).unwrap());
+        let echo = hopshot_core::Echo::new(random);
+        let Some((ident, first_seq)) = self.identities.take(number, &config, &echo, self.ident) else { return };
+        let echo = hopshot_core::Echo { ident, first_seq, ..echo };
+        self.traces.insert(number, Tracer::new(config, echo).unwrap());
         self.added += 1;
     }
 
@@ -154,7 +145,7 @@ impl List {
             Action::Wait(_) => return false,
             Action::Transmit(transmit) => (tracer.config().target, transmit.probe.hop),
         };
-        let len = tracer.config().message_len();
+        let len = tracer.protocol().message_len();
         self.reach(target, Probe { trace: number, hop, message: buf[..len].to_vec() });
         false
     }
@@ -226,7 +217,7 @@ impl List {
         let at = self.random.below(self.traces.len().max(1));
         match self.traces.values().nth(at) {
             Some(tracer) if !self.random.one_in(4) => {
-                let Config { ident, first_seq, .. } = *tracer.config();
+                let hopshot_core::Echo { ident, first_seq, .. } = *tracer.protocol();
                 let index = if self.is_silent { 1 } else { self.random.below(6) };
                 (ident, first_seq.wrapping_add(index as u16))
             }
@@ -259,7 +250,9 @@ impl List {
         let ends = |from| Ends { source: from, destination: host(self.version, US, 1) };
         let packet = &self.packets[at];
         let answer = Answer::parse(ends(packet.from), Some(60), &packet.message).unwrap();
-        let numbers: Vec<usize> = self.identities.whose(&answer).collect();
+        let [a, b, c, d] = hopshot_core::Echo::key(&answer).unwrap().to_be_bytes();
+        let (ident, seq) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let numbers = answered(&self.identities, ident, seq);
         for number in numbers {
             assert!(self.traces.contains_key(&number), "no answer is for a trace that has ended");
             let tracer = self.traces.get_mut(&number).unwrap();
@@ -280,7 +273,7 @@ impl List {
     /// A trace has ended: its result names only who has proved to be there, and so does what others learn of it.
     fn end(&mut self, number: usize) {
         let tracer = self.traces.remove(&number).unwrap();
-        self.identities.give_back(number, tracer.config().ident);
+        self.identities.give_back(number, tracer.protocol().ident);
         let replies = tracer.route().hops().flat_map(|hop| hop.replies());
         for reply in replies {
             assert!(self.is_proven(number, &reply), "{reply:?} in the result of trace {number}");
@@ -330,12 +323,12 @@ fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<(u8, IpAddr)> {
 fn met(version: Version, hop: u8) -> Reply {
     let target = host(version, TARGETS, 1);
     let source = host(version, US, 1);
-    let config = Config { first_hop: hop, max_hops: hop, source, ..Config::new(target, 7) };
-    let mut tracer = Tracer::<CAPACITY>::new(config).unwrap();
+    let config = Config { first_hop: hop, max_hops: hop, source, ..Config::new(target) };
+    let mut tracer = Tracer::<CAPACITY>::new(config, hopshot_core::Echo::new(7)).unwrap();
     let mut buf = [0; 128];
     assert!(matches!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Transmit(_))));
     let from = host(version, ROUTERS, hop);
-    let probe = &buf[..tracer.config().message_len()];
+    let probe = &buf[..tracer.protocol().message_len()];
     let message = List::new(version, None, 0).written(from, target, Some(Type::TimeExceeded), probe, usize::MAX);
     let answer = Answer::parse(Ends { source: from, destination: source }, None, &message).unwrap();
     tracer.accept(Instant::EPOCH, &answer).unwrap()
@@ -372,11 +365,12 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
                 max_hops: 1 + random.below(64) as u8,
                 attempts: 1 + random.below(10) as u8,
                 retries: random.below(11) as u8,
-                // Few, so that they are wanted twice.
-                ident: random.below(40) as u16,
-                ..Config::new(host(Version::V4, TARGETS, 1), random.next().into())
+                ..Config::new(host(Version::V4, TARGETS, 1))
             };
-            if let Some((ident, first)) = identities.take(number, &config, ident) {
+            // Few, so that they are wanted twice.
+            let wanted = random.below(40) as u16;
+            let echo = hopshot_core::Echo { ident: wanted, ..hopshot_core::Echo::new(random.next().into()) };
+            if let Some((ident, first)) = identities.take(number, &config, &echo, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);
                 live.insert(number, (ident, first, most.min(CAPACITY as u16)));
             }
@@ -388,9 +382,9 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             }
             for (number, (ident, first, most)) in &live {
                 let seq = first.wrapping_add(random.below(usize::from(*most)) as u16);
-                assert_eq!(answer(&identities, *ident, seq), [*number]);
+                assert_eq!(answered(&identities, *ident, seq), [*number]);
             }
-            let anybody = answer(&identities, random.below(40) as u16, random.word());
+            let anybody = answered(&identities, random.below(40) as u16, random.word());
             assert!(anybody.iter().all(|number| live.contains_key(number)));
         }
     }

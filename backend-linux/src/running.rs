@@ -6,7 +6,9 @@ use crate::health::{self, ALONE, Health};
 use crate::near::Head;
 use crate::neighbour::{Patience, Way};
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Answer, Failure, Instant, Kind, ProbeId, Reply, SendError, Tracer, Transmit};
+use hopshot_core::{
+    Action, Answer, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
+};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -60,6 +62,7 @@ pub(crate) enum Endurance {
 #[derive(Debug)]
 pub(crate) struct Held {
     probe: ProbeId,
+    reason: Reason,
     hop_limit: u8,
     message: Vec<u8>,
     since: Instant,
@@ -71,13 +74,14 @@ pub(crate) struct Held {
 impl Held {
     /// Keeps a probe that was to leave now.
     pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
-        let Transmit { probe, hop_limit, message, .. } = *probe;
-        Self { probe, hop_limit, message: message.to_vec(), since: now, failures: 0, errno: None }
+        let Transmit { probe, reason, hop_limit, message, .. } = *probe;
+        Self { probe, reason, hop_limit, message: message.to_vec(), since: now, failures: 0, errno: None }
     }
 
     /// The probe as the tracer gave it out.
     pub(crate) fn transmit(&self, destination: IpAddr) -> Transmit<'_> {
-        Transmit { probe: self.probe, destination, hop_limit: self.hop_limit, message: &self.message }
+        let Self { probe, reason, hop_limit, ref message, .. } = *self;
+        Transmit { probe, reason, destination, hop_limit, message }
     }
 
     /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
@@ -94,7 +98,7 @@ impl Running {
 
     /// As [`Tracer::poll`], with room made for the probe where there isn't enough.
     pub(crate) fn poll<'b>(&mut self, now: Instant, outbox: &'b mut Vec<u8>) -> Action<'b> {
-        outbox.resize(outbox.len().max(self.tracer.config().message_len()), 0);
+        outbox.resize(outbox.len().max(self.tracer.protocol().message_len()), 0);
         // There is room; if not, nothing could be sent.
         self.tracer.poll(now, outbox).unwrap_or(Action::Done)
     }

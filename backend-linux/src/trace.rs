@@ -187,7 +187,7 @@ impl Trace {
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.tracer().config().checksum
+        self.tracer().protocol().checksum
     }
 
     /// Gives up everything that the rest of this trace doesn't need: fixes what its sockets receive, and then see
@@ -297,13 +297,13 @@ impl Route {
     #[must_use]
     pub fn size(&self) -> usize {
         let headers = headers_len(Version::of(self.target()));
-        usize::from(headers) + usize::from(self.tracer.config().payload_len)
+        usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.tracer.config().checksum
+        self.tracer.protocol().checksum
     }
 
     /// When the trace was started, on the wall clock.

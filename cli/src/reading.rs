@@ -64,7 +64,7 @@ pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> 
 
 /// Whether it is the target that answered with this address: a router may stand at the same hop, where a way is longer.
 pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
-    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::EchoReply)
+    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::Reply)
 }
 
 /// Why a probe to this hop did not get out of this machine, if one didn't.

@@ -1,6 +1,6 @@
-//! What to trace, and within which limits.
+//! The target of a trace, and its limits.
 
-use crate::wire::{Ends, Version, icmp, ip};
+use crate::wire::{Ends, Version};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -13,49 +13,44 @@ pub const MAX_ATTEMPTS: u8 = 10;
 pub const MAX_RETRIES: u8 = 10;
 /// The greatest [`Config::patience`].
 pub const MAX_PATIENCE: u8 = 10;
-/// The least payload of a probe in octets: two of balance and the cookie.
-pub const MIN_PAYLOAD: u16 = 10;
-/// The greatest payload of a probe in octets: what an IPv4 packet can carry behind its header and ICMP's.
-pub const MAX_PAYLOAD: u16 = 65_507;
-
-/// How far the first sweep goes before answers have shown how long the path is.
+/// The reach of the first sweep, before answers have shown how long the path is.
 ///
-/// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs time.
-/// `FIGURES.md` beside this crate has the figures.
+/// A probe sent to a hop behind the target is wasted; a probe not sent yet to a hop before it costs
+/// time. `FIGURES.md` beside this crate has the figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Sweep {
-    /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops right before the target,
-    /// where it may hide.
+    /// Every attempt at every hop, at once and whatever comes back. Retries go only to silent hops
+    /// right before the target, where it may hide.
     Burst,
-    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop probed so far, or is overdue
-    /// where routers may be silent; all the others when nothing more is expected.
-    /// With `first` set to a distance known from an earlier trace hardly a probe is wasted; with 1 and 1 it is the
-    /// classic hop by hop.
+    /// `first` hops at once, then `step` more each time an answer has come from the farthest hop
+    /// probed so far, or is overdue where routers may be silent; all the others when nothing more
+    /// is expected. With `first` set to a distance known from an earlier trace hardly a probe is
+    /// wasted; with 1 and 1 it is the classic hop by hop.
     Window {
-        /// How many hops at once; 1 or more.
+        /// Hops at once; 1 or more.
         first: u8,
-        /// How many hops more at a time; 1 or more.
+        /// Hops that each step adds; 1 or more.
         step: u8,
     },
 }
 
 impl Sweep {
-    /// What is best where one probe at each hop is enough: 20 hops, then 5 more.
+    /// The best where one probe at each hop is enough: 20 hops, then 5 more.
     pub const ONE_ATTEMPT: Self = Self::Window { first: 20, step: 5 };
-    /// What is best with several attempts: 16 hops, then 8 more. The later attempts take a second round trip anyway, so the
-    /// first sweep may hold back a little more.
+    /// The best with several attempts: 16 hops, then 8 more. The later attempts take a second round
+    /// trip anyway, so the first sweep may hold back a little more.
     pub const SEVERAL_ATTEMPTS: Self = Self::Window { first: 16, step: 8 };
 }
 
-/// The parameters of one trace. [`Config::new`] gives defaults for everything but the target and the random octets;
-/// [`Tracer::new`](crate::Tracer::new) checks the ranges.
+/// The parameters of one trace. [`Config::new`] gives defaults for everything but the target;
+/// [`Tracer::new`](crate::Tracer::new) checks the ranges. The identity of the probes is the
+/// protocol's.
 ///
 /// ```
 /// use hopshot_core::Config;
 ///
-/// let random = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef; // from a real source of randomness
-/// let config = Config { max_hops: 8, attempts: 3, ..Config::new([192, 0, 2, 1].into(), random) };
+/// let config = Config { max_hops: 8, attempts: 3, ..Config::new([192, 0, 2, 1].into()) };
 /// assert!(config.check().is_ok());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,67 +58,46 @@ impl Sweep {
 pub struct Config {
     /// The address to trace.
     pub target: IpAddr,
-    /// The address that probes leave from, or the unspecified one of the target's family. Where no kernel fills in the ICMPv6
-    /// checksum it must be given; it also lets the checksum of ICMPv6 answers be verified.
+    /// The address that probes leave from, or the unspecified one of the target's family. Where no
+    /// kernel fills in the ICMPv6 checksum it must be given; it also lets the checksum of ICMPv6
+    /// answers be verified.
     pub source: IpAddr,
-    /// The ICMP identifier of all probes. Unique among the traces that share an address, best random.
-    pub ident: u16,
-    /// The sequence number of the first probe, best random.
-    pub first_seq: u16,
-    /// The ICMP checksum of all probes: load balancers that hash it keep all of them on one path, and another value may show
-    /// another path. Neither 0 nor 65,535.
-    pub checksum: u16,
-    /// Whether others may know the checksum, as where many traces have the same one: then only the cookie proves an error.
-    /// False by default.
-    pub checksum_is_public: bool,
-    /// Random octets in the payload of all probes. What comes back with others is not an answer.
-    pub cookie: [u8; 8],
-    /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to tell whether it was changed
-    /// on the way. 0 by default.
+    /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to
+    /// tell whether it was changed on the way. 0 by default.
     pub traffic_class: u8,
-    /// The payload of a probe in octets, [`MIN_PAYLOAD`] to [`MAX_PAYLOAD`]; 24 by default.
-    pub payload_len: u16,
     /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
     pub first_hop: u8,
     /// The farthest hop to probe, 1 to [`MAX_HOPS`]; 32 by default.
     pub max_hops: u8,
-    /// How many answers to ask for at each hop of the path, 1 to [`MAX_ATTEMPTS`]; 1 by default. Where nothing says that the path
-    /// leads, a hop gets one probe, and the first two behind the last router two.
+    /// Answers to ask for at each hop of the path, 1 to [`MAX_ATTEMPTS`]; 1 by default. Where
+    /// nothing says that the path leads, a hop gets one probe, and the first two behind the last
+    /// router two.
     pub attempts: u8,
-    /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to [`MAX_RETRIES`]; 2 by
-    /// default. A silent hop right below the target gets two more, since it may turn out to be the target.
+    /// Further probes to a hop that has not answered at all although one behind it has, 0 to
+    /// [`MAX_RETRIES`]; 2 by default. A silent hop right below the target gets two more, since it
+    /// may turn out to be the target.
     pub retries: u8,
     /// The longest to wait for an answer; 2 s by default. Most traces end long before.
     pub timeout: Duration,
-    /// Multiplies the waits that follow from what was heard, 1 to [`MAX_PATIENCE`]; 1 by default. With more, routers that are
-    /// later than most are heard, and silent ones take as much longer; `timeout` bounds every wait all the same.
+    /// Multiplies the waits that follow from what was heard, 1 to [`MAX_PATIENCE`]; 1 by default.
+    /// With more, routers that are later than most are heard, and silent ones take as much longer;
+    /// `timeout` bounds every wait all the same.
     pub patience: u8,
     /// The least time between two probes: zero, the default, sends each sweep back to back.
     pub interval: Duration,
-    /// How far to go at once. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or [`Sweep::SEVERAL_ATTEMPTS`].
+    /// The reach of the first sweep. `None`, the default, stands for [`Sweep::ONE_ATTEMPT`] or
+    /// [`Sweep::SEVERAL_ATTEMPTS`].
     pub sweep: Option<Sweep>,
 }
 
 impl Config {
-    /// The default parameters for a trace of `target`. Ident, first seq, checksum and cookie are taken from `random`, which
-    /// should be unpredictable: it is what tells an answer from a forgery.
+    /// The default parameters for a trace of `target`.
     #[must_use]
-    pub const fn new(target: IpAddr, random: u128) -> Self {
-        let [a, b, c, d, e, f, cookie @ ..] = random.to_be_bytes();
-        let [cookie @ .., _, _] = cookie;
+    pub const fn new(target: IpAddr) -> Self {
         Self {
             target,
             source: Version::of(target).unspecified(),
-            ident: u16::from_be_bytes([a, b]),
-            first_seq: u16::from_be_bytes([c, d]),
-            checksum: match u16::from_be_bytes([e, f]) {
-                0 | u16::MAX => 0x5a5a,
-                other => other,
-            },
-            checksum_is_public: false,
-            cookie,
             traffic_class: 0,
-            payload_len: 24,
             first_hop: 1,
             max_hops: 32,
             attempts: 1,
@@ -135,36 +109,18 @@ impl Config {
         }
     }
 
-    /// Octets of the ICMP message of a probe, which is what the buffer for [`Tracer::poll`](crate::Tracer::poll) must hold.
-    #[must_use]
-    pub fn message_len(&self) -> usize {
-        usize::from(self.payload_len).saturating_add(icmp::HEADER_LEN)
-    }
-
-    /// Octets of the packet of a probe.
-    pub(crate) fn packet_len(&self) -> usize {
-        self.message_len().saturating_add(ip::header_len(Version::of(self.target)))
-    }
-
     /// Checks every range.
     ///
     /// # Errors
     /// The first [`ConfigError`] found.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let ranges = [
+        check_ranges([
             ("max_hops", u16::from(self.max_hops), 1, u16::from(MAX_HOPS)),
             ("first_hop", u16::from(self.first_hop), 1, u16::from(self.max_hops)),
             ("attempts", u16::from(self.attempts), 1, u16::from(MAX_ATTEMPTS)),
             ("retries", u16::from(self.retries), 0, u16::from(MAX_RETRIES)),
             ("patience", u16::from(self.patience), 1, u16::from(MAX_PATIENCE)),
-            ("payload_len", self.payload_len, MIN_PAYLOAD, MAX_PAYLOAD),
-            ("checksum", self.checksum, 1, u16::MAX.saturating_sub(1)),
-        ];
-        for (parameter, given, least, greatest) in ranges {
-            if given < least || given > greatest {
-                return Err(ConfigError::OutOfRange { parameter, given, least, greatest });
-            }
-        }
+        ])?;
         if let Some(Sweep::Window { first: 0, .. } | Sweep::Window { step: 0, .. }) = self.sweep {
             return Err(ConfigError::EmptySweep);
         }
@@ -191,16 +147,26 @@ impl Config {
     }
 }
 
-/// Why a trace can't be set up.
+/// Checks parameters: each with its name, its value, the least and the greatest.
+pub(crate) fn check_ranges<const N: usize>(ranges: [(&'static str, u16, u16, u16); N]) -> Result<(), ConfigError> {
+    for (parameter, given, least, greatest) in ranges {
+        if given < least || given > greatest {
+            return Err(ConfigError::OutOfRange { parameter, given, least, greatest });
+        }
+    }
+    Ok(())
+}
+
+/// The reason why a trace can't be set up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConfigError {
     /// A number outside its range.
     OutOfRange {
-        /// The field of [`Config`].
+        /// The field of [`Config`], or of the protocol.
         parameter: &'static str,
-        /// What it was.
+        /// The value that was given.
         given: u16,
         /// The least that is permitted.
         least: u16,

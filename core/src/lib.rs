@@ -1,32 +1,35 @@
 //! A one-shot ICMP traceroute, as a library that does no I/O.
 //!
-//! Classic traceroute asks one hop after the other. This one sends its probes to all hops at once: the path to a host is known
-//! after one to two round trips. What is here is everything of it that isn't a socket or a clock, for any network stack, with or
-//! without an operating system: `no_std`, no allocation, no `unsafe`, and nothing in it panics.
+//! Classic traceroute asks one hop after the other. This one sends its probes to all hops at once:
+//! the path to a host is known after one to two round trips. What is here is everything of it that
+//! isn't a socket or a clock, for any network stack, with or without an operating system: `no_std`,
+//! no allocation, no `unsafe`, and nothing in it panics.
 //!
 //! # How it fits together
 //!
 //! ```text
-//! Config -> Tracer::poll -> octets -> your socket ... your socket -> octets -> Tracer::handle -> Reply -> Route
+//! Config, Echo -> Tracer::poll -> octets -> your socket ...
+//!    ... your socket -> octets -> Tracer::handle -> Reply -> Route
 //! ```
 //!
-//! [`Config`] says what to trace. [`Tracer`] is the state machine: [`poll`](Tracer::poll) writes the next probe into your
-//! buffer, or says until when there is nothing to do; [`handle`](Tracer::handle) takes each ICMP message that arrives, whoever
-//! sent it, and finds the probe that it answers; [`route`](Tracer::route) is a view of what is known so far. One packet in gives
-//! at most one reply out, so there is no queue and no callback, and time comes in as an argument, so a hardware timer, a kernel
-//! timestamp and a simulation are the same thing.
+//! [`Config`] says what to trace, [`Echo`] what the probes are. [`Tracer`] is the state machine:
+//! [`poll`](Tracer::poll) writes the next probe into your buffer, or says until when there is
+//! nothing to do; [`handle`](Tracer::handle) takes each ICMP message that arrives, whoever sent it,
+//! and finds the probe that it answers; [`route`](Tracer::route) is a view of what is known so far.
+//! One packet in gives at most one reply out, so there is no queue and no callback, and time comes
+//! in as an argument, so a hardware timer, a kernel timestamp and a simulation are the same thing.
 //!
 //! # The loop
 //!
-//! Yours to write, around whatever your stack calls a socket. Two rules make the figures right: read everything that has
-//! arrived before you send, and read the clock right before each `poll`.
+//! Yours to write, around whatever your stack calls a socket. Two rules make the figures right:
+//! read everything that has arrived before you send, and read the clock right before each `poll`.
 //!
 //! ```
 //! # use std::collections::VecDeque;
 //! # use std::net::IpAddr;
 //! # use std::time::Duration;
 //! # use hopshot_core::wire::{Ends, icmp};
-//! use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
+//! use hopshot_core::{Action, Arrival, Config, Echo, Instant, Tracer};
 //!
 //! # /// A made-up network: two routers, then the target, 1 ms from hop to hop.
 //! # struct Network { me: IpAddr, target: IpAddr, now: Instant, answers: VecDeque<(Arrival, Vec<u8>)> }
@@ -65,7 +68,8 @@
 //! # let random = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
 //! # let mut network = Network { me: [192, 0, 2, 100].into(), target, now: Instant::EPOCH, answers: VecDeque::new() };
 //! // Room for 64 probes. `random` is 16 octets that nobody else can know.
-//! let mut tracer = Tracer::<64>::new(Config { max_hops: 16, ..Config::new(target, random) })?;
+//! let config = Config { max_hops: 16, ..Config::new(target) };
+//! let mut tracer = Tracer::<64>::new(config, Echo::new(random))?;
 //! let mut buf = [0; 64];
 //! loop {
 //!     while let Some((arrival, message)) = network.receive() {
@@ -87,32 +91,46 @@
 //!
 //! # The modules
 //!
-//! In the order in which they build on each other: `time` and `config` are leaves; [`wire`] knows octets; `answer` reads an ICMP
-//! message into what it says about a probe; `probe` writes a probe and recognises what answers it; `table` is the memory; `plan`
-//! decides which probe goes next, `patience` how long to wait; `tracer` puts them together; `route` shows the result.
+//! In the order in which they build on each other:
 //!
-//! Two pages more: [`embedding`] for those who bring their own socket, [`hostile`] on what may arrive and what an attacker must
-//! guess.
+//! - `time` reckons with instants, [`wire`] with octets. `probe` names a probe, and weighs its
+//!   answer.
+//! - `answer` reads a message that answers a probe. `config` has the limits of a trace.
+//! - `protocol` writes probes and recognizes their answers: a file for each kind of probe. Nothing
+//!   behind it knows what a probe is made of.
+//! - `outcome` is the end of a probe, `slot` its memory, `table` the memory of the trace.
+//! - `patience` decides how long to wait, `plan` which probe goes next. `route` shows the result.
+//!   `tracer` puts them together.
+//!
+//! Two pages more: [`embedding`] for those who bring their own socket, [`hostile`] on what may
+//! arrive and what an attacker must guess.
 //!
 //! # How it decides
 //!
-//! Which probe goes next, and when: speculation without waste.
+//! The choice of the next probe is speculation without waste.
 //!
-//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its edge. When nothing is left
-//!   to wait for it goes on to the farthest hop, and two silent hops behind the last router get a second probe.
+//! - The first sweep goes out at once, as far as [`Sweep`] says, and opens as answers come from its
+//!   edge. When nothing is left to wait for it goes on to the farthest hop, and two silent hops
+//!   behind the last router get a second probe.
 //! - Further attempts follow the answers, so once the target has answered nothing goes past it.
-//! - A hop that stays silent although hops behind it have answered gets retries, and two more if it is right below the
-//!   target: if it is the target, and only its answers were lost, the target would be placed too far.
-//! - Probes of the first sweep that went past the target reached it too: each is one more sample of it.
+//! - A hop that stays silent although hops behind it have answered gets retries, and two more if it
+//!   is right below the target: if it is the target, and only its answers were lost, the target
+//!   would be placed too far.
+//! - Probes of the first sweep that went past the target reached it too: each is one more sample of
+//!   it.
 //!
-//! How long to wait: no fixed timeout decides, what has been heard does.
+//! No fixed timeout decides how long to wait. The answers so far do.
 //!
-//! - The first final answer is a clock: when the target has answered after *R*, the answers of nearer hops are due about then.
-//!   A hop that has never answered is given up after 2.3 *R*, at least 160 ms, at most *R* + 160 ms.
-//! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not before 90 ms.
-//! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on, and 290 ms or 2 *R* later it is
-//!   over; 500 and 590 ms while all that answered is nearer than 20 ms.
-//! - [`Config::timeout`] bounds every wait; [`Config::patience`] multiplies those that follow from what was heard.
+//! - The first final answer is a clock: when the target has answered after *R*, the answers of
+//!   nearer hops are due about then. A hop that has never answered is given up after 2.3 *R*, at
+//!   least 160 ms, at most *R* + 160 ms.
+//! - What is lost at a hop that has answered is given up after *R*/8 + 2 ms more than *R*, not
+//!   before 90 ms.
+//! - A silent target ends by quiescence: 190 ms or 1.5 *R* after the last probe the sweep goes on,
+//!   and 290 ms or 2 *R* later it is over; 500 and 590 ms while all that answered is nearer than 20
+//!   ms.
+//! - [`Config::timeout`] bounds every wait; [`Config::patience`] multiplies those that follow from
+//!   what was heard.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -134,9 +152,11 @@
 
 mod answer;
 mod config;
+mod outcome;
 mod patience;
 mod plan;
 mod probe;
+mod protocol;
 mod route;
 mod slot;
 mod table;
@@ -150,12 +170,13 @@ pub mod embedding {}
 #[doc = include_str!("hostile.md")]
 pub mod hostile {}
 
-pub use answer::{Answer, Kind, Quoted, QuotedHeader};
-pub use config::{
-    Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_PAYLOAD, MAX_RETRIES, MIN_PAYLOAD, Sweep,
-};
+pub use answer::{Answer, Back, Discard, Kind, Quoted, QuotedHeader};
+pub use config::{Config, ConfigError, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
+pub use outcome::{Failure, Outcome, Reply, SendError};
+pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
-pub use route::{Hop, Outcome, Reply, Route, StopReason, Tally};
-pub use table::{Failure, SendError};
+pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
+pub use protocol::{Match, Protocol};
+pub use route::{Hop, Route, StopReason, Tally};
 pub use time::Instant;
-pub use tracer::{Action, Arrival, Discard, Heard, Tracer, Transmit};
+pub use tracer::{Action, Arrival, Heard, Tracer, Transmit};

@@ -1,16 +1,13 @@
 //! Read-only views of the result.
 
-use crate::answer::Kind;
+use crate::outcome::{Failure, Outcome, Reply};
 use crate::patience;
 use crate::plan;
-use crate::probe::{Changes, Evidence, ProbeId};
-use crate::slot::{LONGEST_RTT, Slot};
-use crate::table::{Answered, EndKind, Failure, State, View};
-use crate::time::{nanos, short_span};
-use core::net::IpAddr;
-use core::time::Duration;
+use crate::slot::Slot;
+use crate::table::{EndKind, View};
+use crate::time::nanos;
 
-/// Why a trace ended.
+/// The reason why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum StopReason {
@@ -26,103 +23,16 @@ pub enum StopReason {
     MaxHops,
     /// The timeout was over before it could be known that nothing more comes.
     Timeout,
-    /// The tracer had no room left to ask the silent hops before the end again: the end may be nearer than it seems. A
-    /// [`Tracer`](crate::Tracer) with a greater `N` tells.
+    /// The tracer had no room left to ask the silent hops before the end again: the end may be
+    /// nearer than it seems. A [`Tracer`](crate::Tracer) with a greater `N` tells.
     NoRoom,
-    /// What was left failed on this machine: [`Route::failure`] says why.
+    /// All probes that were left failed on this machine: [`Route::failure`] says why.
     Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }
 
-/// An accepted answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Reply {
-    /// The probe that it answers.
-    pub probe: ProbeId,
-    /// Who answered.
-    pub from: IpAddr,
-    /// The time from sending to receiving, at most 18 minutes.
-    pub rtt: Duration,
-    /// What the answer says.
-    pub kind: Kind,
-    /// The ICMP type, as the answer's family numbers it.
-    pub icmp_type: u8,
-    /// The ICMP code.
-    pub icmp_code: u8,
-    /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets. `None` also where the probe would have fitted:
-    /// then it was not too big.
-    pub mtu: Option<u16>,
-    /// The hop limit (TTL) that the answer arrived with, if known.
-    pub hop_limit: Option<u8>,
-    /// The hop limit (TTL) that the probe had left when the error was made: normally 1.
-    pub quoted_hop_limit: Option<u8>,
-    /// The traffic class (TOS) that the probe had when the error was made.
-    pub quoted_traffic_class: Option<u8>,
-    /// What came back otherwise than it was sent.
-    pub changes: Changes,
-}
-
-impl Reply {
-    pub(crate) fn new(probe: &Slot, answered: &Answered) -> Self {
-        Self {
-            probe: ProbeId { hop: probe.hop(), attempt: probe.attempt() },
-            from: answered.from,
-            rtt: short_span(answered.received.nanos_since(probe.sent()).min(LONGEST_RTT)),
-            kind: answered.kind,
-            icmp_type: answered.icmp_type,
-            icmp_code: answered.icmp_code,
-            mtu: answered.mtu,
-            hop_limit: answered.hop_limit,
-            quoted_hop_limit: answered.quoted_hop_limit,
-            quoted_traffic_class: answered.quoted_traffic_class,
-            changes: answered.changes,
-        }
-    }
-
-    /// How well the answer proves that it is one.
-    #[must_use]
-    pub const fn evidence(&self) -> Evidence {
-        self.changes.evidence()
-    }
-
-    /// An estimate of the hops on the way back: what is missing from the next of the hop limits that systems start with (64,
-    /// 128, 255), plus one. Routers that count otherwise, and tunnels, make it wrong.
-    #[must_use]
-    pub fn hops_back(&self) -> Option<u8> {
-        let left = self.hop_limit?;
-        let start = [64, 128, u8::MAX].into_iter().find(|start| *start >= left)?;
-        start.checked_sub(left)?.checked_add(1)
-    }
-}
-
-/// What became of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Outcome {
-    /// No answer yet.
-    InFlight,
-    /// No answer within the time that was worth waiting.
-    Lost,
-    /// It did not get out of this machine.
-    Failed(Failure),
-    /// It was answered.
-    Answered(Reply),
-}
-
-impl Outcome {
-    /// The answer, if there is one.
-    #[must_use]
-    pub const fn reply(&self) -> Option<&Reply> {
-        match self {
-            Self::Answered(reply) => Some(reply),
-            Self::InFlight | Self::Lost | Self::Failed(_) => None,
-        }
-    }
-}
-
-/// What arrived beside the answers that stand in the route. The counts saturate.
+/// Counts of what arrived beside the answers that stand in the route. They saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tally {
@@ -147,50 +57,54 @@ impl<'a> Route<'a> {
         Self { view, ended, tally }
     }
 
-    /// The hop of the target: the lowest hop limit that reached it. `None` while it has not answered.
+    /// The hop of the target: the lowest hop limit that reached it. `None` while it has not
+    /// answered.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         self.view.path.end.filter(|end| end.kind == EndKind::Target).map(|end| end.hop)
     }
 
-    /// Why the trace ended; `None` while it runs.
+    /// Returns why the trace ended; `None` while it runs.
     #[must_use]
     pub const fn stop_reason(&self) -> Option<StopReason> {
         self.ended
     }
 
-    /// The failure on this machine that the path ends in, as far as is known: behind the last hop that answered this machine
-    /// itself said that nobody is to be reached, or no probe left any more. `None` once the target has answered.
+    /// The failure on this machine that the path ends in, as far as is known: behind the last hop
+    /// that answered this machine itself said that nobody is to be reached, or no probe left any
+    /// more. `None` once the target has answered.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         if self.distance().is_some() {
             return None;
         }
-        let answered = self.view.probes.iter().filter(|probe| probe.rtt().is_some());
+        let answered = self.view.probes.iter().filter(|probe| probe.is_answered());
         let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
             match (probe.failure(), failure) {
-                // It holds for all of them: they take the same link. So does a firewall's word while nobody answers at all.
+                // This verdict holds for all of them: they take the same link. So does a firewall's
+                // word while nobody answers at all.
                 (Some(verdict @ Failure::Local { .. }), _) if heard == 0 || verdict.is_host_unreachable() => {
                     return Some(verdict);
                 }
                 (Some(first), None) => failure = Some(first),
                 (Some(_), Some(_)) => {}
-                // Where some fail and others leave, the failures don't tell why nobody answers.
+                // If some fail and others leave, the failures don't tell why nobody answers.
                 (None, failure) => others_left |= failure.is_some(),
             }
         }
         if others_left { None } else { failure }
     }
 
-    /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
+    /// Counts the probes that have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was
+    /// called for are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.state(), State::Failed(Failure::Send(_)))).count()
+        self.view.probes.iter().filter(|probe| !matches!(probe.failure(), Some(Failure::Send(_)))).count()
     }
 
-    /// What else arrived.
+    /// Counts of what else arrived.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
@@ -225,9 +139,10 @@ impl<'a> Hop<'a> {
         self.route.distance() == Some(self.number)
     }
 
-    /// Whether nothing more will become known about this hop: it has its answers, or what is missing was given up. An
-    /// answer that is weak may still be replaced until the trace ends. The last
-    /// hop of a path is settled for good once all before it are, since a nearer one may still turn out to be the target.
+    /// Whether nothing more will become known about this hop: it has its answers, or what is
+    /// missing was given up. An answer that is weak may still be replaced until the trace ends. The
+    /// last hop of a path is settled for good once all before it are, since a nearer one may still
+    /// turn out to be the target.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let view = &self.route.view;
@@ -241,12 +156,13 @@ impl<'a> Hop<'a> {
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
         let complete = sure >= view.config.attempts || waiting == 0 && asked && heard == sure;
-        self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
+        self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 
-    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
-    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one,
-    /// nor where probes failed on this machine: then it may be this machine that is in the way.
+    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit
+    /// how many errors they write; Linux writes six at once, then one a second. Never where the
+    /// timeout is too short to tell a lost answer from a late one, nor where probes failed on this
+    /// machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
         let heard = self.replies().next().is_some();
@@ -259,9 +175,11 @@ impl<'a> Hop<'a> {
         heard && lost >= 2 && in_time && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
-    /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past
-    /// it, as many as make up the attempts asked for: they reached it too. Once a hop has answered often enough, what is still
-    /// on its way there is left out, and so are [unproven](Changes::UNPROVEN) answers; where fewer are proven those count as lost.
+    /// Returns what became of each probe, in the order of sending. At the target this includes its
+    /// answers to probes that went past it, as many as make up the attempts asked for: they reached
+    /// it too. Once a hop has answered often enough, what is still on its way there is left out,
+    /// and so are [unproven](crate::Changes::UNPROVEN) answers; where fewer are proven those count
+    /// as lost.
     pub fn outcomes(&self) -> impl Iterator<Item = Outcome> + use<'a> {
         let Self { route, number } = *self;
         let view = route.view;
@@ -270,10 +188,7 @@ impl<'a> Hop<'a> {
         let enough = heard >= attempts;
         let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
         let at = move |probe: &Slot| probe.hop() == number && !(enough && is_pending(probe));
-        let reached = move |probe: &Slot| match probe.state() {
-            State::Answered(answered) => probe.is_proven() && answered.is_of(view.config.target),
-            State::InFlight | State::Lost | State::Failed(_) => false,
-        };
+        let reached = move |probe: &Slot| probe.is_proven() && probe.is_of(view.config.target);
         let past = move |probe: &Slot| probe.hop() > number && reached(probe);
         let count = view.probes.len();
         let own = view.probes.iter().filter(|probe| at(probe)).count();
@@ -288,18 +203,15 @@ impl<'a> Hop<'a> {
                     slot
                 }
             };
-            Some(match &slot.state() {
-                State::InFlight => Outcome::InFlight,
-                State::Lost => Outcome::Lost,
-                State::Failed(error) => Outcome::Failed(*error),
+            Some(match slot.outcome() {
                 // Somebody who has proved to be here is known, so a guess is left out.
-                State::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
-                State::Answered(answered) => Outcome::Answered(Reply::new(slot, answered)),
+                Outcome::Answered(_) if !slot.is_proven() && heard > 0 => Outcome::Lost,
+                outcome => outcome,
             })
         })
     }
 
-    /// How often it has answered.
+    /// Counts its answers.
     fn heard(&self) -> u8 {
         match self.route.view.path.end {
             Some(end) if self.is_target() => self.route.view.samples_heard(end),

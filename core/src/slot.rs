@@ -1,4 +1,5 @@
-//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is lost between them.
+//! The memory of one probe, packed: nothing but octets and one 16-bit word, so that no place is
+//! lost between them.
 //!
 //! | octets | what |
 //! | ---: | --- |
@@ -8,13 +9,13 @@
 //! | 2 | an MTU, or the number of a send error |
 //! | 9 | hop, attempt, state and what is there, type, code, three fields of headers, changes |
 
-use crate::answer::Kind;
-use crate::probe::{Changes, Evidence};
-use crate::table::{Answered, Failure, SendError, State};
-use crate::time::Instant;
+use crate::answer::{Answer, Kind};
+use crate::outcome::{Failure, Outcome, Reply, SendError};
+use crate::probe::{Changes, Evidence, ProbeId};
+use crate::time::{Instant, short_span};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// What an RTT is cut to, in nanoseconds: 18 minutes.
+/// The longest RTT that is kept, in nanoseconds: 18 minutes.
 pub(crate) const LONGEST_RTT: u64 = 0xff_ffff_ffff;
 
 /// The low bits of `state`.
@@ -23,7 +24,7 @@ const IN_FLIGHT: u8 = 0;
 const LOST: u8 = 1;
 const SEND: u8 = 2;
 const LOCAL: u8 = 3;
-const ECHO_REPLY: u8 = 4;
+const REPLY: u8 = 4;
 const TIME_EXCEEDED: u8 = 5;
 const UNREACHABLE: u8 = 6;
 /// The others: what of an answer is there.
@@ -34,7 +35,8 @@ const QUOTED: u8 = 1 << 6;
 /// Stands for its router among those that may be in a loop.
 const MARKED: u8 = 1 << 7;
 
-/// Whether two addresses are the same: in four words, which are compared faster than sixteen octets.
+/// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
+/// octets.
 #[inline(never)]
 pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
     u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
@@ -94,9 +96,36 @@ impl Slot {
         self.state & STATE == IN_FLIGHT
     }
 
+    pub(crate) const fn is_lost(&self) -> bool {
+        self.state & STATE == LOST
+    }
+
+    pub(crate) const fn is_answered(&self) -> bool {
+        self.state & STATE >= REPLY
+    }
+
     /// Whether an answer would still tell more.
     pub(crate) fn may_improve(&self) -> bool {
-        self.is_in_flight() || self.rtt().is_some() && self.changes.evidence() == Evidence::Weak
+        self.is_in_flight() || self.is_answered() && self.changes.evidence() == Evidence::Weak
+    }
+
+    /// The kind of its answer, if it was answered.
+    pub(crate) const fn kind(&self) -> Option<Kind> {
+        match self.state & STATE {
+            REPLY => Some(Kind::Reply),
+            TIME_EXCEEDED => Some(Kind::TimeExceeded),
+            UNREACHABLE => Some(Kind::Unreachable),
+            _ => None,
+        }
+    }
+
+    /// Whether the target wrote its answer.
+    pub(crate) fn is_of(&self, target: IpAddr) -> bool {
+        match self.state & STATE {
+            REPLY => true,
+            UNREACHABLE => self.from() == target,
+            _ => false,
+        }
     }
 
     /// Whether its answer, if it has one, may decide anything.
@@ -109,7 +138,8 @@ impl Slot {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
     }
 
-    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and proves it beyond doubt.
+    /// The address as it is kept here of whoever let it pass no further, if an answer says so, and
+    /// proves it beyond doubt.
     pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
         (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong).then_some(&self.from)
     }
@@ -127,14 +157,14 @@ impl Slot {
     /// Its RTT in nanoseconds, if it was answered.
     pub(crate) const fn rtt(&self) -> Option<u64> {
         let [a, b, c, d, e] = self.rtt;
-        if self.state & STATE >= ECHO_REPLY { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
+        if self.is_answered() { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
     }
 
     pub(crate) const fn changes(&self) -> Changes {
         self.changes
     }
 
-    /// Why it failed on this machine, if it did.
+    /// Returns why it failed on this machine, if it did.
     pub(crate) const fn failure(&self) -> Option<Failure> {
         match self.state & STATE {
             SEND => Some(Failure::Send(SendError(self.number))),
@@ -143,22 +173,23 @@ impl Slot {
         }
     }
 
-    pub(crate) fn state(&self) -> State {
-        if let Some(failure) = self.failure() {
-            return State::Failed(failure);
+    pub(crate) fn outcome(&self) -> Outcome {
+        match (self.state & STATE, self.failure()) {
+            (_, Some(failure)) => Outcome::Failed(failure),
+            (IN_FLIGHT, _) => Outcome::InFlight,
+            (LOST, _) => Outcome::Lost,
+            _ => Outcome::Answered(self.reply()),
         }
+    }
+
+    /// Its answer, if it was answered.
+    pub(crate) fn reply(&self) -> Reply {
         let there = |bit: u8, value: u8| (self.state & bit != 0).then_some(value);
-        let kind = match self.state & STATE {
-            IN_FLIGHT => return State::InFlight,
-            LOST => return State::Lost,
-            ECHO_REPLY => Kind::EchoReply,
-            TIME_EXCEEDED => Kind::TimeExceeded,
-            _ => Kind::Unreachable,
-        };
-        State::Answered(Answered {
-            received: self.sent().after(self.rtt().unwrap_or_default()),
+        Reply {
+            probe: ProbeId { hop: self.hop, attempt: self.attempt },
             from: self.from(),
-            kind,
+            rtt: short_span(self.rtt().unwrap_or_default()),
+            kind: self.kind().unwrap_or(Kind::Unreachable),
             icmp_type: self.icmp_type,
             icmp_code: self.icmp_code,
             mtu: (self.state & MTU != 0).then_some(self.number),
@@ -166,39 +197,58 @@ impl Slot {
             quoted_hop_limit: there(QUOTED, self.quoted_hop_limit),
             quoted_traffic_class: there(QUOTED, self.quoted_traffic_class),
             changes: self.changes,
-        })
+        }
     }
 
-    /// Remembers another moment of sending, and what became of the probe.
-    pub(crate) fn set(&mut self, sent: Instant, state: &State) {
-        self.sent = sent.as_nanos().to_le_bytes();
-        self.state = match state {
-            State::InFlight => IN_FLIGHT,
-            State::Lost => LOST,
-            State::Failed(Failure::Send(SendError(number))) => {
-                self.number = *number;
+    /// Remembers a better time of sending. A probe that was answered left no later than its answer
+    /// came.
+    pub(crate) fn leave(&mut self, mut at: Instant) {
+        if let Some(rtt) = self.rtt() {
+            let received = self.sent().after(rtt);
+            at = at.min(received);
+            self.set_received(at, received);
+        }
+        self.sent = at.as_nanos().to_le_bytes();
+    }
+
+    fn set_received(&mut self, sent: Instant, received: Instant) {
+        let [rtt @ .., _, _, _] = received.nanos_since(sent).min(LONGEST_RTT).to_le_bytes();
+        self.rtt = rtt;
+    }
+
+    /// Gives it up. An answer still counts if it comes.
+    pub(crate) const fn lose(&mut self) {
+        self.state = LOST;
+    }
+
+    /// Remembers why it failed on this machine.
+    pub(crate) const fn fail(&mut self, failure: Failure) {
+        self.state = match failure {
+            Failure::Send(SendError(number)) => {
+                self.number = number;
                 SEND
             }
-            State::Failed(Failure::Local { icmp_type, icmp_code }) => {
-                (self.icmp_type, self.icmp_code) = (*icmp_type, *icmp_code);
+            Failure::Local { icmp_type, icmp_code } => {
+                (self.icmp_type, self.icmp_code) = (icmp_type, icmp_code);
                 LOCAL
             }
-            State::Answered(answered) => self.set_answer(sent, answered),
         };
     }
 
-    fn set_answer(&mut self, sent: Instant, answered: &Answered) -> u8 {
-        let rtt = answered.received.as_nanos().saturating_sub(sent.as_nanos()).min(LONGEST_RTT);
-        let [rtt @ .., _, _, _] = rtt.to_le_bytes();
-        self.rtt = rtt;
-        self.number = answered.mtu.unwrap_or_default();
-        self.icmp_type = answered.icmp_type;
-        self.icmp_code = answered.icmp_code;
-        self.hop_limit = answered.hop_limit.unwrap_or_default();
-        self.quoted_hop_limit = answered.quoted_hop_limit.unwrap_or_default();
-        self.quoted_traffic_class = answered.quoted_traffic_class.unwrap_or_default();
-        self.changes = answered.changes;
-        let family = match answered.from {
+    /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the
+    /// length of the probe.
+    pub(crate) fn take(&mut self, received: Instant, answer: &Answer<'_>, changes: Changes, packet_len: usize) {
+        self.set_received(self.sent(), received);
+        // A probe that fits isn't too big, whoever says so.
+        let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
+        let header = answer.header();
+        self.number = mtu.unwrap_or_default();
+        (self.icmp_type, self.icmp_code) = answer.icmp;
+        self.hop_limit = answer.hop_limit.unwrap_or_default();
+        self.quoted_hop_limit = header.map_or(0, |header| header.hop_limit);
+        self.quoted_traffic_class = header.map_or(0, |header| header.traffic_class);
+        self.changes = changes;
+        let family = match answer.from {
             IpAddr::V4(from) => {
                 let [_, _, _, _, _, _, _, _, _, _, _, _, last @ ..] = &mut self.from;
                 *last = from.octets();
@@ -209,16 +259,17 @@ impl Slot {
                 0
             }
         };
-        let kind = match answered.kind {
-            Kind::EchoReply => ECHO_REPLY,
+        let kind = match answer.kind {
+            Kind::Reply => REPLY,
             Kind::TimeExceeded => TIME_EXCEEDED,
             Kind::Unreachable => UNREACHABLE,
         };
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-        kind | family
-            | flag(answered.mtu.is_some(), MTU)
-            | flag(answered.hop_limit.is_some(), HOP_LIMIT)
-            | flag(answered.quoted_hop_limit.is_some(), QUOTED)
+        self.state = kind
+            | family
+            | flag(mtu.is_some(), MTU)
+            | flag(answer.hop_limit.is_some(), HOP_LIMIT)
+            | flag(header.is_some(), QUOTED);
     }
 
     fn from(&self) -> IpAddr {

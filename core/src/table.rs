@@ -1,77 +1,12 @@
-//! What the tracer remembers: every probe in the order of sending, a summary per hop, and what they say about the path.
+//! The memory of a trace: every probe in the order of sending, a summary per hop, and what they say
+//! about the path.
 
 use crate::answer::Kind;
 use crate::config::Config;
-use crate::probe::{Changes, Evidence};
+use crate::probe::Evidence;
 use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
-
-/// Why a probe could not be sent: a number of the caller's own, an `errno` on Linux.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct SendError(pub u16);
-
-/// Why a probe failed on this machine, or on its way out of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Failure {
-    /// It could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
-    Send(SendError),
-    /// This machine reported it unreachable to itself, in an ICMP error from its own address: nobody answers on the link
-    /// (ARP, Neighbor Discovery), or a local firewall rejects it. That is no hop.
-    Local {
-        /// The ICMP type.
-        icmp_type: u8,
-        /// The ICMP code.
-        icmp_code: u8,
-    },
-}
-
-impl Failure {
-    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC 4443, section 3.1: type 1,
-    /// code 3).
-    #[must_use]
-    pub const fn is_host_unreachable(&self) -> bool {
-        matches!(self, Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 })
-    }
-}
-
-/// What became of a probe.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum State {
-    InFlight,
-    /// Given up; an answer still counts if it comes.
-    Lost,
-    Failed(Failure),
-    Answered(Answered),
-}
-
-/// The best answer to a probe so far.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    pub(crate) received: Instant,
-    pub(crate) from: IpAddr,
-    pub(crate) kind: Kind,
-    pub(crate) icmp_type: u8,
-    pub(crate) icmp_code: u8,
-    pub(crate) mtu: Option<u16>,
-    pub(crate) hop_limit: Option<u8>,
-    pub(crate) quoted_hop_limit: Option<u8>,
-    pub(crate) quoted_traffic_class: Option<u8>,
-    pub(crate) changes: Changes,
-}
-
-impl Answered {
-    /// Whether the target wrote it.
-    pub(crate) fn is_of(&self, target: IpAddr) -> bool {
-        match self.kind {
-            Kind::EchoReply => true,
-            Kind::Unreachable => self.from == target,
-            Kind::TimeExceeded => false,
-        }
-    }
-}
 
 /// A hop, summed up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,28 +42,28 @@ impl Progress {
             }
             progress.last = index;
             progress.sent = progress.sent.saturating_add(1);
-            match probe.state() {
-                State::InFlight => progress.waiting = progress.waiting.saturating_add(1),
-                State::Lost | State::Failed(_) => {}
-                // Anybody may have written it: the hop is as silent as before.
-                State::Answered(_) if !probe.is_proven() => {}
-                State::Answered(answer) => {
-                    progress.heard = progress.heard.saturating_add(1);
-                    let evidence = answer.changes.evidence();
-                    let sure = u8::from(evidence == Evidence::Strong);
-                    progress.sure = progress.sure.saturating_add(sure);
-                    if answer.is_of(target) {
-                        progress.reached = progress.reached.saturating_add(1);
-                        progress.surely_reached = progress.surely_reached.saturating_add(sure);
-                        continue;
-                    }
-                    let shows = match answer.kind {
-                        Kind::Unreachable => &mut progress.barred,
-                        Kind::TimeExceeded | Kind::EchoReply => &mut progress.passes,
-                    };
-                    *shows = (*shows).max(Some(evidence));
-                }
+            if probe.is_in_flight() {
+                progress.waiting = progress.waiting.saturating_add(1);
             }
+            let Some(kind) = probe.kind() else { continue };
+            // Anybody may have written it: the hop is as silent as before.
+            if !probe.is_proven() {
+                continue;
+            }
+            progress.heard = progress.heard.saturating_add(1);
+            let evidence = probe.changes().evidence();
+            let sure = u8::from(evidence == Evidence::Strong);
+            progress.sure = progress.sure.saturating_add(sure);
+            if probe.is_of(target) {
+                progress.reached = progress.reached.saturating_add(1);
+                progress.surely_reached = progress.surely_reached.saturating_add(sure);
+                continue;
+            }
+            let shows = match kind {
+                Kind::Unreachable => &mut progress.barred,
+                Kind::TimeExceeded | Kind::Reply => &mut progress.passes,
+            };
+            *shows = (*shows).max(Some(evidence));
         }
         progress
     }
@@ -143,7 +78,7 @@ impl Progress {
     }
 }
 
-/// Where a path ends.
+/// The end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct End {
     pub(crate) hop: u8,
@@ -161,7 +96,7 @@ pub(crate) enum EndKind {
     Barrier,
 }
 
-/// What the answers say about the path.
+/// The path as the answers tell it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Path {
     /// The farthest hop that passed a probe on; 0 before any did.
@@ -176,9 +111,10 @@ pub(crate) struct Path {
 impl Path {
     /// `may_loop` says whether a router was marked.
     ///
-    /// The nearest end against which no answer speaks: the target's own word stands against all others, a weak one only where
-    /// no router answered from there on, a barrier only where no router as well proven answered from behind it. A barrier that was
-    /// not met by what goes farther is weak: something behind it must be asked first.
+    /// The nearest end against which no answer speaks: the target's own word stands against all
+    /// others, a weak one only where no router answered from there on, a barrier only where no
+    /// router as well proven answered from behind it. A barrier that was not met by what goes
+    /// farther is weak: something behind it must be asked first.
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
@@ -222,7 +158,8 @@ impl Path {
     }
 }
 
-/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some refuse only the former.
+/// Whether a router that refused what expired at `hop` also refused what was to go farther. Some
+/// refuse only the former.
 fn bars(probes: &[Slot], hop: u8) -> bool {
     let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
     let mut behind = probes.iter().filter(|probe| probe.hop() > hop).filter_map(Slot::barred_by);
@@ -233,11 +170,12 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
 
-/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody on the path could exploit. A
-/// loop of more finds one of these again as surely as any other.
+/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody
+/// on the path could exploit. A loop of more finds one of these again as surely as any other.
 const MOST_MARKED: u8 = 4;
 
-/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one answer for each such router.
+/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one
+/// answer for each such router.
 pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
     let (mut hops, mut others) = (0u64, 0u8);
     let mut last = None;
@@ -260,9 +198,9 @@ pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
     is_new
 }
 
-/// A loop: a router that is on the path three times, each time with another one in between. Twice could be a change of the
-/// path, and one address at hop after hop is a translator that speaks for all behind it. All the answers that make it are at
-/// least as well proven as `evidence`.
+/// A loop: a router that is on the path three times, each time with another one in between. Twice
+/// could be a change of the path, and one address at hop after hop is a translator that speaks for
+/// all behind it. All the answers that make it are at least as well proven as `evidence`.
 fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
     let marked = probes.iter().filter(|probe| probe.is_marked()).filter_map(Slot::passed_by);
     let third = marked.filter_map(|router| third_visit(probes, evidence, router)).min()?;
@@ -305,12 +243,13 @@ pub(crate) struct View<'a> {
     pub(crate) path: &'a Path,
     /// Since when nothing more is expected from the probes sent until then.
     pub(crate) quiet: Option<Instant>,
-    /// How many more probes may be sent.
+    /// Probes that may still be sent.
     pub(crate) room: usize,
 }
 
 impl View<'_> {
-    /// The last hop that is known to lead on, or that need not be known since the probes begin behind it.
+    /// The last hop that is known to lead on, or that need not be known since the probes begin
+    /// behind it.
     pub(crate) fn top(&self) -> u8 {
         self.path.top.max(self.config.first_hop.saturating_sub(1))
     }
@@ -323,7 +262,8 @@ impl View<'_> {
         self.probes.get(usize::from(index)).map_or(Instant::EPOCH, Slot::sent)
     }
 
-    /// How often the target's hop has answered, and the target to probes that went past it: each is as good a sample.
+    /// Counts the answers of the target's hop, and of the target to probes that went past it: each
+    /// is as good a sample.
     pub(crate) fn samples_heard(&self, end: End) -> u8 {
         let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
         self.progress(end.hop).heard.saturating_add(past)
@@ -335,7 +275,7 @@ impl View<'_> {
         self.progress(end.hop).sure.saturating_add(past)
     }
 
-    /// How many probes are on their way to the target, or past it.
+    /// Counts the probes on their way to the target, or past it.
     pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
         self.past(end).fold(self.progress(end.hop).waiting, |sum, progress| sum.saturating_add(progress.waiting))
     }

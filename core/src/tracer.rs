@@ -1,24 +1,27 @@
 //! The state machine: one trace, from the first probe to the route.
 
-use crate::answer::{Answer, Kind};
+use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError};
+use crate::outcome::{Failure, Reply, SendError};
 use crate::patience;
-use crate::plan::{self, Next};
-use crate::probe::{self, Evidence, ProbeId};
-use crate::route::{Reply, Route, StopReason, Tally};
-use crate::slot::{LONGEST_RTT, Slot};
-use crate::table::{self, Answered, EndKind, Failure, Path, Progress, SendError, State, View};
+use crate::plan::{self, Next, Reason};
+use crate::probe::{Evidence, ProbeId};
+use crate::protocol::echo::Echo;
+use crate::protocol::{Match, Protocol};
+use crate::route::{Route, StopReason, Tally};
+use crate::slot::Slot;
+use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
-use crate::wire::{BufferTooSmall, Ends, Malformed};
-use core::fmt;
+use crate::wire::{BufferTooSmall, Ends, Version, ip};
 use core::net::IpAddr;
 use heapless::Vec;
 
-/// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame takes at 10 Mbit/s.
+/// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
+/// takes at 10 Mbit/s.
 const AFTER_FAILURE: u64 = 1_250_000;
 
-/// What to do next, as [`Tracer::poll`] says.
+/// The next thing to do, as [`Tracer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action<'b> {
@@ -34,8 +37,10 @@ pub enum Action<'b> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Transmit<'b> {
-    /// Which probe: for [`Tracer::fail`], if it can't be sent.
+    /// The name of the probe: for [`Tracer::fail`], if it can't be sent.
     pub probe: ProbeId,
+    /// The reason why it is sent.
+    pub reason: Reason,
     /// The address to send it to.
     pub destination: IpAddr,
     /// The hop limit to send it with (TTL in IPv4).
@@ -44,11 +49,11 @@ pub struct Transmit<'b> {
     pub message: &'b [u8],
 }
 
-/// Where and when a message arrived.
+/// The origin of a message, and the time when it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Arrival {
-    /// When it was received, on the clock of [`Tracer::poll`].
+    /// The moment of receiving, on the clock of [`Tracer::poll`].
     pub at: Instant,
     /// The source address of the packet.
     pub from: IpAddr,
@@ -56,8 +61,8 @@ pub struct Arrival {
     pub hop_limit: Option<u8>,
 }
 
-/// An accepted answer, with what the router appended to it. The extensions are a view of the message: the tracer doesn't keep
-/// them.
+/// An accepted answer, with what the router appended to it. The extensions are a view of the
+/// message: the tracer doesn't keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Heard<'m> {
@@ -67,48 +72,17 @@ pub struct Heard<'m> {
     pub extensions: Extensions<'m>,
 }
 
-/// Why a message was not taken as an answer. Ordinary: a raw socket hears everybody's ICMP. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum Discard {
-    /// It can't be read, or is of a kind that answers no probe.
-    Malformed(Malformed),
-    /// It answers an Echo Request of somebody else, or one that was never sent.
-    NotOurs,
-    /// Ident and seq fit, but the cookie is missing or wrong: a forgery.
-    WrongCookie,
-    /// The probe has an answer already that is as good.
-    Duplicate,
-}
-
-impl fmt::Display for Discard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(malformed) => malformed.fmt(f),
-            Self::NotOurs => f.write_str("an answer to somebody else's probe"),
-            Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
-            Self::Duplicate => f.write_str("one more answer to the same probe"),
-        }
-    }
-}
-
-impl core::error::Error for Discard {}
-
-impl From<Malformed> for Discard {
-    fn from(malformed: Malformed) -> Self {
-        Self::Malformed(malformed)
-    }
-}
-
-/// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for retries.
+/// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for
+/// retries.
 ///
-/// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when, [`handle`](Self::handle) takes what
-/// arrives, [`route`](Self::route) shows what is known. Nothing in it panics, allocates or blocks, whatever arrives in
-/// whatever order, and it always ends if time goes on.
+/// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when,
+/// [`handle`](Self::handle) takes what arrives, [`route`](Self::route) shows what is known. Nothing
+/// in it panics, allocates or blocks, whatever arrives in whatever order, and it always ends if
+/// time goes on.
 #[derive(Clone, Debug)]
-pub struct Tracer<const N: usize> {
+pub struct Tracer<const N: usize, P = Echo> {
     config: Config,
+    protocol: P,
     probes: Vec<Slot, N>,
     hops: [Progress; N],
     path: Path,
@@ -121,15 +95,18 @@ pub struct Tracer<const N: usize> {
     tally: Tally,
 }
 
-impl<const N: usize> Tracer<N> {
+impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// A trace that has not sent anything yet.
     ///
     /// # Errors
-    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times attempts.
-    pub fn new(config: Config) -> Result<Self, ConfigError> {
+    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times
+    /// attempts.
+    pub fn new(config: Config, protocol: P) -> Result<Self, ConfigError> {
         Self::check(&config)?;
+        protocol.check()?;
         Ok(Self {
             config,
+            protocol,
             probes: Vec::new(),
             hops: [Progress::default(); N],
             path: Path::default(),
@@ -150,12 +127,13 @@ impl<const N: usize> Tracer<N> {
         if needed > capacity { Err(ConfigError::Capacity { needed, capacity }) } else { Ok(()) }
     }
 
-    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because those were known, and then
-    /// heard somebody there whom that doesn't fit. A trace that has ended goes on, as far as `N` has room: what silent hops got
-    /// beyond their attempts is spent.
+    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because
+    /// those were known, and then heard somebody there whom that doesn't fit. A trace that has
+    /// ended goes on, as far as `N` has room: what silent hops got beyond their attempts is spent.
     ///
     /// # Errors
-    /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has changed then.
+    /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has
+    /// changed then.
     pub fn start_from(&mut self, first_hop: u8) -> Result<(), ConfigError> {
         let greatest = self.config.first_hop.into();
         if first_hop > self.config.first_hop {
@@ -180,20 +158,27 @@ impl<const N: usize> Tracer<N> {
         &self.config
     }
 
-    /// The next thing to do. After [`Action::Transmit`] send it and call again; after [`Action::Wait`] call again at that
-    /// instant, or after any answer. `now` is taken as the moment of sending: read the clock right before the call. Calling
-    /// too early is harmless.
+    /// The identity of the probes.
+    #[must_use]
+    pub const fn protocol(&self) -> &P {
+        &self.protocol
+    }
+
+    /// The next thing to do. After [`Action::Transmit`] send it and call again; after
+    /// [`Action::Wait`] call again at that instant, or after any answer. `now` is taken as the
+    /// moment of sending: read the clock right before the call. Calling too early is harmless.
     ///
     /// # Errors
-    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Config::message_len`]). Nothing has changed then.
+    /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Protocol::message_len`]). Nothing has
+    /// changed then.
     pub fn poll<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Result<Action<'b>, BufferTooSmall> {
         loop {
             if self.ended.is_some() {
                 return Ok(Action::Done);
             }
             let soonest = match self.plan(now) {
-                Next::Now(_) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop) => return self.transmit(hop, now, buf).map(Action::Transmit),
+                Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
+                Next::Now(hop, reason) => return self.transmit(hop, reason, now, buf).map(Action::Transmit),
                 Next::At(at) => Some(at),
                 Next::Nothing => None,
             };
@@ -224,8 +209,8 @@ impl<const N: usize> Tracer<N> {
         Ok(Heard { reply, extensions: answer.extensions })
     }
 
-    /// An answer that was parsed already, received at `at`. A better one replaces what the probe had, whichever came first.
-    /// Answers are taken at any time, also after the end.
+    /// An answer that was parsed already, received at `at`. A better one replaces what the probe
+    /// had, whichever came first. Answers are taken at any time, also after the end.
     ///
     /// # Errors
     /// [`Discard`] says why it was not accepted.
@@ -241,7 +226,9 @@ impl<const N: usize> Tracer<N> {
     }
 
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
-        let (index, changes) = probe::recognise(&self.config, answer)?;
+        let ends = self.config.ends();
+        let changes = answer.changes(ends, self.config.traffic_class);
+        let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
         let local =
@@ -249,34 +236,24 @@ impl<const N: usize> Tracer<N> {
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
-        match probe.state() {
-            State::InFlight => {}
-            State::Lost => self.tally.late = self.tally.late.saturating_add(1),
-            State::Answered(before) if before.changes.rank() < changes.rank() => {}
-            State::Answered(_) => return Err(Discard::Duplicate),
-            State::Failed(_) => return Err(Discard::NotOurs),
+        if probe.failure().is_some() {
+            return Err(Discard::NotOurs);
         }
-        let header = answer.quoted.as_ref().and_then(|quoted| quoted.header.as_ref());
-        let answered = Answered {
-            received: at.max(probe.sent()).min(probe.sent().after(LONGEST_RTT)),
-            from: answer.from,
-            kind: answer.kind,
-            icmp_type: answer.icmp_type,
-            icmp_code: answer.icmp_code,
-            // What fits isn't too big, whoever says so.
-            mtu: answer.mtu.filter(|mtu| usize::from(*mtu) < self.config.packet_len()),
-            hop_limit: answer.hop_limit,
-            quoted_hop_limit: header.map(|header| header.hop_limit),
-            quoted_traffic_class: header.map(|header| header.traffic_class),
-            changes,
-        };
-        let state = match local {
-            true => State::Failed(Failure::Local { icmp_type: answer.icmp_type, icmp_code: answer.icmp_code }),
-            false => State::Answered(answered),
-        };
+        if probe.is_answered() && probe.changes().rank() >= changes.rank() {
+            return Err(Discard::Duplicate);
+        }
+        if probe.is_lost() {
+            self.tally.late = self.tally.late.saturating_add(1);
+        }
         let before = probe.passed_by().copied();
-        probe.set(probe.sent(), &state);
-        let (hop, reply, router) = (probe.hop(), Reply::new(probe, &answered), probe.passed_by().copied());
+        let packet_len = self.protocol.message_len().saturating_add(ip::header_len(Version::of(self.config.target)));
+        probe.take(at, answer, changes, packet_len);
+        let reply = probe.reply();
+        if local {
+            let (icmp_type, icmp_code) = answer.icmp;
+            probe.fail(Failure::Local { icmp_type, icmp_code });
+        }
+        let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
         for router in [before, router].iter().flatten() {
             self.may_loop |= table::mark(&mut self.probes, router);
@@ -286,32 +263,27 @@ impl<const N: usize> Tracer<N> {
         Ok(reply)
     }
 
-    /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit timestamp, in place of the
-    /// moment of polling. A probe never leaves later than its answer comes; one that could not be sent stays as it is.
+    /// The probe that [`poll`](Self::poll) gave out left at `at`: a kernel's or a device's transmit
+    /// timestamp, in place of the moment of polling. A probe never leaves later than its answer
+    /// comes; one that could not be sent stays as it is.
     pub fn sent(&mut self, probe: ProbeId, at: Instant) {
         let Some(slot) = self.find(probe) else { return };
-        let (state, is_marked) = (slot.state(), slot.is_marked());
-        let at = match state {
-            State::Failed(_) => return,
-            State::Answered(answer) => at.min(answer.received),
-            State::InFlight | State::Lost => at,
-        };
-        slot.set(at, &state);
-        if is_marked {
-            slot.mark();
+        if slot.failure().is_some() {
+            return;
         }
-        if slot.rtt().is_some() {
+        slot.leave(at);
+        if slot.is_answered() {
             self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
         }
     }
 
-    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without it, after 1.25 ms: a queue that
-    /// is full may drain meanwhile.
+    /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without
+    /// it, after 1.25 ms: a queue that is full may drain meanwhile.
     pub fn fail(&mut self, probe: ProbeId, error: SendError) {
         if let Some(sent) = self.find(probe)
             && sent.is_in_flight()
         {
-            sent.set(sent.sent(), &State::Failed(Failure::Send(error)));
+            sent.fail(Failure::Send(error));
             // A queue that is full drains meanwhile; else the rest of a burst would be spent on it.
             let next_send = sent.sent().after(AFTER_FAILURE);
             self.next_send = self.next_send.max(next_send);
@@ -319,15 +291,15 @@ impl<const N: usize> Tracer<N> {
         }
     }
 
-    /// Ends the trace, because this machine knows that nothing more can be answered, such as when nobody is there on its link:
-    /// what has no answer failed for this reason.
+    /// Ends the trace, because this machine knows that nothing more can be answered, such as when
+    /// nobody is there on its link: what has no answer failed for this reason.
     pub fn abandon(&mut self, failure: Failure) {
         for index in 0..self.probes.len() {
             if let Some(probe) = self.probes.get_mut(index)
-                && probe.rtt().is_none()
+                && !probe.is_answered()
                 && probe.failure().is_none()
             {
-                probe.set(probe.sent(), &State::Failed(failure));
+                probe.fail(failure);
                 let hop = probe.hop();
                 self.sum_up(hop);
             }
@@ -345,7 +317,7 @@ impl<const N: usize> Tracer<N> {
         self.ended.get_or_insert(StopReason::Interrupted);
     }
 
-    /// What is known so far.
+    /// Shows what is known so far.
     #[must_use]
     pub fn route(&self) -> Route<'_> {
         Route::new(self.view(), self.ended, self.tally)
@@ -370,20 +342,28 @@ impl<const N: usize> Tracer<N> {
         if self.probes.is_full() { Next::Nothing } else { plan::next(&self.view(), now) }
     }
 
-    fn transmit<'b>(&mut self, hop: u8, now: Instant, buf: &'b mut [u8]) -> Result<Transmit<'b>, BufferTooSmall> {
+    fn transmit<'b>(
+        &mut self,
+        hop: u8,
+        reason: Reason,
+        now: Instant,
+        buf: &'b mut [u8],
+    ) -> Result<Transmit<'b>, BufferTooSmall> {
         let index = u16::try_from(self.probes.len()).unwrap_or(u16::MAX);
-        let message = probe::emit(&self.config, index, buf)?;
+        let needed = self.protocol.message_len();
+        let message = buf.get_mut(..needed).ok_or(BufferTooSmall { needed })?;
+        self.protocol.emit(self.config.ends(), index, message)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
         let _ = self.probes.push(Slot::new(hop, attempt, now));
         self.sum_up(hop);
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
-        Ok(Transmit { probe, destination: self.config.target, hop_limit: hop, message })
+        Ok(Transmit { probe, reason, destination: self.config.target, hop_limit: hop, message })
     }
 
-    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the rest, or for a better answer,
-    /// will be over.
+    /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
+    /// rest, or for a better answer, will be over.
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
         for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
@@ -395,7 +375,7 @@ impl<const N: usize> Tracer<N> {
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
-                        probe.set(probe.sent(), &State::Lost);
+                        probe.lose();
                         any_lost = true;
                         let hop = probe.hop();
                         self.sum_up(hop);
@@ -431,52 +411,49 @@ impl<const N: usize> Tracer<N> {
     /// Whether the target answered from `hop`, but with nothing better than an unreachable.
     fn refused(&self, hop: u8) -> bool {
         let mut at_hop = self.probes.iter().filter(|probe| probe.hop() == hop);
-        !at_hop.any(|probe| matches!(probe.state(), State::Answered(Answered { kind: Kind::EchoReply, .. })))
+        !at_hop.any(|probe| probe.kind() == Some(Kind::Reply))
     }
 }
 
 #[cfg(feature = "defmt")]
-impl<const N: usize> defmt::Format for Tracer<N> {
+impl<const N: usize, P: Protocol + defmt::Format> defmt::Format for Tracer<N, P> {
     fn format(&self, f: defmt::Formatter<'_>) {
-        defmt::write!(f, "{}, {}", self.config, self.route());
+        defmt::write!(f, "{}, {}, {}", self.config, self.protocol, self.route());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::route::Outcome;
-    use crate::wire::icmp::Echo;
+    use crate::answer::{Back, Quoted};
+    use crate::config::Sweep;
+    use crate::outcome::Outcome;
     use core::time::Duration;
 
-    /// A tracer that has sent a probe to hop 1 at 10 ms, and the payload of that probe.
-    fn tracer() -> (Tracer<8>, [u8; 24]) {
-        let config = Config { max_hops: 1, ..Config::new([192, 0, 2, 1].into(), 7) };
-        let mut tracer = Tracer::new(config).unwrap();
-        let mut buf = [0; 32];
-        let Ok(Action::Transmit(probe)) = tracer.poll(Instant::from_millis(10), &mut buf) else { panic!() };
-        let payload = probe.message[8..].try_into().unwrap();
-        (tracer, payload)
+    const ECHO: Echo = Echo::new(7);
+
+    fn config(max_hops: u8) -> Config {
+        Config { max_hops, ..Config::new([192, 0, 2, 1].into()) }
     }
 
-    fn reply(tracer: &mut Tracer<8>, at: u64, payload: &[u8]) -> Reply {
-        let config = *tracer.config();
-        let echo = Echo { ident: config.ident, seq: config.first_seq, payload };
-        tracer.accept(Instant::from_millis(at), &echo_reply(&config, echo)).unwrap()
+    /// A tracer that has sent a probe to hop 1 at 10 ms, and that probe.
+    fn tracer() -> (Tracer<8>, [u8; 32]) {
+        let (mut tracer, mut probe) = (Tracer::new(config(1), ECHO).unwrap(), [0; 32]);
+        assert!(matches!(tracer.poll(Instant::from_millis(10), &mut probe), Ok(Action::Transmit(_))));
+        (tracer, probe)
     }
 
-    fn echo_reply<'a>(config: &Config, echo: Echo<'a>) -> Answer<'a> {
-        Answer {
-            from: config.target,
-            hop_limit: None,
-            kind: Kind::EchoReply,
-            icmp_type: 0,
-            icmp_code: 0,
-            mtu: None,
-            echo,
-            quoted: None,
-            extensions: Extensions::default(),
-        }
+    /// Hears the target's reply: the probe with another type.
+    fn reply(tracer: &mut Tracer<8>, at: u64, probe: &[u8]) -> Reply {
+        let mut message = [0; 32];
+        message[1..].copy_from_slice(&probe[1..]);
+        let back = Back::Reply { protocol: ip::PROTOCOL_ICMP, message: &message };
+        tracer.accept(Instant::from_millis(at), &answer(Kind::Reply, back)).unwrap()
+    }
+
+    fn answer(kind: Kind, back: Back<'_>) -> Answer<'_> {
+        let extensions = Extensions::default();
+        Answer { from: [192, 0, 2, 1].into(), hop_limit: None, kind, icmp: (0, 0), mtu: None, back, extensions }
     }
 
     fn rtt(tracer: &Tracer<8>) -> Duration {
@@ -487,16 +464,16 @@ mod tests {
 
     #[test]
     fn a_transmit_timestamp_moves_the_sending_time() {
-        let (mut tracer, payload) = tracer();
+        let (mut tracer, probe) = tracer();
         tracer.sent(PROBE, Instant::from_millis(12));
         tracer.sent(ProbeId { attempt: 2, ..PROBE }, Instant::from_millis(99));
-        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(3));
+        assert_eq!(reply(&mut tracer, 15, &probe).rtt, Duration::from_millis(3));
     }
 
     #[test]
     fn a_transmit_timestamp_after_the_answer_still_counts_but_never_turns_the_rtt_around() {
-        let (mut tracer, payload) = tracer();
-        assert_eq!(reply(&mut tracer, 15, &payload).rtt, Duration::from_millis(5));
+        let (mut tracer, probe) = tracer();
+        assert_eq!(reply(&mut tracer, 15, &probe).rtt, Duration::from_millis(5));
         tracer.sent(PROBE, Instant::from_millis(14));
         assert_eq!(rtt(&tracer), Duration::from_millis(1));
         tracer.sent(PROBE, Instant::from_millis(16));
@@ -505,14 +482,14 @@ mod tests {
 
     /// Answers every probe of a burst: by the router that `router` names for its hop.
     fn answered(router: impl Fn(u8) -> u8) -> Tracer<64> {
-        let config = Config { max_hops: 64, sweep: Some(crate::Sweep::Burst), ..Config::new([192, 0, 2, 1].into(), 7) };
-        let (mut tracer, mut buf) = (Tracer::new(config).unwrap(), [0; 32]);
-        for hop in 1..=64 {
+        let config = Config { sweep: Some(Sweep::Burst), ..config(64) };
+        let (mut tracer, mut buf) = (Tracer::new(config, ECHO).unwrap(), [0; 32]);
+        for _ in 1..=64 {
             let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else { panic!() };
-            let echo =
-                Echo { ident: config.ident, seq: config.first_seq.wrapping_add(hop - 1), payload: &probe.message[8..] };
             let from = [10, 0, 0, router(probe.hop_limit)].into();
-            let answer = Answer { from, kind: Kind::TimeExceeded, icmp_type: 11, ..echo_reply(&config, echo) };
+            let (protocol, message) = (ip::PROTOCOL_ICMP, probe.message);
+            let back = Back::Quoted(Quoted { destination: None, header: None, protocol, message });
+            let answer = Answer { from, ..answer(Kind::TimeExceeded, back) };
             tracer.accept(Instant::from_millis(5), &answer).unwrap();
         }
         tracer
@@ -547,8 +524,7 @@ mod tests {
 
     #[test]
     fn the_next_probe_leaves_a_while_after_one_that_failed() {
-        let config = Config { max_hops: 4, ..Config::new([192, 0, 2, 1].into(), 7) };
-        let (mut tracer, mut buf) = (Tracer::<8>::new(config).unwrap(), [0; 32]);
+        let (mut tracer, mut buf) = (Tracer::<8>::new(config(4), ECHO).unwrap(), [0; 32]);
         let now = Instant::from_millis(10);
         let Ok(Action::Transmit(probe)) = tracer.poll(now, &mut buf) else { panic!() };
         let probe = probe.probe;

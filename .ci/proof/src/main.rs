@@ -12,16 +12,17 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Answer, Arrival, Config, Instant, SendError, Tracer};
+use hopshot_core::{Action, Answer, Arrival, Config, Echo, Instant, Protocol, SendError, Tracer};
 
 /// All of it.
 #[inline(never)]
 fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]) {
     let [source, target] = addresses;
     wire(octets, buf, number, Ends { source, destination: target });
-    let config = Config { source, ..Config::new(target, number.into()) };
-    black_box((config.check().is_ok(), config.message_len()));
-    if let Ok(mut tracer) = Tracer::<32>::new(config) {
+    let config = Config { source, ..Config::new(target) };
+    let echo = Echo::new(number.into());
+    black_box((config.check().is_ok(), echo.check().is_ok(), echo.message_len(), echo.number(Version::of(target))));
+    if let Ok(mut tracer) = Tracer::<32>::new(config, echo) {
         trace(&mut tracer, octets, buf, number, source);
     }
     #[cfg(feature = "flawed")]
@@ -75,6 +76,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
     }
     let ends = Ends { source: from, destination: tracer.config().target };
     if let Ok(answer) = Answer::parse(ends, None, octets) {
+        black_box(Echo::key(&answer).ok());
         black_box(tracer.accept(now.saturating_add(Duration::from_nanos(number)), &answer).ok());
     }
     black_box((tracer.start_from(octets.first().copied().unwrap_or(1)).is_ok(), tracer.poll(now, buf).is_ok()));

@@ -8,7 +8,7 @@ use crate::health::Health;
 use crate::running::Running;
 use crate::uplink::{CutOff, Witness};
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Config, Instant, Tracer};
+use hopshot_core::{Action, Config, Echo, Instant, Protocol, Tracer};
 use rustix::io::Errno;
 use std::net::IpAddr;
 
@@ -52,12 +52,14 @@ impl Driver {
         const FAR: u8 = 64;
         let version = Version::of(target);
         let source = self.source(target, scope_id).ok()?;
-        let config = Config { max_hops: 1, source, ..Config::new(target, crate::random().ok()?) };
-        let (index, ident, first_seq) = self.take_identity(&config)?;
+        let config = Config { max_hops: 1, source, ..Config::new(target) };
+        let echo = Echo::new(crate::random().ok()?);
+        let (index, ident, first_seq) = self.take_identity(&config, &echo)?;
+        let echo = Echo { ident, first_seq, ..echo };
         let number = self.added;
         self.added += 1;
-        let sent = Tracer::<1>::new(Config { ident, first_seq, ..config }).ok().and_then(|mut tracer| {
-            self.outbox.resize(self.outbox.len().max(config.message_len()), 0);
+        let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
+            self.outbox.resize(self.outbox.len().max(echo.message_len()), 0);
             let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
             let tag = tag(number, probe.probe);
             self.listeners.get_mut(index)?.socket.send(target, scope_id, FAR, probe.message, tag).ok()

@@ -427,7 +427,7 @@ fn flow(route: &Route) -> Flow {
         from: reply.from,
         rtt: reply.rtt,
         end: match reply.kind {
-            Kind::EchoReply => Some(End::Target),
+            Kind::Reply => Some(End::Target),
             Kind::Unreachable => Some(End::Unreachable),
             Kind::TimeExceeded => None,
         },

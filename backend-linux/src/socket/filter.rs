@@ -5,7 +5,7 @@
 //! [`hopshot_core::wire`] could make no answer of; what passes is parsed and matched again.
 
 use crate::sys::Instruction;
-use hopshot_core::Config;
+use hopshot_core::Echo;
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 use std::net::IpAddr;
@@ -23,17 +23,17 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// That of a trace with these parameters.
-    pub(crate) const fn of(config: &Config) -> Self {
-        let [a, b, c, d, ..] = config.cookie;
-        let target = match config.target {
+    /// That of a trace with this target.
+    pub(crate) const fn of(echo: &Echo, target: IpAddr) -> Self {
+        let [a, b, c, d, ..] = echo.cookie;
+        let target = match target {
             IpAddr::V4(target) => target.octets(),
             IpAddr::V6(target) => {
                 let [.., a, b, c, d] = target.octets();
                 [a, b, c, d]
             }
         };
-        Self { ident: config.ident, cookie: [a, b, c, d], target }
+        Self { ident: echo.ident, cookie: [a, b, c, d], target }
     }
 }
 

@@ -39,6 +39,6 @@ pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> 
         hop_limit,
         is_stamped: stamp.is_some(),
         report: report.map(|Report { icmp_type, icmp_code, info, data, .. }| (icmp_type, icmp_code, info, data)),
-        answer: from.map(|from| arrival(from).answer()),
+        answer: from.map(|from| arrival(from).answer().map(|(.., answer)| answer)),
     }
 }

@@ -23,7 +23,7 @@ use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
 pub(crate) use first_link::FirstLink;
 use hopshot_core::wire::{Ends, Malformed, Version};
-use hopshot_core::{Answer, Instant};
+use hopshot_core::{Answer, Echo, Instant, Protocol};
 use needs::Lacks;
 pub(crate) use needs::Necessity;
 pub use needs::{Lack, Nicety};
@@ -134,19 +134,21 @@ pub(crate) struct Arrival<'b> {
 }
 
 impl<'b> Arrival<'b> {
-    /// What it says, if it is an answer to an Echo Request.
+    /// The ident and the seq of the Echo Request that it answers, and the answer.
     ///
     /// # Errors
-    /// See [`Answer::parse`].
-    pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
-        match &self.report {
-            Some(report) => ping::answer(report, self.from, self.hop_limit, self.message),
+    /// See [`Answer::parse`] and [`Echo::key`].
+    pub(crate) fn answer(&self) -> Result<(u16, u16, Answer<'b>), Malformed> {
+        let answer = match &self.report {
+            Some(report) => ping::answer(report, self.from, self.hop_limit, self.message)?,
             // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
             None => {
                 let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
-                Answer::parse(ends, self.hop_limit, self.message)
+                Answer::parse(ends, self.hop_limit, self.message)?
             }
-        }
+        };
+        let [a, b, c, d] = Echo::key(&answer)?.to_be_bytes();
+        Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), answer))
     }
 }
 

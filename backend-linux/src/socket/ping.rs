@@ -15,9 +15,9 @@ use super::{
 };
 use crate::sys::{self, Name};
 use hopshot_core::wire::extensions::Extensions;
-use hopshot_core::wire::icmp::{Error, QuotedEcho, Type};
-use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Answer, Instant, Kind, Quoted};
+use hopshot_core::wire::icmp::{Error, Type};
+use hopshot_core::wire::{Malformed, Version, ip};
+use hopshot_core::{Answer, Back, Instant, Kind, Quoted};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::{IpAddr, SocketAddr};
@@ -167,17 +167,15 @@ pub(super) fn answer<'b>(
         _ => Kind::Unreachable,
     };
     let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
-    let QuotedEcho { checksum, echo } = QuotedEcho::parse(version, quoted)?;
-    let header = |destination: SocketAddr| Quoted { destination: destination.ip(), checksum, header: None };
+    let destination = report.destination.map(|destination| destination.ip());
+    let back = Quoted { destination, header: None, protocol: ip::icmp(version), message: quoted };
     Ok(Answer {
         from,
         hop_limit,
         kind,
-        icmp_type: report.icmp_type,
-        icmp_code: report.icmp_code,
+        icmp: (report.icmp_type, report.icmp_code),
         mtu: error.mtu(version),
-        echo,
-        quoted: report.destination.map(header),
+        back: Back::Quoted(back),
         extensions: extensions(version, &error, report.data),
     })
 }

@@ -197,8 +197,9 @@ impl Survey {
         let endurance = if endures { Endurance::Outage } else { Endurance::Timeout };
         match self.begin(&settings, address, head, endurance) {
             Ok(number) => {
-                let config = self.driver.tracer(number).config();
-                let (target, source, flow) = (config.target, config.source, config.checksum);
+                let tracer = self.driver.tracer(number);
+                let (target, source) = (tracer.config().target, tracer.config().source);
+                let flow = tracer.protocol().checksum;
                 let Setback { host, reruns, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
                     begun.listed = Some(Listed { address, reruns, sample });
@@ -238,7 +239,7 @@ impl Survey {
     fn settings_for(&mut self, host: &str, address: SocketAddr, is_drawn: bool) -> (Traceroute, Option<Head>) {
         let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
         // Each host of the list learns a flow that all have from its own probes.
-        settings.config.checksum_is_public = settings.flow.is_some();
+        settings.echo.checksum_is_public = settings.flow.is_some();
         let distance = settings.memory.distance(address.ip());
         let head = if is_drawn || !self.learns() {
             None

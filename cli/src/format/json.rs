@@ -352,7 +352,7 @@ impl Answered {
 
 pub(super) const fn kind(kind: Kind) -> &'static str {
     match kind {
-        Kind::EchoReply => "echo_reply",
+        Kind::Reply => "echo_reply",
         Kind::TimeExceeded => "time_exceeded",
         Kind::Unreachable => "unreachable",
     }

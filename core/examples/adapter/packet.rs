@@ -1,17 +1,13 @@
 //! hopshot-core on whole packets: for any stack whose raw sockets take and give them with their IP header.
 
 use core::net::IpAddr;
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{Ends, ip};
 use hopshot_core::{Arrival, Instant, Reply, Tracer, Transmit};
 
 /// The IP header that a probe goes out behind.
 pub fn header(probe: &Transmit<'_>, source: IpAddr) -> ip::Header {
     let ends = Ends { source, destination: probe.destination };
-    let protocol = match ends.version() {
-        Version::V4 => ip::PROTOCOL_ICMP,
-        Version::V6 => ip::PROTOCOL_ICMPV6,
-    };
-    ip::Header { ends, hop_limit: probe.hop_limit, traffic_class: 0, protocol }
+    ip::Header { ends, hop_limit: probe.hop_limit, traffic_class: 0, protocol: ip::icmp(ends.version()) }
 }
 
 /// Takes a packet: its header says who answered. `None` if it answers no probe, which is ordinary.

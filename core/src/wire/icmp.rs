@@ -1,11 +1,12 @@
-//! ICMP (RFC 792) and ICMPv6 (RFC 4443) through one code path: what the two disagree on is a table of type numbers, and a
-//! checksum that covers more in IPv6.
+//! ICMP (RFC 792) and ICMPv6 (RFC 4443) through one code path: what the two disagree on is a table
+//! of type numbers, and a checksum that covers more in IPv6.
 
 use super::{BufferTooSmall, Ends, Malformed, Version, checksum::Checksum};
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-/// The octets of an ICMP header: type, code, checksum and four more that each type reads in its own way.
+/// The octets of an ICMP header: type, code, checksum and four more that each type reads in its own
+/// way.
 pub const HEADER_LEN: usize = size_of::<RawHeader>();
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned, Clone, Copy)]
@@ -34,7 +35,8 @@ pub enum Type {
     EchoReply,
     /// Destination Unreachable: 3, in IPv6 1.
     Unreachable,
-    /// Packet Too Big: 2 in IPv6 only. In IPv4 it is code 4 of [`Type::Unreachable`] (RFC 1191, section 4).
+    /// Packet Too Big: 2 in IPv6 only. In IPv4 it is code 4 of [`Type::Unreachable`] (RFC 1191,
+    /// section 4).
     PacketTooBig,
     /// Time Exceeded: 11, in IPv6 3.
     TimeExceeded,
@@ -81,7 +83,7 @@ pub struct Echo<'a> {
     pub ident: u16,
     /// The sequence number, another one in each probe.
     pub seq: u16,
-    /// What follows the header, as far as it is there.
+    /// The octets behind the header, as far as they are there.
     pub payload: &'a [u8],
 }
 
@@ -89,20 +91,22 @@ pub struct Echo<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Error<'a> {
-    /// Which of the four.
+    /// The type: one of the four.
     pub icmp_type: Type,
     /// The code, whose meaning depends on type and family.
     pub code: u8,
-    /// Octets 4 to 7: the MTU in a Packet Too Big and in a Fragmentation Needed, the pointer in a Parameter Problem, the
-    /// length of the quote in what follows RFC 4884.
+    /// Octets 4 to 7: the MTU in a Packet Too Big and in a Fragmentation Needed, the pointer in a
+    /// Parameter Problem, the length of the quote in what follows RFC 4884.
     pub rest: u32,
-    /// The quoted datagram, from its IP header on; read it with [`ip::parse_quoted`](super::ip::parse_quoted).
+    /// The quoted datagram, from its IP header on; read it with
+    /// [`ip::parse_quoted`](super::ip::parse_quoted).
     pub quoted: &'a [u8],
 }
 
 impl Error<'_> {
-    /// The MTU of the next link, in octets: from Fragmentation Needed (IPv4 type 3 code 4; RFC 1191, section 4: 0 from routers
-    /// older than it) or Packet Too Big (RFC 4443, section 3.2). What doesn't fit 16 bits is said as 65,535.
+    /// The MTU of the next link, in octets: from Fragmentation Needed (IPv4 type 3 code 4; RFC
+    /// 1191, section 4: 0 from routers older than it) or Packet Too Big (RFC 4443, section 3.2).
+    /// What doesn't fit 16 bits is said as 65,535.
     #[must_use]
     pub fn mtu(&self, version: Version) -> Option<u16> {
         match (version, self.icmp_type, self.code) {
@@ -132,8 +136,8 @@ impl<'a> Message<'a> {
     /// Reads a message and verifies its checksum (in IPv6 only if both ends are known).
     ///
     /// # Errors
-    /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Checksum`], and [`Malformed::Foreign`] for a type that a
-    /// traceroute has no use for or an Echo with a code other than 0.
+    /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Checksum`], and [`Malformed::Foreign`]
+    /// for a type that a traceroute has no use for or an Echo with a code other than 0.
     pub fn parse(ends: Ends, octets: &'a [u8]) -> Result<Self, Malformed> {
         let (header, body) = RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
         let version = ends.version();
@@ -154,7 +158,20 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Writes the message with its checksum (zero in IPv6 where an end isn't known) and returns its length.
+    /// The error, if this is one; `None` for the target's own answer.
+    ///
+    /// # Errors
+    /// [`Malformed::Foreign`] for a request.
+    pub(crate) const fn into_error(self) -> Result<Option<Error<'a>>, Malformed> {
+        match self {
+            Self::EchoRequest(_) => Err(Malformed::Foreign),
+            Self::EchoReply(_) => Ok(None),
+            Self::Error(error) => Ok(Some(error)),
+        }
+    }
+
+    /// Writes the message with its checksum (zero in IPv6 where an end isn't known) and returns its
+    /// length.
     ///
     /// # Errors
     /// [`BufferTooSmall`] if `buf` can't hold it.
@@ -183,12 +200,14 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Writes an Echo Request over the whole of `message` with a checksum of the caller's choice: header, two octets of balance
-/// that make the checksum come out right, and the payload that `message` holds from octet 10 on, which stays.
+/// Writes an Echo Request over the whole of `message` with a checksum of the caller's choice:
+/// header, two octets of balance that make the checksum come out right, and the payload that
+/// `message` holds from octet 10 on, which stays.
 ///
-/// Routers that share traffic over several paths may hash the first octets of the ICMP header; with ident and checksum the
-/// same in every probe they see one flow ("Paris traceroute"). In IPv6 with an end unknown the checksum is left zero; what
-/// fills it in will then find the same value in every probe all the same.
+/// Routers that share traffic over several paths may hash the first octets of the ICMP header; with
+/// ident and checksum the same in every probe they see one flow ("Paris traceroute"). In IPv6 with
+/// an end unknown the checksum is left zero; what fills it in will then find the same value in
+/// every probe all the same.
 ///
 /// # Errors
 /// [`BufferTooSmall`] if `message` is shorter than 10 octets.
@@ -212,8 +231,8 @@ pub fn emit_balanced(
     Ok(())
 }
 
-/// The balance that [`emit_balanced`] writes into a message of `len` octets. `payload` is what it holds from octet 10 on, up to
-/// where there are only zeros.
+/// The balance that [`emit_balanced`] writes into a message of `len` octets. `payload` is what it
+/// holds from octet 10 on, up to where there are only zeros.
 pub(crate) fn balance_of(ends: Ends, ident: u16, seq: u16, checksum: u16, len: usize, payload: &[u8]) -> [u8; 2] {
     let raw = RawHeader::request(ends, ident, seq, checksum);
     let covered = Checksum::of_ends(ends, len).unwrap_or_default();
@@ -227,23 +246,30 @@ pub const BALANCED_LEN: usize = HEADER_LEN + 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct QuotedEcho<'a> {
-    /// The checksum that the quote carries; it covers more than what is quoted, so it can be compared but not verified.
+    /// The checksum that the quote carries; it covers more than what is quoted, so it can be
+    /// compared but not verified.
     pub checksum: u16,
     /// Ident, seq, and as much of the payload as the quote holds.
     pub echo: Echo<'a>,
 }
 
 impl<'a> QuotedEcho<'a> {
-    /// Reads the payload of a quoted datagram as an Echo Request. Eight octets are enough (RFC 792).
+    /// Reads the payload of a quoted datagram as an Echo Request. Eight octets are enough (RFC
+    /// 792).
     ///
     /// # Errors
     /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Foreign`] if it isn't an Echo Request.
     pub fn parse(version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
+        Self::of_type(Type::EchoRequest, version, octets)
+    }
+
+    /// Reads an Echo of this type.
+    pub(crate) fn of_type(icmp_type: Type, version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
         let (header, payload) = RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
-        match (Type::from_number(version, header.icmp_type), header.code) {
-            (Some(Type::EchoRequest), 0) => Ok(Self { checksum: header.checksum.get(), echo: header.echo(payload) }),
-            _ => Err(Malformed::Foreign),
+        if icmp_type.number(version) != Some(header.icmp_type) || header.code != 0 {
+            return Err(Malformed::Foreign);
         }
+        Ok(Self { checksum: header.checksum.get(), echo: header.echo(payload) })
     }
 }
 

@@ -38,6 +38,15 @@ struct Ipv6 {
     destination: [u8; 16],
 }
 
+/// The protocol number of this version's ICMP.
+#[must_use]
+pub const fn icmp(version: Version) -> u8 {
+    match version {
+        Version::V4 => PROTOCOL_ICMP,
+        Version::V6 => PROTOCOL_ICMPV6,
+    }
+}
+
 /// The octets that an IPv4 header without options, or an IPv6 header, takes.
 #[must_use]
 pub const fn header_len(version: Version) -> usize {
@@ -47,11 +56,11 @@ pub const fn header_len(version: Version) -> usize {
     }
 }
 
-/// What a traceroute wants to know of an IP header.
+/// The fields of an IP header that a traceroute needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Header {
-    /// Who sent the packet, and to whom.
+    /// The source and the destination of the packet.
     pub ends: Ends,
     /// The hop limit (TTL in IPv4) as the header has it.
     pub hop_limit: u8,
@@ -65,18 +74,16 @@ impl Header {
     /// Whether the payload is of this header's own family's ICMP.
     #[must_use]
     pub const fn is_icmp(&self) -> bool {
-        match self.ends.version() {
-            Version::V4 => self.protocol == PROTOCOL_ICMP,
-            Version::V6 => self.protocol == PROTOCOL_ICMPV6,
-        }
+        self.protocol == icmp(self.ends.version())
     }
 
-    /// Writes a header without options for `payload_len` octets that follow it, and returns its length. The IPv4
-    /// identification is zero, allowed for what is not fragmented (RFC 6864, section 4.1), and DF is set.
+    /// Writes a header without options for `payload_len` octets that follow it, and returns its
+    /// length. The IPv4 identification is zero, allowed for what is not fragmented (RFC 6864,
+    /// section 4.1), and DF is set.
     ///
     /// # Errors
-    /// [`BufferTooSmall`] if `buf` can't hold the header. A payload over 65,515 (IPv4) or 65,535 octets (IPv6) is written as
-    /// the longest that the length field can say.
+    /// [`BufferTooSmall`] if `buf` can't hold the header. A payload over 65,515 (IPv4) or 65,535
+    /// octets (IPv6) is written as the longest that the length field can say.
     pub fn emit(&self, payload_len: usize, buf: &mut [u8]) -> Result<usize, BufferTooSmall> {
         let len = header_len(self.ends.version());
         let space = buf.get_mut(..len).ok_or(BufferTooSmall { needed: len })?;
@@ -123,7 +130,8 @@ impl Header {
 /// Reads a whole packet: its header and its payload, cut to the length that the header gives.
 ///
 /// # Errors
-/// As [`parse_quoted`]; also [`Malformed::Truncated`] if the packet is shorter than its header says.
+/// As [`parse_quoted`]; also [`Malformed::Truncated`] if the packet is shorter than its header
+/// says.
 pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     let total = match version(octets)? {
         Version::V4 => usize::from(read::<Ipv4>(octets)?.0.total_length.get()),
@@ -132,13 +140,14 @@ pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     parse_quoted(octets.get(..total).ok_or(Malformed::Truncated)?)
 }
 
-/// Reads the start of a packet as an ICMP error quotes it: cut short on purpose (8 octets of payload in RFC 792, more in RFC
-/// 1812, section 4.3.2.3, and RFC 4443, section 2.4), so the length fields are not looked at: some stacks change them before
-/// they quote. The payload is what is there.
+/// Reads the start of a packet as an ICMP error quotes it: cut short on purpose (8 octets of
+/// payload in RFC 792, more in RFC 1812, section 4.3.2.3, and RFC 4443, section 2.4), so the length
+/// fields are not looked at: some stacks change them before they quote. The payload is what is
+/// there.
 ///
 /// # Errors
-/// [`Malformed::Truncated`] if the header isn't whole, [`Malformed::Header`] if its own length is impossible,
-/// [`Malformed::Fragment`] if the payload isn't the start of the message.
+/// [`Malformed::Truncated`] if the header isn't whole, [`Malformed::Header`] if its own length is
+/// impossible, [`Malformed::Fragment`] if the payload isn't the start of the message.
 pub fn parse_quoted(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     match version(octets)? {
         Version::V4 => parse_v4(octets),
@@ -166,7 +175,8 @@ fn parse_v4(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     }
     let payload = octets.get(header_len..).ok_or(Malformed::Header)?;
     match fixed.flags_fragment.get() {
-        // "Don't fragment" and no offset, quoted in the byte order of a little-endian host, as older BSD kernels do.
+        // "Don't fragment" and no offset, quoted in the byte order of a little-endian host, as
+        // older BSD kernels do.
         0x0040 => {}
         flags_fragment if flags_fragment & 0x1fff != 0 => return Err(Malformed::Fragment),
         _ => {}
@@ -193,8 +203,8 @@ fn parse_v6(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     Ok((header, payload))
 }
 
-/// Walks hop-by-hop options (0), routing (43), fragment (44) and destination options (60): RFC 8200, section 4.1. Every one
-/// takes at least 8 octets, so the walk ends with the packet.
+/// Walks hop-by-hop options (0), routing (43), fragment (44) and destination options (60): RFC
+/// 8200, section 4.1. Every one takes at least 8 octets, so the walk ends with the packet.
 fn skip_extension_headers(mut protocol: u8, mut octets: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     loop {
         let len = match (protocol, octets) {

@@ -1,6 +1,6 @@
 //! Cases 36 to 39: what comes of sending all at once.
 
-use crate::network::{BOTH, Trace, config, error, quote, router};
+use crate::network::{BOTH, ECHO, Trace, config, error, quote, router};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Config, ConfigError, StopReason, Sweep, Tracer};
 use std::collections::BTreeSet;
@@ -108,7 +108,7 @@ fn case_39_a_target_on_the_link_is_hop_1() {
 
 #[test]
 fn case_39_hops_attempts_and_room_have_their_limits() {
-    let refused = |change: fn(Config) -> Config| Tracer::<64>::new(change(config(BOTH[0]))).unwrap_err();
+    let refused = |change: fn(Config) -> Config| Tracer::<64>::new(change(config(BOTH[0])), ECHO).unwrap_err();
     let parameter = |error: ConfigError| match error {
         ConfigError::OutOfRange { parameter, .. } => parameter,
         _ => "none",

@@ -103,7 +103,7 @@ fn a_true_answer_takes_the_place_of_a_forged_one_whichever_came_first() {
                 for trace in [early, late] {
                     let outcomes: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
                     assert_eq!(outcomes, [Outcome::Answered(reply)]);
-                    assert_eq!(trace.distance(), (reply.kind == Kind::EchoReply).then_some(2));
+                    assert_eq!(trace.distance(), (reply.kind == Kind::Reply).then_some(2));
                 }
             }
         }

@@ -11,6 +11,7 @@ mod network;
 mod patience;
 mod plan;
 mod proof;
+mod protocol;
 mod quoted;
 mod room;
 mod sending;

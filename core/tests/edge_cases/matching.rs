@@ -1,11 +1,11 @@
 //! Cases 22 to 27: whose answer it is.
 
 use crate::network::{
-    BOTH, Trace, config, echo_reply, ends, error, ms, octets, probe_packet, put_right, quote, router,
+    BOTH, ECHO, Trace, config, echo_reply, ends, error, ms, octets, probe_packet, put_right, quote, router,
 };
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Changes, Config, Discard, Evidence, Kind, Tally};
+use hopshot_core::{Changes, Config, Discard, Echo, Evidence, Kind, Tally};
 use std::time::Duration;
 
 /// Time Exceeded about a probe of which some octets are others, quoted up to `len` octets of ICMP.
@@ -94,7 +94,7 @@ fn case_22_a_seq_that_was_never_sent_is_not_ours() {
     for version in BOTH {
         for first_seq in [0x5eac, 0x5eb4, 0, 0xdeb0] {
             // Another trace with our cookie: no answer of a forger, only one to a probe that this trace never sent.
-            let other = Trace::with(Config { first_seq, ..config(version) });
+            let other = Trace::of(config(version), Echo { first_seq, ..ECHO });
             let mut trace = Trace::new(version);
             for probe in &other.probes {
                 let target = ends(version).destination;
@@ -124,7 +124,7 @@ fn case_22_a_seq_that_another_probe_had_is_a_wrong_cookie() {
 fn case_23_seqs_wrap_around_within_a_trace() {
     for version in BOTH {
         for first_seq in [0xfffe, 0xffff, 0] {
-            let mut trace = Trace::with(Config { first_seq, ..config(version) });
+            let mut trace = Trace::of(config(version), Echo { first_seq, ..ECHO });
             let seqs: Vec<u16> = trace.probes.iter().map(|probe| u16::from_be_bytes([probe[6], probe[7]])).collect();
             assert_eq!(seqs, [0, 1, 2, 3].map(|index| first_seq.wrapping_add(index)));
             for hop in 1..=3 {
@@ -168,7 +168,7 @@ fn case_24_an_answer_from_before_its_probe_takes_no_time() {
     for version in BOTH {
         let mut trace = Trace::with(config(version));
         let buf = &mut [0; 64];
-        let mut late = hopshot_core::Tracer::<64>::new(config(version)).unwrap();
+        let mut late = hopshot_core::Tracer::<64>::new(config(version), ECHO).unwrap();
         let _ = late.poll(hopshot_core::Instant::from_millis(1000), buf).unwrap();
         std::mem::swap(&mut trace.tracer, &mut late);
         assert_eq!(trace.time_exceeded(10, 1).unwrap().rtt, Duration::ZERO);
@@ -219,7 +219,7 @@ fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
         let sum = if version == Version::V4 { sum + 0x0800 } else { sum - 0x0100 };
         reply[2..4].copy_from_slice(&sum.to_be_bytes());
         let reply = trace.handle(1, us, &reply).unwrap().reply;
-        assert_eq!((reply.kind, reply.probe.hop, reply.evidence()), (Kind::EchoReply, 1, Evidence::Strong));
+        assert_eq!((reply.kind, reply.probe.hop, reply.evidence()), (Kind::Reply, 1, Evidence::Strong));
         assert_eq!(trace.distance(), Some(1));
     }
 }

@@ -1,9 +1,9 @@
 //! Cases 13 to 21: which message means what.
 
-use crate::network::{BOTH, Trace, config, echo_reply, ends, error, octets, put_right, router, stranger};
+use crate::network::{BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, router, stranger};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Changes, Config, Discard, Evidence, Failure, Kind, Outcome, Reply, StopReason};
+use hopshot_core::{Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, StopReason};
 use std::net::IpAddr;
 
 /// An error about the first probe to `hop`.
@@ -86,7 +86,7 @@ fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
 #[test]
 fn case_15_the_mtu_is_told_where_the_router_says_it() {
     let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
-        let mut trace = Trace::with(Config { payload_len: 1472, ..config(version) });
+        let mut trace = Trace::of(config(version), Echo { payload_len: 1472, ..ECHO });
         let quote = &trace.quote(2)[..100];
         let message = error(router(version, 2), icmp_type, code, rest, quote);
         trace.handle(10, router(version, 2), &message).unwrap().reply.mtu
@@ -146,7 +146,7 @@ fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
         let mut trace = Trace::new(version);
         let message = echo_reply(stranger(version), &trace.probes[2]);
         let reply = trace.handle(10, stranger(version), &message).unwrap().reply;
-        assert_eq!((reply.kind, reply.changes, reply.evidence()), (Kind::EchoReply, Changes::SENDER, Evidence::Weak));
+        assert_eq!((reply.kind, reply.changes, reply.evidence()), (Kind::Reply, Changes::SENDER, Evidence::Weak));
         assert_eq!(trace.distance(), Some(3));
         trace.time_exceeded(20, 1).unwrap();
         trace.time_exceeded(20, 2).unwrap();

@@ -1,10 +1,10 @@
-//! Which probe leaves and when: what the head of `src/plan.rs` and the crate's front page promise. Every answer takes 80 ms, so
-//! attempts are 5 ms apart and an answer is overdue after 92.
+//! Which probe leaves and when: what the head of `src/plan.rs` and the crate's front page promise.
+//! Every answer takes 80 ms, so attempts are 5 ms apart and an answer is overdue after 92.
 
-use crate::network::{BOTH, Trace, config, error, ms, router};
+use crate::network::{BOTH, ECHO, Trace, config, error, ms, router};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
+use hopshot_core::{Action, Config, Instant, Reason, SendError, StopReason, Sweep, Tracer};
 
 /// A sweep of so many hops, then so many more at a time, of as many as there are.
 fn sweep(version: Version, max_hops: u8, first: u8, step: u8) -> Config {
@@ -19,7 +19,8 @@ fn four(version: Version) -> Config {
 /// No target within the hops that are probed.
 const NONE: u8 = u8::MAX;
 
-/// Plays a trace to its end: the target is at `distance`, and what is said in `silent` never answers.
+/// Plays a trace to its end: the target is at `distance`, and what is said in `silent` never
+/// answers.
 fn played<const N: usize>(config: Config, distance: u8, silent: &[u8]) -> Trace<N> {
     let mut trace = Trace::in_room(config);
     trace.play(distance, |_, hop| !silent.contains(&hop));
@@ -71,14 +72,14 @@ fn behind_the_target_no_room_is_left_for_attempts() {
 #[test]
 fn before_hops_that_dont_answer_attempts_follow_the_answers_from_farther_on() {
     for version in BOTH {
-        // Hop 1 leads on in any case, and one more probe goes to each hop with each answer from farther on: hop 3 gets its second
-        // because hop 2 passes on what goes there.
+        // Hop 1 leads on in any case, and one more probe goes to each hop with each answer from
+        // farther on: hop 3 gets its second because hop 2 passes on what goes there.
         let trace = played::<64>(Config { attempts: 5, ..four(version) }, NONE, &[3, 4]);
         assert_eq!(trace.sent_at(0), [1, 2, 3, 4, 1]);
         assert_eq!(trace.sent_at(80), [2, 3, 1]);
         assert_eq!(trace.sent_at(85), [2, 1]);
-        // What is left follows when nothing more is to come: 190 ms after the first probes to 3 and 4. Where the path may lead
-        // a second one is all.
+        // What is left follows when nothing more is to come: 190 ms after the first probes to 3 and
+        // 4. Where the path may lead a second one is all.
         assert_eq!(trace.sent_at(190), [4, 2, 1]);
         assert_eq!(trace.sent_at(195), [2]);
         assert_eq!(trace.counts(), [5, 5, 2, 2]);
@@ -146,7 +147,8 @@ fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
             assert_eq!(trace.times(2), [0, 92, 97]);
             assert_eq!(trace.counts(), [1, 3, 1, 1]);
         }
-        // What is one of the attempts asked for doesn't wait for that, since a router behind it has answered.
+        // What is one of the attempts asked for doesn't wait for that, since a router behind it has
+        // answered.
         let trace = played::<64>(Config { attempts: 2, ..four(version) }, 4, &[2]);
         assert_eq!(trace.times(2), [0, 80, 92, 97]);
         // Where the target answers and no router behind it has, it does.
@@ -243,7 +245,8 @@ fn a_sweep_that_begins_farther_out_than_it_is_wide_begins_with_a_step() {
 #[test]
 fn the_sweep_goes_on_past_two_silent_hops_at_its_edge_or_past_any_where_paths_seldom_end() {
     for version in BOTH {
-        // The edge, the last router heard, and when the next hop is sent to: when what is missing is overdue, or when all is quiet.
+        // The edge, the last router heard, and when the next hop is sent to: when what is missing
+        // is overdue, or when all is quiet.
         for (edge, last, opens) in [(12, 10, 92), (12, 9, 190), (12, 1, 190), (11, 9, 92), (11, 1, 92), (30, 28, 92)] {
             let silent: Vec<u8> = (last + 1..=64).collect();
             let trace = played::<99>(sweep(version, 40, edge, 3), NONE, &silent);
@@ -262,7 +265,7 @@ fn when_nothing_can_be_sent_every_hop_is_tried_and_the_trace_ends() {
     for version in BOTH {
         for sweep in [Sweep::Window { first: 2, step: 1 }, Sweep::Burst] {
             let config = Config { sweep: Some(sweep), timeout: ms(1), retries: 0, ..config(version) };
-            let mut tracer = Tracer::<64>::new(config).unwrap();
+            let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
             let mut buf = [0; 64];
             let (mut now, mut tried) = (Instant::EPOCH, Vec::new());
             for _ in 0..100 {
@@ -313,5 +316,27 @@ fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
         trace.run_out(80);
         assert_eq!((trace.times(2), trace.counts()), (vec![0, 80, 85], vec![3, 3, 1, 1]));
         assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
+    }
+}
+
+#[test]
+fn each_probe_says_why_it_leaves() {
+    use Reason::{Attempt, Recheck, Retry, Sweep};
+    let reasons = |trace: &Trace, hop: u8| {
+        let at_hop = trace.hops.iter().zip(&trace.reasons).filter(|(at, _)| **at == hop);
+        at_hop.map(|(_, reason)| *reason).collect::<Vec<_>>()
+    };
+    for version in BOTH {
+        let config = Config { attempts: 2, retries: 1, ..four(version) };
+        let trace = played(config, 4, &[2, 3]);
+        assert_eq!(reasons(&trace, 1), [Sweep, Attempt]);
+        // Attempts to a silent hop are retries too, in time and in kind.
+        assert_eq!(reasons(&trace, 2), [Sweep, Retry, Retry]);
+        // Right below the target it may be the target itself.
+        assert_eq!(reasons(&trace, 3), [Sweep, Retry, Retry, Recheck, Recheck]);
+        assert_eq!(reasons(&trace, 4), [Sweep, Attempt]);
+        let burst = played(Config { sweep: Some(hopshot_core::Sweep::Burst), ..config }, 4, &[2, 3]);
+        assert_eq!(reasons(&burst, 1), [Sweep, Attempt]);
+        assert_eq!(reasons(&burst, 3), [Sweep, Attempt, Retry, Recheck, Recheck]);
     }
 }

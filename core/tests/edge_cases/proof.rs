@@ -1,12 +1,13 @@
-//! The least that an error must bring to be believed: a secret checksum with the right destination, or the cookie. What has
-//! neither decides nothing, however much of it comes.
+//! The least that an error must bring to be believed: a secret checksum with the right destination,
+//! or the cookie. What has neither decides nothing, however much of it comes.
 
-use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
+use crate::network::{BOTH, ECHO, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::extensions::Extensions;
-use hopshot_core::wire::icmp::{Echo, QuotedEcho, Type};
+use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason,
+    Answer, Back, Changes, Config, Discard, Echo, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply,
+    StopReason,
 };
 use std::net::IpAddr;
 
@@ -19,35 +20,38 @@ struct Parsed {
     hop: u8,
     from: IpAddr,
     kind: Kind,
-    quoted: Option<Quoted>,
+    destination: Option<IpAddr>,
+    checksum: u16,
+    header: Option<QuotedHeader>,
     payload: usize,
 }
 
 /// A router's error about the probe to hop 1 as a ping socket gets it: with eight octets quoted.
 fn parsed(version: Version) -> Parsed {
-    let quoted = Quoted { destination: ends(version).destination, checksum: 0xc5c5, header: None };
-    Parsed { hop: 1, from: router(version, 1), kind: Kind::TimeExceeded, quoted: Some(quoted), payload: 0 }
+    let (from, kind) = (router(version, 1), Kind::TimeExceeded);
+    let destination = Some(ends(version).destination);
+    Parsed { hop: 1, from, kind, destination, checksum: ECHO.checksum, header: None, payload: 0 }
 }
 
 /// The same from somebody who has read ident, seq and checksum off a probe to his own address.
 fn guessed(version: Version, hop: u8, kind: Kind) -> Parsed {
-    let quoted = Quoted { destination: stranger(version), checksum: 0x1234, header: None };
-    Parsed { hop, from: stranger(version), kind, quoted: Some(quoted), payload: 0 }
+    let from = stranger(version);
+    Parsed { hop, from, kind, destination: Some(from), checksum: 0x1234, header: None, payload: 0 }
 }
 
 fn accept(trace: &mut Trace, at: u64, parsed: &Parsed) -> Result<Reply, Discard> {
-    let Parsed { hop, from, kind, quoted, payload } = *parsed;
-    let probe = trace.probes[usize::from(hop) - 1].clone();
-    let Echo { ident, seq, payload: whole } = QuotedEcho::parse(trace.version, &probe).unwrap().echo;
+    let Parsed { hop, from, kind, destination, checksum, header, payload } = *parsed;
+    let mut probe = trace.probes[usize::from(hop) - 1].clone();
+    probe.truncate(8 + payload);
+    probe[2..4].copy_from_slice(&checksum.to_be_bytes());
+    let protocol = ip::icmp(trace.version);
     let answer = Answer {
         from,
         hop_limit: Some(61),
         kind,
-        icmp_type: if kind == Kind::TimeExceeded { 11 } else { 3 },
-        icmp_code: 0,
+        icmp: (if kind == Kind::TimeExceeded { 11 } else { 3 }, 0),
         mtu: None,
-        echo: Echo { ident, seq, payload: &whole[..payload] },
-        quoted,
+        back: Back::Quoted(Quoted { destination, header, protocol, message: &probe }),
         extensions: Extensions::default(),
     };
     trace.tracer.accept(Instant::from_millis(at), &answer)
@@ -57,6 +61,9 @@ fn changes(config: Config, parsed: &Parsed) -> Changes {
     accept(&mut Trace::with(config), 10, parsed).unwrap().changes
 }
 
+/// An identity whose checksum others may know.
+const PUBLIC: Echo = Echo { checksum_is_public: true, ..ECHO };
+
 fn both(one: Changes, other: Changes, all: Changes) -> bool {
     all.contains(one) && all.contains(other) && all.evidence() == Evidence::Weak
 }
@@ -65,11 +72,11 @@ fn both(one: Changes, other: Changes, all: Changes) -> bool {
 fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
     for version in BOTH {
         let with_checksum = parsed(version);
-        let with_cookie = Parsed { quoted: None, payload: COOKIE, ..with_checksum };
+        let with_cookie = Parsed { destination: None, payload: COOKIE, ..with_checksum };
         for proven in [with_checksum, with_cookie] {
             assert_eq!(changes(config(version), &proven), Changes::default());
         }
-        let neither = Parsed { quoted: None, payload: COOKIE - 1, ..with_checksum };
+        let neither = Parsed { destination: None, payload: COOKIE - 1, ..with_checksum };
         let changes = changes(config(version), &neither);
         assert_eq!((changes, changes.evidence()), (Changes::UNPROVEN, Evidence::Weak));
     }
@@ -78,13 +85,12 @@ fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
 #[test]
 fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
     for version in BOTH {
-        let right = parsed(version).quoted.unwrap();
+        let right = Parsed { payload: COOKIE - 1, ..parsed(version) };
         let cases = [
-            (Quoted { destination: stranger(version), ..right }, Changes::DESTINATION),
-            (Quoted { checksum: !right.checksum, ..right }, Changes::CHECKSUM),
+            (Parsed { destination: Some(stranger(version)), ..right }, Changes::DESTINATION),
+            (Parsed { checksum: !right.checksum, ..right }, Changes::CHECKSUM),
         ];
-        for (quoted, change) in cases {
-            let short = Parsed { quoted: Some(quoted), payload: COOKIE - 1, ..parsed(version) };
+        for (short, change) in cases {
             assert!(both(change, Changes::UNPROVEN, changes(config(version), &short)));
             // A translator that quotes the cookie is told as that.
             assert_eq!(changes(config(version), &Parsed { payload: COOKIE, ..short }), change);
@@ -95,11 +101,12 @@ fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
 #[test]
 fn a_checksum_that_others_may_know_proves_nothing() {
     for version in BOTH {
-        let config = Config { checksum_is_public: true, ..config(version) };
-        assert_eq!(changes(config, &parsed(version)), Changes::UNPROVEN);
-        assert_eq!(changes(config, &Parsed { payload: COOKIE, ..parsed(version) }), Changes::default());
+        let mut trace = Trace::of(config(version), PUBLIC);
+        assert_eq!(accept(&mut trace, 10, &parsed(version)).unwrap().changes, Changes::UNPROVEN);
+        let with_cookie = Parsed { payload: COOKIE, ..parsed(version) };
+        assert_eq!(accept(&mut trace, 10, &with_cookie).unwrap().changes, Changes::default());
         // On the wire it is the same.
-        let mut trace = Trace::with(config);
+        let mut trace = Trace::of(config(version), PUBLIC);
         let whole = trace.quote(1);
         for (len, changes) in [(ip::header_len(version) + 8, Changes::UNPROVEN), (whole.len(), Changes::default())] {
             let quoted = &whole[..len];
@@ -122,8 +129,8 @@ fn an_icmpv6_checksum_that_is_not_known_here_proves_nothing() {
 fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
     for version in BOTH {
         let header = QuotedHeader { source: stranger(version), hop_limit: 2, traffic_class: 4 };
-        let quoted = Quoted { header: Some(header), ..parsed(version).quoted.unwrap() };
-        let reply = accept(&mut Trace::new(version), 10, &Parsed { quoted: Some(quoted), ..parsed(version) }).unwrap();
+        let with_header = Parsed { header: Some(header), ..parsed(version) };
+        let reply = accept(&mut Trace::new(version), 10, &with_header).unwrap();
         assert!(reply.changes.contains(Changes::SOURCE) && reply.changes.contains(Changes::TRAFFIC_CLASS));
         assert_eq!((reply.evidence(), reply.quoted_hop_limit), (Evidence::Strong, Some(2)));
         let reply = accept(&mut Trace::new(version), 10, &parsed(version)).unwrap();
@@ -162,8 +169,7 @@ fn a_guess_does_not_keep_out_a_translators_answer_which_is_weak_too() {
     for version in BOTH {
         let mut trace = Trace::new(version);
         accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
-        let quoted = Quoted { checksum: 0x4321, ..parsed(version).quoted.unwrap() };
-        let translated = Parsed { quoted: Some(quoted), payload: COOKIE, ..parsed(version) };
+        let translated = Parsed { checksum: 0x4321, payload: COOKIE, ..parsed(version) };
         assert_eq!(accept(&mut trace, 10, &translated).unwrap().changes, Changes::CHECKSUM);
         assert_eq!(accept(&mut trace, 15, &guessed(version, 1, Kind::TimeExceeded)).unwrap_err(), Discard::Duplicate);
         assert_eq!(trace.route()[0], Some(router(version, 1)));
@@ -177,7 +183,8 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
             let silent = Config { attempts: 2, max_hops: 6, sweep: None, ..config(version) };
             let mut undisturbed = Trace::with(silent);
             let end = undisturbed.run_out(1);
-            // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how slow the truth is.
+            // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how
+            // slow the truth is.
             let mut guessed_at = Trace::with(silent);
             for hop in 1..=6 {
                 accept(&mut guessed_at, 25, &guessed(version, hop, kind)).unwrap();
@@ -199,7 +206,8 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
         accept(&mut trace, 5, &guessed(version, 2, Kind::TimeExceeded)).unwrap();
         let alone = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
         assert_eq!((alone.from, alone.evidence(), alone.rtt), (stranger(version), Evidence::Weak, ms(5)));
-        // The second probe to the same hop is answered by who is there; the first one's answer got lost.
+        // The second probe to the same hop is answered by who is there; the first one's answer got
+        // lost.
         let probe = trace.probes[second].clone();
         let quoted = quote(version, &probe);
         let message = error(router(version, 1), Type::TimeExceeded, 0, 0, &quoted);
@@ -224,8 +232,8 @@ fn forge(trace: &mut Trace, from: IpAddr, icmp_type: Type, hop: u8) {
 #[test]
 fn errors_that_prove_nothing_make_no_loop() {
     for version in BOTH {
-        let config = Config { max_hops: 8, retries: 0, checksum_is_public: true, ..config(version) };
-        let mut trace = Trace::with(config);
+        let config = Config { max_hops: 8, retries: 0, ..config(version) };
+        let mut trace = Trace::of(config, PUBLIC);
         for hop in 1..=2 {
             trace.time_exceeded(10, hop).unwrap();
         }
@@ -240,8 +248,8 @@ fn errors_that_prove_nothing_make_no_loop() {
 #[test]
 fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
     for version in BOTH {
-        let config = Config { max_hops: 8, attempts: 3, sweep: None, checksum_is_public: true, ..config(version) };
-        let mut trace = Trace::with(config);
+        let config = Config { max_hops: 8, attempts: 3, sweep: None, ..config(version) };
+        let mut trace = Trace::of(config, PUBLIC);
         trace.time_exceeded(10, 1).unwrap();
         trace.time_exceeded(10, 2).unwrap();
         // Of the target, and behind it somebody else, and a forgery in its name.

@@ -1,7 +1,7 @@
 //! Little room: the first probes get lost, and there are hardly places to ask again. The distance is right, or it is said that it
 //! may not be.
 
-use crate::network::{BOTH, Trace, config};
+use crate::network::{BOTH, ECHO, Trace, config};
 use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
 use std::collections::VecDeque;
 
@@ -67,8 +67,9 @@ fn the_last_places_are_used_once_nothing_more_is_to_come() {
 /// Traces with a queue that holds one frame, which takes `frame` nanoseconds to leave; what doesn't fit fails.
 fn with_a_queue_of_one<const N: usize>(distance: u8, frame: u64) -> Trace<N> {
     const RTT: u64 = 80_000_000;
-    let tracer = Tracer::new(default(BOTH[0])).unwrap();
-    let mut trace = Trace::<N> { tracer, version: BOTH[0], probes: vec![], hops: vec![], sent: vec![] };
+    let tracer = Tracer::new(default(BOTH[0]), ECHO).unwrap();
+    let (probes, hops, sent, reasons) = Default::default();
+    let mut trace = Trace::<N> { tracer, version: BOTH[0], probes, hops, sent, reasons };
     let (mut now, mut free, mut buf) = (Instant::EPOCH, 0, [0; 64]);
     let mut due = VecDeque::new();
     for _ in 0..10_000 {

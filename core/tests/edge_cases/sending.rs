@@ -1,10 +1,11 @@
 //! Cases 30, 34 and 35, as far as they are core's: what can't be sent, checksums, and clocks.
 
-use crate::network::{BOTH, Trace, config, ends, ms};
+use crate::network::{BOTH, ECHO, Trace, config, ends, ms};
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, Version};
 use hopshot_core::{
-    Action, Config, ConfigError, Discard, Failure, Instant, Outcome, ProbeId, SendError, StopReason, Sweep, Tracer,
+    Action, Config, ConfigError, Discard, Echo, Failure, Instant, Outcome, ProbeId, Protocol, SendError, StopReason,
+    Sweep, Tracer,
 };
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ fn case_30_what_cant_be_sent_is_told_and_the_trace_goes_on() {
 #[test]
 fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
     for version in BOTH {
-        let mut tracer = Tracer::<64>::new(Config { sweep: None, ..config(version) }).unwrap();
+        let mut tracer = Tracer::<64>::new(Config { sweep: None, ..config(version) }, ECHO).unwrap();
         let (mut now, mut buf) = (Instant::EPOCH, [0; 64]);
         for _ in 0..1000 {
             match tracer.poll(now, &mut buf).unwrap() {
@@ -122,8 +123,9 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
     for version in BOTH {
         for checksum in [1, 0x5a5a, 0xfffe] {
             for payload_len in [10, 11, 24, 999] {
-                let config = Config { checksum, payload_len, first_seq: 0xfff0, max_hops: 32, ..config(version) };
-                for probe in &Trace::with(config).probes {
+                let config = Config { max_hops: 32, ..config(version) };
+                let echo = Echo { checksum, payload_len, first_seq: 0xfff0, ..ECHO };
+                for probe in &Trace::of(config, echo).probes {
                     assert_eq!(probe[2..4], u16::to_be_bytes(checksum));
                     let sum = Checksum::of_ends(ends(version), probe.len()).unwrap().with(probe).finish();
                     assert_eq!(sum, 0);
@@ -137,11 +139,11 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
 fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
     for version in BOTH {
         for checksum in [0, 0xffff] {
-            let refused = Tracer::<64>::new(Config { checksum, ..config(version) }).unwrap_err();
+            let refused = Tracer::<64>::new(config(version), Echo { checksum, ..ECHO }).unwrap_err();
             assert!(matches!(refused, ConfigError::OutOfRange { parameter: "checksum", .. }));
         }
         for random in [0, u128::MAX] {
-            assert!(Config::new(ends(version).destination, random).check().is_ok());
+            assert!(Echo::new(random).check().is_ok());
         }
     }
 }
@@ -179,7 +181,7 @@ fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed()
 fn case_35_a_clock_that_jumps_back_sends_nothing_early_and_ends_all_the_same() {
     for version in BOTH {
         let config = Config { interval: ms(5), sweep: None, ..config(version) };
-        let mut tracer = Tracer::<64>::new(config).unwrap();
+        let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         let mut buf = [0; 64];
         assert!(matches!(tracer.poll(Instant::from_millis(1000), &mut buf), Ok(Action::Transmit(_))));
         let next = Instant::from_millis(1005);

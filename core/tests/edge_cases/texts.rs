@@ -1,9 +1,9 @@
 //! What people read: errors say what failed, with the value.
 
-use crate::network::{BOTH, Trace, config, echo_reply, error, put_right, quote, router, stranger};
+use crate::network::{BOTH, ECHO, Trace, config, echo_reply, error, put_right, quote, router, stranger};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version};
-use hopshot_core::{Action, Changes, Config, ConfigError, Discard, Instant, Kind, Sweep, Tracer};
+use hopshot_core::{Action, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Protocol, Sweep, Tracer};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -11,7 +11,12 @@ use std::net::IpAddr;
 type Change = fn(Config) -> Config;
 
 fn refused(change: impl Fn(Config) -> Config) -> (ConfigError, String) {
-    let error = Tracer::<64>::new(change(config(Version::V4))).unwrap_err();
+    let error = Tracer::<64>::new(change(config(Version::V4)), ECHO).unwrap_err();
+    (error, error.to_string())
+}
+
+fn refused_echo(echo: Echo) -> (ConfigError, String) {
+    let error = Tracer::<64>::new(config(Version::V4), echo).unwrap_err();
     (error, error.to_string())
 }
 
@@ -24,9 +29,9 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
         (refused(|config| Config { retries: 11, ..config }), "retries must be 0 to 10, not 11"),
         (refused(|config| Config { patience: 0, ..config }), "patience must be 1 to 10, not 0"),
         (refused(|config| Config { patience: 11, ..config }), "patience must be 1 to 10, not 11"),
-        (refused(|config| Config { payload_len: 9, ..config }), "payload_len must be 10 to 65507, not 9"),
-        (refused(|config| Config { payload_len: 65_508, ..config }), "payload_len must be 10 to 65507, not 65508"),
-        (refused(|config| Config { checksum: 0, ..config }), "checksum must be 1 to 65534, not 0"),
+        (refused_echo(Echo { payload_len: 9, ..ECHO }), "payload_len must be 10 to 65507, not 9"),
+        (refused_echo(Echo { payload_len: 65_508, ..ECHO }), "payload_len must be 10 to 65507, not 65508"),
+        (refused_echo(Echo { checksum: 0, ..ECHO }), "checksum must be 1 to 65534, not 0"),
     ];
     for ((_, text), expected) in texts {
         assert_eq!(text, expected);
@@ -57,7 +62,7 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
 
 #[test]
 fn every_least_and_greatest_value_is_permitted() {
-    let changes: [Change; 11] = [
+    let changes: [Change; 7] = [
         |config| Config { max_hops: 64, ..config },
         |config| Config { max_hops: 1, ..config },
         |config| Config { first_hop: 4, ..config },
@@ -65,11 +70,10 @@ fn every_least_and_greatest_value_is_permitted() {
         |config| Config { retries: 0, ..config },
         |config| Config { retries: 10, ..config },
         |config| Config { patience: 10, ..config },
-        |config| Config { payload_len: 10, ..config },
-        |config| Config { payload_len: 65_507, ..config },
-        |config| Config { checksum: 1, ..config },
-        |config| Config { checksum: 0xfffe, ..config },
     ];
+    for (payload_len, checksum) in [(10, 1), (65_507, 0xfffe)] {
+        assert_eq!(Echo { payload_len, checksum, ..ECHO }.check(), Ok(()));
+    }
     for version in BOTH {
         for change in changes {
             assert_eq!(change(config(version)).check(), Ok(()));
@@ -77,7 +81,7 @@ fn every_least_and_greatest_value_is_permitted() {
         // 64 probes have room for 64, and not for one more.
         for (first_hop, attempts, fits) in [(1, 1, true), (33, 2, true), (32, 2, false), (64, 10, true)] {
             let config = Config { first_hop, max_hops: 64, attempts, ..config(version) };
-            assert_eq!(Tracer::<64>::new(config).is_ok(), fits, "from {first_hop}, {attempts} each");
+            assert_eq!(Tracer::<64>::new(config, ECHO).is_ok(), fits, "from {first_hop}, {attempts} each");
         }
     }
 }
@@ -102,8 +106,8 @@ fn every_reason_to_turn_a_message_down_has_a_text_of_its_own() {
 #[test]
 fn a_buffer_that_is_too_small_is_told_what_is_needed_and_nothing_has_changed() {
     for version in BOTH {
-        let mut tracer = Tracer::<64>::new(config(version)).unwrap();
-        let needed = tracer.config().message_len();
+        let mut tracer = Tracer::<64>::new(config(version), ECHO).unwrap();
+        let needed = tracer.protocol().message_len();
         assert_eq!(needed, 8 + 24);
         for len in [0, 9, 10, 17, needed - 1] {
             let error = tracer.poll(Instant::EPOCH, &mut vec![0; len]).unwrap_err();

@@ -1,8 +1,8 @@
 //! What a chain of Linux routers answered to the probes of one trace, captured off the wire.
 
-use crate::network::{BOTH, Trace, config, ends, octets, probe_packet, router};
+use crate::network::{BOTH, ECHO, Trace, config, ends, octets, probe_packet, router};
 use hopshot_core::wire::{Version, ip};
-use hopshot_core::{Changes, Config, Evidence, Kind, Reply};
+use hopshot_core::{Changes, Echo, Evidence, Kind, Protocol, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ fn the_probe_that_was_captured_is_the_one_that_a_trace_writes() {
         assert_eq!(Trace::new(version).quote(1), packet);
         let (header, message) = ip::parse(&packet).unwrap();
         assert_eq!((header.ends, header.hop_limit), (ends(version), 1));
-        assert_eq!(message.len(), config(version).message_len());
+        assert_eq!(message.len(), ECHO.message_len());
     }
 }
 
@@ -69,7 +69,7 @@ fn a_router_says_time_exceeded() {
 fn the_target_answers() {
     for version in BOTH {
         let reply = heard(version, &captured!("echo_reply", version));
-        assert_honest(&reply, 3, ends(version).destination, Kind::EchoReply);
+        assert_honest(&reply, 3, ends(version).destination, Kind::Reply);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(62), Some(3)));
         assert_eq!((reply.quoted_hop_limit, reply.quoted_traffic_class), (None, None));
     }
@@ -111,7 +111,7 @@ fn a_router_permits_no_passage() {
 fn a_router_says_what_the_next_link_can_carry() {
     for version in BOTH {
         let payload_len = by_family(version, 100, 1300);
-        let mut trace = Trace::with(Config { payload_len, ..config(version) });
+        let mut trace = Trace::of(config(version), Echo { payload_len, ..ECHO });
         let reply = hear(&mut trace, &captured!("too_big", version));
         assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
         let expected = by_family(version, (3, 4, Some(100)), (2, 0, Some(1280)));
@@ -124,7 +124,7 @@ fn a_long_probe_is_quoted_up_to_the_limit_of_its_family() {
     for version in BOTH {
         let packet = captured!("time_exceeded_long", version);
         assert_eq!(packet.len(), by_family(version, 576, 1280));
-        let mut trace = Trace::with(Config { payload_len: 1200, ..config(version) });
+        let mut trace = Trace::of(config(version), Echo { payload_len: 1200, ..ECHO });
         assert_honest(&hear(&mut trace, &packet), 1, router(version, 1), Kind::TimeExceeded);
     }
 }
@@ -138,9 +138,9 @@ fn all_of_them_are_of_that_trace_and_of_no_other() {
             captured!("echo_reply", version),
             captured!("prohibited", version),
         ];
-        let other = Config { ident: 0x1de8, cookie: [7; 8], ..config(version) };
+        let other = Echo { ident: 0x1de8, cookie: [7; 8], ..ECHO };
         for packet in packets {
-            assert!(Trace::with(other).packet(&packet).is_err());
+            assert!(Trace::of(config(version), other).packet(&packet).is_err());
         }
     }
 }

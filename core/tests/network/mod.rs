@@ -1,26 +1,27 @@
-//! One trace whose octets are known, and everybody who answers it: what the tests of formats, edge cases and properties share.
+//! One trace whose octets are known, and everybody who answers it: what the tests of formats, edge
+//! cases and properties share.
 #![allow(dead_code, reason = "no test needs all of it")]
 
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Arrival, Config, Discard, Heard, Instant, Reply, Sweep, Tracer};
+use hopshot_core::{Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
 pub(crate) const BOTH: [Version; 2] = [Version::V4, Version::V6];
 
-/// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance, cookie, zeros. It is what
-/// the captured packets answer.
+/// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance,
+/// cookie, zeros. It is what the captured packets answer.
 pub(crate) const PROBE_V4: &str = "45 00 00 34 00 00 40 00 01 01 8d 31 c0 00 02 01 c6 33 64 63 \
     08 00 c5 c5 1d e7 5e b0 17 9e c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
 pub(crate) const PROBE_V6: &str = "60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
     20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 \
     80 00 c5 c5 1d e7 5e b0 43 2d c0 0c 1e 5a 17 b0 a7 ed 00 00 00 00 00 00 00 00 00 00 00 00 00 00";
 
-/// Octets written as hexadecimal numbers. `00 * 40` on a line of its own stands for as many of them; what follows `#` is for
-/// people.
+/// Octets written as hexadecimal numbers. `00 * 40` on a line of its own stands for as many of
+/// them; what follows `#` is for people.
 pub(crate) fn octets(hex: &str) -> Vec<u8> {
     let mut octets = Vec::new();
     for line in hex.lines().map(|line| line.split('#').next().unwrap_or_default()) {
@@ -68,19 +69,20 @@ pub(crate) fn stranger(version: Version) -> IpAddr {
     }
 }
 
-/// The parameters of the trace: everything that is random is what the captured probes had.
+/// The identity of the trace: all that is random is as in the captured probes.
+pub(crate) const ECHO: Echo = Echo {
+    ident: 0x1de7,
+    first_seq: 0x5eb0,
+    checksum: 0xc5c5,
+    checksum_is_public: false,
+    cookie: [0xc0, 0x0c, 0x1e, 0x5a, 0x17, 0xb0, 0xa7, 0xed],
+    payload_len: 24,
+};
+
+/// The parameters of the trace.
 pub(crate) fn config(version: Version) -> Config {
     let Ends { source, destination } = ends(version);
-    Config {
-        source,
-        ident: 0x1de7,
-        first_seq: 0x5eb0,
-        checksum: 0xc5c5,
-        cookie: [0xc0, 0x0c, 0x1e, 0x5a, 0x17, 0xb0, 0xa7, 0xed],
-        max_hops: 4,
-        sweep: Some(Sweep::Burst),
-        ..Config::new(destination, 0)
-    }
+    Config { source, max_hops: 4, sweep: Some(Sweep::Burst), ..Config::new(destination) }
 }
 
 /// A trace under way: what was sent, and when.
@@ -92,6 +94,8 @@ pub(crate) struct Trace<const N: usize = 64> {
     pub(crate) hops: Vec<u8>,
     /// When each was sent.
     pub(crate) sent: Vec<Instant>,
+    /// Why each was sent.
+    pub(crate) reasons: Vec<Reason>,
 }
 
 impl Trace {
@@ -104,31 +108,43 @@ impl Trace {
     pub(crate) fn with(config: Config) -> Self {
         Self::in_room(config)
     }
+
+    /// The same of a trace with another identity.
+    pub(crate) fn of(config: Config, echo: Echo) -> Self {
+        Self::of_in_room(config, echo)
+    }
 }
 
 impl<const N: usize> Trace<N> {
     /// Everything sent that goes out at 0 ms, with room for `N` probes in all.
     pub(crate) fn in_room(config: Config) -> Self {
-        let tracer = Tracer::new(config).expect("the parameters are in range");
+        Self::of_in_room(config, ECHO)
+    }
+
+    fn of_in_room(config: Config, echo: Echo) -> Self {
+        let tracer = Tracer::new(config, echo).expect("the parameters are in range");
         let version = Version::of(config.target);
-        let mut trace = Self { tracer, version, probes: Vec::new(), hops: Vec::new(), sent: Vec::new() };
+        let (probes, hops, sent, reasons) = Default::default();
+        let mut trace = Self { tracer, version, probes, hops, sent, reasons };
         trace.send(0);
         trace
     }
 
-    /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has ended.
+    /// Polls until there is nothing to send; the instant to wait for, `None` if the trace has
+    /// ended.
     pub(crate) fn send(&mut self, ms: u64) -> Option<Instant> {
         self.send_at(Instant::from_millis(ms))
     }
 
     pub(crate) fn send_at(&mut self, now: Instant) -> Option<Instant> {
-        let mut buf = vec![0xa5; self.tracer.config().message_len()];
+        let mut buf = vec![0xa5; self.tracer.protocol().message_len()];
         loop {
             match self.tracer.poll(now, &mut buf).expect("the buffer is large enough") {
                 Action::Transmit(probe) => {
                     self.probes.push(probe.message.to_vec());
                     self.hops.push(probe.hop_limit);
                     self.sent.push(now);
+                    self.reasons.push(probe.reason);
                 }
                 Action::Wait(until) => return Some(until),
                 Action::Done => return None,
@@ -152,8 +168,9 @@ impl<const N: usize> Trace<N> {
         self.tracer.handle(Arrival { at: Instant::from_millis(ms), from, hop_limit: Some(61) }, message)
     }
 
-    /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the first probe to the end; what
-    /// `answers` says no to gets lost. It is asked with the number of each probe and its hop.
+    /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the
+    /// first probe to the end; what `answers` says no to gets lost. It is asked with the number of
+    /// each probe and its hop.
     pub(crate) fn play(&mut self, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
         self.play_until(u64::MAX, distance, answers)
     }
@@ -192,7 +209,8 @@ impl<const N: usize> Trace<N> {
         self.tracer.handle(Arrival { at, from: header.ends.source, hop_limit: Some(header.hop_limit) }, message)
     }
 
-    /// The first probe as the router at its hop gets it: the probe that the captured packets answer.
+    /// The first probe as the router at its hop gets it: the probe that the captured packets
+    /// answer.
     pub(crate) fn quote(&self, hop: u8) -> Vec<u8> {
         quote(self.version, &self.probes[usize::from(hop) - 1])
     }
@@ -207,7 +225,8 @@ impl<const N: usize> Trace<N> {
         self.answer(Instant::from_millis(ms), usize::from(hop) - 1, true)
     }
 
-    /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at its hop.
+    /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at
+    /// its hop.
     pub(crate) fn answer(&mut self, at: Instant, index: usize, is_target: bool) -> Result<Reply, Discard> {
         let probe = &self.probes[index];
         let (from, message) = if is_target {
@@ -232,8 +251,7 @@ impl<const N: usize> Trace<N> {
 
 /// A probe in its IP header, with a hop limit of 1.
 pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
-    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
-    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol };
+    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol: ip::icmp(version) };
     let mut packet = vec![0; ip::header_len(version)];
     header.emit(probe.len(), &mut packet).unwrap();
     packet.extend_from_slice(probe);

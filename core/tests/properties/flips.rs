@@ -11,10 +11,10 @@
 //!
 //! It is never taken for the answer to another probe.
 
-use crate::network::{BOTH, Trace, config, echo_reply, ends, error, put_right, router};
+use crate::network::{BOTH, ECHO, Trace, echo_reply, ends, error, put_right, router};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Changes, Discard, Evidence, Reply};
+use hopshot_core::{Changes, Discard, Evidence, Protocol, Reply};
 use std::net::IpAddr;
 use std::ops::Range;
 
@@ -169,7 +169,7 @@ fn in_a_quote_of_eight_octets_only_the_seq_can_name_another_probe() {
     for version in BOTH {
         let from = router(version, 1);
         let quote = Trace::new(version).quote(1);
-        let quote = &quote[..quote.len() - config(version).message_len() + 8];
+        let quote = &quote[..quote.len() - ECHO.message_len() + 8];
         let message = error(from, Type::TimeExceeded, 0, 0, quote);
         let seq = message.len() - 2..message.len();
         for bit in 32..message.len() * 8 {

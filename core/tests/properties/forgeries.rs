@@ -1,6 +1,6 @@
 //! True answers and forged ones in any order: the truth wins.
 
-use crate::network::{Trace, config, ends, error, quote, router, stranger};
+use crate::network::{ECHO, Trace, config, ends, error, quote, router, stranger};
 use crate::{a_version, drawn};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
@@ -121,7 +121,7 @@ proptest! {
         probe[2..].copy_from_slice(&octets[2..]);
         let config = *trace.tracer.config();
         let (ident, seq) = (u16::from_be_bytes([probe[4], probe[5]]), u16::from_be_bytes([probe[6], probe[7]]));
-        prop_assume!(ident != config.ident || seq.wrapping_sub(config.first_seq) >= 4);
+        prop_assume!(ident != ECHO.ident || seq.wrapping_sub(ECHO.first_seq) >= 4);
         let from = if from_target { config.target } else { stranger(version) };
         let message = error(from, icmp_type, 0, 0, &quote(version, &probe[..quoted]));
         let discard = trace.handle(5, from, &message).unwrap_err();

@@ -1,10 +1,10 @@
 //! Two traces at a time, whose answers everybody hears, and seqs that wrap.
 
-use crate::network::{Trace, config, echo_reply, ends, error, router};
+use crate::network::{ECHO, Trace, config, echo_reply, ends, error, router};
 use crate::{a_version, drawn};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Config, Evidence};
+use hopshot_core::{Config, Echo, Evidence};
 use proptest::prelude::*;
 
 /// The parameters of a trace that are random.
@@ -36,7 +36,7 @@ fn a_pair() -> impl Strategy<Value = (Secrets, Secrets)> {
 
 fn trace(version: Version, secrets: Secrets) -> Trace {
     let Secrets { ident, first_seq, checksum, cookie } = secrets;
-    Trace::with(Config { ident, first_seq, checksum, cookie, ..config(version) })
+    Trace::of(config(version), Echo { ident, first_seq, checksum, cookie, ..ECHO })
 }
 
 /// The answers to all four probes: three routers, quoting as much as they do, and the target.
@@ -88,8 +88,8 @@ proptest! {
         version in a_version(),
         first_seq in prop_oneof![any::<u16>(), 0xfff0..=0xffff_u16],
     ) {
-        let config = Config { first_seq, max_hops: 32, ..config(version) };
-        let mut trace = Trace::with(config);
+        let config = Config { max_hops: 32, ..config(version) };
+        let mut trace = Trace::of(config, Echo { first_seq, ..ECHO });
         prop_assert_eq!(trace.probes.len(), 32);
         for hop in (1..=31).rev() {
             prop_assert_eq!(trace.time_exceeded(10, hop).unwrap().probe.hop, hop);

@@ -1,6 +1,6 @@
 //! Time that stands still, jumps ahead, and jumps back.
 
-use crate::network::{Trace, config, echo_reply, ends, error, quote, router};
+use crate::network::{ECHO, Trace, config, echo_reply, ends, error, quote, router};
 use crate::{a_version, drawn};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Action, Arrival, Config, Instant, Outcome, Sweep, Tracer};
@@ -44,7 +44,7 @@ proptest! {
         events in prop::collection::vec(an_event(), 0..120),
     ) {
         let config = Config { attempts, sweep, first_hop, max_hops: 8, ..config(version) };
-        let mut tracer = Tracer::<64>::new(config).unwrap();
+        let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         // What was sent: to which hop, when, and the message.
         let mut sent: Vec<(u8, u64, Vec<u8>)> = Vec::new();
         let (mut now, mut buf) = (1_000_u64, [0xa5; 64]);
@@ -97,7 +97,7 @@ proptest! {
 
     #[test]
     fn while_time_stands_still_a_trace_asks_to_wait_and_does_nothing_else(version in a_version(), at in 0..u64::MAX) {
-        let mut tracer = Tracer::<64>::new(config(version)).unwrap();
+        let mut tracer = Tracer::<64>::new(config(version), ECHO).unwrap();
         let (now, mut buf) = (Instant::from_nanos(at), [0; 64]);
         let mut told = None;
         for poll in 0..20 {

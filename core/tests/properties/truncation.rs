@@ -61,7 +61,7 @@ fn cut_with_a_checksum_of_its_own_it_says_the_same_or_nothing() {
                     Err(discard) => {
                         assert!(len < needed, "{len} octets: {discard}");
                         // An Echo Reply that has lost the cookie is no answer, and is counted.
-                        let forged = whole.kind == Kind::EchoReply;
+                        let forged = whole.kind == Kind::Reply;
                         assert_eq!(matches!(discard, Discard::WrongCookie), forged);
                         assert_eq!(trace.tracer.route().tally(), Tally { forged: forged.into(), ..Tally::default() });
                         assert_eq!(trace.route(), [None; 4]);

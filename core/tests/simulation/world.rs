@@ -1,7 +1,7 @@
 //! A tracer in the simulated internet, on virtual time.
 
 use hopshot_core::wire::{Ends, Version, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Instant, Outcome, StopReason, Tracer};
+use hopshot_core::{Action, Arrival, Config, Echo, Instant, Outcome, Protocol, StopReason, Tracer};
 use hopshot_lab::{CLIENT, Delivery, Internet, Scenario};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -43,8 +43,8 @@ pub(crate) fn trace_in(
     let random = u128::from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(seed ^ 0x5851_f42d_4c95_7f2d);
     let client = CLIENT.address(version);
     let target = internet.target(version);
-    let config = configure(Config { source: client, ..Config::new(target, random.rotate_left(37)) });
-    let mut tracer = Tracer::new(config).expect("the parameters are in range");
+    let config = configure(Config { source: client, ..Config::new(target) });
+    let mut tracer = Tracer::new(config, Echo::new(random.rotate_left(37))).expect("the parameters are in range");
     let ended = play(internet, &mut tracer, start);
     (tracer, ended - start)
 }
@@ -54,7 +54,7 @@ pub(crate) fn play(internet: &mut Internet, tracer: &mut Tracer<768>, start: Dur
     let client = tracer.config().source;
     let mut now = start;
     let mut due: Vec<Delivery> = Vec::new();
-    let mut message = vec![0; tracer.config().message_len()];
+    let mut message = vec![0; tracer.protocol().message_len()];
     loop {
         due.extend(internet.unsolicited(now));
         due.sort_by_key(|delivery| delivery.due);
@@ -87,12 +87,8 @@ fn at(time: Duration) -> Instant {
 
 fn packet(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
     let ends = Ends { source, destination };
-    let protocol = match ends.version() {
-        Version::V4 => ip::PROTOCOL_ICMP,
-        Version::V6 => ip::PROTOCOL_ICMPV6,
-    };
     let mut packet = vec![0; ip::header_len(ends.version()) + message.len()];
-    let header = ip::Header { ends, hop_limit, traffic_class: 0, protocol };
+    let header = ip::Header { ends, hop_limit, traffic_class: 0, protocol: ip::icmp(ends.version()) };
     let len = header.emit(message.len(), &mut packet).expect("it has room");
     packet[len..].copy_from_slice(message);
     assert!(icmp::Message::parse(ends, message).is_ok(), "a probe's checksum is right");

@@ -7,7 +7,7 @@ use crate::{ends, packets};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Ends, Malformed, Version, ip};
-use hopshot_core::{Answer, Kind};
+use hopshot_core::{Answer, Back, Echo, Kind, Protocol, Quoted};
 use hopshot_linux::fuzzing::{control_messages, read};
 
 /// The octets of a control message's header.
@@ -40,7 +40,7 @@ pub fn body(octets: &[u8]) {
         assert_eq!((answer.from, answer.hop_limit), (from, said.hop_limit));
         within(answer, message);
         // A message without a report is an error with a quote of its own, or an Echo Reply; behind a report an Echo Request.
-        if said.report.is_some() || answer.kind == Kind::EchoReply {
+        if said.report.is_some() || answer.kind == Kind::Reply {
             is_echo(answer, message);
         }
     }
@@ -56,16 +56,15 @@ fn within(answer: &Answer<'_>, message: &[u8]) {
         let part = part.as_ptr_range();
         assert!(whole.start <= part.start && part.end <= whole.end);
     };
-    inside(answer.echo.payload);
+    inside(packets::came_back(answer));
     assert!(answer.extensions.objects().count() <= message.len() / 4);
     answer.extensions.objects().for_each(|object| inside(object.payload));
 }
 
 /// The message is the Echo that the answer names.
 fn is_echo(answer: &Answer<'_>, message: &[u8]) {
-    assert_eq!(answer.echo.payload, &message[8..]);
-    let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
-    assert_eq!((answer.echo.ident, answer.echo.seq), (word(4), word(6)));
+    assert_eq!(packets::came_back(answer), message);
+    assert_eq!(Echo::key(answer).expect("it was read").to_be_bytes(), message[4..8]);
 }
 
 /// What the control messages say, the slow way.
@@ -164,10 +163,11 @@ impl Report<'_> {
         };
         let message = whole(version, from, [number, code], rest, quoted);
         let raw = Answer::parse(Ends { source: from, ..back(version) }, None, &message);
+        let raw = raw.and_then(|raw| Echo::key(&raw).map(|_| raw));
         assert_eq!(read.is_ok(), raw.is_ok(), "{read:?}, {raw:?}");
         let (Ok(read), Ok(raw)) = (read, &raw) else { return };
         assert_eq!(without_header(read), without_header(raw));
-        assert_ne!(read.kind, Kind::EchoReply);
+        assert_ne!(read.kind, Kind::Reply);
         // The kernel's verdict is left out: a ping socket judges as a raw one does.
         if words.is_some() {
             assert_eq!(read.extensions, raw.extensions);
@@ -202,5 +202,7 @@ fn whole(version: Version, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]
 
 /// Without the quoted header, which a ping socket doesn't get, and what else is compared elsewhere.
 fn without_header<'a>(answer: &Answer<'a>) -> Answer<'a> {
-    Answer { quoted: None, hop_limit: None, extensions: Default::default(), ..*answer }
+    let Back::Quoted(quoted) = answer.back else { panic!("{answer:?}") };
+    let back = Back::Quoted(Quoted { destination: None, header: None, ..quoted });
+    Answer { back, hop_limit: None, extensions: Default::default(), ..*answer }
 }

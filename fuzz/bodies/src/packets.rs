@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Evidence, Kind};
+use hopshot_core::{Answer, Back, Evidence, Kind};
 
 /// What an answer says, and in what it isn't what the target or a router would say.
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -45,6 +45,15 @@ pub(crate) enum Says {
     },
 }
 
+/// The message that an answer brings back.
+pub(crate) fn came_back<'a>(answer: &Answer<'a>) -> &'a [u8] {
+    match answer.back {
+        Back::Reply { message, .. } => message,
+        Back::Quoted(quoted) => quoted.message,
+        _ => panic!("{answer:?}"),
+    }
+}
+
 impl Shape {
     /// What an honest router or target says, quoting everything.
     pub(crate) const fn honest(says: Says) -> Self {
@@ -62,7 +71,7 @@ impl Shape {
     /// As what it has to be taken.
     pub(crate) fn kind(&self) -> Kind {
         match self.says {
-            Says::EchoReply => Kind::EchoReply,
+            Says::EchoReply => Kind::Reply,
             Says::TimeExceeded => Kind::TimeExceeded,
             _ => Kind::Unreachable,
         }

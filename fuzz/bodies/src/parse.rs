@@ -1,11 +1,12 @@
 //! Any octets into every parser: no panic, and what comes out lies inside what went in.
 
 use crate::ends;
-use hopshot_core::Answer;
+use crate::packets;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{HEADER_LEN, Message, QuotedEcho};
 use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::{Answer, Echo, Protocol};
 
 /// Reads `octets` as everything that they might be.
 pub fn body(octets: &[u8]) {
@@ -47,9 +48,13 @@ fn message(ends: Ends, octets: &[u8]) {
     if let Ok(answer) = Answer::parse(ends, Some(64), octets) {
         assert!(parsed.is_ok());
         assert_eq!((answer.from, answer.hop_limit), (ends.source, Some(64)));
-        assert_eq!((answer.icmp_type, answer.icmp_code), (octets[0], octets[1]));
-        assert_within(answer.echo.payload, octets);
-        assert!(octets.ends_with(answer.echo.payload), "a payload goes on to the end");
+        assert_eq!(answer.icmp, (octets[0], octets[1]));
+        let message = packets::came_back(&answer);
+        assert_within(message, octets);
+        assert!(octets.ends_with(message), "a message goes on to the end");
+        if let Ok(key) = Echo::key(&answer) {
+            assert_eq!(key.to_be_bytes(), message[4..8]);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::watched::{Step, Watched};
 use arbitrary::{Arbitrary, Unstructured};
 use core::time::Duration;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Evidence, Hop, MAX_RETRIES, StopReason};
+use hopshot_core::{Config, Echo, Evidence, Hop, MAX_RETRIES, StopReason};
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -47,8 +47,8 @@ pub fn body(octets: &[u8]) {
         forgeries.push(forgery);
     }
     match setup.room % 2 {
-        0 => trace::<64>(config, &routers, &forgeries),
-        _ => trace::<400>(config, &routers, &forgeries),
+        0 => trace::<64>(config, setup.echo(), &routers, &forgeries),
+        _ => trace::<400>(config, setup.echo(), &routers, &forgeries),
     }
 }
 
@@ -59,8 +59,8 @@ struct Underway {
     shape: Shape,
 }
 
-fn trace<const N: usize>(config: Config, routers: &[Router], forgeries: &[Forgery]) {
-    let Some(mut watched) = Watched::<N>::new(config) else { return };
+fn trace<const N: usize>(config: Config, echo: Echo, routers: &[Router], forgeries: &[Forgery]) {
+    let Some(mut watched) = Watched::<N>::new(config, echo) else { return };
     let mut now = 1_000 * MILLISECOND;
     let mut underway: Vec<Underway> = Vec::new();
     let mut settled = Vec::new();

@@ -7,7 +7,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
+use hopshot_core::{Config, Echo, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
 
 /// The parameters of a trace; every value gives a permitted one.
 #[derive(Arbitrary, Debug)]
@@ -38,7 +38,6 @@ impl Setup {
             attempts: 1 + self.attempts % MAX_ATTEMPTS,
             retries: self.retries % (MAX_RETRIES + 1),
             patience: 1 + (self.attempts >> 4) % MAX_PATIENCE,
-            payload_len: 10 + u16::from(self.payload),
             // Microseconds, so that ordinary ones are as frequent as those too long to ever pass.
             timeout: if self.timeout == 0 { Duration::MAX } else { Duration::from_micros(self.timeout.into()) },
             interval: Duration::from_micros(self.interval.into()),
@@ -47,8 +46,12 @@ impl Setup {
                 Some((0, _) | (_, 0)) => Some(Sweep::Burst),
                 Some((first, step)) => Some(Sweep::Window { first, step }),
             },
-            ..Config::new(ends.destination, self.random)
+            ..Config::new(ends.destination)
         }
+    }
+
+    pub(crate) fn echo(&self) -> Echo {
+        Echo { payload_len: 10 + u16::from(self.payload), ..Echo::new(self.random) }
     }
 }
 
@@ -107,7 +110,7 @@ pub fn body(octets: &[u8]) {
 }
 
 fn play<const N: usize>(setup: &Setup, input: &mut Unstructured<'_>) {
-    let Some(watched) = Watched::<N>::new(setup.config()) else { return };
+    let Some(watched) = Watched::<N>::new(setup.config(), setup.echo()) else { return };
     let mut play = Play { watched, now: 1_000_000_000, told: 0, last: None };
     // Every call costs a look at the whole route: more would be slow, not more telling.
     for _ in 0..300 {

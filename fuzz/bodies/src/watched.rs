@@ -6,8 +6,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
-    Action, Arrival, Changes, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Reply, SendError,
-    StopReason, Sweep, Tally, Tracer,
+    Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Protocol, Reply,
+    SendError, StopReason, Sweep, Tally, Tracer,
 };
 
 /// What a silent hop right below the target may get beyond its retries.
@@ -56,6 +56,7 @@ pub(crate) enum Step {
 pub(crate) struct Watched<const N: usize> {
     tracer: Tracer<N>,
     config: Config,
+    echo: Echo,
     version: Version,
     /// When the last probe was given out.
     polled: u64,
@@ -66,15 +67,16 @@ pub(crate) struct Watched<const N: usize> {
 
 impl<const N: usize> Watched<N> {
     /// `None` if the tracer refuses the parameters, for the one reason that is left.
-    pub(crate) fn new(config: Config) -> Option<Self> {
+    pub(crate) fn new(config: Config, echo: Echo) -> Option<Self> {
         let swept = usize::from(config.max_hops) + 1 - usize::from(config.first_hop);
         let fits = N >= (swept * usize::from(config.attempts)).max(config.max_hops.into());
-        let tracer = Tracer::new(config);
+        let tracer = Tracer::new(config, echo);
         assert_eq!(tracer.is_ok(), fits, "{tracer:?}");
         let version = Version::of(config.target);
         Some(Self {
             tracer: tracer.ok()?,
             config,
+            echo,
             version,
             polled: 0,
             sent: Vec::new(),
@@ -118,9 +120,9 @@ impl<const N: usize> Watched<N> {
 
     /// With too little space nothing is sent, and nothing is lost by it.
     pub(crate) fn poll_short(&mut self, now: u64, space: u8) {
-        let mut buf = vec![0xa5; usize::from(space) % self.config.message_len()];
+        let mut buf = vec![0xa5; usize::from(space) % self.echo.message_len()];
         if let Err(error) = self.tracer.poll(Instant::from_nanos(now), &mut buf) {
-            assert_eq!(error.needed, self.config.message_len());
+            assert_eq!(error.needed, self.echo.message_len());
         }
         self.check();
     }
@@ -188,7 +190,7 @@ impl<const N: usize> Watched<N> {
                 let reply = result.expect("it answers a probe in flight, or better than what there was");
                 assert_eq!((reply.probe, reply.from, reply.kind), (sent.id, from, shape.kind()));
                 assert_eq!((is_proven(&reply), reply.evidence()), rank);
-                let has_quote = shape.kind() != Kind::EchoReply;
+                let has_quote = shape.kind() != Kind::Reply;
                 assert_eq!(reply.quoted_hop_limit, has_quote.then_some(shape.quoted_hop_limit));
             }
         }
@@ -263,14 +265,14 @@ impl<const N: usize> Watched<N> {
             let interval = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
             assert!(sent.at >= self.polled.saturating_add(interval), "sent before its time");
         }
-        assert_eq!(sent.message.len(), config.message_len());
+        assert_eq!(sent.message.len(), self.echo.message_len());
         let quoted = QuotedEcho::parse(self.version, &sent.message).expect("a probe is an Echo Request");
         let index = u16::try_from(before.len()).expect("there are fewer");
-        assert_eq!((quoted.echo.ident, quoted.echo.seq), (config.ident, config.first_seq.wrapping_add(index)));
-        assert_eq!(quoted.echo.payload[2..10], config.cookie);
+        assert_eq!((quoted.echo.ident, quoted.echo.seq), (self.echo.ident, self.echo.first_seq.wrapping_add(index)));
+        assert_eq!(quoted.echo.payload[2..10], self.echo.cookie);
         assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
         if self.version == Version::V4 || !config.source.is_unspecified() {
-            assert_eq!(quoted.checksum, config.checksum);
+            assert_eq!(quoted.checksum, self.echo.checksum);
             let sum = Checksum::of_ends(ends::of(self.version), sent.message.len()).expect("both ends are known");
             assert_eq!(sum.with(&sent.message).finish(), 0);
         }
@@ -367,7 +369,7 @@ impl<const N: usize> Watched<N> {
 
     fn is_of_target(&self, reply: &Reply) -> bool {
         match reply.kind {
-            Kind::EchoReply => true,
+            Kind::Reply => true,
             Kind::Unreachable => reply.from == self.config.target,
             Kind::TimeExceeded => false,
         }

@@ -9,7 +9,7 @@ const COOKIE: [u8; 4] = *b"cook";
 
 /// The program for a trace with this ident.
 fn pass_ident(version: Version, ident: u16) -> Vec<Instruction> {
-    let target = Identity::of(&Config::new(ends(version).destination, 0)).target;
+    let target = Identity::of(&hopshot_core::Echo::new(0), ends(version).destination).target;
     pass_answers(version, Some(&Identity { ident, cookie: COOKIE, target }))
 }
 

@@ -5,7 +5,7 @@ use super::*;
 use crate::clock;
 use hopshot_core::wire::icmp::{Error, Type, emit_balanced};
 use hopshot_core::wire::ip;
-use hopshot_core::{Answer, Kind, Quoted};
+use hopshot_core::{Answer, Back, Kind, Quoted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -21,12 +21,19 @@ const PING: Options = Options {
 };
 
 /// What is said of the next arrival, and when and by which clock.
-fn next<T>(socket: &mut Socket, read: impl FnOnce(&Answer<'_>) -> T) -> Option<(T, Instant, Clock)> {
+fn next<T>(socket: &mut Socket, read: impl FnOnce(u16, u16, &Answer<'_>) -> T) -> Option<(T, Instant, Clock)> {
     let second = Timespec { tv_sec: 1, tv_nsec: 0 };
     rustix::event::poll(&mut [PollFd::new(&*socket, PollFlags::IN)], Some(&second)).unwrap();
     let mut buf = [0; 2048];
     let arrival = socket.receive(&mut buf).unwrap()?;
-    Some((read(&arrival.answer().unwrap()), arrival.at, arrival.clock))
+    let (ident, seq, answer) = arrival.answer().unwrap();
+    Some((read(ident, seq, &answer), arrival.at, arrival.clock))
+}
+
+/// The quote of an error: the destination and the checksum of the probe, and its payload.
+fn quoted<'a>(answer: &Answer<'a>) -> (IpAddr, u16, &'a [u8]) {
+    let Back::Quoted(Quoted { destination, header: None, message, .. }) = answer.back else { panic!("{answer:?}") };
+    (destination.unwrap(), u16::from_be_bytes([message[2], message[3]]), &message[8..])
 }
 
 #[test]
@@ -46,11 +53,11 @@ fn an_echo_comes_back_without_a_privilege() {
                 // Whatever the ident, the kernel puts its own.
                 socket.send(target, 0, 64, &request(target, seq, seq), 0).unwrap();
                 std::thread::sleep(Duration::from_millis(2));
-                let read = |answer: &Answer<'_>| {
-                    (answer.from, answer.kind, answer.hop_limit, answer.echo.ident, answer.echo.seq)
+                let read = |ident: u16, seq: u16, answer: &Answer<'_>| {
+                    (answer.from, answer.kind, answer.hop_limit, ident, seq)
                 };
                 let (said, at, clock) = next(&mut socket, read).unwrap();
-                assert_eq!(said, (target, Kind::EchoReply, Some(64), ident, seq));
+                assert_eq!(said, (target, Kind::Reply, Some(64), ident, seq));
                 let rtt = at.saturating_since(sent);
                 stamped += u32::from(clock == Clock::Kernel && rtt < Duration::from_millis(2));
             }
@@ -69,7 +76,7 @@ fn an_ident_that_was_asked_for_is_kept() {
             let mut socket = Socket::open(Version::of(target), &options).unwrap();
             assert_eq!(socket.ident(), Some(0x4242));
             socket.send(target, 0, 64, &request(target, 1, 9), 0).unwrap();
-            assert_eq!(next(&mut socket, |answer| (answer.echo.ident, answer.echo.seq)).unwrap().0, (0x4242, 9));
+            assert_eq!(next(&mut socket, |ident, seq, _| (ident, seq)).unwrap().0, (0x4242, 9));
         }
     });
 }
@@ -109,9 +116,8 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
                 let target = address(target);
                 let mut socket = Socket::open(Version::of(target), &PING).unwrap();
                 socket.send(target, 0, 9, &request(target, 1, 7), 0).unwrap();
-                let said = next(&mut socket, |answer| (answer.from, answer.kind, answer.icmp_code, answer.echo.seq))
-                    .unwrap()
-                    .0;
+                let said =
+                    next(&mut socket, |_, seq, answer| (answer.from, answer.kind, answer.icmp.1, seq)).unwrap().0;
                 assert_eq!(said, (address(router), Kind::Unreachable, code, 7));
             }
             for (router, target) in [("192.0.2.2", "198.51.100.1"), ("2001:db8::2", "2001:db8:1::1")] {
@@ -126,11 +132,10 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
                     socket.send(target, 0, 1, &request(target, ident, seq), 0).unwrap();
                 }
                 for seq in 0..PROBES {
-                    let read = |answer: &Answer<'_>| {
-                        let quoted = answer.quoted.unwrap();
-                        assert_eq!((quoted.destination, quoted.header), (target, None));
-                        assert_eq!(answer.echo.payload, b"a payload of hopshot's");
-                        (answer.from, answer.kind, answer.hop_limit, answer.echo.ident, answer.echo.seq)
+                    let read = |ident: u16, seq: u16, answer: &Answer<'_>| {
+                        let (destination, _, payload) = quoted(answer);
+                        assert_eq!((destination, payload), (target, &b"a payload of hopshot's"[..]));
+                        (answer.from, answer.kind, answer.hop_limit, ident, seq)
                     };
                     let (said, _, clock) =
                         next(&mut socket, read).unwrap_or_else(|| panic!("no answer to probe {seq}"));
@@ -158,8 +163,9 @@ fn the_checksum_that_was_asked_for_is_on_the_wire_and_in_the_quote() {
                     let (ends, seq) = (Ends { source, destination }, seq as u16);
                     emit_balanced(ends, socket.ident().unwrap(), seq, checksum, &mut probe).unwrap();
                     socket.send(destination, 0, 1, &probe, 0).unwrap();
-                    let ((said, quoted), ..) = next(&mut socket, |answer| (answer.echo.seq, answer.quoted)).unwrap();
-                    assert_eq!((said, quoted), (seq, Some(Quoted { destination, checksum, header: None })));
+                    let read = |_: u16, seq: u16, answer: &Answer<'_>| (seq, quoted(answer).0, quoted(answer).1);
+                    let (said, ..) = next(&mut socket, read).unwrap();
+                    assert_eq!(said, (seq, destination, checksum));
                 }
             }
         },
@@ -182,10 +188,12 @@ fn a_quoted_checksum_or_destination_that_was_changed_is_told() {
                 for icmp_type in [Type::TimeExceeded, Type::Unreachable] {
                     let error = quoting(ends, icmp_type, &probe);
                     forger.send(us, 0, 64, &error, 0).unwrap();
-                    let read = |answer: &Answer<'_>| (answer.from, answer.echo.seq, answer.quoted);
+                    let read = |_: u16, seq: u16, answer: &Answer<'_>| {
+                        let (destination, checksum, _) = quoted(answer);
+                        (answer.from, seq, destination, checksum)
+                    };
                     let (said, ..) = next(&mut socket, read).unwrap();
-                    let checksum = 0x1200 + seq;
-                    assert_eq!(said, (us, seq, Some(Quoted { destination, checksum, header: None })));
+                    assert_eq!(said, (us, seq, destination, 0x1200 + seq));
                 }
             }
         }

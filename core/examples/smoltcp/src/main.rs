@@ -17,7 +17,7 @@ mod adapter;
 
 use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Instant, Tracer};
+use hopshot_core::{Config, Echo, Instant, Tracer};
 use smoltcp::iface::{self, Interface, SocketSet};
 use smoltcp::phy::{self, Medium, RawSocket};
 use smoltcp::socket::raw::{PacketBuffer, PacketMetadata};
@@ -50,8 +50,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let now = || Instant::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let mut random = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let config = Config { source, ..Config::new(target, u128::from_ne_bytes(random)) };
-    let mut tracer = Tracer::<96>::new(config)?;
+    let config = Config { source, ..Config::new(target) };
+    let mut tracer = Tracer::<96>::new(config, Echo::new(u128::from_ne_bytes(random)))?;
     let mut stack = Stack::new(&mut interface, &mut device, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
     loop {

@@ -7,14 +7,14 @@
 use core::hint::black_box;
 use cortex_m_rt::entry;
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Arrival, Config, Instant, Tracer};
+use hopshot_core::{Action, Arrival, Config, Echo, Instant, Tracer};
 use hopshot_firmware as _;
 
 #[entry]
 fn main() -> ! {
     let (target, random) = black_box((Version::V6.unspecified(), 0));
-    let config = black_box(Config::new(target, random));
-    let Ok(mut tracer) = Tracer::<32>::new(config) else { loop {} };
+    let (config, echo) = black_box((Config::new(target), Echo::new(random)));
+    let Ok(mut tracer) = Tracer::<32>::new(config, echo) else { loop {} };
     let mut buf = [0; 64];
     let mut packet = [0; 128];
     loop {

@@ -9,7 +9,7 @@ use core::hint::black_box;
 use core::net::IpAddr;
 use cortex_m_rt::entry;
 use hopshot_core::wire::{Ends, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Instant, Sweep, Tracer};
+use hopshot_core::{Action, Arrival, Config, Echo, Instant, Sweep, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger;
 use hopshot_firmware::stack;
@@ -63,8 +63,9 @@ fn figure(name: &str, family: &str, value: u32) {
 
 /// Instructions of a poll that sends and of a handle that accepts, each as the mean over a sweep.
 fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
-    let config = Config { source: ends.source, max_hops: HOPS, ..Config::new(ends.destination, 0x0123_4567_89ab_cdef) };
-    let mut tracer = Tracer::<32>::new(black_box(config)).ok()?;
+    let config = Config { source: ends.source, max_hops: HOPS, ..Config::new(ends.destination) };
+    let (config, echo) = black_box((config, Echo::new(0x0123_4567_89ab_cdef)));
+    let mut tracer = Tracer::<32>::new(config, echo).ok()?;
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
     let start = clock.now();
     for probe in &mut probes {
@@ -87,8 +88,9 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
 /// Instructions of the slowest handle: 32 hops, of which ten routers are each at three.
 fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
     const HOPS: u8 = 32;
-    let config = Config { source: ends.source, sweep: Some(Sweep::Burst), ..Config::new(ends.destination, 7) };
-    let mut tracer = Tracer::<{ HOPS as usize }>::new(black_box(config)).ok()?;
+    let config = Config { source: ends.source, sweep: Some(Sweep::Burst), ..Config::new(ends.destination) };
+    let (config, echo) = black_box((config, Echo::new(7)));
+    let mut tracer = Tracer::<{ HOPS as usize }>::new(config, echo).ok()?;
     let (start, mut worst) = (clock.now(), 0);
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
     for probe in &mut probes {
@@ -110,8 +112,9 @@ fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
 /// The most stack that a poll and a handle take, over a whole trace that has all there is: two attempts, a loop of three routers
 /// to be found, silent hops, retries, and the end.
 fn deepest(ends: Ends) -> Option<(u32, u32)> {
-    let config = Config { source: ends.source, max_hops: HOPS, attempts: 2, ..Config::new(ends.destination, 7) };
-    let mut tracer = Tracer::<48>::new(black_box(config));
+    let config = Config { source: ends.source, max_hops: HOPS, attempts: 2, ..Config::new(ends.destination) };
+    let (config, echo) = black_box((config, Echo::new(7)));
+    let mut tracer = Tracer::<48>::new(config, echo);
     let tracer = tracer.as_mut().ok()?;
     let (mut at, mut message) = (Instant::EPOCH, [0; MESSAGE_LEN]);
     let (mut polling, mut handling) = (0, 0);

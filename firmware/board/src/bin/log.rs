@@ -12,8 +12,8 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::{Extensions, Object};
 use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version, icmp, ip};
 use hopshot_core::{
-    Action, Answer, Arrival, Changes, Config, ConfigError, Discard, Evidence, Failure, Instant, Kind, Outcome, ProbeId,
-    SendError, StopReason, Sweep, Tracer,
+    Action, Answer, Arrival, Changes, Config, ConfigError, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome,
+    ProbeId, SendError, StopReason, Sweep, Tracer,
 };
 use hopshot_firmware::debugger;
 
@@ -51,10 +51,11 @@ fn log() -> Option<()> {
     let header = ip::Header { ends: ENDS, hop_limit: 1, traffic_class: 0, protocol: ip::PROTOCOL_ICMP };
     defmt::info!("header {}", header);
 
-    let config = Config { max_hops: 1, source: SOURCE, ..Config::new(TARGET, 7) };
+    let config = Config { max_hops: 1, source: SOURCE, ..Config::new(TARGET) };
     defmt::info!("config {}", config);
-    defmt::info!("error {}", Tracer::<1>::new(Config { attempts: 2, ..config }).err()? as ConfigError);
-    let mut tracer = Tracer::<4>::new(config).ok()?;
+    defmt::info!("identity {}", Echo::new(7));
+    defmt::info!("error {}", Tracer::<1>::new(Config { attempts: 2, ..config }, Echo::new(7)).err()? as ConfigError);
+    let mut tracer = Tracer::<4>::new(config, Echo::new(7)).ok()?;
     let mut buf = [0; 32];
     let action = tracer.poll(Instant::EPOCH, &mut buf).ok()?;
     defmt::info!("action {}", action);
@@ -69,6 +70,7 @@ fn log() -> Option<()> {
     icmp::Message::EchoReply(echo).emit(ENDS.reversed(), &mut answer).ok()?;
     let arrival = Arrival { at: Instant::from_millis(2), from: TARGET, hop_limit: Some(64) };
     defmt::info!("arrival {}", arrival);
+    defmt::info!("reason {}", transmit.reason);
     defmt::info!("answer {}", Answer::parse(ENDS.reversed(), Some(64), &answer).ok()?);
     defmt::info!("heard {}", tracer.handle(arrival, &answer).ok()?);
     tracer.interrupt();

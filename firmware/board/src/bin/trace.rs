@@ -11,7 +11,7 @@ use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};
 use core::net::IpAddr;
 use cortex_m_rt::entry;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Route, Tracer};
+use hopshot_core::{Config, Echo, Route, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger::{self, ARGUMENTS_LEN};
 use hopshot_firmware::text::Line;
@@ -72,9 +72,9 @@ fn run(nic: &mut Nic, receive: &mut [u8; ANSWER_LEN], transmit: &mut [u8; PROBE_
     let socket = sockets.add(adapter::socket(Version::of(target), receive, transmit));
 
     // The source is what the checksum of ICMPv6 covers: no kernel fills it in here.
-    let config = Config { source, ..Config::new(target, random) };
+    let config = Config { source, ..Config::new(target) };
     // Used where it was made: taking it out of the result would be one more copy of it on the stack.
-    let mut tracer = Tracer::<PROBES>::new(config);
+    let mut tracer = Tracer::<PROBES>::new(config, Echo::new(random));
     let tracer = tracer.as_mut().map_err(|_| "source and target are of different families")?;
     let mut stack = Stack::new(&mut interface, nic, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];

@@ -1,9 +1,9 @@
 //! What a tap on the wire saw: round trips by the kernel's stamps, from a capture that tcpdump wrote.
 
 use core::time::Duration;
-use hopshot_core::Answer;
 use hopshot_core::wire::icmp::Message;
 use hopshot_core::wire::ip;
+use hopshot_core::{Answer, Echo, Protocol};
 use std::collections::HashMap;
 
 /// The first four octets of a capture with stamps in nanoseconds.
@@ -27,7 +27,7 @@ pub(super) struct Seen {
 /// isn't such a capture.
 pub(super) fn round_trips(capture: &[u8]) -> Option<Vec<Seen>> {
     let mut rest = capture.get(FILE_HEADER..).filter(|_| word(capture, 0) == Some(NANOSECONDS))?;
-    let (mut all, mut latest): (Vec<Seen>, HashMap<(u16, u16), usize>) = (Vec::new(), HashMap::new());
+    let (mut all, mut latest): (Vec<Seen>, HashMap<u32, usize>) = (Vec::new(), HashMap::new());
     while let (Some(seconds), Some(nanos), Some(len)) = (word(rest, 0), word(rest, 4), word(rest, 8)) {
         let end = RECORD_HEADER + len as usize;
         let Some(frame) = rest.get(RECORD_HEADER..end) else { break };
@@ -38,10 +38,11 @@ pub(super) fn round_trips(capture: &[u8]) -> Option<Vec<Seen>> {
             continue;
         }
         if let Ok(Message::EchoRequest(echo)) = Message::parse(header.ends, message) {
-            latest.insert((echo.ident, echo.seq), all.len());
+            latest.insert(u32::from(echo.ident) << 16 | u32::from(echo.seq), all.len());
             all.push(Seen { at, hop_limit: header.hop_limit, rtt: None });
         } else if let Ok(answer) = Answer::parse(header.ends, Some(header.hop_limit), message)
-            && let Some(probe) = latest.get(&(answer.echo.ident, answer.echo.seq)).and_then(|index| all.get_mut(*index))
+            && let Ok(key) = Echo::key(&answer)
+            && let Some(probe) = latest.get(&key).and_then(|index| all.get_mut(*index))
         {
             probe.rtt = probe.rtt.or_else(|| at.checked_sub(probe.at));
         }
