@@ -294,16 +294,10 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// Ends the trace, because this machine knows that nothing more can be answered, such as when
     /// nobody is there on its link: what has no answer failed for this reason.
     pub fn abandon(&mut self, failure: Failure) {
-        for index in 0..self.probes.len() {
-            if let Some(probe) = self.probes.get_mut(index)
-                && !probe.is_answered()
-                && probe.failure().is_none()
-            {
-                probe.fail(failure);
-                let hop = probe.hop();
-                self.sum_up(hop);
-            }
+        for probe in self.probes.iter_mut().filter(|probe| !probe.is_answered() && probe.failure().is_none()) {
+            probe.fail(failure);
         }
+        (1..=self.config.max_hops).for_each(|hop| self.sum_up(hop));
         let reason = self.reason();
         self.ended.get_or_insert(reason);
     }
