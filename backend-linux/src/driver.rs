@@ -19,13 +19,13 @@ use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running}
 use crate::schedule::Schedule;
 use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
-use crate::uplink::Uplink;
+use crate::uplink::{Answerer, Uplink};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Resource;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Add;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -88,6 +88,11 @@ pub(crate) struct Driver {
     pace: Pace,
     /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
     is_survey: bool,
+    /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and whether there are to be any.
+    questions: BTreeSet<usize>,
+    asks: bool,
+    /// The traces of each family that are no questions.
+    own: [usize; 2],
     replies: VecDeque<(usize, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
@@ -125,6 +130,9 @@ impl Driver {
             identities: Identities::default(),
             pace,
             is_survey: false,
+            questions: BTreeSet::new(),
+            asks: false,
+            own: [0; 2],
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -191,11 +199,9 @@ impl Driver {
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, left, has_given_up) = (None, None, false);
-        let begun = clock::now();
         let trace = Running {
             tracer,
             listener,
-            begun,
             clocks,
             extensions,
             scope_id,
@@ -206,6 +212,7 @@ impl Driver {
             has_timeout,
             has_given_up,
         };
+        self.own[family_index(trace.version())] += 1;
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
@@ -296,8 +303,14 @@ impl Driver {
     }
 
     /// A trace that has ended: the oldest.
-    pub(crate) fn ended(&self) -> Option<usize> {
-        self.schedule.ended()
+    pub(crate) fn ended(&mut self) -> Option<usize> {
+        while let Some(number) = self.schedule.ended() {
+            if !self.questions.remove(&number) {
+                return Some(number);
+            }
+            self.forget(number);
+        }
+        None
     }
 
     /// The kind of socket that is open for a family, if one is.
@@ -332,6 +345,16 @@ impl Driver {
 
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, number: usize) -> Option<Running> {
+        let trace = self.forget(number)?;
+        let own = &mut self.own[family_index(trace.version())];
+        *own -= 1;
+        if *own == 0 {
+            self.end_questions(trace.version());
+        }
+        Some(trace)
+    }
+
+    fn forget(&mut self, number: usize) -> Option<Running> {
         let trace = self.traces.remove(&number)?;
         self.schedule.remove(number);
         self.identities.give_back(number, trace.tracer.protocol().ident);
@@ -390,8 +413,8 @@ impl Driver {
 
     /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let due = self.schedule.next()?;
-        Some(due.max(self.pace.next()))
+        let due = self.schedule.next()?.max(self.pace.next());
+        Some(self.next_question().map_or(due, |next| next.min(due)))
     }
 
     /// Does what there is to do now, without sleeping.
@@ -402,6 +425,7 @@ impl Driver {
                 break;
             }
         }
+        self.watch_silence();
         if self.deadline().is_none() {
             return Ok(Step::Done);
         }
@@ -500,6 +524,15 @@ impl Driver {
                         // That this machine answers itself shows nothing of its network.
                         if !trace.is_to_itself() {
                             uplink.hear(arrival.at);
+                            if self.asks && reply.evidence() == Evidence::Strong {
+                                let target = (trace.tracer.config().target, trace.scope_id);
+                                uplink.remember(Answerer {
+                                    target,
+                                    hop: reply.probe.hop,
+                                    from: reply.from,
+                                    rtt: reply.rtt,
+                                });
+                            }
                         }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
@@ -589,6 +622,9 @@ impl Driver {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
+                if self.questions.contains(&number) {
+                    uplink.asked(left);
+                }
                 if !trace.is_to_itself() && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);
                 }
@@ -604,6 +640,7 @@ impl Driver {
                     // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
                     // socket's buffer.
                     Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
+                    _ if self.questions.contains(&number) => {}
                     _ if is_listed => self.note_failure(target, now),
                     _ => uplink.fail(now),
                 }

@@ -107,11 +107,6 @@ impl Neighbours {
         self.next_hop(way).is_some_and(|(_, next_hop)| next_hop != way.target)
     }
 
-    /// Returns whether a target is itself on the link that packets leave by.
-    pub(crate) fn is_neighbour(&self, way: Way) -> bool {
-        self.next_hop(way).is_some_and(|(_, next_hop)| next_hop == way.target)
-    }
-
     fn state(&self, interface: u32, next_hop: IpAddr) -> Neighbour {
         match self.entry(interface, next_hop) {
             Some(state) if state & NUD_INCOMPLETE != 0 => Neighbour::Sought,

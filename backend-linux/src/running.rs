@@ -36,8 +36,6 @@ pub(crate) struct Running {
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
-    /// When it was added.
-    pub(crate) begun: Instant,
     pub(crate) endurance: Endurance,
     /// The last probe of the tracer's, while it waits to be tried again.
     pub(crate) held: Option<Held>,
@@ -144,11 +142,6 @@ impl Running {
         self.has_given_up |= is_passing;
         self.fail(held.probe, errno);
         None
-    }
-
-    /// Whether its probes leave this machine.
-    pub(crate) fn has_left(&self) -> bool {
-        self.held.is_none() && !self.has_given_up && self.tracer.route().probes_sent() > 0
     }
 
     /// Whether anybody has answered but this machine itself.

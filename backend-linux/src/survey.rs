@@ -279,6 +279,9 @@ impl Survey {
     pub fn take(&mut self) -> Option<Route> {
         let number = loop {
             let number = self.driver.ended()?;
+            if self.is_in_doubt(number) {
+                return None;
+            }
             let Some(again) = self.spoilt(number) else { break number };
             self.begun.remove(&number);
             self.driver.remove(number);

@@ -7,20 +7,54 @@ use rustix::io::Errno;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Many traces hear something more often than this, or nothing gets through.
+/// A gateway isn't missed while somebody is heard more often than this.
 const SILENCE: Duration = Duration::from_millis(300);
+
+/// Who has answered before is asked again where nobody is heard for so long, and as often.
+pub(crate) const ASK: Duration = Duration::from_millis(100);
+
+/// The patience with such questions, beside two round trips: where none is answered in this time, nothing gets through.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// The same where only routers are asked: they limit their errors, to one a second often (RFC 1812, section 4.3.2.8).
+const PATIENCE_WITH_ROUTERS: Duration = Duration::from_secs(1);
+
+/// A silence of this length beside two round trips that an answer to a question ends was one, if a target was asked.
+const FLAP: Duration = Duration::from_millis(250);
 
 /// For how long it holds what a packet to others has shown.
 const SHOWN: Duration = Duration::from_millis(50);
 
-/// In a silence as many packets have left, or it may be an accident.
-const MANY: u32 = 64;
-
 /// A target, and the interface that it belongs to if it is link-local.
 pub(crate) type Witness = (IpAddr, u32);
 
-/// Targets that are kept.
+/// Targets that are kept, and those who answered.
 const WITNESSES: usize = 4;
+
+/// Somebody who has answered.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answerer {
+    /// The target of the probe, and its hop limit.
+    pub(crate) target: Witness,
+    pub(crate) hop: u8,
+    pub(crate) from: IpAddr,
+    pub(crate) rtt: Duration,
+}
+
+impl Answerer {
+    fn is_target(&self) -> bool {
+        self.from == self.target.0
+    }
+}
+
+/// Questions that nobody has answered yet.
+#[derive(Clone, Copy, Debug)]
+struct Questions {
+    /// When the first of them left.
+    first: Option<Instant>,
+    last: Instant,
+    count: usize,
+}
 
 /// An outage of which this machine isn't told when it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +81,10 @@ pub(crate) struct Uplink {
     shown: Option<(Instant, bool)>,
     /// When the last answer came.
     heard: Option<Instant>,
-    /// Packets that have left since.
-    unanswered: u32,
+    /// The latest that answered, each another one, the last first.
+    answerers: [Option<Answerer>; WITNESSES],
+    /// What they were asked since.
+    questions: Option<Questions>,
     /// An outage although packets leave, which then count for nothing.
     cut_off: Option<CutOff>,
     /// When such an outage was over.
@@ -79,7 +115,6 @@ impl Uplink {
     /// A neighbour shows nothing of what is behind the gateway, and can be told from the others only by what answers: once
     /// there are targets behind a router, no packet to anybody else counts.
     pub(crate) fn sent(&mut self, target: Witness, at: Instant) -> bool {
-        self.unanswered = self.unanswered.saturating_add(1);
         match self.passed.iter().flatten().find(|(passed, _)| network(*passed) == network(target.0)) {
             None if self.passed[0].is_some() => false,
             None => {
@@ -142,19 +177,13 @@ impl Uplink {
         self.outage.is_some_and(|at| at >= start)
     }
 
-    /// Returns when the last answer came.
-    pub(crate) const fn heard(&self) -> Option<Instant> {
-        self.heard
-    }
-
     /// Records an answer.
     pub(crate) fn hear(&mut self, at: Instant) {
-        let silent_for = self.heard.map_or(Duration::ZERO, |heard| at.saturating_since(heard));
-        if silent_for >= SILENCE && self.unanswered >= MANY {
+        let flap = if self.asks_targets() { FLAP } else { PATIENCE_WITH_ROUTERS }.saturating_add(self.round_trips());
+        if self.questions.take().and_then(|asked| asked.first).is_some_and(|first| at.saturating_since(first) >= flap) {
             self.silent_until = Some(at);
         }
         self.heard = Some(at);
-        self.unanswered = 0;
         self.is_quiet = false;
         if self.cut_off.take().is_some() {
             self.restored = Some(at);
@@ -162,9 +191,64 @@ impl Uplink {
         }
     }
 
-    /// Returns whether nobody has been heard for a while, although somebody was before.
+    /// Keeps somebody who has answered, to be asked again. A target stays, since routers limit their answers.
+    pub(crate) fn remember(&mut self, answerer: Answerer) {
+        let is_free = |place: &Option<Answerer>| place.is_none_or(|other| other.from == answerer.from);
+        let is_router = |place: &Option<Answerer>| place.is_none_or(|other| !other.is_target());
+        let place = self.answerers.iter().position(is_free);
+        let oldest = || match answerer.is_target() {
+            true => Some(WITNESSES - 1),
+            false => self.answerers.iter().rposition(is_router),
+        };
+        let Some(place) = place.or_else(oldest) else { return };
+        self.answerers[..=place].rotate_right(1);
+        self.answerers[0] = Some(answerer);
+    }
+
+    /// Returns when somebody is to be asked who answered before, unless anybody is heard until then.
+    pub(crate) fn next_question(&self) -> Option<Instant> {
+        let heard = self.heard.filter(|_| !self.is_quiet)?;
+        let last = self.questions.map_or(heard, |questions| questions.last.max(heard));
+        Some(last.saturating_add(ASK))
+    }
+
+    /// Returns whom to ask now, each in turn.
+    pub(crate) fn ask(&mut self, now: Instant) -> Option<Answerer> {
+        let known = self.answerers.iter().flatten().count();
+        let Questions { first, count, .. } = self.questions.unwrap_or(Questions { first: None, last: now, count: 0 });
+        let answerer = self.answerers.get(count.checked_rem(known)?).copied().flatten();
+        self.questions = Some(Questions { first, last: now, count: count + 1 });
+        answerer
+    }
+
+    /// Records that a question has left.
+    pub(crate) fn asked(&mut self, at: Instant) {
+        if let Some(questions) = &mut self.questions {
+            questions.first.get_or_insert(at);
+        }
+    }
+
+    fn asks_targets(&self) -> bool {
+        self.answerers.iter().flatten().any(Answerer::is_target)
+    }
+
+    fn round_trips(&self) -> Duration {
+        let slowest = self.answerers.iter().flatten().map(|answerer| answerer.rtt).max();
+        slowest.unwrap_or_default().saturating_mul(2)
+    }
+
+    /// Returns whether nobody answers any more who did before.
     pub(crate) fn is_silent(&self, now: Instant) -> bool {
-        !self.is_quiet && self.heard.is_some_and(|at| now.saturating_since(at) >= SILENCE)
+        let patience = if self.asks_targets() { PATIENCE } else { PATIENCE_WITH_ROUTERS };
+        let patience = patience.saturating_add(self.round_trips());
+        let first = self.questions.and_then(|asked| asked.first);
+        !self.is_quiet && first.is_some_and(|first| now.saturating_since(first) >= patience)
+    }
+
+    /// Returns whether it isn't known yet if anybody still answers.
+    pub(crate) fn may_be_silent(&self, now: Instant) -> bool {
+        let is_open = self.cut_off.is_none() && !self.is_silent(now);
+        is_open && (self.questions.is_some() || self.next_question().is_some_and(|next| next <= now))
     }
 
     /// Takes silence for an outage, where it lasts although something was heard before.
@@ -228,35 +312,77 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    #[test]
-    fn silence_is_an_outage_only_after_answers_and_until_the_next() {
-        let mut uplink = Uplink::default();
-        uplink.suspect(at(5_000));
-        assert!(uplink.cut_off().is_none(), "nobody was ever heard");
-        uplink.hear(at(6_000));
-        uplink.suspect(at(6_299));
-        assert!(uplink.cut_off().is_none());
-        uplink.suspect(at(6_300));
+    /// Asks from one instant on, in milliseconds, every 100 ms until another.
+    fn ask(uplink: &mut Uplink, from: u64, until: u64) {
+        for now in (from..until).step_by(100) {
+            uplink.ask(at(now));
+            uplink.asked(at(now));
+        }
+    }
+
+    fn answerer(from: [u8; 4]) -> Answerer {
         let target = ([192, 0, 2, 1].into(), 0);
-        assert!(
-            uplink.cut_off().is_some()
-                && !uplink.sent(target, at(6_400))
-                && uplink.health.failing_for(at(6_400)).is_some()
-        );
-        uplink.hear(at(7_000));
-        assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(7_000)).is_none());
-        assert!(uplink.was_cut_off_since(at(6_999)) && !uplink.was_cut_off_since(at(7_000)));
+        Answerer { target, hop: 3, from: from.into(), rtt: Duration::from_millis(50) }
+    }
+
+    #[test]
+    fn silence_is_an_outage_only_where_those_are_silent_who_answered_and_until_the_next() {
+        let mut uplink = Uplink::default();
+        assert!(uplink.ask(at(1_000)).is_none() && uplink.next_question().is_none(), "nobody was ever heard");
+        uplink.suspect(at(5_000));
+        assert!(uplink.cut_off().is_none());
+        uplink.hear(at(6_000));
+        uplink.remember(answerer([192, 0, 2, 1]));
+        uplink.suspect(at(9_000));
+        assert!(uplink.cut_off().is_none() && uplink.may_be_silent(at(9_000)), "nobody was asked");
+        assert_eq!(uplink.next_question(), Some(at(6_100)));
+        ask(&mut uplink, 9_000, 9_500);
+        uplink.suspect(at(9_499));
+        assert!(uplink.cut_off().is_none());
+        uplink.suspect(at(9_500));
+        let target = ([192, 0, 2, 1].into(), 0);
+        assert!(uplink.cut_off().is_some() && !uplink.sent(target, at(9_500)));
+        assert!(uplink.health.failing_for(at(9_500)).is_some() && !uplink.may_be_silent(at(9_500)));
+        uplink.hear(at(9_600));
+        assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(9_600)).is_none());
+        assert!(uplink.was_cut_off_since(at(9_599)) && !uplink.was_cut_off_since(at(9_600)));
+    }
+
+    #[test]
+    fn routers_are_given_more_time_and_are_asked_in_turn() {
+        let mut uplink = Uplink::default();
+        uplink.hear(at(0));
+        (1..=6).for_each(|router| uplink.remember(answerer([10, 0, 0, router])));
+        let mut asked = Vec::new();
+        for now in (100..=500).step_by(100) {
+            asked.extend(uplink.ask(at(now)).map(|answerer| answerer.from));
+            uplink.asked(at(now));
+        }
+        let routers = [6, 5, 4, 3, 6].map(|router| IpAddr::from([10, 0, 0, router]));
+        assert_eq!(asked, routers);
+        uplink.suspect(at(1_199));
+        assert!(uplink.cut_off().is_none());
+        uplink.suspect(at(1_200));
+        assert!(uplink.cut_off().is_some());
+        // A target is kept.
+        uplink.remember(answerer([192, 0, 2, 1]));
+        (7..=9).for_each(|router| uplink.remember(answerer([10, 0, 0, router])));
+        uplink.remember(answerer([10, 0, 0, 10]));
+        assert!(uplink.asks_targets());
     }
 
     #[test]
     fn silence_that_was_waited_out_is_no_outage_until_somebody_is_heard_again() {
         let mut uplink = Uplink::default();
+        uplink.remember(answerer([192, 0, 2, 1]));
         uplink.hear(at(0));
+        ask(&mut uplink, 100, 1_000);
         uplink.suspect(at(1_000));
         uplink.accept_silence(at(2_000));
         uplink.suspect(at(9_000));
-        assert!(uplink.cut_off().is_none());
+        assert!(uplink.cut_off().is_none() && uplink.next_question().is_none());
         uplink.hear(at(10_000));
+        ask(&mut uplink, 10_100, 11_000);
         uplink.suspect(at(11_000));
         assert!(uplink.cut_off().is_some());
     }
@@ -282,18 +408,14 @@ mod tests {
     #[test]
     fn a_silence_that_is_over_spoils_what_was_on_its_way() {
         let mut uplink = Uplink::default();
-        let target = ([10, 6, 0, 1].into(), 0);
+        uplink.remember(answerer([192, 0, 2, 1]));
         uplink.hear(at(1_000));
-        for packets in [MANY - 1, MANY] {
-            (0..packets).for_each(|_| _ = uplink.sent(target, at(1_100)));
-            uplink.hear(at(if packets < MANY { 1_300 } else { 1_600 }));
-            assert_eq!(uplink.was_silent_after(at(1_200)), packets == MANY);
+        for (answered, is_silence) in [(1_449, false), (2_450, true)] {
+            ask(&mut uplink, answered - 349 - u64::from(is_silence), answered);
+            uplink.hear(at(answered));
+            assert_eq!(uplink.was_silent_after(at(1_200)), is_silence);
         }
-        assert!(!uplink.was_silent_after(at(1_600)));
-        // Where little was sent, or soon answered, it is nothing.
-        (0..MANY).for_each(|_| _ = uplink.sent(target, at(1_700)));
-        uplink.hear(at(1_899));
-        assert!(!uplink.was_silent_after(at(1_600)));
+        assert!(!uplink.was_silent_after(at(2_450)));
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! Outages among the traces of a driver: the failures and silences that are this machine's, told from those of single hosts.
 
-use super::{Driver, family_index, uplink};
+use super::{Driver, family_index, uplink as uplink_of};
 use crate::clock;
 use crate::departures::tag;
 use crate::distance::{Distance, distance};
 use crate::health::Health;
-use crate::running::Running;
-use crate::uplink::{CutOff, Witness};
+use crate::running::{Endurance, Running};
+use crate::uplink::{Answerer, CutOff, Witness};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Echo, Instant, Protocol, Tracer};
 use rustix::io::Errno;
 use std::net::IpAddr;
+use std::time::Duration;
 
 impl Driver {
     /// Whether packets of a family leave this machine.
@@ -30,7 +31,7 @@ impl Driver {
     pub(super) fn note_failure(&mut self, failing: IpAddr, now: Instant) {
         let version = Version::of(failing);
         if !self.leaves_for_others(failing, now) {
-            uplink(&mut self.uplinks, version).fail(now);
+            uplink_of(&mut self.uplinks, version).fail(now);
         }
     }
 
@@ -43,7 +44,7 @@ impl Driver {
         }
         let witnesses = self.uplinks[family_index(version)].witnesses(failing);
         let leaves = witnesses.into_iter().flatten().any(|witness| self.send_to(witness).is_some());
-        uplink(&mut self.uplinks, version).show(leaves, now);
+        uplink_of(&mut self.uplinks, version).show(leaves, now);
         leaves
     }
 
@@ -67,7 +68,7 @@ impl Driver {
         self.identities.give_back(number, ident);
         let left = sent?;
         self.pace.spend(left);
-        if uplink(&mut self.uplinks, version).succeed(left) {
+        if uplink_of(&mut self.uplinks, version).succeed(left) {
             self.hasten_held(version);
         }
         self.cut_off(version).is_none().then_some(())
@@ -90,34 +91,78 @@ impl Driver {
         let Some(listener) = self.listeners.get(trace.listener) else { return false };
         let (target, source) = (trace.tracer.config().target, trace.tracer.config().source);
         let found = listener.sources.of(target, trace.scope_id);
-        found.and_then(|source| uplink(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
+        found.and_then(|source| uplink_of(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
     }
 
-    /// Whether a trace that is not whole, and began at `start`, ended in a silence that looks like an outage: many traces are on
-    /// their way, and those that began since the last answer hear nothing, not even from the nearest routers. A firewall may
-    /// drop packets without a word, and a link fail at its far end.
-    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        /// With fewer traces, of which fewer hear nothing, silence may be an accident.
-        const MANY: usize = 8;
-        const UNHEARD: usize = 4;
-        let Some(trace) = self.traces.get(&number) else { return false };
-        let version = trace.version();
-        let uplink = uplink(&mut self.uplinks, version);
-        let heard = uplink.heard().unwrap_or(Instant::EPOCH);
-        let of_family = || self.traces.values().filter(|trace| trace.version() == version);
-        // A neighbour that is down is silent on a path without any router.
-        let neighbours = &self.sockets.neighbours;
-        let is_unheard = |trace: &&Running| {
-            let is_silent = trace.begun > heard && trace.has_left() && !trace.has_heard();
-            is_silent && !neighbours.is_neighbour(trace.way())
-        };
+    /// From now on, while traces hear nobody, those who have answered are asked again: packets may vanish without a word, by a
+    /// firewall or a link that fails at its far end, and hosts that don't answer look the same.
+    pub(crate) const fn expect_silence(&mut self) {
+        self.asks = true;
+    }
+
+    /// When somebody is to be asked next, unless anybody is heard before.
+    pub(super) fn next_question(&self) -> Option<Instant> {
+        let uplinks = self.uplinks.iter().zip(self.own).filter(|(_, own)| self.asks && *own > 0);
+        uplinks.filter_map(|(uplink, _)| uplink.next_question()).min()
+    }
+
+    /// Asks those who have answered before, where nobody is heard, and takes note if none of them answers.
+    pub(super) fn watch_silence(&mut self) {
         let now = clock::now();
-        if uplink.is_silent(now)
-            && of_family().take(MANY).count() == MANY
-            && of_family().filter(is_unheard).take(UNHEARD).count() == UNHEARD
-        {
-            uplink.suspect(now);
+        for version in [Version::V4, Version::V6] {
+            let index = family_index(version);
+            let is_due = self.uplinks[index].next_question().is_some_and(|next| next <= now);
+            if self.asks && self.own[index] > 0 && is_due {
+                self.ask(version, now);
+                uplink_of(&mut self.uplinks, version).suspect(now);
+            }
         }
+    }
+
+    fn ask(&mut self, version: Version, now: Instant) {
+        /// A question takes no longer.
+        const TIMEOUT: Duration = Duration::from_secs(2);
+        let Some(Answerer { target: (target, scope_id), hop, .. }) = uplink_of(&mut self.uplinks, version).ask(now)
+        else {
+            return;
+        };
+        let Ok(random) = crate::random() else { return };
+        let hops =
+            Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: TIMEOUT, ..Config::new(target) };
+        if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Timeout, true) {
+            self.questions.insert(number);
+            self.own[family_index(version)] -= 1;
+        }
+    }
+
+    /// Asks nobody any longer, since no trace waits for that.
+    pub(super) fn end_questions(&mut self, version: Version) {
+        let is_of_family = |number: &usize| self.traces.get(number).is_some_and(|trace| trace.version() == version);
+        let ended: Vec<usize> = self.questions.iter().copied().filter(is_of_family).collect();
+        for number in ended {
+            self.questions.remove(&number);
+            self.forget(number);
+        }
+    }
+
+    /// Whether it isn't known yet if anybody is heard still, so a trace that has ended without all answers isn't over: somebody
+    /// is being asked.
+    pub(crate) fn may_be_silent(&mut self, version: Version) -> bool {
+        let now = clock::now();
+        if !self.asks || !self.uplinks[family_index(version)].may_be_silent(now) {
+            return false;
+        }
+        if self.questions.is_empty() {
+            self.ask(version, now);
+        }
+        !self.questions.is_empty()
+    }
+
+    /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had been before.
+    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
+        let Some(trace) = self.traces.get(&number) else { return false };
+        let uplink = uplink_of(&mut self.uplinks, trace.version());
+        uplink.suspect(clock::now());
         uplink.was_cut_off_since(start)
     }
 
@@ -148,6 +193,6 @@ impl Driver {
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, version: Version) {
-        uplink(&mut self.uplinks, version).accept_silence(clock::now());
+        uplink_of(&mut self.uplinks, version).accept_silence(clock::now());
     }
 }

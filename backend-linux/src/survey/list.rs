@@ -192,6 +192,7 @@ impl Survey {
         {
             return Err(away);
         }
+        self.driver.expect_silence();
         let (settings, head) = self.settings_for(&setback.host, address, setback.sample.is_some());
         let endures = !has_ended && !self.setbacks.limit.is_zero();
         let endurance = if endures { Endurance::Outage } else { Endurance::Timeout };
@@ -371,6 +372,17 @@ impl Survey {
         // Late answers, and those of others, would end the next sleep at once.
         self.driver.work()?;
         Ok(Step::Running)
+    }
+
+    /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether anybody is heard at all.
+    pub(super) fn is_in_doubt(&mut self, number: usize) -> bool {
+        let Some(begun) = self.begun.get(&number) else { return false };
+        let Some(Listed { address, .. }) = &begun.listed else { return false };
+        let version = Version::of(address.ip());
+        !self.is_interrupted
+            && !self.setbacks.limit.is_zero()
+            && !self.driver.is_whole(number)
+            && self.driver.may_be_silent(version)
     }
 
     /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while it ran packets of its family
