@@ -355,7 +355,7 @@ fn after_a_short_timeout_the_second_probes_wait_for_nothing_more() {
 #[test]
 fn a_burst_waits_for_its_interval_alone_whatever_is_heard_meanwhile() {
     for version in BOTH {
-        let burst = Some(hopshot_core::Sweep::Burst);
+        let burst = Some(Sweep::Burst);
         let config = Config { attempts: 4, sweep: burst, interval: ms(7), ..four(version) };
         // The target answers after 101 ms. Hop 3 is overdue only after 106, and might be the target.
         let trace = played::<64>(config, 4, &[3]);
