@@ -340,3 +340,25 @@ fn each_probe_says_why_it_leaves() {
         assert_eq!(reasons(&burst, 3), [Sweep, Attempt, Retry, Recheck, Recheck]);
     }
 }
+
+#[test]
+fn after_a_short_timeout_the_second_probes_wait_for_nothing_more() {
+    for version in BOTH {
+        // Later than the timeout no answer is waited for, so none is overdue either.
+        let mut trace = Trace::<64>::in_room(Config { timeout: ms(100), ..four(version) });
+        trace.run_out(0);
+        let times = [1, 2, 3, 4].map(|hop| trace.times(hop));
+        assert_eq!(times, [vec![0, 100], vec![0, 100], vec![0], vec![0]]);
+    }
+}
+
+#[test]
+fn a_burst_waits_for_its_interval_alone_whatever_is_heard_meanwhile() {
+    for version in BOTH {
+        let burst = Some(Sweep::Burst);
+        let config = Config { attempts: 4, sweep: burst, interval: ms(7), ..four(version) };
+        // The target answers after 101 ms. Hop 3 is overdue only after 106, and might be the target.
+        let trace = played::<64>(config, 4, &[3]);
+        assert_eq!(trace.times(4), [21, 49, 77, 105]);
+    }
+}

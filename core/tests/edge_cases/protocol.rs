@@ -139,6 +139,11 @@ fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
 }
 
 #[test]
+fn an_echo_is_icmp_of_its_family() {
+    assert_eq!(BOTH.map(|version| ECHO.number(version)), [1, 58]);
+}
+
+#[test]
 fn the_key_of_an_echo_is_its_ident_and_its_seq() {
     for version in BOTH {
         let target = ends(version).destination;
