@@ -3,6 +3,8 @@
 use super::votes::Who::{self, Nobody, Router, Several};
 use super::*;
 use crate::Order;
+use hopshot_core::wire::icmp::Echo;
+use hopshot_core::{Action, Answer, Config, Instant, Tracer};
 use std::net::Ipv6Addr;
 
 /// Who answers at hop `hop` in either family.
@@ -108,12 +110,12 @@ fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
 }
 
 #[test]
-fn nine_of_sixty_four_decide_nothing_ten_take_a_name_away_and_with_thirteen_the_paths_part() {
+fn twelve_of_sixty_four_decide_nothing_and_with_thirteen_the_paths_part() {
     for odd in [Router(router(true, 99)), Several] {
         let other = with(path(true), 3, odd);
         let votes = |others: usize| taught(&[vec![path(true); 64 - others], vec![other.clone(); others]].concat());
-        for (others, named) in [(9, Some(router(true, 3))), (10, None), (12, None)] {
-            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), named));
+        for others in [9, 12] {
+            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), Some(router(true, 3))));
         }
         assert_eq!(first_hop(&votes(13)), Some(2));
         // Where a router mostly says nothing it takes sixteen.
@@ -144,6 +146,98 @@ fn a_router_that_answers_rarely_loses_its_name_and_no_trace_begins_there() {
     assert_eq!((first_hop(&votes(5, 33)), first_hop(&votes(5, 32))), (Some(5), Some(4)));
     // A trace can't begin where nobody answers, but those behind are known.
     assert_eq!((first_hop(&votes(4, 0)), names(&votes(4, 0))[3]), (Some(5), None));
+}
+
+#[test]
+fn a_router_that_answers_seldom_keeps_its_name_unless_half_as_many_less_six_name_others() {
+    let votes = |seen: usize, others: &[Who]| {
+        let silent = vec![with(path(true), 2, Nobody); 64 - seen - others.len()];
+        let others = others.iter().map(|who| with(path(true), 2, *who));
+        names(&taught(&[silent, others.collect(), vec![path(true); seen]].concat()))[1]
+    };
+    let named = Some(router(true, 2));
+    for (seen, most) in [(16, 2), (20, 4), (24, 6), (30, 7)] {
+        for (number, odd) in [Router(router(true, 66)), Several].into_iter().cycle().enumerate().take(2 * most) {
+            assert_eq!(votes(seen, &vec![odd; number / 2 + 1]), named, "{seen}, {number} {odd:?}");
+        }
+    }
+    let others = |count: usize| vec![Router(router(true, 66)); count];
+    assert_eq!([votes(15, &[]), votes(16, &others(3)), votes(20, &others(5))], [None; 3]);
+}
+
+#[test]
+fn neither_of_two_routers_that_balance_the_load_has_a_name_however_seldom_they_answer() {
+    let mut random = fastrand::Rng::with_seed(14);
+    for answers in [20, 40, 60, 100] {
+        let mut named = 0;
+        for _ in 0..400 {
+            let vote = |_| match random.u8(..100) < answers {
+                true => Router([10, 2, random.u8(..2), 1].into()),
+                false => Nobody,
+            };
+            let paths: Vec<_> = (0..64).map(vote).map(|who| with(path(true), 2, who)).collect();
+            named += usize::from(names(&taught(&paths)).get(1).is_some_and(Option::is_some));
+        }
+        // One in a thousand.
+        assert!(named < 5, "{named} of 400, where {answers} % answer");
+    }
+}
+
+/// The whole trace of a host six hops away; what comes beside the truth is said of the probe to a
+/// hop, and can't prove that it has seen it.
+fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
+    let target = host(true, 0);
+    let config = Config { max_hops: 12, retries: 0, ..Config::new(target, 0x1234_5678) };
+    let mut tracer = Tracer::<32>::new(config).unwrap();
+    let (mut now, mut buf) = (Instant::EPOCH, [0; 128]);
+    loop {
+        let at = match tracer.poll(now, &mut buf).unwrap() {
+            Action::Transmit(transmit) => transmit.probe.hop,
+            Action::Wait(until) => {
+                now = until;
+                continue;
+            }
+            Action::Done => break,
+        };
+        let seq = u16::from_be_bytes([buf[6], buf[7]]);
+        let mut hear = |from: IpAddr, kind: Kind, payload: &[u8]| {
+            let icmp_type = match kind {
+                Kind::EchoReply => 0,
+                Kind::Unreachable => 3,
+                _ => 11,
+            };
+            let echo = Echo { ident: config.ident, seq, payload };
+            let (hop_limit, mtu, quoted, extensions) = (None, None, None, Default::default());
+            let answer = Answer { from, hop_limit, kind, icmp_type, icmp_code: 0, mtu, echo, quoted, extensions };
+            let _ = tracer.accept(now, &answer);
+        };
+        let payload = &buf[8..config.message_len()];
+        for (_, kind) in beside.iter().filter(|(hop, _)| *hop == at) {
+            hear(router(true, 66), *kind, &[]);
+        }
+        match at {
+            6.. => hear(target, Kind::EchoReply, payload),
+            hop if silent.contains(&hop) => {}
+            hop => hear(router(true, hop), Kind::TimeExceeded, payload),
+        }
+    }
+    Ballot::new(network(target), tracer.route().hops()).hops
+}
+
+#[test]
+fn an_answer_that_proves_nothing_is_no_vote_and_cuts_none() {
+    for silent in [&[][..], &[3], &[1, 2, 4], &[5], &[1, 2, 3, 4, 5]] {
+        let honest: Vec<Who> =
+            (1..6).map(|hop| if silent.contains(&hop) { Nobody } else { Router(router(true, hop)) }).collect();
+        assert_eq!(traced(silent, &[]), honest);
+        for kind in [Kind::TimeExceeded, Kind::Unreachable] {
+            for hop in 1..=12 {
+                assert_eq!(traced(silent, &[(hop, kind)]), honest, "{kind:?} at hop {hop}, silent {silent:?}");
+            }
+            let all: Vec<_> = (1..=12).map(|hop| (hop, kind)).collect();
+            assert_eq!(traced(silent, &all), honest, "{kind:?} at all hops, silent {silent:?}");
+        }
+    }
 }
 
 #[test]
@@ -196,7 +290,7 @@ fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
 }
 
 #[test]
-fn a_change_is_shared_no_more_after_ten_draws_and_known_after_some_fifty() {
+fn a_change_is_shared_no_more_after_thirteen_draws_and_known_after_some_fifty() {
     let mut near = taught(&vec![path(true); 200]);
     let moved = with(path(true), 5, Router(router(true, 55)));
     let begins: Vec<Option<u8>> = (0..64)
@@ -205,7 +299,7 @@ fn a_change_is_shared_no_more_after_ten_draws_and_known_after_some_fifty() {
             first_hop(&near)
         })
         .collect();
-    assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(9));
+    assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(12));
     assert_eq!((begins.last(), head(&near).unwrap().router), (Some(&Some(5)), router(true, 55)));
 }
 

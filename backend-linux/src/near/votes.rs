@@ -7,7 +7,7 @@
 //! hosts may be most of one family, or all that claim to be far away.
 
 use super::tally::Tally;
-use hopshot_core::{Evidence, Hop, Kind, Reply};
+use hopshot_core::{Changes, Evidence, Hop, Kind, Reply};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -48,7 +48,7 @@ pub(crate) enum Who {
     Nobody,
     /// Different routers.
     Several,
-    /// Somebody who may be a forger, or says that the path ends here.
+    /// Somebody whose answer was changed on the way, or who says that the path ends here.
     Unsure,
 }
 
@@ -134,17 +134,23 @@ impl Ballot {
         let hops: Vec<Hop<'_>> = hops.collect();
         let end = hops.iter().position(Hop::is_target);
         // Behind the last that was heard there may be nothing, unless the target was heard.
-        let heard = || hops.iter().rposition(|hop| hop.replies().next().is_some()).map_or(0, |last| last + 1);
+        let heard = || hops.iter().rposition(|hop| proven(*hop).next().is_some()).map_or(0, |last| last + 1);
         let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
         Self { network, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
     }
 }
 
+/// The answers that nobody can have guessed. Anybody can send the others to a silent hop: if they
+/// counted, a hostile host could cut the votes of all traces there.
+fn proven(hop: Hop<'_>) -> impl Iterator<Item = Reply> {
+    hop.replies().filter(|reply| !reply.changes.contains(Changes::UNPROVEN))
+}
+
 fn who(hop: Hop<'_>) -> Who {
-    let mut replies = hop.replies();
+    let mut replies = proven(hop);
     let Some(first) = replies.next() else { return Who::Nobody };
     let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
-    match hop.replies().all(|reply| is_router(&reply)) {
+    match proven(hop).all(|reply| is_router(&reply)) {
         false => Who::Unsure,
         true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),
         true => Who::Several,
