@@ -36,7 +36,7 @@ fn with(mut path: Vec<Who>, hop: usize, who: Who) -> Vec<Who> {
 
 fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
     let sample = near.sample();
-    near.cast(sample, Ballot { network: network(target), hops });
+    near.cast(sample, Ballot { network: network(target), distance: None, hops });
 }
 
 /// What was learnt from IPv4 hosts of ever other networks.
@@ -86,7 +86,7 @@ fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() 
     let first = draws(&mut near, 100);
     assert_eq!(first.len(), WINDOW + 2);
     for (number, sample) in (0..).step_by(16).zip(first) {
-        near.cast(sample, Ballot { network: network(host(true, number)), hops: path(true) });
+        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: path(true) });
     }
     assert_eq!(draws(&mut near, 17 * 10).len(), 10);
     // Where traces don't meet what is known, one for each that misses.
@@ -259,11 +259,13 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
         let sample = near.sample();
         match number % 10 {
             0 => late.push((number, sample)),
-            _ => near.cast(sample, Ballot { network: network(host(true, number)), hops: honest.clone() }),
+            _ => {
+                near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: honest.clone() })
+            }
         }
     }
     for (number, sample) in late {
-        near.cast(sample, Ballot { network: network(host(true, number)), hops: usurped.clone() });
+        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: usurped.clone() });
         assert_eq!((first_hop(&near), names(&near)[2]), (Some(5), None));
     }
 }
@@ -345,4 +347,41 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
             }
         }
     }
+}
+
+/// What was learnt from hosts that answered at these distances, or not at all.
+fn taught_distances(distances: &[Option<u8>]) -> Near {
+    let mut near = taught(&[]);
+    for (number, distance) in (0..).zip(distances) {
+        let sample = near.sample();
+        // Ever other networks, and both families.
+        let network = network(host(number % 3 > 0, number * 16));
+        near.cast(sample, Ballot { network, distance: *distance, hops: path(true) });
+    }
+    near
+}
+
+#[test]
+fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
+    assert_eq!(taught_distances(&[None; 64]).sweep_limit(), None);
+    let list = |far: usize, near: usize, silent: usize| {
+        let distances = [vec![Some(32); far], vec![Some(12); near], vec![None; silent]].concat();
+        taught_distances(&distances).sweep_limit()
+    };
+    assert_eq!((list(15, 49, 0), list(16, 48, 0)), (Some(12), Some(32)));
+    // Where most are silent, or few have been drawn yet.
+    assert_eq!((list(3, 4, 57), list(4, 3, 57)), (Some(12), Some(32)));
+    assert_eq!((list(1, 1, 0), list(1, 0, 0)), (Some(12), Some(32)));
+    // All that are really so far may be swept at once.
+    let spread: Vec<_> = (1..=64).map(Some).collect();
+    assert_eq!(taught_distances(&spread).sweep_limit(), Some(49));
+}
+
+#[test]
+fn a_distance_that_few_have_keeps_no_trace_from_sharing() {
+    let is_spared = |near: usize| {
+        let distances = [vec![Some(2); near], vec![Some(12); 64 - near]].concat();
+        taught_distances(&distances).head(host(true, 0), Some(2), 32).is_some()
+    };
+    assert_eq!((is_spared(0), is_spared(15), is_spared(16)), (true, true, false));
 }

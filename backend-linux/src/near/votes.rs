@@ -6,10 +6,11 @@
 //! that follow one another. All families and all distances share these 64 draws, since hostile
 //! hosts may be most of one family, or all that claim to be far away.
 
-use super::tally::Tally;
+use super::tally::{QUORUM, Tally};
 use hopshot_core::{Changes, Evidence, Hop, Kind, Reply};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 /// Draws whose votes count.
@@ -37,6 +38,8 @@ pub struct Sample {
 pub(crate) struct Ballot {
     /// The /24 or /48 of the host.
     pub(super) network: IpAddr,
+    /// Where the host answered, if it did.
+    pub(super) distance: Option<u8>,
     /// Who answered from hop 1 on, as far as the trace passed routers.
     pub(super) hops: Vec<Who>,
 }
@@ -112,6 +115,17 @@ impl Votes {
         let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }
+
+    /// Between which distances most hosts are: as many as may be hostile are nearer, and as many
+    /// farther. Both families count together: hostile hosts may be most of one.
+    pub(crate) fn usual(&self) -> Option<RangeInclusive<u8>> {
+        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
+        let mut distances: Vec<u8> = cast.filter_map(|ballot| ballot.distance).collect();
+        distances.sort_unstable();
+        // Where few answer, hostile hosts are more of these, but not half.
+        let rank = usize::from(QUORUM).min(distances.len() / 2 + 1);
+        Some(*distances.get(rank - 1)?..=*distances.get(distances.len() - rank)?)
+    }
 }
 
 impl Slot {
@@ -136,7 +150,8 @@ impl Ballot {
         // Behind the last that was heard there may be nothing, unless the target was heard.
         let heard = || hops.iter().rposition(|hop| proven(*hop).next().is_some()).map_or(0, |last| last + 1);
         let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
-        Self { network, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
+        let distance = end.map(|end| hops[end].number());
+        Self { network, distance, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
     }
 }
 
