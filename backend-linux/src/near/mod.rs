@@ -103,7 +103,11 @@ impl Near {
     /// How far the first sweep to a host may go if neighbours alone say how far it is. Those that a
     /// few hostile hosts have neighbours guess too far are not worth the probes.
     pub(crate) fn sweep_limit(&self) -> Option<u8> {
-        self.usual.as_ref().map(|usual| *usual.end())
+        let usual = self.usual.as_ref()?;
+        // No host is nearer than the hop behind the one where its trace begins.
+        let begin = self.tallies.iter().filter_map(|tallies| start(tallies)).map(|(last, _)| last + 2).max();
+        let begin = begin.and_then(|hop| u8::try_from(hop).ok()).unwrap_or(1);
+        Some(begin.max(*usual.end()))
     }
 
     /// What the path to a host begins with; `distance` is where the host is thought to be.

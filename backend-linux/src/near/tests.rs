@@ -372,6 +372,8 @@ fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
     // Where most are silent, or few have been drawn yet.
     assert_eq!((list(3, 4, 57), list(4, 3, 57)), (Some(12), Some(32)));
     assert_eq!((list(1, 1, 0), list(1, 0, 0)), (Some(12), Some(32)));
+    // Traces begin at hop 5 where few answer and these are near.
+    assert_eq!(taught_distances(&[vec![None; 62], vec![Some(2); 2]].concat()).sweep_limit(), Some(6));
     // All that are really so far may be swept at once.
     let spread: Vec<_> = (1..=64).map(Some).collect();
     assert_eq!(taught_distances(&spread).sweep_limit(), Some(49));
