@@ -23,11 +23,17 @@ const ENOUGH: usize = 3;
 ///
 /// No single host can set what is guessed of its neighbours; three of the last five in a network
 /// can. A wrong guess never changes a route. One that is too low costs a round trip for every five
-/// hops, and in a [`Survey`](crate::Survey) may have the target's trace probe the hops that others
-/// share. One that is too high costs the probes from the target's hop to the guess, which is at
-/// most the [farthest hop](crate::Traceroute::max_hops).
+/// hops. One that is too high costs the probes from the target's hop to the guess, which is at
+/// most the [farthest hop](crate::Traceroute::max_hops). In a [`Survey`](crate::Survey) that draws
+/// hosts at random no first sweep goes farther than 16 of the last 64 drawn hosts are, or more than
+/// half of those that answered if these are few; a guess beyond that costs one more round trip.
 #[derive(Clone, Debug)]
-pub struct Memory(Option<Arc<Mutex<HashMap<Place, Distances>>>>);
+pub struct Memory {
+    known: Option<Arc<Mutex<HashMap<Place, Distances>>>>,
+    /// How far the first sweep to a target may go that was not reached before; clones don't share
+    /// this.
+    pub(crate) limit: Option<u8>,
+}
 
 /// The distances of the hosts at a place that were reached last, the oldest first; of a host its own.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,39 +55,53 @@ impl Memory {
     /// A memory that knows nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self(Some(Arc::default()))
+        Self { known: Some(Arc::default()), limit: None }
     }
 
     /// A memory that never knows anything: no trace is spared what another has learnt.
     #[must_use]
     pub const fn none() -> Self {
-        Self(None)
+        Self { known: None, limit: None }
     }
 
     /// Whether it never knows anything.
     pub(crate) const fn is_none(&self) -> bool {
-        self.0.is_none()
+        self.known.is_none()
     }
 
     /// The distance of a target if it was reached before, else the median of those of its near or its far neighbours.
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {
-        let memory = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let [host, networks @ ..] = places(target);
-        let own = memory.get(&host).map(Distances::median);
-        own.or_else(|| {
-            let known = networks.iter().filter_map(|network| memory.get(network));
-            known.filter(|distances| distances.count >= ENOUGH as u8).map(Distances::median).next()
-        })
+        let [own, neighbours] = self.known(target);
+        own.or(neighbours)
     }
 
     /// The first sweep to a target whose distance can be guessed.
     pub(crate) fn sweep(&self, target: IpAddr) -> Option<Sweep> {
-        self.distance(target).map(|first| Sweep::Window { first, step: 5 })
+        const STEP: u8 = 5;
+        match self.known(target) {
+            [Some(first), _] => Some(Sweep::Window { first, step: STEP }),
+            [None, Some(guess)] => {
+                let first = self.limit.map_or(guess, |limit| limit.min(guess));
+                // Neighbours that are really so far cost one round trip more, and no second one.
+                Some(Sweep::Window { first, step: STEP.max(guess - first) })
+            }
+            [None, None] => None,
+        }
+    }
+
+    /// The distance of a target, and that of its near or its far neighbours.
+    fn known(&self, target: IpAddr) -> [Option<u8>; 2] {
+        let Some(memory) = &self.known else { return [None; 2] };
+        let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let [host, networks @ ..] = places(target);
+        let known = networks.iter().filter_map(|network| memory.get(network));
+        let mut known = known.filter(|distances| distances.count >= ENOUGH as u8);
+        [memory.get(&host).map(Distances::median), known.next().map(Distances::median)]
     }
 
     pub(crate) fn learn(&self, target: IpAddr, distance: u8) {
-        let Some(memory) = &self.0 else { return };
+        let Some(memory) = &self.known else { return };
         let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         if memory.len() >= CAPACITY {
             memory.clear();
@@ -199,6 +219,24 @@ mod tests {
             // A network that has moved is known again when most of the last five say so.
             (21..=23).for_each(|host| memory.learn(address(&format!("{honest}{host}")), 14));
             assert_eq!(memory.distance(address(neighbour)), Some(14));
+        }
+    }
+
+    #[test]
+    fn a_sweep_to_a_neighbour_goes_as_far_as_its_limit_and_then_all_the_way() {
+        let mut memory = Memory::new();
+        learn(&memory, &["192.0.2.1", "192.0.2.2", "192.0.2.3"], 20);
+        for (limit, host, first, step) in [
+            (None, "192.0.2.9", 20, 5),
+            (Some(25), "192.0.2.9", 20, 5),
+            (Some(12), "192.0.2.9", 12, 8),
+            (Some(18), "192.0.2.9", 18, 5),
+            // Its own distance is no guess.
+            (Some(12), "192.0.2.1", 20, 5),
+        ] {
+            memory.limit = limit;
+            assert_eq!(memory.sweep(address(host)), Some(Sweep::Window { first, step }), "{limit:?} {host}");
+            assert_eq!(memory.clone().distance(address(host)), Some(20));
         }
     }
 

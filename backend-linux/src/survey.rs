@@ -295,6 +295,7 @@ impl Survey {
         }
         if let Some(sample) = sample {
             self.near.learn(sample, route.target(), route.hops());
+            self.settings.memory.limit = self.near.sweep_limit();
         }
         Some(route)
     }

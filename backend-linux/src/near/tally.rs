@@ -9,8 +9,13 @@ use std::net::IpAddr;
 /// windows.
 pub(crate) const QUORUM: u8 = 16;
 
-/// For each vote for somebody else a router needs so many more than the quorum.
+/// A hop belongs to all paths if its router has so many votes for each vote for somebody else.
 const CLEARLY: u8 = 4;
+
+/// A router has a name if it has these votes and twice as many as all others together, and the
+/// quorum. Of two routers that balance the load, one has as many once in a thousand windows; more
+/// would let a few hostile hosts take the name of a router that seldom answers.
+const MARGIN: u8 = 12;
 
 /// The networks of the hosts whose traces name a router.
 const NETWORKS: usize = 4;
@@ -57,11 +62,13 @@ impl Tally {
     }
 
     /// Whether different routers answer, so that nothing farther out is common to all paths: many
-    /// others do, or it is a hop that answers and nobody clearly does. Few votes are not clear.
+    /// others do, or it is a hop that answers and nobody clearly does.
     pub(super) fn parts(&self) -> bool {
         let is_heard = (u16::from(self.seen) + u16::from(self.others)) * 2 > self.of.into();
-        let is_clear = !self.is_early() && self.seen >= self.others.saturating_mul(CLEARLY);
-        self.others >= QUORUM || self.others > 0 && is_heard && !is_clear && !self.is_agreed()
+        // Few votes are not clear, unless next to all agree.
+        let margin = if self.is_early() { QUORUM } else { 0 };
+        let is_clear = self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(margin);
+        self.others >= QUORUM || self.others > 0 && is_heard && !is_clear
     }
 
     /// Whether there are so few votes that one or two hostile ones among them would count.
@@ -70,7 +77,7 @@ impl Tally {
     }
 
     fn is_agreed(&self) -> bool {
-        self.seen >= self.others.saturating_mul(CLEARLY).saturating_add(QUORUM)
+        self.seen >= QUORUM.max(self.others.saturating_mul(2).saturating_add(MARGIN))
     }
 
     /// The router, where enough say so.

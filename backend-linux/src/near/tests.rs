@@ -3,6 +3,8 @@
 use super::votes::Who::{self, Nobody, Router, Several};
 use super::*;
 use crate::Order;
+use hopshot_core::wire::icmp::Echo;
+use hopshot_core::{Action, Answer, Config, Instant, Tracer};
 use std::net::Ipv6Addr;
 
 /// Who answers at hop `hop` in either family.
@@ -34,7 +36,7 @@ fn with(mut path: Vec<Who>, hop: usize, who: Who) -> Vec<Who> {
 
 fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
     let sample = near.sample();
-    near.cast(sample, Ballot { network: network(target), hops });
+    near.cast(sample, Ballot { network: network(target), distance: None, hops });
 }
 
 /// What was learnt from IPv4 hosts of ever other networks.
@@ -84,7 +86,7 @@ fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() 
     let first = draws(&mut near, 100);
     assert_eq!(first.len(), WINDOW + 2);
     for (number, sample) in (0..).step_by(16).zip(first) {
-        near.cast(sample, Ballot { network: network(host(true, number)), hops: path(true) });
+        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: path(true) });
     }
     assert_eq!(draws(&mut near, 17 * 10).len(), 10);
     // Where traces don't meet what is known, one for each that misses.
@@ -108,12 +110,12 @@ fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
 }
 
 #[test]
-fn nine_of_sixty_four_decide_nothing_ten_take_a_name_away_and_with_thirteen_the_paths_part() {
+fn twelve_of_sixty_four_decide_nothing_and_with_thirteen_the_paths_part() {
     for odd in [Router(router(true, 99)), Several] {
         let other = with(path(true), 3, odd);
         let votes = |others: usize| taught(&[vec![path(true); 64 - others], vec![other.clone(); others]].concat());
-        for (others, named) in [(9, Some(router(true, 3))), (10, None), (12, None)] {
-            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), named));
+        for others in [9, 12] {
+            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), Some(router(true, 3))));
         }
         assert_eq!(first_hop(&votes(13)), Some(2));
         // Where a router mostly says nothing it takes sixteen.
@@ -147,6 +149,98 @@ fn a_router_that_answers_rarely_loses_its_name_and_no_trace_begins_there() {
 }
 
 #[test]
+fn a_router_that_answers_seldom_keeps_its_name_unless_half_as_many_less_six_name_others() {
+    let votes = |seen: usize, others: &[Who]| {
+        let silent = vec![with(path(true), 2, Nobody); 64 - seen - others.len()];
+        let others = others.iter().map(|who| with(path(true), 2, *who));
+        names(&taught(&[silent, others.collect(), vec![path(true); seen]].concat()))[1]
+    };
+    let named = Some(router(true, 2));
+    for (seen, most) in [(16, 2), (20, 4), (24, 6), (30, 7)] {
+        for (number, odd) in [Router(router(true, 66)), Several].into_iter().cycle().enumerate().take(2 * most) {
+            assert_eq!(votes(seen, &vec![odd; number / 2 + 1]), named, "{seen}, {number} {odd:?}");
+        }
+    }
+    let others = |count: usize| vec![Router(router(true, 66)); count];
+    assert_eq!([votes(15, &[]), votes(16, &others(3)), votes(20, &others(5))], [None; 3]);
+}
+
+#[test]
+fn neither_of_two_routers_that_balance_the_load_has_a_name_however_seldom_they_answer() {
+    let mut random = fastrand::Rng::with_seed(14);
+    for answers in [20, 40, 60, 100] {
+        let mut named = 0;
+        for _ in 0..400 {
+            let vote = |_| match random.u8(..100) < answers {
+                true => Router([10, 2, random.u8(..2), 1].into()),
+                false => Nobody,
+            };
+            let paths: Vec<_> = (0..64).map(vote).map(|who| with(path(true), 2, who)).collect();
+            named += usize::from(names(&taught(&paths)).get(1).is_some_and(Option::is_some));
+        }
+        // One in a thousand.
+        assert!(named < 5, "{named} of 400, where {answers} % answer");
+    }
+}
+
+/// The whole trace of a host six hops away; what comes beside the truth is said of the probe to a
+/// hop, and can't prove that it has seen it.
+fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
+    let target = host(true, 0);
+    let config = Config { max_hops: 12, retries: 0, ..Config::new(target, 0x1234_5678) };
+    let mut tracer = Tracer::<32>::new(config).unwrap();
+    let (mut now, mut buf) = (Instant::EPOCH, [0; 128]);
+    loop {
+        let at = match tracer.poll(now, &mut buf).unwrap() {
+            Action::Transmit(transmit) => transmit.probe.hop,
+            Action::Wait(until) => {
+                now = until;
+                continue;
+            }
+            Action::Done => break,
+        };
+        let seq = u16::from_be_bytes([buf[6], buf[7]]);
+        let mut hear = |from: IpAddr, kind: Kind, payload: &[u8]| {
+            let icmp_type = match kind {
+                Kind::EchoReply => 0,
+                Kind::Unreachable => 3,
+                _ => 11,
+            };
+            let echo = Echo { ident: config.ident, seq, payload };
+            let (hop_limit, mtu, quoted, extensions) = (None, None, None, Default::default());
+            let answer = Answer { from, hop_limit, kind, icmp_type, icmp_code: 0, mtu, echo, quoted, extensions };
+            let _ = tracer.accept(now, &answer);
+        };
+        let payload = &buf[8..config.message_len()];
+        for (_, kind) in beside.iter().filter(|(hop, _)| *hop == at) {
+            hear(router(true, 66), *kind, &[]);
+        }
+        match at {
+            6.. => hear(target, Kind::EchoReply, payload),
+            hop if silent.contains(&hop) => {}
+            hop => hear(router(true, hop), Kind::TimeExceeded, payload),
+        }
+    }
+    Ballot::new(network(target), tracer.route().hops()).hops
+}
+
+#[test]
+fn an_answer_that_proves_nothing_is_no_vote_and_cuts_none() {
+    for silent in [&[][..], &[3], &[1, 2, 4], &[5], &[1, 2, 3, 4, 5]] {
+        let honest: Vec<Who> =
+            (1..6).map(|hop| if silent.contains(&hop) { Nobody } else { Router(router(true, hop)) }).collect();
+        assert_eq!(traced(silent, &[]), honest);
+        for kind in [Kind::TimeExceeded, Kind::Unreachable] {
+            for hop in 1..=12 {
+                assert_eq!(traced(silent, &[(hop, kind)]), honest, "{kind:?} at hop {hop}, silent {silent:?}");
+            }
+            let all: Vec<_> = (1..=12).map(|hop| (hop, kind)).collect();
+            assert_eq!(traced(silent, &all), honest, "{kind:?} at all hops, silent {silent:?}");
+        }
+    }
+}
+
+#[test]
 fn a_host_among_the_shared_routers_is_traced_whole_and_so_is_all_within_one_hop() {
     let near = taught(&vec![path(true); 16]);
     let is_spared = |distance, max_hops| near.head(host(true, 0), distance, max_hops).is_some();
@@ -165,11 +259,13 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
         let sample = near.sample();
         match number % 10 {
             0 => late.push((number, sample)),
-            _ => near.cast(sample, Ballot { network: network(host(true, number)), hops: honest.clone() }),
+            _ => {
+                near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: honest.clone() })
+            }
         }
     }
     for (number, sample) in late {
-        near.cast(sample, Ballot { network: network(host(true, number)), hops: usurped.clone() });
+        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: usurped.clone() });
         assert_eq!((first_hop(&near), names(&near)[2]), (Some(5), None));
     }
 }
@@ -196,7 +292,7 @@ fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
 }
 
 #[test]
-fn a_change_is_shared_no_more_after_ten_draws_and_known_after_some_fifty() {
+fn a_change_is_shared_no_more_after_thirteen_draws_and_known_after_some_fifty() {
     let mut near = taught(&vec![path(true); 200]);
     let moved = with(path(true), 5, Router(router(true, 55)));
     let begins: Vec<Option<u8>> = (0..64)
@@ -205,7 +301,7 @@ fn a_change_is_shared_no_more_after_ten_draws_and_known_after_some_fifty() {
             first_hop(&near)
         })
         .collect();
-    assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(9));
+    assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(12));
     assert_eq!((begins.last(), head(&near).unwrap().router), (Some(&Some(5)), router(true, 55)));
 }
 
@@ -251,4 +347,43 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
             }
         }
     }
+}
+
+/// What was learnt from hosts that answered at these distances, or not at all.
+fn taught_distances(distances: &[Option<u8>]) -> Near {
+    let mut near = taught(&[]);
+    for (number, distance) in (0..).zip(distances) {
+        let sample = near.sample();
+        // Ever other networks, and both families.
+        let network = network(host(number % 3 > 0, number * 16));
+        near.cast(sample, Ballot { network, distance: *distance, hops: path(true) });
+    }
+    near
+}
+
+#[test]
+fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
+    assert_eq!(taught_distances(&[None; 64]).sweep_limit(), None);
+    let list = |far: usize, near: usize, silent: usize| {
+        let distances = [vec![Some(32); far], vec![Some(12); near], vec![None; silent]].concat();
+        taught_distances(&distances).sweep_limit()
+    };
+    assert_eq!((list(15, 49, 0), list(16, 48, 0)), (Some(12), Some(32)));
+    // Where most are silent, or few have been drawn yet.
+    assert_eq!((list(3, 4, 57), list(4, 3, 57)), (Some(12), Some(32)));
+    assert_eq!((list(1, 1, 0), list(1, 0, 0)), (Some(12), Some(32)));
+    // Traces begin at hop 5 where few answer and these are near.
+    assert_eq!(taught_distances(&[vec![None; 62], vec![Some(2); 2]].concat()).sweep_limit(), Some(6));
+    // All that are really so far may be swept at once.
+    let spread: Vec<_> = (1..=64).map(Some).collect();
+    assert_eq!(taught_distances(&spread).sweep_limit(), Some(49));
+}
+
+#[test]
+fn a_distance_that_few_have_keeps_no_trace_from_sharing() {
+    let is_spared = |near: usize| {
+        let distances = [vec![Some(2); near], vec![Some(12); 64 - near]].concat();
+        taught_distances(&distances).head(host(true, 0), Some(2), 32).is_some()
+    };
+    assert_eq!((is_spared(0), is_spared(15), is_spared(16)), (true, true, false));
 }

@@ -6,10 +6,11 @@
 //! that follow one another. All families and all distances share these 64 draws, since hostile
 //! hosts may be most of one family, or all that claim to be far away.
 
-use super::tally::Tally;
-use hopshot_core::{Evidence, Hop, Kind, Reply};
+use super::tally::{QUORUM, Tally};
+use hopshot_core::{Changes, Evidence, Hop, Kind, Reply};
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 /// Draws whose votes count.
@@ -37,6 +38,8 @@ pub struct Sample {
 pub(crate) struct Ballot {
     /// The /24 or /48 of the host.
     pub(super) network: IpAddr,
+    /// Where the host answered, if it did.
+    pub(super) distance: Option<u8>,
     /// Who answered from hop 1 on, as far as the trace passed routers.
     pub(super) hops: Vec<Who>,
 }
@@ -48,7 +51,7 @@ pub(crate) enum Who {
     Nobody,
     /// Different routers.
     Several,
-    /// Somebody who may be a forger, or says that the path ends here.
+    /// Somebody whose answer was changed on the way, or who says that the path ends here.
     Unsure,
 }
 
@@ -112,6 +115,17 @@ impl Votes {
         let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }
+
+    /// Between which distances most hosts are: as many as may be hostile are nearer, and as many
+    /// farther. Both families count together: hostile hosts may be most of one.
+    pub(crate) fn usual(&self) -> Option<RangeInclusive<u8>> {
+        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
+        let mut distances: Vec<u8> = cast.filter_map(|ballot| ballot.distance).collect();
+        distances.sort_unstable();
+        // Where few answer, hostile hosts are more of these, but not half.
+        let rank = usize::from(QUORUM).min(distances.len() / 2 + 1);
+        Some(*distances.get(rank - 1)?..=*distances.get(distances.len() - rank)?)
+    }
 }
 
 impl Slot {
@@ -134,17 +148,24 @@ impl Ballot {
         let hops: Vec<Hop<'_>> = hops.collect();
         let end = hops.iter().position(Hop::is_target);
         // Behind the last that was heard there may be nothing, unless the target was heard.
-        let heard = || hops.iter().rposition(|hop| hop.replies().next().is_some()).map_or(0, |last| last + 1);
+        let heard = || hops.iter().rposition(|hop| proven(*hop).next().is_some()).map_or(0, |last| last + 1);
         let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
-        Self { network, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
+        let distance = end.map(|end| hops[end].number());
+        Self { network, distance, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
     }
 }
 
+/// The answers that nobody can have guessed. Anybody can send the others to a silent hop: if they
+/// counted, a hostile host could cut the votes of all traces there.
+fn proven(hop: Hop<'_>) -> impl Iterator<Item = Reply> {
+    hop.replies().filter(|reply| !reply.changes.contains(Changes::UNPROVEN))
+}
+
 fn who(hop: Hop<'_>) -> Who {
-    let mut replies = hop.replies();
+    let mut replies = proven(hop);
     let Some(first) = replies.next() else { return Who::Nobody };
     let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
-    match hop.replies().all(|reply| is_router(&reply)) {
+    match proven(hop).all(|reply| is_router(&reply)) {
         false => Who::Unsure,
         true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),
         true => Who::Several,

@@ -54,10 +54,12 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// are many, give addresses.
     ///
     /// The hosts begin in their order, but for some that are drawn at random, from which the others
-    /// learn what they [share](Survey#what-traces-share). They are drawn from the hosts that are
-    /// there for sure: as many as the iterator's [`size_hint`](Iterator::size_hint) says at least,
-    /// 65,536 at a time. An iterator that doesn't say, such as the lines of a pipe, is not read
-    /// ahead, and nothing is learnt from its hosts; collect them first if they are all there.
+    /// learn what they [share](Survey#what-traces-share). They are drawn from all hosts if the
+    /// iterator's [`size_hint`](Iterator::size_hint) says exactly how many there are, else from the
+    /// hosts that it says are there; from 65,536 at a time, and at last up to twice as many. From
+    /// fewer, which may be the hostile ones that stand together in a list, none is drawn. An
+    /// iterator that doesn't say, such as the lines of a pipe, is not read ahead, and nothing is
+    /// learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What
@@ -66,12 +68,23 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
         self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
         let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
-        Ok(Routes { hosts, ahead, order, survey, failed: VecDeque::new() })
+        Ok(Routes { hosts, ahead, order, is_first: true, survey, failed: VecDeque::new() })
     }
 }
 
 /// Hosts that are read ahead, so that some can be drawn from them.
 const AHEAD: usize = 65_536;
+
+/// Returns how many hosts to draw from next, of an iterator with this size hint; the rest of a list
+/// joins those before it.
+fn to_draw_from((least, most): (usize, Option<usize>), is_first: bool) -> usize {
+    match least {
+        0..AHEAD if is_first && most == Some(least) => least,
+        0..AHEAD => 0,
+        _ if least < 2 * AHEAD => least,
+        _ => AHEAD,
+    }
+}
 
 /// Results as they come: the host as it was given, and the route to it, or why there is none.
 ///
@@ -84,6 +97,8 @@ pub struct Routes<I: Iterator> {
     /// Hosts that were read ahead, and the order in which they are traced.
     ahead: Vec<Option<I::Item>>,
     order: Order,
+    /// Whether no host has been taken yet.
+    is_first: bool,
     survey: Survey,
     failed: VecDeque<(String, Error)>,
 }
@@ -123,8 +138,8 @@ impl<I: Iterator<Item: Into<String>>> Routes<I> {
     /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
     fn read_ahead(&mut self) {
         let Some(hosts) = &mut self.hosts else { return };
-        let there = hosts.size_hint().0.min(AHEAD);
-        self.ahead = hosts.take(there).map(Some).collect();
+        let count = to_draw_from(hosts.size_hint(), std::mem::take(&mut self.is_first));
+        self.ahead = hosts.take(count).map(Some).collect();
         self.order = Order::new(self.ahead.len());
     }
 }
@@ -151,5 +166,41 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many hosts are read ahead each time, until none is.
+    fn stretches(hosts: impl Iterator<Item = u32>) -> Vec<usize> {
+        let (mut hosts, mut stretches) = (hosts, Vec::new());
+        loop {
+            let count = to_draw_from(hosts.size_hint(), stretches.is_empty());
+            if count == 0 {
+                return stretches;
+            }
+            stretches.push(hosts.by_ref().take(count).count());
+        }
+    }
+
+    #[test]
+    fn hosts_are_drawn_from_all_of_a_list_or_from_long_stretches_of_it() {
+        for (len, expected) in [
+            (0, &[][..]),
+            (1, &[1]),
+            (65_535, &[65_535]),
+            (67_335, &[67_335]),
+            (131_071, &[131_071]),
+            (131_072, &[65_536, 65_536]),
+            (200_000, &[65_536, 65_536, 68_928]),
+        ] {
+            assert_eq!(stretches(0..len), expected, "{len}");
+        }
+        // The hosts of networks, one network after the other, and hosts before an unknown number.
+        assert_eq!(stretches((0..9).flat_map(|network| network * 50..(network + 1) * 50)), &[] as &[usize]);
+        assert_eq!(stretches((0..1000).chain((0..9).filter(|number| *number != 3))), &[] as &[usize]);
+        assert_eq!(stretches((0..70_000).chain((0..9).filter(|number| *number != 3))), &[70_000]);
     }
 }

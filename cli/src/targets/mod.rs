@@ -138,6 +138,7 @@ fn next_given(host: &str) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::event::{PollFd, PollFlags, Timespec};
     use std::io::Write;
     use std::os::fd::OwnedFd;
 
@@ -285,5 +286,58 @@ mod tests {
         drop(writer);
         assert_eq!((targets.draw().unwrap(), targets.next().unwrap()), (None, host("100")));
         assert_eq!((targets.draw().unwrap(), all(&mut targets).len()), (None, 39));
+    }
+
+    /// Draws from a pipe as a survey does, and returns how many lines were drawn, and the most of 64
+    /// drawn one after another that are hostile. Those are the last of the list. Between its pieces
+    /// so many lines are taken as they come.
+    fn drawn_from_pipe(len: usize, hostile: usize, pieces: usize, between: usize) -> (usize, usize) {
+        let text: String = (0..len).map(|number| if number + hostile < len { "h\n" } else { "x\n" }).collect();
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut targets = Targets::of(Vec::new(), Some(File::from(OwnedFd::from(reader)))).unwrap();
+        let (mut drawn, mut others) = (Vec::new(), 0);
+        let mut take = || {
+            if drawn.len() < 64 || others % 16 == 0 {
+                drawn.extend(targets.draw().unwrap());
+            }
+            others += 1;
+            targets.next().unwrap()
+        };
+        for (number, piece) in text.as_bytes().chunks(text.len().div_ceil(pieces)).enumerate() {
+            if number > 0 {
+                (0..between).for_each(|_| drop(take()));
+            }
+            for part in piece.chunks(4096) {
+                // A pipe is full where nothing more is read ahead.
+                let is_full = |writer| {
+                    let mut fds = [PollFd::new(writer, PollFlags::OUT)];
+                    rustix::event::poll(&mut fds, Some(&Timespec::default())) == Ok(0)
+                };
+                while is_full(&writer) {
+                    assert_ne!(take(), Next::End);
+                }
+                writer.write_all(part).unwrap();
+            }
+            assert_ne!(take(), Next::End);
+        }
+        drop(writer);
+        while take() != Next::End {}
+        let is_hostile: Vec<usize> = drawn.iter().map(|next| usize::from(*next == host("x"))).collect();
+        (drawn.len(), is_hostile.windows(64).map(|window| window.iter().sum()).max().unwrap_or(0))
+    }
+
+    #[test]
+    fn hostile_lines_at_the_end_of_a_pipe_are_drawn_no_more_often_than_others() {
+        const STRETCH: usize = 65_536;
+        let lengths = [1000, STRETCH + 40, STRETCH + 1799, 2 * STRETCH - 1, 2 * STRETCH + 1799, 3 * STRETCH + 40_000];
+        for len in lengths {
+            let hostile = len.min(STRETCH) / 20;
+            // At once; not much slower than it is taken; and slower.
+            for (pieces, between) in [(1, 0), (8, 500), (8, 30_000), (50, 30_000)] {
+                let (drawn, most) = drawn_from_pipe(len, hostile, pieces, between);
+                assert!(most < 16, "{most} of 64 in {len} lines, {pieces} pieces, {between}");
+                assert!(drawn > 64 + len / 40 || pieces > 1 || len < STRETCH, "{drawn} of {len} lines");
+            }
+        }
     }
 }

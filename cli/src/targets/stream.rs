@@ -1,9 +1,10 @@
 //! The lines of a pipe or a terminal, as they come.
 //!
-//! Some are drawn at random, for what the traces share. A host at the head of the list must have no
-//! better chance of that than others, so none is drawn before all lines are there, or as many as
-//! are kept, and most have yet to be traced. What comes so slowly that it is traced as it comes
-//! teaches nothing.
+//! Some are drawn at random, for what the traces share. No host may have a better chance of that
+//! for its place in the list, so lines are drawn from a stretch of the list: all of it, or at least
+//! 65,536 lines that are there at the same time, and of which most have yet to be traced. Nothing is
+//! drawn from a shorter one, such as the rest of a list: its hostile hosts may stand together there.
+//! Lines that come so slowly that they are traced as they come teach nothing.
 
 use super::lines::{Lines, utf16};
 use super::next::{Next, next_of};
@@ -14,8 +15,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Lines that are read ahead.
-const AHEAD: usize = 65_536;
+/// The lines of a stretch. Twice as many are read ahead, so that the last lines of the list join
+/// those before them.
+const STRETCH: usize = 65_536;
 
 /// Of the lines among which some are drawn so many to one have not been taken before.
 const LEFT_TO_TAKEN: usize = 7;
@@ -28,8 +30,11 @@ pub(super) struct Stream {
     lines: Lines,
     /// What has come and not been taken, while more is to come.
     ahead: VecDeque<Next>,
+    /// Lines of this stretch that were taken as they came.
     taken: usize,
-    /// The same once nothing more is to come before these have been taken, and their order.
+    /// Whether the stretch is the first of the list.
+    is_first: bool,
+    /// What is left of a stretch once nothing more is to come before these have been taken, and their order.
     whole: Vec<Option<Next>>,
     order: Order,
 }
@@ -38,7 +43,7 @@ impl Stream {
     /// What is there before the first line, and the input.
     pub(super) fn new(given: impl Iterator<Item = Next>, input: Option<File>) -> Self {
         let (ahead, whole, order) = (given.collect(), Vec::new(), Order::new(0));
-        Self { input, error: None, lines: Lines::default(), ahead, taken: 0, whole, order }
+        Self { input, error: None, lines: Lines::default(), ahead, taken: 0, is_first: true, whole, order }
     }
 
     pub(super) fn input(&self) -> Option<BorrowedFd<'_>> {
@@ -71,21 +76,36 @@ impl Stream {
         if !self.order.is_empty() {
             return;
         }
-        if self.ahead.is_empty() && self.taken >= AHEAD {
-            self.taken = 0;
+        if self.taken >= STRETCH {
+            (self.taken, self.is_first) = (0, false);
         }
-        while self.taken + self.ahead.len() < AHEAD
+        while self.len() < 2 * STRETCH
             && let Some(input) = &self.input
             && is_readable(input)
         {
             self.read();
         }
-        let is_all = self.input.is_none() || self.taken + self.ahead.len() >= AHEAD;
-        if is_all && self.ahead.len() >= LEFT_TO_TAKEN * self.taken {
-            self.whole = self.ahead.drain(..).map(Some).collect();
+        if let Some(count) = self.to_draw_from() {
+            self.whole = self.ahead.drain(..count).map(Some).collect();
             self.order = Order::new(self.whole.len());
-            self.taken = 0;
+            (self.taken, self.is_first) = (0, false);
         }
+    }
+
+    /// The lines of this stretch, and those of the next that have come.
+    fn len(&self) -> usize {
+        self.taken + self.ahead.len()
+    }
+
+    /// How many lines to draw from now, if any: those of the stretch that were not taken.
+    fn to_draw_from(&self) -> Option<usize> {
+        let (is_all, len, left) = (self.input.is_none(), self.len(), self.ahead.len());
+        let count = if is_all || len < 2 * STRETCH { left } else { STRETCH.saturating_sub(self.taken) };
+        // If one more were taken they would be too few, so the rest of the list isn't waited for.
+        let is_last_chance = count <= LEFT_TO_TAKEN * (self.taken + 1);
+        let is_due = is_all || len >= 2 * STRETCH || is_last_chance;
+        let is_long = len >= STRETCH || is_all && self.is_first;
+        (count > 0 && is_due && is_long && count >= LEFT_TO_TAKEN * self.taken).then_some(count)
     }
 
     fn read(&mut self) {
