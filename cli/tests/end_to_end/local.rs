@@ -37,6 +37,24 @@ fn on_each_socket(check: impl Fn(&str, &str, &str) + Sync) {
     });
 }
 
+/// Does the same for each way in which the kernel may choose among next hops, too: with the command
+/// that sets it, and an option.
+fn on_each_choice(check: impl Fn(&str, &str, &str, &str) + Sync) {
+    std::thread::scope(|scope| {
+        for (policy, is_given) in CHOICES {
+            let check = &check;
+            scope.spawn(move || {
+                on_each_socket(|socket, target, _| {
+                    let own = if target.contains(':') { "2001:db8:1::fe" } else { "10.1.0.254" };
+                    let source = if is_given { format!("-s {own}") } else { String::new() };
+                    let setting = format!("net.ipv6.fib_multipath_hash_policy={policy} net.ipv4.fib_multipath_hash_policy={policy}");
+                    check(&format!("sysctl -qw {setting}"), socket, target, &source);
+                });
+            });
+        }
+    });
+}
+
 #[test]
 fn a_firewall_that_lets_nothing_out_is_told_once_and_nobody_else_is_blamed() {
     if !has("nft", "a firewall of this machine") {
@@ -118,6 +136,100 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             };
             let why = format!("No answer from {target}: {NOBODY}.\n");
             assert!(said.status == 1 && said.stdout.contains(&why), "{search}: {}", said.stdout);
+        }
+    });
+}
+
+/// The policy by which the kernel chooses among next hops, and whether the source is given.
+const CHOICES: [(u8, bool); 3] = [(0, false), (1, false), (0, true)];
+
+#[test]
+fn where_all_gateways_of_a_route_are_dead_that_is_told_whichever_was_chosen() {
+    let routes = "ip route replace 10.0.0.0/8 nexthop via 10.1.0.77 nexthop via 10.1.0.78; ip -6 route del 2001:db8::/32
+        ip route add 2001:db8::/32 nexthop via 2001:db8:1::77 dev ahead nexthop via 2001:db8:1::78 dev ahead";
+    on_each_choice(|policy, socket, target, source| {
+        let prefix = target.trim_end_matches('1');
+        for host in 1..4 {
+            let trace = format!("\"$0\" -n -q1 {source} --socket {socket} {prefix}{host}");
+            let Some(said) = on_chain(&format!("{policy}; {routes}; {trace}")) else { return };
+            let why = format!("No answer from {prefix}{host}: {NOBODY}.\n");
+            assert!(said.stdout.contains(&why), "{policy} {source}: {}", said.stdout);
+        }
+    });
+}
+
+#[test]
+fn a_gateway_that_lives_is_not_blamed_for_a_dead_one_of_the_same_route() {
+    if !has("nft", "which gateway was chosen") {
+        return;
+    }
+    on_each_choice(|policy, socket, target, source| {
+        let (ip, net, alive, dead) = match target.contains(':') {
+            true => ("ip6", "2001:db8::/32", "2001:db8:1::1", "2001:db8:1::77"),
+            false => ("ip", "10.0.0.0/8", "10.1.0.1", "10.1.0.77"),
+        };
+        let prefix = target.trim_end_matches('1');
+        // Nobody is heard, so that only the neighbour tells.
+        let script = format!(
+            "{policy}; nft add table inet f; nft add chain inet f i '{{ type filter hook input priority 0; }}'
+            nft add rule inet f i icmp type '{{ time-exceeded, echo-reply, destination-unreachable }}' drop
+            nft add rule inet f i icmpv6 type '{{ time-exceeded, echo-reply, destination-unreachable }}' drop
+            nft add chain inet f o '{{ type filter hook output priority 0; }}'
+            ip route del {net}; ip route add {net} nexthop via {alive} dev ahead nexthop via {dead} dev ahead
+            \"$0\" -n -q1 {dead} >/dev/null
+            for host in 1 2 3 4 5; do
+                nft flush chain inet f o
+                for via in {alive} {dead}; do nft add rule inet f o {ip} daddr {net} rt {ip} nexthop $via counter; done
+                said=$(\"$0\" -n -q1 {source} --socket {socket} {prefix}$host | tail -n1)
+                echo $(nft list chain inet f o | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p') $said
+            done"
+        );
+        let Some(said) = on_chain(&script) else { return };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert_eq!(lines.len(), 5, "{} {}", said.stdout, said.stderr);
+        for line in &lines {
+            let mut counts = line.split(' ').map(|count| count.parse::<u32>().unwrap_or(0));
+            let (to_alive, to_dead) = (counts.next().unwrap(), counts.next().unwrap());
+            assert!(to_alive + to_dead > 0, "{lines:?}");
+            if to_dead == 0 {
+                assert!(!line.contains(NOBODY), "{policy} {source} {socket}: {lines:?}");
+            }
+            // By IPv6 the kernel turns to the other gateway, and by ports it can't be asked.
+            if to_alive == 0 && ip == "ip" && policy.ends_with("=0") {
+                assert!(line.contains(NOBODY), "{policy} {source} {socket}: {lines:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_dead_gateway_is_found_by_what_the_rules_of_routing_go_by() {
+    let table = "ip route add 10.0.0.0/8 via 10.1.0.77 table 200;
+        ip route add 2001:db8::/32 via 2001:db8:1::77 dev ahead table 200";
+    let check = |rule: &str, options: &str| {
+        on_each_socket(|socket, target, _| {
+            let (family, own) = if target.contains(':') { ("-6", "2001:db8:1::fe") } else { ("-4", "10.1.0.254") };
+            let (rule, options) = (rule.replace("{}", own), options.replace("{}", own));
+            for search in ["", "--paths", "--mtu"] {
+                let trace = format!("\"$0\" -n -q1 {search} {options} --socket {socket} {target}");
+                let Some(said) = on_chain(&format!("ip {family} rule add {rule} lookup 200; {table}; {trace}")) else {
+                    return;
+                };
+                let why = format!("No answer from {target}: {NOBODY}.\n");
+                assert!(said.status == 1 && said.stdout.contains(&why), "{rule} {search}: {}", said.stdout);
+            }
+        });
+    };
+    std::thread::scope(|scope| {
+        for (rule, options) in [
+            ("tos 0x10", "-t 16"),
+            ("uidrange 0-0", ""),
+            ("uidrange 0-0", "--no-sandbox"),
+            ("fwmark 7", "--mark 7"),
+            ("from {}", "-s {}"),
+        ] {
+            let check = &check;
+            scope.spawn(move || check(rule, options));
         }
     });
 }
