@@ -17,7 +17,7 @@ use std::time::Duration;
 /// The kernel asks for a neighbour three times, a second apart, and then says that nobody is there.
 const LONGEST: Duration = Duration::from_millis(3_600);
 /// After this time two of three questions have gone without an answer.
-const DOUBTFUL: Duration = Duration::from_secs(2);
+pub(crate) const DOUBTFUL: Duration = Duration::from_secs(2);
 /// Between two looks at an entry.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -76,8 +76,10 @@ pub(crate) enum Neighbour {
     Sought,
     /// It did not answer.
     Missing,
-    /// It is known, or there is none, or the kernel doesn't tell.
+    /// It is known.
     Other,
+    /// It has no entry: there is none, or nobody has asked for it of late, or the kernel doesn't tell.
+    Unknown,
 }
 
 impl Neighbour {
@@ -86,7 +88,8 @@ impl Neighbour {
         match entry {
             Some(state) if state & NUD_INCOMPLETE != 0 => Self::Sought,
             Some(state) if state & NUD_FAILED != 0 => Self::Missing,
-            _ => Self::Other,
+            Some(_) => Self::Other,
+            None => Self::Unknown,
         }
     }
 }
@@ -147,13 +150,23 @@ impl Neighbours {
         self.netlink.as_ref().err().copied()
     }
 
-    /// Judges why a trace has heard nothing since its first probe left.
-    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience) -> Verdict {
+    /// Returns whether the next hop is being asked for, or didn't answer. The kernel may forget
+    /// that before the trace's time is over.
+    pub(crate) fn is_missed(&self, way: Way) -> bool {
+        let state = self.next_hop(way).map(|next_hop| self.state(way, next_hop));
+        matches!(state, Some(Neighbour::Sought | Neighbour::Missing))
+    }
+
+    /// Judges why a trace has heard nothing since its first probe left. `was_missed` is whether the
+    /// next hop [was missed](Self::is_missed) earlier.
+    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience, was_missed: bool) -> Verdict {
         let waited = now.saturating_since(left);
         let Some(next_hop) = self.next_hop(way) else { return Verdict::Innocent };
         let missing = if next_hop.address == way.target { Verdict::Unreachable } else { Verdict::NoGateway };
         match (self.state(way, next_hop), patience) {
             (Neighbour::Missing, _) => missing,
+            // Who was found would have an entry.
+            (Neighbour::Unknown, _) if was_missed => missing,
             (Neighbour::Sought, Patience::Verdict) if waited < LONGEST => Verdict::Pending(now.saturating_add(LOOK)),
             (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => missing,
             _ => Verdict::Innocent,
@@ -177,13 +190,12 @@ impl Neighbours {
         }
         let mut all = Neighbour::of(entry);
         for next_hop in self.next_hops(way) {
-            match (self.entry(next_hop), all) {
-                (None, _) => {}
-                (entry, _) if Neighbour::of(entry) == Neighbour::Other => return Neighbour::Other,
-                (entry, Neighbour::Other) => all = Neighbour::of(entry),
-                (entry, _) if Neighbour::of(entry) == Neighbour::Sought => all = Neighbour::Sought,
-                _ => {}
-            }
+            all = match (Neighbour::of(self.entry(next_hop)), all) {
+                (Neighbour::Other, _) | (_, Neighbour::Other) => return Neighbour::Other,
+                (Neighbour::Sought, _) | (_, Neighbour::Sought) => Neighbour::Sought,
+                (Neighbour::Missing, _) | (_, Neighbour::Missing) => Neighbour::Missing,
+                (Neighbour::Unknown, Neighbour::Unknown) => Neighbour::Unknown,
+            };
         }
         all
     }
@@ -321,13 +333,16 @@ mod tests {
             };
             let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
             for target in dead {
-                assert_eq!(state(target), Neighbour::Other, "{target}: nobody has asked for it");
+                assert_eq!(state(target), Neighbour::Unknown, "{target}: nobody has asked for it");
                 let socket = UdpSocket::bind(if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
                 socket.send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9)).unwrap();
                 assert_eq!(state(target), Neighbour::Sought, "{target}");
             }
-            for target in ["192.0.2.2", "2001:db8::2", "127.0.0.1", "192.0.2.1", "::1"] {
+            for target in ["192.0.2.2", "2001:db8::2"] {
                 assert_eq!(state(target), Neighbour::Other, "{target}");
+            }
+            for target in ["127.0.0.1", "192.0.2.1", "::1"] {
+                assert!(matches!(state(target), Neighbour::Other | Neighbour::Unknown), "{target}");
             }
             std::thread::sleep(LONGEST);
             for target in dead {
@@ -340,6 +355,6 @@ mod tests {
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
         let neighbours = Neighbours { netlink: Err(Errno::AFNOSUPPORT), ..Neighbours::open(&Options::default()) };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
-        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict), Verdict::Innocent);
+        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict, true), Verdict::Innocent);
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
-use crate::neighbour::{Patience, Way};
+use crate::neighbour::{DOUBTFUL, Patience, Way};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Answer, Failure, Instant, Kind, ProbeId, Reply, SendError, Tracer, Transmit};
 use rustix::io::Errno;
@@ -41,6 +41,8 @@ pub(crate) struct Running {
     pub(crate) held: Option<Held>,
     /// When its first probe left.
     pub(crate) left: Option<Instant>,
+    /// Whether the next hop was missed when it was looked for at [`look_at`](Self::look_at).
+    pub(crate) was_missed: Option<bool>,
     /// Whether its timeout was chosen by somebody.
     pub(crate) has_timeout: bool,
     /// Whether a probe was given up: those that follow are not held any more.
@@ -153,13 +155,18 @@ impl Running {
         self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
     }
 
-    /// When its first probe left, if it has not ended, its timeout is over since and nobody has answered.
-    pub(crate) fn silent_since(&self, now: Instant) -> Option<Instant> {
+    /// When its first probe left, if it has not ended and nobody has answered.
+    pub(crate) fn unheard_since(&self) -> Option<Instant> {
         if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
             return None;
         }
-        let is_over = |left: &Instant| now.saturating_since(*left) >= self.tracer.config().timeout;
-        self.left.filter(is_over).filter(|_| !self.has_heard())
+        self.left.filter(|_| !self.has_heard())
+    }
+
+    /// When the next hop is to be looked for once before the timeout is over, if that is still to come.
+    pub(crate) fn look_at(&self) -> Option<Instant> {
+        let is_long = self.tracer.config().timeout > DOUBTFUL;
+        self.left.filter(|_| is_long && self.was_missed.is_none()).map(|left| left.saturating_add(DOUBTFUL))
     }
 
     /// How long it waits where the next hop is still being looked for.

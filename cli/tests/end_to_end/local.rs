@@ -262,6 +262,38 @@ fn all_dead_hosts_of_a_list_look_the_same() {
 }
 
 #[test]
+fn so_they_do_where_the_kernel_has_forgotten_them_or_says_nothing_of_some() {
+    if !has("nft", "a kernel that says nothing") {
+        return;
+    }
+    on_each_socket(|socket, _, dead| {
+        let prefix = dead.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        let hosts: Vec<String> = (70..80).map(|host| format!("{prefix}{host}")).collect();
+        let spared = &hosts[4];
+        let icmp = if dead.contains(':') { "icmpv6" } else { "icmp" };
+        let script = format!(
+            "nft add table inet f; nft add chain inet f i '{{ type filter hook input priority 0; }}'
+            nft add rule inet f i {icmp} type destination-unreachable drop
+            (sleep 3.6; for i in 1 2 3 4 5 6 7 8 9; do
+                ip neigh flush to {spared} nud failed; ip neigh flush to {spared} nud incomplete; sleep 0.2
+            done) >/dev/null 2>&1 &
+            \"$0\" -n --json -q1 -w 5 --socket {socket} {}",
+            hosts.join(" ")
+        );
+        let Some(said) = on_chain(&script) else { return };
+        let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(documents.len(), hosts.len(), "{}", said.stderr);
+        for document in documents {
+            assert_eq!(
+                (&document["stop_reason"], &document["failure"]),
+                (&"local".into(), &NOBODY.into()),
+                "{document}"
+            );
+        }
+    });
+}
+
+#[test]
 fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is_no_loss() {
     let (cut, mend) = (
         "ip route del 10.0.0.0/8; ip route del 2001:db8::/32",
