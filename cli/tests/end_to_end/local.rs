@@ -113,6 +113,40 @@ fn each_mark_of_a_probe_that_failed_here_has_its_reason_and_no_router_is_limited
 }
 
 #[test]
+fn all_paths_are_not_complete_where_this_machine_lets_no_probe_out_to_a_hop() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for (range, first, last) in [("3-64", 3, 32), ("2", 2, 2), ("4", 4, 4), ("1", 1, 1)] {
+        on_each_socket(|socket, target, _| {
+            if (socket, target.contains(':')) == ("ping", true) {
+                // The kernel doesn't tell.
+                return;
+            }
+            let limit = if target.contains(':') { "ip6 hoplimit" } else { "ip ttl" };
+            let firewall = firewall(&format!("{limit} {range} drop"));
+            let Some(said) = on_chain(&format!("{firewall}; \"$0\" -n --paths --socket {socket} {target}")) else {
+                return;
+            };
+            let numbers = if first == last { format!("{first:>2}") } else { format!("{first:>2}-{last}") };
+            let line = format!("{numbers}  ! Operation not permitted\n");
+            assert!(said.stdout.contains(&line), "{range} {socket}: {}", said.stdout);
+            assert!(said.stdout.contains(": not complete, this machine is in the way. "), "{}", said.stdout);
+            let Some(said) = on_chain(&format!("{firewall}; \"$0\" -n --paths --json --socket {socket} {target}"))
+            else {
+                return;
+            };
+            let document = said.json();
+            assert_eq!(document["completeness"], "no_progress", "{document}");
+            let blocked = document["blocked"].as_array().unwrap();
+            let hops: Vec<u64> = blocked.iter().map(|blocked| blocked["hop"].as_u64().unwrap()).collect();
+            assert_eq!(hops, (first..=last).collect::<Vec<u64>>(), "{document}");
+            assert!(blocked.iter().all(|blocked| blocked["error"] == "Operation not permitted"), "{document}");
+        });
+    }
+}
+
+#[test]
 fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_for_and_told() {
     on_each_socket(|socket, _, dead| {
         let Some(said) = on_chain(&format!("\"$0\" -n -q1 --socket {socket} {dead}")) else { return };
