@@ -54,6 +54,9 @@ pub(crate) struct Running {
 pub(crate) enum Endurance {
     /// As long as its answer would be waited for, but only once something has left: a trace that can't begin is to say so at once.
     Timeout,
+    /// The same where only a queue was full; else not at all: a round of a watch, since the next one follows anyway, and an
+    /// outage is to be seen.
+    Queue,
     /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host of a list.
     Outage,
 }
@@ -130,8 +133,10 @@ impl Running {
         let waited = now.saturating_since(held.since);
         // Only this size of packet is too large; the next may go.
         let is_passing = errno != Errno::MSGSIZE;
+        let is_full = matches!(errno, Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM);
         let endures = match self.endurance {
-            Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
+            Endurance::Queue if !is_full => false,
+            Endurance::Timeout | Endurance::Queue => health.has_worked() && waited < self.tracer.config().timeout,
             Endurance::Outage => waited < ALONE || !health.works_for_others(held.since),
         };
         if is_passing && endures && !self.has_given_up {

@@ -363,6 +363,37 @@ fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is
 }
 
 #[test]
+fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_for() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for rule in ["drop", "reject"] {
+        let firewall = firewall(rule);
+        on_each_socket(|socket, target, _| {
+            if (socket, target.contains(':')) == ("ping", true) {
+                // The kernel doesn't tell.
+                return;
+            }
+            let script = format!(
+                "nft add table inet f; (sleep 1; {firewall}; sleep 1; nft flush chain inet f o) &
+                \"$0\" -n --watch --count 15 --every 0.2 -w 3 --json --socket {socket} {target}"
+            );
+            let Some(said) = on_chain(&script) else { return };
+            assert_eq!(said.status, 0, "{} {}", said.stdout, said.stderr);
+            let report = said.json();
+            let outages: Vec<&Value> =
+                report["changes"].as_array().unwrap().iter().filter(|change| change["event"] == "outage").collect();
+            assert_eq!(outages.len(), 1, "{rule} {socket}: {report}");
+            assert!(!outages[0]["reason"].as_str().unwrap().is_empty() && outages[0]["ended"].is_string());
+            let away = report["rounds_away"].as_u64().unwrap();
+            assert!(away >= 1, "{rule} {socket}: {report}");
+            // A round ends with the outage at the latest, not when its answers would have come in.
+            assert!(report["duration_ms"].as_f64().unwrap() < 3_600.0, "{report}");
+        });
+    }
+}
+
+#[test]
 fn a_watch_that_is_started_without_a_network_waits_for_it_and_a_trace_does_not() {
     let (cut, mend) = (
         "ip route del 10.0.0.0/8; ip route del 2001:db8::/32",
