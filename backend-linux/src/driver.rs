@@ -485,7 +485,7 @@ impl Driver {
                         && trace.is_local(&reply)
                     {
                         // No answer: nobody was heard.
-                        if trace.hear_local(&reply)
+                        if trace.hear_local(&reply, |way| self.sockets.neighbours.may_be_missing(way))
                             && trace.endurance == Endurance::Outage
                             && self.sockets.neighbours.is_behind_gateway(trace.way())
                         {

@@ -157,6 +157,12 @@ impl Neighbours {
         matches!(state, Some(Neighbour::Sought | Neighbour::Missing))
     }
 
+    /// Returns whether the next hop may be missing when this machine calls a host unreachable: then
+    /// it has just been asked for. Where the kernel doesn't tell, it may.
+    pub(crate) fn may_be_missing(&self, way: Way) -> bool {
+        self.next_hop(way).is_none() || self.is_missed(way)
+    }
+
     /// Judges why a trace has heard nothing since its first probe left. `was_missed` is whether the
     /// next hop [was missed](Self::is_missed) earlier.
     pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience, was_missed: bool) -> Verdict {

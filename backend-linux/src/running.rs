@@ -195,12 +195,13 @@ impl Running {
         reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them; returns whether it says so.
-    pub(crate) fn hear_local(&mut self, reply: &Reply) -> bool {
+    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them, if the neighbour's
+    /// state permits it: a firewall says the same. Returns whether it is so.
+    pub(crate) fn hear_local(&mut self, reply: &Reply, may_be_missing: impl FnOnce(Way) -> bool) -> bool {
         let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        let is_missing = failure.is_host_unreachable() && !self.has_heard();
+        let is_missing = failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
         if is_missing {
-            self.tracer.abandon(failure);
+            self.abandon();
         }
         is_missing
     }
@@ -213,7 +214,7 @@ impl Running {
 
     /// Ends it, since the next hop isn't there.
     pub(crate) fn abandon(&mut self) {
-        self.tracer.abandon(host_unreachable(self.version()));
+        self.tracer.abandon(Failure::NextHop);
     }
 
     /// Ends the trace with what is known.
@@ -237,13 +238,5 @@ impl Running {
         } else {
             self.extensions.insert(probe, extensions);
         }
-    }
-}
-
-/// The kernel's own words where a neighbour doesn't answer (RFC 792; RFC 4443, section 3.1).
-const fn host_unreachable(version: Version) -> Failure {
-    match version {
-        Version::V4 => Failure::Local { icmp_type: 3, icmp_code: 1 },
-        Version::V6 => Failure::Local { icmp_type: 1, icmp_code: 3 },
     }
 }

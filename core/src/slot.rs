@@ -138,6 +138,8 @@ impl Slot {
     pub(crate) const fn failure(&self) -> Option<Failure> {
         match self.state & STATE {
             SEND => Some(Failure::Send(SendError(self.number))),
+            // No error has this type.
+            LOCAL if self.icmp_type == 0 => Some(Failure::NextHop),
             LOCAL => Some(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code }),
             _ => None,
         }
@@ -178,6 +180,10 @@ impl Slot {
             State::Failed(Failure::Send(SendError(number))) => {
                 self.number = *number;
                 SEND
+            }
+            State::Failed(Failure::NextHop) => {
+                (self.icmp_type, self.icmp_code) = (0, 0);
+                LOCAL
             }
             State::Failed(Failure::Local { icmp_type, icmp_code }) => {
                 (self.icmp_type, self.icmp_code) = (*icmp_type, *icmp_code);

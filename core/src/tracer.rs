@@ -320,12 +320,12 @@ impl<const N: usize> Tracer<N> {
     }
 
     /// Ends the trace, because this machine knows that nothing more can be answered, such as when nobody is there on its link:
-    /// what has no answer failed for this reason.
+    /// what has no answer failed for this reason, also what this machine called unreachable in other words.
     pub fn abandon(&mut self, failure: Failure) {
         for index in 0..self.probes.len() {
             if let Some(probe) = self.probes.get_mut(index)
                 && probe.rtt().is_none()
-                && probe.failure().is_none()
+                && probe.failure().is_none_or(|before| before.is_host_unreachable())
             {
                 probe.set(probe.sent(), &State::Failed(failure));
                 let hop = probe.hop();

@@ -160,6 +160,34 @@ fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_
 }
 
 #[test]
+fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for range in ["1-64", "3-64"] {
+        let rules = format!(
+            "nft add table inet f; nft add chain inet f o '{{ type filter hook output priority 0; }}'
+            nft add rule inet f o icmp type echo-request ip ttl {range} reject with icmp type host-unreachable
+            nft add rule inet f o icmpv6 type echo-request ip6 hoplimit {range} reject with icmpv6 type addr-unreachable"
+        );
+        on_each_socket(|socket, target, _| {
+            let list = format!("--outage 1 {target}");
+            for mode in ["", "--paths", "--mtu", &list] {
+                let Some(said) = on_chain(&format!("{rules}; \"$0\" -n -q1 {mode} --socket {socket} {target}")) else {
+                    return;
+                };
+                assert!(said.status == 1 && !said.stdout.contains(NOBODY), "{range} {mode}: {}", said.stdout);
+                // On the others sending fails.
+                if (socket, target.contains(':')) == ("ping", true) {
+                    let hint = "host unreachable, says this machine itself (a firewall here may say so)";
+                    assert!(said.stdout.contains(hint), "{range} {mode}: {}", said.stdout);
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_and_sizes() {
     let routes =
         "ip route replace 10.0.0.0/8 via 10.1.0.77; ip route replace 2001:db8::/32 via 2001:db8:1::77 dev ahead";
