@@ -38,9 +38,7 @@ impl Failure {
     pub const fn is_host_unreachable(&self) -> bool {
         matches!(
             self,
-            Self::NextHop
-                | Self::Local { icmp_type: 3, icmp_code: 1 }
-                | Self::Local { icmp_type: 1, icmp_code: 3 }
+            Self::NextHop | Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 }
         )
     }
 }

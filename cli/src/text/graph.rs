@@ -179,14 +179,7 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]
 }
 
 /// The row of a node. `why` is why no probe to its hop got out of this machine, if none did.
-fn row(
-    node: &Node,
-    branch: String,
-    mut notes: Vec<String>,
-    jump: &Jump,
-    names: &Names,
-    why: Option<Failure>,
-) -> Row {
+fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: &Names, why: Option<Failure>) -> Row {
     let Some(address) = node.address else {
         let mark = why.map_or_else(|| "*".to_owned(), failed);
         let said: Vec<&str> = [mark.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();

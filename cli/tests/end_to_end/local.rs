@@ -47,7 +47,9 @@ fn on_each_choice(check: impl Fn(&str, &str, &str, &str) + Sync) {
                 on_each_socket(|socket, target, _| {
                     let own = if target.contains(':') { "2001:db8:1::fe" } else { "10.1.0.254" };
                     let source = if is_given { format!("-s {own}") } else { String::new() };
-                    let setting = format!("net.ipv6.fib_multipath_hash_policy={policy} net.ipv4.fib_multipath_hash_policy={policy}");
+                    let setting = format!(
+                        "net.ipv6.fib_multipath_hash_policy={policy} net.ipv4.fib_multipath_hash_policy={policy}"
+                    );
                     check(&format!("sysctl -qw {setting}"), socket, target, &source);
                 });
             });
@@ -207,11 +209,17 @@ const CHOICES: [(u8, bool); 3] = [(0, false), (1, false), (0, true)];
 
 #[test]
 fn where_all_gateways_of_a_route_are_dead_that_is_told_whichever_was_chosen() {
-    let routes = "ip route replace 10.0.0.0/8 nexthop via 10.1.0.77 nexthop via 10.1.0.78; ip -6 route del 2001:db8::/32
+    let routes =
+        "ip route replace 10.0.0.0/8 nexthop via 10.1.0.77 nexthop via 10.1.0.78; ip -6 route del 2001:db8::/32
         ip route add 2001:db8::/32 nexthop via 2001:db8:1::77 dev ahead nexthop via 2001:db8:1::78 dev ahead";
+    // The same as groups of next hops.
+    let groups = "ip nexthop add id 1 via 10.1.0.77 dev ahead; ip nexthop add id 2 via 10.1.0.78 dev ahead
+        ip nexthop add id 3 via 2001:db8:1::77 dev ahead; ip nexthop add id 4 via 2001:db8:1::78 dev ahead
+        ip nexthop add id 10 group 1/2; ip nexthop add id 11 group 3/4; ip -6 route del 2001:db8::/32
+        ip route replace 10.0.0.0/8 nhid 10; ip route add 2001:db8::/32 nhid 11";
     on_each_choice(|policy, socket, target, source| {
         let prefix = target.trim_end_matches('1');
-        for host in 1..4 {
+        for (host, routes) in [(1, routes), (2, routes), (3, routes), (1, groups), (2, groups)] {
             let trace = format!("\"$0\" -n -q1 {source} --socket {socket} {prefix}{host}");
             let Some(said) = on_chain(&format!("{policy}; {routes}; {trace}")) else { return };
             let why = format!("No answer from {prefix}{host}: {NOBODY}.\n");
