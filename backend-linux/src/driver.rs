@@ -198,7 +198,7 @@ impl Driver {
         let number = self.added;
         self.added += 1;
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
-        let (held, left, has_given_up) = (None, None, false);
+        let (held, left, was_missed, has_given_up) = (None, None, None, false);
         let trace = Running {
             tracer,
             listener,
@@ -209,6 +209,7 @@ impl Driver {
             endurance,
             held,
             left,
+            was_missed,
             has_timeout,
             has_given_up,
         };
@@ -510,7 +511,7 @@ impl Driver {
                         && trace.is_local(&reply)
                     {
                         // No answer: nobody was heard.
-                        if trace.hear_local(&reply)
+                        if trace.hear_local(&reply, |way| self.sockets.neighbours.may_be_missing(way))
                             && trace.endurance == Endurance::Outage
                             && self.sockets.neighbours.is_behind_gateway(trace.way())
                         {
@@ -592,8 +593,15 @@ impl Driver {
     /// Asks a trace for what it has to send, and sends that.
     fn step(&mut self, number: usize, now: Instant) -> Turn {
         let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
-        if let Some(left) = trace.silent_since(now) {
-            match self.sockets.neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey)) {
+        if let Some(left) = trace.unheard_since() {
+            let neighbours = &self.sockets.neighbours;
+            if trace.look_at().is_some_and(|at| at <= now) {
+                trace.was_missed = Some(neighbours.is_missed(trace.way()));
+            }
+            let is_over = now.saturating_since(left) >= trace.tracer.config().timeout;
+            let was_missed = trace.was_missed == Some(true);
+            let judge = || neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey), was_missed);
+            match if is_over { judge() } else { Verdict::Innocent } {
                 Verdict::Pending(until) => return Turn::Idle(Some(until)),
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
@@ -609,7 +617,10 @@ impl Driver {
         let probe = match &held {
             Some(held) => held.transmit(trace.tracer.config().target),
             None => match trace.poll(now, &mut self.outbox) {
-                Action::Wait(until) => return Turn::Idle(Some(until)),
+                Action::Wait(until) => {
+                    let look_at = trace.unheard_since().and_then(|_| trace.look_at());
+                    return Turn::Idle(Some(look_at.map_or(until, |at| until.min(at))));
+                }
                 Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
                 Action::Done => return Turn::Idle(None),
                 Action::Transmit(probe) => probe,

@@ -313,6 +313,9 @@ pub fn failure_text(failure: Failure) -> String {
     match failure {
         Failure::Send(SendError(errno)) => without_number(&io::Error::from_raw_os_error(errno.into())),
         Failure::Local { .. } if failure.is_host_unreachable() => {
+            "host unreachable, says this machine itself (a firewall here may say so)".to_owned()
+        }
+        Failure::NextHop => {
             "host unreachable, says this machine itself: the next hop doesn't answer on its link".to_owned()
         }
         Failure::Local { icmp_type, icmp_code } => {

@@ -30,7 +30,7 @@ fn named(name: &str) -> Option<Interface> {
         return None;
     }
     // Any socket would do for a short name; this one needs neither family.
-    let netlink = Netlink::open()?;
+    let netlink = Netlink::open().ok()?;
     if name.len() > MAX_NAME {
         return ask(&netlink, name).map(|number| Interface { number, short_name: None });
     }

@@ -4,18 +4,20 @@
 //! It is a nicety: where the kernel refuses a question, nothing is known.
 
 use crate::interface;
-use crate::netlink::{Netlink, Question};
+use crate::netlink::{self, Answer, Netlink, Question};
 use crate::socket::Options;
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
+use rustix::io::Errno;
 use rustix::net::AddressFamily;
+use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// The kernel asks for a neighbour three times, a second apart, and then says that nobody is there.
 const LONGEST: Duration = Duration::from_millis(3_600);
 /// After this time two of three questions have gone without an answer.
-const DOUBTFUL: Duration = Duration::from_secs(2);
+pub(crate) const DOUBTFUL: Duration = Duration::from_secs(2);
 /// Between two looks at an entry.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -28,22 +30,43 @@ const RTA_DST: u16 = 1;
 const RTA_SRC: u16 = 2;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
+const RTA_MULTIPATH: u16 = 9;
 const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
+const RTA_UID: u16 = 25;
 const RTA_IP_PROTO: u16 = 27;
+const RTA_DPORT: u16 = 29;
+/// Asks for the route as it is in the table, with all its next hops. Linux 4.13.
+const RTM_F_FIB_MATCH: u32 = 0x2000;
+/// The length of `rtnexthop`, and the flags of one that isn't used: dead, or without a carrier.
+const NEXT_HOP: usize = 8;
+const RTNH_UNUSED: u8 = 1 | 16;
 const NDA_DST: u16 = 1;
 const NUD_INCOMPLETE: u16 = 1;
 const NUD_FAILED: u16 = 0x20;
 
+/// ECN, which no rule of routing may ask for (RFC 3168, section 5).
+const ECN: u8 = 3;
+
 /// The length of both `rtmsg` and `ndmsg`.
 const BODY: usize = 12;
 
-/// A socket for questions about routes and neighbours.
+/// A socket for questions about routes and neighbours, with what the kernel knew of a socket when
+/// it looked up the route of a probe.
 #[derive(Debug)]
 pub(crate) struct Neighbours {
-    netlink: Option<Netlink>,
+    netlink: Result<Netlink, Errno>,
     interface: Option<u32>,
     mark: Option<u32>,
+    /// The source, if the sockets are bound to one. Else there was none yet when the kernel chose
+    /// among next hops.
+    source: Option<IpAddr>,
+    traffic_class: u8,
+    /// The user that opened the sockets, whom they belong to for good.
+    user: u32,
+    /// Whether the kernel chooses among next hops in IPv4 by more than the addresses. Its answers
+    /// then take ports for none, and its probes have their ICMP type instead.
+    hashes_ports: bool,
 }
 
 /// The state of a next hop.
@@ -53,8 +76,29 @@ pub(crate) enum Neighbour {
     Sought,
     /// It did not answer.
     Missing,
-    /// It is known, or there is none, or the kernel doesn't tell.
+    /// It is known.
     Other,
+    /// It has no entry: there is none, or nobody has asked for it of late, or the kernel doesn't tell.
+    Unknown,
+}
+
+impl Neighbour {
+    /// Reads the state of an entry.
+    const fn of(entry: Option<u16>) -> Self {
+        match entry {
+            Some(state) if state & NUD_INCOMPLETE != 0 => Self::Sought,
+            Some(state) if state & NUD_FAILED != 0 => Self::Missing,
+            Some(_) => Self::Other,
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// Where packets go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct NextHop {
+    interface: u32,
+    address: IpAddr,
 }
 
 /// How long a trace that has heard nothing waits for the kernel to find out.
@@ -83,19 +127,52 @@ pub(crate) enum Verdict {
 }
 
 impl Neighbours {
-    /// Opens the socket; the options are those that packets are sent with.
+    /// Opens the socket; the options are those that packets are sent with, by sockets that this
+    /// user opens now.
     pub(crate) fn open(options: &Options) -> Self {
         let interface = options.interface.as_ref().and_then(|name| interface::find(name));
-        Self { interface: interface.map(|found| found.number), mark: options.mark, netlink: Netlink::open() }
+        // Unreadable: as most machines have it.
+        let policy = fs::read_to_string("/proc/sys/net/ipv4/fib_multipath_hash_policy").unwrap_or_default();
+        Self {
+            netlink: Netlink::open(),
+            interface: interface.map(|found| found.number),
+            mark: options.mark,
+            source: options.source,
+            traffic_class: options.traffic_class.unwrap_or(0),
+            user: rustix::process::geteuid().as_raw(),
+            // 0 and 2 are by the addresses alone.
+            hashes_ports: matches!(policy.trim(), "1" | "3"),
+        }
     }
 
-    /// Judges why a trace has heard nothing since its first probe left.
-    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience) -> Verdict {
+    /// Returns why the kernel can't be asked, if that is so.
+    pub(crate) fn refused(&self) -> Option<Errno> {
+        self.netlink.as_ref().err().copied()
+    }
+
+    /// Returns whether the next hop is being asked for, or didn't answer. The kernel may forget
+    /// that before the trace's time is over.
+    pub(crate) fn is_missed(&self, way: Way) -> bool {
+        let state = self.next_hop(way).map(|next_hop| self.state(way, next_hop));
+        matches!(state, Some(Neighbour::Sought | Neighbour::Missing))
+    }
+
+    /// Returns whether the next hop may be missing when this machine calls a host unreachable: then
+    /// it has just been asked for. Where the kernel doesn't tell, it may.
+    pub(crate) fn may_be_missing(&self, way: Way) -> bool {
+        self.next_hop(way).is_none() || self.is_missed(way)
+    }
+
+    /// Judges why a trace has heard nothing since its first probe left. `was_missed` is whether the
+    /// next hop [was missed](Self::is_missed) earlier.
+    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience, was_missed: bool) -> Verdict {
         let waited = now.saturating_since(left);
-        let Some((interface, next_hop)) = self.next_hop(way) else { return Verdict::Innocent };
-        let missing = if next_hop == way.target { Verdict::Unreachable } else { Verdict::NoGateway };
-        match (self.state(interface, next_hop), patience) {
+        let Some(next_hop) = self.next_hop(way) else { return Verdict::Innocent };
+        let missing = if next_hop.address == way.target { Verdict::Unreachable } else { Verdict::NoGateway };
+        match (self.state(way, next_hop), patience) {
             (Neighbour::Missing, _) => missing,
+            // Who was found would have an entry.
+            (Neighbour::Unknown, _) if was_missed => missing,
             (Neighbour::Sought, Patience::Verdict) if waited < LONGEST => Verdict::Pending(now.saturating_add(LOOK)),
             (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => missing,
             _ => Verdict::Innocent,
@@ -104,30 +181,82 @@ impl Neighbours {
 
     /// Returns whether packets to a target go to a gateway, as far as is known.
     pub(crate) fn is_behind_gateway(&self, way: Way) -> bool {
-        self.next_hop(way).is_some_and(|(_, next_hop)| next_hop != way.target)
+        self.next_hop(way).is_some_and(|next_hop| next_hop.address != way.target)
     }
 
-    fn state(&self, interface: u32, next_hop: IpAddr) -> Neighbour {
-        match self.entry(interface, next_hop) {
-            Some(state) if state & NUD_INCOMPLETE != 0 => Neighbour::Sought,
-            Some(state) if state & NUD_FAILED != 0 => Neighbour::Missing,
-            _ => Neighbour::Other,
+    /// The state of the next hop that probes went to, which the kernel would choose now. With
+    /// several, they may have gone to another one: because the choice can't be asked for, or has
+    /// changed since, as the kernel passes over those that don't answer. Then all that were asked
+    /// for must be away; whoever has no entry was sent nothing.
+    fn state(&self, way: Way, chosen: NextHop) -> Neighbour {
+        let entry = self.entry(chosen);
+        let is_certain = entry.is_some() && (way.target.is_ipv6() || !self.hashes_ports);
+        if is_certain {
+            return Neighbour::of(entry);
         }
+        let mut all = Neighbour::of(entry);
+        for next_hop in self.next_hops(way) {
+            all = match (Neighbour::of(self.entry(next_hop)), all) {
+                (Neighbour::Other, _) | (_, Neighbour::Other) => return Neighbour::Other,
+                (Neighbour::Sought, _) | (_, Neighbour::Sought) => Neighbour::Sought,
+                (Neighbour::Missing, _) | (_, Neighbour::Missing) => Neighbour::Missing,
+                (Neighbour::Unknown, Neighbour::Unknown) => Neighbour::Unknown,
+            };
+        }
+        all
     }
 
-    /// The interface that packets leave by, and the neighbour that they go to.
-    fn next_hop(&self, way: Way) -> Option<(u32, IpAddr)> {
-        let (family, protocol) = match Version::of(way.target) {
-            Version::V4 => (AddressFamily::INET, 1_u8),
-            Version::V6 => (AddressFamily::INET6, 58),
+    /// The next hop that the kernel chooses for a probe.
+    fn next_hop(&self, way: Way) -> Option<NextHop> {
+        let answer = self.route(way, 0)?;
+        let interface = u32::from_ne_bytes(answer.attribute(RTA_OIF)?.try_into().ok()?);
+        let address = gateway(|name| answer.attribute(name)).unwrap_or(way.target);
+        Some(NextHop { interface, address })
+    }
+
+    /// All next hops that the kernel chooses among for probes; none if it doesn't choose.
+    fn next_hops(&self, way: Way) -> Vec<NextHop> {
+        let Some(answer) = self.route(way, RTM_F_FIB_MATCH) else { return Vec::new() };
+        let mut rest = answer.attribute(RTA_MULTIPATH).unwrap_or_default();
+        let mut next_hops = Vec::new();
+        while let Some((header, _)) = rest.split_first_chunk::<NEXT_HOP>() {
+            let [len_0, len_1, flags, _, interface @ ..] = *header;
+            let len = usize::from(u16::from_ne_bytes([len_0, len_1]));
+            let Some(attributes) = rest.get(NEXT_HOP..len) else { break };
+            if flags & RTNH_UNUSED == 0 {
+                let address = gateway(|name| netlink::attribute(attributes, name)).unwrap_or(way.target);
+                next_hops.push(NextHop { interface: u32::from_ne_bytes(interface), address });
+            }
+            rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        }
+        next_hops
+    }
+
+    /// Asks for the route of a probe, as the kernel did when it was sent.
+    fn route(&self, way: Way, flags: u32) -> Option<Answer<BODY>> {
+        let source = self.source.filter(|source| source.is_ipv4() == way.target.is_ipv4());
+        // A route for some sources alone is found only with the source: then the kernel asks twice.
+        self.route_from(way, source, flags).or_else(|| self.route_from(way, Some(way.source), flags))
+    }
+
+    fn route_from(&self, way: Way, source: Option<IpAddr>, flags: u32) -> Option<Answer<BODY>> {
+        let (family, protocol, echo) = match Version::of(way.target) {
+            Version::V4 => (AddressFamily::INET, 1_u8, 8),
+            Version::V6 => (AddressFamily::INET6, 58, 128),
         };
         let mut body = [0; BODY];
-        // A source of the kernel's own choice is the same one again.
-        (body[0], body[1], body[2]) = (family.as_raw() as u8, bits(way.target), bits(way.source));
+        (body[0], body[1], body[3]) = (family.as_raw() as u8, bits(way.target), self.traffic_class & !ECN);
+        body[2] = source.map_or(0, bits);
+        body[8..].copy_from_slice(&flags.to_ne_bytes());
         let mut question = Question::new(RTM_GETROUTE, body);
         question.add(RTA_DST, &octets(way.target));
-        question.add(RTA_SRC, &octets(way.source));
+        if let Some(source) = source {
+            question.add(RTA_SRC, &octets(source));
+        }
         question.add(RTA_IP_PROTO, &[protocol]);
+        // The kernel keeps the ICMP type and code where the destination port of others is.
+        question.add(RTA_DPORT, &[echo, 0]);
+        question.add(RTA_UID, &self.user.to_ne_bytes());
         let scope = (way.scope_id != 0).then_some(way.scope_id);
         if let Some(interface) = scope.or(self.interface) {
             question.add(RTA_OIF, &interface.to_ne_bytes());
@@ -135,23 +264,18 @@ impl Neighbours {
         if let Some(mark) = self.mark {
             question.add(RTA_MARK, &mark.to_ne_bytes());
         }
-        let answer = self.netlink.as_ref()?.ask(question, RTM_NEWROUTE)?;
-        let interface = u32::from_ne_bytes(answer.attribute(RTA_OIF)?.try_into().ok()?);
-        let gateway = answer.attribute(RTA_GATEWAY).and_then(address);
-        // A gateway of the other family stands behind the number of its own.
-        let other = || answer.attribute(RTA_VIA).and_then(|via| address(via.get(2..)?));
-        Some((interface, gateway.or_else(other).unwrap_or(way.target)))
+        self.netlink.as_ref().ok()?.ask(question, RTM_NEWROUTE)
     }
 
     /// The state of a neighbour's entry, if there is one.
-    fn entry(&self, interface: u32, neighbour: IpAddr) -> Option<u16> {
-        let family = if neighbour.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    fn entry(&self, NextHop { interface, address }: NextHop) -> Option<u16> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let mut body = [0; BODY];
         body[0] = family.as_raw() as u8;
         body[4..8].copy_from_slice(&interface.to_ne_bytes());
         let mut question = Question::new(RTM_GETNEIGH, body);
-        question.add(NDA_DST, &octets(neighbour));
-        let answer = self.netlink.as_ref()?.ask(question, RTM_NEWNEIGH)?;
+        question.add(NDA_DST, &octets(address));
+        let answer = self.netlink.as_ref().ok()?.ask(question, RTM_NEWNEIGH)?;
         answer.body(8).map(u16::from_ne_bytes)
     }
 }
@@ -163,6 +287,12 @@ pub(crate) struct Way {
     pub(crate) target: IpAddr,
     /// The interface that a link-local target belongs to, else 0.
     pub(crate) scope_id: u32,
+}
+
+/// The gateway that attributes name. One of the other family stands behind the number of its own.
+fn gateway<'a>(attribute: impl Fn(u16) -> Option<&'a [u8]>) -> Option<IpAddr> {
+    let other = || attribute(RTA_VIA).and_then(|via| address(via.get(2..)?));
+    attribute(RTA_GATEWAY).and_then(address).or_else(other)
 }
 
 fn address(octets: &[u8]) -> Option<IpAddr> {
@@ -204,18 +334,21 @@ mod tests {
             let state = |target: &str| {
                 let target: IpAddr = target.parse().unwrap();
                 let source = if target.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
-                let (interface, next_hop) = neighbours.next_hop(Way { source, target, scope_id: 0 }).unwrap();
-                neighbours.state(interface, next_hop)
+                let way = Way { source, target, scope_id: 0 };
+                neighbours.state(way, neighbours.next_hop(way).unwrap())
             };
             let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
             for target in dead {
-                assert_eq!(state(target), Neighbour::Other, "{target}: nobody has asked for it");
+                assert_eq!(state(target), Neighbour::Unknown, "{target}: nobody has asked for it");
                 let socket = UdpSocket::bind(if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
                 socket.send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9)).unwrap();
                 assert_eq!(state(target), Neighbour::Sought, "{target}");
             }
-            for target in ["192.0.2.2", "2001:db8::2", "127.0.0.1", "192.0.2.1", "::1"] {
+            for target in ["192.0.2.2", "2001:db8::2"] {
                 assert_eq!(state(target), Neighbour::Other, "{target}");
+            }
+            for target in ["127.0.0.1", "192.0.2.1", "::1"] {
+                assert!(matches!(state(target), Neighbour::Other | Neighbour::Unknown), "{target}");
             }
             std::thread::sleep(LONGEST);
             for target in dead {
@@ -226,8 +359,8 @@ mod tests {
 
     #[test]
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
-        let neighbours = Neighbours { netlink: None, interface: None, mark: None };
+        let neighbours = Neighbours { netlink: Err(Errno::AFNOSUPPORT), ..Neighbours::open(&Options::default()) };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
-        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict), Verdict::Innocent);
+        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict, true), Verdict::Innocent);
     }
 }

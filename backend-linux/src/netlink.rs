@@ -2,6 +2,7 @@
 //!
 //! Everything that is asked here is a nicety: where the kernel refuses a question nothing is known.
 
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -16,9 +17,9 @@ const HEADER: usize = 16;
 pub(crate) struct Netlink(OwnedFd);
 
 impl Netlink {
-    pub(crate) fn open() -> Option<Self> {
+    pub(crate) fn open() -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).ok().map(Self)
+        rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).map(Self)
     }
 
     /// Asks, and returns the answer if it is of this type. The kernel answers before the call returns.
@@ -79,15 +80,19 @@ impl<const BODY: usize> Answer<BODY> {
 
     /// The value of an attribute.
     pub(crate) fn attribute(&self, name: u16) -> Option<&[u8]> {
-        let mut rest = self.0.get(HEADER + BODY..)?;
-        loop {
-            let len = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
-            let found = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
-            let value = rest.get(4..len)?;
-            if found == name {
-                return Some(value);
-            }
-            rest = rest.get(len.next_multiple_of(4)..)?;
+        attribute(self.0.get(HEADER + BODY..)?, name)
+    }
+}
+
+/// The value of an attribute among others.
+pub(crate) fn attribute(mut rest: &[u8], name: u16) -> Option<&[u8]> {
+    loop {
+        let len = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let found = u16::from_ne_bytes(*rest.get(2..)?.first_chunk()?);
+        let value = rest.get(4..len)?;
+        if found == name {
+            return Some(value);
         }
+        rest = rest.get(len.next_multiple_of(4)..)?;
     }
 }

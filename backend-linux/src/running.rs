@@ -4,7 +4,7 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
-use crate::neighbour::{Patience, Way};
+use crate::neighbour::{DOUBTFUL, Patience, Way};
 use hopshot_core::wire::Version;
 use hopshot_core::{
     Action, Answer, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
@@ -41,6 +41,8 @@ pub(crate) struct Running {
     pub(crate) held: Option<Held>,
     /// When its first probe left.
     pub(crate) left: Option<Instant>,
+    /// Whether the next hop was missed when it was looked for at [`look_at`](Self::look_at).
+    pub(crate) was_missed: Option<bool>,
     /// Whether its timeout was chosen by somebody.
     pub(crate) has_timeout: bool,
     /// Whether a probe was given up: those that follow are not held any more.
@@ -52,6 +54,9 @@ pub(crate) struct Running {
 pub(crate) enum Endurance {
     /// As long as its answer would be waited for, but only once something has left: a trace that can't begin is to say so at once.
     Timeout,
+    /// The same where only a queue was full; else not at all: a round of a watch, since the next one follows anyway, and an
+    /// outage is to be seen.
+    Queue,
     /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host of a list.
     Outage,
 }
@@ -130,8 +135,10 @@ impl Running {
         let waited = now.saturating_since(held.since);
         // Only this size of packet is too large; the next may go.
         let is_passing = errno != Errno::MSGSIZE;
+        let is_full = matches!(errno, Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM);
         let endures = match self.endurance {
-            Endurance::Timeout => health.has_worked() && waited < self.tracer.config().timeout,
+            Endurance::Queue if !is_full => false,
+            Endurance::Timeout | Endurance::Queue => health.has_worked() && waited < self.tracer.config().timeout,
             Endurance::Outage => waited < ALONE || !health.works_for_others(held.since),
         };
         if is_passing && endures && !self.has_given_up {
@@ -150,13 +157,18 @@ impl Running {
         self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
     }
 
-    /// When its first probe left, if it has not ended, its timeout is over since and nobody has answered.
-    pub(crate) fn silent_since(&self, now: Instant) -> Option<Instant> {
+    /// When its first probe left, if it has not ended and nobody has answered.
+    pub(crate) fn unheard_since(&self) -> Option<Instant> {
         if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
             return None;
         }
-        let is_over = |left: &Instant| now.saturating_since(*left) >= self.tracer.config().timeout;
-        self.left.filter(is_over).filter(|_| !self.has_heard())
+        self.left.filter(|_| !self.has_heard())
+    }
+
+    /// When the next hop is to be looked for once before the timeout is over, if that is still to come.
+    pub(crate) fn look_at(&self) -> Option<Instant> {
+        let is_long = self.tracer.config().timeout > DOUBTFUL;
+        self.left.filter(|_| is_long && self.was_missed.is_none()).map(|left| left.saturating_add(DOUBTFUL))
     }
 
     /// How long it waits where the next hop is still being looked for.
@@ -180,12 +192,13 @@ impl Running {
         reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them; returns whether it says so.
-    pub(crate) fn hear_local(&mut self, reply: &Reply) -> bool {
+    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them, if the neighbour's
+    /// state permits it: a firewall says the same. Returns whether it is so.
+    pub(crate) fn hear_local(&mut self, reply: &Reply, may_be_missing: impl FnOnce(Way) -> bool) -> bool {
         let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        let is_missing = failure.is_host_unreachable() && !self.has_heard();
+        let is_missing = failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
         if is_missing {
-            self.tracer.abandon(failure);
+            self.abandon();
         }
         is_missing
     }
@@ -198,7 +211,7 @@ impl Running {
 
     /// Ends it, since the next hop isn't there.
     pub(crate) fn abandon(&mut self) {
-        self.tracer.abandon(host_unreachable(self.version()));
+        self.tracer.abandon(Failure::NextHop);
     }
 
     /// Ends the trace with what is known.
@@ -222,13 +235,5 @@ impl Running {
         } else {
             self.extensions.insert(probe, extensions);
         }
-    }
-}
-
-/// The kernel's own words where a neighbour doesn't answer (RFC 792; RFC 4443, section 3.1).
-const fn host_unreachable(version: Version) -> Failure {
-    match version {
-        Version::V4 => Failure::Local { icmp_type: 3, icmp_code: 1 },
-        Version::V6 => Failure::Local { icmp_type: 1, icmp_code: 3 },
     }
 }

@@ -3,7 +3,7 @@
 use crate::advice::Standing;
 use crate::error::refused;
 use crate::neighbour::Neighbours;
-use crate::socket::{FirstLink, OpenError, Options, Socket, Sources};
+use crate::socket::{FirstLink, Nicety, OpenError, Options, Socket, Sources};
 use crate::{Error, SocketKind};
 use hopshot_core::wire::Version;
 
@@ -75,7 +75,11 @@ impl Sockets {
         let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new() };
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
-                Ok(pair) => sockets.open.push(pair),
+                Ok(mut pair) => {
+                    let asked = sockets.neighbours.refused().map_or(Ok(()), Err);
+                    pair.socket.note(Nicety::Neighbours, asked);
+                    sockets.open.push(pair);
+                }
                 Err(error) => sockets.refused.push((version, error, Standing::read())),
             }
         }

@@ -210,12 +210,15 @@ impl Survey {
     ///
     /// Give hosts that you don't trust no [flow](Traceroute::flow) in common: each would know that of the others.
     ///
-    /// It begins now or not at all. Returns the address that its probes leave from.
+    /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
+    /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once, unless
+    /// only a queue was full. Returns the address that its probes leave from.
     ///
     /// # Errors
     /// As [`Traceroute::start`]; [`Error::Full`] if there is no room.
     pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
-        let number = self.begin(settings, address, None, Endurance::Timeout)?;
+        let endurance = if self.setbacks.limit.is_zero() { Endurance::Queue } else { Endurance::Timeout };
+        let number = self.begin(settings, address, None, endurance)?;
         Ok(self.driver.tracer(number).config().source)
     }
 

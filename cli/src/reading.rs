@@ -89,6 +89,7 @@ pub(crate) fn failed(failure: Failure) -> String {
 pub(crate) fn local_mark(failure: Failure) -> String {
     match failure {
         Failure::Send(_) => "!".to_owned(),
+        Failure::NextHop => "!H".to_owned(),
         // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that only routers write.
         Failure::Local { icmp_type: icmp_type @ 3, icmp_code } => sign(Version::V4, icmp_type, icmp_code),
         Failure::Local { icmp_type, icmp_code } => sign(Version::V6, icmp_type, icmp_code),

@@ -16,9 +16,11 @@ pub struct SendError(pub u16);
 pub enum Failure {
     /// The probe could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
     Send(SendError),
+    /// The next hop doesn't answer on its link (ARP, Neighbor Discovery), as the caller knows:
+    /// [`Tracer::abandon`](crate::Tracer::abandon) was called with this.
+    NextHop,
     /// This machine reported it unreachable to itself, in an ICMP error from its own address:
-    /// nobody answers on the link (ARP, Neighbor Discovery), or a local firewall rejects it. That
-    /// is no hop.
+    /// nobody answers on the link, or a local firewall rejects it. That is no hop.
     Local {
         /// The ICMP type.
         icmp_type: u8,
@@ -28,11 +30,15 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether nobody answers on the link for the next hop's address (RFC 792: type 3, code 1; RFC
-    /// 4443, section 3.1: type 1, code 3).
+    /// Whether the next hop is known to be missing, or a host is unreachable as this machine says
+    /// itself (RFC 792: type 3, code 1; RFC 4443, section 3.1: type 1, code 3). The latter a
+    /// firewall may say too.
     #[must_use]
     pub const fn is_host_unreachable(&self) -> bool {
-        matches!(self, Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 })
+        matches!(
+            self,
+            Self::NextHop | Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 }
+        )
     }
 }
 

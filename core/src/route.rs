@@ -85,7 +85,9 @@ impl<'a> Route<'a> {
             match (probe.failure(), failure) {
                 // This verdict holds for all of them: they take the same link. So does a firewall's
                 // word while nobody answers at all.
-                (Some(verdict @ Failure::Local { .. }), _) if heard == 0 || verdict.is_host_unreachable() => {
+                (Some(verdict @ (Failure::NextHop | Failure::Local { .. })), _)
+                    if heard == 0 || verdict.is_host_unreachable() =>
+                {
                     return Some(verdict);
                 }
                 (Some(first), None) => failure = Some(first),

@@ -168,6 +168,8 @@ impl Slot {
     pub(crate) const fn failure(&self) -> Option<Failure> {
         match self.state & STATE {
             SEND => Some(Failure::Send(SendError(self.number))),
+            // No error has this type.
+            LOCAL if self.icmp_type == 0 => Some(Failure::NextHop),
             LOCAL => Some(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code }),
             _ => None,
         }
@@ -227,6 +229,10 @@ impl Slot {
             Failure::Send(SendError(number)) => {
                 self.number = number;
                 SEND
+            }
+            Failure::NextHop => {
+                (self.icmp_type, self.icmp_code) = (0, 0);
+                LOCAL
             }
             Failure::Local { icmp_type, icmp_code } => {
                 (self.icmp_type, self.icmp_code) = (icmp_type, icmp_code);

@@ -292,9 +292,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     /// Ends the trace, because this machine knows that nothing more can be answered, such as when
-    /// nobody is there on its link: what has no answer failed for this reason.
+    /// nobody is there on its link: what has no answer failed for this reason, also what this
+    /// machine called unreachable in other words.
     pub fn abandon(&mut self, failure: Failure) {
-        for probe in self.probes.iter_mut().filter(|probe| !probe.is_answered() && probe.failure().is_none()) {
+        let is_open = |probe: &&mut Slot| {
+            !probe.is_answered() && probe.failure().is_none_or(|before| before.is_host_unreachable())
+        };
+        for probe in self.probes.iter_mut().filter(is_open) {
             probe.fail(failure);
         }
         (1..=self.config.max_hops).for_each(|hop| self.sum_up(hop));

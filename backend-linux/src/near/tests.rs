@@ -3,8 +3,7 @@
 use super::votes::Who::{self, Nobody, Router, Several};
 use super::*;
 use crate::Order;
-use hopshot_core::wire::icmp::Echo;
-use hopshot_core::{Action, Answer, Config, Instant, Tracer};
+use hopshot_core::{Action, Answer, Back, Config, Echo, Instant, Protocol, Quoted, Tracer};
 use std::net::Ipv6Addr;
 
 /// Who answers at hop `hop` in either family.
@@ -187,8 +186,9 @@ fn neither_of_two_routers_that_balance_the_load_has_a_name_however_seldom_they_a
 /// hop, and can't prove that it has seen it.
 fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
     let target = host(true, 0);
-    let config = Config { max_hops: 12, retries: 0, ..Config::new(target, 0x1234_5678) };
-    let mut tracer = Tracer::<32>::new(config).unwrap();
+    let config = Config { max_hops: 12, retries: 0, ..Config::new(target) };
+    let echo = Echo::new(0x1234_5678);
+    let mut tracer = Tracer::<32>::new(config, echo).unwrap();
     let (mut now, mut buf) = (Instant::EPOCH, [0; 128]);
     loop {
         let at = match tracer.poll(now, &mut buf).unwrap() {
@@ -199,26 +199,31 @@ fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
             }
             Action::Done => break,
         };
-        let seq = u16::from_be_bytes([buf[6], buf[7]]);
-        let mut hear = |from: IpAddr, kind: Kind, payload: &[u8]| {
-            let icmp_type = match kind {
-                Kind::EchoReply => 0,
-                Kind::Unreachable => 3,
-                _ => 11,
+        let probe = buf[..echo.message_len()].to_vec();
+        let mut hear = |from: IpAddr, kind: Kind, quoted: &[u8]| {
+            let (destination, header, protocol, message) = (None, None, 1, quoted);
+            let (icmp, back) = match kind {
+                Kind::Reply => ((0, 0), Back::Reply { protocol, message }),
+                Kind::Unreachable => ((3, 0), Back::Quoted(Quoted { destination, header, protocol, message })),
+                Kind::TimeExceeded => ((11, 0), Back::Quoted(Quoted { destination, header, protocol, message })),
             };
-            let echo = Echo { ident: config.ident, seq, payload };
-            let (hop_limit, mtu, quoted, extensions) = (None, None, None, Default::default());
-            let answer = Answer { from, hop_limit, kind, icmp_type, icmp_code: 0, mtu, echo, quoted, extensions };
-            let _ = tracer.accept(now, &answer);
+            let (hop_limit, mtu, extensions) = (None, None, Default::default());
+            let _ = tracer.accept(now, &Answer { from, hop_limit, kind, icmp, mtu, back, extensions });
         };
-        let payload = &buf[8..config.message_len()];
         for (_, kind) in beside.iter().filter(|(hop, _)| *hop == at) {
-            hear(router(true, 66), *kind, &[]);
+            hear(router(true, 66), *kind, &probe[..8]);
         }
         match at {
-            6.. => hear(target, Kind::EchoReply, payload),
+            6.. => {
+                let mut reply = probe.clone();
+                // An Echo Reply (RFC 792): type 0 for 8, and what that does to the checksum.
+                let (sum, carry) = u16::from_be_bytes([reply[2], reply[3]]).overflowing_add(0x0800);
+                reply[0] = 0;
+                reply[2..4].copy_from_slice(&(sum + u16::from(carry)).to_be_bytes());
+                hear(target, Kind::Reply, &reply);
+            }
             hop if silent.contains(&hop) => {}
-            hop => hear(router(true, hop), Kind::TimeExceeded, payload),
+            hop => hear(router(true, hop), Kind::TimeExceeded, &probe),
         }
     }
     Ballot::new(network(target), tracer.route().hops()).hops

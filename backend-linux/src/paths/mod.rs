@@ -20,6 +20,7 @@ use graph::{Answered, Flow, FlowHop};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
 use search::{Batch, Search};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
@@ -179,6 +180,10 @@ impl Exploration {
         if self.batch.flows == 0 && self.survey.is_empty() {
             match self.search.next() {
                 Ok(batch) => self.batch = batch,
+                // Behind this machine's own refusal nothing is known.
+                Err(Completeness::Complete) if self.paths.blocked().next().is_some() => {
+                    self.paths.completeness = Some(Completeness::NoProgress);
+                }
                 Err(completeness) => self.paths.completeness = Some(completeness),
             }
         }
@@ -286,6 +291,8 @@ pub struct Paths {
     socket: Option<SocketKind>,
     failure: Option<Failure>,
     end_failure: Option<Failure>,
+    /// Of each hop why a probe to it failed, if one did, and whether one left.
+    sent_to: BTreeMap<u8, (Option<Failure>, bool)>,
     completeness: Option<Completeness>,
 }
 
@@ -306,6 +313,7 @@ impl Paths {
             socket: None,
             failure: None,
             end_failure: None,
+            sent_to: BTreeMap::new(),
             completeness: None,
         }
     }
@@ -316,12 +324,16 @@ impl Paths {
         self.probes_sent += route.probes_sent();
         self.forged += u32::from(route.tally().forged);
         self.end_failure = route.failure();
-        self.failure = self.failure.or_else(|| {
-            route.hops().flat_map(|hop| hop.outcomes()).find_map(|outcome| match outcome {
-                Outcome::Failed(failure) => Some(failure),
-                _ => None,
-            })
-        });
+        for hop in route.hops() {
+            let (why, has_left) = self.sent_to.entry(hop.number()).or_default();
+            for outcome in hop.outcomes() {
+                match outcome {
+                    Outcome::Failed(failure) => *why = why.or(Some(failure)),
+                    _ => *has_left = true,
+                }
+            }
+            self.failure = self.failure.or(*why);
+        }
     }
 
     /// The host as it was given: a name or an address.
@@ -406,6 +418,13 @@ impl Paths {
     #[must_use]
     pub const fn end_failure(&self) -> Option<Failure> {
         self.end_failure
+    }
+
+    /// The hops to which no probe got out of this machine, nearest first, and why. The search isn't
+    /// complete if there are any.
+    pub fn blocked(&self) -> impl Iterator<Item = (u8, Failure)> {
+        let blocked = self.sent_to.iter().filter(|(_, (_, has_left))| !has_left);
+        blocked.filter_map(|(hop, (why, _))| Some((*hop, (*why)?)))
     }
 
     /// Whether the target answered.

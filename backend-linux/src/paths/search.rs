@@ -41,7 +41,8 @@ pub enum Completeness {
     Complete,
     /// As many flows as may be were traced, and that was not enough.
     FlowLimit,
-    /// Routers stopped answering, or nobody answers, or so many flows got no answer from behind a router that a silent next hop
+    /// Routers stopped answering, or nobody answers, or no probe to some hop got out of this machine
+    /// ([`Paths::blocked`](super::Paths::blocked)), or so many flows got no answer from behind a router that a silent next hop
     /// may stand beside those that answer.
     NoProgress,
     /// It was interrupted.

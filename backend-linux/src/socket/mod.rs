@@ -193,6 +193,14 @@ impl Socket {
         }
     }
 
+    /// Records that something was refused that isn't of the socket itself.
+    pub(crate) fn note(&mut self, nicety: Nicety, done: Result<(), Errno>) {
+        match self {
+            Self::Raw(raw) => raw.lacks.note(nicety, done),
+            Self::Ping(ping) => ping.lacks.note(nicety, done),
+        }
+    }
+
     /// Which kind it is.
     pub(crate) const fn kind(&self) -> SocketKind {
         match self {

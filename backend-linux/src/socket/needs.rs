@@ -89,6 +89,8 @@ pub enum Nicety {
     PacketFilter,
     /// An ident on ping sockets that no other user can take.
     OwnIdent,
+    /// The kernel's knowledge of the next hop: whether it answers on its link.
+    Neighbours,
 }
 
 impl Nicety {
@@ -112,6 +114,7 @@ impl Nicety {
             (Self::TypeFilter, Version::V6) => "ICMPV6_FILTER",
             (Self::PacketFilter, _) => "SO_ATTACH_FILTER",
             (Self::OwnIdent, _) => "SO_REUSEADDR",
+            (Self::Neighbours, _) => "rtnetlink",
         }
     }
 
@@ -129,6 +132,7 @@ impl Nicety {
             Self::SendBuffer => "hosts of the own link that don't answer may hold others up",
             Self::TypeFilter | Self::PacketFilter => "this program passes over what the kernel would keep away",
             Self::OwnIdent => "other users of this machine can take the answers",
+            Self::Neighbours => "a next hop that doesn't answer on its link may be taken for a silent one",
         }
     }
 }

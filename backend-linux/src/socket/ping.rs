@@ -36,7 +36,7 @@ pub(crate) struct Socket {
     arrivals: Queue,
     /// Errors.
     reports: Queue,
-    lacks: Lacks,
+    pub(super) lacks: Lacks,
 }
 
 impl Socket {

@@ -26,7 +26,7 @@ pub(crate) struct Socket {
     sender: Sender,
     receiver: OwnedFd,
     arrivals: Queue,
-    lacks: Lacks,
+    pub(super) lacks: Lacks,
 }
 
 impl Socket {

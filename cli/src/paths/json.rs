@@ -26,6 +26,7 @@ pub(crate) struct Document<'a> {
     paths: u64,
     nodes: Vec<JsonNode>,
     edges: Vec<JsonEdge>,
+    blocked: Vec<Blocked>,
     settings: Settings,
     version: &'static str,
 }
@@ -52,6 +53,13 @@ struct JsonEdge {
     to: usize,
     flows: usize,
     certain: bool,
+}
+
+/// A hop to which no probe got out of this machine.
+#[derive(Serialize)]
+struct Blocked {
+    hop: u8,
+    error: String,
 }
 
 impl<'a> Document<'a> {
@@ -94,6 +102,7 @@ impl<'a> Document<'a> {
             paths: graph.paths(),
             nodes: graph.nodes().iter().map(node).collect(),
             edges: graph.edges().iter().map(edge).collect(),
+            blocked: paths.blocked().map(|(hop, why)| Blocked { hop, error: failure_text(why) }).collect(),
             settings: Settings::from(&args.probing),
             version: VERSION,
         }

@@ -7,8 +7,9 @@ use crate::args::Args;
 use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::reading::failed;
 use crate::units::{counted, date};
-use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
+use hopshot_linux::{Completeness, End, Failure, Graph, Node, Paths, failure_text};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -26,7 +27,7 @@ impl View {
     pub(crate) fn paths_update(&mut self, graph: &Graph, flows: usize, names: &Names) -> io::Result<()> {
         self.fit_terminal();
         let Some(height) = self.height else { return Ok(()) };
-        let lines = self.graph_lines(graph, names);
+        let lines = self.graph_lines(graph, names, &[]);
         let more = |count| self.sentence(&format!("{count} more lines, {}", counted(flows as u64, "flow")));
         let lines = fitting(lines, height, more);
         if lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
@@ -35,7 +36,8 @@ impl View {
     /// Prints all that became known, and how well it is known.
     pub(crate) fn paths_finish(&mut self, paths: &Paths, max_hops: u8, names: &Names) -> io::Result<()> {
         let graph = paths.graph();
-        let mut text = self.graph_lines(graph, names);
+        let blocked: Vec<_> = paths.blocked().collect();
+        let mut text = self.graph_lines(graph, names, &blocked);
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
             Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
             None => sentences(paths, max_hops, self.is_summed_up()),
@@ -44,12 +46,21 @@ impl View {
         self.draw(&text, "")
     }
 
-    /// The lines of all routers: with the flows that lead to them, unless names would be cut to nothing for that.
-    fn graph_lines(&mut self, graph: &Graph, names: &Names) -> String {
-        let rows_with = |flows| rows(graph, names, flows);
+    /// The lines of all routers: with the flows that lead to them, unless names would be cut to nothing for that. Then those of the
+    /// hops behind them to which no probe got out of this machine.
+    fn graph_lines(&mut self, graph: &Graph, names: &Names, blocked: &[(u8, Failure)]) -> String {
+        let rows_with = |flows| rows(graph, names, flows, blocked);
         let with_flows = rows_with(true);
         let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
-        self.layout.lines(&rows)
+        let last = hops(graph).map(|(hop, _)| hop).last().unwrap_or(0);
+        let behind: Vec<_> = blocked.iter().filter(|(hop, _)| *hop > last).collect();
+        let mut lines = self.layout.lines(&rows);
+        for hops in behind.chunk_by(|one, next| one.1 == next.1 && one.0 + 1 == next.0) {
+            if let [first, ..] = hops {
+                lines += &self.layout.unanswered(first.0, hops[hops.len() - 1].0, &failed(first.1));
+            }
+        }
+        lines
     }
 }
 
@@ -99,7 +110,7 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
         }
         Completeness::Complete => format!("{percent} % sure that none is missing"),
         Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
-        Completeness::NoProgress if paths.end_failure().is_some() => {
+        Completeness::NoProgress if paths.end_failure().is_some() || paths.blocked().next().is_some() => {
             "not complete, this machine is in the way".to_owned()
         }
         Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
@@ -123,7 +134,7 @@ fn hops(graph: &Graph) -> impl Iterator<Item = (u8, &[Node])> {
 /// The room that a share takes, as in ` 25 %`.
 const SHARE: usize = 5;
 
-fn rows(graph: &Graph, names: &Names, has_flows: bool) -> Vec<Row> {
+fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut before = Duration::ZERO;
     let (mut nearer, mut first) = (1, 1);
@@ -151,7 +162,8 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool) -> Vec<Row> {
                 notes.extend(node.flow.map(|flow| format!("--flow {flow}")));
             }
             let branch = if nodes.len() > 1 { letters(place) } else { String::new() };
-            rows.push(row(node, branch, notes, &jump, names));
+            let why = blocked.iter().find(|(blocked, _)| *blocked == hop).map(|(_, why)| *why);
+            rows.push(row(node, branch, notes, &jump, names, why));
         }
         match graph.unanswered(hop) {
             0 => {}
@@ -166,9 +178,11 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool) -> Vec<Row> {
     rows
 }
 
-fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: &Names) -> Row {
+/// The row of a node. `why` is why no probe to its hop got out of this machine, if none did.
+fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: &Names, why: Option<Failure>) -> Row {
     let Some(address) = node.address else {
-        let said: Vec<&str> = ["*"].into_iter().chain(notes.iter().map(String::as_str)).collect();
+        let mark = why.map_or_else(|| "*".to_owned(), failed);
+        let said: Vec<&str> = [mark.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
         return Row { branch, ..Row::bare(node.hop, said.join("  ")) };
     };
     notes.extend(Inside::of(address).map(|inside| inside.to_string()));

@@ -35,6 +35,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         return Err(Failure::NoTerminal);
     }
     let mut survey = args.survey()?;
+    // A round that can't be sent shows an outage, however short; the next one tries again.
+    survey.outage_limit(Duration::ZERO);
     let mut session = Session::new(args, needs_resolver(host))?;
     let address = address(args, host, &mut session)?;
     if settings.is_some() {

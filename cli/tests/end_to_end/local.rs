@@ -37,6 +37,26 @@ fn on_each_socket(check: impl Fn(&str, &str, &str) + Sync) {
     });
 }
 
+/// Does the same for each way in which the kernel may choose among next hops, too: with the command
+/// that sets it, and an option.
+fn on_each_choice(check: impl Fn(&str, &str, &str, &str) + Sync) {
+    std::thread::scope(|scope| {
+        for (policy, is_given) in CHOICES {
+            let check = &check;
+            scope.spawn(move || {
+                on_each_socket(|socket, target, _| {
+                    let own = if target.contains(':') { "2001:db8:1::fe" } else { "10.1.0.254" };
+                    let source = if is_given { format!("-s {own}") } else { String::new() };
+                    let setting = format!(
+                        "net.ipv6.fib_multipath_hash_policy={policy} net.ipv4.fib_multipath_hash_policy={policy}"
+                    );
+                    check(&format!("sysctl -qw {setting}"), socket, target, &source);
+                });
+            });
+        }
+    });
+}
+
 #[test]
 fn a_firewall_that_lets_nothing_out_is_told_once_and_nobody_else_is_blamed() {
     if !has("nft", "a firewall of this machine") {
@@ -95,6 +115,40 @@ fn each_mark_of_a_probe_that_failed_here_has_its_reason_and_no_router_is_limited
 }
 
 #[test]
+fn all_paths_are_not_complete_where_this_machine_lets_no_probe_out_to_a_hop() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for (range, first, last) in [("3-64", 3, 32), ("2", 2, 2), ("4", 4, 4), ("1", 1, 1)] {
+        on_each_socket(|socket, target, _| {
+            if (socket, target.contains(':')) == ("ping", true) {
+                // The kernel doesn't tell.
+                return;
+            }
+            let limit = if target.contains(':') { "ip6 hoplimit" } else { "ip ttl" };
+            let firewall = firewall(&format!("{limit} {range} drop"));
+            let Some(said) = on_chain(&format!("{firewall}; \"$0\" -n --paths --socket {socket} {target}")) else {
+                return;
+            };
+            let numbers = if first == last { format!("{first:>2}") } else { format!("{first:>2}-{last}") };
+            let line = format!("{numbers}  ! Operation not permitted\n");
+            assert!(said.stdout.contains(&line), "{range} {socket}: {}", said.stdout);
+            assert!(said.stdout.contains(": not complete, this machine is in the way. "), "{}", said.stdout);
+            let Some(said) = on_chain(&format!("{firewall}; \"$0\" -n --paths --json --socket {socket} {target}"))
+            else {
+                return;
+            };
+            let document = said.json();
+            assert_eq!(document["completeness"], "no_progress", "{document}");
+            let blocked = document["blocked"].as_array().unwrap();
+            let hops: Vec<u64> = blocked.iter().map(|blocked| blocked["hop"].as_u64().unwrap()).collect();
+            assert_eq!(hops, (first..=last).collect::<Vec<u64>>(), "{document}");
+            assert!(blocked.iter().all(|blocked| blocked["error"] == "Operation not permitted"), "{document}");
+        });
+    }
+}
+
+#[test]
 fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_for_and_told() {
     on_each_socket(|socket, _, dead| {
         let Some(said) = on_chain(&format!("\"$0\" -n -q1 --socket {socket} {dead}")) else { return };
@@ -108,6 +162,34 @@ fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_
 }
 
 #[test]
+fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for range in ["1-64", "3-64"] {
+        let rules = format!(
+            "nft add table inet f; nft add chain inet f o '{{ type filter hook output priority 0; }}'
+            nft add rule inet f o icmp type echo-request ip ttl {range} reject with icmp type host-unreachable
+            nft add rule inet f o icmpv6 type echo-request ip6 hoplimit {range} reject with icmpv6 type addr-unreachable"
+        );
+        on_each_socket(|socket, target, _| {
+            let list = format!("--outage 1 {target}");
+            for mode in ["", "--paths", "--mtu", &list] {
+                let Some(said) = on_chain(&format!("{rules}; \"$0\" -n -q1 {mode} --socket {socket} {target}")) else {
+                    return;
+                };
+                assert!(said.status == 1 && !said.stdout.contains(NOBODY), "{range} {mode}: {}", said.stdout);
+                // On the others sending fails.
+                if (socket, target.contains(':')) == ("ping", true) {
+                    let hint = "host unreachable, says this machine itself (a firewall here may say so)";
+                    assert!(said.stdout.contains(hint), "{range} {mode}: {}", said.stdout);
+                }
+            }
+        });
+    }
+}
+
+#[test]
 fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_and_sizes() {
     let routes =
         "ip route replace 10.0.0.0/8 via 10.1.0.77; ip route replace 2001:db8::/32 via 2001:db8:1::77 dev ahead";
@@ -118,6 +200,106 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             };
             let why = format!("No answer from {target}: {NOBODY}.\n");
             assert!(said.status == 1 && said.stdout.contains(&why), "{search}: {}", said.stdout);
+        }
+    });
+}
+
+/// The policy by which the kernel chooses among next hops, and whether the source is given.
+const CHOICES: [(u8, bool); 3] = [(0, false), (1, false), (0, true)];
+
+#[test]
+fn where_all_gateways_of_a_route_are_dead_that_is_told_whichever_was_chosen() {
+    let routes =
+        "ip route replace 10.0.0.0/8 nexthop via 10.1.0.77 nexthop via 10.1.0.78; ip -6 route del 2001:db8::/32
+        ip route add 2001:db8::/32 nexthop via 2001:db8:1::77 dev ahead nexthop via 2001:db8:1::78 dev ahead";
+    // The same as groups of next hops.
+    let groups = "ip nexthop add id 1 via 10.1.0.77 dev ahead; ip nexthop add id 2 via 10.1.0.78 dev ahead
+        ip nexthop add id 3 via 2001:db8:1::77 dev ahead; ip nexthop add id 4 via 2001:db8:1::78 dev ahead
+        ip nexthop add id 10 group 1/2; ip nexthop add id 11 group 3/4; ip -6 route del 2001:db8::/32
+        ip route replace 10.0.0.0/8 nhid 10; ip route add 2001:db8::/32 nhid 11";
+    on_each_choice(|policy, socket, target, source| {
+        let prefix = target.trim_end_matches('1');
+        for (host, routes) in [(1, routes), (2, routes), (3, routes), (1, groups), (2, groups)] {
+            let trace = format!("\"$0\" -n -q1 {source} --socket {socket} {prefix}{host}");
+            let Some(said) = on_chain(&format!("{policy}; {routes}; {trace}")) else { return };
+            let why = format!("No answer from {prefix}{host}: {NOBODY}.\n");
+            assert!(said.stdout.contains(&why), "{policy} {source}: {}", said.stdout);
+        }
+    });
+}
+
+#[test]
+fn a_gateway_that_lives_is_not_blamed_for_a_dead_one_of_the_same_route() {
+    if !has("nft", "which gateway was chosen") {
+        return;
+    }
+    on_each_choice(|policy, socket, target, source| {
+        let (ip, net, alive, dead) = match target.contains(':') {
+            true => ("ip6", "2001:db8::/32", "2001:db8:1::1", "2001:db8:1::77"),
+            false => ("ip", "10.0.0.0/8", "10.1.0.1", "10.1.0.77"),
+        };
+        let prefix = target.trim_end_matches('1');
+        // Nobody is heard, so that only the neighbour tells.
+        let script = format!(
+            "{policy}; nft add table inet f; nft add chain inet f i '{{ type filter hook input priority 0; }}'
+            nft add rule inet f i icmp type '{{ time-exceeded, echo-reply, destination-unreachable }}' drop
+            nft add rule inet f i icmpv6 type '{{ time-exceeded, echo-reply, destination-unreachable }}' drop
+            nft add chain inet f o '{{ type filter hook output priority 0; }}'
+            ip route del {net}; ip route add {net} nexthop via {alive} dev ahead nexthop via {dead} dev ahead
+            \"$0\" -n -q1 {dead} >/dev/null
+            for host in 1 2 3 4 5; do
+                nft flush chain inet f o
+                for via in {alive} {dead}; do nft add rule inet f o {ip} daddr {net} rt {ip} nexthop $via counter; done
+                said=$(\"$0\" -n -q1 {source} --socket {socket} {prefix}$host | tail -n1)
+                echo $(nft list chain inet f o | sed -n 's/.*packets \\([0-9]*\\).*/\\1/p') $said
+            done"
+        );
+        let Some(said) = on_chain(&script) else { return };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert_eq!(lines.len(), 5, "{} {}", said.stdout, said.stderr);
+        for line in &lines {
+            let mut counts = line.split(' ').map(|count| count.parse::<u32>().unwrap_or(0));
+            let (to_alive, to_dead) = (counts.next().unwrap(), counts.next().unwrap());
+            assert!(to_alive + to_dead > 0, "{lines:?}");
+            if to_dead == 0 {
+                assert!(!line.contains(NOBODY), "{policy} {source} {socket}: {lines:?}");
+            }
+            // By IPv6 the kernel turns to the other gateway, and by ports it can't be asked.
+            if to_alive == 0 && ip == "ip" && policy.ends_with("=0") {
+                assert!(line.contains(NOBODY), "{policy} {source} {socket}: {lines:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_dead_gateway_is_found_by_what_the_rules_of_routing_go_by() {
+    let table = "ip route add 10.0.0.0/8 via 10.1.0.77 table 200;
+        ip route add 2001:db8::/32 via 2001:db8:1::77 dev ahead table 200";
+    let check = |rule: &str, options: &str| {
+        on_each_socket(|socket, target, _| {
+            let (family, own) = if target.contains(':') { ("-6", "2001:db8:1::fe") } else { ("-4", "10.1.0.254") };
+            let (rule, options) = (rule.replace("{}", own), options.replace("{}", own));
+            for search in ["", "--paths", "--mtu"] {
+                let trace = format!("\"$0\" -n -q1 {search} {options} --socket {socket} {target}");
+                let Some(said) = on_chain(&format!("ip {family} rule add {rule} lookup 200; {table}; {trace}")) else {
+                    return;
+                };
+                let why = format!("No answer from {target}: {NOBODY}.\n");
+                assert!(said.status == 1 && said.stdout.contains(&why), "{rule} {search}: {}", said.stdout);
+            }
+        });
+    };
+    std::thread::scope(|scope| {
+        for (rule, options) in [
+            ("tos 0x10", "-t 16"),
+            ("uidrange 0-0", ""),
+            ("uidrange 0-0", "--no-sandbox"),
+            ("fwmark 7", "--mark 7"),
+            ("from {}", "-s {}"),
+        ] {
+            let check = &check;
+            scope.spawn(move || check(rule, options));
         }
     });
 }
@@ -144,6 +326,38 @@ fn all_dead_hosts_of_a_list_look_the_same() {
             let hops = document["hops"].as_array().unwrap();
             assert!(
                 hops.iter().all(|hop| hop["probes"].as_array().unwrap().iter().all(|probe| probe["error"] == NOBODY))
+            );
+        }
+    });
+}
+
+#[test]
+fn so_they_do_where_the_kernel_has_forgotten_them_or_says_nothing_of_some() {
+    if !has("nft", "a kernel that says nothing") {
+        return;
+    }
+    on_each_socket(|socket, _, dead| {
+        let prefix = dead.trim_end_matches(|digit: char| digit.is_ascii_digit());
+        let hosts: Vec<String> = (70..80).map(|host| format!("{prefix}{host}")).collect();
+        let spared = &hosts[4];
+        let icmp = if dead.contains(':') { "icmpv6" } else { "icmp" };
+        let script = format!(
+            "nft add table inet f; nft add chain inet f i '{{ type filter hook input priority 0; }}'
+            nft add rule inet f i {icmp} type destination-unreachable drop
+            (sleep 3.6; for i in 1 2 3 4 5 6 7 8 9; do
+                ip neigh flush to {spared} nud failed; ip neigh flush to {spared} nud incomplete; sleep 0.2
+            done) >/dev/null 2>&1 &
+            \"$0\" -n --json -q1 -w 5 --socket {socket} {}",
+            hosts.join(" ")
+        );
+        let Some(said) = on_chain(&script) else { return };
+        let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(documents.len(), hosts.len(), "{}", said.stderr);
+        for document in documents {
+            assert_eq!(
+                (&document["stop_reason"], &document["failure"]),
+                (&"local".into(), &NOBODY.into()),
+                "{document}"
             );
         }
     });
@@ -182,6 +396,37 @@ fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is
             assert_eq!((hop["sent"].as_u64().unwrap() + number("rounds"), &hop["lost"]), (20, &0.into()), "{report}");
         }
     });
+}
+
+#[test]
+fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_for() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    for rule in ["drop", "reject"] {
+        let firewall = firewall(rule);
+        on_each_socket(|socket, target, _| {
+            if (socket, target.contains(':')) == ("ping", true) {
+                // The kernel doesn't tell.
+                return;
+            }
+            let script = format!(
+                "nft add table inet f; (sleep 1; {firewall}; sleep 1; nft flush chain inet f o) &
+                \"$0\" -n --watch --count 15 --every 0.2 -w 3 --json --socket {socket} {target}"
+            );
+            let Some(said) = on_chain(&script) else { return };
+            assert_eq!(said.status, 0, "{} {}", said.stdout, said.stderr);
+            let report = said.json();
+            let outages: Vec<&Value> =
+                report["changes"].as_array().unwrap().iter().filter(|change| change["event"] == "outage").collect();
+            assert_eq!(outages.len(), 1, "{rule} {socket}: {report}");
+            assert!(!outages[0]["reason"].as_str().unwrap().is_empty() && outages[0]["ended"].is_string());
+            let away = report["rounds_away"].as_u64().unwrap();
+            assert!(away >= 1, "{rule} {socket}: {report}");
+            // A round ends with the outage at the latest, not when its answers would have come in.
+            assert!(report["duration_ms"].as_f64().unwrap() < 3_600.0, "{report}");
+        });
+    }
 }
 
 #[test]

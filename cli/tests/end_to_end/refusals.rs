@@ -195,6 +195,25 @@ fn where_there_are_no_sockets_of_one_kind_those_of_the_other_are_taken_and_the_r
 }
 
 #[test]
+fn where_the_kernel_tells_nothing_of_neighbours_that_is_told_in_each_mode() {
+    // linux/socket.h: AF_NETLINK, SOCK_RAW.
+    let no_netlink = format!("16:3:{EAFNOSUPPORT}");
+    for (_, target) in FAMILIES {
+        for socket in BOTH {
+            let modes: [&[&str]; 5] =
+                [&[], &[target], &["--paths"], &["--mtu"], &["--watch", "--count", "1", "--every", "0.1"]];
+            for mode in modes {
+                let args = [mode, &["-v", "--socket", socket, target]].concat();
+                let Some(said) = with_refused(&["--socket", &no_netlink], &args) else { return };
+                assert_eq!(said.status, 0, "{mode:?}: {} {}", said.stdout, said.stderr);
+                let lack = " without rtnetlink (Address family not supported by protocol): ";
+                assert!(said.stderr.contains(lack), "{mode:?}: {}", said.stderr);
+            }
+        }
+    }
+}
+
+#[test]
 fn where_there_are_no_sockets_the_error_says_which_and_what_to_do() {
     for (version, target) in FAMILIES {
         let refuse = |errors: Kinds<'_>, args: &[&str]| {

@@ -228,6 +228,12 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
         assert_eq!((trace.route().len(), trace.distance()), (4, None));
         // The probe was sent all the same.
         assert_eq!(trace.tracer.route().probes_sent(), 4);
+        // Who knows that the next hop is missing knows what was meant.
+        trace.tracer.abandon(Failure::NextHop);
+        let route = trace.tracer.route();
+        assert!(
+            route.hops().flat_map(|hop| hop.outcomes()).all(|outcome| outcome == Outcome::Failed(Failure::NextHop))
+        );
     }
 }
 

@@ -80,8 +80,8 @@ fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer(
 
 #[test]
 fn an_abandoned_trace_ends_at_once_and_what_was_answered_stays() {
-    let failure = Failure::Local { icmp_type: 3, icmp_code: 1 };
-    for version in BOTH {
+    let failures = [Failure::Local { icmp_type: 3, icmp_code: 1 }, Failure::NextHop];
+    for (version, failure) in BOTH.into_iter().flat_map(|version| failures.map(|failure| (version, failure))) {
         let mut trace = Trace::new(version);
         let reply = trace.time_exceeded(10, 1).unwrap();
         trace.tracer.abandon(failure);
