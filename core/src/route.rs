@@ -87,6 +87,12 @@ impl Reply {
         self.changes.evidence()
     }
 
+    /// Whether anything proves that it answers the probe: see [`Changes::UNPROVEN`]. If not it decides nothing.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        !self.changes.contains(Changes::UNPROVEN)
+    }
+
     /// An estimate of the hops on the way back: what is missing from the next of the hop limits that systems start with (64,
     /// 128, 255), plus one. Routers that count otherwise, and tunnels, make it wrong.
     #[must_use]
@@ -244,12 +250,12 @@ impl<'a> Hop<'a> {
         self.route.ended.is_some() || on_path && complete && plan::due(view, self.number, progress).is_none()
     }
 
-    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
+    /// Whether it answered, with proof, and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
     /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one,
     /// nor where probes failed on this machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
-        let heard = self.replies().next().is_some();
+        let heard = self.replies().any(|reply| reply.is_proven());
         let lost = self.outcomes().fold(0, |lost: u8, outcome| match outcome {
             Outcome::Lost => lost.saturating_add(1),
             _ => 0,

@@ -124,7 +124,8 @@ pub(super) fn rows<'e>(
     };
     let loss = if hop.may_be_rate_limited() { Style::Faint } else { Style::Yellow };
     let jump = Jump::from(*before);
-    *before = hop.replies().map(|reply| reply.rtt).min().unwrap_or(*before);
+    let proven = hop.replies().filter(|reply| reply.is_proven());
+    *before = proven.map(|reply| reply.rtt).min().unwrap_or(*before);
     let row = |address: IpAddr| {
         let is_first = address == first;
         let replies = || hop.replies().filter(move |reply| reply.from == address);

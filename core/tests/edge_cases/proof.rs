@@ -238,6 +238,23 @@ fn errors_that_prove_nothing_make_no_loop() {
 }
 
 #[test]
+fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
+    for version in BOTH {
+        for (is_forged, limited) in [(true, vec![]), (false, vec![2])] {
+            let config = Config { attempts: 3, retries: 0, checksum_is_public: true, ..config(version) };
+            let mut trace = Trace::with(config);
+            match is_forged {
+                true => forge(&mut trace, stranger(version), Type::TimeExceeded, 2),
+                false => _ = trace.time_exceeded(10, 2).unwrap(),
+            }
+            trace.run_out(10);
+            let hops = trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited);
+            assert_eq!(hops.map(|hop| hop.number()).collect::<Vec<_>>(), limited);
+        }
+    }
+}
+
+#[test]
 fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
     for version in BOTH {
         let config = Config { max_hops: 8, attempts: 3, sweep: None, checksum_is_public: true, ..config(version) };
