@@ -495,8 +495,8 @@ impl Driver {
                     }
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
-                        // That this machine answers itself shows nothing of its network.
-                        if !trace.is_to_itself() {
+                        // That this machine answers itself shows nothing of its network, nor does a forger's guess.
+                        if reply.is_proven() && !trace.is_to_itself() {
                             uplink.hear(arrival.at);
                         }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
@@ -643,7 +643,11 @@ enum Turn {
 /// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
 fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
     let route = tracer.route();
-    let is_heard = |outcome: &Outcome| !matches!(outcome, Outcome::InFlight | Outcome::Lost);
+    let is_heard = |outcome: &Outcome| match outcome {
+        Outcome::InFlight | Outcome::Lost => false,
+        Outcome::Answered(reply) => reply.is_proven(),
+        Outcome::Failed(_) => true,
+    };
     reply.kind != Kind::TimeExceeded
         && route.distance().is_some()
         && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))

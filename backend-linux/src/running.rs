@@ -147,10 +147,10 @@ impl Running {
         self.held.is_none() && !self.has_given_up && self.tracer.route().probes_sent() > 0
     }
 
-    /// Whether anybody has answered but this machine itself.
+    /// Whether anybody has answered, and proved it, but this machine itself.
     pub(crate) fn has_heard(&self) -> bool {
         let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
+        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.is_proven() && reply.from != own))
     }
 
     /// When its first probe left, if it has not ended, its timeout is over since and nobody has answered.

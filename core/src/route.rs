@@ -172,7 +172,7 @@ impl<'a> Route<'a> {
         if self.distance().is_some() {
             return None;
         }
-        let answered = self.view.probes.iter().filter(|probe| probe.rtt().is_some());
+        let answered = self.view.probes.iter().filter(|probe| probe.rtt().is_some() && probe.is_proven());
         let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {

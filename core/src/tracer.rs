@@ -320,11 +320,11 @@ impl<const N: usize> Tracer<N> {
     }
 
     /// Ends the trace, because this machine knows that nothing more can be answered, such as when nobody is there on its link:
-    /// what has no answer failed for this reason.
+    /// what has no answer, or an [unproven](crate::Changes::UNPROVEN) one, failed for this reason.
     pub fn abandon(&mut self, failure: Failure) {
         for index in 0..self.probes.len() {
             if let Some(probe) = self.probes.get_mut(index)
-                && probe.rtt().is_none()
+                && (probe.rtt().is_none() || !probe.is_proven())
                 && probe.failure().is_none()
             {
                 probe.set(probe.sent(), &State::Failed(failure));

@@ -6,7 +6,8 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Echo, QuotedEcho, Type};
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Changes, Config, Discard, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply, StopReason,
+    Answer, Changes, Config, Discard, Evidence, Failure, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply,
+    StopReason,
 };
 use std::net::IpAddr;
 
@@ -251,6 +252,31 @@ fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
             let hops = trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited);
             assert_eq!(hops.map(|hop| hop.number()).collect::<Vec<_>>(), limited);
         }
+    }
+}
+
+#[test]
+fn what_proves_nothing_hides_no_failure_of_this_machine() {
+    for version in BOTH {
+        let (icmp_type, icmp_code) = if version == Version::V4 { (3, 1) } else { (1, 3) };
+        let failure = Failure::Local { icmp_type, icmp_code };
+        let config = Config { max_hops: 8, sweep: None, checksum_is_public: true, ..config(version) };
+        let mut trace = Trace::with(config);
+        trace.time_exceeded(10, 1).unwrap();
+        for hop in 2..=8 {
+            forge(&mut trace, stranger(version), Type::TimeExceeded, hop);
+        }
+        trace.tracer.abandon(failure);
+        let route = trace.tracer.route();
+        assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Local), Some(failure)));
+        assert_eq!(route.hops().flat_map(|hop| hop.replies()).count(), 1);
+        // Nor where this machine says so of one probe, and the guess is farther out.
+        let mut trace = Trace::with(config);
+        let quoted = trace.quote(2);
+        let source = ends(version).source;
+        trace.handle(10, source, &error(source, Type::Unreachable, icmp_code, 0, &quoted)).unwrap();
+        forge(&mut trace, stranger(version), Type::TimeExceeded, 8);
+        assert_eq!(trace.tracer.route().failure(), Some(failure));
     }
 }
 
