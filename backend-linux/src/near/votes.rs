@@ -134,17 +134,18 @@ impl Ballot {
         let hops: Vec<Hop<'_>> = hops.collect();
         let end = hops.iter().position(Hop::is_target);
         // Behind the last that was heard there may be nothing, unless the target was heard.
-        let heard = || hops.iter().rposition(|hop| hop.replies().next().is_some()).map_or(0, |last| last + 1);
+        let heard =
+            || hops.iter().rposition(|hop| hop.replies().any(|reply| reply.is_proven())).map_or(0, |last| last + 1);
         let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
         Self { network, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
     }
 }
 
 fn who(hop: Hop<'_>) -> Who {
-    let mut replies = hop.replies();
+    let mut replies = hop.replies().filter(Reply::is_proven);
     let Some(first) = replies.next() else { return Who::Nobody };
     let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
-    match hop.replies().all(|reply| is_router(&reply)) {
+    match hop.replies().filter(Reply::is_proven).all(|reply| is_router(&reply)) {
         false => Who::Unsure,
         true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),
         true => Who::Several,
