@@ -478,6 +478,7 @@ impl Driver {
                     if trace.listener != index || trace.has_not_sent(answer.echo.seq) {
                         continue;
                     }
+                    let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted

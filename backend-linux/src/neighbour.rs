@@ -4,7 +4,7 @@
 //! It is a nicety: where the kernel refuses a question, nothing is known.
 
 use crate::interface;
-use crate::netlink::{Netlink, Question};
+use crate::netlink::{Answer, Netlink, Question};
 use crate::socket::Options;
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
@@ -31,6 +31,9 @@ const RTA_GATEWAY: u16 = 5;
 const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
 const RTA_IP_PROTO: u16 = 27;
+/// The place of the type of a route in `rtmsg`, and that of this machine's own addresses.
+const RTM_TYPE: usize = 7;
+const RTN_LOCAL: u8 = 2;
 const NDA_DST: u16 = 1;
 const NUD_INCOMPLETE: u16 = 1;
 const NUD_FAILED: u16 = 0x20;
@@ -115,32 +118,46 @@ impl Neighbours {
         }
     }
 
+    /// Returns whether an address is one of this machine's. In a VRF only its own interfaces know.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        let interfaces = [None, self.interface];
+        let routes = interfaces.into_iter().filter_map(|interface| self.route(address, None, interface));
+        routes.into_iter().any(|route| route.body(RTM_TYPE) == Some([RTN_LOCAL]))
+    }
+
     /// The interface that packets leave by, and the neighbour that they go to.
     fn next_hop(&self, way: Way) -> Option<(u32, IpAddr)> {
-        let (family, protocol) = match Version::of(way.target) {
-            Version::V4 => (AddressFamily::INET, 1_u8),
-            Version::V6 => (AddressFamily::INET6, 58),
-        };
-        let mut body = [0; BODY];
-        // A source of the kernel's own choice is the same one again.
-        (body[0], body[1], body[2]) = (family.as_raw() as u8, bits(way.target), bits(way.source));
-        let mut question = Question::new(RTM_GETROUTE, body);
-        question.add(RTA_DST, &octets(way.target));
-        question.add(RTA_SRC, &octets(way.source));
-        question.add(RTA_IP_PROTO, &[protocol]);
         let scope = (way.scope_id != 0).then_some(way.scope_id);
-        if let Some(interface) = scope.or(self.interface) {
-            question.add(RTA_OIF, &interface.to_ne_bytes());
-        }
-        if let Some(mark) = self.mark {
-            question.add(RTA_MARK, &mark.to_ne_bytes());
-        }
-        let answer = self.netlink.as_ref()?.ask(question, RTM_NEWROUTE)?;
+        // A source of the kernel's own choice is the same one again.
+        let answer = self.route(way.target, Some(way.source), scope.or(self.interface))?;
         let interface = u32::from_ne_bytes(answer.attribute(RTA_OIF)?.try_into().ok()?);
         let gateway = answer.attribute(RTA_GATEWAY).and_then(address);
         // A gateway of the other family stands behind the number of its own.
         let other = || answer.attribute(RTA_VIA).and_then(|via| address(via.get(2..)?));
         Some((interface, gateway.or_else(other).unwrap_or(way.target)))
+    }
+
+    /// The route of packets to a target, as the kernel tells it.
+    fn route(&self, target: IpAddr, source: Option<IpAddr>, interface: Option<u32>) -> Option<Answer<BODY>> {
+        let (family, protocol) = match Version::of(target) {
+            Version::V4 => (AddressFamily::INET, 1_u8),
+            Version::V6 => (AddressFamily::INET6, 58),
+        };
+        let mut body = [0; BODY];
+        (body[0], body[1], body[2]) = (family.as_raw() as u8, bits(target), source.map_or(0, bits));
+        let mut question = Question::new(RTM_GETROUTE, body);
+        question.add(RTA_DST, &octets(target));
+        if let Some(source) = source {
+            question.add(RTA_SRC, &octets(source));
+        }
+        question.add(RTA_IP_PROTO, &[protocol]);
+        if let Some(interface) = interface {
+            question.add(RTA_OIF, &interface.to_ne_bytes());
+        }
+        if let Some(mark) = self.mark {
+            question.add(RTA_MARK, &mark.to_ne_bytes());
+        }
+        self.netlink.as_ref()?.ask(question, RTM_NEWROUTE)
     }
 
     /// The state of a neighbour's entry, if there is one.
@@ -187,6 +204,7 @@ mod tests {
     use super::*;
     use crate::namespace::in_namespace;
     use std::net::UdpSocket;
+    use std::process::Command;
 
     /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind one of the other family.
     const LINK: &str = "
@@ -225,9 +243,38 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_this_machine_is_known_whichever_it_is() {
+        const SETUP: &str = "
+            ip link add near type veth peer name far; ip link set near up; ip link set far up; ip link set lo up
+            ip address add 192.0.2.1/24 dev near; ip address add 192.0.2.9/24 dev near
+            ip address add 2001:db8::1/64 dev near nodad; ip address add 2001:db8::9/64 dev near nodad
+            ip address add 198.51.100.1/24 dev far; ip address add 2001:db8:1::1/64 dev far nodad
+            ip route add 203.0.113.0/24 via 192.0.2.99; ip route add unreachable 203.0.114.0/24";
+        in_namespace("neighbour::tests::an_address_of_this_machine_is_known_whichever_it_is", SETUP, || {
+            for interface in [None, Some("near".to_owned())] {
+                let neighbours = Neighbours::open(&Options { interface, ..Options::default() });
+                let is_own = |address: &&str| neighbours.is_own(address.parse().unwrap());
+                let own = "192.0.2.1 192.0.2.9 198.51.100.1 127.0.0.1 2001:db8::1 2001:db8::9 2001:db8:1::1 ::1";
+                assert_eq!(own.split(' ').filter(|address| !is_own(address)).count(), 0);
+                let others = "192.0.2.2 198.51.100.2 203.0.113.1 203.0.114.1 8.8.8.8 2001:db8::2 2001:db8:2::1";
+                assert_eq!(others.split(' ').filter(is_own).count(), 0);
+            }
+            // Also one that has come or gone since.
+            let neighbours = Neighbours::open(&Options::default());
+            let ip = |what: &str| {
+                let run = Command::new("ip").args(["address", what, "192.0.2.17/24", "dev", "near"]).status();
+                assert!(run.unwrap().success());
+                neighbours.is_own([192, 0, 2, 17].into())
+            };
+            assert!(ip("add") && !ip("del"));
+        });
+    }
+
+    #[test]
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
         let neighbours = Neighbours { netlink: None, interface: None, mark: None };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
         assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict), Verdict::Innocent);
+        assert!(!neighbours.is_own(way.source));
     }
 }

@@ -4,7 +4,7 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
-use crate::neighbour::{Patience, Way};
+use crate::neighbour::{Neighbours, Patience, Way};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Answer, Failure, Instant, Kind, ProbeId, Reply, SendError, Tracer, Transmit};
 use rustix::io::Errno;
@@ -179,8 +179,16 @@ impl Running {
 
     /// Returns whether it was this machine itself that wrote an answer: not about itself, but that its probe goes nowhere.
     pub(crate) fn is_local(&self, reply: &Reply) -> bool {
+        self.tracer.config().is_local(reply.kind, reply.from)
+    }
+
+    /// The same answer in the name of the trace's source, if this machine wrote it in the name of another of its addresses. In
+    /// IPv4 that is the first of the interface, whatever address a probe left from.
+    pub(crate) fn in_own_name<'a>(&self, answer: &Answer<'a>, neighbours: &Neighbours) -> Answer<'a> {
         let config = self.tracer.config();
-        reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
+        let may_be = answer.kind == Kind::Unreachable && ![config.source, config.target].contains(&answer.from);
+        let from = if may_be && neighbours.is_own(answer.from) { config.source } else { answer.from };
+        Answer { from, ..*answer }
     }
 
     /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them; returns whether it says so.

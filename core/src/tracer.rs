@@ -244,8 +244,7 @@ impl<const N: usize> Tracer<N> {
         let (index, changes) = probe::recognise(&self.config, answer)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
-        let local =
-            answer.kind == Kind::Unreachable && answer.from == self.config.source && answer.from != self.config.target;
+        let local = self.config.is_local(answer.kind, answer.from);
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
