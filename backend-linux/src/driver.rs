@@ -187,12 +187,17 @@ impl Driver {
         };
         let number = self.added;
         self.added += 1;
+        let is_to_itself = config.target.is_loopback()
+            || config.target == source
+            // Else the kernel chooses the target for the source.
+            || self.sockets.options.source.is_some() && self.sockets.neighbours.is_own(config.target);
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, left, has_given_up) = (None, None, false);
         let begun = clock::now();
         let trace = Running {
             tracer,
             listener,
+            is_to_itself,
             begun,
             clocks,
             extensions,
@@ -497,7 +502,7 @@ impl Driver {
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
                         // That this machine answers itself shows nothing of its network, nor does a forger's guess.
-                        if reply.is_proven() && !trace.is_to_itself() {
+                        if reply.is_proven() && !trace.is_to_itself {
                             uplink.hear(arrival.at);
                         }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
@@ -588,7 +593,7 @@ impl Driver {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
-                if !trace.is_to_itself() && uplink.sent((probe.destination, trace.scope_id), left) {
+                if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)

@@ -34,6 +34,8 @@ pub(crate) struct Running {
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
+    /// Whether its target is this machine.
+    pub(crate) is_to_itself: bool,
     /// When it was added.
     pub(crate) begun: Instant,
     pub(crate) endurance: Endurance,
@@ -199,12 +201,6 @@ impl Running {
             self.tracer.abandon(failure);
         }
         is_missing
-    }
-
-    /// Whether its target is this machine.
-    pub(crate) fn is_to_itself(&self) -> bool {
-        let config = self.tracer.config();
-        config.target.is_loopback() || config.target == config.source
     }
 
     /// Ends it, since the next hop isn't there.
