@@ -3,6 +3,8 @@
 use super::votes::Who::{self, Nobody, Router, Several};
 use super::*;
 use crate::Order;
+use hopshot_core::wire::icmp::Echo;
+use hopshot_core::{Action, Answer, Config, Instant, Quoted, Tracer};
 use std::net::Ipv6Addr;
 
 /// Who answers at hop `hop` in either family.
@@ -249,6 +251,61 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
                 }
                 assert!(known > hosts / 2, "{known} of {hosts}");
             }
+        }
+    }
+}
+
+/// The vote of a trace that routers answer at some hops and guesses at others, and nobody else.
+fn ballot(is_ipv4: bool, routers: &[u8], guesses: &[u8]) -> Ballot {
+    let target = host(is_ipv4, 0);
+    let source = router(is_ipv4, 99);
+    let config = Config {
+        source,
+        max_hops: 8,
+        attempts: 1,
+        retries: 0,
+        sweep: None,
+        ..Config::new(target, 0x1234_5678_9abc_def0_1234_5678_9abc_def0)
+    };
+    let mut tracer = Tracer::<64>::new(config).unwrap();
+    let mut buffer = [0; 64];
+    let mut now = Instant::from_millis(1);
+    loop {
+        let (hop, message) = match tracer.poll(now, &mut buffer).unwrap() {
+            Action::Transmit(probe) => (probe.probe.hop, probe.message),
+            Action::Wait(until) => {
+                now = until;
+                continue;
+            }
+            Action::Done => break,
+        };
+        let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
+        let (ident, seq, checksum) = (word(4), word(6), word(2));
+        let checksum = match (routers.contains(&hop), guesses.contains(&hop)) {
+            (true, _) => checksum,
+            (_, true) => !checksum,
+            _ => continue,
+        };
+        let from = router(is_ipv4, if routers.contains(&hop) { hop } else { 66 });
+        let quoted = Some(Quoted { destination: target, checksum, header: None });
+        let (kind, icmp_type) = (Kind::TimeExceeded, if is_ipv4 { 11 } else { 3 });
+        let echo = Echo { ident, seq, payload: &[] };
+        let extensions = Default::default();
+        let answer =
+            Answer { from, hop_limit: None, kind, icmp_type, icmp_code: 0, mtu: None, echo, quoted, extensions };
+        tracer.accept(now, &answer).unwrap();
+    }
+    Ballot::new(network(target), tracer.route().hops())
+}
+
+#[test]
+fn guesses_are_nobodys_vote_and_cut_none_short() {
+    for is_ipv4 in [true, false] {
+        let votes = |guesses: &[u8]| ballot(is_ipv4, &[1, 2, 4], guesses).hops;
+        let (one, two, four) = (router(is_ipv4, 1), router(is_ipv4, 2), router(is_ipv4, 4));
+        assert_eq!(votes(&[]), [Router(one), Router(two), Nobody, Router(four)]);
+        for guesses in [&[3][..], &[8], &[3, 5, 6, 7, 8]] {
+            assert_eq!(votes(guesses), votes(&[]), "{guesses:?}");
         }
     }
 }
