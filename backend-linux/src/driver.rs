@@ -197,11 +197,16 @@ impl Driver {
         };
         let number = self.added;
         self.added += 1;
+        let is_to_itself = config.target.is_loopback()
+            || config.target == source
+            // Else the kernel chooses the target for the source.
+            || self.sockets.options.source.is_some() && self.sockets.neighbours.is_own(config.target);
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, left, was_missed, has_given_up) = (None, None, None, false);
         let trace = Running {
             tracer,
             listener,
+            is_to_itself,
             clocks,
             extensions,
             scope_id,
@@ -505,6 +510,7 @@ impl Driver {
                     if trace.listener != index || trace.has_not_sent(seq) {
                         continue;
                     }
+                    let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted
@@ -522,8 +528,8 @@ impl Driver {
                     }
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
-                        // That this machine answers itself shows nothing of its network.
-                        if !trace.is_to_itself() {
+                        // That this machine answers itself shows nothing of its network, nor does a forger's guess.
+                        if reply.is_proven() && !trace.is_to_itself {
                             uplink.hear(arrival.at);
                             if self.asks && reply.evidence() == Evidence::Strong {
                                 let target = (trace.tracer.config().target, trace.scope_id);
@@ -636,7 +642,7 @@ impl Driver {
                 if self.questions.contains(&number) {
                     uplink.asked(left);
                 }
-                if !trace.is_to_itself() && uplink.sent((probe.destination, trace.scope_id), left) {
+                if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
                     self.hasten_held(version);
                 }
                 Turn::Tried(Instant::EPOCH)
@@ -693,7 +699,11 @@ enum Turn {
 /// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
 fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
     let route = tracer.route();
-    let is_heard = |outcome: &Outcome| !matches!(outcome, Outcome::InFlight | Outcome::Lost);
+    let is_heard = |outcome: &Outcome| match outcome {
+        Outcome::InFlight | Outcome::Lost => false,
+        Outcome::Answered(reply) => reply.is_proven(),
+        Outcome::Failed(_) => true,
+    };
     reply.kind != Kind::TimeExceeded
         && route.distance().is_some()
         && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))

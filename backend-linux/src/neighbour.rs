@@ -41,6 +41,9 @@ const RTM_F_FIB_MATCH: u32 = 0x2000;
 /// The length of `rtnexthop`, and the flags of one that isn't used: dead, or without a carrier.
 const NEXT_HOP: usize = 8;
 const RTNH_UNUSED: u8 = 1 | 16;
+/// The place of the type of a route in `rtmsg`, and that of this machine's own addresses.
+const RTM_TYPE: usize = 7;
+const RTN_LOCAL: u8 = 2;
 const NDA_DST: u16 = 1;
 const NUD_INCOMPLETE: u16 = 1;
 const NUD_FAILED: u16 = 0x20;
@@ -267,6 +270,24 @@ impl Neighbours {
         self.netlink.as_ref().ok()?.ask(question, RTM_NEWROUTE)
     }
 
+    /// Returns whether an address is one of this machine's. In a VRF only its own interfaces know.
+    pub(crate) fn is_own(&self, address: IpAddr) -> bool {
+        let interfaces = [None, self.interface];
+        let is_own = |interface: Option<u32>| {
+            let mut body = [0; BODY];
+            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            (body[0], body[1]) = (family.as_raw() as u8, bits(address));
+            let mut question = Question::new(RTM_GETROUTE, body);
+            question.add(RTA_DST, &octets(address));
+            if let Some(interface) = interface {
+                question.add(RTA_OIF, &interface.to_ne_bytes());
+            }
+            let route = self.netlink.as_ref().ok().and_then(|netlink| netlink.ask(question, RTM_NEWROUTE));
+            route.is_some_and(|route: Answer<BODY>| route.body(RTM_TYPE) == Some([RTN_LOCAL]))
+        };
+        interfaces.into_iter().any(is_own)
+    }
+
     /// The state of a neighbour's entry, if there is one.
     fn entry(&self, NextHop { interface, address }: NextHop) -> Option<u16> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -317,6 +338,7 @@ mod tests {
     use super::*;
     use crate::namespace::in_namespace;
     use std::net::UdpSocket;
+    use std::process::Command;
 
     /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind one of the other family.
     const LINK: &str = "
@@ -358,9 +380,38 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_this_machine_is_known_whichever_it_is() {
+        const SETUP: &str = "
+            ip link add near type veth peer name far; ip link set near up; ip link set far up; ip link set lo up
+            ip address add 192.0.2.1/24 dev near; ip address add 192.0.2.9/24 dev near
+            ip address add 2001:db8::1/64 dev near nodad; ip address add 2001:db8::9/64 dev near nodad
+            ip address add 198.51.100.1/24 dev far; ip address add 2001:db8:1::1/64 dev far nodad
+            ip route add 203.0.113.0/24 via 192.0.2.99; ip route add unreachable 203.0.114.0/24";
+        in_namespace("neighbour::tests::an_address_of_this_machine_is_known_whichever_it_is", SETUP, || {
+            for interface in [None, Some("near".to_owned())] {
+                let neighbours = Neighbours::open(&Options { interface, ..Options::default() });
+                let is_own = |address: &&str| neighbours.is_own(address.parse().unwrap());
+                let own = "192.0.2.1 192.0.2.9 198.51.100.1 127.0.0.1 2001:db8::1 2001:db8::9 2001:db8:1::1 ::1";
+                assert_eq!(own.split(' ').filter(|address| !is_own(address)).count(), 0);
+                let others = "192.0.2.2 198.51.100.2 203.0.113.1 203.0.114.1 8.8.8.8 2001:db8::2 2001:db8:2::1";
+                assert_eq!(others.split(' ').filter(is_own).count(), 0);
+            }
+            // Also one that has come or gone since.
+            let neighbours = Neighbours::open(&Options::default());
+            let ip = |what: &str| {
+                let run = Command::new("ip").args(["address", what, "192.0.2.17/24", "dev", "near"]).status();
+                assert!(run.unwrap().success());
+                neighbours.is_own([192, 0, 2, 17].into())
+            };
+            assert!(ip("add") && !ip("del"));
+        });
+    }
+
+    #[test]
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
         let neighbours = Neighbours { netlink: Err(Errno::AFNOSUPPORT), ..Neighbours::open(&Options::default()) };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
         assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict, true), Verdict::Innocent);
+        assert!(!neighbours.is_own(way.source));
     }
 }

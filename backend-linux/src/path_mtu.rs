@@ -18,9 +18,7 @@ use crate::sockets::Sockets;
 use crate::trace::{Begun, Route};
 use crate::{Error, Extensions, Lack, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
-use hopshot_core::{
-    Changes, Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally,
-};
+use hopshot_core::{Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally};
 use rustix::io::Errno;
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
@@ -367,7 +365,7 @@ impl PathMtu {
     fn is_larger_refused(&self) -> bool {
         let Some(beside) = &self.beside else { return true };
         let first = self.driver.tracer(beside.number).route().hops().next();
-        first.is_some_and(|hop| hop.replies().any(|reply| reply.mtu.is_some()))
+        first.is_some_and(|hop| hop.replies().any(|reply| reply.mtu.is_some() && reply.is_proven()))
     }
 
     /// What the router appended to the answer of a probe of that trace.
@@ -463,7 +461,7 @@ impl PathMtu {
     /// Takes a trace that has ended out of the driver, and counts it.
     fn take(&mut self, begun: Begun) -> Option<Route> {
         let route = begun.finish(&mut self.driver)?;
-        let rtts = route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.rtt);
+        let rtts = route.hops().flat_map(|hop| hop.replies().filter(Reply::is_proven)).map(|reply| reply.rtt);
         self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
         self.found.note(&route);
         Some(route)
@@ -481,13 +479,12 @@ fn is_about_size(reply: &Reply) -> bool {
 /// What a round's trace says about its size.
 fn look(route: &Route) -> Saw {
     let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
-    let proves = |reply: &Reply| reply.kind != Kind::Unreachable && !reply.changes.contains(Changes::UNPROVEN);
-    let passing = replies().filter(|(_, reply)| proves(reply));
+    let passing = replies().filter(|(_, reply)| reply.kind != Kind::Unreachable && reply.is_proven());
     let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
     // Where packets pass all the same, it was not this link that they were too big for.
     let behind = replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
     let too_big = behind.filter_map(|(hop, reply)| Some(TooBig { hop, by: reply.from, mtu: reply.mtu? }));
-    let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply));
+    let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply) && reply.is_proven());
     Saw {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),

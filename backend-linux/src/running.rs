@@ -4,7 +4,7 @@ use crate::clock::{Clock, Clocks};
 use crate::extensions::Extensions;
 use crate::health::{self, ALONE, Health};
 use crate::near::Head;
-use crate::neighbour::{DOUBTFUL, Patience, Way};
+use crate::neighbour::{DOUBTFUL, Neighbours, Patience, Way};
 use hopshot_core::wire::Version;
 use hopshot_core::{
     Action, Answer, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
@@ -36,6 +36,8 @@ pub(crate) struct Running {
     pub(crate) scope_id: u32,
     /// What its path is thought to begin with, where it doesn't begin at hop 1.
     pub(crate) head: Option<Head>,
+    /// Whether its target is this machine.
+    pub(crate) is_to_itself: bool,
     pub(crate) endurance: Endurance,
     /// The last probe of the tracer's, while it waits to be tried again.
     pub(crate) held: Option<Held>,
@@ -151,10 +153,10 @@ impl Running {
         None
     }
 
-    /// Whether anybody has answered but this machine itself.
+    /// Whether anybody has answered, and proved it, but this machine itself.
     pub(crate) fn has_heard(&self) -> bool {
         let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.from != own))
+        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.is_proven() && reply.from != own))
     }
 
     /// When its first probe left, if it has not ended and nobody has answered.
@@ -188,8 +190,16 @@ impl Running {
 
     /// Returns whether it was this machine itself that wrote an answer: not about itself, but that its probe goes nowhere.
     pub(crate) fn is_local(&self, reply: &Reply) -> bool {
+        self.tracer.config().is_local(reply.kind, reply.from)
+    }
+
+    /// The same answer in the name of the trace's source, if this machine wrote it in the name of another of its addresses. In
+    /// IPv4 that is the first of the interface, whatever address a probe left from.
+    pub(crate) fn in_own_name<'a>(&self, answer: &Answer<'a>, neighbours: &Neighbours) -> Answer<'a> {
         let config = self.tracer.config();
-        reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
+        let may_be = answer.kind == Kind::Unreachable && ![config.source, config.target].contains(&answer.from);
+        let from = if may_be && neighbours.is_own(answer.from) { config.source } else { answer.from };
+        Answer { from, ..*answer }
     }
 
     /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them, if the neighbour's
@@ -201,12 +211,6 @@ impl Running {
             self.abandon();
         }
         is_missing
-    }
-
-    /// Whether its target is this machine.
-    pub(crate) fn is_to_itself(&self) -> bool {
-        let config = self.tracer.config();
-        config.target.is_loopback() || config.target == config.source
     }
 
     /// Ends it, since the next hop isn't there.

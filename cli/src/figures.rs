@@ -1,11 +1,12 @@
 //! The figures of a hop: loss, and the least, the middle and the greatest RTT.
 
 use crate::units::milliseconds;
-use hopshot_linux::{Hop, Outcome};
+use hopshot_linux::{Hop, Outcome, Reply};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The probes to a hop, all addresses there together. Probes that did not get out of this machine don't count.
+/// The probes to a hop, all addresses there together. Probes that did not get out of this machine don't count; those whose
+/// answer proves nothing count as lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Figures {
     pub(crate) sent: usize,
@@ -18,8 +19,12 @@ pub(crate) struct Figures {
 
 impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
-        let rtts: Vec<Duration> = hop.replies().map(|reply| reply.rtt).collect();
-        let lost = |outcome: &Outcome| matches!(outcome, Outcome::Lost | Outcome::InFlight);
+        let rtts: Vec<Duration> = hop.replies().filter(Reply::is_proven).map(|reply| reply.rtt).collect();
+        let lost = |outcome: &Outcome| match outcome {
+            Outcome::Lost | Outcome::InFlight => true,
+            Outcome::Answered(reply) => !reply.is_proven(),
+            Outcome::Failed(_) => false,
+        };
         Self::new(rtts, hop.outcomes().filter(lost).count())
     }
 }

@@ -4,9 +4,10 @@ use crate::args::{Args, Format};
 use crate::failure::Failure;
 use crate::format::json;
 use crate::names::{Names, replying};
+use crate::reading::passes;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Hop, Kind, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial};
+use hopshot_linux::{Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -129,11 +130,6 @@ impl Text {
         view.say(&verdict(route))?;
         view.conclude_search(route)
     }
-}
-
-/// Whether packets got to this hop.
-fn passes(hop: &Hop<'_>) -> bool {
-    hop.replies().any(|reply| reply.kind != Kind::Unreachable)
 }
 
 /// What the search tries, as it is told while it runs.

@@ -39,11 +39,15 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.
 fn is_too_big(route: &Route) -> bool {
-    let passes = |hop: &Hop<'_>| hop.replies().any(|reply| reply.kind != Kind::Unreachable);
     let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
     let behind = route.hops().filter(|hop| hop.number() > passed);
-    let mut refusals = behind.flat_map(|hop| hop.replies().collect::<Vec<_>>()).peekable();
+    let mut refusals = behind.flat_map(|hop| hop.replies().filter(Reply::is_proven)).peekable();
     refusals.peek().is_some() && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
+}
+
+/// Whether packets got to this hop, as far as answers prove.
+pub(crate) fn passes(hop: &Hop<'_>) -> bool {
+    hop.replies().any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
 }
 
 /// The farthest hop that answered; 0 if none did.
@@ -97,15 +101,17 @@ pub(crate) fn local_mark(failure: Failure) -> String {
 }
 
 /// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
-/// section 3.1), Packet Too Big and Parameter Problem.
+/// section 3.1), Packet Too Big and Parameter Problem. `?` follows where nothing proves the answer.
 pub(crate) fn mark(reply: &Reply) -> String {
-    if reply.kind != Kind::Unreachable {
-        return String::new();
+    let mut mark = match (reply.kind, reply.mtu) {
+        (Kind::Reply | Kind::TimeExceeded, _) => String::new(),
+        (Kind::Unreachable, Some(mtu)) => format!("!F-{mtu}"),
+        (Kind::Unreachable, None) => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
+    };
+    if !reply.is_proven() {
+        mark.push('?');
     }
-    match reply.mtu {
-        Some(mtu) => format!("!F-{mtu}"),
-        None => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
-    }
+    mark
 }
 
 fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {

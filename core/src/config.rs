@@ -1,5 +1,6 @@
 //! The target of a trace, and its limits.
 
+use crate::answer::Kind;
 use crate::wire::{Ends, Version};
 use core::fmt;
 use core::net::IpAddr;
@@ -131,6 +132,13 @@ impl Config {
             return Err(ConfigError::MixedFamilies);
         }
         Ok(())
+    }
+
+    /// Whether an answer is this machine's own word, in the name of the source: not about itself, but that a probe goes nowhere.
+    /// A backend whose machine writes it in another name may put the source in place of that.
+    #[must_use]
+    pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
+        kind == Kind::Unreachable && from == self.source && from != self.target
     }
 
     /// From us to the target.

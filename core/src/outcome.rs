@@ -78,6 +78,13 @@ impl Reply {
         self.changes.evidence()
     }
 
+    /// Whether anything proves that it answers the probe: see [`Changes::UNPROVEN`]. If not it
+    /// decides nothing.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        !self.changes.contains(Changes::UNPROVEN)
+    }
+
     /// An estimate of the hops on the way back: what is missing from the next of the hop limits
     /// that systems start with (64, 128, 255), plus one. Routers that count otherwise, and tunnels,
     /// make it wrong.

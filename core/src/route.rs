@@ -78,7 +78,7 @@ impl<'a> Route<'a> {
         if self.distance().is_some() {
             return None;
         }
-        let answered = self.view.probes.iter().filter(|probe| probe.is_answered());
+        let answered = self.view.probes.iter().filter(|probe| probe.is_answered() && probe.is_proven());
         let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
@@ -161,13 +161,13 @@ impl<'a> Hop<'a> {
         self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 
-    /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit
-    /// how many errors they write; Linux writes six at once, then one a second. Never where the
-    /// timeout is too short to tell a lost answer from a late one, nor where probes failed on this
-    /// machine: then it may be this machine that is in the way.
+    /// Whether it answered, with proof, and then stopped: its last two probes or more are lost.
+    /// Routers limit how many errors they write; Linux writes six at once, then one a second. Never
+    /// where the timeout is too short to tell a lost answer from a late one, nor where probes failed
+    /// on this machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
-        let heard = self.replies().next().is_some();
+        let heard = self.replies().any(|reply| reply.is_proven());
         let lost = self.outcomes().fold(0, |lost: u8, outcome| match outcome {
             Outcome::Lost => lost.saturating_add(1),
             _ => 0,

@@ -231,8 +231,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
-        let local =
-            answer.kind == Kind::Unreachable && answer.from == self.config.source && answer.from != self.config.target;
+        let local = self.config.is_local(answer.kind, answer.from);
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
@@ -292,11 +291,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     /// Ends the trace, because this machine knows that nothing more can be answered, such as when
-    /// nobody is there on its link: what has no answer failed for this reason, also what this
-    /// machine called unreachable in other words.
+    /// nobody is there on its link: what has no answer, or an
+    /// [unproven](crate::Changes::UNPROVEN) one, failed for this reason, also what this machine
+    /// called unreachable in other words.
     pub fn abandon(&mut self, failure: Failure) {
         let is_open = |probe: &&mut Slot| {
-            !probe.is_answered() && probe.failure().is_none_or(|before| before.is_host_unreachable())
+            let is_answered = probe.is_answered() && probe.is_proven();
+            !is_answered && probe.failure().is_none_or(|before| before.is_host_unreachable())
         };
         for probe in self.probes.iter_mut().filter(is_open) {
             probe.fail(failure);

@@ -440,7 +440,7 @@ impl Paths {
     }
 }
 
-/// What a trace of one flow was answered.
+/// What a trace of one flow was answered, as far as it is proven. The rest counts as lost.
 fn flow(route: &Route) -> Flow {
     let answered = |reply: Reply| Answered {
         from: reply.from,
@@ -451,10 +451,14 @@ fn flow(route: &Route) -> Flow {
             Kind::TimeExceeded => None,
         },
     };
-    let is_lost = |outcome: &Outcome| matches!(outcome, Outcome::Lost | Outcome::InFlight);
+    let is_lost = |outcome: &Outcome| match outcome {
+        Outcome::Lost | Outcome::InFlight => true,
+        Outcome::Answered(reply) => !reply.is_proven(),
+        Outcome::Failed(_) => false,
+    };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),
-        answers: hop.replies().map(answered).collect(),
+        answers: hop.replies().filter(Reply::is_proven).map(answered).collect(),
         lost: hop.outcomes().filter(is_lost).count(),
     };
     Flow { number: route.flow(), hops: route.hops().map(hop).collect() }

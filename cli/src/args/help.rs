@@ -71,6 +71,7 @@ const AFTER: [Section; 7] = [
             ("!V, !C", "precedence too low, or cut off (IPv4)"),
             ("!F-1400", "too big for a link, whose MTU is 1400"),
             ("!<6>, !<4-0>", "any other code of unreachable; type and code of another error"),
+            ("?, !H?", "nothing proves that this answers the probe: it may be forged"),
             ("! REASON", "it failed on this machine, for this reason"),
             ("rate limited?", "the hop answered, and then stopped"),
             ("answers for A", "the target answered for A from this address"),

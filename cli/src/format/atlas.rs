@@ -1,5 +1,6 @@
 //! Results as RIPE Atlas gives those of its traceroutes, one a line (<https://atlas.ripe.net/docs/apis/result-format/>). What
-//! the format has and a trace doesn't know is left out: the size of answers, and which of them were late or came again.
+//! the format has and a trace doesn't know is left out: the size of answers, and which of them were late or came again. It has no mark
+//! for an answer that proves nothing, which stands as lost.
 
 use super::json::print_line;
 use super::results::Format;
@@ -143,12 +144,13 @@ impl<'a> Measurement<'a> {
 fn answers(route: &Route, hop: Hop<'_>) -> Answers {
     let mut outcomes = hop.outcomes().peekable();
     if let Some(Outcome::Failed(error)) = outcomes.peek()
-        && hop.replies().next().is_none()
+        && !hop.replies().any(|reply| reply.is_proven())
     {
         return Answers::Error(failure_text(*error));
     }
     let answers = outcomes.map(|outcome| match outcome {
         Outcome::InFlight | Outcome::Lost | Outcome::Failed(_) => Answer::Lost { x: '*' },
+        Outcome::Answered(reply) if !reply.is_proven() => Answer::Lost { x: '*' },
         Outcome::Answered(reply) => Answer::Reply {
             from: reply.from,
             rtt: milliseconds(reply.rtt),

@@ -22,6 +22,7 @@ pub(crate) const TAIL: &str = "}\n";
 
 pub(crate) const TARGET: &str = " color=\"#1a7f37\" fontcolor=\"#1a7f37\" penwidth=2";
 pub(crate) const UNREACHABLE: &str = " color=\"#cf222e\" fontcolor=\"#cf222e\"";
+const UNPROVEN: &str = " style=\"rounded,dashed\"";
 
 #[derive(Default)]
 pub(super) struct Dot {
@@ -51,9 +52,14 @@ impl Dot {
         }
         let mut nodes = Vec::new();
         for place in &stage.places {
-            let node = quoted(&[&place.address.to_string()]);
-            if self.places.insert(place.address) {
-                let address = place.address.to_string();
+            let is_new = place.is_unproven() || self.places.insert(place.address);
+            let address = place.address.to_string();
+            // Nobody may be where a forger says to be: the node of who has that address stays as it is.
+            let node = match place.is_unproven() {
+                true => quoted(&[&format!("{} {} {address}", route.target(), stage.number())]),
+                false => quoted(&[&address]),
+            };
+            if is_new {
                 let first = format!("{}  {}", stage.number(), place.name.as_deref().unwrap_or(&address));
                 let time = match place.rtts.is_empty() {
                     true => "shared".to_owned(),
@@ -62,10 +68,11 @@ impl Dot {
                 let address = place.name.is_some().then_some(address.as_str());
                 let lines = [Some(first.as_str()), address, place.origin.as_deref(), Some(time.trim_end())];
                 let label = quoted(&lines.into_iter().flatten().collect::<Vec<_>>());
-                let look = match (place.is_target, place.mark.is_empty()) {
-                    (_, false) => UNREACHABLE,
-                    (true, true) => TARGET,
-                    (false, true) => "",
+                let look = match (place.is_target, place.is_stop()) {
+                    _ if place.is_unproven() => UNPROVEN,
+                    (_, true) => UNREACHABLE,
+                    (true, false) => TARGET,
+                    (false, false) => "",
                 };
                 let _ = writeln!(text, "  {node} [label={label}{look}]");
             }
@@ -83,19 +90,22 @@ impl Format for Dot {
             let label = quoted(&[&route.source().to_string()]);
             let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
-        let (mut before, mut last) = (vec![source], 0);
+        let (mut before, mut last, mut was_proven) = (vec![source], 0, true);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);
+            let is_proven = !stage.is_unproven();
             for edge in before.iter().flat_map(|from| nodes.iter().map(move |to| (from.clone(), to.clone()))) {
                 if self.edges.insert(edge.clone()) {
                     let (from, to) = edge;
-                    // Which of several led to which of several is not known, nor what is before the first hop that was probed.
+                    // Which of several led to which of several is not known, nor what is before the first hop that was probed,
+                    // nor who is where nobody proves to be.
                     let is_unknown = before.len() > 1 && nodes.len() > 1 || stage.first > last + 1;
+                    let is_unknown = is_unknown || !is_proven || !was_proven;
                     let look = if is_unknown { " [style=dashed]" } else { "" };
                     let _ = writeln!(text, "  {from} -> {to}{look}");
                 }
             }
-            (before, last) = (nodes, stage.last);
+            (before, last, was_proven) = (nodes, stage.last, is_proven);
         }
         self.print(&text)
     }

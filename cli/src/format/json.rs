@@ -8,6 +8,7 @@ use crate::extensions;
 use crate::figures::Figures;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
+use crate::reading::passes;
 use crate::units::{milliseconds, socket, started};
 use hopshot_linux::{
     Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, StopReason,
@@ -56,7 +57,7 @@ pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Resu
     };
     let hops = route.stretches().iter().flat_map(|stretch| {
         stretch.hops().map(|hop| {
-            let mtu = hop.replies().any(|reply| reply.kind != Kind::Unreachable).then_some(stretch.size);
+            let mtu = passes(&hop).then_some(stretch.size);
             MtuHop { hop: JsonHop::new(&stretch.route, hop, names), mtu }
         })
     });

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) struct Stage {
     pub(super) first: u8,
     pub(super) last: u8,
-    /// Probes that were answered, and that were not.
+    /// Probes that were answered, and that were not, or not by what proves to be an answer.
     pub(super) answered: usize,
     pub(super) lost: usize,
     /// Why a probe did not get out of this machine, if one didn't.
@@ -29,7 +29,7 @@ pub(super) struct Place {
     pub(super) origin: Option<String>,
     /// The fastest first.
     pub(super) rtts: Vec<Duration>,
-    /// Such as `!H`, where it said that there is no way further.
+    /// Such as `!H`, where it said that there is no way further; with `?` at its end, or alone, where nothing proves that.
     pub(super) mark: String,
     pub(super) is_target: bool,
     /// What it appended to its answers, each thing once.
@@ -75,11 +75,12 @@ impl Stage {
             let replies = hop.replies().filter(|reply| reply.from == place.address);
             place.appended = appended(replies.map(|reply| route.extensions(reply.probe)));
         }
+        let unproven = hop.replies().filter(|reply| !reply.is_proven()).count();
         Self {
             first: hop.number(),
             last: hop.number(),
-            answered: hop.replies().count(),
-            lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count(),
+            answered: hop.replies().count() - unproven,
+            lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count() + unproven,
             failure: failure(hop).map(failure_text),
             places,
         }
@@ -97,6 +98,11 @@ impl Stage {
             true => self.first.to_string(),
             false => format!("{}-{}", self.first, self.last),
         }
+    }
+
+    /// Whether nobody proves to be there of those who answered.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.places.iter().any(Place::is_unproven)
     }
 
     /// The share of its probes that were lost, in per cent.
@@ -121,9 +127,20 @@ impl Place {
 
     fn add(&mut self, reply: &Reply) {
         self.rtts.push(reply.rtt);
-        if self.mark.is_empty() {
-            self.mark = mark(reply);
+        let mark = mark(reply);
+        if self.mark.is_empty() || !self.is_stop() && mark.starts_with('!') {
+            self.mark = mark;
         }
+    }
+
+    /// Whether it said that there is no way further.
+    pub(super) fn is_stop(&self) -> bool {
+        self.mark.starts_with('!')
+    }
+
+    /// Whether it didn't prove that it is there.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.mark.ends_with('?')
     }
 
     /// In milliseconds.

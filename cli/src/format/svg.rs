@@ -183,7 +183,7 @@ fn ways(canvas: &mut Canvas, layout: &Layout, stages: &[Stage]) {
         let count = stage.places.len().max(1);
         let here: Vec<(f64, f64)> =
             (0..count).map(|branch| (WAY + branch as f64 * BRANCH, layout.middle(row + branch))).collect();
-        let is_silent = stage.places.is_empty();
+        let is_silent = stage.places.is_empty() || stage.is_unproven();
         for (from, to) in before.iter().flat_map(|from| here.iter().map(move |to| (*from, *to))) {
             canvas.curve(if was_silent || is_silent { "way unknown" } else { "way" }, from, to);
         }
@@ -204,17 +204,18 @@ fn silent(canvas: &mut Canvas, layout: &Layout, stage: &Stage, row: usize) {
 fn answered(canvas: &mut Canvas, layout: &Layout, stage: &Stage, (branch, place): (usize, &Place), row: usize) {
     let y = layout.middle(row);
     let address = place.address.to_string();
-    canvas.open(match (place.is_target, place.mark.is_empty()) {
-        (_, false) => "stop",
-        (true, true) => "target",
-        (false, true) => "hop-row",
+    canvas.open(match (place.is_target, place.is_stop()) {
+        (_, true) => "stop",
+        (true, false) => "target",
+        (false, false) => "hop-row",
     });
     let times: Vec<String> = place.rtts.iter().map(|rtt| format!("{:.3} ms", milliseconds(*rtt))).collect();
     let name = place.name.as_deref().unwrap_or(&address);
     canvas.tip(&format!("hop {}: {name} ({address}), {}", stage.number(), times.join(", ")));
+    let look = if place.is_unproven() { "hop silent" } else { "hop" };
     match branch {
-        0 => canvas.pill("hop", WAY, y, &stage.number()),
-        _ => canvas.circle("hop", WAY + branch as f64 * BRANCH, y, 5.5),
+        0 => canvas.pill(look, WAY, y, &stage.number()),
+        _ => canvas.circle(look, WAY + branch as f64 * BRANCH, y, 5.5),
     }
     match label(place) {
         (first, Some(second)) => {

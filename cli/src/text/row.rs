@@ -4,7 +4,7 @@ use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
-use hopshot_linux::{Changes, Extensions, Hop, Outcome, ProbeId, Shared};
+use hopshot_linux::{Changes, Extensions, Hop, Outcome, ProbeId, Reply, Shared};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -124,7 +124,8 @@ pub(super) fn rows<'e>(
     };
     let loss = if hop.may_be_rate_limited() { Style::Faint } else { Style::Yellow };
     let jump = Jump::from(*before);
-    *before = hop.replies().map(|reply| reply.rtt).min().unwrap_or(*before);
+    let proven = hop.replies().filter(Reply::is_proven);
+    *before = proven.map(|reply| reply.rtt).min().unwrap_or(*before);
     let row = |address: IpAddr| {
         let is_first = address == first;
         let replies = || hop.replies().filter(move |reply| reply.from == address);

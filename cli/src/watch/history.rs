@@ -21,7 +21,8 @@ const CHANGES: usize = 100;
 /// What a round said.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Round {
-    /// Each probe of each hop: who answered and when, or that nobody did. One that did not get out is neither.
+    /// Each probe of each hop: who answered and when, or that nobody did, or nobody who proves it. One that did not get out is
+    /// neither.
     pub(crate) probes: BTreeMap<u8, Vec<Option<(IpAddr, Duration)>>>,
     /// Where the path ends, if the round shows that.
     pub(crate) end: Option<u8>,
@@ -45,7 +46,7 @@ impl From<&Route> for Round {
             let probes = round.probes.entry(hop.number()).or_default();
             for outcome in hop.outcomes() {
                 match outcome {
-                    Outcome::Answered(reply) => probes.push(Some((reply.from, reply.rtt))),
+                    Outcome::Answered(reply) => probes.push(reply.is_proven().then_some((reply.from, reply.rtt))),
                     Outcome::Lost => probes.push(None),
                     Outcome::InFlight => {}
                     Outcome::Failed(why) => round.trouble = Some(format!("can't send: {}", failure_text(why))),

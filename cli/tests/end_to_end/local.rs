@@ -190,6 +190,35 @@ fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() 
 }
 
 #[test]
+fn this_machines_verdict_is_its_own_whichever_of_its_addresses_probes_leave_from() {
+    let addresses = "ip address add 10.1.0.253/24 dev ahead; ip address add 10.9.0.9/32 dev lo;
+        ip address add 2001:db8:1::fd/64 dev ahead nodad; ip address add 2001:db8:9::9/128 dev lo nodad";
+    on_each_socket(|socket, _, dead| {
+        let sources = match dead.contains(':') {
+            true => ["2001:db8:1::fd", "2001:db8:9::9"],
+            false => ["10.1.0.253", "10.9.0.9"],
+        };
+        for source in sources {
+            let call = |options: &str| {
+                on_chain(&format!("{addresses}; \"$0\" -n -q1 --socket {socket} -s {source} {options} {dead}"))
+            };
+            let Some(said) = call("") else { return };
+            let lines: Vec<&str> = said.stdout.lines().skip(1).collect();
+            let run = format!("{socket} {source}");
+            assert_eq!(lines, [format!(" 1-32  !H {NOBODY}"), format!("No answer from {dead}: {NOBODY}.")], "{run}");
+            let Some(said) = call(&format!("--json {dead}")) else { return };
+            let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(documents.len(), 2, "{run}");
+            assert!(documents.iter().all(|document| document["failure"] == NOBODY), "{run} {}", said.stdout);
+            let Some(said) = call("--watch --count 2 --every 4 --json") else { return };
+            let report = said.json();
+            let hosts = report["hops"].as_array().unwrap().iter().map(|hop| hop["hosts"].as_array().unwrap().len());
+            assert_eq!((hosts.sum::<usize>(), &report["rounds_away"]), (0, &2.into()), "{run} {report}");
+        }
+    });
+}
+
+#[test]
 fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_and_sizes() {
     let routes =
         "ip route replace 10.0.0.0/8 via 10.1.0.77; ip route replace 2001:db8::/32 via 2001:db8:1::77 dev ahead";

@@ -17,5 +17,6 @@ mod refusals;
 mod routes;
 mod survey;
 mod sweeper;
+mod unproven;
 mod watch;
 mod world;

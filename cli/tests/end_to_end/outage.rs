@@ -610,11 +610,19 @@ table netdev hopshot { chain in { type filter hook ingress device ahead priority
 END
 ip neigh flush dev ahead; sleep 5; nft delete table netdev hopshot";
     std::thread::scope(|scope| {
-        for (target, own) in [("10.6.0.1", "127.0.0.1"), ("10.6.0.1", "10.1.0.254"), ("2001:db8:6::1", "::1")] {
+        for (target, own, source) in [
+            ("10.6.0.1", "127.0.0.1", ""),
+            ("10.6.0.1", "10.1.0.254", ""),
+            ("2001:db8:6::1", "::1", ""),
+            ("10.6.0.1", "10.1.0.254", "-s 10.1.0.253"),
+            ("2001:db8:6::1", "2001:db8:1::fe", "-s 2001:db8:1::fd"),
+        ] {
             scope.spawn(move || {
                 let list = format!("(for i in $(seq 300); do echo {target}; echo {own}; done)");
-                let Some((whole, all, said)) = whole_of("--rate 500", "", &list, cut) else { return };
-                assert_eq!((whole, all), (600, 600), "{own}: {said}");
+                let options = format!("--rate 500 {source}");
+                let before = "ip address add 10.1.0.253/24 dev ahead; ip address add 2001:db8:1::fd/64 dev ahead nodad";
+                let Some((whole, all, said)) = whole_of(&options, before, &list, cut) else { return };
+                assert_eq!((whole, all), (600, 600), "{own} {source}: {said}");
             });
         }
     });

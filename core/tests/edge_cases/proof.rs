@@ -6,8 +6,8 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Back, Changes, Config, Discard, Echo, Evidence, Instant, Kind, Outcome, Quoted, QuotedHeader, Reply,
-    StopReason,
+    Answer, Back, Changes, Config, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome, Quoted, QuotedHeader,
+    Reply, StopReason,
 };
 use std::net::IpAddr;
 
@@ -242,6 +242,48 @@ fn errors_that_prove_nothing_make_no_loop() {
         }
         trace.run_out(10);
         assert_ne!(trace.tracer.route().stop_reason(), Some(StopReason::Loop));
+    }
+}
+
+#[test]
+fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
+    for version in BOTH {
+        for (is_forged, limited) in [(true, vec![]), (false, vec![2])] {
+            let config = Config { attempts: 3, retries: 0, ..config(version) };
+            let mut trace = Trace::of(config, PUBLIC);
+            match is_forged {
+                true => forge(&mut trace, stranger(version), Type::TimeExceeded, 2),
+                false => _ = trace.time_exceeded(10, 2).unwrap(),
+            }
+            trace.run_out(10);
+            let hops = trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited);
+            assert_eq!(hops.map(|hop| hop.number()).collect::<Vec<_>>(), limited);
+        }
+    }
+}
+
+#[test]
+fn what_proves_nothing_hides_no_failure_of_this_machine() {
+    for version in BOTH {
+        let (icmp_type, icmp_code) = if version == Version::V4 { (3, 1) } else { (1, 3) };
+        let failure = Failure::Local { icmp_type, icmp_code };
+        let config = Config { max_hops: 8, sweep: None, ..config(version) };
+        let mut trace = Trace::of(config, PUBLIC);
+        trace.time_exceeded(10, 1).unwrap();
+        for hop in 2..=8 {
+            forge(&mut trace, stranger(version), Type::TimeExceeded, hop);
+        }
+        trace.tracer.abandon(failure);
+        let route = trace.tracer.route();
+        assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Local), Some(failure)));
+        assert_eq!(route.hops().flat_map(|hop| hop.replies()).count(), 1);
+        // Nor where this machine says so of one probe, and the guess is farther out.
+        let mut trace = Trace::of(config, PUBLIC);
+        let quoted = trace.quote(2);
+        let source = ends(version).source;
+        trace.handle(10, source, &error(source, Type::Unreachable, icmp_code, 0, &quoted)).unwrap();
+        forge(&mut trace, stranger(version), Type::TimeExceeded, 8);
+        assert_eq!(trace.tracer.route().failure(), Some(failure));
     }
 }
 
