@@ -156,8 +156,15 @@ pub(crate) fn due(view: &View<'_>, hop: u8, progress: Progress) -> Option<Instan
         None if hop < top => Some(retry(view, progress)),
         // Where the path may or may not lead, a second probe is all that a loss is worth; where nothing said that it leads, none.
         None => (view.quiet.is_some() && progress.sent == 1 && hop <= view.top().saturating_add(EDGE))
-            .then_some(Instant::EPOCH),
+            .then(|| after_quiet(view, &progress)),
     }
+}
+
+/// When a second probe leaves to a hop from which nothing came until it was quiet.
+fn after_quiet(view: &View<'_>, progress: &Progress) -> Instant {
+    let first = view.sent_at(progress.first);
+    let quiet = view.quiet.map_or(0, |quiet| quiet.nanos_since(first));
+    first.after(patience::until_retry(view, quiet))
 }
 
 /// When no nearer hop can turn out to be the target any more, unless its answer is overdue: the answers to one burst may come
@@ -173,7 +180,8 @@ fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
 }
 
 fn retry(view: &View<'_>, progress: Progress) -> Instant {
-    overdue(view, &progress).max(view.sent_at(progress.last).after(RETRY_GAP))
+    let wait = patience::until_retry(view, patience::overdue(view.path.slowest));
+    view.sent_at(progress.first).after(wait).max(view.sent_at(progress.last).after(RETRY_GAP))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if ever.

@@ -245,18 +245,22 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether it answered and then stopped: its last two probes or more are lost. Routers limit how many errors they write;
-    /// Linux writes six at once, then one a second. Never where the timeout is too short to tell a lost answer from a late one,
-    /// nor where probes failed on this machine: then it may be this machine that is in the way.
+    /// Linux writes six at once, then one a second. Never where a lost answer can't be told from a late one: the timeout is too
+    /// short, or the router's own answers took longer than the lost ones were waited for. Nor where probes failed on this
+    /// machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
-        let heard = self.replies().next().is_some();
+        let slowest = self.replies().map(|reply| nanos(reply.rtt)).max();
+        let heard = slowest.is_some();
         let lost = self.outcomes().fold(0, |lost: u8, outcome| match outcome {
             Outcome::Lost => lost.saturating_add(1),
             _ => 0,
         });
         let view = &self.route.view;
         let in_time = patience::overdue(view.path.slowest) <= nanos(view.config.timeout);
-        heard && lost >= 2 && in_time && view.probes.iter().all(|probe| probe.failure().is_none())
+        let at_hop = view.probes.iter().filter(|probe| probe.hop() == self.number);
+        let late = at_hop.filter_map(Slot::waited).any(|waited| Some(waited) < slowest);
+        heard && lost >= 2 && in_time && !late && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
     /// What became of each probe, in the order of sending. At the target this includes its answers to probes that went past

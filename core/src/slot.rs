@@ -3,7 +3,7 @@
 //! | octets | what |
 //! | ---: | --- |
 //! | 8 | when it was sent, in nanoseconds |
-//! | 5 | its RTT, in nanoseconds up to 18 minutes |
+//! | 5 | its RTT, in nanoseconds up to 18 minutes; of a lost probe, how long it was waited for |
 //! | 16 | who answered |
 //! | 2 | an MTU, or the number of a send error |
 //! | 9 | hop, attempt, state and what is there, type, code, three fields of headers, changes |
@@ -128,6 +128,19 @@ impl Slot {
     pub(crate) const fn rtt(&self) -> Option<u64> {
         let [a, b, c, d, e] = self.rtt;
         if self.state & STATE >= ECHO_REPLY { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
+    }
+
+    /// Takes it for lost from now on.
+    pub(crate) fn give_up(&mut self, now: Instant) {
+        let [waited @ .., _, _, _] = now.nanos_since(self.sent()).min(LONGEST_RTT).to_le_bytes();
+        self.rtt = waited;
+        self.state = LOST;
+    }
+
+    /// How long it was waited for in nanoseconds, if it is lost.
+    pub(crate) const fn waited(&self) -> Option<u64> {
+        let [a, b, c, d, e] = self.rtt;
+        if self.state & STATE == LOST { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
     }
 
     pub(crate) const fn changes(&self) -> Changes {

@@ -395,7 +395,7 @@ impl<const N: usize> Tracer<N> {
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
-                        probe.set(probe.sent(), &State::Lost);
+                        probe.give_up(now);
                         any_lost = true;
                         let hop = probe.hop();
                         self.sum_up(hop);
