@@ -475,7 +475,11 @@ impl Driver {
                 let mut is_ours = false;
                 for number in self.identities.whose(&answer) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if trace.listener != index || trace.has_not_sent(answer.echo.seq) {
+                    if trace.listener != index {
+                        continue;
+                    }
+                    if trace.has_not_sent(answer.echo.seq) {
+                        is_ours |= trace.is_own_word(&answer);
                         continue;
                     }
                     let accepted = trace.tracer.accept(arrival.at, &answer);

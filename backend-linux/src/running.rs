@@ -144,7 +144,7 @@ impl Running {
 
     /// Whether its probes leave this machine.
     pub(crate) fn has_left(&self) -> bool {
-        self.held.is_none() && !self.has_given_up && self.tracer.route().probes_sent() > 0
+        self.held.is_none() && !self.has_given_up && self.left.is_some()
     }
 
     /// Whether anybody has answered but this machine itself.
@@ -181,6 +181,12 @@ impl Running {
     pub(crate) fn is_local(&self, reply: &Reply) -> bool {
         let config = self.tracer.config();
         reply.kind == Kind::Unreachable && reply.from == config.source && reply.from != config.target
+    }
+
+    /// Returns whether it is this machine itself that says that a probe of this trace goes nowhere.
+    pub(crate) fn is_own_word(&self, answer: &Answer<'_>) -> bool {
+        let config = self.tracer.config();
+        answer.kind == Kind::Unreachable && answer.from == config.source && answer.from != config.target
     }
 
     /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them; returns whether it says so.

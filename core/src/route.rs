@@ -184,10 +184,10 @@ impl<'a> Route<'a> {
         if others_left { None } else { failure }
     }
 
-    /// How many probes have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was called for are not counted.
+    /// How many probes have left this machine: those that [failed](Outcome::Failed) on it are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.state(), State::Failed(Failure::Send(_)))).count()
+        self.view.probes.iter().filter(|probe| probe.failure().is_none()).count()
     }
 
     /// What else arrived.

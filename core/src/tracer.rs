@@ -80,6 +80,8 @@ pub enum Discard {
     WrongCookie,
     /// The probe has an answer already that is as good.
     Duplicate,
+    /// This machine says of a probe of ours that it failed here, which is known.
+    FailedHere,
 }
 
 impl fmt::Display for Discard {
@@ -89,6 +91,7 @@ impl fmt::Display for Discard {
             Self::NotOurs => f.write_str("an answer to somebody else's probe"),
             Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
             Self::Duplicate => f.write_str("one more answer to the same probe"),
+            Self::FailedHere => f.write_str("this machine's own word on a probe that is known to have failed"),
         }
     }
 }
@@ -254,6 +257,7 @@ impl<const N: usize> Tracer<N> {
             State::Lost => self.tally.late = self.tally.late.saturating_add(1),
             State::Answered(before) if before.changes.rank() < changes.rank() => {}
             State::Answered(_) => return Err(Discard::Duplicate),
+            State::Failed(_) if local => return Err(Discard::FailedHere),
             State::Failed(_) => return Err(Discard::NotOurs),
         }
         let header = answer.quoted.as_ref().and_then(|quoted| quoted.header.as_ref());

@@ -8,7 +8,7 @@ use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::units::{counted, date};
-use hopshot_linux::{Completeness, End, Graph, Node, Paths, failure_text};
+use hopshot_linux::{Completeness, End, Failure, Graph, Node, Paths, failure_text};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -37,8 +37,10 @@ impl View {
         let graph = paths.graph();
         let mut text = self.graph_lines(graph, names);
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
-            Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
-            None => sentences(paths, max_hops, self.is_summed_up()),
+            Some(failure @ Failure::Send(_)) => {
+                vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))]
+            }
+            _ => sentences(paths, max_hops, self.is_summed_up()),
         };
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
         self.draw(&text, "")
