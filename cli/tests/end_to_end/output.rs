@@ -51,6 +51,9 @@ fn every_format_says_by_which_flow_the_path_was_found() {
         assert_eq!((&begin["settings"]["flow"], &begin["version"]), (&37748.into(), &env!("CARGO_PKG_VERSION").into()));
         assert!(with(&["--format", "markdown"]).unwrap().stdout.contains(", flow 37748.\n"));
         assert!(with(&["--format", "csv"]).unwrap().stdout.lines().skip(1).all(|row| row.contains(",37748,")));
+        for format in ["dot", "svg"] {
+            assert!(with(&["--format", format]).unwrap().stdout.contains("flow 37748"), "{format}");
+        }
         let Some(said) = with(&["--mtu", "--json"]) else { return };
         assert_eq!(said.json()["flow"], 37748);
         let Some(said) = with(&["--watch", "--count", "1", "--json"]) else { return };
