@@ -54,7 +54,8 @@ fn as_it_is(found: SocketAddr) -> SocketAddr {
 /// mDNS may have it so.
 fn look_up_as_written(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
     match idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::EMPTY) {
-        Ok(ascii) if !host.is_ascii() => {
+        // An address with characters that nobody sees is a mistake, not an address.
+        Ok(ascii) if !host.is_ascii() && ascii.parse::<IpAddr>().is_err() => {
             look_up(&ascii, family).or_else(|failed| look_up(host, family).map_err(|_| failed))
         }
         _ => look_up(host, family),
