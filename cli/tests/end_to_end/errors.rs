@@ -355,6 +355,22 @@ fn what_can_be_no_host_is_told_as_what_it_is() {
 }
 
 #[test]
+fn letters_of_other_traceroutes_are_explained_in_one_line() {
+    for (line, why) in [
+        (&["-I"][..], "'-I': hopshot always sends ICMP"),
+        (&["-T", "-p", "443"], "'-T': hopshot sends ICMP only"),
+        (&["-nU"], "'-U': hopshot sends ICMP only"),
+        (&["-p", "33434"], "'-p': hopshot sends ICMP only"),
+    ] {
+        let said = hopshot(&[line, &["127.0.0.1"]].concat());
+        assert_eq!((said.status, said.stderr.lines().count()), (2, 1), "{}", said.stderr);
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+    }
+    let said = hopshot(&["-"]);
+    assert!(said.status == 2 && said.stderr.contains("'--targets -' reads"), "{}", said.stderr);
+}
+
+#[test]
 fn what_nobody_sees_in_a_host_is_seen_in_the_message() {
     for hidden in ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}'] {
         let Some(said) = in_scenario("short", &[&format!("203.0.113.9{hidden}")]) else { return };
