@@ -344,7 +344,10 @@ impl<const N: usize> Watched<N> {
         let can_tell = self.config.timeout >= slowest + slowest / 8 + Duration::from_millis(2);
         let is_in_the_way = self.sent.iter().any(|sent| sent.failed || sent.is_local);
         let is_limited = lost >= 2 && hop.replies().next().is_some() && can_tell && !is_in_the_way;
-        assert_eq!(hop.may_be_rate_limited(), is_limited);
+        // For how long lost probes were waited for the model doesn't know, but it was never less than this.
+        let least = self.config.timeout.min(Duration::from_millis(90));
+        let may_be_late = hop.replies().any(|reply| reply.rtt > least);
+        assert!(hop.may_be_rate_limited() == is_limited || is_limited && may_be_late);
         assert_eq!(hop.replies().count(), outcomes.iter().filter_map(Outcome::reply).count());
     }
 
