@@ -141,6 +141,10 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             };
             let why = format!("No answer from {target}: {NOBODY}.\n");
             assert!(said.status == 1 && said.stdout.contains(&why), "{search}: {}", said.stdout);
+            // What the first link carries is known, and what each must (RFC 791, RFC 8200).
+            let least = if target.contains(':') { 1280 } else { 68 };
+            let bounds = format!("path MTU unknown: at least {least}, at most 1500\n");
+            assert!(search != "--mtu" || said.stdout.ends_with(&bounds), "{}", said.stdout);
         }
     });
 }
