@@ -507,7 +507,12 @@ impl Driver {
                 let mut is_ours = false;
                 for number in self.identities.whose(ident, seq) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if trace.listener != index || trace.has_not_sent(seq) {
+                    if trace.listener != index {
+                        continue;
+                    }
+                    if trace.has_not_sent(seq) {
+                        let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
+                        is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
                         continue;
                     }
                     let answer = trace.in_own_name(&answer, &self.sockets.neighbours);

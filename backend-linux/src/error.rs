@@ -159,7 +159,7 @@ pub enum Error {
     Zone(Ipv6Addr),
 
     /// There is no interface of this name.
-    #[error("no interface is named '{0}'; ip link lists them")]
+    #[error("{}; ip link lists them", no_interface(.0))]
     NoSuchInterface(String),
 
     /// The source address can't be used.
@@ -353,6 +353,14 @@ pub(crate) const fn family_name(family: Version) -> &'static str {
     match family {
         Version::V4 => "IPv4",
         Version::V6 => "IPv6",
+    }
+}
+
+/// That there is no such interface, by its name or its number.
+fn no_interface(name: &str) -> String {
+    match name.parse::<u32>() {
+        Ok(number) => format!("no interface has the number {number}"),
+        Err(_) => format!("no interface is named '{name}'"),
     }
 }
 

@@ -20,9 +20,16 @@ pub(crate) struct Interface {
 
 /// Finds an interface by its name, or one of its alternative names, or its number.
 pub(crate) fn find(name: &str) -> Option<Interface> {
-    let by_number =
-        || name.parse().ok().filter(|number| *number != 0).map(|number| Interface { number, short_name: None });
-    named(name).or_else(by_number)
+    let by_number = || name.parse().ok().filter(|number| *number != 0 && may_exist(*number));
+    named(name).or_else(|| by_number().map(|number| Interface { number, short_name: None }))
+}
+
+/// Returns whether there is an interface with this number, or the kernel can't be asked.
+fn may_exist(number: u32) -> bool {
+    let Ok(netlink) = Netlink::open() else { return true };
+    let mut body = [0; BODY];
+    body[4..8].copy_from_slice(&number.to_ne_bytes());
+    netlink.ask(Question::new(RTM_GETLINK, body), RTM_NEWLINK).is_some()
 }
 
 fn named(name: &str) -> Option<Interface> {
@@ -69,7 +76,16 @@ mod tests {
             let near = number("near0");
             assert!(near.is_some() && near != number("far0"));
             assert_eq!([number("near-by-another-name-that-is-long"), number("n0"), number("1")], [near, near, Some(1)]);
-            let others = ["", "0", "lo\0x", "near-by-another-name-that-is-lon", "absent", "absent-and-longer-than-15"];
+            let others = [
+                "",
+                "0",
+                "99",
+                "4294967295",
+                "lo\0x",
+                "near-by-another-name-that-is-lon",
+                "absent",
+                "absent-and-longer-than-15",
+            ];
             assert!(others.into_iter().all(|name| number(name).is_none()) && number(&"x".repeat(128)).is_none());
         });
     }

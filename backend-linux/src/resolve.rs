@@ -54,7 +54,8 @@ fn as_it_is(found: SocketAddr) -> SocketAddr {
 /// mDNS may have it so.
 fn look_up_as_written(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
     match idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::EMPTY) {
-        Ok(ascii) if !host.is_ascii() => {
+        // An address with characters that nobody sees is a mistake, not an address.
+        Ok(ascii) if !host.is_ascii() && ascii.parse::<IpAddr>().is_err() => {
             look_up(&ascii, family).or_else(|failed| look_up(host, family).map_err(|_| failed))
         }
         _ => look_up(host, family),
@@ -162,14 +163,22 @@ fn why_no_host(host: &str) -> Option<&'static str> {
     let is_port = |port: &str| !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit());
     let has_port =
         host.rsplit_once(':').is_some_and(|(host, port)| is_port(port) && (host.ends_with(']') || !host.contains(':')));
+    let has_ipv4_zone = host.split_once('%').is_some_and(|(address, _)| address.parse::<Ipv4Addr>().is_ok());
     match host {
         "" => Some("it is empty"),
         _ if host.len() > LONGEST => Some("a name has at most 253 characters"),
         _ if has_port => Some("with a port it is a service, and ICMP has no ports"),
         "255.255.255.255" => Some("it is the broadcast address, which stands for all hosts of a link"),
+        "-" => Some("no name is a mere '-'"),
         _ if host.contains('/') => Some("with a '/' it is a network or a URL"),
         _ if host.contains(char::is_whitespace) => Some("no name has a space in it"),
         _ if host.contains(char::is_control) => Some("no name has a control character in it"),
+        _ if host.contains('@') => Some("no name has a '@' in it"),
+        _ if host.contains(',') => Some("no name has a comma in it"),
+        _ if host.contains(':') && address_and_zone(host).is_none() => {
+            Some("it is no IPv6 address, and no name has a ':' in it")
+        }
+        _ if has_ipv4_zone => Some("only IPv6 addresses have a zone, which follows %"),
         _ if numbers.is_some_and(is_bad_address) => Some("an IPv4 address is four numbers from 0 to 255"),
         _ => None,
     }
@@ -262,6 +271,14 @@ mod tests {
             "256.0.0.1",
             "192.0.2.1.1",
             "a\u{1b}b",
+            "10.4.0.1%eth0",
+            "2001:db8:4::1::2",
+            "fe80::1::2%eth0",
+            "2001:db8:4:1",
+            "a,b",
+            "192.0.2.1,192.0.2.2",
+            "user@example.com",
+            "-",
         ] {
             assert!(matches!(resolve(host, None), Err(Error::NoHost { .. })), "{host}");
         }
@@ -290,6 +307,10 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_no_interface_is_told_as_one() {
+        in_namespace("resolve::tests::a_zone_that_is_no_interface_is_told_as_one", "", || {
+            let error = resolve("fe80::1%99", None).unwrap_err();
+            assert_eq!(error.to_string(), "no interface has the number 99; ip link lists them");
+        });
         let error = resolve("fe80::1%nosuch0", None).unwrap_err();
         assert_eq!(error.to_string(), "no interface is named 'nosuch0'; ip link lists them");
     }

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
 use std::env;
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -137,5 +138,24 @@ pub(crate) fn size_of(on: impl IsTerminal + AsFd) -> Option<(u16, u16)> {
 
 /// Whether this is a terminal on which what stands there can be drawn over.
 pub(crate) fn can_draw(on: &impl IsTerminal) -> bool {
-    on.is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb")
+    on.is_terminal() && knows_cursor(env::var_os("TERM").as_deref())
+}
+
+/// Returns whether a terminal of this type obeys cursor sequences. Nothing set is for programs that forgot to; some set the
+/// types that stand for no terminal at all.
+fn knows_cursor(term: Option<&OsStr>) -> bool {
+    term.is_none_or(|term| !["", "dumb", "unknown"].contains(&&*term.to_string_lossy()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_terminal_is_not_drawn_on() {
+        for (term, draws) in [("xterm", true), ("vt100", true), ("dumb", false), ("unknown", false), ("", false)] {
+            assert_eq!(knows_cursor(Some(OsStr::new(term))), draws, "{term}");
+        }
+        assert!(knows_cursor(None));
+    }
 }

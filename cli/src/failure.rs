@@ -1,6 +1,7 @@
 //! Why the command ends without a result.
 
 use hopshot_linux::Error;
+use rustix::io::Errno;
 use std::io;
 
 /// An end of the command without a result.
@@ -30,9 +31,11 @@ impl From<Error> for Failure {
 impl Failure {
     /// Of what is to be waited for beside the traces.
     pub(crate) fn events(error: io::Error) -> Self {
-        let remedy = match error.kind() {
-            io::ErrorKind::PermissionDenied => "a sandbox forbids it: permit the calls socketpair and epoll_create1",
-            _ => "permit it more open files (ulimit -n 64)",
+        let remedy = match Errno::from_io_error(&error) {
+            Some(Errno::MFILE | Errno::NFILE) => "permit it more open files (ulimit -n 64)",
+            Some(Errno::NOMEM | Errno::NOBUFS) => "this machine is short of memory",
+            // A sandbox may pretend that the call, or the family of sockets, doesn't exist.
+            _ => "a sandbox forbids it: permit the calls socketpair (AF_UNIX) and epoll_create1",
         };
         Self::System("can't wait for signals and names", error, remedy)
     }

@@ -155,7 +155,7 @@ fn verdict(route: &MtuRoute) -> String {
     }
     let less_than = route.limits().last().and_then(|limit| limit.less_than);
     match (route.path_mtu(), less_than) {
-        (None, _) => "path MTU unknown".to_owned(),
+        (None, _) => format!("path MTU unknown: at least {least}, at most {most}"),
         (Some(mtu), _) if route.is_exact() => format!("path MTU {mtu}"),
         (Some(mtu), Some(less_than)) => format!("path MTU at least {mtu}, less than {less_than}"),
         (Some(mtu), None) => format!("path MTU at least {mtu}, larger packets were not tried (--size)"),

@@ -14,7 +14,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         let doubt = "answered, but no probe to the hop before it could be sent: it may be nearer";
         return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
     }
-    if route.probes_sent() == 0 {
+    if !was_tried(route) {
         let reason = route.hops().find_map(failure).map_or_else(|| "interrupted".to_owned(), failure_text);
         return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
     }
@@ -35,6 +35,12 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
     };
     Some(format!("No answer from {}: {reason}.", route.target()))
+}
+
+/// Whether this machine took a probe to send: it may say later that it goes nowhere.
+pub(crate) fn was_tried(route: &Route) -> bool {
+    let is_taken = |outcome: Outcome| !matches!(outcome, Outcome::Failed(Failure::Send(_)));
+    route.probes_sent() > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
 }
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.

@@ -170,6 +170,8 @@ pub enum Discard {
     WrongCookie,
     /// The probe has an answer already that is as good.
     Duplicate,
+    /// This machine says of a probe of ours that it failed here, which is known.
+    FailedHere,
 }
 
 impl fmt::Display for Discard {
@@ -179,6 +181,7 @@ impl fmt::Display for Discard {
             Self::NotOurs => f.write_str("an answer to somebody else's probe"),
             Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
             Self::Duplicate => f.write_str("one more answer to the same probe"),
+            Self::FailedHere => f.write_str("this machine's own word on a probe that is known to have failed"),
         }
     }
 }

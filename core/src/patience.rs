@@ -12,7 +12,7 @@
 //!   where nothing says that the path leads, and 290 ms or 2 *R* later it is over. While all that has answered is nearer than
 //!   20 ms, the next hop may still be an ocean or a satellite away: then it is 500 and 590 ms.
 //! - **Nothing at all** heard: the timeout.
-//! - [`Config::patience`](crate::Config::patience) multiplies the waits after which a probe is given up, not the pace of retries.
+//! - [`Config::patience`](crate::Config::patience) multiplies the waits after which a probe is given up or sent again.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but can't keep the true one away.
 
 use crate::slot::Slot;
@@ -66,8 +66,13 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
 
 /// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if nobody waits.
 pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
-    let wait = patient(view, wait(view, probe)?);
-    Some(probe.sent().after(wait.min(nanos(view.config.timeout))))
+    Some(probe.sent().after(wait(view, probe)?.min(nanos(view.config.timeout))))
+}
+
+/// How long after the first probe of a silent hop a retry leaves that would leave after `wait` without patience.
+pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
+    // Once the first probe is given up, nothing is left to wait for.
+    patient(view, wait).min(nanos(view.config.timeout)).max(wait)
 }
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
@@ -105,15 +110,17 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
     if progress.sure >= view.config.attempts {
         return None;
     }
-    let lost = overdue(view.path.slowest).max(LOST);
+    let lost = patient(view, overdue(view.path.slowest).max(LOST));
     let slowest_router = slowest.saturating_add(SLOW_ROUTER);
     let slow = match view.path.certain_end() {
         // 2.3, without a division: that of 64 bits is a long function where the processor has none.
         Some(_) => (slowest.saturating_mul(147) >> 6).clamp(SLOW_ROUTER, slowest_router),
         None => slowest_router,
     };
+    let slow = patient(view, slow);
     // What a slow router owes to its first probe is owed to those that followed too: until then they are late, not lost.
-    let after_first = probe.sent().nanos_since(view.sent_at(progress.first));
+    let first = view.sent_at(progress.first);
+    let after_first = probe.sent().nanos_since(first);
     let at_known_hop = if progress.sure == 0 { lost.max(slow.saturating_sub(after_first)) } else { lost };
     match view.path.certain_end() {
         Some(end) if probe.hop() < end.hop => Some(at_known_hop),
@@ -121,12 +128,15 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
         Some(_) => Some(at_known_hop),
         None if probe.hop() <= view.path.sure_top => Some(at_known_hop),
         None => {
-            let until_quiet = match view.quiet {
-                // All that was sent before is waited for as long as what is sent then.
-                Some(quiet) => quiet.nanos_since(probe.sent()),
-                None => until_quiet(view.path.slowest),
+            let unknown = |sent: Instant| {
+                let until_quiet = match view.quiet {
+                    // All that was sent before is waited for as long as what is sent then.
+                    Some(quiet) => quiet.nanos_since(sent),
+                    None => until_quiet(view.path.slowest),
+                };
+                patient(view, until_quiet.saturating_add(from_quiet(view.path.slowest)))
             };
-            Some(until_quiet.saturating_add(from_quiet(view.path.slowest)))
+            Some(unknown(probe.sent()).max(unknown(first).saturating_sub(after_first)))
         }
     }
 }

@@ -99,11 +99,11 @@ impl<'a> Route<'a> {
         if others_left { None } else { failure }
     }
 
-    /// Counts the probes that have been sent; those that [`Tracer::fail`](crate::Tracer::fail) was
-    /// called for are not counted.
+    /// Counts the probes that have left this machine; those that [failed](Outcome::Failed) on it are
+    /// not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| !matches!(probe.failure(), Some(Failure::Send(_)))).count()
+        self.view.probes.iter().filter(|probe| probe.failure().is_none()).count()
     }
 
     /// Counts of what else arrived.
@@ -163,18 +163,23 @@ impl<'a> Hop<'a> {
 
     /// Whether it answered, with proof, and then stopped: its last two probes or more are lost.
     /// Routers limit how many errors they write; Linux writes six at once, then one a second. Never
-    /// where the timeout is too short to tell a lost answer from a late one, nor where probes failed
-    /// on this machine: then it may be this machine that is in the way.
+    /// where a lost answer can't be told from a late one: the timeout is too short, or the router's
+    /// own answers took longer than the lost ones were waited for. Nor where probes failed on this
+    /// machine: then it may be this machine that is in the way.
     #[must_use]
     pub fn may_be_rate_limited(&self) -> bool {
-        let heard = self.replies().any(|reply| reply.is_proven());
+        let proven = self.replies().filter(Reply::is_proven);
+        let slowest = proven.map(|reply| nanos(reply.rtt)).max();
+        let heard = slowest.is_some();
         let lost = self.outcomes().fold(0, |lost: u8, outcome| match outcome {
             Outcome::Lost => lost.saturating_add(1),
             _ => 0,
         });
         let view = &self.route.view;
         let in_time = patience::overdue(view.path.slowest) <= nanos(view.config.timeout);
-        heard && lost >= 2 && in_time && view.probes.iter().all(|probe| probe.failure().is_none())
+        let at_hop = view.probes.iter().filter(|probe| probe.hop() == self.number);
+        let late = at_hop.filter_map(Slot::waited).any(|waited| Some(waited) < slowest);
+        heard && lost >= 2 && in_time && !late && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
     /// Returns what became of each probe, in the order of sending. At the target this includes its

@@ -4,7 +4,7 @@
 //! | octets | what |
 //! | ---: | --- |
 //! | 8 | when it was sent, in nanoseconds |
-//! | 5 | its RTT, in nanoseconds up to 18 minutes |
+//! | 5 | its RTT, in nanoseconds up to 18 minutes; of a lost probe, how long it was waited for |
 //! | 16 | who answered |
 //! | 2 | an MTU, or the number of a send error |
 //! | 9 | hop, attempt, state and what is there, type, code, three fields of headers, changes |
@@ -218,9 +218,16 @@ impl Slot {
         self.rtt = rtt;
     }
 
-    /// Gives it up. An answer still counts if it comes.
-    pub(crate) const fn lose(&mut self) {
+    /// Gives it up from now on. An answer still counts if it comes.
+    pub(crate) fn lose(&mut self, now: Instant) {
+        self.set_received(self.sent(), now);
         self.state = LOST;
+    }
+
+    /// The time that it was waited for in nanoseconds, if it is lost.
+    pub(crate) const fn waited(&self) -> Option<u64> {
+        let [a, b, c, d, e] = self.rtt;
+        if self.state & STATE == LOST { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
     }
 
     /// Remembers why it failed on this machine.

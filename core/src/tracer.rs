@@ -236,7 +236,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
             return Err(Discard::NotOurs);
         }
         if probe.failure().is_some() {
-            return Err(Discard::NotOurs);
+            return Err(if local { Discard::FailedHere } else { Discard::NotOurs });
         }
         if probe.is_answered() && probe.changes().rank() >= changes.rank() {
             return Err(Discard::Duplicate);
@@ -374,7 +374,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
             match (deadline, self.probes.get_mut(usize::from(index))) {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
-                        probe.lose();
+                        probe.lose(now);
                         any_lost = true;
                         let hop = probe.hop();
                         self.sum_up(hop);

@@ -158,6 +158,9 @@ fn check(before: &[Vec<String>], words: &[String]) -> Result<(), String> {
     if option == "--" {
         return not_here();
     }
+    if option == "-" {
+        return Err("'-' is no value of '-', and hosts are for the command line only".to_owned());
+    }
     for before in [&[][..], before] {
         let line = ["hopshot", "host"].into_iter().chain(before.iter().flatten().chain(words).map(String::as_str));
         let read = read(&line.map(OsString::from).collect::<Vec<_>>());

@@ -113,7 +113,7 @@ const AFTER: [Section; 7] = [
     Section {
         title: "Files",
         entries: &[
-            ("~/.config/hopshot/config", "options that always hold, one a line, as on the"),
+            ("~/.config/hopshot/config", "default options, one a line, as on the"),
             ("", "command line, which wins; # begins a comment; --no-sandbox has no place in it"),
         ],
     },

@@ -6,7 +6,7 @@ use super::output::{Format, Output};
 use super::probing::Probing;
 use super::values;
 use super::watch::Watching;
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use hopshot_linux::{AllPaths, Survey, Traceroute};
@@ -52,11 +52,11 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Other")]
     pub(crate) no_sandbox: bool,
 
-    /// Don't read the file of options that always hold
+    /// Don't read the configuration file
     #[arg(long, help_heading = "Other")]
     pub(super) no_config: bool,
 
-    /// Print the file of options that always hold, and which of them do beside the other arguments
+    /// Print the configuration file, and which of its options have an effect with the other arguments
     #[arg(long, help_heading = "Other")]
     pub(super) print_config: bool,
 
@@ -108,11 +108,29 @@ pub(super) fn one_line(error: &clap::Error) -> String {
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg)
+        && let Some(why) = of_traceroute(option)
+    {
+        return format!("unexpected argument '{option}': {why}");
+    }
     match error.get(ContextKind::SuggestedArg) {
         // Whoever mistypes an option must not be led to give up a safety measure.
         Some(ContextValue::String(meant)) if meant != "--no-sandbox" => format!("{said}; did you mean '{meant}'?"),
         _ => said.to_owned(),
     }
+}
+
+/// Explains letters of other traceroutes that hopshot doesn't have.
+fn of_traceroute(option: &str) -> Option<&'static str> {
+    Some(match option {
+        "-I" => "hopshot always sends ICMP; leave it out",
+        "-T" | "-U" | "-p" | "-D" | "-P" | "-M" => "hopshot sends ICMP only, no TCP or UDP, and ICMP has no ports",
+        "-N" => "hopshot probes many hops at once as it is; leave it out",
+        "-g" | "-r" => "hopshot follows the routes of this machine; ip route changes them",
+        "-a" => "the AS of each address is -A",
+        _ => return None,
+    })
 }
 
 impl Args {

@@ -75,7 +75,7 @@ pub(crate) struct Probing {
     #[arg(long, value_name = "N", value_parser = number(1..=65534_u16, ""))]
     pub(super) flow: Option<u16>,
 
-    /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q says nothing then
+    /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q has no effect with it
     #[arg(long, conflicts_with_all = ["watch", "mtu"])]
     pub(crate) paths: bool,
 

@@ -1,7 +1,7 @@
 //! How single values are read: each with a text that says what is permitted.
 
 use std::fmt::Display;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
@@ -27,11 +27,22 @@ pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Dur
 
 /// A host. A bare number would be one too, 0.0.0.60, but who writes it means the size of probes, as traceroute does.
 pub(super) fn host(text: &str) -> Result<String, String> {
-    match !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit()) {
-        true => Err(format!("a number is no host; the size of probes is --size {text}")),
-        false => Ok(text.to_owned()),
+    let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
+    match (text, text.parse::<u32>()) {
+        ("-", _) => Err("it is no host; '--targets -' reads a list of them from standard input".to_owned()),
+        (_, Ok(size)) if is_number && SIZES.contains(&size) => {
+            Err(format!("a number is no host; the size of probes is --size {text}"))
+        }
+        (_, Ok(address)) if is_number && address > *SIZES.end() => {
+            Err(format!("a number is no host; as an address it is {}", Ipv4Addr::from_bits(address)))
+        }
+        _ if is_number => Err("a number is no host; give a name or an address".to_owned()),
+        _ => Ok(text.to_owned()),
     }
 }
+
+/// The sizes that probes may have (`--size`).
+const SIZES: RangeInclusive<u32> = 38..=65_535;
 
 pub(super) fn octet(text: &str) -> Result<u8, String> {
     any_number(text)
@@ -164,6 +175,12 @@ mod tests {
     #[test]
     fn a_bare_number_is_no_host() {
         assert_eq!(host("60"), Err("a number is no host; the size of probes is --size 60".to_owned()));
+        assert_eq!(host("2130706433"), Err("a number is no host; as an address it is 127.0.0.1".to_owned()));
+        for other in ["0", "37", "99999999999"] {
+            assert_eq!(host(other), Err("a number is no host; give a name or an address".to_owned()));
+        }
+        let list = "it is no host; '--targets -' reads a list of them from standard input";
+        assert_eq!(host("-"), Err(list.to_owned()));
         for right in ["", "127.1", "1e100.net", "60.example", "::1"] {
             assert_eq!(host(right).as_deref(), Ok(right));
         }

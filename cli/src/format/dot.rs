@@ -90,6 +90,8 @@ impl Format for Dot {
             let label = quoted(&[&route.source().to_string()]);
             let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
+        // A comment, since one router may be on the paths of several flows.
+        let _ = writeln!(text, "  // {}: flow {}", route.target(), route.flow());
         let (mut before, mut last, mut was_proven) = (vec![source], 0, true);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);

@@ -4,6 +4,7 @@ use super::results::Format;
 use super::stages::{Place, Stage, stages};
 use crate::args::Args;
 use crate::console::print;
+use crate::inside::Inside;
 use crate::names::Names;
 use crate::reading::ending;
 use crate::units::date;
@@ -17,13 +18,14 @@ pub(super) struct Markdown {
     has_extensions: bool,
 }
 
-type Row = [String; 9];
+type Row = [String; 10];
 
-const HEAD: [&str; 9] = ["Hop", "Address", "Name", "AS", "Loss", "Best ms", "Median ms", "Worst ms", "Appended"];
+const HEAD: [&str; 10] =
+    ["Hop", "Address", "Name", "AS", "Loss", "Best ms", "Median ms", "Worst ms", "Appended", "IPv4 inside"];
 /// Columns of numbers, which end at the right.
-const NUMBERS: [bool; 9] = [true, false, false, false, true, true, true, true, false];
+const NUMBERS: [bool; 10] = [true, false, false, false, true, true, true, true, false, false];
 /// The columns that are only there if they have something.
-const OPTIONAL: [usize; 2] = [3, 8];
+const OPTIONAL: [usize; 3] = [3, 8, 9];
 
 impl Markdown {
     pub(super) const fn new(args: &Args) -> Self {
@@ -71,12 +73,13 @@ fn rows(stage: &Stage, has_extensions: bool) -> Vec<Row> {
         let name = place.name.as_deref().map(plain).unwrap_or_default();
         let origin = place.origin.as_deref().map(plain).unwrap_or_default();
         let appended = if has_extensions { plain(&place.appended.join(" ")) } else { String::new() };
-        [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst, appended]
+        let inside = Inside::of(place.address).map(|inside| inside.to_string()).unwrap_or_default();
+        [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst, appended, inside]
     };
     if stage.places.is_empty() {
         let instead = stage.failure.as_deref().map_or_else(|| r"\*".to_owned(), plain);
         let empty = String::new;
-        return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty(), empty()]];
+        return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty(), empty(), empty()]];
     }
     stage.places.iter().zip(std::iter::once(loss).chain(std::iter::repeat(String::new()))).map(row).collect()
 }
@@ -87,7 +90,7 @@ fn table(rows: &[Row]) -> String {
     let width = |column: usize| {
         std::iter::once(&head).chain(rows).map(|row| row[column].chars().count()).max().unwrap_or(0).max(3)
     };
-    let widths: [usize; 9] = std::array::from_fn(width);
+    let widths: [usize; 10] = std::array::from_fn(width);
     let rule = std::array::from_fn(|column| match NUMBERS[column] {
         true => format!("{}:", "-".repeat(widths[column] - 1)),
         false => "-".repeat(widths[column]),

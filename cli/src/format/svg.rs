@@ -47,6 +47,9 @@ const BARE: f64 = 28.0;
 /// A shortest axis in milliseconds, so that there is one.
 const LEAST: f64 = 0.1;
 
+/// Between the parts of the second line.
+const BETWEEN: &str = "  ·  ";
+
 pub(super) struct Svg;
 
 impl Format for Svg {
@@ -64,9 +67,9 @@ impl Format for Svg {
         let at = humantime::format_rfc3339_seconds(route.started()).to_string();
         // Why there is no answer names the target too.
         let is_named = route.host() == target || !route.reached();
-        let parts = [if is_named { None } else { Some(target) }, Some(summary), Some(at)];
-        let about: Vec<String> = parts.into_iter().flatten().collect();
-        print(draw(&format!("Path to {}", route.host()), &about.join("  ·  "), &stages).as_bytes())
+        let summary = if is_named { summary } else { [target, summary].join(BETWEEN) };
+        let told = [format!("flow {}", route.flow()), at].join(BETWEEN);
+        print(draw(&format!("Path to {}", route.host()), &summary, &told, &stages).as_bytes())
     }
 }
 
@@ -118,15 +121,17 @@ impl Layout {
     }
 }
 
-/// The picture.
-fn draw(title: &str, about: &str, stages: &[Stage]) -> String {
+/// The picture. In its second line the summary is cut, if anything is.
+fn draw(title: &str, summary: &str, told: &str, stages: &[Stage]) -> String {
     let layout = Layout::new(stages);
     let rows: usize = stages.iter().map(|stage| stage.places.len().max(1)).sum();
     let (width, bottom) = (layout.width(), TOP + rows as f64 * layout.row);
     let mut canvas = Canvas::new(width, bottom + MARGIN, title, STYLE);
     let room = width - 2.0 * MARGIN;
     canvas.text("title", MARGIN, 40.0, &shortened(title, room * 13.0 / 18.0));
-    canvas.text("soft", MARGIN, 62.0, &shortened(about, room / SMALL));
+    let told = format!("{BETWEEN}{told}");
+    let summary = shortened(summary, room / SMALL - canvas::width(&told));
+    canvas.text("soft", MARGIN, 62.0, &(summary + &told));
     if stages.iter().any(|stage| !stage.places.is_empty()) {
         grid(&mut canvas, &layout, bottom);
     }

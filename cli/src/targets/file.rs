@@ -1,6 +1,6 @@
 //! The lines of a file, each by its number.
 
-use super::lines::{LONGEST_LINE, is_utf16, utf16};
+use super::lines::{LONGEST_LINE, encoding, not_utf8};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
@@ -25,8 +25,8 @@ impl Lines {
     pub(super) fn new(mut file: File) -> io::Result<Self> {
         let start = file.stream_position()?;
         let mut reader = BufReader::with_capacity(65_536, &file);
-        if is_utf16(reader.fill_buf()?) {
-            return Err(utf16());
+        if let Some(encoding) = encoding(reader.fill_buf()?) {
+            return Err(not_utf8(encoding));
         }
         let (mut count, mut marks, mut at) = (0, Vec::new(), start);
         loop {

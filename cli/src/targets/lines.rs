@@ -23,10 +23,16 @@ impl Lines {
         self.read.extend(octets);
     }
 
-    /// Whether what came first is no text that can be read: see [`is_utf16`].
-    pub(crate) fn are_utf16(&self) -> bool {
-        let first: Vec<u8> = self.read.iter().take(2).copied().collect();
-        self.number == 0 && is_utf16(&first)
+    /// Returns the encoding of the list, if it is another than ours: see [`encoding`].
+    pub(crate) fn encoding(&self) -> Option<&'static str> {
+        let first: Vec<u8> = self.read.iter().take(4).copied().collect();
+        encoding(&first).filter(|_| self.number == 0)
+    }
+
+    /// Returns whether the octets to come may still tell [the encoding](Self::encoding).
+    pub(crate) fn are_undecided(&self) -> bool {
+        let is_mark = |octet: &u8| matches!(octet, 0 | 0xfe | 0xff);
+        self.number == 0 && self.read.len() < 4 && self.read.iter().take(2).any(is_mark)
     }
 
     /// Returns the next line that isn't empty: its number, and the host or why there is none. The last line is whole when
@@ -54,18 +60,24 @@ impl Lines {
     }
 }
 
-/// Whether a list that begins so is in UTF-16: it has that mark, or a letter of ASCII in two octets.
-pub(super) fn is_utf16(first: &[u8]) -> bool {
+/// Returns the encoding of a list that begins so, as iconv names it, if that is UTF-16 or UTF-32: it has such a mark, or a
+/// letter of ASCII in two or four octets. Without a mark the name must say the order of octets.
+pub(super) fn encoding(first: &[u8]) -> Option<&'static str> {
     match first {
-        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
-        [one, other, ..] => (*one == 0) != (*other == 0),
-        _ => false,
+        // This mark begins with that of UTF-16.
+        [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => Some("UTF-16"),
+        [0, 0, 0, (1..), ..] => Some("UTF-32BE"),
+        [(1..), 0, 0, 0, ..] => Some("UTF-32LE"),
+        [0, (1..), ..] => Some("UTF-16BE"),
+        [(1..), 0, ..] => Some("UTF-16LE"),
+        _ => None,
     }
 }
 
-/// An explanation for those whose list is.
-pub(super) fn utf16() -> io::Error {
-    let why = "it is in UTF-16, and must be in UTF-8: iconv -f UTF-16 -t UTF-8 converts it";
+/// An explanation for those whose list has such an encoding.
+pub(super) fn not_utf8(encoding: &str) -> io::Error {
+    let why = format!("it is in {encoding}, and must be in UTF-8: iconv -f {encoding} -t UTF-8 converts it");
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 

@@ -6,7 +6,7 @@
 //! drawn from a shorter one, such as the rest of a list: its hostile hosts may stand together there.
 //! Lines that come so slowly that they are traced as they come teach nothing.
 
-use super::lines::{Lines, utf16};
+use super::lines::{Lines, not_utf8};
 use super::next::{Next, next_of};
 use hopshot_linux::Order;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -117,8 +117,11 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => (self.input, self.error) = (None, Some(error)),
         }
-        if self.lines.are_utf16() {
-            (self.input, self.error, self.lines) = (None, Some(utf16()), Lines::default());
+        if self.input.is_some() && self.lines.are_undecided() {
+            return;
+        }
+        if let Some(encoding) = self.lines.encoding() {
+            (self.input, self.error, self.lines) = (None, Some(not_utf8(encoding)), Lines::default());
         }
         while let Some((number, found)) = self.lines.next(self.input.is_some()) {
             self.ahead.push_back(next_of(number, found));

@@ -39,8 +39,10 @@ impl View {
         let blocked: Vec<_> = paths.blocked().collect();
         let mut text = self.graph_lines(graph, names, &blocked);
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
-            Some(failure) => vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))],
-            None => sentences(paths, max_hops, self.is_summed_up()),
+            Some(failure @ Failure::Send(_)) => {
+                vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))]
+            }
+            _ => sentences(paths, max_hops, self.is_summed_up()),
         };
         text.extend(sentences.iter().map(|sentence| self.sentence(sentence)));
         self.draw(&text, "")

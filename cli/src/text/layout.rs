@@ -34,11 +34,14 @@ pub(super) struct Layout {
     pub(super) colours: bool,
     /// What stands for what was cut.
     pub(super) ellipsis: char,
+    /// What is said of the attempts and the room for hosts: of the lines before, and of all that follow if that was kept.
+    pub(super) chosen: Option<(Times, usize)>,
+    pub(super) kept: Option<(Times, usize)>,
 }
 
 /// How much is said of the attempts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Times {
+pub(super) enum Times {
     /// Each, to the microsecond.
     Full,
     /// Each, to ten microseconds, and the unit once.
@@ -133,6 +136,11 @@ fn numbered(row: &Row) -> String {
 }
 
 impl Layout {
+    /// Keeps the columns of the last lines for those that follow, since those stand for good.
+    pub(super) fn keep_columns(&mut self) {
+        self.kept = self.kept.or(self.chosen);
+    }
+
     /// The lines of these rows, which stand below those of earlier calls.
     pub(super) fn lines(&mut self, rows: &[Row]) -> String {
         self.number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER).max(self.number);
@@ -144,7 +152,10 @@ impl Layout {
             }
             Some(width) => {
                 self.column = self.column.max(widest);
-                let (times, room) = self.choose(rows, width, self.number, widest);
+                let fits = |(times, room): &(Times, usize)| self.room(rows, width, self.number, *times, false) >= *room;
+                let kept = self.kept.filter(fits);
+                let (times, room) = kept.unwrap_or_else(|| self.choose(rows, width, self.number, widest));
+                self.chosen = Some((times, room));
                 (times, self.column.min(room))
             }
         };
@@ -154,12 +165,7 @@ impl Layout {
     /// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
     /// notes beside it rather than below.
     fn choose(&self, rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
-        let room = |times: Times, with_notes: bool| {
-            let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
-            let tails =
-                rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
-            width.saturating_sub(1 + number + tails.max().unwrap_or(0))
-        };
+        let room = |times: Times, with_notes: bool| self.room(rows, width, number, times, with_notes);
         let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
         let ways = ways.into_iter().filter(|(_, with_notes)| *with_notes || !self.notes_first);
         let mut ways = ways.map(|(times, with_notes)| (times, room(times, with_notes)));
@@ -172,6 +178,13 @@ impl Layout {
                 _ => (Times::Fastest, room(Times::Fastest, false)),
             }
         })
+    }
+
+    /// The room that times leave for hosts, and notes if they are to stand beside them.
+    fn room(&self, rows: &[Row], width: usize, number: usize, times: Times, with_notes: bool) -> usize {
+        let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
+        let tails = rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
+        width.saturating_sub(1 + number + tails.max().unwrap_or(0))
     }
 
     /// What stands behind the host of a row. On a terminal losses are counted where they are more than what was asked for.
@@ -189,10 +202,10 @@ impl Layout {
         }
     }
 
-    /// Whether the lines of these rows leave enough room for hosts.
+    /// Whether the lines of these rows leave enough room for hosts, with their notes beside them.
     pub(super) fn has_room(&self, rows: &[Row]) -> bool {
         let number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER);
-        self.width.is_none_or(|width| self.choose(rows, width, number, width).1 > ENOUGH)
+        self.width.is_none_or(|width| self.room(rows, width, number, Times::Short, true) > ENOUGH)
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {

@@ -3,6 +3,7 @@
 use super::view::{View, hops_max};
 use crate::console::print;
 use crate::figures::Figures;
+use crate::reading::was_tried;
 use crate::units::{counted, date};
 use hopshot_linux::{Hop, MtuRoute, Route};
 use std::io;
@@ -51,7 +52,7 @@ impl View {
 
     /// Says how a trace ended that was shown: for people, on a terminal and with -v.
     pub(crate) fn conclude(&self, route: &Route) -> io::Result<()> {
-        if route.probes_sent() == 0 {
+        if !was_tried(route) {
             return Ok(());
         }
         let target = route.hops().find(|hop| Some(hop.number()) == route.distance());

@@ -13,7 +13,17 @@ const NAMES: [&str; 3] = [
 ];
 
 fn layout(width: usize) -> Layout {
-    Layout { width: Some(width), number: 0, column: 36, notes_first: false, asked: 3, colours: false, ellipsis: '…' }
+    Layout {
+        width: Some(width),
+        number: 0,
+        column: 36,
+        notes_first: false,
+        asked: 3,
+        colours: false,
+        ellipsis: '…',
+        chosen: None,
+        kept: None,
+    }
 }
 
 fn pipe() -> Layout {
@@ -59,6 +69,28 @@ fn the_letters_of_the_27th_branch_do_not_touch_the_address() {
         let starts: Vec<_> = lines.lines().map(|line| line.get(..9).unwrap_or(line)).collect();
         assert_eq!(starts, [" 3z  10.3", " 3aa 10.3", " 4   *"]);
     }
+}
+
+#[test]
+fn lines_that_stand_for_good_and_those_that_follow_have_the_same_columns() {
+    let attempts = || times(&[6_680, 6_670, 6_670]);
+    let noted = || Row { notes: vec!["F=1500".to_owned()], ..row(1, Some(NAMES[0]), "10.1.0.1", attempts()) };
+    let plain = || row(6, Some("core6.ams.example"), "10.6.0.1", attempts());
+    for width in [64, 80, 100] {
+        let mut layout = Layout { notes_first: true, ..layout(width) };
+        let settled = layout.lines(&[noted(), plain()]);
+        layout.keep_columns();
+        let open = layout.lines(&[plain()]);
+        assert_eq!(settled.lines().nth(1), open.lines().next(), "{width}");
+    }
+}
+
+#[test]
+fn notes_have_room_only_beside_what_they_are_of() {
+    let flow = |row: Row| Row { notes: vec!["from 4a".to_owned(), "--flow 53666".to_owned()], ..row };
+    let rows = [flow(row(5, Some(NAMES[0]), "2001:db8:4:1::1", times(&[26_670])))];
+    let room = [44, 56, 60, 80].map(|width| Layout { notes_first: true, ..layout(width) }.has_room(&rows));
+    assert_eq!(room, [false, true, true, true]);
 }
 
 /// What is printed, line for line; on a terminal none fills it.

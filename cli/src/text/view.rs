@@ -76,6 +76,8 @@ impl View {
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
                 ellipsis: if is_unicode() { '…' } else { '~' },
+                chosen: None,
+                kept: None,
             },
             height: None,
             size: None,
@@ -103,6 +105,7 @@ impl View {
         }
         self.size = size;
         let size = size.filter(|(width, _)| *width >= NARROWEST);
+        self.layout.kept = None;
         self.layout.width = size.map(|(width, _)| width.into());
         self.height = size.map(|(_, height)| usize::from(height).saturating_sub(2));
         self.drawn.clear();
@@ -129,6 +132,9 @@ impl View {
         let next = self.next;
         let hops: Vec<Hop<'_>> = hops.iter().filter(|hop| hop.number() >= next).copied().collect();
         let lines = self.settle(&hops, names, |probe| route.extensions(probe));
+        if !hops.is_empty() {
+            self.layout.keep_columns();
+        }
         self.draw(&lines, "")
     }
 

@@ -5,6 +5,7 @@ use super::layout::Layout;
 use crate::console::is_unicode;
 use crate::format::json::{Known, Target};
 use crate::format::settings::VERSION;
+use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
 use crate::units::{milliseconds, started};
@@ -44,7 +45,9 @@ impl Report<'_> {
             [] => vec!["*".to_owned()],
             [first, ..] => {
                 let others = hop.others().map(|(said, seen, until)| format!("{said} {}{until}", label(seen.address)));
-                [label(first.address)].into_iter().chain(others).collect()
+                let inside = hop.addresses.iter().filter_map(|seen| Inside::of(seen.address));
+                let inside = inside.map(|inside| inside.to_string());
+                [label(first.address)].into_iter().chain(others).chain(inside).collect()
             }
         };
         let hops: Vec<(u8, &Hop, Vec<String>)> =

@@ -3,6 +3,7 @@
 use super::history::{Change, History, Hop, Mark};
 use super::keys::KEYS;
 use super::layout::{Column, Layout};
+use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
 use ratatui::Frame;
@@ -136,7 +137,9 @@ impl View<'_> {
             let host = self.label(seen.address).fit(room, self.ellipsis());
             Line::styled(format!("    {said} {host}{until}"), Modifier::DIM)
         });
-        [Line::from(spans)].into_iter().chain(others).collect()
+        let inside = hop.addresses.iter().filter_map(|seen| Inside::of(seen.address));
+        let inside = inside.map(|inside| Line::styled(format!("    {inside}"), Modifier::DIM));
+        [Line::from(spans)].into_iter().chain(others).chain(inside).collect()
     }
 
     /// The last RTTs, each as high as it is among them.

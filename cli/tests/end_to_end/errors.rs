@@ -1,6 +1,6 @@
 //! What goes wrong, each with its exit status and one clear line.
 
-use crate::world::{Said, hopshot, in_scenario, shell_in_scenario};
+use crate::world::{Said, has, hopshot, in_scenario, shell_in_scenario};
 
 /// One line on standard error, nothing on standard output, exit status 2.
 pub(crate) fn refused(said: &Said, words: &str) {
@@ -355,6 +355,22 @@ fn what_can_be_no_host_is_told_as_what_it_is() {
 }
 
 #[test]
+fn letters_of_other_traceroutes_are_explained_in_one_line() {
+    for (line, why) in [
+        (&["-I"][..], "'-I': hopshot always sends ICMP"),
+        (&["-T", "-p", "443"], "'-T': hopshot sends ICMP only"),
+        (&["-nU"], "'-U': hopshot sends ICMP only"),
+        (&["-p", "33434"], "'-p': hopshot sends ICMP only"),
+    ] {
+        let said = hopshot(&[line, &["127.0.0.1"]].concat());
+        assert_eq!((said.status, said.stderr.lines().count()), (2, 1), "{}", said.stderr);
+        assert!(said.stderr.contains(why), "{}", said.stderr);
+    }
+    let said = hopshot(&["-"]);
+    assert!(said.status == 2 && said.stderr.contains("'--targets -' reads"), "{}", said.stderr);
+}
+
+#[test]
 fn what_nobody_sees_in_a_host_is_seen_in_the_message() {
     for hidden in ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}'] {
         let Some(said) = in_scenario("short", &[&format!("203.0.113.9{hidden}")]) else { return };
@@ -373,20 +389,28 @@ fn a_name_beyond_ascii_is_found_as_dns_has_it_and_as_it_is_written() {
 }
 
 #[test]
-fn a_list_in_utf_16_is_told_as_that_once() {
-    for (order, mark) in [(0, true), (1, true), (0, false)] {
-        let text = if mark { "\u{feff}192.0.2.1\n192.0.2.2\n" } else { "192.0.2.1\n192.0.2.2\n" };
-        let octets: Vec<u8> = text
-            .encode_utf16()
-            .flat_map(|unit| if order == 0 { unit.to_le_bytes() } else { unit.to_be_bytes() })
-            .collect();
-        let path = std::env::temp_dir().join(format!("hopshot-utf16-{}-{order}-{mark}", std::process::id()));
-        std::fs::write(&path, octets).expect("a file can be written");
+fn a_list_in_another_encoding_is_told_as_that_once_and_the_advice_converts_it() {
+    if !has("iconv", "the advice for a list in another encoding") {
+        return;
+    }
+    for encoding in ["UTF-16", "UTF-16LE", "UTF-16BE", "UTF-32", "UTF-32LE", "UTF-32BE"] {
+        let path = std::env::temp_dir().join(format!("hopshot-{encoding}-{}", std::process::id()));
         let name = path.to_str().unwrap();
-        for script in [format!("$0 -n --targets {name}"), format!("cat {name} | $0 -n --targets -")] {
+        // Without a number for the order iconv writes a mark.
+        let write = format!("printf '203.0.113.9\\n203.0.113.8\\n' | iconv -f UTF-8 -t {encoding} >{name}");
+        let slowly =
+            format!("(head -c 1 {name}; sleep 0.1; tail -c +2 {name} | head -c 1; sleep 0.1; tail -c +3 {name})");
+        for read in [format!("--targets {name}"), format!("--targets - <{name}"), format!("--targets - < <({slowly})")]
+        {
+            let script = format!("{write}; exec bash -c '\"$0\" -n {read}' \"$0\"");
             let Some(said) = shell_in_scenario("short", &script) else { return };
             assert_eq!((said.status, said.stdout.as_str(), said.stderr.lines().count()), (2, "", 1), "{}", said.stderr);
-            assert!(said.stderr.contains("it is in UTF-16"), "{}", said.stderr);
+            assert!(said.stderr.contains(&format!("it is in {encoding}, ")), "{encoding}: {}", said.stderr);
+            let advice = format!("iconv -f {encoding} -t UTF-8");
+            assert!(said.stderr.contains(&advice), "{}", said.stderr);
+            let converted =
+                std::process::Command::new("sh").args(["-c", &format!("{advice} <{name}")]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&converted.stdout), "203.0.113.9\n203.0.113.8\n");
         }
         std::fs::remove_file(path).expect("the file can be removed");
     }

@@ -157,6 +157,8 @@ fn an_ipv4_address_inside_of_another_is_told_with_its_as() {
     assert_eq!(probe(2)["ipv4_inside"], json!({"kind": "nat64", "address": "10.3.0.1"}), "{document}");
     assert_eq!((&probe(3)["asn"], &probe(3)["ipv4_inside"]["kind"]), (&json!(64502), &json!("6to4")), "{document}");
     assert!(probe(1).get("ipv4_inside").is_none(), "{document}");
-    let Some(said) = in_scenario(scenario, &["-n", "--paths", "{6}"]) else { return };
-    assert!(said.stdout.contains("NAT64: 10.3.0.1"), "{}", said.stdout);
+    for view in [&["--paths"][..], &["-q1", "--format", "markdown"], &["--watch", "--count", "1"]] {
+        let Some(said) = in_scenario(scenario, &[view, &["-n", "{6}"]].concat()) else { return };
+        assert!(said.stdout.contains("NAT64: 10.3.0.1"), "{}", said.stdout);
+    }
 }

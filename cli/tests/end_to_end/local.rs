@@ -161,6 +161,29 @@ fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_
     });
 }
 
+/// The counts of a document agree: nothing left this machine, and what it said of its own probes is no stranger's.
+fn assert_nothing_left(document: &Value) {
+    let sent: u64 = document["hops"].as_array().unwrap().iter().map(|hop| hop["sent"].as_u64().unwrap()).sum();
+    let rejected = &document["rejected"]["not_ours"];
+    assert_eq!((&document["probes_sent"], sent, rejected), (&0.into(), 0, &0.into()), "{document}");
+}
+
+#[test]
+fn what_this_machine_says_of_its_own_probes_is_not_counted_as_a_strangers_and_none_of_them_was_sent() {
+    let reject = has("nft", "a firewall of this machine").then(|| firewall("reject"));
+    on_each_socket(|socket, target, dead| {
+        for (setup, target) in reject.iter().map(|firewall| (firewall.as_str(), target)).chain([("true", dead)]) {
+            let Some(said) = on_chain(&format!("{setup}; \"$0\" -n -q1 --json --socket {socket} {target}")) else {
+                return;
+            };
+            assert_nothing_left(&said.json());
+        }
+        let Some(said) = on_chain(&format!("\"$0\" -n -q1 -v --socket {socket} {dead}")) else { return };
+        assert_eq!(said.stderr.lines().last(), Some("hopshot: rejected: nothing"));
+        assert!(said.stdout.lines().last().unwrap().starts_with("0 probes, "), "{}", said.stdout);
+    });
+}
+
 #[test]
 fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() {
     if !has("nft", "a firewall of this machine") {
@@ -229,6 +252,10 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             };
             let why = format!("No answer from {target}: {NOBODY}.\n");
             assert!(said.status == 1 && said.stdout.contains(&why), "{search}: {}", said.stdout);
+            // What the first link carries is known, and what each must (RFC 791, RFC 8200).
+            let least = if target.contains(':') { 1280 } else { 68 };
+            let bounds = format!("path MTU unknown: at least {least}, at most 1500\n");
+            assert!(search != "--mtu" || said.stdout.ends_with(&bounds), "{}", said.stdout);
         }
     });
 }

@@ -133,6 +133,10 @@ fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_i
             shows(&lines, " 6  core6.ams.example (", " ms") && shows(&lines, "12  target.example (", " ms"),
             "{lines:#?}"
         );
+        let hops = lines.iter().filter(|line| line.contains(".example ("));
+        let point = |line: &&&str| line.find(')').and_then(|host| line[host..].find('.').map(|point| host + point));
+        let points: Vec<_> = hops.filter_map(|line| point(&line)).collect();
+        assert!(points.len() >= 12 && points.iter().all(|point| *point == points[0]), "{lines:#?}");
         let verdict = lines.iter().find_map(|line| line.strip_prefix("path MTU: at least "));
         assert!(verdict.is_some_and(|line| line.ends_with(" (interrupted)")), "{lines:#?}");
         assert!(!lines.iter().any(|line| line.contains("trying")), "{lines:#?}");

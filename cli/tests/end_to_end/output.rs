@@ -40,6 +40,15 @@ fn the_last_line_says_how_it_ended_and_when_on_a_terminal_and_with_v_and_not_in_
 }
 
 #[test]
+fn what_is_no_terminal_gets_no_cursor_sequences() {
+    for (term, draws) in [("xterm", true), ("", false), ("unknown", false), ("dumb", false)] {
+        let script = format!("export HOPSHOT=$0; TERM={term} script -qec '$HOPSHOT -n $HOPSHOT_LAB_TARGET4' /dev/null");
+        let Some(said) = shell_in_scenario("short", &script) else { return };
+        assert_eq!(said.stdout.contains("\u{1b}["), draws, "{term}: {:?}", said.stdout);
+    }
+}
+
+#[test]
 fn every_format_says_by_which_flow_the_path_was_found() {
     for target in ["{4}", "{6}"] {
         let with =
@@ -51,6 +60,9 @@ fn every_format_says_by_which_flow_the_path_was_found() {
         assert_eq!((&begin["settings"]["flow"], &begin["version"]), (&37748.into(), &env!("CARGO_PKG_VERSION").into()));
         assert!(with(&["--format", "markdown"]).unwrap().stdout.contains(", flow 37748.\n"));
         assert!(with(&["--format", "csv"]).unwrap().stdout.lines().skip(1).all(|row| row.contains(",37748,")));
+        for format in ["dot", "svg"] {
+            assert!(with(&["--format", format]).unwrap().stdout.contains("flow 37748"), "{format}");
+        }
         let Some(said) = with(&["--mtu", "--json"]) else { return };
         assert_eq!(said.json()["flow"], 37748);
         let Some(said) = with(&["--watch", "--count", "1", "--json"]) else { return };

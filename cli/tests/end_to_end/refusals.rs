@@ -12,6 +12,7 @@ const SCENARIO: &str = "wan";
 
 /// asm-generic/errno.h
 const EPERM: u8 = 1;
+const EMFILE: u8 = 24;
 const ENOSYS: u8 = 38;
 const ENOPROTOOPT: u8 = 92;
 const EPROTONOSUPPORT: u8 = 93;
@@ -276,7 +277,17 @@ fn root_without_the_capability_is_given_advice_that_fits() {
 
 #[test]
 fn what_a_sandbox_forbids_is_not_taken_for_a_lack_of_open_files() {
-    let Some(said) = with_refused(&["--socketpair", &EPERM.to_string()], &["{4}"]) else { return };
-    refused(&said, "Operation not permitted");
-    assert!(said.stderr.contains("permit the calls socketpair") && !said.stderr.contains("ulimit"), "{}", said.stderr);
+    // systemd's RestrictAddressFamilies= says that there is no such family, other filters that there is no such call.
+    for (errno, why) in [
+        (EPERM, "Operation not permitted"),
+        (EAFNOSUPPORT, "Address family not supported by protocol"),
+        (ENOSYS, "Function not implemented"),
+    ] {
+        let Some(said) = with_refused(&["--socketpair", &errno.to_string()], &["{4}"]) else { return };
+        refused(&said, why);
+        let advice = "permit the calls socketpair";
+        assert!(said.stderr.contains(advice) && !said.stderr.contains("ulimit"), "{}", said.stderr);
+    }
+    let Some(said) = with_refused(&["--socketpair", &EMFILE.to_string()], &["{4}"]) else { return };
+    assert!(said.stderr.contains("ulimit -n 64"), "{}", said.stderr);
 }

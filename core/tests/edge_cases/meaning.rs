@@ -226,14 +226,20 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
         let outcomes: Vec<Outcome> = trace.tracer.route().hops().next().unwrap().outcomes().collect();
         assert_eq!(outcomes, [failure]);
         assert_eq!((trace.route().len(), trace.distance()), (4, None));
-        // The probe was sent all the same.
-        assert_eq!(trace.tracer.route().probes_sent(), 4);
+        // That one did not get out of this machine.
+        assert_eq!(trace.tracer.route().probes_sent(), 3);
+        // What this machine says of it once more is no stranger's.
+        let again = report(&mut trace, 1, us, Type::Unreachable, code, 0).unwrap_err();
+        assert_eq!(again, Discard::FailedHere);
         // Who knows that the next hop is missing knows what was meant.
         trace.tracer.abandon(Failure::NextHop);
         let route = trace.tracer.route();
         assert!(
             route.hops().flat_map(|hop| hop.outcomes()).all(|outcome| outcome == Outcome::Failed(Failure::NextHop))
         );
+        // Nor are its words on the others, when they have failed for the same reason.
+        assert_eq!(report(&mut trace, 2, us, Type::Unreachable, code, 0).unwrap_err(), Discard::FailedHere);
+        assert_eq!(trace.tracer.route().probes_sent(), 0);
     }
 }
 

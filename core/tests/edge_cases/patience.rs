@@ -154,6 +154,35 @@ fn patience_multiplies_the_waits_up_to_the_timeout() {
 }
 
 #[test]
+fn patience_multiplies_the_wait_before_a_retry_and_after_it() {
+    for version in BOTH {
+        let retried = |patience, timeout| {
+            let sweep = Some(Sweep::Window { first: 4, step: 1 });
+            let config = Config { retries: 1, sweep, patience, timeout: ms(timeout), ..config(version) };
+            heard(config, ms(80), &[1, 3], Some(4))
+        };
+        for patience in [1, 2, 3, 10] {
+            let mut silence = retried(patience, 5000);
+            let wait = 92 * u64::from(patience);
+            assert_eq!((silence.next(), silence.lost(2, 1)), (ms(wait), ms(2 * wait)), "{patience}");
+        }
+        // The first probe is given up then.
+        assert_eq!(retried(10, 500).next(), ms(500));
+        // Where nothing says that the path leads, the second probe to the next hop waits too.
+        let quiet = |patience| {
+            let sweep = Some(Sweep::Window { first: 4, step: 1 });
+            let config = Config { retries: 1, sweep, patience, timeout: ms(9000), ..config(version) };
+            heard(config, ms(80), &[1, 2], None)
+        };
+        for patience in [1, 2, 3, 10] {
+            let mut silence = quiet(patience);
+            let patience = u64::from(patience);
+            assert_eq!((silence.next(), silence.end()), (ms(190 * patience), ms(480 * patience)), "{patience}");
+        }
+    }
+}
+
+#[test]
 fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_that_is_lost() {
     for version in BOTH {
         let retried = |retries, rtt| {
@@ -167,6 +196,27 @@ fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_
         // With 40 ms: after 47, and it is 160 ms then, more than 90 later.
         let mut silence = retried(1, 40);
         assert_eq!((silence.next(), silence.lost(2, 1)), (ms(47), ms(160)));
+    }
+}
+
+#[test]
+fn an_answer_later_than_the_wait_for_lost_probes_shows_no_rate_limit() {
+    for version in BOTH {
+        for (at, limited) in [(91, true), (260, false), (400, false)] {
+            let mut trace = Trace::with(Config { sweep: Some(Sweep::Window { first: 4, step: 1 }), ..config(version) });
+            for hop in [1, 3] {
+                trace.time_exceeded(80, hop).unwrap();
+            }
+            // Two retries, given up after 148 ms at the latest; nothing is heard from the target.
+            for millis in 80..260 {
+                trace.send(millis);
+            }
+            let index = trace.hops.iter().position(|hop| *hop == 2).unwrap();
+            trace.answer(Instant::from_millis(at), index, false).unwrap();
+            let hop = trace.tracer.route().hops().nth(1).unwrap();
+            let lost = hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count();
+            assert_eq!((hop.may_be_rate_limited(), lost), (limited, 2), "{at} ms");
+        }
     }
 }
 

@@ -141,6 +141,46 @@ fn with_patience_routers_are_heard_that_are_as_much_later() {
     }
 }
 
+/// Twelve hops of 80 ms, the fifth of which answers so much later.
+fn late(slow_ms: f64) -> Scenario {
+    let text = format!("hops = 12\nrtt_ms = 80\n[[hop]]\nat = 5\nslow_ms = {slow_ms}\n");
+    Scenario::parse(&text).unwrap()
+}
+
+#[test]
+fn with_patience_a_late_router_has_lost_nothing() {
+    for (slow_ms, patience) in [(352.7, 3), (866.7, 5), (450.0, 3), (1500.0, 10)] {
+        let scenario = late(slow_ms);
+        for attempts in [1, 2, 3] {
+            for version in [Version::V4, Version::V6] {
+                let traced = trace(&scenario, version, 1, |config| Config { attempts, patience, ..config });
+                let hop = traced.tracer.route().hops().nth(4).unwrap();
+                let outcomes: Vec<_> = hop.outcomes().collect();
+                assert!(!hop.may_be_rate_limited(), "{slow_ms} ms, {attempts} attempts: {outcomes:?}");
+                let heard = outcomes.iter().filter(|outcome| outcome.reply().is_some()).count();
+                let expected = (usize::from(attempts), usize::from(attempts));
+                assert_eq!((heard, outcomes.len()), expected, "{slow_ms} ms, {attempts} attempts: {outcomes:?}");
+                assert_eq!(traced.tracer.route().tally().late, 0, "{slow_ms} ms, {attempts} attempts");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_router_later_than_its_lost_probes_were_waited_for_is_not_called_rate_limited() {
+    // The silent target keeps the trace running until the first answer of hop 5 has come.
+    for slow_ms in [250.0, 300.0, 400.0] {
+        let text = format!("hops = 12\nrtt_ms = 80\n[target]\nsilent = true\n[[hop]]\nat = 5\nslow_ms = {slow_ms}\n");
+        let scenario = Scenario::parse(&text).unwrap();
+        for attempts in [1, 2, 3] {
+            let traced = trace(&scenario, Version::V4, 1, |config| Config { attempts, ..config });
+            let hop = traced.tracer.route().hops().nth(4).unwrap();
+            let outcomes: Vec<_> = hop.outcomes().collect();
+            assert!(!hop.may_be_rate_limited(), "{slow_ms} ms, {attempts} attempts: {outcomes:?}");
+        }
+    }
+}
+
 #[test]
 fn a_router_that_is_only_late_is_not_called_rate_limited() {
     let scenario = Scenario::named("slowhop").unwrap();
