@@ -62,13 +62,13 @@ const SPARING_STEP: u8 = 4;
 ///
 /// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
 /// these alone: no host can choose to be among them. A router is named if at least 16 of the last
-/// 64 of these traces met it, and four more for each that met another there, to hosts of four
+/// 64 of these traces met it, and 12 more than twice as many as met others there, to hosts of four
 /// networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody else,
 /// or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work
 /// together, they have 16 of 64 once in 13 million times: they can neither set a name nor keep the
 /// others from learning. A family that is less than a quarter of the list shares nothing.
 /// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1
-/// until enough of the drawn hosts have met the new routers: after some 40 hosts the changed hop is
+/// until enough of the drawn hosts have met the new routers: after some 50 hosts the changed hop is
 /// shared no more, and after some 500 it is known again.
 ///
 /// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,

@@ -32,6 +32,7 @@
 mod answer;
 mod hop;
 mod hostile;
+mod liar;
 mod limit;
 pub mod log;
 mod map;

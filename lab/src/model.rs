@@ -120,7 +120,12 @@ impl Internet {
             attacker.overhear(now, &request);
         }
         let path = self.choose_path(&request);
-        let responder = self.responder(&request, path);
+        let mut responder = self.responder(&request, path);
+        if let (Some(liar), Responder::Echo { router: None, hop }) = (self.scenario.liar, &responder)
+            && liar.is_mute(&request, &self.map.target)
+        {
+            responder = Responder::Nobody { hop: *hop };
+        }
         if let (Some(sweeper), Responder::Echo { .. }) = (&mut self.sweeper, &responder) {
             sweeper.overhear(now, &request, &self.map);
         }

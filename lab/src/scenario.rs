@@ -44,6 +44,8 @@ pub struct Scenario {
     pub sweeper: Option<Sweeper>,
     /// Targets that answer in place of a router.
     pub usurper: Option<Usurper>,
+    /// Targets that seem farther away than they are.
+    pub liar: Option<Liar>,
 }
 
 /// From a moment on, other routers are not like the others; everything else stays as it is.
@@ -211,6 +213,18 @@ const fn one_apart() -> u32 {
     1
 }
 
+/// Some of the target's hosts, which lie about their distance: they answer no probe with a smaller hop limit.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Liar {
+    /// The hop where they say they are.
+    pub says: u8,
+    /// How many hosts, from the first one on.
+    pub hosts: u32,
+    /// Of so many each, such as those of a network.
+    pub of: u32,
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -230,6 +244,7 @@ impl Default for Scenario {
             flood: None,
             sweeper: None,
             usurper: None,
+            liar: None,
         }
     }
 }

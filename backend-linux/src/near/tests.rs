@@ -265,10 +265,8 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
         match number % 10 {
             0 => late.push((number, sample)),
             _ => {
-                near.cast(
-                    sample,
-                    Ballot { distance: None, network: network(host(true, number)), hops: honest.clone() },
-                );
+                let network = network(host(true, number));
+                near.cast(sample, Ballot { network, distance: None, hops: honest.clone() });
             }
         }
     }

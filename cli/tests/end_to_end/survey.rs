@@ -147,11 +147,7 @@ fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_n
 
 /// 301 hosts of the scenarios with usurpers, in different networks, and the hostile ones first.
 fn usurpers_first(family: &str) -> Vec<String> {
-    let host = |place: u32| match family {
-        "-4" => format!("10.200.{}.{}", place / 256, place % 256),
-        _ => format!("2001:db8:{:x}:{:x}::", 0x1000 + place / 16, place % 16 * 0x1000).replace(":0::", "::"),
-    };
-    (0..301).map(|number| host(number * 257 % 4096)).collect()
+    (0..301).map(|number| neighbour(family, number * 257 % 4096)).collect()
 }
 
 #[test]
@@ -210,6 +206,43 @@ fn check_attack(scenario: &str, hostile: &[String]) {
         let documents = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         let usurped = documents.filter(|document| addresses_or_silence(document)[2] == hostile[0]);
         assert_eq!(usurped.count(), hostile.len(), "{kind}: {}", said.stdout);
+    }
+}
+
+#[test]
+fn hosts_that_seem_far_away_have_their_neighbours_swept_no_farther() {
+    // Those that lie are 96 of 2,048, and the first of the list.
+    let (liars, honest): (Vec<u32>, Vec<u32>) = (0..2048).partition(|place| place % 64 < 3);
+    let scenario = std::fs::read_to_string(format!("{}/tests/data/liars.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let truth = scenario.lines().filter(|line| !line.starts_with("liar =")).map(|line| format!("{line}\n")).collect();
+    for family in ["-4", "-6"] {
+        let list: Vec<String> = liars.iter().chain(&honest).map(|place| neighbour(family, *place)).collect();
+        let folder = env!("CARGO_TARGET_TMPDIR");
+        let hosts = format!("{folder}/liars{family}");
+        std::fs::write(&hosts, list.join("\n")).unwrap();
+        let mut probes = Vec::new();
+        for text in [&truth, &scenario] {
+            let path = format!("{folder}/liars{family}.toml");
+            std::fs::write(&path, text).unwrap();
+            let options = [family, "-n", "-q1", "--json", "--rate", "3000", "--targets", &hosts];
+            let command = [&[crate::world::HOPSHOT], &options[..]].concat();
+            let Some(said) = command_in_scenario(&path, true, &command) else { return };
+            let documents = documents(&said.stdout);
+            let sent = |host: &String| documents[host]["probes_sent"].as_u64().unwrap();
+            probes.push(list[liars.len()..].iter().map(sent).sum::<u64>());
+            // The lie works: the liars themselves stand at hop 32.
+            let distance = if text == &truth { 12 } else { 32 };
+            assert_eq!(documents[&list[0]]["distance"], distance, "{}", documents[&list[0]]);
+        }
+        assert!(probes[1] * 20 < probes[0] * 21, "{family}: {probes:?}");
+    }
+}
+
+/// A host of the scenarios with usurpers or liars.
+fn neighbour(family: &str, place: u32) -> String {
+    match family {
+        "-4" => format!("10.200.{}.{}", place / 256, place % 256),
+        _ => format!("2001:db8:{:x}:{:x}::", 0x1000 + place / 16, place % 16 * 0x1000).replace(":0::", "::"),
     }
 }
 
