@@ -502,7 +502,7 @@ impl Driver {
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
                         // That this machine answers itself shows nothing of its network, nor does a forger's guess.
-                        if reply.is_proven() && !trace.is_to_itself {
+                        if trace.is_somebodys(&reply) && !trace.is_to_itself {
                             uplink.hear(arrival.at);
                         }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
