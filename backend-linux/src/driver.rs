@@ -534,7 +534,7 @@ impl Driver {
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.version);
                         // That this machine answers itself shows nothing of its network, nor does a forger's guess.
-                        if reply.is_proven() && !trace.is_to_itself {
+                        if trace.is_somebodys(&reply) && !trace.is_to_itself {
                             uplink.hear(arrival.at);
                             if self.asks && reply.evidence() == Evidence::Strong {
                                 let target = (trace.tracer.config().target, trace.scope_id);

@@ -7,7 +7,7 @@ use crate::near::Head;
 use crate::neighbour::{DOUBTFUL, Neighbours, Patience, Way};
 use hopshot_core::wire::Version;
 use hopshot_core::{
-    Action, Answer, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
+    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
 };
 use rustix::io::Errno;
 use std::collections::BTreeMap;
@@ -156,7 +156,15 @@ impl Running {
     /// Whether anybody has answered, and proved it, but this machine itself.
     pub(crate) fn has_heard(&self) -> bool {
         let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| reply.is_proven() && reply.from != own))
+        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| self.is_somebodys(&reply) && reply.from != own))
+    }
+
+    /// Whether an answer shows that somebody is heard: it is proven. Where all hosts of a list have one flow most errors can't
+    /// prove anything, and an outage would be seen where there is none: there it is enough that all of it is right.
+    pub(crate) fn is_somebodys(&self, reply: &Reply) -> bool {
+        let is_wrong = |change| reply.changes.contains(change);
+        let is_right = || ![Changes::DESTINATION, Changes::CHECKSUM, Changes::IDENT].into_iter().any(is_wrong);
+        reply.is_proven() || self.tracer.protocol().checksum_is_public && is_right()
     }
 
     /// When its first probe left, if it has not ended and nobody has answered.

@@ -206,3 +206,27 @@ fn a_silent_outage_is_seen_whoever_guesses() {
         },
     );
 }
+
+#[test]
+fn where_hardly_anything_can_be_proven_dead_hosts_are_no_outage() {
+    // With one flow for all hosts, routers that quote eight octets prove nothing.
+    let scenario = format!("{}/public-flow.toml", env!("CARGO_TARGET_TMPDIR"));
+    let target = "[target]\nv4 = '10.200.0.0'\nv6 = '2001:db8:ffff:1::'\ncount = 16\n";
+    std::fs::write(&scenario, format!("hops = 6\nrtt_ms = 10\nquote = 8\n{target}")).unwrap();
+    std::thread::scope(|scope| {
+        for (live, dead) in [("10.200.0.", "10.200.1."), ("2001:db8:ffff:1::", "2001:db8:ffff:9::")] {
+            for socket in ["raw", "ping"] {
+                let script = format!(
+                    "(seq -f {live}%.0f 0 9; seq -f {dead}%.0f 0 79; seq -f {live}%.0f 0 9) |
+                    timeout 60 {HOPSHOT} -n -q1 --json --rate 1000 --flow 1234 --socket {socket} --targets -"
+                );
+                let scenario = &scenario;
+                scope.spawn(move || {
+                    let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
+                    let (lines, run) = (said.stdout.lines().count(), format!("{live} {socket}: {}", said.stderr));
+                    assert_eq!((lines, said.status, said.stderr.as_str()), (100, 1, ""), "{run}");
+                });
+            }
+        }
+    });
+}
