@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 LOAD, ATTACH, SOCK_ADDR, CONNECT4, CONNECT6 = 5, 8, 18, 10, 11
@@ -76,7 +77,13 @@ try:
     status = subprocess.run(sys.argv[1:]).returncode
 finally:
     open(f"{cgroups}{home}/cgroup.procs", "w").write("0")
-    os.rmdir(cgroup)
+    for _ in range(100):
+        # What ended last may still be there for a moment.
+        try:
+            os.rmdir(cgroup)
+            break
+        except OSError:
+            time.sleep(0.02)
     libc.umount2(cgroups.encode(), 2)
     os.rmdir(cgroups)
 sys.exit(status)

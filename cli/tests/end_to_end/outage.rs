@@ -645,3 +645,30 @@ fn all_paths_are_found_although_the_route_is_gone_for_a_moment() {
         );
     }
 }
+
+#[test]
+fn silence_loses_nobody_however_few_are_on_their_way_and_at_the_end_of_a_list_too() {
+    const SILENCE: &str = "nft -f - <<'END'
+table inet hopshot { chain input { type filter hook prerouting priority -400; iifname != lo drop; }; }
+END
+sleep 3; nft delete table inet hopshot";
+    let run = |target: &str, socket: &str, hosts: usize, options: &str, cut: f32| {
+        let script = format!(
+            "(sleep {cut}; {SILENCE}) & for i in $(seq {hosts}); do echo ${target}; done |
+            {HOPSHOT} -n -q1 --json --socket {socket} {options} --targets -; status=$?; wait; exit $status"
+        );
+        let Some(said) = command_in_scenario("long", true, &["sh", "-c", &script]) else { return };
+        let reached = said.stdout.matches("\"reached\":true").count();
+        assert_eq!((reached, said.status), (hosts, 0), "{target} {socket} {hosts}: {}{}", said.stdout, said.stderr);
+    };
+    std::thread::scope(|scope| {
+        for target in ["HOPSHOT_LAB_TARGET4", "HOPSHOT_LAB_TARGET6"] {
+            for socket in ["raw", "ping"] {
+                // All are on their way when it begins.
+                scope.spawn(move || run(target, socket, 40, "--rate 20000", 0.15));
+            }
+            // Four at a time.
+            scope.spawn(move || run(target, "raw", 30, "--at-once 4 --rate 2000", 0.6));
+        }
+    });
+}
