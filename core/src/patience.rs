@@ -70,6 +70,7 @@ pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait` without patience.
+#[inline(never)]
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
     patient(view, wait).min(nanos(view.config.timeout)).max(wait)
@@ -81,11 +82,14 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     nanos(view.config.timeout) <= patient(view, until_quiet(slowest).saturating_add(from_quiet(slowest)))
 }
 
+#[inline(never)]
 fn patient(view: &View<'_>, wait: u64) -> u64 {
-    wait.saturating_mul(view.config.patience.into())
+    // Two years are long enough, and need no check.
+    wait.min(u64::MAX >> 8).wrapping_mul(view.config.patience.into())
 }
 
 /// How long after the last of the probes sent so far nothing more is expected of them.
+#[inline(never)]
 fn until_quiet(slowest: Option<u64>) -> u64 {
     match slowest {
         None => overdue(None),
@@ -96,6 +100,7 @@ fn until_quiet(slowest: Option<u64>) -> u64 {
 }
 
 /// How long the wait for hops of which nothing is known goes on from then on.
+#[inline(never)]
 fn from_quiet(slowest: Option<u64>) -> u64 {
     match slowest {
         None => u64::MAX,
@@ -128,15 +133,15 @@ fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
         Some(_) => Some(at_known_hop),
         None if probe.hop() <= view.path.sure_top => Some(at_known_hop),
         None => {
-            let unknown = |sent: Instant| {
-                let until_quiet = match view.quiet {
-                    // All that was sent before is waited for as long as what is sent then.
-                    Some(quiet) => quiet.nanos_since(sent),
-                    None => until_quiet(view.path.slowest),
-                };
-                patient(view, until_quiet.saturating_add(from_quiet(view.path.slowest)))
+            // All that was sent before it was quiet is waited for as long as what is sent then.
+            let until_quiet = match view.quiet {
+                Some(quiet) => {
+                    let from_first = patient(view, quiet.nanos_since(first)).saturating_sub(after_first);
+                    from_first.max(patient(view, quiet.nanos_since(probe.sent())))
+                }
+                None => patient(view, until_quiet(view.path.slowest)),
             };
-            Some(unknown(probe.sent()).max(unknown(first).saturating_sub(after_first)))
+            Some(until_quiet.saturating_add(patient(view, from_quiet(view.path.slowest))))
         }
     }
 }

@@ -213,19 +213,16 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
         (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
         (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
         (Reason::Attempt, _) => next,
-        (_, None) if hop >= view.path.top => after_quiet(view, progress),
-        _ => {
-            let wait = patience::until_retry(view, patience::overdue(view.path.slowest));
-            view.sent_at(progress.first).after(wait).max(last.after(RETRY_GAP))
+        (_, end) => {
+            let first = view.sent_at(progress.first);
+            let wait = match view.quiet {
+                // Nothing came from there until it was quiet.
+                Some(quiet) if end.is_none() && hop >= view.path.top => quiet.nanos_since(first),
+                _ => patience::overdue(view.path.slowest),
+            };
+            first.after(patience::until_retry(view, wait)).max(last.after(RETRY_GAP))
         }
     }
-}
-
-/// Returns when a second probe leaves to a hop from which nothing came until it was quiet.
-fn after_quiet(view: &View<'_>, progress: &Progress) -> Instant {
-    let first = view.sent_at(progress.first);
-    let quiet = view.quiet.map_or(0, |quiet| quiet.nanos_since(first));
-    first.after(patience::until_retry(view, quiet))
 }
 
 fn is_target(end: End, hop: u8) -> bool {
@@ -240,6 +237,7 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     unheard.map(|progress| overdue(view, progress)).max().unwrap_or(Instant::EPOCH)
 }
 
+#[inline(never)]
 fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
     view.sent_at(progress.first).after(patience::overdue(view.path.slowest))
 }

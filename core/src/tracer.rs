@@ -394,6 +394,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         }
     }
 
+    #[inline(never)]
     fn reason(&self) -> StopReason {
         match self.path.end {
             _ if plan::is_unsure(&self.view()) => StopReason::NoRoom,
