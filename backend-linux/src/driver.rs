@@ -185,7 +185,12 @@ impl Driver {
         has_timeout: bool,
     ) -> Result<Option<usize>, Error> {
         let source = self.source(config.target, scope_id)?;
-        let Some((listener, ident, first_seq)) = self.take_identity(&config, &echo) else { return Ok(None) };
+        let identity = self.take_identity(&config, &echo).or_else(|| {
+            // A trace goes before questions.
+            self.end_questions(Version::of(config.target));
+            self.take_identity(&config, &echo)
+        });
+        let Some((listener, ident, first_seq)) = identity else { return Ok(None) };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let echo = Echo { ident, first_seq, ..echo };
         let tracer = match Tracer::new(Config { source, first_hop, ..config }, echo) {
