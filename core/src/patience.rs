@@ -70,6 +70,7 @@ pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait` without patience.
+// In its callers it takes more room.
 #[inline(never)]
 pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
     // Once the first probe is given up, nothing is left to wait for.
@@ -82,6 +83,7 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
     nanos(view.config.timeout) <= patient(view, until_quiet(slowest).saturating_add(from_quiet(slowest)))
 }
 
+// In its callers it takes more room.
 #[inline(never)]
 fn patient(view: &View<'_>, wait: u64) -> u64 {
     // Two years are long enough, and need no check.
@@ -89,6 +91,7 @@ fn patient(view: &View<'_>, wait: u64) -> u64 {
 }
 
 /// How long after the last of the probes sent so far nothing more is expected of them.
+// In its callers it takes more room.
 #[inline(never)]
 fn until_quiet(slowest: Option<u64>) -> u64 {
     match slowest {
@@ -100,6 +103,7 @@ fn until_quiet(slowest: Option<u64>) -> u64 {
 }
 
 /// How long the wait for hops of which nothing is known goes on from then on.
+// In its callers it takes more room.
 #[inline(never)]
 fn from_quiet(slowest: Option<u64>) -> u64 {
     match slowest {

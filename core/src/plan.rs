@@ -215,12 +215,12 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
         (Reason::Attempt, _) => next,
         (_, end) => {
             let first = view.sent_at(progress.first);
-            let wait = match view.quiet {
+            let (wait, gap) = match view.quiet {
                 // Nothing came from there until it was quiet.
-                Some(quiet) if end.is_none() && hop >= view.path.top => quiet.nanos_since(first),
-                _ => patience::overdue(view.path.slowest),
+                Some(quiet) if end.is_none() && hop >= view.path.top => (quiet.nanos_since(first), 0),
+                _ => (patience::overdue(view.path.slowest), RETRY_GAP),
             };
-            first.after(patience::until_retry(view, wait)).max(last.after(RETRY_GAP))
+            first.after(patience::until_retry(view, wait)).max(last.after(gap))
         }
     }
 }
@@ -237,6 +237,7 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     unheard.map(|progress| overdue(view, progress)).max().unwrap_or(Instant::EPOCH)
 }
 
+// In its callers it takes more room.
 #[inline(never)]
 fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
     view.sent_at(progress.first).after(patience::overdue(view.path.slowest))

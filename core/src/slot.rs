@@ -213,6 +213,7 @@ impl Slot {
         self.sent = at.as_nanos().to_le_bytes();
     }
 
+    // In its callers it takes more room.
     #[inline(never)]
     fn set_received(&mut self, sent: Instant, received: Instant) {
         let [rtt @ .., _, _, _] = received.nanos_since(sent).min(LONGEST_RTT).to_le_bytes();

@@ -54,6 +54,7 @@ impl Instant {
     }
 
     /// The nanoseconds from `earlier` to this instant; zero if `earlier` is the later one.
+    // In its callers it takes more room.
     #[inline(never)]
     pub(crate) const fn nanos_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)

@@ -394,6 +394,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         }
     }
 
+    // In its callers it takes more room.
     #[inline(never)]
     fn reason(&self) -> StopReason {
         match self.path.end {
