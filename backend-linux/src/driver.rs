@@ -1,27 +1,28 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family, or several where each has one ident. Reading before each
-//! send spares probes that an answer has made needless; a survey reads and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP
-//! from waking it.
+//! One driver runs any number of traces on one socket pair per family, or several where each has one
+//! ident. Reading before each send spares probes that an answer has made needless; a survey reads
+//! and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP from
+//! waking it.
 
 mod outages;
+mod receiving;
+mod sending;
 
 use crate::clock;
-use crate::departures::{settle, tag};
 use crate::error::Error;
 use crate::identities::{self, Identities};
 use crate::near::Head;
-use crate::neighbour::Verdict;
 use crate::pace::Pace;
 use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
-use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Held, Running};
+use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::schedule::Schedule;
 use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
 use crate::sockets::{Pair, Sockets};
-use crate::uplink::{Answerer, Uplink};
+use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome, Reply, Tracer};
+use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply, Tracer};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::Resource;
@@ -32,10 +33,6 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
-/// can't keep the loop from sending.
-const DRAIN: usize = 16_384;
-
 /// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1 ms. Others look after each
 /// probe, since an answer from nearby may spare the next.
 pub(crate) const BUNCH: usize = 8;
@@ -43,9 +40,6 @@ pub(crate) const BUNCH: usize = 8;
 /// A survey that has something to do within this time sleeps as long whatever comes, and then does all of it: an awakening can cost
 /// more than a probe. The kernel stamps the answers meanwhile, and [`Pace`] makes up for what was due.
 const LULL: Duration = Duration::from_millis(1);
-
-/// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
-const LONGEST: usize = 65_536;
 
 /// A pair of ping sockets and its ident for so many of a survey, in each family.
 const MOST_PINGS: usize = 16;
@@ -487,204 +481,6 @@ impl Driver {
             Err(errno) => Err(Error::system("can't wait for answers")(errno)),
         }
     }
-
-    /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
-    /// is left then are answers to probes of the burst that went past the target, duplicates and forgeries. Returns whether there
-    /// may be no more.
-    fn drain(&mut self) -> Result<bool, Error> {
-        if self.inbox.is_empty() {
-            // Not `resize`, which would write all of it.
-            self.inbox = vec![0; LONGEST];
-        }
-        for (index, listener) in self.listeners.iter_mut().enumerate() {
-            let receive = Error::system("can't receive");
-            for _ in 0..DRAIN {
-                let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
-                let (ident, seq, answer) = match arrival.answer() {
-                    Ok(answer) => answer,
-                    Err(malformed) => {
-                        listener.rejected.count(malformed);
-                        continue;
-                    }
-                };
-                // First when the probe left: the RTT of the reply is final.
-                settle(&mut listener.socket, &mut self.traces, self.added);
-                let mut is_ours = false;
-                for number in self.identities.whose(ident, seq) {
-                    let Some(trace) = self.traces.get_mut(&number) else { continue };
-                    if trace.listener != index {
-                        continue;
-                    }
-                    if trace.has_not_sent(seq) {
-                        let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
-                        is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
-                        continue;
-                    }
-                    let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
-                    let accepted = trace.tracer.accept(arrival.at, &answer);
-                    is_ours |= accepted != Err(Discard::NotOurs);
-                    if let Ok(reply) = accepted
-                        && trace.is_local(&reply)
-                    {
-                        // No answer: nobody was heard.
-                        if trace.hear_local(&reply, |way| self.sockets.neighbours.may_be_missing(way))
-                            && trace.endurance == Endurance::Outage
-                            && self.sockets.neighbours.is_behind_gateway(trace.way())
-                        {
-                            uplink(&mut self.uplinks, listener.version).miss_gateway(clock::now());
-                        }
-                        self.schedule.hasten(number);
-                        break;
-                    }
-                    if let Ok(reply) = accepted {
-                        let uplink = uplink(&mut self.uplinks, listener.version);
-                        // That this machine answers itself shows nothing of its network, nor does a forger's guess.
-                        if trace.is_somebodys(&reply) && !trace.is_to_itself {
-                            uplink.hear(arrival.at);
-                            if self.asks && reply.evidence() == Evidence::Strong {
-                                let target = (trace.tracer.config().target, trace.scope_id);
-                                uplink.remember(Answerer {
-                                    target,
-                                    hop: reply.probe.hop,
-                                    from: reply.from,
-                                    rtt: reply.rtt,
-                                });
-                            }
-                        }
-                        if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
-                            uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
-                        }
-                        trace.note(reply.probe, arrival.clock, &answer);
-                        trace.compare(&reply);
-                        self.replies.push_back((number, reply));
-                        self.schedule.hasten(number);
-                        if listener.audience != Audience::Everyone && has_all(&trace.tracer, &reply) {
-                            settle(&mut listener.socket, &mut self.traces, self.added);
-                            return Ok(false);
-                        }
-                        break;
-                    }
-                }
-                if !is_ours {
-                    listener.rejected.count_not_ours();
-                }
-            }
-            settle(&mut listener.socket, &mut self.traces, self.added);
-        }
-        Ok(true)
-    }
-
-    /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.
-    fn send(&mut self) -> usize {
-        let mut sent = 0;
-        let mut now = clock::now();
-        // Where the next of this round is, and whether the round has come to anything.
-        let (mut from, mut is_fruitful) = (0, false);
-        let most = if self.is_survey { BUNCH } else { 1 };
-        while sent < most && self.pace.next() <= now {
-            let Some(number) = self.schedule.due(now, from) else {
-                if !is_fruitful {
-                    break;
-                }
-                (from, is_fruitful) = (0, false);
-                continue;
-            };
-            from = number + 1;
-            let due = match self.step(number, now) {
-                Turn::Idle(due) => due,
-                Turn::Tried(due) => {
-                    self.pace.spend(now);
-                    sent += 1;
-                    is_fruitful = true;
-                    // Deciding took a moment, and so may waiting for room.
-                    now = clock::now();
-                    Some(due)
-                }
-            };
-            self.schedule.set(number, due);
-        }
-        sent
-    }
-
-    /// Asks a trace for what it has to send, and sends that.
-    fn step(&mut self, number: usize, now: Instant) -> Turn {
-        let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
-        if let Some(left) = trace.unheard_since() {
-            let neighbours = &self.sockets.neighbours;
-            if trace.look_at().is_some_and(|at| at <= now) {
-                trace.was_missed = Some(neighbours.is_missed(trace.way()));
-            }
-            let is_over = now.saturating_since(left) >= trace.tracer.config().timeout;
-            let was_missed = trace.was_missed == Some(true);
-            let judge = || neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey), was_missed);
-            match if is_over { judge() } else { Verdict::Innocent } {
-                Verdict::Pending(until) => return Turn::Idle(Some(until)),
-                Verdict::Unreachable => trace.abandon(),
-                Verdict::NoGateway => {
-                    if trace.endurance == Endurance::Outage {
-                        uplink(&mut self.uplinks, trace.version()).miss_gateway(now);
-                    }
-                    trace.abandon();
-                }
-                Verdict::Innocent => {}
-            }
-        }
-        let held = trace.held.take();
-        let probe = match &held {
-            Some(held) => held.transmit(trace.tracer.config().target),
-            None => match trace.poll(now, &mut self.outbox) {
-                Action::Wait(until) => {
-                    let look_at = trace.unheard_since().and_then(|_| trace.look_at());
-                    return Turn::Idle(Some(look_at.map_or(until, |at| until.min(at))));
-                }
-                Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
-                Action::Done => return Turn::Idle(None),
-                Action::Transmit(probe) => probe,
-            },
-        };
-        let Some(listener) = self.listeners.get_mut(trace.listener) else { return Turn::Idle(None) };
-        let (version, tag) = (listener.version, tag(number, probe.probe));
-        let uplink = uplink(&mut self.uplinks, version);
-        match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
-            Ok(left) => {
-                trace.tracer.sent(probe.probe, left);
-                trace.left.get_or_insert(left);
-                if self.questions.contains(&number) {
-                    uplink.asked(left);
-                }
-                if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
-                    self.hasten_held(version);
-                }
-                Turn::Tried(Instant::EPOCH)
-            }
-            Err(errno) => {
-                let held = match held {
-                    Some(held) => held,
-                    None => Held::new(&probe, now),
-                };
-                let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
-                match errno {
-                    // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
-                    // socket's buffer.
-                    Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
-                    _ if self.questions.contains(&number) => {}
-                    _ if is_listed => self.note_failure(target, now),
-                    _ => uplink.fail(now),
-                }
-                let health = self.health(version);
-                let due = self.traces.get_mut(&number).and_then(|trace| trace.hold(held, errno, &health, now));
-                Turn::Tried(due.unwrap_or(Instant::EPOCH))
-            }
-        }
-    }
-
-    /// Tries the probes again that could not be sent: one of this family has just left.
-    fn hasten_held(&mut self, version: Version) {
-        let is_held = |trace: &Running| trace.held.is_some() && trace.version() == version;
-        for number in self.traces.iter().filter(|(_, trace)| is_held(trace)).map(|(number, _)| *number) {
-            self.schedule.hasten(number);
-        }
-    }
 }
 
 fn uplink(uplinks: &mut [Uplink; 2], version: Version) -> &mut Uplink {
@@ -696,25 +492,4 @@ const fn family_index(version: Version) -> usize {
         Version::V4 => 0,
         Version::V6 => 1,
     }
-}
-
-/// The outcome of a look at one trace.
-enum Turn {
-    /// It has nothing to send before this instant, or ever.
-    Idle(Option<Instant>),
-    /// A probe was sent, or could not be; the trace wants to be asked again at this instant.
-    Tried(Instant),
-}
-
-/// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
-fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
-    let route = tracer.route();
-    let is_heard = |outcome: &Outcome| match outcome {
-        Outcome::InFlight | Outcome::Lost => false,
-        Outcome::Answered(reply) => reply.is_proven(),
-        Outcome::Failed(_) => true,
-    };
-    reply.kind != Kind::TimeExceeded
-        && route.distance().is_some()
-        && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))
 }

@@ -3,8 +3,6 @@
 use crate::world::{HOPSHOT, Said, command_in_scenario, command_on_chain};
 use serde_json::Value;
 
-const DNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/failing_name_server.py");
-
 /// The routes to the chain as they were.
 const ROUTES: &str =
     "ip route replace 10.0.0.0/8 via 10.1.0.1; ip route replace 2001:db8::/32 via 2001:db8:1::1 dev ahead";
@@ -49,7 +47,7 @@ fn assert_nothing_is_lost_on(sockets: &[(&str, &str, &'static str)], cut: &str, 
     });
 }
 
-fn assert_all_whole(said: &Said, hosts: usize, what: &str) {
+pub(crate) fn assert_all_whole(said: &Said, hosts: usize, what: &str) {
     let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((documents.len(), said.status), (hosts, 0), "{what}: {}", said.stderr);
     for document in documents {
@@ -148,78 +146,6 @@ true";
     assert_nothing_is_lost(cut, "nft delete table inet hopshot");
 }
 
-/// Traces a list of names while a name server fails as told for a time.
-fn names(manner: &str, options: &str, names: &str) -> Option<Said> {
-    let script =
-        format!("python3 {DNS} {manner} sh -c '({names}) | {HOPSHOT} -n -q1 --json --rate 2000 {options} --targets -'");
-    command_on_chain(5, &[], &["sh", "-c", &script])
-}
-
-#[test]
-fn a_list_outlasts_name_servers_that_fail() {
-    for manner in ["servfail", "refused", "silent"] {
-        let Some(said) = names(&format!("{manner} 0.4 0.4"), "", "for i in $(seq 600); do echo h$i.example; done")
-        else {
-            return;
-        };
-        assert_all_whole(&said, 600, manner);
-    }
-}
-
-#[test]
-fn a_list_outlasts_name_servers_that_fail_for_one_type_of_address() {
-    // The name with one address, the one with both, and each family that they are wanted in.
-    let cases =
-        [("1", "h", ""), ("1", "d", "-4"), ("1", "h", "-4"), ("28", "s", ""), ("28", "d", "-6"), ("28", "s", "-6")];
-    for (kind, name, family) in cases {
-        let list = format!("for i in $(seq 100); do echo {name}$i.example; done");
-        let Some(said) = names(&format!("servfail-{kind} 0 0.5"), family, &list) else { return };
-        assert_all_whole(&said, 100, &format!("{kind} {name} {family}"));
-    }
-}
-
-#[test]
-fn hosts_that_need_no_name_server_show_nothing_of_it() {
-    let others = ["[2001:db8:6::1]", "[fe80::1%lo]", "localhost", "10.6.0.1"];
-    let run = |other: &str| {
-        let list = format!(
-            "echo h0.example; sleep 1; for i in $(seq 20); do echo h$i.example; done; yes {other} | head -n 300"
-        );
-        let Some(said) = names("servfail 0.7 16", "--rate 40 --outage 40", &list) else { return };
-        let named = said.stdout.lines().filter(|line| line.contains(".example\""));
-        assert_eq!(named.filter(|line| line.contains("\"reached\":true")).count(), 21, "{other}: {}", said.stderr);
-    };
-    std::thread::scope(|scope| {
-        for other in others {
-            scope.spawn(move || run(other));
-        }
-    });
-}
-
-#[test]
-fn more_names_may_wait_than_there_is_room_for() {
-    let list = "seq -f h%.0f.example 6000";
-    let Some(said) = names("servfail 0.3 6", "--outage 20", list) else { return };
-    assert!(said.stderr.contains("no name can be looked up"), "{}", said.stderr);
-    assert_all_whole(&said, 6000, "names");
-}
-
-#[test]
-fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
-    let list = "for i in $(seq 20); do echo h$i.example; done; echo bad.example; echo none.example";
-    let Some(said) = names("servfail 99 0", "", list) else { return };
-    let lost: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let error = |name: &str| {
-        let document = lost.iter().find(|document| document["target"]["name"] == name).unwrap();
-        document["error"].as_str().unwrap_or_default().to_owned()
-    };
-    assert_eq!((lost.len(), said.status), (22, 1));
-    let bad = error("bad.example");
-    assert!(bad.contains("Temporary failure in name resolution") && bad.contains("tries in 12 s"), "{bad}");
-    // There is no such name, and asking again doesn't change that.
-    assert!(!error("none.example").contains("tries"));
-}
-
 #[test]
 fn an_outage_that_lasts_too_long_ends_the_list_with_the_reason_at_each_host_that_is_left() {
     for (family, target, _) in &SOCKETS[1..3] {
@@ -314,23 +240,6 @@ fn an_interrupt_names_the_hosts_that_waited() {
     let Some(said) = command_on_chain(1, &[], &["sh", "-c", &script]) else { return };
     let waited = "not traced: interrupted while it waited to be tried again (Network is unreachable)";
     assert_eq!(said.stdout.matches(waited).count(), 5, "{}{}", said.stdout, said.stderr);
-}
-
-#[test]
-fn an_interrupt_names_the_hosts_whose_addresses_were_looked_up_once_each() {
-    // Those of the first are asked for a second time when the interrupt comes.
-    for (manner, reason) in
-        [("servfail", "(Temporary failure in name resolution)"), ("silent", "its address was looked up")]
-    {
-        let script = format!(
-            "python3 {DNS} {manner} 0 99 sh -c '(seq -f h%.0f.example 5; echo h5.example; sleep 2) |
-            timeout -s INT 1 {HOPSHOT} -n --json --targets -'"
-        );
-        let Some(said) = command_on_chain(1, &[], &["sh", "-c", &script]) else { return };
-        let told =
-            said.stdout.lines().filter(|line| line.contains("not traced: interrupted while")).collect::<Vec<_>>();
-        assert!(told.len() == 6 && told.iter().all(|line| line.contains(reason)), "{}{}", said.stdout, said.stderr);
-    }
 }
 
 #[test]
@@ -580,25 +489,6 @@ fn a_family_that_comes_back_after_the_other_is_waited_for() {
     std::thread::scope(|scope| {
         for (first, second) in [(v4, v6), (v6, v4)] {
             scope.spawn(move || run(first, second));
-        }
-    });
-}
-
-#[test]
-fn names_are_waited_for_although_addresses_can_be_traced() {
-    let lists = [
-        // None was ever found.
-        ("servfail 0 15", "echo 10.6.0.1; seq -f h%.0f.example 200"),
-        // The last of the list: the first is asked for again, to see whether it can be found still.
-        ("servfail 0.7 16", "echo h0.example; sleep 1; seq -f h%.0f.example 4"),
-    ];
-    std::thread::scope(|scope| {
-        for (manner, list) in lists {
-            scope.spawn(move || {
-                let Some(said) = names(manner, "", list) else { return };
-                assert!(said.stdout.lines().all(|line| line.contains("\"reached\":true")), "{list}: {}", said.stdout);
-                assert_eq!(said.status, 0, "{list}: {}", said.stderr);
-            });
         }
     });
 }

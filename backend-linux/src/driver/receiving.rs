@@ -1,0 +1,117 @@
+//! Answers: read from all sockets, and given to the traces that they belong to.
+
+use super::{Audience, Driver, uplink};
+use crate::clock;
+use crate::departures::settle;
+use crate::error::Error;
+use crate::running::{CAPACITY, Endurance};
+use crate::uplink::Answerer;
+use hopshot_core::{Discard, Evidence, Kind, Outcome, Reply, Tracer};
+
+/// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
+/// can't keep the loop from sending.
+const DRAIN: usize = 16_384;
+
+/// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
+const LONGEST: usize = 65_536;
+
+impl Driver {
+    /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
+    /// is left then are answers to probes of the burst that went past the target, duplicates and forgeries. Returns whether there
+    /// may be no more.
+    pub(super) fn drain(&mut self) -> Result<bool, Error> {
+        if self.inbox.is_empty() {
+            // Not `resize`, which would write all of it.
+            self.inbox = vec![0; LONGEST];
+        }
+        for (index, listener) in self.listeners.iter_mut().enumerate() {
+            let receive = Error::system("can't receive");
+            for _ in 0..DRAIN {
+                let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
+                let (ident, seq, answer) = match arrival.answer() {
+                    Ok(answer) => answer,
+                    Err(malformed) => {
+                        listener.rejected.count(malformed);
+                        continue;
+                    }
+                };
+                // First when the probe left: the RTT of the reply is final.
+                settle(&mut listener.socket, &mut self.traces, self.added);
+                let mut is_ours = false;
+                for number in self.identities.whose(ident, seq) {
+                    let Some(trace) = self.traces.get_mut(&number) else { continue };
+                    if trace.listener != index {
+                        continue;
+                    }
+                    if trace.has_not_sent(seq) {
+                        let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
+                        is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
+                        continue;
+                    }
+                    let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
+                    let accepted = trace.tracer.accept(arrival.at, &answer);
+                    is_ours |= accepted != Err(Discard::NotOurs);
+                    if let Ok(reply) = accepted
+                        && trace.is_local(&reply)
+                    {
+                        // No answer: nobody was heard.
+                        if trace.hear_local(&reply, |way| self.sockets.neighbours.may_be_missing(way))
+                            && trace.endurance == Endurance::Outage
+                            && self.sockets.neighbours.is_behind_gateway(trace.way())
+                        {
+                            uplink(&mut self.uplinks, listener.version).miss_gateway(clock::now());
+                        }
+                        self.schedule.hasten(number);
+                        break;
+                    }
+                    if let Ok(reply) = accepted {
+                        let uplink = uplink(&mut self.uplinks, listener.version);
+                        // That this machine answers itself shows nothing of its network, nor does a forger's guess.
+                        if trace.is_somebodys(&reply) && !trace.is_to_itself {
+                            uplink.hear(arrival.at);
+                            if self.asks && reply.evidence() == Evidence::Strong {
+                                let target = (trace.tracer.config().target, trace.scope_id);
+                                uplink.remember(Answerer {
+                                    target,
+                                    hop: reply.probe.hop,
+                                    from: reply.from,
+                                    rtt: reply.rtt,
+                                });
+                            }
+                        }
+                        if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
+                            uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
+                        }
+                        trace.note(reply.probe, arrival.clock, &answer);
+                        trace.compare(&reply);
+                        self.replies.push_back((number, reply));
+                        self.schedule.hasten(number);
+                        if listener.audience != Audience::Everyone && has_all(&trace.tracer, &reply) {
+                            settle(&mut listener.socket, &mut self.traces, self.added);
+                            return Ok(false);
+                        }
+                        break;
+                    }
+                }
+                if !is_ours {
+                    listener.rejected.count_not_ours();
+                }
+            }
+            settle(&mut listener.socket, &mut self.traces, self.added);
+        }
+        Ok(true)
+    }
+}
+
+/// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
+fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
+    let route = tracer.route();
+    let is_heard = |outcome: &Outcome| match outcome {
+        Outcome::InFlight | Outcome::Lost => false,
+        Outcome::Answered(reply) => reply.is_proven(),
+        Outcome::Failed(_) => true,
+    };
+    reply.kind != Kind::TimeExceeded
+        && route.distance().is_some()
+        && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))
+}

@@ -1,0 +1,132 @@
+//! Probes: those of the traces that are due, as the pace permits.
+
+use super::{BUNCH, Driver, uplink};
+use crate::clock;
+use crate::departures::tag;
+use crate::neighbour::Verdict;
+use crate::running::{Endurance, Held, Running};
+use hopshot_core::wire::Version;
+use hopshot_core::{Action, Instant};
+use rustix::io::Errno;
+
+impl Driver {
+    /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.
+    pub(super) fn send(&mut self) -> usize {
+        let mut sent = 0;
+        let mut now = clock::now();
+        // Where the next of this round is, and whether the round has come to anything.
+        let (mut from, mut is_fruitful) = (0, false);
+        let most = if self.is_survey { BUNCH } else { 1 };
+        while sent < most && self.pace.next() <= now {
+            let Some(number) = self.schedule.due(now, from) else {
+                if !is_fruitful {
+                    break;
+                }
+                (from, is_fruitful) = (0, false);
+                continue;
+            };
+            from = number + 1;
+            let due = match self.step(number, now) {
+                Turn::Idle(due) => due,
+                Turn::Tried(due) => {
+                    self.pace.spend(now);
+                    sent += 1;
+                    is_fruitful = true;
+                    // Deciding took a moment, and so may waiting for room.
+                    now = clock::now();
+                    Some(due)
+                }
+            };
+            self.schedule.set(number, due);
+        }
+        sent
+    }
+
+    /// Asks a trace for what it has to send, and sends that.
+    fn step(&mut self, number: usize, now: Instant) -> Turn {
+        let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
+        if let Some(left) = trace.unheard_since() {
+            let neighbours = &self.sockets.neighbours;
+            if trace.look_at().is_some_and(|at| at <= now) {
+                trace.was_missed = Some(neighbours.is_missed(trace.way()));
+            }
+            let is_over = now.saturating_since(left) >= trace.tracer.config().timeout;
+            let was_missed = trace.was_missed == Some(true);
+            let judge = || neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey), was_missed);
+            match if is_over { judge() } else { Verdict::Innocent } {
+                Verdict::Pending(until) => return Turn::Idle(Some(until)),
+                Verdict::Unreachable => trace.abandon(),
+                Verdict::NoGateway => {
+                    if trace.endurance == Endurance::Outage {
+                        uplink(&mut self.uplinks, trace.version()).miss_gateway(now);
+                    }
+                    trace.abandon();
+                }
+                Verdict::Innocent => {}
+            }
+        }
+        let held = trace.held.take();
+        let probe = match &held {
+            Some(held) => held.transmit(trace.tracer.config().target),
+            None => match trace.poll(now, &mut self.outbox) {
+                Action::Wait(until) => {
+                    let look_at = trace.unheard_since().and_then(|_| trace.look_at());
+                    return Turn::Idle(Some(look_at.map_or(until, |at| until.min(at))));
+                }
+                Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
+                Action::Done => return Turn::Idle(None),
+                Action::Transmit(probe) => probe,
+            },
+        };
+        let Some(listener) = self.listeners.get_mut(trace.listener) else { return Turn::Idle(None) };
+        let (version, tag) = (listener.version, tag(number, probe.probe));
+        let uplink = uplink(&mut self.uplinks, version);
+        match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
+            Ok(left) => {
+                trace.tracer.sent(probe.probe, left);
+                trace.left.get_or_insert(left);
+                if self.questions.contains(&number) {
+                    uplink.asked(left);
+                }
+                if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
+                    self.hasten_held(version);
+                }
+                Turn::Tried(Instant::EPOCH)
+            }
+            Err(errno) => {
+                let held = match held {
+                    Some(held) => held,
+                    None => Held::new(&probe, now),
+                };
+                let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
+                match errno {
+                    // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
+                    // socket's buffer.
+                    Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
+                    _ if self.questions.contains(&number) => {}
+                    _ if is_listed => self.note_failure(target, now),
+                    _ => uplink.fail(now),
+                }
+                let health = self.health(version);
+                let due = self.traces.get_mut(&number).and_then(|trace| trace.hold(held, errno, &health, now));
+                Turn::Tried(due.unwrap_or(Instant::EPOCH))
+            }
+        }
+    }
+
+    /// Tries the probes again that could not be sent: one of this family has just left.
+    pub(super) fn hasten_held(&mut self, version: Version) {
+        let is_held = |trace: &Running| trace.held.is_some() && trace.version() == version;
+        for number in self.traces.iter().filter(|(_, trace)| is_held(trace)).map(|(number, _)| *number) {
+            self.schedule.hasten(number);
+        }
+    }
+}
+
+/// The outcome of a look at one trace.
+enum Turn {
+    /// It has nothing to send before this instant, or ever.
+    Idle(Option<Instant>),
+    /// A probe was sent, or could not be; the trace wants to be asked again at this instant.
+    Tried(Instant),
+}
