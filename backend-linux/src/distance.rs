@@ -2,7 +2,7 @@
 
 use hopshot_core::{Outcome, Route};
 
-/// What is known of it.
+/// A distance, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Distance {
     Unknown,

@@ -356,7 +356,7 @@ pub(crate) const fn family_name(family: Version) -> &'static str {
     }
 }
 
-/// That there is no such interface, by its name or its number.
+/// The error where there is no such interface, by its name or its number.
 fn no_interface(name: &str) -> String {
     match name.parse::<u32>() {
         Ok(number) => format!("no interface has the number {number}"),

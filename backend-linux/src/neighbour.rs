@@ -97,7 +97,7 @@ impl Neighbour {
     }
 }
 
-/// Where packets go first.
+/// A next hop: the first that packets go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct NextHop {
     interface: u32,

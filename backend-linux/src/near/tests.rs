@@ -355,7 +355,7 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
     }
 }
 
-/// What was learnt from hosts that answered at these distances, or not at all.
+/// The lessons of hosts that answered at these distances, or not at all.
 fn taught_distances(distances: &[Option<u8>]) -> Near {
     let mut near = taught(&[]);
     for (number, distance) in (0..).zip(distances) {

@@ -38,7 +38,7 @@ pub struct Sample {
 pub(crate) struct Ballot {
     /// The /24 or /48 of the host.
     pub(super) network: IpAddr,
-    /// Where the host answered, if it did.
+    /// The hop at which the host answered, if it did.
     pub(super) distance: Option<u8>,
     /// Who answered from hop 1 on, as far as the trace passed routers.
     pub(super) hops: Vec<Who>,
