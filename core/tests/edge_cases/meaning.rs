@@ -3,7 +3,9 @@
 use crate::network::{BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, router, stranger};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
-use hopshot_core::{Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, StopReason};
+use hopshot_core::{
+    Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, SendError, StopReason, Sweep,
+};
 use std::net::IpAddr;
 
 /// An error about the first probe to `hop`.
@@ -256,5 +258,41 @@ fn case_21_to_ourselves_an_unreachable_from_our_own_address_is_the_targets() {
         let reply = trace.handle(10, us, &message).unwrap().reply;
         assert_eq!((reply.kind, reply.evidence()), (Kind::Unreachable, Evidence::Strong));
         assert_eq!(trace.distance(), Some(1));
+    }
+}
+
+#[test]
+fn only_the_codes_of_a_host_are_host_unreachable() {
+    for icmp_type in 0..=5 {
+        for icmp_code in 0..=5 {
+            let is_host = [(3, 1), (1, 3)].contains(&(icmp_type, icmp_code));
+            assert_eq!(
+                Failure::Local { icmp_type, icmp_code }.is_host_unreachable(),
+                is_host,
+                "{icmp_type} {icmp_code}"
+            );
+        }
+    }
+    assert!(Failure::NextHop.is_host_unreachable() && !Failure::Send(SendError(1)).is_host_unreachable());
+}
+
+#[test]
+fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() {
+    for version in BOTH {
+        let us = ends(version).source;
+        let (host, other) = if version == Version::V4 { (1, 13) } else { (3, 1) };
+        let failure = |heard: Option<u8>, hop: u8, code: u8| {
+            let mut trace =
+                Trace::with(Config { attempts: 2, retries: 0, sweep: Some(Sweep::Burst), ..config(version) });
+            if let Some(hop) = heard {
+                trace.time_exceeded(10, hop).unwrap();
+            }
+            report(&mut trace, hop, us, Type::Unreachable, code, 0).unwrap();
+            trace.tracer.route().failure().is_some()
+        };
+        // That the next hop is missing holds for all, and anything does where nobody has answered.
+        assert!(failure(None, 2, host) && failure(None, 2, other) && failure(Some(1), 2, host), "{version:?}");
+        // A firewall may have refused that one alone; and what is no farther than an answer says nothing.
+        assert!(!failure(Some(1), 2, other) && !failure(Some(2), 1, host), "{version:?}");
     }
 }
