@@ -345,7 +345,8 @@ impl<const N: usize> Watched<N> {
         let slowest = proven.map(|reply| reply.rtt).max().unwrap_or(Duration::from_millis(400));
         let can_tell = self.config.timeout >= slowest + slowest / 8 + Duration::from_millis(2);
         let is_in_the_way = self.sent.iter().any(|sent| sent.failed || sent.is_local);
-        let is_limited = lost >= 2 && hop.replies().next().is_some() && can_tell && !is_in_the_way;
+        let heard = hop.replies().any(|reply| reply.is_proven());
+        let is_limited = lost >= 2 && heard && can_tell && !is_in_the_way;
         // For how long lost probes were waited for the model doesn't know, but it was never less than this.
         let least = self.config.timeout.min(Duration::from_millis(90));
         let may_be_late = hop.replies().any(|reply| reply.rtt > least);
