@@ -10,7 +10,8 @@ use std::time::Duration;
 /// A gateway isn't missed while somebody is heard more often than this.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// Who has answered before is asked again where nobody is heard for so long, and as often.
+/// The time without an answer after which somebody is asked who answered before, and between such
+/// questions.
 pub(crate) const ASK: Duration = Duration::from_millis(100);
 
 /// The patience with such questions, beside two round trips: where none is answered in this time, nothing gets through.
@@ -83,7 +84,7 @@ pub(crate) struct Uplink {
     heard: Option<Instant>,
     /// The latest that answered, each another one, the last first.
     answerers: [Option<Answerer>; WITNESSES],
-    /// What they were asked since.
+    /// The questions that they were asked since.
     questions: Option<Questions>,
     /// An outage although packets leave, which then count for nothing.
     cut_off: Option<CutOff>,

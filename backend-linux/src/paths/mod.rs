@@ -440,7 +440,7 @@ impl Paths {
     }
 }
 
-/// What a trace of one flow was answered, as far as it is proven. The rest counts as lost.
+/// The answers to a trace of one flow, as far as they are proven. The rest counts as lost.
 fn flow(route: &Route) -> Flow {
     let answered = |reply: Reply| Answered {
         from: reply.from,

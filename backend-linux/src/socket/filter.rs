@@ -23,7 +23,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// That of a trace with this target.
+    /// The identity of a trace with this target.
     pub(crate) const fn of(echo: &Echo, target: IpAddr) -> Self {
         let [a, b, c, d, ..] = echo.cookie;
         let target = match target {

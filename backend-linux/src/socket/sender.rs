@@ -61,7 +61,7 @@ enum Numbers {
     Counted { first: u32, tags: VecDeque<u32> },
 }
 
-/// What a sender asks to buffer for packets that wait for the address of a neighbour, in octets: up to 101 for each
+/// The send buffer, in octets, for packets that wait for the address of a neighbour: up to 101 for each
 /// (unres_qlen_bytes), for 3 s.
 const SEND_BUFFER: usize = 4 << 20;
 
