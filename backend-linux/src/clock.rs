@@ -7,27 +7,9 @@
 //! clocks came apart.
 
 use hopshot_core::Instant;
+use hopshot_engine::Clock;
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
-
-/// Which clock said when a packet came or went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Clock {
-    /// The kernel's, as the packet came in or went out: independent of how busy this machine is.
-    Kernel,
-    /// This process's, right before it sent the packet, or right after it had read it: off by the time that took.
-    #[default]
-    User,
-}
-
-/// Where the two ends of an RTT are from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Clocks {
-    /// When the probe left: [`Clock::Kernel`] only with [`Traceroute::precise`](crate::Traceroute::precise).
-    pub sent: Clock,
-    /// When the answer came: [`Clock::Kernel`], but for the odd one.
-    pub received: Clock,
-}
 
 /// The monotonic time now, in nanoseconds since the machine started.
 #[doc(alias = "CLOCK_MONOTONIC")]

@@ -5,6 +5,7 @@ use crate::resolve::has_zone;
 use crate::socket::{OpenError, Options};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
+use hopshot_engine::{Fault, LinkError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
 use std::fmt;
@@ -211,6 +212,37 @@ pub enum Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl From<Fault<Self>> for Error {
+    fn from(fault: Fault<Self>) -> Self {
+        match fault {
+            Fault::Config(error) => Self::Config(error),
+            Fault::Size { family, given, least } => Self::Size { family, given, least },
+            Fault::Full => Self::Full,
+            Fault::GivenUp { reason, tries, waited } => Self::GivenUp { reason, tries, waited },
+            Fault::Interrupted { reason } => Self::Interrupted { reason },
+            Fault::Away { what, waited, reason } => Self::Away { what, waited, reason },
+        }
+    }
+}
+
+impl LinkError for Error {
+    fn may_pass(&self) -> bool {
+        self.may_pass()
+    }
+
+    fn is_change(&self) -> bool {
+        matches!(self, Self::Source { .. } | Self::NoSuchInterface(_) | Self::System { .. })
+    }
+
+    fn is_answer(&self) -> bool {
+        matches!(self, Self::Resolve { .. } | Self::LookUp(_) | Self::NoSuchFamily { .. })
+    }
+
+    fn reason(&self) -> String {
+        self.reason()
     }
 }
 

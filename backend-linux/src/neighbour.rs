@@ -6,20 +6,12 @@
 use crate::interface;
 use crate::netlink::{self, Answer, Netlink, Question};
 use crate::socket::Options;
-use hopshot_core::Instant;
 use hopshot_core::wire::Version;
+use hopshot_engine::link::{Neighbour, NextHop, Way};
 use rustix::io::Errno;
 use rustix::net::AddressFamily;
 use std::fs;
 use std::net::IpAddr;
-use std::time::Duration;
-
-/// The kernel asks for a neighbour three times, a second apart, and then says that nobody is there.
-const LONGEST: Duration = Duration::from_millis(3_600);
-/// After this time two of three questions have gone without an answer.
-pub(crate) const DOUBTFUL: Duration = Duration::from_secs(2);
-/// Between two looks at an entry.
-const LOOK: Duration = Duration::from_millis(50);
 
 /// The numbers of <linux/rtnetlink.h> and <linux/neighbour.h>.
 const RTM_NEWROUTE: u16 = 24;
@@ -72,61 +64,21 @@ pub(crate) struct Neighbours {
     hashes_ports: bool,
 }
 
-/// The state of a next hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Neighbour {
-    /// It is being asked for, and has not answered.
-    Sought,
-    /// It did not answer.
-    Missing,
-    /// It is known.
-    Other,
-    /// It has no entry: there is none, or nobody has asked for it of late, or the kernel doesn't tell.
-    Unknown,
-}
-
-impl Neighbour {
-    /// Reads the state of an entry.
-    const fn of(entry: Option<u16>) -> Self {
-        match entry {
-            Some(state) if state & NUD_INCOMPLETE != 0 => Self::Sought,
-            Some(state) if state & NUD_FAILED != 0 => Self::Missing,
-            Some(_) => Self::Other,
-            None => Self::Unknown,
-        }
+/// Reads the state of an entry.
+const fn state_of(entry: Option<u16>) -> Neighbour {
+    match entry {
+        Some(state) if state & NUD_INCOMPLETE != 0 => Neighbour::Sought,
+        Some(state) if state & NUD_FAILED != 0 => Neighbour::Missing,
+        Some(_) => Neighbour::Other,
+        None => Neighbour::Unknown,
     }
 }
 
 /// A next hop: the first that packets go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct NextHop {
+struct Chosen {
     interface: u32,
     address: IpAddr,
-}
-
-/// How long a trace that has heard nothing waits for the kernel to find out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// Until the kernel's verdict.
-    Verdict,
-    /// No longer than its timeout, which somebody chose.
-    Timeout,
-    /// No longer than its timeout, since others wait for its place: a neighbour that has left two questions without an answer
-    /// is taken for missing.
-    Doubt,
-}
-
-/// The meaning of a neighbour's state for a trace that has heard nothing in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// The kernel is about to tell: look again then.
-    Pending(Instant),
-    /// Nobody is there.
-    Unreachable,
-    /// Nobody is there, and it is the gateway: what is behind it can't be reached either.
-    NoGateway,
-    /// It isn't to blame.
-    Innocent,
 }
 
 impl Neighbours {
@@ -153,53 +105,25 @@ impl Neighbours {
         self.netlink.as_ref().err().copied()
     }
 
-    /// Returns whether the next hop is being asked for, or didn't answer. The kernel may forget
-    /// that before the trace's time is over.
-    pub(crate) fn is_missed(&self, way: Way) -> bool {
-        let state = self.next_hop(way).map(|next_hop| self.state(way, next_hop));
-        matches!(state, Some(Neighbour::Sought | Neighbour::Missing))
-    }
-
-    /// Returns whether the next hop may be missing when this machine calls a host unreachable: then
-    /// it has just been asked for. Where the kernel doesn't tell, it may.
-    pub(crate) fn may_be_missing(&self, way: Way) -> bool {
-        self.next_hop(way).is_none() || self.is_missed(way)
-    }
-
-    /// Judges why a trace has heard nothing since its first probe left. `was_missed` is whether the
-    /// next hop [was missed](Self::is_missed) earlier.
-    pub(crate) fn judge(&self, way: Way, left: Instant, now: Instant, patience: Patience, was_missed: bool) -> Verdict {
-        let waited = now.saturating_since(left);
-        let Some(next_hop) = self.next_hop(way) else { return Verdict::Innocent };
-        let missing = if next_hop.address == way.target { Verdict::Unreachable } else { Verdict::NoGateway };
-        match (self.state(way, next_hop), patience) {
-            (Neighbour::Missing, _) => missing,
-            // Who was found would have an entry.
-            (Neighbour::Unknown, _) if was_missed => missing,
-            (Neighbour::Sought, Patience::Verdict) if waited < LONGEST => Verdict::Pending(now.saturating_add(LOOK)),
-            (Neighbour::Sought, Patience::Doubt) if waited >= DOUBTFUL => missing,
-            _ => Verdict::Innocent,
-        }
-    }
-
-    /// Returns whether packets to a target go to a gateway, as far as is known.
-    pub(crate) fn is_behind_gateway(&self, way: Way) -> bool {
-        self.next_hop(way).is_some_and(|next_hop| next_hop.address != way.target)
+    /// Returns the next hop of probes, and whether it answers on its link.
+    pub(crate) fn next_hop(&self, way: Way) -> Option<NextHop> {
+        let chosen = self.chosen(way)?;
+        Some(NextHop { is_gateway: chosen.address != way.target, neighbour: self.state(way, chosen) })
     }
 
     /// The state of the next hop that probes went to, which the kernel would choose now. With
     /// several, they may have gone to another one: because the choice can't be asked for, or has
     /// changed since, as the kernel passes over those that don't answer. Then all that were asked
     /// for must be away; whoever has no entry was sent nothing.
-    fn state(&self, way: Way, chosen: NextHop) -> Neighbour {
+    fn state(&self, way: Way, chosen: Chosen) -> Neighbour {
         let entry = self.entry(chosen);
         let is_certain = entry.is_some() && (way.target.is_ipv6() || !self.hashes_ports);
         if is_certain {
-            return Neighbour::of(entry);
+            return state_of(entry);
         }
-        let mut all = Neighbour::of(entry);
+        let mut all = state_of(entry);
         for next_hop in self.next_hops(way) {
-            all = match (Neighbour::of(self.entry(next_hop)), all) {
+            all = match (state_of(self.entry(next_hop)), all) {
                 (Neighbour::Other, _) | (_, Neighbour::Other) => return Neighbour::Other,
                 (Neighbour::Sought, _) | (_, Neighbour::Sought) => Neighbour::Sought,
                 (Neighbour::Missing, _) | (_, Neighbour::Missing) => Neighbour::Missing,
@@ -210,15 +134,15 @@ impl Neighbours {
     }
 
     /// The next hop that the kernel chooses for a probe.
-    fn next_hop(&self, way: Way) -> Option<NextHop> {
+    fn chosen(&self, way: Way) -> Option<Chosen> {
         let answer = self.route(way, 0)?;
         let interface = u32::from_ne_bytes(answer.attribute(RTA_OIF)?.try_into().ok()?);
         let address = gateway(|name| answer.attribute(name)).unwrap_or(way.target);
-        Some(NextHop { interface, address })
+        Some(Chosen { interface, address })
     }
 
     /// All next hops that the kernel chooses among for probes; none if it doesn't choose.
-    fn next_hops(&self, way: Way) -> Vec<NextHop> {
+    fn next_hops(&self, way: Way) -> Vec<Chosen> {
         let Some(answer) = self.route(way, RTM_F_FIB_MATCH) else { return Vec::new() };
         let mut rest = answer.attribute(RTA_MULTIPATH).unwrap_or_default();
         let mut next_hops = Vec::new();
@@ -228,7 +152,7 @@ impl Neighbours {
             let Some(attributes) = rest.get(NEXT_HOP..len) else { break };
             if flags & RTNH_UNUSED == 0 {
                 let address = gateway(|name| netlink::attribute(attributes, name)).unwrap_or(way.target);
-                next_hops.push(NextHop { interface: u32::from_ne_bytes(interface), address });
+                next_hops.push(Chosen { interface: u32::from_ne_bytes(interface), address });
             }
             rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
@@ -289,7 +213,7 @@ impl Neighbours {
     }
 
     /// The state of a neighbour's entry, if there is one.
-    fn entry(&self, NextHop { interface, address }: NextHop) -> Option<u16> {
+    fn entry(&self, Chosen { interface, address }: Chosen) -> Option<u16> {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let mut body = [0; BODY];
         body[0] = family.as_raw() as u8;
@@ -299,15 +223,6 @@ impl Neighbours {
         let answer = self.netlink.as_ref().ok()?.ask(question, RTM_NEWNEIGH)?;
         answer.body(8).map(u16::from_ne_bytes)
     }
-}
-
-/// The way that probes take.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Way {
-    pub(crate) source: IpAddr,
-    pub(crate) target: IpAddr,
-    /// The interface that a link-local target belongs to, else 0.
-    pub(crate) scope_id: u32,
 }
 
 /// The gateway that attributes name. One of the other family stands behind the number of its own.
@@ -339,6 +254,7 @@ mod tests {
     use crate::namespace::in_namespace;
     use std::net::UdpSocket;
     use std::process::Command;
+    use std::time::Duration;
 
     /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind one of the other family.
     const LINK: &str = "
@@ -357,7 +273,7 @@ mod tests {
                 let target: IpAddr = target.parse().unwrap();
                 let source = if target.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
                 let way = Way { source, target, scope_id: 0 };
-                neighbours.state(way, neighbours.next_hop(way).unwrap())
+                neighbours.next_hop(way).unwrap().neighbour
             };
             let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
             for target in dead {
@@ -372,7 +288,8 @@ mod tests {
             for target in ["127.0.0.1", "192.0.2.1", "::1"] {
                 assert!(matches!(state(target), Neighbour::Other | Neighbour::Unknown), "{target}");
             }
-            std::thread::sleep(LONGEST);
+            // It asks three times, a second apart.
+            std::thread::sleep(Duration::from_millis(3_600));
             for target in dead {
                 assert_eq!(state(target), Neighbour::Missing, "{target}");
             }
@@ -411,7 +328,7 @@ mod tests {
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
         let neighbours = Neighbours { netlink: Err(Errno::AFNOSUPPORT), ..Neighbours::open(&Options::default()) };
         let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
-        assert_eq!(neighbours.judge(way, Instant::EPOCH, Instant::EPOCH, Patience::Verdict, true), Verdict::Innocent);
+        assert_eq!(neighbours.next_hop(way), None);
         assert!(!neighbours.is_own(way.source));
     }
 }

@@ -3,6 +3,7 @@
 use crate::{Error, interface};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
+use hopshot_engine::specified;
 use idna::AsciiDenyList;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -109,8 +110,37 @@ fn ask(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
     found.map_err(|reason| Failed { reason, kind: LookupErrorKind::IO })
 }
 
-/// The names that this machine has in its file of hosts, in small letters. That they are found shows nothing of name servers.
-pub(crate) fn names_of_file() -> HashSet<String> {
+/// The look-ups of a list.
+#[derive(Clone, Debug)]
+pub(crate) struct Resolver {
+    family: Option<Version>,
+    /// The family of the source address, if one was asked for.
+    of_source: Option<Version>,
+    names_of_file: HashSet<String>,
+}
+
+impl Resolver {
+    pub(crate) fn new(family: Option<Version>, of_source: Option<Version>) -> Self {
+        Self { family, of_source, names_of_file: names_of_file() }
+    }
+
+    /// The address of a host: of the family that was asked for, else of that of the source address if it has one.
+    pub(crate) fn resolve(&self, host: &str) -> Result<SocketAddr, Error> {
+        match (resolve(host, self.family.or(self.of_source)), self.family) {
+            // What is wrong then is the source, and told when the trace begins.
+            (Err(Error::NoSuchFamily { .. }), None) => resolve(host, None),
+            (found, _) => found,
+        }
+    }
+
+    /// Whether this machine has a name in its file of hosts. That it is found shows nothing of name servers.
+    pub(crate) fn has_in_file(&self, host: &str) -> bool {
+        self.names_of_file.contains(&host.to_lowercase())
+    }
+}
+
+/// The names that this machine has in its file of hosts, in small letters.
+fn names_of_file() -> HashSet<String> {
     let text = fs::read("/etc/hosts").unwrap_or_default();
     names_in(&String::from_utf8_lossy(&text))
 }
@@ -191,16 +221,6 @@ const LONGEST: usize = 254;
 pub(crate) fn has_zone(address: Ipv6Addr) -> bool {
     // Multicast addresses of the scopes 1 and 2, whatever their flags are (RFC 4291, section 2.7).
     address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
-}
-
-/// The address that a packet to the unspecified address goes to: this machine. Kernels take `::`
-/// for it in one kind of socket and for a host of the network in the other.
-pub(crate) fn specified(address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST, 0).into(),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST, 0).into(),
-        _ => address,
-    }
 }
 
 #[cfg(test)]

@@ -1,251 +1,173 @@
-//! A trace among those of a driver, and what is kept of its answers beside what the core keeps.
+//! Jobs of the engine on sockets, while they run.
 
-use crate::clock::{Clock, Clocks};
-use crate::extensions::Extensions;
-use crate::health::{self, ALONE, Health};
-use crate::near::Head;
-use crate::neighbour::{DOUBTFUL, Neighbours, Patience, Way};
-use hopshot_core::wire::Version;
-use hopshot_core::{
-    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
-};
-use rustix::io::Errno;
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+#[cfg(test)]
+mod tests;
+
+use crate::privilege::{self, Shortfall, Shortfalls};
+use crate::sockets::Sockets;
+use crate::survey::HostSurvey;
+use crate::{Error, Lack, Step};
+use hopshot_core::Reply;
+use hopshot_engine::{self as engine, Job};
+use std::ops::{Deref, DerefMut};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// The pause before a probe that could not be sent is tried again, at first.
-const PAUSE: Duration = Duration::from_millis(10);
+/// One trace: also an iterator of the replies as they come.
+pub type Trace = Running<engine::Trace<Sockets>>;
 
-/// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
-pub(crate) const CAPACITY: usize = 768;
+/// Many traces at once.
+pub type Survey = Running<HostSurvey>;
 
-/// Where the RTTs of the answered probes are from.
-pub(crate) type ClocksOf = BTreeMap<ProbeId, Clocks>;
+/// A search for all paths to a host.
+pub type Exploration = Running<engine::Exploration<Sockets>>;
 
-/// What came with the answers, where anything did.
-pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
+/// A search for the MTU of a path.
+pub type PathMtu = Running<engine::PathMtu<Sockets>>;
 
-/// One trace among those of a driver.
-pub(crate) struct Running {
-    pub(crate) tracer: Box<Tracer<CAPACITY>>,
-    /// The index of the listener that it sends by and hears.
-    pub(crate) listener: usize,
-    pub(crate) clocks: ClocksOf,
-    pub(crate) extensions: ExtensionsOf,
-    pub(crate) scope_id: u32,
-    /// What its path is thought to begin with, where it doesn't begin at hop 1.
-    pub(crate) head: Option<Head>,
-    /// Whether its target is this machine.
-    pub(crate) is_to_itself: bool,
-    pub(crate) endurance: Endurance,
-    /// The last probe of the tracer's, while it waits to be tried again.
-    pub(crate) held: Option<Held>,
-    /// When its first probe left.
-    pub(crate) left: Option<Instant>,
-    /// Whether the next hop was missed when it was looked for at [`look_at`](Self::look_at).
-    pub(crate) was_missed: Option<bool>,
-    /// Whether its timeout was chosen by somebody.
-    pub(crate) has_timeout: bool,
-    /// Whether a probe was given up: those that follow are not held any more.
-    pub(crate) has_given_up: bool,
+/// A job that has been started. What it alone has, such as its target, stands in the type behind it.
+///
+/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, or with an error to be read where
+/// that is how the kernel tells of one (`EPOLLERR`, on ping sockets), and two calls: [`timeout`](Self::timeout) says
+/// how long to wait for that at most, [`work`](Self::work) does what there is to do then. `examples/tokio.rs` shows it.
+pub struct Running<J> {
+    pub(crate) job: J,
+    /// Readable when one of several sockets is.
+    any: Option<OwnedFd>,
 }
 
-/// For how long a probe that this machine can't send is tried again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Endurance {
-    /// As long as its answer would be waited for, but only once something has left: a trace that can't begin is to say so at once.
-    Timeout,
-    /// The same where only a queue was full; else not at all: a round of a watch, since the next one follows anyway, and an
-    /// outage is to be seen.
-    Queue,
-    /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host of a list.
-    Outage,
-}
-
-/// A probe that could not be sent.
-#[derive(Debug)]
-pub(crate) struct Held {
-    probe: ProbeId,
-    reason: Reason,
-    hop_limit: u8,
-    message: Vec<u8>,
-    since: Instant,
-    failures: u32,
-    /// Why it could not be sent the last time.
-    pub(crate) errno: Option<Errno>,
-}
-
-impl Held {
-    /// Keeps a probe that was to leave now.
-    pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
-        let Transmit { probe, reason, hop_limit, message, .. } = *probe;
-        Self { probe, reason, hop_limit, message: message.to_vec(), since: now, failures: 0, errno: None }
-    }
-
-    /// The probe as the tracer gave it out.
-    pub(crate) fn transmit(&self, destination: IpAddr) -> Transmit<'_> {
-        let Self { probe, reason, hop_limit, ref message, .. } = *self;
-        Transmit { probe, reason, destination, hop_limit, message }
-    }
-
-    /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
-    fn seq(&self) -> Option<u16> {
-        self.message.get(6..8)?.try_into().ok().map(u16::from_be_bytes)
-    }
-}
-
-impl Running {
-    /// The family of its target.
-    pub(crate) fn version(&self) -> Version {
-        Version::of(self.tracer.config().target)
-    }
-
-    /// As [`Tracer::poll`], with room made for the probe where there isn't enough.
-    pub(crate) fn poll<'b>(&mut self, now: Instant, outbox: &'b mut Vec<u8>) -> Action<'b> {
-        outbox.resize(outbox.len().max(self.tracer.protocol().message_len()), 0);
-        // There is room; if not, nothing could be sent.
-        self.tracer.poll(now, outbox).unwrap_or(Action::Done)
-    }
-
-    /// Looks whether an answer fits what the path is thought to begin with.
-    pub(crate) fn compare(&mut self, reply: &Reply) {
-        if self.head.as_mut().is_some_and(|head| !head.fits(reply)) {
-            self.go_back();
-        }
-    }
-
-    /// When it has ended: probes the nearest hops after all if the path isn't known to begin as it was thought. Returns whether
-    /// it goes on.
-    pub(crate) fn goes_on(&mut self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.spared().is_none()) && self.go_back()
-    }
-
-    fn go_back(&mut self) -> bool {
-        self.head = None;
-        self.tracer.start_from(1).is_ok()
-    }
-
-    /// Returns whether a message can't be an answer, since the probe with this seq has not left yet: a local firewall that
-    /// rejects a probe writes an ICMP error about it too.
-    pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
-        self.held.as_ref().is_some_and(|held| held.seq() == Some(seq))
-    }
-
-    /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
-    pub(crate) fn hold(&mut self, held: Held, errno: Errno, health: &Health, now: Instant) -> Option<Instant> {
-        let waited = now.saturating_since(held.since);
-        // Only this size of packet is too large; the next may go.
-        let is_passing = errno != Errno::MSGSIZE;
-        let is_full = matches!(errno, Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM);
-        let endures = match self.endurance {
-            Endurance::Queue if !is_full => false,
-            Endurance::Timeout | Endurance::Queue => health.has_worked() && waited < self.tracer.config().timeout,
-            Endurance::Outage => waited < ALONE || !health.works_for_others(held.since),
+impl<J: Job<Link = Sockets>> Running<J> {
+    pub(crate) fn of(job: J) -> Self {
+        let any = match job.link().open.as_slice() {
+            [_] => None,
+            sockets => any(sockets.iter().map(|pair| pair.socket.as_fd())),
         };
-        if is_passing && endures && !self.has_given_up {
-            let failures = held.failures.saturating_add(1);
-            self.held = Some(Held { failures, errno: Some(errno), ..held });
-            return Some(now.saturating_add(health::pause(PAUSE, failures)));
-        }
-        self.has_given_up |= is_passing;
-        self.fail(held.probe, errno);
-        None
+        Self { job, any }
     }
 
-    /// Whether anybody has answered, and proved it, but this machine itself.
-    pub(crate) fn has_heard(&self) -> bool {
-        let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| self.is_somebodys(&reply) && reply.from != own))
+    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it has ended, or when what has
+    /// ended is to be taken first.
+    #[must_use]
+    pub fn timeout(&self) -> Option<Duration> {
+        self.job.timeout()
     }
 
-    /// Whether an answer shows that somebody is heard: it is proven. Where all hosts of a list have one flow most errors can't
-    /// prove anything, and an outage would be seen where there is none: there it is enough that all of it is right.
-    pub(crate) fn is_somebodys(&self, reply: &Reply) -> bool {
-        let is_wrong = |change| reply.changes.contains(change);
-        let is_right = || ![Changes::DESTINATION, Changes::CHECKSUM, Changes::IDENT].into_iter().any(is_wrong);
-        reply.is_proven() || self.tracer.protocol().checksum_is_public && is_right()
+    /// Receives what has arrived and sends what is due, without sleeping.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn work(&mut self) -> Result<Step, Error> {
+        self.job.work()
     }
 
-    /// When its first probe left, if it has not ended and nobody has answered.
-    pub(crate) fn unheard_since(&self) -> Option<Instant> {
-        if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
-            return None;
-        }
-        self.left.filter(|_| !self.has_heard())
+    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
+    /// [`confine`](Self::confine) itself before it reads what strangers send. Ends early if something has arrived, but not before
+    /// the very first probe.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.
+    pub fn launch(&mut self) -> Result<(), Error> {
+        self.job.launch()
     }
 
-    /// When the next hop is to be looked for once before the timeout is over, if that is still to come.
-    pub(crate) fn look_at(&self) -> Option<Instant> {
-        let is_long = self.tracer.config().timeout > DOUBTFUL;
-        self.left.filter(|_| is_long && self.was_missed.is_none()).map(|left| left.saturating_add(DOUBTFUL))
+    /// Sleeps until there is something to do, then receives and sends what is due. `wake` is a descriptor of the caller's
+    /// that ends the sleep when it becomes readable.
+    ///
+    /// # Errors
+    /// [`Error::System`] if the kernel fails in what can't fail in ordinary use. Of a search for paths or for an MTU also why
+    /// the next trace can't begin, such as when the route to the target has gone; [`finish`](Self::finish) returns what is known
+    /// by then.
+    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        self.job.advance(wake)
     }
 
-    /// How long it waits where the next hop is still being looked for.
-    pub(crate) const fn patience(&self, is_survey: bool) -> Patience {
-        match (is_survey, self.has_timeout) {
-            (true, _) => Patience::Doubt,
-            (false, true) => Patience::Timeout,
-            (false, false) => Patience::Verdict,
-        }
+    /// The same, but sleeps at most so long.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance).
+    pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+        self.job.advance_within(wake, at_most)
     }
 
-    /// The way that its probes take.
-    pub(crate) fn way(&self) -> Way {
-        let config = self.tracer.config();
-        Way { source: config.source, target: config.target, scope_id: self.scope_id }
+    /// Ends it now, with what is known.
+    pub fn interrupt(&mut self) {
+        self.job.interrupt();
     }
 
-    /// Returns whether it was this machine itself that wrote an answer: not about itself, but that its probe goes nowhere.
-    pub(crate) fn is_local(&self, reply: &Reply) -> bool {
-        self.tracer.config().is_local(reply.kind, reply.from)
+    /// Returns the result: what is known now.
+    #[must_use]
+    pub fn finish(self) -> J::Output {
+        self.job.finish()
     }
 
-    /// The same answer in the name of the trace's source, if this machine wrote it in the name of another of its addresses. In
-    /// IPv4 that is the first of the interface, whatever address a probe left from.
-    pub(crate) fn in_own_name<'a>(&self, answer: &Answer<'a>, neighbours: &Neighbours) -> Answer<'a> {
-        let config = self.tracer.config();
-        let may_be = answer.kind == Kind::Unreachable && ![config.source, config.target].contains(&answer.from);
-        let from = if may_be && neighbours.is_own(answer.from) { config.source } else { answer.from };
-        Answer { from, ..*answer }
+    /// Gives up everything that the rest doesn't need: fixes what its sockets receive, and then see
+    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in this process any more.
+    /// Addresses can be added to a [`Survey`] afterwards, names can't.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
+        self.confine_by(privilege::confine)
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them, if the neighbour's
-    /// state permits it: a firewall says the same. Returns whether it is so.
-    pub(crate) fn hear_local(&mut self, reply: &Reply, may_be_missing: impl FnOnce(Way) -> bool) -> bool {
-        let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        let is_missing = failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
-        if is_missing {
-            self.abandon();
-        }
-        is_missing
+    /// The same, but for a terminal whose settings are to be restored: see
+    /// [`privilege::confine_on_terminal`](crate::privilege::confine_on_terminal).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn confine_on_terminal(&mut self) -> Result<Shortfalls, Error> {
+        self.confine_by(privilege::confine_on_terminal)
     }
 
-    /// Ends it, since the next hop isn't there.
-    pub(crate) fn abandon(&mut self) {
-        self.tracer.abandon(Failure::NextHop);
+    fn confine_by(&mut self, rest: fn() -> Result<Shortfalls, Error>) -> Result<Shortfalls, Error> {
+        self.job.listen();
+        let locked = self.job.link().lock_filters();
+        let mut shortfalls = rest()?;
+        shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
+        Ok(shortfalls)
     }
 
-    /// Ends the trace with what is known.
-    pub(crate) fn interrupt(&mut self) {
-        if let Some(Held { probe, errno: Some(errno), .. }) = self.held.take() {
-            self.fail(probe, errno);
-        }
-        self.tracer.interrupt();
+    /// Returns what the sockets of a family do without.
+    #[must_use]
+    pub fn lacks(&self, family: crate::Version) -> Vec<Lack> {
+        self.job.link().lacks(family).to_vec()
     }
+}
 
-    fn fail(&mut self, probe: ProbeId, errno: Errno) {
-        self.tracer.fail(probe, SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX)));
+/// A descriptor that is readable when any of these is. The kernel refuses it no process that may have that many.
+fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Option<OwnedFd> {
+    use rustix::event::epoll;
+    let any = epoll::create(epoll::CreateFlags::CLOEXEC).ok()?;
+    let data = epoll::EventData::new_u64(0);
+    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN)).ok()?;
+    Some(any)
+}
+
+impl<J: Job<Link = Sockets>> AsFd for Running<J> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        let first = || self.job.link().open.first().map(|pair| pair.socket.as_fd());
+        self.any.as_ref().map(AsFd::as_fd).or_else(first).expect("a job has its sockets from the start")
     }
+}
 
-    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
-    pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
-        self.clocks.entry(probe).or_default().received = clock;
-        let extensions = Extensions::copy(&answer.extensions);
-        if extensions.is_empty() {
-            self.extensions.remove(&probe);
-        } else {
-            self.extensions.insert(probe, extensions);
-        }
+impl<J> Deref for Running<J> {
+    type Target = J;
+
+    fn deref(&self) -> &J {
+        &self.job
+    }
+}
+
+impl<J> DerefMut for Running<J> {
+    fn deref_mut(&mut self) -> &mut J {
+        &mut self.job
+    }
+}
+
+impl Iterator for Trace {
+    type Item = Result<Reply, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.job.next()
     }
 }

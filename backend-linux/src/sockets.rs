@@ -1,11 +1,21 @@
 //! Sockets that are open before it is known whom they are for.
 
 use crate::advice::Standing;
-use crate::error::refused;
+use crate::error::{no_route, refused};
 use crate::neighbour::Neighbours;
-use crate::socket::{FirstLink, Nicety, OpenError, Options, Socket, Sources};
+use crate::socket::{FirstLink, Lack, Nicety, OpenError, Options, Socket, Sources};
 use crate::{Error, SocketKind};
 use hopshot_core::wire::Version;
+use rustix::io::Errno;
+use rustix::process::Resource;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// A pair of ping sockets and its ident for so many of a survey, in each family.
+const MOST_PINGS: usize = 16;
+
+/// Descriptors that a process may have for each such pair: so all of them take an eighth.
+const FILES_PER_PING: usize = 32;
 
 /// The sockets of a trace that has no target yet: what [`Traceroute::open`](crate::Traceroute::open) returns.
 ///
@@ -29,14 +39,16 @@ pub struct Sockets {
     pub(crate) neighbours: Neighbours,
     /// Why there are none of a family, and what this process was then.
     refused: Vec<(Version, OpenError, Standing)>,
+    /// Why the kernel's filter could not be set, if it was refused.
+    pub(crate) unfiltered: Option<Errno>,
 }
 
-/// The sockets of one family.
+/// The sockets of one family, or, of ping sockets, of an ident.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) version: Version,
     pub(crate) socket: Socket,
-    pub(crate) sources: Sources,
+    pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
 }
 
@@ -44,7 +56,7 @@ impl Pair {
     fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
         let socket = Socket::open(version, options)?;
         let sources = Sources::open(version, socket.kind(), options)?;
-        Ok(Self { version, socket, sources, first_link: None })
+        Ok(Self { version, socket, sources: Arc::new(sources), first_link: None })
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
@@ -72,7 +84,7 @@ impl Sockets {
         open: fn(Version, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
         let neighbours = Neighbours::open(&options);
-        let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new() };
+        let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new(), unfiltered: None };
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
                 Ok(mut pair) => {
@@ -89,10 +101,46 @@ impl Sockets {
         }
     }
 
-    /// What is asked about the first link of a path, once.
-    pub(crate) fn first_link(&mut self, version: Version) -> Result<FirstLink, Error> {
+    /// Opens more ping sockets in the families that have one, as many as this process may well have: whoever is traced by one
+    /// of them learns its ident, and no other.
+    pub(crate) fn open_more_pings(&mut self) {
+        let most = rustix::process::getrlimit(Resource::Nofile)
+            .current
+            .map_or(MOST_PINGS, |files| usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING);
+        // An ident that is given is to be the only one.
+        let more = if self.options.ident.is_some() { 0 } else { most.min(MOST_PINGS).saturating_sub(1) };
+        let options = Options { kind: Some(SocketKind::Ping), ..self.options.clone() };
+        let pings = self.open.iter().filter(|pair| pair.socket.kind() == SocketKind::Ping);
+        let families: Vec<_> = pings.map(|pair| (pair.version, Arc::clone(&pair.sources))).collect();
+        for (version, sources) in families {
+            let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
+            let pair = |socket| Pair { version, socket, sources: Arc::clone(&sources), first_link: None };
+            self.open.extend(opened.map(pair));
+        }
+    }
+
+    /// The MTU of the link by which packets to a target leave, in octets. It can be asked for once.
+    pub(crate) fn first_link_mtu(&mut self, target: IpAddr, scope_id: u32) -> Result<u16, Error> {
+        let version = Version::of(target);
         let pair = self.open.iter_mut().find(|pair| pair.version == version);
-        pair.and_then(|pair| pair.first_link.take()).ok_or_else(|| self.obstacle(version))
+        let first_link = pair.and_then(|pair| pair.first_link.take()).ok_or_else(|| self.obstacle(version))?;
+        first_link.mtu(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))
+    }
+
+    /// Options that the sockets of a family do without.
+    pub(crate) fn lacks(&self, family: Version) -> &[Lack] {
+        self.of(family).map_or(&[], |pair| pair.socket.lacks())
+    }
+
+    /// The first of a family: there is one, but for ping sockets of a survey.
+    pub(crate) fn of(&self, family: Version) -> Option<&Pair> {
+        self.open.iter().find(|pair| pair.version == family)
+    }
+
+    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process.
+    pub(crate) fn lock_filters(&self) -> Result<(), Errno> {
+        self.unfiltered.map_or(Ok(()), Err)?;
+        self.open.iter().try_for_each(|pair| pair.socket.lock_filter())
     }
 
     /// Why there is no socket of a family.
@@ -106,6 +154,6 @@ impl Sockets {
     /// The kind of socket that is open for a family, if one is.
     #[must_use]
     pub fn kind(&self, family: Version) -> Option<SocketKind> {
-        self.open.iter().find(|pair| pair.version == family).map(|pair| pair.socket.kind())
+        self.of(family).map(|pair| pair.socket.kind())
     }
 }

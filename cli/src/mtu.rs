@@ -7,7 +7,7 @@ use crate::names::{Names, replying};
 use crate::reading::passes;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial};
+use hopshot_linux::{Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial, Version};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
     };
-    session.confine([search.socket()], &search.lacks(), || search.confine())?;
+    session.confine([search.socket()], &search.lacks(Version::of(search.target())), || search.confine())?;
     let followed = session.follow(&mut search, |search, names, step| {
         let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
         let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));

@@ -8,37 +8,10 @@ use crate::failure::Failure;
 use crate::names::Names;
 use crate::units;
 use hopshot_linux::privilege::{self, Shortfalls};
-use hopshot_linux::{Error, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
+use hopshot_linux::{Error, Job, Lack, Rejected, Running, SocketKind, Sockets, Step, needs_resolver};
 use rustix::process::getuid;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::BorrowedFd;
-
-/// What has to be advanced until it has ended.
-pub(crate) trait Running {
-    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error>;
-    fn interrupt(&mut self);
-}
-
-impl Running for Trace {
-    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        Self::advance(self, wake)
-    }
-
-    fn interrupt(&mut self) {
-        Self::interrupt(self);
-    }
-}
-
-impl Running for PathMtu {
-    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        Self::advance(self, wake)
-    }
-
-    fn interrupt(&mut self) {
-        Self::interrupt(self);
-    }
-}
 
 /// Names and events. It is made when the sockets are open, and before anything that arrived is read.
 pub(crate) struct Session {
@@ -158,10 +131,10 @@ impl Session {
     }
 
     /// Drives it to its end, or to Ctrl-C, and shows it after every step.
-    pub(crate) fn follow<R: Running>(
+    pub(crate) fn follow<J: Job<Link = Sockets>>(
         &mut self,
-        running: &mut R,
-        mut show: impl FnMut(&mut R, &Names, Step) -> io::Result<()>,
+        running: &mut Running<J>,
+        mut show: impl FnMut(&mut Running<J>, &Names, Step) -> io::Result<()>,
     ) -> Result<(), Failure> {
         loop {
             let step = running.advance(Some(self.events.fd()))?;

@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::names::replying;
 use crate::session::Session;
+use hopshot_linux::Version;
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
@@ -19,10 +20,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
             trace.launch().map(|()| trace)
         },
     )?;
-    let mut format = format::of(args);
+    let (mut format, family) = (format::of(args), Version::of(trace.target()));
     format.begin(host, trace.target(), trace.source(), trace.flow()).map_err(Failure::Output)?;
     format.update(&trace, &session.names).map_err(Failure::Output)?;
-    session.confine([trace.socket()], &trace.lacks(), || trace.confine())?;
+    session.confine([trace.socket()], &trace.lacks(family), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
             format.hear(&heard, names)?;
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         format.update(trace, names)
     })?;
     // The filter of its answers is set after the first probes.
-    session.tell(&trace.lacks());
+    session.tell(&trace.lacks(family));
     let route = trace.finish();
     session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
     format.finish(&route, &session.names).and_then(|()| format.end()).map_err(Failure::Output)?;

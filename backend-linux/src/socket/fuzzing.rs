@@ -2,10 +2,10 @@
 
 use super::queue::{Report, Said};
 use super::{Arrival, ping};
-use crate::clock::Clock;
 use crate::sys::Cmsgs;
 use hopshot_core::wire::Malformed;
 use hopshot_core::{Answer, Instant};
+use hopshot_engine::Clock;
 use std::net::{IpAddr, SocketAddr};
 
 /// A packet as a ping socket reads it.
@@ -39,6 +39,6 @@ pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> 
         hop_limit,
         is_stamped: stamp.is_some(),
         report: report.map(|Report { icmp_type, icmp_code, info, data, .. }| (icmp_type, icmp_code, info, data)),
-        answer: from.map(|from| arrival(from).answer().map(|(.., answer)| answer)),
+        answer: from.map(|from| arrival(from).answer()),
     }
 }

@@ -17,13 +17,13 @@ mod sources;
 mod tests;
 
 use crate::advice::Refusals;
-use crate::clock::Clock;
 use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
+use crate::{Clock, SocketKind};
 pub(crate) use filter::Identity;
 pub(crate) use first_link::FirstLink;
 use hopshot_core::wire::{Ends, Malformed, Version};
-use hopshot_core::{Answer, Echo, Instant, Protocol};
+use hopshot_core::{Answer, Instant};
 use needs::Lacks;
 pub(crate) use needs::Necessity;
 pub use needs::{Lack, Nicety};
@@ -42,23 +42,6 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// Errors in a row that a receive overlooks: one that is reported once is gone when it has been read, and in a flood more may come
 /// between two calls.
 const TRANSIENT_ERRORS: u32 = 64;
-
-/// The two kinds of sockets that send Echo Requests and hear the answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SocketKind {
-    /// A raw socket: sees all of an answer. It needs the privilege `CAP_NET_RAW`.
-    Raw,
-    /// An ICMP datagram socket, a "ping socket": for every user whose group is in `net.ipv4.ping_group_range`. The kernel
-    /// keeps some of an answer to itself: of the IP header that an error quotes all but the destination (so there is no quoted
-    /// hop limit, and a translated source isn't seen), errors that quote less than 28 octets in IPv4, and errors that quote
-    /// another ident than the one sent.
-    ///
-    /// All probes of a socket have one ident. It is drawn at random, and nobody else can open a socket for it, unless it is
-    /// [given](crate::Traceroute::ident). Then another user of this machine may open a ping socket for it, on purpose, and gets
-    /// the answers. That user can make them missing, but can't make up an Echo Reply, nor an error that proves itself.
-    #[doc(alias = "unprivileged")]
-    Ping,
-}
 
 /// How packets are to leave this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,21 +117,19 @@ pub(crate) struct Arrival<'b> {
 }
 
 impl<'b> Arrival<'b> {
-    /// The ident and the seq of the Echo Request that it answers, and the answer.
+    /// Returns the answer that it is.
     ///
     /// # Errors
-    /// See [`Answer::parse`] and [`Echo::key`].
-    pub(crate) fn answer(&self) -> Result<(u16, u16, Answer<'b>), Malformed> {
-        let answer = match &self.report {
-            Some(report) => ping::answer(report, self.from, self.hop_limit, self.message)?,
+    /// See [`Answer::parse`].
+    pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
+        match &self.report {
+            Some(report) => ping::answer(report, self.from, self.hop_limit, self.message),
             // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
             None => {
                 let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
-                Answer::parse(ends, self.hop_limit, self.message)?
+                Answer::parse(ends, self.hop_limit, self.message)
             }
-        };
-        let [a, b, c, d] = Echo::key(&answer)?.to_be_bytes();
-        Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]), answer))
+        }
     }
 }
 

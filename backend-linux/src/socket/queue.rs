@@ -1,9 +1,10 @@
 //! A queue of a socket: what has arrived, or its error queue; each packet with the kernel's stamp brought to the monotonic
 //! clock, and with what else the kernel says about it.
 
-use crate::clock::{Clock, Reading, WallTime};
+use crate::clock::{Reading, WallTime};
 use crate::sys::{self, Cmsgs, Name};
 use hopshot_core::Instant;
+use hopshot_engine::Clock;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvFlags, ReturnFlags};
 use std::net::SocketAddr;

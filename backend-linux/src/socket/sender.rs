@@ -5,10 +5,11 @@
 
 use super::queue::{Origin, Queue};
 use super::{Lacks, Nicety, endpoint, set};
-use crate::clock::{self, Clock};
+use crate::clock;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::Version;
+use hopshot_engine::Clock;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendFlags, sockopt};
 use std::collections::VecDeque;

@@ -5,11 +5,11 @@ mod ping;
 mod raw;
 
 use super::{Arrival, Identity};
-use crate::clock::Clock;
 use crate::namespace::{PERMIT_PING, in_namespace};
 use hopshot_core::Instant;
 use hopshot_core::wire::icmp::{Echo, Message};
 use hopshot_core::wire::{Ends, Version};
+use hopshot_engine::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};

@@ -5,7 +5,7 @@ use super::*;
 use crate::clock;
 use hopshot_core::wire::icmp::{Error, Type, emit_balanced};
 use hopshot_core::wire::ip;
-use hopshot_core::{Answer, Back, Kind, Quoted};
+use hopshot_core::{Answer, Back, Kind, Protocol, Quoted};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -26,8 +26,15 @@ fn next<T>(socket: &mut Socket, read: impl FnOnce(u16, u16, &Answer<'_>) -> T) -
     rustix::event::poll(&mut [PollFd::new(&*socket, PollFlags::IN)], Some(&second)).unwrap();
     let mut buf = [0; 2048];
     let arrival = socket.receive(&mut buf).unwrap()?;
-    let (ident, seq, answer) = arrival.answer().unwrap();
+    let answer = arrival.answer().unwrap();
+    let [ident, seq] = key(&answer);
     Some((read(ident, seq, &answer), arrival.at, arrival.clock))
+}
+
+/// The ident and the seq of the probe that is answered.
+fn key(answer: &Answer<'_>) -> [u16; 2] {
+    let key = hopshot_core::Echo::key(answer).unwrap();
+    [(key >> 16) as u16, key as u16]
 }
 
 /// The quote of an error: the destination and the checksum of the probe, and its payload.

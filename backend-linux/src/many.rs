@@ -1,10 +1,7 @@
 //! Many traces at once as an iterator: hosts go in, results come out.
 
-use super::Survey;
-use crate::driver::Step;
-use crate::order::Order;
-use crate::trace::Route;
-use crate::{Error, Traceroute};
+use crate::running::Survey;
+use crate::{Error, Order, Route, Step, Traceroute};
 use std::collections::VecDeque;
 use std::time::Duration;
 

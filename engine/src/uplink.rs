@@ -1,9 +1,7 @@
 //! Whether one family gets through: whether its packets leave this machine, and whether answers come in at all.
 
 use crate::health::Health;
-use crate::socket::OpenError;
 use hopshot_core::Instant;
-use rustix::io::Errno;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -97,18 +95,15 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Judges the address that the kernel would send from. Where the others have gone, IPv6 falls back on one that is valid on
-    /// its link only, and whose packets no router may forward (RFC 4291, section 2.5.6): that is no way to the target.
-    ///
-    /// # Errors
-    /// EADDRNOTAVAIL where the source is such a makeshift.
-    pub(crate) fn admit(&mut self, source: IpAddr, target: IpAddr) -> Result<IpAddr, OpenError> {
+    /// Returns whether the address that packets would leave from is a way to the target. Where the others have gone, IPv6 falls
+    /// back on one that is valid on its link only, and whose packets no router may forward (RFC 4291, section 2.5.6).
+    pub(crate) fn admits(&mut self, source: IpAddr, target: IpAddr) -> bool {
         let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
         if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
-            return Err(OpenError::Other(Errno::ADDRNOTAVAIL));
+            return false;
         }
         self.had_global_source |= !is_local(source);
-        Ok(source)
+        true
     }
 
     /// Records that a packet has left for a target. Returns whether none could before.
@@ -423,9 +418,9 @@ mod tests {
     fn a_link_local_source_is_a_makeshift_where_there_was_a_better_one() {
         let [local, global]: [IpAddr; 2] = ["fe80::1", "2001:db8::1"].map(|address| address.parse().unwrap());
         let mut uplink = Uplink::default();
-        assert_eq!(uplink.admit(local, global), Ok(local), "a neighbour may be reached from it");
-        assert_eq!(uplink.admit(global, global), Ok(global));
-        assert_eq!(uplink.admit(local, global), Err(OpenError::Other(Errno::ADDRNOTAVAIL)));
-        assert_eq!(uplink.admit(local, local), Ok(local));
+        assert!(uplink.admits(local, global), "a neighbour may be reached from it");
+        assert!(uplink.admits(global, global));
+        assert!(!uplink.admits(local, global));
+        assert!(uplink.admits(local, local));
     }
 }

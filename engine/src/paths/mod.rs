@@ -8,131 +8,58 @@ mod stopping;
 pub use graph::{Edge, End, Graph, Node};
 pub use search::Completeness;
 
-use crate::driver::Step;
-use crate::privilege::Shortfalls;
-use crate::resolve::specified;
-use crate::{
-    Error, Failure, Hop, Kind, Lack, Outcome, Rejected, Reply, Route, SocketKind, Sockets, Survey, Traceroute, clock,
-    random,
-};
+use crate::driver::{Driver, Step};
+use crate::error::LinkError;
+use crate::job::Job;
+use crate::link::{Link, SocketKind};
+use crate::rejected::Rejected;
+use crate::settings::{Settings, specified};
+use crate::survey::{DEFAULT_RATE, Survey};
+use crate::trace::Route;
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
-use hopshot_core::Instant;
 use hopshot_core::wire::Version;
+use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
-/// A search for all paths to a host: what [`Traceroute::paths`] returns.
-#[derive(Clone, Debug)]
-#[must_use = "nothing is sent before run or start"]
-pub struct AllPaths {
-    settings: Traceroute,
-    confidence: f64,
-    rate: u32,
-    most_flows: usize,
+/// How thorough a search for all paths is.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Thoroughness {
+    /// How sure to be that no next hop of any router is missing: above 0, below 1. What is beyond 0.5
+    /// to 0.999999 is taken for the nearest, and what is no number for 0.95.
+    pub confidence: f64,
+    /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the nearest).
+    pub rate: u32,
+    /// The most flows to trace, 1 to 65,534 (what is beyond is taken for the nearest).
+    pub most_flows: usize,
 }
 
-impl AllPaths {
+impl Thoroughness {
     /// The confidence by default.
     pub const CONFIDENCE: f64 = 0.95;
 
     /// Flows traced at most by default.
     pub const MOST_FLOWS: usize = 1024;
 
-    pub(crate) const fn new(settings: Traceroute) -> Self {
-        Self { settings, confidence: Self::CONFIDENCE, rate: Survey::DEFAULT_RATE, most_flows: Self::MOST_FLOWS }
+    fn confidence(self) -> f64 {
+        if self.confidence.is_nan() { Self::CONFIDENCE } else { self.confidence.clamp(0.5, 0.999_999) }
     }
+}
 
-    /// How sure to be that no next hop of any router is missing in the graph: above 0, below 1. What is beyond 0.5 to 0.999999 is
-    /// taken for the nearest, and what is no number for 0.95, the default.
-    pub const fn confidence(mut self, confidence: f64) -> Self {
-        self.confidence = if confidence.is_nan() { Self::CONFIDENCE } else { confidence.clamp(0.5, 0.999_999) };
-        self
-    }
-
-    /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the nearest); 1,000 by default.
-    pub const fn rate(mut self, rate: u32) -> Self {
-        self.rate = rate;
-        self
-    }
-
-    /// The most flows to trace, 1 to 65,534 (what is beyond is taken for the nearest); 1,024 by default.
-    pub fn most_flows(mut self, flows: usize) -> Self {
-        self.most_flows = flows.clamp(1, FLOWS.into());
-        self
-    }
-
-    /// Runs the search to its end. What goes wrong when flows have been traced is one, too: [`Completeness::Interrupted`].
-    ///
-    /// # Errors
-    /// As [`Traceroute::run`].
-    pub fn run(&self) -> Result<Paths, Error> {
-        let mut exploration = self.start()?;
-        loop {
-            match exploration.advance(None) {
-                Ok(Step::Done) => break,
-                Err(error) if exploration.flows() == 0 => return Err(error),
-                Err(_) => break,
-                Ok(_) => {}
-            }
-        }
-        Ok(exploration.finish())
-    }
-
-    /// Resolves the name and opens the sockets; the first probes leave with [`Exploration::advance`].
-    ///
-    /// # Errors
-    /// As [`Traceroute::start`].
-    pub fn start(&self) -> Result<Exploration, Error> {
-        self.settings.check()?;
-        let address = self.settings.resolve()?;
-        let sockets = Sockets::open(Some(Version::of(address.ip())), self.settings.socket_options())?;
-        self.start_at(sockets, address)
-    }
-
-    /// Opens the sockets: see [`Traceroute::open`].
-    ///
-    /// # Errors
-    /// As there.
-    pub fn open(&self) -> Result<Sockets, Error> {
-        self.settings.open()
-    }
-
-    /// As [`start`](Self::start), with sockets that were [opened](Self::open) before, and at an address that is known. The port
-    /// has no meaning.
-    ///
-    /// # Errors
-    /// As [`Traceroute::start`].
-    pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Exploration, Error> {
-        self.settings.check()?;
-        let address = specified(address);
-        let settings = self.settings.clone().family(Version::of(address.ip()));
-        let config = settings.config;
-        let mut exploration = Exploration {
-            survey: Survey::on(sockets, &settings, self.rate, search::AT_ONCE)?,
-            search: Search::new(self.confidence, self.most_flows, config.first_hop, config.max_hops),
-            address,
-            flows: Flows::new(settings.flow, (random()? >> 64) as u64),
-            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
-            paths: Paths::new(settings.host.clone(), address.ip(), self.confidence),
-            start: clock::now(),
-            stuck_since: None,
-            settings,
-        };
-        exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
-        // What keeps the first flow from being traced, such as that no route leads there, is told at once.
-        exploration.add()?;
-        Ok(exploration)
+impl Default for Thoroughness {
+    fn default() -> Self {
+        Self { confidence: Self::CONFIDENCE, rate: DEFAULT_RATE, most_flows: Self::MOST_FLOWS }
     }
 }
 
 /// A search that has been started.
-pub struct Exploration {
-    survey: Survey,
-    settings: Traceroute,
+pub struct Exploration<L: Link> {
+    survey: Survey<L>,
+    settings: Settings,
     address: SocketAddr,
     search: Search,
     flows: Flows,
@@ -142,94 +69,76 @@ pub struct Exploration {
     start: Instant,
     /// Since when no flow can begin.
     stuck_since: Option<Instant>,
+    /// When it is tried again.
+    retry: Instant,
 }
 
 /// The pause before a flow that could not begin is tried again.
 const RETRY: Duration = Duration::from_millis(50);
 
-impl Exploration {
-    /// As [`Trace::advance`](crate::Trace::advance).
+impl<L: Link> Exploration<L> {
+    /// Begins a search for all paths to an address, which is called `host` in the result. The first
+    /// probes leave with [`advance`](Job::advance). The port has no meaning.
     ///
     /// # Errors
-    /// As there, and why no more flows can be traced, such as that no route leads to the target any more:
-    /// [`finish`](Self::finish) has what is known nevertheless.
-    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        if self.paths.completeness.is_some() {
-            return Ok(Step::Done);
-        }
-        let mut is_stuck = false;
-        while self.batch.flows > 0 && self.survey.has_room() && !is_stuck {
-            match self.add() {
-                Ok(()) => self.stuck_since = None,
-                Err(error) if self.may_pass(&error) => is_stuck = true,
-                Err(error) => return Err(error),
-            }
-        }
-        let step = match is_stuck {
-            true if self.survey.is_idle() => self.survey.wait(wake, RETRY)?,
-            true => self.survey.advance_within(wake, RETRY)?,
-            false => self.survey.advance(wake)?,
+    /// As [`Trace::start`](crate::Trace::start).
+    pub fn start(
+        mut link: L,
+        settings: &Settings,
+        thoroughness: Thoroughness,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<Self, L::Error> {
+        settings.check(Version::of(address.ip()))?;
+        let (address, config, confidence) = (specified(address), settings.config, thoroughness.confidence());
+        let flows = Flows::new(settings.flow, (link.random()? >> 64) as u64);
+        let paths = Paths::new(host.to_owned(), address.ip(), confidence, link.date());
+        let start = link.now();
+        let most_flows = thoroughness.most_flows.clamp(1, FLOWS.into());
+        let mut exploration = Self {
+            survey: Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?,
+            search: Search::new(confidence, most_flows, config.first_hop, config.max_hops),
+            address,
+            flows,
+            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
+            paths,
+            start,
+            stuck_since: None,
+            retry: Instant::EPOCH,
+            settings: settings.clone(),
         };
-        while let Some(route) = self.survey.take() {
-            self.paths.note(&route);
-            self.search.take(flow(&route));
-        }
-        if step == Step::Woken {
-            return Ok(step);
-        }
-        if self.batch.flows == 0 && self.survey.is_empty() {
-            match self.search.next() {
-                Ok(batch) => self.batch = batch,
-                // Behind this machine's own refusal nothing is known.
-                Err(Completeness::Complete) if self.paths.blocked().next().is_some() => {
-                    self.paths.completeness = Some(Completeness::NoProgress);
-                }
-                Err(completeness) => self.paths.completeness = Some(completeness),
-            }
-        }
-        Ok(if self.paths.completeness.is_some() { Step::Done } else { Step::Running })
+        exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
+        // What keeps the first flow from being traced, such as that no route leads there, is told at once.
+        exploration.add()?;
+        Ok(exploration)
     }
 
     /// Begins to trace one more flow.
-    fn add(&mut self) -> Result<(), Error> {
+    fn add(&mut self) -> Result<(), L::Error> {
         // Taken only when the flow has begun.
         let mut batch = self.batch;
         let attempts = batch.take();
         let Batch { first_hop, max_hops, .. } = batch;
-        let settings = self.settings.clone().first_hop(first_hop).max_hops(max_hops).attempts(attempts);
-        let source = self.survey.add_as(&settings.flow(self.flows.draw()), self.address)?;
+        let mut settings = self.settings.clone();
+        settings.config = Config { first_hop, max_hops, attempts, ..settings.config };
+        settings.flow = Some(self.flows.draw());
+        let source = self.survey.add_as(&settings, &self.paths.host, self.address)?;
         self.paths.source.get_or_insert(source);
         self.batch = batch;
         Ok(())
     }
 
     /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for no longer than an answer.
-    fn may_pass(&mut self, error: &Error) -> bool {
-        let now = clock::now();
+    fn may_pass(&mut self, error: &L::Error) -> bool {
+        let now = self.link().now();
         let since = *self.stuck_since.get_or_insert(now);
         error.may_pass() && self.paths.source.is_some() && now.saturating_since(since) < self.settings.config.timeout
-    }
-
-    /// Ends the search now, with what is known.
-    pub fn interrupt(&mut self) {
-        self.survey.interrupt();
-        while let Some(route) = self.survey.take() {
-            self.paths.note(&route);
-            self.search.take(flow(&route));
-        }
-        self.paths.completeness.get_or_insert(Completeness::Interrupted);
     }
 
     /// The target's address.
     #[must_use]
     pub fn target(&self) -> IpAddr {
         self.address.ip()
-    }
-
-    /// Returns what its sockets do without.
-    #[must_use]
-    pub fn lacks(&self) -> Vec<Lack> {
-        self.survey.lacks(Version::of(self.target()))
     }
 
     /// The address that the probes leave from.
@@ -244,14 +153,6 @@ impl Exploration {
         self.survey.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
     }
 
-    /// As [`Trace::confine`](crate::Trace::confine).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
-        self.survey.confine()
-    }
-
     /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
     #[must_use]
     pub fn flows(&self) -> usize {
@@ -264,12 +165,85 @@ impl Exploration {
         self.search.graph()
     }
 
-    /// The result: what is known now.
-    #[must_use]
-    pub fn finish(mut self) -> Paths {
+    /// Takes the flows whose traces have ended.
+    fn take(&mut self) {
+        while let Some(route) = self.survey.take() {
+            self.paths.note(&route);
+            self.search.take(flow(&route));
+        }
+    }
+
+    /// Begins with the next flows where all have been traced, unless it is over.
+    fn go_on(&mut self) {
+        if self.batch.flows > 0 || !self.survey.is_empty() {
+            return;
+        }
+        match self.search.next() {
+            Ok(batch) => self.batch = batch,
+            // Behind this machine's own refusal nothing is known.
+            Err(Completeness::Complete) if self.paths.blocked().next().is_some() => {
+                self.paths.completeness = Some(Completeness::NoProgress);
+            }
+            Err(completeness) => self.paths.completeness = Some(completeness),
+        }
+    }
+}
+
+impl<L: Link> Job for Exploration<L> {
+    type Link = L;
+    type Output = Paths;
+
+    fn driver(&self) -> &Driver<L> {
+        self.survey.driver()
+    }
+
+    fn driver_mut(&mut self) -> &mut Driver<L> {
+        self.survey.driver_mut()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.paths.completeness.is_some() {
+            return None;
+        }
+        let begins = self.batch.flows > 0 && self.survey.has_room();
+        let next = begins.then_some(self.retry);
+        // Without either the next flows are to be chosen.
+        Some(self.survey.deadline().into_iter().chain(next).min().unwrap_or(Instant::EPOCH))
+    }
+
+    /// # Errors
+    /// Those of the machine, and why no more flows can be traced, such as that no route leads to the target any more:
+    /// [`finish`](Self::finish) has what is known nevertheless.
+    fn work(&mut self) -> Result<Step, L::Error> {
+        if self.paths.completeness.is_some() {
+            return Ok(Step::Done);
+        }
+        let now = self.link().now();
+        while self.batch.flows > 0 && self.survey.has_room() && self.retry <= now {
+            match self.add() {
+                Ok(()) => self.stuck_since = None,
+                Err(error) if self.may_pass(&error) => {
+                    self.retry = now.saturating_add(RETRY);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.survey.work()?;
+        self.take();
+        self.go_on();
+        Ok(if self.paths.completeness.is_some() { Step::Done } else { Step::Running })
+    }
+
+    fn interrupt(&mut self) {
+        self.survey.interrupt();
+        self.take();
+        self.paths.completeness.get_or_insert(Completeness::Interrupted);
+    }
+
+    fn finish(mut self) -> Paths {
         self.interrupt();
         let rejected = self.survey.rejected(Version::of(self.target()));
-        let duration = clock::now().saturating_since(self.start);
+        let duration = self.link().now().saturating_since(self.start);
         Paths { graph: self.search.graph(), flows: self.search.flows(), rejected, duration, ..self.paths }
     }
 }
@@ -297,12 +271,12 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(host: String, target: IpAddr, confidence: f64) -> Self {
+    fn new(host: String, target: IpAddr, confidence: f64, started: SystemTime) -> Self {
         Self {
             host,
             target,
             source: None,
-            started: SystemTime::now(),
+            started,
             duration: Duration::ZERO,
             confidence,
             graph: Graph::default(),

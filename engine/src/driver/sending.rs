@@ -1,19 +1,18 @@
 //! Probes: those of the traces that are due, as the pace permits.
 
 use super::{BUNCH, Driver, uplink};
-use crate::clock;
 use crate::departures::tag;
-use crate::neighbour::Verdict;
+use crate::link::{Datagram, Link, Obstacle};
+use crate::next_hop::{self, Verdict};
 use crate::running::{Endurance, Held, Running};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Instant};
-use rustix::io::Errno;
 
-impl Driver {
+impl<L: Link> Driver<L> {
     /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.
     pub(super) fn send(&mut self) -> usize {
         let mut sent = 0;
-        let mut now = clock::now();
+        let mut now = self.link.now();
         // Where the next of this round is, and whether the round has come to anything.
         let (mut from, mut is_fruitful) = (0, false);
         let most = if self.is_survey { BUNCH } else { 1 };
@@ -33,7 +32,7 @@ impl Driver {
                     sent += 1;
                     is_fruitful = true;
                     // Deciding took a moment, and so may waiting for room.
-                    now = clock::now();
+                    now = self.link.now();
                     Some(due)
                 }
             };
@@ -46,13 +45,13 @@ impl Driver {
     fn step(&mut self, number: usize, now: Instant) -> Turn {
         let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
         if let Some(left) = trace.unheard_since() {
-            let neighbours = &self.sockets.neighbours;
             if trace.look_at().is_some_and(|at| at <= now) {
-                trace.was_missed = Some(neighbours.is_missed(trace.way()));
+                trace.was_missed = Some(next_hop::was_missed(&self.link, trace.way()));
             }
             let is_over = now.saturating_since(left) >= trace.tracer.config().timeout;
             let was_missed = trace.was_missed == Some(true);
-            let judge = || neighbours.judge(trace.way(), left, now, trace.patience(self.is_survey), was_missed);
+            let patience = trace.patience(self.is_survey);
+            let judge = || next_hop::judge(self.link.next_hop(trace.way()), left, now, patience, was_missed);
             match if is_over { judge() } else { Verdict::Innocent } {
                 Verdict::Pending(until) => return Turn::Idle(Some(until)),
                 Verdict::Unreachable => trace.abandon(),
@@ -78,10 +77,17 @@ impl Driver {
                 Action::Transmit(probe) => probe,
             },
         };
-        let Some(listener) = self.listeners.get_mut(trace.listener) else { return Turn::Idle(None) };
-        let (version, tag) = (listener.version, tag(number, probe.probe));
+        let Some(listener) = self.listeners.get(trace.listener) else { return Turn::Idle(None) };
+        let (version, port) = (listener.port.family, trace.listener);
         let uplink = uplink(&mut self.uplinks, version);
-        match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
+        let datagram = Datagram {
+            destination: probe.destination,
+            scope_id: trace.scope_id,
+            hop_limit: probe.hop_limit,
+            message: probe.message,
+            tag: tag(number, probe.probe),
+        };
+        match self.link.send(port, datagram) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
@@ -93,22 +99,24 @@ impl Driver {
                 }
                 Turn::Tried(Instant::EPOCH)
             }
-            Err(errno) => {
+            Err(error) => {
                 let held = match held {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
                 let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
-                match errno {
+                let obstacle = L::obstacle(error);
+                match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
                     // socket's buffer.
-                    Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
+                    Obstacle::TooLarge | Obstacle::Full => {}
                     _ if self.questions.contains(&number) => {}
                     _ if is_listed => self.note_failure(target, now),
                     _ => uplink.fail(now),
                 }
                 let health = self.health(version);
-                let due = self.traces.get_mut(&number).and_then(|trace| trace.hold(held, errno, &health, now));
+                let due =
+                    self.traces.get_mut(&number).and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
         }

@@ -5,7 +5,7 @@
 //! all the others due. If none comes within the limit of an outage, the list ends.
 
 use super::list::Outage;
-use crate::error::Error;
+use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
 use crate::trace::Listed;
@@ -32,10 +32,8 @@ const TRIES: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     At(SocketAddr),
-    /// By a look-up in this process.
-    Unknown,
     /// By a look-up of the caller's.
-    Elsewhere,
+    Unknown,
     /// By one, of no interest: whether there is any answer shows whether names can be looked up.
     Witness,
 }
@@ -112,7 +110,7 @@ impl Setback {
     pub(super) fn service(&self) -> Service {
         match self.place {
             Place::At(address) => Service::of(Version::of(address.ip())),
-            Place::Unknown | Place::Elsewhere | Place::Witness => Service::Names,
+            Place::Unknown | Place::Witness => Service::Names,
         }
     }
 }
@@ -161,14 +159,14 @@ impl Setbacks {
     }
 
     /// Takes all out, each with the reason why it waited.
-    pub(super) fn interrupt(&mut self) -> Vec<(String, Error)> {
+    pub(super) fn interrupt<E: LinkError>(&mut self) -> Vec<(String, E)> {
         let asked = take(&mut self.asked).into_values().flatten();
         let asked: Vec<_> = asked.filter(|setback| setback.place != Place::Witness).collect();
         let waiting = self.queues.iter_mut().flat_map(|queue| take(&mut queue.waiting).into_values());
         let all: Vec<Setback> = waiting.chain(asked).collect();
         let lose = |setback: Setback| {
             let reason = self.queues[setback.service() as usize].reason.clone();
-            (setback.host, Error::Interrupted { reason })
+            (setback.host, Fault::Interrupted { reason }.into())
         };
         all.into_iter().map(lose).collect()
     }
@@ -183,14 +181,14 @@ impl Setbacks {
     ///
     /// # Errors
     /// Why it is not tried again.
-    pub(super) fn hold(
+    pub(super) fn hold<E: LinkError>(
         &mut self,
         mut setback: Setback,
-        error: Error,
+        error: E,
         health: &Health,
         works: bool,
         now: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<(), E> {
         let service = setback.service();
         if let Some(away) = self.has_ended(service) {
             return Err(away);
@@ -203,7 +201,7 @@ impl Setbacks {
         setback.tries += 1;
         let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
         if works && tries >= TRIES && waited >= ALONE {
-            return Err(Error::GivenUp { reason: Box::new(error), tries, waited });
+            return Err(Fault::GivenUp { reason: Box::new(error), tries, waited }.into());
         }
         let due = match tries {
             1 => setback.since.saturating_add(BETWEEN),
@@ -246,7 +244,7 @@ impl Setbacks {
     }
 
     /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
-    pub(super) fn end(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, Error)>> {
+    pub(super) fn end<E: LinkError>(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, E)>> {
         let mut failed = healths[service as usize].failed_for()?;
         let limit = self.limit_of(service, healths);
         if let Some(other) = other_worked_since(service, healths) {
@@ -276,10 +274,10 @@ impl Setbacks {
     }
 
     /// Returns why no host that needs a service is traced any more, if that is so.
-    pub(super) fn has_ended(&self, service: Service) -> Option<Error> {
+    pub(super) fn has_ended<E: LinkError>(&self, service: Service) -> Option<E> {
         let queue = &self.queues[service as usize];
         let (what, reason) = (service.outage(), queue.reason.clone());
-        queue.ended.map(|waited| Error::Away { what, waited, reason })
+        queue.ended.map(|waited| Fault::Away { what, waited, reason }.into())
     }
 
     /// Returns whether a service has failed for so long, and is waited for.
@@ -348,7 +346,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io;
+    use crate::fake::Failure;
 
     const TARGET: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 0);
 
@@ -356,9 +354,8 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn no_route() -> Error {
-        let reason = io::Error::from_raw_os_error(101);
-        Error::NoRoute { destination: TARGET.ip(), interface: None, reason }
+    fn no_route() -> Failure {
+        Failure::NoRoute
     }
 
     fn host(number: usize, now: u64) -> Setback {
@@ -370,7 +367,7 @@ mod tests {
     }
 
     /// The tries of one host that fails each time, in milliseconds, until it is given up with an error.
-    fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Error) {
+    fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Failure) {
         let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
         healths[0].fail(at(0));
         setbacks.hold(host(0, 0), no_route(), &healths[0], false, at(0)).unwrap();
@@ -397,7 +394,7 @@ mod tests {
     fn a_host_that_fails_among_others_gets_three_tries_in_some_ten_seconds() {
         let (tries, error) = tries(healths(Health::default()), true);
         assert_eq!(tries, [0, 3_000, 12_000]);
-        assert!(matches!(error, Error::GivenUp { tries: 3, .. }), "{error}");
+        assert!(matches!(error, Failure::Fault(Fault::GivenUp { tries: 3, .. })), "{error}");
     }
 
     #[test]
@@ -408,8 +405,8 @@ mod tests {
         assert_eq!(tries[..5], [0, 50, 150, 350, 750]);
         assert!((60..70).contains(&tries.len()), "{}", tries.len());
         // The try after the limit has failed too.
-        assert!(matches!(error, Error::Away { waited, .. } if waited.as_secs() == 60), "{error}");
-        assert!(error.to_string().contains("nothing gets through over IPv4 for 60 s (Network is unreachable)"));
+        let Failure::Fault(Fault::Away { what, waited, reason }) = error else { panic!("{error}") };
+        assert_eq!((what, waited.as_secs(), reason.as_str()), ("nothing gets through over IPv4", 60, "no route"));
     }
 
     #[test]
@@ -419,7 +416,10 @@ mod tests {
         assert_eq!(Setbacks::new().outage(Service::V4, &healths).limit, ALONE);
         assert_eq!(Setbacks::new().outage(Service::V6, &healths).limit, Setbacks::LIMIT);
         let (_, error) = tries(healths, false);
-        assert!(matches!(error, Error::Away { waited, .. } if waited.as_secs() == ALONE.as_secs()), "{error}");
+        assert!(
+            matches!(error, Failure::Fault(Fault::Away { waited, .. }) if waited.as_secs() == ALONE.as_secs()),
+            "{error}"
+        );
     }
 
     #[test]

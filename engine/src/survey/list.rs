@@ -3,18 +3,17 @@
 
 use super::setbacks::{Healths, Place, Service, Setback};
 use super::{SPARING, SPARING_STEP, Survey};
-use crate::driver::Step;
+use crate::error::LinkError;
 use crate::health::ALONE;
+use crate::link::Link;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
+use crate::settings::Settings;
 use crate::trace::Listed;
 use crate::uplink::CutOff;
-use crate::{Error, Failure, SendError, Traceroute, clock, failure_text, needs_resolver};
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
-use rustix::io::Errno;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How often a trace that hears nothing at all is run again.
@@ -47,49 +46,70 @@ pub struct Outage<'a> {
     pub limit: Duration,
 }
 
-impl Survey {
+impl<L: Link> Survey<L> {
     /// How long everything may fail before the list ends: 60 s by default. Until then the hosts wait, and all are traced when the
     /// network is back. With zero nothing is tried again.
     pub const fn outage_limit(&mut self, limit: Duration) {
         self.setbacks.limit = limit;
     }
 
-    /// Adds a host: a name, which is resolved now, or an address. Its trace may begin later, when this machine's network
+    /// Adds a host whose address is known. The port has no meaning. Its trace may begin later, when this machine's network
     /// permits: see [`take_started`](Self::take_started).
     ///
     /// # Errors
-    /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
-    pub fn add(&mut self, host: &str) -> Result<(), Error> {
-        self.add_drawn(host, None)
+    /// Why it can't be traced, and won't be later either; or there is no room.
+    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), L::Error> {
+        self.add_found(host, Ok(address), false, None)
     }
 
-    pub(super) fn add_drawn(&mut self, host: &str, sample: Option<Sample>) -> Result<(), Error> {
-        let resolved = self.resolve(host);
-        self.take_in(host, resolved, Place::Unknown, sample)
-    }
-
-    /// Adds a host whose address is known: after [`confine`](Self::confine) no name can be resolved here. The port means
-    /// nothing.
+    /// Adds a host with what came of a look-up. If that has failed and [may pass](LinkError::may_pass), the name is to
+    /// be looked up again when [`take_name`](Self::take_name) gives it back. `asked_servers` is whether name servers
+    /// had to be asked. With the [`sample`](Self::sample) of a host that was drawn at random its trace is whole, and the others
+    /// learn from it.
     ///
     /// # Errors
-    /// As [`add`](Self::add).
-    pub fn add_at(&mut self, host: &str, address: SocketAddr) -> Result<(), Error> {
-        self.take_in(host, Ok(address), Place::Elsewhere, None)
-    }
-
-    /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may pass](Error::may_pass), the name is to
-    /// be looked up again when [`take_name`](Self::take_name) gives it back. With the [`sample`](Self::sample) of a host that was
-    /// drawn at random its trace is whole, and the others learn from it.
-    ///
-    /// # Errors
-    /// As [`add`](Self::add).
+    /// As [`add_at`](Self::add_at).
     pub fn add_found(
         &mut self,
         host: &str,
-        found: Result<SocketAddr, Error>,
+        found: Result<SocketAddr, L::Error>,
+        asked_servers: bool,
         sample: Option<Sample>,
-    ) -> Result<(), Error> {
-        self.take_in(host, found, Place::Elsewhere, sample)
+    ) -> Result<(), L::Error> {
+        let now = self.driver.link.now();
+        let before = self.setbacks.answered(host);
+        if before.as_ref().is_some_and(|before| before.place == Place::Witness) {
+            // Any answer shows that they work, that there is no such name any more too.
+            match found {
+                Err(error) if error.may_pass() => self.names.fail(now),
+                _ => drop(self.names.succeed(now)),
+            }
+            return Ok(());
+        }
+        match found {
+            Ok(address) => {
+                if asked_servers && !address.ip().is_loopback() {
+                    self.names.succeed(now);
+                    if self.known_name.is_none() {
+                        self.known_name = Some((host.to_owned(), now));
+                    }
+                }
+                let sample = sample.or_else(|| before.and_then(|before| before.sample));
+                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), sample, now))
+            }
+            Err(error) if error.may_pass() => {
+                self.names.fail(now);
+                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), Place::Unknown, sample, now));
+                self.hold(setback, error)
+            }
+            Err(error) => {
+                // Somebody has answered.
+                if error.is_answer() && asked_servers {
+                    self.names.succeed(now);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by an outage begins again.
@@ -97,8 +117,13 @@ impl Survey {
         self.started.pop_front()
     }
 
+    /// Gives a host up that was added before: [`take_lost`](Self::take_lost) returns it.
+    pub fn give_up(&mut self, host: String, error: L::Error) {
+        self.lost.push_back((host, error));
+    }
+
     /// Returns the next host that was given up after it had been added, and why.
-    pub fn take_lost(&mut self) -> Option<(String, Error)> {
+    pub fn take_lost(&mut self) -> Option<(String, L::Error)> {
         self.lost.pop_front()
     }
 
@@ -117,7 +142,7 @@ impl Survey {
     /// Returns what keeps all hosts waiting, if that has lasted for a second.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
-        let (now, healths) = (clock::now(), self.healths());
+        let (now, healths) = (self.driver.link.now(), self.healths());
         let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
         let service = Service::ALL.into_iter().find(waits_for)?;
         let outage = self.setbacks.outage(service, &healths);
@@ -126,61 +151,8 @@ impl Survey {
         Some(Outage { limit: if is_silence { outage.limit.min(ALONE) } else { outage.limit }, ..outage })
     }
 
-    fn resolve(&self, host: &str) -> Result<SocketAddr, Error> {
-        Traceroute { host: host.to_owned(), ..self.settings.clone() }.resolve()
-    }
-
-    fn take_in(
-        &mut self,
-        host: &str,
-        found: Result<SocketAddr, Error>,
-        unknown: Place,
-        sample: Option<Sample>,
-    ) -> Result<(), Error> {
-        let now = clock::now();
-        let before = self.setbacks.answered(host);
-        if before.as_ref().is_some_and(|before| before.place == Place::Witness) {
-            // Any answer shows that they work, that there is no such name any more too.
-            match found {
-                Err(error) if error.may_pass() => self.names.fail(now),
-                _ => drop(self.names.succeed(now)),
-            }
-            return Ok(());
-        }
-        match found {
-            Ok(address) => {
-                if self.asks_servers(host) && !address.ip().is_loopback() {
-                    self.names.succeed(now);
-                    if self.known_name.is_none() {
-                        self.known_name = Some((host.to_owned(), now));
-                    }
-                }
-                let sample = sample.or_else(|| before.and_then(|before| before.sample));
-                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), sample, now))
-            }
-            Err(error) if error.may_pass() => {
-                self.names.fail(now);
-                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), unknown, sample, now));
-                self.hold(setback, error)
-            }
-            Err(error) => {
-                // Somebody has answered.
-                let is_answer = matches!(error, Error::Resolve { .. } | Error::LookUp(_) | Error::NoSuchFamily { .. });
-                if is_answer && self.asks_servers(host) {
-                    self.names.succeed(now);
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// Whether a name server has to be asked for a host, as far as can be told.
-    fn asks_servers(&self, host: &str) -> bool {
-        needs_resolver(host) && !self.names_of_file.contains(&host.to_lowercase())
-    }
-
     /// Begins a trace, or holds its host back where that fails for a reason that may pass.
-    fn begin_listed(&mut self, setback: Setback) -> Result<(), Error> {
+    fn begin_listed(&mut self, setback: Setback) -> Result<(), L::Error> {
         let Place::At(address) = setback.place else { return Ok(()) };
         let service = setback.service();
         let ended = self.setbacks.has_ended(service);
@@ -188,15 +160,15 @@ impl Survey {
         // The network may be back, or there may be a way to this host: others may have been at fault.
         if let Some(away) = ended
             && self.driver.has_witness_near(address.ip())
-            && !self.driver.leaves_for_others(address.ip(), clock::now())
+            && !self.driver.leaves_for_others(address.ip(), self.driver.link.now())
         {
             return Err(away);
         }
         self.driver.expect_silence();
-        let (settings, head) = self.settings_for(&setback.host, address, setback.sample.is_some());
+        let (settings, head) = self.settings_for(address, setback.sample.is_some());
         let endures = !has_ended && !self.setbacks.limit.is_zero();
         let endurance = if endures { Endurance::Outage } else { Endurance::Timeout };
-        match self.begin(&settings, address, head, endurance) {
+        match self.begin(&settings, &setback.host, address, head, endurance) {
             Ok(number) => {
                 let tracer = self.driver.tracer(number);
                 let (target, source) = (tracer.config().target, tracer.config().source);
@@ -218,29 +190,28 @@ impl Survey {
 
     /// Whether an error may be over soon. What worked before and doesn't now is this machine's doing, such as an interface or an
     /// address that has gone for a moment.
-    fn may_pass(&self, error: &Error, service: Service) -> bool {
-        let has_changed = matches!(error, Error::Source { .. } | Error::NoSuchInterface(_) | Error::System { .. });
-        error.may_pass() || has_changed && self.healths()[service as usize].has_worked()
+    fn may_pass(&self, error: &L::Error, service: Service) -> bool {
+        error.may_pass() || error.is_change() && self.healths()[service as usize].has_worked()
     }
 
-    fn hold(&mut self, setback: Setback, error: Error) -> Result<(), Error> {
+    fn hold(&mut self, setback: Setback, error: L::Error) -> Result<(), L::Error> {
         if self.setbacks.limit.is_zero() {
             return Err(error);
         }
         let service = setback.service();
-        let (health, now) = (self.healths()[service as usize], clock::now());
+        let (health, now) = (self.healths()[service as usize], self.driver.link.now());
         let works = health.works_for_others(setback.since());
         if service == Service::Names {
-            self.ask_witness(setback.place, now);
+            self.ask_witness(now);
         }
         self.setbacks.hold(setback, error, &health, works, now)
     }
 
     /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.
-    fn settings_for(&mut self, host: &str, address: SocketAddr, is_drawn: bool) -> (Traceroute, Option<Head>) {
-        let mut settings = Traceroute { host: host.to_owned(), ..self.settings.clone() };
+    fn settings_for(&mut self, address: SocketAddr, is_drawn: bool) -> (Settings, Option<Head>) {
+        let mut settings = self.settings.clone();
         // Each host of the list learns a flow that all have from its own probes.
-        settings.echo.checksum_is_public = settings.flow.is_some();
+        settings.flow_is_public = settings.flow.is_some();
         let distance = settings.memory.distance(address.ip());
         let head = if is_drawn || !self.learns() {
             None
@@ -257,7 +228,7 @@ impl Survey {
     }
 
     /// Looks up a name that was found before, where too few hosts are left to show whether those of others still can be.
-    fn ask_witness(&mut self, how: Place, now: Instant) {
+    fn ask_witness(&mut self, now: Instant) {
         /// An outage in the middle of a long list leaves more; and who has a cache says nothing of it.
         const FEW: usize = 8;
         const PAUSE: Duration = Duration::from_secs(1);
@@ -268,14 +239,8 @@ impl Survey {
         }
         *asked = now;
         let name = name.clone();
-        if how == Place::Elsewhere {
-            self.setbacks.ask(Setback::new(name.clone(), Place::Witness, None, now));
-            return self.names_due.push_back(name);
-        }
-        match self.resolve(&name) {
-            Err(error) if error.may_pass() => self.names.fail(clock::now()),
-            _ => drop(self.names.succeed(clock::now())),
-        }
+        self.setbacks.ask(Setback::new(name.clone(), Place::Witness, None, now));
+        self.names_due.push_back(name);
     }
 
     /// Gives a name back that can't be looked up now, since too many are.
@@ -285,7 +250,7 @@ impl Survey {
 
     /// Tries hosts again that are due, and ends the list where an outage has lasted too long.
     pub(super) fn try_again(&mut self) {
-        let now = clock::now();
+        let now = self.driver.link.now();
         if self.setbacks.limit.is_zero() {
             return;
         }
@@ -296,19 +261,16 @@ impl Survey {
             let healths = self.healths();
             let Some(setback) = self.setbacks.due(&healths, now) else { return };
             let host = setback.host.clone();
-            let tried = match setback.place {
-                Place::At(_) => self.begin_listed(setback),
-                Place::Unknown => {
-                    self.setbacks.ask(setback);
-                    self.add(&host)
+            match setback.place {
+                Place::At(_) => {
+                    let tried = self.begin_listed(setback);
+                    self.lost.extend(tried.err().map(|error| (host, error)));
                 }
-                Place::Elsewhere | Place::Witness => {
+                Place::Unknown | Place::Witness => {
                     self.setbacks.ask(setback);
                     self.names_due.push_back(host);
-                    continue;
                 }
-            };
-            self.lost.extend(tried.err().map(|error| (host, error)));
+            }
         }
     }
 
@@ -319,8 +281,8 @@ impl Survey {
             return self.setbacks.reopen(service);
         }
         if let Some(family) = family {
-            if let Some(errno) = self.driver.obstacle(family) {
-                self.setbacks.note(service, failure(errno));
+            if let Some(error) = self.driver.obstacle(family) {
+                self.setbacks.note(service, L::describe(error));
             } else if let Some(cut_off) = self.driver.cut_off(family) {
                 self.setbacks.note(service, why(cut_off).to_owned());
                 // It may be that nobody answers any more.
@@ -345,7 +307,7 @@ impl Survey {
     /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or packets can't be sent and those
     /// that failed have used the pace up.
     pub(super) fn is_held_back(&self) -> bool {
-        let (now, healths) = (clock::now(), self.healths());
+        let (now, healths) = (self.driver.link.now(), self.healths());
         self.setbacks.is_full()
             || self.setbacks.next(&healths, now).is_some_and(|next| next <= now)
             || is_failing(&healths, now) && self.driver.next_send() > now
@@ -356,22 +318,10 @@ impl Survey {
         if !self.has_place() {
             return None;
         }
-        let (now, healths, next_send) = (clock::now(), self.healths(), self.driver.next_send());
+        let (now, healths, next_send) = (self.driver.link.now(), self.healths(), self.driver.next_send());
         let again = self.setbacks.next(&healths, now).map(|next| next.max(next_send));
         let intake = (is_failing(&healths, now) && next_send > now).then_some(next_send);
         again.into_iter().chain(intake).min()
-    }
-
-    /// Sleeps until it is a host's turn.
-    pub(crate) fn wait(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
-        let latest = clock::now().saturating_add(at_most);
-        let until = self.next_turn().map_or(latest, |next| next.min(latest));
-        if self.driver.sleep(until, wake)? {
-            return Ok(Step::Woken);
-        }
-        // Late answers, and those of others, would end the next sleep at once.
-        self.driver.work()?;
-        Ok(Step::Running)
     }
 
     /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether anybody is heard at all.
@@ -392,7 +342,10 @@ impl Survey {
         let Listed { address, reruns, .. } = *begun.listed.as_ref()?;
         let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
         let may_be_run = !self.is_interrupted && !self.setbacks.limit.is_zero();
-        if !may_be_run || self.setbacks.has_ended(Service::of(version)).is_some() || self.driver.is_whole(number) {
+        if !may_be_run
+            || self.setbacks.has_ended::<L::Error>(Service::of(version)).is_some()
+            || self.driver.is_whole(number)
+        {
             return None;
         }
         let has_failed = !self.driver.has_given_up(number)
@@ -412,7 +365,7 @@ impl Survey {
         let is_spoilt = was_cut_off || is_doubtful || self.driver.was_silent_after(version, start);
         let is_spoilt = is_spoilt && reruns < most;
         let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
-        Some(Setback::rerun(host, listed, clock::now()))
+        Some(Setback::rerun(host, listed, self.driver.link.now()))
     }
 }
 
@@ -425,9 +378,4 @@ const fn why(cut_off: CutOff) -> &'static str {
         CutOff::Silence => "no answer from anybody",
         CutOff::Gateway => "the gateway doesn't answer on its link",
     }
-}
-
-/// Why a packet could not be sent, in words.
-fn failure(errno: Errno) -> String {
-    failure_text(Failure::Send(SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX))))
 }

@@ -1,19 +1,18 @@
 //! Outages among the traces of a driver: the failures and silences that are this machine's, told from those of single hosts.
 
 use super::{Driver, family_index, uplink as uplink_of};
-use crate::clock;
 use crate::departures::tag;
 use crate::distance::{Distance, distance};
 use crate::health::Health;
+use crate::link::{Datagram, Link};
 use crate::running::{Endurance, Running};
 use crate::uplink::{Answerer, CutOff, Witness};
 use hopshot_core::wire::Version;
-use hopshot_core::{Action, Config, Echo, Instant, Protocol, Tracer};
-use rustix::io::Errno;
+use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
 use std::net::IpAddr;
 use std::time::Duration;
 
-impl Driver {
+impl<L: Link> Driver<L> {
     /// Whether packets of a family leave this machine.
     pub(crate) fn health(&self, version: Version) -> Health {
         self.uplinks[family_index(version)].health
@@ -21,7 +20,7 @@ impl Driver {
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
     pub(crate) fn fail(&mut self, target: IpAddr) {
-        let now = clock::now();
+        let now = self.link.now();
         self.pace.spend(now);
         self.note_failure(target, now);
     }
@@ -54,16 +53,16 @@ impl Driver {
         let version = Version::of(target);
         let source = self.source(target, scope_id).ok()?;
         let config = Config { max_hops: 1, source, ..Config::new(target) };
-        let echo = Echo::new(crate::random().ok()?);
+        let echo = Echo::new(self.link.random().ok()?);
         let (index, ident, first_seq) = self.take_identity(&config, &echo)?;
         let echo = Echo { ident, first_seq, ..echo };
         let number = self.added;
         self.added += 1;
         let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
             self.outbox.resize(self.outbox.len().max(echo.message_len()), 0);
-            let Ok(Action::Transmit(probe)) = tracer.poll(clock::now(), &mut self.outbox) else { return None };
-            let tag = tag(number, probe.probe);
-            self.listeners.get_mut(index)?.socket.send(target, scope_id, FAR, probe.message, tag).ok()
+            let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else { return None };
+            let (message, tag) = (probe.message, tag(number, probe.probe));
+            self.link.send(index, Datagram { destination: target, scope_id, hop_limit: FAR, message, tag }).ok()
         });
         self.identities.give_back(number, ident);
         let left = sent?;
@@ -80,18 +79,16 @@ impl Driver {
     }
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again.
-    pub(crate) fn obstacle(&self, version: Version) -> Option<Errno> {
+    pub(crate) fn obstacle(&self, version: Version) -> Option<SendError> {
         let of_family = self.traces.values().filter(|trace| trace.version() == version);
-        of_family.into_iter().find_map(|trace| trace.held.as_ref()?.errno)
+        of_family.into_iter().find_map(|trace| trace.held.as_ref()?.error)
     }
 
     /// Whether packets to the target of a trace would leave from another address now, or not at all.
     pub(crate) fn has_moved(&mut self, number: usize) -> bool {
         let Some(trace) = self.traces.get(&number) else { return false };
-        let Some(listener) = self.listeners.get(trace.listener) else { return false };
-        let (target, source) = (trace.tracer.config().target, trace.tracer.config().source);
-        let found = listener.sources.of(target, trace.scope_id);
-        found.and_then(|source| uplink_of(&mut self.uplinks, listener.version).admit(source, target)) != Ok(source)
+        let (target, source, scope_id) = (trace.tracer.config().target, trace.tracer.config().source, trace.scope_id);
+        self.source(target, scope_id).ok() != Some(source)
     }
 
     /// From now on, while traces hear nobody, those who have answered are asked again: packets may vanish without a word, by a
@@ -108,7 +105,7 @@ impl Driver {
 
     /// Asks those who have answered before, where nobody is heard, and takes note if none of them answers.
     pub(super) fn watch_silence(&mut self) {
-        let now = clock::now();
+        let now = self.link.now();
         for version in [Version::V4, Version::V6] {
             let index = family_index(version);
             let is_due = self.uplinks[index].next_question().is_some_and(|next| next <= now);
@@ -126,7 +123,7 @@ impl Driver {
         else {
             return;
         };
-        let Ok(random) = crate::random() else { return };
+        let Ok(random) = self.link.random() else { return };
         let hops =
             Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: TIMEOUT, ..Config::new(target) };
         if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Timeout, true) {
@@ -148,7 +145,7 @@ impl Driver {
     /// Whether it isn't known yet if anybody is heard still, so a trace that has ended without all answers isn't over: somebody
     /// is being asked.
     pub(crate) fn may_be_silent(&mut self, version: Version) -> bool {
-        let now = clock::now();
+        let now = self.link.now();
         if !self.asks || !self.uplinks[family_index(version)].may_be_silent(now) {
             return false;
         }
@@ -162,7 +159,7 @@ impl Driver {
     pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
         let Some(trace) = self.traces.get(&number) else { return false };
         let uplink = uplink_of(&mut self.uplinks, trace.version());
-        uplink.suspect(clock::now());
+        uplink.suspect(self.link.now());
         uplink.was_cut_off_since(start)
     }
 
@@ -193,6 +190,6 @@ impl Driver {
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, version: Version) {
-        uplink_of(&mut self.uplinks, version).accept_silence(clock::now());
+        uplink_of(&mut self.uplinks, version).accept_silence(self.link.now());
     }
 }

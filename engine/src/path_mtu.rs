@@ -9,38 +9,24 @@ mod search;
 mod trial;
 
 use crate::driver::{Driver, Step};
-use crate::extensions::NONE;
+use crate::extensions::{Extensions, NONE};
+use crate::job::Job;
+use crate::link::{Link, Obstacle, SocketKind};
 use crate::pace::Pace;
-use crate::privilege::{self, Shortfalls};
-use crate::resolve::specified;
+use crate::rejected::Rejected;
 use crate::running::Endurance;
-use crate::sockets::Sockets;
+use crate::settings::{self, Settings, specified};
 use crate::trace::{Begun, Route};
-use crate::{Error, Extensions, Lack, Rejected, SocketKind, Traceroute, clock, random};
 use hopshot_core::wire::Version;
-use hopshot_core::{Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, SendError, StopReason, Tally};
-use rustix::io::Errno;
+use hopshot_core::{Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 pub use trial::Trial;
 
-/// A search for the largest packets that the path to a host carries, while it runs: like a [`Trace`](crate::Trace), with
-/// [`advance`](Self::advance) until that says [`Step::Done`], and then [`finish`](Self::finish).
-///
-/// ```no_run
-/// use hopshot_linux::Traceroute;
-///
-/// let route = Traceroute::new("example.com").path_mtu()?;
-/// for (octets, hop) in route.hops() {
-///     println!("{:2}  {octets} octets  {:?}", hop.number(), hop.replies().next().map(|reply| reply.from));
-/// }
-/// println!("{:?}", route.path_mtu());
-/// # Ok::<(), hopshot_linux::Error>(())
-/// ```
+/// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
 ///
 /// What a router says is tried if it proves itself ([`Evidence::Strong`]), and believed once packets of that size have passed and
 /// those one octet larger have not. One that is older than RFC 1191 and names no MTU, or one that names what can't be or what isn't
@@ -48,9 +34,10 @@ pub use trial::Trial;
 /// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which, each beside
 /// a smaller one that is answered: silence alone may be loss, or a router that has answered enough. Both leave the MTU known up
 /// to the next usual size: [`Limit::less_than`].
-pub struct PathMtu {
-    driver: Driver,
-    settings: Traceroute,
+pub struct PathMtu<L: Link> {
+    driver: Driver<L>,
+    settings: Settings,
+    host: String,
     address: SocketAddr,
     source: IpAddr,
     /// The MTU of the first link.
@@ -105,9 +92,9 @@ pub struct MtuRoute {
 }
 
 impl MtuRoute {
-    fn new(is_whole: bool) -> Self {
+    fn new(is_whole: bool, started: SystemTime) -> Self {
         Self {
-            started: SystemTime::now(),
+            started,
             bounds: (0, u16::MAX),
             stretches: Vec::new(),
             limits: Vec::new(),
@@ -215,40 +202,46 @@ impl MtuRoute {
     }
 }
 
-impl PathMtu {
-    /// The search begins with the size that the settings name, if they name one that the first link carries.
-    pub(crate) fn start(settings: &Traceroute, mut sockets: Sockets, address: SocketAddr) -> Result<Self, Error> {
-        let mut settings = settings.clone().dont_fragment(true);
-        settings.check()?;
+impl<L: Link> PathMtu<L> {
+    /// Begins a search for the MTU of the path to an address, which is called `host` in the result.
+    /// The link must not let probes be fragmented. `first_link` asks it for the MTU of the first link,
+    /// in octets, once it is known that there is a route. The search begins with the size that the
+    /// settings name, if they name one that the first link carries. The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`Trace::start`](crate::Trace::start), and those of `first_link`.
+    pub fn start(
+        link: L,
+        settings: &Settings,
+        host: &str,
+        address: SocketAddr,
+        first_link: impl FnOnce(&mut L, IpAddr, u32) -> Result<u16, L::Error>,
+    ) -> Result<Self, L::Error> {
         let address = specified(address);
-        let (target, family) = (address.ip(), Version::of(address.ip()));
+        let (family, (target, scope_id)) = (Version::of(address.ip()), settings::target(address));
+        settings.check(family)?;
+        let mut settings = settings.clone();
         // Two traces may run at a time.
-        let pace = Pace::every(settings.config.interval, clock::now());
-        let first_link = sockets.first_link(family)?;
-        let mut driver = Driver::new(sockets, pace);
+        let pace = Pace::every(settings.config.interval, link.now());
+        let mut driver = Driver::new(link, pace);
         // Traces are added after the filter may have been locked.
         driver.expect_many();
-        let scope_id = match address {
-            SocketAddr::V4(_) => 0,
-            SocketAddr::V6(address) => address.scope_id(),
-        };
         // First: it tells better why there is no route.
         driver.source(target, scope_id)?;
-        let options = settings.socket_options();
-        let link = first_link
-            .mtu(target, scope_id)
-            .map_err(|error| crate::error::no_route(error, target, scope_id, &options))?;
+        let link = first_link(&mut driver.link, target, scope_id)?;
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Echo::new(random()?).checksum,
+            None => Echo::new(driver.link.random()?).checksum,
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
+        let (found, start) = (MtuRoute::new(size == link, driver.link.date()), driver.link.now());
         let mut this = Self {
             driver,
             settings,
+            host: host.to_owned(),
             address,
             source: target,
             link,
@@ -256,53 +249,14 @@ impl PathMtu {
             round,
             begun: None,
             beside: None,
-            found: MtuRoute::new(size == link),
+            found,
             aside: None,
-            start: clock::now(),
+            start,
             slowest: Duration::ZERO,
             is_interrupted: false,
         };
         this.begin(round)?;
         Ok(this)
-    }
-
-    /// As [`Trace::launch`](crate::Trace::launch).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn launch(&mut self) -> Result<(), Error> {
-        self.driver.launch()
-    }
-
-    /// As [`Trace::advance`](crate::Trace::advance), for the whole search.
-    ///
-    /// # Errors
-    /// As there, and where the next trace can't begin, such as when the route to the target has gone. What is known by then
-    /// [`finish`](Self::finish) returns.
-    pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
-        let step = self.driver.advance(wake, Duration::MAX)?;
-        while self.driver.take_reply().is_some() {}
-        match (step, self.begun.take()) {
-            (Step::Done, Some(begun)) => self.conclude(begun),
-            (step, begun) => {
-                self.begun = begun;
-                Ok(step)
-            }
-        }
-    }
-
-    /// As [`Trace::confine`](crate::Trace::confine).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn confine(&mut self) -> Result<Shortfalls, Error> {
-        self.driver.confine(privilege::confine)
-    }
-
-    /// Ends the search now, with what is known.
-    pub fn interrupt(&mut self) {
-        self.is_interrupted = true;
-        self.driver.interrupt();
     }
 
     /// The target's address.
@@ -327,12 +281,6 @@ impl PathMtu {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
-    }
-
-    /// Returns what its sockets do without.
-    #[must_use]
-    pub fn lacks(&self) -> Vec<Lack> {
-        self.driver.lacks(Version::of(self.target())).to_vec()
     }
 
     /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets. It is
@@ -387,28 +335,17 @@ impl PathMtu {
         self.search.limits()
     }
 
-    /// The result: what is known now.
-    #[must_use]
-    pub fn finish(mut self) -> MtuRoute {
-        if let Some(begun) = self.begun.take() {
-            self.interrupt();
-            // It begins nothing any more.
-            let _ = self.conclude(begun);
-        }
-        self.found.stretches.extend(self.aside);
-        self.found.duration = clock::now().saturating_since(self.start);
-        let bounds = self.search.bounds(self.round, self.link);
-        MtuRoute { bounds, path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
-    }
-
-    fn begin(&mut self, round: Round) -> Result<(), Error> {
+    fn begin(&mut self, round: Round) -> Result<(), L::Error> {
         // What a router that answers has always been faster than; nor is anything believed for one answer that is later.
         let patience = self.slowest.saturating_mul(2).saturating_add(Duration::from_millis(100));
-        let patient = self.settings.clone().timeout(patience.min(self.settings.config.timeout));
-        let settings = match round.purpose {
-            Purpose::Narrow { .. } => patient.clone().attempts(1),
-            Purpose::Sweep | Purpose::Check { .. } => self.settings.clone(),
-        };
+        let mut patient = self.settings.clone();
+        patient.has_timeout = true;
+        patient.config.timeout = patience.min(patient.config.timeout);
+        let mut settings = self.settings.clone();
+        if let Purpose::Narrow { .. } = round.purpose {
+            settings = patient.clone();
+            settings.config.attempts = 1;
+        }
         let beside = match round.purpose {
             Purpose::Narrow { .. } => settings.clone(),
             Purpose::Sweep | Purpose::Check { .. } => patient,
@@ -422,23 +359,24 @@ impl PathMtu {
         Ok(())
     }
 
-    fn trace(&mut self, settings: Traceroute, size: u16, (first, last): (u8, u8)) -> Result<Begun, Error> {
-        let settings = settings.size(size).first_hop(first).max_hops(last);
-        settings.begin(&mut self.driver, self.address, None, Endurance::Timeout)?.ok_or(Error::Full)
+    fn trace(&mut self, mut settings: Settings, size: u16, (first, last): (u8, u8)) -> Result<Begun, L::Error> {
+        settings.size = Some(size);
+        (settings.config.first_hop, settings.config.max_hops) = (first, last);
+        settings.begin(&mut self.driver, &self.host, self.address, None, Endurance::Timeout)
     }
 
     /// A round is over: keeps what it found of the path, and begins the next one.
-    fn conclude(&mut self, begun: Begun) -> Result<Step, Error> {
+    fn conclude(&mut self, begun: Begun) -> Result<Step, L::Error> {
         let Some(route) = self.take(begun) else { return Ok(Step::Done) };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
-        let beside = beside.map_or_else(Saw::default, |beside| look(&beside));
+        let beside = beside.map_or_else(Saw::default, |beside| look::<L>(&beside));
         let round = self.round;
         let next = match self.is_interrupted {
             true => {
-                self.search.note(round, look(&route), beside);
+                self.search.note(round, look::<L>(&route), beside);
                 None
             }
-            false => self.search.next(round, look(&route), beside),
+            false => self.search.next(round, look::<L>(&route), beside),
         };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
@@ -468,6 +406,55 @@ impl PathMtu {
     }
 }
 
+impl<L: Link> Job for PathMtu<L> {
+    type Link = L;
+    type Output = MtuRoute;
+
+    fn driver(&self) -> &Driver<L> {
+        &self.driver
+    }
+
+    fn driver_mut(&mut self) -> &mut Driver<L> {
+        &mut self.driver
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.driver.deadline()
+    }
+
+    /// # Errors
+    /// Those of the machine, and where the next trace can't begin, such as when the route to the target has gone. What is
+    /// known by then [`finish`](Self::finish) returns.
+    fn work(&mut self) -> Result<Step, L::Error> {
+        let step = self.driver.work()?;
+        while self.driver.take_reply().is_some() {}
+        match (step, self.begun.take()) {
+            (Step::Done, Some(begun)) => self.conclude(begun),
+            (step, begun) => {
+                self.begun = begun;
+                Ok(step)
+            }
+        }
+    }
+
+    fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        self.driver.interrupt();
+    }
+
+    fn finish(mut self) -> MtuRoute {
+        if let Some(begun) = self.begun.take() {
+            self.interrupt();
+            // It begins nothing any more.
+            let _ = self.conclude(begun);
+        }
+        self.found.stretches.extend(self.aside);
+        self.found.duration = self.driver.link.now().saturating_since(self.start);
+        let bounds = self.search.bounds(self.round, self.link);
+        MtuRoute { bounds, path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
+    }
+}
+
 /// Whether it says that the packet was too big, be that true or not: by its type and code.
 fn is_about_size(reply: &Reply) -> bool {
     match reply.from {
@@ -477,7 +464,7 @@ fn is_about_size(reply: &Reply) -> bool {
 }
 
 /// What a round's trace says about its size.
-fn look(route: &Route) -> Saw {
+fn look<L: Link>(route: &Route) -> Saw {
     let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
     let passing = replies().filter(|(_, reply)| reply.kind != Kind::Unreachable && reply.is_proven());
     let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
@@ -493,13 +480,13 @@ fn look(route: &Route) -> Saw {
             Some(StopReason::Unreachable) => !is_doubtful,
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
             // Only this size of packet may be too large for this machine.
-            Some(StopReason::Local) => route.probes_sent() == 0 || route.failure() != Some(too_large()),
+            Some(StopReason::Local) => route.probes_sent() == 0 || !is_too_large::<L>(route.failure()),
             Some(StopReason::Loop | StopReason::MaxHops | StopReason::NoRoom | StopReason::Interrupted) | None => true,
         },
     }
 }
 
-/// The kernel's refusal of a packet that doesn't fit the first link.
-fn too_large() -> Failure {
-    Failure::Send(SendError(u16::try_from(Errno::MSGSIZE.raw_os_error()).unwrap_or(u16::MAX)))
+/// Whether it is this machine's refusal of a packet that doesn't fit the first link.
+fn is_too_large<L: Link>(failure: Option<Failure>) -> bool {
+    matches!(failure, Some(Failure::Send(error)) if L::obstacle(error) == Obstacle::TooLarge)
 }

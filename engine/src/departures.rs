@@ -1,14 +1,13 @@
 //! When probes left, by the kernel's word: it gives a number back that goes with each.
 
-use crate::clock::Clock;
+use crate::link::{Clock, Link};
 use crate::running::Running;
-use crate::socket::Socket;
 use hopshot_core::ProbeId;
 use std::collections::BTreeMap;
 
 /// Corrects when probes left by what the kernel says, if it was asked to say so. `added` traces were ever added.
-pub(crate) fn settle(socket: &mut Socket, traces: &mut BTreeMap<usize, Running>, added: usize) {
-    while let Some((tag, at)) = socket.departure() {
+pub(crate) fn settle<L: Link>(link: &mut L, port: usize, traces: &mut BTreeMap<usize, Running>, added: usize) {
+    while let Some((tag, at)) = link.departed(port) {
         let (number, probe) = tagged(tag, added);
         if let Some(trace) = traces.get_mut(&number) {
             trace.tracer.sent(probe, at);

@@ -1,36 +1,27 @@
 //! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
 //!
-//! One driver runs any number of traces on one socket pair per family, or several where each has one
+//! One driver runs any number of traces on one port per family, or several where each has one
 //! ident. Reading before each send spares probes that an answer has made needless; a survey reads
-//! and wakes up less often ([`BUNCH`], [`LULL`]). The kernel's filter keeps other people's ICMP from
-//! waking it.
+//! and wakes up less often ([`BUNCH`], [`LULL`]).
 
 mod outages;
 mod receiving;
 mod sending;
 
-use crate::clock;
-use crate::error::Error;
+use crate::error::Fault;
 use crate::identities::{self, Identities};
+use crate::link::{Audience, Link, Port, SocketKind};
 use crate::near::Head;
 use crate::pace::Pace;
-use crate::privilege::{Shortfall, Shortfalls};
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::schedule::Schedule;
-use crate::socket::{Identity, Lack, Options, Socket, SocketKind, Sources};
-use crate::sockets::{Pair, Sockets};
 use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply, Tracer};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
-use rustix::process::Resource;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Add;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1 ms. Others look after each
@@ -41,36 +32,28 @@ pub(crate) const BUNCH: usize = 8;
 /// more than a probe. The kernel stamps the answers meanwhile, and [`Pace`] makes up for what was due.
 const LULL: Duration = Duration::from_millis(1);
 
-/// A pair of ping sockets and its ident for so many of a survey, in each family.
-const MOST_PINGS: usize = 16;
-
-/// Descriptors that a process may have for each such pair: so all of them take an eighth.
-const FILES_PER_PING: usize = 32;
-
-/// The sockets of a family, or, of ping sockets, of an ident.
+/// What a port is used for.
 struct Listener {
-    version: Version,
-    socket: Socket,
-    sources: Arc<Sources>,
+    port: Port,
     rejected: Rejected,
-    audience: Audience,
+    hears: Hears,
 }
 
-/// Whose answers the kernel's filter lets through.
+/// Those whose answers a port brings.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Audience {
+enum Hears {
     /// Everybody's so far. What is no answer to the trace wakes the driver, which passes it over.
     Unsaid,
-    /// Those of the trace, unless the filter could not be set.
+    /// Those of the trace, unless the machine can't tell them from others.
     Own,
     /// Everybody's: there are many traces, or there will be.
     Everyone,
 }
 
-/// Any number of traces on one pair of sockets per family.
-pub(crate) struct Driver {
-    /// How the sockets were opened, and which were not.
-    sockets: Sockets,
+/// Any number of traces on the ports of a machine.
+pub struct Driver<L> {
+    pub(crate) link: L,
+    /// One for each port, in their order.
     listeners: Vec<Listener>,
     /// Whether IPv4 and IPv6 get through.
     uplinks: [Uplink; 2],
@@ -93,7 +76,7 @@ pub(crate) struct Driver {
     outbox: Vec<u8>,
 }
 
-/// What [`Trace::advance`](crate::Trace::advance) came back for.
+/// The reason why [`Job::advance`](crate::Job::advance) came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Something may have changed; call again.
@@ -104,19 +87,13 @@ pub enum Step {
     Done,
 }
 
-impl Listener {
-    fn new(version: Version, socket: Socket, sources: Arc<Sources>) -> Self {
-        Self { version, socket, sources, rejected: Rejected::default(), audience: Audience::Unsaid }
-    }
-}
-
-impl Driver {
+impl<L: Link> Driver<L> {
     /// A driver without traces, which sends at the given pace.
-    pub(crate) fn new(mut sockets: Sockets, pace: Pace) -> Self {
-        let listener = |Pair { version, socket, sources, .. }| Listener::new(version, socket, Arc::new(sources));
+    pub(crate) fn new(link: L, pace: Pace) -> Self {
+        let listener = |port| Listener { port, rejected: Rejected::default(), hears: Hears::Unsaid };
         Self {
-            listeners: sockets.open.drain(..).map(listener).collect(),
-            sockets,
+            listeners: link.ports().map(listener).collect(),
+            link,
             uplinks: [Uplink::default(); 2],
             traces: BTreeMap::new(),
             added: 0,
@@ -133,31 +110,12 @@ impl Driver {
         }
     }
 
-    /// Opens more ping sockets in the families that have one, as many as this process may well have: whoever is traced by one
-    /// of them learns its ident, and no other.
-    pub(crate) fn open_more_pings(&mut self) {
-        let most = rustix::process::getrlimit(Resource::Nofile)
-            .current
-            .map_or(MOST_PINGS, |files| usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING);
-        // An ident that is given is to be the only one.
-        let options = &self.sockets.options;
-        let more = if options.ident.is_some() { 0 } else { most.min(MOST_PINGS).saturating_sub(1) };
-        let options = Options { kind: Some(SocketKind::Ping), ..options.clone() };
-        let pings = self.listeners.iter().filter(|listener| listener.socket.kind() == SocketKind::Ping);
-        let families: Vec<_> = pings.map(|listener| (listener.version, Arc::clone(&listener.sources))).collect();
-        for (version, sources) in families {
-            let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
-            self.listeners.extend(opened.map(|socket| Listener::new(version, socket, Arc::clone(&sources))));
-        }
-    }
-
-    /// Makes ready for many traces in the families that are open: the kernel's filter no longer tells them apart, which takes
-    /// some time for each that is added.
+    /// Makes ready for many traces in the families that are open: the machine no longer tells them apart, which takes some
+    /// time for each that is added.
     pub(crate) fn expect_many(&mut self) {
-        for listener in &mut self.listeners {
-            // Without a filter there is more to pass over; the socket notes that.
-            let _ = listener.socket.listen_for(None);
-            listener.audience = Audience::Everyone;
+        for (port, listener) in self.listeners.iter_mut().enumerate() {
+            self.link.listen_for(port, Audience::Everyone);
+            listener.hears = Hears::Everyone;
         }
     }
 
@@ -177,7 +135,7 @@ impl Driver {
         head: Option<Head>,
         endurance: Endurance,
         has_timeout: bool,
-    ) -> Result<Option<usize>, Error> {
+    ) -> Result<Option<usize>, L::Error> {
         let source = self.source(config.target, scope_id)?;
         let identity = self.take_identity(&config, &echo).or_else(|| {
             // A trace goes before questions.
@@ -191,15 +149,12 @@ impl Driver {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
                 self.identities.give_back(self.added, ident);
-                return Err(error.into());
+                return Err(Fault::Config(error).into());
             }
         };
         let number = self.added;
         self.added += 1;
-        let is_to_itself = config.target.is_loopback()
-            || config.target == source
-            // Else the kernel chooses the target for the source.
-            || self.sockets.options.source.is_some() && self.sockets.neighbours.is_own(config.target);
+        let is_to_itself = self.link.is_itself(config.target, source);
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, left, was_missed, has_given_up) = (None, None, None, false);
         let trace = Running {
@@ -224,21 +179,20 @@ impl Driver {
     }
 
     /// The address that packets to a target leave from, or why there is none.
-    pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
-        let version = Version::of(target);
-        let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
-        Arc::clone(&listener.sources)
-            .of(target, scope_id)
-            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, target))
-            .map_err(|error| crate::error::no_route(error, target, scope_id, &self.sockets.options))
+    pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, L::Error> {
+        let source = self.link.source(target, scope_id)?;
+        match uplink(&mut self.uplinks, Version::of(target)).admits(source, target) {
+            true => Ok(source),
+            false => Err(self.link.no_source(target, scope_id)),
+        }
     }
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
     /// the first that has room from a random one on.
     fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
         let version = Version::of(config.target);
-        let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.version == version);
-        let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.socket.ident())).collect();
+        let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.port.family == version);
+        let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.port.ident)).collect();
         let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
             let (ident, first_seq) = self.identities.take(self.added, config, echo, *ident)?;
@@ -251,11 +205,6 @@ impl Driver {
         &self.traces[&number].tracer
     }
 
-    /// The descriptor that is readable when an answer of this family has come.
-    pub(crate) fn fd(&self, version: Version) -> Option<BorrowedFd<'_>> {
-        self.listener(version).map(|listener| listener.socket.as_fd())
-    }
-
     /// Where the RTTs of a trace are from.
     pub(crate) fn clocks(&self, number: usize) -> &ClocksOf {
         &self.traces[&number].clocks
@@ -263,12 +212,12 @@ impl Driver {
 
     /// Whether probes are due that have not been sent yet.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.schedule.next().is_some_and(|due| due <= clock::now())
+        self.schedule.next().is_some_and(|due| due <= self.link.now())
     }
 
     /// Whether the pace permits a packet.
     pub(crate) fn may_send(&self) -> bool {
-        self.pace.next() <= clock::now()
+        self.pace.next() <= self.link.now()
     }
 
     /// When the pace permits the next packet.
@@ -295,16 +244,16 @@ impl Driver {
 
     /// Whether it is the pace that holds the traces up.
     pub(crate) fn is_held_up(&self) -> bool {
-        self.pace.is_used_up(clock::now())
+        self.pace.is_used_up(self.link.now())
     }
 
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let of_family = |version: Version| {
-            let idents = self.listeners_of(version).map(|listener| listener.socket.ident());
+            let idents = self.listeners_of(version).map(|(_, listener)| listener.port.ident);
             idents.map(|ident| identities::capacity(config, ident)).sum::<usize>()
         };
-        self.listeners.iter().map(|listener| of_family(listener.version)).min().unwrap_or(0)
+        self.listeners.iter().map(|listener| of_family(listener.port.family)).min().unwrap_or(0)
     }
 
     /// A trace that has ended: the oldest.
@@ -320,12 +269,7 @@ impl Driver {
 
     /// The kind of socket that is open for a family, if one is.
     pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
-        self.listener(version).map(|listener| listener.socket.kind())
-    }
-
-    /// Options that the sockets of a family do without.
-    pub(crate) fn lacks(&self, version: Version) -> &[Lack] {
-        self.listener(version).map_or(&[], |listener| listener.socket.lacks())
+        self.listeners_of(version).next().map(|(_, listener)| listener.port.kind)
     }
 
     /// What came with the answers of a trace.
@@ -335,17 +279,14 @@ impl Driver {
 
     /// What the sockets of a family brought that was no answer.
     pub(crate) fn rejected(&self, version: Version) -> Rejected {
-        let rejected = |listener: &Listener| Rejected { dropped: listener.socket.dropped(), ..listener.rejected };
+        let rejected =
+            |(port, listener): (usize, &Listener)| Rejected { dropped: self.link.dropped(port), ..listener.rejected };
         self.listeners_of(version).map(rejected).fold(Rejected::default(), Rejected::add)
     }
 
-    /// The first of a family: there is one, but for ping sockets of a survey.
-    fn listener(&self, version: Version) -> Option<&Listener> {
-        self.listeners_of(version).next()
-    }
-
-    fn listeners_of(&self, version: Version) -> impl Iterator<Item = &Listener> {
-        self.listeners.iter().filter(move |listener| listener.version == version)
+    /// The ports of a family: there is one, but for ping sockets of a survey.
+    fn listeners_of(&self, version: Version) -> impl Iterator<Item = (usize, &Listener)> {
+        self.listeners.iter().enumerate().filter(move |(_, listener)| listener.port.family == version)
     }
 
     /// Takes a trace out, for keeping.
@@ -364,16 +305,6 @@ impl Driver {
         self.schedule.remove(number);
         self.identities.give_back(number, trace.tracer.protocol().ident);
         Some(trace)
-    }
-
-    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process, and gives up
-    /// the rest by a call of [`privilege`](crate::privilege).
-    pub(crate) fn confine(&mut self, rest: fn() -> Result<Shortfalls, Error>) -> Result<Shortfalls, Error> {
-        let locked =
-            self.listen().and_then(|()| self.listeners.iter().try_for_each(|listener| listener.socket.lock_filter()));
-        let mut shortfalls = rest()?;
-        shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
-        Ok(shortfalls)
     }
 
     /// Ends all traces with what is known.
@@ -398,22 +329,12 @@ impl Driver {
     }
 
     /// Sends what is due now, as long as nothing has arrived, but the very first probe at all events. Reads nothing.
-    pub(crate) fn launch(&mut self) -> Result<(), Error> {
+    pub(crate) fn launch(&mut self) -> Result<(), L::Error> {
         let mut is_first = self.traces.values().all(|trace| trace.tracer.route().probes_sent() == 0);
-        while (is_first || !self.has_arrivals()?) && self.send() > 0 {
+        while (is_first || !self.link.has_arrivals()?) && self.send() > 0 {
             is_first = false;
         }
         Ok(())
-    }
-
-    /// Sleeps until there is something to do, or until `wake` is readable, but at most so long, and does it.
-    pub(crate) fn advance(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
-        let Some(deadline) = self.deadline() else { return Ok(Step::Done) };
-        let deadline = deadline.min(clock::now().saturating_add(at_most));
-        if self.sleep(deadline, wake)? {
-            return Ok(Step::Woken);
-        }
-        self.work()
     }
 
     /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces have ended.
@@ -423,7 +344,7 @@ impl Driver {
     }
 
     /// Does what there is to do now, without sleeping.
-    pub(crate) fn work(&mut self) -> Result<Step, Error> {
+    pub(crate) fn work(&mut self) -> Result<Step, L::Error> {
         loop {
             let is_drained = self.drain()?;
             if self.send() == 0 && (is_drained || self.deadline().is_none()) {
@@ -434,52 +355,31 @@ impl Driver {
         if self.deadline().is_none() {
             return Ok(Step::Done);
         }
-        // This process may have been confined since it opened its sockets; that costs time alone.
-        let _ = self.listen();
+        self.listen();
         Ok(Step::Running)
     }
 
-    /// Tells the kernel whose answers to let through, once. This comes after the first probes, which so leave some 0.1 ms sooner.
-    fn listen(&mut self) -> Result<(), Errno> {
-        for listener in self.listeners.iter_mut().filter(|listener| listener.audience == Audience::Unsaid) {
-            listener.audience = Audience::Own;
+    /// Says whose answers are wanted, once. This comes after the first probes, which so leave some 0.1 ms sooner.
+    pub(crate) fn listen(&mut self) {
+        for (port, listener) in self.listeners.iter_mut().enumerate() {
+            if listener.hears != Hears::Unsaid {
+                continue;
+            }
+            listener.hears = Hears::Own;
             // Without `expect_many` there is one trace.
-            let own = self.traces.values().find(|trace| trace.version() == listener.version);
-            let own = own.map(|trace| Identity::of(trace.tracer.protocol(), trace.tracer.config().target));
-            listener.socket.listen_for(own.as_ref())?;
-        }
-        Ok(())
-    }
-
-    fn has_arrivals(&self) -> Result<bool, Error> {
-        let sockets = self.listeners.iter().map(|listener| listener.socket.as_fd());
-        let mut fds: Vec<PollFd<'_>> = sockets.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
-        match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
-            Ok(readable) => Ok(readable > 0),
-            Err(Errno::INTR) => Ok(false),
-            Err(errno) => Err(Error::system("can't look for answers")(errno)),
+            let own = self.traces.values().find(|trace| trace.version() == listener.port.family);
+            let audience = own.map_or(Audience::Everyone, |trace| {
+                Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
+            });
+            self.link.listen_for(port, audience);
         }
     }
 
     /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
-    pub(crate) fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
-        let span = due.saturating_since(clock::now());
+    pub(crate) fn sleep(&self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
+        let span = due.saturating_since(self.link.now());
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
-        let span = if is_lull { LULL } else { span };
-        let timeout = Timespec::try_from(span).ok();
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
-        fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
-        if !span.is_zero() && !is_lull {
-            let sockets = self.listeners.iter().map(|listener| listener.socket.as_fd());
-            fds.extend(sockets.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        }
-        if fds.is_empty() && span.is_zero() {
-            return Ok(false);
-        }
-        match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(wake.is_some() && fds.first().is_some_and(|fd| !fd.revents().is_empty())),
-            Err(errno) => Err(Error::system("can't wait for answers")(errno)),
-        }
+        self.link.wait(if is_lull { LULL } else { span }, is_lull, wake)
     }
 }
 

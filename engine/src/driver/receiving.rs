@@ -1,12 +1,13 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Audience, Driver, uplink};
-use crate::clock;
+use super::{Driver, Hears, uplink};
 use crate::departures::settle;
-use crate::error::Error;
+use crate::link::Link;
+use crate::next_hop;
 use crate::running::{CAPACITY, Endurance};
 use crate::uplink::Answerer;
-use hopshot_core::{Discard, Evidence, Kind, Outcome, Reply, Tracer};
+use hopshot_core::wire::Malformed;
+use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply, Tracer};
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
 /// can't keep the loop from sending.
@@ -15,28 +16,28 @@ const DRAIN: usize = 16_384;
 /// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
 const LONGEST: usize = 65_536;
 
-impl Driver {
+impl<L: Link> Driver<L> {
     /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
     /// is left then are answers to probes of the burst that went past the target, duplicates and forgeries. Returns whether there
     /// may be no more.
-    pub(super) fn drain(&mut self) -> Result<bool, Error> {
+    pub(super) fn drain(&mut self) -> Result<bool, L::Error> {
         if self.inbox.is_empty() {
             // Not `resize`, which would write all of it.
             self.inbox = vec![0; LONGEST];
         }
         for (index, listener) in self.listeners.iter_mut().enumerate() {
-            let receive = Error::system("can't receive");
             for _ in 0..DRAIN {
-                let Some(arrival) = listener.socket.receive(&mut self.inbox).map_err(&receive)? else { break };
-                let (ident, seq, answer) = match arrival.answer() {
-                    Ok(answer) => answer,
+                let Some(arrival) = self.link.receive(index, &mut self.inbox)? else { break };
+                let known = arrival.answer.and_then(|answer| Ok((key(&answer)?, answer)));
+                let ((ident, seq), answer) = match known {
+                    Ok(known) => known,
                     Err(malformed) => {
                         listener.rejected.count(malformed);
                         continue;
                     }
                 };
                 // First when the probe left: the RTT of the reply is final.
-                settle(&mut listener.socket, &mut self.traces, self.added);
+                settle(&mut self.link, index, &mut self.traces, self.added);
                 let mut is_ours = false;
                 for number in self.identities.whose(ident, seq) {
                     let Some(trace) = self.traces.get_mut(&number) else { continue };
@@ -44,28 +45,28 @@ impl Driver {
                         continue;
                     }
                     if trace.has_not_sent(seq) {
-                        let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
+                        let answer = trace.in_own_name(&answer, &self.link);
                         is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
                         continue;
                     }
-                    let answer = trace.in_own_name(&answer, &self.sockets.neighbours);
+                    let answer = trace.in_own_name(&answer, &self.link);
                     let accepted = trace.tracer.accept(arrival.at, &answer);
                     is_ours |= accepted != Err(Discard::NotOurs);
                     if let Ok(reply) = accepted
                         && trace.is_local(&reply)
                     {
                         // No answer: nobody was heard.
-                        if trace.hear_local(&reply, |way| self.sockets.neighbours.may_be_missing(way))
+                        if trace.hear_local(&reply, |way| next_hop::may_be_missing(&self.link, way))
                             && trace.endurance == Endurance::Outage
-                            && self.sockets.neighbours.is_behind_gateway(trace.way())
+                            && next_hop::is_gateway(&self.link, trace.way())
                         {
-                            uplink(&mut self.uplinks, listener.version).miss_gateway(clock::now());
+                            uplink(&mut self.uplinks, listener.port.family).miss_gateway(self.link.now());
                         }
                         self.schedule.hasten(number);
                         break;
                     }
                     if let Ok(reply) = accepted {
-                        let uplink = uplink(&mut self.uplinks, listener.version);
+                        let uplink = uplink(&mut self.uplinks, listener.port.family);
                         // That this machine answers itself shows nothing of its network, nor does a forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {
                             uplink.hear(arrival.at);
@@ -86,8 +87,8 @@ impl Driver {
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
                         self.schedule.hasten(number);
-                        if listener.audience != Audience::Everyone && has_all(&trace.tracer, &reply) {
-                            settle(&mut listener.socket, &mut self.traces, self.added);
+                        if listener.hears != Hears::Everyone && has_all(&trace.tracer, &reply) {
+                            settle(&mut self.link, index, &mut self.traces, self.added);
                             return Ok(false);
                         }
                         break;
@@ -97,10 +98,16 @@ impl Driver {
                     listener.rejected.count_not_ours();
                 }
             }
-            settle(&mut listener.socket, &mut self.traces, self.added);
+            settle(&mut self.link, index, &mut self.traces, self.added);
         }
         Ok(true)
     }
+}
+
+/// The ident and the seq of the Echo Request that is answered.
+fn key(answer: &Answer<'_>) -> Result<(u16, u16), Malformed> {
+    let [a, b, c, d] = Echo::key(answer)?.to_be_bytes();
+    Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.

@@ -1,0 +1,142 @@
+//! Sockets as the engine's link to this machine.
+
+use crate::error::{no_route, without_number};
+use crate::socket::{Identity, OpenError};
+use crate::sockets::{Pair, Sockets};
+use crate::{Error, SendError, clock};
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use hopshot_engine::Link;
+use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::rand::GetRandomFlags;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, SystemTime};
+
+impl Link for Sockets {
+    type Error = Error;
+    type Wake<'w> = BorrowedFd<'w>;
+
+    fn now(&self) -> Instant {
+        clock::now()
+    }
+
+    fn date(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn random(&mut self) -> Result<u128, Error> {
+        let mut random = [0; 16];
+        rustix::rand::getrandom(&mut random, GetRandomFlags::empty())
+            .map_err(Error::system("can't get random octets"))?;
+        Ok(u128::from_ne_bytes(random))
+    }
+
+    fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
+        let port = |pair: &Pair| Port { family: pair.version, kind: pair.socket.kind(), ident: pair.socket.ident() };
+        self.open.iter().map(port)
+    }
+
+    fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
+        let version = Version::of(target);
+        let pair = self.of(version).ok_or_else(|| self.obstacle(version))?;
+        pair.sources.of(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))
+    }
+
+    fn no_source(&self, target: IpAddr, scope_id: u32) -> Error {
+        no_route(OpenError::Other(Errno::ADDRNOTAVAIL), target, scope_id, &self.options)
+    }
+
+    fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
+        let Datagram { destination, scope_id, hop_limit, message, tag } = probe;
+        let Some(pair) = self.open.get_mut(port) else { return Err(number(Errno::BADF)) };
+        pair.socket.send(destination, scope_id, hop_limit, message, tag).map_err(number)
+    }
+
+    fn obstacle(error: SendError) -> Obstacle {
+        match Errno::from_raw_os_error(error.0.into()) {
+            Errno::MSGSIZE => Obstacle::TooLarge,
+            Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => Obstacle::Full,
+            _ => Obstacle::Other,
+        }
+    }
+
+    fn describe(error: SendError) -> String {
+        without_number(&io::Error::from_raw_os_error(error.0.into()))
+    }
+
+    fn has_arrivals(&self) -> Result<bool, Error> {
+        let mut fds: Vec<PollFd<'_>> = self.open.iter().map(readable).collect();
+        match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+            Ok(readable) => Ok(readable > 0),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(Error::system("can't look for answers")(errno)),
+        }
+    }
+
+    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Error> {
+        let Some(pair) = self.open.get_mut(port) else { return Ok(None) };
+        let arrival = pair.socket.receive(buf).map_err(Error::system("can't receive"))?;
+        Ok(arrival.map(|arrival| Arrived { answer: arrival.answer(), at: arrival.at, clock: arrival.clock }))
+    }
+
+    fn departed(&mut self, port: usize) -> Option<(u32, Instant)> {
+        self.open.get_mut(port)?.socket.departure()
+    }
+
+    /// Has the kernel filter what is received. Without a filter there is more to pass over; the socket notes that.
+    fn listen_for(&mut self, port: usize, audience: Audience<'_>) {
+        let own = match audience {
+            Audience::Everyone => None,
+            Audience::Trace(echo, target) => Some(Identity::of(echo, target)),
+        };
+        let Some(pair) = self.open.get_mut(port) else { return };
+        if let Err(errno) = pair.socket.listen_for(own.as_ref()) {
+            self.unfiltered = Some(errno);
+        }
+    }
+
+    fn dropped(&self, port: usize) -> u32 {
+        self.open.get(port).map_or(0, |pair| pair.socket.dropped())
+    }
+
+    fn is_itself(&self, target: IpAddr, source: IpAddr) -> bool {
+        // Where no source was given the kernel chooses the target for the source.
+        target.is_loopback() || target == source || self.options.source.is_some() && self.neighbours.is_own(target)
+    }
+
+    fn is_own(&self, address: IpAddr) -> bool {
+        self.neighbours.is_own(address)
+    }
+
+    fn next_hop(&self, way: Way) -> Option<NextHop> {
+        self.neighbours.next_hop(way)
+    }
+
+    fn wait(&self, span: Duration, through_arrivals: bool, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
+        let timeout = Timespec::try_from(span).ok();
+        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
+        fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
+        if !span.is_zero() && !through_arrivals {
+            fds.extend(self.open.iter().map(readable));
+        }
+        if fds.is_empty() && span.is_zero() {
+            return Ok(false);
+        }
+        match rustix::event::poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(wake.is_some() && fds.first().is_some_and(|fd| !fd.revents().is_empty())),
+            Err(errno) => Err(Error::system("can't wait for answers")(errno)),
+        }
+    }
+}
+
+fn readable(pair: &Pair) -> PollFd<'_> {
+    PollFd::from_borrowed_fd(pair.socket.as_fd(), PollFlags::IN)
+}
+
+fn number(errno: Errno) -> SendError {
+    SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX))
+}

@@ -1,0 +1,330 @@
+//! The settings of a trace, and what is begun with them.
+
+use crate::many::Many;
+use crate::paths::AllPaths;
+use crate::resolve::Resolver;
+use crate::running::{PathMtu, Running, Trace};
+use crate::socket::Options;
+use crate::sockets::Sockets;
+use crate::{Error, Memory, MtuRoute, Route, SocketKind, Step, Sweep, needs_resolver};
+use hopshot_core::wire::Version;
+use hopshot_engine::{self as engine, Settings};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What to trace, and how. Every setting has a default; ranges are checked when the trace starts.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before run or start"]
+pub struct Traceroute {
+    pub(crate) host: String,
+    pub(crate) family: Option<Version>,
+    options: Options,
+    dont_fragment: bool,
+    pub(crate) settings: Settings,
+}
+
+impl Traceroute {
+    /// The longest to wait for an answer by default.
+    pub const DEFAULT_TIMEOUT: Duration = Settings::DEFAULT_TIMEOUT;
+
+    /// A trace of a host: a name, or an address of either family.
+    pub fn new(host: impl Into<String>) -> Self {
+        let (host, options, settings) = (host.into(), Options::default(), Settings::default());
+        Self { host, family: None, options, dont_fragment: false, settings }
+    }
+
+    /// Only addresses of this family; else the resolver's first choice.
+    pub fn family(mut self, family: Version) -> Self {
+        self.family = Some(family);
+        self
+    }
+
+    /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
+    pub fn first_hop(mut self, hop: u8) -> Self {
+        self.settings.config.first_hop = hop;
+        self
+    }
+
+    /// The farthest hop to probe, 1 to 64; 32 by default.
+    pub fn max_hops(mut self, hops: u8) -> Self {
+        self.settings.config.max_hops = hops;
+        self
+    }
+
+    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing says that the path leads, a hop
+    /// gets one probe, and the first two behind the last router two.
+    pub fn attempts(mut self, attempts: u8) -> Self {
+        self.settings.config.attempts = attempts;
+        self
+    }
+
+    /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to 10; 2 by default.
+    pub fn retries(mut self, retries: u8) -> Self {
+        self.settings.config.retries = retries;
+        self
+    }
+
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there. Unless it is
+    /// set, a trace outside a list waits a second longer where nothing answers and the kernel is still looking for the next
+    /// hop on its link: then it will say that nobody is there.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.has_timeout = true;
+        self.settings.config.timeout = timeout;
+        self
+    }
+
+    /// Multiplies the waits for what is late, 1 to 10; 1 by default. Routers that take longer than most are heard then, and hops
+    /// that never answer hold the end up as much longer. [`timeout`](Self::timeout) bounds every wait all the same.
+    pub fn patience(mut self, patience: u8) -> Self {
+        self.settings.config.patience = patience;
+        self
+    }
+
+    /// The ICMP identifier of all probes. By default random, which is best: it must differ between all traces that run at the
+    /// same time on this machine.
+    pub fn ident(mut self, ident: u16) -> Self {
+        self.options.ident = Some(ident);
+        self.settings.ident = Some(ident);
+        self
+    }
+
+    /// The kind of socket; by default raw where that is permitted, else ping.
+    pub fn socket(mut self, kind: SocketKind) -> Self {
+        self.options.kind = Some(kind);
+        self
+    }
+
+    /// Whether the kernel is asked when each probe left, in place of a reading of the clock right before; off by default. It
+    /// takes about 3 µs off the RTTs, and what a full queue or an unresolved neighbour adds, for some 2 µs more work per probe.
+    pub fn precise(mut self, precise: bool) -> Self {
+        self.options.precise = precise;
+        self
+    }
+
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes, which routers that share traffic over several paths look at.
+    /// All probes of a trace are of one flow, a random one by default; another may take another path. In a list a flow that is
+    /// given is the same for all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
+    pub fn flow(mut self, flow: u16) -> Self {
+        self.settings.flow = Some(flow);
+        self
+    }
+
+    /// The size of a probe in octets: the whole packet, its IP header included. 38 to 65,535 in IPv4, 58 to 65,535 in IPv6; by
+    /// default 52 and 72, which every link carries. A probe whose size was chosen may be fragmented on its way, unless
+    /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which does so once a router has told it
+    /// of the link that is too small.
+    pub fn size(mut self, octets: u16) -> Self {
+        self.settings.size = Some(octets);
+        self
+    }
+
+    /// Whether a probe that is too large for a link is to come back with the link's MTU ([`Reply::mtu`]) rather than be
+    /// fragmented; off by default. Probes of the default size are never fragmented.
+    #[doc(alias = "DF")]
+    pub fn dont_fragment(mut self, dont_fragment: bool) -> Self {
+        self.dont_fragment = dont_fragment;
+        self
+    }
+
+    /// What to learn from and to learn into. By default every `Traceroute` has a memory of its own, shared with its clones:
+    /// running the same one again profits from it.
+    pub fn memory(mut self, memory: &Memory) -> Self {
+        self.settings.memory = memory.clone();
+        self
+    }
+
+    /// The least time between two probes; none by default.
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.settings.config.interval = interval;
+        self
+    }
+
+    /// How far to go at once; [`Sweep::Burst`] sends every probe to every hop whatever comes back.
+    pub fn sweep(mut self, sweep: Sweep) -> Self {
+        self.settings.config.sweep = Some(sweep);
+        self
+    }
+
+    /// The source address, one of this machine's; else the kernel chooses. A host with addresses of both families is traced in that of
+    /// its source.
+    pub fn source(mut self, source: IpAddr) -> Self {
+        self.options.source = Some(source);
+        self
+    }
+
+    /// The interface to send by; else the routing table chooses.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.options.interface = Some(name.into());
+        self
+    }
+
+    /// The mark of all probes, by which rules of routing (`ip rule add fwmark`) and of firewalls tell them from other packets; 0 by
+    /// default. Needs `CAP_NET_ADMIN`, or since Linux 5.17 `CAP_NET_RAW`.
+    #[doc(alias = "SO_MARK")]
+    #[doc(alias = "fwmark")]
+    pub fn mark(mut self, mark: u32) -> Self {
+        self.options.mark = Some(mark);
+        self
+    }
+
+    /// The traffic class (TOS in IPv4) of all probes, DSCP and ECN; 0 by default.
+    pub fn traffic_class(mut self, class: u8) -> Self {
+        self.options.traffic_class = Some(class);
+        self.settings.config.traffic_class = class;
+        self
+    }
+
+    /// Traces of many hosts at once, on one pair of sockets: see [`Many`].
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let hosts = ["192.0.2.1", "example.com"];
+    /// for (host, route) in Traceroute::many(hosts).each(|trace| trace.attempts(3)).rate(500).start()? {
+    ///     println!("{host}: {:?}", route.map(|route| route.distance()));
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn many<H: IntoIterator<Item: Into<String>>>(hosts: H) -> Many<H::IntoIter> {
+        Many::new(hosts.into_iter())
+    }
+
+    /// All paths to the host that load balancers share traffic over, by varying the flow until the rule of the multipath
+    /// detection algorithm is content. How many attempts to make is its own affair; all other settings hold.
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let paths = Traceroute::new("example.com").paths().confidence(0.99).run()?;
+    /// let nodes = paths.graph().nodes();
+    /// for edge in paths.graph().edges() {
+    ///     println!("{:?} -> {:?}", nodes[edge.from].address, nodes[edge.to].address);
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn paths(self) -> AllPaths {
+        AllPaths::new(self)
+    }
+
+    /// Runs the trace to its end.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be started. A target that doesn't answer is no error: see [`Route::reached`].
+    pub fn run(&self) -> Result<Route, Error> {
+        let mut trace = self.start()?;
+        while trace.advance(None)? != Step::Done {}
+        Ok(trace.finish())
+    }
+
+    /// Resolves the name and opens the sockets. The first probes leave with [`Trace::launch`] or [`Trace::advance`], or when
+    /// the first reply is asked for.
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter is out of its range, the name has no address, no route leads to it, or a socket can't be
+    /// opened.
+    pub fn start(&self) -> Result<Trace, Error> {
+        // The ranges first: whoever mistyped a number should not wait for a name server to be told.
+        self.check()?;
+        let address = self.resolve()?;
+        self.start_at(Sockets::open(Some(Version::of(address.ip())), self.socket_options())?, address)
+    }
+
+    /// Opens the sockets before the name is resolved: those of the family of the host if it is an address, or of the family
+    /// that was asked for, else of both. Where this machine has only one of both, the other is an error when a trace starts
+    /// at one of its addresses.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but for what concerns the name and the route.
+    pub fn open(&self) -> Result<Sockets, Error> {
+        Sockets::open(self.family_to_open()?, self.socket_options())
+    }
+
+    /// As [`start`](Self::start), with sockets that these settings have [opened](Self::open), and at an address that is known.
+    /// The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Trace, Error> {
+        engine::Trace::start(sockets, &self.settings, &self.host, address).map(Running::of)
+    }
+
+    /// The address of the host: of the family that was asked for, else of that of the source address if it has one.
+    ///
+    /// # Errors
+    /// As [`resolve`](crate::resolve).
+    pub fn resolve(&self) -> Result<SocketAddr, Error> {
+        self.resolver().resolve(&self.host)
+    }
+
+    pub(crate) fn resolver(&self) -> Resolver {
+        Resolver::new(self.family, self.options.source.map(Version::of))
+    }
+
+    /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest
+    /// that is tried.
+    ///
+    /// What goes wrong when a part of the path is known is an end, too: [`StopReason::Interrupted`].
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn path_mtu(&self) -> Result<MtuRoute, Error> {
+        let mut search = self.start_path_mtu()?;
+        loop {
+            match search.advance(None) {
+                Ok(Step::Done) => break,
+                Err(error) if search.stretches().is_empty() => return Err(error),
+                Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        Ok(search.finish())
+    }
+
+    /// The same, for a loop of one's own: resolves the name and opens the sockets.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_path_mtu(&self) -> Result<PathMtu, Error> {
+        self.check()?;
+        let address = self.resolve()?;
+        let options = self.clone().dont_fragment(true).socket_options();
+        self.start_path_mtu_at(Sockets::open_for_mtu(Some(Version::of(address.ip())), options)?, address)
+    }
+
+    /// As [`open`](Self::open), for [`start_path_mtu_at`](Self::start_path_mtu_at).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_path_mtu(&self) -> Result<Sockets, Error> {
+        let options = self.clone().dont_fragment(true).socket_options();
+        Sockets::open_for_mtu(self.family_to_open()?, options)
+    }
+
+    /// As [`start_path_mtu`](Self::start_path_mtu), with sockets from [`open_path_mtu`](Self::open_path_mtu), and at an address
+    /// that is known. The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_path_mtu_at(&self, sockets: Sockets, address: SocketAddr) -> Result<PathMtu, Error> {
+        let ask = |sockets: &mut Sockets, target: IpAddr, scope_id| sockets.first_link_mtu(target, scope_id);
+        engine::PathMtu::start(sockets, &self.settings, &self.host, address, ask).map(Running::of)
+    }
+
+    /// The family whose sockets are needed, if that can be known without asking a resolver.
+    pub(crate) fn family_to_open(&self) -> Result<Option<Version>, Error> {
+        self.check()?;
+        match needs_resolver(&self.host) {
+            true => Ok(self.family),
+            false => self.resolve().map(|address| Some(Version::of(address.ip()))),
+        }
+    }
+
+    /// Checks what can be checked while the target isn't known.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        Ok(self.settings.check(self.family.unwrap_or(Version::V4))?)
+    }
+
+    /// How the sockets are to be.
+    pub(crate) fn socket_options(&self) -> Options {
+        let may_be_fragmented = self.settings.size.is_some() && !self.dont_fragment;
+        Options { may_be_fragmented, ..self.options.clone() }
+    }
+}

@@ -1,0 +1,67 @@
+//! Many one-shot traceroutes at once: what is not the business of an operating system.
+//!
+//! A [`Link`] is the machine that probes leave from: [`hopshot_core`] decides what to send and what
+//! an answer proves, the engine runs any number of traces on the ports of a link, and shares among
+//! them what they learn. On Linux the link is that of the crate `hopshot-linux`; its tests have a
+//! simulated internet on virtual time.
+//!
+//! - [`Trace`]: one trace.
+//! - [`Survey`]: a list of hosts that nothing can lose or poison.
+//! - [`Exploration`]: all paths that load balancers share traffic over.
+//! - [`PathMtu`]: the largest packets that a path carries.
+//!
+//! Each is a [`Job`]: its caller may sleep in it, or bring an event loop.
+#![forbid(unsafe_code)]
+
+mod departures;
+mod distance;
+mod driver;
+mod error;
+mod extensions;
+#[cfg(test)]
+mod fake;
+mod health;
+mod identities;
+mod job;
+pub mod link;
+mod memory;
+mod near;
+mod next_hop;
+mod order;
+mod pace;
+mod path_mtu;
+mod paths;
+mod printable;
+#[cfg(test)]
+mod properties;
+mod rejected;
+mod running;
+mod schedule;
+mod settings;
+mod survey;
+mod trace;
+mod uplink;
+
+#[doc(hidden)]
+pub use driver::Driver;
+pub use driver::Step;
+pub use error::{Fault, LinkError};
+pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
+pub use hopshot_core::wire::Version;
+pub use hopshot_core::wire::extensions::{Label, Role};
+pub use hopshot_core::{
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Outcome, ProbeId, Reply,
+    SendError, StopReason, Sweep, Tally,
+};
+pub use job::Job;
+pub use link::{Clock, Clocks, Link, SocketKind};
+pub use memory::Memory;
+pub use near::{Sample, Shared};
+pub use order::Order;
+pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
+pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
+pub use printable::printable;
+pub use rejected::Rejected;
+pub use settings::{Settings, specified};
+pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};
+pub use trace::{Heard, Route, Trace};

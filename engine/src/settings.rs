@@ -1,0 +1,122 @@
+//! What to trace, and how.
+
+use crate::driver::Driver;
+use crate::error::Fault;
+use crate::link::Link;
+use crate::memory::Memory;
+use crate::near::Head;
+use crate::running::Endurance;
+use crate::trace::Begun;
+use hopshot_core::wire::Version;
+use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+/// Settings of traces, whatever their targets. Ranges are checked when a trace starts.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Hops, attempts, waits and the traffic class. Target and source are filled in at the start, and
+    /// the sweep from [`memory`](Self::memory) if there is none.
+    pub config: Config,
+    /// Whether the timeout was chosen by somebody. If not, a trace outside a list waits a second
+    /// longer where nothing answers and the kernel is still looking for the next hop.
+    pub has_timeout: bool,
+    /// The ICMP identifier of all probes; a random one for each trace if none is given.
+    pub ident: Option<u16>,
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes; a random one for each trace if none is given.
+    pub flow: Option<u16>,
+    /// The size of a probe in octets, IP header included: 38 to 65,535 in IPv4, 58 to 65,535 in
+    /// IPv6; 52 and 72 if none is given.
+    pub size: Option<u16>,
+    /// What to learn from and to learn into.
+    pub memory: Memory,
+    /// Whether others than the target know the flow, so that it proves nothing.
+    pub(crate) flow_is_public: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified()) };
+        let (has_timeout, ident, flow, size, memory) = (false, None, None, None, Memory::new());
+        Self { config, has_timeout, ident, flow, size, memory, flow_is_public: false }
+    }
+}
+
+impl Settings {
+    /// The longest to wait for an answer by default.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
+
+    /// Checks the ranges. `family` is that of the target, or the one whose probes may be smaller.
+    ///
+    /// # Errors
+    /// [`Fault::Config`] and [`Fault::Size`].
+    pub fn check<E>(&self, family: Version) -> Result<(), Fault<E>> {
+        self.config.check().map_err(Fault::Config)?;
+        let template = Echo::new(0);
+        Echo { checksum: self.flow.unwrap_or(template.checksum), ..template }.check().map_err(Fault::Config)?;
+        self.payload_len(family).map(drop)
+    }
+
+    /// The payload that makes a probe as large as was asked for.
+    fn payload_len<E>(&self, family: Version) -> Result<u16, Fault<E>> {
+        let Some(given) = self.size else { return Ok(Echo::new(0).payload_len) };
+        let headers = headers_len(family);
+        let least = headers + MIN_PAYLOAD;
+        match given >= least {
+            true => Ok(given - headers),
+            false => Err(Fault::Size { family, given, least }),
+        }
+    }
+
+    /// Gives a driver a trace with these settings.
+    pub(crate) fn begin<L: Link>(
+        &self,
+        driver: &mut Driver<L>,
+        host: &str,
+        address: SocketAddr,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<Begun, L::Error> {
+        let (target, scope_id) = target(address);
+        let random = Echo::new(driver.link.random()?);
+        let echo = Echo {
+            ident: self.ident.unwrap_or(random.ident),
+            checksum: self.flow.unwrap_or(random.checksum),
+            checksum_is_public: self.flow_is_public,
+            payload_len: self.payload_len(Version::of(target))?,
+            ..random
+        };
+        let sweep = self.config.sweep.or_else(|| self.memory.sweep(target));
+        let config = Config { target, sweep, ..self.config };
+        let number = driver.add(config, echo, scope_id, head, endurance, self.has_timeout)?.ok_or(Fault::Full)?;
+        Ok(Begun::new(number, host.to_owned(), self.memory.clone(), &driver.link))
+    }
+}
+
+/// The address that a packet to the unspecified address goes to: this machine. Kernels take `::`
+/// for it in one kind of socket and for a host of the network in the other.
+#[must_use]
+pub fn specified(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => (Ipv4Addr::LOCALHOST, 0).into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => (Ipv6Addr::LOCALHOST, 0).into(),
+        _ => address,
+    }
+}
+
+/// A target, and the interface that it belongs to if it is link-local, else 0.
+pub(crate) fn target(address: SocketAddr) -> (IpAddr, u32) {
+    match specified(address) {
+        SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
+        SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
+    }
+}
+
+/// The octets of a probe's headers, IP's and ICMP's.
+pub(crate) const fn headers_len(family: Version) -> u16 {
+    match family {
+        Version::V4 => 20 + 8,
+        Version::V6 => 40 + 8,
+    }
+}

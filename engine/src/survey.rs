@@ -1,0 +1,328 @@
+//! Many traces at once, on the same few ports.
+
+mod list;
+mod setbacks;
+
+pub use list::{Outage, Started};
+
+use crate::driver::{Driver, Step};
+use crate::error::Fault;
+use crate::health::Health;
+use crate::job::Job;
+use crate::link::{Link, SocketKind};
+use crate::near::{Head, Near, Sample};
+use crate::pace::Pace;
+use crate::rejected::Rejected;
+use crate::running::Endurance;
+use crate::settings::Settings;
+use crate::trace::{Begun, Heard, Route};
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use setbacks::Setbacks;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+/// Probes a second by default: half a megabit of small packets, spread over all that is traced.
+pub const DEFAULT_RATE: u32 = 1000;
+
+/// Traces in flight by default. Each takes some 45 KiB.
+pub const AT_ONCE: usize = 256;
+
+/// After so many traces it is a long list: what counts is its rate, not the round trips of one.
+const LONG_LIST: usize = 16;
+
+/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
+/// usual one, and takes more round trips.
+const SPARING: u8 = 8;
+
+/// And how many hops more at a time.
+const SPARING_STEP: u8 = 4;
+
+/// Many traces at once, for a loop of one's own: [`add`](Self::add) hosts while there [is room](Self::has_room),
+/// [`advance`](Job::advance), [`take`](Self::take) the routes of traces that have ended and [the
+/// hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty). Whoever looks
+/// names up elsewhere takes [those to look up again](Self::take_name) as well.
+///
+/// With more than 32 traces in flight an answer whose ident a translator has changed on the way finds its trace no more, and its
+/// hop stays silent.
+///
+/// # Ping sockets
+/// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same one. So a survey opens up to 16
+/// pairs of ping sockets in each family: fewer where this process may have less than 512 descriptors, and one where the
+/// settings have an [ident](Traceroute::ident). A trace takes one of them at random, and there a stretch of seqs at a random
+/// place, which isn't used again as long as there are others. The host of one trace knows the ident of the traces on its own
+/// socket then, and neither their seqs nor their checksums:
+/// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html). Where the settings have a
+/// [flow](Traceroute::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
+///
+/// # What traces share
+/// What one trace learns spares the next ones probes, unless the settings have
+/// [`Memory::none`](crate::Memory::none). The distances of neighbours say how far the first sweep
+/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the farthest
+/// router that is known to stand on all paths and to answer more often than not. If it answers
+/// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
+/// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
+/// neighbours are among the shared routers is whole.
+///
+/// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
+/// these alone: no host can choose to be among them. A router is named if at least 16 of the last
+/// 64 of these traces met it, and 12 more than twice as many as met others there, to hosts of four
+/// networks (/24, /48) at least. Else nobody is named, and behind a hop where 16 met somebody else,
+/// or nobody clearly answers, nothing is shared. While 5 % of the list are hostile, and work
+/// together, they have 16 of 64 once in 13 million times: they can neither set a name nor keep the
+/// others from learning. A family that is less than a quarter of the list shares nothing.
+/// [`hopshot_core::hostile`] has the model. Where the paths near us change, traces go back to hop 1
+/// until enough of the drawn hosts have met the new routers: after some 50 hosts the changed hop is
+/// shared no more, and after some 500 it is known again.
+///
+/// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
+/// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
+/// past its target are worth more to the others.
+pub struct Survey<L: Link> {
+    settings: Settings,
+    driver: Driver<L>,
+    begun: BTreeMap<usize, Begun>,
+    /// What the paths begin with.
+    near: Near,
+    at_once: usize,
+    setbacks: Setbacks,
+    /// Whether names can be looked up.
+    names: Health,
+    /// The last name that servers had an address for, and when it was looked up to see whether any can be.
+    known_name: Option<(String, Instant)>,
+    started: VecDeque<Started>,
+    lost: VecDeque<(String, L::Error)>,
+    names_due: VecDeque<String>,
+    is_interrupted: bool,
+}
+
+impl<L: Link> Survey<L> {
+    /// Traces on the ports of a link, as many as it has: on ping sockets fewer traces than were asked
+    /// for may be in flight, if each needs many of their seqs.
+    ///
+    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces
+    /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). From 1,000 a second on,
+    /// probes leave in small groups, a millisecond apart, and it is looked for answers after every
+    /// eighth at most, so a target that is nearer than that may get some in vain.
+    ///
+    /// # Errors
+    /// A parameter of the settings is out of its range.
+    pub fn start(link: L, settings: &Settings, rate: u32, at_once: usize) -> Result<Self, L::Error> {
+        settings.check(Version::V4)?;
+        let pace = Pace::per_second(rate.clamp(1, 1_000_000), link.now());
+        let mut driver = Driver::new(link, pace);
+        driver.expect_many();
+        driver.expect_survey();
+        let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
+        Ok(Self {
+            settings: settings.clone(),
+            driver,
+            begun: BTreeMap::new(),
+            near: Near::default(),
+            at_once,
+            setbacks: Setbacks::new(),
+            names: Health::default(),
+            known_name: None,
+            started: VecDeque::new(),
+            lost: VecDeque::new(),
+            names_due: VecDeque::new(),
+            is_interrupted: false,
+        })
+    }
+
+    /// Whether one more trace may be added now: not more than are to be in flight, and only when the others have sent what is
+    /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.has_room_for_found() && !self.is_held_back()
+    }
+
+    /// The same for a host whose name has been looked up: it may begin where new ones may not, since too many wait. Only so is
+    /// seen that names are found again.
+    #[must_use]
+    pub fn has_room_for_found(&self) -> bool {
+        self.has_place() && !self.driver.has_backlog()
+    }
+
+    fn has_place(&self) -> bool {
+        self.begun.len() < self.at_once
+    }
+
+    /// The most traces that there may be at a time, running or ended: what was asked for, or on ping sockets fewer.
+    #[must_use]
+    pub const fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// The number of hosts that were added and not taken yet: whose traces run or have ended, that wait to be tried again, or that
+    /// were given up.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.begun.len() + self.setbacks.len() + self.names_due.len() + self.lost.len()
+    }
+
+    /// Whether there is nothing to advance: no trace runs, and no host is to be tried again or taken in later.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.begun.is_empty() && self.next_turn().is_none()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the survey would learn from a host that is drawn at random from the whole list: then
+    /// draw one, [`Order`](crate::Order) says which, and [`sample`](Self::sample). At first it wants 16 or more,
+    /// then one in 16 hosts, and more if the paths seem to have changed.
+    #[must_use]
+    pub fn wants_sample(&self) -> bool {
+        self.learns() && self.near.wants_sample()
+    }
+
+    /// A place among the votes for a host that **was drawn at random** from all hosts of the list,
+    /// hostile ones at its head or its end included: [`add_found`](Self::add_found) takes both.
+    /// Take the place when the host is drawn, not when its address is found: votes are counted in
+    /// the order of the draws. A survey learns nothing of the routers without.
+    pub fn sample(&mut self) -> Sample {
+        self.near.sample()
+    }
+
+    /// Whether traces spare the next ones probes, and are whole unless they are spared some.
+    const fn learns(&self) -> bool {
+        !self.settings.memory.is_none() && self.settings.config.first_hop == 1
+    }
+
+    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
+    /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
+    /// [`precise`](Traceroute::precise).
+    ///
+    /// Give hosts that you don't trust no [flow](Traceroute::flow) in common: each would know that of the others.
+    ///
+    /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
+    /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once, unless
+    /// only a queue was full. Returns the address that its probes leave from.
+    ///
+    /// # Errors
+    /// As [`Traceroute::start`]; [`Error::Full`] if there is no room.
+    pub fn add_as(&mut self, settings: &Settings, host: &str, address: SocketAddr) -> Result<IpAddr, L::Error> {
+        let endurance = if self.setbacks.limit.is_zero() { Endurance::Queue } else { Endurance::Timeout };
+        let number = self.begin(settings, host, address, None, endurance)?;
+        Ok(self.driver.tracer(number).config().source)
+    }
+
+    fn begin(
+        &mut self,
+        settings: &Settings,
+        host: &str,
+        address: SocketAddr,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<usize, L::Error> {
+        if !self.has_place() {
+            return Err(Fault::Full.into());
+        }
+        let has_head = head.is_some();
+        let mut begun = settings.begin(&mut self.driver, host, address, head, endurance)?;
+        begun.has_head = has_head;
+        let number = begun.number;
+        self.begun.insert(number, begun);
+        Ok(number)
+    }
+
+    /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of traces that were
+    /// [taken](Self::take) since.
+    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+        loop {
+            let (number, reply) = self.driver.take_reply()?;
+            // Not `if let`: a borrow that is returned from inside a loop would last for all of it.
+            if self.begun.contains_key(&number) {
+                return Some(self.begun[&number].heard(&self.driver, reply));
+            }
+        }
+    }
+
+    /// The route of a trace that has ended, the oldest first.
+    pub fn take(&mut self) -> Option<Route> {
+        let number = loop {
+            let number = self.driver.ended()?;
+            if self.is_in_doubt(number) {
+                return None;
+            }
+            let Some(again) = self.spoilt(number) else { break number };
+            self.begun.remove(&number);
+            self.driver.remove(number);
+            self.setbacks.put(again, Instant::EPOCH);
+        };
+        let mut begun = self.begun.remove(&number)?;
+        let (sample, has_head) = (begun.listed.take().and_then(|listed| listed.sample), begun.has_head);
+        let route = begun.finish(&mut self.driver)?;
+        if has_head {
+            self.near.met(route.shared().next().is_some());
+        }
+        if let Some(sample) = sample {
+            self.near.learn(sample, route.target(), route.hops());
+            self.settings.memory.limit = self.near.sweep_limit();
+        }
+        Some(route)
+    }
+
+    /// The kind of socket that is open for a family, if one is.
+    #[must_use]
+    pub fn socket(&self, family: Version) -> Option<SocketKind> {
+        self.driver.socket(family)
+    }
+
+    /// What the sockets of a family brought that was no answer to any trace.
+    #[must_use]
+    pub fn rejected(&self, family: Version) -> Rejected {
+        self.driver.rejected(family)
+    }
+}
+
+/// [`deadline`](Job::deadline) is `None` when no trace is running. Answers and beginnings of the last
+/// [`work`](Job::work) that were not taken, by [`take_reply`](Survey::take_reply) and
+/// [`take_started`](Survey::take_started), are forgotten by the next; they stand in the routes all the same.
+impl<L: Link> Job for Survey<L> {
+    type Link = L;
+
+    /// The routes that were not taken, as far as they are known.
+    type Output = Vec<Route>;
+
+    fn driver(&self) -> &Driver<L> {
+        &self.driver
+    }
+
+    fn driver_mut(&mut self) -> &mut Driver<L> {
+        &mut self.driver
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let driver = self.driver.deadline();
+        // What has ended is to be taken first: it makes room for others.
+        let has_turn = driver.is_some() || self.begun.is_empty();
+        driver.into_iter().chain(self.next_turn().filter(|_| has_turn)).min()
+    }
+
+    fn work(&mut self) -> Result<Step, L::Error> {
+        while self.driver.take_reply().is_some() {}
+        self.started.clear();
+        self.try_again();
+        self.driver.work()?;
+        Ok(if self.deadline().is_none() { Step::Done } else { Step::Running })
+    }
+
+    /// Ends all traces with what is known. Hosts that wait are not traced.
+    fn interrupt(&mut self) {
+        self.is_interrupted = true;
+        self.lost.extend(self.setbacks.interrupt());
+        self.names_due.clear();
+        self.driver.interrupt();
+    }
+
+    fn finish(mut self) -> Vec<Route> {
+        self.interrupt();
+        std::iter::from_fn(|| self.take()).collect()
+    }
+}
