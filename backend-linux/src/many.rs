@@ -21,7 +21,7 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         Self { hosts, settings, rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE, outage_limit: None }
     }
 
-    /// How long everything may fail before the list ends: see [`Survey::outage_limit`].
+    /// How long everything may fail before the list ends: see [`outage_limit`](hopshot_engine::Survey::outage_limit).
     pub const fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage_limit = Some(limit);
         self

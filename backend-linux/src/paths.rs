@@ -45,7 +45,7 @@ impl AllPaths {
         self
     }
 
-    /// Runs the search to its end. What goes wrong when flows have been traced is one, too: [`Completeness::Interrupted`].
+    /// Runs the search to its end. What goes wrong when flows have been traced is one, too: [`Completeness::Interrupted`](crate::Completeness::Interrupted).
     ///
     /// # Errors
     /// As [`Traceroute::run`].

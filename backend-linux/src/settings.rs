@@ -118,7 +118,7 @@ impl Traceroute {
         self
     }
 
-    /// Whether a probe that is too large for a link is to come back with the link's MTU ([`Reply::mtu`]) rather than be
+    /// Whether a probe that is too large for a link is to come back with the link's MTU ([`Reply::mtu`](crate::Reply::mtu)) rather than be
     /// fragmented; off by default. Probes of the default size are never fragmented.
     #[doc(alias = "DF")]
     pub fn dont_fragment(mut self, dont_fragment: bool) -> Self {
@@ -261,7 +261,7 @@ impl Traceroute {
     /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest
     /// that is tried.
     ///
-    /// What goes wrong when a part of the path is known is an end, too: [`StopReason::Interrupted`].
+    /// What goes wrong when a part of the path is known is an end, too: [`StopReason::Interrupted`](crate::StopReason::Interrupted).
     ///
     /// # Errors
     /// As [`run`](Self::run).

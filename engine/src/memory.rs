@@ -24,7 +24,7 @@ const ENOUGH: usize = 3;
 /// No single host can set what is guessed of its neighbours; three of the last five in a network
 /// can. A wrong guess never changes a route. One that is too low costs a round trip for every five
 /// hops. One that is too high costs the probes from the target's hop to the guess, which is at
-/// most the [farthest hop](crate::Traceroute::max_hops). In a [`Survey`](crate::Survey) that draws
+/// most the [farthest hop](hopshot_core::Config::max_hops). In a [`Survey`](crate::Survey) that draws
 /// hosts at random no first sweep goes farther than 16 of the last 64 drawn hosts are, or more than
 /// half of those that answered if these are few; a guess beyond that costs one more round trip.
 #[derive(Clone, Debug)]

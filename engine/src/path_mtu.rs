@@ -127,7 +127,7 @@ impl MtuRoute {
 
     /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the target; if not, it is the least
     /// that the path MTU may be: because the search began with smaller packets than the first link carries
-    /// ([`Traceroute::size`]), or because the MTU of the last limit isn't known ([`Limit::less_than`]).
+    /// ([`Settings::size`]), or because the MTU of the last limit isn't known ([`Limit::less_than`]).
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.path_mtu.is_some() && self.limits.last().map_or(self.is_whole, |limit| limit.less_than.is_none())
@@ -362,7 +362,7 @@ impl<L: Link> PathMtu<L> {
     fn trace(&mut self, mut settings: Settings, size: u16, (first, last): (u8, u8)) -> Result<Begun, L::Error> {
         settings.size = Some(size);
         (settings.config.first_hop, settings.config.max_hops) = (first, last);
-        settings.begin(&mut self.driver, &self.host, self.address, None, Endurance::Timeout)
+        Begun::new(&settings, &mut self.driver, &self.host, self.address, None, Endurance::Timeout)
     }
 
     /// A round is over: keeps what it found of the path, and begins the next one.

@@ -1,12 +1,7 @@
 //! What to trace, and how.
 
-use crate::driver::Driver;
 use crate::error::Fault;
-use crate::link::Link;
 use crate::memory::Memory;
-use crate::near::Head;
-use crate::running::Endurance;
-use crate::trace::Begun;
 use hopshot_core::wire::Version;
 use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -59,7 +54,7 @@ impl Settings {
     }
 
     /// The payload that makes a probe as large as was asked for.
-    fn payload_len<E>(&self, family: Version) -> Result<u16, Fault<E>> {
+    pub(crate) fn payload_len<E>(&self, family: Version) -> Result<u16, Fault<E>> {
         let Some(given) = self.size else { return Ok(Echo::new(0).payload_len) };
         let headers = headers_len(family);
         let least = headers + MIN_PAYLOAD;
@@ -67,30 +62,6 @@ impl Settings {
             true => Ok(given - headers),
             false => Err(Fault::Size { family, given, least }),
         }
-    }
-
-    /// Gives a driver a trace with these settings.
-    pub(crate) fn begin<L: Link>(
-        &self,
-        driver: &mut Driver<L>,
-        host: &str,
-        address: SocketAddr,
-        head: Option<Head>,
-        endurance: Endurance,
-    ) -> Result<Begun, L::Error> {
-        let (target, scope_id) = target(address);
-        let random = Echo::new(driver.link.random()?);
-        let echo = Echo {
-            ident: self.ident.unwrap_or(random.ident),
-            checksum: self.flow.unwrap_or(random.checksum),
-            checksum_is_public: self.flow_is_public,
-            payload_len: self.payload_len(Version::of(target))?,
-            ..random
-        };
-        let sweep = self.config.sweep.or_else(|| self.memory.sweep(target));
-        let config = Config { target, sweep, ..self.config };
-        let number = driver.add(config, echo, scope_id, head, endurance, self.has_timeout)?.ok_or(Fault::Full)?;
-        Ok(Begun::new(number, host.to_owned(), self.memory.clone(), &driver.link))
     }
 }
 

@@ -3,7 +3,7 @@
 mod list;
 mod setbacks;
 
-pub use list::{Outage, Started};
+pub use setbacks::Outage;
 
 use crate::driver::{Driver, Step};
 use crate::error::Fault;
@@ -28,17 +28,20 @@ pub const DEFAULT_RATE: u32 = 1000;
 /// Traces in flight by default. Each takes some 45 KiB.
 pub const AT_ONCE: usize = 256;
 
-/// After so many traces it is a long list: what counts is its rate, not the round trips of one.
-const LONG_LIST: usize = 16;
+/// A trace that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The host as it was given.
+    pub host: String,
+    /// The address that is traced.
+    pub target: IpAddr,
+    /// The address that its probes leave from.
+    pub source: IpAddr,
+    /// The flow of all its probes.
+    pub flow: u16,
+}
 
-/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
-/// usual one, and takes more round trips.
-const SPARING: u8 = 8;
-
-/// And how many hops more at a time.
-const SPARING_STEP: u8 = 4;
-
-/// Many traces at once, for a loop of one's own: [`add`](Self::add) hosts while there [is room](Self::has_room),
+/// Many traces at once, for a loop of one's own: [`add_found`](Self::add_found) hosts while there [is room](Self::has_room),
 /// [`advance`](Job::advance), [`take`](Self::take) the routes of traces that have ended and [the
 /// hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty). Whoever looks
 /// names up elsewhere takes [those to look up again](Self::take_name) as well.
@@ -49,16 +52,16 @@ const SPARING_STEP: u8 = 4;
 /// # Ping sockets
 /// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same one. So a survey opens up to 16
 /// pairs of ping sockets in each family: fewer where this process may have less than 512 descriptors, and one where the
-/// settings have an [ident](Traceroute::ident). A trace takes one of them at random, and there a stretch of seqs at a random
+/// settings have an [ident](Settings::ident). A trace takes one of them at random, and there a stretch of seqs at a random
 /// place, which isn't used again as long as there are others. The host of one trace knows the ident of the traces on its own
 /// socket then, and neither their seqs nor their checksums:
 /// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html). Where the settings have a
-/// [flow](Traceroute::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
+/// [flow](Settings::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
 ///
 /// # What traces share
 /// What one trace learns spares the next ones probes, unless the settings have
 /// [`Memory::none`](crate::Memory::none). The distances of neighbours say how far the first sweep
-/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add) begin at the farthest
+/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add_found) begin at the farthest
 /// router that is known to stand on all paths and to answer more often than not. If it answers
 /// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
 /// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
@@ -75,8 +78,8 @@ const SPARING_STEP: u8 = 4;
 /// until enough of the drawn hosts have met the new routers: after some 50 hosts the changed hop is
 /// shared no more, and after some 500 it is known again.
 ///
-/// From the seventeenth trace on, one [of a host](Self::add) whose distance can't be guessed, and which the rate holds up,
-/// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](Traceroute::sweep): probes that would go
+/// From the seventeenth trace on, one [of a host](Self::add_found) whose distance can't be guessed, and which the rate holds up,
+/// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](hopshot_core::Config::sweep): probes that would go
 /// past its target are worth more to the others.
 pub struct Survey<L: Link> {
     settings: Settings,
@@ -194,18 +197,17 @@ impl<L: Link> Survey<L> {
         !self.settings.memory.is_none() && self.settings.config.first_hop == 1
     }
 
-    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the sockets stay as they
-    /// are: the kind of socket, source and interface, traffic class, whether probes may be fragmented, and whether it is
-    /// [`precise`](Traceroute::precise).
+    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the ports stay as they
+    /// are, such as the source, and whether probes may be fragmented.
     ///
-    /// Give hosts that you don't trust no [flow](Traceroute::flow) in common: each would know that of the others.
+    /// Give hosts that you don't trust no [flow](Settings::flow) in common: each would know that of the others.
     ///
     /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
     /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once, unless
     /// only a queue was full. Returns the address that its probes leave from.
     ///
     /// # Errors
-    /// As [`Traceroute::start`]; [`Error::Full`] if there is no room.
+    /// As [`Trace::start`](crate::Trace::start); [`Fault::Full`] if there is no room.
     pub fn add_as(&mut self, settings: &Settings, host: &str, address: SocketAddr) -> Result<IpAddr, L::Error> {
         let endurance = if self.setbacks.limit.is_zero() { Endurance::Queue } else { Endurance::Timeout };
         let number = self.begin(settings, host, address, None, endurance)?;
@@ -223,9 +225,7 @@ impl<L: Link> Survey<L> {
         if !self.has_place() {
             return Err(Fault::Full.into());
         }
-        let has_head = head.is_some();
-        let mut begun = settings.begin(&mut self.driver, host, address, head, endurance)?;
-        begun.has_head = has_head;
+        let begun = Begun::new(settings, &mut self.driver, host, address, head, endurance)?;
         let number = begun.number;
         self.begun.insert(number, begun);
         Ok(number)

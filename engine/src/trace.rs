@@ -2,6 +2,7 @@
 
 use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
+use crate::error::Fault;
 use crate::extensions::{Extensions, NONE};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
@@ -10,9 +11,9 @@ use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
-use crate::settings::{Settings, headers_len};
+use crate::settings::{self, Settings, headers_len};
 use hopshot_core::wire::Version;
-use hopshot_core::{Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
+use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -39,9 +40,31 @@ pub(crate) struct Listed {
 }
 
 impl Begun {
-    pub(crate) fn new<L: Link>(number: usize, host: String, memory: Memory, link: &L) -> Self {
-        let (started, start) = (link.date(), link.now());
-        Self { number, host, started, start, memory, listed: None, has_head: false }
+    /// Gives a driver a trace.
+    pub(crate) fn new<L: Link>(
+        settings: &Settings,
+        driver: &mut Driver<L>,
+        host: &str,
+        address: SocketAddr,
+        head: Option<Head>,
+        endurance: Endurance,
+    ) -> Result<Self, L::Error> {
+        let (target, scope_id) = settings::target(address);
+        let random = Echo::new(driver.link.random()?);
+        let echo = Echo {
+            ident: settings.ident.unwrap_or(random.ident),
+            checksum: settings.flow.unwrap_or(random.checksum),
+            checksum_is_public: settings.flow_is_public,
+            payload_len: settings.payload_len(Version::of(target))?,
+            ..random
+        };
+        let sweep = settings.config.sweep.or_else(|| settings.memory.sweep(target));
+        let config = Config { target, sweep, ..settings.config };
+        let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
+        let number = driver.add(config, echo, scope_id, head, endurance, has_timeout)?.ok_or(Fault::Full)?;
+        let (started, start) = (driver.link.date(), driver.link.now());
+        let (host, memory) = (host.to_owned(), settings.memory.clone());
+        Ok(Self { number, host, started, start, memory, listed: None, has_head })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -114,7 +137,7 @@ impl<L: Link> Trace<L> {
     pub fn start(link: L, settings: &Settings, host: &str, address: SocketAddr) -> Result<Self, L::Error> {
         settings.check(Version::of(address.ip()))?;
         let mut driver = Driver::new(link, Pace::UNBOUND);
-        let begun = settings.begin(&mut driver, host, address, None, Endurance::Timeout)?;
+        let begun = Begun::new(settings, &mut driver, host, address, None, Endurance::Timeout)?;
         Ok(Self { driver, begun })
     }
 

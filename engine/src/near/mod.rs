@@ -7,11 +7,13 @@
 //! or nobody, the trace goes back to the first hop: what was learnt may be old, but then it costs
 //! time alone.
 
+mod ballot;
 mod tally;
 mod votes;
 
+pub(crate) use ballot::Ballot;
 pub use votes::Sample;
-pub(crate) use votes::{Ballot, WINDOW};
+pub(crate) use votes::WINDOW;
 
 use crate::memory::network;
 use hopshot_core::{Evidence, Hop, Kind, Reply};

@@ -1,6 +1,6 @@
 //! The votes on one hop, counted, and what they are enough for.
 
-use super::votes::{Ballot, Who};
+use super::ballot::{Ballot, Who};
 use std::collections::HashSet;
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! The hosts of a list: begun as they are added, held back while this machine's network or its name servers fail, and given up
 //! only with a reason.
 
-use super::setbacks::{Healths, Place, Service, Setback};
-use super::{SPARING, SPARING_STEP, Survey};
+use super::setbacks::{Healths, Outage, Place, Service, Setback};
+use super::{Started, Survey};
 use crate::error::LinkError;
 use crate::health::ALONE;
 use crate::link::Link;
@@ -13,38 +13,24 @@ use crate::trace::Listed;
 use crate::uplink::CutOff;
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
+
+/// After so many traces it is a long list: what counts is its rate, not the round trips of one.
+const LONG_LIST: usize = 16;
+
+/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
+/// usual one, and takes more round trips.
+const SPARING: u8 = 8;
+
+/// And how many hops more at a time.
+const SPARING_STEP: u8 = 4;
 
 /// How often a trace that hears nothing at all is run again.
 const MOST_RERUNS: u8 = 6;
 
 /// Reruns of a trace that has heard somebody.
 const MOST_RERUNS_HEARD: u8 = 3;
-
-/// A trace that has begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// The host as it was given.
-    pub host: String,
-    /// The address that is traced.
-    pub target: IpAddr,
-    /// The address that its probes leave from.
-    pub source: IpAddr,
-    /// The flow of all its probes.
-    pub flow: u16,
-}
-
-/// Why no trace of a list gets on at present.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Outage<'a> {
-    /// What fails, such as `nothing gets through over IPv4`.
-    pub what: &'static str,
-    /// The last reason for it.
-    pub reason: &'a str,
-    /// How long it may last before it ends the list.
-    pub limit: Duration,
-}
 
 impl<L: Link> Survey<L> {
     /// How long everything may fail before the list ends: 60 s by default. Until then the hosts wait, and all are traced when the
@@ -219,7 +205,7 @@ impl<L: Link> Survey<L> {
             self.near.pass();
             self.near.head(address.ip(), distance, settings.config.max_hops)
         };
-        if distance.is_none() && self.driver.added() >= super::LONG_LIST && self.driver.is_held_up() {
+        if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
             let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
             let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
             settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });

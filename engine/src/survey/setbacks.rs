@@ -4,7 +4,6 @@
 //! the fault is this machine's. Then one host at a time is tried, after pauses that grow to a second. The first success makes
 //! all the others due. If none comes within the limit of an outage, the list ends.
 
-use super::list::Outage;
 use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
@@ -77,6 +76,17 @@ impl Service {
 
 /// One [`Health`] for each service, in the order of [`Service::ALL`].
 pub(super) type Healths = [Health; 3];
+
+/// Why no trace of a list gets on at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage<'a> {
+    /// What fails, such as `nothing gets through over IPv4`.
+    pub what: &'static str,
+    /// The last reason for it.
+    pub reason: &'a str,
+    /// How long it may last before it ends the list.
+    pub limit: Duration,
+}
 
 /// A host that waits.
 #[derive(Debug)]
