@@ -380,6 +380,37 @@ mod tests {
     }
 
     #[test]
+    fn only_a_next_hop_that_is_sought_is_waited_for_and_no_longer_than_the_kernel_takes() {
+        let test = "neighbour::tests::only_a_next_hop_that_is_sought_is_waited_for_and_no_longer_than_the_kernel_takes";
+        in_namespace(test, LINK, || {
+            let neighbours = Neighbours::open(&Options::default());
+            let judge = |target: &str, patience, waited| {
+                let source = if target.contains(':') { "2001:db8::1" } else { "192.0.2.1" };
+                let way = Way { source: source.parse().unwrap(), target: target.parse().unwrap(), scope_id: 0 };
+                neighbours.judge(way, Instant::EPOCH, Instant::from_millis(waited), patience, false)
+            };
+            for target in ["192.0.2.2", "2001:db8::2"] {
+                for patience in [Patience::Verdict, Patience::Timeout, Patience::Doubt] {
+                    let verdicts = [0, 2_000, 3_599, 60_000].map(|waited| judge(target, patience, waited));
+                    assert_eq!(verdicts, [Verdict::Innocent; 4], "{target} {patience:?}");
+                }
+            }
+            let dead = [("192.0.2.97", Verdict::Unreachable), ("198.51.100.1", Verdict::NoGateway)];
+            let dead_v6 = [("2001:db8::97", Verdict::Unreachable), ("2001:db8:1::1", Verdict::NoGateway)];
+            for (target, missing) in dead.into_iter().chain(dead_v6) {
+                let socket = UdpSocket::bind(if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
+                socket.send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9)).unwrap();
+                let pending = Verdict::Pending(Instant::from_millis(3_599).saturating_add(LOOK));
+                assert_eq!(judge(target, Patience::Verdict, 3_599), pending, "{target}");
+                assert_eq!(judge(target, Patience::Verdict, 3_600), Verdict::Innocent, "{target}");
+                assert_eq!(judge(target, Patience::Timeout, 1_000), Verdict::Innocent, "{target}");
+                assert_eq!(judge(target, Patience::Doubt, 1_999), Verdict::Innocent, "{target}");
+                assert_eq!(judge(target, Patience::Doubt, 2_000), missing, "{target}");
+            }
+        });
+    }
+
+    #[test]
     fn an_address_of_this_machine_is_known_whichever_it_is() {
         const SETUP: &str = "
             ip link add near type veth peer name far; ip link set near up; ip link set far up; ip link set lo up
