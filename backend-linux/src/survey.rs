@@ -31,7 +31,7 @@ const LONG_LIST: usize = 16;
 /// usual one, and takes more round trips.
 const SPARING: u8 = 8;
 
-/// And how many hops more at a time.
+/// Hops that a sparing sweep adds per step.
 const SPARING_STEP: u8 = 4;
 
 /// Many traces at once, for a loop of one's own: [`add`](Self::add) hosts while there [is room](Self::has_room),
