@@ -1,7 +1,7 @@
 //! What this machine itself says: a firewall, a lack of routes, a neighbour that doesn't answer. It is summed up, and no router is
 //! blamed for it.
 
-use crate::world::{HOPSHOT, Said, command_on_chain, has};
+use crate::world::{HOPSHOT, Said, command_in_scenario, command_on_chain, has};
 use serde_json::Value;
 
 /// Each socket in each family: the kind of socket, the target of the chain, and an address on the first link where nobody is.
@@ -112,6 +112,30 @@ fn each_mark_of_a_probe_that_failed_here_has_its_reason_and_no_router_is_limited
         let legend = said.stdout.lines().filter(|line| *line == "! Operation not permitted").count();
         assert!(legend == 1 && !said.stdout.contains("rate limited"), "{}", said.stdout);
     });
+}
+
+#[test]
+fn where_some_hops_at_the_end_are_silent_and_some_are_forbidden_here_each_format_tells_them_apart() {
+    if !has("nft", "a firewall of this machine") {
+        return;
+    }
+    let formats = [
+        ("text", "12-19  *", "20-32  ! "),
+        ("markdown", "| 12-19 | \\*", "| 20-32 | "),
+        ("dot", "12-19  *\"", "20-32  "),
+    ];
+    // On ping sockets of IPv6 the kernel doesn't tell.
+    for (socket, family, limit) in [("raw", 4, "ip ttl"), ("ping", 4, "ip ttl"), ("raw", 6, "ip6 hoplimit")] {
+        let firewall = firewall(&format!("{limit} 20-64 drop"));
+        for (format, silent, failed) in formats {
+            let target = format!("$HOPSHOT_LAB_TARGET{family}");
+            let script = format!("{firewall}; exec \"$0\" -n -q1 --socket {socket} --format {format} {target}");
+            let Some(said) = command_in_scenario("deadtarget", true, &["sh", "-c", &script, HOPSHOT]) else { return };
+            let failed = format!("{failed}Operation not permitted");
+            let tells = said.stdout.contains(silent) && said.stdout.contains(&failed);
+            assert!(tells, "{socket} {target}: {}", said.stdout);
+        }
+    }
 }
 
 #[test]
@@ -437,7 +461,7 @@ fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is
                     "{}",
                     said.stdout
                 );
-                assert!(said.stdout.contains(" of 20 rounds nothing left this machine: "), "{}", said.stdout);
+                assert!(said.stdout.contains(" of 20 rounds nothing left this machine: they don't count as loss\n"));
                 continue;
             }
             let report = said.json();
