@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::names::Names;
 use crate::units;
 use hopshot_linux::privilege::{self, Shortfalls};
-use hopshot_linux::{Error, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
+use hopshot_linux::{Error, Exploration, Lack, PathMtu, Rejected, SocketKind, Sockets, Step, Trace, needs_resolver};
 use rustix::process::getuid;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +31,16 @@ impl Running for Trace {
 }
 
 impl Running for PathMtu {
+    fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        Self::advance(self, wake)
+    }
+
+    fn interrupt(&mut self) {
+        Self::interrupt(self);
+    }
+}
+
+impl Running for Exploration {
     fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
         Self::advance(self, wake)
     }

@@ -27,33 +27,25 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         view.paths_header(host, exploration.source(), args).map_err(Failure::Output)?;
     }
     session.confine([exploration.socket()], &exploration.lacks(), || exploration.confine())?;
-    let Session { names, events, .. } = &mut session;
     let (mut graph, mut flows, mut built) = (Graph::default(), 0, Instant::now());
-    let failed = loop {
-        let step = match exploration.advance(Some(events.fd())) {
-            Ok(step) => step,
-            // What is known is worth having.
-            Err(error) if exploration.flows() > 0 => break Some(error),
-            Err(error) => return Err(error.into()),
-        };
-        if step == Step::Woken {
-            events.clear().map_err(Failure::events)?;
-        }
-        names.hear();
+    let followed = session.follow(&mut exploration, |exploration, names, step| {
         let is_due = exploration.flows() > flows && (flows == 0 || built.elapsed() >= OFTEN);
         if is_due {
             (graph, flows, built) = (exploration.graph(), exploration.flows(), Instant::now());
             addresses(&graph).for_each(|address| names.ask(address));
         }
-        if let Some(view) = view.as_mut().filter(|_| is_due || step == Step::Woken) {
-            view.paths_update(&graph, flows, names).map_err(Failure::Output)?;
+        match view.as_mut().filter(|_| is_due || step == Step::Woken) {
+            Some(view) => view.paths_update(&graph, flows, names),
+            None => Ok(()),
         }
-        if step == Step::Done || events.interrupted() {
-            break None;
-        }
+    });
+    let failed = match followed {
+        // What is known is worth having.
+        Err(Failure::Trace(error)) if exploration.flows() > 0 => Some(error),
+        followed => followed.map(|()| None)?,
     };
     let paths = exploration.finish();
-    addresses(paths.graph()).for_each(|address| names.ask(address));
+    addresses(paths.graph()).for_each(|address| session.names.ask(address));
     session.wait_for_names(|| addresses(paths.graph()), |_| Ok(()))?;
     let names = &session.names;
     let shown = match &mut view {
