@@ -492,7 +492,7 @@ fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_f
             }
             let script = format!(
                 "nft add table inet f; (sleep 1; {firewall}; sleep 1; nft flush chain inet f o) &
-                \"$0\" -n --watch --count 15 --every 0.2 -w 3 --json --socket {socket} {target}"
+                \"$0\" -n --watch --count 15 --every 0.2 -w 20 --json --socket {socket} {target}"
             );
             let Some(said) = on_chain(&script) else { return };
             assert_eq!(said.status, 0, "{} {}", said.stdout, said.stderr);
@@ -503,8 +503,8 @@ fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_f
             assert!(!outages[0]["reason"].as_str().unwrap().is_empty() && outages[0]["ended"].is_string());
             let away = report["rounds_away"].as_u64().unwrap();
             assert!(away >= 1, "{rule} {socket}: {report}");
-            // A round ends with the outage at the latest, not when its answers would have come in.
-            assert!(report["duration_ms"].as_f64().unwrap() < 3_600.0, "{report}");
+            // A round ends with the outage at the latest, not when its answers would have come in: 20 s later.
+            assert!(report["duration_ms"].as_f64().unwrap() < 10_000.0, "{report}");
         });
     }
 }
