@@ -72,7 +72,7 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
         Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of {path}: {error}")),
         Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
         Err(Failure::System(what, why, remedy)) => complain(&format!("{what}: {why}; {remedy}")),
-        Err(Failure::NoHosts) => complain("the list names no host; it wants one a line"),
+        Err(Failure::NoHosts) => complain("the list has no host: expected one per line"),
         Err(Failure::NoTerminal) => complain(no_terminal()),
         Err(Failure::Trace(error)) => complain(&error.to_string()),
     }

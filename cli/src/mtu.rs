@@ -4,7 +4,7 @@ use crate::args::{Args, Format};
 use crate::failure::Failure;
 use crate::format::json;
 use crate::names::{Names, replying};
-use crate::reading::passes;
+use crate::reading::last_passed;
 use crate::session::Session;
 use crate::text::View;
 use hopshot_linux::{Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial, Version};
@@ -83,7 +83,7 @@ impl Text {
             return self.view.sketch(&hops, |probe| search.extensions(probe), names);
         };
         // Where packets are too big for a link, smaller ones will go on.
-        let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
+        let passed = last_passed(route.hops());
         let mut hops = route.hops().filter(|hop| hop.number() <= passed).peekable();
         if let Some(first) = hops.peek() {
             self.mark(size, first.number());
@@ -132,7 +132,7 @@ impl Text {
     }
 }
 
-/// What the search tries, as it is told while it runs.
+/// Describes the search's present trial, for the line that is shown while it runs.
 fn trial(trial: Trial) -> String {
     match trial {
         Trial::Sweep { size } => format!("trying packets of {size} octets ..."),
@@ -162,7 +162,7 @@ fn verdict(route: &MtuRoute) -> String {
     }
 }
 
-/// What is not known of a limit.
+/// Says what is uncertain about a limit, if anything is.
 fn doubt(limit: &Limit) -> Option<String> {
     let Limit { hop, mtu, less_than, from } = *limit;
     let less_than = less_than?;

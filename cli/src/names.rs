@@ -97,7 +97,8 @@ pub(crate) struct Origin {
 }
 
 impl Origin {
-    /// With what it is called, `AS64500 EXAMPLE-NET`. Among several is not to be seen whose name it would be.
+    /// Returns the number with its name, `AS64500 EXAMPLE-NET`. With several ASes the name is left
+    /// out: it would be unclear whose it is.
     pub(crate) fn with_name(&self) -> String {
         match &self.name {
             Some(name) if self.more.is_empty() => format!("{self} {name}"),

@@ -1,7 +1,6 @@
 //! What a route means to a person: the sentence at its end, and the marks beside its answers.
 
 use crate::extensions;
-use crate::names::replying;
 use hopshot_linux::{
     Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, Version, failure_text,
 };
@@ -45,7 +44,7 @@ pub(crate) fn was_tried(route: &Route) -> bool {
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.
 fn is_too_big(route: &Route) -> bool {
-    let passed = route.hops().filter(passes).map(|hop| hop.number()).last().unwrap_or(0);
+    let passed = last_passed(route.hops());
     let behind = route.hops().filter(|hop| hop.number() > passed);
     let mut refusals = behind.flat_map(|hop| hop.replies().filter(Reply::is_proven)).peekable();
     refusals.peek().is_some() && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
@@ -56,12 +55,17 @@ pub(crate) fn passes(hop: &Hop<'_>) -> bool {
     hop.replies().any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
 }
 
-/// The farthest hop that answered; 0 if none did.
+/// The farthest hop that packets got to, as far as answers prove; 0 if there is none.
+pub(crate) fn last_passed<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
+    hops.filter(passes).map(|hop| hop.number()).last().unwrap_or(0)
+}
+
+/// The farthest hop with an answer to show, proven or not; 0 if none has one.
 pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
     hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
 }
 
-/// What was appended to the answers from an address, each thing once.
+/// Lists the extensions of the answers from an address, each once.
 pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
@@ -134,12 +138,14 @@ fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
     }
 }
 
-/// An explanation of a path that is silent up to its target, where that is longer than a home network.
-pub(crate) fn silence(route: &Route) -> Option<&'static str> {
+/// Explains a path that is silent up to its target, where that is longer than a home network.
+/// Answers that prove nothing may be anybody's, so they don't break the silence.
+pub(crate) fn silence(route: &Route) -> Option<String> {
     let distance = route.distance().filter(|distance| *distance > 2)?;
-    let is_silent = replying(route.hops().filter(|hop| hop.number() < distance)).next().is_none();
     let is_whole = route.hops().next().is_some_and(|hop| hop.number() == 1);
-    let advice =
-        "No router answered, but the target did: they may limit their answers; wait some seconds, or use -q 1.";
-    (is_silent && is_whole).then_some(advice)
+    let mut replies = route.hops().filter(|hop| hop.number() < distance).flat_map(|hop| hop.replies()).peekable();
+    let what = if replies.peek().is_some() { "proved to answer" } else { "answered" };
+    let advice = "they may limit their answers; wait some seconds, or use -q 1";
+    let is_silent = !replies.any(|reply| reply.is_proven());
+    (is_silent && is_whole).then(|| format!("No router {what}, but the target did: {advice}."))
 }

@@ -37,7 +37,7 @@ impl Pace {
         now.saturating_since(self.next) < SLACK
     }
 
-    /// One has left.
+    /// Records a departure.
     pub(crate) fn spend(&mut self, now: Instant) {
         if !self.interval.is_zero() {
             let earliest = Instant::from_nanos(now.as_nanos().saturating_sub(SLACK.as_nanos() as u64));

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use clap_complete::Shell;
 
-/// What is printed in place of a trace.
+/// Options for a text in place of a trace.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Other", disable_help_flag = true, disable_version_flag = true)]
 pub(super) struct About {

@@ -111,7 +111,7 @@ impl Config {
         name.iter().cloned().chain(options.map(OsString::from)).chain(arguments.iter().cloned()).collect()
     }
 
-    /// Which options hold beside those of the command line.
+    /// Returns whether each option holds beside those of the command line.
     fn holding(&self, arguments: &[OsString]) -> Vec<bool> {
         let all = vec![true; self.lines.len()];
         if understand(&self.line(arguments, &all)).is_ok() {
@@ -292,7 +292,7 @@ mod tests {
             ("-n --no-sandbox", "file, line 1: '-n' with '--no-sandbox' is for the command line only"),
             ("--count=5 --no-sandbox", "file, line 1: '--count=5' with '--no-sandbox' is for the command line only"),
             ("--count=5 --no-config", "file, line 1: '--count=5' with '--no-config' is for the command line only"),
-            ("--mtu\n--format csv", "file: --mtu has the formats text and json alone"),
+            ("--mtu\n--format csv", "file: --mtu supports the formats text and json only"),
             ("-n\n--targets a", "file, line 2: '--targets' is for the command line only"),
             ("-f 9\n-m 8", "file: --first must be 1 to 8"),
             ("# yes\n--generate=man", "file, line 2: '--generate=man' is for the command line only"),

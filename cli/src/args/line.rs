@@ -78,7 +78,8 @@ pub(super) fn command() -> Command {
     })
 }
 
-/// An option that says nothing without another: its id, itself, what it goes with, and whether that is there.
+/// An option that has no effect without another: its id, itself, what it goes with, and whether
+/// that is there.
 type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
 
 const DEPENDENT: [Dependent; 6] = [
@@ -90,7 +91,7 @@ const DEPENDENT: [Dependent; 6] = [
     ("extensions", "-e", "a single path as text, json, json-stream, csv, atlas or markdown", Args::has_extensions),
 ];
 
-/// What stands on a command line, and which of [`DEPENDENT`] are there.
+/// The options of a command line, and which of [`DEPENDENT`] are among them.
 pub(super) type Read = (Args, [bool; DEPENDENT.len()]);
 
 /// Reads a command line. Every trace waits for it: so the values are taken and not
@@ -102,7 +103,7 @@ pub(super) fn read(line: &[OsString]) -> clap::error::Result<Read> {
     Ok((Args::from_arg_matches_mut(&mut matches)?, dependent))
 }
 
-/// What clap says of a mistake, without what it adds for those who have not read the help.
+/// Returns clap's words on a mistake, without what it adds for those who have not read the help.
 pub(super) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
@@ -134,8 +135,8 @@ fn of_traceroute(option: &str) -> Option<&'static str> {
 }
 
 impl Args {
-    /// What says nothing beside the others: in the file of options it may stand for other days, on the command line it is a
-    /// mistake.
+    /// Refuses options that have no effect beside the others. In the file of options they may stand
+    /// for other days; on the command line they are a mistake.
     pub(super) fn check_beside(&self, dependent: [bool; DEPENDENT.len()]) -> Result<(), String> {
         let stand = DEPENDENT.into_iter().zip(dependent).filter(|(_, stands)| *stands);
         match stand.map(|(option, _)| option).find(|(.., is_whole)| !is_whole(self)) {
@@ -144,7 +145,7 @@ impl Args {
         }
     }
 
-    /// What no single argument can be blamed for.
+    /// Checks what no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
         // Of two of any other option the latter counts, but a list of hosts that nobody traces must not go unnoticed.
         if self.targets.len() > 1 {
@@ -163,7 +164,7 @@ impl Args {
                 return Err(format!("{option} is for one host: give one"));
             }
             if !formats.contains(&self.output.format()) {
-                return Err(format!("{option} has the formats {named} alone"));
+                return Err(format!("{option} supports the formats {named} only"));
             }
         }
         self.probing.check()

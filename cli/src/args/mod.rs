@@ -25,7 +25,7 @@ use line::{one_line, read};
 use std::env;
 use std::ffi::OsString;
 
-/// What the command is to do.
+/// The task of the command.
 pub(crate) enum Wanted {
     Trace(Box<Args>),
     /// Help, the version and the like.
@@ -34,7 +34,7 @@ pub(crate) enum Wanted {
     Usage(String),
 }
 
-/// What the arguments of this process and its file of options want.
+/// Reads the arguments of this process and its file of options.
 pub(crate) fn parse() -> Result<Wanted, String> {
     let arguments: Vec<OsString> = env::args_os().collect();
     if arguments.len() < 2 {

@@ -116,7 +116,7 @@ enum Socket {
 }
 
 impl Probing {
-    /// What no single argument can be blamed for.
+    /// Checks what no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.first > self.max {
             return Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first));

@@ -5,6 +5,7 @@
 use super::json::print_line;
 use super::results::Format;
 use crate::names::Names;
+use crate::reading::failure;
 use crate::units::milliseconds;
 use hopshot_linux::{Hop, Kind, Label, Outcome, Reply, Route, Version, failure_text};
 use serde::Serialize;
@@ -31,7 +32,7 @@ struct Measurement<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     msm_name: &'static str,
-    /// Of a measurement and a probe that there are not.
+    /// Placeholder ids: there is no Atlas measurement, nor an Atlas probe.
     msm_id: u8,
     prb_id: u8,
     timestamp: u64,
@@ -76,7 +77,7 @@ enum Answer {
         err: Option<Unreachable>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u16>,
-        /// What the probe's TTL was when the answer was made, unless 1.
+        /// The probe's TTL when the answer was made, unless 1.
         #[serde(skip_serializing_if = "Option::is_none")]
         ittl: Option<u8>,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,13 +143,11 @@ impl<'a> Measurement<'a> {
 }
 
 fn answers(route: &Route, hop: Hop<'_>) -> Answers {
-    let mut outcomes = hop.outcomes().peekable();
-    if let Some(Outcome::Failed(error)) = outcomes.peek()
-        && !hop.replies().any(|reply| reply.is_proven())
-    {
-        return Answers::Error(failure_text(*error));
+    let has_left = hop.outcomes().any(|outcome| !matches!(outcome, Outcome::Failed(_)));
+    if let Some(failure) = failure(hop).filter(|_| !has_left) {
+        return Answers::Error(failure_text(failure));
     }
-    let answers = outcomes.map(|outcome| match outcome {
+    let answers = hop.outcomes().map(|outcome| match outcome {
         Outcome::InFlight | Outcome::Lost | Outcome::Failed(_) => Answer::Lost { x: '*' },
         Outcome::Answered(reply) if !reply.is_proven() => Answer::Lost { x: '*' },
         Outcome::Answered(reply) => Answer::Reply {

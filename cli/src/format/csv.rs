@@ -19,7 +19,8 @@ pub(super) struct Csv {
     settings: Settings,
 }
 
-/// What isn't known, or doesn't apply, is empty. The names are those of the JSON document where that has the same.
+/// A row. Fields that aren't known, or don't apply, are empty. The names are the JSON document's
+/// where that has the same.
 #[derive(Clone, Default, Serialize)]
 struct Row {
     target: String,
@@ -78,7 +79,7 @@ impl Csv {
         Self { has_header: false, settings: Settings::from(&args.probing) }
     }
 
-    /// What all rows say: the settings.
+    /// Returns a row with what all rows have: the settings.
     fn row(&self) -> Row {
         let Settings { first_hop, max_hops, attempts, wait_ms, tos, size, dont_fragment, patience } = self.settings;
         Row {
@@ -95,7 +96,7 @@ impl Csv {
         }
     }
 
-    /// What all rows of a route say.
+    /// Returns a row with what all rows of a route have.
     fn row_of(&self, route: &Route) -> Row {
         Row {
             target: no_formula(route.host()),
@@ -154,7 +155,7 @@ impl Format for Csv {
     }
 }
 
-/// What all rows of a hop say.
+/// Returns a row with what all rows of a hop have.
 fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
     let Figures { sent, lost, best_ms, median_ms, average_ms, worst_ms } = Figures::from(hop);
     let (hop, sent, lost) = (Some(hop.number()), Some(sent), Some(lost));

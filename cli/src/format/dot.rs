@@ -27,9 +27,10 @@ const UNPROVEN: &str = " style=\"rounded,dashed\"";
 #[derive(Default)]
 pub(super) struct Dot {
     is_begun: bool,
-    /// Where probes left from. One who answered may have such an address too, and is another node.
+    /// The sources of probes. A host that answered may have such an address too, and is another
+    /// node.
     sources: HashSet<IpAddr>,
-    /// Who answered, and the edges between nodes.
+    /// The hosts that answered, and the edges between nodes.
     places: HashSet<IpAddr>,
     edges: HashSet<(String, String)>,
 }

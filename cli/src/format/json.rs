@@ -116,7 +116,7 @@ struct MtuDocument<'a> {
     path_mtu_at_most: u16,
 }
 
-/// Where smaller packets begin.
+/// A hop from which on packets are smaller.
 #[derive(Serialize)]
 struct MtuLimit {
     hop: u8,
@@ -167,7 +167,7 @@ struct Shared {
     known: Known,
 }
 
-/// What was received and was no answer.
+/// Counts of packets that were no answers.
 #[derive(Serialize)]
 pub(crate) struct JsonRejected {
     forged: u32,
@@ -227,7 +227,7 @@ pub(super) struct Answered {
     #[serde(flatten)]
     known: Known,
     rtt_ms: f64,
-    /// Whose clock said when the answer came, and when the probe left.
+    /// The clocks that timed the answer's arrival and the probe's departure.
     clock: &'static str,
     sent_clock: &'static str,
     kind: &'static str,
@@ -245,7 +245,7 @@ pub(super) struct Answered {
     extensions: extensions::Json,
 }
 
-/// What is known of an address so far.
+/// All that is known of an address so far.
 #[derive(Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Known {
     name: Option<String>,
@@ -373,8 +373,8 @@ const fn clock(clock: Clock) -> &'static str {
     }
 }
 
-/// What came back otherwise than it was sent: the quoted header fields, or the sender of an Echo Reply; and whether an error
-/// lacks its proof.
+/// Lists what came back otherwise than it was sent: the quoted header fields, or the sender of an
+/// Echo Reply; and whether an error lacks its proof.
 fn changed(changes: Changes) -> Vec<&'static str> {
     let all = [
         (Changes::SOURCE, "source"),

@@ -36,7 +36,7 @@ pub(crate) trait Format {
         Ok(false)
     }
 
-    /// That was all.
+    /// Ends the output, after the last result.
     fn end(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -8,7 +8,8 @@ use hopshot_linux::{Hop, Outcome, Reply, Route, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// A hop; or several, where none of those at the end of the path answered.
+/// A hop; or several, where none of those at the end of the path answered and the reason is the
+/// same.
 pub(super) struct Stage {
     pub(super) first: u8,
     pub(super) last: u8,
@@ -17,7 +18,7 @@ pub(super) struct Stage {
     pub(super) lost: usize,
     /// Why a probe did not get out of this machine, if one didn't.
     pub(super) failure: Option<String>,
-    /// Who answered, in the order of sending.
+    /// The hosts that answered, in the order of sending.
     pub(super) places: Vec<Place>,
 }
 
@@ -32,18 +33,18 @@ pub(super) struct Place {
     /// Such as `!H`, where it said that there is no way further; with `?` at its end, or alone, where nothing proves that.
     pub(super) mark: String,
     pub(super) is_target: bool,
-    /// What it appended to its answers, each thing once.
+    /// Extensions that it appended to its answers, each once.
     pub(super) appended: Vec<String>,
 }
 
-/// The hops of a route, as far as any answered; what is behind is one stage.
+/// The hops of a route, as far as any answered; those behind are one stage for each reason.
 pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
     let mut stages: Vec<Stage> = route.shared().map(|shared| Stage::shared(shared.hop, shared.from, names)).collect();
     for hop in route.hops() {
         let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
-            Some(before) if before.first > last_heard => before.join(stage),
+            Some(before) if before.first > last_heard && before.failure == stage.failure => before.join(&stage),
             _ => stages.push(stage),
         }
     }
@@ -86,10 +87,9 @@ impl Stage {
         }
     }
 
-    fn join(&mut self, next: Self) {
+    fn join(&mut self, next: &Self) {
         self.last = next.last;
         self.lost += next.lost;
-        self.failure = self.failure.take().or(next.failure);
     }
 
     /// Its number, or the first and the last.
@@ -168,7 +168,7 @@ mod tests {
             |number| Stage { first: number, last: number, answered: 0, lost: 3, failure: None, places: Vec::new() };
         let mut stage = silent(4);
         assert_eq!((stage.number().as_str(), stage.loss()), ("4", Some(100.0)));
-        stage.join(silent(5));
+        stage.join(&silent(5));
         assert_eq!((stage.number().as_str(), stage.lost, stage.loss()), ("4-5", 6, Some(100.0)));
     }
 }

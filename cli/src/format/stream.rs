@@ -59,7 +59,7 @@ struct Begun {
 
 pub(super) struct Stream {
     settings: Settings,
-    /// Who answered in the traces that run.
+    /// The hosts that answered in the traces that run.
     answering: Vec<Answering>,
 }
 
@@ -68,7 +68,7 @@ struct Answering {
     host: String,
     target: IpAddr,
     address: IpAddr,
-    /// What was last said of it.
+    /// The facts that were last printed of it.
     known: Known,
 }
 

@@ -8,7 +8,7 @@ use super::stages::{Place, Stage, stages};
 use crate::console::print;
 use crate::names::Names;
 use crate::reading::ending;
-use crate::units::milliseconds;
+use crate::units::{date, milliseconds};
 use canvas::{Canvas, shortened, width};
 use hopshot_linux::Route;
 use std::io;
@@ -64,7 +64,7 @@ impl Format for Svg {
                 _ => ending(route, route.stop_reason()).unwrap_or_default(),
             };
         let target = route.target().to_string();
-        let at = humantime::format_rfc3339_seconds(route.started()).to_string();
+        let at = date(route.started());
         // Why there is no answer names the target too.
         let is_named = route.host() == target || !route.reached();
         let summary = if is_named { summary } else { [target, summary].join(BETWEEN) };
@@ -73,9 +73,9 @@ impl Format for Svg {
     }
 }
 
-/// Where the rows, columns and times of a picture are.
+/// The places of rows, columns and times in a picture.
 struct Layout {
-    /// Where names begin, and how wide they may be.
+    /// The place where names begin, and their greatest width.
     label: f64,
     label_width: f64,
     /// Room behind the times for what there is to say of a row.

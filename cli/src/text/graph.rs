@@ -76,7 +76,7 @@ fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> Stri
     lines.split_inclusive('\n').take(fits).map(str::to_owned).chain([more(count - fits)]).collect()
 }
 
-/// What there is to say of the graph as a whole.
+/// Sums the graph up in sentences.
 fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let graph = paths.graph();
     let mut sentences = Vec::new();
@@ -92,32 +92,8 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     // Where the last hop that was to be probed answered, what comes behind it was not asked for.
     let goes_on = |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
     let is_longer = paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
-    let refused = |node: &&Node| node.end == Some(End::Unreachable);
-    if graph.nodes().iter().filter(refused).any(|node| node.address == Some(paths.target())) {
-        sentences.push(format!("{} answers only that it can't be reached.", paths.target()));
-    } else if !paths.reached() {
-        let why = if graph.nodes().iter().any(|node| refused(&node)) {
-            ": a hop says that it can't be reached".to_owned()
-        } else if is_longer {
-            ": it is farther than the hops probed (-m)".to_owned()
-        } else {
-            paths.end_failure().map_or_else(String::new, |failure| format!(": {}", failure_text(failure)))
-        };
-        sentences.push(format!("No answer from {}{why}.", paths.target()));
-    }
-    let percent = (paths.confidence() * 1e5).round() / 1e3;
-    let how_well = match paths.completeness() {
-        Completeness::Complete if is_longer => {
-            format!("{percent} % sure that none is missing before hop {max_hops}")
-        }
-        Completeness::Complete => format!("{percent} % sure that none is missing"),
-        Completeness::FlowLimit => "not complete, more flows are needed".to_owned(),
-        Completeness::NoProgress if paths.end_failure().is_some() || paths.blocked().next().is_some() => {
-            "not complete, this machine is in the way".to_owned()
-        }
-        Completeness::NoProgress => "not complete, routers did not answer (a lower --rate may help)".to_owned(),
-        Completeness::Interrupted => "not complete, interrupted".to_owned(),
-    };
+    sentences.extend(ending(paths, is_longer));
+    let how_well = how_well(paths, is_longer.then_some(max_hops));
     let most = if graph.edges().iter().all(|edge| edge.is_certain) { "" } else { "At most " };
     let found = format!("{most}{}", counted(graph.paths(), "path"));
     let (flows, probes) = (counted(paths.flows() as u64, "flow"), counted(paths.probes_sent() as u64, "probe"));
@@ -125,6 +101,42 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let date = if is_dated { format!(" {}.", date(paths.started())) } else { String::new() };
     sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"));
     sentences
+}
+
+/// Says why the target did not answer, if it didn't. `is_longer` is whether the path goes on behind the
+/// hops that were probed.
+fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
+    let target = paths.target();
+    let refusing = || paths.graph().nodes().iter().filter(|node| node.end == Some(End::Unreachable));
+    if refusing().any(|node| node.address == Some(target)) {
+        return Some(format!("{target} answers only that it can't be reached."));
+    }
+    let why = if refusing().next().is_some() {
+        ": a hop says that it can't be reached".to_owned()
+    } else if is_longer {
+        ": it is farther than the hops probed (-m)".to_owned()
+    } else {
+        paths.end_failure().map_or_else(String::new, |failure| format!(": {}", failure_text(failure)))
+    };
+    (!paths.reached()).then(|| format!("No answer from {target}{why}."))
+}
+
+/// Says how sure it is that no path is missing: up to this hop only, if there is one.
+fn how_well(paths: &Paths, last: Option<u8>) -> String {
+    let percent = (paths.confidence() * 1e5).round() / 1e3;
+    let why = match (paths.completeness(), last) {
+        (Completeness::Complete, Some(last)) => {
+            return format!("{percent} % sure that none is missing before hop {last}");
+        }
+        (Completeness::Complete, None) => return format!("{percent} % sure that none is missing"),
+        (Completeness::FlowLimit, _) => "more flows are needed",
+        (Completeness::NoProgress, _) if paths.end_failure().is_some() || paths.blocked().next().is_some() => {
+            "this machine is in the way"
+        }
+        (Completeness::NoProgress, _) => "routers did not answer (a lower --rate may help)",
+        (Completeness::Interrupted, _) => "interrupted",
+    };
+    format!("not complete, {why}")
 }
 
 /// The hops that were probed, each with the index of its first node and the nodes.
@@ -201,8 +213,8 @@ fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: 
     }
 }
 
-/// Where a node comes from, if that is one of several, or not all of them, or not known. `nearer` are the nodes of the hop before, and there
-/// are so many beside it.
+/// Says which nodes lead to a node, if that is one of several, or not all of them, or not known.
+/// `nearer` are the nodes of the hop before, and there are so many beside it.
 fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: usize) -> Option<String> {
     let edges: Vec<_> = graph.edges().iter().filter(|edge| edge.to == node && nearer.contains(&edge.from)).collect();
     if edges.iter().any(|edge| !edge.is_certain) {
@@ -219,7 +231,7 @@ fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: u
     }
 }
 
-/// What tells one of several apart: a, b, c, and so on to z, then aa, ab.
+/// Names one of several nodes: a, b, c, and so on to z, then aa, ab.
 fn letters(mut place: usize) -> String {
     let mut letters = Vec::new();
     loop {

@@ -32,9 +32,10 @@ pub(super) struct Layout {
     /// Attempts that are asked for at each hop; what is lost is tried again.
     pub(super) asked: usize,
     pub(super) colours: bool,
-    /// What stands for what was cut.
+    /// The sign in place of text that was cut.
     pub(super) ellipsis: char,
-    /// What is said of the attempts and the room for hosts: of the lines before, and of all that follow if that was kept.
+    /// The form of the times and the room for hosts: of the lines before, and of all that follow if
+    /// it was kept.
     pub(super) chosen: Option<(Times, usize)>,
     pub(super) kept: Option<(Times, usize)>,
 }
@@ -93,7 +94,7 @@ fn have_one_mark(cells: &[&Cell]) -> bool {
     marks.next().is_some_and(|first| marks.all(|mark| mark == first))
 }
 
-/// And how many attempts were answered, if not all that have been decided.
+/// Returns the fastest time, and how many attempts were answered if some were lost.
 fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
     let answered = || cells.iter().filter(|cell| matches!(cell, Cell::Time { .. }));
     let lost = |cell: &Cell| match cell {
@@ -130,7 +131,7 @@ fn width_of(texts: &[(String, Style)]) -> usize {
     texts.iter().map(|(text, _)| text.chars().count()).sum()
 }
 
-/// What stands before a host.
+/// Returns the hop's number and branch.
 fn numbered(row: &Row) -> String {
     row.number.map_or_else(String::new, |number| format!("{number:>2}{}", row.branch))
 }
@@ -162,8 +163,8 @@ impl Layout {
         rows.iter().map(|row| self.row(row, times, column)).collect()
     }
 
-    /// What is said of the attempts at this width, and the room that it leaves for hosts: the most that leaves them whole, with
-    /// notes beside it rather than below.
+    /// Chooses the form of the times at this width, and the room that it leaves for hosts: the most
+    /// that leaves them whole, with notes beside it rather than below.
     fn choose(&self, rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
         let room = |times: Times, with_notes: bool| self.room(rows, width, number, times, with_notes);
         let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
@@ -187,7 +188,8 @@ impl Layout {
         width.saturating_sub(1 + number + tails.max().unwrap_or(0))
     }
 
-    /// What stands behind the host of a row. On a terminal losses are counted where they are more than what was asked for.
+    /// Returns the texts behind the host of a row. On a terminal losses are counted where they are
+    /// more than what was asked for.
     fn times(&self, times: Times, row: &Row) -> Vec<(String, Style)> {
         let is_counted = self.width.is_some() && row.cells.len() > self.asked;
         let lost: Vec<Style> = row.cells.iter().filter_map(Cell::lost).collect();
@@ -297,7 +299,7 @@ impl Host {
         self.whole().chars().count()
     }
 
-    /// What stands behind the address.
+    /// Returns the AS as it stands behind the address.
     fn origin(&self, named: bool) -> String {
         match &self.origin {
             None => String::new(),

@@ -12,21 +12,21 @@ use std::time::Duration;
 pub(super) struct Row {
     /// Of the hop, in its first row.
     pub(super) number: Option<u8>,
-    /// Which of several at the same hop; empty where that has no name.
+    /// The letters of one of several nodes at the same hop; empty where there is one.
     pub(super) branch: String,
     pub(super) host: Option<Host>,
-    /// What stands in place of times where no host answered.
+    /// The text in place of times where no host answered.
     pub(super) instead: String,
     pub(super) cells: Vec<Cell>,
     /// Of number and host.
     pub(super) style: Style,
-    /// What else is to be known of the host, a few words.
+    /// Further notes on the host, a few words each.
     pub(super) notes: Vec<String>,
-    /// What routers appended to their answers.
+    /// Extensions that routers appended to their answers.
     pub(super) appended: Vec<String>,
 }
 
-/// Who answered.
+/// A host that answered.
 pub(crate) struct Host {
     pub(super) name: Option<String>,
     pub(super) address: String,
@@ -35,7 +35,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// What is known of an address.
+    /// Returns all that is known of an address.
     pub(crate) fn new(address: IpAddr, names: &Names) -> Self {
         Self { name: names.of(address), address: address.to_string(), origin: names.origin(address) }
     }

@@ -36,13 +36,13 @@ pub(crate) struct View {
     pub(super) size: Option<(u16, u16)>,
     extensions: bool,
     pub(super) is_verbose: bool,
-    /// What is to be said beside the first address of a hop.
+    /// Notes for the line of a hop's first address.
     notes: Vec<(u8, String)>,
-    /// What is done at present, below all hops on a terminal.
+    /// The present activity, shown below all hops on a terminal.
     status: String,
     /// The failures that stand as mere marks beside answers.
     marked: Vec<Failure>,
-    /// What stands below the settled lines, to be drawn over.
+    /// The text below the settled lines, to be drawn over.
     pub(super) drawn: String,
     /// Whether this process was stopped since, and others may have written below it.
     continued: Arc<AtomicBool>,
@@ -90,7 +90,7 @@ impl View {
             continued: Arc::default(),
         };
         if size.is_some() {
-            // Without it more is drawn over, no more.
+            // If this fails we may overwrite shell output; nothing worse.
             let _ = signal_hook::flag::register(SIGCONT, Arc::clone(&view.continued));
         }
         view.fit(size);
@@ -121,7 +121,7 @@ impl View {
         }
     }
 
-    /// What is to be said beside a hop when its line is printed.
+    /// Adds a note to the line of a hop.
     pub(crate) fn note(&mut self, hop: u8, note: String) {
         self.notes.push((hop, note));
     }
@@ -264,7 +264,7 @@ impl View {
             text += &self.sentence(&why);
         }
         if let Some(why) = silence(route) {
-            text += &self.sentence(why);
+            text += &self.sentence(&why);
         }
         self.draw(&text, "")
     }

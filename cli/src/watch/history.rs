@@ -1,6 +1,7 @@
 //! What many rounds say of a path: pure, without clock and terminal.
 
-use hopshot_linux::{Outcome, Route, StopReason, failure_text};
+use crate::units::date;
+use hopshot_linux::{Failure, Outcome, Route, StopReason, failure_text};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -18,13 +19,13 @@ const TURNS: u32 = 60;
 const ADDRESSES: usize = 8;
 const CHANGES: usize = 100;
 
-/// What a round said.
+/// The outcome of a round.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Round {
     /// Each probe of each hop: who answered and when, or that nobody did, or nobody who proves it. One that did not get out is
     /// neither.
     pub(crate) probes: BTreeMap<u8, Vec<Option<(IpAddr, Duration)>>>,
-    /// Where the path ends, if the round shows that.
+    /// The hop at which the path ends, if the round shows that.
     pub(crate) end: Option<u8>,
     /// Whether the target answered.
     pub(crate) reached: bool,
@@ -49,7 +50,7 @@ impl From<&Route> for Round {
                     Outcome::Answered(reply) => probes.push(reply.is_proven().then_some((reply.from, reply.rtt))),
                     Outcome::Lost => probes.push(None),
                     Outcome::InFlight => {}
-                    Outcome::Failed(why) => round.trouble = Some(format!("can't send: {}", failure_text(why))),
+                    Outcome::Failed(why) => round.trouble = Some(trouble(why)),
                 }
             }
         }
@@ -76,6 +77,12 @@ impl Round {
     }
 }
 
+/// A failure in a sentence. What this machine said of a probe came after it was sent.
+fn trouble(failure: Failure) -> String {
+    let text = failure_text(failure);
+    if matches!(failure, Failure::Send(_)) { format!("can't send: {text}") } else { text }
+}
+
 /// Everything since the start, or since it was begun anew.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
@@ -87,12 +94,13 @@ pub(crate) struct History {
     pub(crate) trouble: Option<String>,
     /// How many hops the path has, as far as is known.
     length: u8,
-    /// Where the target was when it last answered.
+    /// The target's hop when it last answered.
     pub(crate) distance: Option<u8>,
     pub(crate) hops: BTreeMap<u8, Hop>,
-    pub(crate) changes: VecDeque<Change>,
-    /// When nothing left this machine: the last ones.
-    pub(crate) outages: VecDeque<Outage>,
+    /// The last changes of the path.
+    changes: VecDeque<Change>,
+    /// The last outages.
+    outages: VecDeque<Outage>,
     /// The rounds of all outages.
     pub(crate) rounds_away: u32,
 }
@@ -123,14 +131,10 @@ impl fmt::Display for Outage {
             (first, last) => write!(f, "rounds {first} to {last}")?,
         }
         write!(f, ": nothing left this machine ({})", self.reason)?;
-        let time = |at: Option<SystemTime>| at.map(|at| humantime::format_rfc3339_seconds(at).to_string());
-        if let Some(began) = time(self.began) {
-            write!(f, ", from {began}")?;
-        }
-        match time(self.ended) {
-            Some(ended) => write!(f, " to {ended}"),
-            None if self.is_over => Ok(()),
-            None => f.write_str(" until the end"),
+        match (self.began, self.ended) {
+            (Some(began), Some(ended)) => write!(f, ", from {} to {}", date(began), date(ended)),
+            (Some(began), None) => write!(f, ", since {}", date(began)),
+            (None, _) => Ok(()),
         }
     }
 }
@@ -138,7 +142,7 @@ impl fmt::Display for Outage {
 /// One hop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hop {
-    /// Who answers here: the last one first.
+    /// The addresses that answer here: the last one first.
     pub(crate) addresses: Vec<Seen>,
     pub(crate) sent: u32,
     pub(crate) lost: u32,
@@ -165,7 +169,7 @@ pub(crate) struct Seen {
     pub(crate) last: u32,
 }
 
-/// What is different at a hop now.
+/// A difference at a hop since before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// Another address answers than before.
@@ -195,7 +199,32 @@ pub(crate) struct Change {
     pub(crate) event: Event,
 }
 
-/// What happened.
+/// A change of the path, or an outage of this machine's network.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Incident<'h> {
+    Change(&'h Change),
+    Outage(&'h Outage),
+}
+
+impl Incident<'_> {
+    const fn round(self) -> u32 {
+        match self {
+            Self::Change(change) => change.round,
+            Self::Outage(outage) => outage.first,
+        }
+    }
+}
+
+impl fmt::Display for Incident<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Change(change) => change.fmt(f),
+            Self::Outage(outage) => outage.fmt(f),
+        }
+    }
+}
+
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// The second address answers in place of the first; it may have done so before.
@@ -220,7 +249,7 @@ impl fmt::Display for Change {
 }
 
 impl History {
-    /// Who has answered, at any hop.
+    /// Returns the addresses that have answered, at any hop.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
     }
@@ -253,6 +282,14 @@ impl History {
         }
     }
 
+    /// Returns the last changes and outages by their rounds, the oldest first.
+    pub(crate) fn incidents(&self) -> Vec<Incident<'_>> {
+        let outages = self.outages.iter().map(Incident::Outage);
+        let mut incidents: Vec<_> = self.changes.iter().map(Incident::Change).chain(outages).collect();
+        incidents.sort_by_key(|incident| incident.round());
+        incidents
+    }
+
     /// Begins an outage, or lengthens or ends the one that lasts.
     fn count_outage(&mut self, round: &Round) {
         let lasting = self.outages.back_mut().filter(|outage| !outage.is_over);
@@ -274,7 +311,7 @@ impl History {
         self.rounds_away += u32::from(round.away.is_some());
     }
 
-    /// What is to be said if the target did not answer in the last round, or there was none.
+    /// Says that the target did not answer in the last round, or that there was none.
     pub(crate) fn silence(&self) -> Option<String> {
         match (self.reached, self.unreachable) {
             _ if self.rounds == 0 => Some("no round has ended".to_owned()),

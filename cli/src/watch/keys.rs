@@ -1,6 +1,6 @@
 //! What is typed while the view is shown.
 
-/// What a key does.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Pause,
@@ -18,8 +18,8 @@ pub(crate) enum Key {
 
 /// The keys and what they do, as the help says it. The terminal makes a signal of Ctrl-Z.
 pub(crate) const KEYS: [(&str, &str); 8] = [
-    ("p, space", "pause, and go on"),
-    ("r", "begin anew: forget all that is counted"),
+    ("p, space", "pause and resume"),
+    ("r", "reset: forget all that was counted"),
     ("n", "names on and off"),
     ("up, down", "scroll"),
     ("h, ?", "this help"),

@@ -11,7 +11,7 @@ const HOST: usize = 15;
 /// The least that a graph gets, with the space before it.
 const GRAPH: usize = 11;
 
-/// What there is room for first; the graph is none of the columns.
+/// The columns in the order in which they get room; `None` is the graph.
 const BY_USE: [Option<Column>; 8] = [
     Some(Column::Loss),
     Some(Column::Last),
@@ -57,7 +57,7 @@ impl Column {
         7
     }
 
-    /// What stands here for a hop, as wide as the column.
+    /// Returns the text for a hop, as wide as the column.
     pub(crate) fn of(self, hop: &Hop) -> String {
         let text = match self {
             Self::Loss if hop.lost == 0 => "0%".to_owned(),
@@ -93,7 +93,7 @@ fn digits(span: Option<Duration>) -> String {
     }
 }
 
-/// Where everything stands in a line.
+/// The places of everything in a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) width: u16,
@@ -104,8 +104,8 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// What fits a terminal this wide, with hosts of which the widest is so wide: the more useful columns first, and of the graph
-    /// as much as is left.
+    /// Returns what fits a terminal this wide, with hosts of which the widest is so wide: the more
+    /// useful columns first, and of the graph as much as is left.
     pub(crate) fn new(width: usize, widest: usize) -> Self {
         let least = (width * 7 / 20).max(HOST);
         let mut host = widest.clamp(HOST, least);

@@ -126,7 +126,7 @@ struct Watch<'a> {
     flow: u16,
     survey: Survey,
     session: Session,
-    /// Where the probes of the last round left from.
+    /// The source of the last round's probes.
     source: Option<IpAddr>,
     started: (SystemTime, Instant),
     /// Rounds that have begun.

@@ -1,6 +1,6 @@
 //! What is printed when the watch has ended: everything that was counted, as a table or as a JSON document.
 
-use super::history::{Change, Event, History, Hop, Mark, Outage};
+use super::history::{Change, Event, History, Hop, Incident, Mark, Outage};
 use super::layout::Layout;
 use crate::console::is_unicode;
 use crate::format::json::{Known, Target};
@@ -64,10 +64,9 @@ impl Report<'_> {
         history.trouble.iter().for_each(|why| text += &format!("in the last round: {why}\n"));
         if history.rounds_away > 0 {
             let away = history.rounds_away;
-            text += &format!("of {away} of {rounds} {unit} nothing left this machine: they are not in the loss\n");
+            text += &format!("in {away} of {rounds} {unit} nothing left this machine: they don't count as loss\n");
         }
-        history.outages.iter().for_each(|outage| text += &format!("{outage}\n"));
-        history.changes.iter().for_each(|change| text += &format!("{change}\n"));
+        history.incidents().iter().for_each(|incident| text += &format!("{incident}\n"));
         text
     }
 
@@ -100,9 +99,7 @@ impl Report<'_> {
             jitter_ms: hop.jitter().map(milliseconds),
             rtts_ms: hop.rtts.iter().map(|rtt| rtt.map(milliseconds)).collect(),
         });
-        let mut changes: Vec<JsonChange> = self.history.changes.iter().map(JsonChange::from).collect();
-        changes.extend(self.history.outages.iter().map(JsonChange::from));
-        changes.sort_by_key(|change| change.round);
+        let changes = self.history.incidents().into_iter().map(JsonChange::from).collect();
         Document {
             target: Target::new(self.host, self.target),
             source: self.source,
@@ -179,7 +176,7 @@ struct JsonChange {
     what: What,
 }
 
-/// What belongs to an event: of the path, or of this machine.
+/// Details of an event: of the path, or of this machine.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum What {
@@ -199,6 +196,15 @@ enum What {
         ended: Option<String>,
         reason: String,
     },
+}
+
+impl From<Incident<'_>> for JsonChange {
+    fn from(incident: Incident<'_>) -> Self {
+        match incident {
+            Incident::Change(change) => change.into(),
+            Incident::Outage(outage) => outage.into(),
+        }
+    }
 }
 
 impl From<&Change> for JsonChange {

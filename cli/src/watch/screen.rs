@@ -1,6 +1,6 @@
-//! What the view looks like: a line of its own for each hop, the last changes of the path, and the keys.
+//! What the view looks like: a line of its own for each hop, the last changes and outages, and the keys.
 
-use super::history::{Change, History, Hop, Mark};
+use super::history::{History, Hop, Mark};
 use super::keys::KEYS;
 use super::layout::{Column, Layout};
 use crate::inside::Inside;
@@ -14,8 +14,8 @@ use ratatui::widgets::{Block, Clear, Paragraph};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Changes that are shown at a time.
-const CHANGES: usize = 3;
+/// Changes and outages that are shown at a time.
+const INCIDENTS: usize = 3;
 /// Between the levels of what is drawn for RTTs there is at least so much: what is less is no difference.
 const LEVEL: Duration = Duration::from_micros(200);
 
@@ -45,8 +45,8 @@ impl View<'_> {
     /// Draws it all. Returns how many lines are in fact scrolled out.
     pub(crate) fn draw(&self, frame: &mut Frame<'_>) -> usize {
         let area = frame.area();
-        let changes = self.changes();
-        let below = if usize::from(area.height) >= 8 + changes.len() { changes.len() } else { 0 };
+        let incidents = self.incidents();
+        let below = if usize::from(area.height) >= 8 + incidents.len() { incidents.len() } else { 0 };
         let below = u16::try_from(below).unwrap_or(0);
         let parts = [Constraint::Length(2), Constraint::Fill(1), Constraint::Length(below), Constraint::Length(1)];
         let [head, hops, changed, foot] = area.layout(&ratatui::layout::Layout::vertical(parts));
@@ -59,7 +59,7 @@ impl View<'_> {
         let header = Line::styled(layout.header(), Modifier::REVERSED);
         frame.render_widget(Paragraph::new(vec![self.title(head.width.into()), header]), head);
         frame.render_widget(Paragraph::new(lines.into_iter().skip(scrolled).collect::<Vec<_>>()), hops);
-        frame.render_widget(Paragraph::new(changes), changed);
+        frame.render_widget(Paragraph::new(incidents), changed);
         frame.render_widget(Paragraph::new(self.foot(hidden > 0)), foot);
         if self.manner.is_help {
             self.help(frame, area);
@@ -169,15 +169,17 @@ impl View<'_> {
             .collect()
     }
 
-    fn changes(&self) -> Vec<Line<'static>> {
-        let recent: Vec<&Change> = self.history.changes.iter().rev().take(CHANGES).collect();
-        recent.into_iter().rev().map(|change| Line::styled(format!(" {change}"), self.style(Color::Yellow))).collect()
+    /// The lines of the last changes and outages.
+    fn incidents(&self) -> Vec<Line<'static>> {
+        let incidents = self.history.incidents();
+        let recent = incidents.iter().skip(incidents.len().saturating_sub(INCIDENTS));
+        recent.map(|incident| Line::styled(format!(" {incident}"), self.style(Color::Yellow))).collect()
     }
 
     fn foot(&self, more: bool) -> Line<'static> {
-        let keys = if self.manner.is_paused { "p go on" } else { "p pause" };
+        let keys = if self.manner.is_paused { "p resume" } else { "p pause" };
         let scroll = if more { "  up/down scroll" } else { "" };
-        Line::styled(format!(" q quit  h help{scroll}  {keys}  r anew  n names"), Modifier::DIM)
+        Line::styled(format!(" q quit  h help{scroll}  {keys}  r reset  n names"), Modifier::DIM)
     }
 
     fn help(&self, frame: &mut Frame<'_>, area: Rect) {

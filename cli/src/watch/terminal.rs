@@ -21,7 +21,7 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 use std::{panic, thread};
 
-/// What stands for no key (`_POSIX_VDISABLE`).
+/// The value for no key (`_POSIX_VDISABLE`).
 const DISABLED: u8 = 0;
 
 /// How often a process in the background looks whether it has been brought to the foreground, where nothing stops it.
@@ -123,7 +123,8 @@ impl Screen {
         self.terminal.resize(area())
     }
 
-    /// What has been typed, and the rest of a key's sequence if it comes within 50 ms; nothing at all if the terminal has gone away.
+    /// Returns what has been typed, and the rest of a key's sequence if it comes within 50 ms;
+    /// `None` if the terminal has gone away.
     pub(crate) fn typed(&self) -> Option<Vec<u8>> {
         let (mut typed, mut octets) = (Vec::new(), [0; 256]);
         let mut patience = Timespec::default();

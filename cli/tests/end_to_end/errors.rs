@@ -355,6 +355,27 @@ fn what_can_be_no_host_is_told_as_what_it_is() {
 }
 
 #[test]
+fn a_multicast_address_that_nobody_answers_for_is_told_as_one() {
+    for (target, address) in [("224.0.0.1", "224.0.0.1"), ("ff02::1%hopshot0", "ff02::1")] {
+        let script = format!("ip route add 224.0.0.0/4 dev hopshot0; exec $0 -n -q1 -w 0.3 -m 3 {target}");
+        let Some(said) = shell_in_scenario("short", &script) else { return };
+        let why = format!("No answer from {address}: it is a multicast address, which stands for many hosts.\n");
+        assert!(said.status == 1 && said.stdout.ends_with(&why), "{} {}", said.stdout, said.stderr);
+    }
+}
+
+#[test]
+fn the_file_of_options_is_printed_and_nothing_is_traced() {
+    let printed = |args: &[&str]| {
+        let said = hopshot(&[args, &["--print-config"]].concat());
+        assert_eq!((said.status, said.stderr.as_str()), (0, ""));
+        said.stdout
+    };
+    assert_eq!(printed(&[]), "# /dev/null\n");
+    assert_eq!(printed(&["--no-config", "::1"]), "# no options: there is no file of them, or it is not read\n");
+}
+
+#[test]
 fn letters_of_other_traceroutes_are_explained_in_one_line() {
     for (line, why) in [
         (&["-I"][..], "'-I': hopshot always sends ICMP"),

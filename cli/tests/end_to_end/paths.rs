@@ -184,7 +184,7 @@ fn a_graph_has_a_node_for_each_router_and_doubtful_edges_are_dashed() {
 fn paths_are_those_to_one_host_in_formats_that_have_a_graph() {
     for (args, said) in [
         (&["--paths", "192.0.2.1", "192.0.2.2"][..], "--paths is for one host"),
-        (&["--paths", "--format", "csv", "192.0.2.1"], "--paths has the formats text, json and dot alone"),
+        (&["--paths", "--format", "csv", "192.0.2.1"], "--paths supports the formats text, json and dot only"),
         (&["--paths", "--confidence", "100", "192.0.2.1"], "must be 50 to 99.999"),
     ] {
         let refused = hopshot(args);

@@ -132,11 +132,35 @@ fn without_any_of_them_a_trace_is_right_as_well_alone_and_in_a_list() {
 }
 
 #[test]
+fn without_what_is_only_nice_paths_sizes_and_watches_work_as_well_on_either_socket() {
+    let modes: [(&[&str], &str); 3] =
+        [(&["--paths"], "none"), (&["--mtu"], "_MTU_DISCOVER"), (&["--watch", "--count", "1"], "none")];
+    for (index, (_, target)) in FAMILIES.into_iter().enumerate() {
+        for (socket, (mode, necessary)) in BOTH.iter().flat_map(|socket| modes.map(|mode| (*socket, mode))) {
+            let is_nice = |choice: &&Choice| {
+                let name = choice.names[index];
+                !name.ends_with(necessary) && (socket == "raw" || !name.ends_with("_RECVERR"))
+            };
+            let option = |choice: &Choice| {
+                let [level, number] = choice.numbers[index];
+                format!("{level}:{number}:{ENOPROTOOPT}")
+            };
+            let options: Vec<String> = NICETIES.iter().filter(is_nice).map(option).collect();
+            let refuse: Vec<&str> = options.iter().flat_map(|option| ["--option", option]).collect();
+            let Some(said) = with_refused(&refuse, &[mode, &["--socket", socket, target]].concat()) else { return };
+            assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{mode:?} {socket} {target}: {}", said.stdout);
+        }
+    }
+}
+
+#[test]
 fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
     for (index, (_, target)) in FAMILIES.into_iter().enumerate() {
-        let cases: [(&[&str], Choice, &str); 5] = [
-            (&["--socket", "ping"], of_each(["IP_RECVERR", "IPV6_RECVERR"], [[0, 11], [41, 25]]), "use raw sockets"),
+        let errors = of_each(["IP_RECVERR", "IPV6_RECVERR"], [[0, 11], [41, 25]]);
+        let cases: [(&[&str], Choice, &str); 6] = [
+            (&[], Choice { sockets: &["ping"], ..errors }, "use raw sockets"),
             (&["--mtu"], of_each(["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"], [[0, 10], [41, 23]]), "asking for the MTU"),
+            (&["--mtu"], of_each(["IP_MTU", "IPV6_MTU"], [[0, 14], [41, 24]]), "asking for the MTU"),
             (&["-t", "8"], of_each(["IP_TOS", "IPV6_TCLASS"], [[0, 1], [41, 67]]), "leave the traffic class out"),
             (&["--mark", "8"], of_both("SO_MARK", [1, 36], BOTH), "leave the mark out"),
             (
@@ -145,14 +169,16 @@ fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
                 "leave the interface to the routing table",
             ),
         ];
-        for (args, Choice { names, numbers, .. }, remedy) in cases {
+        for (args, Choice { names, numbers, sockets }, remedy) in cases {
             let [level, number] = numbers[index];
             let by_number = format!("1:62:{ENOPROTOOPT}");
             let option = format!("{level}:{number}:{ENOPROTOOPT}");
             let refuse = ["--option", &option, "--option", &by_number];
-            let Some(said) = with_refused(&refuse, &[args, &[target]].concat()) else { return };
-            refused(&said, &format!("can't set the socket option {}: Protocol not available", names[index]));
-            assert!(said.stderr.contains(remedy), "{}", said.stderr);
+            for socket in sockets {
+                let Some(said) = with_refused(&refuse, &[args, &["--socket", socket, target]].concat()) else { return };
+                refused(&said, &format!("can't set the socket option {}: Protocol not available", names[index]));
+                assert!(said.stderr.contains(remedy), "{}", said.stderr);
+            }
         }
         // By its name an interface is found also where it can't be by its number.
         let by_number = format!("1:62:{ENOPROTOOPT}");

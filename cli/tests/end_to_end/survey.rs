@@ -364,7 +364,7 @@ fn an_interrupt_is_heard_also_when_the_list_is_at_its_end() {
 fn a_list_without_a_host_is_a_mistake() {
     let said = hopshot(&["--targets", "/dev/null"]);
     assert_eq!((said.status, said.stdout.as_str()), (2, ""));
-    assert_eq!(said.stderr, "hopshot: the list names no host; it wants one a line\n");
+    assert_eq!(said.stderr, "hopshot: the list has no host: expected one per line\n");
 }
 
 #[test]

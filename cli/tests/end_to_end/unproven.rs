@@ -88,6 +88,17 @@ fn it_is_marked_in_every_format() {
 }
 
 #[test]
+fn it_breaks_no_silence() {
+    let silent: String = [1, 2, 4].iter().map(|hop| format!("[[hop]]\nat = {hop}\nsilent = true\n")).collect();
+    for says in SAYS {
+        where_one_guesses_before("silence", says, &silent, &["-q1"], |said, run| {
+            let last = said.stdout.lines().last().unwrap();
+            assert!(last.starts_with("No router proved to answer, but the target did: they may limit"), "{run}");
+        });
+    }
+}
+
+#[test]
 fn a_watch_counts_it_as_lost() {
     for says in SAYS {
         where_one_guesses("watch", says, &["--watch", "--count", "2", "--every", "0.2", "--json"], |text, run| {

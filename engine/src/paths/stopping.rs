@@ -9,8 +9,8 @@
 
 use std::collections::HashMap;
 
-/// With so many next hops of one router seen no number of flows is enough: none balances over as many, and that the effort grows
-/// with the cube would be to the liking of those who answer in everybody's name.
+/// Give up beyond this many next hops. No real router has as many, and the cost grows with their
+/// cube, which a forger could exploit.
 pub(crate) const MOST_NEXT_HOPS: usize = 256;
 
 /// More flows than there are.

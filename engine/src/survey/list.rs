@@ -23,7 +23,7 @@ const LONG_LIST: usize = 16;
 /// usual one, and takes more round trips.
 const SPARING: u8 = 8;
 
-/// And how many hops more at a time.
+/// Hops that a sparing sweep adds per step.
 const SPARING_STEP: u8 = 4;
 
 /// How often a trace that hears nothing at all is run again.

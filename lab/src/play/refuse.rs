@@ -11,7 +11,7 @@ use std::process::Command;
 
 /// What is refused, each with the error that the kernel is to give.
 pub(crate) struct Refused {
-    /// Level and number of options of sockets.
+    /// Level and number of options of sockets, which can be neither set nor read.
     pub(crate) option: Vec<[u32; 3]>,
     /// Family and type of sockets.
     pub(crate) socket: Vec<[u32; 3]>,
@@ -38,8 +38,9 @@ pub(crate) fn run(refused: &Refused, command: &[String]) -> Failure {
 fn filter(refused: &Refused) -> Result<(), Box<dyn std::error::Error>> {
     // The type stands in the low bits; above are SOCK_CLOEXEC and SOCK_NONBLOCK.
     let kind = SeccompCmpOp::MaskedEq(0xf);
-    let options = refused.option.iter().map(|[level, number, errno]| {
-        (libc::SYS_setsockopt, vec![(1, SeccompCmpOp::Eq, *level), (2, SeccompCmpOp::Eq, *number)], *errno)
+    let options = refused.option.iter().flat_map(|[level, number, errno]| {
+        let tests = vec![(1, SeccompCmpOp::Eq, *level), (2, SeccompCmpOp::Eq, *number)];
+        [libc::SYS_setsockopt, libc::SYS_getsockopt].map(|call| (call, tests.clone(), *errno))
     });
     let sockets = refused.socket.iter().map(|[family, socket_type, errno]| {
         (libc::SYS_socket, vec![(0, SeccompCmpOp::Eq, *family), (1, kind.clone(), *socket_type)], *errno)

@@ -61,12 +61,12 @@ impl Canvas {
         ));
     }
 
-    /// What follows belongs together, and has a look of its own.
+    /// Opens a group of elements with a look of its own.
     pub(super) fn open(&mut self, class: &str) {
         self.add(format_args!("<g class=\"{class}\">"));
     }
 
-    /// What is shown where the mouse stays.
+    /// Adds the text that is shown where the mouse stays.
     pub(super) fn tip(&mut self, text: &str) {
         self.add(format_args!("<title>{}</title>", escaped(text)));
     }

@@ -149,7 +149,7 @@ fn a_round_that_could_not_begin_counts_and_is_told_and_asked_nobody() {
     history.add(&not_begun());
     assert_eq!(
         history.outages[0].to_string(),
-        "rounds 2 to 3: nothing left this machine (none), from 1970-01-01T00:00:00Z until the end"
+        "rounds 2 to 3: nothing left this machine (none), since 1970-01-01 00:00:00 UTC"
     );
     let later = SystemTime::UNIX_EPOCH + Duration::from_secs(61);
     (0..2).for_each(|_| history.add(&Round { began: Some(later), ..round(&[Some(1), Some(9)]) }));
@@ -157,11 +157,15 @@ fn a_round_that_could_not_begin_counts_and_is_told_and_asked_nobody() {
     assert_eq!((history.outages.len(), history.rounds_away, outage.rounds()), (1, 2, 2));
     assert_eq!(
         outage.to_string(),
-        "rounds 2 to 3: nothing left this machine (none), from 1970-01-01T00:00:00Z to 1970-01-01T00:01:01Z"
+        "rounds 2 to 3: nothing left this machine (none), from 1970-01-01 00:00:00 UTC to 1970-01-01 00:01:01 UTC"
     );
     assert_eq!((history.reached, &history.trouble, history.changes.len()), (true, &None, 0));
     history.add(&not_begun());
     assert_eq!((history.outages.len(), history.outages[1].first, history.rounds_away), (2, 6, 3));
+    history.add(&round(&[Some(2), Some(9)]));
+    history.add(&not_begun());
+    let incidents: Vec<_> = history.incidents().iter().map(|incident| incident.round()).collect();
+    assert_eq!(incidents, [2, 6, 7, 8], "by their rounds, a change of the path among them");
 }
 
 #[test]

@@ -3,6 +3,7 @@ use super::*;
 use crate::ases::Ases;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use std::time::SystemTime;
 
 const MANNER: Manner =
     Manner { is_paused: false, is_named: true, is_help: false, scrolled: 0, colours: true, unicode: true };
@@ -50,7 +51,7 @@ fn each_hop_has_a_line_with_its_figures_and_one_for_each_address_that_it_had() {
         "",
         "",
         " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1",
-        " q quit  h help  p pause  r anew  n names",
+        " q quit  h help  p pause  r reset  n names",
     ];
     assert_eq!(screen(95, 11, &history(), MANNER), expected);
 }
@@ -84,6 +85,20 @@ fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
     assert!(first(Manner { is_paused: true, ..MANNER }, &history).ends_with(" round 3, paused"));
     history.trouble = Some("can't send: Network is unreachable".to_owned());
     assert!(first(MANNER, &history).ends_with(" can't send: Network is unreachable"));
+}
+
+#[test]
+fn an_outage_stands_among_the_changes_of_the_path_while_it_lasts_and_when_it_is_over() {
+    let mut history = history();
+    history.add(&Round::not_begun("no route".to_owned(), "none".to_owned(), SystemTime::UNIX_EPOCH));
+    let last = |history: &History| screen(110, 12, history, MANNER)[9..11].to_vec();
+    let change = " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1";
+    let outage = " round 4: nothing left this machine (none), ";
+    assert_eq!(last(&history), [change.to_owned(), format!("{outage}since 1970-01-01 00:00:00 UTC")]);
+    let ended = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+    history.add(&Round { began: ended, ..Round::default() });
+    let both = format!("{outage}from 1970-01-01 00:00:00 UTC to 1970-01-01 00:00:01 UTC");
+    assert_eq!(last(&history), [change.to_owned(), both]);
 }
 
 #[test]
