@@ -1,5 +1,6 @@
 //! Advice on how a kind of socket can be opened, fit for the user and the container of this process.
 
+use crate::words::{family_name, without_number};
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -109,11 +110,11 @@ pub(crate) fn advise(family: Version, refusals: Refusals, standing: Standing) ->
             .filter_map(|(kind, errno)| {
                 let errno = errno?;
                 let reason = std::io::Error::from(errno);
-                let reason = crate::error::without_number(&reason);
+                let reason = without_number(&reason);
                 Some(match is_denied(errno) {
                     true => format!("{kind} sockets aren't permitted to this user"),
                     false => {
-                        let family = crate::error::family_name(family);
+                        let family = family_name(family);
                         format!("this kernel has no {kind} sockets for {family} ({reason})")
                     }
                 })

@@ -1,8 +1,9 @@
 //! What can go wrong, and what the user can do about it.
 
 use crate::advice::{Refusals, Standing, advise};
-use crate::resolve::has_zone;
+use crate::interface::has_zone;
 use crate::socket::{OpenError, Options};
+use crate::words::{family_name, without_number};
 use hopshot_core::wire::Version;
 use hopshot_core::{ConfigError, Failure, SendError};
 use hopshot_engine::{Fault, LinkError};
@@ -356,12 +357,6 @@ pub fn failure_text(failure: Failure) -> String {
     }
 }
 
-/// The text of an error without its number, which the standard library appends: the words are enough for a person.
-pub(crate) fn without_number(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
-}
-
 /// What an interface is called, or else its number; none is number 0.
 fn interface(scope_id: u32) -> Option<String> {
     let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
@@ -378,13 +373,6 @@ const fn protocol_name(target: IpAddr) -> &'static str {
     match target {
         IpAddr::V4(_) => "icmp",
         IpAddr::V6(_) => "ipv6-icmp",
-    }
-}
-
-pub(crate) const fn family_name(family: Version) -> &'static str {
-    match family {
-        Version::V4 => "IPv4",
-        Version::V6 => "IPv6",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::netlink::{Netlink, Question};
 use rustix::net::netdevice;
+use std::net::Ipv6Addr;
 
 /// The longest name that a system call takes, in octets (IFNAMSIZ - 1). The kernel silently cuts
 /// longer ones short.
@@ -57,6 +58,12 @@ fn ask(netlink: &Netlink, name: &str) -> Option<u32> {
     let mut question = Question::new(RTM_GETLINK, [0; BODY]);
     question.add(IFLA_ALT_IFNAME, format!("{name}\0").as_bytes());
     netlink.ask(question, RTM_NEWLINK)?.body(4).map(u32::from_ne_bytes)
+}
+
+/// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
+pub(crate) fn has_zone(address: Ipv6Addr) -> bool {
+    // Multicast addresses of the scopes 1 and 2, whatever their flags are (RFC 4291, section 2.7).
+    address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ mod socket;
 mod sockets;
 mod survey;
 mod sys;
+mod trace;
+mod words;
 
 pub use error::{Error, failure_text};
 pub use hopshot_engine::{
@@ -68,15 +70,17 @@ pub use hopshot_engine::{
     Shared, SocketKind, Started, Step, StopReason, Stretch, Sweep, Tally, Trial, Version, printable,
 };
 pub use many::{Many, Routes};
-pub use paths::AllPaths;
+pub use paths::{AllPaths, Exploration};
 pub use resolve::{needs_resolver, resolve};
-pub use running::{Exploration, PathMtu, Running, Survey, Trace};
+pub use running::Running;
 pub use settings::Traceroute;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use socket::fuzzing;
 pub use socket::{Lack, Nicety};
 pub use sockets::Sockets;
+pub use survey::{HostSurvey, Survey};
+pub use trace::{PathMtu, Trace};
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

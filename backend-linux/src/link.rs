@@ -1,11 +1,12 @@
 //! Sockets as the engine's link to this machine.
 
-use crate::error::{no_route, without_number};
+use crate::clock;
+use crate::error::{Error, no_route};
 use crate::socket::{Identity, OpenError};
 use crate::sockets::{Pair, Sockets};
-use crate::{Error, SendError, clock};
-use hopshot_core::Instant;
+use crate::words::without_number;
 use hopshot_core::wire::Version;
+use hopshot_core::{Instant, SendError};
 use hopshot_engine::Link;
 use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
 use rustix::event::{PollFd, PollFlags, Timespec};

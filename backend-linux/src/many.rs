@@ -1,9 +1,27 @@
 //! Many traces at once as an iterator: hosts go in, results come out.
 
-use crate::running::Survey;
-use crate::{Error, Order, Route, Step, Traceroute};
+use crate::error::Error;
+use crate::settings::Traceroute;
+use crate::survey::Survey;
+use hopshot_engine::{Order, Route, Step};
 use std::collections::VecDeque;
 use std::time::Duration;
+
+impl Traceroute {
+    /// Traces of many hosts at once, on one pair of sockets: see [`Many`].
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let hosts = ["192.0.2.1", "example.com"];
+    /// for (host, route) in Traceroute::many(hosts).each(|trace| trace.attempts(3)).rate(500).start()? {
+    ///     println!("{host}: {:?}", route.map(|route| route.distance()));
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn many<H: IntoIterator<Item: Into<String>>>(hosts: H) -> Many<H::IntoIter> {
+        Many::new(hosts.into_iter())
+    }
+}
 
 /// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
 #[must_use = "nothing is sent before start"]

@@ -1,11 +1,33 @@
 //! All paths to a host that load balancers share traffic over.
 
-use crate::running::{Exploration, Running};
+use crate::error::Error;
+use crate::running::Running;
+use crate::settings::Traceroute;
 use crate::sockets::Sockets;
-use crate::{Error, Paths, Step, Traceroute};
 use hopshot_core::wire::Version;
-use hopshot_engine::{self as engine, Thoroughness};
+use hopshot_engine::{self as engine, Paths, Step, Thoroughness};
 use std::net::SocketAddr;
+
+/// A search for all paths to a host, while it runs.
+pub type Exploration = Running<engine::Exploration<Sockets>>;
+
+impl Traceroute {
+    /// All paths to the host that load balancers share traffic over, by varying the flow until the rule of the multipath
+    /// detection algorithm is content. How many attempts to make is its own affair; all other settings hold.
+    ///
+    /// ```no_run
+    /// # use hopshot_linux::Traceroute;
+    /// let paths = Traceroute::new("example.com").paths().confidence(0.99).run()?;
+    /// let nodes = paths.graph().nodes();
+    /// for edge in paths.graph().edges() {
+    ///     println!("{:?} -> {:?}", nodes[edge.from].address, nodes[edge.to].address);
+    /// }
+    /// # Ok::<(), hopshot_linux::Error>(())
+    /// ```
+    pub fn paths(self) -> AllPaths {
+        AllPaths::new(self)
+    }
+}
 
 /// A search for all paths to a host: what [`Traceroute::paths`] returns.
 #[derive(Clone, Debug)]

@@ -1,6 +1,7 @@
 //! Names and address families.
 
-use crate::{Error, interface};
+use crate::error::Error;
+use crate::interface::{self, has_zone};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType};
 use hopshot_core::wire::Version;
 use hopshot_engine::specified;
@@ -216,12 +217,6 @@ fn why_no_host(host: &str) -> Option<&'static str> {
 
 /// The longest name, and the dot that may end it (RFC 1035, section 2.3.4).
 const LONGEST: usize = 254;
-
-/// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
-pub(crate) fn has_zone(address: Ipv6Addr) -> bool {
-    // Multicast addresses of the scopes 1 and 2, whatever their flags are (RFC 4291, section 2.7).
-    address.is_unicast_link_local() || matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02)
-}
 
 #[cfg(test)]
 mod tests {

@@ -3,27 +3,15 @@
 #[cfg(test)]
 mod tests;
 
+use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
+use crate::socket::Lack;
 use crate::sockets::Sockets;
-use crate::survey::HostSurvey;
-use crate::{Error, Lack, Step};
-use hopshot_core::Reply;
-use hopshot_engine::{self as engine, Job};
+use hopshot_core::wire::Version;
+use hopshot_engine::{Job, Step};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
-
-/// One trace: also an iterator of the replies as they come.
-pub type Trace = Running<engine::Trace<Sockets>>;
-
-/// Many traces at once.
-pub type Survey = Running<HostSurvey>;
-
-/// A search for all paths to a host.
-pub type Exploration = Running<engine::Exploration<Sockets>>;
-
-/// A search for the MTU of a path.
-pub type PathMtu = Running<engine::PathMtu<Sockets>>;
 
 /// A job that has been started. What it alone has, such as its target, stands in the type behind it.
 ///
@@ -102,7 +90,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
 
     /// Gives up everything that the rest doesn't need: fixes what its sockets receive, and then see
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in this process any more.
-    /// Addresses can be added to a [`Survey`] afterwards, names can't.
+    /// Addresses can be added to a [`Survey`](crate::Survey) afterwards, names can't.
     ///
     /// # Errors
     /// As there.
@@ -129,7 +117,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
 
     /// Returns what the sockets of a family do without.
     #[must_use]
-    pub fn lacks(&self, family: crate::Version) -> Vec<Lack> {
+    pub fn lacks(&self, family: Version) -> Vec<Lack> {
         self.job.link().lacks(family).to_vec()
     }
 }
@@ -161,13 +149,5 @@ impl<J> Deref for Running<J> {
 impl<J> DerefMut for Running<J> {
     fn deref_mut(&mut self) -> &mut J {
         &mut self.job
-    }
-}
-
-impl Iterator for Trace {
-    type Item = Result<Reply, Error>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.job.next()
     }
 }

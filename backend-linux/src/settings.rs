@@ -1,14 +1,10 @@
-//! The settings of a trace, and what is begun with them.
+//! The settings of a trace.
 
-use crate::many::Many;
-use crate::paths::AllPaths;
-use crate::resolve::Resolver;
-use crate::running::{PathMtu, Running, Trace};
+use crate::error::Error;
+use crate::resolve::{Resolver, needs_resolver};
 use crate::socket::Options;
-use crate::sockets::Sockets;
-use crate::{Error, Memory, MtuRoute, Route, SocketKind, Step, Sweep, needs_resolver};
 use hopshot_core::wire::Version;
-use hopshot_engine::{self as engine, Settings};
+use hopshot_engine::{Memory, Settings, SocketKind, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -174,78 +170,6 @@ impl Traceroute {
         self
     }
 
-    /// Traces of many hosts at once, on one pair of sockets: see [`Many`].
-    ///
-    /// ```no_run
-    /// # use hopshot_linux::Traceroute;
-    /// let hosts = ["192.0.2.1", "example.com"];
-    /// for (host, route) in Traceroute::many(hosts).each(|trace| trace.attempts(3)).rate(500).start()? {
-    ///     println!("{host}: {:?}", route.map(|route| route.distance()));
-    /// }
-    /// # Ok::<(), hopshot_linux::Error>(())
-    /// ```
-    pub fn many<H: IntoIterator<Item: Into<String>>>(hosts: H) -> Many<H::IntoIter> {
-        Many::new(hosts.into_iter())
-    }
-
-    /// All paths to the host that load balancers share traffic over, by varying the flow until the rule of the multipath
-    /// detection algorithm is content. How many attempts to make is its own affair; all other settings hold.
-    ///
-    /// ```no_run
-    /// # use hopshot_linux::Traceroute;
-    /// let paths = Traceroute::new("example.com").paths().confidence(0.99).run()?;
-    /// let nodes = paths.graph().nodes();
-    /// for edge in paths.graph().edges() {
-    ///     println!("{:?} -> {:?}", nodes[edge.from].address, nodes[edge.to].address);
-    /// }
-    /// # Ok::<(), hopshot_linux::Error>(())
-    /// ```
-    pub fn paths(self) -> AllPaths {
-        AllPaths::new(self)
-    }
-
-    /// Runs the trace to its end.
-    ///
-    /// # Errors
-    /// [`Error`] if it can't be started. A target that doesn't answer is no error: see [`Route::reached`].
-    pub fn run(&self) -> Result<Route, Error> {
-        let mut trace = self.start()?;
-        while trace.advance(None)? != Step::Done {}
-        Ok(trace.finish())
-    }
-
-    /// Resolves the name and opens the sockets. The first probes leave with [`Trace::launch`] or [`Trace::advance`], or when
-    /// the first reply is asked for.
-    ///
-    /// # Errors
-    /// [`Error`] if a parameter is out of its range, the name has no address, no route leads to it, or a socket can't be
-    /// opened.
-    pub fn start(&self) -> Result<Trace, Error> {
-        // The ranges first: whoever mistyped a number should not wait for a name server to be told.
-        self.check()?;
-        let address = self.resolve()?;
-        self.start_at(Sockets::open(Some(Version::of(address.ip())), self.socket_options())?, address)
-    }
-
-    /// Opens the sockets before the name is resolved: those of the family of the host if it is an address, or of the family
-    /// that was asked for, else of both. Where this machine has only one of both, the other is an error when a trace starts
-    /// at one of its addresses.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start), but for what concerns the name and the route.
-    pub fn open(&self) -> Result<Sockets, Error> {
-        Sockets::open(self.family_to_open()?, self.socket_options())
-    }
-
-    /// As [`start`](Self::start), with sockets that these settings have [opened](Self::open), and at an address that is known.
-    /// The port has no meaning.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_at(&self, sockets: Sockets, address: SocketAddr) -> Result<Trace, Error> {
-        engine::Trace::start(sockets, &self.settings, &self.host, address).map(Running::of)
-    }
-
     /// The address of the host: of the family that was asked for, else of that of the source address if it has one.
     ///
     /// # Errors
@@ -256,56 +180,6 @@ impl Traceroute {
 
     pub(crate) fn resolver(&self) -> Resolver {
         Resolver::new(self.family, self.options.source.map(Version::of))
-    }
-
-    /// Finds the path and the largest packets that it carries: see [`PathMtu`]. The size that was set, if one was, is the largest
-    /// that is tried.
-    ///
-    /// What goes wrong when a part of the path is known is an end, too: [`StopReason::Interrupted`](crate::StopReason::Interrupted).
-    ///
-    /// # Errors
-    /// As [`run`](Self::run).
-    pub fn path_mtu(&self) -> Result<MtuRoute, Error> {
-        let mut search = self.start_path_mtu()?;
-        loop {
-            match search.advance(None) {
-                Ok(Step::Done) => break,
-                Err(error) if search.stretches().is_empty() => return Err(error),
-                Err(_) => break,
-                Ok(_) => {}
-            }
-        }
-        Ok(search.finish())
-    }
-
-    /// The same, for a loop of one's own: resolves the name and opens the sockets.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_path_mtu(&self) -> Result<PathMtu, Error> {
-        self.check()?;
-        let address = self.resolve()?;
-        let options = self.clone().dont_fragment(true).socket_options();
-        self.start_path_mtu_at(Sockets::open_for_mtu(Some(Version::of(address.ip())), options)?, address)
-    }
-
-    /// As [`open`](Self::open), for [`start_path_mtu_at`](Self::start_path_mtu_at).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn open_path_mtu(&self) -> Result<Sockets, Error> {
-        let options = self.clone().dont_fragment(true).socket_options();
-        Sockets::open_for_mtu(self.family_to_open()?, options)
-    }
-
-    /// As [`start_path_mtu`](Self::start_path_mtu), with sockets from [`open_path_mtu`](Self::open_path_mtu), and at an address
-    /// that is known. The port has no meaning.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_path_mtu_at(&self, sockets: Sockets, address: SocketAddr) -> Result<PathMtu, Error> {
-        let ask = |sockets: &mut Sockets, target: IpAddr, scope_id| sockets.first_link_mtu(target, scope_id);
-        engine::PathMtu::start(sockets, &self.settings, &self.host, address, ask).map(Running::of)
     }
 
     /// The family whose sockets are needed, if that can be known without asking a resolver.

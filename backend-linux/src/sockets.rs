@@ -1,11 +1,11 @@
 //! Sockets that are open before it is known whom they are for.
 
 use crate::advice::Standing;
-use crate::error::{no_route, refused};
+use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, Lack, Nicety, OpenError, Options, Socket, Sources};
-use crate::{Error, SocketKind};
 use hopshot_core::wire::Version;
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::net::IpAddr;

@@ -3,14 +3,18 @@
 #[cfg(test)]
 mod tests;
 
-use crate::resolve::Resolver;
-use crate::running::Survey;
+use crate::error::Error;
+use crate::resolve::{Resolver, needs_resolver};
+use crate::running::Running;
+use crate::settings::Traceroute;
 use crate::sockets::Sockets;
-use crate::{Error, Route, Sample, Step, Traceroute, needs_resolver};
 use hopshot_core::Instant;
-use hopshot_engine::{self as engine, Job};
+use hopshot_engine::{self as engine, Job, Route, Sample, Step};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
+
+/// Many traces at once.
+pub type Survey = Running<HostSurvey>;
 
 /// The job of a [`Survey`]: the engine's, and names.
 pub struct HostSurvey {

@@ -13,6 +13,7 @@ pub(crate) mod start;
 pub(crate) use cmsg::{Cmsgs, Name, cmsg_space, put_cmsg};
 pub(crate) use libc::sock_filter as Instruction;
 
+use cmsg::array;
 use libc::c_int;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, ReturnFlags, SendFlags};
@@ -235,11 +236,6 @@ pub(crate) fn decode_address(octets: &[u8]) -> Option<SocketAddr> {
         }
         _ => None,
     }
-}
-
-/// The `N` octets that begin at `start`, if they are there.
-fn array<const N: usize>(octets: &[u8], start: usize) -> Option<[u8; N]> {
-    octets.get(start..)?.first_chunk().copied()
 }
 
 #[cfg(test)]

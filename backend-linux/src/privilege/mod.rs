@@ -21,7 +21,7 @@ mod tests;
 
 pub use shortfalls::{Shortfall, Shortfalls};
 
-use crate::Error;
+use crate::error::Error;
 use crate::sys::{self, calls, start};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior};

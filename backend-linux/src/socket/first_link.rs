@@ -1,10 +1,12 @@
 //! How large a packet the first link carries.
 
+use super::needs::Necessity;
+use super::options::{OpenError, Options, endpoint, errors, set, set_fragmentation};
 use super::queue::{Origin, Packet, Queue, Report};
 use super::sources::open_to_ask;
-use super::{Necessity, OpenError, Options, SocketKind, endpoint, errors, set, set_fragmentation};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sockopt};
 use std::net::IpAddr;

@@ -168,8 +168,8 @@ impl Lack {
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let family = crate::error::family_name(self.family);
-        let reason = crate::error::without_number(&self.reason());
+        let family = crate::words::family_name(self.family);
+        let reason = crate::words::without_number(&self.reason());
         write!(f, "{family} without {} ({reason}): {}", self.nicety.option(self.family), self.nicety.loss())
     }
 }

@@ -7,17 +7,17 @@
 //! sockets with the same ident the kernel takes the one that was bound last. That much isn't documented, so a send that fails
 //! is tried again, which takes the pending error away, and where the second bind is refused one socket does both.
 
+use super::arrival::Arrival;
+use super::needs::{Lack, Lacks, Necessity, Nicety};
+use super::options::{
+    OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, open, set, set_fragmentation, set_receive_buffer,
+};
 use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
-use super::{
-    Arrival, Lack, Lacks, Necessity, Nicety, OpenError, Options, SocketKind, TRANSIENT_ERRORS, apply, endpoint, errors,
-    open, set, set_fragmentation, set_receive_buffer,
-};
 use crate::sys::{self, Name};
-use hopshot_core::wire::extensions::Extensions;
-use hopshot_core::wire::icmp::{Error, Type};
-use hopshot_core::wire::{Malformed, Version, ip};
-use hopshot_core::{Answer, Back, Instant, Kind, Quoted};
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::{IpAddr, SocketAddr};
@@ -149,41 +149,6 @@ pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Optio
         Some(_) => None,
     };
     from.map(|from| from.ip())
-}
-
-/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. Of the quoted IP
-/// header the kernel tells the destination, and keeps the rest to itself.
-pub(super) fn answer<'b>(
-    report: &Report,
-    from: IpAddr,
-    hop_limit: Option<u8>,
-    quoted: &'b [u8],
-) -> Result<Answer<'b>, Malformed> {
-    let version = Version::of(from);
-    let icmp_type = Type::from_number(version, report.icmp_type).ok_or(Malformed::Foreign)?;
-    let kind = match (icmp_type, report.icmp_code) {
-        (Type::TimeExceeded, 0) => Kind::TimeExceeded,
-        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return Err(Malformed::Foreign),
-        _ => Kind::Unreachable,
-    };
-    let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
-    let destination = report.destination.map(|destination| destination.ip());
-    let back = Quoted { destination, header: None, protocol: ip::icmp(version), message: quoted };
-    Ok(Answer {
-        from,
-        hop_limit,
-        kind,
-        icmp: (report.icmp_type, report.icmp_code),
-        mtu: error.mtu(version),
-        back: Back::Quoted(back),
-        extensions: extensions(version, &error, report.data),
-    })
-}
-
-/// The extensions behind the quoted message. The kernel's verdict on them (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser
-/// judges them as it does on raw sockets, where a bad object doesn't spoil those before it.
-fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
-    Extensions::behind_header(version, error, (data & 0xffff) as usize)
 }
 
 /// Opens a sender with an ident. If it isn't to share it, it gets none that a socket has.

@@ -5,15 +5,19 @@
 //! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its
 //! error queue is ever read; the other one receives, and never reports errors.
 
+use super::arrival::Arrival;
+use super::filter::{self, Identity};
+use super::needs::{Lack, Lacks, Nicety};
+use super::options::{
+    OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, open, set, set_fragmentation, set_receive_buffer,
+    set_type_filter,
+};
 use super::queue::Queue;
 use super::sender::Sender;
-use super::{
-    Arrival, Identity, Lack, Lacks, Nicety, OpenError, Options, SocketKind, TRANSIENT_ERRORS, apply, deafen, errors,
-    filter, open, set, set_fragmentation, set_receive_buffer, set_type_filter,
-};
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::{Version, ip};
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::ops::Range;

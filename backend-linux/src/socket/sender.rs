@@ -3,8 +3,9 @@
 //! The kernel's transmit timestamps come back through the error queue, with a number. Since Linux 6.13 the number can be
 //! chosen for each message (`SCM_TS_OPT_ID`); before, the kernel counts the messages of a socket from zero, and so does this.
 
+use super::needs::{Lacks, Nicety};
+use super::options::{endpoint, set};
 use super::queue::{Origin, Queue};
-use super::{Lacks, Nicety, endpoint, set};
 use crate::clock;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;

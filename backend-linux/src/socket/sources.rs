@@ -5,9 +5,11 @@
 //! redirect UDP alone. A VRF binds every socket of the processes in it (a cgroup's `sock_create`
 //! hook), this one too, and [`Options::interface`] names one like any interface.
 
-use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, bind_source, deafen, endpoint, open};
+use super::needs::Lacks;
+use super::options::{OpenError, Options, apply, bind_interface, bind_source, deafen, endpoint, open};
 use crate::interface::Interface;
 use hopshot_core::wire::Version;
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, sockopt};
 use std::iter;

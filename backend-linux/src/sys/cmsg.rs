@@ -1,6 +1,5 @@
 //! Control messages as plain octets, and what they are called.
 
-use super::array;
 use libc::c_int;
 
 /// What the kernel calls a socket option or a control message: a level, and a number within it. The constants carry the
@@ -109,6 +108,11 @@ impl<'a> Iterator for Cmsgs<'a> {
         self.0 = control.get(cmsg_space(data.len())..).unwrap_or_default();
         Some((Name { level, number }, data))
     }
+}
+
+/// The `N` octets that begin at `start`, if they are there.
+pub(super) fn array<const N: usize>(octets: &[u8], start: usize) -> Option<[u8; N]> {
+    octets.get(start..)?.first_chunk().copied()
 }
 
 #[cfg(test)]

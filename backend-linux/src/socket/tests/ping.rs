@@ -1,11 +1,13 @@
 //! Ping sockets, and what both kinds do alike.
 
-use super::super::{OpenError, Options, Refusals, Socket, SocketKind};
+use super::super::{OpenError, Options, Socket};
 use super::*;
+use crate::advice::Refusals;
 use crate::clock;
 use hopshot_core::wire::icmp::{Error, Type, emit_balanced};
 use hopshot_core::wire::ip;
 use hopshot_core::{Answer, Back, Kind, Protocol, Quoted};
+use hopshot_engine::SocketKind;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,11 +1,13 @@
 //! Raw sockets.
 
 use super::super::raw::Socket;
-use super::super::{FirstLink, OpenError, Options, Refusals, SocketKind, Sources};
+use super::super::{FirstLink, OpenError, Options, Sources};
 use super::*;
+use crate::advice::Refusals;
 use crate::clock;
 use hopshot_core::wire::icmp::{QuotedEcho, Type};
 use hopshot_core::wire::ip;
+use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use std::time::Duration;
 

@@ -1,0 +1,78 @@
+//! Messages that were received, and the answers that they are.
+
+use super::queue::Report;
+use hopshot_core::wire::extensions::Extensions;
+use hopshot_core::wire::icmp::{Error, Type};
+use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::{Answer, Back, Instant, Kind, Quoted};
+use hopshot_engine::Clock;
+use std::net::IpAddr;
+
+/// An ICMP message that was received.
+#[derive(Debug)]
+pub(crate) struct Arrival<'b> {
+    /// Who sent it.
+    pub(crate) from: IpAddr,
+    /// The hop limit (TTL in IPv4) that was left.
+    pub(crate) hop_limit: Option<u8>,
+    /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo Request that it quotes.
+    pub(super) message: &'b [u8],
+    /// What the kernel says of an error that it has taken apart.
+    pub(super) report: Option<Report>,
+    /// When it arrived.
+    pub(crate) at: Instant,
+    /// Which clock says so.
+    pub(crate) clock: Clock,
+}
+
+impl<'b> Arrival<'b> {
+    /// Returns the answer that it is.
+    ///
+    /// # Errors
+    /// See [`Answer::parse`].
+    pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
+        match &self.report {
+            Some(report) => answer(report, self.from, self.hop_limit, self.message),
+            // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
+            None => {
+                let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
+                Answer::parse(ends, self.hop_limit, self.message)
+            }
+        }
+    }
+}
+
+/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. Of the quoted IP
+/// header the kernel tells the destination, and keeps the rest to itself.
+pub(super) fn answer<'b>(
+    report: &Report,
+    from: IpAddr,
+    hop_limit: Option<u8>,
+    quoted: &'b [u8],
+) -> Result<Answer<'b>, Malformed> {
+    let version = Version::of(from);
+    let icmp_type = Type::from_number(version, report.icmp_type).ok_or(Malformed::Foreign)?;
+    let kind = match (icmp_type, report.icmp_code) {
+        (Type::TimeExceeded, 0) => Kind::TimeExceeded,
+        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return Err(Malformed::Foreign),
+        _ => Kind::Unreachable,
+    };
+    let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
+    let destination = report.destination.map(|destination| destination.ip());
+    let back = Quoted { destination, header: None, protocol: ip::icmp(version), message: quoted };
+    Ok(Answer {
+        from,
+        hop_limit,
+        kind,
+        icmp: (report.icmp_type, report.icmp_code),
+        mtu: error.mtu(version),
+        back: Back::Quoted(back),
+        extensions: extensions(version, &error, report.data),
+    })
+}
+
+/// The extensions behind the quoted message. The kernel's verdict on them (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser
+/// judges them as it does on raw sockets, where a bad object doesn't spoil those before it.
+fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
+    Extensions::behind_header(version, error, (data & 0xffff) as usize)
+}

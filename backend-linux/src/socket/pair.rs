@@ -1,0 +1,144 @@
+//! A pair of sockets of either kind.
+
+use super::arrival::Arrival;
+use super::filter::Identity;
+use super::needs::{Lack, Lacks, Nicety};
+use super::options::{OpenError, Options};
+use super::{ping, raw};
+use crate::advice::Refusals;
+use hopshot_core::Instant;
+use hopshot_core::wire::Version;
+use hopshot_engine::SocketKind;
+use rustix::io::Errno;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// A pair of sockets of one family. `AsFd` is the receiving one, readable when there may be an [`Arrival`].
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Raw(raw::Socket),
+    Ping(ping::Socket),
+}
+
+impl Socket {
+    /// Opens a pair of the kind that the options name; of either kind that there is, rather raw, if
+    /// they name none.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
+        let raw = || raw::Socket::open(version, options).map(Self::Raw);
+        let ping = |lacks| ping::Socket::open(version, options, lacks).map(Self::Ping);
+        match options.kind {
+            Some(SocketKind::Raw) => raw(),
+            Some(SocketKind::Ping) => ping(Lacks::of(version)),
+            None => match raw() {
+                Err(OpenError::Refused(Refusals { raw: Some(errno), .. })) => {
+                    let mut lacks = Lacks::of(version);
+                    lacks.note(Nicety::RawSockets, Err(errno));
+                    ping(lacks).map_err(|error| match error {
+                        OpenError::Refused(ping) => OpenError::Refused(Refusals { raw: Some(errno), ..ping }),
+                        error => error,
+                    })
+                }
+                opened => opened,
+            },
+        }
+    }
+
+    /// What it does without.
+    pub(crate) fn lacks(&self) -> &[Lack] {
+        match self {
+            Self::Raw(raw) => raw.lacks(),
+            Self::Ping(ping) => ping.lacks(),
+        }
+    }
+
+    /// Records that something was refused that isn't of the socket itself.
+    pub(crate) fn note(&mut self, nicety: Nicety, done: Result<(), Errno>) {
+        match self {
+            Self::Raw(raw) => raw.lacks.note(nicety, done),
+            Self::Ping(ping) => ping.lacks.note(nicety, done),
+        }
+    }
+
+    /// Which kind it is.
+    pub(crate) const fn kind(&self) -> SocketKind {
+        match self {
+            Self::Raw(_) => SocketKind::Raw,
+            Self::Ping(_) => SocketKind::Ping,
+        }
+    }
+
+    /// The ident that everything it sends will have, whatever the message says; `None` if it stays as it is.
+    pub(crate) const fn ident(&self) -> Option<u16> {
+        match self {
+            Self::Raw(_) => None,
+            Self::Ping(ping) => Some(ping.ident()),
+        }
+    }
+
+    /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
+    pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
+        match self {
+            Self::Raw(raw) => raw.listen_for(trace),
+            Self::Ping(_) => Ok(()),
+        }
+    }
+
+    /// See [`raw::Socket::lock_filter`]; what a ping socket receives no filter decides.
+    pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
+        match self {
+            Self::Raw(raw) => raw.lock_filter(),
+            Self::Ping(_) => Ok(()),
+        }
+    }
+
+    /// See [`raw::Socket::send`].
+    pub(crate) fn send(
+        &mut self,
+        destination: IpAddr,
+        scope_id: u32,
+        hop_limit: u8,
+        message: &[u8],
+        tag: u32,
+    ) -> Result<Instant, Errno> {
+        match self {
+            Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
+            Self::Ping(ping) => ping.send(destination, scope_id, hop_limit, message, tag),
+        }
+    }
+
+    /// How many packets the receiving socket lost: see [`Rejected::dropped`](crate::Rejected::dropped).
+    pub(crate) fn dropped(&self) -> u32 {
+        match self {
+            Self::Raw(raw) => raw.dropped(),
+            Self::Ping(ping) => ping.dropped(),
+        }
+    }
+
+    /// See [`raw::Socket::departure`].
+    pub(crate) fn departure(&mut self) -> Option<(u32, Instant)> {
+        match self {
+            Self::Raw(raw) => raw.departure(),
+            Self::Ping(ping) => ping.departure(),
+        }
+    }
+
+    /// See [`raw::Socket::receive`].
+    pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
+        match self {
+            Self::Raw(raw) => raw.receive(buf),
+            Self::Ping(ping) => ping.receive(buf),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Raw(raw) => raw.as_fd(),
+            Self::Ping(ping) => ping.as_fd(),
+        }
+    }
+}

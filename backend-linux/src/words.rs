@@ -1,0 +1,18 @@
+//! Words that several errors are made of.
+
+use hopshot_core::wire::Version;
+use std::io;
+
+/// The text of an error without its number, which the standard library appends: the words are enough for a person.
+pub(crate) fn without_number(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+/// The name of a family.
+pub(crate) const fn family_name(family: Version) -> &'static str {
+    match family {
+        Version::V4 => "IPv4",
+        Version::V6 => "IPv6",
+    }
+}
