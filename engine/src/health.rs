@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const ALONE: Duration = Duration::from_secs(12);
 
 /// As an outage begins, a success may still follow a failure: what was on its way comes in.
-const OVERLAP: Duration = Duration::from_secs(1);
+pub(crate) const OVERLAP: Duration = Duration::from_secs(1);
 
 /// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
 #[derive(Clone, Copy, Debug, Default)]

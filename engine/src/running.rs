@@ -140,18 +140,21 @@ impl Running {
         health: &Health,
         now: Instant,
     ) -> Option<Instant> {
-        let waited = now.saturating_since(held.since);
+        // An outage says nothing of this target, nor does the time that the pace has it wait for a try.
+        let is_outage = self.endurance == Endurance::Outage && health.failing_for(now).is_some();
+        let since = if is_outage { now } else { held.since };
+        let waited = now.saturating_since(since);
         // Only this size of packet is too large; the next may go.
         let is_passing = obstacle != Obstacle::TooLarge;
         let is_full = obstacle == Obstacle::Full;
         let endures = match self.endurance {
             Endurance::Queue if !is_full => false,
             Endurance::Timeout | Endurance::Queue => health.has_worked() && waited < self.tracer.config().timeout,
-            Endurance::Outage => waited < ALONE || !health.works_for_others(held.since),
+            Endurance::Outage => waited < ALONE || !health.works_for_others(since),
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);
-            self.held = Some(Held { failures, error: Some(error), ..held });
+            self.held = Some(Held { since, failures, error: Some(error), ..held });
             return Some(now.saturating_add(health::pause(PAUSE, failures)));
         }
         self.has_given_up |= is_passing;

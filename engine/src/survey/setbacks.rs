@@ -112,11 +112,6 @@ impl Setback {
         Self { reruns: reruns.saturating_add(1), ..Self::new(host, Place::At(address), sample, now) }
     }
 
-    /// When it failed first.
-    pub(super) const fn since(&self) -> Instant {
-        self.since
-    }
-
     pub(super) fn service(&self) -> Service {
         match self.place {
             Place::At(address) => Service::of(Version::of(address.ip())),
@@ -187,7 +182,8 @@ impl Setbacks {
         self.queues[setback.service() as usize].waiting.insert((due, self.added), setback);
     }
 
-    /// Takes a host that has just failed, to be tried again. `works` is whether others have succeeded since it failed first.
+    /// Takes a host that has just failed, to be tried again. `is_outage` is whether nobody
+    /// else succeeds at present: then the time so far says nothing of this host.
     ///
     /// # Errors
     /// Why it is not tried again.
@@ -196,7 +192,7 @@ impl Setbacks {
         mut setback: Setback,
         error: E,
         health: &Health,
-        works: bool,
+        is_outage: bool,
         now: Instant,
     ) -> Result<(), E> {
         let service = setback.service();
@@ -209,6 +205,10 @@ impl Setbacks {
         }
         queue.reason = error.reason();
         setback.tries += 1;
+        if is_outage {
+            setback.since = now;
+        }
+        let works = health.works_for_others(setback.since);
         let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
         if works && tries >= TRIES && waited >= ALONE {
             return Err(Fault::GivenUp { reason: Box::new(error), tries, waited }.into());
@@ -380,7 +380,7 @@ mod tests {
     fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Failure) {
         let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        setbacks.hold(host(0, 0), no_route(), &healths[0], true, at(0)).unwrap();
         for now in 1.. {
             if others_succeed {
                 healths[0].succeed(at(now));
@@ -391,8 +391,7 @@ mod tests {
             if let Some(setback) = setbacks.due(&healths, at(now)) {
                 tries.push(now);
                 healths[0].fail(at(now));
-                let works = healths[0].works_for_others(at(0));
-                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], works, at(now)) {
+                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], !others_succeed, at(now)) {
                     return (tries, error);
                 }
             }
@@ -437,7 +436,7 @@ mod tests {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
         for number in 0..100 {
-            setbacks.hold(host(number, 0), no_route(), &healths[0], false, at(0)).unwrap();
+            setbacks.hold(host(number, 0), no_route(), &healths[0], true, at(0)).unwrap();
         }
         assert!(setbacks.due(&healths, at(49)).is_none());
         let first = setbacks.due(&healths, at(50)).unwrap();
@@ -455,7 +454,7 @@ mod tests {
     fn a_single_failure_among_successes_hastens_nobody() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], false, at(0)).unwrap();
+        setbacks.hold(host(0, 0), no_route(), &healths[0], true, at(0)).unwrap();
         healths[0].succeed(at(1));
         assert_eq!(setbacks.next(&healths, at(2)), Some(at(3_000)));
     }
@@ -466,7 +465,7 @@ mod tests {
         healths[0].fail(at(0));
         for number in 0..MOST {
             assert!(!setbacks.is_full());
-            setbacks.hold(host(number, 0), no_route(), &healths[0], false, at(0)).unwrap();
+            setbacks.hold(host(number, 0), no_route(), &healths[0], true, at(0)).unwrap();
         }
         assert!(setbacks.is_full());
     }

@@ -1,0 +1,174 @@
+//! Lists of hosts: thousands of them, drawn at random from a seed, on networks that fail.
+
+use super::{KINDS, MOST_STEPS, strong};
+use hopshot_core::wire::Version;
+use hopshot_engine::{Fault, Job, Route, Settings, SocketKind, Step, Survey};
+use hopshot_lab::{Error, Failing, Failure, Machine, Scenario};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// What came of the hosts of a list, by name.
+#[derive(Default)]
+struct Results {
+    routes: BTreeMap<String, Vec<Route>>,
+    lost: BTreeMap<String, Vec<Error>>,
+}
+
+/// A list, and how it is traced.
+struct List {
+    hosts: Vec<(String, IpAddr)>,
+    rate: u32,
+    at_once: usize,
+    outage_limit: Duration,
+    /// Steps after which it is interrupted.
+    interrupted_after: usize,
+}
+
+impl List {
+    fn run(&self, machine: Machine, settings: &Settings) -> Results {
+        let mut survey = Survey::start(machine, settings, self.rate, self.at_once).unwrap();
+        survey.outage_limit(self.outage_limit);
+        let (mut results, mut hosts) = (Results::default(), self.hosts.iter());
+        for step in 0..MOST_STEPS {
+            let is_interrupted = step >= self.interrupted_after;
+            if is_interrupted {
+                survey.interrupt();
+                hosts = [].iter();
+            }
+            while survey.has_room()
+                && let Some((host, address)) = hosts.next()
+            {
+                let sample = survey.wants_sample().then(|| survey.sample());
+                if let Err(error) = survey.add_found(host, Ok((*address, 0).into()), false, sample) {
+                    results.lost.entry(host.clone()).or_default().push(error);
+                }
+            }
+            while let Some(route) = survey.take() {
+                results.routes.entry(route.host().to_owned()).or_default().push(route);
+            }
+            while let Some((host, error)) = survey.take_lost() {
+                results.lost.entry(host).or_default().push(error);
+            }
+            if survey.is_empty() && hosts.len() == 0 {
+                return results;
+            }
+            // Done while others are still to be added: what has ended makes room.
+            let _: Step = survey.advance_within(None, Duration::from_secs(1)).unwrap();
+        }
+        panic!("it does not end: {} left", survey.len());
+    }
+}
+
+/// The host of a number in the scenario `many`.
+fn host(version: Version, number: u32) -> (String, IpAddr) {
+    let [.., high, low] = number.to_be_bytes();
+    let address = match version {
+        Version::V4 => [10, 200, high, low].into(),
+        Version::V6 => [0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number as u16].into(),
+    };
+    (format!("host{number}"), address)
+}
+
+fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed: u64) {
+    let was_interrupted = list.interrupted_after < MOST_STEPS;
+    for (host, _) in &list.hosts {
+        let routes = results.routes.get(host).map_or(&[][..], Vec::as_slice);
+        let lost = results.lost.get(host).map_or(&[][..], Vec::as_slice);
+        let count = routes.len() + lost.len();
+        assert!(count == 1 || was_interrupted && count == 0, "seed {seed}: {host} has {count} results");
+        for error in lost {
+            let has_reason = matches!(
+                error,
+                Error::Engine(Fault::GivenUp { .. } | Fault::Away { .. } | Fault::Interrupted { .. }) | Error::NoRoute
+            );
+            assert!(has_reason, "seed {seed}: {error}");
+        }
+        for route in routes {
+            assert!(was_interrupted || is_whole(route), "seed {seed}: {host} is not whole");
+        }
+    }
+}
+
+/// All that a trace names is where it says: in `many` the path to each host is the same, but for its end.
+fn names_only_who_is_there(route: &Route, machine: &Scenario) -> bool {
+    let truth = Machine::new(machine, SocketKind::Raw, 0).internet().truth(Version::of(route.target()));
+    let is_there = |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
+    strong(route).all(is_there)
+}
+
+#[test]
+fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost_to_what_passes() {
+    let many = Scenario::named("many").unwrap();
+    for seed in 0..400 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
+        let mut machine = Machine::new(&many, kind, seed);
+        // Shorter than the limit of an outage, one after the other.
+        let mut begin = Duration::from_millis(random.u64(..2_000));
+        let mut failures = Vec::new();
+        for _ in 0..random.usize(..4) {
+            let end = begin + Duration::from_millis(random.u64(10..10_000));
+            let what = [Failing::Route, Failing::Firewall][random.usize(..2)];
+            machine.fail(Failure { span: begin..end, what });
+            failures.push((begin, end, what));
+            begin = end + Duration::from_millis(random.u64(2_000..5_000));
+        }
+        let hosts = (0..random.u32(1..300)).map(|number| host(version, number * 13 % 4096)).collect();
+        let (rate, at_once) = (random.u32(20..20_000), random.usize(1..300));
+        let outage_limit = Duration::from_secs(60);
+        let list = List { hosts, rate, at_once, outage_limit, interrupted_after: MOST_STEPS };
+        let mut settings = Settings::default();
+        settings.config.attempts = random.u8(1..4);
+        let results = list.run(machine, &settings);
+        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
+        let reached = results.routes.values().flatten().filter(|route| route.reached()).count();
+        if reached != list.hosts.len() {
+            for route in results.routes.values().flatten().filter(|route| !route.reached()) {
+                eprintln!("DEBUG {} {:?} {:?} {:?} started {:?} sent {} dur {:?} hops {:?}", route.host(), route.stop_reason(), route.failure(), route.hops().count(), route.started(), route.probes_sent(), route.duration(), route.hops().map(|h| h.outcomes().count()).collect::<Vec<_>>());
+            }
+            eprintln!("DEBUG rate {rate} at_once {at_once} att {} failures {:?}", settings.config.attempts, failures);
+        }
+        assert_eq!(reached, list.hosts.len(), "seed {seed}: {kind:?} {version:?} {:?}", results.lost);
+    }
+}
+
+#[test]
+fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
+    let many = Scenario::named("many").unwrap();
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut machine = Machine::new(&many, KINDS[random.usize(..2)], seed);
+        let begin = Duration::from_millis(random.u64(..500));
+        let what = [Failing::Route, Failing::Firewall, Failing::Probes, Failing::Answers][random.usize(..4)];
+        machine.fail(Failure { span: begin..begin + Duration::from_millis(random.u64(10..3_000)), what });
+        let version = super::VERSIONS[random.usize(..2)];
+        let hosts = (0..random.u32(1..100)).map(|number| host(version, number)).collect();
+        let (rate, at_once) = (random.u32(50..20_000), random.usize(1..100));
+        let (outage_limit, interrupted_after) = (Duration::from_secs(60), random.usize(..200));
+        let list = List { hosts, rate, at_once, outage_limit, interrupted_after };
+        let results = list.run(machine, &Settings::default());
+        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
+    }
+}
+
+#[test]
+fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
+    let many = Scenario::named("many").unwrap();
+    for (seed, what) in [Failing::Route, Failing::Firewall].into_iter().enumerate() {
+        for limit in [1, 5, 60] {
+            let mut machine = Machine::new(&many, SocketKind::Raw, seed as u64);
+            machine.fail(Failure { span: Duration::ZERO..Duration::MAX, what });
+            let hosts = (0..50).map(|number| host(Version::V4, number)).collect();
+            let outage_limit = Duration::from_secs(limit);
+            let list = List { hosts, rate: 1_000, at_once: 20, outage_limit, interrupted_after: MOST_STEPS };
+            let results = list.run(machine, &Settings::default());
+            let away = results.lost.values().flatten().filter(|error| match error {
+                Error::Engine(Fault::Away { waited, .. }) => (limit..limit + 3).contains(&waited.as_secs()),
+                _ => false,
+            });
+            let told = away.count() + results.routes.values().flatten().filter(|route| route.failure().is_some()).count();
+            assert_eq!(told, 50, "{what:?} for {limit} s: {:?}", results.lost);
+        }
+    }
+}

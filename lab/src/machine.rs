@@ -1,0 +1,272 @@
+//! A machine on the simulated internet, on virtual time: a link for the engine.
+
+use crate::answer::Delivery;
+use crate::map::CLIENT;
+use crate::model::Internet;
+use crate::scenario::Scenario;
+use core::cell::Cell;
+use core::cmp::Reverse;
+use core::fmt;
+use core::ops::Range;
+use core::time::Duration;
+use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::{Answer, Back, Instant, SendError};
+use hopshot_engine::link::{Arrived, Clock, Datagram, Obstacle, Port};
+use hopshot_engine::{Fault, Link, LinkError, SocketKind};
+use std::collections::BinaryHeap;
+use std::net::IpAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The time that sending a probe takes.
+const SENDING: Duration = Duration::from_micros(2);
+
+/// The errors of sending, with numbers of Linux.
+const NOT_PERMITTED: SendError = SendError(1);
+const TOO_LARGE: SendError = SendError(90);
+
+/// The largest packet that the first link carries, in octets.
+const FIRST_LINK: usize = 1500;
+
+/// A machine: [`CLIENT`] on an [`Internet`]. Time passes only while it sends and sleeps, so that any number of
+/// seconds takes no time.
+pub struct Machine {
+    internet: Internet,
+    random: fastrand::Rng,
+    now: Cell<Duration>,
+    ports: Vec<Port>,
+    failures: Vec<Failure>,
+    /// Of IPv4 and of IPv6.
+    queues: [BinaryHeap<Queued>; 2],
+    made: u64,
+}
+
+/// Something that fails for a time.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// When, from the start on.
+    pub span: Range<Duration>,
+    /// What.
+    pub what: Failing,
+}
+
+/// What fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// There is no route.
+    Route,
+    /// A firewall refuses what is sent.
+    Firewall,
+    /// What is sent is lost.
+    Probes,
+    /// What arrives is lost.
+    Answers,
+}
+
+/// An answer on its way: by time, then in the order in which they were made.
+type Queued = Reverse<(Duration, u64, Vec<u8>)>;
+
+impl Machine {
+    /// A machine with a socket of a kind for each family.
+    #[must_use]
+    pub fn new(scenario: &Scenario, kind: SocketKind, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut port = |family| {
+            let ident = (kind == SocketKind::Ping).then(|| random.u16(1..));
+            Port { family, kind, ident }
+        };
+        let ports = [Version::V4, Version::V6].map(&mut port).to_vec();
+        let (internet, queues) = (Internet::new(scenario, seed), Default::default());
+        // A clock is never at its beginning.
+        let now = Cell::new(Duration::from_secs(1));
+        Self { internet, random, now, ports, failures: Vec::new(), queues, made: 0 }
+    }
+
+    /// Lets something fail.
+    pub fn fail(&mut self, failure: Failure) {
+        self.failures.push(failure);
+    }
+
+    /// The internet that it is on.
+    pub const fn internet(&self) -> &Internet {
+        &self.internet
+    }
+
+    fn fails(&self, what: Failing) -> bool {
+        let since_start = self.now.get().saturating_sub(Duration::from_secs(1));
+        self.failures.iter().any(|failure| failure.what == what && failure.span.contains(&since_start))
+    }
+
+    fn put(&mut self, deliveries: Vec<Delivery>) {
+        for Delivery { due, packet, .. } in deliveries {
+            self.made += 1;
+            let is_ipv4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
+            self.queues[usize::from(!is_ipv4)].push(Reverse((due, self.made, packet)));
+        }
+    }
+
+    fn due(&self) -> Option<Duration> {
+        self.queues.iter().filter_map(|queue| Some(queue.peek()?.0.0)).min()
+    }
+}
+
+impl Link for Machine {
+    type Error = Error;
+    type Wake<'w> = ();
+
+    fn now(&self) -> Instant {
+        Instant::EPOCH.saturating_add(self.now.get())
+    }
+
+    fn date(&self) -> SystemTime {
+        UNIX_EPOCH + self.now.get()
+    }
+
+    fn random(&mut self) -> Result<u128, Error> {
+        Ok(self.random.u128(..))
+    }
+
+    fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
+        self.ports.iter().copied()
+    }
+
+    fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Error> {
+        match self.fails(Failing::Route) {
+            true => Err(Error::NoRoute),
+            false => Ok(CLIENT.address(Version::of(target))),
+        }
+    }
+
+    fn no_source(&self, _target: IpAddr, _scope_id: u32) -> Error {
+        Error::NoRoute
+    }
+
+    fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
+        let left = self.now();
+        self.now.set(self.now.get() + SENDING);
+        if self.fails(Failing::Firewall) || self.fails(Failing::Route) {
+            return Err(NOT_PERMITTED);
+        }
+        let version = Version::of(probe.destination);
+        assert_eq!(self.ports.get(port).map(|port| port.family), Some(version), "a port of the other family");
+        let header_len = ip::header_len(version);
+        if header_len + probe.message.len() > FIRST_LINK {
+            return Err(TOO_LARGE);
+        }
+        let ends = Ends { source: CLIENT.address(version), destination: probe.destination };
+        let protocol = ip::icmp(version);
+        let header = ip::Header { ends, hop_limit: probe.hop_limit, traffic_class: 0, protocol };
+        let mut packet = vec![0; header_len + probe.message.len()];
+        packet[header_len..].copy_from_slice(probe.message);
+        header.emit(probe.message.len(), &mut packet).expect("there is room");
+        if !self.fails(Failing::Probes) {
+            let answers = self.internet.receive(self.now.get(), &packet);
+            self.put(answers);
+        }
+        Ok(left)
+    }
+
+    fn obstacle(error: SendError) -> Obstacle {
+        if error == TOO_LARGE { Obstacle::TooLarge } else { Obstacle::Other }
+    }
+
+    fn describe(error: SendError) -> String {
+        if error == TOO_LARGE { "Message too long" } else { "Operation not permitted" }.to_owned()
+    }
+
+    fn has_arrivals(&self) -> Result<bool, Error> {
+        Ok(self.due().is_some_and(|due| due <= self.now.get()))
+    }
+
+    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Error> {
+        let now = self.now.get();
+        let deliveries = self.internet.unsolicited(now);
+        self.put(deliveries);
+        let Some(Port { family, kind, ident }) = self.ports.get(port).copied() else { return Ok(None) };
+        let queue = usize::from(family != Version::V4);
+        while self.queues[queue].peek().is_some_and(|Reverse((due, ..))| *due <= now) {
+            let Some(Reverse((due, _, packet))) = self.queues[queue].pop() else { break };
+            let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
+            // A ping socket hears of nothing that isn't its own.
+            let is_heard = read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
+            let len = packet.len();
+            if !is_heard || self.fails(Failing::Answers) || len > buf.len() {
+                continue;
+            }
+            buf[..len].copy_from_slice(&packet);
+            let at = Instant::EPOCH.saturating_add(due);
+            return Ok(Some(Arrived { answer: read(&buf[..len], kind), at, clock: Clock::Kernel }));
+        }
+        Ok(None)
+    }
+
+    fn wait(&self, span: Duration, through_arrivals: bool, _wake: Option<()>) -> Result<bool, Error> {
+        assert!(span < Duration::from_secs(86_400) || self.due().is_some(), "it would sleep for ever");
+        let end = self.now.get().saturating_add(span);
+        let arrival = [self.due(), self.internet.next_unsolicited()].into_iter().flatten().min();
+        let until = arrival.filter(|_| !through_arrivals).map_or(end, |due| due.min(end));
+        self.now.set(until.max(self.now.get()));
+        Ok(false)
+    }
+}
+
+/// Reads a packet as a socket of a kind shows it.
+fn read(packet: &[u8], kind: SocketKind) -> Result<Answer<'_>, Malformed> {
+    let (header, message) = ip::parse(packet)?;
+    let mut answer = Answer::parse(header.ends, Some(header.hop_limit), message)?;
+    if let (SocketKind::Ping, Back::Quoted(quoted)) = (kind, &mut answer.back) {
+        quoted.header = None;
+    }
+    Ok(answer)
+}
+
+/// Whether the kernel would give an answer to a ping socket with this ident.
+fn is_about(answer: &Answer<'_>, ident: u16) -> bool {
+    use hopshot_core::{Echo, Protocol};
+    Echo::key(answer).is_ok_and(|key| key >> 16 == u32::from(ident))
+}
+
+/// Errors of a [`Machine`], and of the engine on it.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no route.
+    NoRoute,
+    /// There is no such name, says the server.
+    NoSuchName,
+    /// No server answers.
+    NoServer,
+    /// An error of the engine.
+    Engine(Fault<Self>),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+impl core::error::Error for Error {}
+
+impl From<Fault<Self>> for Error {
+    fn from(fault: Fault<Self>) -> Self {
+        Self::Engine(fault)
+    }
+}
+
+impl LinkError for Error {
+    fn may_pass(&self) -> bool {
+        let lost = |fault: &Fault<Self>| !matches!(fault, Fault::Config(_) | Fault::Size { .. } | Fault::Full);
+        matches!(self, Self::NoRoute | Self::NoServer) || matches!(self, Self::Engine(fault) if lost(fault))
+    }
+
+    fn is_change(&self) -> bool {
+        false
+    }
+
+    fn is_answer(&self) -> bool {
+        matches!(self, Self::NoSuchName)
+    }
+
+    fn reason(&self) -> String {
+        self.to_string()
+    }
+}
