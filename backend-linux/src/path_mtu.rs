@@ -6,6 +6,7 @@
 //! octet larger, which shows whether that router told the truth.
 
 mod search;
+mod stuck;
 mod trial;
 
 use crate::driver::{Driver, Step};
@@ -69,6 +70,8 @@ pub struct PathMtu {
     /// The greatest RTT so far.
     slowest: Duration,
     is_interrupted: bool,
+    /// The next round if it can't begin, and since when.
+    stuck: Option<(Round, Instant)>,
 }
 
 /// A part of the path, and the trace that found it.
@@ -261,6 +264,7 @@ impl PathMtu {
             start: clock::now(),
             slowest: Duration::ZERO,
             is_interrupted: false,
+            stuck: None,
         };
         this.begin(round)?;
         Ok(this)
@@ -277,9 +281,12 @@ impl PathMtu {
     /// As [`Trace::advance`](crate::Trace::advance), for the whole search.
     ///
     /// # Errors
-    /// As there, and where the next trace can't begin, such as when the route to the target has gone. What is known by then
-    /// [`finish`](Self::finish) returns.
+    /// As there, and where the next trace can't begin, such as when the route to the target has gone and doesn't come back within
+    /// the time that an answer is waited for. What is known by then [`finish`](Self::finish) returns.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
+        if self.stuck.is_some() {
+            return self.try_again(wake);
+        }
         let step = self.driver.advance(wake, Duration::MAX)?;
         while self.driver.take_reply().is_some() {}
         match (step, self.begun.take()) {
@@ -453,7 +460,7 @@ impl PathMtu {
             Purpose::Narrow { .. } => {}
         }
         match next {
-            Some(next) => self.begin(next).map(|()| Step::Running),
+            Some(next) => self.begin_or_wait(next, clock::now()),
             None => Ok(Step::Done),
         }
     }

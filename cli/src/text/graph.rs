@@ -7,6 +7,7 @@ use crate::args::Args;
 use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::paths::blocked_behind;
 use crate::reading::failed;
 use crate::units::{counted, date};
 use hopshot_linux::{Completeness, End, Failure, Graph, Node, Paths, failure_text};
@@ -54,13 +55,9 @@ impl View {
         let rows_with = |flows| rows(graph, names, flows, blocked);
         let with_flows = rows_with(true);
         let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
-        let last = hops(graph).map(|(hop, _)| hop).last().unwrap_or(0);
-        let behind: Vec<_> = blocked.iter().filter(|(hop, _)| *hop > last).collect();
         let mut lines = self.layout.lines(&rows);
-        for hops in behind.chunk_by(|one, next| one.1 == next.1 && one.0 + 1 == next.0) {
-            if let [first, ..] = hops {
-                lines += &self.layout.unanswered(first.0, hops[hops.len() - 1].0, &failed(first.1));
-            }
+        for (first, last, why) in blocked_behind(graph, blocked) {
+            lines += &self.layout.unanswered(first, last, &failed(why));
         }
         lines
     }

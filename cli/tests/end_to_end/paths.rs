@@ -135,6 +135,22 @@ fn what_is_known_is_shown_when_the_route_goes_away_and_why_there_is_no_more() {
 }
 
 #[test]
+fn what_is_on_its_way_when_a_search_is_interrupted_is_not_lost() {
+    for kind in ["raw", "ping"] {
+        for (_, target) in FAMILIES {
+            let options = "--paths -n --json --confidence 99.999";
+            let script =
+                format!("timeout --foreground -s INT 0.7 {HOPSHOT} {options} --socket {kind} {target}; exit 0");
+            let Some(said) = command_in_scenario("ecmp", true, &["sh", "-c", &script]) else { return };
+            let document = said.json();
+            let nodes = document["nodes"].as_array().unwrap();
+            assert!(document["completeness"] == "interrupted" && nodes.len() > 12, "{kind} {target}: {document}");
+            assert!(nodes.iter().all(|node| node["lost"] == 0), "{kind} {target}: {document}");
+        }
+    }
+}
+
+#[test]
 fn the_flow_of_a_router_leads_to_it_again() {
     for (_, target) in FAMILIES {
         let Some(said) = in_scenario("ecmp-uneven", &["--paths", "-n", "--json", target]) else { return };
