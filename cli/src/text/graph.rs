@@ -95,6 +95,8 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     } else if !paths.reached() {
         let why = if graph.nodes().iter().any(|node| refused(&node)) {
             ": a hop says that it can't be reached".to_owned()
+        } else if goes_round(graph) {
+            ": the path goes round in a loop".to_owned()
         } else if is_longer {
             ": it is farther than the hops probed (-m)".to_owned()
         } else {
@@ -122,6 +124,22 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let date = if is_dated { format!(" {}.", date(paths.started())) } else { String::new() };
     sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"));
     sentences
+}
+
+/// Whether a router stands on one path three times.
+fn goes_round(graph: &Graph) -> bool {
+    let mut addresses: Vec<IpAddr> = graph.nodes().iter().filter_map(|node| node.address).collect();
+    addresses.sort_unstable();
+    let often = addresses.chunk_by(|one, next| one == next).filter(|same| same.len() >= 3);
+    often.filter_map(|same| same.first()).any(|address| {
+        let own = |node: &Node| usize::from(node.address == Some(*address));
+        let mut times: Vec<usize> = graph.nodes().iter().map(own).collect();
+        // In the order of the nodes that they come from: what leads to a node comes before what leads on.
+        for edge in graph.edges() {
+            times[edge.to] = times[edge.to].max(times[edge.from] + own(&graph.nodes()[edge.to]));
+        }
+        times.iter().any(|times| *times >= 3)
+    })
 }
 
 /// The hops that were probed, each with the index of its first node and the nodes.

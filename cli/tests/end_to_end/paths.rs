@@ -86,6 +86,16 @@ fn a_target_that_does_not_answer_is_said_not_to() {
 }
 
 #[test]
+fn a_path_that_goes_round_is_said_to_by_a_search_and_by_a_watch() {
+    for (_, target) in FAMILIES {
+        for options in [&["--paths", "-m", "12"][..], &["--watch", "--count", "1"]] {
+            let Some(said) = in_scenario("loop", &[&["-n"], options, &[target]].concat()) else { return };
+            assert!(said.status == 1 && said.stdout.contains("the path goes round in a loop"), "{}", said.stdout);
+        }
+    }
+}
+
+#[test]
 fn a_target_that_refuses_is_told_from_a_router_that_does() {
     let refusing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/refusing.toml");
     for (scenario, sentence) in [
