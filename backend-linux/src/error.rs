@@ -46,7 +46,8 @@ pub enum Error {
 
     /// The name has no address.
     #[error(
-        "can't find the address of '{host}': {reason}; check the spelling, and that DNS answers, or give an address"
+        "can't find the address of '{host}': {}; check the spelling, and that DNS answers, or give an address",
+        of_resolver(reason)
     )]
     Resolve {
         /// The name.
@@ -269,13 +270,16 @@ impl Error {
         match self {
             // What the kernel said of a dead end stands behind what that means.
             Self::NoRoute { reason, .. } => reason.to_string().split(" (").next().unwrap_or_default().to_owned(),
-            Self::Resolve { reason, .. } => {
-                let text = without_number(reason);
-                text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
-            }
+            Self::Resolve { reason, .. } => of_resolver(reason),
             other => other.to_string(),
         }
     }
+}
+
+/// The words of the resolver alone, which the standard library puts some in front of.
+fn of_resolver(reason: &io::Error) -> String {
+    let text = without_number(reason);
+    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
 }
 
 /// What a socket's refusal means for a trace.

@@ -6,6 +6,7 @@
 //! octet larger, which shows whether that router told the truth.
 
 mod search;
+mod stuck;
 mod trial;
 
 use crate::driver::{Driver, Step};
@@ -56,6 +57,17 @@ pub struct PathMtu<L: Link> {
     /// The greatest RTT so far.
     slowest: Duration,
     is_interrupted: bool,
+    /// The next round, if it can't begin.
+    stuck: Option<Stuck>,
+}
+
+/// A round that waits to begin.
+#[derive(Clone, Copy, Debug)]
+struct Stuck {
+    round: Round,
+    since: Instant,
+    /// When it is tried again.
+    retry: Instant,
 }
 
 /// A part of the path, and the trace that found it.
@@ -254,6 +266,7 @@ impl<L: Link> PathMtu<L> {
             start,
             slowest: Duration::ZERO,
             is_interrupted: false,
+            stuck: None,
         };
         this.begin(round)?;
         Ok(this)
@@ -391,7 +404,7 @@ impl<L: Link> PathMtu<L> {
             Purpose::Narrow { .. } => {}
         }
         match next {
-            Some(next) => self.begin(next).map(|()| Step::Running),
+            Some(next) => self.begin_or_wait(next, self.link().now()),
             None => Ok(Step::Done),
         }
     }
@@ -419,15 +432,19 @@ impl<L: Link> Job for PathMtu<L> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.driver.deadline()
+        let retry = self.stuck.filter(|_| !self.is_interrupted).map(|stuck| stuck.retry);
+        self.driver.deadline().into_iter().chain(retry).min()
     }
 
     /// # Errors
-    /// Those of the machine, and where the next trace can't begin, such as when the route to the target has gone. What is
-    /// known by then [`finish`](Self::finish) returns.
+    /// Those of the machine, and where the next trace can't begin, such as when the route to the target has gone and doesn't
+    /// come back within the time that an answer is waited for. What is known by then [`finish`](Self::finish) returns.
     fn work(&mut self) -> Result<Step, L::Error> {
         let step = self.driver.work()?;
         while self.driver.take_reply().is_some() {}
+        if let Some(stuck) = self.stuck {
+            return self.try_again(stuck);
+        }
         match (step, self.begun.take()) {
             (Step::Done, Some(begun)) => self.conclude(begun),
             (step, begun) => {

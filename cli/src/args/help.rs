@@ -76,6 +76,7 @@ const AFTER: [Section; 7] = [
             ("rate limited?", "the hop answered, and then stopped"),
             ("answers for A", "the target answered for A from this address"),
             ("shared: 60 of 64", "of several hosts: not probed; 60 of 64 others met this router"),
+            ("shared", "the same, where it isn't known well enough who is there"),
             ("F=1400", "with --mtu: from here on packets of 1400 octets"),
         ],
     },

@@ -122,14 +122,18 @@ pub(super) fn one_line(error: &clap::Error) -> String {
     }
 }
 
-/// Explains letters of other traceroutes that hopshot doesn't have.
+/// Explains options of other traceroutes that hopshot doesn't have.
 fn of_traceroute(option: &str) -> Option<&'static str> {
     Some(match option {
-        "-I" => "hopshot always sends ICMP; leave it out",
-        "-T" | "-U" | "-p" | "-D" | "-P" | "-M" => "hopshot sends ICMP only, no TCP or UDP, and ICMP has no ports",
+        "-I" | "--icmp" => "hopshot always sends ICMP; leave it out",
+        "-T" | "-U" | "-p" | "-D" | "-P" | "-M" | "--tcp" | "--udp" | "--sctp" | "--port" => {
+            "hopshot sends ICMP only, no TCP or UDP, and ICMP has no ports"
+        }
         "-N" => "hopshot probes many hops at once as it is; leave it out",
-        "-g" | "-r" => "hopshot follows the routes of this machine; ip route changes them",
-        "-a" => "the AS of each address is -A",
+        "-g" => "hopshot follows the routes of this machine; ip route changes them",
+        "-r" => "a report is --watch --count 10; hopshot follows the routes of this machine, and ip route changes them",
+        "-c" | "--report" | "--report-cycles" => "a report of so many rounds is --watch --count 10",
+        "-a" | "-z" | "--aslookup" => "the AS of each address is -A",
         _ => return None,
     })
 }

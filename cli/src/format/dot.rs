@@ -46,7 +46,7 @@ impl Dot {
     fn nodes(&mut self, route: &Route, stage: &Stage, text: &mut String) -> Vec<String> {
         if stage.places.is_empty() {
             let node = quoted(&[&format!("{} {}", route.target(), stage.number())]);
-            let said = stage.failure.as_deref().unwrap_or("*");
+            let said = stage.instead.as_deref().unwrap_or("*");
             let label = quoted(&[&format!("{}  {said}", stage.number())]);
             let _ = writeln!(text, "  {node} [label={label} style=\"rounded,dashed\"]");
             return vec![node];

@@ -77,7 +77,7 @@ fn rows(stage: &Stage, has_extensions: bool) -> Vec<Row> {
         [stage.number(), place.address.to_string(), name, origin, loss, best, median, worst, appended, inside]
     };
     if stage.places.is_empty() {
-        let instead = stage.failure.as_deref().map_or_else(|| r"\*".to_owned(), plain);
+        let instead = stage.instead.as_deref().map_or_else(|| r"\*".to_owned(), plain);
         let empty = String::new;
         return vec![[stage.number(), instead, empty(), empty(), loss, empty(), empty(), empty(), empty(), empty()]];
     }

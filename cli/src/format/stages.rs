@@ -16,8 +16,8 @@ pub(super) struct Stage {
     /// Probes that were answered, and that were not, or not by what proves to be an answer.
     pub(super) answered: usize,
     pub(super) lost: usize,
-    /// Why a probe did not get out of this machine, if one didn't.
-    pub(super) failure: Option<String>,
+    /// What to say where nobody answered: why a probe did not get out of this machine, or that none was sent.
+    pub(super) instead: Option<String>,
     /// The hosts that answered, in the order of sending.
     pub(super) places: Vec<Place>,
 }
@@ -40,22 +40,30 @@ pub(super) struct Place {
 /// The hops of a route, as far as any answered; those behind are one stage for each reason.
 pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     let last_heard = last_heard(route.hops());
-    let mut stages: Vec<Stage> = route.shared().map(|shared| Stage::shared(shared.hop, shared.from, names)).collect();
+    let mut shared: Vec<Stage> = Vec::new();
+    for hop in route.shared() {
+        match shared.last_mut() {
+            Some(before) if before.places.is_empty() && hop.from.is_none() => before.last = hop.hop,
+            _ => shared.push(Stage::shared(hop.hop, hop.from, names)),
+        }
+    }
+    let mut stages: Vec<Stage> = Vec::new();
     for hop in route.hops() {
         let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
-            Some(before) if before.first > last_heard && before.failure == stage.failure => before.join(&stage),
+            Some(before) if before.first > last_heard && before.instead == stage.instead => before.join(&stage),
             _ => stages.push(stage),
         }
     }
-    stages
+    shared.append(&mut stages);
+    shared
 }
 
 impl Stage {
     /// A hop that was not probed, because the path begins as those to other hosts do.
     fn shared(hop: u8, router: Option<IpAddr>, names: &Names) -> Self {
-        let places = router.map(|router| Place::new(router, names)).into_iter().collect();
-        Self { first: hop, last: hop, answered: 0, lost: 0, failure: None, places }
+        let places: Vec<_> = router.map(|router| Place::new(router, names)).into_iter().collect();
+        Self { first: hop, last: hop, answered: 0, lost: 0, instead: Some("shared".to_owned()), places }
     }
 
     fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
@@ -82,7 +90,7 @@ impl Stage {
             last: hop.number(),
             answered: hop.replies().count() - unproven,
             lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count() + unproven,
-            failure: failure(hop).map(failure_text),
+            instead: failure(hop).map(failure_text),
             places,
         }
     }
@@ -165,7 +173,7 @@ mod tests {
     #[test]
     fn hops_that_are_joined_lose_their_probes_together() {
         let silent =
-            |number| Stage { first: number, last: number, answered: 0, lost: 3, failure: None, places: Vec::new() };
+            |number| Stage { first: number, last: number, answered: 0, lost: 3, instead: None, places: Vec::new() };
         let mut stage = silent(4);
         assert_eq!((stage.number().as_str(), stage.loss()), ("4", Some(100.0)));
         stage.join(&silent(5));

@@ -201,7 +201,7 @@ fn ways(canvas: &mut Canvas, layout: &Layout, stages: &[Stage]) {
 fn silent(canvas: &mut Canvas, layout: &Layout, stage: &Stage, row: usize) {
     let y = layout.middle(row);
     canvas.pill("hop silent", WAY, y, &stage.number().replace('-', "–"));
-    let said = stage.failure.clone().unwrap_or_else(|| "no answer".to_owned());
+    let said = stage.instead.clone().unwrap_or_else(|| "no answer".to_owned());
     canvas.text("faint", layout.label, y + 4.5, &shortened(&said, layout.label_width));
 }
 

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Graph, Step, Version};
+use hopshot_linux::{Failure as Blocked, Graph, Step, Version};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -57,6 +57,19 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     shown.map_err(Failure::Output)?;
     session.explain_rejected(paths.forged(), paths.rejected());
     failed.map_or_else(|| Ok(paths.reached()), |error| Err(error.into()))
+}
+
+/// The stretches of hops, behind all that are in the graph, to which no probe got out of this machine: the first hop and the last, and why.
+pub(crate) fn blocked_behind(graph: &Graph, blocked: &[(u8, Blocked)]) -> Vec<(u8, u8, Blocked)> {
+    let last = graph.nodes().last().map_or(0, |node| node.hop);
+    let mut stretches: Vec<(u8, u8, Blocked)> = Vec::new();
+    for (hop, why) in blocked.iter().filter(|(hop, _)| *hop > last) {
+        match stretches.last_mut() {
+            Some((_, until, same)) if *until + 1 == *hop && same == why => *until = *hop,
+            _ => stretches.push((*hop, *hop, *why)),
+        }
+    }
+    stretches
 }
 
 fn addresses(graph: &Graph) -> impl Iterator<Item = IpAddr> {

@@ -7,6 +7,7 @@ use crate::args::Args;
 use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::paths::blocked_behind;
 use crate::reading::failed;
 use crate::units::{counted, date};
 use hopshot_linux::{Completeness, End, Failure, Graph, Node, Paths, failure_text};
@@ -54,13 +55,9 @@ impl View {
         let rows_with = |flows| rows(graph, names, flows, blocked);
         let with_flows = rows_with(true);
         let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
-        let last = hops(graph).map(|(hop, _)| hop).last().unwrap_or(0);
-        let behind: Vec<_> = blocked.iter().filter(|(hop, _)| *hop > last).collect();
         let mut lines = self.layout.lines(&rows);
-        for hops in behind.chunk_by(|one, next| one.1 == next.1 && one.0 + 1 == next.0) {
-            if let [first, ..] = hops {
-                lines += &self.layout.unanswered(first.0, hops[hops.len() - 1].0, &failed(first.1));
-            }
+        for (first, last, why) in blocked_behind(graph, blocked) {
+            lines += &self.layout.unanswered(first, last, &failed(why));
         }
         lines
     }
@@ -113,6 +110,8 @@ fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
     }
     let why = if refusing().next().is_some() {
         ": a hop says that it can't be reached".to_owned()
+    } else if goes_round(paths.graph()) {
+        ": the path goes round in a loop".to_owned()
     } else if is_longer {
         ": it is farther than the hops probed (-m)".to_owned()
     } else {
@@ -137,6 +136,22 @@ fn how_well(paths: &Paths, last: Option<u8>) -> String {
         (Completeness::Interrupted, _) => "interrupted",
     };
     format!("not complete, {why}")
+}
+
+/// Whether a router stands on one path three times.
+fn goes_round(graph: &Graph) -> bool {
+    let mut addresses: Vec<IpAddr> = graph.nodes().iter().filter_map(|node| node.address).collect();
+    addresses.sort_unstable();
+    let often = addresses.chunk_by(|one, next| one == next).filter(|same| same.len() >= 3);
+    often.filter_map(|same| same.first()).any(|address| {
+        let own = |node: &Node| usize::from(node.address == Some(*address));
+        let mut times: Vec<usize> = graph.nodes().iter().map(own).collect();
+        // In the order of the nodes that they come from: what leads to a node comes before what leads on.
+        for edge in graph.edges() {
+            times[edge.to] = times[edge.to].max(times[edge.from] + own(&graph.nodes()[edge.to]));
+        }
+        times.iter().any(|times| *times >= 3)
+    })
 }
 
 /// The hops that were probed, each with the index of its first node and the nodes.

@@ -87,14 +87,11 @@ impl Row {
     }
 }
 
-/// The row of a hop that was not probed, because the path begins as those to other hosts do.
-pub(super) fn shared(shared: Shared, names: &Names) -> Row {
-    let host = shared.from.map(|router| Host::new(router, names));
-    let note = match shared.from {
-        Some(_) => format!("shared: {} of {}", shared.seen, shared.of),
-        None => "shared".to_owned(),
-    };
-    Row { host, notes: vec![note], ..Row::bare(shared.hop, "*".to_owned()) }
+/// The row of a hop that was not probed, because the path begins as those to other hosts do; `None` if no router is known there.
+pub(super) fn shared(shared: &Shared, names: &Names) -> Option<Row> {
+    let host = Some(Host::new(shared.from?, names));
+    let notes = vec![format!("shared: {} of {}", shared.seen, shared.of)];
+    Some(Row { host, notes, ..Row::bare(shared.hop, String::new()) })
 }
 
 /// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this one.

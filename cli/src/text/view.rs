@@ -255,8 +255,7 @@ impl View {
         let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
         self.next = next;
         let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard);
-        let shared: Vec<_> = route.shared().map(|shared| row::shared(shared, names)).collect();
-        let mut text = self.layout.lines(&shared);
+        let mut text = self.shared(route, names);
         text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
         text += &self.unanswered(route);
         text += &self.legend();
@@ -267,6 +266,20 @@ impl View {
             text += &self.sentence(&why);
         }
         self.draw(&text, "")
+    }
+
+    /// The lines of the hops that were not probed since others share them: one line of those at which no router is known.
+    fn shared(&mut self, route: &Route, names: &Names) -> String {
+        let shared: Vec<_> = route.shared().collect();
+        let mut text = String::new();
+        for hops in shared.chunk_by(|one, next| one.from.is_some() == next.from.is_some()) {
+            let rows: Vec<_> = hops.iter().filter_map(|hop| row::shared(hop, names)).collect();
+            text += &self.layout.lines(&rows);
+            if let ([first, ..], [.., last], true) = (hops, hops, rows.is_empty()) {
+                text += &self.layout.unanswered(first.hop, last.hop, "shared");
+            }
+        }
+        text
     }
 
     /// The lines of the hops behind the last that answered, those in one for which the same is to be said.

@@ -31,6 +31,8 @@ pub(crate) struct Round {
     pub(crate) reached: bool,
     /// Whether the end is who said that there is no way further.
     pub(crate) unreachable: bool,
+    /// Whether the path goes round in a loop.
+    pub(crate) goes_round: bool,
     /// Why it could not be sent, or not in full.
     pub(crate) trouble: Option<String>,
     /// Why nothing of it left this machine, if that is so.
@@ -61,6 +63,7 @@ impl From<&Route> for Round {
             round.end = round.end.or_else(|| round.heard());
             round.unreachable = true;
         }
+        round.goes_round = route.stop_reason() == Some(StopReason::Loop);
         round
     }
 }
@@ -90,6 +93,7 @@ pub(crate) struct History {
     /// Whether the target answered in the last round.
     pub(crate) reached: bool,
     unreachable: bool,
+    goes_round: bool,
     /// Why the last round could not be sent, or not in full.
     pub(crate) trouble: Option<String>,
     /// How many hops the path has, as far as is known.
@@ -258,6 +262,7 @@ impl History {
     pub(crate) fn add(&mut self, round: &Round) {
         self.rounds += 1;
         (self.reached, self.unreachable) = (round.reached, round.unreachable);
+        self.goes_round = round.goes_round;
         self.trouble.clone_from(&round.trouble);
         self.count_outage(round);
         // Without an end that is known the path is as long as it was, unless something answered from farther on.
@@ -317,6 +322,7 @@ impl History {
             _ if self.rounds == 0 => Some("no round has ended".to_owned()),
             (true, _) => None,
             (false, true) => Some(format!("hop {} says that the target can't be reached", self.length)),
+            (false, false) if self.goes_round => Some("the path goes round in a loop".to_owned()),
             (false, false) => Some("the target did not answer in the last round".to_owned()),
         }
     }

@@ -8,7 +8,7 @@ use crate::format::settings::VERSION;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
-use crate::units::{milliseconds, started};
+use crate::units::{date, milliseconds, started};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -37,6 +37,8 @@ impl Report<'_> {
             Err(_) => format!("{} ({})", self.host, self.target),
         };
         let mut text = format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n");
+        let source = self.source.map_or_else(String::new, |source| format!("from {source}, "));
+        text += &format!("{source}flow {}, since {}\n", self.flow, date(self.started));
         let label = |address| Host::new(address, self.names);
         let widest = history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| label(seen.address).width());
         let layout = Layout::of_report(width, widest.max().unwrap_or(0).max("Host".len()));

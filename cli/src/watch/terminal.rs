@@ -5,7 +5,7 @@ use super::keys::is_cut;
 use crate::console::{Out, can_draw, terminal_size};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 use ratatui::layout::Rect;
 use ratatui::prelude::CrosstermBackend;
 use ratatui::{Frame, Terminal, TerminalOptions, Viewport};
@@ -86,7 +86,7 @@ impl Screen {
     /// Stops this process until it is in the foreground again, or is to end, and meanwhile gives the terminal back. Where no
     /// shell could let it go on, the kernel doesn't stop it.
     pub(crate) fn suspend(&mut self, is_to_end: impl Fn() -> bool) -> io::Result<()> {
-        self.before.restore();
+        self.give_back();
         self.is_taken = false;
         loop {
             // Stops as SIGTSTP does, which is caught.
@@ -99,6 +99,12 @@ impl Screen {
             }
             thread::sleep(LOOK);
         }
+    }
+
+    /// Gives the terminal back. tmux would leave lines of a screen that has grown on the one before it.
+    fn give_back(&self) {
+        let _ = execute!(Out, Clear(ClearType::All));
+        self.before.restore();
     }
 
     fn restore_before_a_panic_is_told(&self) {
@@ -158,7 +164,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // Else that was done before the panic was told, and once more would put the cursor on what was told.
         if self.is_taken && !thread::panicking() {
-            self.before.restore();
+            self.give_back();
         }
     }
 }

@@ -75,6 +75,7 @@ fn an_address_without_a_route_is_refused() {
 fn a_name_that_does_not_exist_is_refused() {
     if let Some(said) = in_scenario("short", &["nowhere.invalid"]) {
         refused(&said, "can't find the address of 'nowhere.invalid'");
+        assert!(!said.stderr.contains("lookup"), "{}", said.stderr);
     }
 }
 
@@ -376,12 +377,17 @@ fn the_file_of_options_is_printed_and_nothing_is_traced() {
 }
 
 #[test]
-fn letters_of_other_traceroutes_are_explained_in_one_line() {
+fn options_of_other_traceroutes_are_explained_in_one_line() {
     for (line, why) in [
         (&["-I"][..], "'-I': hopshot always sends ICMP"),
         (&["-T", "-p", "443"], "'-T': hopshot sends ICMP only"),
         (&["-nU"], "'-U': hopshot sends ICMP only"),
         (&["-p", "33434"], "'-p': hopshot sends ICMP only"),
+        (&["--tcp"], "'--tcp': hopshot sends ICMP only"),
+        (&["--port=80"], "'--port': hopshot sends ICMP only"),
+        (&["-c", "3"], "'-c': a report of so many rounds is --watch --count 10"),
+        (&["--report"], "'--report': a report of so many rounds is"),
+        (&["-z"], "'-z': the AS of each address is -A"),
     ] {
         let said = hopshot(&[line, &["127.0.0.1"]].concat());
         assert_eq!((said.status, said.stderr.lines().count()), (2, 1), "{}", said.stderr);

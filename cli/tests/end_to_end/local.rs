@@ -168,6 +168,15 @@ fn all_paths_are_not_complete_where_this_machine_lets_no_probe_out_to_a_hop() {
             let hops: Vec<u64> = blocked.iter().map(|blocked| blocked["hop"].as_u64().unwrap()).collect();
             assert_eq!(hops, (first..=last).collect::<Vec<u64>>(), "{document}");
             assert!(blocked.iter().all(|blocked| blocked["error"] == "Operation not permitted"), "{document}");
+            let Some(said) =
+                on_chain(&format!("{firewall}; \"$0\" -n --paths --format dot --socket {socket} {target}"))
+            else {
+                return;
+            };
+            let label = format!("label=\"{}  Operation not permitted\" style=\"rounded,dashed\"]", numbers.trim());
+            let node = said.stdout.lines().find_map(|line| line.trim().strip_suffix(&label)?.strip_suffix(" ["));
+            let leads_there = node.is_some_and(|node| said.stdout.contains(&format!(" -> {node}\n")));
+            assert!(leads_there && !said.stdout.contains('*'), "{range} {socket}: {}", said.stdout);
         });
     }
 }

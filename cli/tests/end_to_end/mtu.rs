@@ -348,6 +348,26 @@ fn what_is_known_is_shown_when_the_route_has_gone() {
     assert!(said.status == 2 && said.stderr.contains("no route to"), "{} {}", said.status, said.stderr);
 }
 
+/// However far the search has got: each of its rounds begins anew.
+#[test]
+fn a_route_that_is_away_for_a_moment_ends_no_search() {
+    for kind in KINDS {
+        for (_, target) in FAMILIES {
+            for pause in ["0", "0.05", "0.1", "0.15", "0.2"] {
+                let rule = "for family in -4 -6; do ip $family rule $how pref 1 unreachable; done";
+                let script = format!(
+                    "said=$(mktemp); {HOPSHOT} -n -w 10 --mtu --socket {kind} {target} >$said & search=$!; \
+                    until [ -s $said ]; do sleep 0.01; done; sleep {pause}; how=add; {rule}; sleep 0.5; how=del; {rule}; \
+                    wait $search; status=$?; cat $said; rm $said; exit $status"
+                );
+                let Some(said) = command_in_scenario("mtu", true, &["sh", "-c", &script]) else { return };
+                let is_whole = said.status == 0 && said.stdout.ends_with("\npath MTU 1280\n");
+                assert!(is_whole, "{kind} {target} {pause}: {} {}", said.stdout, said.stderr);
+            }
+        }
+    }
+}
+
 #[test]
 fn hops_are_shown_while_the_search_goes_on() {
     let script = r#"mkfifo "$0.fifo" && trap 'rm -f "$0.fifo"' EXIT

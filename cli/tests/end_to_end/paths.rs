@@ -86,6 +86,16 @@ fn a_target_that_does_not_answer_is_said_not_to() {
 }
 
 #[test]
+fn a_path_that_goes_round_is_said_to_by_a_search_and_by_a_watch() {
+    for (_, target) in FAMILIES {
+        for options in [&["--paths", "-m", "12"][..], &["--watch", "--count", "1"]] {
+            let Some(said) = in_scenario("loop", &[&["-n"], options, &[target]].concat()) else { return };
+            assert!(said.status == 1 && said.stdout.contains("the path goes round in a loop"), "{}", said.stdout);
+        }
+    }
+}
+
+#[test]
 fn a_target_that_refuses_is_told_from_a_router_that_does() {
     let refusing = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/refusing.toml");
     for (scenario, sentence) in [
@@ -132,6 +142,22 @@ fn what_is_known_is_shown_when_the_route_goes_away_and_why_there_is_no_more() {
     let document = said.json();
     assert_eq!((&document["completeness"], said.status), (&"interrupted".into(), 2), "{document}");
     assert!(document["flows"] != 0 && said.stderr.contains("no route to 10.255.0.80"), "{document} {}", said.stderr);
+}
+
+#[test]
+fn what_is_on_its_way_when_a_search_is_interrupted_is_not_lost() {
+    for kind in ["raw", "ping"] {
+        for (_, target) in FAMILIES {
+            let options = "--paths -n --json --confidence 99.999";
+            let script =
+                format!("timeout --foreground -s INT 0.7 {HOPSHOT} {options} --socket {kind} {target}; exit 0");
+            let Some(said) = command_in_scenario("ecmp", true, &["sh", "-c", &script]) else { return };
+            let document = said.json();
+            let nodes = document["nodes"].as_array().unwrap();
+            assert!(document["completeness"] == "interrupted" && nodes.len() > 12, "{kind} {target}: {document}");
+            assert!(nodes.iter().all(|node| node["lost"] == 0), "{kind} {target}: {document}");
+        }
+    }
 }
 
 #[test]

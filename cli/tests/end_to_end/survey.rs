@@ -255,6 +255,14 @@ fn hosts_of_one_network_spare_each_other_probes_and_name_no_router() {
         documents.values().filter_map(|document| document["shared"].as_array()).flatten().collect();
     assert!(documents.len() == 120 && shared.len() > 200, "{}", shared.len());
     assert!(shared.iter().all(|hop| hop["from"].is_null() && hop["seen"] == 0 && hop["of"].as_u64() >= Some(16)));
+    // No star, which would say that they were asked and did not answer.
+    for (format, line) in
+        [("text", "\n 1-10  shared\n"), ("dot", "[label=\"1-10  shared\" "), ("markdown", "1-10 | shared ")]
+    {
+        let script = script.replace("--json", &format!("--format {format}"));
+        let Some(said) = shell_in_scenario("many", &script) else { return };
+        assert!(said.stdout.contains(line) && !said.stdout.contains(" 1  *"), "{format}: {}", said.stdout);
+    }
 }
 
 #[test]

@@ -103,8 +103,21 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
         shows(&lines, "watch of 10.255.0.80, ", " round") && shows(&lines, " 12 10.255.0.80 ", " 0%"),
         "{lines:#?}"
     );
+    assert!(lines.iter().any(|line| line.starts_with("from 10.0.0.2, flow ") && line.ends_with(" UTC")), "{lines:#?}");
     // The screen before and the terminal's ways are back.
     assert!(!shows(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
+}
+
+#[test]
+fn a_view_that_has_grown_leaves_nothing_of_itself_behind() {
+    let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"";
+    let Some(tmux) = Tmux::start("short", script, (84, 24)) else { return };
+    tmux.wait("view", |lines| shows(lines, "  5 10.255.0.80 ", "0%"));
+    tmux.call(&["resize-window", "-x", "120", "-y", "30"]);
+    tmux.wait("larger view", |lines| lines.len() == 30 && lines[29].starts_with(" q quit"));
+    tmux.call(&["send-keys", "q"]);
+    let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
+    assert!(!lines.iter().any(|line| line.contains(", every ") || line.contains("Last RTTs")), "{lines:#?}");
 }
 
 /// How many rounds there have been, as the first line of the view says.
@@ -182,7 +195,7 @@ fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
     let text =
         in_scenario("silent", &["-4", "-n", "--watch", "--count", "2", "--every", "0.2", "{name}"]).unwrap().stdout;
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines.len(), 14, "{text}");
+    assert_eq!(lines.len(), 15, "{text}");
     assert!(shows(&lines, "  4 *", "100%      2"), "{text}");
 }
 

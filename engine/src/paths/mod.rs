@@ -414,7 +414,8 @@ impl Paths {
     }
 }
 
-/// The answers to a trace of one flow, as far as they are proven. The rest counts as lost.
+/// The answers to a trace of one flow, as far as they are proven. The rest counts as lost, but for what was still on its way when
+/// the search was interrupted.
 fn flow(route: &Route) -> Flow {
     let answered = |reply: Reply| Answered {
         from: reply.from,
@@ -426,9 +427,9 @@ fn flow(route: &Route) -> Flow {
         },
     };
     let is_lost = |outcome: &Outcome| match outcome {
-        Outcome::Lost | Outcome::InFlight => true,
+        Outcome::Lost => true,
         Outcome::Answered(reply) => !reply.is_proven(),
-        Outcome::Failed(_) => false,
+        Outcome::InFlight | Outcome::Failed(_) => false,
     };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),

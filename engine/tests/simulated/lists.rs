@@ -125,7 +125,17 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
         let reached = results.routes.values().flatten().filter(|route| route.reached()).count();
         if reached != list.hosts.len() {
             for route in results.routes.values().flatten().filter(|route| !route.reached()) {
-                eprintln!("DEBUG {} {:?} {:?} {:?} started {:?} sent {} dur {:?} hops {:?}", route.host(), route.stop_reason(), route.failure(), route.hops().count(), route.started(), route.probes_sent(), route.duration(), route.hops().map(|h| h.outcomes().count()).collect::<Vec<_>>());
+                eprintln!(
+                    "DEBUG {} {:?} {:?} {:?} started {:?} sent {} dur {:?} hops {:?}",
+                    route.host(),
+                    route.stop_reason(),
+                    route.failure(),
+                    route.hops().count(),
+                    route.started(),
+                    route.probes_sent(),
+                    route.duration(),
+                    route.hops().map(|h| h.outcomes().count()).collect::<Vec<_>>()
+                );
             }
             eprintln!("DEBUG rate {rate} at_once {at_once} att {} failures {:?}", settings.config.attempts, failures);
         }
@@ -167,7 +177,8 @@ fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
                 Error::Engine(Fault::Away { waited, .. }) => (limit..limit + 3).contains(&waited.as_secs()),
                 _ => false,
             });
-            let told = away.count() + results.routes.values().flatten().filter(|route| route.failure().is_some()).count();
+            let told =
+                away.count() + results.routes.values().flatten().filter(|route| route.failure().is_some()).count();
             assert_eq!(told, 50, "{what:?} for {limit} s: {:?}", results.lost);
         }
     }

@@ -5,7 +5,8 @@ mod lists;
 
 use hopshot_core::wire::Version;
 use hopshot_engine::{
-    Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step, StopReason, Thoroughness, Trace,
+    Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step, StopReason, Thoroughness,
+    Trace,
 };
 use hopshot_lab::{CLIENT, Machine, Scenario, Truth};
 use std::net::{IpAddr, SocketAddr};
@@ -66,7 +67,11 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
     for name in ["short", "wan", "long", "many", "mpls", "nodeid", "dup"] {
         for (version, kind) in VERSIONS.into_iter().flat_map(|version| KINDS.map(|kind| (version, kind))) {
             let (route, truth) = trace(name, version, kind, 1);
-            assert_eq!((route.distance(), route.stop_reason()), (truth.distance(), Some(StopReason::Reached)), "{name}");
+            assert_eq!(
+                (route.distance(), route.stop_reason()),
+                (truth.distance(), Some(StopReason::Reached)),
+                "{name}"
+            );
             let heard: Vec<u8> = strong(&route).map(|(hop, _)| hop).collect();
             let all: Vec<u8> = (1..=truth.distance().unwrap()).collect();
             assert_eq!(heard, all, "{name} {version:?} {kind:?}");
@@ -85,8 +90,7 @@ fn all_paths_are_found_whatever_the_seed() {
             let paths = Exploration::start(machine, &settings, Thoroughness::default(), "ecmp", target).unwrap();
             let paths = to_the_end(paths);
             assert_eq!(paths.completeness(), Completeness::Complete);
-            let routers: std::collections::BTreeSet<_> =
-                (1..=12).flat_map(|hop| truth.at(hop)).flatten().collect();
+            let routers: std::collections::BTreeSet<_> = (1..=12).flat_map(|hop| truth.at(hop)).flatten().collect();
             let found: std::collections::BTreeSet<_> =
                 paths.graph().nodes().iter().filter_map(|node| node.address).collect();
             assert!(found.is_subset(&routers), "{found:?}");
