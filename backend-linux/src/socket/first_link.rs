@@ -2,7 +2,7 @@
 
 use super::queue::{Origin, Packet, Queue, Report};
 use super::sources::open_to_ask;
-use super::{Necessity, OpenError, Options, SocketKind, endpoint, errors, set, set_fragmentation};
+use super::{Necessity, OpenError, Options, SocketKind, asked, errors, set, set_fragmentation};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 use rustix::io::Errno;
@@ -44,7 +44,7 @@ impl FirstLink {
         const TOO_LARGE: usize = 65_515;
         let Self(socket) = self;
         let version = Version::of(destination);
-        rustix::net::connect(&socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+        rustix::net::connect(&socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
         let learnt = match version {
             Version::V4 => sockopt::ip_mtu(&socket),
             Version::V6 => sockopt::ipv6_mtu(&socket),

@@ -22,6 +22,7 @@ use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
 pub(crate) use filter::Identity;
 pub(crate) use first_link::FirstLink;
+use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Ends, Malformed, Version};
 use hopshot_core::{Answer, Echo, Instant, Protocol};
 use needs::Lacks;
@@ -418,6 +419,13 @@ fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr {
         IpAddr::V4(address) => (address, port).into(),
         IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope_id).into(),
     }
+}
+
+/// An address for a question about the route of an Echo Request. Where the port of others is, the kernel
+/// keeps the type and code of a message when it looks a route up: a rule by ports goes by that.
+fn asked(destination: IpAddr, scope_id: u32) -> SocketAddr {
+    let echo = Type::EchoRequest.number(Version::of(destination)).unwrap_or_default();
+    endpoint(destination, scope_id, u16::from_be_bytes([echo, 0]))
 }
 
 const fn family(version: Version) -> AddressFamily {

@@ -5,7 +5,7 @@
 //! redirect UDP alone. A VRF binds every socket of the processes in it (a cgroup's `sock_create`
 //! hook), this one too, and [`Options::interface`] names one like any interface.
 
-use super::{Lacks, OpenError, Options, SocketKind, apply, bind_interface, bind_source, deafen, endpoint, open};
+use super::{Lacks, OpenError, Options, SocketKind, apply, asked, bind_interface, bind_source, deafen, open};
 use crate::interface::Interface;
 use hopshot_core::wire::Version;
 use rustix::io::Errno;
@@ -80,7 +80,7 @@ impl Sources {
 }
 
 fn look_up(socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-    rustix::net::connect(socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+    rustix::net::connect(socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
     Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.ip())
 }
 
