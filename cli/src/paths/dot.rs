@@ -3,7 +3,7 @@
 use crate::format::dot::{HEAD, TAIL, TARGET, UNREACHABLE, quoted};
 use crate::names::Names;
 use crate::units::milliseconds;
-use hopshot_linux::{End, Node, Paths};
+use hopshot_linux::{End, Node, Paths, failure_text};
 use std::fmt::Write as _;
 
 /// The whole graph. A router that stands at two hops is two nodes.
@@ -31,7 +31,33 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
         };
         let _ = writeln!(text, "  n{} -> n{}{look}", edge.from, edge.to);
     }
-    text + TAIL
+    text + &blocked(paths) + TAIL
+}
+
+/// The hops to which no probe got out of this machine: one node for those side by side with one reason, behind whoever
+/// stands nearest before them.
+fn blocked(paths: &Paths) -> String {
+    let mut parts: Vec<(u8, u8, String)> = Vec::new();
+    for (hop, why) in paths.blocked() {
+        let why = failure_text(why);
+        match parts.last_mut() {
+            Some((_, last, before)) if last.checked_add(1) == Some(hop) && *before == why => *last = hop,
+            _ => parts.push((hop, hop, why)),
+        }
+    }
+    let mut text = String::new();
+    let nodes = paths.graph().nodes();
+    for (first, last, why) in parts {
+        let numbers = if first == last { first.to_string() } else { format!("{first}-{last}") };
+        let label = quoted(&[&format!("{numbers}  {why}")]);
+        let _ = writeln!(text, "  b{first} [label={label} style=\"rounded,dashed\"]");
+        let before = nodes.iter().map(|node| node.hop).filter(|hop| *hop < first).max();
+        let is_before = |node: &Node| Some(node.hop) == before && node.end.is_none();
+        for (index, _) in nodes.iter().enumerate().filter(|(_, node)| is_before(node)) {
+            let _ = writeln!(text, "  n{index} -> b{first} [style=dashed]");
+        }
+    }
+    text
 }
 
 fn label(node: &Node, names: &Names) -> String {

@@ -144,6 +144,10 @@ fn all_paths_are_not_complete_where_this_machine_lets_no_probe_out_to_a_hop() {
             let hops: Vec<u64> = blocked.iter().map(|blocked| blocked["hop"].as_u64().unwrap()).collect();
             assert_eq!(hops, (first..=last).collect::<Vec<u64>>(), "{document}");
             assert!(blocked.iter().all(|blocked| blocked["error"] == "Operation not permitted"), "{document}");
+            let script = format!("{firewall}; \"$0\" -n --paths --format dot --socket {socket} {target}");
+            let Some(said) = on_chain(&script) else { return };
+            let node = format!("b{first} [label=\"{}  Operation not permitted\"", numbers.trim_start());
+            assert!(said.stdout.contains(&node) && said.stdout.contains(&format!("-> b{first} ")), "{}", said.stdout);
         });
     }
 }
@@ -257,6 +261,10 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             let bounds = format!("path MTU unknown: at least {least}, at most 1500\n");
             assert!(search != "--mtu" || said.stdout.ends_with(&bounds), "{}", said.stdout);
         }
+        let script = format!("{routes}; \"$0\" -n --paths --format dot --socket {socket} {target}");
+        let Some(said) = on_chain(&script) else { return };
+        let node = format!("b1 [label=\"1-32  {NOBODY}\"");
+        assert!(said.stdout.contains(&node) && said.stdout.contains("n0 -> b1 "), "{}", said.stdout);
     });
 }
 
