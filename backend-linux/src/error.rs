@@ -336,6 +336,8 @@ pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, opt
 /// Says what a route is that leads nowhere, where the kernel's words are those for something else.
 fn dead_end(errno: Errno) -> io::Error {
     let route = match errno {
+        // An IPsec policy, a hook of a cgroup, or a filter of system calls.
+        Errno::PERM => "a policy of this machine forbids it",
         Errno::ACCESS => "a 'prohibit' route forbids it",
         Errno::INVAL => "a 'blackhole' route leads there",
         Errno::HOSTUNREACH => "an 'unreachable' route leads there",
@@ -419,6 +421,7 @@ mod tests {
             "no route to 192.0.2.1: a 'prohibit' route forbids it (Permission denied); check the address"
         ));
         assert_eq!((error.may_pass(), error.reason().as_str()), (true, "a 'prohibit' route forbids it"));
+        assert_eq!(dead_end(Errno::PERM).reason(), "a policy of this machine forbids it");
         assert_eq!(dead_end(Errno::NETUNREACH).reason(), "Network is unreachable");
     }
 }

@@ -1,7 +1,7 @@
 //! How large a packet the first link carries.
 
 use super::needs::Necessity;
-use super::options::{OpenError, Options, endpoint, errors, set, set_fragmentation};
+use super::options::{OpenError, Options, asked, errors, set, set_fragmentation};
 use super::queue::{Origin, Packet, Queue, Report};
 use super::sources::open_to_ask;
 use hopshot_core::wire::Version;
@@ -46,7 +46,7 @@ impl FirstLink {
         const TOO_LARGE: usize = 65_515;
         let Self(socket) = self;
         let version = Version::of(destination);
-        rustix::net::connect(&socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+        rustix::net::connect(&socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
         let learnt = match version {
             Version::V4 => sockopt::ip_mtu(&socket),
             Version::V6 => sockopt::ipv6_mtu(&socket),

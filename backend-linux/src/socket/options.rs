@@ -6,6 +6,7 @@ use crate::advice::Refusals;
 use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
 use hopshot_core::wire::Version;
+use hopshot_core::wire::icmp::Type;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
@@ -218,6 +219,13 @@ pub(super) fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr 
         IpAddr::V4(address) => (address, port).into(),
         IpAddr::V6(address) => SocketAddrV6::new(address, port, 0, scope_id).into(),
     }
+}
+
+/// An address for a question about the route of an Echo Request. Where the port of others is, the kernel
+/// keeps the type and code of a message when it looks a route up: a rule by ports goes by that.
+pub(super) fn asked(destination: IpAddr, scope_id: u32) -> SocketAddr {
+    let echo = Type::EchoRequest.number(Version::of(destination)).unwrap_or_default();
+    endpoint(destination, scope_id, u16::from_be_bytes([echo, 0]))
 }
 
 const fn family(version: Version) -> AddressFamily {

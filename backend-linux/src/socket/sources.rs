@@ -6,7 +6,7 @@
 //! hook), this one too, and [`Options::interface`] names one like any interface.
 
 use super::needs::Lacks;
-use super::options::{OpenError, Options, apply, bind_interface, bind_source, deafen, endpoint, open};
+use super::options::{OpenError, Options, apply, asked, bind_interface, bind_source, deafen, open};
 use crate::interface::Interface;
 use hopshot_core::wire::Version;
 use hopshot_engine::SocketKind;
@@ -82,7 +82,7 @@ impl Sources {
 }
 
 fn look_up(socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-    rustix::net::connect(socket, &endpoint(destination, scope_id, 0)).map_err(OpenError::Other)?;
+    rustix::net::connect(socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
     Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.ip())
 }
 

@@ -290,6 +290,10 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
             let bounds = format!("path MTU unknown: at least {least}, at most 1500\n");
             assert!(search != "--mtu" || said.stdout.ends_with(&bounds), "{}", said.stdout);
         }
+        let script = format!("{routes}; \"$0\" -n --paths --format dot --socket {socket} {target}");
+        let Some(said) = on_chain(&script) else { return };
+        let node = format!("n1 [label=\"1-32  {NOBODY}\"");
+        assert!(said.stdout.contains(&node) && said.stdout.contains("n0 -> n1"), "{}", said.stdout);
     });
 }
 

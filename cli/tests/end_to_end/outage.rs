@@ -166,6 +166,44 @@ fn an_outage_that_lasts_too_long_ends_the_list_with_the_reason_at_each_host_that
 }
 
 #[test]
+fn hosts_on_their_way_when_an_outage_ends_the_list_are_told_the_reason_as_well() {
+    const DEAD_GATEWAY: (&str, &str) = (
+        "table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }",
+        "the gateway doesn't answer on its link",
+    );
+    const SILENCE: (&str, &str) = (
+        "table inet hopshot { chain input { type filter hook prerouting priority -400; iifname ahead drop; }; }",
+        "no answer from anybody",
+    );
+    let run = |(family, target, socket): (&str, &str, &str), (cut, reason): (&str, &str), pause: f32| {
+        let flush = if reason == DEAD_GATEWAY.1 { "ip neigh flush dev ahead" } else { "true" };
+        // Of few at a time, none waits.
+        let script = format!(
+            "(sleep {pause}; nft '{cut}'; {flush}) & yes {target} | head -n 300 |
+            {HOPSHOT} {family} -n -q1 --json --rate 300 --at-once 20 --outage 3 --socket {socket} --targets -
+            status=$?; wait; exit $status"
+        );
+        let Some(said) = command_on_chain(5, &["--ping"], &["sh", "-c", &script]) else { return };
+        let what = format!("{family} {socket} {reason}: {}", said.stderr);
+        assert_eq!((said.stdout.lines().count(), said.status), (300, 1), "{what}");
+        let mut told = 0;
+        for line in said.stdout.lines() {
+            let document: Value = serde_json::from_str(line).unwrap();
+            assert_ne!(document["stop_reason"], "interrupted", "{what} {line}");
+            told += usize::from(document["error"].as_str().is_some_and(|error| error.contains(reason)));
+        }
+        assert!(told > 100, "{told} {what}");
+    };
+    std::thread::scope(|scope| {
+        for socket in SOCKETS {
+            for cut in [DEAD_GATEWAY, SILENCE] {
+                scope.spawn(move || run(socket, cut, 0.7));
+            }
+        }
+    });
+}
+
+#[test]
 fn with_an_outage_of_no_time_nothing_is_tried_again() {
     let Some(said) =
         command_on_chain(2, &[], &[HOPSHOT, "-n", "-q1", "--json", "--outage", "0", "192.0.2.1", "10.3.0.1"])

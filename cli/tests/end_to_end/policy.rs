@@ -66,6 +66,46 @@ fn a_trace_takes_the_route_of_icmp_whatever_that_of_other_protocols_is() {
     }
 }
 
+/// The kernel keeps the type and code of an Echo Request where ports of others are, and rules by ports
+/// go by that: 8 and 0 are port 2048, 128 and 0 port 32768.
+#[test]
+fn a_rule_by_ports_that_holds_for_probes_is_followed_by_all_that_is_asked_about_them() {
+    // Nothing of the chain but the port of its family's probes leads by the other address.
+    const OTHER_ADDRESS: &str = "
+        ip address add 10.1.0.253/24 dev ahead; ip address add 2001:db8:1::fd/64 dev ahead nodad
+        ip route replace 10.0.0.0/8 via 10.1.0.1 src 10.1.0.254
+        ip -6 route del 2001:db8::/32; ip route add 2001:db8::/32 via 2001:db8:1::1 dev ahead src 2001:db8:1::fe
+        ip route add 10.0.0.0/8 via 10.1.0.1 src 10.1.0.253 table 200
+        ip route add 2001:db8::/32 via 2001:db8:1::1 dev ahead src 2001:db8:1::fd table 200
+    ";
+    // No route but that one.
+    const ALONE: &str = "ip route del 10.0.0.0/8; ip -6 route del 2001:db8::/32";
+    for (ports, is_ruled) in [("2048", "."), ("32768", ":"), ("1024-40000", ".:"), ("1-1023", "")] {
+        for (target, source, socket) in WAYS {
+            let is_ruled = is_ruled.chars().any(|mark| target.contains(mark));
+            let source = if is_ruled { source.replace("254", "253").replace("fe", "fd") } else { source.to_owned() };
+            let rules = format!("ip -4 rule add dport {ports} lookup 200; ip -6 rule add dport {ports} lookup 200");
+            let alone = if is_ruled { ALONE } else { "true" };
+            let setup = format!("{OTHER_ADDRESS}\n{rules}\n{alone}");
+            let what = format!("{target} {socket} {ports}");
+            let Some(said) = after(&setup, socket, &format!("--json {target}")) else { return };
+            assert_whole(&said.json(), &source, &what);
+            let Some(said) = after(&setup, socket, &format!("--json --targets - <<END\n{target}\n{target}\nEND"))
+            else {
+                return;
+            };
+            assert_eq!((said.status, said.stdout.lines().count()), (0, 2), "{what}: {}", said.stderr);
+            for line in said.stdout.lines() {
+                assert_whole(&serde_json::from_str(line).unwrap(), &source, &what);
+            }
+            let Some(said) = after(&setup, socket, &format!("--mtu --json {target}")) else { return };
+            assert_eq!((&said.json()["path_mtu"], said.status), (&1500.into(), 0), "{what}: {}", said.stdout);
+            let Some(said) = after(&setup, socket, &format!("--paths --json {target}")) else { return };
+            assert_eq!(said.json()["source"], source, "{what}: {}", said.stdout);
+        }
+    }
+}
+
 #[test]
 fn a_hook_of_a_cgroup_that_redirects_udp_changes_nothing() {
     const HOOKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hooked.py");

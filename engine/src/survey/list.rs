@@ -9,7 +9,7 @@ use crate::link::Link;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::settings::Settings;
-use crate::trace::Listed;
+use crate::trace::{Begun, Listed};
 use crate::uplink::CutOff;
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
@@ -286,8 +286,24 @@ impl<L: Link> Survey<L> {
         if let Some(lost) = self.setbacks.end(service, &healths) {
             self.lost.extend(lost);
             if let Some(family) = family {
+                self.give_up_family(family);
                 self.driver.interrupt_family(family);
             }
+        }
+    }
+
+    /// Gives up the hosts of a family whose traces were on their way when an outage ended the list, as those that waited.
+    fn give_up_family(&mut self, family: Version) {
+        let is_of_family = |listed: &Listed| Version::of(listed.address.ip()) == family;
+        let is_left = |(number, begun): (&usize, &Begun)| {
+            let is_open = !self.driver.is_whole(*number) && self.driver.tracer(*number).route().failure().is_none();
+            (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*number)
+        };
+        let left: Vec<usize> = self.begun.iter().filter_map(is_left).collect();
+        for number in left {
+            self.driver.remove(number);
+            let host = self.begun.remove(&number).map(|begun| begun.host().to_owned());
+            self.lost.extend(host.zip(self.setbacks.has_ended(Service::of(family))));
         }
     }
 
