@@ -31,7 +31,8 @@ const CHANGED: u8 = 8;
 pub(crate) struct Near {
     votes: Votes,
     tallies: [Vec<Tally>; 2],
-    /// How far away the nearest and the farthest of the drawn hosts are, but for as many as may be hostile.
+    /// The distances of the nearest and the farthest of the drawn hosts, but for as many as may be
+    /// hostile.
     nearest: Option<u8>,
     farthest: Option<u8>,
     /// Draws that are wanted now.
