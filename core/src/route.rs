@@ -142,7 +142,8 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether nothing more will become known about this hop: it has its answers, or what is
-    /// missing was given up. An answer that is weak may still be replaced until the trace ends. The
+    /// missing was given up. An answer that is weak may still be replaced until the trace ends; while
+    /// one is [unproven](crate::Changes::UNPROVEN), and others don't suffice, nothing is settled. The
     /// last hop of a path is settled for good once all before it are, since a nearer one may still
     /// turn out to be the target.
     #[must_use]
@@ -157,7 +158,10 @@ impl<'a> Hop<'a> {
             _ => (progress.waiting, progress.heard, progress.sure),
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
-        let complete = sure >= view.config.attempts || waiting == 0 && asked && heard == sure;
+        // The true answer to a probe about which somebody guessed may still be on its way.
+        let is_guessed = view.probes.iter().any(|probe| probe.hop() == self.number && !probe.is_proven());
+        let is_awaited = waiting > 0 || is_guessed || heard != sure;
+        let complete = sure >= view.config.attempts || asked && !is_awaited;
         self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 

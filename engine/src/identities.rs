@@ -10,11 +10,18 @@ use std::collections::{HashMap, VecDeque};
 /// With more idents than this no answer is looked for among the traces of others: the core would have to judge it for each.
 const MOST_SEARCHED: usize = 32;
 
+/// Identities of one trace each whose seqs are remembered when they were given back: more than there are places for the
+/// rounds of a watch, so that these use all seqs before one comes again.
+const MOST_RESTED: usize = 256;
+
 /// The identities that are in use.
 #[derive(Debug, Default)]
 pub(crate) struct Identities {
     /// Those of one trace each.
     own: HashMap<u16, Stretch>,
+    /// Those that were given back last, the oldest first. The next trace with the same ident, as in a watch, takes other
+    /// seqs: a late answer to the last one's probes would look like one to its own.
+    rested: VecDeque<(u16, Stretch)>,
     shared: HashMap<u16, Seqs>,
 }
 
@@ -89,15 +96,21 @@ impl Identities {
         }
         let is_free = |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
         let ident = (0..=u16::MAX).map(|more| echo.ident.wrapping_add(more)).find(is_free)?;
-        self.own.insert(ident, Stretch { trace, first: wanted, len });
-        Some((ident, wanted))
+        let rested = self.rested.iter().filter(|(rested, _)| *rested == ident).map(|(_, stretch)| *stretch).collect();
+        let first = Seqs { taken: Vec::new(), rested }.take(trace, wanted, len)?;
+        self.own.insert(ident, Stretch { trace, first, len });
+        Some((ident, first))
     }
 
     /// A trace needs its identity no more.
     pub(crate) fn give_back(&mut self, trace: usize, ident: u16) {
         match self.shared.get_mut(&ident) {
             Some(seqs) => seqs.give_back(trace),
-            None => _ = self.own.remove(&ident),
+            None => {
+                self.rested.extend(self.own.remove(&ident).map(|stretch| (ident, stretch)));
+                let old = self.rested.len().saturating_sub(MOST_RESTED);
+                self.rested.drain(..old);
+            }
         }
     }
 
@@ -166,7 +179,7 @@ mod tests {
         // An ident that nobody has may have been another one on its way.
         assert_eq!(whose(&identities, 5, 9), [0, 1]);
         identities.give_back(0, 65_535);
-        assert_eq!(identities.take(2, &CONFIG, &echo(65_535, 7), None), Some((65_535, 7)));
+        assert_eq!(identities.take(2, &CONFIG, &echo(65_535, 7), None).map(|(ident, _)| ident), Some(65_535));
     }
 
     /// As of a source of randomness, but the same each time: a linear congruential generator (D. E. Knuth, MMIX).
@@ -219,6 +232,28 @@ mod tests {
             identities.give_back(trace, 77);
         }
         assert_eq!(identities.take(others + 1, &CONFIG, &echo(1, 60_000), Some(77)), Some((77, 60_000)));
+    }
+
+    #[test]
+    fn traces_with_one_ident_one_after_the_other_have_no_seq_in_common_whether_they_may_choose_it_or_not() {
+        // As the rounds of a watch, all with one checksum: late answers to one round are none to the next.
+        for given in [None, Some(77)] {
+            for wishes in [vec![100; 40], vec![100, 130, 65_530, 5], (0..300).map(|round| round * 7).collect()] {
+                let mut identities = Identities::default();
+                let mut before: VecDeque<Stretch> = VecDeque::new();
+                for (trace, wish) in wishes.into_iter().enumerate() {
+                    let (ident, first) = identities.take(trace, &CONFIG, &echo(77, wish), given).unwrap();
+                    assert_eq!(ident, 77);
+                    let stretch = Stretch { trace, first, len: span(&CONFIG) };
+                    assert!(!before.iter().any(|other| other.overlaps(&stretch)), "{given:?}: {stretch:?} {before:?}");
+                    assert_eq!(whose(&identities, 77, first), [trace]);
+                    identities.give_back(trace, 77);
+                    before.push_back(stretch);
+                    before.drain(..before.len().saturating_sub(128));
+                }
+                assert!(identities.rested.len() <= MOST_RESTED);
+            }
+        }
     }
 
     #[test]

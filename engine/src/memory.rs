@@ -26,7 +26,7 @@ const ENOUGH: usize = 3;
 /// hops. One that is too high costs the probes from the target's hop to the guess, which is at
 /// most the [farthest hop](hopshot_core::Config::max_hops). In a [`Survey`](crate::Survey) that draws
 /// hosts at random no first sweep goes farther than 16 of the last 64 drawn hosts are, or more than
-/// half of those that answered if these are few; a guess beyond that costs one more round trip.
+/// half of them if these are few; a guess beyond that costs one more round trip.
 #[derive(Clone, Debug)]
 pub struct Memory {
     known: Option<Arc<Mutex<HashMap<Place, Distances>>>>,

@@ -28,6 +28,10 @@ pub const DEFAULT_RATE: u32 = 1000;
 /// Traces in flight by default. Each takes some 45 KiB.
 pub const AT_ONCE: usize = 256;
 
+/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
+/// usual one, and takes more round trips.
+const SPARING: u8 = 8;
+
 /// A trace that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
@@ -65,7 +69,7 @@ pub struct Started {
 /// router that is known to stand on all paths and to answer more often than not. If it answers
 /// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
 /// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
-/// neighbours are among the shared routers is whole.
+/// neighbours are among the shared routers is whole, if 16 of the drawn hosts are as near.
 ///
 /// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
 /// these alone: no host can choose to be among them. A router is named if at least 16 of the last
@@ -263,7 +267,8 @@ impl<L: Link> Survey<L> {
         }
         if let Some(sample) = sample {
             self.near.learn(sample, route.target(), route.hops());
-            self.settings.memory.limit = self.near.sweep_limit();
+            // No sweep to a host of which nothing is known is shorter.
+            self.settings.memory.limit = Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
         }
         Some(route)
     }

@@ -105,24 +105,17 @@ impl Socket {
 
     /// See [`raw::Socket::receive`](super::raw::Socket::receive).
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
-        let mut errors = 0;
         loop {
             let fd = self.receiver.as_fd();
-            let next = match self.reports.read(fd, buf) {
-                Ok(None) => self.arrivals.read(fd, buf),
+            let (reports, arrivals) = (&mut self.reports, &mut self.arrivals);
+            let next = overlook(|| match reports.read(fd, buf) {
+                Ok(None) => arrivals.read(fd, buf),
                 reported => reported,
-            };
-            let packet = match next {
-                Ok(Some(packet)) if packet.cut => continue,
-                Ok(Some(packet)) => packet,
-                Ok(None) => return Ok(None),
-                Err(errno) if errors == TRANSIENT_ERRORS => return Err(errno),
-                // Errors in the queue are also told here, once each.
-                Err(_) => {
-                    errors += 1;
-                    continue;
-                }
-            };
+            });
+            let Some(packet) = next? else { return Ok(None) };
+            if packet.cut {
+                continue;
+            }
             let Some(from) = sender(packet.report.as_ref(), packet.peer) else { continue };
             let (hop_limit, report, message) = (packet.hop_limit, packet.report, &buf[..packet.len]);
             return Ok(Some(Arrival { from, hop_limit, message, report, at: packet.at, clock: packet.clock }));
@@ -138,6 +131,35 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.receiver.as_fd()
+    }
+}
+
+/// Reads, and overlooks errors: those in the queue are told here too, once each.
+///
+/// In a flood more are told than can be overlooked, also while the queue has no room for them. What an ICMP error makes is
+/// no failure of this socket: then there is nothing to read for now.
+fn overlook<T>(mut read: impl FnMut() -> Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
+    /// Linux: `icmp_err_convert` in net/ipv4/icmp.c, `icmpv6_err_convert` in net/ipv6/icmp.c.
+    const TOLD: [Errno; 10] = [
+        Errno::NETUNREACH,
+        Errno::HOSTUNREACH,
+        Errno::NOPROTOOPT,
+        Errno::CONNREFUSED,
+        Errno::MSGSIZE,
+        Errno::OPNOTSUPP,
+        Errno::HOSTDOWN,
+        Errno::NONET,
+        Errno::ACCESS,
+        Errno::PROTO,
+    ];
+    for _ in 0..TRANSIENT_ERRORS {
+        if let Ok(packet) = read() {
+            return Ok(packet);
+        }
+    }
+    match read() {
+        Err(errno) if TOLD.contains(&errno) => Ok(None),
+        last => last,
     }
 }
 
@@ -201,4 +223,33 @@ fn hear_all(fd: &OwnedFd, version: Version, lacks: &mut Lacks) -> Result<(), Ope
     lacks.note(Nicety::Extensions, set(fd, extensions, 1));
     lacks.note(Nicety::Buffer, set_receive_buffer(fd));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read where each read but the first so many tells an error.
+    fn read(errno: Errno, before: usize, errors: usize) -> Result<Option<usize>, Errno> {
+        let mut reads = 0..;
+        overlook(|| match reads.next() {
+            Some(number) if (before..before + errors).contains(&number) => Err(errno),
+            number => Ok(number),
+        })
+    }
+
+    #[test]
+    fn no_flood_of_icmp_errors_makes_receiving_fail_and_a_broken_socket_does() {
+        for errno in [Errno::HOSTUNREACH, Errno::CONNREFUSED, Errno::PROTO, Errno::MSGSIZE, Errno::ACCESS, Errno::NONET]
+        {
+            assert_eq!(
+                (read(errno, 0, 1), read(errno, 0, 64), read(errno, 0, 1000)),
+                (Ok(Some(1)), Ok(Some(64)), Ok(None))
+            );
+            assert_eq!(read(errno, 1, 1000), Ok(Some(0)));
+        }
+        for errno in [Errno::BADF, Errno::NOTSOCK, Errno::PERM, Errno::INVAL, Errno::FAULT] {
+            assert_eq!((read(errno, 0, 1), read(errno, 0, 1000)), (Ok(Some(1)), Err(errno)));
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! What the views of a route say while a trace runs.
 
-use crate::network::{BOTH, Trace, config, ends, error, ms, quote, router, stranger};
+use crate::network::{BOTH, Trace, config, echo_reply, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep};
@@ -40,6 +40,37 @@ fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
         assert_eq!(settled(&trace), [1, 2, 3]);
         let end = trace.run_out(240);
         assert_eq!(settled(&trace), [1, 2, 3, 4], "at the end everything is: {end:?}");
+    }
+}
+
+#[test]
+fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed_before() {
+    for version in BOTH {
+        for attempts in [1, 3] {
+            let mut trace = Trace::with(Config { attempts, max_hops: 3, ..config(version) });
+            let of_hop = |trace: &Trace, hop| (0..trace.hops.len()).filter(|index| trace.hops[*index] == hop).collect();
+            let [first, second]: [Vec<usize>; 2] = [1, 2].map(|hop| of_hop(&trace, hop));
+            let answer = |trace: &mut Trace, at, index: usize, from| {
+                let quoted = quote(version, &trace.probes[index]);
+                trace.handle(at, from, &error(from, Type::TimeExceeded, 0, 0, &quoted)).unwrap();
+            };
+            for index in of_hop(&trace, 3) as Vec<usize> {
+                let target = ends(version).destination;
+                let message = echo_reply(target, &trace.probes[index]);
+                trace.handle(12, target, &message).unwrap();
+            }
+            // Of hop 1 the first true answer has come, of hop 2 none.
+            answer(&mut trace, 10, first[0], router(version, 1));
+            for index in first[1..].iter().chain(&second) {
+                weak(&mut trace, 13, *index).unwrap();
+            }
+            trace.send(14);
+            assert_eq!(settled(&trace), if attempts == 1 { vec![1, 3] } else { vec![3] });
+            first[1..].iter().for_each(|index| answer(&mut trace, 15, *index, router(version, 1)));
+            assert_eq!(settled(&trace), [1, 3]);
+            second.iter().for_each(|index| answer(&mut trace, 16, *index, router(version, 2)));
+            assert_eq!(settled(&trace), [1, 2, 3]);
+        }
     }
 }
 

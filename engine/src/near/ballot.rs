@@ -36,6 +36,13 @@ impl Ballot {
         let distance = end.map(|end| hops[end].number());
         Self { network, distance, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
     }
+
+    /// Returns how far away the host is at least: one that doesn't answer is behind the last router
+    /// that does.
+    pub(super) fn least_distance(&self) -> u8 {
+        let behind = self.hops.len().saturating_add(1);
+        self.distance.unwrap_or_else(|| u8::try_from(behind).unwrap_or(u8::MAX))
+    }
 }
 
 /// The answers that nobody can have guessed. Anybody can send the others to a silent hop: if they

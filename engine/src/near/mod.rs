@@ -18,7 +18,6 @@ pub(crate) use votes::WINDOW;
 use crate::memory::network;
 use hopshot_core::{Evidence, Hop, Kind, Reply};
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use tally::{QUORUM, Tally};
 use votes::Votes;
 
@@ -34,8 +33,10 @@ const CHANGED: u8 = 8;
 pub(crate) struct Near {
     votes: Votes,
     tallies: [Vec<Tally>; 2],
-    /// How far away most of the drawn hosts are.
-    usual: Option<RangeInclusive<u8>>,
+    /// The distances of the nearest and the farthest of the drawn hosts, but for as many as may be
+    /// hostile.
+    nearest: Option<u8>,
+    farthest: Option<u8>,
     /// Draws that are wanted now.
     wanted: u8,
     /// Hosts that were added since one was last wanted.
@@ -46,8 +47,8 @@ pub(crate) struct Near {
 
 impl Default for Near {
     fn default() -> Self {
-        let (votes, tallies, usual) = Default::default();
-        Self { votes, tallies, usual, wanted: QUORUM, undrawn: 0, missed: 0 }
+        let (votes, tallies) = Default::default();
+        Self { votes, tallies, nearest: None, farthest: None, wanted: QUORUM, undrawn: 0, missed: 0 }
     }
 }
 
@@ -102,22 +103,18 @@ impl Near {
         self.wanted = QUORUM.min(self.wanted + 1);
     }
 
-    /// How far the first sweep to a host may go if neighbours alone say how far it is. Those that a
-    /// few hostile hosts have neighbours guess too far are not worth the probes.
-    pub(crate) fn sweep_limit(&self) -> Option<u8> {
-        let usual = self.usual.as_ref()?;
-        // No host is nearer than the hop behind the one where its trace begins.
-        let begin = self.tallies.iter().filter_map(|tallies| start(tallies)).map(|(last, _)| last + 2).max();
-        let begin = begin.and_then(|hop| u8::try_from(hop).ok()).unwrap_or(1);
-        Some(begin.max(*usual.end()))
+    /// How far the first sweep to a host may go if neighbours alone say how far it is; `None` while that
+    /// isn't known. Those that a few hostile hosts have neighbours guess too far are not worth the
+    /// probes.
+    pub(crate) const fn sweep_limit(&self) -> Option<u8> {
+        self.farthest
     }
 
     /// What the path to a host begins with; `distance` is where the host is thought to be.
     pub(crate) fn head(&self, target: IpAddr, distance: Option<u8>, max_hops: u8) -> Option<Head> {
         // To begin too far costs a round trip, and not to spare any probe is what a hostile
         // neighbour may want.
-        let is_usual = |distance: &u8| self.usual.as_ref().is_none_or(|usual| usual.start() <= distance);
-        let distance = distance.filter(is_usual);
+        let distance = distance.filter(|distance| self.nearest.is_some_and(|nearest| nearest <= *distance));
         let tallies = &self.tallies[usize::from(target.is_ipv6())];
         let (last, router) = start(tallies)?;
         if last == 0 || last + 1 >= distance.unwrap_or(u8::MAX).min(max_hops).into() {
@@ -135,7 +132,7 @@ impl Near {
     fn cast(&mut self, sample: Sample, ballot: Ballot) {
         self.votes.cast(sample, ballot);
         self.tallies = [true, false].map(|is_ipv4| self.votes.tallies(is_ipv4));
-        self.usual = self.votes.usual();
+        (self.nearest, self.farthest) = (self.votes.nearest(), self.votes.farthest());
     }
 
     /// A trace with a head has ended. Where most don't meet theirs the paths have changed, and more

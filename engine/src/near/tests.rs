@@ -247,7 +247,7 @@ fn an_answer_that_proves_nothing_is_no_vote_and_cuts_none() {
 
 #[test]
 fn a_host_among_the_shared_routers_is_traced_whole_and_so_is_all_within_one_hop() {
-    let near = taught(&vec![path(true); 16]);
+    let near = taught_distances(&[Some(5); 64]);
     let is_spared = |distance, max_hops| near.head(host(true, 0), distance, max_hops).is_some();
     assert!(!is_spared(Some(5), 32) && !is_spared(None, 5));
     assert!(is_spared(Some(6), 32) && is_spared(None, 6));
@@ -369,17 +369,16 @@ fn taught_distances(distances: &[Option<u8>]) -> Near {
 
 #[test]
 fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
-    assert_eq!(taught_distances(&[None; 64]).sweep_limit(), None);
+    assert_eq!(taught_distances(&[]).sweep_limit(), None);
     let list = |far: usize, near: usize, silent: usize| {
         let distances = [vec![Some(32); far], vec![Some(12); near], vec![None; silent]].concat();
         taught_distances(&distances).sweep_limit()
     };
     assert_eq!((list(15, 49, 0), list(16, 48, 0)), (Some(12), Some(32)));
-    // Where most are silent, or few have been drawn yet.
-    assert_eq!((list(3, 4, 57), list(4, 3, 57)), (Some(12), Some(32)));
-    assert_eq!((list(1, 1, 0), list(1, 0, 0)), (Some(12), Some(32)));
-    // Traces begin at hop 5 where few answer and these are near.
-    assert_eq!(taught_distances(&[vec![None; 62], vec![Some(2); 2]].concat()).sweep_limit(), Some(6));
+    // Who doesn't answer is behind the last router that does, which is at hop 5.
+    assert_eq!((list(4, 12, 48), list(15, 1, 48), list(16, 0, 48)), (Some(12), Some(12), Some(32)));
+    // Of few the larger part, and of very few none.
+    assert_eq!((list(9, 9, 0), list(10, 8, 0), list(15, 0, 0)), (Some(12), Some(32), None));
     // All that are really so far may be swept at once.
     let spread: Vec<_> = (1..=64).map(Some).collect();
     assert_eq!(taught_distances(&spread).sweep_limit(), Some(49));
@@ -387,9 +386,57 @@ fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
 
 #[test]
 fn a_distance_that_few_have_keeps_no_trace_from_sharing() {
-    let is_spared = |near: usize| {
-        let distances = [vec![Some(2); near], vec![Some(12); 64 - near]].concat();
+    let is_spared = |near: usize, silent: usize| {
+        let distances = [vec![Some(2); near], vec![None; silent], vec![Some(12); 64 - near - silent]].concat();
         taught_distances(&distances).head(host(true, 0), Some(2), 32).is_some()
     };
-    assert_eq!((is_spared(0), is_spared(15), is_spared(16)), (true, true, false));
+    assert_eq!((is_spared(0, 0), is_spared(15, 0), is_spared(16, 0)), (true, true, false));
+    // Also where hardly anybody answers, so that they are most of those that do.
+    assert_eq!((is_spared(3, 61), is_spared(15, 49), is_spared(16, 48)), (true, true, false));
+    assert_eq!((is_spared(3, 58), is_spared(7, 50)), (true, true));
+}
+
+#[test]
+fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_answer() {
+    let mut random = fastrand::Rng::with_seed(14);
+    for (claim, answers) in [(2, 0), (2, 5), (2, 100), (32, 0), (32, 5), (32, 100)] {
+        for is_ipv4 in [true, false] {
+            let hosts = 4001;
+            for order in orders(&mut random, hosts, hosts / 20) {
+                let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
+                let (mut near, mut misled, mut slow) = (Near::default(), 0, Vec::new());
+                loop {
+                    let drawn = if near.wants_sample() { list.draw() } else { None };
+                    let Some(place) = drawn.or_else(|| list.next()) else { break };
+                    let target = host(is_ipv4, place as u16 % 4096);
+                    if drawn.is_some() {
+                        let distance = match order[place] {
+                            true => Some(claim),
+                            false => (random.usize(..100) < answers).then_some(12),
+                        };
+                        let hops = if distance == Some(2) { path(is_ipv4)[..1].to_vec() } else { path(is_ipv4) };
+                        let vote = (near.sample(), Ballot { network: network(target), distance, hops });
+                        match distance {
+                            Some(_) => near.cast(vote.0, vote.1),
+                            // Who doesn't answer is waited for.
+                            None => slow.push(vote),
+                        }
+                        if slow.len() > 60 {
+                            let (sample, ballot) = slow.remove(0);
+                            near.cast(sample, ballot);
+                        }
+                        continue;
+                    }
+                    near.pass();
+                    // All its neighbours that were reached are hostile.
+                    let is_misled = match claim {
+                        2 => near.head(target, None, 32).is_some() && near.head(target, Some(claim), 32).is_none(),
+                        _ => near.sweep_limit().is_some_and(|limit| limit > 12),
+                    };
+                    misled += usize::from(is_misled);
+                }
+                assert_eq!(misled, 0, "of {hosts} believe {claim}, where {answers} % answer");
+            }
+        }
+    }
 }

@@ -9,7 +9,6 @@
 use super::ballot::Ballot;
 use super::tally::{QUORUM, Tally};
 use std::collections::VecDeque;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Weak};
 
 /// Draws whose votes count.
@@ -88,20 +87,34 @@ impl Votes {
 
     /// What the window says of the hops that paths of a family begin with.
     pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
-        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
-        let ballots: Vec<&Ballot> = cast.filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
+        let ballots: Vec<&Ballot> = self.ballots().filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }
 
-    /// Between which distances most hosts are: as many as may be hostile are nearer, and as many
-    /// farther. Both families count together: hostile hosts may be most of one.
-    pub(crate) fn usual(&self) -> Option<RangeInclusive<u8>> {
-        let cast = self.slots.iter().take(WINDOW).filter_map(Slot::ballot);
-        let mut distances: Vec<u8> = cast.filter_map(|ballot| ballot.distance).collect();
+    /// The distance of the nearest hosts that can't all be hostile. `None` while fewer have answered:
+    /// of those that answer hostile hosts may be most.
+    pub(crate) fn nearest(&self) -> Option<u8> {
+        let mut distances: Vec<u8> = self.ballots().filter_map(|ballot| ballot.distance).collect();
         distances.sort_unstable();
-        // Where few answer, hostile hosts are more of these, but not half.
+        distances.get(usize::from(QUORUM) - 1).copied()
+    }
+
+    /// The distance of the farthest hosts that can't all be hostile; `None` while few have voted:
+    /// hostile hosts may be the first. Both families count together: they may be most of one.
+    pub(crate) fn farthest(&self) -> Option<u8> {
+        let mut distances: Vec<u8> = self.ballots().map(Ballot::least_distance).collect();
+        if distances.len() < QUORUM.into() {
+            return None;
+        }
+        distances.sort_unstable();
+        // Where most can't be found, more than half of the others.
         let rank = usize::from(QUORUM).min(distances.len() / 2 + 1);
-        Some(*distances.get(rank - 1)?..=*distances.get(distances.len() - rank)?)
+        distances.get(distances.len() - rank).copied()
+    }
+
+    /// The votes of the window.
+    fn ballots(&self) -> impl Iterator<Item = &Ballot> {
+        self.slots.iter().take(WINDOW).filter_map(Slot::ballot)
     }
 }
 

@@ -2,7 +2,7 @@
 //! only with a reason.
 
 use super::setbacks::{Healths, Outage, Place, Service, Setback};
-use super::{Started, Survey};
+use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
 use crate::health::{ALONE, OVERLAP};
 use crate::link::Link;
@@ -18,10 +18,6 @@ use std::time::Duration;
 
 /// After so many traces it is a long list: what counts is its rate, not the round trips of one.
 const LONG_LIST: usize = 16;
-
-/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
-/// usual one, and takes more round trips.
-const SPARING: u8 = 8;
 
 /// Hops that a sparing sweep adds per step.
 const SPARING_STEP: u8 = 4;
