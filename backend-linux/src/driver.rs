@@ -80,6 +80,8 @@ pub(crate) struct Driver {
     schedule: Schedule,
     identities: Identities,
     pace: Pace,
+    /// When it was looked for something to do last.
+    looked: Instant,
     /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
     is_survey: bool,
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and whether there are to be any.
@@ -123,6 +125,7 @@ impl Driver {
             schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
+            looked: clock::now(),
             is_survey: false,
             questions: BTreeSet::new(),
             asks: false,
@@ -227,9 +230,10 @@ impl Driver {
     pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
         let version = Version::of(target);
         let listener = self.listener(version).ok_or_else(|| self.sockets.obstacle(version))?;
+        let is_given = self.sockets.options.source.is_some();
         Arc::clone(&listener.sources)
             .of(target, scope_id)
-            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, target))
+            .and_then(|source| uplink(&mut self.uplinks, version).admit(source, target, is_given))
             .map_err(|error| crate::error::no_route(error, target, scope_id, &self.sockets.options))
     }
 
@@ -462,7 +466,14 @@ impl Driver {
     }
 
     /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
-    pub(crate) fn sleep(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
+    pub(crate) fn sleep(&mut self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
+        let asleep = clock::now();
+        let is_woken = self.wait(due, wake);
+        self.leave_out_stops(asleep, due);
+        is_woken
+    }
+
+    fn wait(&self, due: Instant, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
         let span = due.saturating_since(clock::now());
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
         let span = if is_lull { LULL } else { span };

@@ -86,6 +86,8 @@ pub struct Survey {
     names: Health,
     /// The last name that servers had an address for, and when it was looked up to see whether any can be.
     known_name: Option<(String, Instant)>,
+    /// When an outage of each family was last seen to go on after it had ended the list.
+    found_hopeless: [Option<Instant>; 2],
     /// Names for which no server is asked.
     names_of_file: HashSet<String>,
     started: VecDeque<Started>,
@@ -132,6 +134,7 @@ impl Survey {
             setbacks: Setbacks::new(),
             names: Health::default(),
             known_name: None,
+            found_hopeless: [None; 2],
             names_of_file: resolve::names_of_file(),
             started: VecDeque::new(),
             lost: VecDeque::new(),
@@ -285,10 +288,13 @@ impl Survey {
             if self.is_in_doubt(number) {
                 return None;
             }
-            let Some(again) = self.spoilt(number) else { break number };
+            match (self.failed_trial(number), self.spoilt(number)) {
+                (Some(lost), _) => self.lost.push_back(lost),
+                (None, Some(again)) => self.setbacks.put(again, Instant::EPOCH),
+                (None, None) => break number,
+            }
             self.begun.remove(&number);
             self.driver.remove(number);
-            self.setbacks.put(again, Instant::EPOCH);
         };
         let mut begun = self.begun.remove(&number)?;
         let (sample, has_head) = (begun.listed.take().and_then(|listed| listed.sample), begun.has_head);

@@ -1,10 +1,11 @@
 //! Probes: those of the traces that are due, as the pace permits.
 
-use super::{BUNCH, Driver, uplink};
+use super::{BUNCH, Driver, uplink as uplink_of};
 use crate::clock;
 use crate::departures::tag;
 use crate::neighbour::Verdict;
 use crate::running::{Endurance, Held, Running};
+use crate::uplink::CutOff;
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Instant};
 use rustix::io::Errno;
@@ -58,11 +59,18 @@ impl Driver {
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
-                        uplink(&mut self.uplinks, trace.version()).miss_gateway(now);
+                        uplink_of(&mut self.uplinks, trace.version()).miss_gateway(now);
                     }
                     trace.abandon();
                 }
-                Verdict::Innocent => {}
+                Verdict::Innocent => {
+                    let uplink = uplink_of(&mut self.uplinks, trace.version());
+                    let way = trace.way();
+                    let is_found = || neighbours.is_behind_gateway(way) && !neighbours.is_missed(way);
+                    if is_over && uplink.cut_off() == Some(CutOff::Gateway) && is_found() {
+                        uplink.find_gateway();
+                    }
+                }
             }
         }
         let held = trace.held.take();
@@ -80,7 +88,7 @@ impl Driver {
         };
         let Some(listener) = self.listeners.get_mut(trace.listener) else { return Turn::Idle(None) };
         let (version, tag) = (listener.version, tag(number, probe.probe));
-        let uplink = uplink(&mut self.uplinks, version);
+        let uplink = uplink_of(&mut self.uplinks, version);
         match listener.socket.send(probe.destination, trace.scope_id, probe.hop_limit, probe.message, tag) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
@@ -99,16 +107,19 @@ impl Driver {
                     None => Held::new(&probe, now),
                 };
                 let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
+                let is_question = self.questions.contains(&number);
                 match errno {
                     // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
                     // socket's buffer.
                     Errno::MSGSIZE | Errno::NOBUFS | Errno::AGAIN | Errno::NOMEM => {}
-                    _ if self.questions.contains(&number) => {}
-                    _ if is_listed => self.note_failure(target, now),
+                    _ if is_listed || is_question => self.note_failure(target, now),
                     _ => uplink.fail(now),
                 }
                 let health = self.health(version);
                 let due = self.traces.get_mut(&number).and_then(|trace| trace.hold(held, errno, &health, now));
+                if is_question && due.is_none() {
+                    uplink_of(&mut self.uplinks, version).not_asked(errno);
+                }
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
         }

@@ -7,7 +7,7 @@ use crate::driver::Step;
 use crate::health::ALONE;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
-use crate::trace::Listed;
+use crate::trace::{Begun, Listed};
 use crate::uplink::CutOff;
 use crate::{Error, Failure, SendError, Traceroute, clock, failure_text, needs_resolver};
 use hopshot_core::wire::Version;
@@ -114,11 +114,13 @@ impl Survey {
         self.setbacks.witness()
     }
 
-    /// Returns what keeps all hosts waiting, if that has lasted for a second.
+    /// Returns what keeps all hosts waiting, if that has lasted for a second, or for two where it is names.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
         let (now, healths) = (clock::now(), self.healths());
-        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
+        // One that was found before is asked for once a second while the last names fail.
+        let at_least = |service| Duration::from_secs(if service == Service::Names { 2 } else { 1 });
+        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, at_least(*service));
         let service = Service::ALL.into_iter().find(waits_for)?;
         let outage = self.setbacks.outage(service, &healths);
         let cut_off = service.family().and_then(|family| self.driver.cut_off(family));
@@ -186,9 +188,10 @@ impl Survey {
         let ended = self.setbacks.has_ended(service);
         let has_ended = ended.is_some();
         // The network may be back, or there may be a way to this host: others may have been at fault.
+        let is_trial = has_ended && self.driver.has_witness_near(address.ip());
         if let Some(away) = ended
-            && self.driver.has_witness_near(address.ip())
-            && !self.driver.leaves_for_others(address.ip(), clock::now())
+            && is_trial
+            && self.is_hopeless(address.ip())
         {
             return Err(away);
         }
@@ -203,7 +206,7 @@ impl Survey {
                 let flow = tracer.protocol().checksum;
                 let Setback { host, reruns, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed { address, reruns, sample });
+                    begun.listed = Some(Listed { address, reruns, sample, is_trial });
                 }
                 self.started.push_back(Started { host, target, source, flow });
                 Ok(())
@@ -214,6 +217,37 @@ impl Survey {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets leave and nobody is heard only
+    /// an answer ends it: then a host is traced to see that, once in a while.
+    fn is_hopeless(&mut self, target: IpAddr) -> bool {
+        const WHILE: Duration = Duration::from_secs(1);
+        let (version, now) = (Version::of(target), clock::now());
+        if self.driver.cut_off(version).is_none() {
+            return !self.driver.leaves_for_others(target, now);
+        }
+        let found = self.found_hopeless[Service::of(version) as usize];
+        found.is_some_and(|found| now.saturating_since(found) < WHILE)
+    }
+
+    /// Returns whether a trace shows at present if an outage goes on that has ended the list: the next hosts wait for that.
+    fn has_trial(&self) -> bool {
+        let is_open =
+            |listed: &Listed| listed.is_trial && self.driver.cut_off(Version::of(listed.address.ip())).is_some();
+        let is_trial = |begun: &Begun| begun.listed.as_ref().is_some_and(is_open);
+        self.found_hopeless.iter().any(Option::is_some) && self.begun.values().any(is_trial)
+    }
+
+    /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't traced.
+    pub(super) fn failed_trial(&mut self, number: usize) -> Option<(String, Error)> {
+        let begun = self.begun.get(&number)?;
+        let address = begun.listed.as_ref().filter(|listed| listed.is_trial)?.address;
+        let service = Service::of(Version::of(address.ip()));
+        let away = self.setbacks.has_ended(service)?;
+        let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
+        self.found_hopeless[service as usize] = Some(clock::now());
+        Some(lost)
     }
 
     /// Whether an error may be over soon. What worked before and doesn't now is this machine's doing, such as an interface or an
@@ -262,7 +296,10 @@ impl Survey {
         const FEW: usize = 8;
         const PAUSE: Duration = Duration::from_secs(1);
         let (is_tail, is_asked) = (self.len() <= FEW, self.setbacks.witness().is_some());
-        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_tail && !is_asked) else { return };
+        // Before all of them are lost for a fault that may be theirs: a whole zone may fail.
+        let is_late = self.names.failing_for(now).is_some_and(|failing| failing >= self.setbacks.limit / 6 * 5);
+        let is_due = (is_tail || is_late) && !is_asked;
+        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_due) else { return };
         if now.saturating_since(*asked) < PAUSE {
             return;
         }
@@ -333,6 +370,7 @@ impl Survey {
         if let Some(lost) = self.setbacks.end(service, &healths) {
             self.lost.extend(lost);
             if let Some(family) = family {
+                self.found_hopeless[service as usize] = Some(now);
                 self.driver.interrupt_family(family);
             }
         }
@@ -347,6 +385,7 @@ impl Survey {
     pub(super) fn is_held_back(&self) -> bool {
         let (now, healths) = (clock::now(), self.healths());
         self.setbacks.is_full()
+            || self.has_trial()
             || self.setbacks.next(&healths, now).is_some_and(|next| next <= now)
             || is_failing(&healths, now) && self.driver.next_send() > now
     }
@@ -381,6 +420,7 @@ impl Survey {
         let version = Version::of(address.ip());
         !self.is_interrupted
             && !self.setbacks.limit.is_zero()
+            && self.setbacks.has_ended(Service::of(version)).is_none()
             && !self.driver.is_whole(number)
             && self.driver.may_be_silent(version)
     }
@@ -403,7 +443,7 @@ impl Survey {
         let is_doubtful = self.driver.has_doubtful_distance(number);
         let most = match (was_cut_off, self.driver.has_heard(number)) {
             // The limit of an outage is enough.
-            _ if self.driver.cut_off(version) == Some(CutOff::Gateway) => u8::MAX,
+            _ if matches!(self.driver.cut_off(version), Some(CutOff::Gateway | CutOff::BehindGateway)) => u8::MAX,
             (true, true) => MOST_RERUNS_HEARD,
             (true, false) => MOST_RERUNS,
             (false, _) if is_doubtful => MOST_RERUNS_HEARD,
@@ -422,7 +462,7 @@ fn is_failing(healths: &Healths, now: Instant) -> bool {
 
 const fn why(cut_off: CutOff) -> &'static str {
     match cut_off {
-        CutOff::Silence => "no answer from anybody",
+        CutOff::Silence | CutOff::BehindGateway => "no answer from anybody",
         CutOff::Gateway => "the gateway doesn't answer on its link",
     }
 }
