@@ -44,7 +44,12 @@ impl Link for Sockets {
     fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
         let version = Version::of(target);
         let pair = self.of(version).ok_or_else(|| self.obstacle(version))?;
-        pair.sources.of(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))
+        let source =
+            pair.sources.of(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))?;
+        match self.options.source.is_none() && is_makeshift(source, target) {
+            true => Err(self.no_source(target, scope_id)),
+            false => Ok(source),
+        }
     }
 
     fn no_source(&self, target: IpAddr, scope_id: u32) -> Error {
@@ -140,4 +145,24 @@ fn readable(pair: &Pair) -> PollFd<'_> {
 
 fn number(errno: Errno) -> SendError {
     SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX))
+}
+
+/// Whether an address means that there is none: where IPv6 has no other, the kernel falls back on `::1`, whose packets
+/// never leave (RFC 4291, section 2.5.3).
+const fn is_makeshift(source: IpAddr, target: IpAddr) -> bool {
+    source.is_ipv6() && source.is_loopback() && !target.is_loopback() && !target.is_multicast()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_address_is_no_source_for_others() {
+        let [loopback, global, multicast]: [IpAddr; 3] =
+            ["::1", "2001:db8::1", "ff02::1"].map(|address| address.parse().unwrap());
+        assert!(is_makeshift(loopback, global));
+        assert!(!is_makeshift(loopback, loopback) && !is_makeshift(loopback, multicast));
+        assert!(!is_makeshift([127, 0, 0, 1].into(), [192, 0, 2, 1].into()) && !is_makeshift(global, global));
+    }
 }

@@ -19,6 +19,12 @@ const LOOKUPS: usize = 64;
 /// The longest wait while hosts of the list are to be taken in for which there was no room a moment ago.
 const TURN: Duration = Duration::from_millis(10);
 
+/// The longest sleep while addresses are looked up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A sleep of this length then shows that this process was stopped.
+const STOPPED: Duration = Duration::from_secs(3);
+
 /// Between two drawings of the progress.
 const REDRAW: Duration = Duration::from_millis(100);
 
@@ -50,7 +56,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         forged: 0,
         interrupted: false,
         unread: None,
-        is_cut_off: false,
+        told_limit: None,
+        looked: Instant::now(),
     };
     desk.run()?;
     if !desk.progress.any() && !desk.interrupted {
@@ -81,8 +88,10 @@ struct Desk<'a> {
     interrupted: bool,
     /// Why the list could not be read to its end.
     unread: Option<Failure>,
-    /// Whether it was said that nothing gets on.
-    is_cut_off: bool,
+    /// The limit that was told when nothing got on.
+    told_limit: Option<Duration>,
+    /// When it was looked for something to do last.
+    looked: Instant,
 }
 
 impl Desk<'_> {
@@ -98,6 +107,7 @@ impl Desk<'_> {
             }
             self.session.names.hear();
             let names_late = self.session.names.give_up_late();
+            self.hear_found();
             self.take_started()?;
             self.take_replies()?;
             self.take_routes();
@@ -118,7 +128,8 @@ impl Desk<'_> {
             let front = self.finished.front();
             let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
             let turn = (more && !input).then_some(TURN);
-            let patience = patience.into_iter().chain(names_late).chain(turn).min();
+            let look = (self.session.names.wanted() > 0).then_some(LOOK);
+            let patience = patience.into_iter().chain(names_late).chain(look).chain(turn).min();
             if idle {
                 self.session.events.wait(input, patience).map_err(Failure::events)?;
             } else {
@@ -235,21 +246,21 @@ impl Desk<'_> {
         }
         while let Some((host, error)) = self.survey.take_lost() {
             // The end of the wait is no end of the outage.
-            self.is_cut_off &= !matches!(error, Error::Away { .. });
+            self.told_limit.take_if(|_| matches!(error, Error::Away { .. }));
             self.lose(&host, &error.to_string())?;
         }
         Ok(())
     }
 
-    /// Says once that this machine is cut off, and once that it no longer is.
+    /// Says once that this machine is cut off, again if that may last longer than was said, and once that it no longer is.
     fn tell_outage(&mut self) {
         match self.survey.outage() {
-            Some(Outage { what, reason, limit }) if !self.is_cut_off => {
-                self.is_cut_off = true;
+            Some(Outage { what, reason, limit }) if self.told_limit.is_none_or(|told| told < limit) => {
+                self.told_limit = Some(limit);
                 let text = format!("{what} ({reason}); waiting for up to {} s (--outage)", limit.as_secs());
                 self.progress.say(&text);
             }
-            None if std::mem::take(&mut self.is_cut_off) => self.progress.say("going on"),
+            None if self.told_limit.take().is_some() => self.progress.say("going on"),
             _ => {}
         }
     }
@@ -268,9 +279,19 @@ impl Desk<'_> {
         Ok(())
     }
 
+    /// Hears which hosts have been found. A look-up that failed while this process was stopped says nothing of name servers now.
+    fn hear_found(&mut self) {
+        let was_stopped = std::mem::replace(&mut self.looked, Instant::now()).elapsed() >= STOPPED;
+        for (host, found) in self.session.names.found() {
+            let is_stale = was_stopped && !self.interrupted && found.as_ref().is_err_and(Error::may_pass);
+            if !is_stale || !self.session.names.find(&host, self.args.probing.wanted()) {
+                self.found.push_back((host, found));
+            }
+        }
+    }
+
     /// Hosts that have been found begin when there is room, before others are taken in.
     fn take_found(&mut self) -> Result<(), Failure> {
-        self.found.extend(self.session.names.found());
         while self.survey.has_room_for_found()
             && let Some((host, found)) = self.found.pop_front()
         {

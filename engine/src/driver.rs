@@ -63,6 +63,8 @@ pub struct Driver<L> {
     schedule: Schedule,
     identities: Identities,
     pace: Pace,
+    /// When it was looked for something to do last.
+    looked: Instant,
     /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
     is_survey: bool,
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and whether there are to be any.
@@ -93,6 +95,7 @@ impl<L: Link> Driver<L> {
         let listener = |port| Listener { port, rejected: Rejected::default(), hears: Hears::Unsaid };
         Self {
             listeners: link.ports().map(listener).collect(),
+            looked: link.now(),
             link,
             uplinks: [Uplink::default(); 2],
             traces: BTreeMap::new(),
@@ -376,7 +379,14 @@ impl<L: Link> Driver<L> {
     }
 
     /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
-    pub(crate) fn sleep(&self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
+    pub(crate) fn sleep(&mut self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
+        let asleep = self.link.now();
+        let is_woken = self.wait(due, wake);
+        self.leave_out_stops(asleep, due);
+        is_woken
+    }
+
+    fn wait(&self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
         let span = due.saturating_since(self.link.now());
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
         self.link.wait(if is_lull { LULL } else { span }, is_lull, wake)

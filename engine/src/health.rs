@@ -55,6 +55,12 @@ impl Health {
         self.failing.map_or(Duration::ZERO, |(_, last)| last.saturating_since(since))
     }
 
+    /// Leaves a time out that ends now, since nothing could be tried in it: this process was stopped.
+    pub(crate) fn skip(&mut self, time: Duration, now: Instant) {
+        let later = |at: Instant| at.saturating_add(time).min(now);
+        self.failing = self.failing.map(|(first, last)| (later(first), later(last)));
+    }
+
     /// Returns for how long everything was seen to fail: up to the last try, since this process may have been stopped.
     pub(crate) fn failed_for(&self) -> Option<Duration> {
         self.failing.map(|(first, last)| last.saturating_since(first))
@@ -84,6 +90,22 @@ mod tests {
         assert!(health.succeed(at(1050)) && health.failing_for(at(1060)).is_none());
         assert!(health.works_for_others(at(49)) && !health.works_for_others(at(50)));
         assert!(!Health::default().works_for_others(at(0)));
+    }
+
+    #[test]
+    fn a_time_that_is_left_out_counts_for_no_failure_and_leads_to_no_time_to_come() {
+        let at = Instant::from_millis;
+        let mut health = Health::default();
+        health.skip(Duration::from_millis(5), at(5));
+        assert!(health.failing_for(at(5)).is_none());
+        health.fail(at(10));
+        health.fail(at(20));
+        health.skip(Duration::from_millis(500), at(530));
+        health.fail(at(540));
+        assert_eq!(health.failed_for(), Some(Duration::from_millis(30)));
+        health.skip(Duration::from_millis(900), at(1_000));
+        health.fail(at(1_000));
+        assert_eq!(health.failed_for(), Some(Duration::ZERO));
     }
 
     #[test]

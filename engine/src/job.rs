@@ -74,7 +74,7 @@ pub trait Job: Sized {
         at_most: Duration,
     ) -> Result<Step, <Self::Link as Link>::Error> {
         let Some(deadline) = self.deadline() else { return Ok(Step::Done) };
-        let driver = self.driver();
+        let driver = self.driver_mut();
         let deadline = deadline.min(driver.link.now().saturating_add(at_most));
         if driver.sleep(deadline, wake)? {
             return Ok(Step::Woken);

@@ -35,6 +35,11 @@ impl Schedule {
         }
     }
 
+    /// Whether a trace has yet to end.
+    pub(crate) fn has(&self, trace: usize) -> bool {
+        self.due.get(&trace).is_some_and(Option::is_some)
+    }
+
     /// A trace is no more.
     pub(crate) fn remove(&mut self, trace: usize) {
         let before = self.due.remove(&trace);

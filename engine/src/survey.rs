@@ -97,6 +97,8 @@ pub struct Survey<L: Link> {
     names: Health,
     /// The last name that servers had an address for, and when it was looked up to see whether any can be.
     known_name: Option<(String, Instant)>,
+    /// When an outage of each family was last seen to go on after it had ended the list.
+    found_hopeless: [Option<Instant>; 2],
     started: VecDeque<Started>,
     lost: VecDeque<(String, L::Error)>,
     names_due: VecDeque<String>,
@@ -130,6 +132,7 @@ impl<L: Link> Survey<L> {
             setbacks: Setbacks::new(),
             names: Health::default(),
             known_name: None,
+            found_hopeless: [None; 2],
             started: VecDeque::new(),
             lost: VecDeque::new(),
             names_due: VecDeque::new(),
@@ -254,10 +257,13 @@ impl<L: Link> Survey<L> {
             if self.is_in_doubt(number) {
                 return None;
             }
-            let Some(again) = self.spoilt(number) else { break number };
+            match (self.failed_trial(number), self.spoilt(number)) {
+                (Some(lost), _) => self.lost.push_back(lost),
+                (None, Some(again)) => self.setbacks.put(again, Instant::EPOCH),
+                (None, None) => break number,
+            }
             self.begun.remove(&number);
             self.driver.remove(number);
-            self.setbacks.put(again, Instant::EPOCH);
         };
         let mut begun = self.begun.remove(&number)?;
         let (sample, has_head) = (begun.listed.take().and_then(|listed| listed.sample), begun.has_head);

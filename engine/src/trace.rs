@@ -37,6 +37,8 @@ pub(crate) struct Listed {
     pub(crate) reruns: u8,
     /// Where its vote on the nearest hops goes, if it has one.
     pub(crate) sample: Option<Sample>,
+    /// Whether it shows if an outage that has ended the list is over.
+    pub(crate) is_trial: bool,
 }
 
 impl Begun {

@@ -1,7 +1,7 @@
 //! Whether one family gets through: whether its packets leave this machine, and whether answers come in at all.
 
 use crate::health::Health;
-use hopshot_core::Instant;
+use hopshot_core::{Instant, SendError};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ struct Questions {
     first: Option<Instant>,
     last: Instant,
     count: usize,
+    /// Why the last of those could not be sent that were not.
+    obstacle: Option<SendError>,
 }
 
 /// An outage of which this machine isn't told when it sends.
@@ -62,6 +64,8 @@ pub(crate) enum CutOff {
     Silence,
     /// The gateway doesn't answer on its link.
     Gateway,
+    /// It does again, but nobody is heard yet.
+    BehindGateway,
 }
 
 /// What is known of one family.
@@ -211,9 +215,10 @@ impl Uplink {
     /// Returns whom to ask now, each in turn.
     pub(crate) fn ask(&mut self, now: Instant) -> Option<Answerer> {
         let known = self.answerers.iter().flatten().count();
-        let Questions { first, count, .. } = self.questions.unwrap_or(Questions { first: None, last: now, count: 0 });
-        let answerer = self.answerers.get(count.checked_rem(known)?).copied().flatten();
-        self.questions = Some(Questions { first, last: now, count: count + 1 });
+        let new = Questions { first: None, last: now, count: 0, obstacle: None };
+        let questions = self.questions.unwrap_or(new);
+        let answerer = self.answerers.get(questions.count.checked_rem(known)?).copied().flatten();
+        self.questions = Some(Questions { last: now, count: questions.count + 1, ..questions });
         answerer
     }
 
@@ -222,6 +227,18 @@ impl Uplink {
         if let Some(questions) = &mut self.questions {
             questions.first.get_or_insert(at);
         }
+    }
+
+    /// Records that a question could not be sent: it shows nothing of silence.
+    pub(crate) const fn not_asked(&mut self, error: SendError) {
+        if let Some(questions) = &mut self.questions {
+            questions.obstacle = Some(error);
+        }
+    }
+
+    /// Returns why nobody can be asked, if a question could not be sent since somebody was heard.
+    pub(crate) fn obstacle(&self) -> Option<SendError> {
+        self.questions?.obstacle
     }
 
     fn asks_targets(&self) -> bool {
@@ -241,10 +258,11 @@ impl Uplink {
         !self.is_quiet && first.is_some_and(|first| now.saturating_since(first) >= patience)
     }
 
-    /// Returns whether it isn't known yet if anybody still answers.
+    /// Returns whether it isn't known yet if anybody still answers, and will be: somebody is asked.
     pub(crate) fn may_be_silent(&self, now: Instant) -> bool {
-        let is_open = self.cut_off.is_none() && !self.is_silent(now);
-        is_open && (self.questions.is_some() || self.next_question().is_some_and(|next| next <= now))
+        let is_open = self.cut_off.is_none() && !self.is_quiet && !self.is_silent(now);
+        let is_asking = self.questions.is_some_and(|asked| asked.first.is_some() || asked.obstacle.is_none());
+        is_open && (is_asking || self.next_question().is_some_and(|next| next <= now))
     }
 
     /// Takes silence for an outage, where it lasts although something was heard before.
@@ -260,6 +278,13 @@ impl Uplink {
         if self.heard.is_none_or(|at| now.saturating_since(at) >= SILENCE) {
             self.cut_off = Some(CutOff::Gateway);
             self.health.fail(now);
+        }
+    }
+
+    /// Records that the gateway answers on its link. Somebody must be heard before the outage is over.
+    pub(crate) fn find_gateway(&mut self) {
+        if self.cut_off == Some(CutOff::Gateway) {
+            self.cut_off = Some(CutOff::BehindGateway);
         }
     }
 
@@ -281,7 +306,7 @@ impl Uplink {
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, now: Instant) {
-        (self.cut_off, self.is_quiet) = (None, true);
+        (self.cut_off, self.questions, self.is_quiet) = (None, None, true);
         self.health.succeed(now);
     }
 }
@@ -377,10 +402,45 @@ mod tests {
         uplink.accept_silence(at(2_000));
         uplink.suspect(at(9_000));
         assert!(uplink.cut_off().is_none() && uplink.next_question().is_none());
+        assert!(!uplink.may_be_silent(at(9_000)), "it is known");
         uplink.hear(at(10_000));
         ask(&mut uplink, 10_100, 11_000);
         uplink.suspect(at(11_000));
         assert!(uplink.cut_off().is_some());
+    }
+
+    #[test]
+    fn a_question_that_can_not_be_sent_is_not_waited_for() {
+        let mut uplink = Uplink::default();
+        uplink.remember(answerer([192, 0, 2, 1]));
+        uplink.hear(at(0));
+        uplink.ask(at(100));
+        assert!(uplink.may_be_silent(at(150)), "it is about to leave");
+        uplink.not_asked(SendError(1));
+        assert!(!uplink.may_be_silent(at(150)) && uplink.obstacle() == Some(SendError(1)));
+        // The next one leaves.
+        ask(&mut uplink, 200, 201);
+        assert!(uplink.may_be_silent(at(250)));
+        uplink.not_asked(SendError(1));
+        assert!(uplink.may_be_silent(at(250)));
+        uplink.hear(at(300));
+        assert_eq!(uplink.obstacle(), None);
+    }
+
+    #[test]
+    fn a_gateway_that_is_found_again_is_to_blame_no_more_and_the_outage_goes_on() {
+        let mut uplink = Uplink::default();
+        uplink.find_gateway();
+        assert_eq!(uplink.cut_off(), None);
+        uplink.miss_gateway(at(1_000));
+        uplink.find_gateway();
+        assert_eq!(uplink.cut_off(), Some(CutOff::BehindGateway));
+        assert!(uplink.health.failing_for(at(2_000)).is_some());
+        uplink.miss_gateway(at(3_000));
+        assert_eq!(uplink.cut_off(), Some(CutOff::Gateway));
+        uplink.find_gateway();
+        uplink.hear(at(4_000));
+        assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(4_000)).is_none());
     }
 
     #[test]

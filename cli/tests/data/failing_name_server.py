@@ -1,8 +1,8 @@
 """A name server that fails for a time while a command runs: failing_name_server.py MANNER START SECONDS COMMAND...
 
-Names have the address 10.6.0.1 (h1.example), 2001:db8:6::1 (s1.example) or both (d1.example). bad.example always fails,
-none.example doesn't exist. The manner is what questions get meanwhile: servfail, refused, silent; or servfail-1 or servfail-28,
-where those for the one type of address fail (1 is A, 28 AAAA) and the others are answered."""
+Names have the address 10.6.0.1 (h1.example), 2001:db8:6::1 (s1.example) or both (d1.example). bad.example and bad1.example
+always fail, none.example doesn't exist. The manner is what questions get meanwhile: servfail, refused, silent; or servfail-1 or
+servfail-28, where those for the one type of address fail (1 is A, 28 AAAA) and the others are answered."""
 
 import socket
 import struct
@@ -35,8 +35,8 @@ def serve():
         label = query[13 : 13 + query[12]]
         kind = int.from_bytes(query[end + 1 : end + 3], "big")
         is_failing = start <= time.monotonic() - begun < start + seconds and manner.endswith((how, f"-{kind}"))
-        if label in (b"bad", b"none"):
-            server.sendto(reply(query, SERVFAIL if label == b"bad" else NXDOMAIN), client)
+        if label.startswith(b"bad") or label == b"none":
+            server.sendto(reply(query, NXDOMAIN if label == b"none" else SERVFAIL), client)
         elif is_failing:
             if how != "silent":
                 server.sendto(reply(query, REFUSED if how == "refused" else SERVFAIL), client)

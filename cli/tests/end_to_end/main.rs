@@ -9,6 +9,7 @@ mod local;
 mod lookups;
 mod mtu;
 mod outage;
+mod outage_ends;
 mod outage_of_names;
 mod output;
 mod paths;

@@ -4,13 +4,13 @@ use crate::world::{HOPSHOT, Said, command_in_scenario, command_on_chain};
 use serde_json::Value;
 
 /// The routes to the chain as they were.
-const ROUTES: &str =
+pub(crate) const ROUTES: &str =
     "ip route replace 10.0.0.0/8 via 10.1.0.1; ip route replace 2001:db8::/32 via 2001:db8:1::1 dev ahead";
-const ADDRESSES: &str =
+pub(crate) const ADDRESSES: &str =
     "ip address replace 10.1.0.254/24 dev ahead; ip address replace 2001:db8:1::fe/64 dev ahead nodad";
 
 /// Each socket in each family: the family, the target and the kind of socket.
-const SOCKETS: [(&str, &str, &str); 4] = [
+pub(crate) const SOCKETS: [(&str, &str, &str); 4] = [
     ("-4", "10.6.0.1", "raw"),
     ("-4", "10.6.0.1", "ping"),
     ("-6", "2001:db8:6::1", "raw"),

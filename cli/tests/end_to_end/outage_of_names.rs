@@ -79,6 +79,26 @@ fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
 }
 
 #[test]
+fn a_look_up_that_failed_while_the_list_was_stopped_is_made_again() {
+    let script = format!(
+        "python3 {DNS} silent 0.5 10 sh -c '(seq -f h%.0f.example 40; sleep 1; seq -f h%.0f.example 40) |
+        {HOPSHOT} -n -q1 --json --outage 12 --targets - &
+        pid=$!
+        sleep 8; kill -STOP $pid; sleep 14; kill -CONT $pid; wait $pid'"
+    );
+    let Some(said) = command_on_chain(5, &[], &["sh", "-c", &script]) else { return };
+    assert_all_whole(&said, 80, "names");
+}
+
+#[test]
+fn a_zone_that_fails_at_the_end_of_a_list_is_no_outage_however_many_names_are_in_it() {
+    let list = "for name in h bad; do seq -f $name%.0f.example 40; done";
+    let Some(said) = names("servfail 99 0", "--outage 18", list) else { return };
+    let count = |text: &str| said.stdout.matches(text).count();
+    assert_eq!((count("\"reached\":true"), count("; given up after "), said.status), (40, 40, 1), "{}", said.stdout);
+}
+
+#[test]
 fn an_interrupt_names_the_hosts_whose_addresses_were_looked_up_once_each() {
     // Those of the first are asked for a second time when the interrupt comes.
     for (manner, reason) in

@@ -78,10 +78,11 @@ impl<L: Link> Driver<L> {
         self.uplinks[family_index(Version::of(target))].has_witness_near(target)
     }
 
-    /// Why the last packet of a trace could not be sent, if it waits to be tried again.
+    /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a question.
     pub(crate) fn obstacle(&self, version: Version) -> Option<SendError> {
-        let of_family = self.traces.values().filter(|trace| trace.version() == version);
-        of_family.into_iter().find_map(|trace| trace.held.as_ref()?.error)
+        let mut of_family = self.traces.values().filter(|trace| trace.version() == version);
+        let held = of_family.find_map(|trace| trace.held.as_ref()?.error);
+        held.or_else(|| self.uplinks[family_index(version)].obstacle())
     }
 
     /// Whether packets to the target of a trace would leave from another address now, or not at all.
@@ -123,10 +124,14 @@ impl<L: Link> Driver<L> {
         else {
             return;
         };
+        // One that has yet to leave is enough: at a slow rate they would be ever more.
+        if self.questions_of(version).any(|(number, trace)| trace.left.is_none() && self.schedule.has(number)) {
+            return;
+        }
         let Ok(random) = self.link.random() else { return };
         let hops =
             Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: TIMEOUT, ..Config::new(target) };
-        if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Timeout, true) {
+        if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Queue, true) {
             self.questions.insert(number);
             self.own[family_index(version)] -= 1;
         }
@@ -134,8 +139,7 @@ impl<L: Link> Driver<L> {
 
     /// Asks nobody any longer, since no trace waits for that.
     pub(super) fn end_questions(&mut self, version: Version) {
-        let is_of_family = |number: &usize| self.traces.get(number).is_some_and(|trace| trace.version() == version);
-        let ended: Vec<usize> = self.questions.iter().copied().filter(is_of_family).collect();
+        let ended: Vec<usize> = self.questions_of(version).map(|(number, _)| number).collect();
         for number in ended {
             self.questions.remove(&number);
             self.forget(number);
@@ -149,10 +153,34 @@ impl<L: Link> Driver<L> {
         if !self.asks || !self.uplinks[family_index(version)].may_be_silent(now) {
             return false;
         }
-        if self.questions.is_empty() {
+        if !self.is_asking(version) {
             self.ask(version, now);
         }
-        !self.questions.is_empty()
+        self.is_asking(version)
+    }
+
+    /// Whether a question waits for its answer. One that has ended may not have been taken out yet.
+    fn is_asking(&self, version: Version) -> bool {
+        self.questions_of(version).any(|(number, _)| self.schedule.has(number))
+    }
+
+    fn questions_of(&self, version: Version) -> impl Iterator<Item = (usize, &Running)> {
+        let questions = self.questions.iter().filter_map(|number| Some((*number, self.traces.get(number)?)));
+        questions.filter(move |(_, trace)| trace.version() == version)
+    }
+
+    /// Leaves the time out of all outages in which this process was stopped: after the last look, or after it was to wake up
+    /// from a sleep that began then.
+    pub(super) fn leave_out_stops(&mut self, asleep: Instant, due: Instant) {
+        /// A busy machine may be late too.
+        const STOPPED: Duration = Duration::from_secs(1);
+        let now = self.link.now();
+        let before = asleep.saturating_since(self.looked);
+        let missed = before.saturating_add(now.saturating_since(due.max(asleep)));
+        self.looked = now;
+        if missed >= STOPPED {
+            self.uplinks.iter_mut().for_each(|uplink| uplink.health.skip(missed, now));
+        }
     }
 
     /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had been before.

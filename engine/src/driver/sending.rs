@@ -1,10 +1,11 @@
 //! Probes: those of the traces that are due, as the pace permits.
 
-use super::{BUNCH, Driver, uplink};
+use super::{BUNCH, Driver, uplink as uplink_of};
 use crate::departures::tag;
 use crate::link::{Datagram, Link, Obstacle};
 use crate::next_hop::{self, Verdict};
 use crate::running::{Endurance, Held, Running};
+use crate::uplink::CutOff;
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Instant};
 
@@ -57,11 +58,18 @@ impl<L: Link> Driver<L> {
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
-                        uplink(&mut self.uplinks, trace.version()).miss_gateway(now);
+                        uplink_of(&mut self.uplinks, trace.version()).miss_gateway(now);
                     }
                     trace.abandon();
                 }
-                Verdict::Innocent => {}
+                Verdict::Innocent => {
+                    let uplink = uplink_of(&mut self.uplinks, trace.version());
+                    let way = trace.way();
+                    let is_found = || next_hop::is_gateway(&self.link, way) && !next_hop::was_missed(&self.link, way);
+                    if is_over && uplink.cut_off() == Some(CutOff::Gateway) && is_found() {
+                        uplink.find_gateway();
+                    }
+                }
             }
         }
         let held = trace.held.take();
@@ -79,7 +87,7 @@ impl<L: Link> Driver<L> {
         };
         let Some(listener) = self.listeners.get(trace.listener) else { return Turn::Idle(None) };
         let (version, port) = (listener.port.family, trace.listener);
-        let uplink = uplink(&mut self.uplinks, version);
+        let uplink = uplink_of(&mut self.uplinks, version);
         let datagram = Datagram {
             destination: probe.destination,
             scope_id: trace.scope_id,
@@ -105,18 +113,21 @@ impl<L: Link> Driver<L> {
                     None => Held::new(&probe, now),
                 };
                 let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
+                let is_question = self.questions.contains(&number);
                 let obstacle = L::obstacle(error);
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
                     // socket's buffer.
                     Obstacle::TooLarge | Obstacle::Full => {}
-                    _ if self.questions.contains(&number) => {}
-                    _ if is_listed => self.note_failure(target, now),
-                    _ => uplink.fail(now),
+                    Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
+                    Obstacle::Other => uplink.fail(now),
                 }
                 let health = self.health(version);
                 let due =
                     self.traces.get_mut(&number).and_then(|trace| trace.hold(held, error, obstacle, &health, now));
+                if is_question && due.is_none() {
+                    uplink_of(&mut self.uplinks, version).not_asked(error);
+                }
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
         }

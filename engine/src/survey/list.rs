@@ -13,7 +13,7 @@ use crate::trace::{Begun, Listed};
 use crate::uplink::CutOff;
 use hopshot_core::wire::Version;
 use hopshot_core::{Instant, Sweep};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// After so many traces it is a long list: what counts is its rate, not the round trips of one.
@@ -121,11 +121,13 @@ impl<L: Link> Survey<L> {
         self.setbacks.witness()
     }
 
-    /// Returns what keeps all hosts waiting, if that has lasted for a second.
+    /// Returns what keeps all hosts waiting, if that has lasted for a second, or for two where it is names.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
         let (now, healths) = (self.driver.link.now(), self.healths());
-        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, Duration::from_secs(1));
+        // One that was found before is asked for once a second while the last names fail.
+        let at_least = |service| Duration::from_secs(if service == Service::Names { 2 } else { 1 });
+        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, at_least(*service));
         let service = Service::ALL.into_iter().find(waits_for)?;
         let outage = self.setbacks.outage(service, &healths);
         let cut_off = service.family().and_then(|family| self.driver.cut_off(family));
@@ -140,9 +142,10 @@ impl<L: Link> Survey<L> {
         let ended = self.setbacks.has_ended(service);
         let has_ended = ended.is_some();
         // The network may be back, or there may be a way to this host: others may have been at fault.
+        let is_trial = has_ended && self.driver.has_witness_near(address.ip());
         if let Some(away) = ended
-            && self.driver.has_witness_near(address.ip())
-            && !self.driver.leaves_for_others(address.ip(), self.driver.link.now())
+            && is_trial
+            && self.is_hopeless(address.ip())
         {
             return Err(away);
         }
@@ -157,7 +160,7 @@ impl<L: Link> Survey<L> {
                 let flow = tracer.protocol().checksum;
                 let Setback { host, reruns, sample, .. } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed { address, reruns, sample });
+                    begun.listed = Some(Listed { address, reruns, sample, is_trial });
                 }
                 self.started.push_back(Started { host, target, source, flow });
                 Ok(())
@@ -168,6 +171,37 @@ impl<L: Link> Survey<L> {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets leave and nobody is heard only
+    /// an answer ends it: then a host is traced to see that, once in a while.
+    fn is_hopeless(&mut self, target: IpAddr) -> bool {
+        const WHILE: Duration = Duration::from_secs(1);
+        let (version, now) = (Version::of(target), self.driver.link.now());
+        if self.driver.cut_off(version).is_none() {
+            return !self.driver.leaves_for_others(target, now);
+        }
+        let found = self.found_hopeless[Service::of(version) as usize];
+        found.is_some_and(|found| now.saturating_since(found) < WHILE)
+    }
+
+    /// Returns whether a trace shows at present if an outage goes on that has ended the list: the next hosts wait for that.
+    fn has_trial(&self) -> bool {
+        let is_open =
+            |listed: &Listed| listed.is_trial && self.driver.cut_off(Version::of(listed.address.ip())).is_some();
+        let is_trial = |begun: &Begun| begun.listed.as_ref().is_some_and(is_open);
+        self.found_hopeless.iter().any(Option::is_some) && self.begun.values().any(is_trial)
+    }
+
+    /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't traced.
+    pub(super) fn failed_trial(&mut self, number: usize) -> Option<(String, L::Error)> {
+        let begun = self.begun.get(&number)?;
+        let address = begun.listed.as_ref().filter(|listed| listed.is_trial)?.address;
+        let service = Service::of(Version::of(address.ip()));
+        let away = self.setbacks.has_ended(service)?;
+        let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
+        self.found_hopeless[service as usize] = Some(self.driver.link.now());
+        Some(lost)
     }
 
     /// Whether an error may be over soon. What worked before and doesn't now is this machine's doing, such as an interface or an
@@ -220,7 +254,10 @@ impl<L: Link> Survey<L> {
         const FEW: usize = 8;
         const PAUSE: Duration = Duration::from_secs(1);
         let (is_tail, is_asked) = (self.len() <= FEW, self.setbacks.witness().is_some());
-        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_tail && !is_asked) else { return };
+        // Before all of them are lost for a fault that may be theirs: a whole zone may fail.
+        let is_late = self.names.failing_for(now).is_some_and(|failing| failing >= self.setbacks.limit / 6 * 5);
+        let is_due = (is_tail || is_late) && !is_asked;
+        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_due) else { return };
         if now.saturating_since(*asked) < PAUSE {
             return;
         }
@@ -282,6 +319,7 @@ impl<L: Link> Survey<L> {
         if let Some(lost) = self.setbacks.end(service, &healths) {
             self.lost.extend(lost);
             if let Some(family) = family {
+                self.found_hopeless[service as usize] = Some(now);
                 self.give_up_family(family);
                 self.driver.interrupt_family(family);
             }
@@ -312,6 +350,7 @@ impl<L: Link> Survey<L> {
     pub(super) fn is_held_back(&self) -> bool {
         let (now, healths) = (self.driver.link.now(), self.healths());
         self.setbacks.is_full()
+            || self.has_trial()
             || self.setbacks.next(&healths, now).is_some_and(|next| next <= now)
             || is_failing(&healths, now) && self.driver.next_send() > now
     }
@@ -334,6 +373,7 @@ impl<L: Link> Survey<L> {
         let version = Version::of(address.ip());
         !self.is_interrupted
             && !self.setbacks.limit.is_zero()
+            && self.setbacks.has_ended::<L::Error>(Service::of(version)).is_none()
             && !self.driver.is_whole(number)
             && self.driver.may_be_silent(version)
     }
@@ -359,7 +399,7 @@ impl<L: Link> Survey<L> {
         let is_doubtful = self.driver.has_doubtful_distance(number);
         let most = match (was_cut_off, self.driver.has_heard(number)) {
             // The limit of an outage is enough.
-            _ if self.driver.cut_off(version) == Some(CutOff::Gateway) => u8::MAX,
+            _ if matches!(self.driver.cut_off(version), Some(CutOff::Gateway | CutOff::BehindGateway)) => u8::MAX,
             (true, true) => MOST_RERUNS_HEARD,
             (true, false) => MOST_RERUNS,
             (false, _) if is_doubtful => MOST_RERUNS_HEARD,
@@ -378,7 +418,7 @@ fn is_failing(healths: &Healths, now: Instant) -> bool {
 
 const fn why(cut_off: CutOff) -> &'static str {
     match cut_off {
-        CutOff::Silence => "no answer from anybody",
+        CutOff::Silence | CutOff::BehindGateway => "no answer from anybody",
         CutOff::Gateway => "the gateway doesn't answer on its link",
     }
 }

@@ -108,7 +108,7 @@ impl Setback {
 
     /// A trace that has ended, and is run again.
     pub(super) fn rerun(host: String, listed: Listed, now: Instant) -> Self {
-        let Listed { address, reruns, sample } = listed;
+        let Listed { address, reruns, sample, .. } = listed;
         Self { reruns: reruns.saturating_add(1), ..Self::new(host, Place::At(address), sample, now) }
     }
 
