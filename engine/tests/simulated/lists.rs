@@ -2,7 +2,7 @@
 
 use super::{KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::Version;
-use hopshot_engine::{Fault, Job, Route, Settings, SocketKind, Step, Survey};
+use hopshot_engine::{Fault, Job, Link, Route, Settings, SocketKind, Step, Survey};
 use hopshot_lab::{Error, Failing, Failure, Machine, Scenario};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,6 +13,7 @@ use std::time::Duration;
 struct Results {
     routes: BTreeMap<String, Vec<Route>>,
     lost: BTreeMap<String, Vec<Error>>,
+    took: Duration,
 }
 
 /// A list, and how it is traced.
@@ -29,6 +30,7 @@ impl List {
     fn run(&self, machine: Machine, settings: &Settings) -> Results {
         let mut survey = Survey::start(machine, settings, self.rate, self.at_once).unwrap();
         survey.outage_limit(self.outage_limit);
+        let begun = survey.link().now();
         let (mut results, mut hosts) = (Results::default(), self.hosts.iter());
         for step in 0..MOST_STEPS {
             let is_interrupted = step >= self.interrupted_after;
@@ -51,6 +53,7 @@ impl List {
                 results.lost.entry(host).or_default().push(error);
             }
             if survey.is_empty() && hosts.len() == 0 {
+                results.took = survey.link().now().saturating_since(begun);
                 return results;
             }
             // Done while others are still to be added: what has ended makes room.
@@ -106,12 +109,10 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
         let mut machine = Machine::new(&many, kind, seed);
         // Shorter than the limit of an outage, one after the other.
         let mut begin = Duration::from_millis(random.u64(..2_000));
-        let mut failures = Vec::new();
         for _ in 0..random.usize(..4) {
             let end = begin + Duration::from_millis(random.u64(10..10_000));
             let what = [Failing::Route, Failing::Firewall][random.usize(..2)];
             machine.fail(Failure { span: begin..end, what });
-            failures.push((begin, end, what));
             begin = end + Duration::from_millis(random.u64(2_000..5_000));
         }
         let hosts = (0..random.u32(1..300)).map(|number| host(version, number * 13 % 4096)).collect();
@@ -123,22 +124,6 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
         let results = list.run(machine, &settings);
         check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
         let reached = results.routes.values().flatten().filter(|route| route.reached()).count();
-        if reached != list.hosts.len() {
-            for route in results.routes.values().flatten().filter(|route| !route.reached()) {
-                eprintln!(
-                    "DEBUG {} {:?} {:?} {:?} started {:?} sent {} dur {:?} hops {:?}",
-                    route.host(),
-                    route.stop_reason(),
-                    route.failure(),
-                    route.hops().count(),
-                    route.started(),
-                    route.probes_sent(),
-                    route.duration(),
-                    route.hops().map(|h| h.outcomes().count()).collect::<Vec<_>>()
-                );
-            }
-            eprintln!("DEBUG rate {rate} at_once {at_once} att {} failures {:?}", settings.config.attempts, failures);
-        }
         assert_eq!(reached, list.hosts.len(), "seed {seed}: {kind:?} {version:?} {:?}", results.lost);
     }
 }
@@ -181,5 +166,27 @@ fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
                 away.count() + results.routes.values().flatten().filter(|route| route.failure().is_some()).count();
             assert_eq!(told, 50, "{what:?} for {limit} s: {:?}", results.lost);
         }
+    }
+}
+
+#[test]
+fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_outage() {
+    let many = Scenario::named("many").unwrap();
+    for seed in 0..400 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
+        let what = [Failing::Route, Failing::Firewall, Failing::Probes, Failing::Answers][random.usize(..4)];
+        let mut machine = Machine::new(&many, kind, seed);
+        machine.fail(Failure { span: Duration::from_millis(random.u64(..3_000))..Duration::MAX, what });
+        let hosts = (0..random.u32(1..100)).map(|number| host(version, number)).collect();
+        let (rate, at_once) = (random.u32(200..20_000), random.usize(1..100));
+        let outage_limit = Duration::from_secs([1, 5, 60][random.usize(..3)]);
+        let list = List { hosts, rate, at_once, outage_limit, interrupted_after: MOST_STEPS };
+        let results = list.run(machine, &Settings::default());
+        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
+        // Silence is a result of each host, which takes its time.
+        let each = Duration::from_secs(3) * (1 + list.hosts.len() / list.at_once) as u32;
+        let most = outage_limit.max(Duration::from_secs(12)) + Duration::from_secs(10) + each * 8;
+        assert!(results.took <= most, "seed {seed}: {what:?} {kind:?} {:?} of {most:?}", results.took);
     }
 }
