@@ -13,6 +13,7 @@ mod packets;
 pub mod parse;
 pub mod path;
 pub mod round_trip;
+pub mod survey;
 pub mod tracer;
 mod watched;
 
@@ -34,7 +35,7 @@ mod protocol;
 pub type Body = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Body); 9] = [
+pub const TARGETS: [(&str, Body); 10] = [
     ("parse", parse::body),
     ("round_trip", round_trip::body),
     ("differential", differential::body),
@@ -44,4 +45,5 @@ pub const TARGETS: [(&str, Body); 9] = [
     ("helper", helper::body),
     ("list", list::body),
     ("config", config::body),
+    ("survey", survey::body),
 ];

@@ -126,3 +126,8 @@ fn list() {
 fn config() {
     replay("config");
 }
+
+#[test]
+fn survey() {
+    replay("survey");
+}
