@@ -12,6 +12,9 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// questions.
 pub(crate) const ASK: Duration = Duration::from_millis(100);
 
+/// The longest that the answer to such a question is waited for.
+pub(crate) const LONGEST: Duration = Duration::from_secs(2);
+
 /// The patience with such questions, beside two round trips: where none is answered in this time, nothing gets through.
 const PATIENCE: Duration = Duration::from_millis(400);
 
@@ -247,7 +250,8 @@ impl Uplink {
 
     fn round_trips(&self) -> Duration {
         let slowest = self.answerers.iter().flatten().map(|answerer| answerer.rtt).max();
-        slowest.unwrap_or_default().saturating_mul(2)
+        // Whoever let one answer wait for long does not slow all others down.
+        slowest.unwrap_or_default().min(LONGEST).saturating_mul(2)
     }
 
     /// Returns whether nobody answers any more who did before.
@@ -367,6 +371,18 @@ mod tests {
         uplink.hear(at(9_600));
         assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(9_600)).is_none());
         assert!(uplink.was_cut_off_since(at(9_599)) && !uplink.was_cut_off_since(at(9_600)));
+    }
+
+    #[test]
+    fn who_was_slow_once_does_not_put_off_that_silence_is_noticed() {
+        let mut uplink = Uplink::default();
+        uplink.remember(Answerer { rtt: Duration::from_secs(3_000), ..answerer([192, 0, 2, 1]) });
+        uplink.hear(at(0));
+        ask(&mut uplink, 100, 4_500);
+        uplink.suspect(at(4_499));
+        assert!(uplink.cut_off().is_none());
+        uplink.suspect(at(4_500));
+        assert!(uplink.cut_off().is_some());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::running::{Endurance, Running};
-use crate::uplink::{Answerer, CutOff, Witness};
+use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
 use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
 use std::net::IpAddr;
@@ -118,8 +118,6 @@ impl<L: Link> Driver<L> {
     }
 
     fn ask(&mut self, version: Version, now: Instant) {
-        /// A question takes no longer.
-        const TIMEOUT: Duration = Duration::from_secs(2);
         let Some(Answerer { target: (target, scope_id), hop, .. }) = uplink_of(&mut self.uplinks, version).ask(now)
         else {
             return;
@@ -130,7 +128,7 @@ impl<L: Link> Driver<L> {
         }
         let Ok(random) = self.link.random() else { return };
         let hops =
-            Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: TIMEOUT, ..Config::new(target) };
+            Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: LONGEST, ..Config::new(target) };
         if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Queue, true) {
             self.questions.insert(number);
             self.own[family_index(version)] -= 1;
