@@ -210,7 +210,8 @@ impl Uplink {
 
     /// Returns when somebody is to be asked who answered before, unless anybody is heard until then.
     pub(crate) fn next_question(&self) -> Option<Instant> {
-        let heard = self.heard.filter(|_| !self.is_quiet)?;
+        let is_known = self.answerers.iter().any(Option::is_some);
+        let heard = self.heard.filter(|_| is_known && !self.is_quiet)?;
         let last = self.questions.map_or(heard, |questions| questions.last.max(heard));
         Some(last.saturating_add(ASK))
     }
@@ -371,6 +372,16 @@ mod tests {
         uplink.hear(at(9_600));
         assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(9_600)).is_none());
         assert!(uplink.was_cut_off_since(at(9_599)) && !uplink.was_cut_off_since(at(9_600)));
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_nothing_is_due() {
+        let mut uplink = Uplink::default();
+        // Somebody whose answers are changed on their way, so that they are weak.
+        uplink.hear(at(1_000));
+        assert!(uplink.next_question().is_none() && !uplink.may_be_silent(at(9_000)));
+        uplink.remember(answerer([192, 0, 2, 1]));
+        assert_eq!(uplink.next_question(), Some(at(1_100)));
     }
 
     #[test]
