@@ -194,6 +194,19 @@ fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_
     });
 }
 
+#[test]
+fn nor_is_a_list_or_a_search_whose_wait_was_chosen() {
+    on_each_socket(|socket, _, dead| {
+        for (options, hosts) in [("--paths", dead), ("--mtu", dead), ("", &format!("{dead} {dead}"))] {
+            let script = format!("\"$0\" -n -q1 -w 1 {options} --socket {socket} {hosts}");
+            let Some(said) = on_chain(&script) else { return };
+            let run = format!("{socket} {options} {hosts}: {}{}", said.stdout, said.stderr);
+            assert!(said.status == 1 && said.stdout.contains(&format!("No answer from {dead}")), "{run}");
+            assert!(!said.stdout.contains(NOBODY), "{run}");
+        }
+    });
+}
+
 /// The counts of a document agree: nothing left this machine, and what it said of its own probes is no stranger's.
 fn assert_nothing_left(document: &Value) {
     let sent: u64 = document["hops"].as_array().unwrap().iter().map(|hop| hop["sent"].as_u64().unwrap()).sum();
