@@ -505,6 +505,32 @@ fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is
 }
 
 #[test]
+fn the_reason_of_an_outage_is_that_of_most_of_its_rounds_not_of_the_last() {
+    let [none, forbidden, mended] = [
+        "ip route del 10.0.0.0/8; ip route del 2001:db8::/32",
+        "ip route replace prohibit 10.0.0.0/8; ip route replace prohibit 2001:db8::/32",
+        "ip route replace 10.0.0.0/8 via 10.1.0.1; ip route del 2001:db8::/32;
+        ip route add 2001:db8::/32 via 2001:db8:1::1 dev ahead",
+    ];
+    on_each_socket(|socket, target, _| {
+        for (long, short, expected) in
+            [(1.8, 0.4, "Network is unreachable"), (0.4, 1.8, "a 'prohibit' route forbids it")]
+        {
+            let script = format!(
+                "(sleep 0.7; {none}; sleep {long}; {forbidden}; sleep {short}; {mended}) &
+                \"$0\" -n --watch --count 20 --every 0.2 --json --socket {socket} {target}"
+            );
+            let Some(said) = on_chain(&script) else { return };
+            let report = said.json();
+            let changes = report["changes"].as_array().unwrap();
+            let outages: Vec<_> = changes.iter().filter(|change| change["event"] == "outage").collect();
+            assert_eq!((said.status, outages.len()), (0, 1), "{socket} {target} {report}");
+            assert_eq!(outages[0]["reason"], expected, "{socket} {target} {report}");
+        }
+    });
+}
+
+#[test]
 fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_for() {
     if !has("nft", "a firewall of this machine") {
         return;
