@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// The probes to a hop, all addresses there together. Probes that did not get out of this machine don't count; those whose
-/// answer proves nothing count as lost.
+/// answer proves nothing count as lost; those that were still on their way when the trace was interrupted count as sent only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Figures {
     pub(crate) sent: usize,
@@ -21,21 +21,22 @@ impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
         let rtts: Vec<Duration> = hop.replies().filter(Reply::is_proven).map(|reply| reply.rtt).collect();
         let lost = |outcome: &Outcome| match outcome {
-            Outcome::Lost | Outcome::InFlight => true,
+            Outcome::Lost => true,
             Outcome::Answered(reply) => !reply.is_proven(),
-            Outcome::Failed(_) => false,
+            Outcome::InFlight | Outcome::Failed(_) => false,
         };
-        Self::new(rtts, hop.outcomes().filter(lost).count())
+        let on_their_way = hop.outcomes().filter(|outcome| *outcome == Outcome::InFlight).count();
+        Self::new(rtts, hop.outcomes().filter(lost).count(), on_their_way)
     }
 }
 
 impl Figures {
-    fn new(mut rtts: Vec<Duration>, lost: usize) -> Self {
+    fn new(mut rtts: Vec<Duration>, lost: usize, on_their_way: usize) -> Self {
         rtts.sort_unstable();
         let sum: Duration = rtts.iter().sum();
         let average = u32::try_from(rtts.len()).ok().filter(|count| *count > 0).map(|count| sum / count);
         Self {
-            sent: rtts.len() + lost,
+            sent: rtts.len() + lost + on_their_way,
             lost,
             best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
             median_ms: median(&rtts),
@@ -61,12 +62,14 @@ mod tests {
 
     #[test]
     fn the_figures_are_of_what_was_answered_and_the_loss_of_all() {
-        let of = |rtts: &[u64], lost| Figures::new(rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(), lost);
-        let figures = of(&[9, 1, 2], 1);
-        assert_eq!((figures.sent, figures.lost), (4, 1));
+        let of = |rtts: &[u64], lost, on_their_way| {
+            Figures::new(rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(), lost, on_their_way)
+        };
+        let figures = of(&[9, 1, 2], 1, 2);
+        assert_eq!((figures.sent, figures.lost), (6, 1));
         let rtts = [figures.best_ms, figures.median_ms, figures.average_ms, figures.worst_ms];
         assert_eq!(rtts, [1.0, 2.0, 4.0, 9.0].map(Some));
-        assert_eq!(of(&[], 3), Figures { sent: 3, lost: 3, ..Figures::default() });
+        assert_eq!(of(&[], 3, 0), Figures { sent: 3, lost: 3, ..Figures::default() });
     }
 
     #[test]

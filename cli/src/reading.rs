@@ -10,7 +10,10 @@ use std::net::IpAddr;
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if route.reached() {
         let is_doubtful = route.distance().is_none();
-        let doubt = "answered, but no probe to the hop before it could be sent: it may be nearer";
+        let doubt = match route.hops().next().is_some_and(|hop| hop.is_target()) {
+            true => "answered from the first hop probed (-f): it may be nearer",
+            false => "answered, but no probe to the hop before it could be sent: it may be nearer",
+        };
         return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
     }
     if !was_tried(route) {

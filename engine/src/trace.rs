@@ -317,13 +317,18 @@ impl Route {
     }
 
     /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or if no probe to the hop
-    /// before could leave this machine: then it may be nearer.
+    /// before could leave this machine, or none was asked for ([`Config::first_hop`]): then it may be nearer.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         match distance(&self.tracer.route()) {
-            Distance::Exactly(distance) => Some(distance),
-            Distance::AtMost | Distance::Unknown => None,
+            Distance::Exactly(distance) if self.knows_hop_before(distance) => Some(distance),
+            Distance::Exactly(_) | Distance::AtMost | Distance::Unknown => None,
         }
+    }
+
+    /// Whether it begins before a hop, or behind hops that it shares with others.
+    fn knows_hop_before(&self, hop: u8) -> bool {
+        hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
     }
 
     /// Why the trace ended; `None` if it was still running when it was finished.

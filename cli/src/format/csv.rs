@@ -1,4 +1,5 @@
-//! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that can't be traced.
+//! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that can't be traced. Probes that are
+//! still on their way when the trace is interrupted have none.
 
 use super::json::{evidence, kind, stop_reason};
 use super::results::Format;
@@ -134,13 +135,14 @@ impl Format for Csv {
         let probed = route.hops().flat_map(|hop| {
             let whole = of_hop(hop, &whole);
             let outcomes: Vec<Outcome> = hop.outcomes().collect();
-            (1..).zip(outcomes).map(move |(attempt, outcome)| {
+            (1..).zip(outcomes).filter_map(move |(attempt, outcome)| {
                 let row = match outcome {
-                    Outcome::InFlight | Outcome::Lost => Row { outcome: "lost", ..whole.clone() },
+                    Outcome::InFlight => return None,
+                    Outcome::Lost => Row { outcome: "lost", ..whole.clone() },
                     Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..whole.clone() },
                     Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names, &whole),
                 };
-                Row { attempt: Some(attempt), ..row }
+                Some(Row { attempt: Some(attempt), ..row })
             })
         });
         let rows: Vec<Row> = shared.chain(probed).collect();

@@ -124,8 +124,8 @@ impl Format for Stream {
             for (attempt, outcome) in (1..).zip(hop.outcomes()) {
                 let (target, hop) = (Target::new(route.host(), route.target()), hop.number());
                 match outcome {
-                    Outcome::Answered(_) => {}
-                    Outcome::InFlight | Outcome::Lost => print_line(&Event::Lost { target, hop, attempt })?,
+                    Outcome::Answered(_) | Outcome::InFlight => {}
+                    Outcome::Lost => print_line(&Event::Lost { target, hop, attempt })?,
                     Outcome::Failed(error) => {
                         print_line(&Event::Failed { target, hop, attempt, error: failure_text(error) })?;
                     }

@@ -114,8 +114,8 @@ pub(crate) struct History {
 pub(crate) struct Outage {
     pub(crate) first: u32,
     pub(crate) last: u32,
-    /// Why, in its last round.
-    pub(crate) reason: String,
+    /// Why, in so many of its rounds: the first reason first.
+    reasons: Vec<(String, u32)>,
     pub(crate) began: Option<SystemTime>,
     /// When the first round began of which something left again.
     pub(crate) ended: Option<SystemTime>,
@@ -126,6 +126,18 @@ impl Outage {
     pub(crate) const fn rounds(&self) -> u32 {
         self.last - self.first + 1
     }
+
+    /// Why, in most of its rounds: the first of several that were as frequent.
+    pub(crate) fn reason(&self) -> &str {
+        self.reasons.iter().rev().max_by_key(|(_, rounds)| *rounds).map_or("", |(reason, _)| reason.as_str())
+    }
+
+    fn count(&mut self, reason: &str) {
+        match self.reasons.iter_mut().find(|(before, _)| before == reason) {
+            Some((_, rounds)) => *rounds += 1,
+            None => self.reasons.push((reason.to_owned(), 1)),
+        }
+    }
 }
 
 impl fmt::Display for Outage {
@@ -134,7 +146,7 @@ impl fmt::Display for Outage {
             (first, last) if first == last => write!(f, "round {first}")?,
             (first, last) => write!(f, "rounds {first} to {last}")?,
         }
-        write!(f, ": nothing left this machine ({})", self.reason)?;
+        write!(f, ": nothing left this machine ({})", self.reason())?;
         match (self.began, self.ended) {
             (Some(began), Some(ended)) => write!(f, ", from {} to {}", date(began), date(ended)),
             (Some(began), None) => write!(f, ", since {}", date(began)),
@@ -301,15 +313,22 @@ impl History {
         match (lasting, &round.away) {
             (Some(outage), Some(reason)) => {
                 outage.last = self.rounds;
-                outage.reason.clone_from(reason);
+                outage.count(reason);
             }
             (Some(outage), None) => (outage.is_over, outage.ended) = (true, round.began),
             (None, Some(reason)) => {
                 if self.outages.len() == CHANGES {
                     self.outages.pop_front();
                 }
-                let (first, last, reason) = (self.rounds, self.rounds, reason.clone());
-                self.outages.push_back(Outage { first, last, reason, began: round.began, ended: None, is_over: false });
+                let (first, last, reasons) = (self.rounds, self.rounds, vec![(reason.clone(), 1)]);
+                self.outages.push_back(Outage {
+                    first,
+                    last,
+                    reasons,
+                    began: round.began,
+                    ended: None,
+                    is_over: false,
+                });
             }
             (None, None) => {}
         }

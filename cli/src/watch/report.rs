@@ -228,7 +228,7 @@ impl From<&Outage> for JsonChange {
             rounds: outage.rounds(),
             began: outage.began.map(started),
             ended: outage.ended.map(started),
-            reason: outage.reason.clone(),
+            reason: outage.reason().to_owned(),
         };
         Self { round: outage.first, event: "outage", what }
     }

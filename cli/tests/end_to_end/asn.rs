@@ -86,9 +86,6 @@ fn a_zone_or_a_server_that_can_not_be_is_refused() {
 
 /// Runs hopshot beside dnsmasq, which has the AS of each hop of "wan" and of its target, and the name of each AS.
 fn beside_dnsmasq(args: &str) -> Option<Said> {
-    if !has("dnsmasq", "AS numbers by DNS") {
-        return None;
-    }
     let mut records = String::new();
     for hop in 1..=11 {
         let number = 64500 + hop;
@@ -101,6 +98,14 @@ fn beside_dnsmasq(args: &str) -> Option<Said> {
     let nibbles = format!("0.8.{}f.f.f.f.8.b.d.0.1.0.0.2", "0.".repeat(18));
     records += " --txt-record='80.0.255.10.origin.as.example,64497 64496 | 10.255.0.0/24 | ZZ'";
     records += &format!(" --txt-record='{nibbles}.origin6.as.example,64497 64496 | 2001:db8:ffff::/48 | ZZ'");
+    beside_records("wan", false, &records, args)
+}
+
+/// Runs hopshot in a scenario beside dnsmasq, which has these records.
+fn beside_records(scenario: &str, ping: bool, records: &str, args: &str) -> Option<Said> {
+    if !has("dnsmasq", "AS numbers by DNS") {
+        return None;
+    }
     let script = format!(
         "pid=$(mktemp) || exit 99
         # It goes to the background when it listens.
@@ -112,7 +117,7 @@ fn beside_dnsmasq(args: &str) -> Option<Said> {
         rm -f \"$pid\"
         exit $status"
     );
-    shell_in_scenario("wan", &script)
+    command_in_scenario(scenario, ping, &["sh", "-c", &script, HOPSHOT])
 }
 
 #[test]
@@ -126,6 +131,57 @@ fn dns_tells_the_as_of_each_address_in_either_family_within_the_sandbox_and_with
         assert_eq!(document["hops"][11]["probes"][0]["more_asns"], json!([64496]));
         assert_eq!(document["hops"][0]["probes"][0].get("more_asns"), None);
     }
+}
+
+/// A path whose hops 2 to 5 have addresses with an IPv4 address inside, those of hops 2 and 3 public ones.
+fn with_addresses_inside(name: &str) -> String {
+    let scenario = format!("{}/{name}.toml", env!("CARGO_TARGET_TMPDIR"));
+    // The bits of what Teredo hides are turned.
+    let addresses = ["::ffff:4.2.0.1", "64:ff9b::4.3.0.1", "2002:a04:1::1", "2001:0:1:1:1:1:f5fa:fffe"];
+    let hops = (2..).zip(addresses).map(|(hop, address)| format!("[[hop]]\nat = {hop}\nv6 = '{address}'\n"));
+    let text = format!("about = 'translators'\nhops = 6\nrtt_ms = 10\n{}", hops.collect::<String>());
+    std::fs::write(&scenario, text).unwrap();
+    scenario
+}
+
+#[test]
+fn dns_tells_the_as_of_the_ipv4_address_inside_of_another_and_is_asked_for_nothing_else_of_it() {
+    let scenario = with_addresses_inside("dns-inside");
+    let inside = [(2, "1.0.2.4"), (3, "1.0.3.4"), (4, "1.0.4.10"), (5, "1.0.5.10")];
+    let of = |(hop, reversed): (u32, &str)| {
+        let number = 64500 + hop;
+        format!(
+            " --txt-record='{reversed}.origin.as.example,{number} | 0.0.0.0/0 | ZZ' \
+             --txt-record='AS{number}.as.example,{number} | ZZ | x | 2020 | INSIDE-{hop} Net'"
+        )
+    };
+    let records: String = inside.into_iter().map(of).collect();
+    for socket in ["raw", "ping"] {
+        let args = |format: &str| format!("-n -q1 --socket {socket} {format} \"$HOPSHOT_LAB_TARGET6\"");
+        let Some(said) = beside_records(&scenario, true, &records, &args("--json")) else { return };
+        let known = |hop: u32| (json!(64500 + hop), json!(format!("INSIDE-{hop} Net")));
+        assert_eq!(ases(&said.json())[1..5], [2, 3, 4, 5].map(known), "{socket} {}", said.stdout);
+        let Some(said) = beside_records(&scenario, true, &records, &args("")) else { return };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        for (line, inside) in
+            lines[2..6].iter().zip(["6PE: 4.2.0.1", "NAT64: 4.3.0.1", "6to4: 10.4.0.1", "Teredo: 10.5.0.1"])
+        {
+            assert!(line.contains(inside) && line.contains("[AS6450"), "{socket} {}", said.stdout);
+        }
+    }
+    // What is public inside is told to a zone of others, and the address around it to none.
+    let server = ["127.0.0.1", "5300", "tell"];
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/name_server.py");
+    let hopshot = [HOPSHOT, "-n", "-q1", "--asn-server", "127.0.0.1:5300", "{6}"];
+    let Some(said) = command_in_scenario(&scenario, false, &[&["python3", script], &server[..], &hopshot].concat())
+    else {
+        return;
+    };
+    let mut asked: Vec<&str> =
+        said.stderr.lines().filter_map(|line| line.split_once(".origin")).map(|it| it.0).collect();
+    asked.sort_unstable();
+    asked.dedup();
+    assert_eq!(asked, ["1.0.2.4", "1.0.3.4"], "{}", said.stderr);
 }
 
 #[test]

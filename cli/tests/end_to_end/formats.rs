@@ -1,6 +1,6 @@
 //! The formats of the output. `.ci/formats` has programs of others read them.
 
-use crate::world::{command_in_scenario, hopshot, in_scenario, shell_in_scenario};
+use crate::world::{HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, shell_in_scenario};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -33,7 +33,7 @@ fn an_event_is_written_when_it_happens_not_when_the_trace_has_ended() {
         { read -r begin; read -r reply; kill -TERM $pid; echo "$begin"; echo "$reply"; cat; } <"$0.fifo"
         wait $pid"#;
     let fifo = std::env::temp_dir().join(format!("hopshot-stream-{}", std::process::id()));
-    let command = ["sh", "-c", script, fifo.to_str().unwrap(), crate::world::HOPSHOT, "{4}"];
+    let command = ["sh", "-c", script, fifo.to_str().unwrap(), HOPSHOT, "{4}"];
     let Some(said) = command_in_scenario("deadtarget", false, &command) else { return };
     let events = events(&said.stdout);
     let [begin, reply, .., end] = events.as_slice() else { panic!("{}", said.stdout) };
@@ -183,4 +183,50 @@ fn no_cell_of_a_csv_is_a_formula_whoever_chose_it() {
     assert!(said.stdout.contains("\n\\u{40}nowhere.example,,"), "{}", said.stdout);
     let cells = said.stdout.split([',', '\n']);
     assert_eq!(cells.filter(|cell| cell.starts_with(['=', '+', '-', '@'])).count(), 0, "{}", said.stdout);
+}
+
+/// What hopshot prints in a format: of a target that doesn't answer, beside much that waits for longer than the trace is let.
+fn interrupted(socket: &str, target: &str, format: &str) -> Option<Said> {
+    let options = format!("-n -q1 -w 60 --patience 10 --socket {socket} --format {format} {target}");
+    let script = format!("timeout --foreground -s INT 1.5 \"$0\" {options}; exit 0");
+    command_in_scenario("deadtarget", true, &["sh", "-c", &script, HOPSHOT])
+}
+
+/// The figures of each hop, and how many probes to it have an answer.
+fn of_hops(document: &Value) -> Vec<(u64, u64, u64)> {
+    let figures = document["hops"].as_array().unwrap().iter().map(|hop| {
+        let answered = hop["probes"].as_array().unwrap().iter().filter(|probe| !probe.is_null()).count() as u64;
+        (hop["sent"].as_u64().unwrap(), hop["lost"].as_u64().unwrap(), answered)
+    });
+    figures.collect()
+}
+
+#[test]
+fn what_is_on_its_way_when_a_trace_is_interrupted_is_not_lost_and_when_one_ends_nothing_is() {
+    for (socket, target) in ["raw", "ping"].into_iter().flat_map(|socket| ["{4}", "{6}"].map(|target| (socket, target)))
+    {
+        let run = format!("{socket} {target}");
+        let Some(said) = interrupted(socket, target, "json") else { return };
+        let document = said.json();
+        assert_eq!(document["stop_reason"], "interrupted", "{run} {document}");
+        let hops = of_hops(&document);
+        assert_eq!(hops.iter().map(|(sent, ..)| *sent).sum::<u64>(), document["probes_sent"], "{run} {document}");
+        assert!(hops.iter().all(|(_, lost, _)| *lost == 0), "{run} {document}");
+        assert!(hops.iter().any(|(sent, _, answered)| sent > answered), "{run} {document}");
+        let Some(said) = interrupted(socket, target, "csv") else { return };
+        let rows: Vec<&str> = said.stdout.lines().skip(1).collect();
+        assert!(rows.len() >= 11 && rows.iter().all(|row| row.contains(",answered,")), "{run} {}", said.stdout);
+        let Some(said) = interrupted(socket, target, "json-stream") else { return };
+        let events = events(&said.stdout);
+        let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+        assert!(of_kind("reply") >= 11 && of_kind("lost") == 0, "{run} {}", said.stdout);
+        let answered = of_kind("reply") as u64;
+        assert!(events.last().unwrap()["probes_sent"].as_u64().unwrap() > answered, "{run} {}", said.stdout);
+        // All that has no answer at the end of a trace that ends by itself is lost.
+        let args = ["-n", "--socket", socket, "--format", "json", target];
+        let Some(said) = command_in_scenario("deadtarget", true, &[&[HOPSHOT], &args[..]].concat()) else { return };
+        let hops = of_hops(&said.json());
+        assert!(hops.iter().all(|(sent, lost, answered)| sent - lost == *answered), "{run} {}", said.stdout);
+        assert!(hops.iter().any(|(_, lost, _)| *lost > 0), "{run} {}", said.stdout);
+    }
 }

@@ -194,6 +194,19 @@ fn where_the_next_hop_does_not_answer_on_its_link_the_kernels_verdict_is_waited_
     });
 }
 
+#[test]
+fn nor_is_a_list_or_a_search_whose_wait_was_chosen() {
+    on_each_socket(|socket, _, dead| {
+        for (options, hosts) in [("--paths", dead), ("--mtu", dead), ("", &format!("{dead} {dead}"))] {
+            let script = format!("\"$0\" -n -q1 -w 1 {options} --socket {socket} {hosts}");
+            let Some(said) = on_chain(&script) else { return };
+            let run = format!("{socket} {options} {hosts}: {}{}", said.stdout, said.stderr);
+            assert!(said.status == 1 && said.stdout.contains(&format!("No answer from {dead}")), "{run}");
+            assert!(!said.stdout.contains(NOBODY), "{run}");
+        }
+    });
+}
+
 /// The counts of a document agree: nothing left this machine, and what it said of its own probes is no stranger's.
 fn assert_nothing_left(document: &Value) {
     let sent: u64 = document["hops"].as_array().unwrap().iter().map(|hop| hop["sent"].as_u64().unwrap()).sum();
@@ -487,6 +500,32 @@ fn an_outage_of_a_watch_is_told_with_its_beginning_its_end_and_its_reason_and_is
             assert_eq!(report["rounds_away"], outage["rounds"], "{report}");
             let hop = &report["hops"][0];
             assert_eq!((hop["sent"].as_u64().unwrap() + number("rounds"), &hop["lost"]), (20, &0.into()), "{report}");
+        }
+    });
+}
+
+#[test]
+fn the_reason_of_an_outage_is_that_of_most_of_its_rounds_not_of_the_last() {
+    let [none, forbidden, mended] = [
+        "ip route del 10.0.0.0/8; ip route del 2001:db8::/32",
+        "ip route replace prohibit 10.0.0.0/8; ip route replace prohibit 2001:db8::/32",
+        "ip route replace 10.0.0.0/8 via 10.1.0.1; ip route del 2001:db8::/32;
+        ip route add 2001:db8::/32 via 2001:db8:1::1 dev ahead",
+    ];
+    on_each_socket(|socket, target, _| {
+        for (long, short, expected) in
+            [(1.8, 0.4, "Network is unreachable"), (0.4, 1.8, "a 'prohibit' route forbids it")]
+        {
+            let script = format!(
+                "(sleep 0.7; {none}; sleep {long}; {forbidden}; sleep {short}; {mended}) &
+                \"$0\" -n --watch --count 20 --every 0.2 --json --socket {socket} {target}"
+            );
+            let Some(said) = on_chain(&script) else { return };
+            let report = said.json();
+            let changes = report["changes"].as_array().unwrap();
+            let outages: Vec<_> = changes.iter().filter(|change| change["event"] == "outage").collect();
+            assert_eq!((said.status, outages.len()), (0, 1), "{socket} {target} {report}");
+            assert_eq!(outages[0]["reason"], expected, "{socket} {target} {report}");
         }
     });
 }

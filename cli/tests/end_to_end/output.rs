@@ -381,3 +381,35 @@ fn a_file_of_options_is_not_read_with_the_rights_of_another() {
         assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{mode}");
     }
 }
+
+#[test]
+fn a_target_that_answers_from_the_first_hop_probed_may_be_nearer() {
+    for (socket, target) in ["raw", "ping"].into_iter().flat_map(|socket| ["{4}", "{6}"].map(|target| (socket, target)))
+    {
+        let call = |args: &[&str]| {
+            command_in_scenario("wan", true, &[&[HOPSHOT, "-n", "-q1", "--socket", socket], args].concat())
+        };
+        for (first, distance) in [("1", json!(12)), ("11", json!(12)), ("12", Value::Null), ("13", Value::Null)] {
+            let run = format!("{socket} {target} -f {first}");
+            let Some(said) = call(&["-f", first, "--json", target]) else { return };
+            let document = said.json();
+            assert_eq!((said.status, &document["reached"]), (0, &json!(true)), "{run} {document}");
+            assert_eq!(document["distance"], distance, "{run} {document}");
+            let Some(said) = call(&["-f", first, "-v", target]) else { return };
+            let is_doubted = said.stdout.contains(" answered from the first hop probed (-f): it may be nearer.\n");
+            let is_told = said.stdout.lines().any(|line| line.starts_with("12 hops, "));
+            assert_eq!((is_doubted, is_told), (distance.is_null(), !distance.is_null()), "{run} {}", said.stdout);
+            assert!(!said.stdout.contains("13 hops"), "{run} {}", said.stdout);
+            let Some(said) = call(&["-f", first, "--json", "--watch", "--count", "2", "--every", "0.2", target]) else {
+                return;
+            };
+            let report = said.json();
+            assert_eq!((said.status, &report["reached"]), (0, &json!(true)), "{run} {report}");
+            assert_eq!((&report["distance"], &report["changes"]), (&distance, &json!([])), "{run} {report}");
+            let Some(said) = call(&["-f", first, "--json", target, target]) else { return };
+            let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!((said.status, documents.len()), (0, 2), "{run} {}", said.stderr);
+            assert!(documents.iter().all(|document| document["distance"] == distance), "{run} {}", said.stdout);
+        }
+    }
+}

@@ -109,6 +109,25 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
 }
 
 #[test]
+fn a_screen_of_60_columns_has_the_whole_path_with_loss_times_and_graphs() {
+    for (variable, target) in [("HOPSHOT_LAB_TARGET4", "10.255.0.80"), ("HOPSHOT_LAB_TARGET6", "2001:db8:ffff::80")] {
+        let script = format!("\"$0\" -n --every 0.2 --watch \"${variable}\"");
+        let Some(tmux) = Tmux::start("wan", &script, (60, 24)) else { return };
+        let has_graph = |line: &&&str| line.ends_with(|c: char| ('▁'..='█').contains(&c));
+        let lines = tmux.wait("path with graphs", |lines| {
+            shows(lines, &format!(" 12 {target} "), "0%") && lines.iter().filter(has_graph).count() >= 11
+        });
+        assert_eq!(lines.len(), 24, "{lines:#?}");
+        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:#?}");
+        let head: Vec<&str> = lines[1].split_whitespace().collect();
+        let is_whole =
+            head.starts_with(&["Host", "Loss"]) && head.contains(&"Avg") && head.ends_with(&["Last", "RTTs"]);
+        assert!(is_whole, "{lines:#?}");
+        assert!(lines[0].starts_with(&format!("hopshot {target} ")) && lines[23].starts_with(" q quit"), "{lines:#?}");
+    }
+}
+
+#[test]
 fn a_view_that_has_grown_leaves_nothing_of_itself_behind() {
     let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"";
     let Some(tmux) = Tmux::start("short", script, (84, 24)) else { return };

@@ -139,6 +139,19 @@ fn who_says_that_there_is_no_way_further_is_told_and_what_is_behind_has_gone() {
 }
 
 #[test]
+fn the_reason_of_an_outage_is_that_of_most_of_its_rounds_and_the_first_of_several_as_frequent() {
+    for (reasons, expected) in
+        [("a", "a"), ("aab", "a"), ("abb", "b"), ("ab", "a"), ("abba", "a"), ("bcacb", "b"), ("abcc", "c")]
+    {
+        let mut history = history(&[&[Some(1), Some(9)]]);
+        for reason in reasons.chars() {
+            history.add(&Round::not_begun("no route".to_owned(), reason.to_string(), SystemTime::UNIX_EPOCH));
+        }
+        assert_eq!((history.outages.len(), history.outages[0].reason()), (1, expected), "{reasons}");
+    }
+}
+
+#[test]
 fn a_round_that_could_not_begin_counts_and_is_told_and_asked_nobody() {
     let mut history = history(&[&[Some(1), Some(9)]]);
     let not_begun = || Round::not_begun("no route".to_owned(), "none".to_owned(), SystemTime::UNIX_EPOCH);
