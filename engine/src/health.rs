@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(crate) const ALONE: Duration = Duration::from_secs(12);
 
 /// As an outage begins, a success may still follow a failure: what was on its way comes in.
-pub(crate) const OVERLAP: Duration = Duration::from_secs(1);
+const OVERLAP: Duration = Duration::from_secs(1);
 
 /// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,6 +48,11 @@ impl Health {
     /// Returns for how long everything has failed; `None` if the last try succeeded.
     pub(crate) fn failing_for(&self, now: Instant) -> Option<Duration> {
         self.failing.map(|(first, _)| now.saturating_since(first))
+    }
+
+    /// Returns whether everything has failed for longer than successes take that were on their way.
+    pub(crate) fn is_out(&self, now: Instant) -> bool {
+        self.failing_for(now).is_some_and(|failing| failing >= OVERLAP)
     }
 
     /// Returns the time from an instant to the last failure.

@@ -70,6 +70,8 @@ pub(crate) struct Held {
     hop_limit: u8,
     message: Vec<u8>,
     since: Instant,
+    /// When it is to be tried again.
+    due: Instant,
     failures: u32,
     /// Why it could not be sent the last time.
     pub(crate) error: Option<SendError>,
@@ -79,7 +81,7 @@ impl Held {
     /// Keeps a probe that was to leave now.
     pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
         let Transmit { probe, reason, hop_limit, message, .. } = *probe;
-        Self { probe, reason, hop_limit, message: message.to_vec(), since: now, failures: 0, error: None }
+        Self { probe, reason, hop_limit, message: message.to_vec(), since: now, due: now, failures: 0, error: None }
     }
 
     /// The probe as the tracer gave it out.
@@ -141,8 +143,11 @@ impl Running {
         now: Instant,
     ) -> Option<Instant> {
         // An outage says nothing of this target, nor does the time that the pace has it wait for a try.
-        let is_outage = self.endurance == Endurance::Outage && health.failing_for(now).is_some();
-        let since = if is_outage { now } else { held.since };
+        let since = match self.endurance {
+            Endurance::Timeout | Endurance::Queue => held.since,
+            Endurance::Outage if health.is_out(now) => now,
+            Endurance::Outage => held.since.saturating_add(now.saturating_since(held.due)),
+        };
         let waited = now.saturating_since(since);
         // Only this size of packet is too large; the next may go.
         let is_passing = obstacle != Obstacle::TooLarge;
@@ -154,8 +159,9 @@ impl Running {
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);
-            self.held = Some(Held { since, failures, error: Some(error), ..held });
-            return Some(now.saturating_add(health::pause(PAUSE, failures)));
+            let due = now.saturating_add(health::pause(PAUSE, failures));
+            self.held = Some(Held { since, due, failures, error: Some(error), ..held });
+            return Some(due);
         }
         self.has_given_up |= is_passing;
         self.tracer.fail(held.probe, error);

@@ -56,6 +56,8 @@ pub enum Failing {
     Route,
     /// A firewall refuses what is sent.
     Firewall,
+    /// A firewall refuses what may go farther than two hops.
+    FarProbes,
     /// What is sent is lost.
     Probes,
     /// What arrives is lost.
@@ -143,7 +145,8 @@ impl Link for Machine {
     fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
         let left = self.now();
         self.now.set(self.now.get() + SENDING);
-        if self.fails(Failing::Firewall) || self.fails(Failing::Route) {
+        let is_far = probe.hop_limit > 2 && self.fails(Failing::FarProbes);
+        if is_far || self.fails(Failing::Firewall) || self.fails(Failing::Route) {
             return Err(NOT_PERMITTED);
         }
         let version = Version::of(probe.destination);

@@ -4,7 +4,7 @@
 use super::setbacks::{Healths, Outage, Place, Service, Setback};
 use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
-use crate::health::{ALONE, OVERLAP};
+use crate::health::ALONE;
 use crate::link::Link;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
@@ -216,16 +216,10 @@ impl<L: Link> Survey<L> {
         }
         let service = setback.service();
         let (health, now) = (self.healths()[service as usize], self.driver.link.now());
-        let failing = health.failing_for(now);
-        let is_outage = match service {
-            // Packets of a family are seen to leave for others at once; names may take a moment.
-            Service::V4 | Service::V6 => failing.is_some(),
-            Service::Names => failing.is_some_and(|failing| failing >= OVERLAP),
-        };
         if service == Service::Names {
             self.ask_witness(now);
         }
-        self.setbacks.hold(setback, error, &health, is_outage, now)
+        self.setbacks.hold(setback, error, &health, now)
     }
 
     /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.

@@ -182,8 +182,8 @@ impl Setbacks {
         self.queues[setback.service() as usize].waiting.insert((due, self.added), setback);
     }
 
-    /// Takes a host that has just failed, to be tried again. `is_outage` is whether nobody
-    /// else succeeds at present: then the time so far says nothing of this host.
+    /// Takes a host that has just failed, to be tried again. In an outage the time so
+    /// far says nothing of it.
     ///
     /// # Errors
     /// Why it is not tried again.
@@ -192,7 +192,6 @@ impl Setbacks {
         mut setback: Setback,
         error: E,
         health: &Health,
-        is_outage: bool,
         now: Instant,
     ) -> Result<(), E> {
         let service = setback.service();
@@ -205,7 +204,7 @@ impl Setbacks {
         }
         queue.reason = error.reason();
         setback.tries += 1;
-        if is_outage {
+        if health.is_out(now) {
             setback.since = now;
         }
         let works = health.works_for_others(setback.since);
@@ -380,7 +379,7 @@ mod tests {
     fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Failure) {
         let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], true, at(0)).unwrap();
+        setbacks.hold(host(0, 0), no_route(), &healths[0], at(0)).unwrap();
         for now in 1.. {
             if others_succeed {
                 healths[0].succeed(at(now));
@@ -391,7 +390,7 @@ mod tests {
             if let Some(setback) = setbacks.due(&healths, at(now)) {
                 tries.push(now);
                 healths[0].fail(at(now));
-                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], !others_succeed, at(now)) {
+                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], at(now)) {
                     return (tries, error);
                 }
             }
@@ -436,7 +435,7 @@ mod tests {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
         for number in 0..100 {
-            setbacks.hold(host(number, 0), no_route(), &healths[0], true, at(0)).unwrap();
+            setbacks.hold(host(number, 0), no_route(), &healths[0], at(0)).unwrap();
         }
         assert!(setbacks.due(&healths, at(49)).is_none());
         let first = setbacks.due(&healths, at(50)).unwrap();
@@ -454,7 +453,7 @@ mod tests {
     fn a_single_failure_among_successes_hastens_nobody() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], true, at(0)).unwrap();
+        setbacks.hold(host(0, 0), no_route(), &healths[0], at(0)).unwrap();
         healths[0].succeed(at(1));
         assert_eq!(setbacks.next(&healths, at(2)), Some(at(3_000)));
     }
@@ -465,7 +464,7 @@ mod tests {
         healths[0].fail(at(0));
         for number in 0..MOST {
             assert!(!setbacks.is_full());
-            setbacks.hold(host(number, 0), no_route(), &healths[0], true, at(0)).unwrap();
+            setbacks.hold(host(number, 0), no_route(), &healths[0], at(0)).unwrap();
         }
         assert!(setbacks.is_full());
     }

@@ -175,9 +175,11 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
-        let what = [Failing::Route, Failing::Firewall, Failing::Probes, Failing::Answers][random.usize(..4)];
+        let all = [Failing::Route, Failing::Firewall, Failing::FarProbes, Failing::Probes, Failing::Answers];
+        let what = all[random.usize(..all.len())];
         let mut machine = Machine::new(&many, kind, seed);
-        machine.fail(Failure { span: Duration::from_millis(random.u64(..3_000))..Duration::MAX, what });
+        let begin = if random.bool() { 0 } else { random.u64(..3_000) };
+        machine.fail(Failure { span: Duration::from_millis(begin)..Duration::MAX, what });
         let hosts = (0..random.u32(1..100)).map(|number| host(version, number)).collect();
         let (rate, at_once) = (random.u32(200..20_000), random.usize(1..100));
         let outage_limit = Duration::from_secs([1, 5, 60][random.usize(..3)]);
