@@ -252,13 +252,19 @@ fn a_probe_to_the_target_isnt_waited_for_once_another_past_it_has_stood_in() {
 
 #[test]
 fn what_comes_from_behind_an_unreachable_is_waited_for_as_a_slow_router_is() {
-    // Where the router at hop 2 refuses what was to go farther too, and where it refuses just what expires there, as another may.
-    for (refused, by, least, most) in [(3, 2, 2.29, 2.31), (2, 2, 5.99, 6.01), (3, 3, 5.99, 6.01)] {
+    // Where the router at hop 2 refuses what was to go farther too; where it refuses just what expires there, as another may;
+    // and where what was to go farther comes back changed, so that somebody else may have refused it in its name.
+    for (refused, by, changed, least, most) in
+        [(3, 2, 0, 2.29, 2.31), (2, 2, 0, 5.99, 6.01), (3, 3, 0, 5.99, 6.01), (3, 2, 0x2a, 5.99, 6.01)]
+    {
         for version in BOTH {
             let mut trace = Trace::with(once(version));
             trace.time_exceeded(80, 1).unwrap();
-            for (hop, from) in [(2, 2), (refused, by)] {
-                let message = error(router(version, from), Type::Unreachable, 13, 0, &trace.quote(hop));
+            for (hop, from, changed) in [(2, 2, 0), (refused, by, changed)] {
+                let mut quoted = trace.quote(hop);
+                let checksum = quoted.len() - trace.probes[0].len() + 2;
+                quoted[checksum] ^= changed;
+                let message = error(router(version, from), Type::Unreachable, 13, 0, &quoted);
                 let _ = trace.handle(80, router(version, from), &message);
             }
             let mut silence = Silence::after(trace, 80);
