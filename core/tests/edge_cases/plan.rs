@@ -320,6 +320,26 @@ fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
 }
 
 #[test]
+fn a_router_that_lets_nothing_through_neither_ends_the_sweep_nor_opens_it() {
+    for version in BOTH {
+        // Behind it others may be that refuse, each just what expires there: hops 4 to 6 are still to be probed when it has
+        // refused what was for hops 2 and 3.
+        for (refused, counts) in [(&[2, 3][..], [1, 1, 1, 1, 1, 1, 0, 0, 0]), (&[], [1, 2, 2, 1, 1, 1, 1, 1, 1])] {
+            let mut trace = Trace::<64>::in_room(Config { interval: ms(10), ..sweep(version, 9, 6, 3) });
+            (10..=20).step_by(10).for_each(|at| _ = trace.send(at));
+            trace.time_exceeded(25, 1).unwrap();
+            for hop in refused {
+                let from = router(version, 2);
+                let message = error(from, Type::Unreachable, 13, 0, &trace.quote(*hop));
+                trace.handle(25, from, &message).unwrap();
+            }
+            trace.run_out(26);
+            assert_eq!(trace.counts(), counts, "{refused:?}");
+        }
+    }
+}
+
+#[test]
 fn each_probe_says_why_it_leaves() {
     use Reason::{Attempt, Recheck, Retry, Sweep};
     let reasons = |trace: &Trace, hop: u8| {
