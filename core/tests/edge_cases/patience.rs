@@ -335,6 +335,19 @@ fn no_wait_is_longer_than_the_timeout() {
 }
 
 #[test]
+fn without_a_timeout_to_speak_of_a_trace_that_hears_nothing_ends_all_the_same() {
+    // The timeout alone bounds this wait, and it may be the longest there is.
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    for version in BOTH {
+        for patience in 1..=10_u8 {
+            let mut silence = heard(Config { timeout: Duration::MAX, patience, ..once(version) }, ms(80), &[], None);
+            let years = silence.end().as_secs() / YEAR;
+            assert_eq!(years / u64::from(patience), 2, "{years} years with a patience of {patience}");
+        }
+    }
+}
+
+#[test]
 fn a_weak_answer_leaves_the_wait_for_a_better_one_as_long_as_it_was() {
     for version in BOTH {
         let mut trace = Trace::with(once(version));
