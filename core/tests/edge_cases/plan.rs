@@ -216,6 +216,21 @@ fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
 }
 
 #[test]
+fn where_the_target_is_heard_only_after_the_quiet_silent_hops_are_asked_again_as_anywhere() {
+    for version in BOTH {
+        // Nothing answers from hop 6 to 19: at 190 ms the sweep goes on from 14 to 20, and the nearest two get their second.
+        let silent: Vec<u8> = (6..=19).collect();
+        let trace = played::<99>(sweep(version, 20, 14, 1), 20, &silent);
+        assert_eq!(trace.times(20), [190]);
+        // At 270 ms the target is known: what left at 0 is overdue, what left at 190 is when it always is.
+        assert_eq!([6, 7].map(|hop| trace.times(hop)), [[0, 190, 270], [0, 190, 270]]);
+        assert_eq!([8, 14].map(|hop| trace.times(hop)), [[0, 270, 275], [0, 270, 275]]);
+        assert_eq!([15, 18].map(|hop| trace.times(hop)), [[190, 282, 287], [190, 282, 287]]);
+        assert_eq!(trace.times(19), [190, 282, 287, 292, 297]);
+    }
+}
+
+#[test]
 fn a_sweep_opens_by_its_step_with_each_answer_from_its_edge() {
     for version in BOTH {
         let trace = played::<64>(sweep(version, 9, 3, 2), NONE, &[]);
