@@ -1,6 +1,6 @@
 //! Cases 13 to 21: which message means what.
 
-use crate::network::{BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, router, stranger};
+use crate::network::{BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, quote, router, stranger};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
 use hopshot_core::{
@@ -281,18 +281,20 @@ fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() 
     for version in BOTH {
         let us = ends(version).source;
         let (host, other) = if version == Version::V4 { (1, 13) } else { (3, 1) };
-        let failure = |heard: Option<u8>, hop: u8, code: u8| {
+        let failure = |heard: Option<u8>, index: usize, code: u8| {
             let mut trace =
                 Trace::with(Config { attempts: 2, retries: 0, sweep: Some(Sweep::Burst), ..config(version) });
+            assert_eq!(trace.hops, [1, 2, 3, 4, 1, 2, 3, 4]);
             if let Some(hop) = heard {
                 trace.time_exceeded(10, hop).unwrap();
             }
-            report(&mut trace, hop, us, Type::Unreachable, code, 0).unwrap();
+            let message = error(us, Type::Unreachable, code, 0, &quote(version, &trace.probes[index]));
+            trace.handle(10, us, &message).unwrap();
             trace.tracer.route().failure().is_some()
         };
         // That the next hop is missing holds for all, and anything does where nobody has answered.
-        assert!(failure(None, 2, host) && failure(None, 2, other) && failure(Some(1), 2, host), "{version:?}");
+        assert!(failure(None, 1, host) && failure(None, 1, other) && failure(Some(1), 1, host), "{version:?}");
         // A firewall may have refused that one alone; and what is no farther than an answer says nothing.
-        assert!(!failure(Some(1), 2, other) && !failure(Some(2), 1, host), "{version:?}");
+        assert!(!failure(Some(1), 1, other) && !failure(Some(2), 0, host) && !failure(Some(2), 5, host), "{version:?}");
     }
 }

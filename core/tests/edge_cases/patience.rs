@@ -202,12 +202,13 @@ fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_
 #[test]
 fn an_answer_later_than_the_wait_for_lost_probes_shows_no_rate_limit() {
     for version in BOTH {
-        for (at, limited) in [(91, true), (260, false), (400, false)] {
+        // As long as the second retry was waited for is no longer than that.
+        for (at, limited) in [(91, true), (143, true), (144, false), (260, false), (400, false)] {
             let mut trace = Trace::with(Config { sweep: Some(Sweep::Window { first: 4, step: 1 }), ..config(version) });
             for hop in [1, 3] {
                 trace.time_exceeded(80, hop).unwrap();
             }
-            // Two retries, given up after 148 ms at the latest; nothing is heard from the target.
+            // Two retries, given up after 148 and 143 ms; nothing is heard from the target.
             for millis in 80..260 {
                 trace.send(millis);
             }
@@ -252,13 +253,19 @@ fn a_probe_to_the_target_isnt_waited_for_once_another_past_it_has_stood_in() {
 
 #[test]
 fn what_comes_from_behind_an_unreachable_is_waited_for_as_a_slow_router_is() {
-    // Where the router at hop 2 refuses what was to go farther too, and where it refuses just what expires there, as another may.
-    for (refused, by, least, most) in [(3, 2, 2.29, 2.31), (2, 2, 5.99, 6.01), (3, 3, 5.99, 6.01)] {
+    // Where the router at hop 2 refuses what was to go farther too; where it refuses just what expires there, as another may;
+    // and where what was to go farther comes back changed, so that somebody else may have refused it in its name.
+    for (refused, by, changed, least, most) in
+        [(3, 2, 0, 2.29, 2.31), (2, 2, 0, 5.99, 6.01), (3, 3, 0, 5.99, 6.01), (3, 2, 0x2a, 5.99, 6.01)]
+    {
         for version in BOTH {
             let mut trace = Trace::with(once(version));
             trace.time_exceeded(80, 1).unwrap();
-            for (hop, from) in [(2, 2), (refused, by)] {
-                let message = error(router(version, from), Type::Unreachable, 13, 0, &trace.quote(hop));
+            for (hop, from, changed) in [(2, 2, 0), (refused, by, changed)] {
+                let mut quoted = trace.quote(hop);
+                let checksum = quoted.len() - trace.probes[0].len() + 2;
+                quoted[checksum] ^= changed;
+                let message = error(router(version, from), Type::Unreachable, 13, 0, &quoted);
                 let _ = trace.handle(80, router(version, from), &message);
             }
             let mut silence = Silence::after(trace, 80);
@@ -325,6 +332,19 @@ fn no_wait_is_longer_than_the_timeout() {
         // And before the sweep goes on.
         let window = Config { sweep: Some(Sweep::Window { first: 2, step: 1 }), ..config };
         assert!(heard(Config { max_hops: 20, ..window }, ms(1), &[], None).next() <= ms(100));
+    }
+}
+
+#[test]
+fn without_a_timeout_to_speak_of_a_trace_that_hears_nothing_ends_all_the_same() {
+    // The timeout alone bounds this wait, and it may be the longest there is.
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    for version in BOTH {
+        for patience in 1..=10_u8 {
+            let mut silence = heard(Config { timeout: Duration::MAX, patience, ..once(version) }, ms(80), &[], None);
+            let years = silence.end().as_secs() / YEAR;
+            assert_eq!(years / u64::from(patience), 2, "{years} years with a patience of {patience}");
+        }
     }
 }
 

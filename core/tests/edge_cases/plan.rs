@@ -216,6 +216,21 @@ fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
 }
 
 #[test]
+fn where_the_target_is_heard_only_after_the_quiet_silent_hops_are_asked_again_as_anywhere() {
+    for version in BOTH {
+        // Nothing answers from hop 6 to 19: at 190 ms the sweep goes on from 14 to 20, and the nearest two get their second.
+        let silent: Vec<u8> = (6..=19).collect();
+        let trace = played::<99>(sweep(version, 20, 14, 1), 20, &silent);
+        assert_eq!(trace.times(20), [190]);
+        // At 270 ms the target is known: what left at 0 is overdue, what left at 190 is when it always is.
+        assert_eq!([6, 7].map(|hop| trace.times(hop)), [[0, 190, 270], [0, 190, 270]]);
+        assert_eq!([8, 14].map(|hop| trace.times(hop)), [[0, 270, 275], [0, 270, 275]]);
+        assert_eq!([15, 18].map(|hop| trace.times(hop)), [[190, 282, 287], [190, 282, 287]]);
+        assert_eq!(trace.times(19), [190, 282, 287, 292, 297]);
+    }
+}
+
+#[test]
 fn a_sweep_opens_by_its_step_with_each_answer_from_its_edge() {
     for version in BOTH {
         let trace = played::<64>(sweep(version, 9, 3, 2), NONE, &[]);
@@ -316,6 +331,26 @@ fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
         trace.run_out(80);
         assert_eq!((trace.times(2), trace.counts()), (vec![0, 80, 85], vec![3, 3, 1, 1]));
         assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
+    }
+}
+
+#[test]
+fn a_router_that_lets_nothing_through_neither_ends_the_sweep_nor_opens_it() {
+    for version in BOTH {
+        // Behind it others may be that refuse, each just what expires there: hops 4 to 6 are still to be probed when it has
+        // refused what was for hops 2 and 3.
+        for (refused, counts) in [(&[2, 3][..], [1, 1, 1, 1, 1, 1, 0, 0, 0]), (&[], [1, 2, 2, 1, 1, 1, 1, 1, 1])] {
+            let mut trace = Trace::<64>::in_room(Config { interval: ms(10), ..sweep(version, 9, 6, 3) });
+            (10..=20).step_by(10).for_each(|at| _ = trace.send(at));
+            trace.time_exceeded(25, 1).unwrap();
+            for hop in refused {
+                let from = router(version, 2);
+                let message = error(from, Type::Unreachable, 13, 0, &trace.quote(*hop));
+                trace.handle(25, from, &message).unwrap();
+            }
+            trace.run_out(26);
+            assert_eq!(trace.counts(), counts, "{refused:?}");
+        }
     }
 }
 

@@ -2,11 +2,12 @@
 //! may not be.
 
 use crate::network::{BOTH, ECHO, Trace, config};
+use hopshot_core::wire::Version;
 use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
 use std::collections::VecDeque;
 
 /// A trace as it is by default.
-fn default(version: hopshot_core::wire::Version) -> Config {
+fn default(version: Version) -> Config {
     Config { max_hops: 32, sweep: None, ..config(version) }
 }
 
@@ -62,6 +63,83 @@ fn the_last_places_are_used_once_nothing_more_is_to_come() {
     trace.play(33, |_, hop| hop < 12);
     assert_eq!((trace.hops.len(), trace.hops.last()), (32, Some(&32)));
     assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Quiet));
+}
+
+#[test]
+fn the_sweep_leaves_the_last_places_to_as_many_silent_hops_as_it_has_passed() {
+    for version in BOTH {
+        let sweep = Some(Sweep::Window { first: 32, step: 1 });
+        let mut trace = Trace::<32>::in_room(Config { sweep, ..default(version) });
+        // The last quarter of the places is at stake: the others go out at once.
+        assert_eq!(trace.hops, Vec::from_iter(1..=24));
+        for heard in 1..=31 {
+            trace.time_exceeded(80, heard).unwrap();
+            trace.send(80);
+            // No more places are left than hops that have not answered, and no fewer than one less.
+            let sent = usize::from((32 + heard).div_ceil(2).max(24));
+            assert_eq!(trace.hops.len(), sent, "{version:?}, {heard} heard");
+        }
+    }
+}
+
+#[test]
+fn the_sweep_takes_the_last_places_as_soon_as_nothing_is_waited_for() {
+    for version in BOTH {
+        // What can't be sent is silent too, but no answer can come.
+        let sweep = Some(Sweep::Window { first: 32, step: 1 });
+        let mut tracer = Tracer::<32>::new(Config { sweep, ..default(version) }, ECHO).unwrap();
+        let (mut now, mut tried) = (Instant::EPOCH, Vec::new());
+        for _ in 0..100 {
+            match tracer.poll(now, &mut [0; 64]).unwrap() {
+                Action::Transmit(probe) => {
+                    tried.push((probe.hop_limit, now.as_nanos()));
+                    tracer.fail(probe.probe, SendError(105));
+                }
+                Action::Wait(until) => now = until,
+                Action::Done => break,
+            }
+        }
+        // Each a moment after the other.
+        assert_eq!(tried, Vec::from_iter((1..=32).map(|hop| (hop, (u64::from(hop) - 1) * 1_250_000))), "{version:?}");
+    }
+}
+
+/// The silent hops that are asked again in `N` places, and when, in milliseconds: hop 8 is the target, and of the others from
+/// `first_hop` on those in `heard` answer.
+fn asked_again<const N: usize>(version: Version, first_hop: u8, heard: &[u8]) -> Vec<(u64, u8)> {
+    let sweep = Some(Sweep::Window { first: 8, step: 1 });
+    let mut trace = Trace::<N>::in_room(Config { first_hop, max_hops: 8, sweep, ..config(version) });
+    let swept = trace.hops.len();
+    assert_eq!(trace.hops, Vec::from_iter(first_hop..=8));
+    trace.play(8, |index, hop| index < swept && (hop == 8 || heard.contains(&hop)));
+    let again = trace.hops.iter().zip(&trace.sent).skip(swept);
+    again.map(|(hop, sent)| (sent.as_nanos() / 1_000_000, *hop)).collect()
+}
+
+#[test]
+fn with_fewer_places_than_silent_hops_the_end_is_looked_for_from_the_middle_one_probe_at_a_time() {
+    for version in BOTH {
+        // Every answer takes 80 ms, so the next is asked after 92 more. Three places for seven hops, and one too few.
+        assert_eq!(asked_again::<11>(version, 1, &[]), [(184, 4), (276, 3), (368, 5)]);
+        let one_by_one = [(184, 4), (276, 3), (368, 5), (460, 2), (552, 6), (644, 1)];
+        assert_eq!(asked_again::<14>(version, 1, &[]), one_by_one);
+        // With a place for each they are asked when they are due, as long as that is so.
+        assert_eq!(asked_again::<15>(version, 1, &[])[..3], [(92, 1), (184, 4), (276, 3)]);
+        assert_eq!(asked_again::<17>(version, 1, &[])[..4], [(92, 1), (92, 2), (92, 3), (184, 4)]);
+        // Hops that were never asked need none.
+        assert_eq!(asked_again::<10>(version, 3, &[])[..2], [(184, 5), (276, 4)]);
+        assert_eq!(asked_again::<11>(version, 3, &[])[..2], [(92, 3), (184, 5)]);
+    }
+}
+
+#[test]
+fn silent_routers_get_the_last_places_only_where_the_end_is_known() {
+    for version in BOTH {
+        // Hops 1 and 2 are routers for sure, 4 to 7 may be the target: the middle of 3 and 8 is 5.
+        assert_eq!(asked_again::<12>(version, 1, &[3]), [(184, 5), (276, 4), (368, 6), (460, 7)]);
+        // Hop 7 is a router, so nothing but routers is missing.
+        assert_eq!(asked_again::<11>(version, 1, &[2, 3, 7]), [(92, 1), (92, 4), (92, 5)]);
+    }
 }
 
 /// Traces with a queue that holds one frame, which takes `frame` nanoseconds to leave; what doesn't fit fails.
