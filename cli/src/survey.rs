@@ -202,11 +202,14 @@ impl Desk<'_> {
                     }
                     _ if self.session.names.find(&host, self.args.probing.wanted()) => self.draw(&host, is_drawn),
                     _ if self.session.names.can_find() => {
-                        // The helper has enough to do.
+                        // The helper has enough to do. A name that was drawn keeps its place: else the votes would be
+                        // those of hosts that are given by their addresses, of which more may be hostile.
+                        self.draw(&host, is_drawn);
                         self.targets.put_back(host);
                         return Ok(true);
                     }
                     _ => {
+                        self.samples.remove(&host);
                         let why = self.session.names.obstacle().map_or(String::new(), |why| format!(": {why}"));
                         self.lose(&host, &format!("its address can't be looked up{why}"))?;
                     }

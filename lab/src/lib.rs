@@ -44,7 +44,7 @@ mod usurper;
 
 pub use answer::Delivery;
 pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
-pub use machine::{Error, Failing, Failure, Machine};
+pub use machine::{Attack, Error, Failing, Failure, Machine};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::Internet;
 pub use scenario::{

@@ -35,6 +35,7 @@ pub struct Machine {
     now: Cell<Duration>,
     ports: Vec<Port>,
     failures: Vec<Failure>,
+    attacker: Option<Box<Attacker>>,
     /// Of IPv4 and of IPv6.
     queues: [BinaryHeap<Queued>; 2],
     made: u64,
@@ -64,6 +65,18 @@ pub enum Failing {
     Answers,
 }
 
+/// Somebody who sees what leaves.
+type Attacker = dyn FnMut(&[u8]) -> Attack;
+
+/// Answers that an attacker gives to a packet.
+#[derive(Clone, Debug, Default)]
+pub struct Attack {
+    /// Whether nobody else answers.
+    pub is_alone: bool,
+    /// Packets, and how long after this one they arrive.
+    pub forged: Vec<(Duration, Vec<u8>)>,
+}
+
 /// An answer on its way: by time, then in the order in which they were made.
 type Queued = Reverse<(Duration, u64, Vec<u8>)>;
 
@@ -80,12 +93,17 @@ impl Machine {
         let (internet, queues) = (Internet::new(scenario, seed), Default::default());
         // A clock is never at its beginning.
         let now = Cell::new(Duration::from_secs(1));
-        Self { internet, random, now, ports, failures: Vec::new(), queues, made: 0 }
+        Self { internet, random, now, ports, failures: Vec::new(), attacker: None, queues, made: 0 }
     }
 
     /// Lets something fail.
     pub fn fail(&mut self, failure: Failure) {
         self.failures.push(failure);
+    }
+
+    /// Lets somebody see every packet that leaves: what comes back may be forged, and may stand in place of the truth.
+    pub fn attack(&mut self, attacker: impl FnMut(&[u8]) -> Attack + 'static) {
+        self.attacker = Some(Box::new(attacker));
     }
 
     /// The internet that it is on.
@@ -103,6 +121,18 @@ impl Machine {
             self.made += 1;
             let is_ipv4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
             self.queues[usize::from(!is_ipv4)].push(Reverse((due, self.made, packet)));
+        }
+    }
+
+    /// Lets a packet reach whom it does.
+    fn reach(&mut self, packet: &[u8]) {
+        let now = self.now.get();
+        let Attack { is_alone, forged } = self.attacker.as_mut().map(|attacker| attacker(packet)).unwrap_or_default();
+        let due = |(after, packet)| Delivery { due: now.saturating_add(after), packet, answer: None };
+        self.put(forged.into_iter().map(due).collect());
+        if !is_alone {
+            let answers = self.internet.receive(now, packet);
+            self.put(answers);
         }
     }
 
@@ -162,8 +192,7 @@ impl Link for Machine {
         packet[header_len..].copy_from_slice(probe.message);
         header.emit(probe.message.len(), &mut packet).expect("there is room");
         if !self.fails(Failing::Probes) {
-            let answers = self.internet.receive(self.now.get(), &packet);
-            self.put(answers);
+            self.reach(&packet);
         }
         Ok(left)
     }

@@ -221,9 +221,12 @@ impl Setbacks {
         Ok(())
     }
 
-    /// Returns the next host to try, if one is due.
+    /// Returns the next host to try, if one is due. After an outage of both families they take turns as in the list: drawn
+    /// hosts of one that all come behind those of the other would vote too late, and its traces share nothing meanwhile.
     pub(super) fn due(&mut self, healths: &Healths, now: Instant) -> Option<Setback> {
-        self.queues.iter_mut().zip(healths).find_map(|(queue, health)| queue.due(health, now))
+        let mut queues: Vec<_> = self.queues.iter_mut().zip(healths).collect();
+        queues.sort_by_key(|(queue, _)| queue.waiting.first_key_value().map(|((_, age), _)| *age));
+        queues.into_iter().find_map(|(queue, health)| queue.due(health, now))
     }
 
     /// Returns when a host is to be tried; `None` if none waits.
@@ -447,6 +450,24 @@ mod tests {
             std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host).collect();
         assert_eq!(due.len(), 100);
         assert_eq!(due[..2], ["host1", "host2"]);
+    }
+
+    #[test]
+    fn after_an_outage_of_both_families_their_hosts_come_as_in_the_list() {
+        let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
+        let ipv6 = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 0);
+        healths[..2].iter_mut().for_each(|health| health.fail(at(0)));
+        for number in 0..100 {
+            let place = Place::At(if number % 3 == 0 { TARGET } else { ipv6 });
+            let health = healths[usize::from(number % 3 > 0)];
+            let setback = Setback::new(number.to_string(), place, None, at(0));
+            setbacks.hold(setback, no_route(), &health, true, at(0)).unwrap();
+        }
+        healths[..2].iter_mut().for_each(|health| assert!(health.succeed(at(60))));
+        // The tries while everything fails come from either queue.
+        (0..2).for_each(|family| setbacks.queues[family].tries = 2);
+        let due = std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host);
+        assert!(due.eq((0..100).map(|number| number.to_string())));
     }
 
     #[test]
