@@ -461,7 +461,7 @@ mod tests {
             let place = Place::At(if number % 3 == 0 { TARGET } else { ipv6 });
             let health = healths[usize::from(number % 3 > 0)];
             let setback = Setback::new(number.to_string(), place, None, at(0));
-            setbacks.hold(setback, no_route(), &health, true, at(0)).unwrap();
+            setbacks.hold(setback, no_route(), &health, at(0)).unwrap();
         }
         healths[..2].iter_mut().for_each(|health| assert!(health.succeed(at(60))));
         // The tries while everything fails come from either queue.
