@@ -39,10 +39,13 @@ fn wherever_one_refuses(name: &str, args: &[&str], check: impl Fn(&str, &str)) {
 fn six_hops(text: &str, run: &str) {
     let document: Value = serde_json::from_str(text).expect(run);
     assert_eq!((&document["distance"], &document["stop_reason"]), (&json!(6), &json!("reached")), "{run}");
-    let kinds: Vec<&Value> = document["hops"].as_array().unwrap().iter().map(|hop| &hop["probes"][0]["kind"]).collect();
+    // On a busy machine the first answers may be lost.
+    let answer = |hop: &Value| hop["probes"].as_array().unwrap().iter().find(|probe| probe.is_object()).cloned();
+    let answers: Vec<Value> = document["hops"].as_array().unwrap().iter().filter_map(answer).collect();
+    let kinds: Vec<&Value> = answers.iter().map(|answer| &answer["kind"]).collect();
     let passes = "time_exceeded";
     assert_eq!(kinds, [passes, "unreachable", passes, passes, passes, "echo_reply"], "{run}");
-    assert_eq!(document["hops"][1]["probes"][0]["mtu"], Value::Null, "it was not too big: {run}");
+    assert_eq!(answers[1]["mtu"], Value::Null, "it was not too big: {run}");
 }
 
 #[test]
