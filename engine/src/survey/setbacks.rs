@@ -204,7 +204,8 @@ impl Setbacks {
         }
         queue.reason = error.reason();
         setback.tries += 1;
-        if health.is_out(now) {
+        // Not of names: a zone that fails alone looks like that, until a name that was found before is asked for.
+        if service != Service::Names && health.is_out(now) {
             setback.since = now;
         }
         let works = health.works_for_others(setback.since);
