@@ -4,7 +4,7 @@ use super::queue::{Report, Said};
 use super::{Arrival, ping};
 use crate::sys::Cmsgs;
 use hopshot_core::wire::Malformed;
-use hopshot_core::{Answer, Instant};
+use hopshot_core::{Answer, Echo, Instant, Protocol};
 use hopshot_engine::Clock;
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,6 +39,6 @@ pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> 
         hop_limit,
         is_stamped: stamp.is_some(),
         report: report.map(|Report { icmp_type, icmp_code, info, data, .. }| (icmp_type, icmp_code, info, data)),
-        answer: from.map(|from| arrival(from).answer()),
+        answer: from.map(|from| arrival(from).answer().and_then(|answer| Echo::key(&answer).map(|_| answer))),
     }
 }
