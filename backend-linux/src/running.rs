@@ -122,7 +122,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
     }
 }
 
-/// A descriptor that is readable when any of these is. The kernel refuses it no process that may have that many.
+/// A descriptor that is readable when any of these is.
 fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Option<OwnedFd> {
     use rustix::event::epoll;
     let any = epoll::create(epoll::CreateFlags::CLOEXEC).ok()?;

@@ -8,7 +8,7 @@ use hopshot_engine::{Memory, Settings, SocketKind, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What to trace, and how. Every setting has a default; ranges are checked when the trace starts.
+/// The host to trace, and settings. Each has a default; ranges are checked when the trace starts.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before run or start"]
 pub struct Traceroute {
@@ -122,7 +122,7 @@ impl Traceroute {
         self
     }
 
-    /// What to learn from and to learn into. By default every `Traceroute` has a memory of its own, shared with its clones:
+    /// The memory to learn from and to learn into. By default every `Traceroute` has a memory of its own, shared with its clones:
     /// running the same one again profits from it.
     pub fn memory(mut self, memory: &Memory) -> Self {
         self.settings.memory = memory.clone();

@@ -1,4 +1,4 @@
-//! Many one-shot traceroutes at once: what is not the business of an operating system.
+//! Many one-shot traceroutes at once, without an operating system.
 //!
 //! A [`Link`] is the machine that probes leave from: [`hopshot_core`] decides what to send and what
 //! an answer proves, the engine runs any number of traces on the ports of a link, and shares among

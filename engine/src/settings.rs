@@ -1,4 +1,4 @@
-//! What to trace, and how.
+//! Settings of traces, whatever their targets.
 
 use crate::error::Fault;
 use crate::memory::Memory;
@@ -24,7 +24,7 @@ pub struct Settings {
     /// The size of a probe in octets, IP header included: 38 to 65,535 in IPv4, 58 to 65,535 in
     /// IPv6; 52 and 72 if none is given.
     pub size: Option<u16>,
-    /// What to learn from and to learn into.
+    /// The memory to learn from and to learn into.
     pub memory: Memory,
     /// Whether others than the target know the flow, so that it proves nothing.
     pub(crate) flow_is_public: bool,

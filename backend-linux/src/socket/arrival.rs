@@ -11,17 +11,17 @@ use std::net::IpAddr;
 /// An ICMP message that was received.
 #[derive(Debug)]
 pub(crate) struct Arrival<'b> {
-    /// Who sent it.
+    /// The sender.
     pub(crate) from: IpAddr,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
     /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo Request that it quotes.
     pub(super) message: &'b [u8],
-    /// What the kernel says of an error that it has taken apart.
+    /// The kernel's report on an error that it has taken apart.
     pub(super) report: Option<Report>,
     /// When it arrived.
     pub(crate) at: Instant,
-    /// Which clock says so.
+    /// The clock that says so.
     pub(crate) clock: Clock,
 }
 
@@ -42,7 +42,7 @@ impl<'b> Arrival<'b> {
     }
 }
 
-/// What an error says that the kernel has taken apart: `quoted` is what it quotes, from the ICMP header on. Of the quoted IP
+/// Returns the answer that the kernel has taken apart; `quoted` is the quoted message, from its ICMP header on. Of the quoted IP
 /// header the kernel tells the destination, and keeps the rest to itself.
 pub(super) fn answer<'b>(
     report: &Report,
