@@ -5,11 +5,18 @@
 use hopshot_linux::{Error, Traceroute};
 
 fn main() -> Result<(), Error> {
-    let host = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1".to_owned());
+    let host = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "127.0.0.1".to_owned());
     let traceroute = Traceroute::new(host);
     for _ in 0..2 {
         let route = traceroute.run()?;
-        println!("distance {:?}, {} probes, {:?}", route.distance(), route.probes_sent(), route.duration());
+        println!(
+            "distance {:?}, {} probes, {:?}",
+            route.distance(),
+            route.probes_sent(),
+            route.duration()
+        );
     }
     Ok(())
 }

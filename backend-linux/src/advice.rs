@@ -1,4 +1,5 @@
-//! Advice on how a kind of socket can be opened, fit for the user and the container of this process.
+//! Advice on how a kind of socket can be opened, fit for the user and the container of this
+//! process.
 
 use crate::words::{family_name, without_number};
 use hopshot_core::wire::Version;
@@ -32,7 +33,8 @@ impl Standing {
     /// Asks the kernel. It must come before [`renounce`](crate::privilege::renounce), after which
     /// the answer is another.
     pub(crate) fn read() -> Self {
-        let may_have = |capability| thread::capability_is_in_bounding_set(capability).unwrap_or(true);
+        let may_have =
+            |capability| thread::capability_is_in_bounding_set(capability).unwrap_or(true);
         let sets = thread::capabilities(None);
         Self {
             is_root: geteuid().is_root(),
@@ -59,7 +61,10 @@ impl Standing {
             (false, false) => "run this as root, or without no_new_privs".to_owned(),
         }];
         if self.may_gain {
-            remedies.push(format!("permit it to this program with: sudo setcap cap_net_raw+ep {}", executable()));
+            remedies.push(format!(
+                "permit it to this program with: sudo setcap cap_net_raw+ep {}",
+                executable()
+            ));
         }
         remedies
     }
@@ -68,15 +73,24 @@ impl Standing {
         let range = "net.ipv4.ping_group_range=\"0 2147483647\"";
         match self.may_have_admin {
             true => format!("permit it to all users with: sudo sysctl -w {range}"),
-            false => format!("permit it to all users of the container with: docker run --sysctl {range}"),
+            false => {
+                format!("permit it to all users of the container with: docker run --sysctl {range}")
+            }
         }
     }
 
     /// Returns the remedy where marks aren't permitted.
     pub(crate) fn permit_mark(self) -> String {
         match self {
-            Self { may_have_admin: false, .. } => from_outside("NET_ADMIN"),
-            Self { is_root: true, has_raw: true, .. } => ELSEWHERE.to_owned(),
+            Self {
+                may_have_admin: false,
+                ..
+            } => from_outside("NET_ADMIN"),
+            Self {
+                is_root: true,
+                has_raw: true,
+                ..
+            } => ELSEWHERE.to_owned(),
             Self { is_root: true, .. } => ROOT_AGAIN.to_owned(),
             _ => ROOT.to_owned(),
         }
@@ -140,20 +154,37 @@ pub(crate) fn advise(family: Version, refusals: Refusals, standing: Standing) ->
 
 /// The path of this program, as a shell wants it.
 fn executable() -> String {
-    let path = std::env::current_exe().map_or_else(|_| "<this program>".to_owned(), |path| path.display().to_string());
-    let plain = path.chars().all(|c| c.is_alphanumeric() || "/._-+<>".contains(c));
-    if plain { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+    let path = std::env::current_exe().map_or_else(
+        |_| "<this program>".to_owned(),
+        |path| path.display().to_string(),
+    );
+    let plain = path
+        .chars()
+        .all(|c| c.is_alphanumeric() || "/._-+<>".contains(c));
+    if plain {
+        path
+    } else {
+        format!("'{}'", path.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const USER: Standing =
-        Standing { is_root: false, has_raw: false, may_have_raw: true, may_have_admin: true, may_gain: true };
+    const USER: Standing = Standing {
+        is_root: false,
+        has_raw: false,
+        may_have_raw: true,
+        may_have_admin: true,
+        may_gain: true,
+    };
 
     fn advice(standing: Standing) -> String {
-        let refusals = Refusals { raw: Some(Errno::PERM), ping: Some(Errno::ACCESS) };
+        let refusals = Refusals {
+            raw: Some(Errno::PERM),
+            ping: Some(Errno::ACCESS),
+        };
         advise(Version::V4, refusals, standing)
     }
 
@@ -161,33 +192,86 @@ mod tests {
     fn advice_fits_who_is_refused() {
         let user = advice(USER);
         assert!(
-            user.contains("as root (sudo); or ") && user.contains("setcap") && user.contains("sudo sysctl"),
+            user.contains("as root (sudo); or ")
+                && user.contains("setcap")
+                && user.contains("sudo sysctl"),
             "{user}"
         );
         // Root in a container, and a user of one.
         for is_root in [true, false] {
-            let contained = advice(Standing { is_root, may_have_raw: false, may_have_admin: false, ..USER });
+            let contained = advice(Standing {
+                is_root,
+                may_have_raw: false,
+                may_have_admin: false,
+                ..USER
+            });
             assert!(
-                contained.contains("--cap-add NET_RAW") && contained.contains("docker run --sysctl"),
+                contained.contains("--cap-add NET_RAW")
+                    && contained.contains("docker run --sysctl"),
                 "{contained}"
             );
-            assert!(!contained.contains("sudo") && !contained.contains("setcap"), "{contained}");
+            assert!(
+                !contained.contains("sudo") && !contained.contains("setcap"),
+                "{contained}"
+            );
         }
-        let rootless = advice(Standing { is_root: true, has_raw: true, ..USER });
-        assert!(rootless.contains("user namespace") && !rootless.contains("as root"), "{rootless}");
-        let bound = advice(Standing { may_gain: false, ..USER });
-        assert!(bound.contains("without no_new_privs") && !bound.contains("setcap"), "{bound}");
-        let dropped = advice(Standing { is_root: true, ..USER });
-        assert!(dropped.contains("root's capabilities") && !dropped.contains("as root"), "{dropped}");
+        let rootless = advice(Standing {
+            is_root: true,
+            has_raw: true,
+            ..USER
+        });
+        assert!(
+            rootless.contains("user namespace") && !rootless.contains("as root"),
+            "{rootless}"
+        );
+        let bound = advice(Standing {
+            may_gain: false,
+            ..USER
+        });
+        assert!(
+            bound.contains("without no_new_privs") && !bound.contains("setcap"),
+            "{bound}"
+        );
+        let dropped = advice(Standing {
+            is_root: true,
+            ..USER
+        });
+        assert!(
+            dropped.contains("root's capabilities") && !dropped.contains("as root"),
+            "{dropped}"
+        );
     }
 
     #[test]
     fn advice_on_marks_fits_as_well() {
         assert_eq!(USER.permit_mark(), "run this as root (sudo)");
-        let contained = Standing { is_root: true, may_have_admin: false, ..USER }.permit_mark();
-        assert!(contained.contains("--cap-add NET_ADMIN") && !contained.contains("sudo"), "{contained}");
-        assert!(Standing { is_root: true, ..USER }.permit_mark().contains("root's capabilities"));
-        assert!(Standing { is_root: true, has_raw: true, ..USER }.permit_mark().contains("user namespace"));
+        let contained = Standing {
+            is_root: true,
+            may_have_admin: false,
+            ..USER
+        }
+        .permit_mark();
+        assert!(
+            contained.contains("--cap-add NET_ADMIN") && !contained.contains("sudo"),
+            "{contained}"
+        );
+        assert!(
+            Standing {
+                is_root: true,
+                ..USER
+            }
+            .permit_mark()
+            .contains("root's capabilities")
+        );
+        assert!(
+            Standing {
+                is_root: true,
+                has_raw: true,
+                ..USER
+            }
+            .permit_mark()
+            .contains("user namespace")
+        );
     }
 
     #[test]
@@ -195,12 +279,20 @@ mod tests {
         let advice = |raw, ping| advise(Version::V6, Refusals { raw, ping }, USER);
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
         assert!(
-            mixed.starts_with("this kernel has no raw sockets for IPv6 (Protocol not supported), and ping"),
+            mixed.starts_with(
+                "this kernel has no raw sockets for IPv6 (Protocol not supported), and ping"
+            ),
             "{mixed}"
         );
-        assert!(mixed.contains("sudo sysctl") && !mixed.contains("setcap"), "{mixed}");
+        assert!(
+            mixed.contains("sudo sysctl") && !mixed.contains("setcap"),
+            "{mixed}"
+        );
         let none = advice(Some(Errno::AFNOSUPPORT), Some(Errno::AFNOSUPPORT));
-        assert!(none.ends_with("use the other family, or another kernel"), "{none}");
+        assert!(
+            none.ends_with("use the other family, or another kernel"),
+            "{none}"
+        );
         assert!(advice(Some(Errno::AFNOSUPPORT), None).ends_with("use ping sockets"));
         assert!(advice(None, Some(Errno::PROTONOSUPPORT)).ends_with("use raw sockets"));
     }

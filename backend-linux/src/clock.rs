@@ -1,10 +1,11 @@
 //! Time: the monotonic clock, and the kernel's receive stamps brought to it.
 //!
-//! The kernel stamps a packet as it arrives, with `CLOCK_REALTIME`, which anybody may set while a trace runs. So a stamp is
-//! never compared with a moment before it was made. It only says how long the packet waited to be read: its age, counted back
-//! from now on the monotonic clock. Setting the clock can bend that short wait and nothing else, and no stamp is believed
-//! whose wait can't be true (less than nothing, or since before the queue was last seen empty), or during whose wait the two
-//! clocks came apart.
+//! The kernel stamps a packet as it arrives, with `CLOCK_REALTIME`, which anybody may set while a
+//! trace runs. So a stamp is never compared with a moment before it was made. It only says how long
+//! the packet waited to be read: its age, counted back from now on the monotonic clock. Setting the
+//! clock can bend that short wait and nothing else, and no stamp is believed whose wait can't be
+//! true (less than nothing, or since before the queue was last seen empty), or during whose wait
+//! the two clocks came apart.
 
 use hopshot_core::Instant;
 use hopshot_engine::Clock;
@@ -31,7 +32,8 @@ fn nanos(seconds: i64, nanos: i64) -> Option<i64> {
 pub(crate) struct WallTime(i64);
 
 impl WallTime {
-    /// Reads a kernel stamp: a `timespec` of two 64-bit numbers, or of two of 32 bits on machines that still count so.
+    /// Reads a kernel stamp: a `timespec` of two 64-bit numbers, or of two of 32 bits on machines
+    /// that still count so.
     #[doc(alias = "SCM_TIMESTAMPNS")]
     pub(crate) fn parse(data: &[u8]) -> Option<Self> {
         let (seconds, rest) = match data.len() {
@@ -55,7 +57,8 @@ fn split<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> i64) -> Option
     Some((number(*data.first_chunk()?), number(*data.last_chunk()?)))
 }
 
-/// The wall clock, read between two readings of the monotonic clock: what a stamp is carried over with.
+/// The wall clock, read between two readings of the monotonic clock: what a stamp is carried over
+/// with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Reading {
     before: Instant,
@@ -67,16 +70,22 @@ impl Reading {
     /// A reading that takes longer than this was interrupted.
     const TIGHT: Duration = Duration::from_micros(10);
 
-    /// How much earlier than the queue was last seen empty a packet of this queue may have been stamped: the stamp is made
-    /// before the packet has gone through the stack, which a busy machine may put off.
+    /// How much earlier than the queue was last seen empty a packet of this queue may have been
+    /// stamped: the stamp is made before the packet has gone through the stack, which a busy
+    /// machine may put off.
     const STACK: Duration = Duration::from_millis(1);
 
     /// How far the clocks may seem to come apart between two readings by rounding alone.
     const ROUNDING: Duration = Duration::from_micros(1);
 
-    /// Reads both clocks now. Tries again, twice at most, when it was interrupted between the readings.
+    /// Reads both clocks now. Tries again, twice at most, when it was interrupted between the
+    /// readings.
     pub(crate) fn take() -> Self {
-        let once = || Self { before: now(), wall: WallTime(read(ClockId::Realtime)), after: now() };
+        let once = || Self {
+            before: now(),
+            wall: WallTime(read(ClockId::Realtime)),
+            after: now(),
+        };
         let first = once();
         let mut tightest = first;
         for _ in 0..2 {
@@ -99,25 +108,41 @@ impl Reading {
         self.before.saturating_add(self.width() / 2)
     }
 
-    /// Whether the wall clock was set since `earlier`. What slews the one clock slews the other, so what lies between them
-    /// stays the same; how far it is known, the widths of the readings say.
+    /// Whether the wall clock was set since `earlier`. What slews the one clock slews the other, so
+    /// what lies between them stays the same; how far it is known, the widths of the readings
+    /// say.
     fn stepped_since(&self, earlier: &Self) -> bool {
-        let walls = self.wall.0.checked_sub(earlier.wall.0).and_then(|span| u64::try_from(span).ok());
+        let walls = self
+            .wall
+            .0
+            .checked_sub(earlier.wall.0)
+            .and_then(|span| u64::try_from(span).ok());
         let span = self.middle().saturating_since(earlier.middle());
         let doubt = (self.width() + earlier.width()) / 2 + Self::ROUNDING;
         walls.is_none_or(|walls| Duration::from_nanos(walls).abs_diff(span) > doubt)
     }
 
-    /// The monotonic time of a stamp, and which clock that is: the kernel's if the stamp can be true of a packet that was read
-    /// just before this reading by a call begun at `asked`, from a queue that was empty at `last_empty`.
+    /// The monotonic time of a stamp, and which clock that is: the kernel's if the stamp can be
+    /// true of a packet that was read just before this reading by a call begun at `asked`, from
+    /// a queue that was empty at `last_empty`.
     ///
-    /// A stamp that isn't older than the call is no better than a reading of our own, and may be none of the packet's: where
-    /// the kernel had not begun to stamp yet (it begins a moment after the first socket asks), the call made it up.
-    pub(crate) fn carry(&self, stamp: Option<WallTime>, last_empty: &Self, asked: &Self) -> (Instant, Clock) {
-        let age = stamp.and_then(|stamp| self.wall.0.checked_sub(stamp.0)).and_then(|age| u64::try_from(age).ok());
-        let moment = age.map(|age| Instant::from_nanos(self.middle().as_nanos().saturating_sub(age)));
-        let waited_here =
-            |moment: Instant| moment < asked.before && moment.saturating_add(Self::STACK) >= last_empty.before;
+    /// A stamp that isn't older than the call is no better than a reading of our own, and may be
+    /// none of the packet's: where the kernel had not begun to stamp yet (it begins a moment
+    /// after the first socket asks), the call made it up.
+    pub(crate) fn carry(
+        &self,
+        stamp: Option<WallTime>,
+        last_empty: &Self,
+        asked: &Self,
+    ) -> (Instant, Clock) {
+        let age = stamp
+            .and_then(|stamp| self.wall.0.checked_sub(stamp.0))
+            .and_then(|age| u64::try_from(age).ok());
+        let moment =
+            age.map(|age| Instant::from_nanos(self.middle().as_nanos().saturating_sub(age)));
+        let waited_here = |moment: Instant| {
+            moment < asked.before && moment.saturating_add(Self::STACK) >= last_empty.before
+        };
         match moment.filter(|moment| waited_here(*moment) && !self.stepped_since(last_empty)) {
             Some(moment) => (moment, Clock::Kernel),
             None => (self.before, Clock::User),
@@ -138,10 +163,15 @@ mod tests {
     /// The clocks read at `micros` and 2 µs on.
     fn reading(micros: u64) -> Reading {
         let wall = WALL - (5_000_000 - micros as i64) * 1_000;
-        Reading { before: at(micros), wall: WallTime(wall), after: at(micros + 2) }
+        Reading {
+            before: at(micros),
+            wall: WallTime(wall),
+            after: at(micros + 2),
+        }
     }
 
-    /// Read at 5,000,000 µs, by a call 5 µs before; the queue was empty at 4,990,000 µs. `ago` in µs on the wall clock.
+    /// Read at 5,000,000 µs, by a call 5 µs before; the queue was empty at 4,990,000 µs. `ago` in
+    /// µs on the wall clock.
     fn carry(ago: i64) -> (Instant, Clock) {
         let stamp = WallTime(WALL - ago * 1_000);
         reading(5_000_000).carry(Some(stamp), &reading(4_990_000), &reading(4_999_995))
@@ -169,7 +199,8 @@ mod tests {
 
     #[test]
     fn a_stamp_from_before_the_queue_was_empty_is_not_believed() {
-        // The wall clock was set forward while the packet waited; or the stamp is stale. A millisecond is the stack's.
+        // The wall clock was set forward while the packet waited; or the stamp is stale. A
+        // millisecond is the stack's.
         assert_eq!(carry(11_001).1, Clock::Kernel);
         assert_eq!(carry(11_002), (at(5_000_000), Clock::User));
         assert_eq!(carry(3_600_000_000), (at(5_000_000), Clock::User));
@@ -178,17 +209,34 @@ mod tests {
     #[test]
     fn a_stamp_from_before_or_after_the_clock_was_set_is_not_believed() {
         let stamp = Some(WallTime(WALL - 100_000));
-        for (step, clock) in [(0, Clock::Kernel), (3_000, Clock::Kernel), (3_001, Clock::User), (-3_001, Clock::User)] {
+        for (step, clock) in [
+            (0, Clock::Kernel),
+            (3_000, Clock::Kernel),
+            (3_001, Clock::User),
+            (-3_001, Clock::User),
+        ] {
             let mut empty = reading(4_990_000);
             empty.wall.0 += step;
-            assert_eq!(reading(5_000_000).carry(stamp, &empty, &reading(4_999_995)).1, clock, "{step} ns");
+            assert_eq!(
+                reading(5_000_000)
+                    .carry(stamp, &empty, &reading(4_999_995))
+                    .1,
+                clock,
+                "{step} ns"
+            );
         }
     }
 
     #[test]
     fn without_a_stamp_and_with_absurd_ones_the_user_time_stands() {
-        let carry = |stamp| reading(5_000_000).carry(stamp, &reading(4_990_000), &reading(4_999_995));
-        for stamp in [None, Some(WallTime(i64::MIN)), Some(WallTime(i64::MAX)), Some(WallTime(0))] {
+        let carry =
+            |stamp| reading(5_000_000).carry(stamp, &reading(4_990_000), &reading(4_999_995));
+        for stamp in [
+            None,
+            Some(WallTime(i64::MIN)),
+            Some(WallTime(i64::MAX)),
+            Some(WallTime(0)),
+        ] {
             assert_eq!(carry(stamp), (at(5_000_000), Clock::User));
         }
     }
@@ -199,7 +247,11 @@ mod tests {
         let narrow = [3_i32.to_ne_bytes(), 7_i32.to_ne_bytes()].concat();
         assert_eq!(WallTime::parse(&wide), Some(WallTime(3_000_000_007)));
         assert_eq!(WallTime::parse(&narrow), Some(WallTime(3_000_000_007)));
-        assert!((0..16).filter(|len| *len != 8).all(|len| WallTime::parse(&wide[..len]).is_none()));
+        assert!(
+            (0..16)
+                .filter(|len| *len != 8)
+                .all(|len| WallTime::parse(&wide[..len]).is_none())
+        );
         let absurd = [i64::MAX.to_ne_bytes(), i64::MAX.to_ne_bytes()].concat();
         assert_eq!(WallTime::parse(&absurd), None);
     }

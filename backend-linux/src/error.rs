@@ -54,7 +54,8 @@ pub enum Error {
         host: String,
         /// What the resolver said.
         reason: io::Error,
-        /// Whether it may be found later: the resolver failed, and didn't say that there is no such name.
+        /// Whether it may be found later: the resolver failed, and didn't say that there is no
+        /// such name.
         may_pass: bool,
     },
 
@@ -87,7 +88,8 @@ pub enum Error {
         reason: String,
     },
 
-    /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
+    /// The rest of a list was not traced: this machine was cut off for longer than an outage may
+    /// last.
     #[error("not traced, since {what} for {} s ({reason}); trace the rest when the network is back", waited.as_secs())]
     Away {
         /// The service that failed, such as `nothing gets through over IPv4`.
@@ -158,7 +160,9 @@ pub enum Error {
     NoInterface(Ipv6Addr),
 
     /// An address of the whole network with an interface behind it.
-    #[error("{0} has no zone: only link-local addresses (fe80::/10) have one; leave out what follows %")]
+    #[error(
+        "{0} has no zone: only link-local addresses (fe80::/10) have one; leave out what follows %"
+    )]
     Zone(Ipv6Addr),
 
     /// There is no interface of this name.
@@ -174,7 +178,8 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are to do.
+    /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are
+    /// to do.
     #[error("no {} socket was opened for this; open those of both families, or of this one", family_name(*.0))]
     NoSocket(Version),
 
@@ -194,7 +199,9 @@ pub enum Error {
     Full,
 
     /// This process, or the whole system, has no descriptor left for a socket.
-    #[error("can't open a socket: {reason}; raise the limit of open files (ulimit -n), or close some")]
+    #[error(
+        "can't open a socket: {reason}; raise the limit of open files (ulimit -n), or close some"
+    )]
     NoDescriptor {
         /// What the kernel said.
         reason: io::Error,
@@ -221,11 +228,35 @@ impl From<Fault<Self>> for Error {
     fn from(fault: Fault<Self>) -> Self {
         match fault {
             Fault::Config(error) => Self::Config(error),
-            Fault::Size { family, given, least } => Self::Size { family, given, least },
+            Fault::Size {
+                family,
+                given,
+                least,
+            } => Self::Size {
+                family,
+                given,
+                least,
+            },
             Fault::Full => Self::Full,
-            Fault::GivenUp { reason, tries, waited } => Self::GivenUp { reason, tries, waited },
+            Fault::GivenUp {
+                reason,
+                tries,
+                waited,
+            } => Self::GivenUp {
+                reason,
+                tries,
+                waited,
+            },
             Fault::Interrupted { reason } => Self::Interrupted { reason },
-            Fault::Away { what, waited, reason } => Self::Away { what, waited, reason },
+            Fault::Away {
+                what,
+                waited,
+                reason,
+            } => Self::Away {
+                what,
+                waited,
+                reason,
+            },
         }
     }
 }
@@ -236,11 +267,17 @@ impl LinkError for Error {
     }
 
     fn is_change(&self) -> bool {
-        matches!(self, Self::Source { .. } | Self::NoSuchInterface(_) | Self::System { .. })
+        matches!(
+            self,
+            Self::Source { .. } | Self::NoSuchInterface(_) | Self::System { .. }
+        )
     }
 
     fn is_answer(&self) -> bool {
-        matches!(self, Self::Resolve { .. } | Self::LookUp(_) | Self::NoSuchFamily { .. })
+        matches!(
+            self,
+            Self::Resolve { .. } | Self::LookUp(_) | Self::NoSuchFamily { .. }
+        )
     }
 
     fn reason(&self) -> String {
@@ -250,15 +287,21 @@ impl LinkError for Error {
 
 impl Error {
     pub(crate) fn system(what: &'static str) -> impl Fn(Errno) -> Self {
-        move |errno| Self::System { what, reason: errno.into() }
+        move |errno| Self::System {
+            what,
+            reason: errno.into(),
+        }
     }
 
-    /// Whether another try may succeed: this machine's network failed, or its name servers did. So it is with every host that a
-    /// list gave up for such a failure.
+    /// Whether another try may succeed: this machine's network failed, or its name servers did. So
+    /// it is with every host that a list gave up for such a failure.
     #[must_use]
     pub const fn may_pass(&self) -> bool {
         match self {
-            Self::NoRoute { .. } | Self::GivenUp { .. } | Self::Away { .. } | Self::Interrupted { .. } => true,
+            Self::NoRoute { .. }
+            | Self::GivenUp { .. }
+            | Self::Away { .. }
+            | Self::Interrupted { .. } => true,
             Self::Resolve { may_pass, .. } => *may_pass,
             _ => false,
         }
@@ -269,7 +312,12 @@ impl Error {
     pub fn reason(&self) -> String {
         match self {
             // What the kernel said of a dead end stands behind what that means.
-            Self::NoRoute { reason, .. } => reason.to_string().split(" (").next().unwrap_or_default().to_owned(),
+            Self::NoRoute { reason, .. } => reason
+                .to_string()
+                .split(" (")
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             Self::Resolve { reason, .. } => of_resolver(reason),
             other => other.to_string(),
         }
@@ -279,48 +327,81 @@ impl Error {
 /// The words of the resolver alone, which the standard library puts some in front of.
 fn of_resolver(reason: &io::Error) -> String {
     let text = without_number(reason);
-    text.strip_prefix("failed to lookup address information: ").unwrap_or(&text).to_owned()
+    text.strip_prefix("failed to lookup address information: ")
+        .unwrap_or(&text)
+        .to_owned()
 }
 
 /// What a socket's refusal means for a trace.
-pub(crate) fn refused(error: OpenError, family: Version, options: &Options, standing: Standing) -> Error {
+pub(crate) fn refused(
+    error: OpenError,
+    family: Version,
+    options: &Options,
+    standing: Standing,
+) -> Error {
     let source = |reason| match options.source {
-        Some(source_address) => Error::Source { source_address, reason },
+        Some(source_address) => Error::Source {
+            source_address,
+            reason,
+        },
         None => Error::system("can't open a socket")(Errno::ADDRNOTAVAIL),
     };
     match error {
         OpenError::Refused(refusals) => {
             let Refusals { raw, ping } = refusals;
             let advice = advise(family, refusals, standing);
-            Error::Refused { raw: raw.map(Into::into), ping: ping.map(Into::into), advice }
+            Error::Refused {
+                raw: raw.map(Into::into),
+                ping: ping.map(Into::into),
+                advice,
+            }
         }
-        OpenError::Necessary(necessity, errno) => {
-            Error::Option { option: necessity.option(family), reason: errno.into(), remedy: necessity.remedy() }
-        }
+        OpenError::Necessary(necessity, errno) => Error::Option {
+            option: necessity.option(family),
+            reason: errno.into(),
+            remedy: necessity.remedy(),
+        },
         OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
-        OpenError::NoSuchInterface => Error::NoSuchInterface(options.interface.clone().unwrap_or_default()),
-        OpenError::SourceNotLocal => source("it isn't an address of this machine; ip address lists them"),
+        OpenError::NoSuchInterface => {
+            Error::NoSuchInterface(options.interface.clone().unwrap_or_default())
+        }
+        OpenError::SourceNotLocal => {
+            source("it isn't an address of this machine; ip address lists them")
+        }
         OpenError::SourceOfElsewhere => {
             source("the target can't be reached from it; another address of this machine may do")
         }
-        OpenError::SourceOfOtherFamily => source("it is of another family than the target's address"),
-        OpenError::SourceNeedsInterface => source("it is link-local, so the interface must be given too"),
+        OpenError::SourceOfOtherFamily => {
+            source("it is of another family than the target's address")
+        }
+        OpenError::SourceNeedsInterface => {
+            source("it is link-local, so the interface must be given too")
+        }
         OpenError::Broadcast => Error::system("can't open a socket")(Errno::ACCESS),
-        OpenError::Other(errno @ (Errno::MFILE | Errno::NFILE)) => Error::NoDescriptor { reason: errno.into() },
+        OpenError::Other(errno @ (Errno::MFILE | Errno::NFILE)) => Error::NoDescriptor {
+            reason: errno.into(),
+        },
         OpenError::Other(errno) => Error::system("can't open a socket")(errno),
     }
 }
 
-/// What it means that the kernel doesn't know where to send from. `scope_id` is the interface that a link-local destination
-/// belongs to, else 0.
-pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, options: &Options) -> Error {
+/// What it means that the kernel doesn't know where to send from. `scope_id` is the interface that
+/// a link-local destination belongs to, else 0.
+pub(crate) fn no_route(
+    error: OpenError,
+    destination: IpAddr,
+    scope_id: u32,
+    options: &Options,
+) -> Error {
     let is_known = scope_id != 0 || options.interface.is_some();
     let error = match (error, destination) {
         (OpenError::Other(Errno::INVAL), IpAddr::V6(address)) if has_zone(address) && !is_known => {
             return Error::NoInterface(address);
         }
         // A route there is, but not from there: a loopback address reaches this machine only.
-        (OpenError::Other(Errno::INVAL), _) if options.source.is_some_and(|source| source.is_loopback()) => {
+        (OpenError::Other(Errno::INVAL), _)
+            if options.source.is_some_and(|source| source.is_loopback()) =>
+        {
             OpenError::SourceOfElsewhere
         }
         (error, _) => error,
@@ -330,7 +411,11 @@ pub(crate) fn no_route(error: OpenError, destination: IpAddr, scope_id: u32, opt
         OpenError::Broadcast => io::Error::other("it is a broadcast address"),
         other => return refused(other, Version::of(destination), options, Standing::read()),
     };
-    Error::NoRoute { destination, interface: interface(scope_id), reason }
+    Error::NoRoute {
+        destination,
+        interface: interface(scope_id),
+        reason,
+    }
 }
 
 /// Says what a route is that leads nowhere, where the kernel's words are those for something else.
@@ -346,19 +431,28 @@ fn dead_end(errno: Errno) -> io::Error {
     io::Error::other(format!("{route} ({})", without_number(&errno.into())))
 }
 
-/// Why a probe failed on this machine, in the kernel's words where they are the kernel's ("Operation not permitted").
+/// Why a probe failed on this machine, in the kernel's words where they are the kernel's
+/// ("Operation not permitted").
 #[must_use]
 pub fn failure_text(failure: Failure) -> String {
     match failure {
-        Failure::Send(SendError(errno)) => without_number(&io::Error::from_raw_os_error(errno.into())),
+        Failure::Send(SendError(errno)) => {
+            without_number(&io::Error::from_raw_os_error(errno.into()))
+        }
         Failure::Local { .. } if failure.is_host_unreachable() => {
             "host unreachable, says this machine itself (a firewall here may say so)".to_owned()
         }
         Failure::NextHop => {
-            "host unreachable, says this machine itself: the next hop doesn't answer on its link".to_owned()
+            "host unreachable, says this machine itself: the next hop doesn't answer on its link"
+                .to_owned()
         }
-        Failure::Local { icmp_type, icmp_code } => {
-            format!("unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})")
+        Failure::Local {
+            icmp_type,
+            icmp_code,
+        } => {
+            format!(
+                "unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})"
+            )
         }
     }
 }
@@ -371,10 +465,12 @@ fn interface(scope_id: u32) -> Option<String> {
 }
 
 fn prefixed(prefix: &str, text: &Option<String>) -> String {
-    text.as_ref().map_or_else(String::new, |text| format!("{prefix}{text}"))
+    text.as_ref()
+        .map_or_else(String::new, |text| format!("{prefix}{text}"))
 }
 
-/// The protocol of the probes to a target, as `ip route get` takes it: a rule may be for this protocol alone.
+/// The protocol of the probes to a target, as `ip route get` takes it: a rule may be for this
+/// protocol alone.
 const fn protocol_name(target: IpAddr) -> &'static str {
     match target {
         IpAddr::V4(_) => "icmp",
@@ -408,20 +504,46 @@ mod tests {
     #[test]
     fn a_lack_of_descriptors_names_the_limit() {
         for errno in [Errno::MFILE, Errno::NFILE] {
-            let error = refused(OpenError::Other(errno), Version::V4, &Options::default(), Standing::read());
-            assert!(error.to_string().ends_with("raise the limit of open files (ulimit -n), or close some"), "{error}");
+            let error = refused(
+                OpenError::Other(errno),
+                Version::V4,
+                &Options::default(),
+                Standing::read(),
+            );
+            assert!(
+                error
+                    .to_string()
+                    .ends_with("raise the limit of open files (ulimit -n), or close some"),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_dead_end_is_told_for_what_it_is_and_in_an_outage_in_few_words() {
-        let dead_end = |errno| no_route(OpenError::Other(errno), [192, 0, 2, 1].into(), 0, &Options::default());
+        let dead_end = |errno| {
+            no_route(
+                OpenError::Other(errno),
+                [192, 0, 2, 1].into(),
+                0,
+                &Options::default(),
+            )
+        };
         let error = dead_end(Errno::ACCESS);
         assert!(error.to_string().starts_with(
             "no route to 192.0.2.1: a 'prohibit' route forbids it (Permission denied); check the address"
         ));
-        assert_eq!((error.may_pass(), error.reason().as_str()), (true, "a 'prohibit' route forbids it"));
-        assert_eq!(dead_end(Errno::PERM).reason(), "a policy of this machine forbids it");
-        assert_eq!(dead_end(Errno::NETUNREACH).reason(), "Network is unreachable");
+        assert_eq!(
+            (error.may_pass(), error.reason().as_str()),
+            (true, "a 'prohibit' route forbids it")
+        );
+        assert_eq!(
+            dead_end(Errno::PERM).reason(),
+            "a policy of this machine forbids it"
+        );
+        assert_eq!(
+            dead_end(Errno::NETUNREACH).reason(),
+            "Network is unreachable"
+        );
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::sys::start;
 
-/// Returns whether standard output was open when the program began (in a library that is loaded later: when it was loaded).
+/// Returns whether standard output was open when the program began (in a library that is loaded
+/// later: when it was loaded).
 ///
-/// Rust's runtime opens `/dev/null` in place of a standard descriptor that is closed. Without this a program whose output is lost
-/// takes it for written.
+/// Rust's runtime opens `/dev/null` in place of a standard descriptor that is closed. Without this
+/// a program whose output is lost takes it for written.
 #[must_use]
 pub fn had_standard_output() -> bool {
     start::had_output()

@@ -21,16 +21,29 @@ pub(crate) struct Interface {
 
 /// Finds an interface by its name, or one of its alternative names, or its number.
 pub(crate) fn find(name: &str) -> Option<Interface> {
-    let by_number = || name.parse().ok().filter(|number| *number != 0 && may_exist(*number));
-    named(name).or_else(|| by_number().map(|number| Interface { number, short_name: None }))
+    let by_number = || {
+        name.parse()
+            .ok()
+            .filter(|number| *number != 0 && may_exist(*number))
+    };
+    named(name).or_else(|| {
+        by_number().map(|number| Interface {
+            number,
+            short_name: None,
+        })
+    })
 }
 
 /// Returns whether there is an interface with this number, or the kernel can't be asked.
 fn may_exist(number: u32) -> bool {
-    let Ok(netlink) = Netlink::open() else { return true };
+    let Ok(netlink) = Netlink::open() else {
+        return true;
+    };
     let mut body = [0; BODY];
     body[4..8].copy_from_slice(&number.to_ne_bytes());
-    netlink.ask(Question::new(RTM_GETLINK, body), RTM_NEWLINK).is_some()
+    netlink
+        .ask(Question::new(RTM_GETLINK, body), RTM_NEWLINK)
+        .is_some()
 }
 
 fn named(name: &str) -> Option<Interface> {
@@ -40,10 +53,16 @@ fn named(name: &str) -> Option<Interface> {
     // Any socket would do for a short name; this one needs neither family.
     let netlink = Netlink::open().ok()?;
     if name.len() > MAX_NAME {
-        return ask(&netlink, name).map(|number| Interface { number, short_name: None });
+        return ask(&netlink, name).map(|number| Interface {
+            number,
+            short_name: None,
+        });
     }
     let number = netdevice::name_to_index(&netlink, name).ok()?;
-    Some(Interface { number, short_name: Some(name.to_owned()) })
+    Some(Interface {
+        number,
+        short_name: Some(name.to_owned()),
+    })
 }
 
 // linux/rtnetlink.h, linux/if_link.h; the length of `ifinfomsg`.
@@ -57,7 +76,10 @@ const BODY: usize = 16;
 fn ask(netlink: &Netlink, name: &str) -> Option<u32> {
     let mut question = Question::new(RTM_GETLINK, [0; BODY]);
     question.add(IFLA_ALT_IFNAME, format!("{name}\0").as_bytes());
-    netlink.ask(question, RTM_NEWLINK)?.body(4).map(u32::from_ne_bytes)
+    netlink
+        .ask(question, RTM_NEWLINK)?
+        .body(4)
+        .map(u32::from_ne_bytes)
 }
 
 /// Whether an address is one of many alike, each on a link of its own (RFC 4007, section 6).
@@ -77,23 +99,37 @@ mod tests {
             ip link add name near0 type veth peer name far0
             ip link property add dev near0 altname near-by-another-name-that-is-long
             ip link property add dev near0 altname n0";
-        in_namespace("interface::tests::an_interface_has_any_of_its_names", SETUP, || {
-            let number = |name: &str| find(name).map(|interface| interface.number);
-            assert_eq!(number("lo"), Some(1));
-            let near = number("near0");
-            assert!(near.is_some() && near != number("far0"));
-            assert_eq!([number("near-by-another-name-that-is-long"), number("n0"), number("1")], [near, near, Some(1)]);
-            let others = [
-                "",
-                "0",
-                "99",
-                "4294967295",
-                "lo\0x",
-                "near-by-another-name-that-is-lon",
-                "absent",
-                "absent-and-longer-than-15",
-            ];
-            assert!(others.into_iter().all(|name| number(name).is_none()) && number(&"x".repeat(128)).is_none());
-        });
+        in_namespace(
+            "interface::tests::an_interface_has_any_of_its_names",
+            SETUP,
+            || {
+                let number = |name: &str| find(name).map(|interface| interface.number);
+                assert_eq!(number("lo"), Some(1));
+                let near = number("near0");
+                assert!(near.is_some() && near != number("far0"));
+                assert_eq!(
+                    [
+                        number("near-by-another-name-that-is-long"),
+                        number("n0"),
+                        number("1")
+                    ],
+                    [near, near, Some(1)]
+                );
+                let others = [
+                    "",
+                    "0",
+                    "99",
+                    "4294967295",
+                    "lo\0x",
+                    "near-by-another-name-that-is-lon",
+                    "absent",
+                    "absent-and-longer-than-15",
+                ];
+                assert!(
+                    others.into_iter().all(|name| number(name).is_none())
+                        && number(&"x".repeat(128)).is_none()
+                );
+            },
+        );
     }
 }

@@ -24,19 +24,21 @@
 //! # Ok::<(), hopshot_linux::Error>(())
 //! ```
 //!
-//! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the same but for what
-//! [`SocketKind::Ping`] lists; where those aren't either, [`Error::Refused`] says how to get one of
-//! the two. A kernel may refuse options of sockets that a trace is better with: [`Running::lacks`]
-//! tells what is done without. Any number of
-//! traces may run at once in a process and on a machine: each has its ident, and soon after its first probes the kernel lets it see
-//! its own answers only; those of a [`Survey`] share its sockets, and are told apart here.
+//! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the
+//! same but for what [`SocketKind::Ping`] lists; where those aren't either, [`Error::Refused`] says
+//! how to get one of the two. A kernel may refuse options of sockets that a trace is better with:
+//! [`Running::lacks`] tells what is done without. Any number of
+//! traces may run at once in a process and on a machine: each has its ident, and soon after its
+//! first probes the kernel lets it see its own answers only; those of a [`Survey`] share its
+//! sockets, and are told apart here.
 //!
-//! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent, or, with
-//! [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so for each. A program that does
-//! nothing else can give up its privileges before the first answer is read ([`Running::confine`]), and before a name is looked up
-//! ([`Traceroute::open`]).
+//! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent,
+//! or, with [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says
+//! so for each. A program that does nothing else can give up its privileges before the first answer
+//! is read ([`Running::confine`]), and before a name is looked up ([`Traceroute::open`]).
 //!
-//! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as they are.
+//! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
+//! they are.
 #![deny(unsafe_code)]
 
 mod advice;
@@ -64,10 +66,11 @@ mod words;
 
 pub use error::{Error, failure_text};
 pub use hopshot_engine::{
-    Changes, Clock, Clocks, Completeness, ConfigError, Edge, End, Evidence, Extensions, Failure, Graph, Heard, Hop,
-    Interface, Job, Kind, Label, Limit, MAX_ATTEMPTS, MAX_HOPS, MAX_INTERFACES, MAX_LABELS, MAX_PATIENCE, Memory,
-    MtuRoute, Node, NodeId, Order, Outage, Outcome, Paths, ProbeId, Rejected, Reply, Role, Route, Sample, SendError,
-    Shared, SocketKind, Started, Step, StopReason, Stretch, Sweep, Tally, Trial, Version, printable,
+    Changes, Clock, Clocks, Completeness, ConfigError, Edge, End, Evidence, Extensions, Failure,
+    Graph, Heard, Hop, Interface, Job, Kind, Label, Limit, MAX_ATTEMPTS, MAX_HOPS, MAX_INTERFACES,
+    MAX_LABELS, MAX_PATIENCE, Memory, MtuRoute, Node, NodeId, Order, Outage, Outcome, Paths,
+    ProbeId, Rejected, Reply, Role, Route, Sample, SendError, Shared, SocketKind, Started, Step,
+    StopReason, Stretch, Sweep, Tally, Trial, Version, printable,
 };
 pub use many::{Many, Routes};
 pub use paths::{AllPaths, Exploration};

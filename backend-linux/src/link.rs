@@ -37,15 +37,21 @@ impl Link for Sockets {
     }
 
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
-        let port = |pair: &Pair| Port { family: pair.version, kind: pair.socket.kind(), ident: pair.socket.ident() };
+        let port = |pair: &Pair| Port {
+            family: pair.version,
+            kind: pair.socket.kind(),
+            ident: pair.socket.ident(),
+        };
         self.open.iter().map(port)
     }
 
     fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
         let version = Version::of(target);
         let pair = self.of(version).ok_or_else(|| self.obstacle(version))?;
-        let source =
-            pair.sources.of(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))?;
+        let source = pair
+            .sources
+            .of(target, scope_id)
+            .map_err(|error| no_route(error, target, scope_id, &self.options))?;
         match self.options.source.is_none() && is_makeshift(source, target) {
             true => Err(self.no_source(target, scope_id)),
             false => Ok(source),
@@ -53,13 +59,28 @@ impl Link for Sockets {
     }
 
     fn no_source(&self, target: IpAddr, scope_id: u32) -> Error {
-        no_route(OpenError::Other(Errno::ADDRNOTAVAIL), target, scope_id, &self.options)
+        no_route(
+            OpenError::Other(Errno::ADDRNOTAVAIL),
+            target,
+            scope_id,
+            &self.options,
+        )
     }
 
     fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
-        let Datagram { destination, scope_id, hop_limit, message, tag } = probe;
-        let Some(pair) = self.open.get_mut(port) else { return Err(number(Errno::BADF)) };
-        pair.socket.send(destination, scope_id, hop_limit, message, tag).map_err(number)
+        let Datagram {
+            destination,
+            scope_id,
+            hop_limit,
+            message,
+            tag,
+        } = probe;
+        let Some(pair) = self.open.get_mut(port) else {
+            return Err(number(Errno::BADF));
+        };
+        pair.socket
+            .send(destination, scope_id, hop_limit, message, tag)
+            .map_err(number)
     }
 
     fn obstacle(error: SendError) -> Obstacle {
@@ -83,23 +104,39 @@ impl Link for Sockets {
         }
     }
 
-    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Error> {
-        let Some(pair) = self.open.get_mut(port) else { return Ok(None) };
-        let arrival = pair.socket.receive(buf).map_err(Error::system("can't receive"))?;
-        Ok(arrival.map(|arrival| Arrived { answer: arrival.answer(), at: arrival.at, clock: arrival.clock }))
+    fn receive<'b>(
+        &mut self,
+        port: usize,
+        buf: &'b mut [u8],
+    ) -> Result<Option<Arrived<'b>>, Error> {
+        let Some(pair) = self.open.get_mut(port) else {
+            return Ok(None);
+        };
+        let arrival = pair
+            .socket
+            .receive(buf)
+            .map_err(Error::system("can't receive"))?;
+        Ok(arrival.map(|arrival| Arrived {
+            answer: arrival.answer(),
+            at: arrival.at,
+            clock: arrival.clock,
+        }))
     }
 
     fn departed(&mut self, port: usize) -> Option<(u32, Instant)> {
         self.open.get_mut(port)?.socket.departure()
     }
 
-    /// Has the kernel filter what is received. Without a filter there is more to pass over; the socket notes that.
+    /// Has the kernel filter what is received. Without a filter there is more to pass over; the
+    /// socket notes that.
     fn listen_for(&mut self, port: usize, audience: Audience<'_>) {
         let own = match audience {
             Audience::Everyone => None,
             Audience::Trace(echo, target) => Some(Identity::of(echo, target)),
         };
-        let Some(pair) = self.open.get_mut(port) else { return };
+        let Some(pair) = self.open.get_mut(port) else {
+            return;
+        };
         if let Err(errno) = pair.socket.listen_for(own.as_ref()) {
             self.unfiltered = Some(errno);
         }
@@ -111,7 +148,9 @@ impl Link for Sockets {
 
     fn is_itself(&self, target: IpAddr, source: IpAddr) -> bool {
         // Where no source was given the kernel chooses the target for the source.
-        target.is_loopback() || target == source || self.options.source.is_some() && self.neighbours.is_own(target)
+        target.is_loopback()
+            || target == source
+            || self.options.source.is_some() && self.neighbours.is_own(target)
     }
 
     fn is_own(&self, address: IpAddr) -> bool {
@@ -122,7 +161,12 @@ impl Link for Sockets {
         self.neighbours.next_hop(way)
     }
 
-    fn wait(&self, span: Duration, through_arrivals: bool, wake: Option<BorrowedFd<'_>>) -> Result<bool, Error> {
+    fn wait(
+        &self,
+        span: Duration,
+        through_arrivals: bool,
+        wake: Option<BorrowedFd<'_>>,
+    ) -> Result<bool, Error> {
         let timeout = Timespec::try_from(span).ok();
         let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(3);
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
@@ -133,7 +177,9 @@ impl Link for Sockets {
             return Ok(false);
         }
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(wake.is_some() && fds.first().is_some_and(|fd| !fd.revents().is_empty())),
+            Ok(_) | Err(Errno::INTR) => {
+                Ok(wake.is_some() && fds.first().is_some_and(|fd| !fd.revents().is_empty()))
+            }
             Err(errno) => Err(Error::system("can't wait for answers")(errno)),
         }
     }
@@ -147,8 +193,8 @@ fn number(errno: Errno) -> SendError {
     SendError(u16::try_from(errno.raw_os_error()).unwrap_or(u16::MAX))
 }
 
-/// Whether an address means that there is none: where IPv6 has no other, the kernel falls back on `::1`, whose packets
-/// never leave (RFC 4291, section 2.5.3).
+/// Whether an address means that there is none: where IPv6 has no other, the kernel falls back on
+/// `::1`, whose packets never leave (RFC 4291, section 2.5.3).
 const fn is_makeshift(source: IpAddr, target: IpAddr) -> bool {
     source.is_ipv6() && source.is_loopback() && !target.is_loopback() && !target.is_multicast()
 }
@@ -163,6 +209,9 @@ mod tests {
             ["::1", "2001:db8::1", "ff02::1"].map(|address| address.parse().unwrap());
         assert!(is_makeshift(loopback, global));
         assert!(!is_makeshift(loopback, loopback) && !is_makeshift(loopback, multicast));
-        assert!(!is_makeshift([127, 0, 0, 1].into(), [192, 0, 2, 1].into()) && !is_makeshift(global, global));
+        assert!(
+            !is_makeshift([127, 0, 0, 1].into(), [192, 0, 2, 1].into())
+                && !is_makeshift(global, global)
+        );
     }
 }

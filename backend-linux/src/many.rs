@@ -36,10 +36,17 @@ pub struct Many<I> {
 impl<I: Iterator<Item: Into<String>>> Many<I> {
     pub(crate) fn new(hosts: I) -> Self {
         let settings = Traceroute::new("");
-        Self { hosts, settings, rate: Survey::DEFAULT_RATE, at_once: Survey::AT_ONCE, outage_limit: None }
+        Self {
+            hosts,
+            settings,
+            rate: Survey::DEFAULT_RATE,
+            at_once: Survey::AT_ONCE,
+            outage_limit: None,
+        }
     }
 
-    /// How long everything may fail before the list ends: see [`outage_limit`](hopshot_engine::Survey::outage_limit).
+    /// How long everything may fail before the list ends: see
+    /// [`outage_limit`](hopshot_engine::Survey::outage_limit).
     pub const fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage_limit = Some(limit);
         self
@@ -51,14 +58,15 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
         self
     }
 
-    /// Probes a second, all traces together, 1 to 1,000,000 (what is beyond is taken for the nearest); 1,000 by default.
+    /// Probes a second, all traces together, 1 to 1,000,000 (what is beyond is taken for the
+    /// nearest); 1,000 by default.
     pub const fn rate(mut self, rate: u32) -> Self {
         self.rate = rate;
         self
     }
 
-    /// Traces in flight, 1 to 10,000 (what is beyond is taken for the nearest); 256 by default. Memory is bounded by this (some
-    /// 45 KiB each), not by the number of hosts.
+    /// Traces in flight, 1 to 10,000 (what is beyond is taken for the nearest); 256 by default.
+    /// Memory is bounded by this (some 45 KiB each), not by the number of hosts.
     pub const fn at_once(mut self, traces: usize) -> Self {
         self.at_once = traces;
         self
@@ -77,13 +85,22 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
-    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened. What
-    /// concerns one host is in its result: see [`Routes`].
+    /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
+    /// What concerns one host is in its result: see [`Routes`].
     pub fn start(self) -> Result<Routes<I>, Error> {
         let mut survey = Survey::new(&self.settings, self.rate, self.at_once)?;
-        self.outage_limit.into_iter().for_each(|limit| survey.outage_limit(limit));
+        self.outage_limit
+            .into_iter()
+            .for_each(|limit| survey.outage_limit(limit));
         let (hosts, ahead, order) = (Some(self.hosts), Vec::new(), Order::new(0));
-        Ok(Routes { hosts, ahead, order, is_first: true, survey, failed: VecDeque::new() })
+        Ok(Routes {
+            hosts,
+            ahead,
+            order,
+            is_first: true,
+            survey,
+            failed: VecDeque::new(),
+        })
     }
 }
 
@@ -122,9 +139,16 @@ impl<I: Iterator<Item: Into<String>>> Routes<I> {
     /// Takes as many hosts as there is room for.
     fn take_in(&mut self) {
         while self.survey.has_room() {
-            let drawn = if self.survey.wants_sample() { self.order.draw() } else { None };
+            let drawn = if self.survey.wants_sample() {
+                self.order.draw()
+            } else {
+                None
+            };
             let sample = drawn.map(|_| self.survey.sample());
-            let Some(host) = drawn.and_then(|place| self.ahead[place].take()).or_else(|| self.next_host()) else {
+            let Some(host) = drawn
+                .and_then(|place| self.ahead[place].take())
+                .or_else(|| self.next_host())
+            else {
                 return;
             };
             let host = host.into();
@@ -150,7 +174,8 @@ impl<I: Iterator<Item: Into<String>>> Routes<I> {
         host
     }
 
-    /// Reads only what is there for sure: to wait for a host that may come late would keep the others from being traced.
+    /// Reads only what is there for sure: to wait for a host that may come late would keep the
+    /// others from being traced.
     fn read_ahead(&mut self) {
         let Some(hosts) = &mut self.hosts else { return };
         let count = to_draw_from(hosts.size_hint(), std::mem::take(&mut self.is_first));
@@ -165,7 +190,8 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.take_in();
-            if let Some((host, error)) = self.failed.pop_front().or_else(|| self.survey.take_lost()) {
+            if let Some((host, error)) = self.failed.pop_front().or_else(|| self.survey.take_lost())
+            {
                 return Some((host, Err(error)));
             }
             if let Some(route) = self.survey.take() {
@@ -214,8 +240,17 @@ mod tests {
             assert_eq!(stretches(0..len), expected, "{len}");
         }
         // The hosts of networks, one network after the other, and hosts before an unknown number.
-        assert_eq!(stretches((0..9).flat_map(|network| network * 50..(network + 1) * 50)), &[] as &[usize]);
-        assert_eq!(stretches((0..1000).chain((0..9).filter(|number| *number != 3))), &[] as &[usize]);
-        assert_eq!(stretches((0..70_000).chain((0..9).filter(|number| *number != 3))), &[70_000]);
+        assert_eq!(
+            stretches((0..9).flat_map(|network| network * 50..(network + 1) * 50)),
+            &[] as &[usize]
+        );
+        assert_eq!(
+            stretches((0..1000).chain((0..9).filter(|number| *number != 3))),
+            &[] as &[usize]
+        );
+        assert_eq!(
+            stretches((0..70_000).chain((0..9).filter(|number| *number != 3))),
+            &[70_000]
+        );
     }
 }

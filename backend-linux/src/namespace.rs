@@ -1,7 +1,8 @@
-//! For tests: a network namespace of their own. No packet leaves this machine, none comes in, and where the kernel lets users
-//! make namespaces no privilege is needed.
+//! For tests: a network namespace of their own. No packet leaves this machine, none comes in, and
+//! where the kernel lets users make namespaces no privilege is needed.
 //!
-//! Each test starts this test program again under unshare(1), for that test alone, and there does what it is about.
+//! Each test starts this test program again under unshare(1), for that test alone, and there does
+//! what it is about.
 
 use std::io::Write;
 use std::process::{Command, Output};
@@ -12,8 +13,8 @@ pub(crate) const PERMIT_PING: &str = "echo '0 0' >/proc/sys/net/ipv4/ping_group_
 /// Set inside the namespace.
 const INSIDE: &str = "HOPSHOT_TEST_NAMESPACE";
 
-/// Runs `body` in a new network namespace that the shell commands `setup` have prepared. `test` is the path of the test that
-/// calls this.
+/// Runs `body` in a new network namespace that the shell commands `setup` have prepared. `test` is
+/// the path of the test that calls this.
 pub(crate) fn in_namespace(test: &str, setup: &str, body: fn()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
@@ -21,7 +22,8 @@ pub(crate) fn in_namespace(test: &str, setup: &str, body: fn()) {
     under(&["--user", "--map-root-user", "--net"], test, setup);
 }
 
-/// The same as root of this machine, who can become another user: in a network and a tree of mounts of its own.
+/// The same as root of this machine, who can become another user: in a network and a tree of mounts
+/// of its own.
 pub(crate) fn as_root_in_namespace(test: &str, setup: &str, body: fn()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
@@ -36,7 +38,9 @@ fn under(options: &[&str], test: &str, setup: &str) {
         command.args(options).args(["--", "sh", "-c", script]);
         command.args(arguments).env(INSIDE, "1").output()
     };
-    let text = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    let text = |output: &Output| {
+        String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+    };
     let prepare = format!("set -e; ip link set lo up; {setup}");
     let obstacle = match unshare(&prepare, &[]) {
         Ok(output) if output.status.success() => None,
@@ -44,7 +48,11 @@ fn under(options: &[&str], test: &str, setup: &str) {
         Err(error) => Some(format!("unshare: {error}")),
     };
     if let Some(obstacle) = obstacle {
-        assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "{test} can't run here: {}", obstacle.trim());
+        assert!(
+            std::env::var_os("HOPSHOT_NO_SKIP").is_none(),
+            "{test} can't run here: {}",
+            obstacle.trim()
+        );
         // Not eprintln!, which the test harness hides when the test passes.
         let mut stderr = std::io::stderr();
         let _ = writeln!(
@@ -56,6 +64,14 @@ fn under(options: &[&str], test: &str, setup: &str) {
     }
     let program = std::env::current_exe().unwrap();
     let script = format!("{prepare}\n\"$0\" \"$@\"");
-    let output = unshare(&script, &[program.to_str().unwrap(), test, "--exact", "--nocapture"]).unwrap();
-    assert!(output.status.success() && text(&output).contains("1 passed"), "{}", text(&output));
+    let output = unshare(
+        &script,
+        &[program.to_str().unwrap(), test, "--exact", "--nocapture"],
+    )
+    .unwrap();
+    assert!(
+        output.status.success() && text(&output).contains("1 passed"),
+        "{}",
+        text(&output)
+    );
 }

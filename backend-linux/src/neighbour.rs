@@ -1,5 +1,5 @@
-//! The state of a next hop on its link, as the kernel tells it by rtnetlink: whether it is still being asked for (ARP, Neighbor
-//! Discovery), or didn't answer.
+//! The state of a next hop on its link, as the kernel tells it by rtnetlink: whether it is still
+//! being asked for (ARP, Neighbor Discovery), or didn't answer.
 //!
 //! It is a nicety: where the kernel refuses a question, nothing is known.
 
@@ -85,9 +85,13 @@ impl Neighbours {
     /// Opens the socket; the options are those that packets are sent with, by sockets that this
     /// user opens now.
     pub(crate) fn open(options: &Options) -> Self {
-        let interface = options.interface.as_ref().and_then(|name| interface::find(name));
+        let interface = options
+            .interface
+            .as_ref()
+            .and_then(|name| interface::find(name));
         // Unreadable: as most machines have it.
-        let policy = fs::read_to_string("/proc/sys/net/ipv4/fib_multipath_hash_policy").unwrap_or_default();
+        let policy =
+            fs::read_to_string("/proc/sys/net/ipv4/fib_multipath_hash_policy").unwrap_or_default();
         Self {
             netlink: Netlink::open(),
             interface: interface.map(|found| found.number),
@@ -108,7 +112,10 @@ impl Neighbours {
     /// Returns the next hop of probes, and whether it answers on its link.
     pub(crate) fn next_hop(&self, way: Way) -> Option<NextHop> {
         let chosen = self.chosen(way)?;
-        Some(NextHop { is_gateway: chosen.address != way.target, neighbour: self.state(way, chosen) })
+        Some(NextHop {
+            is_gateway: chosen.address != way.target,
+            neighbour: self.state(way, chosen),
+        })
     }
 
     /// The state of the next hop that probes went to, which the kernel would choose now. With
@@ -143,16 +150,24 @@ impl Neighbours {
 
     /// All next hops that the kernel chooses among for probes; none if it doesn't choose.
     fn next_hops(&self, way: Way) -> Vec<Chosen> {
-        let Some(answer) = self.route(way, RTM_F_FIB_MATCH) else { return Vec::new() };
+        let Some(answer) = self.route(way, RTM_F_FIB_MATCH) else {
+            return Vec::new();
+        };
         let mut rest = answer.attribute(RTA_MULTIPATH).unwrap_or_default();
         let mut next_hops = Vec::new();
         while let Some((header, _)) = rest.split_first_chunk::<NEXT_HOP>() {
             let [len_0, len_1, flags, _, interface @ ..] = *header;
             let len = usize::from(u16::from_ne_bytes([len_0, len_1]));
-            let Some(attributes) = rest.get(NEXT_HOP..len) else { break };
+            let Some(attributes) = rest.get(NEXT_HOP..len) else {
+                break;
+            };
             if flags & RTNH_UNUSED == 0 {
-                let address = gateway(|name| netlink::attribute(attributes, name)).unwrap_or(way.target);
-                next_hops.push(Chosen { interface: u32::from_ne_bytes(interface), address });
+                let address =
+                    gateway(|name| netlink::attribute(attributes, name)).unwrap_or(way.target);
+                next_hops.push(Chosen {
+                    interface: u32::from_ne_bytes(interface),
+                    address,
+                });
             }
             rest = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
@@ -161,9 +176,12 @@ impl Neighbours {
 
     /// Asks for the route of a probe, as the kernel did when it was sent.
     fn route(&self, way: Way, flags: u32) -> Option<Answer<BODY>> {
-        let source = self.source.filter(|source| source.is_ipv4() == way.target.is_ipv4());
+        let source = self
+            .source
+            .filter(|source| source.is_ipv4() == way.target.is_ipv4());
         // A route for some sources alone is found only with the source: then the kernel asks twice.
-        self.route_from(way, source, flags).or_else(|| self.route_from(way, Some(way.source), flags))
+        self.route_from(way, source, flags)
+            .or_else(|| self.route_from(way, Some(way.source), flags))
     }
 
     fn route_from(&self, way: Way, source: Option<IpAddr>, flags: u32) -> Option<Answer<BODY>> {
@@ -172,7 +190,11 @@ impl Neighbours {
             Version::V6 => (AddressFamily::INET6, 58, 128),
         };
         let mut body = [0; BODY];
-        (body[0], body[1], body[3]) = (family.as_raw() as u8, bits(way.target), self.traffic_class & !ECN);
+        (body[0], body[1], body[3]) = (
+            family.as_raw() as u8,
+            bits(way.target),
+            self.traffic_class & !ECN,
+        );
         body[2] = source.map_or(0, bits);
         body[8..].copy_from_slice(&flags.to_ne_bytes());
         let mut question = Question::new(RTM_GETROUTE, body);
@@ -199,14 +221,22 @@ impl Neighbours {
         let interfaces = [None, self.interface];
         let is_own = |interface: Option<u32>| {
             let mut body = [0; BODY];
-            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let family = if address.is_ipv4() {
+                AddressFamily::INET
+            } else {
+                AddressFamily::INET6
+            };
             (body[0], body[1]) = (family.as_raw() as u8, bits(address));
             let mut question = Question::new(RTM_GETROUTE, body);
             question.add(RTA_DST, &octets(address));
             if let Some(interface) = interface {
                 question.add(RTA_OIF, &interface.to_ne_bytes());
             }
-            let route = self.netlink.as_ref().ok().and_then(|netlink| netlink.ask(question, RTM_NEWROUTE));
+            let route = self
+                .netlink
+                .as_ref()
+                .ok()
+                .and_then(|netlink| netlink.ask(question, RTM_NEWROUTE));
             route.is_some_and(|route: Answer<BODY>| route.body(RTM_TYPE) == Some([RTN_LOCAL]))
         };
         interfaces.into_iter().any(is_own)
@@ -214,7 +244,11 @@ impl Neighbours {
 
     /// The state of a neighbour's entry, if there is one.
     fn entry(&self, Chosen { interface, address }: Chosen) -> Option<u16> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let family = if address.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
         let mut body = [0; BODY];
         body[0] = family.as_raw() as u8;
         body[4..8].copy_from_slice(&interface.to_ne_bytes());
@@ -256,7 +290,8 @@ mod tests {
     use std::process::Command;
     use std::time::Duration;
 
-    /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind one of the other family.
+    /// Neighbours that are dead and such that are known: on the link, behind a gateway, and behind
+    /// one of the other family.
     const LINK: &str = "
         ip link add near type veth peer name far; ip link set near up; ip link set far up
         ip address add 192.0.2.1/24 dev near; ip address add 2001:db8::1/64 dev near nodad
@@ -267,33 +302,67 @@ mod tests {
 
     #[test]
     fn a_neighbour_is_sought_and_then_missing_whatever_leads_to_it() {
-        in_namespace("neighbour::tests::a_neighbour_is_sought_and_then_missing_whatever_leads_to_it", LINK, || {
-            let neighbours = Neighbours::open(&Options::default());
-            let state = |target: &str| {
-                let target: IpAddr = target.parse().unwrap();
-                let source = if target.is_ipv4() { "192.0.2.1" } else { "2001:db8::1" }.parse().unwrap();
-                let way = Way { source, target, scope_id: 0 };
-                neighbours.next_hop(way).unwrap().neighbour
-            };
-            let dead = ["192.0.2.97", "198.51.100.1", "203.0.113.1", "2001:db8::97", "2001:db8:1::1"];
-            for target in dead {
-                assert_eq!(state(target), Neighbour::Unknown, "{target}: nobody has asked for it");
-                let socket = UdpSocket::bind(if target.contains(':') { "[::]:0" } else { "0.0.0.0:0" }).unwrap();
-                socket.send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9)).unwrap();
-                assert_eq!(state(target), Neighbour::Sought, "{target}");
-            }
-            for target in ["192.0.2.2", "2001:db8::2"] {
-                assert_eq!(state(target), Neighbour::Other, "{target}");
-            }
-            for target in ["127.0.0.1", "192.0.2.1", "::1"] {
-                assert!(matches!(state(target), Neighbour::Other | Neighbour::Unknown), "{target}");
-            }
-            // It asks three times, a second apart.
-            std::thread::sleep(Duration::from_millis(3_600));
-            for target in dead {
-                assert_eq!(state(target), Neighbour::Missing, "{target}");
-            }
-        });
+        in_namespace(
+            "neighbour::tests::a_neighbour_is_sought_and_then_missing_whatever_leads_to_it",
+            LINK,
+            || {
+                let neighbours = Neighbours::open(&Options::default());
+                let state = |target: &str| {
+                    let target: IpAddr = target.parse().unwrap();
+                    let source = if target.is_ipv4() {
+                        "192.0.2.1"
+                    } else {
+                        "2001:db8::1"
+                    }
+                    .parse()
+                    .unwrap();
+                    let way = Way {
+                        source,
+                        target,
+                        scope_id: 0,
+                    };
+                    neighbours.next_hop(way).unwrap().neighbour
+                };
+                let dead = [
+                    "192.0.2.97",
+                    "198.51.100.1",
+                    "203.0.113.1",
+                    "2001:db8::97",
+                    "2001:db8:1::1",
+                ];
+                for target in dead {
+                    assert_eq!(
+                        state(target),
+                        Neighbour::Unknown,
+                        "{target}: nobody has asked for it"
+                    );
+                    let socket = UdpSocket::bind(if target.contains(':') {
+                        "[::]:0"
+                    } else {
+                        "0.0.0.0:0"
+                    })
+                    .unwrap();
+                    socket
+                        .send_to(&[0], (target.parse::<IpAddr>().unwrap(), 9))
+                        .unwrap();
+                    assert_eq!(state(target), Neighbour::Sought, "{target}");
+                }
+                for target in ["192.0.2.2", "2001:db8::2"] {
+                    assert_eq!(state(target), Neighbour::Other, "{target}");
+                }
+                for target in ["127.0.0.1", "192.0.2.1", "::1"] {
+                    assert!(
+                        matches!(state(target), Neighbour::Other | Neighbour::Unknown),
+                        "{target}"
+                    );
+                }
+                // It asks three times, a second apart.
+                std::thread::sleep(Duration::from_millis(3_600));
+                for target in dead {
+                    assert_eq!(state(target), Neighbour::Missing, "{target}");
+                }
+            },
+        );
     }
 
     #[test]
@@ -304,30 +373,46 @@ mod tests {
             ip address add 2001:db8::1/64 dev near nodad; ip address add 2001:db8::9/64 dev near nodad
             ip address add 198.51.100.1/24 dev far; ip address add 2001:db8:1::1/64 dev far nodad
             ip route add 203.0.113.0/24 via 192.0.2.99; ip route add unreachable 203.0.114.0/24";
-        in_namespace("neighbour::tests::an_address_of_this_machine_is_known_whichever_it_is", SETUP, || {
-            for interface in [None, Some("near".to_owned())] {
-                let neighbours = Neighbours::open(&Options { interface, ..Options::default() });
-                let is_own = |address: &&str| neighbours.is_own(address.parse().unwrap());
-                let own = "192.0.2.1 192.0.2.9 198.51.100.1 127.0.0.1 2001:db8::1 2001:db8::9 2001:db8:1::1 ::1";
-                assert_eq!(own.split(' ').filter(|address| !is_own(address)).count(), 0);
-                let others = "192.0.2.2 198.51.100.2 203.0.113.1 203.0.114.1 8.8.8.8 2001:db8::2 2001:db8:2::1";
-                assert_eq!(others.split(' ').filter(is_own).count(), 0);
-            }
-            // Also one that has come or gone since.
-            let neighbours = Neighbours::open(&Options::default());
-            let ip = |what: &str| {
-                let run = Command::new("ip").args(["address", what, "192.0.2.17/24", "dev", "near"]).status();
-                assert!(run.unwrap().success());
-                neighbours.is_own([192, 0, 2, 17].into())
-            };
-            assert!(ip("add") && !ip("del"));
-        });
+        in_namespace(
+            "neighbour::tests::an_address_of_this_machine_is_known_whichever_it_is",
+            SETUP,
+            || {
+                for interface in [None, Some("near".to_owned())] {
+                    let neighbours = Neighbours::open(&Options {
+                        interface,
+                        ..Options::default()
+                    });
+                    let is_own = |address: &&str| neighbours.is_own(address.parse().unwrap());
+                    let own = "192.0.2.1 192.0.2.9 198.51.100.1 127.0.0.1 2001:db8::1 2001:db8::9 2001:db8:1::1 ::1";
+                    assert_eq!(own.split(' ').filter(|address| !is_own(address)).count(), 0);
+                    let others = "192.0.2.2 198.51.100.2 203.0.113.1 203.0.114.1 8.8.8.8 2001:db8::2 2001:db8:2::1";
+                    assert_eq!(others.split(' ').filter(is_own).count(), 0);
+                }
+                // Also one that has come or gone since.
+                let neighbours = Neighbours::open(&Options::default());
+                let ip = |what: &str| {
+                    let run = Command::new("ip")
+                        .args(["address", what, "192.0.2.17/24", "dev", "near"])
+                        .status();
+                    assert!(run.unwrap().success());
+                    neighbours.is_own([192, 0, 2, 17].into())
+                };
+                assert!(ip("add") && !ip("del"));
+            },
+        );
     }
 
     #[test]
     fn where_the_kernel_is_not_asked_nobody_is_to_blame() {
-        let neighbours = Neighbours { netlink: Err(Errno::AFNOSUPPORT), ..Neighbours::open(&Options::default()) };
-        let way = Way { source: [192, 0, 2, 1].into(), target: [192, 0, 2, 2].into(), scope_id: 0 };
+        let neighbours = Neighbours {
+            netlink: Err(Errno::AFNOSUPPORT),
+            ..Neighbours::open(&Options::default())
+        };
+        let way = Way {
+            source: [192, 0, 2, 1].into(),
+            target: [192, 0, 2, 2].into(),
+            scope_id: 0,
+        };
         assert_eq!(neighbours.next_hop(way), None);
         assert!(!neighbours.is_own(way.source));
     }

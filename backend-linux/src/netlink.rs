@@ -22,14 +22,20 @@ impl Netlink {
         rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).map(Self)
     }
 
-    /// Asks, and returns the answer if it is of this type. The kernel answers before the call returns.
-    pub(crate) fn ask<const BODY: usize>(&self, question: Question<BODY>, answer: u16) -> Option<Answer<BODY>> {
+    /// Asks, and returns the answer if it is of this type. The kernel answers before the call
+    /// returns.
+    pub(crate) fn ask<const BODY: usize>(
+        &self,
+        question: Question<BODY>,
+        answer: u16,
+    ) -> Option<Answer<BODY>> {
         let mut octets = vec![0; 4096];
         // What an earlier question left would be taken for the answer.
         while rustix::net::recv(&self.0, octets.as_mut_slice(), RecvFlags::DONTWAIT).is_ok() {}
         rustix::net::send(&self.0, &question.finish(), SendFlags::empty()).ok()?;
         // What a long answer has behind its beginning is cut off.
-        let (len, _) = rustix::net::recv(&self.0, octets.as_mut_slice(), RecvFlags::DONTWAIT).ok()?;
+        let (len, _) =
+            rustix::net::recv(&self.0, octets.as_mut_slice(), RecvFlags::DONTWAIT).ok()?;
         octets.truncate(len);
         let kind = u16::from_ne_bytes(*octets.get(4..)?.first_chunk()?);
         (kind == answer && octets.len() >= HEADER + BODY).then_some(Answer(octets))
@@ -75,7 +81,11 @@ pub(crate) struct Answer<const BODY: usize>(Vec<u8>);
 impl<const BODY: usize> Answer<BODY> {
     /// Some octets of the body, if it is so long.
     pub(crate) fn body<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
-        self.0.get(HEADER..HEADER + BODY)?.get(at..)?.first_chunk().copied()
+        self.0
+            .get(HEADER..HEADER + BODY)?
+            .get(at..)?
+            .first_chunk()
+            .copied()
     }
 
     /// The value of an attribute.

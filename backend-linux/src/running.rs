@@ -13,11 +13,13 @@ use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// A job that has been started. What it alone has, such as its target, stands in the type behind it.
+/// A job that has been started. What it alone has, such as its target, stands in the type behind
+/// it.
 ///
-/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, or with an error to be read where
-/// that is how the kernel tells of one (`EPOLLERR`, on ping sockets), and two calls: [`timeout`](Self::timeout) says
-/// how long to wait for that at most, [`work`](Self::work) does what there is to do then. `examples/tokio.rs` shows it.
+/// For an event loop there are its descriptor ([`AsFd`]), readable when an answer has come, or with
+/// an error to be read where that is how the kernel tells of one (`EPOLLERR`, on ping sockets), and
+/// two calls: [`timeout`](Self::timeout) says how long to wait for that at most,
+/// [`work`](Self::work) does what there is to do then. `examples/tokio.rs` shows it.
 pub struct Running<J> {
     pub(crate) job: J,
     /// Readable when one of several sockets is.
@@ -33,8 +35,8 @@ impl<J: Job<Link = Sockets>> Running<J> {
         Self { job, any }
     }
 
-    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it has ended, or when what has
-    /// ended is to be taken first.
+    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it
+    /// has ended, or when what has ended is to be taken first.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.job.timeout()
@@ -48,9 +50,9 @@ impl<J: Job<Link = Sockets>> Running<J> {
         self.job.work()
     }
 
-    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
-    /// [`confine`](Self::confine) itself before it reads what strangers send. Ends early if something has arrived, but not before
-    /// the very first probe.
+    /// Sends the first probes without reading an answer: for a process that has something to do
+    /// meanwhile, such as to [`confine`](Self::confine) itself before it reads what strangers
+    /// send. Ends early if something has arrived, but not before the very first probe.
     ///
     /// # Errors
     /// [`Error::System`] if the kernel fails in what can't fail in ordinary use.
@@ -58,13 +60,13 @@ impl<J: Job<Link = Sockets>> Running<J> {
         self.job.launch()
     }
 
-    /// Sleeps until there is something to do, then receives and sends what is due. `wake` is a descriptor of the caller's
-    /// that ends the sleep when it becomes readable.
+    /// Sleeps until there is something to do, then receives and sends what is due. `wake` is a
+    /// descriptor of the caller's that ends the sleep when it becomes readable.
     ///
     /// # Errors
-    /// [`Error::System`] if the kernel fails in what can't fail in ordinary use. Of a search for paths or for an MTU also why
-    /// the next trace can't begin, such as when the route to the target has gone; [`finish`](Self::finish) returns what is known
-    /// by then.
+    /// [`Error::System`] if the kernel fails in what can't fail in ordinary use. Of a search for
+    /// paths or for an MTU also why the next trace can't begin, such as when the route to the
+    /// target has gone; [`finish`](Self::finish) returns what is known by then.
     pub fn advance(&mut self, wake: Option<BorrowedFd<'_>>) -> Result<Step, Error> {
         self.job.advance(wake)
     }
@@ -73,7 +75,11 @@ impl<J: Job<Link = Sockets>> Running<J> {
     ///
     /// # Errors
     /// As [`advance`](Self::advance).
-    pub fn advance_within(&mut self, wake: Option<BorrowedFd<'_>>, at_most: Duration) -> Result<Step, Error> {
+    pub fn advance_within(
+        &mut self,
+        wake: Option<BorrowedFd<'_>>,
+        at_most: Duration,
+    ) -> Result<Step, Error> {
         self.job.advance_within(wake, at_most)
     }
 
@@ -89,8 +95,9 @@ impl<J: Job<Link = Sockets>> Running<J> {
     }
 
     /// Gives up everything that the rest doesn't need: fixes what its sockets receive, and then see
-    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in this process any more.
-    /// Addresses can be added to a [`Survey`](crate::Survey) afterwards, names can't.
+    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in
+    /// this process any more. Addresses can be added to a [`Survey`](crate::Survey) afterwards,
+    /// names can't.
     ///
     /// # Errors
     /// As there.
@@ -127,14 +134,19 @@ fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Option<OwnedFd> {
     use rustix::event::epoll;
     let any = epoll::create(epoll::CreateFlags::CLOEXEC).ok()?;
     let data = epoll::EventData::new_u64(0);
-    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN)).ok()?;
+    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN))
+        .ok()?;
     Some(any)
 }
 
 impl<J: Job<Link = Sockets>> AsFd for Running<J> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let first = || self.job.link().open.first().map(|pair| pair.socket.as_fd());
-        self.any.as_ref().map(AsFd::as_fd).or_else(first).expect("a job has its sockets from the start")
+        self.any
+            .as_ref()
+            .map(AsFd::as_fd)
+            .or_else(first)
+            .expect("a job has its sockets from the start")
     }
 }
 

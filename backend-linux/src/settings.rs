@@ -26,7 +26,13 @@ impl Traceroute {
     /// A trace of a host: a name, or an address of either family.
     pub fn new(host: impl Into<String>) -> Self {
         let (host, options, settings) = (host.into(), Options::default(), Settings::default());
-        Self { host, family: None, options, dont_fragment: false, settings }
+        Self {
+            host,
+            family: None,
+            options,
+            dont_fragment: false,
+            settings,
+        }
     }
 
     /// Only addresses of this family; else the resolver's first choice.
@@ -47,37 +53,41 @@ impl Traceroute {
         self
     }
 
-    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing says that the path leads, a hop
-    /// gets one probe, and the first two behind the last router two.
+    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing
+    /// says that the path leads, a hop gets one probe, and the first two behind the last router
+    /// two.
     pub fn attempts(mut self, attempts: u8) -> Self {
         self.settings.config.attempts = attempts;
         self
     }
 
-    /// How many more probes go to a hop that has not answered at all although one behind it has, 0 to 10; 2 by default.
+    /// How many more probes go to a hop that has not answered at all although one behind it has, 0
+    /// to 10; 2 by default.
     pub fn retries(mut self, retries: u8) -> Self {
         self.settings.config.retries = retries;
         self
     }
 
-    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the answers are there. Unless it is
-    /// set, a trace outside a list waits a second longer where nothing answers and the kernel is still looking for the next
-    /// hop on its link: then it will say that nobody is there.
+    /// The longest to wait for an answer; 2 s by default. Most traces end long before: when the
+    /// answers are there. Unless it is set, a trace outside a list waits a second longer where
+    /// nothing answers and the kernel is still looking for the next hop on its link: then it
+    /// will say that nobody is there.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.has_timeout = true;
         self.settings.config.timeout = timeout;
         self
     }
 
-    /// Multiplies the waits for what is late, 1 to 10; 1 by default. Routers that take longer than most are heard then, and hops
-    /// that never answer hold the end up as much longer. [`timeout`](Self::timeout) bounds every wait all the same.
+    /// Multiplies the waits for what is late, 1 to 10; 1 by default. Routers that take longer than
+    /// most are heard then, and hops that never answer hold the end up as much longer.
+    /// [`timeout`](Self::timeout) bounds every wait all the same.
     pub fn patience(mut self, patience: u8) -> Self {
         self.settings.config.patience = patience;
         self
     }
 
-    /// The ICMP identifier of all probes. By default random, which is best: it must differ between all traces that run at the
-    /// same time on this machine.
+    /// The ICMP identifier of all probes. By default random, which is best: it must differ between
+    /// all traces that run at the same time on this machine.
     pub fn ident(mut self, ident: u16) -> Self {
         self.options.ident = Some(ident);
         self.settings.ident = Some(ident);
@@ -90,40 +100,44 @@ impl Traceroute {
         self
     }
 
-    /// Whether the kernel is asked when each probe left, in place of a reading of the clock right before; off by default. It
-    /// takes about 3 µs off the RTTs, and what a full queue or an unresolved neighbour adds, for some 2 µs more work per probe.
+    /// Whether the kernel is asked when each probe left, in place of a reading of the clock right
+    /// before; off by default. It takes about 3 µs off the RTTs, and what a full queue or an
+    /// unresolved neighbour adds, for some 2 µs more work per probe.
     pub fn precise(mut self, precise: bool) -> Self {
         self.options.precise = precise;
         self
     }
 
-    /// The flow, 1 to 65,534: the ICMP checksum of all probes, which routers that share traffic over several paths look at.
-    /// All probes of a trace are of one flow, a random one by default; another may take another path. In a list a flow that is
-    /// given is the same for all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes, which routers that share traffic
+    /// over several paths look at. All probes of a trace are of one flow, a random one by
+    /// default; another may take another path. In a list a flow that is given is the same for
+    /// all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
     pub fn flow(mut self, flow: u16) -> Self {
         self.settings.flow = Some(flow);
         self
     }
 
-    /// The size of a probe in octets: the whole packet, its IP header included. 38 to 65,535 in IPv4, 58 to 65,535 in IPv6; by
-    /// default 52 and 72, which every link carries. A probe whose size was chosen may be fragmented on its way, unless
-    /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which does so once a router has told it
-    /// of the link that is too small.
+    /// The size of a probe in octets: the whole packet, its IP header included. 38 to 65,535 in
+    /// IPv4, 58 to 65,535 in IPv6; by default 52 and 72, which every link carries. A probe
+    /// whose size was chosen may be fragmented on its way, unless
+    /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which
+    /// does so once a router has told it of the link that is too small.
     pub fn size(mut self, octets: u16) -> Self {
         self.settings.size = Some(octets);
         self
     }
 
-    /// Whether a probe that is too large for a link is to come back with the link's MTU ([`Reply::mtu`](crate::Reply::mtu)) rather than be
-    /// fragmented; off by default. Probes of the default size are never fragmented.
+    /// Whether a probe that is too large for a link is to come back with the link's MTU
+    /// ([`Reply::mtu`](crate::Reply::mtu)) rather than be fragmented; off by default. Probes of
+    /// the default size are never fragmented.
     #[doc(alias = "DF")]
     pub fn dont_fragment(mut self, dont_fragment: bool) -> Self {
         self.dont_fragment = dont_fragment;
         self
     }
 
-    /// The memory to learn from and to learn into. By default every `Traceroute` has a memory of its own, shared with its clones:
-    /// running the same one again profits from it.
+    /// The memory to learn from and to learn into. By default every `Traceroute` has a memory of
+    /// its own, shared with its clones: running the same one again profits from it.
     pub fn memory(mut self, memory: &Memory) -> Self {
         self.settings.memory = memory.clone();
         self
@@ -141,8 +155,8 @@ impl Traceroute {
         self
     }
 
-    /// The source address, one of this machine's; else the kernel chooses. A host with addresses of both families is traced in that of
-    /// its source.
+    /// The source address, one of this machine's; else the kernel chooses. A host with addresses of
+    /// both families is traced in that of its source.
     pub fn source(mut self, source: IpAddr) -> Self {
         self.options.source = Some(source);
         self
@@ -154,8 +168,9 @@ impl Traceroute {
         self
     }
 
-    /// The mark of all probes, by which rules of routing (`ip rule add fwmark`) and of firewalls tell them from other packets; 0 by
-    /// default. Needs `CAP_NET_ADMIN`, or since Linux 5.17 `CAP_NET_RAW`.
+    /// The mark of all probes, by which rules of routing (`ip rule add fwmark`) and of firewalls
+    /// tell them from other packets; 0 by default. Needs `CAP_NET_ADMIN`, or since Linux 5.17
+    /// `CAP_NET_RAW`.
     #[doc(alias = "SO_MARK")]
     #[doc(alias = "fwmark")]
     pub fn mark(mut self, mark: u32) -> Self {
@@ -170,7 +185,8 @@ impl Traceroute {
         self
     }
 
-    /// The address of the host: of the family that was asked for, else of that of the source address if it has one.
+    /// The address of the host: of the family that was asked for, else of that of the source
+    /// address if it has one.
     ///
     /// # Errors
     /// As [`resolve`](crate::resolve).
@@ -187,7 +203,9 @@ impl Traceroute {
         self.check()?;
         match needs_resolver(&self.host) {
             true => Ok(self.family),
-            false => self.resolve().map(|address| Some(Version::of(address.ip()))),
+            false => self
+                .resolve()
+                .map(|address| Some(Version::of(address.ip()))),
         }
     }
 
@@ -199,6 +217,9 @@ impl Traceroute {
     /// How the sockets are to be.
     pub(crate) fn socket_options(&self) -> Options {
         let may_be_fragmented = self.settings.size.is_some() && !self.dont_fragment;
-        Options { may_be_fragmented, ..self.options.clone() }
+        Options {
+            may_be_fragmented,
+            ..self.options.clone()
+        }
     }
 }

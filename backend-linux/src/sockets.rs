@@ -17,10 +17,12 @@ const MOST_PINGS: usize = 16;
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PING: usize = 32;
 
-/// The sockets of a trace that has no target yet: what [`Traceroute::open`](crate::Traceroute::open) returns.
+/// The sockets of a trace that has no target yet: what
+/// [`Traceroute::open`](crate::Traceroute::open) returns.
 ///
-/// Opening sockets takes privileges, and finding the address of a name means to read what strangers' servers say. A program
-/// that opens first can [give its privileges up](crate::privilege::renounce) before it asks for the address:
+/// Opening sockets takes privileges, and finding the address of a name means to read what
+/// strangers' servers say. A program that opens first can [give its privileges
+/// up](crate::privilege::renounce) before it asks for the address:
 ///
 /// ```no_run
 /// use hopshot_linux::{Step, Traceroute, privilege};
@@ -56,19 +58,28 @@ impl Pair {
     fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
         let socket = Socket::open(version, options)?;
         let sources = Sources::open(version, socket.kind(), options)?;
-        Ok(Self { version, socket, sources: Arc::new(sources), first_link: None })
+        Ok(Self {
+            version,
+            socket,
+            sources: Arc::new(sources),
+            first_link: None,
+        })
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
     fn open_for_mtu(version: Version, options: &Options) -> Result<Self, OpenError> {
         let pair = Self::open(version, options)?;
         let first_link = FirstLink::open(version, pair.socket.kind(), options)?;
-        Ok(Self { first_link: Some(first_link), ..pair })
+        Ok(Self {
+            first_link: Some(first_link),
+            ..pair
+        })
     }
 }
 
 impl Sockets {
-    /// Opens the sockets of a family, or of both: then one that this machine doesn't have is no error until it is asked for.
+    /// Opens the sockets of a family, or of both: then one that this machine doesn't have is no
+    /// error until it is asked for.
     pub(crate) fn open(family: Option<Version>, options: Options) -> Result<Self, Error> {
         Self::each(family, options, Pair::open)
     }
@@ -84,7 +95,13 @@ impl Sockets {
         open: fn(Version, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
         let neighbours = Neighbours::open(&options);
-        let mut sockets = Self { options, open: Vec::new(), neighbours, refused: Vec::new(), unfiltered: None };
+        let mut sockets = Self {
+            options,
+            open: Vec::new(),
+            neighbours,
+            refused: Vec::new(),
+            unfiltered: None,
+        };
         for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
             match open(version, &sockets.options) {
                 Ok(mut pair) => {
@@ -96,25 +113,46 @@ impl Sockets {
             }
         }
         match (sockets.open.as_slice(), sockets.refused.as_slice()) {
-            ([], [(family, error, standing), ..]) => Err(refused(*error, *family, &sockets.options, *standing)),
+            ([], [(family, error, standing), ..]) => {
+                Err(refused(*error, *family, &sockets.options, *standing))
+            }
             _ => Ok(sockets),
         }
     }
 
-    /// Opens more ping sockets in the families that have one, as many as this process may well have: whoever is traced by one
-    /// of them learns its ident, and no other.
+    /// Opens more ping sockets in the families that have one, as many as this process may well
+    /// have: whoever is traced by one of them learns its ident, and no other.
     pub(crate) fn open_more_pings(&mut self) {
         let most = rustix::process::getrlimit(Resource::Nofile)
             .current
-            .map_or(MOST_PINGS, |files| usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING);
+            .map_or(MOST_PINGS, |files| {
+                usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING
+            });
         // An ident that is given is to be the only one.
-        let more = if self.options.ident.is_some() { 0 } else { most.min(MOST_PINGS).saturating_sub(1) };
-        let options = Options { kind: Some(SocketKind::Ping), ..self.options.clone() };
-        let pings = self.open.iter().filter(|pair| pair.socket.kind() == SocketKind::Ping);
-        let families: Vec<_> = pings.map(|pair| (pair.version, Arc::clone(&pair.sources))).collect();
+        let more = if self.options.ident.is_some() {
+            0
+        } else {
+            most.min(MOST_PINGS).saturating_sub(1)
+        };
+        let options = Options {
+            kind: Some(SocketKind::Ping),
+            ..self.options.clone()
+        };
+        let pings = self
+            .open
+            .iter()
+            .filter(|pair| pair.socket.kind() == SocketKind::Ping);
+        let families: Vec<_> = pings
+            .map(|pair| (pair.version, Arc::clone(&pair.sources)))
+            .collect();
         for (version, sources) in families {
             let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
-            let pair = |socket| Pair { version, socket, sources: Arc::clone(&sources), first_link: None };
+            let pair = |socket| Pair {
+                version,
+                socket,
+                sources: Arc::clone(&sources),
+                first_link: None,
+            };
             self.open.extend(opened.map(pair));
         }
     }
@@ -123,8 +161,12 @@ impl Sockets {
     pub(crate) fn first_link_mtu(&mut self, target: IpAddr, scope_id: u32) -> Result<u16, Error> {
         let version = Version::of(target);
         let pair = self.open.iter_mut().find(|pair| pair.version == version);
-        let first_link = pair.and_then(|pair| pair.first_link.take()).ok_or_else(|| self.obstacle(version))?;
-        first_link.mtu(target, scope_id).map_err(|error| no_route(error, target, scope_id, &self.options))
+        let first_link = pair
+            .and_then(|pair| pair.first_link.take())
+            .ok_or_else(|| self.obstacle(version))?;
+        first_link
+            .mtu(target, scope_id)
+            .map_err(|error| no_route(error, target, scope_id, &self.options))
     }
 
     /// Options that the sockets of a family do without.
@@ -137,10 +179,13 @@ impl Sockets {
         self.open.iter().find(|pair| pair.version == family)
     }
 
-    /// Forbids any further change of what the sockets receive, also to whoever should get hold of this process.
+    /// Forbids any further change of what the sockets receive, also to whoever should get hold of
+    /// this process.
     pub(crate) fn lock_filters(&self) -> Result<(), Errno> {
         self.unfiltered.map_or(Ok(()), Err)?;
-        self.open.iter().try_for_each(|pair| pair.socket.lock_filter())
+        self.open
+            .iter()
+            .try_for_each(|pair| pair.socket.lock_filter())
     }
 
     /// Why there is no socket of a family.

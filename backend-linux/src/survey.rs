@@ -31,13 +31,15 @@ impl Survey {
     /// Traces in flight by default. Each takes some 45 KiB.
     pub const AT_ONCE: usize = engine::AT_ONCE;
 
-    /// Opens the sockets of both families, or of the one that the settings name. The host of the settings is not traced.
+    /// Opens the sockets of both families, or of the one that the settings name. The host of the
+    /// settings is not traced.
     ///
-    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces in flight, 1 to 10,000 (what
-    /// is beyond is taken for the nearest). On ping sockets there are fewer where each needs many of their seqs: some 2,300 with
-    /// three attempts, one sixteenth of that with one pair of sockets. From 1,000 a second on, probes leave in small groups, a
-    /// millisecond apart, and it is looked for answers after every eighth at most, so a target that is nearer than that may get
-    /// some in vain.
+    /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces
+    /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). On ping sockets there
+    /// are fewer where each needs many of their seqs: some 2,300 with three attempts, one
+    /// sixteenth of that with one pair of sockets. From 1,000 a second on, probes leave in small
+    /// groups, a millisecond apart, and it is looked for answers after every eighth at most, so
+    /// a target that is nearer than that may get some in vain.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
@@ -46,13 +48,17 @@ impl Survey {
         let mut sockets = Sockets::open(settings.family, settings.socket_options())?;
         sockets.open_more_pings();
         let survey = engine::Survey::start(sockets, &settings.settings, rate, at_once)?;
-        Ok(Self::of(HostSurvey { survey, resolver: settings.resolver(), looks_up: false }))
+        Ok(Self::of(HostSurvey {
+            survey,
+            resolver: settings.resolver(),
+            looks_up: false,
+        }))
     }
 }
 
 impl HostSurvey {
-    /// Adds a host: a name, which is looked up now, or an address. Its trace may begin later, when this machine's network
-    /// permits: see [`take_started`](engine::Survey::take_started).
+    /// Adds a host: a name, which is looked up now, or an address. Its trace may begin later, when
+    /// this machine's network permits: see [`take_started`](engine::Survey::take_started).
     ///
     /// # Errors
     /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
@@ -66,9 +72,11 @@ impl HostSurvey {
         self.add_found(host, found, sample)
     }
 
-    /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may pass](Error::may_pass), the name is to
-    /// be looked up again when [`take_name`](engine::Survey::take_name) gives it back. With the
-    /// [`sample`](engine::Survey::sample) of a host that was drawn at random its trace is whole, and the others learn from it.
+    /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may
+    /// pass](Error::may_pass), the name is to be looked up again when
+    /// [`take_name`](engine::Survey::take_name) gives it back. With the
+    /// [`sample`](engine::Survey::sample) of a host that was drawn at random its trace is whole,
+    /// and the others learn from it.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -87,7 +95,8 @@ impl HostSurvey {
     /// # Errors
     /// As there.
     pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
-        self.survey.add_as(&settings.settings, &settings.host, address)
+        self.survey
+            .add_as(&settings.settings, &settings.host, address)
     }
 }
 
@@ -132,7 +141,11 @@ impl Job for HostSurvey {
                 self.survey.give_up(name, error);
             }
         }
-        Ok(if self.deadline().is_none() { Step::Done } else { Step::Running })
+        Ok(if self.deadline().is_none() {
+            Step::Done
+        } else {
+            Step::Running
+        })
     }
 
     fn interrupt(&mut self) {

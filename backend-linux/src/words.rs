@@ -3,10 +3,14 @@
 use hopshot_core::wire::Version;
 use std::io;
 
-/// The text of an error without its number, which the standard library appends: the words are enough for a person.
+/// The text of an error without its number, which the standard library appends: the words are
+/// enough for a person.
 pub(crate) fn without_number(error: &io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
+    text.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The name of a family.

@@ -23,18 +23,30 @@ fn a_setting_out_of_its_range_is_refused_before_a_name_is_looked_up() {
 
 #[test]
 fn a_size_must_hold_the_headers_of_its_family_and_what_an_answer_is_known_by() {
-    for (host, family, least) in
-        [("nowhere.invalid", None, 38), ("nowhere.invalid", Some(Version::V6), 58), ("::1", None, 58)]
-    {
+    for (host, family, least) in [
+        ("nowhere.invalid", None, 38),
+        ("nowhere.invalid", Some(Version::V6), 58),
+        ("::1", None, 58),
+    ] {
         let mut traceroute = Traceroute::new(host).size(least - 1);
         traceroute = family.into_iter().fold(traceroute, Traceroute::family);
         let refused = traceroute.start().err();
-        assert!(matches!(refused, Some(Error::Size { given, .. }) if given == least - 1), "{host}: {refused:?}");
+        assert!(
+            matches!(refused, Some(Error::Size { given, .. }) if given == least - 1),
+            "{host}: {refused:?}"
+        );
     }
 }
 
 #[test]
 fn no_text_of_an_error_names_a_letter_of_the_command_line() {
-    let error = Traceroute::new("192.0.2.1").family(Version::V6).start().err().unwrap();
-    assert_eq!(error.to_string(), "'192.0.2.1' has no IPv6 address; ask for the other family, or for either");
+    let error = Traceroute::new("192.0.2.1")
+        .family(Version::V6)
+        .start()
+        .err()
+        .unwrap();
+    assert_eq!(
+        error.to_string(),
+        "'192.0.2.1' has no IPv6 address; ask for the other family, or for either"
+    );
 }

@@ -21,7 +21,10 @@ pub(crate) enum Ases {
     /// A file, read already.
     Database(Database),
     /// TXT records below a zone, as a server says, or else those of the system.
-    Dns { zone: String, server: Option<SocketAddr> },
+    Dns {
+        zone: String,
+        server: Option<SocketAddr>,
+    },
 }
 
 impl Ases {
@@ -30,21 +33,27 @@ impl Ases {
         if !asn.is_wanted() || asn.database.is_some() {
             return Self::Off;
         }
-        Self::Dns { zone: asn.zone.clone().unwrap_or_else(|| PUBLIC_ZONE.to_owned()), server: asn.server }
+        Self::Dns {
+            zone: asn.zone.clone().unwrap_or_else(|| PUBLIC_ZONE.to_owned()),
+            server: asn.server,
+        }
     }
 }
 
-/// A file of AS numbers that has been read, and not yet looked at: the former takes the rights of the user, the latter none.
+/// A file of AS numbers that has been read, and not yet looked at: the former takes the rights of
+/// the user, the latter none.
 pub(crate) struct File {
     path: String,
     octets: Vec<u8>,
 }
 
 impl File {
-    /// Reads the file that the arguments name, if they name one. It comes before anything is sent, so that a file that can't be
-    /// used is no surprise at the end of a trace.
+    /// Reads the file that the arguments name, if they name one. It comes before anything is sent,
+    /// so that a file that can't be used is no surprise at the end of a trace.
     pub(crate) fn read(asn: &Asn) -> Result<Option<Self>, Failure> {
-        let Some(path) = asn.database.clone() else { return Ok(None) };
+        let Some(path) = asn.database.clone() else {
+            return Ok(None);
+        };
         match Database::read(&path) {
             Ok(octets) => Ok(Some(Self { path, octets })),
             Err(why) => Err(Failure::Database(path, why)),
@@ -60,7 +69,8 @@ impl File {
     }
 }
 
-/// A file of networks in MaxMind's format, which has AS numbers as theirs (GeoLite2-ASN) and those made like it have.
+/// A file of networks in MaxMind's format, which has AS numbers as theirs (GeoLite2-ASN) and those
+/// made like it have.
 pub(crate) struct Database(Reader<Vec<u8>>);
 
 /// What a network's record says of its AS.
@@ -73,7 +83,11 @@ struct Record<'r> {
 
 impl Record<'_> {
     fn number(&self) -> Option<u32> {
-        self.autonomous_system_number.as_ref()?.as_u64()?.try_into().ok()
+        self.autonomous_system_number
+            .as_ref()?
+            .as_u64()?
+            .try_into()
+            .ok()
     }
 }
 
@@ -88,23 +102,39 @@ impl Database {
     }
 
     fn new(octets: Vec<u8>) -> Result<Self, String> {
-        let reader = Reader::from_source(octets)
-            .map_err(|error| format!("not a file in MaxMind's format, or a damaged one ({error})"))?;
+        let reader = Reader::from_source(octets).map_err(|error| {
+            format!("not a file in MaxMind's format, or a damaged one ({error})")
+        })?;
         let damaged = |error| format!("it is damaged ({error})");
         let mut has_any = false;
-        for network in reader.networks(WithinOptions::default()).map_err(damaged)?.take(SAMPLE) {
-            let record = network.and_then(|network| network.decode::<Record<'_>>()).map_err(damaged)?;
+        for network in reader
+            .networks(WithinOptions::default())
+            .map_err(damaged)?
+            .take(SAMPLE)
+        {
+            let record = network
+                .and_then(|network| network.decode::<Record<'_>>())
+                .map_err(damaged)?;
             has_any |= record.is_some_and(|record| record.number().is_some());
         }
         match has_any {
             true => Ok(Self(reader)),
-            false => Err(format!("a database of type '{}' has no AS numbers", reader.metadata().database_type)),
+            false => Err(format!(
+                "a database of type '{}' has no AS numbers",
+                reader.metadata().database_type
+            )),
         }
     }
 
-    /// The AS of an address, or of the IPv4 address [inside](crate::inside), and its name. A record that can't be read is none.
+    /// The AS of an address, or of the IPv4 address [inside](crate::inside), and its name. A record
+    /// that can't be read is none.
     pub(crate) fn origin(&self, address: IpAddr) -> Option<(u32, Option<&str>)> {
-        let record = self.0.lookup(owner(address)).ok()?.decode::<Record<'_>>().ok()??;
+        let record = self
+            .0
+            .lookup(owner(address))
+            .ok()?
+            .decode::<Record<'_>>()
+            .ok()??;
         Some((record.number()?, record.autonomous_system_organization))
     }
 }
@@ -116,10 +146,17 @@ mod tests {
     #[test]
     fn a_number_of_any_size_is_read() {
         for size in ["u16", "u64"] {
-            let octets = Database::read(&format!("{}/tests/data/{size}.mmdb", env!("CARGO_MANIFEST_DIR")));
+            let octets = Database::read(&format!(
+                "{}/tests/data/{size}.mmdb",
+                env!("CARGO_MANIFEST_DIR")
+            ));
             let database = octets.and_then(Database::new);
             let database = database.unwrap_or_else(|why| panic!("{size}: {why}"));
-            assert_eq!(database.origin([10, 1, 0, 1].into()), Some((64500, Some("EXAMPLE"))), "{size}");
+            assert_eq!(
+                database.origin([10, 1, 0, 1].into()),
+                Some((64500, Some("EXAMPLE"))),
+                "{size}"
+            );
         }
     }
 

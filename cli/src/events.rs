@@ -1,4 +1,5 @@
-//! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come in, a line of input.
+//! What may happen beside the traces, as one descriptor to wait for: a signal, a name that has come
+//! in, a line of input.
 
 use rustix::event::{PollFd, PollFlags, Timespec, epoll};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP, SIGWINCH};
@@ -35,10 +36,21 @@ impl Events {
         crate::console::heed(&interrupted);
         let any = watch([Some(signals.as_fd()), names])?;
         // Before what marks the first signal, so that only a second one finds the mark.
-        let at_once = |signal| flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted));
+        let at_once =
+            |signal| flag::register_conditional_shutdown(signal, 130, Arc::clone(&interrupted));
         let at_once = [at_once(SIGINT)?, at_once(SIGTERM)?];
-        let events = Self { any, with_input: None, signals, writable, interrupted, stopping, at_once };
-        [SIGINT, SIGTERM].into_iter().try_for_each(|signal| events.mark(&events.interrupted, signal))?;
+        let events = Self {
+            any,
+            with_input: None,
+            signals,
+            writable,
+            interrupted,
+            stopping,
+            at_once,
+        };
+        [SIGINT, SIGTERM]
+            .into_iter()
+            .try_for_each(|signal| events.mark(&events.interrupted, signal))?;
         Ok(events)
     }
 
@@ -54,11 +66,15 @@ impl Events {
         self
     }
 
-    /// Watches the terminal too: what is typed, and whether its size changes. It is to be given back, so from now on no signal that
-    /// can be caught ends the command at once, or stops it.
+    /// Watches the terminal too: what is typed, and whether its size changes. It is to be given
+    /// back, so from now on no signal that can be caught ends the command at once, or stops it.
     pub(crate) fn and_terminal(self) -> io::Result<Self> {
-        self.at_once.into_iter().for_each(|action| _ = unregister(action));
-        [SIGHUP, SIGQUIT].into_iter().try_for_each(|signal| self.mark(&self.interrupted, signal))?;
+        self.at_once
+            .into_iter()
+            .for_each(|action| _ = unregister(action));
+        [SIGHUP, SIGQUIT]
+            .into_iter()
+            .try_for_each(|signal| self.mark(&self.interrupted, signal))?;
         self.mark(&self.stopping, SIGTSTP)?;
         pipe::register(SIGWINCH, self.writable.try_clone()?)?;
         Ok(self.and_input(rustix::stdio::stdin()))
@@ -84,10 +100,15 @@ impl Events {
         self.stopping.swap(false, Ordering::SeqCst)
     }
 
-    /// Waits for something to happen, at most this long if a bound is given. Returns whether it did.
+    /// Waits for something to happen, at most this long if a bound is given. Returns whether it
+    /// did.
     pub(crate) fn wait(&mut self, input: bool, span: Option<Duration>) -> io::Result<bool> {
         let timeout = span.and_then(|span| Timespec::try_from(span).ok());
-        let fd = if input { self.fd_with_input() } else { self.fd() };
+        let fd = if input {
+            self.fd_with_input()
+        } else {
+            self.fd()
+        };
         let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Ok(0) => Ok(false),
@@ -116,7 +137,12 @@ impl Events {
 fn watch<const N: usize>(fds: [Option<BorrowedFd<'_>>; N]) -> io::Result<OwnedFd> {
     let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     for fd in fds.into_iter().flatten() {
-        epoll::add(&any, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+        epoll::add(
+            &any,
+            fd,
+            epoll::EventData::new_u64(0),
+            epoll::EventFlags::IN,
+        )?;
     }
     Ok(any)
 }

@@ -5,8 +5,9 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-/// In the manner of `traceroute -e`: `<MPLS:L=24001,E=0,S=1,T=1>`, labels of one stack with `/` between them, and
-/// `<INC:7,10.8.0.1,"xe-0/0/1",mtu=9000>` with what the router told, `<NODE:10.8.0.1,"r1">` with what it calls itself.
+/// In the manner of `traceroute -e`: `<MPLS:L=24001,E=0,S=1,T=1>`, labels of one stack with `/`
+/// between them, and `<INC:7,10.8.0.1,"xe-0/0/1",mtu=9000>` with what the router told,
+/// `<NODE:10.8.0.1,"r1">` with what it calls itself.
 pub(crate) fn text(extensions: &Extensions) -> String {
     let mut text = String::new();
     let labels: Vec<String> = extensions.mpls.iter().map(label).collect();
@@ -26,13 +27,23 @@ pub(crate) fn text(extensions: &Extensions) -> String {
 }
 
 fn label(label: &Label) -> String {
-    let Label { label, traffic_class, bottom, ttl } = label;
-    format!("L={label},E={traffic_class},S={},T={ttl}", u8::from(*bottom))
+    let Label {
+        label,
+        traffic_class,
+        bottom,
+        ttl,
+    } = label;
+    format!(
+        "L={label},E={traffic_class},S={},T={ttl}",
+        u8::from(*bottom)
+    )
 }
 
 fn node(node: &NodeId) -> String {
-    let fields =
-        [node.address.map(|address| address.to_string()), node.name.as_ref().map(|name| format!("\"{name}\""))];
+    let fields = [
+        node.address.map(|address| address.to_string()),
+        node.name.as_ref().map(|name| format!("\"{name}\"")),
+    ];
     let fields: Vec<String> = fields.into_iter().flatten().collect();
     format!("NODE:{}", fields.join(","))
 }
@@ -103,7 +114,10 @@ impl From<&Extensions> for Json {
             mpls: extensions.mpls.iter().map(label).collect(),
             interface: interfaces.next(),
             more_interfaces: interfaces.collect(),
-            node: extensions.node.as_ref().map(|node| JsonNodeId { name: node.name.clone(), address: node.address }),
+            node: extensions.node.as_ref().map(|node| JsonNodeId {
+                name: node.name.clone(),
+                address: node.address,
+            }),
             unknown_objects: extensions.unknown,
         }
     }
@@ -132,7 +146,12 @@ mod tests {
     use serde_json::json;
 
     fn some() -> Extensions {
-        let label = |label, bottom| Label { label, traffic_class: 3, bottom, ttl: 1 };
+        let label = |label, bottom| Label {
+            label,
+            traffic_class: 3,
+            bottom,
+            ttl: 1,
+        };
         let whole = Interface {
             role: Role::Incoming,
             index: Some(7),
@@ -140,9 +159,23 @@ mod tests {
             address: Some([10, 8, 0, 1].into()),
             mtu: Some(9000),
         };
-        let bare = Interface { role: Role::NextHop, index: None, name: None, address: None, mtu: Some(1500) };
-        let node = Some(NodeId { name: Some("r1".into()), address: Some([10, 8, 0, 9].into()) });
-        Extensions { mpls: vec![label(24002, false), label(16, true)], interfaces: vec![whole, bare], node, unknown: 2 }
+        let bare = Interface {
+            role: Role::NextHop,
+            index: None,
+            name: None,
+            address: None,
+            mtu: Some(1500),
+        };
+        let node = Some(NodeId {
+            name: Some("r1".into()),
+            address: Some([10, 8, 0, 9].into()),
+        });
+        Extensions {
+            mpls: vec![label(24002, false), label(16, true)],
+            interfaces: vec![whole, bare],
+            node,
+            unknown: 2,
+        }
     }
 
     #[test]
@@ -150,7 +183,10 @@ mod tests {
         assert_eq!(text(&Extensions::default()), "");
         let expected = "<MPLS:L=24002,E=3,S=0,T=1/L=16,E=3,S=1,T=1> <INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000> \
                         <NXT:mtu=1500> <NODE:10.8.0.9,\"r1\"> <unknown: 2>";
-        let nameless = NodeId { name: None, address: None };
+        let nameless = NodeId {
+            name: None,
+            address: None,
+        };
         assert_eq!(node(&nameless), "NODE:");
         assert_eq!(text(&some()), expected);
     }
@@ -159,11 +195,23 @@ mod tests {
     fn in_json_every_field_of_an_extension_is_there() {
         let document = serde_json::to_value(Json::from(&some())).unwrap();
         let interface = json!({"role": "incoming", "index": 7, "name": "xe-0/0/1", "address": "10.8.0.1", "mtu": 9000});
-        assert_eq!(document["mpls"][0], json!({"label": 24002, "tc": 3, "bottom": false, "ttl": 1}));
-        assert_eq!((&document["interface"], &document["unknown_objects"]), (&interface, &2.into()));
+        assert_eq!(
+            document["mpls"][0],
+            json!({"label": 24002, "tc": 3, "bottom": false, "ttl": 1})
+        );
+        assert_eq!(
+            (&document["interface"], &document["unknown_objects"]),
+            (&interface, &2.into())
+        );
         assert_eq!(document["more_interfaces"][0]["role"], "next_hop");
-        assert_eq!(document["node"], json!({"name": "r1", "address": "10.8.0.9"}));
+        assert_eq!(
+            document["node"],
+            json!({"name": "r1", "address": "10.8.0.9"})
+        );
         let none = serde_json::to_value(Json::from(&Extensions::default())).unwrap();
-        assert_eq!(none, json!({"mpls": [], "interface": null, "unknown_objects": 0}));
+        assert_eq!(
+            none,
+            json!({"mpls": [], "interface": null, "unknown_objects": 0})
+        );
     }
 }

@@ -5,8 +5,9 @@ use hopshot_linux::{Hop, Outcome, Reply};
 use serde::Serialize;
 use std::time::Duration;
 
-/// The probes to a hop, all addresses there together. Probes that did not get out of this machine don't count; those whose
-/// answer proves nothing count as lost; those that were still on their way when the trace was interrupted count as sent only.
+/// The probes to a hop, all addresses there together. Probes that did not get out of this machine
+/// don't count; those whose answer proves nothing count as lost; those that were still on their way
+/// when the trace was interrupted count as sent only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Figures {
     pub(crate) sent: usize,
@@ -19,13 +20,20 @@ pub(crate) struct Figures {
 
 impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
-        let rtts: Vec<Duration> = hop.replies().filter(Reply::is_proven).map(|reply| reply.rtt).collect();
+        let rtts: Vec<Duration> = hop
+            .replies()
+            .filter(Reply::is_proven)
+            .map(|reply| reply.rtt)
+            .collect();
         let lost = |outcome: &Outcome| match outcome {
             Outcome::Lost => true,
             Outcome::Answered(reply) => !reply.is_proven(),
             Outcome::InFlight | Outcome::Failed(_) => false,
         };
-        let on_their_way = hop.outcomes().filter(|outcome| *outcome == Outcome::InFlight).count();
+        let on_their_way = hop
+            .outcomes()
+            .filter(|outcome| *outcome == Outcome::InFlight)
+            .count();
         Self::new(rtts, hop.outcomes().filter(lost).count(), on_their_way)
     }
 }
@@ -34,7 +42,10 @@ impl Figures {
     fn new(mut rtts: Vec<Duration>, lost: usize, on_their_way: usize) -> Self {
         rtts.sort_unstable();
         let sum: Duration = rtts.iter().sum();
-        let average = u32::try_from(rtts.len()).ok().filter(|count| *count > 0).map(|count| sum / count);
+        let average = u32::try_from(rtts.len())
+            .ok()
+            .filter(|count| *count > 0)
+            .map(|count| sum / count);
         Self {
             sent: rtts.len() + lost + on_their_way,
             lost,
@@ -63,21 +74,48 @@ mod tests {
     #[test]
     fn the_figures_are_of_what_was_answered_and_the_loss_of_all() {
         let of = |rtts: &[u64], lost, on_their_way| {
-            Figures::new(rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(), lost, on_their_way)
+            Figures::new(
+                rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(),
+                lost,
+                on_their_way,
+            )
         };
         let figures = of(&[9, 1, 2], 1, 2);
         assert_eq!((figures.sent, figures.lost), (6, 1));
-        let rtts = [figures.best_ms, figures.median_ms, figures.average_ms, figures.worst_ms];
+        let rtts = [
+            figures.best_ms,
+            figures.median_ms,
+            figures.average_ms,
+            figures.worst_ms,
+        ];
         assert_eq!(rtts, [1.0, 2.0, 4.0, 9.0].map(Some));
-        assert_eq!(of(&[], 3, 0), Figures { sent: 3, lost: 3, ..Figures::default() });
+        assert_eq!(
+            of(&[], 3, 0),
+            Figures {
+                sent: 3,
+                lost: 3,
+                ..Figures::default()
+            }
+        );
     }
 
     #[test]
     fn the_median_is_the_one_in_the_middle_or_between_two() {
         let of = |milliseconds: &[u64]| {
-            median(&milliseconds.iter().map(|rtt| Duration::from_millis(*rtt)).collect::<Vec<_>>())
+            median(
+                &milliseconds
+                    .iter()
+                    .map(|rtt| Duration::from_millis(*rtt))
+                    .collect::<Vec<_>>(),
+            )
         };
-        let found = [of(&[7]), of(&[1, 4]), of(&[1, 2, 9]), of(&[1, 2, 4, 9]), of(&[])];
+        let found = [
+            of(&[7]),
+            of(&[1, 4]),
+            of(&[1, 2, 9]),
+            of(&[1, 2, 4, 9]),
+            of(&[]),
+        ];
         assert_eq!(found, [Some(7.0), Some(2.5), Some(2.0), Some(3.0), None]);
     }
 }

@@ -14,7 +14,8 @@ pub(crate) struct Inside {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 enum Way {
-    /// An IPv4 router that carries IPv6 by labels and has no IPv6 address: ::ffff:0:0/96 (RFC 4798).
+    /// An IPv4 router that carries IPv6 by labels and has no IPv6 address: ::ffff:0:0/96 (RFC
+    /// 4798).
     #[serde(rename = "6pe")]
     SixPe,
     /// An IPv4 host as IPv6 hosts see it: 64:ff9b::/96 (RFC 6052), 64:ff9b:1::/48 (RFC 8215).
@@ -30,18 +31,24 @@ enum Way {
 
 impl Inside {
     pub(crate) fn of(address: IpAddr) -> Option<Self> {
-        let IpAddr::V6(address) = address else { return None };
+        let IpAddr::V6(address) = address else {
+            return None;
+        };
         let (way, [high, low]) = match address.segments() {
             [0, 0, 0, 0, 0, 0xffff, inside @ ..] => (Way::SixPe, inside),
             [0x64, 0xff9b, 0, 0, 0, 0, inside @ ..] => (Way::Nat64, inside),
-            // Networks choose prefixes here themselves (RFC 8215), and only one of 96 bits has this shape.
+            // Networks choose prefixes here themselves (RFC 8215), and only one of 96 bits has this
+            // shape.
             [0x64, 0xff9b, 1, _, 0, 0, high @ (1..), low] => (Way::Nat64, [high, low]),
             // The address of the host as others see it; its bits are turned (section 4).
             [0x2001, 0, _, _, _, _, high, low] => (Way::Teredo, [!high, !low]),
             [0x2002, high, low, ..] => (Way::SixToFour, [high, low]),
             _ => return None,
         };
-        Some(Self { way, address: Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)) })
+        Some(Self {
+            way,
+            address: Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)),
+        })
     }
 }
 
@@ -75,8 +82,12 @@ mod tests {
             ("2002:c000:204:1:2:3:4:5", Some("6to4: 192.0.2.4")),
             ("64:ff9b:1::203.0.113.9", Some("NAT64: 203.0.113.9")),
             ("64:ff9b:1:abcd::203.0.113.9", Some("NAT64: 203.0.113.9")),
-            ("2001:0:4136:e378:8000:63bf:3fff:fdd2", Some("Teredo: 192.0.2.45")),
-            // Deprecated, a shorter prefix that networks choose themselves, one bit beside each, and IPv4 as it is.
+            (
+                "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+                Some("Teredo: 192.0.2.45"),
+            ),
+            // Deprecated, a shorter prefix that networks choose themselves, one bit beside each,
+            // and IPv4 as it is.
             ("::10.1.2.3", None),
             ("64:ff9b:1:cb00:71:900::", None),
             ("64:ff9b:2::203.0.113.9", None),
@@ -91,9 +102,16 @@ mod tests {
         ] {
             let address: IpAddr = address.parse().unwrap();
             let inside = Inside::of(address);
-            assert_eq!(inside.map(|inside| inside.to_string()).as_deref(), said, "{address}");
+            assert_eq!(
+                inside.map(|inside| inside.to_string()).as_deref(),
+                said,
+                "{address}"
+            );
             assert_eq!(owner(address) == address, said.is_none(), "{address}");
         }
-        assert_eq!(owner("2002:c000:204::1".parse().unwrap()), IpAddr::from([192, 0, 2, 4]));
+        assert_eq!(
+            owner("2002:c000:204::1".parse().unwrap()),
+            IpAddr::from([192, 0, 2, 4])
+        );
     }
 }

@@ -1,14 +1,16 @@
-//! The helper that looks things up: this program once more, in a process of its own that never sees a packet of a trace, since
-//! resolving names needs files, sockets and other people's code. It has no capability and no way to any. Started by root, or by a
-//! set-user-ID program, it is nobody (user 65534, where there is that user). Where the kernel can, it may read the files that
-//! resolvers need and no other, write none, start threads and no process, and reach no other process but by sockets: those of UDP
-//! and TCP, and those among files only where a resolver of this machine has one. See [`privilege::confine_to_lookups`].
+//! The helper that looks things up: this program once more, in a process of its own that never sees
+//! a packet of a trace, since resolving names needs files, sockets and other people's code. It has
+//! no capability and no way to any. Started by root, or by a set-user-ID program, it is nobody
+//! (user 65534, where there is that user). Where the kernel can, it may read the files that
+//! resolvers need and no other, write none, start threads and no process, and reach no other
+//! process but by sockets: those of UDP and TCP, and those among files only where a resolver of
+//! this machine has one. See [`privilege::confine_to_lookups`].
 //!
-//! It reads requests from the lines of standard input, writes answers to those of standard output, and ends with its input: see
-//! [`protocol`].
+//! It reads requests from the lines of standard input, writes answers to those of standard output,
+//! and ends with its input: see [`protocol`].
 //!
-//! Who wants to know of ASes gives it the [zone](PUBLIC_ZONE) that tells them as a second argument, and as a third the server
-//! to ask if it isn't one of the system's.
+//! Who wants to know of ASes gives it the [zone](PUBLIC_ZONE) that tells them as a second argument,
+//! and as a third the server to ask if it isn't one of the system's.
 
 mod dns;
 mod origin;
@@ -39,7 +41,9 @@ const LOOKUPS: usize = 128;
 pub(crate) fn run() -> ExitCode {
     match privilege::confine_to_lookups() {
         Ok(shortfalls) => {
-            let tell = |shortfall: &Shortfall| write(&Answer::Unconfined(Words::of(&shortfall.to_string())));
+            let tell = |shortfall: &Shortfall| {
+                write(&Answer::Unconfined(Words::of(&shortfall.to_string())))
+            };
             shortfalls.iter().for_each(tell);
         }
         Err(error) => {
@@ -49,14 +53,25 @@ pub(crate) fn run() -> ExitCode {
     }
     let mut arguments = std::env::args().skip(2);
     let server = |argument: String| argument.parse().ok();
-    let zone = arguments.next().map(|zone| Zone::new(zone, arguments.next().and_then(server)));
+    let zone = arguments
+        .next()
+        .map(|zone| Zone::new(zone, arguments.next().and_then(server)));
     let (requests, queue) = mpsc::channel();
-    let desk = Arc::new(Desk { queue: Mutex::new(queue), free: AtomicIsize::new(0), zone });
+    let desk = Arc::new(Desk {
+        queue: Mutex::new(queue),
+        free: AtomicIsize::new(0),
+        zone,
+    });
     let mut threads = 0;
     for line in io::stdin().lock().lines() {
         let Ok(line) = line else { break };
-        let Ok(request) = line.parse::<Request>() else { continue };
-        let promised = desk.free.fetch_update(SeqCst, SeqCst, |free| (free > 0).then(|| free - 1)).is_ok()
+        let Ok(request) = line.parse::<Request>() else {
+            continue;
+        };
+        let promised = desk
+            .free
+            .fetch_update(SeqCst, SeqCst, |free| (free > 0).then(|| free - 1))
+            .is_ok()
             || threads < LOOKUPS && work(Arc::clone(&desk)).map(|_| threads += 1).is_ok();
         match (promised, request) {
             (false, Request::Find(host, _)) if threads == 0 => {
@@ -66,7 +81,8 @@ pub(crate) fn run() -> ExitCode {
             (false, Request::Origin(address)) => write(&Answer::Origin(address, Some(Vec::new()))),
             (false, Request::As(number)) => write(&Answer::As(number, Words::of(""))),
             (promised, request) => {
-                // Whoever wants an address can wait until a thread is free, which then isn't for another.
+                // Whoever wants an address can wait until a thread is free, which then isn't for
+                // another.
                 if !promised {
                     desk.free.fetch_sub(1, SeqCst);
                 }
@@ -81,11 +97,16 @@ pub(crate) fn run() -> ExitCode {
 /// The answer to a request.
 fn answer(request: Request, zone: Option<&Zone>) -> Answer {
     match request {
-        Request::Name(address) => Answer::Name(address, Word::of(&name(address).unwrap_or_default())),
-        Request::Origin(address) => Answer::Origin(address, zone.and_then(|zone| zone.origin(address))),
-        Request::As(number) => {
-            Answer::As(number, Words::of(&zone.and_then(|zone| zone.name(number)).unwrap_or_default()))
+        Request::Name(address) => {
+            Answer::Name(address, Word::of(&name(address).unwrap_or_default()))
         }
+        Request::Origin(address) => {
+            Answer::Origin(address, zone.and_then(|zone| zone.origin(address)))
+        }
+        Request::As(number) => Answer::As(
+            number,
+            Words::of(&zone.and_then(|zone| zone.name(number)).unwrap_or_default()),
+        ),
         Request::Find(host, family) => match find(host.as_str(), family) {
             Ok(address) => Answer::Found(host, address),
             Err(error) if error.may_pass() => Answer::Later(host, Words::of(&error.reason())),
@@ -117,27 +138,40 @@ struct Desk {
 /// Starts a thread that takes requests from the queue.
 fn work(desk: Arc<Desk>) -> io::Result<JoinHandle<()>> {
     let work = move || {
-        let next = || desk.queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let next = || {
+            desk.queue
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .recv()
+        };
         while let Ok(request) = next() {
             write(&answer(request, desk.zone.as_ref()));
             desk.free.fetch_add(1, SeqCst);
         }
     };
-    thread::Builder::new().name("name".into()).stack_size(256 * 1024).spawn(work)
+    thread::Builder::new()
+        .name("name".into())
+        .stack_size(256 * 1024)
+        .spawn(work)
 }
 
 /// The name of an address, if it has one.
 fn name(address: IpAddr) -> Option<String> {
-    dns_lookup::lookup_addr(&address).ok().filter(|name| is_name(name))
+    dns_lookup::lookup_addr(&address)
+        .ok()
+        .filter(|name| is_name(name))
 }
 
-/// Whether a PTR record says a name: not an address, nor the root of DNS, which some give to addresses that have none.
+/// Whether a PTR record says a name: not an address, nor the root of DNS, which some give to
+/// addresses that have none.
 fn is_name(name: &str) -> bool {
     !name.trim_matches('.').is_empty() && name.parse::<IpAddr>().is_err()
 }
 
 fn write(answer: &Answer) {
-    let _ = io::stdout().lock().write_all(format!("{answer}\n").as_bytes());
+    let _ = io::stdout()
+        .lock()
+        .write_all(format!("{answer}\n").as_bytes());
 }
 
 #[cfg(test)]

@@ -30,12 +30,19 @@ use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == lookup::ARGUMENT) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == lookup::ARGUMENT)
+    {
         return lookup::run();
     }
     let args = match args::parse() {
         Ok(Wanted::Trace(args)) => args,
-        Ok(Wanted::Text(text)) => return end(console::print(text.as_bytes()).map(|()| true).map_err(Failure::Output)),
+        Ok(Wanted::Text(text)) => {
+            return end(console::print(text.as_bytes())
+                .map(|()| true)
+                .map_err(Failure::Output));
+        }
         Ok(Wanted::Usage(text)) => {
             console::draw(&text);
             return ExitCode::from(2);
@@ -62,15 +69,24 @@ fn end(done: Result<bool, Failure>) -> ExitCode {
     match done {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        // Whoever reads the output has had enough: nobody's fault, and the status is that of programs which SIGPIPE ends.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::from(141),
+        // Whoever reads the output has had enough: nobody's fault, and the status is that of
+        // programs which SIGPIPE ends.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            ExitCode::from(141)
+        }
         // The user wants an end, and nobody takes the output: an end by that signal.
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::TimedOut => ExitCode::from(130),
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::TimedOut => {
+            ExitCode::from(130)
+        }
         Err(Failure::Output(error)) => complain(&format!("can't write the output: {error}")),
         // As of a program that the signal ends.
         Err(Failure::Interrupted) => ExitCode::from(130),
-        Err(Failure::Input(path, error)) => complain(&format!("can't read the hosts of {path}: {error}")),
-        Err(Failure::Database(path, why)) => complain(&format!("can't read AS numbers from '{path}': {why}")),
+        Err(Failure::Input(path, error)) => {
+            complain(&format!("can't read the hosts of {path}: {error}"))
+        }
+        Err(Failure::Database(path, why)) => {
+            complain(&format!("can't read AS numbers from '{path}': {why}"))
+        }
         Err(Failure::System(what, why, remedy)) => complain(&format!("{what}: {why}; {remedy}")),
         Err(Failure::NoHosts) => complain("the list has no host: expected one per line"),
         Err(Failure::NoTerminal) => complain(no_terminal()),

@@ -26,12 +26,25 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
     };
-    session.confine([search.socket()], &search.lacks(Version::of(search.target())), || search.confine())?;
+    session.confine(
+        [search.socket()],
+        &search.lacks(Version::of(search.target())),
+        || search.confine(),
+    )?;
     let followed = session.follow(&mut search, |search, names, step| {
-        let running = search.sweep().into_iter().flat_map(|(_, route)| replying(route.hops()));
-        let found = search.stretches().iter().flat_map(|stretch| replying(stretch.hops()));
+        let running = search
+            .sweep()
+            .into_iter()
+            .flat_map(|(_, route)| replying(route.hops()));
+        let found = search
+            .stretches()
+            .iter()
+            .flat_map(|stretch| replying(stretch.hops()));
         let sketched = replying(search.sketch());
-        running.chain(found).chain(sketched).for_each(|address| names.ask(address));
+        running
+            .chain(found)
+            .chain(sketched)
+            .for_each(|address| names.ask(address));
         match &mut text {
             Some(text) if step != Step::Done => text.update(search, names),
             _ => Ok(()),
@@ -50,7 +63,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     shown.map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
-    failed.map_or_else(|| Ok(route.last().route.reached()), |error| Err(error.into()))
+    failed.map_or_else(
+        || Ok(route.last().route.reached()),
+        |error| Err(error.into()),
+    )
 }
 
 /// The path as text, with a mark where packets get smaller.
@@ -66,7 +82,11 @@ impl Text {
     fn begin(args: &Args, host: &str, search: &PathMtu) -> io::Result<Self> {
         let mut view = View::new(search.target(), args);
         view.header(host, search.source(), search.flow(), args.probing.max)?;
-        Ok(Self { view, marked: None, printed: 0 })
+        Ok(Self {
+            view,
+            marked: None,
+            printed: 0,
+        })
     }
 
     /// Prints the stretches whose names are known, and shows how far the sweep has got that runs.
@@ -80,7 +100,9 @@ impl Text {
         self.view.tell(&trial(search.trial()));
         let Some((size, route)) = search.sweep() else {
             let hops: Vec<Hop<'_>> = search.sketch().collect();
-            return self.view.sketch(&hops, |probe| search.extensions(probe), names);
+            return self
+                .view
+                .sketch(&hops, |probe| search.extensions(probe), names);
         };
         // Where packets are too big for a link, smaller ones will go on.
         let passed = last_passed(route.hops());
@@ -88,7 +110,8 @@ impl Text {
         if let Some(first) = hops.peek() {
             self.mark(size, first.number());
         }
-        self.view.update(hops, |probe| search.extensions(probe), names)
+        self.view
+            .update(hops, |probe| search.extensions(probe), names)
     }
 
     fn print(&mut self, stretch: &Stretch, names: &Names) -> io::Result<()> {
@@ -139,10 +162,20 @@ fn trial(trial: Trial) -> String {
         Trial::Check { hop, silent, size } => {
             format!("hop {hop} does not answer packets of {silent} octets: trying {size} ...")
         }
-        Trial::Narrow { hop, passes, fails, size } if size == fails => {
+        Trial::Narrow {
+            hop,
+            passes,
+            fails,
+            size,
+        } if size == fails => {
             format!("hop {hop}: {passes} octets pass: trying {size} once more ...")
         }
-        Trial::Narrow { hop, passes, fails, size } => {
+        Trial::Narrow {
+            hop,
+            passes,
+            fails,
+            size,
+        } => {
             format!("hop {hop}: {passes} octets pass, {fails} don't: trying {size} ...")
         }
     }
@@ -158,17 +191,26 @@ fn verdict(route: &MtuRoute) -> String {
         (None, _) => format!("path MTU unknown: at least {least}, at most {most}"),
         (Some(mtu), _) if route.is_exact() => format!("path MTU {mtu}"),
         (Some(mtu), Some(less_than)) => format!("path MTU at least {mtu}, less than {less_than}"),
-        (Some(mtu), None) => format!("path MTU at least {mtu}, larger packets were not tried (--size)"),
+        (Some(mtu), None) => {
+            format!("path MTU at least {mtu}, larger packets were not tried (--size)")
+        }
     }
 }
 
 /// Says what is uncertain about a limit, if anything is.
 fn doubt(limit: &Limit) -> Option<String> {
-    let Limit { hop, mtu, less_than, from } = *limit;
+    let Limit {
+        hop,
+        mtu,
+        less_than,
+        from,
+    } = *limit;
     let less_than = less_than?;
     let why = match from {
         Some(router) => format!("{router} names no size that was confirmed"),
         None => "no router confirmed it".to_owned(),
     };
-    Some(format!("Hop {hop}: packets of {mtu} octets pass, packets of {less_than} don't; {why}."))
+    Some(format!(
+        "Hop {hop}: packets of {mtu} octets pass, packets of {less_than} don't; {why}."
+    ))
 }

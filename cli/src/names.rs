@@ -1,6 +1,6 @@
-//! What is known of addresses, their names and the ASes that they belong to: looked up side by side while the trace runs, by a
-//! helper (see [`lookup`](crate::lookup)) or, for ASes, in a file. A lookup may take as long as it likes: nothing waits for it
-//! longer than [`PATIENCE`].
+//! What is known of addresses, their names and the ASes that they belong to: looked up side by side
+//! while the trace runs, by a helper (see [`lookup`](crate::lookup)) or, for ASes, in a file. A
+//! lookup may take as long as it likes: nothing waits for it longer than [`PATIENCE`].
 
 mod helper;
 
@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// The longest that a line waits for what is looked up.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(300);
-/// The longest that the address of a host is waited for. The system's resolver gives up before: it asks each of three servers
-/// twice, for 5 s (resolv.conf(5)).
+/// The longest that the address of a host is waited for. The system's resolver gives up before: it
+/// asks each of three servers twice, for 5 s (resolv.conf(5)).
 const LONGEST_LOOKUP: Duration = Duration::from_secs(40);
 /// A name in DNS has at most 253 characters (RFC 1035, section 2.3.4).
 pub(crate) const LONGEST: usize = 253;
@@ -87,7 +87,8 @@ impl<T> Fact<T> {
     }
 }
 
-/// The AS that an address belongs to; its text is what people write, `AS64500`, or `AS64500/AS64501` where there are more.
+/// The AS that an address belongs to; its text is what people write, `AS64500`, or
+/// `AS64500/AS64501` where there are more.
 pub(crate) struct Origin {
     pub(crate) number: u32,
     /// What the AS is called.
@@ -110,18 +111,24 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AS{}", self.number)?;
-        self.more.iter().try_for_each(|number| write!(f, "/AS{number}"))
+        self.more
+            .iter()
+            .try_for_each(|number| write!(f, "/AS{number}"))
     }
 }
 
 impl Names {
-    /// Names of addresses, if those are wanted, and their ASes. A helper is started if something is to be asked, as the addresses
-    /// of hosts may be; without one to be had nothing becomes known.
+    /// Names of addresses, if those are wanted, and their ASes. A helper is started if something is
+    /// to be asked, as the addresses of hosts may be; without one to be had nothing becomes
+    /// known.
     pub(crate) fn start(wants_names: bool, ases: Ases, wants_hosts: bool) -> Self {
         let asks = wants_names || wants_hosts || matches!(ases, Ases::Dns { .. });
         match asks.then(|| Helper::start(&ases)).transpose() {
             Ok(helper) => Self::with(wants_names, ases, helper),
-            Err(error) => Self { obstacle: Some(error.to_string()), ..Self::with(wants_names, ases, None) },
+            Err(error) => Self {
+                obstacle: Some(error.to_string()),
+                ..Self::with(wants_names, ases, None)
+            },
         }
     }
 
@@ -145,9 +152,13 @@ impl Names {
         Self { ases, ..self }
     }
 
-    /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it may go away later.
+    /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it
+    /// may go away later.
     pub(crate) fn with_fd<T>(&self, with: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
-        self.helper.borrow().as_ref().map(|helper| with(helper.as_fd()))
+        self.helper
+            .borrow()
+            .as_ref()
+            .map(|helper| with(helper.as_fd()))
     }
 
     /// Starts to look up what is wanted of an address, unless that was done.
@@ -167,7 +178,11 @@ impl Names {
                     Ases::Dns { .. } => Fact::asked(ask(Request::Origin(address))),
                     Ases::Database(database) => match database.origin(address) {
                         Some((number, name)) => {
-                            self.call(number, || name.map_or(Fact::Unknown, |name| Fact::Known(printable_words(name))));
+                            self.call(number, || {
+                                name.map_or(Fact::Unknown, |name| {
+                                    Fact::Known(printable_words(name))
+                                })
+                            });
                             Fact::Known(vec![number])
                         }
                         None => Fact::Unknown,
@@ -186,8 +201,8 @@ impl Names {
         called.entry(number).or_insert_with(find);
     }
 
-    /// Asks for the address of a host. Returns false if that can't be asked now; if there [is nobody](Self::can_find) to ask
-    /// it never can.
+    /// Asks for the address of a host. Returns false if that can't be asked now; if there [is
+    /// nobody](Self::can_find) to ask it never can.
     pub(crate) fn find(&self, host: &str, family: Wanted) -> bool {
         let host = Word::of(host);
         let mut wanted = self.wanted.borrow_mut();
@@ -196,7 +211,9 @@ impl Names {
             return true;
         }
         let helper = self.helper.borrow();
-        let asked = helper.as_ref().is_some_and(|helper| helper.ask(&Request::Find(host.clone(), family)));
+        let asked = helper
+            .as_ref()
+            .is_some_and(|helper| helper.ask(&Request::Find(host.clone(), family)));
         if asked {
             wanted.insert(host.as_str().to_owned(), (1, Instant::now()));
         }
@@ -208,10 +225,13 @@ impl Names {
         self.wanted.borrow().values().map(|(times, _)| times).sum()
     }
 
-    /// Looks for no host any longer. Returns those that it looked for, each as often as it was asked for.
+    /// Looks for no host any longer. Returns those that it looked for, each as often as it was
+    /// asked for.
     pub(crate) fn give_up(&self) -> Vec<String> {
         let wanted = self.wanted.take().into_iter();
-        wanted.flat_map(|(host, (times, _))| std::iter::repeat_n(host, times)).collect()
+        wanted
+            .flat_map(|(host, (times, _))| std::iter::repeat_n(host, times))
+            .collect()
     }
 
     /// The hosts whose addresses have been found since the last call, or why they have not.
@@ -219,25 +239,35 @@ impl Names {
         self.found.take()
     }
 
-    /// Gives up look-ups that the helper has not answered for too long: it may have been stopped. Returns when there is a look-up
-    /// to give up next.
+    /// Gives up look-ups that the helper has not answered for too long: it may have been stopped.
+    /// Returns when there is a look-up to give up next.
     pub(crate) fn give_up_late(&self) -> Option<Duration> {
         let age = |asked: &Instant| asked.elapsed();
-        let late =
-            |(host, (_, asked)): (&String, &(usize, Instant))| (age(asked) >= LONGEST_LOOKUP).then(|| host.clone());
+        let late = |(host, (_, asked)): (&String, &(usize, Instant))| {
+            (age(asked) >= LONGEST_LOOKUP).then(|| host.clone())
+        };
         let late: Vec<String> = self.wanted.borrow().iter().filter_map(late).collect();
         for host in late {
             let why = format!("no answer in {} s", LONGEST_LOOKUP.as_secs());
             self.settle(&host, || Err(later(&host, &why)));
         }
         let wanted = self.wanted.borrow();
-        wanted.values().map(|(_, asked)| LONGEST_LOOKUP.saturating_sub(age(asked))).min()
+        wanted
+            .values()
+            .map(|(_, asked)| LONGEST_LOOKUP.saturating_sub(age(asked)))
+            .min()
     }
 
-    /// Why nothing can be looked up, if it was to be: no helper could be started, or it has ended since it could not give its
-    /// privileges up.
+    /// Why nothing can be looked up, if it was to be: no helper could be started, or it has ended
+    /// since it could not give its privileges up.
     pub(crate) fn obstacle(&self) -> Option<String> {
-        let ended = || if self.can_find() { None } else { self.unconfined.borrow().last().cloned() };
+        let ended = || {
+            if self.can_find() {
+                None
+            } else {
+                self.unconfined.borrow().last().cloned()
+            }
+        };
         self.obstacle.clone().or_else(ended)
     }
 
@@ -246,7 +276,8 @@ impl Names {
         self.helper.borrow().is_some()
     }
 
-    /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and nothing more becomes known.
+    /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and
+    /// nothing more becomes known.
     pub(crate) fn hear(&self) {
         let hear = |helper: &mut Helper| helper.hear(|line, helper| self.learn(line, helper));
         let goes_on = self.helper.borrow_mut().as_mut().is_none_or(hear);
@@ -256,18 +287,31 @@ impl Names {
                 facts.name.learn(None);
                 facts.origin.learn(None);
             }
-            self.called.borrow_mut().values_mut().for_each(|name| name.learn(None));
+            self.called
+                .borrow_mut()
+                .values_mut()
+                .for_each(|name| name.learn(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
-            let why = self.obstacle().map_or(String::new(), |why| format!(": {why}"));
-            let gone = |host| Error::NoResolver(format!("the address of '{host}' can't be looked up any more{why}"));
-            wanted.iter().for_each(|host| self.settle(host, || Err(gone(host))));
+            let why = self
+                .obstacle()
+                .map_or(String::new(), |why| format!(": {why}"));
+            let gone = |host| {
+                Error::NoResolver(format!(
+                    "the address of '{host}' can't be looked up any more{why}"
+                ))
+            };
+            wanted
+                .iter()
+                .for_each(|host| self.settle(host, || Err(gone(host))));
         }
     }
 
     /// A host that was asked for is found, or is not.
     fn settle(&self, host: &str, found: impl Fn() -> Result<SocketAddr, Error>) {
         if let Some((times, _)) = self.wanted.borrow_mut().remove(host) {
-            self.found.borrow_mut().extend((0..times).map(|_| (host.to_owned(), found())));
+            self.found
+                .borrow_mut()
+                .extend((0..times).map(|_| (host.to_owned(), found())));
         }
     }
 
@@ -275,9 +319,12 @@ impl Names {
     fn learn(&self, line: &str, helper: &Helper) {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match line.parse() {
-            // Whoever owns an address, or an AS, owns its name; and what a stranger's server said may be why there is none.
+            // Whoever owns an address, or an AS, owns its name; and what a stranger's server said
+            // may be why there is none.
             Ok(Answer::Name(address, name)) => self.know(address, |facts| {
-                facts.name.learn(known(name.as_str()).map(|name| printable(&name, LONGEST)));
+                facts
+                    .name
+                    .learn(known(name.as_str()).map(|name| printable(&name, LONGEST)));
             }),
             Ok(Answer::Origin(address, numbers)) => self.know(address, |facts| {
                 if facts.origin.is_pending() && numbers.is_none() {
@@ -295,9 +342,13 @@ impl Names {
             }
             Ok(Answer::Found(host, address)) => self.settle(host.as_str(), || Ok(address)),
             Ok(Answer::Lost(host, why)) => {
-                self.settle(host.as_str(), || Err(Error::LookUp(why.as_str().to_owned())));
+                self.settle(host.as_str(), || {
+                    Err(Error::LookUp(why.as_str().to_owned()))
+                });
             }
-            Ok(Answer::Later(host, why)) => self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str()))),
+            Ok(Answer::Later(host, why)) => {
+                self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str())))
+            }
             Ok(Answer::Unconfined(what)) => {
                 let mut unconfined = self.unconfined.borrow_mut();
                 // Not without end, whatever the helper writes.
@@ -323,7 +374,12 @@ impl Names {
 
     /// About how many addresses no server has said to which ASes they belong, so far.
     pub(crate) fn unanswered(&self) -> usize {
-        let pending = self.addresses.borrow().values().filter(|facts| facts.origin.is_pending()).count();
+        let pending = self
+            .addresses
+            .borrow()
+            .values()
+            .filter(|facts| facts.origin.is_pending())
+            .count();
         pending + self.unanswered.get()
     }
 
@@ -336,31 +392,57 @@ impl Names {
     pub(crate) fn origin(&self, address: IpAddr) -> Option<Origin> {
         let addresses = self.addresses.borrow();
         let (number, more) = addresses.get(&address)?.origin.known()?.split_first()?;
-        let name = self.called.borrow().get(number).and_then(|name| name.known().cloned());
-        Some(Origin { number: *number, name, more: more.to_vec() })
+        let name = self
+            .called
+            .borrow()
+            .get(number)
+            .and_then(|name| name.known().cloned());
+        Some(Origin {
+            number: *number,
+            name,
+            more: more.to_vec(),
+        })
     }
 
     /// How much longer it is worth waiting for what is asked of one of these.
     pub(crate) fn patience(&self, addresses: impl Iterator<Item = IpAddr>) -> Option<Duration> {
         let (facts, called) = (self.addresses.borrow(), self.called.borrow());
-        let is_called =
-            |origin: &Vec<u32>| origin.first().and_then(|number| called.get(number)).is_some_and(Fact::is_pending);
-        let is_pending = |facts: &&Facts| {
-            facts.name.is_pending() || facts.origin.is_pending() || facts.origin.known().is_some_and(is_called)
+        let is_called = |origin: &Vec<u32>| {
+            origin
+                .first()
+                .and_then(|number| called.get(number))
+                .is_some_and(Fact::is_pending)
         };
-        let asked = addresses.filter_map(|address| facts.get(&address)).filter(is_pending).map(|facts| facts.asked);
-        asked.filter_map(|asked| PATIENCE.checked_sub(asked.elapsed())).max()
+        let is_pending = |facts: &&Facts| {
+            facts.name.is_pending()
+                || facts.origin.is_pending()
+                || facts.origin.known().is_some_and(is_called)
+        };
+        let asked = addresses
+            .filter_map(|address| facts.get(&address))
+            .filter(is_pending)
+            .map(|facts| facts.asked);
+        asked
+            .filter_map(|asked| PATIENCE.checked_sub(asked.elapsed()))
+            .max()
     }
 }
 
 /// A look-up that failed, and may not the next time.
 fn later(host: &str, why: &str) -> Error {
-    Error::Resolve { host: host.to_owned(), reason: io::Error::other(why), may_pass: true }
+    Error::Resolve {
+        host: host.to_owned(),
+        reason: io::Error::other(why),
+        may_pass: true,
+    }
 }
 
 /// Who is on a route: those who answered, and the routers that it shares with other routes.
 pub(crate) fn on_route(route: &Route) -> impl Iterator<Item = IpAddr> {
-    route.shared().filter_map(|shared| shared.from).chain(replying(route.hops()))
+    route
+        .shared()
+        .filter_map(|shared| shared.from)
+        .chain(replying(route.hops()))
 }
 
 /// Who answered at these hops.
@@ -387,8 +469,14 @@ mod tests {
     /// Names with a helper that the test plays itself.
     fn played() -> (Names, UnixStream) {
         let (stream, helper) = UnixStream::pair().unwrap();
-        let ases = Ases::Dns { zone: "as.example".to_owned(), server: None };
-        (Names::with(true, ases, Some(Helper::new(stream).unwrap())), helper)
+        let ases = Ases::Dns {
+            zone: "as.example".to_owned(),
+            server: None,
+        };
+        (
+            Names::with(true, ases, Some(Helper::new(stream).unwrap())),
+            helper,
+        )
     }
 
     const ADDRESSES: [[u8; 4]; 3] = [[192, 0, 2, 1], [192, 0, 2, 2], [192, 0, 2, 3]];
@@ -400,14 +488,19 @@ mod tests {
         names.ask(one);
         names.ask(two);
         helper.write_all(b"origin 192.0.2.1\norigin 192.0.2.2\nname 192.0.2.3 evil\nname 192.0.2.1 a\x1b b\n").unwrap();
-        helper.write_all(b"name 192.0.2.1 other\nnonsense\nname 192.0").unwrap();
+        helper
+            .write_all(b"name 192.0.2.1 other\nnonsense\nname 192.0")
+            .unwrap();
         names.hear();
         assert_eq!(names.of(one).as_deref(), Some(r"a\u{1b}\u{20}b"));
         assert_eq!((names.of(two), names.of(three)), (None, None));
         assert!(names.patience([two].into_iter()).is_some());
         helper.write_all(b".2.2\n").unwrap();
         names.hear();
-        assert_eq!((names.of(two), names.patience([one, two].into_iter())), (None, None));
+        assert_eq!(
+            (names.of(two), names.patience([one, two].into_iter())),
+            (None, None)
+        );
     }
 
     /// What the test was asked since the last time.
@@ -421,22 +514,47 @@ mod tests {
     fn an_as_is_asked_for_its_name_once_however_many_addresses_it_has() {
         let [one, two, three] = ADDRESSES.map(IpAddr::from);
         let (names, mut helper) = played();
-        [one, two, two, three].into_iter().for_each(|address| names.ask(address));
-        helper.write_all(b"name 192.0.2.1\nname 192.0.2.2\nname 192.0.2.3\n").unwrap();
-        helper.write_all(b"origin 192.0.2.1 64500\norigin 192.0.2.2 64500 64501\norigin 192.0.2.3 x\n").unwrap();
+        [one, two, two, three]
+            .into_iter()
+            .for_each(|address| names.ask(address));
+        helper
+            .write_all(b"name 192.0.2.1\nname 192.0.2.2\nname 192.0.2.3\n")
+            .unwrap();
+        helper
+            .write_all(
+                b"origin 192.0.2.1 64500\norigin 192.0.2.2 64500 64501\norigin 192.0.2.3 x\n",
+            )
+            .unwrap();
         assert_eq!(asked(&mut helper).matches("origin 192.0.2.2\n").count(), 1);
         names.hear();
         assert_eq!(asked(&mut helper), "as 64500\n");
-        let origin = |address| names.origin(address).map(|origin| (origin.to_string(), origin.name));
+        let origin = |address| {
+            names
+                .origin(address)
+                .map(|origin| (origin.to_string(), origin.name))
+        };
         let [alone, shared] = ["AS64500", "AS64500/AS64501"].map(str::to_owned);
-        assert_eq!([one, two, three].map(origin), [Some((alone.clone(), None)), Some((shared.clone(), None)), None]);
-        assert!(names.patience([one].into_iter()).is_some() && names.patience([three].into_iter()).is_none());
+        assert_eq!(
+            [one, two, three].map(origin),
+            [
+                Some((alone.clone(), None)),
+                Some((shared.clone(), None)),
+                None
+            ]
+        );
+        assert!(
+            names.patience([one].into_iter()).is_some()
+                && names.patience([three].into_iter()).is_none()
+        );
         helper
             .write_all(b"as 64501 OTHER\nas 64500 EXAMPLE\x1b\x07  NET\nas 64500 OTHER\norigin 192.0.2.1 64501\n")
             .unwrap();
         names.hear();
         let called = Some(r"EXAMPLE\u{1b}\u{7} NET".to_owned());
-        assert_eq!([one, two].map(origin), [Some((alone, called.clone())), Some((shared, called))]);
+        assert_eq!(
+            [one, two].map(origin),
+            [Some((alone, called.clone())), Some((shared, called))]
+        );
         assert_eq!(names.patience([one, two].into_iter()), None);
     }
 
@@ -444,10 +562,19 @@ mod tests {
     fn addresses_that_no_server_says_anything_about_are_counted_once() {
         let [one, two, three] = ADDRESSES.map(IpAddr::from);
         let (names, mut helper) = played();
-        [one, two, three].into_iter().for_each(|address| names.ask(address));
-        helper.write_all(b"origin 192.0.2.1\norigin 192.0.2.2 ?\norigin 192.0.2.2 ?\nname 192.0.2.2\n").unwrap();
+        [one, two, three]
+            .into_iter()
+            .for_each(|address| names.ask(address));
+        helper
+            .write_all(
+                b"origin 192.0.2.1\norigin 192.0.2.2 ?\norigin 192.0.2.2 ?\nname 192.0.2.2\n",
+            )
+            .unwrap();
         names.hear();
-        assert_eq!((names.unanswered(), names.patience([two].into_iter())), (2, None));
+        assert_eq!(
+            (names.unanswered(), names.patience([two].into_iter())),
+            (2, None)
+        );
         helper.write_all(b"origin 192.0.2.3 64500\n").unwrap();
         names.hear();
         assert_eq!(names.unanswered(), 1);
@@ -459,9 +586,17 @@ mod tests {
         let (names, mut helper) = played();
         names.ask(one);
         std::thread::sleep(PATIENCE);
-        helper.write_all(b"name 192.0.2.1\norigin 192.0.2.1 64500\n").unwrap();
+        helper
+            .write_all(b"name 192.0.2.1\norigin 192.0.2.1 64500\n")
+            .unwrap();
         names.hear();
-        assert_eq!((asked(&mut helper).contains("as 64500\n"), names.patience([one].into_iter())), (true, None));
+        assert_eq!(
+            (
+                asked(&mut helper).contains("as 64500\n"),
+                names.patience([one].into_iter())
+            ),
+            (true, None)
+        );
     }
 
     #[test]
@@ -471,13 +606,19 @@ mod tests {
         names.ask(one);
         drop(helper);
         names.hear();
-        assert_eq!((names.patience([one].into_iter()), names.with_fd(|_| ())), (None, None));
+        assert_eq!(
+            (names.patience([one].into_iter()), names.with_fd(|_| ())),
+            (None, None)
+        );
 
         let (names, mut helper) = played();
         names.ask(one);
         helper.write_all(&[b'a'; 2 * LONGEST_LINE]).unwrap();
         names.hear();
-        assert_eq!((names.patience([one].into_iter()), names.with_fd(|_| ())), (None, None));
+        assert_eq!(
+            (names.patience([one].into_iter()), names.with_fd(|_| ())),
+            (None, None)
+        );
     }
 
     #[test]
@@ -486,6 +627,9 @@ mod tests {
         for number in 0..100_000_u32 {
             names.ask(IpAddr::from(number.to_be_bytes()));
         }
-        assert_eq!(names.patience([IpAddr::from(99_999_u32.to_be_bytes())].into_iter()), None);
+        assert_eq!(
+            names.patience([IpAddr::from(99_999_u32.to_be_bytes())].into_iter()),
+            None
+        );
     }
 }

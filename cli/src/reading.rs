@@ -2,7 +2,8 @@
 
 use crate::extensions;
 use hopshot_linux::{
-    Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, Version, failure_text,
+    Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, Version,
+    failure_text,
 };
 use std::net::IpAddr;
 
@@ -17,17 +18,31 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
     }
     if !was_tried(route) {
-        let reason = route.hops().find_map(failure).map_or_else(|| "interrupted".to_owned(), failure_text);
-        return Some(format!("No probe could be sent to {}: {reason}.", route.target()));
+        let reason = route
+            .hops()
+            .find_map(failure)
+            .map_or_else(|| "interrupted".to_owned(), failure_text);
+        return Some(format!(
+            "No probe could be sent to {}: {reason}.",
+            route.target()
+        ));
     }
     if why == Some(StopReason::Local)
         && let Some(failure) = route.failure()
     {
-        return Some(format!("No answer from {}: {}.", route.target(), failure_text(failure)));
+        return Some(format!(
+            "No answer from {}: {}.",
+            route.target(),
+            failure_text(failure)
+        ));
     }
     let reason = match why {
-        _ if route.target().is_multicast() => "it is a multicast address, which stands for many hosts",
-        Some(StopReason::Unreachable) if is_too_big(route) => "the packets are too big for a link on the way",
+        _ if route.target().is_multicast() => {
+            "it is a multicast address, which stands for many hosts"
+        }
+        Some(StopReason::Unreachable) if is_too_big(route) => {
+            "the packets are too big for a link on the way"
+        }
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
@@ -49,29 +64,42 @@ pub(crate) fn was_tried(route: &Route) -> bool {
 fn is_too_big(route: &Route) -> bool {
     let passed = last_passed(route.hops());
     let behind = route.hops().filter(|hop| hop.number() > passed);
-    let mut refusals = behind.flat_map(|hop| hop.replies().filter(Reply::is_proven)).peekable();
-    refusals.peek().is_some() && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
+    let mut refusals = behind
+        .flat_map(|hop| hop.replies().filter(Reply::is_proven))
+        .peekable();
+    refusals.peek().is_some()
+        && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
 }
 
 /// Whether packets got to this hop, as far as answers prove.
 pub(crate) fn passes(hop: &Hop<'_>) -> bool {
-    hop.replies().any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
+    hop.replies()
+        .any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
 }
 
 /// The farthest hop that packets got to, as far as answers prove; 0 if there is none.
 pub(crate) fn last_passed<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
-    hops.filter(passes).map(|hop| hop.number()).last().unwrap_or(0)
+    hops.filter(passes)
+        .map(|hop| hop.number())
+        .last()
+        .unwrap_or(0)
 }
 
 /// The farthest hop with an answer to show, proven or not; 0 if none has one.
 pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
-    hops.filter(|hop| hop.replies().next().is_some()).map(|hop| hop.number()).last().unwrap_or(0)
+    hops.filter(|hop| hop.replies().next().is_some())
+        .map(|hop| hop.number())
+        .last()
+        .unwrap_or(0)
 }
 
 /// Lists the extensions of the answers from an address, each once.
 pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
-    for one in extensions.filter(|extensions| !extensions.is_empty()).map(extensions::text) {
+    for one in extensions
+        .filter(|extensions| !extensions.is_empty())
+        .map(extensions::text)
+    {
         if !said.contains(&one) {
             said.push(one);
         }
@@ -79,9 +107,13 @@ pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> 
     said
 }
 
-/// Whether it is the target that answered with this address: a router may stand at the same hop, where a way is longer.
+/// Whether it is the target that answered with this address: a router may stand at the same hop,
+/// where a way is longer.
 pub(crate) fn is_target(hop: Hop<'_>, address: IpAddr) -> bool {
-    hop.is_target() && hop.replies().any(|reply| reply.from == address && reply.kind == Kind::Reply)
+    hop.is_target()
+        && hop
+            .replies()
+            .any(|reply| reply.from == address && reply.kind == Kind::Reply)
 }
 
 /// Why a probe to this hop did not get out of this machine, if one didn't.
@@ -102,24 +134,35 @@ pub(crate) fn failed(failure: Failure) -> String {
     format!("{} {}", local_mark(failure), failure_text(failure))
 }
 
-/// The mark of a failure on this machine: `!` where a probe could not be sent, else what this machine said of it itself.
+/// The mark of a failure on this machine: `!` where a probe could not be sent, else what this
+/// machine said of it itself.
 pub(crate) fn local_mark(failure: Failure) -> String {
     match failure {
         Failure::Send(_) => "!".to_owned(),
         Failure::NextHop => "!H".to_owned(),
-        // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that only routers write.
-        Failure::Local { icmp_type: icmp_type @ 3, icmp_code } => sign(Version::V4, icmp_type, icmp_code),
-        Failure::Local { icmp_type, icmp_code } => sign(Version::V6, icmp_type, icmp_code),
+        // Destination Unreachable is type 3 in IPv4, where 1 is no error; in IPv6 3 is one that
+        // only routers write.
+        Failure::Local {
+            icmp_type: icmp_type @ 3,
+            icmp_code,
+        } => sign(Version::V4, icmp_type, icmp_code),
+        Failure::Local {
+            icmp_type,
+            icmp_code,
+        } => sign(Version::V6, icmp_type, icmp_code),
     }
 }
 
-/// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812 section 5.2.7.1; RFC 4443
-/// section 3.1), Packet Too Big and Parameter Problem. `?` follows where nothing proves the answer.
+/// The usual signs of traceroute for the codes of Destination Unreachable (RFC 792, RFC 1812
+/// section 5.2.7.1; RFC 4443 section 3.1), Packet Too Big and Parameter Problem. `?` follows where
+/// nothing proves the answer.
 pub(crate) fn mark(reply: &Reply) -> String {
     let mut mark = match (reply.kind, reply.mtu) {
         (Kind::Reply | Kind::TimeExceeded, _) => String::new(),
         (Kind::Unreachable, Some(mtu)) => format!("!F-{mtu}"),
-        (Kind::Unreachable, None) => sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code),
+        (Kind::Unreachable, None) => {
+            sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code)
+        }
     };
     if !reply.is_proven() {
         mark.push('?');
@@ -146,8 +189,16 @@ fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
 pub(crate) fn silence(route: &Route) -> Option<String> {
     let distance = route.distance().filter(|distance| *distance > 2)?;
     let is_whole = route.hops().next().is_some_and(|hop| hop.number() == 1);
-    let mut replies = route.hops().filter(|hop| hop.number() < distance).flat_map(|hop| hop.replies()).peekable();
-    let what = if replies.peek().is_some() { "proved to answer" } else { "answered" };
+    let mut replies = route
+        .hops()
+        .filter(|hop| hop.number() < distance)
+        .flat_map(|hop| hop.replies())
+        .peekable();
+    let what = if replies.peek().is_some() {
+        "proved to answer"
+    } else {
+        "answered"
+    };
     let advice = "they may limit their answers; wait some seconds, or use -q 1";
     let is_silent = !replies.any(|reply| reply.is_proven());
     (is_silent && is_whole).then(|| format!("No router {what}, but the target did: {advice}."))

@@ -1,4 +1,5 @@
-//! What every way of running has beside its traces: names, signals, and the least privilege that they leave.
+//! What every way of running has beside its traces: names, signals, and the least privilege that
+//! they leave.
 
 use crate::args::Args;
 use crate::ases::{self, Ases};
@@ -8,12 +9,15 @@ use crate::failure::Failure;
 use crate::names::Names;
 use crate::units;
 use hopshot_linux::privilege::{self, Shortfalls};
-use hopshot_linux::{Error, Job, Lack, Rejected, Running, SocketKind, Sockets, Step, needs_resolver};
+use hopshot_linux::{
+    Error, Job, Lack, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
+};
 use rustix::process::getuid;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Names and events. It is made when the sockets are open, and before anything that arrived is read.
+/// Names and events. It is made when the sockets are open, and before anything that arrived is
+/// read.
 pub(crate) struct Session {
     pub(crate) names: Names,
     pub(crate) events: Events,
@@ -24,8 +28,9 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens sockets, and starts what runs on them at the address of a host. Privileges are given up in between if there is
-    /// anything to be read or asked for; else while the first probes are on their way.
+    /// Opens sockets, and starts what runs on them at the address of a host. Privileges are given
+    /// up in between if there is anything to be read or asked for; else while the first probes
+    /// are on their way.
     pub(crate) fn start<R>(
         args: &Args,
         host: &str,
@@ -48,17 +53,19 @@ impl Session {
         Self::with_files(args, finds_hosts, || Ok(())).map(|(session, ())| session)
     }
 
-    /// Starts the helper, if something is to be looked up: it becomes another user, which takes the privileges that there still
-    /// are. Then it opens files with the rights of the user who started this, and gives up the privileges that opening sockets
-    /// took; without a sandbox too, since no option is to keep those of the owner of a set-user-ID program. The sockets must be
-    /// open before.
+    /// Starts the helper, if something is to be looked up: it becomes another user, which takes the
+    /// privileges that there still are. Then it opens files with the rights of the user who
+    /// started this, and gives up the privileges that opening sockets took; without a sandbox
+    /// too, since no option is to keep those of the owner of a set-user-ID program. The sockets
+    /// must be open before.
     pub(crate) fn with_files<T>(
         args: &Args,
         finds_hosts: bool,
         open: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<(Self, T), Failure> {
         let mut names = Names::start(!args.output.numeric, Ases::new(&args.asn), finds_hosts);
-        // Root becomes nobody, who couldn't open root's files; nor may the owner of the program open anybody else's.
+        // Root becomes nobody, who couldn't open root's files; nor may the owner of the program
+        // open anybody else's.
         if !getuid().is_root() {
             privilege::renounce()?;
         }
@@ -68,10 +75,18 @@ impl Session {
         if let Some(file) = file {
             names = names.with_ases(file.understand()?);
         }
-        let events = names.with_fd(|fd| Events::new(Some(fd))).unwrap_or_else(|| Events::new(None));
+        let events = names
+            .with_fd(|fd| Events::new(Some(fd)))
+            .unwrap_or_else(|| Events::new(None));
         let events = events.map_err(Failure::events)?;
         Ok((
-            Self { names, events, is_verbose: args.output.verbose, is_confined: !args.no_sandbox, told: Vec::new() },
+            Self {
+                names,
+                events,
+                is_verbose: args.output.verbose,
+                is_confined: !args.no_sandbox,
+                told: Vec::new(),
+            },
             opened,
         ))
     }
@@ -82,7 +97,10 @@ impl Session {
             return Ok(args.traceroute(host).resolve()?);
         }
         if !self.names.find(host, args.probing.wanted()) {
-            let why = self.names.obstacle().unwrap_or_else(|| "the process that looks names up has ended".to_owned());
+            let why = self
+                .names
+                .obstacle()
+                .unwrap_or_else(|| "the process that looks names up has ended".to_owned());
             let text = format!("can't find the address of '{host}': {why}; give an address");
             return Err(Error::LookUp(text).into());
         }
@@ -107,11 +125,19 @@ impl Session {
         lacks: &[Lack],
         confine: impl FnOnce() -> Result<Shortfalls, Error>,
     ) -> Result<(), Failure> {
-        let shortfalls = if self.is_confined { confine()? } else { Shortfalls::default() };
+        let shortfalls = if self.is_confined {
+            confine()?
+        } else {
+            Shortfalls::default()
+        };
         if self.is_verbose {
-            sockets.into_iter().for_each(|socket| say(&format!("{} sockets", units::socket(socket))));
+            sockets
+                .into_iter()
+                .for_each(|socket| say(&format!("{} sockets", units::socket(socket))));
             self.tell(lacks);
-            shortfalls.iter().for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
+            shortfalls
+                .iter()
+                .for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
             if let Some(obstacle) = self.names.obstacle() {
                 say(&format!("nothing can be looked up: {obstacle}"));
             }
@@ -152,14 +178,20 @@ impl Session {
         }
     }
 
-    /// Waits for the names of these that are still asked for, as long as that is worth it; `learn` is told of each.
+    /// Waits for the names of these that are still asked for, as long as that is worth it; `learn`
+    /// is told of each.
     pub(crate) fn wait_for_names<I: Iterator<Item = IpAddr>>(
         &mut self,
         addresses: impl Fn() -> I,
         mut learn: impl FnMut(&Names) -> io::Result<()>,
     ) -> Result<(), Failure> {
         while let Some(left) = self.names.patience(addresses()) {
-            if self.events.interrupted() || !self.events.wait(false, Some(left)).map_err(Failure::events)? {
+            if self.events.interrupted()
+                || !self
+                    .events
+                    .wait(false, Some(left))
+                    .map_err(Failure::events)?
+            {
                 break;
             }
             self.names.hear();
@@ -173,7 +205,12 @@ impl Session {
         if !self.is_verbose {
             return;
         }
-        let Rejected { bad_checksum, malformed, not_ours, dropped } = rejected;
+        let Rejected {
+            bad_checksum,
+            malformed,
+            not_ours,
+            dropped,
+        } = rejected;
         let counts = [
             (forged, "forged"),
             (bad_checksum, "bad checksum"),
@@ -181,15 +218,26 @@ impl Session {
             (not_ours, "not ours"),
             (dropped, "dropped by the kernel"),
         ];
-        let said = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+        let said = counts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| format!("{count} {what}"));
         let said: Vec<String> = said.collect();
-        let said = if said.is_empty() { "nothing".to_owned() } else { said.join(", ") };
+        let said = if said.is_empty() {
+            "nothing".to_owned()
+        } else {
+            said.join(", ")
+        };
         say(&format!("rejected: {said}"));
         let unconfined = self.names.unconfined();
-        unconfined.iter().for_each(|what| say(&format!("lookups not confined in full: {what}")));
+        unconfined
+            .iter()
+            .for_each(|what| say(&format!("lookups not confined in full: {what}")));
         let unanswered = self.names.unanswered();
         if unanswered > 0 {
-            say(&format!("no answer from DNS about the ASes of {unanswered} addresses"));
+            say(&format!(
+                "no answer from DNS about the ASes of {unanswered} addresses"
+            ));
         }
     }
 }

@@ -16,13 +16,18 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         || settings.open(),
         |sockets, address| {
             let mut trace = settings.start_at(sockets, address)?;
-            // What else there is to do is done while the probes are on their way; no answer is read before all of it.
+            // What else there is to do is done while the probes are on their way; no answer is read
+            // before all of it.
             trace.launch().map(|()| trace)
         },
     )?;
     let (mut format, family) = (format::of(args), Version::of(trace.target()));
-    format.begin(host, trace.target(), trace.source(), trace.flow()).map_err(Failure::Output)?;
-    format.update(&trace, &session.names).map_err(Failure::Output)?;
+    format
+        .begin(host, trace.target(), trace.source(), trace.flow())
+        .map_err(Failure::Output)?;
+    format
+        .update(&trace, &session.names)
+        .map_err(Failure::Output)?;
     session.confine([trace.socket()], &trace.lacks(family), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
@@ -36,7 +41,10 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     session.tell(&trace.lacks(family));
     let route = trace.finish();
     session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
-    format.finish(&route, &session.names).and_then(|()| format.end()).map_err(Failure::Output)?;
+    format
+        .finish(&route, &session.names)
+        .and_then(|()| format.end())
+        .map_err(Failure::Output)?;
     session.explain_rejected(route.tally().forged.into(), route.rejected());
     Ok(route.reached())
 }

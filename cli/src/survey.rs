@@ -7,7 +7,9 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{Error, Outage, Route, Sample, Started, Step, Survey, Version, needs_resolver, resolve};
+use hopshot_linux::{
+    Error, Outage, Route, Sample, Started, Step, Survey, Version, needs_resolver, resolve,
+};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +18,8 @@ use std::time::{Duration, Instant};
 /// Names that are looked up at a time.
 const LOOKUPS: usize = 64;
 
-/// The longest wait while hosts of the list are to be taken in for which there was no room a moment ago.
+/// The longest wait while hosts of the list are to be taken in for which there was no room a moment
+/// ago.
 const TURN: Duration = Duration::from_millis(10);
 
 /// The longest sleep while addresses are looked up.
@@ -31,14 +34,19 @@ const REDRAW: Duration = Duration::from_millis(100);
 /// Runs the survey. Returns whether every host answered.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let mut survey = args.survey()?;
-    let targets =
-        || Targets::new(&args.hosts, args.list()).map_err(|error| Failure::Input(targets::called(args.list()), error));
+    let targets = || {
+        Targets::new(&args.hosts, args.list())
+            .map_err(|error| Failure::Input(targets::called(args.list()), error))
+    };
     let (mut session, targets) = Session::with_files(args, true, targets)?;
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
     let families = [Version::V4, Version::V6];
-    let sockets: Vec<_> = families.into_iter().filter_map(|family| survey.socket(family)).collect();
+    let sockets: Vec<_> = families
+        .into_iter()
+        .filter_map(|family| survey.socket(family))
+        .collect();
     let lacks = families.map(|family| survey.lacks(family)).concat();
     session.confine(sockets, &lacks, || survey.confine())?;
     let progress = Progress::new(args);
@@ -72,7 +80,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     }
 }
 
-/// Everything on its way: hosts whose addresses are looked up or wait for room, traces that run, routes that wait for names.
+/// Everything on its way: hosts whose addresses are looked up or wait for room, traces that run,
+/// routes that wait for names.
 struct Desk<'a> {
     args: &'a Args,
     targets: Targets,
@@ -101,7 +110,8 @@ impl Desk<'_> {
             if self.session.events.interrupted() && !self.interrupted {
                 self.interrupted = true;
                 if std::mem::take(&mut more) {
-                    self.progress.say("interrupted: the rest of the hosts are not traced");
+                    self.progress
+                        .say("interrupted: the rest of the hosts are not traced");
                 }
                 self.interrupt()?;
             }
@@ -126,15 +136,34 @@ impl Desk<'_> {
             let input = more && self.has_room() && self.targets.input().is_some();
             // What has just run out is a wait of no time, not one without end.
             let front = self.finished.front();
-            let patience = front.map(|route| self.session.names.patience(on_route(route)).unwrap_or_default());
+            let patience = front.map(|route| {
+                self.session
+                    .names
+                    .patience(on_route(route))
+                    .unwrap_or_default()
+            });
             let turn = (more && !input).then_some(TURN);
             let look = (self.session.names.wanted() > 0).then_some(LOOK);
-            let patience = patience.into_iter().chain(names_late).chain(look).chain(turn).min();
+            let patience = patience
+                .into_iter()
+                .chain(names_late)
+                .chain(look)
+                .chain(turn)
+                .min();
             if idle {
-                self.session.events.wait(input, patience).map_err(Failure::events)?;
+                self.session
+                    .events
+                    .wait(input, patience)
+                    .map_err(Failure::events)?;
             } else {
-                let wake = if input { self.session.events.fd_with_input() } else { self.session.events.fd() };
-                let step = self.survey.advance_within(Some(wake), patience.unwrap_or(Duration::MAX))?;
+                let wake = if input {
+                    self.session.events.fd_with_input()
+                } else {
+                    self.session.events.fd()
+                };
+                let step = self
+                    .survey
+                    .advance_within(Some(wake), patience.unwrap_or(Duration::MAX))?;
                 if step == Step::Woken {
                     self.session.events.clear().map_err(Failure::events)?;
                 }
@@ -146,9 +175,19 @@ impl Desk<'_> {
     fn interrupt(&mut self) -> Result<(), Failure> {
         self.found.extend(self.session.names.found());
         let found = self.found.drain(..).map(|(host, _)| host);
-        let mut looked_up: Vec<String> = self.session.names.give_up().into_iter().chain(found).collect();
-        let mut forget =
-            |host: &str| looked_up.iter().position(|other| other == host).map(|at| looked_up.swap_remove(at));
+        let mut looked_up: Vec<String> = self
+            .session
+            .names
+            .give_up()
+            .into_iter()
+            .chain(found)
+            .collect();
+        let mut forget = |host: &str| {
+            looked_up
+                .iter()
+                .position(|other| other == host)
+                .map(|at| looked_up.swap_remove(at))
+        };
         self.survey.witness().and_then(&mut forget);
         self.survey.interrupt();
         while let Some((host, error)) = self.survey.take_lost() {
@@ -156,7 +195,12 @@ impl Desk<'_> {
             forget(&host);
             self.lose(&host, &error.to_string())?;
         }
-        looked_up.iter().try_for_each(|host| self.lose(host, "not traced: interrupted while its address was looked up"))
+        looked_up.iter().try_for_each(|host| {
+            self.lose(
+                host,
+                "not traced: interrupted while its address was looked up",
+            )
+        })
     }
 
     fn on_their_way(&self) -> usize {
@@ -169,7 +213,9 @@ impl Desk<'_> {
     }
 
     fn has_room(&self) -> bool {
-        self.finished.len() < self.survey.at_once() && self.survey.has_room() && self.waiting() < LOOKUPS
+        self.finished.len() < self.survey.at_once()
+            && self.survey.has_room()
+            && self.waiting() < LOOKUPS
     }
 
     /// Takes hosts as long as there is room. Returns whether there may be more.
@@ -190,7 +236,9 @@ impl Desk<'_> {
                 Next::Bad(line, why) => {
                     self.progress.fail();
                     match line {
-                        Some(line) => self.progress.say(&format!("{}, line {line}: {why}", list())),
+                        Some(line) => self
+                            .progress
+                            .say(&format!("{}, line {line}: {why}", list())),
                         None => self.progress.say(&why),
                     }
                 }
@@ -200,17 +248,24 @@ impl Desk<'_> {
                         self.draw(host, is_drawn);
                         self.add(host, resolve(host, self.args.probing.family()))?;
                     }
-                    _ if self.session.names.find(&host, self.args.probing.wanted()) => self.draw(&host, is_drawn),
+                    _ if self.session.names.find(&host, self.args.probing.wanted()) => {
+                        self.draw(&host, is_drawn)
+                    }
                     _ if self.session.names.can_find() => {
-                        // The helper has enough to do. A name that was drawn keeps its place: else the votes would be
-                        // those of hosts that are given by their addresses, of which more may be hostile.
+                        // The helper has enough to do. A name that was drawn keeps its place: else
+                        // the votes would be those of hosts that are given
+                        // by their addresses, of which more may be hostile.
                         self.draw(&host, is_drawn);
                         self.targets.put_back(host);
                         return Ok(true);
                     }
                     _ => {
                         self.samples.remove(&host);
-                        let why = self.session.names.obstacle().map_or(String::new(), |why| format!(": {why}"));
+                        let why = self
+                            .session
+                            .names
+                            .obstacle()
+                            .map_or(String::new(), |why| format!(": {why}"));
                         self.lose(&host, &format!("its address can't be looked up{why}"))?;
                     }
                 },
@@ -221,14 +276,19 @@ impl Desk<'_> {
 
     /// The next host, and whether it was drawn at random.
     fn next_host(&mut self) -> io::Result<(Next, bool)> {
-        let drawn = if self.survey.wants_sample() { self.targets.draw()? } else { None };
+        let drawn = if self.survey.wants_sample() {
+            self.targets.draw()?
+        } else {
+            None
+        };
         match drawn {
             Some(next) => Ok((next, true)),
             None => Ok((self.targets.next()?, false)),
         }
     }
 
-    /// Takes a host's place among the votes if it was drawn: now, since how long its address takes is for others to choose.
+    /// Takes a host's place among the votes if it was drawn: now, since how long its address takes
+    /// is for others to choose.
     fn draw(&mut self, host: &str, is_drawn: bool) {
         if is_drawn {
             self.samples.insert(host.to_owned(), self.survey.sample());
@@ -236,7 +296,10 @@ impl Desk<'_> {
     }
 
     fn add(&mut self, host: &str, found: Result<SocketAddr, Error>) -> Result<(), Failure> {
-        match self.survey.add_found(host, found, self.samples.remove(host)) {
+        match self
+            .survey
+            .add_found(host, found, self.samples.remove(host))
+        {
             Ok(()) => Ok(()),
             Err(error) => self.lose(host, &error.to_string()),
         }
@@ -244,23 +307,40 @@ impl Desk<'_> {
 
     /// Traces that have begun, and hosts that were given up.
     fn take_started(&mut self) -> Result<(), Failure> {
-        while let Some(Started { host, target, source, flow }) = self.survey.take_started() {
-            self.format.begin(&host, target, source, flow).map_err(Failure::Output)?;
+        while let Some(Started {
+            host,
+            target,
+            source,
+            flow,
+        }) = self.survey.take_started()
+        {
+            self.format
+                .begin(&host, target, source, flow)
+                .map_err(Failure::Output)?;
         }
         while let Some((host, error)) = self.survey.take_lost() {
             // The end of the wait is no end of the outage.
-            self.told_limit.take_if(|_| matches!(error, Error::Away { .. }));
+            self.told_limit
+                .take_if(|_| matches!(error, Error::Away { .. }));
             self.lose(&host, &error.to_string())?;
         }
         Ok(())
     }
 
-    /// Says once that this machine is cut off, again if that may last longer than was said, and once that it no longer is.
+    /// Says once that this machine is cut off, again if that may last longer than was said, and
+    /// once that it no longer is.
     fn tell_outage(&mut self) {
         match self.survey.outage() {
-            Some(Outage { what, reason, limit }) if self.told_limit.is_none_or(|told| told < limit) => {
+            Some(Outage {
+                what,
+                reason,
+                limit,
+            }) if self.told_limit.is_none_or(|told| told < limit) => {
                 self.told_limit = Some(limit);
-                let text = format!("{what} ({reason}); waiting for up to {} s (--outage)", limit.as_secs());
+                let text = format!(
+                    "{what} ({reason}); waiting for up to {} s (--outage)",
+                    limit.as_secs()
+                );
                 self.progress.say(&text);
             }
             None if self.told_limit.take().is_some() => self.progress.say("going on"),
@@ -274,19 +354,28 @@ impl Desk<'_> {
         self.progress.make_room();
         if !self.format.lose(host, why).map_err(Failure::Output)? {
             // An address may be told in another way than it was given.
-            let is_address = host.split('%').next().is_some_and(|host| host.parse::<IpAddr>().is_ok());
+            let is_address = host
+                .split('%')
+                .next()
+                .is_some_and(|host| host.parse::<IpAddr>().is_ok());
             let is_named = why.contains(&format!("'{host}'")) || is_address && why.contains(host);
-            let named = if is_named { why.to_owned() } else { format!("{host}: {why}") };
+            let named = if is_named {
+                why.to_owned()
+            } else {
+                format!("{host}: {why}")
+            };
             self.progress.say(&named);
         }
         Ok(())
     }
 
-    /// Hears which hosts have been found. A look-up that failed while this process was stopped says nothing of name servers now.
+    /// Hears which hosts have been found. A look-up that failed while this process was stopped says
+    /// nothing of name servers now.
     fn hear_found(&mut self) {
         let was_stopped = std::mem::replace(&mut self.looked, Instant::now()).elapsed() >= STOPPED;
         for (host, found) in self.session.names.found() {
-            let is_stale = was_stopped && !self.interrupted && found.as_ref().is_err_and(Error::may_pass);
+            let is_stale =
+                was_stopped && !self.interrupted && found.as_ref().is_err_and(Error::may_pass);
             if !is_stale || !self.session.names.find(&host, self.args.probing.wanted()) {
                 self.found.push_back((host, found));
             }
@@ -319,7 +408,9 @@ impl Desk<'_> {
 
     fn take_replies(&mut self) -> Result<(), Failure> {
         while let Some(heard) = self.survey.take_reply() {
-            self.format.hear(&heard, &self.session.names).map_err(Failure::Output)?;
+            self.format
+                .hear(&heard, &self.session.names)
+                .map_err(Failure::Output)?;
         }
         Ok(())
     }
@@ -335,11 +426,15 @@ impl Desk<'_> {
     /// Prints the routes whose names have come in, or are not worth waiting for any longer.
     fn show(&mut self) -> Result<(), Failure> {
         while let Some(route) = self.finished.front() {
-            if !self.session.events.interrupted() && self.session.names.patience(on_route(route)).is_some() {
+            if !self.session.events.interrupted()
+                && self.session.names.patience(on_route(route)).is_some()
+            {
                 return Ok(());
             }
             self.progress.make_room();
-            self.format.finish(route, &self.session.names).map_err(Failure::Output)?;
+            self.format
+                .finish(route, &self.session.names)
+                .map_err(Failure::Output)?;
             self.progress.finish(route.reached());
             self.finished.pop_front();
         }
@@ -362,7 +457,14 @@ impl Progress {
     fn new(args: &Args) -> Self {
         // Events that go by are progress enough.
         let is_shown = can_draw(&io::stderr()) && args.output.format() != args::Format::JsonStream;
-        Self { done: 0, reached: 0, failed: 0, is_shown, is_shared: io::stdout().is_terminal(), drawn: None }
+        Self {
+            done: 0,
+            reached: 0,
+            failed: 0,
+            is_shown,
+            is_shared: io::stdout().is_terminal(),
+            drawn: None,
+        }
     }
 
     const fn finish(&mut self, reached: bool) {
@@ -396,13 +498,26 @@ impl Progress {
         self.drawn = Some(Instant::now());
         // The last column is left free: there some break the line.
         let width = size_of(io::stderr()).map_or(80, |(width, _)| usize::from(width));
-        let text: String = self.text(on_their_way).chars().take(width.saturating_sub(1)).collect();
+        let text: String = self
+            .text(on_their_way)
+            .chars()
+            .take(width.saturating_sub(1))
+            .collect();
         draw(&format!("\r\x1b[K{text}"));
     }
 
     fn text(&self, on_their_way: usize) -> String {
-        let Self { done, reached, failed, .. } = self;
-        let failed = if *failed > 0 { format!(", {failed} not traced") } else { String::new() };
+        let Self {
+            done,
+            reached,
+            failed,
+            ..
+        } = self;
+        let failed = if *failed > 0 {
+            format!(", {failed} not traced")
+        } else {
+            String::new()
+        };
         format!("{done} traced, {reached} reached{failed}, {on_their_way} on their way")
     }
 

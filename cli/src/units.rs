@@ -3,7 +3,8 @@
 use hopshot_linux::SocketKind;
 use std::time::{Duration, SystemTime};
 
-/// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond, and prints it so.
+/// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond,
+/// and prints it so.
 pub(crate) fn milliseconds(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e6
 }

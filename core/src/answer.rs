@@ -100,14 +100,19 @@ impl<'a> Answer<'a> {
     pub fn parse(ends: Ends, hop_limit: Option<u8>, message: &'a [u8]) -> Result<Self, Malformed> {
         let version = ends.version();
         let error = Message::parse(ends, message)?.into_error()?;
-        let [icmp_type, icmp_code, ..] = message else { return Err(Malformed::Truncated) };
+        let [icmp_type, icmp_code, ..] = message else {
+            return Err(Malformed::Truncated);
+        };
         let reply = Self {
             from: ends.source,
             hop_limit,
             kind: Kind::Reply,
             icmp: (*icmp_type, *icmp_code),
             mtu: None,
-            back: Back::Reply { protocol: ip::icmp(version), message },
+            back: Back::Reply {
+                protocol: ip::icmp(version),
+                message,
+            },
             extensions: Extensions::default(),
         };
         let Some(error) = error else { return Ok(reply) };
@@ -122,11 +127,34 @@ impl<'a> Answer<'a> {
         if header.ends.version() != version {
             return Err(Malformed::Foreign);
         }
-        let ip::Header { ends: Ends { source, destination }, hop_limit: left, traffic_class, protocol } = header;
-        let header = QuotedHeader { source, hop_limit: left, traffic_class };
-        let quoted = Quoted { destination: Some(destination), header: Some(header), protocol, message };
+        let ip::Header {
+            ends: Ends {
+                source,
+                destination,
+            },
+            hop_limit: left,
+            traffic_class,
+            protocol,
+        } = header;
+        let header = QuotedHeader {
+            source,
+            hop_limit: left,
+            traffic_class,
+        };
+        let quoted = Quoted {
+            destination: Some(destination),
+            header: Some(header),
+            protocol,
+            message,
+        };
         let (mtu, extensions) = (error.mtu(version), Extensions::of(version, &error));
-        Ok(Self { kind, mtu, back: Back::Quoted(quoted), extensions, ..reply })
+        Ok(Self {
+            kind,
+            mtu,
+            back: Back::Quoted(quoted),
+            extensions,
+            ..reply
+        })
     }
 
     /// The quoted IP header but for the destination, if that came back.
@@ -143,14 +171,19 @@ impl<'a> Answer<'a> {
         match &self.back {
             Back::Reply { .. } => changes.note(Changes::SENDER, self.from != sent.destination),
             Back::Quoted(quoted) => {
-                let is_another = quoted.destination.is_some_and(|destination| destination != sent.destination);
+                let is_another = quoted
+                    .destination
+                    .is_some_and(|destination| destination != sent.destination);
                 changes.note(Changes::DESTINATION, is_another);
             }
         }
         if let Some(header) = self.header() {
             let is_known = !sent.source.is_unspecified();
             changes.note(Changes::SOURCE, is_known && header.source != sent.source);
-            changes.note(Changes::TRAFFIC_CLASS, header.traffic_class != traffic_class);
+            changes.note(
+                Changes::TRAFFIC_CLASS,
+                header.traffic_class != traffic_class,
+            );
         }
         changes
     }
@@ -181,7 +214,9 @@ impl fmt::Display for Discard {
             Self::NotOurs => f.write_str("an answer to somebody else's probe"),
             Self::WrongCookie => f.write_str("an answer without the probe's cookie"),
             Self::Duplicate => f.write_str("one more answer to the same probe"),
-            Self::FailedHere => f.write_str("this machine's own word on a probe that is known to have failed"),
+            Self::FailedHere => {
+                f.write_str("this machine's own word on a probe that is known to have failed")
+            }
         }
     }
 }

@@ -117,10 +117,30 @@ impl Config {
     pub fn check(&self) -> Result<(), ConfigError> {
         check_ranges([
             ("max_hops", u16::from(self.max_hops), 1, u16::from(MAX_HOPS)),
-            ("first_hop", u16::from(self.first_hop), 1, u16::from(self.max_hops)),
-            ("attempts", u16::from(self.attempts), 1, u16::from(MAX_ATTEMPTS)),
-            ("retries", u16::from(self.retries), 0, u16::from(MAX_RETRIES)),
-            ("patience", u16::from(self.patience), 1, u16::from(MAX_PATIENCE)),
+            (
+                "first_hop",
+                u16::from(self.first_hop),
+                1,
+                u16::from(self.max_hops),
+            ),
+            (
+                "attempts",
+                u16::from(self.attempts),
+                1,
+                u16::from(MAX_ATTEMPTS),
+            ),
+            (
+                "retries",
+                u16::from(self.retries),
+                0,
+                u16::from(MAX_RETRIES),
+            ),
+            (
+                "patience",
+                u16::from(self.patience),
+                1,
+                u16::from(MAX_PATIENCE),
+            ),
         ])?;
         if let Some(Sweep::Window { first: 0, .. } | Sweep::Window { step: 0, .. }) = self.sweep {
             return Err(ConfigError::EmptySweep);
@@ -134,8 +154,9 @@ impl Config {
         Ok(())
     }
 
-    /// Whether an answer is this machine's own word, in the name of the source: not about itself, but that a probe goes nowhere.
-    /// A backend whose machine writes it in another name may put the source in place of that.
+    /// Whether an answer is this machine's own word, in the name of the source: not about itself,
+    /// but that a probe goes nowhere. A backend whose machine writes it in another name may put
+    /// the source in place of that.
     #[must_use]
     pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
         kind == Kind::Unreachable && from == self.source && from != self.target
@@ -143,7 +164,10 @@ impl Config {
 
     /// From us to the target.
     pub(crate) const fn ends(&self) -> Ends {
-        Ends { source: self.source, destination: self.target }
+        Ends {
+            source: self.source,
+            destination: self.target,
+        }
     }
 
     pub(crate) const fn sweep(&self) -> Sweep {
@@ -156,10 +180,17 @@ impl Config {
 }
 
 /// Checks parameters: each with its name, its value, the least and the greatest.
-pub(crate) fn check_ranges<const N: usize>(ranges: [(&'static str, u16, u16, u16); N]) -> Result<(), ConfigError> {
+pub(crate) fn check_ranges<const N: usize>(
+    ranges: [(&'static str, u16, u16, u16); N],
+) -> Result<(), ConfigError> {
     for (parameter, given, least, greatest) in ranges {
         if given < least || given > greatest {
-            return Err(ConfigError::OutOfRange { parameter, given, least, greatest });
+            return Err(ConfigError::OutOfRange {
+                parameter,
+                given,
+                least,
+                greatest,
+            });
         }
     }
     Ok(())
@@ -199,14 +230,24 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfRange { parameter, given, least, greatest } => {
+            Self::OutOfRange {
+                parameter,
+                given,
+                least,
+                greatest,
+            } => {
                 write!(f, "{parameter} must be {least} to {greatest}, not {given}")
             }
-            Self::EmptySweep => f.write_str("a sweep must start with at least 1 hop and open by at least 1"),
+            Self::EmptySweep => {
+                f.write_str("a sweep must start with at least 1 hop and open by at least 1")
+            }
             Self::NoTime => f.write_str("the timeout must be longer than zero"),
             Self::MixedFamilies => f.write_str("source and target must both be IPv4 or both IPv6"),
             Self::Capacity { needed, capacity } => {
-                write!(f, "{needed} probes don't fit a tracer of {capacity}: ask for fewer hops or attempts")
+                write!(
+                    f,
+                    "{needed} probes don't fit a tracer of {capacity}: ask for fewer hops or attempts"
+                )
             }
         }
     }

@@ -37,7 +37,15 @@ impl Failure {
     pub const fn is_host_unreachable(&self) -> bool {
         matches!(
             self,
-            Self::NextHop | Self::Local { icmp_type: 3, icmp_code: 1 } | Self::Local { icmp_type: 1, icmp_code: 3 }
+            Self::NextHop
+                | Self::Local {
+                    icmp_type: 3,
+                    icmp_code: 1
+                }
+                | Self::Local {
+                    icmp_type: 1,
+                    icmp_code: 3
+                }
         )
     }
 }
@@ -91,7 +99,9 @@ impl Reply {
     #[must_use]
     pub fn hops_back(&self) -> Option<u8> {
         let left = self.hop_limit?;
-        let start = [64, 128, u8::MAX].into_iter().find(|start| *start >= left)?;
+        let start = [64, 128, u8::MAX]
+            .into_iter()
+            .find(|start| *start >= left)?;
         start.checked_sub(left)?.checked_add(1)
     }
 }

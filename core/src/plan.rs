@@ -67,7 +67,9 @@ pub(crate) enum Next {
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
-    let hops = (1u8..).zip(view.hops).skip(usize::from(view.config.first_hop).saturating_sub(1));
+    let hops = (1u8..)
+        .zip(view.hops)
+        .skip(usize::from(view.config.first_hop).saturating_sub(1));
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
     let mut soonest: Option<Instant> = None;
@@ -81,8 +83,13 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
     let search = Search::of(view, spare);
     let mut ready: Option<((u8, u8), u8, Reason)> = None;
     for (hop, progress) in hops.filter(|(_, progress)| progress.sent > 0) {
-        let rank = (progress.sent, search.map_or(0, |search| search.middle.abs_diff(hop)));
-        let Some(reason) = reason(view, hop, progress) else { continue };
+        let rank = (
+            progress.sent,
+            search.map_or(0, |search| search.middle.abs_diff(hop)),
+        );
+        let Some(reason) = reason(view, hop, progress) else {
+            continue;
+        };
         let at = due(view, hop, progress, reason);
         let is_extra = progress.sent >= view.config.attempts;
         if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
@@ -114,10 +121,19 @@ struct Search {
 impl Search {
     fn of(view: &View<'_>, spare: usize) -> Option<Self> {
         let (top, end) = (view.top(), view.path.end?.hop);
-        let silent = (1u8..).zip(view.hops).take(end.into()).filter(|(_, progress)| progress.heard == 0);
-        let waiting = silent.clone().any(|(hop, progress)| hop > top && progress.waiting > 0);
+        let silent = (1u8..)
+            .zip(view.hops)
+            .take(end.into())
+            .filter(|(_, progress)| progress.heard == 0);
+        let waiting = silent
+            .clone()
+            .any(|(hop, progress)| hop > top && progress.waiting > 0);
         let is_short = silent.filter(|(_, progress)| progress.sent > 0).count() > spare;
-        (is_short && is_unsure(view)).then_some(Self { top, middle: top.saturating_add(end) >> 1, waiting })
+        (is_short && is_unsure(view)).then_some(Self {
+            top,
+            middle: top.saturating_add(end) >> 1,
+            waiting,
+        })
     }
 
     /// Whether a retry at `hop` is for later: what routers there are matters less than where the
@@ -131,7 +147,10 @@ impl Search {
 /// end. If so when nothing is left to do, then for want of room.
 pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let end = view.path.end.map_or(0, |end| end.hop.saturating_sub(1));
-    let mut hidden = (1u8..).zip(view.hops).take(end.into()).skip(view.top().into());
+    let mut hidden = (1u8..)
+        .zip(view.hops)
+        .take(end.into())
+        .skip(view.top().into());
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
@@ -139,7 +158,10 @@ pub(crate) fn is_unsure(view: &View<'_>) -> bool {
 /// answers may still come.
 fn is_held_back(view: &View<'_>) -> bool {
     let places = view.probes.len().saturating_add(view.room);
-    let silent = view.hops.iter().filter(|progress| progress.sent > 0 && progress.heard == 0);
+    let silent = view
+        .hops
+        .iter()
+        .filter(|progress| progress.sent > 0 && progress.heard == 0);
     view.room <= places >> 2
         && view.room <= silent.clone().count()
         && silent.clone().any(|progress| progress.waiting > 0)
@@ -148,9 +170,18 @@ fn is_held_back(view: &View<'_>) -> bool {
 /// The room that the attempts asked for may still need: what is beyond it may go into retries.
 fn reserved(view: &View<'_>) -> usize {
     let config = view.config;
-    let last = view.path.certain_end().map_or(config.max_hops, |end| end.hop);
-    let hops = view.hops.iter().take(last.into()).skip(usize::from(config.first_hop).saturating_sub(1));
-    hops.fold(0, |sum: usize, hop| sum.saturating_add(config.attempts.saturating_sub(hop.sent).into()))
+    let last = view
+        .path
+        .certain_end()
+        .map_or(config.max_hops, |end| end.hop);
+    let hops = view
+        .hops
+        .iter()
+        .take(last.into())
+        .skip(usize::from(config.first_hop).saturating_sub(1));
+    hops.fold(0, |sum: usize, hop| {
+        sum.saturating_add(config.attempts.saturating_sub(hop.sent).into())
+    })
 }
 
 /// Returns why a hop that has had a probe gets another; `None` if, as things stand, it gets none.
@@ -173,7 +204,9 @@ pub(crate) fn reason(view: &View<'_>, hop: u8, progress: &Progress) -> Option<Re
         Some(end) if hop > end.hop => None,
         Some(end) if is_target(end, hop) => {
             // Probes in flight may still make up the attempts asked for.
-            let samples = view.samples_heard(end).saturating_add(view.samples_in_flight(end));
+            let samples = view
+                .samples_heard(end)
+                .saturating_add(view.samples_in_flight(end));
             let is_short = samples < config.attempts;
             is_short.then_some(if is_wanted { Reason::Attempt } else { again })
         }
@@ -217,10 +250,14 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
             let first = view.sent_at(progress.first);
             let (wait, gap) = match view.quiet {
                 // Nothing came from there until it was quiet.
-                Some(quiet) if end.is_none() && hop >= view.path.top => (quiet.nanos_since(first), 0),
+                Some(quiet) if end.is_none() && hop >= view.path.top => {
+                    (quiet.nanos_since(first), 0)
+                }
                 _ => (patience::overdue(view.path.slowest), RETRY_GAP),
             };
-            first.after(patience::until_retry(view, wait)).max(last.after(gap))
+            first
+                .after(patience::until_retry(view, wait))
+                .max(last.after(gap))
         }
     }
 }
@@ -233,14 +270,22 @@ fn is_target(end: End, hop: u8) -> bool {
 /// the answers to one burst may come in another order than its probes left.
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = usize::from(end.hop.saturating_sub(1)).saturating_sub(view.path.top.into());
-    let unheard = view.behind(view.path.top).iter().take(between).filter(|progress| progress.heard == 0);
-    unheard.map(|progress| overdue(view, progress)).max().unwrap_or(Instant::EPOCH)
+    let unheard = view
+        .behind(view.path.top)
+        .iter()
+        .take(between)
+        .filter(|progress| progress.heard == 0);
+    unheard
+        .map(|progress| overdue(view, progress))
+        .max()
+        .unwrap_or(Instant::EPOCH)
 }
 
 // In its callers it takes more room.
 #[inline(never)]
 fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
-    view.sent_at(progress.first).after(patience::overdue(view.path.slowest))
+    view.sent_at(progress.first)
+        .after(patience::overdue(view.path.slowest))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if
@@ -272,12 +317,18 @@ fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
 /// Returns how far the window is open, by the answers from its edge.
 fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
     let nearest = view.config.first_hop;
-    let first = if first < nearest { nearest.saturating_add(step).saturating_sub(1) } else { first };
+    let first = if first < nearest {
+        nearest.saturating_add(step).saturating_sub(1)
+    } else {
+        first
+    };
     let steps = match view.path.top.checked_sub(first) {
         Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
         None => 0,
     };
-    first.saturating_add(steps.saturating_mul(step)).min(view.config.max_hops)
+    first
+        .saturating_add(steps.saturating_mul(step))
+        .min(view.config.max_hops)
 }
 
 /// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end
@@ -285,6 +336,8 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
 fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
     let missing = edge.saturating_sub(view.top());
     let silent = view.behind(view.top()).iter().take(missing.into());
-    let lost = silent.map(|progress| patience::lost_at(view, progress)).max();
+    let lost = silent
+        .map(|progress| patience::lost_at(view, progress))
+        .max();
     lost.filter(|_| missing <= EDGE || edge < NEAR)
 }

@@ -62,7 +62,11 @@ impl Changes {
     #[must_use]
     pub const fn evidence(self) -> Evidence {
         let harmless = Self::SOURCE.0 | Self::TRAFFIC_CLASS.0;
-        if self.0 & !harmless == 0 { Evidence::Strong } else { Evidence::Weak }
+        if self.0 & !harmless == 0 {
+            Evidence::Strong
+        } else {
+            Evidence::Weak
+        }
     }
 
     /// The greater decides between two answers to one probe. Of weak ones a proven one is better:

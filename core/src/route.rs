@@ -61,7 +61,11 @@ impl<'a> Route<'a> {
     /// answered.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
-        self.view.path.end.filter(|end| end.kind == EndKind::Target).map(|end| end.hop)
+        self.view
+            .path
+            .end
+            .filter(|end| end.kind == EndKind::Target)
+            .map(|end| end.hop)
     }
 
     /// Returns why the trace ended; `None` while it runs.
@@ -78,7 +82,11 @@ impl<'a> Route<'a> {
         if self.distance().is_some() {
             return None;
         }
-        let answered = self.view.probes.iter().filter(|probe| probe.is_answered() && probe.is_proven());
+        let answered = self
+            .view
+            .probes
+            .iter()
+            .filter(|probe| probe.is_answered() && probe.is_proven());
         let heard = answered.fold(0, |last: u8, probe| last.max(probe.hop()));
         let (mut failure, mut others_left) = (None, false);
         for probe in self.view.probes.iter().filter(|probe| probe.hop() > heard) {
@@ -99,11 +107,15 @@ impl<'a> Route<'a> {
         if others_left { None } else { failure }
     }
 
-    /// Counts the probes that have left this machine; those that [failed](Outcome::Failed) on it are
-    /// not counted.
+    /// Counts the probes that have left this machine; those that [failed](Outcome::Failed) on it
+    /// are not counted.
     #[must_use]
     pub fn probes_sent(&self) -> usize {
-        self.view.probes.iter().filter(|probe| probe.failure().is_none()).count()
+        self.view
+            .probes
+            .iter()
+            .filter(|probe| probe.failure().is_none())
+            .count()
     }
 
     /// Counts of what else arrived.
@@ -115,9 +127,14 @@ impl<'a> Route<'a> {
     /// The hops that were probed, in order, up to the end of the path if that is known.
     pub fn hops(&self) -> impl Iterator<Item = Hop<'a>> + use<'a> {
         let route = *self;
-        let last = self.view.path.end.map_or(self.view.config.max_hops, |end| end.hop);
+        let last = self
+            .view
+            .path
+            .end
+            .map_or(self.view.config.max_hops, |end| end.hop);
         let hops = self.view.config.first_hop..=last;
-        hops.filter(move |hop| route.view.progress(*hop).sent > 0).map(move |number| Hop { route, number })
+        hops.filter(move |hop| route.view.progress(*hop).sent > 0)
+            .map(move |number| Hop { route, number })
     }
 }
 
@@ -142,27 +159,33 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether nothing more will become known about this hop: it has its answers, or what is
-    /// missing was given up. An answer that is weak may still be replaced until the trace ends; while
-    /// one is [unproven](crate::Changes::UNPROVEN), and others don't suffice, nothing is settled. The
-    /// last hop of a path is settled for good once all before it are, since a nearer one may still
-    /// turn out to be the target.
+    /// missing was given up. An answer that is weak may still be replaced until the trace ends;
+    /// while one is [unproven](crate::Changes::UNPROVEN), and others don't suffice, nothing is
+    /// settled. The last hop of a path is settled for good once all before it are, since a
+    /// nearer one may still turn out to be the target.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let view = &self.route.view;
         let progress = view.progress(self.number);
         let on_path = self.number <= view.path.end.map_or(view.path.top, |end| end.hop);
         let (waiting, heard, sure) = match view.path.end {
-            Some(end) if self.is_target() => {
-                (view.samples_in_flight(end), view.samples_heard(end), view.samples_sure(end))
-            }
+            Some(end) if self.is_target() => (
+                view.samples_in_flight(end),
+                view.samples_heard(end),
+                view.samples_sure(end),
+            ),
             _ => (progress.waiting, progress.heard, progress.sure),
         };
         let asked = progress.sent >= view.config.attempts || self.is_target();
         // The true answer to a probe about which somebody guessed may still be on its way.
-        let is_guessed = view.probes.iter().any(|probe| probe.hop() == self.number && !probe.is_proven());
+        let is_guessed = view
+            .probes
+            .iter()
+            .any(|probe| probe.hop() == self.number && !probe.is_proven());
         let is_awaited = waiting > 0 || is_guessed || heard != sure;
         let complete = sure >= view.config.attempts || asked && !is_awaited;
-        self.route.ended.is_some() || on_path && complete && plan::reason(view, self.number, &progress).is_none()
+        self.route.ended.is_some()
+            || on_path && complete && plan::reason(view, self.number, &progress).is_none()
     }
 
     /// Whether it answered, with proof, and then stopped: its last two probes or more are lost.
@@ -181,9 +204,18 @@ impl<'a> Hop<'a> {
         });
         let view = &self.route.view;
         let in_time = patience::overdue(view.path.slowest) <= nanos(view.config.timeout);
-        let at_hop = view.probes.iter().filter(|probe| probe.hop() == self.number);
-        let late = at_hop.filter_map(Slot::waited).any(|waited| Some(waited) < slowest);
-        heard && lost >= 2 && in_time && !late && view.probes.iter().all(|probe| probe.failure().is_none())
+        let at_hop = view
+            .probes
+            .iter()
+            .filter(|probe| probe.hop() == self.number);
+        let late = at_hop
+            .filter_map(Slot::waited)
+            .any(|waited| Some(waited) < slowest);
+        heard
+            && lost >= 2
+            && in_time
+            && !late
+            && view.probes.iter().all(|probe| probe.failure().is_none())
     }
 
     /// Returns what became of each probe, in the order of sending. At the target this includes its
@@ -203,13 +235,20 @@ impl<'a> Hop<'a> {
         let past = move |probe: &Slot| probe.hop() > number && reached(probe);
         let count = view.probes.len();
         let own = view.probes.iter().filter(|probe| at(probe)).count();
-        let mut surplus = if self.is_target() { usize::from(attempts).saturating_sub(own) } else { 0 };
+        let mut surplus = if self.is_target() {
+            usize::from(attempts).saturating_sub(own)
+        } else {
+            0
+        };
         // By index, over all probes twice: a chain of two filters takes more room.
         (0..count.saturating_mul(2)).filter_map(move |index| {
             let slot = match index.checked_sub(count) {
                 None => view.probes.get(index).filter(|probe| at(probe))?,
                 Some(index) => {
-                    let slot = view.probes.get(index).filter(|probe| surplus > 0 && past(probe))?;
+                    let slot = view
+                        .probes
+                        .get(index)
+                        .filter(|probe| surplus > 0 && past(probe))?;
                     surplus = surplus.saturating_sub(1);
                     slot
                 }

@@ -135,13 +135,18 @@ impl Slot {
 
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
     pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
-        if self.state & STATE == TIME_EXCEEDED && self.is_proven() { Some(&self.from) } else { None }
+        if self.state & STATE == TIME_EXCEEDED && self.is_proven() {
+            Some(&self.from)
+        } else {
+            None
+        }
     }
 
     /// The address as it is kept here of whoever let it pass no further, if an answer says so, and
     /// proves it beyond doubt.
     pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
-        (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong).then_some(&self.from)
+        (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong)
+            .then_some(&self.from)
     }
 
     /// Whether [`mark`](Self::mark) was called for the answer that it has.
@@ -157,7 +162,11 @@ impl Slot {
     /// Its RTT in nanoseconds, if it was answered.
     pub(crate) const fn rtt(&self) -> Option<u64> {
         let [a, b, c, d, e] = self.rtt;
-        if self.is_answered() { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
+        if self.is_answered() {
+            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+        } else {
+            None
+        }
     }
 
     pub(crate) const fn changes(&self) -> Changes {
@@ -170,7 +179,10 @@ impl Slot {
             SEND => Some(Failure::Send(SendError(self.number))),
             // No error has this type.
             LOCAL if self.icmp_type == 0 => Some(Failure::NextHop),
-            LOCAL => Some(Failure::Local { icmp_type: self.icmp_type, icmp_code: self.icmp_code }),
+            LOCAL => Some(Failure::Local {
+                icmp_type: self.icmp_type,
+                icmp_code: self.icmp_code,
+            }),
             _ => None,
         }
     }
@@ -188,7 +200,10 @@ impl Slot {
     pub(crate) fn reply(&self) -> Reply {
         let there = |bit: u8, value: u8| (self.state & bit != 0).then_some(value);
         Reply {
-            probe: ProbeId { hop: self.hop, attempt: self.attempt },
+            probe: ProbeId {
+                hop: self.hop,
+                attempt: self.attempt,
+            },
             from: self.from(),
             rtt: short_span(self.rtt().unwrap_or_default()),
             kind: self.kind().unwrap_or(Kind::Unreachable),
@@ -229,7 +244,11 @@ impl Slot {
     /// The time that it was waited for in nanoseconds, if it is lost.
     pub(crate) const fn waited(&self) -> Option<u64> {
         let [a, b, c, d, e] = self.rtt;
-        if self.state & STATE == LOST { Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0])) } else { None }
+        if self.state & STATE == LOST {
+            Some(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
+        } else {
+            None
+        }
     }
 
     /// Remembers why it failed on this machine.
@@ -243,7 +262,10 @@ impl Slot {
                 (self.icmp_type, self.icmp_code) = (0, 0);
                 LOCAL
             }
-            Failure::Local { icmp_type, icmp_code } => {
+            Failure::Local {
+                icmp_type,
+                icmp_code,
+            } => {
                 (self.icmp_type, self.icmp_code) = (icmp_type, icmp_code);
                 LOCAL
             }
@@ -252,7 +274,13 @@ impl Slot {
 
     /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the
     /// length of the probe.
-    pub(crate) fn take(&mut self, received: Instant, answer: &Answer<'_>, changes: Changes, packet_len: usize) {
+    pub(crate) fn take(
+        &mut self,
+        received: Instant,
+        answer: &Answer<'_>,
+        changes: Changes,
+        packet_len: usize,
+    ) {
         self.set_received(self.sent(), received);
         // A probe that fits isn't too big, whoever says so.
         let mtu = answer.mtu.filter(|mtu| usize::from(*mtu) < packet_len);
@@ -289,6 +317,10 @@ impl Slot {
 
     fn from(&self) -> IpAddr {
         let [.., a, b, c, d] = self.from;
-        if self.state & IPV4 == 0 { Ipv6Addr::from(self.from).into() } else { Ipv4Addr::new(a, b, c, d).into() }
+        if self.state & IPV4 == 0 {
+            Ipv6Addr::from(self.from).into()
+        } else {
+            Ipv4Addr::new(a, b, c, d).into()
+        }
     }
 }

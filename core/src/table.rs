@@ -118,13 +118,22 @@ impl Path {
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
         let numbered = || (1u8..).zip(hops);
         // The best evidence that the path goes on behind a hop's predecessor.
-        let passes_from = |hop: u8| behind(hops, hop.saturating_sub(1)).iter().filter_map(|hop| hop.passes).max();
+        let passes_from = |hop: u8| {
+            behind(hops, hop.saturating_sub(1))
+                .iter()
+                .filter_map(|hop| hop.passes)
+                .max()
+        };
         let target = |least: Evidence| {
             let mut found = numbered().filter(|(_, progress)| progress.target() >= Some(least));
             found.find_map(|(hop, progress)| {
                 let evidence = progress.target()?;
                 let stands = evidence == Evidence::Strong || passes_from(hop).is_none();
-                stands.then_some(End { hop, kind: EndKind::Target, evidence })
+                stands.then_some(End {
+                    hop,
+                    kind: EndKind::Target,
+                    evidence,
+                })
             })
         };
         let passed = |least: Evidence| {
@@ -136,8 +145,16 @@ impl Path {
                 let evidence = progress.barred?;
                 let stands = Some(evidence) > passes_from(hop.saturating_add(1));
                 let is_last = usize::from(hop) == hops.len();
-                let evidence = if is_last || bars(probes, hop) { evidence } else { Evidence::Weak };
-                stands.then_some(End { hop, kind: EndKind::Barrier, evidence })
+                let evidence = if is_last || bars(probes, hop) {
+                    evidence
+                } else {
+                    Evidence::Weak
+                };
+                stands.then_some(End {
+                    hop,
+                    kind: EndKind::Barrier,
+                    evidence,
+                })
             })
         };
         Self {
@@ -145,10 +162,21 @@ impl Path {
             sure_top: passed(Evidence::Strong),
             end: target(Evidence::Strong)
                 .or_else(|| target(Evidence::Weak))
-                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Strong)).flatten())
-                .or_else(|| may_loop.then(|| find_loop(probes, Evidence::Weak)).flatten())
+                .or_else(|| {
+                    may_loop
+                        .then(|| find_loop(probes, Evidence::Strong))
+                        .flatten()
+                })
+                .or_else(|| {
+                    may_loop
+                        .then(|| find_loop(probes, Evidence::Weak))
+                        .flatten()
+                })
                 .or_else(barrier),
-            slowest: probes.iter().filter_map(|probe| probe.rtt().filter(|_| probe.is_proven())).max(),
+            slowest: probes
+                .iter()
+                .filter_map(|probe| probe.rtt().filter(|_| probe.is_proven()))
+                .max(),
         }
     }
 
@@ -161,8 +189,14 @@ impl Path {
 /// Whether a router that refused what expired at `hop` also refused what was to go farther. Some
 /// refuse only the former.
 fn bars(probes: &[Slot], hop: u8) -> bool {
-    let router = probes.iter().filter(|probe| probe.hop() == hop).find_map(Slot::barred_by);
-    let mut behind = probes.iter().filter(|probe| probe.hop() > hop).filter_map(Slot::barred_by);
+    let router = probes
+        .iter()
+        .filter(|probe| probe.hop() == hop)
+        .find_map(Slot::barred_by);
+    let mut behind = probes
+        .iter()
+        .filter(|probe| probe.hop() > hop)
+        .filter_map(Slot::barred_by);
     router.is_some_and(|router| behind.any(|other| is_same(router, other)))
 }
 
@@ -202,15 +236,27 @@ pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
 /// could be a change of the path, and one address at hop after hop is a translator that speaks for
 /// all behind it. All the answers that make it are at least as well proven as `evidence`.
 fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
-    let marked = probes.iter().filter(|probe| probe.is_marked()).filter_map(Slot::passed_by);
-    let third = marked.filter_map(|router| third_visit(probes, evidence, router)).min()?;
-    Some(End { hop: third, kind: EndKind::Loop, evidence })
+    let marked = probes
+        .iter()
+        .filter(|probe| probe.is_marked())
+        .filter_map(Slot::passed_by);
+    let third = marked
+        .filter_map(|router| third_visit(probes, evidence, router))
+        .min()?;
+    Some(End {
+        hop: third,
+        kind: EndKind::Loop,
+        evidence,
+    })
 }
 
 /// The hop where `router` is on the path for the third time.
 fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option<u8> {
     let (mut its, mut others) = (0u64, 0u64);
-    for probe in probes.iter().filter(|probe| probe.changes().evidence() >= evidence) {
+    for probe in probes
+        .iter()
+        .filter(|probe| probe.changes().evidence() >= evidence)
+    {
         match probe.passed_by() {
             Some(from) if is_same(from, router) => its |= bit(probe.hop()),
             Some(_) => others |= bit(probe.hop()),
@@ -221,7 +267,10 @@ fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option
     for next in [others, its, others, its] {
         at = lowest(next & !(at | at.wrapping_sub(1)));
     }
-    u8::try_from(at.trailing_zeros()).ok().and_then(|zeros| zeros.checked_add(1)).filter(|_| at != 0)
+    u8::try_from(at.trailing_zeros())
+        .ok()
+        .and_then(|zeros| zeros.checked_add(1))
+        .filter(|_| at != 0)
 }
 
 /// The set that holds just this hop.
@@ -255,29 +304,41 @@ impl View<'_> {
     }
 
     pub(crate) fn progress(&self, hop: u8) -> Progress {
-        self.hops.get(usize::from(hop).wrapping_sub(1)).copied().unwrap_or_default()
+        self.hops
+            .get(usize::from(hop).wrapping_sub(1))
+            .copied()
+            .unwrap_or_default()
     }
 
     pub(crate) fn sent_at(&self, index: u16) -> Instant {
-        self.probes.get(usize::from(index)).map_or(Instant::EPOCH, Slot::sent)
+        self.probes
+            .get(usize::from(index))
+            .map_or(Instant::EPOCH, Slot::sent)
     }
 
     /// Counts the answers of the target's hop, and of the target to probes that went past it: each
     /// is as good a sample.
     pub(crate) fn samples_heard(&self, end: End) -> u8 {
-        let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
+        let past = self
+            .past(end)
+            .fold(0, |sum: u8, progress| sum.saturating_add(progress.reached));
         self.progress(end.hop).heard.saturating_add(past)
     }
 
     /// The same, beyond doubt.
     pub(crate) fn samples_sure(&self, end: End) -> u8 {
-        let past = self.past(end).fold(0, |sum: u8, progress| sum.saturating_add(progress.surely_reached));
+        let past = self.past(end).fold(0, |sum: u8, progress| {
+            sum.saturating_add(progress.surely_reached)
+        });
         self.progress(end.hop).sure.saturating_add(past)
     }
 
     /// Counts the probes on their way to the target, or past it.
     pub(crate) fn samples_in_flight(&self, end: End) -> u8 {
-        self.past(end).fold(self.progress(end.hop).waiting, |sum, progress| sum.saturating_add(progress.waiting))
+        self.past(end)
+            .fold(self.progress(end.hop).waiting, |sum, progress| {
+                sum.saturating_add(progress.waiting)
+            })
     }
 
     /// The hops behind the target.

@@ -4,8 +4,9 @@ use core::time::Duration;
 
 /// A moment, in nanoseconds since an epoch of the caller's choice.
 ///
-/// The epoch must not move while a trace runs: use a monotonic clock (`CLOCK_MONOTONIC`, a hardware timer, a simulation's
-/// counter). All arithmetic saturates; an instant that jumps back is treated as "no time has passed".
+/// The epoch must not move while a trace runs: use a monotonic clock (`CLOCK_MONOTONIC`, a hardware
+/// timer, a simulation's counter). All arithmetic saturates; an instant that jumps back is treated
+/// as "no time has passed".
 ///
 /// ```
 /// use core::time::Duration;
@@ -67,20 +68,26 @@ impl Instant {
     }
 }
 
-/// A span of less than 2^41 nanoseconds, without a division of 64 bits: that is a long function where the processor has none.
-/// 10^9 is 2^9 times 1,953,125.
+/// A span of less than 2^41 nanoseconds, without a division of 64 bits: that is a long function
+/// where the processor has none. 10^9 is 2^9 times 1,953,125.
 #[inline(never)]
 pub(crate) fn short_span(nanos: u64) -> Duration {
     const SECOND: u32 = 1_000_000_000;
     let secs = u32::try_from(nanos >> 9).unwrap_or(u32::MAX) / 1_953_125;
     let rest = nanos.saturating_sub(u64::from(secs).saturating_mul(SECOND.into()));
-    Duration::new(secs.into(), u32::try_from(rest).unwrap_or_default() % SECOND)
+    Duration::new(
+        secs.into(),
+        u32::try_from(rest).unwrap_or_default() % SECOND,
+    )
 }
 
-/// A span in nanoseconds, which is what all is reckoned in: one word pair, no division, no case of its own for a carry.
+/// A span in nanoseconds, which is what all is reckoned in: one word pair, no division, no case of
+/// its own for a carry.
 #[inline(never)]
 pub(crate) fn nanos(span: Duration) -> u64 {
-    span.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(span.subsec_nanos()))
+    span.as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(u64::from(span.subsec_nanos()))
 }
 
 #[cfg(test)]
@@ -90,11 +97,14 @@ mod tests {
     #[test]
     fn a_short_span_is_what_a_long_one_would_be() {
         let seconds = (0..1100).map(|seconds| seconds * 1_000_000_000);
-        for nanos in
-            seconds.flat_map(|second| [0, 1, 511, 512, 513, 999_999_487, 999_999_999].map(|rest| second + rest))
-        {
+        for nanos in seconds.flat_map(|second| {
+            [0, 1, 511, 512, 513, 999_999_487, 999_999_999].map(|rest| second + rest)
+        }) {
             assert_eq!(short_span(nanos), Duration::from_nanos(nanos), "{nanos}");
         }
-        assert_eq!(short_span(crate::slot::LONGEST_RTT), Duration::from_nanos(crate::slot::LONGEST_RTT));
+        assert_eq!(
+            short_span(crate::slot::LONGEST_RTT),
+            Duration::from_nanos(crate::slot::LONGEST_RTT)
+        );
     }
 }

@@ -121,10 +121,16 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     fn check(config: &Config) -> Result<(), ConfigError> {
         config.check()?;
         let hops = usize::from(config.max_hops);
-        let swept = hops.saturating_add(1).saturating_sub(usize::from(config.first_hop));
+        let swept = hops
+            .saturating_add(1)
+            .saturating_sub(usize::from(config.first_hop));
         let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
         let capacity = N.min(usize::from(u16::MAX));
-        if needed > capacity { Err(ConfigError::Capacity { needed, capacity }) } else { Ok(()) }
+        if needed > capacity {
+            Err(ConfigError::Capacity { needed, capacity })
+        } else {
+            Ok(())
+        }
     }
 
     /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because
@@ -144,7 +150,10 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
                 greatest,
             });
         }
-        let config = Config { first_hop, ..self.config };
+        let config = Config {
+            first_hop,
+            ..self.config
+        };
         Self::check(&config)?;
         self.config = config;
         self.quiet = None;
@@ -171,14 +180,20 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// # Errors
     /// [`BufferTooSmall`] if `buf` can't hold a probe ([`Protocol::message_len`]). Nothing has
     /// changed then.
-    pub fn poll<'b>(&mut self, now: Instant, buf: &'b mut [u8]) -> Result<Action<'b>, BufferTooSmall> {
+    pub fn poll<'b>(
+        &mut self,
+        now: Instant,
+        buf: &'b mut [u8],
+    ) -> Result<Action<'b>, BufferTooSmall> {
         loop {
             if self.ended.is_some() {
                 return Ok(Action::Done);
             }
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop, reason) => return self.transmit(hop, reason, now, buf).map(Action::Transmit),
+                Next::Now(hop, reason) => {
+                    return self.transmit(hop, reason, now, buf).map(Action::Transmit);
+                }
                 Next::At(at) => Some(at),
                 Next::Nothing => None,
             };
@@ -202,11 +217,21 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     ///
     /// # Errors
     /// [`Discard`] says why it was not accepted.
-    pub fn handle<'m>(&mut self, arrival: Arrival, message: &'m [u8]) -> Result<Heard<'m>, Discard> {
-        let ends = Ends { source: arrival.from, destination: self.config.source };
+    pub fn handle<'m>(
+        &mut self,
+        arrival: Arrival,
+        message: &'m [u8],
+    ) -> Result<Heard<'m>, Discard> {
+        let ends = Ends {
+            source: arrival.from,
+            destination: self.config.source,
+        };
         let answer = Answer::parse(ends, arrival.hop_limit, message)?;
         let reply = self.accept(arrival.at, &answer)?;
-        Ok(Heard { reply, extensions: answer.extensions })
+        Ok(Heard {
+            reply,
+            extensions: answer.extensions,
+        })
     }
 
     /// An answer that was parsed already, received at `at`. A better one replaces what the probe
@@ -229,14 +254,21 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         let ends = self.config.ends();
         let changes = answer.changes(ends, self.config.traffic_class);
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
-        let probe = self.probes.get_mut(usize::from(index)).ok_or(Discard::NotOurs)?;
+        let probe = self
+            .probes
+            .get_mut(usize::from(index))
+            .ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
         let local = self.config.is_local(answer.kind, answer.from);
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
         if probe.failure().is_some() {
-            return Err(if local { Discard::FailedHere } else { Discard::NotOurs });
+            return Err(if local {
+                Discard::FailedHere
+            } else {
+                Discard::NotOurs
+            });
         }
         if probe.is_answered() && probe.changes().rank() >= changes.rank() {
             return Err(Discard::Duplicate);
@@ -245,12 +277,18 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
             self.tally.late = self.tally.late.saturating_add(1);
         }
         let before = probe.passed_by().copied();
-        let packet_len = self.protocol.message_len().saturating_add(ip::header_len(Version::of(self.config.target)));
+        let packet_len = self
+            .protocol
+            .message_len()
+            .saturating_add(ip::header_len(Version::of(self.config.target)));
         probe.take(at, answer, changes, packet_len);
         let reply = probe.reply();
         if local {
             let (icmp_type, icmp_code) = answer.icmp;
-            probe.fail(Failure::Local { icmp_type, icmp_code });
+            probe.fail(Failure::Local {
+                icmp_type,
+                icmp_code,
+            });
         }
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
@@ -297,7 +335,10 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     pub fn abandon(&mut self, failure: Failure) {
         let is_open = |probe: &&mut Slot| {
             let is_answered = probe.is_answered() && probe.is_proven();
-            !is_answered && probe.failure().is_none_or(|before| before.is_host_unreachable())
+            !is_answered
+                && probe
+                    .failure()
+                    .is_none_or(|before| before.is_host_unreachable())
         };
         for probe in self.probes.iter_mut().filter(is_open) {
             probe.fail(failure);
@@ -308,7 +349,10 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     fn find(&mut self, probe: ProbeId) -> Option<&mut Slot> {
-        self.probes.iter_mut().rev().find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
+        self.probes
+            .iter_mut()
+            .rev()
+            .find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
     }
 
     /// Ends the trace now, with what is known.
@@ -334,11 +378,17 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     fn hops(&self) -> &[Progress] {
-        self.hops.get(..self.config.max_hops.into()).unwrap_or_default()
+        self.hops
+            .get(..self.config.max_hops.into())
+            .unwrap_or_default()
     }
 
     fn plan(&self, now: Instant) -> Next {
-        if self.probes.is_full() { Next::Nothing } else { plan::next(&self.view(), now) }
+        if self.probes.is_full() {
+            Next::Nothing
+        } else {
+            plan::next(&self.view(), now)
+        }
     }
 
     fn transmit<'b>(
@@ -358,7 +408,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         self.sum_up(hop);
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
-        Ok(Transmit { probe, reason, destination: self.config.target, hop_limit: hop, message })
+        Ok(Transmit {
+            probe,
+            reason,
+            destination: self.config.target,
+            hop_limit: hop,
+            message,
+        })
     }
 
     /// Marks what nobody waits for any longer as lost, and says when the wait for the next of the
@@ -399,7 +455,9 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     fn reason(&self) -> StopReason {
         match self.path.end {
             _ if plan::is_unsure(&self.view()) => StopReason::NoRoom,
-            Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => StopReason::Reached,
+            Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => {
+                StopReason::Reached
+            }
             Some(end) if end.kind == EndKind::Loop => StopReason::Loop,
             Some(_) => StopReason::Unreachable,
             None if self.path.top == self.config.max_hops => StopReason::MaxHops,
@@ -434,13 +492,19 @@ mod tests {
     const ECHO: Echo = Echo::new(7);
 
     fn config(max_hops: u8) -> Config {
-        Config { max_hops, ..Config::new([192, 0, 2, 1].into()) }
+        Config {
+            max_hops,
+            ..Config::new([192, 0, 2, 1].into())
+        }
     }
 
     /// A tracer that has sent a probe to hop 1 at 10 ms, and that probe.
     fn tracer() -> (Tracer<8>, [u8; 32]) {
         let (mut tracer, mut probe) = (Tracer::new(config(1), ECHO).unwrap(), [0; 32]);
-        assert!(matches!(tracer.poll(Instant::from_millis(10), &mut probe), Ok(Action::Transmit(_))));
+        assert!(matches!(
+            tracer.poll(Instant::from_millis(10), &mut probe),
+            Ok(Action::Transmit(_))
+        ));
         (tracer, probe)
     }
 
@@ -448,17 +512,38 @@ mod tests {
     fn reply(tracer: &mut Tracer<8>, at: u64, probe: &[u8]) -> Reply {
         let mut message = [0; 32];
         message[1..].copy_from_slice(&probe[1..]);
-        let back = Back::Reply { protocol: ip::PROTOCOL_ICMP, message: &message };
-        tracer.accept(Instant::from_millis(at), &answer(Kind::Reply, back)).unwrap()
+        let back = Back::Reply {
+            protocol: ip::PROTOCOL_ICMP,
+            message: &message,
+        };
+        tracer
+            .accept(Instant::from_millis(at), &answer(Kind::Reply, back))
+            .unwrap()
     }
 
     fn answer(kind: Kind, back: Back<'_>) -> Answer<'_> {
         let extensions = Extensions::default();
-        Answer { from: [192, 0, 2, 1].into(), hop_limit: None, kind, icmp: (0, 0), mtu: None, back, extensions }
+        Answer {
+            from: [192, 0, 2, 1].into(),
+            hop_limit: None,
+            kind,
+            icmp: (0, 0),
+            mtu: None,
+            back,
+            extensions,
+        }
     }
 
     fn rtt(tracer: &Tracer<8>) -> Duration {
-        tracer.route().hops().next().unwrap().replies().next().unwrap().rtt
+        tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .replies()
+            .next()
+            .unwrap()
+            .rtt
     }
 
     const PROBE: ProbeId = ProbeId { hop: 1, attempt: 1 };
@@ -467,7 +552,13 @@ mod tests {
     fn a_transmit_timestamp_moves_the_sending_time() {
         let (mut tracer, probe) = tracer();
         tracer.sent(PROBE, Instant::from_millis(12));
-        tracer.sent(ProbeId { attempt: 2, ..PROBE }, Instant::from_millis(99));
+        tracer.sent(
+            ProbeId {
+                attempt: 2,
+                ..PROBE
+            },
+            Instant::from_millis(99),
+        );
         assert_eq!(reply(&mut tracer, 15, &probe).rtt, Duration::from_millis(3));
     }
 
@@ -483,33 +574,57 @@ mod tests {
 
     /// Answers every probe of a burst: by the router that `router` names for its hop.
     fn answered(router: impl Fn(u8) -> u8) -> Tracer<64> {
-        let config = Config { sweep: Some(Sweep::Burst), ..config(64) };
+        let config = Config {
+            sweep: Some(Sweep::Burst),
+            ..config(64)
+        };
         let (mut tracer, mut buf) = (Tracer::new(config, ECHO).unwrap(), [0; 32]);
         for _ in 1..=64 {
-            let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else { panic!() };
+            let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else {
+                panic!()
+            };
             let from = [10, 0, 0, router(probe.hop_limit)].into();
             let (protocol, message) = (ip::PROTOCOL_ICMP, probe.message);
-            let back = Back::Quoted(Quoted { destination: None, header: None, protocol, message });
-            let answer = Answer { from, ..answer(Kind::TimeExceeded, back) };
+            let back = Back::Quoted(Quoted {
+                destination: None,
+                header: None,
+                protocol,
+                message,
+            });
+            let answer = Answer {
+                from,
+                ..answer(Kind::TimeExceeded, back)
+            };
             tracer.accept(Instant::from_millis(5), &answer).unwrap();
         }
         tracer
     }
 
     fn marked(tracer: &Tracer<64>) -> usize {
-        tracer.probes.iter().filter(|probe| probe.is_marked()).count()
+        tracer
+            .probes
+            .iter()
+            .filter(|probe| probe.is_marked())
+            .count()
     }
 
     #[test]
     fn a_loop_costs_as_little_work_as_there_are_probes() {
         // Each mark costs a pass over the probes. Twice is no loop.
         assert_eq!(marked(&answered(|hop| hop % 32)), 0);
-        assert_eq!(marked(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })), 1);
+        assert_eq!(
+            marked(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })),
+            1
+        );
         for routers in [2, 3, 4, 5, 21] {
             let tracer = answered(|hop| hop % routers);
             assert_eq!(marked(&tracer), usize::from(routers.min(4)));
             let end = tracer.path.end.map(|end| (end.hop, end.kind));
-            assert_eq!(end, Some((2 * routers + 1, EndKind::Loop)), "{routers} routers");
+            assert_eq!(
+                end,
+                Some((2 * routers + 1, EndKind::Loop)),
+                "{routers} routers"
+            );
         }
     }
 
@@ -527,12 +642,17 @@ mod tests {
     fn the_next_probe_leaves_a_while_after_one_that_failed() {
         let (mut tracer, mut buf) = (Tracer::<8>::new(config(4), ECHO).unwrap(), [0; 32]);
         let now = Instant::from_millis(10);
-        let Ok(Action::Transmit(probe)) = tracer.poll(now, &mut buf) else { panic!() };
+        let Ok(Action::Transmit(probe)) = tracer.poll(now, &mut buf) else {
+            panic!()
+        };
         let probe = probe.probe;
         tracer.fail(probe, SendError(105));
         let later = now.after(AFTER_FAILURE);
         assert_eq!(tracer.poll(now, &mut buf), Ok(Action::Wait(later)));
-        assert!(matches!(tracer.poll(later, &mut buf), Ok(Action::Transmit(_))));
+        assert!(matches!(
+            tracer.poll(later, &mut buf),
+            Ok(Action::Transmit(_))
+        ));
     }
 
     #[test]
@@ -540,6 +660,9 @@ mod tests {
         let (mut tracer, _) = tracer();
         tracer.fail(PROBE, SendError(1));
         tracer.sent(PROBE, Instant::from_millis(12));
-        assert!(matches!(tracer.route().hops().next().unwrap().outcomes().next(), Some(Outcome::Failed(_))));
+        assert!(matches!(
+            tracer.route().hops().next().unwrap().outcomes().next(),
+            Some(Outcome::Failed(_))
+        ));
     }
 }

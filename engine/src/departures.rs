@@ -5,8 +5,14 @@ use crate::running::Running;
 use hopshot_core::ProbeId;
 use std::collections::BTreeMap;
 
-/// Corrects when probes left by what the kernel says, if it was asked to say so. `added` traces were ever added.
-pub(crate) fn settle<L: Link>(link: &mut L, port: usize, traces: &mut BTreeMap<usize, Running>, added: usize) {
+/// Corrects when probes left by what the kernel says, if it was asked to say so. `added` traces
+/// were ever added.
+pub(crate) fn settle<L: Link>(
+    link: &mut L,
+    port: usize,
+    traces: &mut BTreeMap<usize, Running>,
+    added: usize,
+) {
     while let Some((tag, at)) = link.departed(port) {
         let (number, probe) = tagged(tag, added);
         if let Some(trace) = traces.get_mut(&number) {
@@ -36,10 +42,16 @@ mod tests {
 
     #[test]
     fn a_tag_stands_for_the_latest_trace_that_it_can() {
-        let probe = ProbeId { hop: 12, attempt: 3 };
+        let probe = ProbeId {
+            hop: 12,
+            attempt: 3,
+        };
         for number in [0, 1, 65_535, 65_536, 70_000, 1_000_000] {
             for younger in [0, 1, 65_535] {
-                assert_eq!(tagged(tag(number, probe), number + younger + 1), (number, probe));
+                assert_eq!(
+                    tagged(tag(number, probe), number + younger + 1),
+                    (number, probe)
+                );
             }
         }
     }

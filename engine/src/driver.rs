@@ -1,4 +1,5 @@
-//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or a deadline.
+//! The loop: read everything that has arrived, then send what is due, then sleep until an answer or
+//! a deadline.
 //!
 //! One driver runs any number of traces on one port per family, or several where each has one
 //! ident. Reading before each send spares probes that an answer has made needless; a survey reads
@@ -24,12 +25,13 @@ use std::net::IpAddr;
 use std::ops::Add;
 use std::time::Duration;
 
-/// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1 ms. Others look after each
-/// probe, since an answer from nearby may spare the next.
+/// How many probes of a survey are sent before it is looked for answers again: as many as go in 0.1
+/// ms. Others look after each probe, since an answer from nearby may spare the next.
 pub(crate) const BUNCH: usize = 8;
 
-/// A survey that has something to do within this time sleeps as long whatever comes, and then does all of it: an awakening can cost
-/// more than a probe. The kernel stamps the answers meanwhile, and [`Pace`] makes up for what was due.
+/// A survey that has something to do within this time sleeps as long whatever comes, and then does
+/// all of it: an awakening can cost more than a probe. The kernel stamps the answers meanwhile, and
+/// [`Pace`] makes up for what was due.
 const LULL: Duration = Duration::from_millis(1);
 
 /// What a port is used for.
@@ -65,9 +67,11 @@ pub struct Driver<L> {
     pace: Pace,
     /// When it was looked for something to do last.
     looked: Instant,
-    /// Whether there may be far more probes and answers than one trace has: then fewer looks and awakenings do.
+    /// Whether there may be far more probes and answers than one trace has: then fewer looks and
+    /// awakenings do.
     is_survey: bool,
-    /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and whether there are to be any.
+    /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
+    /// whether there are to be any.
     questions: BTreeSet<usize>,
     asks: bool,
     /// The traces of each family that are no questions.
@@ -92,7 +96,11 @@ pub enum Step {
 impl<L: Link> Driver<L> {
     /// A driver without traces, which sends at the given pace.
     pub(crate) fn new(link: L, pace: Pace) -> Self {
-        let listener = |port| Listener { port, rejected: Rejected::default(), hears: Hears::Unsaid };
+        let listener = |port| Listener {
+            port,
+            rejected: Rejected::default(),
+            hears: Hears::Unsaid,
+        };
         Self {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
@@ -113,8 +121,8 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Makes ready for many traces in the families that are open: the machine no longer tells them apart, which takes some
-    /// time for each that is added.
+    /// Makes ready for many traces in the families that are open: the machine no longer tells them
+    /// apart, which takes some time for each that is added.
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
             self.link.listen_for(port, Audience::Everyone);
@@ -122,14 +130,16 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and [`LULL`].
+    /// Saves time where there are far more probes and answers than one trace has: see [`BUNCH`] and
+    /// [`LULL`].
     pub(crate) const fn expect_survey(&mut self) {
         self.is_survey = true;
     }
 
-    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number. The source is the kernel's
-    /// choice; the ident and the first seq too where another trace, or the kernel, is in the way of those given. With a head it
-    /// begins there, and goes back to hop 1 unless the head fits. `None` if every identity is taken.
+    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number.
+    /// The source is the kernel's choice; the ident and the first seq too where another trace,
+    /// or the kernel, is in the way of those given. With a head it begins there, and goes back
+    /// to hop 1 unless the head fits. `None` if every identity is taken.
     pub(crate) fn add(
         &mut self,
         config: Config,
@@ -145,10 +155,23 @@ impl<L: Link> Driver<L> {
             self.end_questions(Version::of(config.target));
             self.take_identity(&config, &echo)
         });
-        let Some((listener, ident, first_seq)) = identity else { return Ok(None) };
+        let Some((listener, ident, first_seq)) = identity else {
+            return Ok(None);
+        };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
-        let echo = Echo { ident, first_seq, ..echo };
-        let tracer = match Tracer::new(Config { source, first_hop, ..config }, echo) {
+        let echo = Echo {
+            ident,
+            first_seq,
+            ..echo
+        };
+        let tracer = match Tracer::new(
+            Config {
+                source,
+                first_hop,
+                ..config
+            },
+            echo,
+        ) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
                 self.identities.give_back(self.added, ident);
@@ -190,12 +213,18 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody else knows which it will be:
-    /// the first that has room from a random one on.
+    /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
+    /// else knows which it will be: the first that has room from a random one on.
     fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
         let version = Version::of(config.target);
-        let idents = self.listeners.iter().enumerate().filter(|(_, listener)| listener.port.family == version);
-        let idents: Vec<_> = idents.map(|(index, listener)| (index, listener.port.ident)).collect();
+        let idents = self
+            .listeners
+            .iter()
+            .enumerate()
+            .filter(|(_, listener)| listener.port.family == version);
+        let idents: Vec<_> = idents
+            .map(|(index, listener)| (index, listener.port.ident))
+            .collect();
         let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
             let (ident, first_seq) = self.identities.take(self.added, config, echo, *ident)?;
@@ -215,7 +244,9 @@ impl<L: Link> Driver<L> {
 
     /// Whether probes are due that have not been sent yet.
     pub(crate) fn has_backlog(&self) -> bool {
-        self.schedule.next().is_some_and(|due| due <= self.link.now())
+        self.schedule
+            .next()
+            .is_some_and(|due| due <= self.link.now())
     }
 
     /// Whether the pace permits a packet.
@@ -230,13 +261,19 @@ impl<L: Link> Driver<L> {
 
     /// Whether a trace goes on without probes that could not be sent.
     pub(crate) fn has_given_up(&self, number: usize) -> bool {
-        self.traces.get(&number).is_some_and(|trace| trace.has_given_up)
+        self.traces
+            .get(&number)
+            .is_some_and(|trace| trace.has_given_up)
     }
 
-    /// Whether a trace is whole: its target has answered, and every hop before that, all beyond doubt.
+    /// Whether a trace is whole: its target has answered, and every hop before that, all beyond
+    /// doubt.
     pub(crate) fn is_whole(&self, number: usize) -> bool {
         let route = self.tracer(number).route();
-        let is_sure = |hop: Hop<'_>| hop.replies().any(|reply| reply.evidence() == Evidence::Strong);
+        let is_sure = |hop: Hop<'_>| {
+            hop.replies()
+                .any(|reply| reply.evidence() == Evidence::Strong)
+        };
         route.distance().is_some() && route.hops().all(is_sure)
     }
 
@@ -253,10 +290,18 @@ impl<L: Link> Driver<L> {
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let of_family = |version: Version| {
-            let idents = self.listeners_of(version).map(|(_, listener)| listener.port.ident);
-            idents.map(|ident| identities::capacity(config, ident)).sum::<usize>()
+            let idents = self
+                .listeners_of(version)
+                .map(|(_, listener)| listener.port.ident);
+            idents
+                .map(|ident| identities::capacity(config, ident))
+                .sum::<usize>()
         };
-        self.listeners.iter().map(|listener| of_family(listener.port.family)).min().unwrap_or(0)
+        self.listeners
+            .iter()
+            .map(|listener| of_family(listener.port.family))
+            .min()
+            .unwrap_or(0)
     }
 
     /// A trace that has ended: the oldest.
@@ -272,7 +317,9 @@ impl<L: Link> Driver<L> {
 
     /// The kind of socket that is open for a family, if one is.
     pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
-        self.listeners_of(version).next().map(|(_, listener)| listener.port.kind)
+        self.listeners_of(version)
+            .next()
+            .map(|(_, listener)| listener.port.kind)
     }
 
     /// What came with the answers of a trace.
@@ -282,14 +329,21 @@ impl<L: Link> Driver<L> {
 
     /// What the sockets of a family brought that was no answer.
     pub(crate) fn rejected(&self, version: Version) -> Rejected {
-        let rejected =
-            |(port, listener): (usize, &Listener)| Rejected { dropped: self.link.dropped(port), ..listener.rejected };
-        self.listeners_of(version).map(rejected).fold(Rejected::default(), Rejected::add)
+        let rejected = |(port, listener): (usize, &Listener)| Rejected {
+            dropped: self.link.dropped(port),
+            ..listener.rejected
+        };
+        self.listeners_of(version)
+            .map(rejected)
+            .fold(Rejected::default(), Rejected::add)
     }
 
     /// The ports of a family: there is one, but for ping sockets of a survey.
     fn listeners_of(&self, version: Version) -> impl Iterator<Item = (usize, &Listener)> {
-        self.listeners.iter().enumerate().filter(move |(_, listener)| listener.port.family == version)
+        self.listeners
+            .iter()
+            .enumerate()
+            .filter(move |(_, listener)| listener.port.family == version)
     }
 
     /// Takes a trace out, for keeping.
@@ -306,7 +360,8 @@ impl<L: Link> Driver<L> {
     fn forget(&mut self, number: usize) -> Option<Running> {
         let trace = self.traces.remove(&number)?;
         self.schedule.remove(number);
-        self.identities.give_back(number, trace.tracer.protocol().ident);
+        self.identities
+            .give_back(number, trace.tracer.protocol().ident);
         Some(trace)
     }
 
@@ -331,16 +386,21 @@ impl<L: Link> Driver<L> {
         self.replies.pop_front()
     }
 
-    /// Sends what is due now, as long as nothing has arrived, but the very first probe at all events. Reads nothing.
+    /// Sends what is due now, as long as nothing has arrived, but the very first probe at all
+    /// events. Reads nothing.
     pub(crate) fn launch(&mut self) -> Result<(), L::Error> {
-        let mut is_first = self.traces.values().all(|trace| trace.tracer.route().probes_sent() == 0);
+        let mut is_first = self
+            .traces
+            .values()
+            .all(|trace| trace.tracer.route().probes_sent() == 0);
         while (is_first || !self.link.has_arrivals()?) && self.send() > 0 {
             is_first = false;
         }
         Ok(())
     }
 
-    /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces have ended.
+    /// When [`work`](Self::work) has something to do even if nothing arrives; `None` if all traces
+    /// have ended.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.schedule.next()?.max(self.pace.next());
         Some(self.next_question().map_or(due, |next| next.min(due)))
@@ -362,7 +422,8 @@ impl<L: Link> Driver<L> {
         Ok(Step::Running)
     }
 
-    /// Says whose answers are wanted, once. This comes after the first probes, which so leave some 0.1 ms sooner.
+    /// Says whose answers are wanted, once. This comes after the first probes, which so leave some
+    /// 0.1 ms sooner.
     pub(crate) fn listen(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
             if listener.hears != Hears::Unsaid {
@@ -370,7 +431,10 @@ impl<L: Link> Driver<L> {
             }
             listener.hears = Hears::Own;
             // Without `expect_many` there is one trace.
-            let own = self.traces.values().find(|trace| trace.version() == listener.port.family);
+            let own = self
+                .traces
+                .values()
+                .find(|trace| trace.version() == listener.port.family);
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
             });
@@ -378,8 +442,13 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became readable.
-    pub(crate) fn sleep(&mut self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
+    /// Sleeps until `due`, or an arrival; or through a [lull](LULL). Returns true if `wake` became
+    /// readable.
+    pub(crate) fn sleep(
+        &mut self,
+        due: Instant,
+        wake: Option<L::Wake<'_>>,
+    ) -> Result<bool, L::Error> {
         let asleep = self.link.now();
         let is_woken = self.wait(due, wake);
         self.leave_out_stops(asleep, due);
@@ -389,7 +458,8 @@ impl<L: Link> Driver<L> {
     fn wait(&self, due: Instant, wake: Option<L::Wake<'_>>) -> Result<bool, L::Error> {
         let span = due.saturating_since(self.link.now());
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
-        self.link.wait(if is_lull { LULL } else { span }, is_lull, wake)
+        self.link
+            .wait(if is_lull { LULL } else { span }, is_lull, wake)
     }
 }
 

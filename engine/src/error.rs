@@ -7,7 +7,8 @@ use std::time::Duration;
 
 /// Errors of a [`Link`](crate::Link): those of the machine, and those of the engine.
 pub trait LinkError: Error + From<Fault<Self>> + Send + Sync + 'static {
-    /// Returns whether another try may succeed: this machine's network failed, or its name servers did.
+    /// Returns whether another try may succeed: this machine's network failed, or its name servers
+    /// did.
     fn may_pass(&self) -> bool;
 
     /// Returns whether it is about what this machine lacks that it may have had before, such as an
@@ -51,7 +52,8 @@ pub enum Fault<E> {
         /// Why it had to wait.
         reason: String,
     },
-    /// The rest of a list was not traced: this machine was cut off for longer than an outage may last.
+    /// The rest of a list was not traced: this machine was cut off for longer than an outage may
+    /// last.
     Away {
         /// The service that failed, such as `nothing gets through over IPv4`.
         what: &'static str,

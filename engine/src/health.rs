@@ -9,7 +9,8 @@ pub(crate) const ALONE: Duration = Duration::from_secs(12);
 /// As an outage begins, a success may still follow a failure: what was on its way comes in.
 const OVERLAP: Duration = Duration::from_secs(1);
 
-/// Successes and failures of one service, as far as they tell an outage from a fault of a single host.
+/// Successes and failures of one service, as far as they tell an outage from a fault of a single
+/// host.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Health {
     /// The first success, and the last one.
@@ -42,7 +43,8 @@ impl Health {
 
     /// Returns whether it works for others, where something has failed since an instant.
     pub(crate) fn works_for_others(&self, since: Instant) -> bool {
-        self.succeeded.is_some_and(|(_, at)| at > since.saturating_add(OVERLAP))
+        self.succeeded
+            .is_some_and(|(_, at)| at > since.saturating_add(OVERLAP))
     }
 
     /// Returns for how long everything has failed; `None` if the last try succeeded.
@@ -52,31 +54,44 @@ impl Health {
 
     /// Returns whether everything has failed for longer than successes take that were on their way.
     pub(crate) fn is_out(&self, now: Instant) -> bool {
-        self.failing_for(now).is_some_and(|failing| failing >= OVERLAP)
+        self.failing_for(now)
+            .is_some_and(|failing| failing >= OVERLAP)
     }
 
     /// Returns the time from an instant to the last failure.
     pub(crate) fn failed_since(&self, since: Instant) -> Duration {
-        self.failing.map_or(Duration::ZERO, |(_, last)| last.saturating_since(since))
+        self.failing
+            .map_or(Duration::ZERO, |(_, last)| last.saturating_since(since))
     }
 
-    /// Leaves a time out that ends now, since nothing could be tried in it: this process was stopped.
+    /// Leaves a time out that ends now, since nothing could be tried in it: this process was
+    /// stopped.
     pub(crate) fn skip(&mut self, time: Duration, now: Instant) {
         let later = |at: Instant| at.saturating_add(time).min(now);
-        self.failing = self.failing.map(|(first, last)| (later(first), later(last)));
+        self.failing = self
+            .failing
+            .map(|(first, last)| (later(first), later(last)));
     }
 
-    /// Returns for how long everything was seen to fail: up to the last try, since this process may have been stopped.
+    /// Returns for how long everything was seen to fail: up to the last try, since this process may
+    /// have been stopped.
     pub(crate) fn failed_for(&self) -> Option<Duration> {
-        self.failing.map(|(first, last)| last.saturating_since(first))
+        self.failing
+            .map(|(first, last)| last.saturating_since(first))
     }
 }
 
-/// The pause before another try: doubled by each failure, up to a second, so that what is over soon costs little time and what
-/// lasts costs few tries.
+/// The pause before another try: doubled by each failure, up to a second, so that what is over soon
+/// costs little time and what lasts costs few tries.
 pub(crate) fn pause(first: Duration, failures: u32) -> Duration {
     const LONGEST: Duration = Duration::from_secs(1);
-    first.saturating_mul(1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX)).min(LONGEST)
+    first
+        .saturating_mul(
+            1_u32
+                .checked_shl(failures.saturating_sub(1))
+                .unwrap_or(u32::MAX),
+        )
+        .min(LONGEST)
 }
 
 #[cfg(test)]
@@ -115,7 +130,11 @@ mod tests {
 
     #[test]
     fn pauses_grow_from_the_first_to_a_second() {
-        let pauses = [1, 2, 3, 7, 8, 40, u32::MAX].map(|failures| pause(Duration::from_millis(10), failures));
-        assert_eq!(pauses.map(|pause| pause.as_millis()), [10, 20, 40, 640, 1000, 1000, 1000]);
+        let pauses = [1, 2, 3, 7, 8, 40, u32::MAX]
+            .map(|failures| pause(Duration::from_millis(10), failures));
+        assert_eq!(
+            pauses.map(|pause| pause.as_millis()),
+            [10, 20, 40, 640, 1000, 1000, 1000]
+        );
     }
 }

@@ -1,17 +1,19 @@
 //! Who is who among the traces of a driver: an answer says which ident and seq it is about.
 //!
-//! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for all; there each trace has a
-//! stretch of seqs of its own, at a random place: the host of one trace knows where that is, and of the others nothing.
+//! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for
+//! all; there each trace has a stretch of seqs of its own, at a random place: the host of one trace
+//! knows where that is, and of the others nothing.
 
 use crate::running::CAPACITY;
 use hopshot_core::{Config, Echo};
 use std::collections::{HashMap, VecDeque};
 
-/// With more idents than this no answer is looked for among the traces of others: the core would have to judge it for each.
+/// With more idents than this no answer is looked for among the traces of others: the core would
+/// have to judge it for each.
 const MOST_SEARCHED: usize = 32;
 
-/// Identities of one trace each whose seqs are remembered when they were given back: more than there are places for the
-/// rounds of a watch, so that these use all seqs before one comes again.
+/// Identities of one trace each whose seqs are remembered when they were given back: more than
+/// there are places for the rounds of a watch, so that these use all seqs before one comes again.
 const MOST_RESTED: usize = 256;
 
 /// The identities that are in use.
@@ -19,8 +21,9 @@ const MOST_RESTED: usize = 256;
 pub(crate) struct Identities {
     /// Those of one trace each.
     own: HashMap<u16, Stretch>,
-    /// Those that were given back last, the oldest first. The next trace with the same ident, as in a watch, takes other
-    /// seqs: a late answer to the last one's probes would look like one to its own.
+    /// Those that were given back last, the oldest first. The next trace with the same ident, as
+    /// in a watch, takes other seqs: a late answer to the last one's probes would look like
+    /// one to its own.
     rested: VecDeque<(u16, Stretch)>,
     shared: HashMap<u16, Seqs>,
 }
@@ -29,8 +32,8 @@ pub(crate) struct Identities {
 #[derive(Debug, Default)]
 struct Seqs {
     taken: Vec<Stretch>,
-    /// Those that were given back, the oldest first. They aren't taken again while there are others: errors about their
-    /// probes may still come.
+    /// Those that were given back, the oldest first. They aren't taken again while there are
+    /// others: errors about their probes may still come.
     rested: VecDeque<Stretch>,
 }
 
@@ -53,15 +56,27 @@ impl Stretch {
 }
 
 impl Seqs {
-    /// Takes a stretch for a trace: where it wants to begin, or else elsewhere. `None` if it doesn't fit.
+    /// Takes a stretch for a trace: where it wants to begin, or else elsewhere. `None` if it
+    /// doesn't fit.
     fn take(&mut self, trace: usize, wanted: u16, len: u16) -> Option<u16> {
-        /// From one place that is tried to the next: the golden ratio, so that they spread, and odd, so that all get their turn.
+        /// From one place that is tried to the next: the golden ratio, so that they spread, and
+        /// odd, so that all get their turn.
         const STRIDE: u16 = 0x9e37;
         loop {
-            let mut firsts = (0..=u16::MAX).map(|more| wanted.wrapping_add(more.wrapping_mul(STRIDE)));
-            // With fewer than that there is always a place; with more, looking for one could take long.
+            let mut firsts =
+                (0..=u16::MAX).map(|more| wanted.wrapping_add(more.wrapping_mul(STRIDE)));
+            // With fewer than that there is always a place; with more, looking for one could take
+            // long.
             let is_roomy = self.taken.len() + self.rested.len() < places(len);
-            if is_roomy && let Some(first) = firsts.find(|first| self.is_free(&Stretch { trace, first: *first, len })) {
+            if is_roomy
+                && let Some(first) = firsts.find(|first| {
+                    self.is_free(&Stretch {
+                        trace,
+                        first: *first,
+                        len,
+                    })
+                })
+            {
                 self.taken.push(Stretch { trace, first, len });
                 return Some(first);
             }
@@ -70,7 +85,11 @@ impl Seqs {
     }
 
     fn is_free(&self, wanted: &Stretch) -> bool {
-        !self.taken.iter().chain(&self.rested).any(|stretch| stretch.overlaps(wanted))
+        !self
+            .taken
+            .iter()
+            .chain(&self.rested)
+            .any(|stretch| stretch.overlaps(wanted))
     }
 
     fn give_back(&mut self, trace: usize) {
@@ -81,8 +100,8 @@ impl Seqs {
 }
 
 impl Identities {
-    /// An ident and a first seq for a trace: those that it wants, or others if those are in use. `ident` is given where it
-    /// can't be chosen. `None` if all are in use.
+    /// An ident and a first seq for a trace: those that it wants, or others if those are in use.
+    /// `ident` is given where it can't be chosen. `None` if all are in use.
     pub(crate) fn take(
         &mut self,
         trace: usize,
@@ -92,12 +111,29 @@ impl Identities {
     ) -> Option<(u16, u16)> {
         let (wanted, len) = (echo.first_seq, span(config));
         if let Some(ident) = ident {
-            return self.shared.entry(ident).or_default().take(trace, wanted, len).map(|first| (ident, first));
+            return self
+                .shared
+                .entry(ident)
+                .or_default()
+                .take(trace, wanted, len)
+                .map(|first| (ident, first));
         }
-        let is_free = |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
-        let ident = (0..=u16::MAX).map(|more| echo.ident.wrapping_add(more)).find(is_free)?;
-        let rested = self.rested.iter().filter(|(rested, _)| *rested == ident).map(|(_, stretch)| *stretch).collect();
-        let first = Seqs { taken: Vec::new(), rested }.take(trace, wanted, len)?;
+        let is_free =
+            |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
+        let ident = (0..=u16::MAX)
+            .map(|more| echo.ident.wrapping_add(more))
+            .find(is_free)?;
+        let rested = self
+            .rested
+            .iter()
+            .filter(|(rested, _)| *rested == ident)
+            .map(|(_, stretch)| *stretch)
+            .collect();
+        let first = Seqs {
+            taken: Vec::new(),
+            rested,
+        }
+        .take(trace, wanted, len)?;
         self.own.insert(ident, Stretch { trace, first, len });
         Some((ident, first))
     }
@@ -107,7 +143,8 @@ impl Identities {
         match self.shared.get_mut(&ident) {
             Some(seqs) => seqs.give_back(trace),
             None => {
-                self.rested.extend(self.own.remove(&ident).map(|stretch| (ident, stretch)));
+                self.rested
+                    .extend(self.own.remove(&ident).map(|stretch| (ident, stretch)));
                 let old = self.rested.len().saturating_sub(MOST_RESTED);
                 self.rested.drain(..old);
             }
@@ -118,12 +155,18 @@ impl Identities {
     pub(crate) fn whose(&self, ident: u16, seq: u16) -> impl Iterator<Item = usize> + use<'_> {
         let owner = self.own.get(&ident);
         let sharing = self.shared.get(&ident);
-        // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket no such answer.
+        // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket
+        // no such answer.
         let is_searched = owner.is_none() && sharing.is_none() && self.own.len() <= MOST_SEARCHED;
         let all = is_searched.then(|| self.own.values());
         let sharing = sharing.into_iter().flat_map(|seqs| &seqs.taken);
-        let stretches = owner.into_iter().chain(sharing).chain(all.into_iter().flatten());
-        stretches.filter(move |stretch| stretch.contains(seq)).map(|stretch| stretch.trace)
+        let stretches = owner
+            .into_iter()
+            .chain(sharing)
+            .chain(all.into_iter().flatten());
+        stretches
+            .filter(move |stretch| stretch.contains(seq))
+            .map(|stretch| stretch.trace)
     }
 }
 
@@ -135,14 +178,14 @@ pub(crate) fn capacity(config: &Config, ident: Option<u16>) -> usize {
     }
 }
 
-/// How many stretches of this length find a place among the seqs of an ident wherever the others are: between two that are
-/// too close for one more there are `len - 1` seqs at most.
+/// How many stretches of this length find a place among the seqs of an ident wherever the others
+/// are: between two that are too close for one more there are `len - 1` seqs at most.
 fn places(len: u16) -> usize {
     (usize::from(u16::MAX) + 1) / (2 * usize::from(len) - 1)
 }
 
-/// The seqs that a trace with these parameters may come to use: each hop's attempts and retries, and two more where the target
-/// may hide.
+/// The seqs that a trace with these parameters may come to use: each hop's attempts and retries,
+/// and two more where the target may hide.
 fn span(config: &Config) -> u16 {
     let each = u16::from(config.attempts) + u16::from(config.retries) + 2;
     let most = u16::try_from(CAPACITY).unwrap_or(u16::MAX);
@@ -158,7 +201,11 @@ mod tests {
     const CONFIG: Config = Config::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     fn echo(ident: u16, first_seq: u16) -> Echo {
-        Echo { ident, first_seq, ..Echo::new(0) }
+        Echo {
+            ident,
+            first_seq,
+            ..Echo::new(0)
+        }
     }
 
     /// In the order of age.
@@ -171,39 +218,65 @@ mod tests {
     #[test]
     fn traces_that_may_choose_get_idents_of_their_own_and_an_answer_finds_its_trace() {
         let mut identities = Identities::default();
-        assert_eq!(identities.take(0, &CONFIG, &echo(65_535, 7), None), Some((65_535, 7)));
-        assert_eq!(identities.take(1, &CONFIG, &echo(65_535, 9), None), Some((0, 9)));
+        assert_eq!(
+            identities.take(0, &CONFIG, &echo(65_535, 7), None),
+            Some((65_535, 7))
+        );
+        assert_eq!(
+            identities.take(1, &CONFIG, &echo(65_535, 9), None),
+            Some((0, 9))
+        );
         assert_eq!(whose(&identities, 65_535, 8), [0]);
         assert_eq!(whose(&identities, 0, 9), [1]);
         assert_eq!(whose(&identities, 0, 8), [0_usize; 0]);
         // An ident that nobody has may have been another one on its way.
         assert_eq!(whose(&identities, 5, 9), [0, 1]);
         identities.give_back(0, 65_535);
-        assert_eq!(identities.take(2, &CONFIG, &echo(65_535, 7), None).map(|(ident, _)| ident), Some(65_535));
+        assert_eq!(
+            identities
+                .take(2, &CONFIG, &echo(65_535, 7), None)
+                .map(|(ident, _)| ident),
+            Some(65_535)
+        );
     }
 
-    /// As of a source of randomness, but the same each time: a linear congruential generator (D. E. Knuth, MMIX).
+    /// As of a source of randomness, but the same each time: a linear congruential generator (D. E.
+    /// Knuth, MMIX).
     fn random_seqs(seed: u64) -> impl Iterator<Item = u16> {
-        let next =
-            |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        let next = |state: &u64| {
+            Some(
+                state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407),
+            )
+        };
         std::iter::successors(Some(seed), next).map(|state| (state >> 48) as u16)
     }
 
     #[test]
-    fn traces_that_share_an_ident_never_overlap_and_as_many_fit_as_is_said_wherever_they_want_to_be() {
-        let wishes: [Box<dyn Iterator<Item = u16>>; 3] =
-            [Box::new(random_seqs(1)), Box::new(std::iter::repeat(60_000)), Box::new((0..).step_by(319))];
+    fn traces_that_share_an_ident_never_overlap_and_as_many_fit_as_is_said_wherever_they_want_to_be()
+     {
+        let wishes: [Box<dyn Iterator<Item = u16>>; 3] = [
+            Box::new(random_seqs(1)),
+            Box::new(std::iter::repeat(60_000)),
+            Box::new((0..).step_by(319)),
+        ];
         for wishes in wishes {
             let mut identities = Identities::default();
             let capacity = capacity(&CONFIG, Some(77));
             assert!(capacity > 200, "{capacity}");
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
-                let (ident, first) = identities.take(trace, &CONFIG, &echo(1, wish), Some(77)).unwrap();
+                let (ident, first) = identities
+                    .take(trace, &CONFIG, &echo(1, wish), Some(77))
+                    .unwrap();
                 assert_eq!(ident, 77);
                 firsts.push(first);
             }
-            assert_eq!(identities.take(capacity, &CONFIG, &echo(1, 0), Some(77)), None);
+            assert_eq!(
+                identities.take(capacity, &CONFIG, &echo(1, 0), Some(77)),
+                None
+            );
             for (trace, first) in firsts.into_iter().enumerate() {
                 for seq in [first, first.wrapping_add(span(&CONFIG) - 1)] {
                     assert_eq!(whose(&identities, 77, seq), [trace]);
@@ -211,7 +284,11 @@ mod tests {
             }
             for freed in [0, capacity / 2, capacity - 1] {
                 identities.give_back(freed, 77);
-                assert!(identities.take(capacity + freed, &CONFIG, &echo(1, 0), Some(77)).is_some());
+                assert!(
+                    identities
+                        .take(capacity + freed, &CONFIG, &echo(1, 0), Some(77))
+                        .is_some()
+                );
             }
         }
     }
@@ -220,32 +297,57 @@ mod tests {
     fn a_stretch_begins_where_it_is_wanted_and_is_not_used_again_soon() {
         let mut identities = Identities::default();
         let (seqs, others) = (random_seqs(2), capacity(&CONFIG, Some(77)) - 1);
-        assert_eq!(identities.take(0, &CONFIG, &echo(1, 60_000), Some(77)), Some((77, 60_000)));
+        assert_eq!(
+            identities.take(0, &CONFIG, &echo(1, 60_000), Some(77)),
+            Some((77, 60_000))
+        );
         identities.give_back(0, 77);
         assert_eq!(whose(&identities, 77, 60_000), [0_usize; 0]);
         // One trace after the other, each of which wants to be there too.
         for (trace, seq) in (1..=others).zip(seqs) {
             let wanted = if trace % 2 == 0 { seq } else { 60_000 };
-            let (_, first) = identities.take(trace, &CONFIG, &echo(1, wanted), Some(77)).unwrap();
-            let distance = first.wrapping_sub(60_000).min(60_000_u16.wrapping_sub(first));
+            let (_, first) = identities
+                .take(trace, &CONFIG, &echo(1, wanted), Some(77))
+                .unwrap();
+            let distance = first
+                .wrapping_sub(60_000)
+                .min(60_000_u16.wrapping_sub(first));
             assert!(distance >= span(&CONFIG), "trace {trace} at {first}");
             identities.give_back(trace, 77);
         }
-        assert_eq!(identities.take(others + 1, &CONFIG, &echo(1, 60_000), Some(77)), Some((77, 60_000)));
+        assert_eq!(
+            identities.take(others + 1, &CONFIG, &echo(1, 60_000), Some(77)),
+            Some((77, 60_000))
+        );
     }
 
     #[test]
-    fn traces_with_one_ident_one_after_the_other_have_no_seq_in_common_whether_they_may_choose_it_or_not() {
-        // As the rounds of a watch, all with one checksum: late answers to one round are none to the next.
+    fn traces_with_one_ident_one_after_the_other_have_no_seq_in_common_whether_they_may_choose_it_or_not()
+     {
+        // As the rounds of a watch, all with one checksum: late answers to one round are none to
+        // the next.
         for given in [None, Some(77)] {
-            for wishes in [vec![100; 40], vec![100, 130, 65_530, 5], (0..300).map(|round| round * 7).collect()] {
+            for wishes in [
+                vec![100; 40],
+                vec![100, 130, 65_530, 5],
+                (0..300).map(|round| round * 7).collect(),
+            ] {
                 let mut identities = Identities::default();
                 let mut before: VecDeque<Stretch> = VecDeque::new();
                 for (trace, wish) in wishes.into_iter().enumerate() {
-                    let (ident, first) = identities.take(trace, &CONFIG, &echo(77, wish), given).unwrap();
+                    let (ident, first) = identities
+                        .take(trace, &CONFIG, &echo(77, wish), given)
+                        .unwrap();
                     assert_eq!(ident, 77);
-                    let stretch = Stretch { trace, first, len: span(&CONFIG) };
-                    assert!(!before.iter().any(|other| other.overlaps(&stretch)), "{given:?}: {stretch:?} {before:?}");
+                    let stretch = Stretch {
+                        trace,
+                        first,
+                        len: span(&CONFIG),
+                    };
+                    assert!(
+                        !before.iter().any(|other| other.overlaps(&stretch)),
+                        "{given:?}: {stretch:?} {before:?}"
+                    );
                     assert_eq!(whose(&identities, 77, first), [trace]);
                     identities.give_back(trace, 77);
                     before.push_back(stretch);
@@ -260,14 +362,24 @@ mod tests {
     fn an_ident_that_traces_share_is_no_choice_for_others() {
         let mut identities = Identities::default();
         identities.take(0, &CONFIG, &echo(1, 5), Some(77)).unwrap();
-        assert_eq!(identities.take(1, &CONFIG, &echo(77, 5), None), Some((78, 5)));
-        assert_eq!((whose(&identities, 77, 5), whose(&identities, 78, 5)), (vec![0], vec![1]));
+        assert_eq!(
+            identities.take(1, &CONFIG, &echo(77, 5), None),
+            Some((78, 5))
+        );
+        assert_eq!(
+            (whose(&identities, 77, 5), whose(&identities, 78, 5)),
+            (vec![0], vec![1])
+        );
     }
 
     #[test]
     fn no_trace_sends_more_probes_than_it_has_seqs() {
         // A path on which every hop below the last is silent gets all the retries that there are.
-        let config = Config { attempts: 3, max_hops: 20, ..CONFIG };
+        let config = Config {
+            attempts: 3,
+            max_hops: 20,
+            ..CONFIG
+        };
         let mut tracer = hopshot_core::Tracer::<CAPACITY>::new(config, echo(1, 0)).unwrap();
         let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], 0);
         loop {

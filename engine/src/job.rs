@@ -24,8 +24,8 @@ pub trait Job: Sized {
     #[doc(hidden)]
     fn driver_mut(&mut self) -> &mut Driver<Self::Link>;
 
-    /// Returns when there is something to do even if nothing arrives; `None` when it is done, or what has
-    /// ended is to be taken first.
+    /// Returns when there is something to do even if nothing arrives; `None` when it is done, or
+    /// what has ended is to be taken first.
     fn deadline(&self) -> Option<Instant>;
 
     /// Receives what has arrived and sends what is due, without sleeping.
@@ -50,17 +50,22 @@ pub trait Job: Sized {
         &mut self.driver_mut().link
     }
 
-    /// Returns how long to wait for an answer at most before [`work`](Self::work) is called; `None` as of
-    /// [`deadline`](Self::deadline).
+    /// Returns how long to wait for an answer at most before [`work`](Self::work) is called; `None`
+    /// as of [`deadline`](Self::deadline).
     fn timeout(&self) -> Option<Duration> {
-        self.deadline().map(|deadline| deadline.saturating_since(self.link().now()))
+        self.deadline()
+            .map(|deadline| deadline.saturating_since(self.link().now()))
     }
 
-    /// Sleeps until there is something to do, then does it. `wake` is something of the caller's that ends the sleep.
+    /// Sleeps until there is something to do, then does it. `wake` is something of the caller's
+    /// that ends the sleep.
     ///
     /// # Errors
     /// As [`work`](Self::work).
-    fn advance(&mut self, wake: Option<<Self::Link as Link>::Wake<'_>>) -> Result<Step, <Self::Link as Link>::Error> {
+    fn advance(
+        &mut self,
+        wake: Option<<Self::Link as Link>::Wake<'_>>,
+    ) -> Result<Step, <Self::Link as Link>::Error> {
         self.advance_within(wake, Duration::MAX)
     }
 
@@ -73,7 +78,9 @@ pub trait Job: Sized {
         wake: Option<<Self::Link as Link>::Wake<'_>>,
         at_most: Duration,
     ) -> Result<Step, <Self::Link as Link>::Error> {
-        let Some(deadline) = self.deadline() else { return Ok(Step::Done) };
+        let Some(deadline) = self.deadline() else {
+            return Ok(Step::Done);
+        };
         let driver = self.driver_mut();
         let deadline = deadline.min(driver.link.now().saturating_add(at_most));
         if driver.sleep(deadline, wake)? {
@@ -82,9 +89,9 @@ pub trait Job: Sized {
         self.work()
     }
 
-    /// Sends the first probes without reading an answer: for a process that has something to do meanwhile, such as to
-    /// confine itself before it reads what strangers send. Ends early if something has arrived, but not before
-    /// the very first probe.
+    /// Sends the first probes without reading an answer: for a process that has something to do
+    /// meanwhile, such as to confine itself before it reads what strangers send. Ends early if
+    /// something has arrived, but not before the very first probe.
     ///
     /// # Errors
     /// As [`work`](Self::work).
@@ -92,7 +99,8 @@ pub trait Job: Sized {
         self.driver_mut().launch()
     }
 
-    /// Says now whose answers are wanted, if that has not been said yet: later the process may not be permitted to.
+    /// Says now whose answers are wanted, if that has not been said yet: later the process may not
+    /// be permitted to.
     fn listen(&mut self) {
         self.driver_mut().listen();
     }

@@ -50,8 +50,8 @@ pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
 pub use hopshot_core::wire::Version;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
-    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Outcome, ProbeId, Reply,
-    SendError, StopReason, Sweep, Tally,
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
+    Outcome, ProbeId, Reply, SendError, StopReason, Sweep, Tally,
 };
 pub use job::Job;
 pub use link::{Clock, Clocks, Link, SocketKind};

@@ -65,9 +65,14 @@ pub trait Link {
     ///
     /// # Errors
     /// As [`has_arrivals`](Self::has_arrivals).
-    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Self::Error>;
+    fn receive<'b>(
+        &mut self,
+        port: usize,
+        buf: &'b mut [u8],
+    ) -> Result<Option<Arrived<'b>>, Self::Error>;
 
-    /// Returns the tag of a probe that was seen to leave, and when that was, where the machine tells.
+    /// Returns the tag of a probe that was seen to leave, and when that was, where the machine
+    /// tells.
     fn departed(&mut self, _port: usize) -> Option<(u32, Instant)> {
         None
     }
@@ -101,7 +106,12 @@ pub trait Link {
     ///
     /// # Errors
     /// As [`has_arrivals`](Self::has_arrivals).
-    fn wait(&self, span: Duration, through_arrivals: bool, wake: Option<Self::Wake<'_>>) -> Result<bool, Self::Error>;
+    fn wait(
+        &self,
+        span: Duration,
+        through_arrivals: bool,
+        wake: Option<Self::Wake<'_>>,
+    ) -> Result<bool, Self::Error>;
 }
 
 /// A way out for probes of one family, and in for their answers.
@@ -111,7 +121,8 @@ pub struct Port {
     pub family: Version,
     /// The kind of socket.
     pub kind: SocketKind,
-    /// The ident of everything that it sends, whatever the message says; `None` if that stays as it is.
+    /// The ident of everything that it sends, whatever the message says; `None` if that stays as
+    /// it is.
     pub ident: Option<u16>,
 }
 
@@ -229,6 +240,7 @@ pub enum Neighbour {
     Missing,
     /// It is known.
     Other,
-    /// It has no entry: there is none, or nobody has asked for it of late, or the machine doesn't tell.
+    /// It has no entry: there is none, or nobody has asked for it of late, or the machine doesn't
+    /// tell.
     Unknown,
 }

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Places remembered, targets and the networks around them; more than that and the memory starts anew.
+/// Places remembered, targets and the networks around them; more than that and the memory starts
+/// anew.
 const CAPACITY: usize = 65_536;
 
 /// The hosts of a network that its distance is the median of: those that were reached last.
@@ -24,9 +25,9 @@ const ENOUGH: usize = 3;
 /// No single host can set what is guessed of its neighbours; three of the last five in a network
 /// can. A wrong guess never changes a route. One that is too low costs a round trip for every five
 /// hops. One that is too high costs the probes from the target's hop to the guess, which is at
-/// most the [farthest hop](hopshot_core::Config::max_hops). In a [`Survey`](crate::Survey) that draws
-/// hosts at random no first sweep goes farther than 16 of the last 64 drawn hosts are, or more than
-/// half of them if these are few; a guess beyond that costs one more round trip.
+/// most the [farthest hop](hopshot_core::Config::max_hops). In a [`Survey`](crate::Survey) that
+/// draws hosts at random no first sweep goes farther than 16 of the last 64 drawn hosts are, or
+/// more than half of them if these are few; a guess beyond that costs one more round trip.
 #[derive(Clone, Debug)]
 pub struct Memory {
     known: Option<Arc<Mutex<HashMap<Place, Distances>>>>,
@@ -35,14 +36,16 @@ pub struct Memory {
     pub(crate) limit: Option<u8>,
 }
 
-/// The distances of the hosts at a place that were reached last, the oldest first; of a host its own.
+/// The distances of the hosts at a place that were reached last, the oldest first; of a host its
+/// own.
 #[derive(Clone, Copy, Debug, Default)]
 struct Distances {
     recent: [u8; RECENT],
     count: u8,
 }
 
-/// A network: its first address, and the length of its prefix, which for a host is all of the address.
+/// A network: its first address, and the length of its prefix, which for a host is all of the
+/// address.
 type Place = (IpAddr, u8);
 
 impl Default for Memory {
@@ -55,13 +58,19 @@ impl Memory {
     /// A memory that knows nothing yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { known: Some(Arc::default()), limit: None }
+        Self {
+            known: Some(Arc::default()),
+            limit: None,
+        }
     }
 
     /// A memory that never knows anything: no trace is spared what another has learnt.
     #[must_use]
     pub const fn none() -> Self {
-        Self { known: None, limit: None }
+        Self {
+            known: None,
+            limit: None,
+        }
     }
 
     /// Whether it never knows anything.
@@ -69,7 +78,8 @@ impl Memory {
         self.known.is_none()
     }
 
-    /// The distance of a target if it was reached before, else the median of those of its near or its far neighbours.
+    /// The distance of a target if it was reached before, else the median of those of its near or
+    /// its far neighbours.
     #[must_use]
     pub fn distance(&self, target: IpAddr) -> Option<u8> {
         let [own, neighbours] = self.known(target);
@@ -84,7 +94,10 @@ impl Memory {
             [None, Some(guess)] => {
                 let first = self.limit.map_or(guess, |limit| limit.min(guess));
                 // Neighbours that are really so far cost one round trip more, and no second one.
-                Some(Sweep::Window { first, step: STEP.max(guess - first) })
+                Some(Sweep::Window {
+                    first,
+                    step: STEP.max(guess - first),
+                })
             }
             [None, None] => None,
         }
@@ -92,12 +105,17 @@ impl Memory {
 
     /// The distance of a target, and that of its near or its far neighbours.
     fn known(&self, target: IpAddr) -> [Option<u8>; 2] {
-        let Some(memory) = &self.known else { return [None; 2] };
+        let Some(memory) = &self.known else {
+            return [None; 2];
+        };
         let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         let [host, networks @ ..] = places(target);
         let known = networks.iter().filter_map(|network| memory.get(network));
         let mut known = known.filter(|distances| distances.count >= ENOUGH as u8);
-        [memory.get(&host).map(Distances::median), known.next().map(Distances::median)]
+        [
+            memory.get(&host).map(Distances::median),
+            known.next().map(Distances::median),
+        ]
     }
 
     pub(crate) fn learn(&self, target: IpAddr, distance: u8) {
@@ -109,7 +127,9 @@ impl Memory {
         let [host, networks @ ..] = places(target);
         // A host that is traced again is no further neighbour.
         if memory.insert(host, Distances::one(distance)).is_none() {
-            networks.into_iter().for_each(|network| memory.entry(network).or_default().push(distance));
+            networks
+                .into_iter()
+                .for_each(|network| memory.entry(network).or_default().push(distance));
         }
     }
 }
@@ -150,11 +170,17 @@ fn places(address: IpAddr) -> [Place; 3] {
     match address {
         IpAddr::V4(address) => [32, 24, 16].map(|length| {
             let rest = u32::MAX.checked_shr(length.into()).unwrap_or(0);
-            (IpAddr::from((address.to_bits() & !rest).to_be_bytes()), length)
+            (
+                IpAddr::from((address.to_bits() & !rest).to_be_bytes()),
+                length,
+            )
         }),
         IpAddr::V6(address) => [128, 48, 32].map(|length| {
             let rest = u128::MAX.checked_shr(length.into()).unwrap_or(0);
-            (IpAddr::from((address.to_bits() & !rest).to_be_bytes()), length)
+            (
+                IpAddr::from((address.to_bits() & !rest).to_be_bytes()),
+                length,
+            )
         }),
     }
 }
@@ -169,7 +195,10 @@ mod tests {
         assert_eq!(memory.sweep(target), None);
         memory.clone().learn(target, 7);
         assert_eq!(memory.distance(target), Some(7));
-        assert_eq!(memory.sweep(target), Some(Sweep::Window { first: 7, step: 5 }));
+        assert_eq!(
+            memory.sweep(target),
+            Some(Sweep::Window { first: 7, step: 5 })
+        );
     }
 
     fn address(text: &str) -> IpAddr {
@@ -177,14 +206,20 @@ mod tests {
     }
 
     fn learn(memory: &Memory, hosts: &[&str], distance: u8) {
-        hosts.iter().for_each(|host| memory.learn(address(host), distance));
+        hosts
+            .iter()
+            .for_each(|host| memory.learn(address(host), distance));
     }
 
     #[test]
     fn a_target_is_guessed_to_be_where_its_neighbours_are_until_it_is_known() {
         let memory = Memory::new();
         learn(&memory, &["192.0.2.1", "192.0.2.2", "192.0.2.3"], 7);
-        learn(&memory, &["2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1::1"], 9);
+        learn(
+            &memory,
+            &["2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:1::1"],
+            9,
+        );
         for (target, distance) in [
             ("192.0.2.200", Some(7)),
             ("192.0.3.1", Some(7)),
@@ -197,8 +232,8 @@ mod tests {
         }
         learn(&memory, &["192.0.2.200"], 8);
         learn(&memory, &["192.0.9.1", "192.0.9.2", "192.0.9.3"], 5);
-        let distances =
-            ["192.0.2.1", "192.0.2.200", "192.0.2.9", "192.0.7.1"].map(|target| memory.distance(address(target)));
+        let distances = ["192.0.2.1", "192.0.2.200", "192.0.2.9", "192.0.7.1"]
+            .map(|target| memory.distance(address(target)));
         assert_eq!(distances, [Some(7), Some(8), Some(7), Some(5)]);
         let none = Memory::none();
         learn(&none, &["192.0.2.1"], 7);
@@ -207,15 +242,26 @@ mod tests {
 
     #[test]
     fn neither_one_host_nor_two_of_five_set_what_is_guessed_of_their_neighbours() {
-        for [own, neighbour, honest] in
-            [["192.0.2.66", "192.0.2.9", "192.0.2."], ["2001:db8:1::66", "2001:db8:1::9", "2001:db8:1::"]]
-        {
+        for [own, neighbour, honest] in [
+            ["192.0.2.66", "192.0.2.9", "192.0.2."],
+            ["2001:db8:1::66", "2001:db8:1::9", "2001:db8:1::"],
+        ] {
             let memory = Memory::new();
             (0..100).for_each(|_| memory.learn(address(own), 30));
-            assert_eq!((memory.distance(address(own)), memory.distance(address(neighbour))), (Some(30), None));
+            assert_eq!(
+                (
+                    memory.distance(address(own)),
+                    memory.distance(address(neighbour))
+                ),
+                (Some(30), None)
+            );
             (1..=3).for_each(|host| memory.learn(address(&format!("{honest}{host}")), 12));
             memory.learn(address(&format!("{honest}67")), 1);
-            assert_eq!(memory.distance(address(neighbour)), Some(12), "30, 12, 12, 12, 1");
+            assert_eq!(
+                memory.distance(address(neighbour)),
+                Some(12),
+                "30, 12, 12, 12, 1"
+            );
             // A network that has moved is known again when most of the last five say so.
             (21..=23).for_each(|host| memory.learn(address(&format!("{honest}{host}")), 14));
             assert_eq!(memory.distance(address(neighbour)), Some(14));
@@ -235,7 +281,11 @@ mod tests {
             (Some(12), "192.0.2.1", 20, 5),
         ] {
             memory.limit = limit;
-            assert_eq!(memory.sweep(address(host)), Some(Sweep::Window { first, step }), "{limit:?} {host}");
+            assert_eq!(
+                memory.sweep(address(host)),
+                Some(Sweep::Window { first, step }),
+                "{limit:?} {host}"
+            );
             assert_eq!(memory.clone().distance(address(host)), Some(20));
         }
     }

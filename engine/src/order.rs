@@ -36,7 +36,11 @@ impl Order {
 
     /// The order that random numbers give.
     pub(crate) fn by(len: usize, mut random: impl Iterator<Item = u64>) -> Self {
-        let count = if len < SHORTEST { 0 } else { len.min(FIRST_DRAWS + len / ONE_IN) };
+        let count = if len < SHORTEST {
+            0
+        } else {
+            len.min(FIRST_DRAWS + len / ONE_IN)
+        };
         let mut reserved = HashSet::with_capacity(count);
         let mut draws = Vec::with_capacity(count);
         while draws.len() < count
@@ -47,7 +51,12 @@ impl Order {
                 draws.push(place);
             }
         }
-        Self { next: 0, end: len, reserved, draws }
+        Self {
+            next: 0,
+            end: len,
+            reserved,
+            draws,
+        }
     }
 
     /// Whether every place has come.
@@ -107,7 +116,14 @@ mod tests {
         // 125 are expected in each quarter, with a deviation of 9.1: 65 is off by more than six of
         // these.
         for quarter in 0..4 {
-            assert!(drawn.iter().filter(|place| **place / 1000 == quarter).count() > 65, "{drawn:?}");
+            assert!(
+                drawn
+                    .iter()
+                    .filter(|place| **place / 1000 == quarter)
+                    .count()
+                    > 65,
+                "{drawn:?}"
+            );
         }
         assert_ne!(drawn, draws());
     }

@@ -3,7 +3,8 @@
 use hopshot_core::Instant;
 use std::time::Duration;
 
-/// What a pause gives back: a sleep ends a little late, and what was missed by it may be made up for.
+/// What a pause gives back: a sleep ends a little late, and what was missed by it may be made up
+/// for.
 const SLACK: Duration = Duration::from_millis(5);
 
 /// A pace of at most so many probes a second, evenly spread.
@@ -15,7 +16,10 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// No bound.
-    pub(crate) const UNBOUND: Self = Self { interval: Duration::ZERO, next: Instant::EPOCH };
+    pub(crate) const UNBOUND: Self = Self {
+        interval: Duration::ZERO,
+        next: Instant::EPOCH,
+    };
 
     /// At most so many probes a second; none of them sooner than now.
     pub(crate) fn per_second(rate: u32, now: Instant) -> Self {
@@ -24,7 +28,10 @@ impl Pace {
 
     /// One probe in each such interval; none of them sooner than now.
     pub(crate) const fn every(interval: Duration, now: Instant) -> Self {
-        Self { interval, next: now }
+        Self {
+            interval,
+            next: now,
+        }
     }
 
     /// When the next probe may leave.
@@ -40,7 +47,8 @@ impl Pace {
     /// Records a departure.
     pub(crate) fn spend(&mut self, now: Instant) {
         if !self.interval.is_zero() {
-            let earliest = Instant::from_nanos(now.as_nanos().saturating_sub(SLACK.as_nanos() as u64));
+            let earliest =
+                Instant::from_nanos(now.as_nanos().saturating_sub(SLACK.as_nanos() as u64));
             self.next = self.next.max(earliest).saturating_add(self.interval);
         }
     }
@@ -57,7 +65,9 @@ mod tests {
         let (mut now, mut sent) = (begin, 0_u32);
         while now < begin.saturating_add(Duration::from_secs(1)) {
             // A sleep that ends half a millisecond late.
-            now = now.max(pace.next()).saturating_add(Duration::from_micros(500));
+            now = now
+                .max(pace.next())
+                .saturating_add(Duration::from_micros(500));
             while pace.next() <= now {
                 pace.spend(now);
                 sent += 1;
@@ -71,7 +81,10 @@ mod tests {
         let begin = Instant::from_millis(10_000);
         let mut pace = Pace::per_second(1000, begin);
         pace.spend(begin);
-        assert!(pace.is_used_up(begin) && pace.is_used_up(begin.saturating_add(Duration::from_millis(2))));
+        assert!(
+            pace.is_used_up(begin)
+                && pace.is_used_up(begin.saturating_add(Duration::from_millis(2)))
+        );
         assert!(!pace.is_used_up(begin.saturating_add(Duration::from_millis(7))));
         assert!(!Pace::UNBOUND.is_used_up(begin));
     }

@@ -1,8 +1,9 @@
 //! The largest packets that a path carries, and where it carries only smaller ones.
 //!
-//! A sweep with packets as large as the first link carries goes to all hops at once. The router before a link that is too small
-//! says so for every hop behind it, and how large packets may be; from the first of these hops on the next sweep goes, with
-//! packets of that size; and so on. *k* such links cost *k* + 1 round trips: beside each sweep goes one of packets that are one
+//! A sweep with packets as large as the first link carries goes to all hops at once. The router
+//! before a link that is too small says so for every hop behind it, and how large packets may be;
+//! from the first of these hops on the next sweep goes, with packets of that size; and so on. *k*
+//! such links cost *k* + 1 round trips: beside each sweep goes one of packets that are one
 //! octet larger, which shows whether that router told the truth.
 
 mod search;
@@ -19,7 +20,9 @@ use crate::running::Endurance;
 use crate::settings::{self, Settings, specified};
 use crate::trace::{Begun, Route};
 use hopshot_core::wire::Version;
-use hopshot_core::{Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{
+    Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally,
+};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
@@ -29,12 +32,13 @@ pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
 ///
-/// What a router says is tried if it proves itself ([`Evidence::Strong`]), and believed once packets of that size have passed and
-/// those one octet larger have not. One that is older than RFC 1191 and names no MTU, or one that names what can't be or what isn't
-/// true, is believed that the packet was too big; then usual sizes are tried. Where
-/// large packets are answered by nobody, a small one shows whether it is their size, and then usual sizes show which, each beside
-/// a smaller one that is answered: silence alone may be loss, or a router that has answered enough. Both leave the MTU known up
-/// to the next usual size: [`Limit::less_than`].
+/// What a router says is tried if it proves itself ([`Evidence::Strong`]), and believed once
+/// packets of that size have passed and those one octet larger have not. One that is older than RFC
+/// 1191 and names no MTU, or one that names what can't be or what isn't true, is believed that the
+/// packet was too big; then usual sizes are tried. Where large packets are answered by nobody, a
+/// small one shows whether it is their size, and then usual sizes show which, each beside a smaller
+/// one that is answered: silence alone may be loss, or a router that has answered enough. Both
+/// leave the MTU known up to the next usual size: [`Limit::less_than`].
 pub struct PathMtu<L: Link> {
     driver: Driver<L>,
     settings: Settings,
@@ -82,7 +86,9 @@ pub struct Stretch {
 impl Stretch {
     /// The hops of this part.
     pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
-        self.route.hops().filter(|hop| self.numbers.contains(&hop.number()))
+        self.route
+            .hops()
+            .filter(|hop| self.numbers.contains(&hop.number()))
     }
 }
 
@@ -123,7 +129,11 @@ impl MtuRoute {
     /// Counts a round that is over.
     fn note(&mut self, route: &Route) {
         self.probes_sent += route.probes_sent();
-        let Tally { duplicates, late, forged } = route.tally();
+        let Tally {
+            duplicates,
+            late,
+            forged,
+        } = route.tally();
         self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
         self.tally.late = self.tally.late.saturating_add(late);
         self.tally.forged = self.tally.forged.saturating_add(forged);
@@ -131,31 +141,42 @@ impl MtuRoute {
         self.rejected = route.rejected();
     }
 
-    /// The size of the largest packets that get to the target, in octets; `None` if that isn't known, as where it didn't answer.
+    /// The size of the largest packets that get to the target, in octets; `None` if that isn't
+    /// known, as where it didn't answer.
     #[must_use]
     pub const fn path_mtu(&self) -> Option<u16> {
         self.path_mtu
     }
 
-    /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the target; if not, it is the least
-    /// that the path MTU may be: because the search began with smaller packets than the first link carries
-    /// ([`Settings::size`]), or because the MTU of the last limit isn't known ([`Limit::less_than`]).
+    /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the
+    /// target; if not, it is the least that the path MTU may be: because the search began with
+    /// smaller packets than the first link carries ([`Settings::size`]), or because the MTU of
+    /// the last limit isn't known ([`Limit::less_than`]).
     #[must_use]
     pub fn is_exact(&self) -> bool {
-        self.path_mtu.is_some() && self.limits.last().map_or(self.is_whole, |limit| limit.less_than.is_none())
+        self.path_mtu.is_some()
+            && self
+                .limits
+                .last()
+                .map_or(self.is_whole, |limit| limit.less_than.is_none())
     }
 
-    /// The least and the most that the path MTU can be, in octets: equal where it is known. Every link carries at least what IP
-    /// requires, and none of the path's more than the first one.
+    /// The least and the most that the path MTU can be, in octets: equal where it is known. Every
+    /// link carries at least what IP requires, and none of the path's more than the first one.
     #[must_use]
     pub const fn bounds(&self) -> (u16, u16) {
         self.bounds
     }
 
-    /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt) or failed.
+    /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt)
+    /// or failed.
     #[must_use]
     pub fn stop_reason(&self) -> StopReason {
-        let reason = if self.is_over { self.last().route.stop_reason() } else { None };
+        let reason = if self.is_over {
+            self.last().route.stop_reason()
+        } else {
+            None
+        };
         reason.unwrap_or(StopReason::Interrupted)
     }
 
@@ -165,7 +186,8 @@ impl MtuRoute {
         self.started
     }
 
-    /// Where the path begins to carry only smaller packets, from the nearest such place on. The first link is not among them.
+    /// Where the path begins to carry only smaller packets, from the nearest such place on. The
+    /// first link is not among them.
     #[must_use]
     pub fn limits(&self) -> &[Limit] {
         &self.limits
@@ -195,7 +217,8 @@ impl MtuRoute {
         self.rejected
     }
 
-    /// The path in the parts that the search found it in, at least one. Packets never get larger from one to the next.
+    /// The path in the parts that the search found it in, at least one. Packets never get larger
+    /// from one to the next.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
@@ -203,22 +226,30 @@ impl MtuRoute {
 
     /// The last part: its trace says how the search ended.
     #[must_use]
-    #[expect(clippy::missing_panics_doc, reason = "the first round is part of the path, or aside until the end")]
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "the first round is part of the path, or aside until the end"
+    )]
     pub fn last(&self) -> &Stretch {
-        self.stretches.last().expect("a search has a part of the path from its first trace on")
+        self.stretches
+            .last()
+            .expect("a search has a part of the path from its first trace on")
     }
 
     /// The hops of all parts, each with the size of the packets that went there.
     pub fn hops(&self) -> impl Iterator<Item = (u16, Hop<'_>)> {
-        self.stretches.iter().flat_map(|stretch| stretch.hops().map(|hop| (stretch.size, hop)))
+        self.stretches
+            .iter()
+            .flat_map(|stretch| stretch.hops().map(|hop| (stretch.size, hop)))
     }
 }
 
 impl<L: Link> PathMtu<L> {
     /// Begins a search for the MTU of the path to an address, which is called `host` in the result.
-    /// The link must not let probes be fragmented. `first_link` asks it for the MTU of the first link,
-    /// in octets, once it is known that there is a route. The search begins with the size that the
-    /// settings name, if they name one that the first link carries. The port has no meaning.
+    /// The link must not let probes be fragmented. `first_link` asks it for the MTU of the first
+    /// link, in octets, once it is known that there is a route. The search begins with the size
+    /// that the settings name, if they name one that the first link carries. The port has no
+    /// meaning.
     ///
     /// # Errors
     /// As [`Trace::start`](crate::Trace::start), and those of `first_link`.
@@ -249,7 +280,10 @@ impl<L: Link> PathMtu<L> {
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
-        let (found, start) = (MtuRoute::new(size == link, driver.link.date()), driver.link.now());
+        let (found, start) = (
+            MtuRoute::new(size == link, driver.link.date()),
+            driver.link.now(),
+        );
         let mut this = Self {
             driver,
             settings,
@@ -293,27 +327,40 @@ impl<L: Link> PathMtu<L> {
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
-        self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+        self.driver
+            .socket(Version::of(self.target()))
+            .unwrap_or(SocketKind::Raw)
     }
 
-    /// The trace that looks for more of the path now, if that is what is done now, and the size of its probes in octets. It is
-    /// left out as long as that size is a router's word alone.
+    /// The trace that looks for more of the path now, if that is what is done now, and the size of
+    /// its probes in octets. It is left out as long as that size is a router's word alone.
     #[must_use]
     pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
-        let begun = self.begun.as_ref().filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
+        let begun = self
+            .begun
+            .as_ref()
+            .filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
         Some((self.round.size, self.driver.tracer(begun.number).route()))
     }
 
-    /// The part of the path that no stretch has yet, as answers to packets of another size show it: those by which the search
-    /// finds out which size passes. Empty while a [`sweep`](Self::sweep) looks for it.
+    /// The part of the path that no stretch has yet, as answers to packets of another size show it:
+    /// those by which the search finds out which size passes. Empty while a
+    /// [`sweep`](Self::sweep) looks for it.
     pub fn sketch(&self) -> impl Iterator<Item = Hop<'_>> {
         let is_check = matches!(self.round.purpose, Purpose::Check { .. });
         let begun = self.begun.as_ref().filter(|_| is_check);
-        let running = begun.into_iter().flat_map(|begun| self.driver.tracer(begun.number).route().hops());
+        let running = begun
+            .into_iter()
+            .flat_map(|begun| self.driver.tracer(begun.number).route().hops());
         let is_narrow = matches!(self.round.purpose, Purpose::Narrow { .. });
         let aside = self.aside.iter().filter(move |_| is_narrow);
-        let known = self.stretches().last().map_or(0, |stretch| *stretch.numbers.end());
-        running.chain(aside.flat_map(Stretch::hops)).filter(move |hop| hop.number() > known)
+        let known = self
+            .stretches()
+            .last()
+            .map_or(0, |stretch| *stretch.numbers.end());
+        running
+            .chain(aside.flat_map(Stretch::hops))
+            .filter(move |hop| hop.number() > known)
     }
 
     /// What the search tries at present.
@@ -324,15 +371,23 @@ impl<L: Link> PathMtu<L> {
 
     /// Whether packets of the size beside this one are too big, if there are any.
     fn is_larger_refused(&self) -> bool {
-        let Some(beside) = &self.beside else { return true };
+        let Some(beside) = &self.beside else {
+            return true;
+        };
         let first = self.driver.tracer(beside.number).route().hops().next();
-        first.is_some_and(|hop| hop.replies().any(|reply| reply.mtu.is_some() && reply.is_proven()))
+        first.is_some_and(|hop| {
+            hop.replies()
+                .any(|reply| reply.mtu.is_some() && reply.is_proven())
+        })
     }
 
     /// What the router appended to the answer of a probe of that trace.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &Extensions {
-        let begun = self.begun.as_ref().and_then(|begun| self.driver.extensions(begun.number).get(&probe));
+        let begun = self
+            .begun
+            .as_ref()
+            .and_then(|begun| self.driver.extensions(begun.number).get(&probe));
         begun.unwrap_or(&NONE)
     }
 
@@ -349,8 +404,12 @@ impl<L: Link> PathMtu<L> {
     }
 
     fn begin(&mut self, round: Round) -> Result<(), L::Error> {
-        // What a router that answers has always been faster than; nor is anything believed for one answer that is later.
-        let patience = self.slowest.saturating_mul(2).saturating_add(Duration::from_millis(100));
+        // What a router that answers has always been faster than; nor is anything believed for one
+        // answer that is later.
+        let patience = self
+            .slowest
+            .saturating_mul(2)
+            .saturating_add(Duration::from_millis(100));
         let mut patient = self.settings.clone();
         patient.has_timeout = true;
         patient.config.timeout = patience.min(patient.config.timeout);
@@ -368,19 +427,36 @@ impl<L: Link> PathMtu<L> {
         self.source = self.driver.tracer(begun.number).config().source;
         self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
-        self.beside = round.beside.map(|(size, hops)| self.trace(beside, size, hops)).transpose()?;
+        self.beside = round
+            .beside
+            .map(|(size, hops)| self.trace(beside, size, hops))
+            .transpose()?;
         Ok(())
     }
 
-    fn trace(&mut self, mut settings: Settings, size: u16, (first, last): (u8, u8)) -> Result<Begun, L::Error> {
+    fn trace(
+        &mut self,
+        mut settings: Settings,
+        size: u16,
+        (first, last): (u8, u8),
+    ) -> Result<Begun, L::Error> {
         settings.size = Some(size);
         (settings.config.first_hop, settings.config.max_hops) = (first, last);
-        Begun::new(&settings, &mut self.driver, &self.host, self.address, None, Endurance::Timeout)
+        Begun::new(
+            &settings,
+            &mut self.driver,
+            &self.host,
+            self.address,
+            None,
+            Endurance::Timeout,
+        )
     }
 
     /// A round is over: keeps what it found of the path, and begins the next one.
     fn conclude(&mut self, begun: Begun) -> Result<Step, L::Error> {
-        let Some(route) = self.take(begun) else { return Ok(Step::Done) };
+        let Some(route) = self.take(begun) else {
+            return Ok(Step::Done);
+        };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
         let beside = beside.map_or_else(Saw::default, |beside| look::<L>(&beside));
         let round = self.round;
@@ -394,7 +470,11 @@ impl<L: Link> PathMtu<L> {
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
         let end = next.map_or(round.hops.1, |next| next.first_unknown() - 1);
-        let part = |end| Stretch { size: round.size, route, numbers: begin..=end };
+        let part = |end| Stretch {
+            size: round.size,
+            route,
+            numbers: begin..=end,
+        };
         match round.purpose {
             Purpose::Sweep if end >= begin => {
                 self.aside = None;
@@ -412,7 +492,10 @@ impl<L: Link> PathMtu<L> {
     /// Takes a trace that has ended out of the driver, and counts it.
     fn take(&mut self, begun: Begun) -> Option<Route> {
         let route = begun.finish(&mut self.driver)?;
-        let rtts = route.hops().flat_map(|hop| hop.replies().filter(Reply::is_proven)).map(|reply| reply.rtt);
+        let rtts = route
+            .hops()
+            .flat_map(|hop| hop.replies().filter(Reply::is_proven))
+            .map(|reply| reply.rtt);
         self.slowest = rtts.max().unwrap_or_default().max(self.slowest);
         self.found.note(&route);
         Some(route)
@@ -432,13 +515,17 @@ impl<L: Link> Job for PathMtu<L> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let retry = self.stuck.filter(|_| !self.is_interrupted).map(|stuck| stuck.retry);
+        let retry = self
+            .stuck
+            .filter(|_| !self.is_interrupted)
+            .map(|stuck| stuck.retry);
         self.driver.deadline().into_iter().chain(retry).min()
     }
 
     /// # Errors
-    /// Those of the machine, and where the next trace can't begin, such as when the route to the target has gone and doesn't
-    /// come back within the time that an answer is waited for. What is known by then [`finish`](Self::finish) returns.
+    /// Those of the machine, and where the next trace can't begin, such as when the route to the
+    /// target has gone and doesn't come back within the time that an answer is waited for. What
+    /// is known by then [`finish`](Self::finish) returns.
     fn work(&mut self) -> Result<Step, L::Error> {
         let step = self.driver.work()?;
         while self.driver.take_reply().is_some() {}
@@ -468,7 +555,12 @@ impl<L: Link> Job for PathMtu<L> {
         self.found.stretches.extend(self.aside);
         self.found.duration = self.driver.link.now().saturating_since(self.start);
         let bounds = self.search.bounds(self.round, self.link);
-        MtuRoute { bounds, path_mtu: self.search.path_mtu(), limits: self.search.into_limits(), ..self.found }
+        MtuRoute {
+            bounds,
+            path_mtu: self.search.path_mtu(),
+            limits: self.search.into_limits(),
+            ..self.found
+        }
     }
 }
 
@@ -482,12 +574,24 @@ fn is_about_size(reply: &Reply) -> bool {
 
 /// What a round's trace says about its size.
 fn look<L: Link>(route: &Route) -> Saw {
-    let replies = || route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
-    let passing = replies().filter(|(_, reply)| reply.kind != Kind::Unreachable && reply.is_proven());
+    let replies = || {
+        route
+            .hops()
+            .flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)))
+    };
+    let passing =
+        replies().filter(|(_, reply)| reply.kind != Kind::Unreachable && reply.is_proven());
     let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
     // Where packets pass all the same, it was not this link that they were too big for.
-    let behind = replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
-    let too_big = behind.filter_map(|(hop, reply)| Some(TooBig { hop, by: reply.from, mtu: reply.mtu? }));
+    let behind =
+        replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
+    let too_big = behind.filter_map(|(hop, reply)| {
+        Some(TooBig {
+            hop,
+            by: reply.from,
+            mtu: reply.mtu?,
+        })
+    });
     let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply) && reply.is_proven());
     Saw {
         passed,
@@ -497,8 +601,16 @@ fn look<L: Link>(route: &Route) -> Saw {
             Some(StopReason::Unreachable) => !is_doubtful,
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
             // Only this size of packet may be too large for this machine.
-            Some(StopReason::Local) => route.probes_sent() == 0 || !is_too_large::<L>(route.failure()),
-            Some(StopReason::Loop | StopReason::MaxHops | StopReason::NoRoom | StopReason::Interrupted) | None => true,
+            Some(StopReason::Local) => {
+                route.probes_sent() == 0 || !is_too_large::<L>(route.failure())
+            }
+            Some(
+                StopReason::Loop
+                | StopReason::MaxHops
+                | StopReason::NoRoom
+                | StopReason::Interrupted,
+            )
+            | None => true,
         },
     }
 }

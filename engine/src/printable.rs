@@ -1,7 +1,8 @@
 //! Text that a stranger chose.
 
-/// Makes text from the network harmless to a terminal, a log and whoever reads them: what isn't a visible ASCII character (also
-/// spaces, control and bidirectional ones) is written as `\u{..}`. At most `longest` characters are taken.
+/// Makes text from the network harmless to a terminal, a log and whoever reads them: what isn't a
+/// visible ASCII character (also spaces, control and bidirectional ones) is written as `\u{..}`. At
+/// most `longest` characters are taken.
 #[must_use]
 pub fn printable(text: &str, longest: usize) -> String {
     let mut visible = String::new();

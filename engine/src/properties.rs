@@ -1,5 +1,6 @@
-//! Properties of the traces of a list, without sockets: answers of true routers, in any order, and of a forger who sees the
-//! probes that reach it and answers for anybody's. Nobody stands in a result who didn't prove to have seen a probe of it.
+//! Properties of the traces of a list, without sockets: answers of true routers, in any order, and
+//! of a forger who sees the probes that reach it and answers for anybody's. Nobody stands in a
+//! result who didn't prove to have seen a probe of it.
 
 use crate::identities::Identities;
 use crate::near::Near;
@@ -38,12 +39,23 @@ impl Random {
 }
 
 /// An address: of the net of routers, of targets, or of the forger.
-/// The hosts of a kind are in five networks (/24, /48): those of one alone would teach nobody a router's name.
+/// The hosts of a kind are in five networks (/24, /48): those of one alone would teach nobody a
+/// router's name.
 fn host(version: Version, kind: u8, number: u8) -> IpAddr {
     let network = number % 5;
     match version {
         Version::V4 => [10, kind, network, number].into(),
-        Version::V6 => [0x2001, 0xdb8, u16::from_be_bytes([kind, network]), 0, 0, 0, 0, number.into()].into(),
+        Version::V6 => [
+            0x2001,
+            0xdb8,
+            u16::from_be_bytes([kind, network]),
+            0,
+            0,
+            0,
+            0,
+            number.into(),
+        ]
+        .into(),
     }
 }
 
@@ -76,7 +88,8 @@ struct Packet {
 struct List {
     random: Random,
     version: Version,
-    /// Whether no router is heard at hop 2, but the forger tries to be; or the forger lies about where it is.
+    /// Whether no router is heard at hop 2, but the forger tries to be; or the forger lies about
+    /// where it is.
     is_silent: bool,
     /// The ident of all, as on a ping socket.
     ident: Option<u16>,
@@ -130,9 +143,17 @@ impl List {
             ..Config::new(target)
         };
         let echo = hopshot_core::Echo::new(random);
-        let Some((ident, first_seq)) = self.identities.take(number, &config, &echo, self.ident) else { return };
-        let echo = hopshot_core::Echo { ident, first_seq, ..echo };
-        self.traces.insert(number, Tracer::new(config, echo).unwrap());
+        let Some((ident, first_seq)) = self.identities.take(number, &config, &echo, self.ident)
+        else {
+            return;
+        };
+        let echo = hopshot_core::Echo {
+            ident,
+            first_seq,
+            ..echo
+        };
+        self.traces
+            .insert(number, Tracer::new(config, echo).unwrap());
         self.added += 1;
     }
 
@@ -146,7 +167,14 @@ impl List {
             Action::Transmit(transmit) => (tracer.config().target, transmit.probe.hop),
         };
         let len = tracer.protocol().message_len();
-        self.reach(target, Probe { trace: number, hop, message: buf[..len].to_vec() });
+        self.reach(
+            target,
+            Probe {
+                trace: number,
+                hop,
+                message: buf[..len].to_vec(),
+            },
+        );
         false
     }
 
@@ -154,17 +182,22 @@ impl List {
     fn reach(&mut self, target: IpAddr, probe: Probe) {
         let router = host(self.version, ROUTERS, probe.hop);
         let from = if probe.hop < DISTANCE { router } else { target };
-        let is_forger =
-            from == host(self.version, FORGER, 1) || !self.is_silent && probe.hop == 3 && probe.trace.is_multiple_of(5);
+        let is_forger = from == host(self.version, FORGER, 1)
+            || !self.is_silent && probe.hop == 3 && probe.trace.is_multiple_of(5);
         if is_forger {
-            self.proofs.insert((probe.trace, host(self.version, FORGER, 1)));
+            self.proofs
+                .insert((probe.trace, host(self.version, FORGER, 1)));
             self.seen.push(probe);
             return;
         }
         if self.random.one_in(6) || self.is_silent && probe.hop == 2 {
             return;
         }
-        let says = if probe.hop < DISTANCE { Some(Type::TimeExceeded) } else { None };
+        let says = if probe.hop < DISTANCE {
+            Some(Type::TimeExceeded)
+        } else {
+            None
+        };
         let quote = if self.random.one_in(4) { 8 } else { usize::MAX };
         let message = self.written(from, target, says, &probe.message, quote);
         self.proofs.insert((probe.trace, from));
@@ -172,25 +205,62 @@ impl List {
     }
 
     /// An answer to a message: an error with so many octets of it, or an Echo Reply.
-    fn written(&self, from: IpAddr, target: IpAddr, says: Option<Type>, message: &[u8], quote: usize) -> Vec<u8> {
+    fn written(
+        &self,
+        from: IpAddr,
+        target: IpAddr,
+        says: Option<Type>,
+        message: &[u8],
+        quote: usize,
+    ) -> Vec<u8> {
         let us = host(self.version, US, 1);
         let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
         let mut quoted = vec![0; ip::header_len(self.version)];
-        let protocol = if self.version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
-        let ends = Ends { source: us, destination: target };
-        let header = ip::Header { ends, hop_limit: 1, traffic_class: 0, protocol };
+        let protocol = if self.version == Version::V4 {
+            ip::PROTOCOL_ICMP
+        } else {
+            ip::PROTOCOL_ICMPV6
+        };
+        let ends = Ends {
+            source: us,
+            destination: target,
+        };
+        let header = ip::Header {
+            ends,
+            hop_limit: 1,
+            traffic_class: 0,
+            protocol,
+        };
         header.emit(message.len(), &mut quoted).unwrap();
         quoted.extend_from_slice(&message[..quote.min(message.len())]);
         let written = match says {
-            Some(icmp_type) => Message::Error(Error { icmp_type, code: 0, rest: 0, quoted: &quoted }),
-            None => Message::EchoReply(Echo { ident: word(4), seq: word(6), payload: &message[8..] }),
+            Some(icmp_type) => Message::Error(Error {
+                icmp_type,
+                code: 0,
+                rest: 0,
+                quoted: &quoted,
+            }),
+            None => Message::EchoReply(Echo {
+                ident: word(4),
+                seq: word(6),
+                payload: &message[8..],
+            }),
         };
         let mut buf = [0; 256];
-        let len = written.emit(Ends { source: from, destination: us }, &mut buf).unwrap();
+        let len = written
+            .emit(
+                Ends {
+                    source: from,
+                    destination: us,
+                },
+                &mut buf,
+            )
+            .unwrap();
         buf[..len].to_vec()
     }
 
-    /// The forger answers for a probe that it may not have seen, in its own name, of all that it knows.
+    /// The forger answers for a probe that it may not have seen, in its own name, of all that it
+    /// knows.
     fn forge(&mut self) {
         if self.seen.is_empty() {
             return;
@@ -212,13 +282,20 @@ impl List {
         self.packets.push(Packet { from, message });
     }
 
-    /// An ident and a seq, with such luck that it is often those of a probe to one of the nearest hops, or to the silent one.
+    /// An ident and a seq, with such luck that it is often those of a probe to one of the nearest
+    /// hops, or to the silent one.
     fn guess(&mut self) -> (u16, u16) {
         let at = self.random.below(self.traces.len().max(1));
         match self.traces.values().nth(at) {
             Some(tracer) if !self.random.one_in(4) => {
-                let hopshot_core::Echo { ident, first_seq, .. } = *tracer.protocol();
-                let index = if self.is_silent { 1 } else { self.random.below(6) };
+                let hopshot_core::Echo {
+                    ident, first_seq, ..
+                } = *tracer.protocol();
+                let index = if self.is_silent {
+                    1
+                } else {
+                    self.random.below(6)
+                };
                 (ident, first_seq.wrapping_add(index as u16))
             }
             _ => (self.random.word(), self.random.word()),
@@ -233,9 +310,21 @@ impl List {
         let at = self.random.below(self.seen.len());
         let from = host(self.version, FORGER, 1);
         let probe = &self.seen[at];
-        let Some(tracer) = self.traces.get(&probe.trace) else { return };
-        let says = if probe.hop < DISTANCE { Some(Type::TimeExceeded) } else { None };
-        let message = self.written(from, tracer.config().target, says, &probe.message, usize::MAX);
+        let Some(tracer) = self.traces.get(&probe.trace) else {
+            return;
+        };
+        let says = if probe.hop < DISTANCE {
+            Some(Type::TimeExceeded)
+        } else {
+            None
+        };
+        let message = self.written(
+            from,
+            tracer.config().target,
+            says,
+            &probe.message,
+            usize::MAX,
+        );
         self.packets.push(Packet { from, message });
     }
 
@@ -247,17 +336,26 @@ impl List {
         let at = self.random.below(self.packets.len());
         // Some come twice.
         let again = self.random.one_in(5);
-        let ends = |from| Ends { source: from, destination: host(self.version, US, 1) };
+        let ends = |from| Ends {
+            source: from,
+            destination: host(self.version, US, 1),
+        };
         let packet = &self.packets[at];
         let answer = Answer::parse(ends(packet.from), Some(60), &packet.message).unwrap();
         let [a, b, c, d] = hopshot_core::Echo::key(&answer).unwrap().to_be_bytes();
         let (ident, seq) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
         let numbers = answered(&self.identities, ident, seq);
         for number in numbers {
-            assert!(self.traces.contains_key(&number), "no answer is for a trace that has ended");
+            assert!(
+                self.traces.contains_key(&number),
+                "no answer is for a trace that has ended"
+            );
             let tracer = self.traces.get_mut(&number).unwrap();
             if let Ok(reply) = tracer.accept(self.now, &answer) {
-                assert!(self.is_proven(number, &reply), "{reply:?} in trace {number}");
+                assert!(
+                    self.is_proven(number, &reply),
+                    "{reply:?} in trace {number}"
+                );
                 break;
             }
         }
@@ -270,19 +368,26 @@ impl List {
         reply.evidence() == Evidence::Weak || self.proofs.contains(&(number, reply.from))
     }
 
-    /// A trace has ended: its result names only who has proved to be there, and so does what others learn of it.
+    /// A trace has ended: its result names only who has proved to be there, and so does what others
+    /// learn of it.
     fn end(&mut self, number: usize) {
         let tracer = self.traces.remove(&number).unwrap();
         self.identities.give_back(number, tracer.protocol().ident);
         let replies = tracer.route().hops().flat_map(|hop| hop.replies());
         for reply in replies {
-            assert!(self.is_proven(number, &reply), "{reply:?} in the result of trace {number}");
+            assert!(
+                self.is_proven(number, &reply),
+                "{reply:?} in the result of trace {number}"
+            );
             if reply.evidence() == Evidence::Strong {
                 self.named.insert((reply.probe.hop, reply.from));
             }
         }
         let routers = learn(&mut self.near, &tracer);
-        assert!(routers.iter().all(|router| self.named.contains(router)), "{routers:?} are shared");
+        assert!(
+            routers.iter().all(|router| self.named.contains(router)),
+            "{routers:?} are shared"
+        );
         self.shared += routers.len();
     }
 
@@ -301,7 +406,9 @@ impl List {
                     _ => {}
                 }
             }
-            self.now = self.now.saturating_add(std::time::Duration::from_millis(20));
+            self.now = self
+                .now
+                .saturating_add(std::time::Duration::from_millis(20));
         }
     }
 }
@@ -311,26 +418,52 @@ fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<(u8, IpAddr)> {
     let target = tracer.config().target;
     let sample = near.sample();
     near.learn(sample, target, tracer.route().hops());
-    let Some(mut head) = near.head(target, None, 12) else { return Vec::new() };
+    let Some(mut head) = near.head(target, None, 12) else {
+        return Vec::new();
+    };
     // It takes them over once the farthest of them has answered.
     let version = Version::of(target);
     let _ = head.fits(&met(version, head.first_hop()));
     let spared = head.spared().into_iter().flatten();
-    spared.filter_map(|shared| Some((shared.hop, shared.from?))).collect()
+    spared
+        .filter_map(|shared| Some((shared.hop, shared.from?)))
+        .collect()
 }
 
 /// The answer of the router at a hop.
 fn met(version: Version, hop: u8) -> Reply {
     let target = host(version, TARGETS, 1);
     let source = host(version, US, 1);
-    let config = Config { first_hop: hop, max_hops: hop, source, ..Config::new(target) };
+    let config = Config {
+        first_hop: hop,
+        max_hops: hop,
+        source,
+        ..Config::new(target)
+    };
     let mut tracer = Tracer::<CAPACITY>::new(config, hopshot_core::Echo::new(7)).unwrap();
     let mut buf = [0; 128];
-    assert!(matches!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Transmit(_))));
+    assert!(matches!(
+        tracer.poll(Instant::EPOCH, &mut buf),
+        Ok(Action::Transmit(_))
+    ));
     let from = host(version, ROUTERS, hop);
     let probe = &buf[..tracer.protocol().message_len()];
-    let message = List::new(version, None, 0).written(from, target, Some(Type::TimeExceeded), probe, usize::MAX);
-    let answer = Answer::parse(Ends { source: from, destination: source }, None, &message).unwrap();
+    let message = List::new(version, None, 0).written(
+        from,
+        target,
+        Some(Type::TimeExceeded),
+        probe,
+        usize::MAX,
+    );
+    let answer = Answer::parse(
+        Ends {
+            source: from,
+            destination: source,
+        },
+        None,
+        &message,
+    )
+    .unwrap();
     tracer.accept(Instant::EPOCH, &answer).unwrap()
 }
 
@@ -345,11 +478,20 @@ fn no_result_names_who_sent_it_no_proof_in_whatever_order_answers_come_and_from_
                 named.extend(list.named);
                 shared += list.shared;
             }
-            // Else nothing was shown: true routers, targets and the forger's own answers stand in results.
-            assert!((1..DISTANCE).all(|hop| named.contains(&(hop, host(version, ROUTERS, hop)))), "{named:?}");
+            // Else nothing was shown: true routers, targets and the forger's own answers stand in
+            // results.
+            assert!(
+                (1..DISTANCE).all(|hop| named.contains(&(hop, host(version, ROUTERS, hop)))),
+                "{named:?}"
+            );
             assert!(shared > 0);
             let others = [host(version, FORGER, 1), host(version, TARGETS, 1)];
-            assert!(others.into_iter().all(|host| named.contains(&(DISTANCE, host))), "{named:?}");
+            assert!(
+                others
+                    .into_iter()
+                    .all(|host| named.contains(&(DISTANCE, host))),
+                "{named:?}"
+            );
         }
     }
 }
@@ -369,14 +511,21 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             };
             // Few, so that they are wanted twice.
             let wanted = random.below(40) as u16;
-            let echo = hopshot_core::Echo { ident: wanted, ..hopshot_core::Echo::new(random.next().into()) };
+            let echo = hopshot_core::Echo {
+                ident: wanted,
+                ..hopshot_core::Echo::new(random.next().into())
+            };
             if let Some((ident, first)) = identities.take(number, &config, &echo, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);
                 live.insert(number, (ident, first, most.min(CAPACITY as u16)));
             }
             while live.len() > 60 || !live.is_empty() && random.one_in(3) {
                 let at = random.below(live.len());
-                let (number, (ident, ..)) = live.iter().nth(at).map(|(number, taken)| (*number, *taken)).unwrap();
+                let (number, (ident, ..)) = live
+                    .iter()
+                    .nth(at)
+                    .map(|(number, taken)| (*number, *taken))
+                    .unwrap();
                 live.remove(&number);
                 identities.give_back(number, ident);
             }

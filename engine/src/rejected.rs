@@ -2,20 +2,24 @@
 
 use hopshot_core::wire::Malformed;
 
-/// How many messages were received and were no answer to any trace that shares the sockets, from their opening on. The counts
-/// saturate. What the kernel's filter turned away is not among them: most of what is about other traces, or about nothing at
-/// all, from soon after the first probes on. Nor is what had not been read when a trace had all that it
-/// needs. Forgeries are counted by [`Tally::forged`](crate::Tally::forged).
+/// How many messages were received and were no answer to any trace that shares the sockets, from
+/// their opening on. The counts saturate. What the kernel's filter turned away is not among them:
+/// most of what is about other traces, or about nothing at all, from soon after the first probes
+/// on. Nor is what had not been read when a trace had all that it needs. Forgeries are counted by
+/// [`Tally::forged`](crate::Tally::forged).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rejected {
     /// Cut short before what tells whose they are, or with a header that contradicts itself.
     pub malformed: u32,
-    /// With a wrong ICMP checksum. In IPv6, and on ping sockets, the kernel finds those, and may count them among `dropped`.
+    /// With a wrong ICMP checksum. In IPv6, and on ping sockets, the kernel finds those, and may
+    /// count them among `dropped`.
     pub bad_checksum: u32,
-    /// Readable, but about nothing that a trace on these sockets has sent: also what answers one that was taken out already.
+    /// Readable, but about nothing that a trace on these sockets has sent: also what answers one
+    /// that was taken out already.
     pub not_ours: u32,
-    /// At most so many were lost because the receive buffer was full; some of them the filter would have turned away. In IPv6
-    /// also with a wrong checksum. 0 where the kernel doesn't tell (before Linux 4.12).
+    /// At most so many were lost because the receive buffer was full; some of them the filter
+    /// would have turned away. In IPv6 also with a wrong checksum. 0 where the kernel doesn't
+    /// tell (before Linux 4.12).
     pub dropped: u32,
 }
 

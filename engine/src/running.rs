@@ -7,7 +7,8 @@ use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
 use hopshot_core::wire::Version;
 use hopshot_core::{
-    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError, Tracer, Transmit,
+    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
+    Tracer, Transmit,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -53,12 +54,14 @@ pub(crate) struct Running {
 /// For how long a probe that this machine can't send is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endurance {
-    /// As long as its answer would be waited for, but only once something has left: a trace that can't begin is to say so at once.
+    /// As long as its answer would be waited for, but only once something has left: a trace that
+    /// can't begin is to say so at once.
     Timeout,
-    /// The same where only a queue was full; else not at all: a round of a watch, since the next one follows anyway, and an
-    /// outage is to be seen.
+    /// The same where only a queue was full; else not at all: a round of a watch, since the next
+    /// one follows anyway, and an outage is to be seen.
     Queue,
-    /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host of a list.
+    /// As long as nothing can be sent to any host, and [`ALONE`] if others can be reached: a host
+    /// of a list.
     Outage,
 }
 
@@ -80,19 +83,50 @@ pub(crate) struct Held {
 impl Held {
     /// Keeps a probe that was to leave now.
     pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
-        let Transmit { probe, reason, hop_limit, message, .. } = *probe;
-        Self { probe, reason, hop_limit, message: message.to_vec(), since: now, due: now, failures: 0, error: None }
+        let Transmit {
+            probe,
+            reason,
+            hop_limit,
+            message,
+            ..
+        } = *probe;
+        Self {
+            probe,
+            reason,
+            hop_limit,
+            message: message.to_vec(),
+            since: now,
+            due: now,
+            failures: 0,
+            error: None,
+        }
     }
 
     /// The probe as the tracer gave it out.
     pub(crate) fn transmit(&self, destination: IpAddr) -> Transmit<'_> {
-        let Self { probe, reason, hop_limit, ref message, .. } = *self;
-        Transmit { probe, reason, destination, hop_limit, message }
+        let Self {
+            probe,
+            reason,
+            hop_limit,
+            ref message,
+            ..
+        } = *self;
+        Transmit {
+            probe,
+            reason,
+            destination,
+            hop_limit,
+            message,
+        }
     }
 
     /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
     fn seq(&self) -> Option<u16> {
-        self.message.get(6..8)?.try_into().ok().map(u16::from_be_bytes)
+        self.message
+            .get(6..8)?
+            .try_into()
+            .ok()
+            .map(u16::from_be_bytes)
     }
 }
 
@@ -116,10 +150,13 @@ impl Running {
         }
     }
 
-    /// When it has ended: probes the nearest hops after all if the path isn't known to begin as it was thought. Returns whether
-    /// it goes on.
+    /// When it has ended: probes the nearest hops after all if the path isn't known to begin as it
+    /// was thought. Returns whether it goes on.
     pub(crate) fn goes_on(&mut self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.spared().is_none()) && self.go_back()
+        self.head
+            .as_ref()
+            .is_some_and(|head| head.spared().is_none())
+            && self.go_back()
     }
 
     fn go_back(&mut self) -> bool {
@@ -127,13 +164,16 @@ impl Running {
         self.tracer.start_from(1).is_ok()
     }
 
-    /// Returns whether a message can't be an answer, since the probe with this seq has not left yet: a local firewall that
-    /// rejects a probe writes an ICMP error about it too.
+    /// Returns whether a message can't be an answer, since the probe with this seq has not left
+    /// yet: a local firewall that rejects a probe writes an ICMP error about it too.
     pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
-        self.held.as_ref().is_some_and(|held| held.seq() == Some(seq))
+        self.held
+            .as_ref()
+            .is_some_and(|held| held.seq() == Some(seq))
     }
 
-    /// Decides about a probe that could not be sent: keeps it and returns when to try again, or records the failure.
+    /// Decides about a probe that could not be sent: keeps it and returns when to try again, or
+    /// records the failure.
     pub(crate) fn hold(
         &mut self,
         held: Held,
@@ -142,7 +182,8 @@ impl Running {
         health: &Health,
         now: Instant,
     ) -> Option<Instant> {
-        // An outage says nothing of this target, nor does the time that the pace has it wait for a try.
+        // An outage says nothing of this target, nor does the time that the pace has it wait for a
+        // try.
         let since = match self.endurance {
             Endurance::Timeout | Endurance::Queue => held.since,
             Endurance::Outage if health.is_out(now) => now,
@@ -154,13 +195,21 @@ impl Running {
         let is_full = obstacle == Obstacle::Full;
         let endures = match self.endurance {
             Endurance::Queue if !is_full => false,
-            Endurance::Timeout | Endurance::Queue => health.has_worked() && waited < self.tracer.config().timeout,
+            Endurance::Timeout | Endurance::Queue => {
+                health.has_worked() && waited < self.tracer.config().timeout
+            }
             Endurance::Outage => waited < ALONE || !health.works_for_others(since),
         };
         if is_passing && endures && !self.has_given_up {
             let failures = held.failures.saturating_add(1);
             let due = now.saturating_add(health::pause(PAUSE, failures));
-            self.held = Some(Held { since, due, failures, error: Some(error), ..held });
+            self.held = Some(Held {
+                since,
+                due,
+                failures,
+                error: Some(error),
+                ..held
+            });
             return Some(due);
         }
         self.has_given_up |= is_passing;
@@ -171,14 +220,22 @@ impl Running {
     /// Whether anybody has answered, and proved it, but this machine itself.
     pub(crate) fn has_heard(&self) -> bool {
         let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| hop.replies().any(|reply| self.is_somebodys(&reply) && reply.from != own))
+        self.tracer.route().hops().any(|hop| {
+            hop.replies()
+                .any(|reply| self.is_somebodys(&reply) && reply.from != own)
+        })
     }
 
-    /// Whether an answer shows that somebody is heard: it is proven. Where all hosts of a list have one flow most errors can't
-    /// prove anything, and an outage would be seen where there is none: there it is enough that all of it is right.
+    /// Whether an answer shows that somebody is heard: it is proven. Where all hosts of a list have
+    /// one flow most errors can't prove anything, and an outage would be seen where there is
+    /// none: there it is enough that all of it is right.
     pub(crate) fn is_somebodys(&self, reply: &Reply) -> bool {
         let is_wrong = |change| reply.changes.contains(change);
-        let is_right = || ![Changes::DESTINATION, Changes::CHECKSUM, Changes::IDENT].into_iter().any(is_wrong);
+        let is_right = || {
+            ![Changes::DESTINATION, Changes::CHECKSUM, Changes::IDENT]
+                .into_iter()
+                .any(is_wrong)
+        };
         reply.is_proven() || self.tracer.protocol().checksum_is_public && is_right()
     }
 
@@ -190,10 +247,13 @@ impl Running {
         self.left.filter(|_| !self.has_heard())
     }
 
-    /// When the next hop is to be looked for once before the timeout is over, if that is still to come.
+    /// When the next hop is to be looked for once before the timeout is over, if that is still to
+    /// come.
     pub(crate) fn look_at(&self) -> Option<Instant> {
         let is_long = self.tracer.config().timeout > DOUBTFUL;
-        self.left.filter(|_| is_long && self.was_missed.is_none()).map(|left| left.saturating_add(DOUBTFUL))
+        self.left
+            .filter(|_| is_long && self.was_missed.is_none())
+            .map(|left| left.saturating_add(DOUBTFUL))
     }
 
     /// How long it waits where the next hop is still being looked for.
@@ -208,28 +268,48 @@ impl Running {
     /// The way that its probes take.
     pub(crate) fn way(&self) -> Way {
         let config = self.tracer.config();
-        Way { source: config.source, target: config.target, scope_id: self.scope_id }
+        Way {
+            source: config.source,
+            target: config.target,
+            scope_id: self.scope_id,
+        }
     }
 
-    /// Returns whether it was this machine itself that wrote an answer: not about itself, but that its probe goes nowhere.
+    /// Returns whether it was this machine itself that wrote an answer: not about itself, but that
+    /// its probe goes nowhere.
     pub(crate) fn is_local(&self, reply: &Reply) -> bool {
         self.tracer.config().is_local(reply.kind, reply.from)
     }
 
-    /// The same answer in the name of the trace's source, if this machine wrote it in the name of another of its addresses. In
-    /// IPv4 that is the first of the interface, whatever address a probe left from.
+    /// The same answer in the name of the trace's source, if this machine wrote it in the name of
+    /// another of its addresses. In IPv4 that is the first of the interface, whatever address a
+    /// probe left from.
     pub(crate) fn in_own_name<'a, L: Link>(&self, answer: &Answer<'a>, link: &L) -> Answer<'a> {
         let config = self.tracer.config();
-        let may_be = answer.kind == Kind::Unreachable && ![config.source, config.target].contains(&answer.from);
-        let from = if may_be && link.is_own(answer.from) { config.source } else { answer.from };
+        let may_be = answer.kind == Kind::Unreachable
+            && ![config.source, config.target].contains(&answer.from);
+        let from = if may_be && link.is_own(answer.from) {
+            config.source
+        } else {
+            answer.from
+        };
         Answer { from, ..*answer }
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of them, if the neighbour's
-    /// state permits it: a firewall says the same. Returns whether it is so.
-    pub(crate) fn hear_local(&mut self, reply: &Reply, may_be_missing: impl FnOnce(Way) -> bool) -> bool {
-        let failure = Failure::Local { icmp_type: reply.icmp_type, icmp_code: reply.icmp_code };
-        let is_missing = failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
+    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of
+    /// them, if the neighbour's state permits it: a firewall says the same. Returns whether it
+    /// is so.
+    pub(crate) fn hear_local(
+        &mut self,
+        reply: &Reply,
+        may_be_missing: impl FnOnce(Way) -> bool,
+    ) -> bool {
+        let failure = Failure::Local {
+            icmp_type: reply.icmp_type,
+            icmp_code: reply.icmp_code,
+        };
+        let is_missing =
+            failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
         if is_missing {
             self.abandon();
         }
@@ -243,13 +323,19 @@ impl Running {
 
     /// Ends the trace with what is known.
     pub(crate) fn interrupt(&mut self) {
-        if let Some(Held { probe, error: Some(error), .. }) = self.held.take() {
+        if let Some(Held {
+            probe,
+            error: Some(error),
+            ..
+        }) = self.held.take()
+        {
             self.tracer.fail(probe, error);
         }
         self.tracer.interrupt();
     }
 
-    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with a weaker one.
+    /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with
+    /// a weaker one.
     pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
         self.clocks.entry(probe).or_default().received = clock;
         let extensions = Extensions::copy(&answer.extensions);

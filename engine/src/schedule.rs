@@ -1,4 +1,5 @@
-//! Which of a driver's traces wants to be polled next, and which have ended, without a look at all of them.
+//! Which of a driver's traces wants to be polled next, and which have ended, without a look at all
+//! of them.
 
 use hopshot_core::Instant;
 use std::collections::{BTreeSet, HashMap};
@@ -9,7 +10,8 @@ use std::ops::Bound::{Excluded, Unbounded};
 pub(crate) struct Schedule {
     /// By trace; `None` once it has ended.
     due: HashMap<usize, Option<Instant>>,
-    /// The same in order. What is due has the time [`Instant::EPOCH`], and so stands in front, the oldest trace first.
+    /// The same in order. What is due has the time [`Instant::EPOCH`], and so stands in front, the
+    /// oldest trace first.
     waiting: BTreeSet<(Instant, usize)>,
     ended: BTreeSet<usize>,
 }
@@ -62,7 +64,10 @@ impl Schedule {
         {
             self.set(trace, Some(Instant::EPOCH));
         }
-        let next = self.waiting.range((Instant::EPOCH, from)..=(Instant::EPOCH, usize::MAX)).next();
+        let next = self
+            .waiting
+            .range((Instant::EPOCH, from)..=(Instant::EPOCH, usize::MAX))
+            .next();
         next.map(|(_, trace)| *trace)
     }
 
@@ -78,7 +83,8 @@ impl Schedule {
 
     /// Ends all.
     pub(crate) fn end(&mut self) {
-        self.ended.extend(self.waiting.iter().map(|(_, trace)| *trace));
+        self.ended
+            .extend(self.waiting.iter().map(|(_, trace)| *trace));
         self.waiting.clear();
         self.due.values_mut().for_each(|due| *due = None);
     }
@@ -126,7 +132,10 @@ mod tests {
         schedule.hasten(0);
         schedule.hasten(1);
         schedule.hasten(7);
-        assert_eq!((round(&mut schedule, 1), schedule.ended()), (vec![0], Some(1)));
+        assert_eq!(
+            (round(&mut schedule, 1), schedule.ended()),
+            (vec![0], Some(1))
+        );
     }
 
     #[test]

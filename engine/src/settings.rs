@@ -11,15 +11,16 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Hops, attempts, waits and the traffic class. Target and source are filled in at the start, and
-    /// the sweep from [`memory`](Self::memory) if there is none.
+    /// Hops, attempts, waits and the traffic class. Target and source are filled in at the start,
+    /// and the sweep from [`memory`](Self::memory) if there is none.
     pub config: Config,
     /// Whether the timeout was chosen by somebody. If not, a trace outside a list waits a second
     /// longer where nothing answers and the kernel is still looking for the next hop.
     pub has_timeout: bool,
     /// The ICMP identifier of all probes; a random one for each trace if none is given.
     pub ident: Option<u16>,
-    /// The flow, 1 to 65,534: the ICMP checksum of all probes; a random one for each trace if none is given.
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes; a random one for each trace if none
+    /// is given.
     pub flow: Option<u16>,
     /// The size of a probe in octets, IP header included: 38 to 65,535 in IPv4, 58 to 65,535 in
     /// IPv6; 52 and 72 if none is given.
@@ -32,9 +33,20 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let config = Config { timeout: Self::DEFAULT_TIMEOUT, ..Config::new(Version::V4.unspecified()) };
+        let config = Config {
+            timeout: Self::DEFAULT_TIMEOUT,
+            ..Config::new(Version::V4.unspecified())
+        };
         let (has_timeout, ident, flow, size, memory) = (false, None, None, None, Memory::new());
-        Self { config, has_timeout, ident, flow, size, memory, flow_is_public: false }
+        Self {
+            config,
+            has_timeout,
+            ident,
+            flow,
+            size,
+            memory,
+            flow_is_public: false,
+        }
     }
 }
 
@@ -49,18 +61,29 @@ impl Settings {
     pub fn check<E>(&self, family: Version) -> Result<(), Fault<E>> {
         self.config.check().map_err(Fault::Config)?;
         let template = Echo::new(0);
-        Echo { checksum: self.flow.unwrap_or(template.checksum), ..template }.check().map_err(Fault::Config)?;
+        Echo {
+            checksum: self.flow.unwrap_or(template.checksum),
+            ..template
+        }
+        .check()
+        .map_err(Fault::Config)?;
         self.payload_len(family).map(drop)
     }
 
     /// The payload that makes a probe as large as was asked for.
     pub(crate) fn payload_len<E>(&self, family: Version) -> Result<u16, Fault<E>> {
-        let Some(given) = self.size else { return Ok(Echo::new(0).payload_len) };
+        let Some(given) = self.size else {
+            return Ok(Echo::new(0).payload_len);
+        };
         let headers = headers_len(family);
         let least = headers + MIN_PAYLOAD;
         match given >= least {
             true => Ok(given - headers),
-            false => Err(Fault::Size { family, given, least }),
+            false => Err(Fault::Size {
+                family,
+                given,
+                least,
+            }),
         }
     }
 }

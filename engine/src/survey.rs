@@ -28,8 +28,8 @@ pub const DEFAULT_RATE: u32 = 1000;
 /// Traces in flight by default. Each takes some 45 KiB.
 pub const AT_ONCE: usize = 256;
 
-/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it spares more probes than the
-/// usual one, and takes more round trips.
+/// The first sweep of a trace that the rate holds up, where nothing is known of the distance: it
+/// spares more probes than the usual one, and takes more round trips.
 const SPARING: u8 = 8;
 
 /// A trace that has begun.
@@ -45,31 +45,34 @@ pub struct Started {
     pub flow: u16,
 }
 
-/// Many traces at once, for a loop of one's own: [`add_found`](Self::add_found) hosts while there [is room](Self::has_room),
-/// [`advance`](Job::advance), [`take`](Self::take) the routes of traces that have ended and [the
-/// hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty). Whoever looks
-/// names up elsewhere takes [those to look up again](Self::take_name) as well.
+/// Many traces at once, for a loop of one's own: [`add_found`](Self::add_found) hosts while there
+/// [is room](Self::has_room), [`advance`](Job::advance), [`take`](Self::take) the routes of traces
+/// that have ended and [the hosts](Self::take_lost) that were given up, until it is
+/// [empty](Self::is_empty). Whoever looks names up elsewhere takes [those to look up
+/// again](Self::take_name) as well.
 ///
-/// With more than 32 traces in flight an answer whose ident a translator has changed on the way finds its trace no more, and its
-/// hop stays silent.
+/// With more than 32 traces in flight an answer whose ident a translator has changed on the way
+/// finds its trace no more, and its hop stays silent.
 ///
 /// # Ping sockets
-/// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same one. So a survey opens up to 16
-/// pairs of ping sockets in each family: fewer where this process may have less than 512 descriptors, and one where the
-/// settings have an [ident](Settings::ident). A trace takes one of them at random, and there a stretch of seqs at a random
-/// place, which isn't used again as long as there are others. The host of one trace knows the ident of the traces on its own
-/// socket then, and neither their seqs nor their checksums:
-/// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html). Where the settings have a
-/// [flow](Settings::flow) it knows the checksums too; then an error proves nothing unless it quotes the cookie.
+/// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same
+/// one. So a survey opens up to 16 pairs of ping sockets in each family: fewer where this process
+/// may have less than 512 descriptors, and one where the settings have an [ident](Settings::ident).
+/// A trace takes one of them at random, and there a stretch of seqs at a random place, which isn't
+/// used again as long as there are others. The host of one trace knows the ident of the traces on
+/// its own socket then, and neither their seqs nor their checksums:
+/// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html).
+/// Where the settings have a [flow](Settings::flow) it knows the checksums too; then an error
+/// proves nothing unless it quotes the cookie.
 ///
 /// # What traces share
 /// What one trace learns spares the next ones probes, unless the settings have
 /// [`Memory::none`](crate::Memory::none). The distances of neighbours say how far the first sweep
-/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add_found) begin at the farthest
-/// router that is known to stand on all paths and to answer more often than not. If it answers
-/// there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else does, or
-/// nobody, they are probed after all, which takes one more round trip. A trace of a host whose
-/// neighbours are among the shared routers is whole, if 16 of the drawn hosts are as near.
+/// goes: see [`Memory`](crate::Memory). And traces [of hosts](Self::add_found) begin at the
+/// farthest router that is known to stand on all paths and to answer more often than not. If it
+/// answers there, the hops before it are in [`Route::shared`], and have no RTTs; if somebody else
+/// does, or nobody, they are probed after all, which takes one more round trip. A trace of a host
+/// whose neighbours are among the shared routers is whole, if 16 of the drawn hosts are as near.
 ///
 /// What the routers are is learnt from hosts that were drawn [at random](Self::sample), and from
 /// these alone: no host can choose to be among them. A router is named if at least 16 of the last
@@ -82,9 +85,10 @@ pub struct Started {
 /// until enough of the drawn hosts have met the new routers: after some 50 hosts the changed hop is
 /// shared no more, and after some 500 it is known again.
 ///
-/// From the seventeenth trace on, one [of a host](Self::add_found) whose distance can't be guessed, and which the rate holds up,
-/// begins with a sweep of 8 hops, then 4 more at a time, unless the settings have a [sweep](hopshot_core::Config::sweep): probes that would go
-/// past its target are worth more to the others.
+/// From the seventeenth trace on, one [of a host](Self::add_found) whose distance can't be guessed,
+/// and which the rate holds up, begins with a sweep of 8 hops, then 4 more at a time, unless the
+/// settings have a [sweep](hopshot_core::Config::sweep): probes that would go past its target are
+/// worth more to the others.
 pub struct Survey<L: Link> {
     settings: Settings,
     driver: Driver<L>,
@@ -95,7 +99,8 @@ pub struct Survey<L: Link> {
     setbacks: Setbacks,
     /// Whether names can be looked up.
     names: Health,
-    /// The last name that servers had an address for, and when it was looked up to see whether any can be.
+    /// The last name that servers had an address for, and when it was looked up to see whether any
+    /// can be.
     known_name: Option<(String, Instant)>,
     /// When an outage of each family was last seen to go on after it had ended the list.
     found_hopeless: [Option<Instant>; 2],
@@ -106,8 +111,8 @@ pub struct Survey<L: Link> {
 }
 
 impl<L: Link> Survey<L> {
-    /// Traces on the ports of a link, as many as it has: on ping sockets fewer traces than were asked
-    /// for may be in flight, if each needs many of their seqs.
+    /// Traces on the ports of a link, as many as it has: on ping sockets fewer traces than were
+    /// asked for may be in flight, if each needs many of their seqs.
     ///
     /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces
     /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). From 1,000 a second on,
@@ -116,13 +121,20 @@ impl<L: Link> Survey<L> {
     ///
     /// # Errors
     /// A parameter of the settings is out of its range.
-    pub fn start(link: L, settings: &Settings, rate: u32, at_once: usize) -> Result<Self, L::Error> {
+    pub fn start(
+        link: L,
+        settings: &Settings,
+        rate: u32,
+        at_once: usize,
+    ) -> Result<Self, L::Error> {
         settings.check(Version::V4)?;
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), link.now());
         let mut driver = Driver::new(link, pace);
         driver.expect_many();
         driver.expect_survey();
-        let at_once = at_once.clamp(1, 10_000).min(driver.capacity(&settings.config));
+        let at_once = at_once
+            .clamp(1, 10_000)
+            .min(driver.capacity(&settings.config));
         Ok(Self {
             settings: settings.clone(),
             driver,
@@ -140,15 +152,16 @@ impl<L: Link> Survey<L> {
         })
     }
 
-    /// Whether one more trace may be added now: not more than are to be in flight, and only when the others have sent what is
-    /// due. So a trace that has begun is soon over, and the later ones begin with what it taught.
+    /// Whether one more trace may be added now: not more than are to be in flight, and only when
+    /// the others have sent what is due. So a trace that has begun is soon over, and the later
+    /// ones begin with what it taught.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.has_room_for_found() && !self.is_held_back()
     }
 
-    /// The same for a host whose name has been looked up: it may begin where new ones may not, since too many wait. Only so is
-    /// seen that names are found again.
+    /// The same for a host whose name has been looked up: it may begin where new ones may not,
+    /// since too many wait. Only so is seen that names are found again.
     #[must_use]
     pub fn has_room_for_found(&self) -> bool {
         self.has_place() && !self.driver.has_backlog()
@@ -158,20 +171,22 @@ impl<L: Link> Survey<L> {
         self.begun.len() < self.at_once
     }
 
-    /// The most traces that there may be at a time, running or ended: what was asked for, or on ping sockets fewer.
+    /// The most traces that there may be at a time, running or ended: what was asked for, or on
+    /// ping sockets fewer.
     #[must_use]
     pub const fn at_once(&self) -> usize {
         self.at_once
     }
 
-    /// The number of hosts that were added and not taken yet: whose traces run or have ended, that wait to be tried again, or that
-    /// were given up.
+    /// The number of hosts that were added and not taken yet: whose traces run or have ended, that
+    /// wait to be tried again, or that were given up.
     #[must_use]
     pub fn len(&self) -> usize {
         self.begun.len() + self.setbacks.len() + self.names_due.len() + self.lost.len()
     }
 
-    /// Whether there is nothing to advance: no trace runs, and no host is to be tried again or taken in later.
+    /// Whether there is nothing to advance: no trace runs, and no host is to be tried again or
+    /// taken in later.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.begun.is_empty() && self.next_turn().is_none()
@@ -184,8 +199,8 @@ impl<L: Link> Survey<L> {
     }
 
     /// Whether the survey would learn from a host that is drawn at random from the whole list: then
-    /// draw one, [`Order`](crate::Order) says which, and [`sample`](Self::sample). At first it wants 16 or more,
-    /// then one in 16 hosts, and more if the paths seem to have changed.
+    /// draw one, [`Order`](crate::Order) says which, and [`sample`](Self::sample). At first it
+    /// wants 16 or more, then one in 16 hosts, and more if the paths seem to have changed.
     #[must_use]
     pub fn wants_sample(&self) -> bool {
         self.learns() && self.near.wants_sample()
@@ -204,19 +219,29 @@ impl<L: Link> Survey<L> {
         !self.settings.memory.is_none() && self.settings.config.first_hop == 1
     }
 
-    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those of the ports stay as they
-    /// are, such as the source, and whether probes may be fragmented.
+    /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those
+    /// of the ports stay as they are, such as the source, and whether probes may be fragmented.
     ///
-    /// Give hosts that you don't trust no [flow](Settings::flow) in common: each would know that of the others.
+    /// Give hosts that you don't trust no [flow](Settings::flow) in common: each would know that of
+    /// the others.
     ///
     /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
-    /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once, unless
-    /// only a queue was full. Returns the address that its probes leave from.
+    /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once,
+    /// unless only a queue was full. Returns the address that its probes leave from.
     ///
     /// # Errors
     /// As [`Trace::start`](crate::Trace::start); [`Fault::Full`] if there is no room.
-    pub fn add_as(&mut self, settings: &Settings, host: &str, address: SocketAddr) -> Result<IpAddr, L::Error> {
-        let endurance = if self.setbacks.limit.is_zero() { Endurance::Queue } else { Endurance::Timeout };
+    pub fn add_as(
+        &mut self,
+        settings: &Settings,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<IpAddr, L::Error> {
+        let endurance = if self.setbacks.limit.is_zero() {
+            Endurance::Queue
+        } else {
+            Endurance::Timeout
+        };
         let number = self.begin(settings, host, address, None, endurance)?;
         Ok(self.driver.tracer(number).config().source)
     }
@@ -238,8 +263,8 @@ impl<L: Link> Survey<L> {
         Ok(number)
     }
 
-    /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of traces that were
-    /// [taken](Self::take) since.
+    /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of
+    /// traces that were [taken](Self::take) since.
     pub fn take_reply(&mut self) -> Option<Heard<'_>> {
         loop {
             let (number, reply) = self.driver.take_reply()?;
@@ -266,7 +291,10 @@ impl<L: Link> Survey<L> {
             self.driver.remove(number);
         };
         let mut begun = self.begun.remove(&number)?;
-        let (sample, has_head) = (begun.listed.take().and_then(|listed| listed.sample), begun.has_head);
+        let (sample, has_head) = (
+            begun.listed.take().and_then(|listed| listed.sample),
+            begun.has_head,
+        );
         let route = begun.finish(&mut self.driver)?;
         if has_head {
             self.near.met(route.shared().next().is_some());
@@ -274,7 +302,8 @@ impl<L: Link> Survey<L> {
         if let Some(sample) = sample {
             self.near.learn(sample, route.target(), route.hops());
             // No sweep to a host of which nothing is known is shorter.
-            self.settings.memory.limit = Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
+            self.settings.memory.limit =
+                Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
         }
         Some(route)
     }
@@ -292,9 +321,10 @@ impl<L: Link> Survey<L> {
     }
 }
 
-/// [`deadline`](Job::deadline) is `None` when no trace is running. Answers and beginnings of the last
-/// [`work`](Job::work) that were not taken, by [`take_reply`](Survey::take_reply) and
-/// [`take_started`](Survey::take_started), are forgotten by the next; they stand in the routes all the same.
+/// [`deadline`](Job::deadline) is `None` when no trace is running. Answers and beginnings of the
+/// last [`work`](Job::work) that were not taken, by [`take_reply`](Survey::take_reply) and
+/// [`take_started`](Survey::take_started), are forgotten by the next; they stand in the routes all
+/// the same.
 impl<L: Link> Job for Survey<L> {
     type Link = L;
 
@@ -313,7 +343,10 @@ impl<L: Link> Job for Survey<L> {
         let driver = self.driver.deadline();
         // What has ended is to be taken first: it makes room for others.
         let has_turn = driver.is_some() || self.begun.is_empty();
-        driver.into_iter().chain(self.next_turn().filter(|_| has_turn)).min()
+        driver
+            .into_iter()
+            .chain(self.next_turn().filter(|_| has_turn))
+            .min()
     }
 
     fn work(&mut self) -> Result<Step, L::Error> {
@@ -321,7 +354,11 @@ impl<L: Link> Job for Survey<L> {
         self.started.clear();
         self.try_again();
         self.driver.work()?;
-        Ok(if self.deadline().is_none() { Step::Done } else { Step::Running })
+        Ok(if self.deadline().is_none() {
+            Step::Done
+        } else {
+            Step::Running
+        })
     }
 
     /// Ends all traces with what is known. Hosts that wait are not traced.

@@ -13,7 +13,9 @@ use crate::rejected::Rejected;
 use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, Settings, headers_len};
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer};
+use hopshot_core::{
+    Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer,
+};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -60,13 +62,30 @@ impl Begun {
             payload_len: settings.payload_len(Version::of(target))?,
             ..random
         };
-        let sweep = settings.config.sweep.or_else(|| settings.memory.sweep(target));
-        let config = Config { target, sweep, ..settings.config };
+        let sweep = settings
+            .config
+            .sweep
+            .or_else(|| settings.memory.sweep(target));
+        let config = Config {
+            target,
+            sweep,
+            ..settings.config
+        };
         let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
-        let number = driver.add(config, echo, scope_id, head, endurance, has_timeout)?.ok_or(Fault::Full)?;
+        let number = driver
+            .add(config, echo, scope_id, head, endurance, has_timeout)?
+            .ok_or(Fault::Full)?;
         let (started, start) = (driver.link.date(), driver.link.now());
         let (host, memory) = (host.to_owned(), settings.memory.clone());
-        Ok(Self { number, host, started, start, memory, listed: None, has_head })
+        Ok(Self {
+            number,
+            host,
+            started,
+            start,
+            memory,
+            listed: None,
+            has_head,
+        })
     }
 
     pub(crate) fn host(&self) -> &str {
@@ -83,18 +102,39 @@ impl Begun {
             host: &self.host,
             target: driver.tracer(self.number).config().target,
             reply,
-            clocks: driver.clocks(self.number).get(&reply.probe).copied().unwrap_or_default(),
-            extensions: driver.extensions(self.number).get(&reply.probe).unwrap_or(&NONE),
+            clocks: driver
+                .clocks(self.number)
+                .get(&reply.probe)
+                .copied()
+                .unwrap_or_default(),
+            extensions: driver
+                .extensions(self.number)
+                .get(&reply.probe)
+                .unwrap_or(&NONE),
         }
     }
 
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish<L: Link>(self, driver: &mut Driver<L>) -> Option<Route> {
-        let Self { number, host, started, start, memory, .. } = self;
-        let Running { tracer, clocks, extensions, head, .. } = driver.remove(number)?;
+        let Self {
+            number,
+            host,
+            started,
+            start,
+            memory,
+            ..
+        } = self;
+        let Running {
+            tracer,
+            clocks,
+            extensions,
+            head,
+            ..
+        } = driver.remove(number)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
-        // From a hop in the middle the first answer may be the target's, and says nothing of its distance.
+        // From a hop in the middle the first answer may be the target's, and says nothing of its
+        // distance.
         if (config.first_hop == 1 || spared.is_some())
             && let Distance::Exactly(distance) = distance(&tracer.route())
         {
@@ -104,11 +144,22 @@ impl Begun {
         let version = Version::of(config.target);
         let (socket, rejected) = (driver.socket(version)?, driver.rejected(version));
         let duration = driver.link.now().saturating_since(start);
-        Some(Route { host, started, duration, socket, tracer, shared, clocks, extensions, rejected })
+        Some(Route {
+            host,
+            started,
+            duration,
+            socket,
+            tracer,
+            shared,
+            clocks,
+            extensions,
+            rejected,
+        })
     }
 }
 
-/// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and then stands in its place.
+/// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and
+/// then stands in its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard<'a> {
     /// The host of its trace as it was given: a name or an address.
@@ -123,28 +174,42 @@ pub struct Heard<'a> {
     pub extensions: &'a Extensions,
 }
 
-/// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's own,
-/// a [`Job`].
+/// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's
+/// own, a [`Job`].
 pub struct Trace<L: Link> {
     driver: Driver<L>,
     begun: Begun,
 }
 
 impl<L: Link> Trace<L> {
-    /// Begins to trace an address, which is called `host` in the result. The first probes leave with [`launch`](Job::launch) or
-    /// [`advance`](Job::advance), or when the first reply is asked for. The port has no meaning.
+    /// Begins to trace an address, which is called `host` in the result. The first probes leave
+    /// with [`launch`](Job::launch) or [`advance`](Job::advance), or when the first reply is
+    /// asked for. The port has no meaning.
     ///
     /// # Errors
     /// A setting is out of its range, or no route leads to the address.
-    pub fn start(link: L, settings: &Settings, host: &str, address: SocketAddr) -> Result<Self, L::Error> {
+    pub fn start(
+        link: L,
+        settings: &Settings,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<Self, L::Error> {
         settings.check(Version::of(address.ip()))?;
         let mut driver = Driver::new(link, Pace::UNBOUND);
-        let begun = Begun::new(settings, &mut driver, host, address, None, Endurance::Timeout)?;
+        let begun = Begun::new(
+            settings,
+            &mut driver,
+            host,
+            address,
+            None,
+            Endurance::Timeout,
+        )?;
         Ok(Self { driver, begun })
     }
 
-    /// The next answer that has come in and has not been taken yet, by this or as the next item of the iterator. It never
-    /// sleeps: for a loop of one's own, after each [`advance`](Job::advance) or [`work`](Job::work).
+    /// The next answer that has come in and has not been taken yet, by this or as the next item of
+    /// the iterator. It never sleeps: for a loop of one's own, after each
+    /// [`advance`](Job::advance) or [`work`](Job::work).
     pub fn take_reply(&mut self) -> Option<Heard<'_>> {
         let (_, reply) = self.driver.take_reply()?;
         Some(self.begun.heard(&self.driver, reply))
@@ -177,19 +242,28 @@ impl<L: Link> Trace<L> {
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
-        self.driver.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+        self.driver
+            .socket(Version::of(self.target()))
+            .unwrap_or(SocketKind::Raw)
     }
 
     /// Which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
-        self.driver.clocks(self.begun.number).get(&probe).copied().unwrap_or_default()
+        self.driver
+            .clocks(self.begun.number)
+            .get(&probe)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// What the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &Extensions {
-        self.driver.extensions(self.begun.number).get(&probe).unwrap_or(&NONE)
+        self.driver
+            .extensions(self.begun.number)
+            .get(&probe)
+            .unwrap_or(&NONE)
     }
 
     /// What is known so far.
@@ -229,7 +303,9 @@ impl<L: Link> Job for Trace<L> {
 
     fn finish(self) -> Route {
         let Self { mut driver, begun } = self;
-        begun.finish(&mut driver).expect("a trace is in its driver until it is taken out")
+        begun
+            .finish(&mut driver)
+            .expect("a trace is in its driver until it is taken out")
     }
 }
 
@@ -316,8 +392,9 @@ impl Route {
         self.tracer.route().distance().is_some()
     }
 
-    /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or if no probe to the hop
-    /// before could leave this machine, or none was asked for ([`Config::first_hop`]): then it may be nearer.
+    /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or
+    /// if no probe to the hop before could leave this machine, or none was asked for
+    /// ([`Config::first_hop`]): then it may be nearer.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         match distance(&self.tracer.route()) {

@@ -1,4 +1,5 @@
-//! Whether one family gets through: whether its packets leave this machine, and whether answers come in at all.
+//! Whether one family gets through: whether its packets leave this machine, and whether answers
+//! come in at all.
 
 use crate::health::Health;
 use hopshot_core::{Instant, SendError};
@@ -15,13 +16,16 @@ pub(crate) const ASK: Duration = Duration::from_millis(100);
 /// The longest that the answer to such a question is waited for.
 pub(crate) const LONGEST: Duration = Duration::from_secs(2);
 
-/// The patience with such questions, beside two round trips: where none is answered in this time, nothing gets through.
+/// The patience with such questions, beside two round trips: where none is answered in this time,
+/// nothing gets through.
 const PATIENCE: Duration = Duration::from_millis(400);
 
-/// The same where only routers are asked: they limit their errors, to one a second often (RFC 1812, section 4.3.2.8).
+/// The same where only routers are asked: they limit their errors, to one a second often (RFC 1812,
+/// section 4.3.2.8).
 const PATIENCE_WITH_ROUTERS: Duration = Duration::from_secs(1);
 
-/// A silence of this length beside two round trips that an answer to a question ends was one, if a target was asked.
+/// A silence of this length beside two round trips that an answer to a question ends was one, if a
+/// target was asked.
 const FLAP: Duration = Duration::from_millis(250);
 
 /// For how long it holds what a packet to others has shown.
@@ -77,7 +81,8 @@ pub(crate) struct Uplink {
     pub(crate) health: Health,
     /// Whether probes have left from an address that is valid beyond its link.
     had_global_source: bool,
-    /// The target of the last packet that has left, as long as no router was met on the way to any.
+    /// The target of the last packet that has left, as long as no router was met on the way to
+    /// any.
     reached: Option<Witness>,
     /// The latest targets that are behind a router, each of another network, the last first.
     passed: [Option<Witness>; WITNESSES],
@@ -102,11 +107,14 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Returns whether the address that packets would leave from is a way to the target. Where the others have gone, IPv6 falls
-    /// back on one that is valid on its link only, and whose packets no router may forward (RFC 4291, section 2.5.6).
+    /// Returns whether the address that packets would leave from is a way to the target. Where the
+    /// others have gone, IPv6 falls back on one that is valid on its link only, and whose
+    /// packets no router may forward (RFC 4291, section 2.5.6).
     pub(crate) fn admits(&mut self, source: IpAddr, target: IpAddr) -> bool {
-        let is_local = |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
-        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source {
+        let is_local =
+            |address| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        if is_local(source) && !is_local(target) && !target.is_multicast() && self.had_global_source
+        {
             return false;
         }
         self.had_global_source |= !is_local(source);
@@ -115,10 +123,16 @@ impl Uplink {
 
     /// Records that a packet has left for a target. Returns whether none could before.
     ///
-    /// A neighbour shows nothing of what is behind the gateway, and can be told from the others only by what answers: once
-    /// there are targets behind a router, no packet to anybody else counts.
+    /// A neighbour shows nothing of what is behind the gateway, and can be told from the others
+    /// only by what answers: once there are targets behind a router, no packet to anybody else
+    /// counts.
     pub(crate) fn sent(&mut self, target: Witness, at: Instant) -> bool {
-        match self.passed.iter().flatten().find(|(passed, _)| network(*passed) == network(target.0)) {
+        match self
+            .passed
+            .iter()
+            .flatten()
+            .find(|(passed, _)| network(*passed) == network(target.0))
+        {
             None if self.passed[0].is_some() => false,
             None => {
                 self.reached = Some(target);
@@ -128,35 +142,44 @@ impl Uplink {
         }
     }
 
-    /// Records that a packet has left, to somebody who shows that others are reached. Returns whether none could before.
+    /// Records that a packet has left, to somebody who shows that others are reached. Returns
+    /// whether none could before.
     pub(crate) fn succeed(&mut self, at: Instant) -> bool {
         self.cut_off.is_none() && self.health.succeed(at)
     }
 
-    /// Records that a router was met on the way to a target: so packets leave. The oldest of the other networks makes room.
+    /// Records that a router was met on the way to a target: so packets leave. The oldest of the
+    /// other networks makes room.
     pub(crate) fn pass(&mut self, target: Witness, at: Instant) {
         self.succeed(at);
-        let place =
-            self.passed.iter().position(|passed| passed.is_none_or(|(passed, _)| network(passed) == network(target.0)));
+        let place = self.passed.iter().position(|passed| {
+            passed.is_none_or(|(passed, _)| network(passed) == network(target.0))
+        });
         let place = place.unwrap_or(self.passed.len() - 1);
         self.passed[..=place].rotate_right(1);
         self.passed[0] = Some(target);
     }
 
-    /// Returns targets that may show whether others are reached than one that isn't, those of other networks first. If nothing
-    /// has left yet it is the only one: a firewall may refuse what expires near us, and nothing else.
+    /// Returns targets that may show whether others are reached than one that isn't, those of other
+    /// networks first. If nothing has left yet it is the only one: a firewall may refuse what
+    /// expires near us, and nothing else.
     pub(crate) fn witnesses(&self, failing: IpAddr) -> [Option<Witness>; WITNESSES] {
         let mut witnesses = self.passed;
         if witnesses[0].is_none() {
             witnesses[0] = self.reached.or(Some((failing, 0)));
         }
-        witnesses.sort_by_key(|witness| witness.is_none_or(|(target, _)| network(target) == network(failing)));
+        witnesses.sort_by_key(|witness| {
+            witness.is_none_or(|(target, _)| network(target) == network(failing))
+        });
         witnesses
     }
 
     /// Returns whether a target of the same network is known to be behind a router.
     pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
-        self.passed.iter().flatten().any(|(passed, _)| network(*passed) == network(target))
+        self.passed
+            .iter()
+            .flatten()
+            .any(|(passed, _)| network(*passed) == network(target))
     }
 
     /// Records that a packet could not be sent, and no other either, as far as is known.
@@ -172,7 +195,9 @@ impl Uplink {
 
     /// Returns whether a packet to others has left, if that was seen a moment ago.
     pub(crate) fn showed(&self, now: Instant) -> Option<bool> {
-        self.shown.filter(|(at, _)| now.saturating_since(*at) < SHOWN).map(|(_, leaves)| leaves)
+        self.shown
+            .filter(|(at, _)| now.saturating_since(*at) < SHOWN)
+            .map(|(_, leaves)| leaves)
     }
 
     /// Returns whether packets could not be sent, to whomever, since an instant.
@@ -182,8 +207,18 @@ impl Uplink {
 
     /// Records an answer.
     pub(crate) fn hear(&mut self, at: Instant) {
-        let flap = if self.asks_targets() { FLAP } else { PATIENCE_WITH_ROUTERS }.saturating_add(self.round_trips());
-        if self.questions.take().and_then(|asked| asked.first).is_some_and(|first| at.saturating_since(first) >= flap) {
+        let flap = if self.asks_targets() {
+            FLAP
+        } else {
+            PATIENCE_WITH_ROUTERS
+        }
+        .saturating_add(self.round_trips());
+        if self
+            .questions
+            .take()
+            .and_then(|asked| asked.first)
+            .is_some_and(|first| at.saturating_since(first) >= flap)
+        {
             self.silent_until = Some(at);
         }
         self.heard = Some(at);
@@ -194,35 +229,55 @@ impl Uplink {
         }
     }
 
-    /// Keeps somebody who has answered, to be asked again. A target stays, since routers limit their answers.
+    /// Keeps somebody who has answered, to be asked again. A target stays, since routers limit
+    /// their answers.
     pub(crate) fn remember(&mut self, answerer: Answerer) {
-        let is_free = |place: &Option<Answerer>| place.is_none_or(|other| other.from == answerer.from);
+        let is_free =
+            |place: &Option<Answerer>| place.is_none_or(|other| other.from == answerer.from);
         let is_router = |place: &Option<Answerer>| place.is_none_or(|other| !other.is_target());
         let place = self.answerers.iter().position(is_free);
         let oldest = || match answerer.is_target() {
             true => Some(WITNESSES - 1),
             false => self.answerers.iter().rposition(is_router),
         };
-        let Some(place) = place.or_else(oldest) else { return };
+        let Some(place) = place.or_else(oldest) else {
+            return;
+        };
         self.answerers[..=place].rotate_right(1);
         self.answerers[0] = Some(answerer);
     }
 
-    /// Returns when somebody is to be asked who answered before, unless anybody is heard until then.
+    /// Returns when somebody is to be asked who answered before, unless anybody is heard until
+    /// then.
     pub(crate) fn next_question(&self) -> Option<Instant> {
         let is_known = self.answerers.iter().any(Option::is_some);
         let heard = self.heard.filter(|_| is_known && !self.is_quiet)?;
-        let last = self.questions.map_or(heard, |questions| questions.last.max(heard));
+        let last = self
+            .questions
+            .map_or(heard, |questions| questions.last.max(heard));
         Some(last.saturating_add(ASK))
     }
 
     /// Returns whom to ask now, each in turn.
     pub(crate) fn ask(&mut self, now: Instant) -> Option<Answerer> {
         let known = self.answerers.iter().flatten().count();
-        let new = Questions { first: None, last: now, count: 0, obstacle: None };
+        let new = Questions {
+            first: None,
+            last: now,
+            count: 0,
+            obstacle: None,
+        };
         let questions = self.questions.unwrap_or(new);
-        let answerer = self.answerers.get(questions.count.checked_rem(known)?).copied().flatten();
-        self.questions = Some(Questions { last: now, count: questions.count + 1, ..questions });
+        let answerer = self
+            .answerers
+            .get(questions.count.checked_rem(known)?)
+            .copied()
+            .flatten();
+        self.questions = Some(Questions {
+            last: now,
+            count: questions.count + 1,
+            ..questions
+        });
         answerer
     }
 
@@ -250,14 +305,23 @@ impl Uplink {
     }
 
     fn round_trips(&self) -> Duration {
-        let slowest = self.answerers.iter().flatten().map(|answerer| answerer.rtt).max();
+        let slowest = self
+            .answerers
+            .iter()
+            .flatten()
+            .map(|answerer| answerer.rtt)
+            .max();
         // Whoever let one answer wait for long does not slow all others down.
         slowest.unwrap_or_default().min(LONGEST).saturating_mul(2)
     }
 
     /// Returns whether nobody answers any more who did before.
     pub(crate) fn is_silent(&self, now: Instant) -> bool {
-        let patience = if self.asks_targets() { PATIENCE } else { PATIENCE_WITH_ROUTERS };
+        let patience = if self.asks_targets() {
+            PATIENCE
+        } else {
+            PATIENCE_WITH_ROUTERS
+        };
         let patience = patience.saturating_add(self.round_trips());
         let first = self.questions.and_then(|asked| asked.first);
         !self.is_quiet && first.is_some_and(|first| now.saturating_since(first) >= patience)
@@ -266,7 +330,9 @@ impl Uplink {
     /// Returns whether it isn't known yet if anybody still answers, and will be: somebody is asked.
     pub(crate) fn may_be_silent(&self, now: Instant) -> bool {
         let is_open = self.cut_off.is_none() && !self.is_quiet && !self.is_silent(now);
-        let is_asking = self.questions.is_some_and(|asked| asked.first.is_some() || asked.obstacle.is_none());
+        let is_asking = self
+            .questions
+            .is_some_and(|asked| asked.first.is_some() || asked.obstacle.is_none());
         is_open && (is_asking || self.next_question().is_some_and(|next| next <= now))
     }
 
@@ -278,15 +344,20 @@ impl Uplink {
         }
     }
 
-    /// Records that the gateway doesn't answer on its link. It is an outage unless others are heard, by another gateway.
+    /// Records that the gateway doesn't answer on its link. It is an outage unless others are
+    /// heard, by another gateway.
     pub(crate) fn miss_gateway(&mut self, now: Instant) {
-        if self.heard.is_none_or(|at| now.saturating_since(at) >= SILENCE) {
+        if self
+            .heard
+            .is_none_or(|at| now.saturating_since(at) >= SILENCE)
+        {
             self.cut_off = Some(CutOff::Gateway);
             self.health.fail(now);
         }
     }
 
-    /// Records that the gateway answers on its link. Somebody must be heard before the outage is over.
+    /// Records that the gateway answers on its link. Somebody must be heard before the outage is
+    /// over.
     pub(crate) fn find_gateway(&mut self) {
         if self.cut_off == Some(CutOff::Gateway) {
             self.cut_off = Some(CutOff::BehindGateway);
@@ -303,8 +374,8 @@ impl Uplink {
         self.cut_off.is_some() || self.restored.is_some_and(|restored| start < restored)
     }
 
-    /// Returns whether nobody was heard for a time after an instant, which may have been such an outage: none of the traces that
-    /// showed it had ended.
+    /// Returns whether nobody was heard for a time after an instant, which may have been such an
+    /// outage: none of the traces that showed it had ended.
     pub(crate) fn was_silent_after(&self, start: Instant) -> bool {
         self.silent_until.is_some_and(|until| start < until)
     }
@@ -316,7 +387,8 @@ impl Uplink {
     }
 }
 
-/// The network that is routed as one, as far as can be guessed: the first 24 bits in IPv4, 48 in IPv6.
+/// The network that is routed as one, as far as can be guessed: the first 24 bits in IPv4, 48 in
+/// IPv6.
 fn network(address: IpAddr) -> [u8; 6] {
     match address {
         IpAddr::V4(address) => {
@@ -348,19 +420,30 @@ mod tests {
 
     fn answerer(from: [u8; 4]) -> Answerer {
         let target = ([192, 0, 2, 1].into(), 0);
-        Answerer { target, hop: 3, from: from.into(), rtt: Duration::from_millis(50) }
+        Answerer {
+            target,
+            hop: 3,
+            from: from.into(),
+            rtt: Duration::from_millis(50),
+        }
     }
 
     #[test]
     fn silence_is_an_outage_only_where_those_are_silent_who_answered_and_until_the_next() {
         let mut uplink = Uplink::default();
-        assert!(uplink.ask(at(1_000)).is_none() && uplink.next_question().is_none(), "nobody was ever heard");
+        assert!(
+            uplink.ask(at(1_000)).is_none() && uplink.next_question().is_none(),
+            "nobody was ever heard"
+        );
         uplink.suspect(at(5_000));
         assert!(uplink.cut_off().is_none());
         uplink.hear(at(6_000));
         uplink.remember(answerer([192, 0, 2, 1]));
         uplink.suspect(at(9_000));
-        assert!(uplink.cut_off().is_none() && uplink.may_be_silent(at(9_000)), "nobody was asked");
+        assert!(
+            uplink.cut_off().is_none() && uplink.may_be_silent(at(9_000)),
+            "nobody was asked"
+        );
         assert_eq!(uplink.next_question(), Some(at(6_100)));
         ask(&mut uplink, 9_000, 9_500);
         uplink.suspect(at(9_499));
@@ -387,7 +470,10 @@ mod tests {
     #[test]
     fn who_was_slow_once_does_not_put_off_that_silence_is_noticed() {
         let mut uplink = Uplink::default();
-        uplink.remember(Answerer { rtt: Duration::from_secs(3_000), ..answerer([192, 0, 2, 1]) });
+        uplink.remember(Answerer {
+            rtt: Duration::from_secs(3_000),
+            ..answerer([192, 0, 2, 1])
+        });
         uplink.hear(at(0));
         ask(&mut uplink, 100, 4_500);
         uplink.suspect(at(4_499));
@@ -472,7 +558,8 @@ mod tests {
 
     #[test]
     fn once_targets_are_known_behind_routers_neighbours_show_nothing() {
-        let [near, far, farther]: [Witness; 3] = [[10, 0, 0, 1], [10, 6, 0, 1], [10, 7, 0, 1]].map(|to| (to.into(), 0));
+        let [near, far, farther]: [Witness; 3] =
+            [[10, 0, 0, 1], [10, 6, 0, 1], [10, 7, 0, 1]].map(|to| (to.into(), 0));
         let mut uplink = Uplink::default();
         uplink.fail(at(1_000));
         assert!(uplink.sent(near, at(1_100)), "nothing else is known");
@@ -494,7 +581,11 @@ mod tests {
         uplink.remember(answerer([192, 0, 2, 1]));
         uplink.hear(at(1_000));
         for (answered, is_silence) in [(1_449, false), (2_450, true)] {
-            ask(&mut uplink, answered - 349 - u64::from(is_silence), answered);
+            ask(
+                &mut uplink,
+                answered - 349 - u64::from(is_silence),
+                answered,
+            );
             uplink.hear(at(answered));
             assert_eq!(uplink.was_silent_after(at(1_200)), is_silence);
         }
@@ -503,9 +594,13 @@ mod tests {
 
     #[test]
     fn a_link_local_source_is_a_makeshift_where_there_was_a_better_one() {
-        let [local, global]: [IpAddr; 2] = ["fe80::1", "2001:db8::1"].map(|address| address.parse().unwrap());
+        let [local, global]: [IpAddr; 2] =
+            ["fe80::1", "2001:db8::1"].map(|address| address.parse().unwrap());
         let mut uplink = Uplink::default();
-        assert!(uplink.admits(local, global), "a neighbour may be reached from it");
+        assert!(
+            uplink.admits(local, global),
+            "a neighbour may be reached from it"
+        );
         assert!(uplink.admits(global, global));
         assert!(!uplink.admits(local, global));
         assert!(uplink.admits(local, local));

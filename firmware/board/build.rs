@@ -3,10 +3,15 @@
 use std::{env, error::Error, fs, path::PathBuf};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let (flash, ram) = match (env::var_os("CARGO_FEATURE_LM3S6965EVB"), env::var_os("CARGO_FEATURE_MPS2_AN386")) {
+    let (flash, ram) = match (
+        env::var_os("CARGO_FEATURE_LM3S6965EVB"),
+        env::var_os("CARGO_FEATURE_MPS2_AN386"),
+    ) {
         (Some(_), None) => ("256K", "64K"),
         (None, Some(_)) => ("4M", "4M"),
-        _ => return Err("choose one board: --features lm3s6965evb or --features mps2-an386".into()),
+        _ => {
+            return Err("choose one board: --features lm3s6965evb or --features mps2-an386".into());
+        }
     };
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("no OUT_DIR")?);
     let memory = format!(

@@ -1,4 +1,5 @@
-//! The octets of an answer: an error with its quote, as routers make it and as translators leave it, or an Echo Reply.
+//! The octets of an answer: an error with its quote, as routers make it and as translators leave
+//! it, or an Echo Reply.
 
 use crate::hop::{Hop, Nat};
 use crate::map::{INSIDE, OUTSIDE};
@@ -14,7 +15,8 @@ pub struct Delivery {
     pub due: Duration,
     /// The whole packet, from its IP header on.
     pub packet: Vec<u8>,
-    /// Which answer in the log this is: the probe's index and the answer's; `None` for what nobody asked for.
+    /// Which answer in the log this is: the probe's index and the answer's; `None` for what nobody
+    /// asked for.
     pub answer: Option<(usize, usize)>,
 }
 
@@ -36,7 +38,12 @@ impl<'a> Request<'a> {
             return None;
         };
         let checksum = u16::from_be_bytes([message[2], message[3]]);
-        Some(Self { header, echo, checksum, packet })
+        Some(Self {
+            header,
+            echo,
+            checksum,
+            packet,
+        })
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -62,7 +69,10 @@ pub(crate) struct Report {
 
 /// The whole packet of an Echo Reply.
 pub(crate) fn echo_reply(request: &Request<'_>, from: IpAddr, hop_limit: u8) -> Vec<u8> {
-    let ends = Ends { source: from, destination: request.header.ends.source };
+    let ends = Ends {
+        source: from,
+        destination: request.header.ends.source,
+    };
     let mut message = vec![0; icmp::HEADER_LEN + request.echo.payload.len()];
     let emitted = icmp::Message::EchoReply(request.echo).emit(ends, &mut message);
     debug_assert!(emitted.is_ok(), "the buffer has the message's length");
@@ -70,14 +80,24 @@ pub(crate) fn echo_reply(request: &Request<'_>, from: IpAddr, hop_limit: u8) -> 
 }
 
 /// The whole packet of an error.
-pub(crate) fn error(request: &Request<'_>, from: IpAddr, hop_limit: u8, report: &Report, by: &Hop) -> Vec<u8> {
-    let ends = Ends { source: from, destination: request.header.ends.source };
+pub(crate) fn error(
+    request: &Request<'_>,
+    from: IpAddr,
+    hop_limit: u8,
+    report: &Report,
+    by: &Hop,
+) -> Vec<u8> {
+    let ends = Ends {
+        source: from,
+        destination: request.header.ends.source,
+    };
     let version = ends.version();
     let mut body = quote(request, by, report.left);
     let mut rest = report.rest;
     let extension = extension(by, from);
     if !extension.is_empty() {
-        // RFC 4884, sections 4.1 and 4.2: a quote of 128 octets, its length in words of 4 (IPv4) or 8 (IPv6) octets.
+        // RFC 4884, sections 4.1 and 4.2: a quote of 128 octets, its length in words of 4 (IPv4) or
+        // 8 (IPv6) octets.
         body.resize(128, 0);
         body.extend_from_slice(&extension);
         rest |= match version {
@@ -102,7 +122,13 @@ pub(crate) fn wrap(ends: Ends, hop_limit: u8, message: &[u8]) -> Vec<u8> {
         Version::V6 => ip::PROTOCOL_ICMPV6,
     };
     let mut packet = vec![0; ip::header_len(version)];
-    let emitted = ip::Header { ends, hop_limit, traffic_class: 0, protocol }.emit(message.len(), &mut packet);
+    let emitted = ip::Header {
+        ends,
+        hop_limit,
+        traffic_class: 0,
+        protocol,
+    }
+    .emit(message.len(), &mut packet);
     debug_assert!(emitted.is_ok(), "the buffer has the header's length");
     packet.extend_from_slice(message);
     packet
@@ -110,23 +136,39 @@ pub(crate) fn wrap(ends: Ends, hop_limit: u8, message: &[u8]) -> Vec<u8> {
 
 /// The ICMP checksum of a message whose checksum field is zero.
 pub(crate) fn checksum(ends: Ends, message: &[u8]) -> u16 {
-    Checksum::of_ends(ends, message.len()).unwrap_or_default().with(message).finish()
+    Checksum::of_ends(ends, message.len())
+        .unwrap_or_default()
+        .with(message)
+        .finish()
 }
 
-/// The start of the request as the router saw it: its hop limit nearly used up, and what a translator changed still changed.
+/// The start of the request as the router saw it: its hop limit nearly used up, and what a
+/// translator changed still changed.
 fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
     let version = request.version();
     let mut quote = request.packet.to_vec();
-    // Where the addresses are, how long they are, where the hop limit is, where the ICMP header starts.
+    // Where the addresses are, how long they are, where the hop limit is, where the ICMP header
+    // starts.
     let (source, length, hop_limit, icmp) = match version {
         Version::V4 => (12, 4, 8, usize::from(quote[0] & 0x0f) * 4),
-        Version::V6 => (8, 16, 7, quote.len() - icmp::HEADER_LEN - request.echo.payload.len()),
+        Version::V6 => (
+            8,
+            16,
+            7,
+            quote.len() - icmp::HEADER_LEN - request.echo.payload.len(),
+        ),
     };
     quote[hop_limit] = by.quoted_hop_limit.unwrap_or(left);
     for change in &by.nat {
         match change {
-            Nat::Source => put(&mut quote[source..source + length], OUTSIDE.address(version)),
-            Nat::Destination => put(&mut quote[source + length..source + 2 * length], INSIDE.address(version)),
+            Nat::Source => put(
+                &mut quote[source..source + length],
+                OUTSIDE.address(version),
+            ),
+            Nat::Destination => put(
+                &mut quote[source + length..source + 2 * length],
+                INSIDE.address(version),
+            ),
             Nat::Ident => quote[icmp + 5] ^= 0x0f,
             Nat::Checksum => quote[icmp + 2] ^= 0x0f,
         }
@@ -147,7 +189,8 @@ fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
         }
         Version::V6 => ip::header_len(version),
     };
-    // RFC 1812, section 4.3.2.3, and RFC 4443, section 2.4: so long that the whole error has 576 or 1,280 octets.
+    // RFC 1812, section 4.3.2.3, and RFC 4443, section 2.4: so long that the whole error has 576 or
+    // 1,280 octets.
     let whole = match version {
         Version::V4 => 576 - 20 - icmp::HEADER_LEN,
         Version::V6 => 1280 - 40 - icmp::HEADER_LEN,
@@ -171,7 +214,8 @@ fn extension(by: &Hop, from: IpAddr) -> Vec<u8> {
         let last = by.mpls.len() - 1;
         let entries = by.mpls.iter().enumerate().flat_map(|(index, entry)| {
             let bottom = u32::from(index == last);
-            (entry.label << 12 | u32::from(entry.tc) << 9 | bottom << 8 | u32::from(entry.ttl)).to_be_bytes()
+            (entry.label << 12 | u32::from(entry.tc) << 9 | bottom << 8 | u32::from(entry.ttl))
+                .to_be_bytes()
         });
         object(&mut octets, 1, 1, &entries.collect::<Vec<_>>());
     }
@@ -198,7 +242,8 @@ fn extension(by: &Hop, from: IpAddr) -> Vec<u8> {
     octets
 }
 
-/// An address with its family, and a name that is padded with zeros (RFC 5837, sections 4.3 and 4.4).
+/// An address with its family, and a name that is padded with zeros (RFC 5837, sections 4.3 and
+/// 4.4).
 fn who(payload: &mut Vec<u8>, address: IpAddr, name: &str) {
     match address {
         IpAddr::V4(address) => {

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// One or more routers that differ from the others. In a diamond it is the main branch's router that is meant.
+/// One or more routers that differ from the others. In a diamond it is the main branch's router
+/// that is meant.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Hop {
@@ -37,9 +38,11 @@ pub struct Hop {
     pub link: Option<Link>,
     /// The code of its Time Exceeded; anything but 0 is no hop.
     pub code: u8,
-    /// Its errors come from the target's address: a gateway that translates addresses is in front of it.
+    /// Its errors come from the target's address: a gateway that translates addresses is in front
+    /// of it.
     pub dnat: bool,
-    /// What a translator between here and the client has changed in the quote, and not changed back.
+    /// What a translator between here and the client has changed in the quote, and not changed
+    /// back.
     pub nat: Vec<Nat>,
     /// The hop limit that the quote shows, in place of 1.
     pub quoted_hop_limit: Option<u8>,
@@ -117,7 +120,8 @@ pub struct Unreachable {
     pub v4: ErrorKind,
     /// In IPv6; address unreachable unless given.
     pub v6: ErrorKind,
-    /// Only to packets that were sent with at least this hop limit. Left out: to every packet that comes here.
+    /// Only to packets that were sent with at least this hop limit. Left out: to every packet that
+    /// comes here.
     pub from: u8,
     /// Only to packets that were sent with at most this hop limit; others pass.
     pub to: u8,
@@ -125,8 +129,8 @@ pub struct Unreachable {
     pub rest: u32,
 }
 
-/// A link that carries packets up to a size. A larger one is too big there if it may not be fragmented: in IPv4 if it says so,
-/// in IPv6 always. What may be fragmented passes as it is.
+/// A link that carries packets up to a size. A larger one is too big there if it may not be
+/// fragmented: in IPv4 if it says so, in IPv6 always. What may be fragmented passes as it is.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
@@ -160,7 +164,8 @@ pub enum Made {
 }
 
 impl Says {
-    /// The MTU that is named for a packet of so many octets, which is like no other by its sequence number.
+    /// The MTU that is named for a packet of so many octets, which is like no other by its sequence
+    /// number.
     pub(crate) fn mtu(self, octets: usize, seq: u16) -> u16 {
         let octets = u16::try_from(octets).unwrap_or(u16::MAX);
         match self {
@@ -189,7 +194,13 @@ impl From<[u8; 2]> for ErrorKind {
 
 impl Default for Unreachable {
     fn default() -> Self {
-        Self { v4: [3, 1].into(), v6: [1, 3].into(), from: 0, to: u8::MAX, rest: 0 }
+        Self {
+            v4: [3, 1].into(),
+            v6: [1, 3].into(),
+            from: 0,
+            to: u8::MAX,
+            rest: 0,
+        }
     }
 }
 
@@ -225,7 +236,8 @@ const fn one() -> u8 {
     1
 }
 
-/// The interface a packet came in by (RFC 5837): index, name and MTU; its address is the router's own.
+/// The interface a packet came in by (RFC 5837): index, name and MTU; its address is the router's
+/// own.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interface {

@@ -1,5 +1,5 @@
-//! Messages that nobody asked for: garbage, cut-short errors, and forgeries by somebody who knows that a trace runs, and where
-//! to, but not its secrets.
+//! Messages that nobody asked for: garbage, cut-short errors, and forgeries by somebody who knows
+//! that a trace runs, and where to, but not its secrets.
 
 use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
@@ -28,13 +28,22 @@ struct Victim {
 impl Attacker {
     pub(crate) fn new(flood: Flood, random: fastrand::Rng) -> Self {
         let interval = Duration::from_secs(1) / flood.per_second.max(1);
-        Self { interval, random, next: None, victim: None }
+        Self {
+            interval,
+            random,
+            next: None,
+            victim: None,
+        }
     }
 
     /// Learns of a trace; the flood starts with its first probe.
     pub(crate) fn overhear(&mut self, now: Duration, request: &Request<'_>) {
         let icmp = request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len();
-        self.victim = Some(Victim { ends: request.header.ends, probe: request.packet.to_vec(), icmp });
+        self.victim = Some(Victim {
+            ends: request.header.ends,
+            probe: request.packet.to_vec(),
+            icmp,
+        });
         self.next.get_or_insert(now);
     }
 
@@ -46,7 +55,11 @@ impl Attacker {
     pub(crate) fn messages(&mut self, until: Duration) -> Vec<Delivery> {
         let mut messages = Vec::new();
         while let Some(due) = self.next.filter(|due| *due <= until) {
-            messages.extend(self.message().map(|packet| Delivery { due, packet, answer: None }));
+            messages.extend(self.message().map(|packet| Delivery {
+                due,
+                packet,
+                answer: None,
+            }));
             self.next = Some(due + self.interval);
         }
         messages
@@ -58,12 +71,32 @@ impl Attacker {
         let version = victim.ends.version();
         let spoofed = match version {
             Version::V4 => IpAddr::V4(Ipv4Addr::new(10, 66, random.u8(..), random.u8(1..))),
-            Version::V6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x6666, 0, 0, 0, 0, random.u16(1..))),
+            Version::V6 => IpAddr::V6(Ipv6Addr::new(
+                0x2001,
+                0xdb8,
+                0x6666,
+                0,
+                0,
+                0,
+                0,
+                random.u16(1..),
+            )),
         };
-        let source = if random.bool() { spoofed } else { victim.ends.destination };
-        let ends = Ends { source, destination: victim.ends.source };
+        let source = if random.bool() {
+            spoofed
+        } else {
+            victim.ends.destination
+        };
+        let ends = Ends {
+            source,
+            destination: victim.ends.source,
+        };
         let error = |icmp_type: icmp::Type| icmp_type.number(version).unwrap_or_default();
-        let kinds = [icmp::Type::TimeExceeded, icmp::Type::Unreachable, icmp::Type::ParameterProblem];
+        let kinds = [
+            icmp::Type::TimeExceeded,
+            icmp::Type::Unreachable,
+            icmp::Type::ParameterProblem,
+        ];
         let icmp_type = error(kinds[random.usize(..kinds.len())]);
         let mut quote = victim.probe.clone();
         quote[if version == Version::V4 { 8 } else { 7 }] = random.u8(..);
@@ -91,7 +124,8 @@ impl Attacker {
                 message = quote.split_off(victim.icmp);
                 message[0] = error(icmp::Type::EchoReply);
             }
-            // An error with a header length that points out of the packet, or that is too short to be one.
+            // An error with a header length that points out of the packet, or that is too short to
+            // be one.
             _ => {
                 quote[0] = quote[0] & 0xf0 | random.u8(..16);
                 message.extend_from_slice(&quote);

@@ -12,6 +12,9 @@ impl Liar {
     /// Whether a host keeps silent for a probe, since it wants to seem farther away.
     pub(crate) fn is_mute(self, request: &Request<'_>, target: &Target) -> bool {
         let header = request.header;
-        target.place(header.ends.destination).is_some_and(|place| self.is_at(place)) && header.hop_limit < self.says
+        target
+            .place(header.ends.destination)
+            .is_some_and(|place| self.is_at(place))
+            && header.hop_limit < self.says
     }
 }

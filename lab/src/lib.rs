@@ -1,8 +1,10 @@
-//! A simulated internet: a pure model on virtual time, and (in the binary `hopshot-lab`) the same model played on a TUN device.
+//! A simulated internet: a pure model on virtual time, and (in the binary `hopshot-lab`) the same
+//! model played on a TUN device.
 //!
-//! A [`Scenario`] is a data file that describes a path. An [`Internet`] made from it takes packets with the time of their
-//! arrival, and gives back the answers with the time each is due. It has no clock and does no I/O, so a test may run it a
-//! thousand times faster than the world, and the same seed always gives the same answers.
+//! A [`Scenario`] is a data file that describes a path. An [`Internet`] made from it takes packets
+//! with the time of their arrival, and gives back the answers with the time each is due. It has no
+//! clock and does no I/O, so a test may run it a thousand times faster than the world, and the same
+//! seed always gives the same answers.
 //!
 //! ```
 //! use core::net::IpAddr;
@@ -48,5 +50,6 @@ pub use machine::{Attack, Error, Failing, Failure, Machine};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::Internet;
 pub use scenario::{
-    Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target, Usurper,
+    Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target,
+    Usurper,
 };

@@ -44,8 +44,14 @@ pub(crate) struct Window {
 impl Window {
     /// Whether a request that arrives now is answered.
     pub(crate) fn take(&mut self, now: Duration, partial: Partial) -> bool {
-        if self.last.is_none_or(|last| now.saturating_sub(last) > Duration::from_secs(10)) {
-            *self = Self { started: now, ..Self::default() };
+        if self
+            .last
+            .is_none_or(|last| now.saturating_sub(last) > Duration::from_secs(10))
+        {
+            *self = Self {
+                started: now,
+                ..Self::default()
+            };
         }
         self.last = Some(now);
         if self.skipped < partial.skip {

@@ -1,5 +1,6 @@
-//! What the simulated internet saw: one entry for each probe, with the true round trip of every answer. Times are nanoseconds
-//! on the clock that the packets were given with; in a log file that is `CLOCK_MONOTONIC`.
+//! What the simulated internet saw: one entry for each probe, with the true round trip of every
+//! answer. Times are nanoseconds on the clock that the packets were given with; in a log file that
+//! is `CLOCK_MONOTONIC`.
 
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -35,7 +36,8 @@ pub struct Probe {
     pub length: usize,
     /// Which path it took.
     pub path: usize,
-    /// The hop where it ended: the router where its hop limit ran out, the one that stopped it, or the target.
+    /// The hop where it ended: the router where its hop limit ran out, the one that stopped it, or
+    /// the target.
     pub hop: u8,
     /// Whether it was sent farther than the target is: waste.
     pub past_target: bool,
@@ -72,7 +74,8 @@ pub struct Answer {
     pub icmp_code: u8,
     /// The round trip: from [`Probe::at_ns`] to the moment it is due.
     pub rtt_ns: u64,
-    /// When it was really handed over to the client's kernel; none on virtual time, or if the command ended first.
+    /// When it was really handed over to the client's kernel; none on virtual time, or if the
+    /// command ended first.
     pub delivered_ns: Option<u64>,
 }
 
@@ -89,7 +92,8 @@ pub struct Exit {
     pub cpu_ns: u64,
     /// How often it, or such a child, went to sleep and so had to be woken.
     pub sleeps: u64,
-    /// Its greatest resident memory in octets; never less than the lab's own, which it starts as a copy of.
+    /// Its greatest resident memory in octets; never less than the lab's own, which it starts as a
+    /// copy of.
     pub peak_memory: u64,
 }
 

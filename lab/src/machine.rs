@@ -27,8 +27,8 @@ const TOO_LARGE: SendError = SendError(90);
 /// The largest packet that the first link carries, in octets.
 const FIRST_LINK: usize = 1500;
 
-/// A machine: [`CLIENT`] on an [`Internet`]. Time passes only while it sends and sleeps, so that any number of
-/// seconds takes no time.
+/// A machine: [`CLIENT`] on an [`Internet`]. Time passes only while it sends and sleeps, so that
+/// any number of seconds takes no time.
 pub struct Machine {
     internet: Internet,
     random: fastrand::Rng,
@@ -87,13 +87,26 @@ impl Machine {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut port = |family| {
             let ident = (kind == SocketKind::Ping).then(|| random.u16(1..));
-            Port { family, kind, ident }
+            Port {
+                family,
+                kind,
+                ident,
+            }
         };
         let ports = [Version::V4, Version::V6].map(&mut port).to_vec();
         let (internet, queues) = (Internet::new(scenario, seed), Default::default());
         // A clock is never at its beginning.
         let now = Cell::new(Duration::from_secs(1));
-        Self { internet, random, now, ports, failures: Vec::new(), attacker: None, queues, made: 0 }
+        Self {
+            internet,
+            random,
+            now,
+            ports,
+            failures: Vec::new(),
+            attacker: None,
+            queues,
+            made: 0,
+        }
     }
 
     /// Lets something fail.
@@ -101,7 +114,8 @@ impl Machine {
         self.failures.push(failure);
     }
 
-    /// Lets somebody see every packet that leaves: what comes back may be forged, and may stand in place of the truth.
+    /// Lets somebody see every packet that leaves: what comes back may be forged, and may stand in
+    /// place of the truth.
     pub fn attack(&mut self, attacker: impl FnMut(&[u8]) -> Attack + 'static) {
         self.attacker = Some(Box::new(attacker));
     }
@@ -113,7 +127,9 @@ impl Machine {
 
     fn fails(&self, what: Failing) -> bool {
         let since_start = self.now.get().saturating_sub(Duration::from_secs(1));
-        self.failures.iter().any(|failure| failure.what == what && failure.span.contains(&since_start))
+        self.failures
+            .iter()
+            .any(|failure| failure.what == what && failure.span.contains(&since_start))
     }
 
     fn put(&mut self, deliveries: Vec<Delivery>) {
@@ -127,8 +143,16 @@ impl Machine {
     /// Lets a packet reach whom it does.
     fn reach(&mut self, packet: &[u8]) {
         let now = self.now.get();
-        let Attack { is_alone, forged } = self.attacker.as_mut().map(|attacker| attacker(packet)).unwrap_or_default();
-        let due = |(after, packet)| Delivery { due: now.saturating_add(after), packet, answer: None };
+        let Attack { is_alone, forged } = self
+            .attacker
+            .as_mut()
+            .map(|attacker| attacker(packet))
+            .unwrap_or_default();
+        let due = |(after, packet)| Delivery {
+            due: now.saturating_add(after),
+            packet,
+            answer: None,
+        };
         self.put(forged.into_iter().map(due).collect());
         if !is_alone {
             let answers = self.internet.receive(now, packet);
@@ -137,7 +161,10 @@ impl Machine {
     }
 
     fn due(&self) -> Option<Duration> {
-        self.queues.iter().filter_map(|queue| Some(queue.peek()?.0.0)).min()
+        self.queues
+            .iter()
+            .filter_map(|queue| Some(queue.peek()?.0.0))
+            .min()
     }
 }
 
@@ -180,17 +207,31 @@ impl Link for Machine {
             return Err(NOT_PERMITTED);
         }
         let version = Version::of(probe.destination);
-        assert_eq!(self.ports.get(port).map(|port| port.family), Some(version), "a port of the other family");
+        assert_eq!(
+            self.ports.get(port).map(|port| port.family),
+            Some(version),
+            "a port of the other family"
+        );
         let header_len = ip::header_len(version);
         if header_len + probe.message.len() > FIRST_LINK {
             return Err(TOO_LARGE);
         }
-        let ends = Ends { source: CLIENT.address(version), destination: probe.destination };
+        let ends = Ends {
+            source: CLIENT.address(version),
+            destination: probe.destination,
+        };
         let protocol = ip::icmp(version);
-        let header = ip::Header { ends, hop_limit: probe.hop_limit, traffic_class: 0, protocol };
+        let header = ip::Header {
+            ends,
+            hop_limit: probe.hop_limit,
+            traffic_class: 0,
+            protocol,
+        };
         let mut packet = vec![0; header_len + probe.message.len()];
         packet[header_len..].copy_from_slice(probe.message);
-        header.emit(probe.message.len(), &mut packet).expect("there is room");
+        header
+            .emit(probe.message.len(), &mut packet)
+            .expect("there is room");
         if !self.fails(Failing::Probes) {
             self.reach(&packet);
         }
@@ -198,44 +239,87 @@ impl Link for Machine {
     }
 
     fn obstacle(error: SendError) -> Obstacle {
-        if error == TOO_LARGE { Obstacle::TooLarge } else { Obstacle::Other }
+        if error == TOO_LARGE {
+            Obstacle::TooLarge
+        } else {
+            Obstacle::Other
+        }
     }
 
     fn describe(error: SendError) -> String {
-        if error == TOO_LARGE { "Message too long" } else { "Operation not permitted" }.to_owned()
+        if error == TOO_LARGE {
+            "Message too long"
+        } else {
+            "Operation not permitted"
+        }
+        .to_owned()
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
         Ok(self.due().is_some_and(|due| due <= self.now.get()))
     }
 
-    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Error> {
+    fn receive<'b>(
+        &mut self,
+        port: usize,
+        buf: &'b mut [u8],
+    ) -> Result<Option<Arrived<'b>>, Error> {
         let now = self.now.get();
         let deliveries = self.internet.unsolicited(now);
         self.put(deliveries);
-        let Some(Port { family, kind, ident }) = self.ports.get(port).copied() else { return Ok(None) };
+        let Some(Port {
+            family,
+            kind,
+            ident,
+        }) = self.ports.get(port).copied()
+        else {
+            return Ok(None);
+        };
         let queue = usize::from(family != Version::V4);
-        while self.queues[queue].peek().is_some_and(|Reverse((due, ..))| *due <= now) {
-            let Some(Reverse((due, _, packet))) = self.queues[queue].pop() else { break };
+        while self.queues[queue]
+            .peek()
+            .is_some_and(|Reverse((due, ..))| *due <= now)
+        {
+            let Some(Reverse((due, _, packet))) = self.queues[queue].pop() else {
+                break;
+            };
             let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
             // A ping socket hears of nothing that isn't its own.
-            let is_heard = read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
+            let is_heard =
+                read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
             let len = packet.len();
             if !is_heard || self.fails(Failing::Answers) || len > buf.len() {
                 continue;
             }
             buf[..len].copy_from_slice(&packet);
             let at = Instant::EPOCH.saturating_add(due);
-            return Ok(Some(Arrived { answer: read(&buf[..len], kind), at, clock: Clock::Kernel }));
+            return Ok(Some(Arrived {
+                answer: read(&buf[..len], kind),
+                at,
+                clock: Clock::Kernel,
+            }));
         }
         Ok(None)
     }
 
-    fn wait(&self, span: Duration, through_arrivals: bool, _wake: Option<()>) -> Result<bool, Error> {
-        assert!(span < Duration::from_secs(86_400) || self.due().is_some(), "it would sleep for ever");
+    fn wait(
+        &self,
+        span: Duration,
+        through_arrivals: bool,
+        _wake: Option<()>,
+    ) -> Result<bool, Error> {
+        assert!(
+            span < Duration::from_secs(86_400) || self.due().is_some(),
+            "it would sleep for ever"
+        );
         let end = self.now.get().saturating_add(span);
-        let arrival = [self.due(), self.internet.next_unsolicited()].into_iter().flatten().min();
-        let until = arrival.filter(|_| !through_arrivals).map_or(end, |due| due.min(end));
+        let arrival = [self.due(), self.internet.next_unsolicited()]
+            .into_iter()
+            .flatten()
+            .min();
+        let until = arrival
+            .filter(|_| !through_arrivals)
+            .map_or(end, |due| due.min(end));
         self.now.set(until.max(self.now.get()));
         Ok(false)
     }
@@ -286,8 +370,11 @@ impl From<Fault<Self>> for Error {
 
 impl LinkError for Error {
     fn may_pass(&self) -> bool {
-        let lost = |fault: &Fault<Self>| !matches!(fault, Fault::Config(_) | Fault::Size { .. } | Fault::Full);
-        matches!(self, Self::NoRoute | Self::NoServer) || matches!(self, Self::Engine(fault) if lost(fault))
+        let lost = |fault: &Fault<Self>| {
+            !matches!(fault, Fault::Config(_) | Fault::Size { .. } | Fault::Full)
+        };
+        matches!(self, Self::NoRoute | Self::NoServer)
+            || matches!(self, Self::Engine(fault) if lost(fault))
     }
 
     fn is_change(&self) -> bool {

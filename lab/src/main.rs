@@ -1,9 +1,12 @@
-//! `hopshot-lab`: commands in a simulated internet, or on a chain of real Linux routers, without leaving the machine.
+//! `hopshot-lab`: commands in a simulated internet, or on a chain of real Linux routers, without
+//! leaving the machine.
 #![forbid(unsafe_code)]
 #![cfg_attr(not(target_os = "linux"), allow(unused))]
 
 #[cfg(not(target_os = "linux"))]
-compile_error!("the binary needs Linux's namespaces; the library alone (--no-default-features) runs anywhere");
+compile_error!(
+    "the binary needs Linux's namespaces; the library alone (--no-default-features) runs anywhere"
+);
 
 mod play;
 
@@ -16,8 +19,8 @@ use std::process::ExitCode;
 
 /// A simulated internet for hopshot's tests, benchmarks and demos.
 ///
-/// Exit status: the command's own; 77 if the kernel doesn't give the namespaces, 125 if the lab fails, 126 or 127 if the
-/// command can't be started.
+/// Exit status: the command's own; 77 if the kernel doesn't give the namespaces, 125 if the lab
+/// fails, 126 or 127 if the command can't be started.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -29,8 +32,8 @@ struct Arguments {
 enum Task {
     /// Run a command in a simulated internet.
     ///
-    /// {4}, {6} and {name} in the command stand for the target's IPv4 address, IPv6 address and name; HOPSHOT_LAB_TARGET4,
-    /// HOPSHOT_LAB_TARGET6 and HOPSHOT_LAB_NAME hold them too.
+    /// {4}, {6} and {name} in the command stand for the target's IPv4 address, IPv6 address and
+    /// name; HOPSHOT_LAB_TARGET4, HOPSHOT_LAB_TARGET6 and HOPSHOT_LAB_NAME hold them too.
     Run {
         /// A scenario of the lab (see `list`), or a file with one.
         scenario: String,
@@ -40,19 +43,22 @@ enum Task {
         /// What loss, jitter and load balancing are drawn from.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How packets come and go: by default a TUN device where it can be opened, else a veth pair.
+        /// How packets come and go: by default a TUN device where it can be opened, else a veth
+        /// pair.
         #[arg(long, value_enum)]
         link: Option<LinkKind>,
         /// Kill the command if it takes longer.
         #[arg(long, value_name = "SECONDS")]
         time_limit: Option<u16>,
-        /// Stop the command at its very end to see how much memory it had, for the log. It ends a little later then.
+        /// Stop the command at its very end to see how much memory it had, for the log. It ends a
+        /// little later then.
         #[arg(long)]
         memory: bool,
         #[command(flatten)]
         inside: Inside,
     },
-    /// Run a command on a chain of real Linux routers, each a network namespace, with a target at its end.
+    /// Run a command on a chain of real Linux routers, each a network namespace, with a target at
+    /// its end.
     Chain {
         /// How many routers; this machine's packets can pass 63.
         #[arg(default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=63))]
@@ -88,7 +94,8 @@ enum Task {
     Demo,
     /// Play scenarios against hopshot and every peer that is installed, and print Markdown.
     ///
-    /// The tools take turns, so that a busy moment of the machine hits all alike. Nothing leaves the machine.
+    /// The tools take turns, so that a busy moment of the machine hits all alike. Nothing leaves
+    /// the machine.
     Bench(bench::Arguments),
 }
 
@@ -105,19 +112,46 @@ struct Inside {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().task {
-        Task::Run { scenario, log, seed, link, time_limit, memory, inside: Inside { ping, command } } => {
+        Task::Run {
+            scenario,
+            log,
+            seed,
+            link,
+            time_limit,
+            memory,
+            inside: Inside { ping, command },
+        } => {
             let time_limit = time_limit.map(|seconds| Duration::from_secs(seconds.into()));
-            let options = run::Options { log, seed, link, ping, conduct: Conduct { time_limit, memory } };
+            let options = run::Options {
+                log,
+                seed,
+                link,
+                ping,
+                conduct: Conduct { time_limit, memory },
+            };
             Scenario::load(&scenario)
                 .map_err(|error| Failure::Lab(error.to_string()))
                 .and_then(|scenario| run::run(&scenario, &options, &command))
         }
-        Task::Chain { routers, mtu, ratelimit, inside: Inside { ping, command } } => {
-            chain::run(routers, &mtu, ratelimit, ping, &command)
-        }
-        Task::Refuse { option, socket, socketpair, command } => {
-            Err(refuse::run(&refuse::Refused { option, socket, socketpair }, &command))
-        }
+        Task::Chain {
+            routers,
+            mtu,
+            ratelimit,
+            inside: Inside { ping, command },
+        } => chain::run(routers, &mtu, ratelimit, ping, &command),
+        Task::Refuse {
+            option,
+            socket,
+            socketpair,
+            command,
+        } => Err(refuse::run(
+            &refuse::Refused {
+                option,
+                socket,
+                socketpair,
+            },
+            &command,
+        )),
         Task::List => list(),
         Task::Demo => demo::run(),
         Task::Bench(arguments) => bench::run(&arguments),
@@ -135,7 +169,8 @@ fn list() -> Result<u8, Failure> {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     for name in Scenario::names() {
-        let scenario = Scenario::named(name).map_err(|error| Failure::Lab(format!("{name}: {error}")))?;
+        let scenario =
+            Scenario::named(name).map_err(|error| Failure::Lab(format!("{name}: {error}")))?;
         writeln!(out, "{name:<18}{}", scenario.about)
             .map_err(|error| Failure::Lab(format!("standard output: {error}")))?;
     }

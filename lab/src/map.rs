@@ -1,5 +1,5 @@
-//! Where everything is: the routers with their addresses and names, the paths between client and target, and the truth that a
-//! trace should find.
+//! Where everything is: the routers with their addresses and names, the paths between client and
+//! target, and the truth that a trace should find.
 
 use crate::hop::{Hop, Link, Unreachable};
 use crate::scenario::{Diamond, Loop, Scenario, Target};
@@ -27,18 +27,25 @@ impl Both {
 }
 
 /// The client's own addresses. What lies under the same [`PREFIX_LEN`] is the simulated internet.
-pub const CLIENT: Both = Both { v4: Ipv4Addr::new(10, 0, 0, 2), v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2) };
+pub const CLIENT: Both = Both {
+    v4: Ipv4Addr::new(10, 0, 0, 2),
+    v6: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2),
+};
 
 /// The client's prefixes, IPv4 and IPv6.
 pub const PREFIX_LEN: (u8, u8) = (8, 32);
 
 /// The client's address outside, where a translator leaves it in quotes.
-pub(crate) const OUTSIDE: Both =
-    Both { v4: Ipv4Addr::new(203, 0, 113, 7), v6: Ipv6Addr::new(0x2001, 0xdb8, 0xa7, 0, 0, 0, 0, 7) };
+pub(crate) const OUTSIDE: Both = Both {
+    v4: Ipv4Addr::new(203, 0, 113, 7),
+    v6: Ipv6Addr::new(0x2001, 0xdb8, 0xa7, 0, 0, 0, 0, 7),
+};
 
 /// The target's address inside, where a translator leaves it in quotes.
-pub(crate) const INSIDE: Both =
-    Both { v4: Ipv4Addr::new(192, 168, 1, 80), v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x80) };
+pub(crate) const INSIDE: Both = Both {
+    v4: Ipv4Addr::new(192, 168, 1, 80),
+    v6: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x80),
+};
 
 /// What a trace should find.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +57,8 @@ pub struct Truth {
 /// One path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TruePath {
-    /// The address that answers at each hop, from hop 1 to the end (in a loop: the first 255); `None` where nobody does.
+    /// The address that answers at each hop, from hop 1 to the end (in a loop: the first 255);
+    /// `None` where nobody does.
     pub hops: Vec<Option<IpAddr>>,
     /// How it ends.
     pub end: End,
@@ -84,11 +92,17 @@ impl Truth {
         answers
     }
 
-    /// The target's distance, by the shortest path; `None` if no packet reaches it. A silent target has a distance.
+    /// The target's distance, by the shortest path; `None` if no packet reaches it. A silent target
+    /// has a distance.
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
-        let reaching = self.paths.iter().filter(|path| matches!(path.end, End::Target | End::Silent));
-        reaching.map(|path| u8::try_from(path.hops.len()).unwrap_or(u8::MAX)).min()
+        let reaching = self
+            .paths
+            .iter()
+            .filter(|path| matches!(path.end, End::Target | End::Silent));
+        reaching
+            .map(|path| u8::try_from(path.hops.len()).unwrap_or(u8::MAX))
+            .min()
     }
 }
 
@@ -104,7 +118,8 @@ pub(crate) struct Router {
 #[derive(Clone, Debug)]
 pub(crate) struct Map {
     pub(crate) routers: Vec<Router>,
-    /// Routers by path: the index of a path counts the branches as digits, the first diamond's lowest.
+    /// Routers by path: the index of a path counts the branches as digits, the first diamond's
+    /// lowest.
     pub(crate) paths: Vec<Vec<usize>>,
     pub(crate) diamonds: Vec<Diamond>,
     pub(crate) target: Target,
@@ -120,16 +135,23 @@ pub(crate) enum Place {
 
 impl Map {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let mut routers: Vec<Router> = (1..scenario.hops).map(|hop| Router::new(scenario, hop, 0)).collect();
+        let mut routers: Vec<Router> = (1..scenario.hops)
+            .map(|hop| Router::new(scenario, hop, 0))
+            .collect();
         let mut paths = vec![(0..routers.len()).collect::<Vec<_>>()];
-        // From the last diamond to the first, so that the places of those before it stay as they are.
+        // From the last diamond to the first, so that the places of those before it stay as they
+        // are.
         for (number, diamond) in scenario.diamond.iter().enumerate().rev() {
-            let main = usize::from(diamond.at) - 1..usize::from(diamond.at) - 1 + usize::from(diamond.lengths[0]);
+            let main = usize::from(diamond.at) - 1
+                ..usize::from(diamond.at) - 1 + usize::from(diamond.lengths[0]);
             let mut branches: Vec<Vec<usize>> = vec![main.clone().collect()];
             for (branch, length) in diamond.lengths.iter().enumerate().skip(1) {
                 let start = routers.len();
                 let label = u8::try_from(number * 16 + branch).unwrap_or(u8::MAX);
-                routers.extend((0..*length).map(|step| Router::new(scenario, diamond.at.saturating_add(step), label)));
+                routers.extend(
+                    (0..*length)
+                        .map(|step| Router::new(scenario, diamond.at.saturating_add(step), label)),
+                );
                 branches.push((start..routers.len()).collect());
             }
             let detour = |path: &Vec<usize>, branch: &Vec<usize>| {
@@ -137,7 +159,10 @@ impl Map {
                 path.splice(main.clone(), branch.iter().copied());
                 path
             };
-            let all = paths.iter().flat_map(|path| branches.iter().map(move |branch| detour(path, branch))).collect();
+            let all = paths
+                .iter()
+                .flat_map(|path| branches.iter().map(move |branch| detour(path, branch)))
+                .collect();
             paths = all;
         }
         Self {
@@ -154,27 +179,44 @@ impl Map {
         let index = usize::from(hop_limit.max(1)) - 1;
         if let Some(Loop { from, to }) = self.cycle {
             let (from, to) = (usize::from(from) - 1, usize::from(to) - 1);
-            let index = if index < from { index } else { from + (index - from) % (to - from + 1) };
+            let index = if index < from {
+                index
+            } else {
+                from + (index - from) % (to - from + 1)
+            };
             return Place::Router(self.paths[path][index]);
         }
-        self.paths[path].get(index).map_or(Place::Target, |router| Place::Router(*router))
+        self.paths[path]
+            .get(index)
+            .map_or(Place::Target, |router| Place::Router(*router))
     }
 
     /// The router that stops a packet with this hop limit before it expires, and its place.
     pub(crate) fn barrier(&self, path: usize, hop_limit: u8) -> Option<(u8, usize, Unreachable)> {
-        (1..=hop_limit).zip(&self.paths[path]).find_map(|(hop, router)| {
-            let barrier = self.routers[*router].entry.unreachable?;
-            (barrier.from..=barrier.to).contains(&hop_limit).then_some((hop, *router, barrier))
-        })
+        (1..=hop_limit)
+            .zip(&self.paths[path])
+            .find_map(|(hop, router)| {
+                let barrier = self.routers[*router].entry.unreachable?;
+                (barrier.from..=barrier.to)
+                    .contains(&hop_limit)
+                    .then_some((hop, *router, barrier))
+            })
     }
 
-    /// The router whose link onward is too small for a packet of so many octets that expires at this hop or behind it, and its
-    /// place.
-    pub(crate) fn bottleneck(&self, path: usize, hop_limit: u8, octets: usize) -> Option<(u8, usize, Link)> {
-        (1..hop_limit).zip(&self.paths[path]).find_map(|(hop, router)| {
-            let link = self.routers[*router].entry.link?;
-            (octets > link.mtu.into()).then_some((hop, *router, link))
-        })
+    /// The router whose link onward is too small for a packet of so many octets that expires at
+    /// this hop or behind it, and its place.
+    pub(crate) fn bottleneck(
+        &self,
+        path: usize,
+        hop_limit: u8,
+        octets: usize,
+    ) -> Option<(u8, usize, Link)> {
+        (1..hop_limit)
+            .zip(&self.paths[path])
+            .find_map(|(hop, router)| {
+                let link = self.routers[*router].entry.link?;
+                (octets > link.mtu.into()).then_some((hop, *router, link))
+            })
     }
 
     /// The target's distance on a path; `None` in a loop.
@@ -184,7 +226,10 @@ impl Map {
     }
 
     pub(crate) fn target_addresses(&self) -> Both {
-        Both { v4: self.target.v4, v6: self.target.v6 }
+        Both {
+            v4: self.target.v4,
+            v6: self.target.v6,
+        }
     }
 
     /// The addresses of one of the hosts at the target's place.
@@ -203,57 +248,94 @@ impl Map {
 
     /// Where the target's answers come from.
     pub(crate) fn reply_addresses(&self) -> Both {
-        Both { v4: self.target.reply_v4.unwrap_or(self.target.v4), v6: self.target.reply_v6.unwrap_or(self.target.v6) }
+        Both {
+            v4: self.target.reply_v4.unwrap_or(self.target.v4),
+            v6: self.target.reply_v6.unwrap_or(self.target.v6),
+        }
     }
 
     /// Where a router's errors come from.
     pub(crate) fn error_addresses(&self, router: usize) -> Both {
-        let Router { addresses, entry, .. } = &self.routers[router];
-        if entry.dnat { self.target_addresses() } else { *addresses }
+        let Router {
+            addresses, entry, ..
+        } = &self.routers[router];
+        if entry.dnat {
+            self.target_addresses()
+        } else {
+            *addresses
+        }
     }
 
     pub(crate) fn truth(&self, version: Version) -> Truth {
-        Truth { paths: (0..self.paths.len()).map(|path| self.true_path(path, version)).collect() }
+        Truth {
+            paths: (0..self.paths.len())
+                .map(|path| self.true_path(path, version))
+                .collect(),
+        }
     }
 
     fn true_path(&self, path: usize, version: Version) -> TruePath {
         let mut hops = Vec::new();
         for hop_limit in 1..=u8::MAX {
             let barrier = self.barrier(path, hop_limit);
-            let place = barrier.map_or_else(|| self.place(path, hop_limit), |(_, router, _)| Place::Router(router));
+            let place = barrier.map_or_else(
+                || self.place(path, hop_limit),
+                |(_, router, _)| Place::Router(router),
+            );
             match place {
                 Place::Router(router) => {
                     let entry = &self.routers[router].entry;
-                    // What can't be told from noise, or isn't an answer to this probe, counts as silence.
-                    let mute = entry.silent || entry.bad_checksum || entry.quote.is_some_and(|quote| quote < 8);
+                    // What can't be told from noise, or isn't an answer to this probe, counts as
+                    // silence.
+                    let mute = entry.silent
+                        || entry.bad_checksum
+                        || entry.quote.is_some_and(|quote| quote < 8);
                     let mute = mute || (entry.code != 0 && barrier.is_none());
                     hops.push((!mute).then(|| self.error_addresses(router).address(version)));
                     if barrier.is_some_and(|(_, _, barrier)| barrier.to == u8::MAX) {
-                        return TruePath { hops, end: End::Unreachable };
+                        return TruePath {
+                            hops,
+                            end: End::Unreachable,
+                        };
                     }
                 }
                 Place::Target => {
                     let answers = !self.target.silent;
                     hops.push(answers.then(|| self.reply_addresses().address(version)));
-                    return TruePath { hops, end: if answers { End::Target } else { End::Silent } };
+                    return TruePath {
+                        hops,
+                        end: if answers { End::Target } else { End::Silent },
+                    };
                 }
             }
         }
-        TruePath { hops, end: End::Loop }
+        TruePath {
+            hops,
+            end: End::Loop,
+        }
     }
 }
 
 impl Router {
     fn new(scenario: &Scenario, hop: u8, branch: u8) -> Self {
-        let entry = scenario.hop.iter().find(|entry| branch == 0 && entry.at.as_slice().contains(&hop));
+        let entry = scenario
+            .hop
+            .iter()
+            .find(|entry| branch == 0 && entry.at.as_slice().contains(&hop));
         let mut entry = entry.cloned().unwrap_or_default();
         entry.limit = entry.limit.or(scenario.limit);
         entry.quote = entry.quote.or(scenario.quote);
         entry.duplicates = entry.duplicates.or(Some(scenario.duplicates));
         let v6 = Ipv6Addr::new(0x2001, 0xdb8, hop.into(), branch.into(), 0, 0, 0, 1);
         Self {
-            addresses: Both { v4: entry.v4.unwrap_or(Ipv4Addr::new(10, hop, branch, 1)), v6: entry.v6.unwrap_or(v6) },
-            name: entry.name.clone().unwrap_or_else(|| generated_name(scenario.hops, hop, branch)),
+            addresses: Both {
+                v4: entry.v4.unwrap_or(Ipv4Addr::new(10, hop, branch, 1)),
+                v6: entry.v6.unwrap_or(v6),
+            },
+            name: entry
+                .name
+                .clone()
+                .unwrap_or_else(|| generated_name(scenario.hops, hop, branch)),
             entry,
         }
     }
@@ -261,7 +343,9 @@ impl Router {
 
 /// A name such as operators give: what it is, which one, and where.
 fn generated_name(hops: u8, hop: u8, branch: u8) -> String {
-    const CITIES: [&str; 10] = ["ber", "fra", "ams", "lon", "nyc", "chi", "den", "sea", "tyo", "syd"];
+    const CITIES: [&str; 10] = [
+        "ber", "fra", "ams", "lon", "nyc", "chi", "den", "sea", "tyo", "syd",
+    ];
     if hop == 1 {
         return "gateway.home.example".to_owned();
     }

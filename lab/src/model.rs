@@ -1,4 +1,5 @@
-//! The simulated internet: packets with their time of arrival go in, answers with the time they are due come out.
+//! The simulated internet: packets with their time of arrival go in, answers with the time they are
+//! due come out.
 
 use crate::answer::{Delivery, Report, Request, echo_reply, error};
 use crate::hop::ErrorKind;
@@ -16,7 +17,8 @@ use std::net::IpAddr;
 
 /// A simulated internet, with everything it remembers.
 ///
-/// Pure: no clock, no I/O; the same scenario, seed and packets give the same answers. The time given must not go back.
+/// Pure: no clock, no I/O; the same scenario, seed and packets give the same answers. The time
+/// given must not go back.
 #[derive(Debug)]
 pub struct Internet {
     scenario: Scenario,
@@ -38,7 +40,13 @@ pub struct Internet {
 /// Who answers a probe, and how.
 enum Responder {
     /// A router, with the kind of its error and how much of the hop limit was left there.
-    Router { router: usize, hop: u8, kind: ErrorKind, rest: u32, left: u8 },
+    Router {
+        router: usize,
+        hop: u8,
+        kind: ErrorKind,
+        rest: u32,
+        left: u8,
+    },
     /// An echo from the target, or from a router that was the destination itself.
     Echo { router: Option<usize>, hop: u8 },
     /// Nobody.
@@ -49,7 +57,10 @@ impl Internet {
     /// An internet as the scenario describes it.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let mut later: VecDeque<_> = scenario.stretches().map(|(from, scenario)| (from, Map::new(&scenario))).collect();
+        let mut later: VecDeque<_> = scenario
+            .stretches()
+            .map(|(from, scenario)| (from, Map::new(&scenario)))
+            .collect();
         let (_, map) = later.pop_front().expect("there is always a first stretch");
         let mut random = fastrand::Rng::with_seed(seed);
         Self {
@@ -57,7 +68,9 @@ impl Internet {
             buckets: vec![Default::default(); map.routers.len()],
             target_bucket: Default::default(),
             target_window: Default::default(),
-            attacker: scenario.flood.map(|flood| Attacker::new(flood, random.fork())),
+            attacker: scenario
+                .flood
+                .map(|flood| Attacker::new(flood, random.fork())),
             sweeper: scenario.sweeper.map(Hostile::new),
             log: Vec::new(),
             scenario: scenario.clone(),
@@ -80,11 +93,17 @@ impl Internet {
         self.map.truth(version)
     }
 
-    /// Every name with its addresses: the target's first, then the routers', also of those that come later.
+    /// Every name with its addresses: the target's first, then the routers', also of those that
+    /// come later.
     pub fn names(&self) -> impl Iterator<Item = (&str, Both)> {
         let maps = core::iter::once(&self.map).chain(self.later.iter().map(|(_, map)| map));
-        let routers = maps.flat_map(|map| map.routers.iter().map(|router| (router.name.as_str(), router.addresses)));
-        core::iter::once((self.map.target.name.as_str(), self.map.target_addresses())).chain(routers)
+        let routers = maps.flat_map(|map| {
+            map.routers
+                .iter()
+                .map(|router| (router.name.as_str(), router.addresses))
+        });
+        core::iter::once((self.map.target.name.as_str(), self.map.target_addresses()))
+            .chain(routers)
     }
 
     /// The probes so far.
@@ -101,17 +120,26 @@ impl Internet {
     /// Writes into the log when an answer was really handed over.
     pub fn delivered(&mut self, delivery: &Delivery, at: Duration) {
         if let Some((probe, answer)) = delivery.answer
-            && let Some(answer) = self.log.get_mut(probe).and_then(|probe| probe.answers.get_mut(answer))
+            && let Some(answer) = self
+                .log
+                .get_mut(probe)
+                .and_then(|probe| probe.answers.get_mut(answer))
         {
             answer.delivered_ns = Some(nanos(at));
         }
     }
 
-    /// A packet from the client arrives; its answers, the earliest first. What isn't an Echo Request is ignored.
+    /// A packet from the client arrives; its answers, the earliest first. What isn't an Echo
+    /// Request is ignored.
     pub fn receive(&mut self, now: Duration, packet: &[u8]) -> Vec<Delivery> {
-        let Some(request) = Request::parse(packet) else { return Vec::new() };
+        let Some(request) = Request::parse(packet) else {
+            return Vec::new();
+        };
         let begun = *self.first_packet.get_or_insert(now);
-        while self.later.front().is_some_and(|(from, _)| begun.saturating_add(*from) <= now)
+        while self
+            .later
+            .front()
+            .is_some_and(|(from, _)| begun.saturating_add(*from) <= now)
             && let Some((_, map)) = self.later.pop_front()
         {
             self.map = map;
@@ -121,7 +149,8 @@ impl Internet {
         }
         let path = self.choose_path(&request);
         let mut responder = self.responder(&request, path);
-        if let (Some(liar), Responder::Echo { router: None, hop }) = (self.scenario.liar, &responder)
+        if let (Some(liar), Responder::Echo { router: None, hop }) =
+            (self.scenario.liar, &responder)
             && liar.is_mute(&request, &self.map.target)
         {
             responder = Responder::Nobody { hop: *hop };
@@ -148,27 +177,48 @@ impl Internet {
         let (fate, mut deliveries) = self.respond(now, &request, &responder);
         if let Some(probe) = self.log.last_mut() {
             probe.fate = fate;
-            probe.answers = deliveries.iter().map(|delivery| entry(now, delivery)).collect();
+            probe.answers = deliveries
+                .iter()
+                .map(|delivery| entry(now, delivery))
+                .collect();
         }
-        if let (Some(usurper), Responder::Echo { router: None, .. }) = (self.scenario.usurper, &responder)
+        if let (Some(usurper), Responder::Echo { router: None, .. }) =
+            (self.scenario.usurper, &responder)
             && let Some(packet) = usurper.claim(&request, &self.log, &self.map.target)
         {
-            deliveries.push(Delivery { due: usurper::due(now, self.scenario.rtt_ms), packet, answer: None });
+            deliveries.push(Delivery {
+                due: usurper::due(now, self.scenario.rtt_ms),
+                packet,
+                answer: None,
+            });
         }
         deliveries
     }
 
-    /// What arrives up to `until` without being an answer to anything; empty unless the scenario has an attacker.
+    /// What arrives up to `until` without being an answer to anything; empty unless the scenario
+    /// has an attacker.
     pub fn unsolicited(&mut self, until: Duration) -> Vec<Delivery> {
-        let flood = self.attacker.iter_mut().flat_map(|attacker| attacker.messages(until));
-        flood.chain(self.sweeper.iter_mut().flat_map(|sweeper| sweeper.messages(until))).collect()
+        let flood = self
+            .attacker
+            .iter_mut()
+            .flat_map(|attacker| attacker.messages(until));
+        flood
+            .chain(
+                self.sweeper
+                    .iter_mut()
+                    .flat_map(|sweeper| sweeper.messages(until)),
+            )
+            .collect()
     }
 
     /// When [`Internet::unsolicited`] next has something.
     #[must_use]
     pub fn next_unsolicited(&self) -> Option<Duration> {
         let flood = self.attacker.as_ref().and_then(Attacker::next);
-        flood.into_iter().chain(self.sweeper.as_ref().and_then(Hostile::next)).min()
+        flood
+            .into_iter()
+            .chain(self.sweeper.as_ref().and_then(Hostile::next))
+            .min()
     }
 
     /// The path that the load balancers choose.
@@ -180,7 +230,11 @@ impl Internet {
             let chosen = match diamond.by {
                 Balance::Packet => self.random.usize(..branches),
                 by => {
-                    let hash = flow_hash(request, by == Balance::Ident, self.salt.wrapping_add(number as u64));
+                    let hash = flow_hash(
+                        request,
+                        by == Balance::Ident,
+                        self.salt.wrapping_add(number as u64),
+                    );
                     usize::try_from(hash % branches as u64).unwrap_or(0)
                 }
             };
@@ -200,7 +254,8 @@ impl Internet {
         let reach = host_distance.map_or(hop_limit, |distance| hop_limit.min(distance));
         let barrier = self.map.barrier(path, hop_limit);
         if !request.may_be_fragmented()
-            && let Some((hop, router, link)) = self.map.bottleneck(path, reach, request.packet.len())
+            && let Some((hop, router, link)) =
+                self.map.bottleneck(path, reach, request.packet.len())
             && barrier.is_none_or(|(barrier, ..)| hop < barrier)
         {
             if link.silent {
@@ -208,30 +263,62 @@ impl Internet {
             }
             // RFC 1191, section 4; RFC 4443, section 3.2.
             let kind = match version {
-                Version::V4 => ErrorKind { icmp_type: 3, code: 4 },
-                Version::V6 => ErrorKind { icmp_type: 2, code: 0 },
+                Version::V4 => ErrorKind {
+                    icmp_type: 3,
+                    code: 4,
+                },
+                Version::V6 => ErrorKind {
+                    icmp_type: 2,
+                    code: 0,
+                },
             };
-            let said = link.says.map_or(link.mtu, |says| says.mtu(request.packet.len(), request.echo.seq));
+            let said = link.says.map_or(link.mtu, |says| {
+                says.mtu(request.packet.len(), request.echo.seq)
+            });
             let rest = said.into();
-            return Responder::Router { router, hop, kind, rest, left: hop_limit - (hop - 1) };
+            return Responder::Router {
+                router,
+                hop,
+                kind,
+                rest,
+                left: hop_limit - (hop - 1),
+            };
         }
         if let (Some(index), Some(distance)) = (host, host_distance)
             && hop_limit >= distance
         {
-            return Responder::Echo { router: Some(self.map.paths[path][index]), hop: distance };
+            return Responder::Echo {
+                router: Some(self.map.paths[path][index]),
+                hop: distance,
+            };
         }
         if let Some((hop, router, barrier)) = barrier {
             let kind = match version {
                 Version::V4 => barrier.v4,
                 Version::V6 => barrier.v6,
             };
-            return Responder::Router { router, hop, kind, rest: barrier.rest, left: hop_limit - (hop - 1) };
+            return Responder::Router {
+                router,
+                hop,
+                kind,
+                rest: barrier.rest,
+                left: hop_limit - (hop - 1),
+            };
         }
         match self.map.place(path, hop_limit) {
             Place::Router(router) => {
                 let icmp_type = icmp::Type::TimeExceeded.number(version).unwrap_or_default();
-                let kind = ErrorKind { icmp_type, code: self.map.routers[router].entry.code };
-                Responder::Router { router, hop: hop_limit.max(1), kind, rest: 0, left: 1 }
+                let kind = ErrorKind {
+                    icmp_type,
+                    code: self.map.routers[router].entry.code,
+                };
+                Responder::Router {
+                    router,
+                    hop: hop_limit.max(1),
+                    kind,
+                    rest: 0,
+                    left: 1,
+                }
             }
             Place::Target => {
                 let hop = self.map.distance(path).unwrap_or(u8::MAX);
@@ -244,7 +331,12 @@ impl Internet {
         }
     }
 
-    fn respond(&mut self, now: Duration, request: &Request<'_>, responder: &Responder) -> (Fate, Vec<Delivery>) {
+    fn respond(
+        &mut self,
+        now: Duration,
+        request: &Request<'_>,
+        responder: &Responder,
+    ) -> (Fate, Vec<Delivery>) {
         if self.random.f64() < self.scenario.loss {
             return (Fate::Lost, Vec::new());
         }
@@ -252,25 +344,45 @@ impl Internet {
         let family = usize::from(version == Version::V6);
         let (hop, copies, packet) = match *responder {
             Responder::Nobody { .. } => return (Fate::Silent, Vec::new()),
-            Responder::Router { router, hop, kind, rest, left } => {
+            Responder::Router {
+                router,
+                hop,
+                kind,
+                rest,
+                left,
+            } => {
                 let from = self.map.error_addresses(router).address(version);
                 let Router { entry, .. } = &self.map.routers[router];
                 if entry.silent {
                     return (Fate::Silent, Vec::new());
                 }
-                if entry.limit.is_some_and(|limit| !self.buckets[router][family].take(now, limit, version)) {
+                if entry
+                    .limit
+                    .is_some_and(|limit| !self.buckets[router][family].take(now, limit, version))
+                {
                     return (Fate::Limited, Vec::new());
                 }
-                let report = Report { icmp_type: kind.icmp_type, code: kind.code, rest, left };
+                let report = Report {
+                    icmp_type: kind.icmp_type,
+                    code: kind.code,
+                    rest,
+                    left,
+                };
                 let packet = error(request, from, remaining(u8::MAX, hop), &report, entry);
                 (hop, entry.duplicates.unwrap_or(0), packet)
             }
-            Responder::Echo { router: Some(router), hop } => {
-                let Router { addresses, entry, .. } = &self.map.routers[router];
+            Responder::Echo {
+                router: Some(router),
+                hop,
+            } => {
+                let Router {
+                    addresses, entry, ..
+                } = &self.map.routers[router];
                 if entry.silent {
                     return (Fate::Silent, Vec::new());
                 }
-                let packet = echo_reply(request, addresses.address(version), remaining(u8::MAX, hop));
+                let packet =
+                    echo_reply(request, addresses.address(version), remaining(u8::MAX, hop));
                 (hop, entry.duplicates.unwrap_or(0), packet)
             }
             Responder::Echo { router: None, hop } => {
@@ -278,8 +390,12 @@ impl Internet {
                 if target.silent {
                     return (Fate::Silent, Vec::new());
                 }
-                if target.limit.is_some_and(|limit| !self.target_bucket[family].take(now, limit, version))
-                    || target.partial.is_some_and(|partial| !self.target_window[family].take(now, partial))
+                if target
+                    .limit
+                    .is_some_and(|limit| !self.target_bucket[family].take(now, limit, version))
+                    || target
+                        .partial
+                        .is_some_and(|partial| !self.target_window[family].take(now, partial))
                 {
                     return (Fate::Limited, Vec::new());
                 }
@@ -289,7 +405,11 @@ impl Internet {
                     }
                     other => other,
                 };
-                (hop, self.scenario.duplicates, echo_reply(request, from, remaining(target.hop_limit, hop)))
+                (
+                    hop,
+                    self.scenario.duplicates,
+                    echo_reply(request, from, remaining(target.hop_limit, hop)),
+                )
             }
         };
         let (rtt, loss) = self.round_trip(responder, hop);
@@ -309,13 +429,21 @@ impl Internet {
     fn round_trip(&mut self, responder: &Responder, hop: u8) -> (Duration, f64) {
         let plain = self.scenario.rtt_ms * f64::from(hop) / f64::from(self.scenario.hops);
         let router = match responder {
-            Responder::Router { router, .. } | Responder::Echo { router: Some(router), .. } => Some(*router),
+            Responder::Router { router, .. }
+            | Responder::Echo {
+                router: Some(router),
+                ..
+            } => Some(*router),
             Responder::Echo { router: None, .. } | Responder::Nobody { .. } => None,
         };
         let (base, jitter, loss) = router.map_or((plain, self.scenario.jitter_ms, 0.0), |router| {
             let entry = &self.map.routers[router].entry;
             let jitter = entry.jitter_ms.unwrap_or(self.scenario.jitter_ms);
-            (entry.rtt_ms.unwrap_or(plain) + entry.slow_ms, jitter, entry.loss)
+            (
+                entry.rtt_ms.unwrap_or(plain) + entry.slow_ms,
+                jitter,
+                entry.loss,
+            )
         });
         let nanos = ((base + self.random.f64() * jitter) * 1e6).round();
         // Saturates: a float that isn't a time is none.
@@ -342,7 +470,8 @@ fn nanos(time: Duration) -> u64 {
 }
 
 fn entry(now: Duration, delivery: &Delivery) -> Answer {
-    let (header, message) = hopshot_core::wire::ip::parse(&delivery.packet).expect("the model makes whole packets");
+    let (header, message) =
+        hopshot_core::wire::ip::parse(&delivery.packet).expect("the model makes whole packets");
     Answer {
         from: header.ends.source,
         icmp_type: message[0],
@@ -352,9 +481,11 @@ fn entry(now: Duration, delivery: &Delivery) -> Answer {
     }
 }
 
-/// FNV-1a over what a balancer looks at. Routers' own hashes are secret; any that mixes well shows the same behaviour.
+/// FNV-1a over what a balancer looks at. Routers' own hashes are secret; any that mixes well shows
+/// the same behaviour.
 fn flow_hash(request: &Request<'_>, ident: bool, salt: u64) -> u64 {
-    let message = &request.packet[request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len()..];
+    let message =
+        &request.packet[request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len()..];
     let network: &[u8] = match request.version() {
         Version::V4 => &request.packet[9..10],
         Version::V6 => &request.packet[1..4],
@@ -368,7 +499,9 @@ fn flow_hash(request: &Request<'_>, ident: bool, salt: u64) -> u64 {
     let hash = parts
         .into_iter()
         .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3));
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+        });
     // FNV's low bits are weak; fold the high ones in.
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)

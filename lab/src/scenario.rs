@@ -1,4 +1,5 @@
-//! What a path is like: read from a TOML file in which everything has a default, so that a plain path of 25 hops is two lines.
+//! What a path is like: read from a TOML file in which everything has a default, so that a plain
+//! path of 25 hops is two lines.
 
 use crate::hop::{Hop, Limit};
 use core::fmt;
@@ -14,7 +15,8 @@ pub struct Scenario {
     pub about: String,
     /// The target's distance: `hops - 1` routers, then the target.
     pub hops: u8,
-    /// The round trip to the target. Router `h` is `rtt_ms * h / hops` away unless its entry says otherwise.
+    /// The round trip to the target. Router `h` is `rtt_ms * h / hops` away unless its entry says
+    /// otherwise.
     pub rtt_ms: f64,
     /// Up to so much is added to each answer's round trip, evenly distributed.
     pub jitter_ms: f64,
@@ -24,8 +26,8 @@ pub struct Scenario {
     pub duplicates: u8,
     /// How many errors each router sends, unless its entry says otherwise.
     pub limit: Option<Limit>,
-    /// How many octets after the IP header each router quotes, unless its entry says otherwise. Left out: as Linux, up to 576
-    /// octets of message in IPv4 and 1,280 in IPv6.
+    /// How many octets after the IP header each router quotes, unless its entry says otherwise.
+    /// Left out: as Linux, up to 576 octets of message in IPv4 and 1,280 in IPv6.
     pub quote: Option<usize>,
     /// A part of the path that packets never leave.
     #[serde(rename = "loop")]
@@ -75,7 +77,8 @@ pub struct Loop {
 pub struct Diamond {
     /// The first hop of the branches.
     pub at: u8,
-    /// How many routers each branch has. The first branch is the main line, the one that `hops` counts.
+    /// How many routers each branch has. The first branch is the main line, the one that `hops`
+    /// counts.
     pub lengths: Vec<u8>,
     /// What decides between them.
     #[serde(default)]
@@ -86,8 +89,8 @@ pub struct Diamond {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
-    /// A hash of addresses, protocol (in IPv6 the flow label) and the first four octets of the ICMP header: type, code and
-    /// checksum, where TCP and UDP have their ports.
+    /// A hash of addresses, protocol (in IPv6 the flow label) and the first four octets of the ICMP
+    /// header: type, code and checksum, where TCP and UDP have their ports.
     #[default]
     Flow,
     /// As [`Balance::Flow`], and the ident with it.
@@ -106,9 +109,11 @@ pub struct Target {
     pub v6: Ipv6Addr,
     /// Its name.
     pub name: String,
-    /// So many hosts are there side by side: this address and those that follow it. The name is the first one's.
+    /// So many hosts are there side by side: this address and those that follow it. The name is
+    /// the first one's.
     pub count: u32,
-    /// So many bits further left in an IPv6 address stands the number of the host among these: with 80 each is in a /48 of its own.
+    /// So many bits further left in an IPv6 address stands the number of the host among these:
+    /// with 80 each is in a /48 of its own.
     pub shift_v6: u8,
     /// It never answers.
     pub silent: bool,
@@ -129,9 +134,14 @@ impl Target {
     pub(crate) fn place(&self, address: IpAddr) -> Option<u32> {
         let place = match address {
             IpAddr::V4(address) => address.to_bits().wrapping_sub(self.v4.to_bits()).into(),
-            IpAddr::V6(address) => address.to_bits().wrapping_sub(self.v6.to_bits()).rotate_right(self.shift_v6.into()),
+            IpAddr::V6(address) => address
+                .to_bits()
+                .wrapping_sub(self.v6.to_bits())
+                .rotate_right(self.shift_v6.into()),
         };
-        u32::try_from(place).ok().filter(|place| *place < self.count)
+        u32::try_from(place)
+            .ok()
+            .filter(|place| *place < self.count)
     }
 }
 
@@ -139,7 +149,8 @@ impl Target {
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
-    /// So many requests are dropped when nothing came for 10 s: the neighbour's address is still being asked for.
+    /// So many requests are dropped when nothing came for 10 s: the neighbour's address is still
+    /// being asked for.
     pub skip: u32,
     /// So many are answered in each window.
     pub answer: u32,
@@ -155,8 +166,8 @@ pub struct Flood {
     pub per_second: u32,
 }
 
-/// A hostile host: once it has been reached it sends an error about every seq, in its own name, with ident and checksum as in
-/// its own probe.
+/// A hostile host: once it has been reached it sends an error about every seq, in its own name,
+/// with ident and checksum as in its own probe.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweeper {
@@ -195,8 +206,8 @@ const fn fast() -> u32 {
     100_000
 }
 
-/// Some of the target's hosts, which work together: when a probe gets to one, it answers for the probe of the same trace that
-/// expired at a hop, in the name of the target's first address.
+/// Some of the target's hosts, which work together: when a probe gets to one, it answers for the
+/// probe of the same trace that expired at a hop, in the name of the target's first address.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Usurper {
@@ -213,7 +224,8 @@ const fn one_apart() -> u32 {
     1
 }
 
-/// Some of the target's hosts, which lie about their distance: they answer no probe with a smaller hop limit.
+/// Some of the target's hosts, which lie about their distance: they answer no probe with a smaller
+/// hop limit.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Liar {
@@ -339,7 +351,11 @@ impl Scenario {
         let (_, text) = SHIPPED
             .iter()
             .find(|(shipped, _)| *shipped == name)
-            .ok_or_else(|| ScenarioError(format!("no scenario is called {name}; `hopshot-lab list` shows them")))?;
+            .ok_or_else(|| {
+                ScenarioError(format!(
+                    "no scenario is called {name}; `hopshot-lab list` shows them"
+                ))
+            })?;
         Self::parse(text)
     }
 
@@ -352,7 +368,9 @@ impl Scenario {
             return Self::named(name_or_path);
         }
         let text = std::fs::read_to_string(name_or_path).map_err(|error| {
-            ScenarioError(format!("{name_or_path} is no scenario (`hopshot-lab list` shows them) and no file: {error}"))
+            ScenarioError(format!(
+                "{name_or_path} is no scenario (`hopshot-lab list` shows them) and no file: {error}"
+            ))
         })?;
         Self::parse(&text).map_err(|error| ScenarioError(format!("{name_or_path}: {error}")))
     }
@@ -362,7 +380,8 @@ impl Scenario {
     /// # Errors
     /// It isn't one, or it contradicts itself.
     pub fn parse(text: &str) -> Result<Self, ScenarioError> {
-        let scenario: Self = toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
+        let scenario: Self =
+            toml::from_str(text).map_err(|error| ScenarioError(error.to_string()))?;
         scenario.check()?;
         Ok(scenario)
     }
@@ -370,20 +389,41 @@ impl Scenario {
     /// A path on which every hop answers.
     #[must_use]
     pub fn plain(hops: u8, rtt_ms: f64) -> Self {
-        Self { hops: hops.clamp(1, 254), rtt_ms, ..Self::default() }
+        Self {
+            hops: hops.clamp(1, 254),
+            rtt_ms,
+            ..Self::default()
+        }
     }
 
-    /// The stretches of time in which the path stays as it is: when each begins, and what is there then.
+    /// The stretches of time in which the path stays as it is: when each begins, and what is there
+    /// then.
     pub(crate) fn stretches(&self) -> impl Iterator<Item = (Duration, Self)> {
         let later = self.later.iter().map(|Later { from_s, hop }| {
             let from = Duration::try_from_secs_f64(*from_s).unwrap_or(Duration::MAX);
-            (from, Self { hop: hop.clone(), later: Vec::new(), ..self.clone() })
+            (
+                from,
+                Self {
+                    hop: hop.clone(),
+                    later: Vec::new(),
+                    ..self.clone()
+                },
+            )
         });
-        core::iter::once((Duration::ZERO, Self { later: Vec::new(), ..self.clone() })).chain(later)
+        core::iter::once((
+            Duration::ZERO,
+            Self {
+                later: Vec::new(),
+                ..self.clone()
+            },
+        ))
+        .chain(later)
     }
 
     fn check(&self) -> Result<(), ScenarioError> {
-        if !self.later.is_sorted_by(|one, next| one.from_s < next.from_s)
+        if !self
+            .later
+            .is_sorted_by(|one, next| one.from_s < next.from_s)
             || self.later.iter().any(|later| later.from_s <= 0.0)
         {
             return Err(ScenarioError(
@@ -391,7 +431,8 @@ impl Scenario {
             ));
         }
         if !self.later.is_empty() {
-            self.stretches().try_for_each(|(_, scenario)| scenario.check())?;
+            self.stretches()
+                .try_for_each(|(_, scenario)| scenario.check())?;
         }
         let fail = |reason: String| Err(ScenarioError(reason));
         if !(1..=254).contains(&self.hops) {
@@ -403,7 +444,10 @@ impl Scenario {
         let mut seen = [false; 256];
         for place in self.hop.iter().flat_map(|hop| hop.at.as_slice()) {
             if !(1..self.hops).contains(place) {
-                return fail(format!("[[hop]] at {place}: the routers are at 1 to {}", self.hops - 1));
+                return fail(format!(
+                    "[[hop]] at {place}: the routers are at 1 to {}",
+                    self.hops - 1
+                ));
             }
             if core::mem::replace(&mut seen[usize::from(*place)], true) {
                 return fail(format!("[[hop]] at {place}: there are two"));
@@ -414,17 +458,28 @@ impl Scenario {
             let main = diamond.lengths.first().copied().unwrap_or(0);
             let end = u16::from(diamond.at) + u16::from(main);
             if main == 0 || u16::from(diamond.at) < free_from || end > u16::from(self.hops) {
-                return fail(format!("[[diamond]] at {}: its main branch must fit between its neighbours", diamond.at));
+                return fail(format!(
+                    "[[diamond]] at {}: its main branch must fit between its neighbours",
+                    diamond.at
+                ));
             }
             free_from = end;
         }
-        if self.diamond.iter().map(|diamond| diamond.lengths.len()).product::<usize>() > 1024 {
+        if self
+            .diamond
+            .iter()
+            .map(|diamond| diamond.lengths.len())
+            .product::<usize>()
+            > 1024
+        {
             return fail("more than 1,024 paths".to_owned());
         }
         if let Some(Loop { from, to }) = self.cycle
             && !(1 <= from && from < to && to < self.hops && self.diamond.is_empty())
         {
-            return fail(format!("loop from {from} to {to}: two routers or more, and no diamond"));
+            return fail(format!(
+                "loop from {from} to {to}: two routers or more, and no diamond"
+            ));
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! A hostile host among those of a list: it reads ident and checksum off the probes that reach it, and guesses the seqs of all
-//! others that have the same ident.
+//! A hostile host among those of a list: it reads ident and checksum off the probes that reach it,
+//! and guesses the seqs of all others that have the same ident.
 
 use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
@@ -34,20 +34,36 @@ struct Learnt {
 
 impl Hostile {
     pub(crate) const fn new(sweeper: Sweeper) -> Self {
-        Self { sweeper, learnt: None, next: None, sent: 0 }
+        Self {
+            sweeper,
+            learnt: None,
+            next: None,
+            sent: 0,
+        }
     }
 
     /// A probe has arrived at its destination; the sweep starts with the first that does here.
     pub(crate) fn overhear(&mut self, now: Duration, request: &Request<'_>, map: &Map) {
         let version = request.version();
-        let [host, victim] = [self.sweeper.host, self.sweeper.quotes.unwrap_or(self.sweeper.host)]
-            .map(|number| map.host(number).address(version));
+        let [host, victim] = [
+            self.sweeper.host,
+            self.sweeper.quotes.unwrap_or(self.sweeper.host),
+        ]
+        .map(|number| map.host(number).address(version));
         let ends = request.header.ends;
         if ends.destination != host || self.learnt.is_some() {
             return;
         }
-        let quoted = Ends { destination: victim, ..ends };
-        self.learnt = Some(Learnt { ends, quoted, ident: request.echo.ident, checksum: request.checksum });
+        let quoted = Ends {
+            destination: victim,
+            ..ends
+        };
+        self.learnt = Some(Learnt {
+            ends,
+            quoted,
+            ident: request.echo.ident,
+            checksum: request.checksum,
+        });
         self.next = Some(now);
     }
 
@@ -59,33 +75,62 @@ impl Hostile {
     pub(crate) fn messages(&mut self, until: Duration) -> Vec<Delivery> {
         let mut messages = Vec::new();
         let interval = Duration::from_secs(1) / self.sweeper.per_second.max(1);
-        while let (Some(due), Some(learnt)) = (self.next.filter(|due| *due <= until), &self.learnt) {
+        while let (Some(due), Some(learnt)) = (self.next.filter(|due| *due <= until), &self.learnt)
+        {
             let packet = learnt.error((self.sent % SEQS) as u16, self.sweeper.says);
-            messages.push(Delivery { due, packet, answer: None });
+            messages.push(Delivery {
+                due,
+                packet,
+                answer: None,
+            });
             self.sent += 1;
-            self.next = (self.sent < self.sweeper.sweeps.saturating_mul(SEQS)).then_some(due + interval);
+            self.next =
+                (self.sent < self.sweeper.sweeps.saturating_mul(SEQS)).then_some(due + interval);
         }
         messages
     }
 }
 
 impl Learnt {
-    /// An error in the host's own name that quotes eight octets behind the IP header: no more than it knows.
+    /// An error in the host's own name that quotes eight octets behind the IP header: no more than
+    /// it knows.
     fn error(&self, seq: u16, says: Sweep) -> Vec<u8> {
-        let Self { ends, quoted: quoted_ends, ident, checksum: learnt } = *self;
+        let Self {
+            ends,
+            quoted: quoted_ends,
+            ident,
+            checksum: learnt,
+        } = *self;
         let version = ends.version();
         let icmp_type = match says {
             Sweep::TimeExceeded => Type::TimeExceeded,
             Sweep::Unreachable => Type::Unreachable,
         };
         let mut probe = [0; 8];
-        let emitted = Message::EchoRequest(Echo { ident, seq, payload: &[] }).emit(quoted_ends, &mut probe);
+        let emitted = Message::EchoRequest(Echo {
+            ident,
+            seq,
+            payload: &[],
+        })
+        .emit(quoted_ends, &mut probe);
         debug_assert!(emitted.is_ok(), "the buffer has the header's length");
         probe[2..4].copy_from_slice(&learnt.to_be_bytes());
-        let mut message = vec![icmp_type.number(version).unwrap_or_default(), 0, 0, 0, 0, 0, 0, 0];
+        let mut message = vec![
+            icmp_type.number(version).unwrap_or_default(),
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
         message.extend_from_slice(&wrap(quoted_ends, 1, &probe));
         debug_assert_eq!(message.len(), 16 + ip::header_len(version));
-        let back = Ends { source: ends.destination, destination: ends.source };
+        let back = Ends {
+            source: ends.destination,
+            destination: ends.source,
+        };
         let sum = checksum(back, &message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
         wrap(back, 64, &message)

@@ -20,29 +20,57 @@ impl Usurper {
 
     /// What a host does when its probe arrives: it claims to be the router that an earlier probe of
     /// the same trace expired at. All of them give one name.
-    pub(crate) fn claim(self, request: &Request<'_>, log: &[Probe], target: &Target) -> Option<Vec<u8>> {
+    pub(crate) fn claim(
+        self,
+        request: &Request<'_>,
+        log: &[Probe],
+        target: &Target,
+    ) -> Option<Vec<u8>> {
         let ends = request.header.ends;
         if !self.is_at(target.place(ends.destination)?, target.count) {
             return None;
         }
         let is_its = |probe: &&Probe| {
-            (probe.destination, probe.ident, probe.hop_limit) == (ends.destination, request.echo.ident, self.hop)
+            (probe.destination, probe.ident, probe.hop_limit)
+                == (ends.destination, request.echo.ident, self.hop)
         };
         let seq = log.iter().rev().find(is_its)?.seq;
         let mut packet = request.packet.to_vec();
         let icmp = packet.len() - icmp::HEADER_LEN - request.echo.payload.len();
         packet[icmp..][SEQ].copy_from_slice(&seq.to_be_bytes());
-        let echo = icmp::Echo { seq, ..request.echo };
-        let claimed = Request { header: request.header, echo, checksum: request.checksum, packet: &packet };
+        let echo = icmp::Echo {
+            seq,
+            ..request.echo
+        };
+        let claimed = Request {
+            header: request.header,
+            echo,
+            checksum: request.checksum,
+            packet: &packet,
+        };
         let version = request.version();
         let icmp_type = icmp::Type::TimeExceeded.number(version)?;
         // What is behind the eight octets would not fit the other seq.
-        let by = Hop { quote: Some(icmp::HEADER_LEN), ..Hop::default() };
+        let by = Hop {
+            quote: Some(icmp::HEADER_LEN),
+            ..Hop::default()
+        };
         let name = match version {
             Version::V4 => IpAddr::V4(target.v4),
             Version::V6 => IpAddr::V6(target.v6),
         };
-        Some(error(&claimed, name, target.hop_limit, &Report { icmp_type, code: 0, rest: 0, left: 1 }, &by))
+        Some(error(
+            &claimed,
+            name,
+            target.hop_limit,
+            &Report {
+                icmp_type,
+                code: 0,
+                rest: 0,
+                left: 1,
+            },
+            &by,
+        ))
     }
 }
 

@@ -6,19 +6,36 @@ use std::fs;
 use std::path::Path;
 
 /// The crates that have no ring.
-const CRATES: [&str; 6] = ["core", "engine", "backend-linux", "cli", "lab", "fuzz/bodies"];
+const CRATES: [&str; 6] = [
+    "core",
+    "engine",
+    "backend-linux",
+    "cli",
+    "lab",
+    "fuzz/bodies",
+];
 
 /// The code of each module: its file without comments, and without what is there for tests.
 type Modules = BTreeMap<String, String>;
 
 fn read(dir: &Path, module: &str, modules: &mut Modules) {
-    for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+    for path in fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
         let name = path.file_stem().unwrap().to_str().unwrap();
-        let name = if matches!(name, "lib" | "main" | "mod") { module.to_owned() } else { format!("{module}::{name}") };
+        let name = if matches!(name, "lib" | "main" | "mod") {
+            module.to_owned()
+        } else {
+            format!("{module}::{name}")
+        };
         if path.is_dir() {
             read(&path, &name, modules);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            modules.entry(name).or_default().push_str(&without_tests(&fs::read_to_string(&path).unwrap()));
+            modules
+                .entry(name)
+                .or_default()
+                .push_str(&without_tests(&fs::read_to_string(&path).unwrap()));
         }
     }
 }
@@ -39,13 +56,20 @@ fn without_tests(source: &str) -> String {
 
 /// Whether the module is declared, other than for tests.
 fn is_linked(module: &str, modules: &Modules) -> bool {
-    let Some((parent, name)) = module.rsplit_once("::") else { return true };
-    modules.get(parent).is_some_and(|code| code.contains(&format!("mod {name}"))) && is_linked(parent, modules)
+    let Some((parent, name)) = module.rsplit_once("::") else {
+        return true;
+    };
+    modules
+        .get(parent)
+        .is_some_and(|code| code.contains(&format!("mod {name}")))
+        && is_linked(parent, modules)
 }
 
 /// The paths of a `use`: `a::{b, c::d}` has two.
 fn paths(tree: &str) -> Vec<String> {
-    let Some((prefix, group)) = tree.split_once('{') else { return vec![tree.trim().to_owned()] };
+    let Some((prefix, group)) = tree.split_once('{') else {
+        return vec![tree.trim().to_owned()];
+    };
     let (mut depth, mut found) = (0, Vec::new());
     let parts = group.split_inclusive(|c| {
         depth += i32::from(c == '{') - i32::from(c == '}');
@@ -53,8 +77,16 @@ fn paths(tree: &str) -> Vec<String> {
     });
     for part in parts {
         let part = part.trim().trim_end_matches(',');
-        let part = if part.contains('{') { part } else { part.trim_end_matches('}') };
-        found.extend(paths(part).iter().map(|path| format!("{}{path}", prefix.trim())));
+        let part = if part.contains('{') {
+            part
+        } else {
+            part.trim_end_matches('}')
+        };
+        found.extend(
+            paths(part)
+                .iter()
+                .map(|path| format!("{}{path}", prefix.trim())),
+        );
     }
     found
 }
@@ -67,7 +99,11 @@ fn imports(code: &str) -> Vec<(bool, String)> {
         let before = code[line..at].trim();
         if before.is_empty() || before.starts_with("pub") {
             let tree = code[at + 4..].split(';').next().unwrap();
-            found.extend(paths(tree).into_iter().map(|path| (!before.is_empty(), path)));
+            found.extend(
+                paths(tree)
+                    .into_iter()
+                    .map(|path| (!before.is_empty(), path)),
+            );
         }
     }
     found
@@ -96,8 +132,10 @@ fn resolve(path: &str, module: &str, modules: &Modules) -> Option<String> {
             continue;
         }
         let is_named = |path: &String| path.rsplit("::").next() == Some(first);
-        let handed_on =
-            imports(&modules[&at]).into_iter().map(|(_, path)| path).find(|path| is_named(path) && *path != first);
+        let handed_on = imports(&modules[&at])
+            .into_iter()
+            .map(|(_, path)| path)
+            .find(|path| is_named(path) && *path != first);
         return match handed_on {
             Some(path) if at != module || is_ours => resolve(&path, &at, modules),
             _ => (is_ours || at != module).then_some(at),
@@ -111,31 +149,68 @@ fn needs(module: &str, modules: &Modules) -> BTreeSet<String> {
     let uses = |name: &str| code.matches(name).count() > 1;
     let imported = imports(code);
     // A name that is only handed on is nothing that this module has to know.
-    let own = imported.iter().filter(|(is_public, path)| !is_public || uses(path.rsplit("::").next().unwrap()));
+    let own = imported
+        .iter()
+        .filter(|(is_public, path)| !is_public || uses(path.rsplit("::").next().unwrap()));
     let own = own.map(|(_, path)| path.clone());
     let is_end = |c: char| !(c.is_alphanumeric() || c == '_' || c == ':');
-    let inline = ["crate::", "super::"].into_iter().flat_map(|start| code.match_indices(start));
-    let inline = inline.map(|(at, _)| code[at..].split(is_end).next().unwrap().trim_end_matches(':').to_owned());
+    let inline = ["crate::", "super::"]
+        .into_iter()
+        .flat_map(|start| code.match_indices(start));
+    let inline = inline.map(|(at, _)| {
+        code[at..]
+            .split(is_end)
+            .next()
+            .unwrap()
+            .trim_end_matches(':')
+            .to_owned()
+    });
     let inline = inline.filter(|path| path.contains("::"));
-    own.chain(inline).filter_map(|path| resolve(&path, module, modules)).filter(|other| other != module).collect()
+    own.chain(inline)
+        .filter_map(|path| resolve(&path, module, modules))
+        .filter(|other| other != module)
+        .collect()
 }
 
 #[test]
 fn no_files_of_a_crate_import_one_another_in_a_ring() {
     for name in CRATES {
         let mut modules = Modules::new();
-        read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name).join("src"), "crate", &mut modules);
-        let linked: Modules = modules.clone().into_iter().filter(|(module, _)| is_linked(module, &modules)).collect();
-        let mut graph: BTreeMap<_, _> = linked.keys().map(|module| (module.clone(), needs(module, &linked))).collect();
-        assert!(graph.values().map(BTreeSet::len).sum::<usize>() >= graph.len() / 2, "{name}: imports are found");
+        read(
+            &Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("..")
+                .join(name)
+                .join("src"),
+            "crate",
+            &mut modules,
+        );
+        let linked: Modules = modules
+            .clone()
+            .into_iter()
+            .filter(|(module, _)| is_linked(module, &modules))
+            .collect();
+        let mut graph: BTreeMap<_, _> = linked
+            .keys()
+            .map(|module| (module.clone(), needs(module, &linked)))
+            .collect();
+        assert!(
+            graph.values().map(BTreeSet::len).sum::<usize>() >= graph.len() / 2,
+            "{name}: imports are found"
+        );
         // A module that needs none of those that are left, or that none of them needs, is in no
         // ring.
         let is_outside = |graph: &BTreeMap<String, BTreeSet<String>>, module: &String| {
             graph[module].is_empty() || !graph.values().any(|needs| needs.contains(module))
         };
-        while let Some(outside) = graph.keys().find(|module| is_outside(&graph, module)).cloned() {
+        while let Some(outside) = graph
+            .keys()
+            .find(|module| is_outside(&graph, module))
+            .cloned()
+        {
             graph.remove(&outside);
-            graph.values_mut().for_each(|needs| _ = needs.remove(&outside));
+            graph
+                .values_mut()
+                .for_each(|needs| _ = needs.remove(&outside));
         }
         assert!(graph.is_empty(), "{name}: a ring is in {graph:#?}");
     }

@@ -9,18 +9,39 @@ use std::net::IpAddr;
 
 const BOTH: [Version; 2] = [Version::V4, Version::V6];
 
-/// An Echo Request of the client. The payload's first word keeps the checksum of all seqs the same, if asked for.
+/// An Echo Request of the client. The payload's first word keeps the checksum of all seqs the same,
+/// if asked for.
 fn probe(destination: IpAddr, hop_limit: u8, ident: u16, seq: u16, one_flow: bool) -> Vec<u8> {
     let version = Version::of(destination);
-    let ends = Ends { source: CLIENT.address(version), destination };
+    let ends = Ends {
+        source: CLIENT.address(version),
+        destination,
+    };
     let mut payload = [0x5a; 36];
     payload[..2].copy_from_slice(&if one_flow { !seq } else { 0 }.to_be_bytes());
     let mut message = [0; 44];
-    let echo = icmp::Echo { ident, seq, payload: &payload };
-    icmp::Message::EchoRequest(echo).emit(ends, &mut message).unwrap();
-    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let echo = icmp::Echo {
+        ident,
+        seq,
+        payload: &payload,
+    };
+    icmp::Message::EchoRequest(echo)
+        .emit(ends, &mut message)
+        .unwrap();
+    let protocol = if version == Version::V4 {
+        ip::PROTOCOL_ICMP
+    } else {
+        ip::PROTOCOL_ICMPV6
+    };
     let mut packet = vec![0; ip::header_len(version)];
-    ip::Header { ends, hop_limit, traffic_class: 0, protocol }.emit(message.len(), &mut packet).unwrap();
+    ip::Header {
+        ends,
+        hop_limit,
+        traffic_class: 0,
+        protocol,
+    }
+    .emit(message.len(), &mut packet)
+    .unwrap();
     packet.extend_from_slice(&message);
     packet
 }
@@ -33,7 +54,10 @@ fn send(internet: &mut Internet, version: Version, now: Duration, hop_limit: u8)
 /// Who sent a packet, and what it is if it is whole.
 fn read(delivery: &Delivery) -> (IpAddr, Result<icmp::Message<'_>, Malformed>) {
     let (header, message) = ip::parse(&delivery.packet).unwrap();
-    (header.ends.source, icmp::Message::parse(header.ends, message))
+    (
+        header.ends.source,
+        icmp::Message::parse(header.ends, message),
+    )
 }
 
 fn named(name: &str, seed: u64) -> Internet {
@@ -68,7 +92,11 @@ fn every_scenario_answers_as_its_truth_says() {
                     End::Unreachable => hop > 12,
                     End::Loop => false,
                 };
-                assert_eq!(internet.log().last().unwrap().past_target, past, "{name} {version:?} hop {hop}");
+                assert_eq!(
+                    internet.log().last().unwrap().past_target,
+                    past,
+                    "{name} {version:?} hop {hop}"
+                );
             }
         }
     }
@@ -77,14 +105,34 @@ fn every_scenario_answers_as_its_truth_says() {
 /// A packet of so many octets, which in IPv4 may be fragmented or not.
 fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: bool) -> Vec<u8> {
     let version = Version::of(destination);
-    let ends = Ends { source: CLIENT.address(version), destination };
+    let ends = Ends {
+        source: CLIENT.address(version),
+        destination,
+    };
     let mut message = vec![0; octets - ip::header_len(version)];
     let payload = vec![0; message.len() - 8];
-    let echo = icmp::Echo { ident: 7, seq: hop_limit.into(), payload: &payload };
-    icmp::Message::EchoRequest(echo).emit(ends, &mut message).unwrap();
-    let protocol = if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
+    let echo = icmp::Echo {
+        ident: 7,
+        seq: hop_limit.into(),
+        payload: &payload,
+    };
+    icmp::Message::EchoRequest(echo)
+        .emit(ends, &mut message)
+        .unwrap();
+    let protocol = if version == Version::V4 {
+        ip::PROTOCOL_ICMP
+    } else {
+        ip::PROTOCOL_ICMPV6
+    };
     let mut packet = vec![0; ip::header_len(version)];
-    ip::Header { ends, hop_limit, traffic_class: 0, protocol }.emit(message.len(), &mut packet).unwrap();
+    ip::Header {
+        ends,
+        hop_limit,
+        traffic_class: 0,
+        protocol,
+    }
+    .emit(message.len(), &mut packet)
+    .unwrap();
     if version == Version::V4 {
         packet[6] = if may_be_fragmented { 0 } else { 0x40 };
     }
@@ -97,9 +145,11 @@ fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
     for version in BOTH {
         let mut internet = named("mtu", 1);
         let target = internet.target(version);
-        // Who answers a packet of this size that is to expire at this hop, and the MTU that it names.
+        // Who answers a packet of this size that is to expire at this hop, and the MTU that it
+        // names.
         let mut ask = |hop_limit, octets| {
-            let answers = internet.receive(Duration::ZERO, &sized(target, hop_limit, octets, false));
+            let answers =
+                internet.receive(Duration::ZERO, &sized(target, hop_limit, octets, false));
             let (from, message) = read(&answers[0]);
             let mtu = match message.unwrap() {
                 icmp::Message::Error(error) => error.mtu(version),
@@ -113,7 +163,11 @@ fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
                 Version::V6 => format!("2001:db8:{hop}::1").parse().unwrap(),
             }
         };
-        assert_eq!(ask(4, 1500), (router(4), None), "it expires before it would go on");
+        assert_eq!(
+            ask(4, 1500),
+            (router(4), None),
+            "it expires before it would go on"
+        );
         assert_eq!(ask(5, 1500), (router(4), Some(1400)));
         assert_eq!(ask(12, 1401), (router(4), Some(1400)));
         assert_eq!(ask(8, 1400), (router(8), None));
@@ -128,12 +182,22 @@ fn a_router_may_name_another_mtu_or_none_and_say_nothing() {
         let mut internet = named("mtu-odd", 1);
         let packet = sized(internet.target(version), 12, 1500, false);
         let answers = internet.receive(Duration::ZERO, &packet);
-        let icmp::Message::Error(error) = read(&answers[0]).1.unwrap() else { panic!("an error") };
+        let icmp::Message::Error(error) = read(&answers[0]).1.unwrap() else {
+            panic!("an error")
+        };
         assert_eq!(error.mtu(version), Some(9000));
         let mut internet = named("mtu-silent", 1);
         let target = internet.target(version);
-        assert_eq!(internet.receive(Duration::ZERO, &sized(target, 6, 1401, false)), []);
-        assert_eq!(internet.receive(Duration::ZERO, &sized(target, 6, 1400, false)).len(), 1);
+        assert_eq!(
+            internet.receive(Duration::ZERO, &sized(target, 6, 1401, false)),
+            []
+        );
+        assert_eq!(
+            internet
+                .receive(Duration::ZERO, &sized(target, 6, 1400, false))
+                .len(),
+            1
+        );
     }
 }
 
@@ -154,9 +218,15 @@ fn round_trips_grow_with_the_hop() {
             let answers = send(&mut internet, version, now, hop);
             let millis = 80.0 * f64::from(hop.min(12)) / 12.0;
             assert_eq!(answers.len(), 1);
-            assert_eq!(answers[0].due - now, Duration::from_nanos((millis * 1e6).round() as u64));
+            assert_eq!(
+                answers[0].due - now,
+                Duration::from_nanos((millis * 1e6).round() as u64)
+            );
             let log = internet.log().last().unwrap();
-            assert_eq!(u128::from(log.answers[0].rtt_ns), (answers[0].due - now).as_nanos());
+            assert_eq!(
+                u128::from(log.answers[0].rtt_ns),
+                (answers[0].due - now).as_nanos()
+            );
         }
     }
 }
@@ -182,8 +252,13 @@ fn time_exceeded_in_ipv6_to_the_octet() {
     let answers = send(&mut internet, Version::V6, Duration::ZERO, 2);
     let router: IpAddr = "2001:db8:2::1".parse().unwrap();
     let (from, message) = read(&answers[0]);
-    let icmp::Message::Error(error) = message.unwrap() else { panic!("an error") };
-    assert_eq!((from, error.icmp_type, error.code, error.rest), (router, icmp::Type::TimeExceeded, 0, 0));
+    let icmp::Message::Error(error) = message.unwrap() else {
+        panic!("an error")
+    };
+    assert_eq!(
+        (from, error.icmp_type, error.code, error.rest),
+        (router, icmp::Type::TimeExceeded, 0, 0)
+    );
     let mut quoted = probe(internet.target(Version::V6), 1, 7, 2, true);
     assert_eq!(error.quoted, quoted);
     quoted[7] = 1;
@@ -197,7 +272,9 @@ fn the_target_answers_with_what_it_was_sent_and_a_realistic_hop_limit() {
         let answers = send(&mut internet, version, Duration::ZERO, 20);
         let (header, _) = ip::parse(&answers[0].packet).unwrap();
         assert_eq!(header.hop_limit, 64 - 11);
-        let Ok(icmp::Message::EchoReply(echo)) = read(&answers[0]).1 else { panic!("an echo reply") };
+        let Ok(icmp::Message::EchoReply(echo)) = read(&answers[0]).1 else {
+            panic!("an echo reply")
+        };
         assert_eq!((echo.ident, echo.seq, echo.payload.len()), (7, 20, 36));
     }
 }
@@ -208,9 +285,22 @@ fn a_router_can_be_the_destination() {
         let mut internet = named("wan", 1);
         let router = internet.truth(version).at(5)[0].unwrap();
         let answers = internet.receive(Duration::ZERO, &probe(router, 9, 1, 1, true));
-        assert!(matches!(read(&answers[0]), (from, Ok(icmp::Message::EchoReply(_))) if from == router));
-        let nobody = if version == Version::V4 { "10.9.9.9" } else { "2001:db8:9:9::9" };
-        assert!(internet.receive(Duration::ZERO, &probe(nobody.parse().unwrap(), 30, 1, 1, true)).is_empty());
+        assert!(
+            matches!(read(&answers[0]), (from, Ok(icmp::Message::EchoReply(_))) if from == router)
+        );
+        let nobody = if version == Version::V4 {
+            "10.9.9.9"
+        } else {
+            "2001:db8:9:9::9"
+        };
+        assert!(
+            internet
+                .receive(
+                    Duration::ZERO,
+                    &probe(nobody.parse().unwrap(), 30, 1, 1, true)
+                )
+                .is_empty()
+        );
     }
 }
 
@@ -219,14 +309,28 @@ fn loss_is_what_the_seed_says_and_near_its_share() {
     let run = |seed| {
         let mut internet = named("loss", seed);
         for number in 0..10_000_u32 {
-            send(&mut internet, Version::V4, Duration::from_millis(number.into()), 5);
+            send(
+                &mut internet,
+                Version::V4,
+                Duration::from_millis(number.into()),
+                5,
+            );
         }
         internet.take_log()
     };
     let log = run(1);
-    let share = |fate| log.iter().filter(|probe| probe.fate == fate).count() as f64 / log.len() as f64;
-    assert!((share(Fate::Lost) - 0.1).abs() < 0.01, "{}", share(Fate::Lost));
-    assert!((share(Fate::AnswerLost) - 0.09).abs() < 0.01, "{}", share(Fate::AnswerLost));
+    let share =
+        |fate| log.iter().filter(|probe| probe.fate == fate).count() as f64 / log.len() as f64;
+    assert!(
+        (share(Fate::Lost) - 0.1).abs() < 0.01,
+        "{}",
+        share(Fate::Lost)
+    );
+    assert!(
+        (share(Fate::AnswerLost) - 0.09).abs() < 0.01,
+        "{}",
+        share(Fate::AnswerLost)
+    );
     assert_eq!(log, run(1));
     assert_ne!(log, run(2));
 }
@@ -234,7 +338,9 @@ fn loss_is_what_the_seed_says_and_near_its_share() {
 #[test]
 fn linux_limits_are_six_then_one_a_second() {
     let answered = |internet: &mut Internet, version, at: f64, count| {
-        (0..count).filter(|_| !send(internet, version, Duration::from_secs_f64(at), 3).is_empty()).count()
+        (0..count)
+            .filter(|_| !send(internet, version, Duration::from_secs_f64(at), 3).is_empty())
+            .count()
     };
     for (version, later) in [(Version::V4, 1), (Version::V6, 6)] {
         let mut internet = named("ratelimit", 1);
@@ -255,7 +361,8 @@ fn a_partial_target_misses_the_start_of_the_first_burst() {
         let mut internet = named("partial", 1);
         let answered = |internet: &mut Internet, at, hops: core::ops::RangeInclusive<u8>| {
             let at = Duration::from_millis(at);
-            hops.filter(|hop| !send(internet, version, at, *hop).is_empty()).collect::<Vec<_>>()
+            hops.filter(|hop| !send(internet, version, at, *hop).is_empty())
+                .collect::<Vec<_>>()
         };
         assert_eq!(answered(&mut internet, 0, 12..=30), [17, 18, 19, 20, 21]);
         assert_eq!(answered(&mut internet, 100, 12..=16), [12, 13, 14, 15, 16]);
@@ -287,14 +394,26 @@ fn balancers_by_flow_keep_a_flow_together() {
             assert_eq!(paths.len(), 1, "one flow, one path");
             seen.extend(paths);
         }
-        assert_eq!(seen.len(), 8, "every path of four branches and two is taken by some flow");
+        assert_eq!(
+            seen.len(),
+            8,
+            "every path of four branches and two is taken by some flow"
+        );
         // A seq that changes the checksum changes the flow.
         let mut internet = named("ecmp", 1);
         let target = internet.target(version);
         for seq in 0..100 {
             internet.receive(Duration::ZERO, &probe(target, 4, 1, seq, false));
         }
-        assert_eq!(internet.log().iter().map(|probe| probe.path).collect::<HashSet<_>>().len(), 8);
+        assert_eq!(
+            internet
+                .log()
+                .iter()
+                .map(|probe| probe.path)
+                .collect::<HashSet<_>>()
+                .len(),
+            8
+        );
     }
 }
 
@@ -313,15 +432,25 @@ fn label_stacks_and_interfaces_are_where_rfc_4884_says() {
     for (version, length_word) in [(Version::V4, 32 << 16), (Version::V6, 16 << 24)] {
         let mut internet = named("mpls", 1);
         let stack = send(&mut internet, version, Duration::ZERO, 7);
-        let Ok(icmp::Message::Error(error)) = read(&stack[0]).1 else { panic!("an error") };
+        let Ok(icmp::Message::Error(error)) = read(&stack[0]).1 else {
+            panic!("an error")
+        };
         assert_eq!(error.rest, length_word);
         assert_eq!(error.quoted[128..130], [0x20, 0]);
         // Labels 24002 (tc 3, TTL 1) and 16 (the bottom, TTL 2).
-        assert_eq!(error.quoted[132..], [0, 12, 1, 1, 0x05, 0xdc, 0x26, 1, 0, 1, 1, 2]);
+        assert_eq!(
+            error.quoted[132..],
+            [0, 12, 1, 1, 0x05, 0xdc, 0x26, 1, 0, 1, 1, 2]
+        );
         let interface = send(&mut internet, version, Duration::ZERO, 8);
-        let Ok(icmp::Message::Error(error)) = read(&interface[0]).1 else { panic!("an error") };
+        let Ok(icmp::Message::Error(error)) = read(&interface[0]).1 else {
+            panic!("an error")
+        };
         assert_eq!(error.quoted[134..136], [2, 0x0f]);
-        assert_eq!(error.quoted[error.quoted.len() - 4..], 9000_u32.to_be_bytes());
+        assert_eq!(
+            error.quoted[error.quoted.len() - 4..],
+            9000_u32.to_be_bytes()
+        );
     }
 }
 
@@ -331,13 +460,18 @@ fn translators_leave_quotes_changed_and_their_checksums_right() {
         let mut internet = named("nat-id", 1);
         let sent = probe(internet.target(version), 5, 7, 5, true);
         let answers = internet.receive(Duration::ZERO, &sent);
-        let Ok(icmp::Message::Error(error)) = read(&answers[0]).1 else { panic!("an error") };
+        let Ok(icmp::Message::Error(error)) = read(&answers[0]).1 else {
+            panic!("an error")
+        };
         let (header, message) = ip::parse_quoted(error.quoted).unwrap();
         assert_ne!(header.ends.source, CLIENT.address(version));
         assert_eq!(header.ends.destination, internet.target(version));
         let quoted = icmp::QuotedEcho::parse(version, message).unwrap();
         assert_eq!((quoted.echo.ident, quoted.echo.seq), (7 ^ 0x0f, 5));
-        assert!(icmp::Message::parse(header.ends, message).is_ok(), "the quote's own checksum");
+        assert!(
+            icmp::Message::parse(header.ends, message).is_ok(),
+            "the quote's own checksum"
+        );
     }
 }
 
@@ -350,8 +484,15 @@ fn the_attacker_keeps_its_rate_and_is_not_in_the_log() {
         assert_eq!(internet.next_unsolicited(), Some(Duration::from_secs(5)));
         let forged = internet.unsolicited(Duration::from_secs(6));
         assert_eq!((answers.len(), forged.len()), (1, 10_001));
-        assert!(forged.iter().all(|delivery| delivery.answer.is_none() && ip::parse(&delivery.packet).is_ok()));
-        let whole = forged.iter().filter(|delivery| read(delivery).1.is_ok()).count();
+        assert!(
+            forged
+                .iter()
+                .all(|delivery| delivery.answer.is_none() && ip::parse(&delivery.packet).is_ok())
+        );
+        let whole = forged
+            .iter()
+            .filter(|delivery| read(delivery).1.is_ok())
+            .count();
         assert!(whole > 4_000, "{whole} get past a checksum");
         assert_eq!(internet.log().len(), 1);
     }
@@ -365,12 +506,20 @@ fn a_path_changes_so_long_after_the_first_packet_and_not_before() {
     let first = Duration::from_secs(100);
     let mut answerers = |seconds: f64| {
         [3, 5].map(|hop| {
-            let answers = send(&mut internet, Version::V4, first + Duration::from_secs_f64(seconds), hop);
+            let answers = send(
+                &mut internet,
+                Version::V4,
+                first + Duration::from_secs_f64(seconds),
+                hop,
+            );
             answers.first().map(|answer| read(answer).0.to_string())
         })
     };
     let before = [Some("10.3.0.1".to_owned()), Some("10.5.0.1".to_owned())];
-    assert_eq!([answerers(0.0), answerers(3.9)], [before.clone(), before.clone()]);
+    assert_eq!(
+        [answerers(0.0), answerers(3.9)],
+        [before.clone(), before.clone()]
+    );
     assert_eq!(answerers(4.0), [Some("10.3.99.1".to_owned()), None]);
     assert_eq!(answerers(6.0), before);
 }
@@ -380,7 +529,11 @@ fn what_is_no_probe_is_ignored() {
     let mut internet = named("wan", 1);
     let whole = probe(internet.target(Version::V6), 3, 1, 1, true);
     for length in 0..whole.len() {
-        assert!(internet.receive(Duration::ZERO, &whole[..length]).is_empty());
+        assert!(
+            internet
+                .receive(Duration::ZERO, &whole[..length])
+                .is_empty()
+        );
     }
     assert!(internet.log().is_empty());
 }
@@ -391,7 +544,9 @@ fn log_lines_read_back() {
     let answers = send(&mut internet, Version::V6, Duration::from_secs(1), 3);
     internet.delivered(&answers[1], Duration::from_secs(2));
     let events: Vec<_> = internet.take_log().into_iter().map(Event::Probe).collect();
-    let Event::Probe(probe) = &events[0] else { panic!("a probe") };
+    let Event::Probe(probe) = &events[0] else {
+        panic!("a probe")
+    };
     assert_eq!(probe.answers[1].delivered_ns, Some(2_000_000_000));
     assert_eq!(probe.answers[0].delivered_ns, None);
     assert_eq!(parse(&line(&events[0])).unwrap(), events);
@@ -414,42 +569,76 @@ fn scenarios_that_contradict_themselves_are_refused() {
     ] {
         assert!(Scenario::parse(wrong).is_err(), "{wrong}");
     }
-    assert!(Scenario::load("no-such-scenario").unwrap_err().to_string().contains("no-such-scenario"));
+    assert!(
+        Scenario::load("no-such-scenario")
+            .unwrap_err()
+            .to_string()
+            .contains("no-such-scenario")
+    );
     assert!(Scenario::names().all(|name| !Scenario::named(name).unwrap().about.is_empty()));
 }
 
 #[test]
 fn a_sweeper_guesses_every_seq_with_what_it_read_off_its_own_probe() {
     for version in BOTH {
-        for (says, icmp_type) in
-            [(Sweep::TimeExceeded, icmp::Type::TimeExceeded), (Sweep::Unreachable, icmp::Type::Unreachable)]
-        {
+        for (says, icmp_type) in [
+            (Sweep::TimeExceeded, icmp::Type::TimeExceeded),
+            (Sweep::Unreachable, icmp::Type::Unreachable),
+        ] {
             let mut scenario = Scenario::named("sweeper").unwrap();
-            scenario.sweeper = scenario.sweeper.map(|sweeper| Sweeper { says, quotes: Some(9), ..sweeper });
+            scenario.sweeper = scenario.sweeper.map(|sweeper| Sweeper {
+                says,
+                quotes: Some(9),
+                ..sweeper
+            });
             let mut internet = Internet::new(&scenario, 1);
             let hour = Duration::from_secs(3600);
             let [host, victim] = [7, 9].map(|number| match internet.target(version) {
-                IpAddr::V4(first) => IpAddr::from(first.to_bits().wrapping_add(number).to_be_bytes()),
-                IpAddr::V6(first) => IpAddr::from((first.to_bits() + u128::from(number)).to_be_bytes()),
+                IpAddr::V4(first) => {
+                    IpAddr::from(first.to_bits().wrapping_add(number).to_be_bytes())
+                }
+                IpAddr::V6(first) => {
+                    IpAddr::from((first.to_bits() + u128::from(number)).to_be_bytes())
+                }
             });
             // A router's answer to its probe teaches it nothing, nor do the probes of others.
             internet.receive(Duration::ZERO, &probe(host, 11, 99, 1, true));
             internet.receive(Duration::ZERO, &probe(victim, 12, 99, 1, true));
-            assert_eq!((internet.next_unsolicited(), internet.unsolicited(hour).len()), (None, 0));
-            assert_eq!(internet.receive(Duration::ZERO, &probe(host, 12, 77, 1, true)).len(), 1, "it answers");
+            assert_eq!(
+                (
+                    internet.next_unsolicited(),
+                    internet.unsolicited(hour).len()
+                ),
+                (None, 0)
+            );
+            assert_eq!(
+                internet
+                    .receive(Duration::ZERO, &probe(host, 12, 77, 1, true))
+                    .len(),
+                1,
+                "it answers"
+            );
             let swept = internet.unsolicited(hour);
             let mut seqs = HashSet::new();
             for delivery in &swept {
                 let (from, message) = read(delivery);
-                let Ok(icmp::Message::Error(error)) = message else { panic!("{message:?}") };
+                let Ok(icmp::Message::Error(error)) = message else {
+                    panic!("{message:?}")
+                };
                 let (header, quoted) = ip::parse_quoted(error.quoted).unwrap();
                 let quoted = icmp::QuotedEcho::parse(version, quoted).unwrap();
-                assert_eq!((from, error.icmp_type, header.ends.destination), (host, icmp_type, victim));
+                assert_eq!(
+                    (from, error.icmp_type, header.ends.destination),
+                    (host, icmp_type, victim)
+                );
                 assert_eq!((quoted.echo.ident, quoted.echo.payload.len()), (77, 0));
                 assert_eq!(quoted.checksum, internet.log()[2].checksum);
                 seqs.insert(quoted.echo.seq);
             }
-            assert_eq!((swept.len(), seqs.len(), internet.next_unsolicited()), (65_536, 65_536, None));
+            assert_eq!(
+                (swept.len(), seqs.len(), internet.next_unsolicited()),
+                (65_536, 65_536, None)
+            );
         }
     }
 }

@@ -1,11 +1,12 @@
-//! The binary: namespaces, devices, names, exit status. Where the kernel doesn't permit namespaces these tests say so and pass.
+//! The binary: namespaces, devices, names, exit status. Where the kernel doesn't permit namespaces
+//! these tests say so and pass.
 #![cfg(all(target_os = "linux", feature = "play"))]
 
 use hopshot_core::wire::{Ends, Version, icmp};
 use hopshot_lab::log::{Event, parse};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, recvfrom, sendto,
-    setsockopt, socket, sockopt,
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
+    SockaddrLike, recvfrom, sendto, setsockopt, socket, sockopt,
 };
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -15,7 +16,10 @@ use std::time::{Duration, Instant};
 
 /// Runs the lab; `None` where it isn't permitted.
 fn lab(arguments: &[&str]) -> Option<Output> {
-    let output = Command::new(env!("CARGO_BIN_EXE_hopshot-lab")).args(arguments).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_hopshot-lab"))
+        .args(arguments)
+        .output()
+        .unwrap();
     if output.status.code() == Some(77) {
         skipped(&output);
         return None;
@@ -25,14 +29,23 @@ fn lab(arguments: &[&str]) -> Option<Output> {
 
 /// Says so on the real standard error, which a passing test's captured output never reaches.
 fn skipped(output: &Output) {
-    let _ = writeln!(std::io::stderr(), "skipped: {}", String::from_utf8_lossy(&output.stderr).trim());
+    let _ = writeln!(
+        std::io::stderr(),
+        "skipped: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
 }
 
 #[test]
 fn status_and_output_are_the_commands_own() {
-    let Some(output) =
-        lab(&["run", "short", "--", "sh", "-c", "echo {4} {6} {name} $HOPSHOT_LAB_NAME; echo no >&2; exit 5"])
-    else {
+    let Some(output) = lab(&[
+        "run",
+        "short",
+        "--",
+        "sh",
+        "-c",
+        "echo {4} {6} {name} $HOPSHOT_LAB_NAME; echo no >&2; exit 5",
+    ]) else {
         return;
     };
     assert_eq!(output.status.code(), Some(5));
@@ -44,16 +57,26 @@ fn status_and_output_are_the_commands_own() {
 #[test]
 fn a_signal_and_a_missing_command_have_their_usual_status() {
     let status = |arguments: &[&str]| lab(arguments).map(|output| output.status.code());
-    let Some(killed) = status(&["run", "short", "--", "sh", "-c", "kill -9 $$"]) else { return };
+    let Some(killed) = status(&["run", "short", "--", "sh", "-c", "kill -9 $$"]) else {
+        return;
+    };
     assert_eq!(killed, Some(137));
-    assert_eq!(status(&["run", "short", "--", "/no/such/command"]), Some(Some(127)));
-    assert_eq!(status(&["run", "no-such-scenario", "--", "true"]), Some(Some(125)));
+    assert_eq!(
+        status(&["run", "short", "--", "/no/such/command"]),
+        Some(Some(127))
+    );
+    assert_eq!(
+        status(&["run", "no-such-scenario", "--", "true"]),
+        Some(Some(125))
+    );
 }
 
 #[test]
 fn a_command_that_takes_too_long_is_killed() {
     let started = Instant::now();
-    let Some(output) = lab(&["run", "short", "--time-limit", "1", "--", "sleep", "60"]) else { return };
+    let Some(output) = lab(&["run", "short", "--time-limit", "1", "--", "sleep", "60"]) else {
+        return;
+    };
     assert_eq!(output.status.code(), Some(137));
     assert!(started.elapsed() < Duration::from_secs(30));
 }
@@ -62,44 +85,78 @@ fn a_command_that_takes_too_long_is_killed() {
 fn memory_is_the_commands_own() {
     let log = std::env::temp_dir().join(format!("hopshot-lab-test-{}-memory", std::process::id()));
     let log_path = log.to_str().unwrap();
-    // A shell that holds three million octets, then gives the status of a child that a signal ended.
+    // A shell that holds three million octets, then gives the status of a child that a signal
+    // ended.
     let script = "big=$(head -c 3000000 /dev/zero | tr '\\0' x); sh -c 'kill -9 $$'; exit $((${#big} / 1000000 + $?))";
-    let arguments = ["run", "short", "--memory", "--time-limit", "60", "--log", log_path, "--", "sh", "-c"];
+    let arguments = [
+        "run",
+        "short",
+        "--memory",
+        "--time-limit",
+        "60",
+        "--log",
+        log_path,
+        "--",
+        "sh",
+        "-c",
+    ];
     let mut memories = [0; 2];
     for (memory, script) in memories.iter_mut().zip(["exit 140", script]) {
-        let Some(output) = lab(&[&arguments[..], &[script]].concat()) else { return };
+        let Some(output) = lab(&[&arguments[..], &[script]].concat()) else {
+            return;
+        };
         assert_eq!(output.status.code(), Some(140));
         let events = parse(&std::fs::read_to_string(&log).unwrap()).unwrap();
-        let Some(Event::Exit(exit)) = events.last() else { panic!("{events:?}") };
+        let Some(Event::Exit(exit)) = events.last() else {
+            panic!("{events:?}")
+        };
         *memory = exit.peak_memory;
     }
     std::fs::remove_file(&log).unwrap();
-    // What a bare shell takes depends on the system and on what else runs; what it holds beyond that doesn't.
+    // What a bare shell takes depends on the system and on what else runs; what it holds beyond
+    // that doesn't.
     assert!(memories[1] > memories[0] + 2_000_000, "{memories:?}");
 }
 
 #[test]
 fn packets_take_the_path_and_its_time_on_either_device() {
     for link in ["tun", "veth"] {
-        let log = std::env::temp_dir().join(format!("hopshot-lab-test-{}-{link}", std::process::id()));
+        let log =
+            std::env::temp_dir().join(format!("hopshot-lab-test-{}-{link}", std::process::id()));
         let log_path = log.to_str().unwrap();
         let client = std::env::current_exe().unwrap();
         let client = [client.to_str().unwrap(), "--ignored", "--exact", "client"];
-        let arguments = [&["run", "short", "--link", link, "--log", log_path, "--"], &client[..]].concat();
-        let Some(output) = lab(&arguments) else { continue };
+        let arguments = [
+            &["run", "short", "--link", link, "--log", log_path, "--"],
+            &client[..],
+        ]
+        .concat();
+        let Some(output) = lab(&arguments) else {
+            continue;
+        };
         let stderr = String::from_utf8_lossy(&output.stderr);
         if link == "tun" && !output.status.success() && stderr.contains("TUN device") {
             skipped(&output);
             continue;
         }
-        assert!(output.status.success(), "{link}: {stderr}{}", String::from_utf8_lossy(&output.stdout));
+        assert!(
+            output.status.success(),
+            "{link}: {stderr}{}",
+            String::from_utf8_lossy(&output.stdout)
+        );
         let events = parse(&std::fs::read_to_string(&log).unwrap()).unwrap();
         std::fs::remove_file(&log).unwrap();
-        let (Some(Event::Exit(exit)), 15) = (events.last(), events.len()) else { panic!("{link}: {events:?}") };
+        let (Some(Event::Exit(exit)), 15) = (events.last(), events.len()) else {
+            panic!("{link}: {events:?}")
+        };
         assert!(exit.status == 0 && exit.ended_ns > exit.started_ns);
         for event in &events[..14] {
-            let Event::Probe(probe) = event else { panic!("{event:?}") };
-            let [answer] = probe.answers.as_slice() else { panic!("{probe:?}") };
+            let Event::Probe(probe) = event else {
+                panic!("{event:?}")
+            };
+            let [answer] = probe.answers.as_slice() else {
+                panic!("{probe:?}")
+            };
             assert!(answer.delivered_ns.unwrap() >= probe.at_ns + answer.rtt_ns);
             assert_eq!(probe.past_target, probe.hop_limit > 5);
         }
@@ -109,11 +166,23 @@ fn packets_take_the_path_and_its_time_on_either_device() {
 #[test]
 fn a_chain_of_linux_routers_answers_hop_by_hop() {
     let client = std::env::current_exe().unwrap();
-    let Some(output) = lab(&["chain", "4", "--", client.to_str().unwrap(), "--ignored", "--exact", "client"]) else {
+    let Some(output) = lab(&[
+        "chain",
+        "4",
+        "--",
+        client.to_str().unwrap(),
+        "--ignored",
+        "--exact",
+        "client",
+    ]) else {
         return;
     };
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{stderr}{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 /// Runs inside the lab: five hops and two probes past the target, in both families.
@@ -121,7 +190,9 @@ fn a_chain_of_linux_routers_answers_hop_by_hop() {
 #[ignore = "only inside the lab; other tests start it there"]
 fn client() {
     for variable in ["HOPSHOT_LAB_TARGET4", "HOPSHOT_LAB_TARGET6"] {
-        let Ok(target) = std::env::var(variable) else { return };
+        let Ok(target) = std::env::var(variable) else {
+            return;
+        };
         let target: IpAddr = target.parse().unwrap();
         for hop in 1..=7_u8 {
             let expected = match target {
@@ -137,19 +208,42 @@ fn client() {
 /// Sends one probe and says who answers it.
 fn ask(target: IpAddr, hop_limit: u8) -> IpAddr {
     let version = Version::of(target);
-    let ends = Ends { source: version.unspecified(), destination: target };
+    let ends = Ends {
+        source: version.unspecified(),
+        destination: target,
+    };
     let mut message = [0; 16];
-    let echo = icmp::Echo { ident: 99, seq: hop_limit.into(), payload: &[0; 8] };
-    icmp::Message::EchoRequest(echo).emit(ends, &mut message).unwrap();
+    let echo = icmp::Echo {
+        ident: 99,
+        seq: hop_limit.into(),
+        payload: &[0; 8],
+    };
+    icmp::Message::EchoRequest(echo)
+        .emit(ends, &mut message)
+        .unwrap();
     match SocketAddr::new(target, 0) {
-        SocketAddr::V4(target) => {
-            exchange::<SockaddrIn>(AddressFamily::Inet, SockProtocol::Icmp, &target.into(), hop_limit, &message, 20)
-                .ip()
-                .into()
-        }
+        SocketAddr::V4(target) => exchange::<SockaddrIn>(
+            AddressFamily::Inet,
+            SockProtocol::Icmp,
+            &target.into(),
+            hop_limit,
+            &message,
+            20,
+        )
+        .ip()
+        .into(),
         SocketAddr::V6(target) => {
             let to = SockaddrIn6::from(target);
-            exchange::<SockaddrIn6>(AddressFamily::Inet6, SockProtocol::IcmpV6, &to, hop_limit, &message, 0).ip().into()
+            exchange::<SockaddrIn6>(
+                AddressFamily::Inet6,
+                SockProtocol::IcmpV6,
+                &to,
+                hop_limit,
+                &message,
+                0,
+            )
+            .ip()
+            .into()
         }
     }
 }
@@ -173,7 +267,8 @@ fn exchange<A: SockaddrLike>(
     let mut buf = [0; 2048];
     while asked.elapsed() < Duration::from_secs(2) {
         match recvfrom::<A>(socket.as_raw_fd(), &mut buf) {
-            // Echo Reply or Time Exceeded; what else there is (a neighbour's question in IPv6) is none of ours.
+            // Echo Reply or Time Exceeded; what else there is (a neighbour's question in IPv6) is
+            // none of ours.
             Ok((_, from)) if [0, 11, 129, 3].contains(&buf[header_len]) => return from.unwrap(),
             _ => std::thread::sleep(Duration::from_micros(100)),
         }

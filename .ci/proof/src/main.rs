@@ -1,8 +1,8 @@
 //! Every public function of hopshot-core, called with values that the compiler can't know.
 //!
-//! On bare metal the panic handler calls a function that doesn't exist: so this links only if no panic can be reached. Text
-//! formatting (`Debug`, `Display`) is left out there, since the standard library's own is not free of panics, and no packet
-//! gets near it.
+//! On bare metal the panic handler calls a function that doesn't exist: so this links only if no
+//! panic can be reached. Text formatting (`Debug`, `Display`) is left out there, since the standard
+//! library's own is not free of panics, and no packet gets near it.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 use core::hint::black_box;
@@ -18,10 +18,26 @@ use hopshot_core::{Action, Answer, Arrival, Config, Echo, Instant, Protocol, Sen
 #[inline(never)]
 fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]) {
     let [source, target] = addresses;
-    wire(octets, buf, number, Ends { source, destination: target });
-    let config = Config { source, ..Config::new(target) };
+    wire(
+        octets,
+        buf,
+        number,
+        Ends {
+            source,
+            destination: target,
+        },
+    );
+    let config = Config {
+        source,
+        ..Config::new(target)
+    };
     let echo = Echo::new(number.into());
-    black_box((config.check().is_ok(), echo.check().is_ok(), echo.message_len(), echo.number(Version::of(target))));
+    black_box((
+        config.check().is_ok(),
+        echo.check().is_ok(),
+        echo.message_len(),
+        echo.number(Version::of(target)),
+    ));
     if let Ok(mut tracer) = Tracer::<32>::new(config, echo) {
         trace(&mut tracer, octets, buf, number, source);
     }
@@ -32,8 +48,19 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
 #[inline(never)]
 fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
     let version = Version::of(ends.source);
-    black_box((ends.version(), ends.reversed(), version.unspecified(), ip::header_len(version)));
-    black_box((Checksum::new(), Checksum::of_ends(ends, octets.len()).unwrap_or_default().with(octets).finish()));
+    black_box((
+        ends.version(),
+        ends.reversed(),
+        version.unspecified(),
+        ip::header_len(version),
+    ));
+    black_box((
+        Checksum::new(),
+        Checksum::of_ends(ends, octets.len())
+            .unwrap_or_default()
+            .with(octets)
+            .finish(),
+    ));
     if let Ok((header, payload)) = ip::parse(octets) {
         black_box((header.is_icmp(), header.emit(payload.len(), buf)).1.ok());
     }
@@ -70,20 +97,53 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
         tracer.sent(probe, now);
         tracer.fail(probe, SendError(1));
     }
-    if let Ok(heard) = tracer.handle(Arrival { at: now, from, hop_limit: None }, octets) {
+    if let Ok(heard) = tracer.handle(
+        Arrival {
+            at: now,
+            from,
+            hop_limit: None,
+        },
+        octets,
+    ) {
         extensions(heard.extensions);
-        black_box((heard.reply.hops_back(), heard.reply.evidence(), heard.reply.changes.is_empty()));
+        black_box((
+            heard.reply.hops_back(),
+            heard.reply.evidence(),
+            heard.reply.changes.is_empty(),
+        ));
     }
-    let ends = Ends { source: from, destination: tracer.config().target };
+    let ends = Ends {
+        source: from,
+        destination: tracer.config().target,
+    };
     if let Ok(answer) = Answer::parse(ends, None, octets) {
         black_box(Echo::key(&answer).ok());
-        black_box(tracer.accept(now.saturating_add(Duration::from_nanos(number)), &answer).ok());
+        black_box(
+            tracer
+                .accept(now.saturating_add(Duration::from_nanos(number)), &answer)
+                .ok(),
+        );
     }
-    black_box((tracer.start_from(octets.first().copied().unwrap_or(1)).is_ok(), tracer.poll(now, buf).is_ok()));
+    black_box((
+        tracer
+            .start_from(octets.first().copied().unwrap_or(1))
+            .is_ok(),
+        tracer.poll(now, buf).is_ok(),
+    ));
     let route = tracer.route();
-    black_box((route.distance(), route.stop_reason(), route.probes_sent(), route.tally()));
+    black_box((
+        route.distance(),
+        route.stop_reason(),
+        route.probes_sent(),
+        route.tally(),
+    ));
     for hop in route.hops() {
-        black_box((hop.number(), hop.is_target(), hop.is_settled(), hop.may_be_rate_limited()));
+        black_box((
+            hop.number(),
+            hop.is_target(),
+            hop.is_settled(),
+            hop.may_be_rate_limited(),
+        ));
         for outcome in hop.outcomes() {
             black_box(outcome.reply().copied());
         }
@@ -93,8 +153,16 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
 }
 
 fn start() {
-    let addresses = black_box([IpAddr::from([192, 0, 2, 1]), IpAddr::from([198, 51, 100, 7])]);
-    everything(black_box(&[0; 64]), black_box(&mut [0; 64]), black_box(1), addresses);
+    let addresses = black_box([
+        IpAddr::from([192, 0, 2, 1]),
+        IpAddr::from([198, 51, 100, 7]),
+    ]);
+    everything(
+        black_box(&[0; 64]),
+        black_box(&mut [0; 64]),
+        black_box(1),
+        addresses,
+    );
 }
 
 #[cfg(not(target_os = "none"))]

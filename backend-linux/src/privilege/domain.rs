@@ -2,8 +2,8 @@
 
 use super::shortfalls::Shortfall;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ const CONFIGURATION: [&str; 3] = ["/etc/resolv.conf", "/etc/hosts", "/etc/nsswit
 /// All of that folder but for what only root may read.
 const ETC: &str = "/etc";
 
-/// The files of [`ETC`] that resolvers read beside [`CONFIGURATION`], for a process that is root still.
+/// The files of [`ETC`] that resolvers read beside [`CONFIGURATION`], for a process that is root
+/// still.
 const ETC_OF_ROOT: &[&str] = &[
     "/etc/gai.conf",
     "/etc/host.conf",
@@ -58,7 +59,8 @@ const ETC_OF_ROOT: &[&str] = &[
     "/etc/services",
 ];
 
-/// Enters a domain in which no file can be opened, no TCP port bound or connected to, and no process outside reached.
+/// Enters a domain in which no file can be opened, no TCP port bound or connected to, and no
+/// process outside reached.
 pub(super) fn close() -> Result<(), Shortfall> {
     entered(|| {
         let ruleset = ruleset()
@@ -69,10 +71,14 @@ pub(super) fn close() -> Result<(), Shortfall> {
     })
 }
 
-/// Enters a domain in which only what resolvers need can be read, and no process outside reached but by sockets that are files.
+/// Enters a domain in which only what resolvers need can be read, and no process outside reached
+/// but by sockets that are files.
 pub(super) fn leave_lookups(is_root: bool) -> Result<(), Shortfall> {
     entered(|| {
-        let ruleset = ruleset().handle_access(AccessFs::from_all(KNOWN))?.scope(Scope::from_all(KNOWN))?.create()?;
+        let ruleset = ruleset()
+            .handle_access(AccessFs::from_all(KNOWN))?
+            .scope(Scope::from_all(KNOWN))?
+            .create()?;
         let rules = path_beneath_rules(readable(is_root), AccessFs::ReadFile | AccessFs::ReadDir);
         Ok(ruleset.add_rules(rules)?.restrict_self()?.ruleset)
     })
@@ -81,9 +87,15 @@ pub(super) fn leave_lookups(is_root: bool) -> Result<(), Shortfall> {
 /// What may be read; of files that aren't there nothing is said.
 fn readable(is_root: bool) -> Vec<PathBuf> {
     let etc = if is_root { ETC_OF_ROOT } else { &[ETC] };
-    let fixed = READABLE.iter().chain(&CONFIGURATION).chain(etc).map(PathBuf::from);
+    let fixed = READABLE
+        .iter()
+        .chain(&CONFIGURATION)
+        .chain(etc)
+        .map(PathBuf::from);
     // A file that is replaced while lookups run is a new one, which only its folder leads to.
-    let folders = CONFIGURATION.into_iter().filter_map(|file| folder(file.as_ref()));
+    let folders = CONFIGURATION
+        .into_iter()
+        .filter_map(|file| folder(file.as_ref()));
     fixed.chain(folders.filter(|_| !is_root)).collect()
 }
 

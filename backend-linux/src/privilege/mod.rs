@@ -1,15 +1,18 @@
 //! Least privilege: what a process gives up once its sockets are open.
 //!
-//! A trace reads what strangers send. Should one of them ever find a way into it, there should be nothing to find. [`renounce`]
-//! gives up privileges and the way back to them; [`confine`] gives up everything but the descriptors that are open: from then
-//! on no file, no socket and no program can be opened. [`confine_to_lookups`] is for a process of its own that asks for names,
-//! which takes files and sockets. A library must not do so to its host by itself, so nothing here happens unless it is called.
+//! A trace reads what strangers send. Should one of them ever find a way into it, there should be
+//! nothing to find. [`renounce`] gives up privileges and the way back to them; [`confine`] gives up
+//! everything but the descriptors that are open: from then on no file, no socket and no program can
+//! be opened. [`confine_to_lookups`] is for a process of its own that asks for names, which takes
+//! files and sockets. A library must not do so to its host by itself, so nothing here happens
+//! unless it is called.
 //!
-//! Privileges that can't be given up are an error. A sandbox that isn't to be had (Landlock before Linux 5.13, a seccomp filter
-//! for an architecture that isn't known here) is left out, and told: [`Shortfalls`].
+//! Privileges that can't be given up are an error. A sandbox that isn't to be had (Landlock before
+//! Linux 5.13, a seccomp filter for an architecture that isn't known here) is left out, and told:
+//! [`Shortfalls`].
 //!
-//! All of it holds for the calling thread and those that it starts later, and can't be undone. Call it before there are other
-//! threads.
+//! All of it holds for the calling thread and those that it starts later, and can't be undone. Call
+//! it before there are other threads.
 
 mod domain;
 mod filter;
@@ -24,16 +27,20 @@ pub use shortfalls::{Shortfall, Shortfalls};
 use crate::error::Error;
 use crate::sys::{self, calls, start};
 use rustix::io::Errno;
-use rustix::process::{DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior};
+use rustix::process::{
+    DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior,
+};
 use rustix::thread::{self, CapabilitySet, CapabilitySets};
 use std::io;
 use std::path::Path;
 
-/// The user and the group that own nothing, by the number that the kernel has for those that it can't name (`overflowuid`).
+/// The user and the group that own nothing, by the number that the kernel has for those that it
+/// can't name (`overflowuid`).
 const NOBODY: u32 = 65_534;
 
-/// Resolvers that are asked by a socket among files: nscd and nslcd, systemd-resolved, Avahi and its like for names of the
-/// local network, sssd, and D-Bus, by which older modules reach systemd-resolved.
+/// Resolvers that are asked by a socket among files: nscd and nslcd, systemd-resolved, Avahi and
+/// its like for names of the local network, sssd, and D-Bus, by which older modules reach
+/// systemd-resolved.
 const RESOLVERS: [&str; 11] = [
     "/run/nscd/socket",
     "/var/run/nscd/socket",
@@ -48,8 +55,9 @@ const RESOLVERS: [&str; 11] = [
     "/var/run/dbus/system_bus_socket",
 ];
 
-/// Returns whether the program's file brought privileges that its user doesn't have: capabilities (setcap), set-user-ID or
-/// set-group-ID. Whatever they permit is then permitted to every user of this machine, so a program should permit less.
+/// Returns whether the program's file brought privileges that its user doesn't have: capabilities
+/// (setcap), set-user-ID or set-group-ID. Whatever they permit is then permitted to every user of
+/// this machine, so a program should permit less.
 ///
 /// It says `false` for root, and where the privileges are the caller's: sudo, ambient capabilities.
 #[doc(alias = "AT_SECURE")]
@@ -59,9 +67,10 @@ pub fn came_with_the_program() -> bool {
     start::is_secure() && !getuid().is_root()
 }
 
-/// Keeps other processes of this user from taking descriptors and memory of this one (ptrace(2), pidfd_getfd(2)), and the kernel
-/// from writing its memory to a file. A program that is started has this no more. Sockets that took a privilege want it before
-/// they are opened; [`renounce`] does it too.
+/// Keeps other processes of this user from taking descriptors and memory of this one (ptrace(2),
+/// pidfd_getfd(2)), and the kernel from writing its memory to a file. A program that is started has
+/// this no more. Sockets that took a privilege want it before they are opened; [`renounce`] does it
+/// too.
 ///
 /// # Errors
 /// [`Error::Privileges`] if the kernel refuses, which it has no reason for.
@@ -69,14 +78,19 @@ pub fn came_with_the_program() -> bool {
 pub fn conceal() -> Result<(), Error> {
     let concealed = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     let is_concealed = dumpable_behavior() == Ok(DumpableBehavior::NotDumpable);
-    gone("the way in for other processes of this user", is_concealed, concealed)
+    gone(
+        "the way in for other processes of this user",
+        is_concealed,
+        concealed,
+    )
 }
 
-/// Gives up the privileges of this thread, and the way to get any: all capabilities (also those of the bounding and the
-/// ambient set), the effective ids that a set-user-ID program was given, and what a program may gain by being executed
-/// (`no_new_privs`). Root becomes nobody (user and group 65534, no other groups), unless this namespace has no such user or root
-/// may not become another: then it stays, without a capability. Others keep their groups. What is open keeps working. Doing it
-/// twice is harmless.
+/// Gives up the privileges of this thread, and the way to get any: all capabilities (also those of
+/// the bounding and the ambient set), the effective ids that a set-user-ID program was given, and
+/// what a program may gain by being executed (`no_new_privs`). Root becomes nobody (user and group
+/// 65534, no other groups), unless this namespace has no such user or root may not become another:
+/// then it stays, without a capability. Others keep their groups. What is open keeps working. Doing
+/// it twice is harmless.
 ///
 /// # Errors
 /// [`Error::Privileges`] if one of them is there still.
@@ -88,31 +102,56 @@ pub fn renounce() -> Result<(), Error> {
 /// The same; a process that may become nobody does, whoever it is, if that is wanted.
 fn give_up(becomes_nobody: bool) -> Result<(), Error> {
     empty_bounding_set();
-    let taken = if becomes_nobody { become_nobody() } else { Err(Errno::PERM) };
+    let taken = if becomes_nobody {
+        become_nobody()
+    } else {
+        Err(Errno::PERM)
+    };
     let ids = taken.or_else(|_| become_user(getuid(), getgid()));
     let none = CapabilitySet::empty();
     // Not on kernels before Linux 4.3, which have no such set.
     let _ = thread::clear_ambient_capability_set();
-    let nothing = CapabilitySets { effective: none, permitted: none, inheritable: none };
+    let nothing = CapabilitySets {
+        effective: none,
+        permitted: none,
+        inheritable: none,
+    };
     let capabilities = thread::set_capabilities(None, nothing);
     let new = thread::set_no_new_privs(true);
     // Last: the kernel resets it when ids change.
     conceal()?;
     // What the calls said matters less than what is so.
     let is_same = |[real, effective, saved]: [u32; 3]| real == effective && real == saved;
-    let (users, groups) = sys::ids().map_err(Error::system("can't read the ids of this process"))?;
-    gone("the rights of the program's owner", is_same(users) && is_same(groups), ids)?;
+    let (users, groups) =
+        sys::ids().map_err(Error::system("can't read the ids of this process"))?;
+    gone(
+        "the rights of the program's owner",
+        is_same(users) && is_same(groups),
+        ids,
+    )?;
     let left = thread::capabilities(None).map_err(Error::system("can't read the capabilities"))?;
-    gone("capabilities", (left.effective | left.permitted | left.inheritable).is_empty(), capabilities)?;
-    gone("the way to new privileges", thread::no_new_privs() == Ok(true), new)
+    gone(
+        "capabilities",
+        (left.effective | left.permitted | left.inheritable).is_empty(),
+        capabilities,
+    )?;
+    gone(
+        "the way to new privileges",
+        thread::no_new_privs() == Ok(true),
+        new,
+    )
 }
 
-/// What is to be said of privileges: whether they are gone, and else what the kernel said when they should go.
+/// What is to be said of privileges: whether they are gone, and else what the kernel said when they
+/// should go.
 fn gone(what: &'static str, is_gone: bool, said: Result<(), Errno>) -> Result<(), Error> {
     if is_gone {
         return Ok(());
     }
-    let reason = said.err().map_or_else(|| io::Error::other("the kernel didn't do it, and gave no reason"), Into::into);
+    let reason = said.err().map_or_else(
+        || io::Error::other("the kernel didn't do it, and gave no reason"),
+        Into::into,
+    );
     Err(Error::Privileges { what, reason })
 }
 
@@ -129,11 +168,12 @@ fn become_nobody() -> Result<(), Errno> {
     become_user(Uid::from_raw(NOBODY), Gid::from_raw(NOBODY))
 }
 
-/// Removes every capability from the bounding set. Who may not do that (without `CAP_SETPCAP`) can't gain any either, once
-/// `no_new_privs` is set.
+/// Removes every capability from the bounding set. Who may not do that (without `CAP_SETPCAP`)
+/// can't gain any either, once `no_new_privs` is set.
 fn empty_bounding_set() {
     for bit in 0..u64::BITS {
-        match thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit)) {
+        match thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << bit))
+        {
             Ok(()) => {}
             // EINVAL: this kernel doesn't know so many.
             Err(_) => break,
@@ -141,8 +181,9 @@ fn empty_bounding_set() {
     }
 }
 
-/// [`renounce`], and then everything but what is open already: a Landlock domain that permits nothing, and a seccomp filter
-/// that permits the system calls of a running trace, of writing, allocating and ending. Any other call fails with EPERM.
+/// [`renounce`], and then everything but what is open already: a Landlock domain that permits
+/// nothing, and a seccomp filter that permits the system calls of a running trace, of writing,
+/// allocating and ending. Any other call fails with EPERM.
 ///
 /// # Errors
 /// As [`renounce`].
@@ -153,8 +194,8 @@ pub fn confine() -> Result<Shortfalls, Error> {
     confine_but(false)
 }
 
-/// The same for a program that has changed the settings of its terminal: it may still set those of standard input
-/// (`tcsetattr` with `TCSAFLUSH`), to restore them when it ends.
+/// The same for a program that has changed the settings of its terminal: it may still set those of
+/// standard input (`tcsetattr` with `TCSAFLUSH`), to restore them when it ends.
 ///
 /// # Errors
 /// As [`renounce`].
@@ -171,10 +212,12 @@ fn confine_but(terminal: bool) -> Result<Shortfalls, Error> {
     Ok(shortfalls)
 }
 
-/// [`renounce`], as nobody where this process may become that whoever it is, and then what resolvers don't need. Landlock
-/// leaves their files and libraries to be read, none to be written, and no other process to be signalled. A seccomp filter
-/// permits threads and no process or program; sockets of UDP and TCP and the kernel's tables of addresses; and sockets among
-/// files (`AF_UNIX`) only if one of a resolver is there now. Such sockets reach whatever this user may connect to.
+/// [`renounce`], as nobody where this process may become that whoever it is, and then what
+/// resolvers don't need. Landlock leaves their files and libraries to be read, none to be written,
+/// and no other process to be signalled. A seccomp filter permits threads and no process or
+/// program; sockets of UDP and TCP and the kernel's tables of addresses; and sockets among
+/// files (`AF_UNIX`) only if one of a resolver is there now. Such sockets reach whatever this user
+/// may connect to.
 ///
 /// # Errors
 /// As [`renounce`].
@@ -196,5 +239,9 @@ fn filter_lookups(has_resolver: bool) -> Result<(), Shortfall> {
 /// Finds threads beside this one.
 fn other_threads() -> Result<(), Shortfall> {
     let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads > 1 { Err(Shortfall::OtherThreads(threads - 1)) } else { Ok(()) }
+    if threads > 1 {
+        Err(Shortfall::OtherThreads(threads - 1))
+    } else {
+        Ok(())
+    }
 }

@@ -1,4 +1,5 @@
-//! Each call that a confined process may not make, tried from inside: as root, who might make it otherwise.
+//! Each call that a confined process may not make, tried from inside: as root, who might make it
+//! otherwise.
 
 use super::*;
 use crate::namespace::{as_root_in_namespace, in_namespace};
@@ -11,15 +12,21 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 
-/// Calls that neither a trace nor a lookup makes, each with arguments that would have another error, or an effect, if it were
-/// permitted to root. `of_another` is the id of another process, `file` the path of a file.
+/// Calls that neither a trace nor a lookup makes, each with arguments that would have another
+/// error, or an effect, if it were permitted to root. `of_another` is the id of another process,
+/// `file` the path of a file.
 fn forbidden(of_another: i64, file: &CStr) -> Vec<(&'static str, i64, [i64; 6])> {
     let path = file.as_ptr() as i64;
     let here = i64::from(libc::AT_FDCWD);
     let number = i64::from;
-    let socket = |family: i32, kind: i32, protocol: i32| [number(family), number(kind), number(protocol), 0, 0, 0];
+    let socket = |family: i32, kind: i32, protocol: i32| {
+        [number(family), number(kind), number(protocol), 0, 0, 0]
+    };
     let open = |flags: i32| [here, path, number(flags | libc::O_CLOEXEC), 0o600, 0, 0];
-    let (anonymous, code) = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, libc::PROT_READ | libc::PROT_EXEC);
+    let (anonymous, code) = (
+        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        libc::PROT_READ | libc::PROT_EXEC,
+    );
     let written_code = code | libc::PROT_WRITE;
     #[rustfmt::skip]
     let calls = vec![
@@ -110,17 +117,27 @@ fn forbidden(of_another: i64, file: &CStr) -> Vec<(&'static str, i64, [i64; 6])>
 
 /// Another process, of the same user.
 fn parent() -> i64 {
-    rustix::process::getppid().unwrap().as_raw_nonzero().get().into()
+    rustix::process::getppid()
+        .unwrap()
+        .as_raw_nonzero()
+        .get()
+        .into()
 }
 
-/// Tries all calls that there are but those of the list, and those of the list with arguments that it doesn't have.
+/// Tries all calls that there are but those of the list, and those of the list with arguments that
+/// it doesn't have.
 fn assert_no_call_beyond(list: &[Call], another: i64) {
     let file = c"/etc/hosts";
     let hidden: Vec<i64> = calls::unseen().map(|call| call.number).collect();
     // The kernel asks no filter about uretprobe and uprobe, and ends whoever calls them by himself.
-    let asked = (0..512).filter(|number| !cfg!(target_arch = "x86_64") || !(335..=336).contains(number));
+    let asked =
+        (0..512).filter(|number| !cfg!(target_arch = "x86_64") || !(335..=336).contains(number));
     for number in asked.filter(|number| list.iter().all(|call| call.number != *number)) {
-        assert_eq!(sys::try_call(number, [0; 6]), Err(Errno::PERM), "call {number}");
+        assert_eq!(
+            sys::try_call(number, [0; 6]),
+            Err(Errno::PERM),
+            "call {number}"
+        );
     }
     for (what, number, arguments) in forbidden(another, file) {
         assert_eq!(sys::try_call(number, arguments), Err(Errno::PERM), "{what}");
@@ -129,8 +146,14 @@ fn assert_no_call_beyond(list: &[Call], another: i64) {
         assert_eq!(sys::try_call(libc::SYS_clone3, [0; 6]), Err(Errno::NOSYS));
     }
     // A signal to oneself, as abort(3) sends.
-    let (process, thread) = (getpid().as_raw_nonzero().get().into(), thread::gettid().as_raw_nonzero().get().into());
-    assert_eq!(sys::try_call(libc::SYS_tgkill, [process, thread, 0, 0, 0, 0]), Ok(0));
+    let (process, thread) = (
+        getpid().as_raw_nonzero().get().into(),
+        thread::gettid().as_raw_nonzero().get().into(),
+    );
+    assert_eq!(
+        sys::try_call(libc::SYS_tgkill, [process, thread, 0, 0, 0, 0]),
+        Ok(0)
+    );
 }
 
 #[test]
@@ -147,16 +170,25 @@ fn a_confined_trace_can_make_no_call_beyond_its_list() {
         let _ = confine().unwrap();
         assert_no_call_beyond(&calls::of_traces(false).collect::<Vec<_>>(), another);
         let here = i64::from(libc::AT_FDCWD);
-        let open = [here, c"/etc/hosts".as_ptr() as i64, libc::O_CLOEXEC.into(), 0, 0, 0];
+        let open = [
+            here,
+            c"/etc/hosts".as_ptr() as i64,
+            libc::O_CLOEXEC.into(),
+            0,
+            0,
+            0,
+        ];
         assert_eq!(sys::try_call(libc::SYS_openat, open), Err(Errno::PERM));
-        assert_eq!(UnixStream::connect("/nowhere").unwrap_err().kind(), ErrorKind::PermissionDenied);
+        assert_eq!(
+            UnixStream::connect("/nowhere").unwrap_err().kind(),
+            ErrorKind::PermissionDenied
+        );
     });
 }
 
 #[test]
 fn a_lookup_can_make_no_call_beyond_its_list_and_reads_no_file_that_resolvers_do_not() {
-    const TEST: &str =
-        "privilege::promises::a_lookup_can_make_no_call_beyond_its_list_and_reads_no_file_that_resolvers_do_not";
+    const TEST: &str = "privilege::promises::a_lookup_can_make_no_call_beyond_its_list_and_reads_no_file_that_resolvers_do_not";
     in_namespace(TEST, "", || {
         let another = parent();
         let filtered = move || {
@@ -170,11 +202,27 @@ fn a_lookup_can_make_no_call_beyond_its_list_and_reads_no_file_that_resolvers_do
             assert!(File::open(path).is_ok(), "{path}");
         }
         // Here it is root still, whom modes of files don't hold up.
-        for path in ["/etc/shadow", "/etc/passwd", "/proc/self/status", "/root", "/tmp", "/var/log"] {
-            assert_eq!(File::open(path).unwrap_err().kind(), ErrorKind::PermissionDenied, "{path}");
+        for path in [
+            "/etc/shadow",
+            "/etc/passwd",
+            "/proc/self/status",
+            "/root",
+            "/tmp",
+            "/var/log",
+        ] {
+            assert_eq!(
+                File::open(path).unwrap_err().kind(),
+                ErrorKind::PermissionDenied,
+                "{path}"
+            );
         }
-        assert_eq!(UnixStream::connect("/nowhere").unwrap_err().kind(), ErrorKind::PermissionDenied);
-        std::thread::spawn(|| assert!(crate::resolve("localhost", None).is_ok())).join().unwrap();
+        assert_eq!(
+            UnixStream::connect("/nowhere").unwrap_err().kind(),
+            ErrorKind::PermissionDenied
+        );
+        std::thread::spawn(|| assert!(crate::resolve("localhost", None).is_ok()))
+            .join()
+            .unwrap();
     });
 }
 
@@ -187,76 +235,102 @@ fn of_root_alone(path: &str) -> UnixListener {
 
 #[test]
 fn lookups_of_root_are_those_of_nobody_and_reach_the_sockets_of_resolvers_and_none_of_root() {
-    const TEST: &str =
-        "privilege::promises::lookups_of_root_are_those_of_nobody_and_reach_the_sockets_of_resolvers_and_none_of_root";
-    as_root_in_namespace(TEST, "mount -t tmpfs none /run; mkdir -m 755 /run/nscd", || {
-        let nscd = UnixListener::bind("/run/nscd/socket").unwrap();
-        std::fs::set_permissions("/run/nscd/socket", std::fs::Permissions::from_mode(0o666)).unwrap();
-        let (_alone, _out) = (of_root_alone("/run/alone"), std::fs::write("/run/file", "").unwrap());
-        let name = SocketAddr::from_abstract_name("hopshot-promises").unwrap();
-        let _abstract = UnixListener::bind_addr(&name).unwrap();
-        let another = parent();
-        let _ = confine_to_lookups().unwrap();
-        assert_eq!(sys::ids(), Ok(([NOBODY; 3], [NOBODY; 3])));
-        assert_no_call_beyond(&calls::of_lookups(true).collect::<Vec<_>>(), another);
-        assert!(UnixStream::connect("/run/nscd/socket").is_ok() && nscd.local_addr().is_ok());
-        let denied = |kind: ErrorKind| assert_eq!(kind, ErrorKind::PermissionDenied);
-        denied(UnixStream::connect("/run/alone").unwrap_err().kind());
-        denied(UnixStream::connect_addr(&name).unwrap_err().kind());
-        denied(File::open("/run/file").unwrap_err().kind());
-        denied(File::open("/etc/shadow").unwrap_err().kind());
-        denied(UnixListener::bind("/run/nscd/other").unwrap_err().kind());
-        assert!(File::open("/etc/hosts").is_ok());
-    });
+    const TEST: &str = "privilege::promises::lookups_of_root_are_those_of_nobody_and_reach_the_sockets_of_resolvers_and_none_of_root";
+    as_root_in_namespace(
+        TEST,
+        "mount -t tmpfs none /run; mkdir -m 755 /run/nscd",
+        || {
+            let nscd = UnixListener::bind("/run/nscd/socket").unwrap();
+            std::fs::set_permissions("/run/nscd/socket", std::fs::Permissions::from_mode(0o666))
+                .unwrap();
+            let (_alone, _out) = (
+                of_root_alone("/run/alone"),
+                std::fs::write("/run/file", "").unwrap(),
+            );
+            let name = SocketAddr::from_abstract_name("hopshot-promises").unwrap();
+            let _abstract = UnixListener::bind_addr(&name).unwrap();
+            let another = parent();
+            let _ = confine_to_lookups().unwrap();
+            assert_eq!(sys::ids(), Ok(([NOBODY; 3], [NOBODY; 3])));
+            assert_no_call_beyond(&calls::of_lookups(true).collect::<Vec<_>>(), another);
+            assert!(UnixStream::connect("/run/nscd/socket").is_ok() && nscd.local_addr().is_ok());
+            let denied = |kind: ErrorKind| assert_eq!(kind, ErrorKind::PermissionDenied);
+            denied(UnixStream::connect("/run/alone").unwrap_err().kind());
+            denied(UnixStream::connect_addr(&name).unwrap_err().kind());
+            denied(File::open("/run/file").unwrap_err().kind());
+            denied(File::open("/etc/shadow").unwrap_err().kind());
+            denied(UnixListener::bind("/run/nscd/other").unwrap_err().kind());
+            assert!(File::open("/etc/hosts").is_ok());
+        },
+    );
 }
 
 #[test]
 fn root_who_renounces_is_nobody_without_groups_and_its_sockets_can_not_be_taken() {
-    const TEST: &str =
-        "privilege::promises::root_who_renounces_is_nobody_without_groups_and_its_sockets_can_not_be_taken";
+    const TEST: &str = "privilege::promises::root_who_renounces_is_nobody_without_groups_and_its_sockets_can_not_be_taken";
     as_root_in_namespace(TEST, "", || {
         let before = File::open("/etc/shadow").unwrap();
         renounce().unwrap();
         assert_eq!(sys::ids(), Ok(([NOBODY; 3], [NOBODY; 3])));
         assert_eq!(rustix::process::getgroups().unwrap(), []);
         assert!(before.metadata().is_ok(), "what is open keeps working");
-        assert_eq!(File::open("/etc/shadow").unwrap_err().kind(), ErrorKind::PermissionDenied);
+        assert_eq!(
+            File::open("/etc/shadow").unwrap_err().kind(),
+            ErrorKind::PermissionDenied
+        );
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
-        assert_eq!(thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT), Err(Errno::PERM));
+        assert_eq!(
+            thread::set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT),
+            Err(Errno::PERM)
+        );
         renounce().unwrap();
     });
 }
 
 #[test]
 fn capabilities_and_another_users_rights_that_stay_are_an_end() {
-    as_root_in_namespace("privilege::promises::capabilities_and_another_users_rights_that_stay_are_an_end", "", || {
-        let refused = |call: i64, what: &'static str| {
-            let call = Call { number: call, tests: [calls::Test::Pass; 3] };
-            move || {
-                filter::deny_existence([call].into_iter()).unwrap();
-                let kept = confine().unwrap_err();
-                assert!(matches!(kept, Error::Privileges { what: kept, .. } if kept == what), "{kept}");
-            }
-        };
-        let user = Uid::from_raw(12_345);
-        let keep = refused(libc::SYS_capset, "capabilities");
-        std::thread::spawn(move || {
-            // Without CAP_SETUID root stays.
-            let left = CapabilitySet::NET_RAW;
-            let sets = CapabilitySets { effective: left, permitted: left, inheritable: CapabilitySet::empty() };
-            thread::set_capabilities(None, sets).unwrap();
-            keep();
-        })
-        .join()
-        .unwrap();
-        let keep = refused(libc::SYS_setresuid, "the rights of the program's owner");
-        std::thread::spawn(move || {
-            thread::set_thread_res_uid(user, Uid::ROOT, Uid::ROOT).unwrap();
-            keep();
-        })
-        .join()
-        .unwrap();
-    });
+    as_root_in_namespace(
+        "privilege::promises::capabilities_and_another_users_rights_that_stay_are_an_end",
+        "",
+        || {
+            let refused = |call: i64, what: &'static str| {
+                let call = Call {
+                    number: call,
+                    tests: [calls::Test::Pass; 3],
+                };
+                move || {
+                    filter::deny_existence([call].into_iter()).unwrap();
+                    let kept = confine().unwrap_err();
+                    assert!(
+                        matches!(kept, Error::Privileges { what: kept, .. } if kept == what),
+                        "{kept}"
+                    );
+                }
+            };
+            let user = Uid::from_raw(12_345);
+            let keep = refused(libc::SYS_capset, "capabilities");
+            std::thread::spawn(move || {
+                // Without CAP_SETUID root stays.
+                let left = CapabilitySet::NET_RAW;
+                let sets = CapabilitySets {
+                    effective: left,
+                    permitted: left,
+                    inheritable: CapabilitySet::empty(),
+                };
+                thread::set_capabilities(None, sets).unwrap();
+                keep();
+            })
+            .join()
+            .unwrap();
+            let keep = refused(libc::SYS_setresuid, "the rights of the program's owner");
+            std::thread::spawn(move || {
+                thread::set_thread_res_uid(user, Uid::ROOT, Uid::ROOT).unwrap();
+                keep();
+            })
+            .join()
+            .unwrap();
+        },
+    );
 }
 
 #[test]
@@ -265,6 +339,12 @@ fn privileges_that_are_there_still_are_an_error_that_says_which() {
     let text = "can't give up capabilities: Operation not permitted (os error 1); start this as an ordinary user, or \
                 without the set-user-ID bit and file capabilities";
     assert_eq!(kept.to_string(), text);
-    assert!(gone("capabilities", false, Ok(())).is_err(), "a kernel that says it did, and didn't, isn't believed");
-    assert!(gone("capabilities", true, Err(Errno::PERM)).is_ok(), "nothing there to be given up");
+    assert!(
+        gone("capabilities", false, Ok(())).is_err(),
+        "a kernel that says it did, and didn't, isn't believed"
+    );
+    assert!(
+        gone("capabilities", true, Err(Errno::PERM)).is_ok(),
+        "nothing there to be given up"
+    );
 }

@@ -2,7 +2,8 @@
 
 use std::io;
 
-/// What could not be taken from this process. It has no privilege all the same: that is an error, and not among these.
+/// What could not be taken from this process. It has no privilege all the same: that is an error,
+/// and not among these.
 #[must_use = "what is left open is worth telling"]
 #[derive(Debug, Default)]
 pub struct Shortfalls(Vec<Shortfall>);
@@ -31,7 +32,8 @@ pub enum Shortfall {
     #[error("no Landlock: {0}")]
     Landlock(String),
 
-    /// The filter of system calls, which this kernel or this library doesn't have for this architecture.
+    /// The filter of system calls, which this kernel or this library doesn't have for this
+    /// architecture.
     #[error("no seccomp filter: {0}")]
     Filter(String),
 }

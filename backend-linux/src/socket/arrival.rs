@@ -15,7 +15,8 @@ pub(crate) struct Arrival<'b> {
     pub(crate) from: IpAddr,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
-    /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo Request that it quotes.
+    /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo
+    /// Request that it quotes.
     pub(super) message: &'b [u8],
     /// The kernel's report on an error that it has taken apart.
     pub(super) report: Option<Report>,
@@ -33,17 +34,22 @@ impl<'b> Arrival<'b> {
     pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
         match &self.report {
             Some(report) => answer(report, self.from, self.hop_limit, self.message),
-            // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC 3542, section 3.1).
+            // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC
+            // 3542, section 3.1).
             None => {
-                let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
+                let ends = Ends {
+                    source: self.from,
+                    destination: Version::of(self.from).unspecified(),
+                };
                 Answer::parse(ends, self.hop_limit, self.message)
             }
         }
     }
 }
 
-/// Returns the answer that the kernel has taken apart; `quoted` is the quoted message, from its ICMP header on. Of the quoted IP
-/// header the kernel tells the destination, and keeps the rest to itself.
+/// Returns the answer that the kernel has taken apart; `quoted` is the quoted message, from its
+/// ICMP header on. Of the quoted IP header the kernel tells the destination, and keeps the rest to
+/// itself.
 pub(super) fn answer<'b>(
     report: &Report,
     from: IpAddr,
@@ -54,12 +60,24 @@ pub(super) fn answer<'b>(
     let icmp_type = Type::from_number(version, report.icmp_type).ok_or(Malformed::Foreign)?;
     let kind = match (icmp_type, report.icmp_code) {
         (Type::TimeExceeded, 0) => Kind::TimeExceeded,
-        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => return Err(Malformed::Foreign),
+        (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => {
+            return Err(Malformed::Foreign);
+        }
         _ => Kind::Unreachable,
     };
-    let error = Error { icmp_type, code: report.icmp_code, rest: report.info, quoted };
+    let error = Error {
+        icmp_type,
+        code: report.icmp_code,
+        rest: report.info,
+        quoted,
+    };
     let destination = report.destination.map(|destination| destination.ip());
-    let back = Quoted { destination, header: None, protocol: ip::icmp(version), message: quoted };
+    let back = Quoted {
+        destination,
+        header: None,
+        protocol: ip::icmp(version),
+        message: quoted,
+    };
     Ok(Answer {
         from,
         hop_limit,
@@ -71,8 +89,9 @@ pub(super) fn answer<'b>(
     })
 }
 
-/// The extensions behind the quoted message. The kernel's verdict on them (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser
-/// judges them as it does on raw sockets, where a bad object doesn't spoil those before it.
+/// The extensions behind the quoted message. The kernel's verdict on them
+/// (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser judges them as it does on raw sockets,
+/// where a bad object doesn't spoil those before it.
 fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
     Extensions::behind_header(version, error, (data & 0xffff) as usize)
 }

@@ -1,8 +1,10 @@
-//! Which packets the kernel gives to a receiving socket at all: filters by type, and by what tells whose answer it is.
+//! Which packets the kernel gives to a receiving socket at all: filters by type, and by what tells
+//! whose answer it is.
 //!
-//! Every raw socket of a machine gets a copy of every ICMP packet that comes in. What a trace can't use is best turned away
-//! before it wakes the process and fills the receive buffer. The filters here turn away only what
-//! [`hopshot_core::wire`] could make no answer of; what passes is parsed and matched again.
+//! Every raw socket of a machine gets a copy of every ICMP packet that comes in. What a trace can't
+//! use is best turned away before it wakes the process and fills the receive buffer. The filters
+//! here turn away only what [`hopshot_core::wire`] could make no answer of; what passes is parsed
+//! and matched again.
 
 use crate::sys::Instruction;
 use hopshot_core::Echo;
@@ -15,8 +17,8 @@ use std::net::IpAddr;
 pub(crate) struct Identity {
     /// The ICMP identifier.
     pub(crate) ident: u16,
-    /// The first half of the cookie, which stays where a translator changed the ident. Another trace has the same one in one
-    /// of 2³² cases.
+    /// The first half of the cookie, which stays where a translator changed the ident. Another
+    /// trace has the same one in one of 2³² cases.
     pub(crate) cookie: [u8; 4],
     /// The last four octets of the target's address, where too little is quoted for anything else.
     pub(crate) target: [u8; 4],
@@ -33,11 +35,16 @@ impl Identity {
                 [a, b, c, d]
             }
         };
-        Self { ident: echo.ident, cookie: [a, b, c, d], target }
+        Self {
+            ident: echo.ident,
+            cookie: [a, b, c, d],
+            target,
+        }
     }
 }
 
-/// A set of message types, as `ICMP_FILTER` and `ICMPV6_FILTER` want it: a bit for each type that is to be turned away.
+/// A set of message types, as `ICMP_FILTER` and `ICMPV6_FILTER` want it: a bit for each type that
+/// is to be turned away.
 pub(super) struct TypeFilter([u32; 8]);
 
 impl TypeFilter {
@@ -65,9 +72,14 @@ impl TypeFilter {
 
 /// The type numbers of the errors.
 fn errors(version: Version) -> impl Iterator<Item = u8> {
-    [Type::Unreachable, Type::PacketTooBig, Type::TimeExceeded, Type::ParameterProblem]
-        .into_iter()
-        .filter_map(move |icmp_type| icmp_type.number(version))
+    [
+        Type::Unreachable,
+        Type::PacketTooBig,
+        Type::TimeExceeded,
+        Type::ParameterProblem,
+    ]
+    .into_iter()
+    .filter_map(move |icmp_type| icmp_type.number(version))
 }
 
 /// The program that passes nothing.
@@ -77,9 +89,10 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
     program.assemble()
 }
 
-/// The program that passes Echo Replies of this trace, and errors that quote an Echo Request of it: by the ident, or, if that was
-/// changed on the way, by the cookie where as much came back; of everybody if no trace is given. What quotes a packet to its
-/// target and is cut short before the ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no
+/// The program that passes Echo Replies of this trace, and errors that quote an Echo Request of it:
+/// by the ident, or, if that was changed on the way, by the cookie where as much came back; of
+/// everybody if no trace is given. What quotes a packet to its target and is cut short before the
+/// ident passes, to be counted. Errors in IPv6 whose quote has extension headers pass too: no
 /// loop can be written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no".
@@ -112,7 +125,8 @@ pub(super) fn pass_answers(version: Version, trace: Option<&Identity>) -> Vec<In
     program.assemble()
 }
 
-/// Brings to the index where in an IPv4 packet the Echo is. The program sees the outer IP header first.
+/// Brings to the index where in an IPv4 packet the Echo is. The program sees the outer IP header
+/// first.
 fn find_echo_v4() -> Program {
     const PROTOCOL: u32 = 9;
     const DESTINATION: u32 = 16;
@@ -138,8 +152,8 @@ fn find_echo_v4() -> Program {
     program
 }
 
-/// Brings to the index where in an ICMPv6 message the Echo is. The program sees the message without its outer header, and
-/// begins with an index of zero.
+/// Brings to the index where in an ICMPv6 message the Echo is. The program sees the message without
+/// its outer header, and begins with an index of zero.
 fn find_echo_v6() -> Program {
     const NEXT_HEADER: u32 = 6;
     const IPV6_LEN: u32 = 40;
@@ -171,7 +185,8 @@ const ICMP_LEN: u32 = 8;
 const IDENT: u32 = 4;
 const COOKIE: u32 = hopshot_core::wire::icmp::BALANCED_LEN as u32;
 
-// Classic BPF (linux/bpf_common.h): an accumulator, an index register, and codes made of class | size or operation | mode.
+// Classic BPF (linux/bpf_common.h): an accumulator, an index register, and codes made of class |
+// size or operation | mode.
 const LOAD_OCTET: u16 = 0x30;
 const LOAD_WORD32: u16 = 0x20;
 const LOAD_OCTET_INDEXED: u16 = 0x50;
@@ -228,22 +243,42 @@ struct Program {
 impl Program {
     /// Adds a line.
     fn line(&mut self, code: u16, k: u32) {
-        self.lines.push(Line { code, k, yes: None, no: None });
+        self.lines.push(Line {
+            code,
+            k,
+            yes: None,
+            no: None,
+        });
     }
 
     /// Adds a line that goes to `label` if the accumulator is `k`, and on to the next line if not.
     fn if_equal(&mut self, k: u32, label: Label) {
-        self.lines.push(Line { code: JUMP_IF_EQUAL, k, yes: Some(label), no: None });
+        self.lines.push(Line {
+            code: JUMP_IF_EQUAL,
+            k,
+            yes: Some(label),
+            no: None,
+        });
     }
 
     /// Adds a line that goes to `label` unless the accumulator is `k`.
     fn unless_equal(&mut self, k: u32, label: Label) {
-        self.lines.push(Line { code: JUMP_IF_EQUAL, k, yes: None, no: Some(label) });
+        self.lines.push(Line {
+            code: JUMP_IF_EQUAL,
+            k,
+            yes: None,
+            no: Some(label),
+        });
     }
 
     /// Adds a line that goes to `label`.
     fn jump(&mut self, label: Label) {
-        self.lines.push(Line { code: JUMP, k: 0, yes: Some(label), no: None });
+        self.lines.push(Line {
+            code: JUMP,
+            k: 0,
+            yes: Some(label),
+            no: None,
+        });
     }
 
     fn at(&mut self, label: Label) {
@@ -254,7 +289,12 @@ impl Program {
     fn unless_whole(&mut self) {
         self.line(LOAD_LEN, 0);
         self.line(SUBTRACT, ICMP_LEN);
-        self.lines.push(Line { code: JUMP_UNLESS_BELOW_INDEX, k: 0, yes: None, no: Some(Label::Short) });
+        self.lines.push(Line {
+            code: JUMP_UNLESS_BELOW_INDEX,
+            k: 0,
+            yes: None,
+            no: Some(Label::Short),
+        });
     }
 
     /// With the message's type in the accumulator: goes on at `Judge`, `Error` or `Drop`.
@@ -266,17 +306,30 @@ impl Program {
         self.jump(Label::Drop);
     }
 
-    /// Turns labels into distances. A program here has fewer than 40 lines, so every distance fits its octet.
+    /// Turns labels into distances. A program here has fewer than 40 lines, so every distance fits
+    /// its octet.
     fn assemble(&self) -> Vec<Instruction> {
         let distance = |from: usize, label: Option<Label>| {
-            label.map_or(0, |label| self.places[label as usize].saturating_sub(from + 1))
+            label.map_or(0, |label| {
+                self.places[label as usize].saturating_sub(from + 1)
+            })
         };
         let short = |distance| u8::try_from(distance).unwrap_or(u8::MAX);
         let assembled = self.lines.iter().enumerate().map(|(at, line)| {
             let (yes, no) = (distance(at, line.yes), distance(at, line.no));
             match line.code {
-                JUMP => Instruction { code: JUMP, jt: 0, jf: 0, k: yes as u32 },
-                code => Instruction { code, jt: short(yes), jf: short(no), k: line.k },
+                JUMP => Instruction {
+                    code: JUMP,
+                    jt: 0,
+                    jf: 0,
+                    k: yes as u32,
+                },
+                code => Instruction {
+                    code,
+                    jt: short(yes),
+                    jf: short(no),
+                    k: line.k,
+                },
             }
         });
         assembled.collect()

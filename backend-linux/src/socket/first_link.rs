@@ -21,9 +21,16 @@ impl FirstLink {
     ///
     /// # Errors
     /// As [`Socket::open`](super::Socket::open).
-    pub(crate) fn open(version: Version, kind: SocketKind, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        version: Version,
+        kind: SocketKind,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
         let (socket, _) = open_to_ask(version, kind, options)?;
-        let unfragmented = Options { may_be_fragmented: false, ..Options::default() };
+        let unfragmented = Options {
+            may_be_fragmented: false,
+            ..Options::default()
+        };
         // The probes need it as well: a kernel that cuts them shows nothing of the path.
         set_fragmentation(&socket, version, &unfragmented)
             .map_err(|errno| OpenError::Necessary(Necessity::Unfragmented, errno))?;
@@ -33,7 +40,8 @@ impl FirstLink {
         Ok(Self(socket))
     }
 
-    /// The MTU of the link by which packets to `destination` leave, in octets; 65,535 if it is greater.
+    /// The MTU of the link by which packets to `destination` leave, in octets; 65,535 if it is
+    /// greater.
     ///
     /// The kernel says how large a packet may be when it refuses one. (Asked directly, it says what
     /// was learnt of the whole
@@ -60,8 +68,13 @@ impl FirstLink {
         let mut request = [0; TOO_LARGE];
         // A ping socket sends nothing else.
         request[0] = Type::EchoRequest.number(version).unwrap_or_default();
-        let refused = rustix::net::send(&socket, &request, SendFlags::empty()) == Err(Errno::MSGSIZE);
-        Ok(saturated(if refused { said(&socket).unwrap_or(learnt) } else { learnt }))
+        let refused =
+            rustix::net::send(&socket, &request, SendFlags::empty()) == Err(Errno::MSGSIZE);
+        Ok(saturated(if refused {
+            said(&socket).unwrap_or(learnt)
+        } else {
+            learnt
+        }))
     }
 }
 
@@ -71,7 +84,15 @@ fn said(socket: &OwnedFd) -> Option<u32> {
     const OTHERS: usize = 8;
     let mut reports = Queue::of_reports();
     (0..OTHERS).find_map(|_| match reports.read(socket.as_fd(), &mut []) {
-        Ok(Some(Packet { report: Some(Report { origin: Origin::Other, info, .. }), .. })) => Some(info),
+        Ok(Some(Packet {
+            report:
+                Some(Report {
+                    origin: Origin::Other,
+                    info,
+                    ..
+                }),
+            ..
+        })) => Some(info),
         _ => None,
     })
 }

@@ -1,4 +1,5 @@
-//! A way in for the fuzz targets, past the kernel, to what is private here. Not part of the public interface.
+//! A way in for the fuzz targets, past the kernel, to what is private here. Not part of the public
+//! interface.
 
 use super::queue::{Report, Said};
 use super::{Arrival, ping};
@@ -31,14 +32,37 @@ pub fn control_messages(control: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// Reads what recvmsg(2) gave: control messages, the address, the octets.
 #[must_use]
 pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> Read<'b> {
-    let Said { stamp, hop_limit, report } = Said::parse(control, peer);
+    let Said {
+        stamp,
+        hop_limit,
+        report,
+    } = Said::parse(control, peer);
     let from = ping::sender(report.as_ref(), peer);
-    let arrival = |from| Arrival { from, hop_limit, message, report, at: Instant::EPOCH, clock: Clock::Kernel };
+    let arrival = |from| Arrival {
+        from,
+        hop_limit,
+        message,
+        report,
+        at: Instant::EPOCH,
+        clock: Clock::Kernel,
+    };
     Read {
         from,
         hop_limit,
         is_stamped: stamp.is_some(),
-        report: report.map(|Report { icmp_type, icmp_code, info, data, .. }| (icmp_type, icmp_code, info, data)),
-        answer: from.map(|from| arrival(from).answer().and_then(|answer| Echo::key(&answer).map(|_| answer))),
+        report: report.map(
+            |Report {
+                 icmp_type,
+                 icmp_code,
+                 info,
+                 data,
+                 ..
+             }| (icmp_type, icmp_code, info, data),
+        ),
+        answer: from.map(|from| {
+            arrival(from)
+                .answer()
+                .and_then(|answer| Echo::key(&answer).map(|_| answer))
+        }),
     }
 }

@@ -1,7 +1,7 @@
 //! Sockets that send Echo Requests with a hop limit of their own each, and receive what comes back.
 //!
-//! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets need none where the
-//! administrator permits them, and see less.
+//! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets
+//! need none where the administrator permits them, and see less.
 
 mod arrival;
 mod filter;

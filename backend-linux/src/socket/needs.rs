@@ -49,7 +49,9 @@ impl Necessity {
     /// Returns what to do without it.
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
-            Self::Errors => "ping sockets hear no router without it: use raw sockets, which need CAP_NET_RAW",
+            Self::Errors => {
+                "ping sockets hear no router without it: use raw sockets, which need CAP_NET_RAW"
+            }
             Self::Unfragmented | Self::Mtu => {
                 "no path MTU can be found without it: permit it, or trace without asking for the MTU"
             }
@@ -125,14 +127,20 @@ impl Nicety {
             Self::ArrivalStamps => "RTTs end when this program reads the answer",
             Self::DepartureStamps => "RTTs begin when this program sends the probe",
             Self::HopLimits => "the hop limits of answers aren't known",
-            Self::Extensions => "MPLS labels and interfaces are found only where they usually stand",
+            Self::Extensions => {
+                "MPLS labels and interfaces are found only where they usually stand"
+            }
             Self::SendErrors => "probes that a full queue drops are taken for lost",
             Self::Fragmentation => "the kernel decides whether probes are fragmented",
             Self::Buffer => "a burst of answers may be too much for the receive buffer",
             Self::SendBuffer => "hosts of the own link that don't answer may hold others up",
-            Self::TypeFilter | Self::PacketFilter => "this program passes over what the kernel would keep away",
+            Self::TypeFilter | Self::PacketFilter => {
+                "this program passes over what the kernel would keep away"
+            }
             Self::OwnIdent => "other users of this machine can take the answers",
-            Self::Neighbours => "a next hop that doesn't answer on its link may be taken for a silent one",
+            Self::Neighbours => {
+                "a next hop that doesn't answer on its link may be taken for a silent one"
+            }
         }
     }
 }
@@ -170,7 +178,12 @@ impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let family = crate::words::family_name(self.family);
         let reason = crate::words::without_number(&self.reason());
-        write!(f, "{family} without {} ({reason}): {}", self.nicety.option(self.family), self.nicety.loss())
+        write!(
+            f,
+            "{family} without {} ({reason}): {}",
+            self.nicety.option(self.family),
+            self.nicety.loss()
+        )
     }
 }
 
@@ -183,7 +196,10 @@ pub(crate) struct Lacks {
 
 impl Lacks {
     pub(crate) const fn of(family: Version) -> Self {
-        Self { family, lacks: Vec::new() }
+        Self {
+            family,
+            lacks: Vec::new(),
+        }
     }
 
     /// Records a refusal, once for each nicety.
@@ -191,7 +207,11 @@ impl Lacks {
         if let Err(errno) = done
             && self.lacks.iter().all(|lack| lack.nicety != nicety)
         {
-            self.lacks.push(Lack { family: self.family, nicety, errno });
+            self.lacks.push(Lack {
+                family: self.family,
+                nicety,
+                errno,
+            });
         }
     }
 

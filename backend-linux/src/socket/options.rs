@@ -14,12 +14,13 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// What the receiving socket asks to buffer, in octets; the kernel doubles it. A small answer takes up to 2.5 KiB there, so
-/// this holds a burst of at least 3,000. Without `CAP_NET_ADMIN` the kernel gives at most `net.core.rmem_max`.
+/// What the receiving socket asks to buffer, in octets; the kernel doubles it. A small answer takes
+/// up to 2.5 KiB there, so this holds a burst of at least 3,000. Without `CAP_NET_ADMIN` the kernel
+/// gives at most `net.core.rmem_max`.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
-/// Errors in a row that a receive overlooks: one that is reported once is gone when it has been read, and in a flood more may come
-/// between two calls.
+/// Errors in a row that a receive overlooks: one that is reported once is gone when it has been
+/// read, and in a flood more may come between two calls.
 pub(super) const TRANSIENT_ERRORS: u32 = 64;
 
 /// How packets are to leave this machine.
@@ -37,11 +38,13 @@ pub(crate) struct Options {
     /// The firewall mark, which routing can depend on; else 0.
     #[doc(alias = "SO_MARK")]
     pub(crate) mark: Option<u32>,
-    /// Whether a packet may be cut in pieces on its way: by routers (IPv4), by this machine where it knows of a small MTU.
+    /// Whether a packet may be cut in pieces on its way: by routers (IPv4), by this machine where
+    /// it knows of a small MTU.
     pub(crate) may_be_fragmented: bool,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
-    /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none is given.
+    /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none
+    /// is given.
     pub(crate) ident: Option<u16>,
     /// Whether the kernel is asked when each packet left.
     pub(crate) precise: bool,
@@ -143,7 +146,9 @@ pub(super) fn bind_source(
     }
     let link_local = matches!(source, IpAddr::V6(source) if source.is_unicast_link_local());
     // A ping socket wants to be told of the interface here as well.
-    let scope_id = interface.filter(|_| link_local).map_or(0, |interface| interface.number);
+    let scope_id = interface
+        .filter(|_| link_local)
+        .map_or(0, |interface| interface.number);
     rustix::net::bind(fd, &endpoint(source, scope_id, port)).map_err(|errno| match errno {
         Errno::ADDRNOTAVAIL => OpenError::SourceNotLocal,
         Errno::INVAL if link_local => OpenError::SourceNeedsInterface,
@@ -162,21 +167,38 @@ pub(super) fn open(version: Version, kind: SocketKind) -> Result<OwnedFd, OpenEr
         SocketKind::Ping => SocketType::DGRAM,
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(family(version), socket_type, flags, Some(protocol)).map_err(|errno| match (errno, kind) {
-        // Of sockets of the other kind there would be too many as well.
-        (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM, _) => OpenError::Other(errno),
-        (errno, SocketKind::Raw) => OpenError::Refused(Refusals { raw: Some(errno), ping: None }),
-        (errno, SocketKind::Ping) => OpenError::Refused(Refusals { raw: None, ping: Some(errno) }),
+    rustix::net::socket_with(family(version), socket_type, flags, Some(protocol)).map_err(|errno| {
+        match (errno, kind) {
+            // Of sockets of the other kind there would be too many as well.
+            (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM, _) => {
+                OpenError::Other(errno)
+            }
+            (errno, SocketKind::Raw) => OpenError::Refused(Refusals {
+                raw: Some(errno),
+                ping: None,
+            }),
+            (errno, SocketKind::Ping) => OpenError::Refused(Refusals {
+                raw: None,
+                ping: Some(errno),
+            }),
+        }
     })
 }
 
 /// Keeps a raw socket that only sends, or asks, from receiving packets that it would never read.
 pub(super) fn deafen(fd: &OwnedFd, version: Version, lacks: &mut Lacks) {
-    lacks.note(Nicety::TypeFilter, set_type_filter(fd, version, &filter::TypeFilter::NONE));
+    lacks.note(
+        Nicety::TypeFilter,
+        set_type_filter(fd, version, &filter::TypeFilter::NONE),
+    );
     lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(fd, 0));
 }
 
-pub(super) fn set_type_filter(fd: &OwnedFd, version: Version, types: &filter::TypeFilter) -> Result<(), Errno> {
+pub(super) fn set_type_filter(
+    fd: &OwnedFd,
+    version: Version,
+    types: &filter::TypeFilter,
+) -> Result<(), Errno> {
     let name = match version {
         Version::V4 => Name::ICMP_FILTER,
         Version::V6 => Name::ICMPV6_FILTER,
@@ -192,10 +214,15 @@ pub(super) const fn errors(version: Version) -> Name {
     }
 }
 
-/// What is never fragmented goes by path MTU discovery "probe": it sets DF, keeps the IPv4 identification 0 and believes no MTU
-/// learnt before, so that a packet that is too large gets to the router that has to say so. Only what the first link can't carry
-/// is refused here. What may be fragmented goes without DF, and is cut here to an MTU learnt before, as IPv6 wants it.
-pub(super) fn set_fragmentation(fd: &OwnedFd, version: Version, options: &Options) -> Result<(), Errno> {
+/// What is never fragmented goes by path MTU discovery "probe": it sets DF, keeps the IPv4
+/// identification 0 and believes no MTU learnt before, so that a packet that is too large gets to
+/// the router that has to say so. Only what the first link can't carry is refused here. What may be
+/// fragmented goes without DF, and is cut here to an MTU learnt before, as IPv6 wants it.
+pub(super) fn set_fragmentation(
+    fd: &OwnedFd,
+    version: Version,
+    options: &Options,
+) -> Result<(), Errno> {
     match (version, options.may_be_fragmented) {
         (Version::V4, false) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
         (Version::V4, true) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::DONT),
@@ -221,10 +248,13 @@ pub(super) fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr 
     }
 }
 
-/// An address for a question about the route of an Echo Request. Where the port of others is, the kernel
-/// keeps the type and code of a message when it looks a route up: a rule by ports goes by that.
+/// An address for a question about the route of an Echo Request. Where the port of others is, the
+/// kernel keeps the type and code of a message when it looks a route up: a rule by ports goes by
+/// that.
 pub(super) fn asked(destination: IpAddr, scope_id: u32) -> SocketAddr {
-    let echo = Type::EchoRequest.number(Version::of(destination)).unwrap_or_default();
+    let echo = Type::EchoRequest
+        .number(Version::of(destination))
+        .unwrap_or_default();
     endpoint(destination, scope_id, u16::from_be_bytes([echo, 0]))
 }
 

@@ -13,7 +13,8 @@ use rustix::io::Errno;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// A pair of sockets of one family. `AsFd` is the receiving one, readable when there may be an [`Arrival`].
+/// A pair of sockets of one family. `AsFd` is the receiving one, readable when there may be an
+/// [`Arrival`].
 #[derive(Debug)]
 pub(crate) enum Socket {
     Raw(raw::Socket),
@@ -33,11 +34,16 @@ impl Socket {
             Some(SocketKind::Raw) => raw(),
             Some(SocketKind::Ping) => ping(Lacks::of(version)),
             None => match raw() {
-                Err(OpenError::Refused(Refusals { raw: Some(errno), .. })) => {
+                Err(OpenError::Refused(Refusals {
+                    raw: Some(errno), ..
+                })) => {
                     let mut lacks = Lacks::of(version);
                     lacks.note(Nicety::RawSockets, Err(errno));
                     ping(lacks).map_err(|error| match error {
-                        OpenError::Refused(ping) => OpenError::Refused(Refusals { raw: Some(errno), ..ping }),
+                        OpenError::Refused(ping) => OpenError::Refused(Refusals {
+                            raw: Some(errno),
+                            ..ping
+                        }),
                         error => error,
                     })
                 }
@@ -70,7 +76,8 @@ impl Socket {
         }
     }
 
-    /// The ident that everything it sends will have, whatever the message says; `None` if it stays as it is.
+    /// The ident that everything it sends will have, whatever the message says; `None` if it stays
+    /// as it is.
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
             Self::Raw(_) => None,
@@ -109,7 +116,8 @@ impl Socket {
         }
     }
 
-    /// How many packets the receiving socket lost: see [`Rejected::dropped`](crate::Rejected::dropped).
+    /// How many packets the receiving socket lost: see
+    /// [`Rejected::dropped`](crate::Rejected::dropped).
     pub(crate) fn dropped(&self) -> u32 {
         match self {
             Self::Raw(raw) => raw.dropped(),

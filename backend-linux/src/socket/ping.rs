@@ -1,16 +1,19 @@
-//! ICMP datagram sockets, "ping sockets": icmp(7), Linux 3.0, for IPv6 3.11. The kernel knows each by its ident (its port), sends
-//! nothing but Echo Requests by it, and gives it nothing but Echo Replies with its ident, and in its error queue the errors
-//! that quote its ident.
+//! ICMP datagram sockets, "ping sockets": icmp(7), Linux 3.0, for IPv6 3.11. The kernel knows each
+//! by its ident (its port), sends nothing but Echo Requests by it, and gives it nothing but Echo
+//! Replies with its ident, and in its error queue the errors that quote its ident.
 //!
-//! Two descriptors. One that has asked for errors (`IP_RECVERR`) is told of each by making its next send fail in place of the
-//! packet. So one descriptor sends, and has not asked; the other one, bound to the same ident, has asked, and receives: of
-//! sockets with the same ident the kernel takes the one that was bound last. That much isn't documented, so a send that fails
-//! is tried again, which takes the pending error away, and where the second bind is refused one socket does both.
+//! Two descriptors. One that has asked for errors (`IP_RECVERR`) is told of each by making its next
+//! send fail in place of the packet. So one descriptor sends, and has not asked; the other one,
+//! bound to the same ident, has asked, and receives: of sockets with the same ident the kernel
+//! takes the one that was bound last. That much isn't documented, so a send that fails
+//! is tried again, which takes the pending error away, and where the second bind is refused one
+//! socket does both.
 
 use super::arrival::Arrival;
 use super::needs::{Lack, Lacks, Necessity, Nicety};
 use super::options::{
-    OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, open, set, set_fragmentation, set_receive_buffer,
+    OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, open, set, set_fragmentation,
+    set_receive_buffer,
 };
 use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
@@ -23,7 +26,8 @@ use rustix::net::sockopt;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// Errors of earlier packets that a send overlooks: each makes one send fail in place of its own packet.
+/// Errors of earlier packets that a send overlooks: each makes one send fail in place of its own
+/// packet.
 const PENDING_ERRORS: usize = 3;
 
 /// A pair of ping sockets of one family and one ident. `AsFd` is the receiving one.
@@ -40,21 +44,35 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the pair, with the ident of the options, which others may have too, or with one that nobody else has or gets.
+    /// Opens the pair, with the ident of the options, which others may have too, or with one that
+    /// nobody else has or gets.
     ///
     /// # Errors
     /// See [`OpenError`]; `Refused` also if no group of this process is in
     /// `net.ipv4.ping_group_range`.
-    pub(crate) fn open(version: Version, options: &Options, mut lacks: Lacks) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        version: Version,
+        options: &Options,
+        mut lacks: Lacks,
+    ) -> Result<Self, OpenError> {
         // To the kernel 0 means any.
         let given = options.ident.filter(|ident| *ident != 0);
         let (sender, ident) = match given {
-            Some(ident) => (open_sender(version, options, ident, true, &mut lacks)?, ident),
+            Some(ident) => (
+                open_sender(version, options, ident, true, &mut lacks)?,
+                ident,
+            ),
             None => open_alone(version, options, &mut lacks)?,
         };
-        lacks.note(Nicety::Fragmentation, set_fragmentation(&sender, version, options));
+        lacks.note(
+            Nicety::Fragmentation,
+            set_fragmentation(&sender, version, options),
+        );
         let receiver = open(version, SocketKind::Ping)?;
-        lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(&sender, true));
+        lacks.note(
+            Nicety::OwnIdent,
+            sockopt::set_socket_reuseaddr(&sender, true),
+        );
         let receiver = match bind(&receiver, version, ident) {
             Ok(()) => receiver,
             Err(_) => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
@@ -67,7 +85,14 @@ impl Socket {
         }
         hear_all(&receiver, version, &mut lacks)?;
         let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS, &mut lacks);
-        Ok(Self { ident, sender, receiver, arrivals: Queue::of_arrivals(), reports: Queue::of_reports(), lacks })
+        Ok(Self {
+            ident,
+            sender,
+            receiver,
+            arrivals: Queue::of_arrivals(),
+            reports: Queue::of_reports(),
+            lacks,
+        })
     }
 
     /// What it does without.
@@ -80,8 +105,8 @@ impl Socket {
         self.ident
     }
 
-    /// See [`raw::Socket::send`](super::raw::Socket::send). The kernel puts its own ident into the message, and makes the
-    /// checksum right.
+    /// See [`raw::Socket::send`](super::raw::Socket::send). The kernel puts its own ident into the
+    /// message, and makes the checksum right.
     pub(crate) fn send(
         &mut self,
         destination: IpAddr,
@@ -90,7 +115,8 @@ impl Socket {
         message: &[u8],
         tag: u32,
     ) -> Result<Instant, Errno> {
-        self.sender.send(destination, scope_id, hop_limit, message, tag)
+        self.sender
+            .send(destination, scope_id, hop_limit, message, tag)
     }
 
     /// See [`raw::Socket::departure`](super::raw::Socket::departure).
@@ -116,9 +142,19 @@ impl Socket {
             if packet.cut {
                 continue;
             }
-            let Some(from) = sender(packet.report.as_ref(), packet.peer) else { continue };
-            let (hop_limit, report, message) = (packet.hop_limit, packet.report, &buf[..packet.len]);
-            return Ok(Some(Arrival { from, hop_limit, message, report, at: packet.at, clock: packet.clock }));
+            let Some(from) = sender(packet.report.as_ref(), packet.peer) else {
+                continue;
+            };
+            let (hop_limit, report, message) =
+                (packet.hop_limit, packet.report, &buf[..packet.len]);
+            return Ok(Some(Arrival {
+                from,
+                hop_limit,
+                message,
+                report,
+                at: packet.at,
+                clock: packet.clock,
+            }));
         }
     }
 
@@ -136,8 +172,8 @@ impl AsFd for Socket {
 
 /// Reads, and overlooks errors: those in the queue are told here too, once each.
 ///
-/// In a flood more are told than can be overlooked, also while the queue has no room for them. What an ICMP error makes is
-/// no failure of this socket: then there is nothing to read for now.
+/// In a flood more are told than can be overlooked, also while the queue has no room for them. What
+/// an ICMP error makes is no failure of this socket: then there is nothing to read for now.
 fn overlook<T>(mut read: impl FnMut() -> Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
     /// Linux: `icmp_err_convert` in net/ipv4/icmp.c, `icmpv6_err_convert` in net/ipv6/icmp.c.
     const TOLD: [Errno; 10] = [
@@ -163,11 +199,16 @@ fn overlook<T>(mut read: impl FnMut() -> Result<Option<T>, Errno>) -> Result<Opt
     }
 }
 
-/// Who sent a packet, if it came from the network; of one from the error queue `peer` is where the probe went.
+/// Who sent a packet, if it came from the network; of one from the error queue `peer` is where the
+/// probe went.
 pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Option<IpAddr> {
     let from = match report {
         None => peer,
-        Some(Report { origin: Origin::Icmp, offender, .. }) => *offender,
+        Some(Report {
+            origin: Origin::Icmp,
+            offender,
+            ..
+        }) => *offender,
         Some(_) => None,
     };
     from.map(|from| from.ip())
@@ -182,7 +223,10 @@ fn open_sender(
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
     let sender = open(version, SocketKind::Ping)?;
-    lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(&sender, may_share));
+    lacks.note(
+        Nicety::OwnIdent,
+        sockopt::set_socket_reuseaddr(&sender, may_share),
+    );
     apply(options, version, sender.as_fd(), ident)?;
     if options.source.is_none() {
         bind(&sender, version, ident)?;
@@ -190,9 +234,13 @@ fn open_sender(
     Ok(sender)
 }
 
-/// Opens a sender with an ident of its own, drawn at random: the kernel would take the next one each time, so that who knows
-/// one knows the others.
-fn open_alone(version: Version, options: &Options, lacks: &mut Lacks) -> Result<(OwnedFd, u16), OpenError> {
+/// Opens a sender with an ident of its own, drawn at random: the kernel would take the next one
+/// each time, so that who knows one knows the others.
+fn open_alone(
+    version: Version,
+    options: &Options,
+    lacks: &mut Lacks,
+) -> Result<(OwnedFd, u16), OpenError> {
     /// Idents that are tried, as long as they are taken.
     const DRAWS: usize = 64;
     let mut draws = 1;
@@ -240,16 +288,31 @@ mod tests {
 
     #[test]
     fn no_flood_of_icmp_errors_makes_receiving_fail_and_a_broken_socket_does() {
-        for errno in [Errno::HOSTUNREACH, Errno::CONNREFUSED, Errno::PROTO, Errno::MSGSIZE, Errno::ACCESS, Errno::NONET]
-        {
+        for errno in [
+            Errno::HOSTUNREACH,
+            Errno::CONNREFUSED,
+            Errno::PROTO,
+            Errno::MSGSIZE,
+            Errno::ACCESS,
+            Errno::NONET,
+        ] {
             assert_eq!(
                 (read(errno, 0, 1), read(errno, 0, 64), read(errno, 0, 1000)),
                 (Ok(Some(1)), Ok(Some(64)), Ok(None))
             );
             assert_eq!(read(errno, 1, 1000), Ok(Some(0)));
         }
-        for errno in [Errno::BADF, Errno::NOTSOCK, Errno::PERM, Errno::INVAL, Errno::FAULT] {
-            assert_eq!((read(errno, 0, 1), read(errno, 0, 1000)), (Ok(Some(1)), Err(errno)));
+        for errno in [
+            Errno::BADF,
+            Errno::NOTSOCK,
+            Errno::PERM,
+            Errno::INVAL,
+            Errno::FAULT,
+        ] {
+            assert_eq!(
+                (read(errno, 0, 1), read(errno, 0, 1000)),
+                (Ok(Some(1)), Err(errno))
+            );
         }
     }
 }

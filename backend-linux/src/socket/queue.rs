@@ -1,5 +1,5 @@
-//! A queue of a socket: what has arrived, or its error queue; each packet with the kernel's stamp brought to the monotonic
-//! clock, and with what else the kernel says about it.
+//! A queue of a socket: what has arrived, or its error queue; each packet with the kernel's stamp
+//! brought to the monotonic clock, and with what else the kernel says about it.
 
 use crate::clock::{Reading, WallTime};
 use crate::sys::{self, Cmsgs, Name};
@@ -46,8 +46,8 @@ pub(super) struct Report {
     pub(super) icmp_code: u8,
     /// The MTU, in an error that has one.
     pub(super) info: u32,
-    /// Of an ICMP error: where in the packet its extensions begin (RFC 4884), 0 if that wasn't said. Of a transmit timestamp:
-    /// its number.
+    /// Of an ICMP error: where in the packet its extensions begin (RFC 4884), 0 if that wasn't
+    /// said. Of a transmit timestamp: its number.
     pub(super) data: u32,
     /// Who made the error.
     pub(super) offender: Option<SocketAddr>,
@@ -67,12 +67,13 @@ pub(super) enum Origin {
 }
 
 impl Report {
-    /// Reads a `sock_extended_err`: errno, origin, type, code, padding, info, data; then the offender's address. The
-    /// destination isn't in it, but beside it.
+    /// Reads a `sock_extended_err`: errno, origin, type, code, padding, info, data; then the
+    /// offender's address. The destination isn't in it, but beside it.
     fn parse(data: &[u8], destination: Option<SocketAddr>) -> Option<Self> {
         let (fixed, offender) = data.split_first_chunk::<16>()?;
         let [_, _, _, _, origin, icmp_type, icmp_code, _, words @ ..] = *fixed;
-        let [info, data] = [0, 4].map(|at| [words[at], words[at + 1], words[at + 2], words[at + 3]]);
+        let [info, data] =
+            [0, 4].map(|at| [words[at], words[at + 1], words[at + 2], words[at + 3]]);
         Some(Self {
             // linux/errqueue.h: SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6, SO_EE_ORIGIN_TIMESTAMPING.
             origin: match origin {
@@ -117,22 +118,34 @@ impl Said {
 impl Queue {
     /// What has arrived.
     pub(super) fn of_arrivals() -> Self {
-        Self { flags: RecvFlags::empty(), last_empty: Reading::take() }
+        Self {
+            flags: RecvFlags::empty(),
+            last_empty: Reading::take(),
+        }
     }
 
     /// What was reported.
     #[doc(alias = "MSG_ERRQUEUE")]
     pub(super) fn of_reports() -> Self {
-        Self { flags: RecvFlags::ERRQUEUE, last_empty: Reading::take() }
+        Self {
+            flags: RecvFlags::ERRQUEUE,
+            last_empty: Reading::take(),
+        }
     }
 
     /// Reads the next packet into `buf`; `None` when there are no more for now.
     ///
     /// # Errors
-    /// Whatever recvmsg(2) says, but EAGAIN and EINTR: in a queue of arrivals also an error that waited to be told.
-    pub(super) fn read(&mut self, fd: BorrowedFd<'_>, buf: &mut [u8]) -> Result<Option<Packet>, Errno> {
+    /// Whatever recvmsg(2) says, but EAGAIN and EINTR: in a queue of arrivals also an error that
+    /// waited to be told.
+    pub(super) fn read(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        buf: &mut [u8],
+    ) -> Result<Option<Packet>, Errno> {
         /// Room for three stamps, a hop limit and a report with an IPv6 address, and as much again.
-        const CONTROL_LEN: usize = 2 * (sys::cmsg_space(48) + sys::cmsg_space(4) + sys::cmsg_space(16 + 28));
+        const CONTROL_LEN: usize =
+            2 * (sys::cmsg_space(48) + sys::cmsg_space(4) + sys::cmsg_space(16 + 28));
         let mut control = [0; CONTROL_LEN];
         let asked = Reading::take();
         let received = match retry_on_intr(|| sys::recvmsg(fd, buf, &mut control, self.flags)) {
@@ -143,15 +156,29 @@ impl Queue {
             received => received?,
         };
         let reading = Reading::take();
-        let Said { stamp, hop_limit, report } = Said::parse(&control[..received.control_len], received.from);
+        let Said {
+            stamp,
+            hop_limit,
+            report,
+        } = Said::parse(&control[..received.control_len], received.from);
         let (at, clock) = reading.carry(stamp, &self.last_empty, &asked);
         let cut = received.flags.contains(ReturnFlags::TRUNC);
-        Ok(Some(Packet { len: received.len, cut, peer: received.from, hop_limit, at, clock, report }))
+        Ok(Some(Packet {
+            len: received.len,
+            cut,
+            peer: received.from,
+            hop_limit,
+            at,
+            clock,
+            report,
+        }))
     }
 }
 
 fn parse_hop_limit(data: &[u8]) -> Option<u8> {
-    data.try_into().ok().and_then(|data| u8::try_from(i32::from_ne_bytes(data)).ok())
+    data.try_into()
+        .ok()
+        .and_then(|data| u8::try_from(i32::from_ne_bytes(data)).ok())
 }
 
 #[cfg(test)]
@@ -167,10 +194,17 @@ mod tests {
         data[16..18].copy_from_slice(&2_u16.to_ne_bytes());
         data[20..24].copy_from_slice(&[192, 0, 2, 1]);
         let report = Report::parse(&data, None).unwrap();
-        assert_eq!((report.origin, report.icmp_type, report.icmp_code), (Origin::Icmp, 11, 1));
+        assert_eq!(
+            (report.origin, report.icmp_type, report.icmp_code),
+            (Origin::Icmp, 11, 1)
+        );
         assert_eq!((report.info, report.data), (1400, 108));
         assert_eq!(report.offender, Some(([192, 0, 2, 1], 0).into()));
-        for (origin, read) in [(1, Origin::Other), (3, Origin::Icmp), (4, Origin::Departure)] {
+        for (origin, read) in [
+            (1, Origin::Other),
+            (3, Origin::Icmp),
+            (4, Origin::Departure),
+        ] {
             data[4] = origin;
             assert_eq!(Report::parse(&data, None).unwrap().origin, read);
         }

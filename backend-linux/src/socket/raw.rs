@@ -1,16 +1,17 @@
 //! Raw ICMP and ICMPv6 sockets: raw(7), icmp(7), ipv6(7).
 //!
-//! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a packet that a queueing
-//! discipline drops (ENOBUFS; without it the send "succeeds"), but such a socket gets every ICMP error twice, in its error
-//! queue and as a packet, and both fill the same receive buffer. So one descriptor sends, and only its
-//! error queue is ever read; the other one receives, and never reports errors.
+//! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a
+//! packet that a queueing discipline drops (ENOBUFS; without it the send "succeeds"), but such a
+//! socket gets every ICMP error twice, in its error queue and as a packet, and both fill the same
+//! receive buffer. So one descriptor sends, and only its error queue is ever read; the other one
+//! receives, and never reports errors.
 
 use super::arrival::Arrival;
 use super::filter::{self, Identity};
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{
-    OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, open, set, set_fragmentation, set_receive_buffer,
-    set_type_filter,
+    OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, open, set, set_fragmentation,
+    set_receive_buffer, set_type_filter,
 };
 use super::queue::Queue;
 use super::sender::Sender;
@@ -23,7 +24,8 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A pair of raw sockets of one family. `AsFd` is the receiving one, readable when there may be an [`Arrival`].
+/// A pair of raw sockets of one family. `AsFd` is the receiving one, readable when there may be an
+/// [`Arrival`].
 #[derive(Debug)]
 pub(crate) struct Socket {
     version: Version,
@@ -34,10 +36,11 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Opens the pair. Before [`Socket::listen_for`] it receives everybody's answers, and in IPv4 the types
-    /// above 31 too.
+    /// Opens the pair. Before [`Socket::listen_for`] it receives everybody's answers, and in IPv4
+    /// the types above 31 too.
     ///
-    /// The options are the sender's alone. Answers may come in by another interface than the probes went out by.
+    /// The options are the sender's alone. Answers may come in by another interface than the probes
+    /// went out by.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -48,7 +51,13 @@ impl Socket {
         let sender = open_sender(version, options, &mut lacks)?;
         apply(options, version, sender.as_fd(), 0)?;
         let sender = Sender::new(sender, version, options.precise, 0, &mut lacks);
-        Ok(Self { version, sender, receiver, arrivals: Queue::of_arrivals(), lacks })
+        Ok(Self {
+            version,
+            sender,
+            receiver,
+            arrivals: Queue::of_arrivals(),
+            lacks,
+        })
     }
 
     /// What it does without.
@@ -56,9 +65,9 @@ impl Socket {
         self.lacks.list()
     }
 
-    /// Receives from now on the Echo Replies of this trace, and the errors about its Echo Requests; nothing else, but for errors
-    /// whose quote the filter can't read. If no trace is given, those of everybody. What is in the receive buffer already stays
-    /// there.
+    /// Receives from now on the Echo Replies of this trace, and the errors about its Echo Requests;
+    /// nothing else, but for errors whose quote the filter can't read. If no trace is given,
+    /// those of everybody. What is in the receive buffer already stays there.
     ///
     /// # Errors
     /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
@@ -75,17 +84,22 @@ impl Socket {
     /// EPERM if that was done already.
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         sys::attach_filter(self.sender.fd.as_fd(), &filter::pass_nothing())?;
-        [&self.sender.fd, &self.receiver].into_iter().try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
+        [&self.sender.fd, &self.receiver]
+            .into_iter()
+            .try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
     }
 
-    /// Sends one ICMP message. In IPv6 the kernel fills in its checksum. If the kernel has no room for it (ENOBUFS, EAGAIN)
-    /// it is tried again for about 3 ms. `scope_id` is the interface that a link-local destination belongs to, else 0. `tag`
-    /// comes back with its [`departure`](Self::departure). Returns the moment right before it went.
+    /// Sends one ICMP message. In IPv6 the kernel fills in its checksum. If the kernel has no room
+    /// for it (ENOBUFS, EAGAIN) it is tried again for about 3 ms. `scope_id` is the interface
+    /// that a link-local destination belongs to, else 0. `tag` comes back with its
+    /// [`departure`](Self::departure). Returns the moment right before it went.
     ///
     /// # Errors
-    /// Of this packet alone; the next one may well go. ENOBUFS and EAGAIN: still no room. ENETUNREACH: no route. EHOSTUNREACH,
-    /// EACCES, EINVAL: an `unreachable`, `prohibit`, `blackhole` route. EACCES: a broadcast address. EPERM: a firewall of this
-    /// machine. EMSGSIZE: larger than the interface's MTU, if it may not be fragmented. EINVAL: an IPv4 hop limit of 0.
+    /// Of this packet alone; the next one may well go. ENOBUFS and EAGAIN: still no room.
+    /// ENETUNREACH: no route. EHOSTUNREACH, EACCES, EINVAL: an `unreachable`, `prohibit`,
+    /// `blackhole` route. EACCES: a broadcast address. EPERM: a firewall of this
+    /// machine. EMSGSIZE: larger than the interface's MTU, if it may not be fragmented. EINVAL: an
+    /// IPv4 hop limit of 0.
     pub(crate) fn send(
         &mut self,
         destination: IpAddr,
@@ -94,10 +108,12 @@ impl Socket {
         message: &[u8],
         tag: u32,
     ) -> Result<Instant, Errno> {
-        self.sender.send(destination, scope_id, hop_limit, message, tag)
+        self.sender
+            .send(destination, scope_id, hop_limit, message, tag)
     }
 
-    /// The next message that the kernel saw leave, if [`Options::precise`] asked for it: its tag, and when.
+    /// The next message that the kernel saw leave, if [`Options::precise`] asked for it: its tag,
+    /// and when.
     pub(crate) fn departure(&mut self) -> Option<(u32, Instant)> {
         self.sender.departure()
     }
@@ -107,8 +123,8 @@ impl Socket {
         self.sender.count();
     }
 
-    /// Receives one ICMP message into `buf`; `None` when there are no more for now. What doesn't fit, and what isn't whole, is
-    /// passed over.
+    /// Receives one ICMP message into `buf`; `None` when there are no more for now. What doesn't
+    /// fit, and what isn't whole, is passed over.
     ///
     /// # Errors
     /// None that are expected; an error that only happens once is passed over too.
@@ -125,15 +141,27 @@ impl Socket {
                     continue;
                 }
             };
-            let Some(from) = packet.peer.map(|peer| peer.ip()) else { continue };
-            let Some((message, outer_hop_limit)) = self.find_message(&buf[..packet.len]) else { continue };
+            let Some(from) = packet.peer.map(|peer| peer.ip()) else {
+                continue;
+            };
+            let Some((message, outer_hop_limit)) = self.find_message(&buf[..packet.len]) else {
+                continue;
+            };
             let hop_limit = outer_hop_limit.or(packet.hop_limit);
             let (at, clock, message) = (packet.at, packet.clock, &buf[message]);
-            return Ok(Some(Arrival { from, hop_limit, message, report: None, at, clock }));
+            return Ok(Some(Arrival {
+                from,
+                hop_limit,
+                message,
+                report: None,
+                at,
+                clock,
+            }));
         }
     }
 
-    /// Where in a packet the ICMP message is: in IPv4 behind the outer header, which has the hop limit.
+    /// Where in a packet the ICMP message is: in IPv4 behind the outer header, which has the hop
+    /// limit.
     fn find_message(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
         match self.version {
             Version::V4 => {
@@ -158,16 +186,28 @@ impl AsFd for Socket {
     }
 }
 
-/// A socket that sends, reports every error of sending, and hears next to nothing: ICMP errors about its packets still wait in
-/// its error queue, so that has room for two or three and is never read (unless transmit timestamps are wanted, which come by it).
-fn open_sender(version: Version, options: &Options, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
+/// A socket that sends, reports every error of sending, and hears next to nothing: ICMP errors
+/// about its packets still wait in its error queue, so that has room for two or three and is never
+/// read (unless transmit timestamps are wanted, which come by it).
+fn open_sender(
+    version: Version,
+    options: &Options,
+    lacks: &mut Lacks,
+) -> Result<OwnedFd, OpenError> {
     let sender = open(version, SocketKind::Raw)?;
     deafen(&sender, version, lacks);
     if options.precise {
-        // The types above 31, which IPv4 filters by nothing else, would take the room of transmit timestamps.
-        lacks.note(Nicety::PacketFilter, sys::attach_filter(sender.as_fd(), &filter::pass_nothing()));
+        // The types above 31, which IPv4 filters by nothing else, would take the room of transmit
+        // timestamps.
+        lacks.note(
+            Nicety::PacketFilter,
+            sys::attach_filter(sender.as_fd(), &filter::pass_nothing()),
+        );
     }
-    lacks.note(Nicety::Fragmentation, set_fragmentation(&sender, version, options));
+    lacks.note(
+        Nicety::Fragmentation,
+        set_fragmentation(&sender, version, options),
+    );
     lacks.note(Nicety::SendErrors, set(&sender, errors(version), 1));
     Ok(sender)
 }
@@ -176,10 +216,19 @@ fn open_sender(version: Version, options: &Options, lacks: &mut Lacks) -> Result
 fn open_receiver(version: Version, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
     let receiver = open(version, SocketKind::Raw)?;
     let answers = filter::TypeFilter::answers(version);
-    lacks.note(Nicety::TypeFilter, set_type_filter(&receiver, version, &answers));
-    lacks.note(Nicety::ArrivalStamps, set(&receiver, Name::SO_TIMESTAMPNS, 1));
+    lacks.note(
+        Nicety::TypeFilter,
+        set_type_filter(&receiver, version, &answers),
+    );
+    lacks.note(
+        Nicety::ArrivalStamps,
+        set(&receiver, Name::SO_TIMESTAMPNS, 1),
+    );
     if version == Version::V6 {
-        lacks.note(Nicety::HopLimits, set(&receiver, Name::IPV6_RECVHOPLIMIT, 1));
+        lacks.note(
+            Nicety::HopLimits,
+            set(&receiver, Name::IPV6_RECVHOPLIMIT, 1),
+        );
     }
     lacks.note(Nicety::Buffer, set_receive_buffer(&receiver));
     Ok(receiver)

@@ -1,7 +1,9 @@
-//! Sending: one message with a hop limit of its own, and on request the moment when the kernel let it go.
+//! Sending: one message with a hop limit of its own, and on request the moment when the kernel let
+//! it go.
 //!
-//! The kernel's transmit timestamps come back through the error queue, with a number. Since Linux 6.13 the number can be
-//! chosen for each message (`SCM_TS_OPT_ID`); before, the kernel counts the messages of a socket from zero, and so does this.
+//! The kernel's transmit timestamps come back through the error queue, with a number. Since Linux
+//! 6.13 the number can be chosen for each message (`SCM_TS_OPT_ID`); before, the kernel counts the
+//! messages of a socket from zero, and so does this.
 
 use super::needs::{Lacks, Nicety};
 use super::options::{endpoint, set};
@@ -28,7 +30,8 @@ const PAUSES: [Duration; 5] = [
     Duration::from_micros(1_600),
 ];
 
-/// What a sender with transmit timestamps asks to buffer for them, in octets. Each takes less than 1 KiB.
+/// What a sender with transmit timestamps asks to buffer for them, in octets. Each takes less than
+/// 1 KiB.
 const STAMP_BUFFER: usize = 256 << 10;
 
 /// A socket that sends.
@@ -56,35 +59,53 @@ struct Departures {
 /// What the numbers of the timestamps mean.
 #[derive(Debug)]
 enum Numbers {
-    /// Each is the tag of its message; once this has worked it is never given up, since the kernel then goes on with the last
-    /// number that was chosen.
+    /// Each is the tag of its message; once this has worked it is never given up, since the kernel
+    /// then goes on with the last number that was chosen.
     Chosen { proven: bool },
     /// The kernel counts; these are the tags of the messages from number `first` on.
     Counted { first: u32, tags: VecDeque<u32> },
 }
 
-/// The send buffer, in octets, for packets that wait for the address of a neighbour: up to 101 for each
-/// (unres_qlen_bytes), for 3 s.
+/// The send buffer, in octets, for packets that wait for the address of a neighbour: up to 101 for
+/// each (unres_qlen_bytes), for 3 s.
 const SEND_BUFFER: usize = 4 << 20;
 
 impl Sender {
     /// With the kernel's transmit timestamps if `precise`, where the kernel has them. `overlooked`
     /// is how many times a send is tried again after an error that may be about an earlier packet.
-    pub(super) fn new(fd: OwnedFd, version: Version, precise: bool, overlooked: usize, lacks: &mut Lacks) -> Self {
+    pub(super) fn new(
+        fd: OwnedFd,
+        version: Version,
+        precise: bool,
+        overlooked: usize,
+        lacks: &mut Lacks,
+    ) -> Self {
         lacks.note(Nicety::SendBuffer, set_send_buffer(&fd));
         let mut departures = None;
         if precise {
-            lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(&fd, STAMP_BUFFER));
+            lacks.note(
+                Nicety::Buffer,
+                sockopt::set_socket_recv_buffer_size(&fd, STAMP_BUFFER),
+            );
             let stamps = set(&fd, Name::SO_TIMESTAMPING, STAMPS | STAMPS_NUMBERED);
             lacks.note(Nicety::DepartureStamps, stamps);
             let numbers = Numbers::Chosen { proven: false };
-            departures = stamps.is_ok().then(|| Departures { reports: Queue::of_reports(), numbers });
+            departures = stamps.is_ok().then(|| Departures {
+                reports: Queue::of_reports(),
+                numbers,
+            });
         }
-        Self { fd, version, overlooked, departures }
+        Self {
+            fd,
+            version,
+            overlooked,
+            departures,
+        }
     }
 
-    /// Sends one ICMP message. If the kernel has no room for it (ENOBUFS, EAGAIN) it is tried again for about 3 ms. `tag` comes
-    /// back with its [`departure`](Self::departure). Returns the moment right before it went.
+    /// Sends one ICMP message. If the kernel has no room for it (ENOBUFS, EAGAIN) it is tried again
+    /// for about 3 ms. `tag` comes back with its [`departure`](Self::departure). Returns the
+    /// moment right before it went.
     pub(super) fn send(
         &mut self,
         destination: IpAddr,
@@ -97,7 +118,13 @@ impl Sender {
         let mut errors = 0;
         let sent = loop {
             let chosen = self.chosen();
-            let sent = match self.attempt(destination, scope_id, hop_limit, message, chosen.map(|_| tag)) {
+            let sent = match self.attempt(
+                destination,
+                scope_id,
+                hop_limit,
+                message,
+                chosen.map(|_| tag),
+            ) {
                 // Perhaps a kernel that can't be told the number.
                 Err(Errno::INVAL) if chosen == Some(false) => {
                     self.count();
@@ -106,8 +133,8 @@ impl Sender {
                 sent => sent,
             };
             match sent {
-                // Not poll(2): errors that wait on this socket would end it at once, and it knows nothing of queueing
-                // disciplines.
+                // Not poll(2): errors that wait on this socket would end it at once, and it knows
+                // nothing of queueing disciplines.
                 Err(Errno::NOBUFS | Errno::AGAIN) => match pauses.next() {
                     Some(pause) => thread::sleep(pause),
                     None => break sent,
@@ -120,12 +147,14 @@ impl Sender {
         sent
     }
 
-    /// Keeps what the number of a message means. One that could not be sent the kernel may have counted all the same, so then
-    /// the count begins anew.
+    /// Keeps what the number of a message means. One that could not be sent the kernel may have
+    /// counted all the same, so then the count begins anew.
     fn number(&mut self, tag: u32, sent: Result<(), Errno>) {
         /// Timestamps come within milliseconds, or never.
         const KEPT: usize = 4096;
-        let Some(departures) = &mut self.departures else { return };
+        let Some(departures) = &mut self.departures else {
+            return;
+        };
         match (&mut departures.numbers, sent) {
             (Numbers::Chosen { proven }, Ok(())) => *proven = true,
             (Numbers::Chosen { .. }, Err(_)) => {}
@@ -158,16 +187,30 @@ impl Sender {
             Version::V6 => Name::IPV6_HOPLIMIT,
         };
         let mut control = [0; CONTROL_LEN];
-        let mut len = sys::put_cmsg(&mut control, name, &i32::from(hop_limit).to_ne_bytes()).unwrap_or(0);
+        let mut len =
+            sys::put_cmsg(&mut control, name, &i32::from(hop_limit).to_ne_bytes()).unwrap_or(0);
         if let Some(number) = number {
-            len += sys::put_cmsg(&mut control[len..], Name::SCM_TS_OPT_ID, &number.to_ne_bytes()).unwrap_or(0);
+            len += sys::put_cmsg(
+                &mut control[len..],
+                Name::SCM_TS_OPT_ID,
+                &number.to_ne_bytes(),
+            )
+            .unwrap_or(0);
         }
-        // The port would be taken for a protocol number on a raw socket, and means nothing on a ping socket.
+        // The port would be taken for a protocol number on a raw socket, and means nothing on a
+        // ping socket.
         let destination = endpoint(destination, scope_id, 0);
         let fd = self.fd.as_fd();
         retry_on_intr(|| {
             let now = clock::now();
-            sys::sendmsg(fd, destination, message, &control[..len], SendFlags::empty()).map(|_| now)
+            sys::sendmsg(
+                fd,
+                destination,
+                message,
+                &control[..len],
+                SendFlags::empty(),
+            )
+            .map(|_| now)
         })
     }
 
@@ -186,19 +229,27 @@ impl Sender {
             .into_iter()
             .try_for_each(|flags| set(&self.fd, Name::SO_TIMESTAMPING, flags));
         match (&mut self.departures, restarted) {
-            (Some(departures), Ok(())) => departures.numbers = Numbers::Counted { first: 0, tags: VecDeque::new() },
+            (Some(departures), Ok(())) => {
+                departures.numbers = Numbers::Counted {
+                    first: 0,
+                    tags: VecDeque::new(),
+                }
+            }
             (departures, _) => *departures = None,
         }
     }
 
-    /// The next message that was seen to leave: its tag, and when. Each is seen twice, on its way to the interface's queue and
-    /// on its way to the device, in this order; not every device says the second.
+    /// The next message that was seen to leave: its tag, and when. Each is seen twice, on its way
+    /// to the interface's queue and on its way to the device, in this order; not every device
+    /// says the second.
     pub(super) fn departure(&mut self) -> Option<(u32, Instant)> {
         let Departures { reports, numbers } = self.departures.as_mut()?;
         // The errors about earlier probes are in this queue too.
         while let Some(packet) = reports.read(self.fd.as_fd(), &mut []).ok()? {
             match packet.report {
-                Some(report) if report.origin == Origin::Departure && packet.clock == Clock::Kernel => {
+                Some(report)
+                    if report.origin == Origin::Departure && packet.clock == Clock::Kernel =>
+                {
                     let tag = match numbers {
                         Numbers::Chosen { .. } => Some(report.data),
                         Numbers::Counted { first, tags } => {
@@ -216,9 +267,12 @@ impl Sender {
     }
 }
 
-/// Stamps by the kernel, as a packet comes to the interface's queue and as it goes to the device, without the packet itself.
-const STAMPS: i32 =
-    SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_TX_SCHED | SOF_TIMESTAMPING_SOFTWARE | SOF_TIMESTAMPING_OPT_TSONLY;
+/// Stamps by the kernel, as a packet comes to the interface's queue and as it goes to the device,
+/// without the packet itself.
+const STAMPS: i32 = SOF_TIMESTAMPING_TX_SOFTWARE
+    | SOF_TIMESTAMPING_TX_SCHED
+    | SOF_TIMESTAMPING_SOFTWARE
+    | SOF_TIMESTAMPING_OPT_TSONLY;
 /// And with numbers.
 const STAMPS_NUMBERED: i32 = SOF_TIMESTAMPING_OPT_ID;
 

@@ -34,40 +34,59 @@ impl Sources {
     ///
     /// # Errors
     /// As [`Socket::open`](super::Socket::open).
-    pub(crate) fn open(version: Version, kind: SocketKind, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn open(
+        version: Version,
+        kind: SocketKind,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
         let (socket, interface) = open_to_ask(version, kind, options)?;
         let broadcasting = match version {
             Version::V4 => Some(open_to_ask(version, kind, options)?.0),
             Version::V6 => None,
         };
-        let broadcasting = broadcasting.filter(|socket| sockopt::set_socket_broadcast(socket, true).is_ok());
+        let broadcasting =
+            broadcasting.filter(|socket| sockopt::set_socket_broadcast(socket, true).is_ok());
         for socket in iter::once(&socket).chain(&broadcasting) {
             // What is said here before there is a destination, the kernel does all the same.
             let _ = rustix::net::shutdown(socket, Shutdown::Write);
         }
         let source = options.source.filter(|_| kind == SocketKind::Raw);
-        Ok(Self { socket, broadcasting, interface, source })
+        Ok(Self {
+            socket,
+            broadcasting,
+            interface,
+            source,
+        })
     }
 
-    /// The address that packets to `destination` will leave from. `scope_id` is the interface that a link-local destination
-    /// belongs to, else 0.
+    /// The address that packets to `destination` will leave from. `scope_id` is the interface that
+    /// a link-local destination belongs to, else 0.
     ///
     /// # Errors
-    /// A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is none, `HOSTUNREACH` for an
-    /// `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a `blackhole` or a
-    /// link-local destination without its interface. [`OpenError::Broadcast`].
+    /// A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is none,
+    /// `HOSTUNREACH` for an `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a
+    /// `blackhole` or a link-local destination without its interface. [`OpenError::Broadcast`].
     pub(crate) fn of(&self, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
         match self.ask(&self.socket, destination, scope_id) {
-            Err(OpenError::Other(Errno::ACCESS)) if self.is_broadcast(destination) => Err(OpenError::Broadcast),
+            Err(OpenError::Other(Errno::ACCESS)) if self.is_broadcast(destination) => {
+                Err(OpenError::Broadcast)
+            }
             found => found,
         }
     }
 
     fn is_broadcast(&self, destination: IpAddr) -> bool {
-        self.broadcasting.as_ref().is_some_and(|socket| self.ask(socket, destination, 0).is_ok())
+        self.broadcasting
+            .as_ref()
+            .is_some_and(|socket| self.ask(socket, destination, 0).is_ok())
     }
 
-    fn ask(&self, socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
+    fn ask(
+        &self,
+        socket: &OwnedFd,
+        destination: IpAddr,
+        scope_id: u32,
+    ) -> Result<IpAddr, OpenError> {
         // Else the answer would be that of the last question; it forgets the interface too, and the
         // source, each of which may be away for the moment.
         let _ = rustix::net::connect_unspec(socket);
@@ -75,7 +94,13 @@ impl Sources {
             bind_interface(socket.as_fd(), interface)?;
         }
         if let Some(source) = self.source {
-            bind_source(socket.as_fd(), source, 0, self.interface.as_ref(), Version::of(source))?;
+            bind_source(
+                socket.as_fd(),
+                source,
+                0,
+                self.interface.as_ref(),
+                Version::of(source),
+            )?;
         }
         look_up(socket, destination, scope_id)
     }

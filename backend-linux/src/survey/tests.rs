@@ -11,29 +11,40 @@ const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
 
 /// Loopback answers from all of 127.0.0.0/8.
 fn hosts(count: u16) -> Vec<String> {
-    (0..count).map(|number| format!("127.1.{}.{}", number / 200, number % 200 + 1)).chain(["::1".into()]).collect()
+    (0..count)
+        .map(|number| format!("127.1.{}.{}", number / 200, number % 200 + 1))
+        .chain(["::1".into()])
+        .collect()
 }
 
 #[test]
 fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket() {
-    const TEST: &str =
-        "survey::tests::more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket";
+    const TEST: &str = "survey::tests::more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket";
     in_namespace(TEST, PERMIT_PING, || {
         for kind in KINDS {
             let hosts = hosts(500);
-            let many = Traceroute::many(hosts.clone()).each(|trace| trace.socket(kind)).rate(100_000).at_once(60);
-            let routes: HashMap<String, Route> =
-                many.start().unwrap().map(|(host, route)| (host, route.unwrap())).collect();
+            let many = Traceroute::many(hosts.clone())
+                .each(|trace| trace.socket(kind))
+                .rate(100_000)
+                .at_once(60);
+            let routes: HashMap<String, Route> = many
+                .start()
+                .unwrap()
+                .map(|(host, route)| (host, route.unwrap()))
+                .collect();
             assert_eq!(routes.len(), hosts.len());
             for host in hosts {
                 let route = &routes[&host];
                 let target: IpAddr = host.parse().unwrap();
                 assert_eq!((route.target(), route.socket()), (target, kind));
-                assert_eq!((route.distance(), route.stop_reason()), (Some(1), Some(StopReason::Reached)));
+                assert_eq!(
+                    (route.distance(), route.stop_reason()),
+                    (Some(1), Some(StopReason::Reached))
+                );
                 let hop = route.hops().next().unwrap();
                 assert!(
-                    hop.replies()
-                        .all(|reply| reply.from == target && reply.evidence() == hopshot_core::Evidence::Strong),
+                    hop.replies().all(|reply| reply.from == target
+                        && reply.evidence() == hopshot_core::Evidence::Strong),
                     "{host}"
                 );
                 assert_eq!(route.tally(), hopshot_core::Tally::default());
@@ -61,8 +72,11 @@ fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
                 let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();
                 assert!(survey.is_empty() && survey.has_room());
                 for (route, target) in routes.iter().zip(["127.0.0.2", "127.0.0.3"]) {
-                    let replies: Vec<IpAddr> =
-                        route.hops().flat_map(|hop| hop.replies()).map(|reply| reply.from).collect();
+                    let replies: Vec<IpAddr> = route
+                        .hops()
+                        .flat_map(|hop| hop.replies())
+                        .map(|reply| reply.from)
+                        .collect();
                     assert_eq!(replies, [target.parse::<IpAddr>().unwrap(); 3]);
                 }
                 assert_eq!(routes.len(), 2);
@@ -73,76 +87,132 @@ fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
 
 #[test]
 fn answers_can_be_taken_as_they_come_each_with_its_host() {
-    in_namespace("survey::tests::answers_can_be_taken_as_they_come_each_with_its_host", PERMIT_PING, || {
-        for kind in KINDS {
-            // Slowly: at full speed hops beyond the target are probed too, and their answers are in no hop of the route.
-            let mut survey = Survey::new(&Traceroute::new("").attempts(3).socket(kind), 100, 10).unwrap();
-            for host in ["127.0.0.2", "127.0.0.3"] {
-                survey.add(host).unwrap();
-                let started = survey.take_started().unwrap();
-                assert_eq!((started.host.as_str(), started.source), (host, IpAddr::from([127, 0, 0, 1])));
+    in_namespace(
+        "survey::tests::answers_can_be_taken_as_they_come_each_with_its_host",
+        PERMIT_PING,
+        || {
+            for kind in KINDS {
+                // Slowly: at full speed hops beyond the target are probed too, and their answers
+                // are in no hop of the route.
+                let mut survey =
+                    Survey::new(&Traceroute::new("").attempts(3).socket(kind), 100, 10).unwrap();
+                for host in ["127.0.0.2", "127.0.0.3"] {
+                    survey.add(host).unwrap();
+                    let started = survey.take_started().unwrap();
+                    assert_eq!(
+                        (started.host.as_str(), started.source),
+                        (host, IpAddr::from([127, 0, 0, 1]))
+                    );
+                }
+                let mut heard = Vec::new();
+                while survey.advance(None).unwrap() != Step::Done {
+                    heard.extend(std::iter::from_fn(|| {
+                        survey.take_reply().map(|heard| heard.host.to_owned())
+                    }));
+                }
+                heard.extend(std::iter::from_fn(|| {
+                    survey.take_reply().map(|heard| heard.host.to_owned())
+                }));
+                let answered = |route: &Route| route.hops().flat_map(|hop| hop.replies()).count();
+                for route in std::iter::from_fn(|| survey.take()) {
+                    assert_eq!(
+                        heard.iter().filter(|host| **host == route.host()).count(),
+                        answered(&route)
+                    );
+                }
+                assert!(heard.len() >= 6, "{heard:?}");
             }
-            let mut heard = Vec::new();
-            while survey.advance(None).unwrap() != Step::Done {
-                heard.extend(std::iter::from_fn(|| survey.take_reply().map(|heard| heard.host.to_owned())));
-            }
-            heard.extend(std::iter::from_fn(|| survey.take_reply().map(|heard| heard.host.to_owned())));
-            let answered = |route: &Route| route.hops().flat_map(|hop| hop.replies()).count();
-            for route in std::iter::from_fn(|| survey.take()) {
-                assert_eq!(heard.iter().filter(|host| **host == route.host()).count(), answered(&route));
-            }
-            assert!(heard.len() >= 6, "{heard:?}");
-        }
-    });
+        },
+    );
 }
 
 #[test]
 fn a_host_that_can_not_be_traced_is_a_result_among_the_others() {
-    in_namespace("survey::tests::a_host_that_can_not_be_traced_is_a_result_among_the_others", "", || {
-        let hosts = ["127.0.0.2", "no such host", "192.0.2.1", "127.0.0.3"];
-        let mut results: Vec<(String, bool)> = Traceroute::many(hosts)
-            .outage_limit(Duration::ZERO)
-            .start()
-            .unwrap()
-            .map(|(host, route)| (host, route.is_ok_and(|route| route.reached())))
-            .collect();
-        results.sort();
-        let expected = [("127.0.0.2", true), ("127.0.0.3", true), ("192.0.2.1", false), ("no such host", false)];
-        assert_eq!(results, expected.map(|(host, reached)| (host.to_owned(), reached)));
-    });
+    in_namespace(
+        "survey::tests::a_host_that_can_not_be_traced_is_a_result_among_the_others",
+        "",
+        || {
+            let hosts = ["127.0.0.2", "no such host", "192.0.2.1", "127.0.0.3"];
+            let mut results: Vec<(String, bool)> = Traceroute::many(hosts)
+                .outage_limit(Duration::ZERO)
+                .start()
+                .unwrap()
+                .map(|(host, route)| (host, route.is_ok_and(|route| route.reached())))
+                .collect();
+            results.sort();
+            let expected = [
+                ("127.0.0.2", true),
+                ("127.0.0.3", true),
+                ("192.0.2.1", false),
+                ("no such host", false),
+            ];
+            assert_eq!(
+                results,
+                expected.map(|(host, reached)| (host.to_owned(), reached))
+            );
+        },
+    );
 }
 
 #[test]
 fn a_confined_survey_goes_on_taking_addresses() {
-    in_namespace("survey::tests::a_confined_survey_goes_on_taking_addresses", PERMIT_PING, || {
-        let mut surveys =
-            KINDS.map(|kind| Survey::new(&Traceroute::new("").socket(kind).interface("lo"), 100_000, 100).unwrap());
-        let _ = surveys[0].confine().unwrap();
-        for survey in &mut surveys {
-            for host in hosts(50) {
-                let address: IpAddr = host.parse().unwrap();
-                survey.add_at(&host, (address, 0).into()).unwrap();
+    in_namespace(
+        "survey::tests::a_confined_survey_goes_on_taking_addresses",
+        PERMIT_PING,
+        || {
+            let mut surveys = KINDS.map(|kind| {
+                Survey::new(
+                    &Traceroute::new("").socket(kind).interface("lo"),
+                    100_000,
+                    100,
+                )
+                .unwrap()
+            });
+            let _ = surveys[0].confine().unwrap();
+            for survey in &mut surveys {
+                for host in hosts(50) {
+                    let address: IpAddr = host.parse().unwrap();
+                    survey.add_at(&host, (address, 0).into()).unwrap();
+                }
+                while survey.advance(None).unwrap() != Step::Done {}
+                let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();
+                assert_eq!(
+                    routes
+                        .iter()
+                        .filter(|route| route.distance() == Some(1))
+                        .count(),
+                    51
+                );
+                survey.outage_limit(Duration::ZERO);
+                assert!(survey.add("localhost").is_err(), "a name needs files");
             }
-            while survey.advance(None).unwrap() != Step::Done {}
-            let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();
-            assert_eq!(routes.iter().filter(|route| route.distance() == Some(1)).count(), 51);
-            survey.outage_limit(Duration::ZERO);
-            assert!(survey.add("localhost").is_err(), "a name needs files");
-        }
-    });
+        },
+    );
 }
 
 #[test]
 fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
-    const TEST: &str = "survey::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
+    const TEST: &str =
+        "survey::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
     in_namespace(TEST, PERMIT_PING, || {
         let source = IpAddr::from([127, 0, 0, 9]);
-        let settings = |kind| Traceroute::new("").family(Version::V4).socket(kind).source(source).interface("lo");
+        let settings = |kind| {
+            Traceroute::new("")
+                .family(Version::V4)
+                .socket(kind)
+                .source(source)
+                .interface("lo")
+        };
         let mut surveys = KINDS.map(|kind| Survey::new(&settings(kind), 100_000, 100).unwrap());
         let _ = surveys[0].confine().unwrap();
         for survey in &mut surveys {
             for host in 1..=20 {
-                assert_eq!(survey.add_as(&settings(KINDS[0]), ([127, 0, 1, host], 0).into()).unwrap(), source);
+                assert_eq!(
+                    survey
+                        .add_as(&settings(KINDS[0]), ([127, 0, 1, host], 0).into())
+                        .unwrap(),
+                    source
+                );
             }
             while survey.advance(None).unwrap() != Step::Done {}
             assert!(std::iter::from_fn(|| survey.take()).all(|route| route.distance() == Some(1)));
@@ -152,51 +222,80 @@ fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
 
 #[test]
 fn a_survey_that_is_interrupted_ends_with_what_is_known() {
-    in_namespace("survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known", "", || {
-        let mut survey = Survey::new(&Traceroute::new(""), 1, 10).unwrap();
-        survey.add("127.0.0.2").unwrap();
-        survey.add("127.0.0.3").unwrap();
-        survey.advance(None).unwrap();
-        survey.interrupt();
-        assert_eq!(survey.advance(None).unwrap(), Step::Done);
-        let reasons: Vec<_> = std::iter::from_fn(|| survey.take()).map(|route| route.stop_reason()).collect();
-        assert_eq!(reasons.len(), 2);
-        assert_eq!(reasons[1], Some(StopReason::Interrupted));
-    });
+    in_namespace(
+        "survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known",
+        "",
+        || {
+            let mut survey = Survey::new(&Traceroute::new(""), 1, 10).unwrap();
+            survey.add("127.0.0.2").unwrap();
+            survey.add("127.0.0.3").unwrap();
+            survey.advance(None).unwrap();
+            survey.interrupt();
+            assert_eq!(survey.advance(None).unwrap(), Step::Done);
+            let reasons: Vec<_> = std::iter::from_fn(|| survey.take())
+                .map(|route| route.stop_reason())
+                .collect();
+            assert_eq!(reasons.len(), 2);
+            assert_eq!(reasons[1], Some(StopReason::Interrupted));
+        },
+    );
 }
 
 #[test]
 fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
-    in_namespace("survey::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives", PERMIT_PING, || {
-        for kind in KINDS {
-            let mut survey = Survey::new(&Traceroute::new("").socket(kind), 1000, 10).unwrap();
-            survey.add("192.0.2.1").unwrap();
-            // A raw socket hears the answers to others too.
-            Traceroute::new("127.0.0.3").socket(SocketKind::Raw).run().unwrap();
-            let (start, mut awakenings) = (clock::now(), 0);
-            while clock::now().saturating_since(start) < Duration::from_millis(300) {
-                survey.advance_within(None, Duration::from_millis(300)).unwrap();
-                awakenings += 1;
+    in_namespace(
+        "survey::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives",
+        PERMIT_PING,
+        || {
+            for kind in KINDS {
+                let mut survey = Survey::new(&Traceroute::new("").socket(kind), 1000, 10).unwrap();
+                survey.add("192.0.2.1").unwrap();
+                // A raw socket hears the answers to others too.
+                Traceroute::new("127.0.0.3")
+                    .socket(SocketKind::Raw)
+                    .run()
+                    .unwrap();
+                let (start, mut awakenings) = (clock::now(), 0);
+                while clock::now().saturating_since(start) < Duration::from_millis(300) {
+                    survey
+                        .advance_within(None, Duration::from_millis(300))
+                        .unwrap();
+                    awakenings += 1;
+                }
+                assert!(awakenings <= 20, "{kind:?}: {awakenings}");
             }
-            assert!(awakenings <= 20, "{kind:?}: {awakenings}");
-        }
-    });
+        },
+    );
 }
 
 #[test]
 fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
-    in_namespace("survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send", "", || {
-        let mut survey = Survey::new(&Traceroute::new("").memory(&crate::Memory::none()), 10_000, 300).unwrap();
-        for host in hosts(250) {
-            survey.add(&host).unwrap();
-        }
-        let mut awakenings = 0;
-        while survey.advance(None).unwrap() != Step::Done {
-            awakenings += 1;
-        }
-        let probes: usize = std::iter::from_fn(|| survey.take()).map(|route| route.probes_sent()).sum();
-        assert!(awakenings * 4 < probes, "{awakenings} awakenings for {probes} probes");
-    });
+    in_namespace(
+        "survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send",
+        "",
+        || {
+            let mut survey = Survey::new(
+                &Traceroute::new("").memory(&crate::Memory::none()),
+                10_000,
+                300,
+            )
+            .unwrap();
+            for host in hosts(250) {
+                survey.add(&host).unwrap();
+            }
+            let mut awakenings = 0;
+            while survey.advance(None).unwrap() != Step::Done {
+                awakenings += 1;
+            }
+            let probes: usize = std::iter::from_fn(|| survey.take())
+                .map(|route| route.probes_sent())
+                .sum();
+            assert!(
+                awakenings * 4 < probes,
+                "{awakenings} awakenings for {probes} probes"
+            );
+        },
+    );
 }
 
 #[test]
@@ -205,15 +304,23 @@ fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() 
         "survey::tests::however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe",
         "",
         || {
-            // One sweep over all hops, so that nothing but this bound decides how many probes go at a time.
-            let settings = Traceroute::new("").max_hops(64).sweep(Sweep::Window { first: 64, step: 1 });
+            // One sweep over all hops, so that nothing but this bound decides how many probes go at
+            // a time.
+            let settings = Traceroute::new("")
+                .max_hops(64)
+                .sweep(Sweep::Window { first: 64, step: 1 });
             let mut survey = Survey::new(&settings, 1_000_000, 1).unwrap();
             survey.add("127.0.0.2").unwrap();
             while survey.advance(None).unwrap() != Step::Done {}
             let route = survey.take().unwrap();
-            // Loopback answers at once, or nearly: the first eight are all that go before that is seen.
+            // Loopback answers at once, or nearly: the first eight are all that go before that is
+            // seen.
             assert_eq!(route.distance(), Some(1));
-            assert!(route.probes_sent().is_multiple_of(8) && route.probes_sent() < 48, "{}", route.probes_sent());
+            assert!(
+                route.probes_sent().is_multiple_of(8) && route.probes_sent() < 48,
+                "{}",
+                route.probes_sent()
+            );
         },
     );
 }

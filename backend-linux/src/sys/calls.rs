@@ -1,10 +1,12 @@
-//! The system calls that a trace makes while it runs, and what any program makes to write its output, to allocate and to end.
+//! The system calls that a trace makes while it runs, and what any program makes to write its
+//! output, to allocate and to end.
 
 mod lookups;
 
 pub(crate) use lookups::{of_lookups, unseen};
 
-/// A system call that is permitted if all its tests are passed; or another entry's of the same number.
+/// A system call that is permitted if all its tests are passed; or another entry's of the same
+/// number.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Call {
     pub(crate) number: i64,
@@ -40,9 +42,15 @@ const fn both(number: libc::c_long, one: Test, other: Test) -> Call {
     all(number, [one, other, Pass])
 }
 
-#[allow(clippy::unnecessary_cast, reason = "a C long isn't 64 bits wide everywhere")]
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "a C long isn't 64 bits wide everywhere"
+)]
 const fn all(number: libc::c_long, tests: [Test; 3]) -> Call {
-    Call { number: number as i64, tests }
+    Call {
+        number: number as i64,
+        tests,
+    }
 }
 
 /// The argument has none of these bits.
@@ -59,10 +67,14 @@ const fn option(call: libc::c_long, level: i32, number: i32) -> Call {
 }
 
 /// The calls on every architecture that has a filter. None of them opens, makes or starts anything.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const EVERYWHERE: &[Call] = &[
-    // Packets, and output; questions to the kernel about the next hop (rtnetlink): the socket is open, and without privileges it
-    // can only ask.
+    // Packets, and output; questions to the kernel about the next hop (rtnetlink): the socket is
+    // open, and without privileges it can only ask.
     any(libc::SYS_sendmsg),
     any(libc::SYS_recvmsg),
     any(libc::SYS_sendto),
@@ -80,15 +92,28 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_connect),
     any(libc::SYS_bind),
     any(libc::SYS_getsockname),
-    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX),
-    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_BINDTODEVICE),
-    // The size of a terminal, who is in its foreground, and whether it is one; the flags of a descriptor.
+    option(
+        libc::SYS_setsockopt,
+        libc::SOL_SOCKET,
+        libc::SO_BINDTOIFINDEX,
+    ),
+    option(
+        libc::SYS_setsockopt,
+        libc::SOL_SOCKET,
+        libc::SO_BINDTODEVICE,
+    ),
+    // The size of a terminal, who is in its foreground, and whether it is one; the flags of a
+    // descriptor.
     when(libc::SYS_ioctl, Is(1, libc::TIOCGWINSZ as u32)),
     when(libc::SYS_ioctl, Is(1, libc::TIOCGPGRP as u32)),
     when(libc::SYS_ioctl, Is(1, libc::TCGETS as u32)),
     when(libc::SYS_fcntl, Is(1, libc::F_GETFD as u32)),
     when(libc::SYS_fcntl, Is(1, libc::F_GETFL as u32)),
-    option(libc::SYS_setsockopt, libc::SOL_SOCKET, libc::SO_TIMESTAMPING),
+    option(
+        libc::SYS_setsockopt,
+        libc::SOL_SOCKET,
+        libc::SO_TIMESTAMPING,
+    ),
     option(libc::SYS_getsockopt, libc::SOL_SOCKET, libc::SO_MEMINFO),
     // Waiting, and time.
     any(libc::SYS_ppoll),
@@ -125,7 +150,8 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_getresgid),
     when(libc::SYS_prctl, Is(0, libc::PR_GET_NO_NEW_PRIVS as u32)),
     when(libc::SYS_prctl, Is(0, libc::PR_GET_DUMPABLE as u32)),
-    // By which the C libraries raise a signal. Before Linux 6.12 nothing else keeps it from other processes.
+    // By which the C libraries raise a signal. Before Linux 6.12 nothing else keeps it from other
+    // processes.
     when(libc::SYS_tgkill, IsOwnProcess(0)),
     when(libc::SYS_tkill, IsOwnThread(0)),
     any(libc::SYS_wait4),
@@ -135,22 +161,47 @@ const EVERYWHERE: &[Call] = &[
 ];
 
 /// Others call some of these by other names, and have no filter.
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
 const EVERYWHERE: &[Call] = &[];
 
 /// What an older architecture calls in addition.
 #[cfg(target_arch = "x86_64")]
-const HERE: &[Call] = &[any(libc::SYS_poll), any(libc::SYS_epoll_wait), any(libc::SYS_time)];
+const HERE: &[Call] = &[
+    any(libc::SYS_poll),
+    any(libc::SYS_epoll_wait),
+    any(libc::SYS_time),
+];
 #[cfg(not(target_arch = "x86_64"))]
 const HERE: &[Call] = &[];
 
-/// Setting what a terminal does with what is typed, and dropping what was, as tcsetattr does: for standard input alone.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+/// Setting what a terminal does with what is typed, and dropping what was, as tcsetattr does: for
+/// standard input alone.
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const ON_TERMINAL: &[Call] = &[
-    both(libc::SYS_ioctl, Is(0, libc::STDIN_FILENO as u32), Is(1, libc::TCSETSF as u32)),
-    both(libc::SYS_ioctl, Is(0, libc::STDIN_FILENO as u32), Is(1, libc::TCSETSF2 as u32)),
+    both(
+        libc::SYS_ioctl,
+        Is(0, libc::STDIN_FILENO as u32),
+        Is(1, libc::TCSETSF as u32),
+    ),
+    both(
+        libc::SYS_ioctl,
+        Is(0, libc::STDIN_FILENO as u32),
+        Is(1, libc::TCSETSF2 as u32),
+    ),
 ];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
 const ON_TERMINAL: &[Call] = &[];
 
 /// The calls of a trace; with what restoring a terminal takes if there is one to be restored.

@@ -2,8 +2,9 @@
 
 use libc::c_int;
 
-/// What the kernel calls a socket option or a control message: a level, and a number within it. The constants carry the
-/// kernel's names; those are all that can be used, and no value of any of them holds an address.
+/// What the kernel calls a socket option or a control message: a level, and a number within it. The
+/// constants carry the kernel's names; those are all that can be used, and no value of any of them
+/// holds an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Name {
     pub(super) level: c_int,
@@ -11,46 +12,52 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// Option: the ICMP types *not* to receive, one bit each of a `u32`; types from 32 on always pass.
+    /// Option: the ICMP types *not* to receive, one bit each of a `u32`; types from 32 on always
+    /// pass.
     pub(crate) const ICMP_FILTER: Self = Self::new(libc::SOL_RAW, 1);
     /// Option: the ICMPv6 types *not* to receive, 256 bits as eight `u32`.
     pub(crate) const ICMPV6_FILTER: Self = Self::new(libc::IPPROTO_ICMPV6, 1);
     /// Control message: the hop limit of the packet it goes with, a C `int` from 1 to 255.
     #[doc(alias = "hop_limit")]
     pub(crate) const IP_TTL: Self = Self::new(libc::IPPROTO_IP, libc::IP_TTL);
-    /// Control message, both ways: the hop limit of the packet it goes with, a C `int` from 0 to 255.
+    /// Control message, both ways: the hop limit of the packet it goes with, a C `int` from 0 to
+    /// 255.
     #[doc(alias = "hop_limit")]
     pub(crate) const IPV6_HOPLIMIT: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT);
     /// Option: whether [`Name::IPV6_HOPLIMIT`] comes with every packet, a C `int`.
-    pub(crate) const IPV6_RECVHOPLIMIT: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT);
-    /// Option: whether errors are reported in full (an error queue, ENOBUFS from a queueing discipline), a C `int`. The
-    /// control message of the same name: a `sock_extended_err`, then the address of who made the error.
+    pub(crate) const IPV6_RECVHOPLIMIT: Self =
+        Self::new(libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT);
+    /// Option: whether errors are reported in full (an error queue, ENOBUFS from a queueing
+    /// discipline), a C `int`. The control message of the same name: a `sock_extended_err`,
+    /// then the address of who made the error.
     pub(crate) const IP_RECVERR: Self = Self::new(libc::IPPROTO_IP, libc::IP_RECVERR);
     /// Option: [`Name::IP_RECVERR`] for IPv6.
     pub(crate) const IPV6_RECVERR: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_RECVERR);
     /// Option: whether the hop limit comes with every packet as [`Name::IP_TTL`], a C `int`.
     pub(crate) const IP_RECVTTL: Self = Self::new(libc::IPPROTO_IP, libc::IP_RECVTTL);
-    /// Option: whether an error from the error queue says where its extensions begin (RFC 4884), a C `int`. Linux 5.9.
+    /// Option: whether an error from the error queue says where its extensions begin (RFC 4884), a
+    /// C `int`. Linux 5.9.
     pub(crate) const IP_RECVERR_RFC4884: Self = Self::new(libc::IPPROTO_IP, 26);
     /// Option: [`Name::IP_RECVERR_RFC4884`] for IPv6.
     pub(crate) const IPV6_RECVERR_RFC4884: Self = Self::new(libc::IPPROTO_IPV6, 31);
-    /// Control message: the number that the transmit timestamps of this message will have, a `u32`. Linux 6.13.
+    /// Control message: the number that the transmit timestamps of this message will have, a `u32`.
+    /// Linux 6.13.
     pub(crate) const SCM_TS_OPT_ID: Self = Self::new(libc::SOL_SOCKET, 81);
     /// Option: the interface to send and receive by, its name, at most 15 octets.
     pub(crate) const SO_BINDTODEVICE: Self = Self::new(libc::SOL_SOCKET, libc::SO_BINDTODEVICE);
     /// Option: the same by its number, a C `int`. Linux 5.1.
     pub(crate) const SO_BINDTOIFINDEX: Self = Self::new(libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX);
-    /// Option: the mark of all packets, which rules of routing and of firewalls can ask for, a `u32`. Needs `CAP_NET_ADMIN`, or
-    /// since Linux 5.17 `CAP_NET_RAW`.
+    /// Option: the mark of all packets, which rules of routing and of firewalls can ask for, a
+    /// `u32`. Needs `CAP_NET_ADMIN`, or since Linux 5.17 `CAP_NET_RAW`.
     pub(crate) const SO_MARK: Self = Self::new(libc::SOL_SOCKET, libc::SO_MARK);
     /// Option: a C `int`, not zero to forbid any change of the filter from now on.
     pub(crate) const SO_LOCK_FILTER: Self = Self::new(libc::SOL_SOCKET, libc::SO_LOCK_FILTER);
-    /// Option: whether every packet comes with the `CLOCK_REALTIME` of its arrival, a C `int`. The control message of the
-    /// same name: a `timespec`.
+    /// Option: whether every packet comes with the `CLOCK_REALTIME` of its arrival, a C `int`. The
+    /// control message of the same name: a `timespec`.
     #[doc(alias = "SCM_TIMESTAMPNS")]
     pub(crate) const SO_TIMESTAMPNS: Self = Self::new(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS);
-    /// Option: which timestamps to make, and how: flags as a C `unsigned int`. The control message of the same name: three
-    /// `timespec`, the first of which is the kernel's stamp.
+    /// Option: which timestamps to make, and how: flags as a C `unsigned int`. The control message
+    /// of the same name: three `timespec`, the first of which is the kernel's stamp.
     #[doc(alias = "SCM_TIMESTAMPING")]
     pub(crate) const SO_TIMESTAMPING: Self = Self::new(libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
 
@@ -62,14 +69,15 @@ impl Name {
 /// The octets of a control message's header: length (a C `size_t`), level and type.
 const CMSG_HEADER_LEN: usize = size_of::<usize>() + 2 * size_of::<c_int>();
 
-/// The octets that a control message with `data_len` octets of data takes: each begins on a multiple of a C `long`.
+/// The octets that a control message with `data_len` octets of data takes: each begins on a
+/// multiple of a C `long`.
 #[doc(alias = "CMSG_SPACE")]
 pub(crate) const fn cmsg_space(data_len: usize) -> usize {
     (CMSG_HEADER_LEN + data_len).next_multiple_of(size_of::<libc::c_long>())
 }
 
-/// Writes a control message at the start of `space` and returns the octets that it takes, padding included; `None` if `space`
-/// is too short. The next one goes into the rest.
+/// Writes a control message at the start of `space` and returns the octets that it takes, padding
+/// included; `None` if `space` is too short. The next one goes into the rest.
 pub(crate) fn put_cmsg(space: &mut [u8], name: Name, data: &[u8]) -> Option<usize> {
     let taken = cmsg_space(data.len());
     let (header, body) = space.get_mut(..taken)?.split_at_mut(CMSG_HEADER_LEN);
@@ -84,7 +92,8 @@ pub(crate) fn put_cmsg(space: &mut [u8], name: Name, data: &[u8]) -> Option<usiz
     Some(taken)
 }
 
-/// The control messages in the octets that [`recvmsg`] left: each one's name and data. Ends at the first that isn't whole.
+/// The control messages in the octets that [`recvmsg`] left: each one's name and data. Ends at the
+/// first that isn't whole.
 #[derive(Clone, Debug)]
 pub(crate) struct Cmsgs<'a>(&'a [u8]);
 
@@ -132,7 +141,13 @@ mod tests {
     fn control_messages_come_back_as_they_were_written() {
         let control = two();
         let read: Vec<_> = Cmsgs::new(&control).collect();
-        assert_eq!(read, [(Name::IP_TTL, &7_i32.to_ne_bytes()[..]), (Name::SO_TIMESTAMPNS, &[1, 2, 3])]);
+        assert_eq!(
+            read,
+            [
+                (Name::IP_TTL, &7_i32.to_ne_bytes()[..]),
+                (Name::SO_TIMESTAMPNS, &[1, 2, 3])
+            ]
+        );
     }
 
     #[test]
@@ -157,7 +172,10 @@ mod tests {
         for len in CMSG_HEADER_LEN..=two().len() {
             let mut control = two();
             control[..size_of::<usize>()].copy_from_slice(&len.to_ne_bytes());
-            assert_eq!(Cmsgs::new(&control).next().unwrap().1.len(), len - CMSG_HEADER_LEN);
+            assert_eq!(
+                Cmsgs::new(&control).next().unwrap().1.len(),
+                len - CMSG_HEADER_LEN
+            );
         }
     }
 

@@ -5,7 +5,11 @@ use clap_complete::Shell;
 
 /// Options for a text in place of a trace.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Other", disable_help_flag = true, disable_version_flag = true)]
+#[command(
+    next_help_heading = "Other",
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
 pub(super) struct About {
     /// The most usual options
     #[arg(short)]

@@ -16,11 +16,13 @@ pub(crate) struct Asn {
     #[arg(long = "asn-db", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) database: Option<String>,
 
-    /// Where in DNS to look ASes up, asn.cymru.com if not given; one of your own is told private addresses too
+    /// Where in DNS to look ASes up, asn.cymru.com if not given; one of your own is told private
+    /// addresses too
     #[arg(long = "asn-zone", value_name = "ZONE", value_parser = values::zone)]
     pub(crate) zone: Option<String>,
 
-    /// The DNS server to ask for ASes, not those of the system; a port may follow as in 192.0.2.53:5353
+    /// The DNS server to ask for ASes, not those of the system; a port may follow as in
+    /// 192.0.2.53:5353
     #[arg(long = "asn-server", value_name = "ADDRESS", value_parser = values::server)]
     pub(crate) server: Option<SocketAddr>,
 }

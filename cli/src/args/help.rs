@@ -1,4 +1,5 @@
-//! What the command says of itself: help, man page and completions, all from the definitions of the options.
+//! What the command says of itself: help, man page and completions, all from the definitions of the
+//! options.
 
 use super::about::Page;
 use super::line::command;
@@ -18,11 +19,17 @@ const USUAL: [(&str, &str); 13] = [
     ("numeric", "Show addresses only"),
     ("asn", "Show the AS of each address"),
     ("watch", "Trace again and again: loss, times, what changes"),
-    ("paths", "Show all paths that load balancers share traffic over"),
+    (
+        "paths",
+        "Show all paths that load balancers share traffic over",
+    ),
     ("mtu", "Find the largest packets that the path carries"),
     ("targets", "Trace the hosts of a file, one a line"),
     ("format", "text, json, csv, markdown, svg, ... (see --help)"),
-    ("long_help", "Everything: all options, marks, exit status, files"),
+    (
+        "long_help",
+        "Everything: all options, marks, exit status, files",
+    ),
     ("version", "The version"),
 ];
 
@@ -36,14 +43,32 @@ const EXAMPLES: Section = Section {
     title: "Examples",
     entries: &[
         ("hopshot example.com", "the path to a host"),
-        ("hopshot -n -q 1 2001:db8::1", "addresses only, one probe at each hop"),
+        (
+            "hopshot -n -q 1 2001:db8::1",
+            "addresses only, one probe at each hop",
+        ),
         ("hopshot -f 3 -m 12 example.com", "hops 3 to 12 only"),
         ("hopshot -A example.com", "with the AS of each address"),
-        ("hopshot --watch example.com", "the path again and again: loss, times, what changes"),
-        ("hopshot --paths example.com", "all paths that traffic is balanced over"),
-        ("hopshot --json example.com", "a JSON document on standard output"),
-        ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
-        ("hopshot --format svg example.com", "a picture on standard output"),
+        (
+            "hopshot --watch example.com",
+            "the path again and again: loss, times, what changes",
+        ),
+        (
+            "hopshot --paths example.com",
+            "all paths that traffic is balanced over",
+        ),
+        (
+            "hopshot --json example.com",
+            "a JSON document on standard output",
+        ),
+        (
+            "hopshot --json --targets FILE",
+            "the hosts of a file, a document a line",
+        ),
+        (
+            "hopshot --format svg example.com",
+            "a picture on standard output",
+        ),
     ],
 };
 
@@ -52,7 +77,10 @@ const SHORT_EXAMPLES: Section = Section {
     entries: &[
         ("hopshot example.com", "the path to a host"),
         ("hopshot --paths -n example.com", "all paths, by addresses"),
-        ("hopshot --json --targets FILE", "the hosts of a file, a document a line"),
+        (
+            "hopshot --json --targets FILE",
+            "the hosts of a file, a document a line",
+        ),
     ],
 };
 
@@ -61,8 +89,14 @@ const AFTER: [Section; 7] = [
         title: "Marks",
         entries: &[
             ("*", "no answer"),
-            ("5 of 7 lost", "on a terminal: no answer to 5 of the 7 probes here"),
-            ("2/3", "on a narrow terminal: the fastest of 2 answers to 3 probes"),
+            (
+                "5 of 7 lost",
+                "on a terminal: no answer to 5 of the 7 probes here",
+            ),
+            (
+                "2/3",
+                "on a narrow terminal: the fastest of 2 answers to 3 probes",
+            ),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),
             ("!P", "protocol unreachable"),
@@ -70,33 +104,66 @@ const AFTER: [Section; 7] = [
             ("!S", "source route failed, or out of scope"),
             ("!V, !C", "precedence too low, or cut off (IPv4)"),
             ("!F-1400", "too big for a link, whose MTU is 1400"),
-            ("!<6>, !<4-0>", "any other code of unreachable; type and code of another error"),
-            ("?, !H?", "nothing proves that this answers the probe: it may be forged"),
+            (
+                "!<6>, !<4-0>",
+                "any other code of unreachable; type and code of another error",
+            ),
+            (
+                "?, !H?",
+                "nothing proves that this answers the probe: it may be forged",
+            ),
             ("! REASON", "it failed on this machine, for this reason"),
             ("rate limited?", "the hop answered, and then stopped"),
-            ("answers for A", "the target answered for A from this address"),
-            ("shared: 60 of 64", "of several hosts: not probed; 60 of 64 others met this router"),
-            ("shared", "the same, where it isn't known well enough who is there"),
+            (
+                "answers for A",
+                "the target answered for A from this address",
+            ),
+            (
+                "shared: 60 of 64",
+                "of several hosts: not probed; 60 of 64 others met this router",
+            ),
+            (
+                "shared",
+                "the same, where it isn't known well enough who is there",
+            ),
             ("F=1400", "with --mtu: from here on packets of 1400 octets"),
         ],
     },
     Section {
         title: "Colours",
         entries: &[
-            ("green", "the fastest answer; less than 25 ms after that of the hop before"),
-            ("yellow", "25 to 100 ms after it, as from country to country"),
+            (
+                "green",
+                "the fastest answer; less than 25 ms after that of the hop before",
+            ),
+            (
+                "yellow",
+                "25 to 100 ms after it, as from country to country",
+            ),
             ("red", "more than that, as from continent to continent"),
         ],
     },
-    Section { title: "Keys of --watch", entries: &KEYS },
+    Section {
+        title: "Keys of --watch",
+        entries: &KEYS,
+    },
     Section {
         title: "Exit status",
         entries: &[
-            ("0", "the target answered; of several hosts, all did; with --watch, in the last round"),
-            ("1", "it did not; of several hosts, one did not or could not be traced, or"),
+            (
+                "0",
+                "the target answered; of several hosts, all did; with --watch, in the last round",
+            ),
+            (
+                "1",
+                "it did not; of several hosts, one did not or could not be traced, or",
+            ),
             ("", "the list was interrupted"),
             ("2", "hopshot could not run; standard error says why"),
-            ("130", "a second SIGINT or SIGTERM ended it at once, or one when nobody"),
+            (
+                "130",
+                "a second SIGINT or SIGTERM ended it at once, or one when nobody",
+            ),
             ("", "had read the output for a second"),
             ("141", "nobody reads the output any more"),
         ],
@@ -104,7 +171,10 @@ const AFTER: [Section; 7] = [
     Section {
         title: "Bounds",
         entries: &[
-            ("", "For users other than root, where the privilege comes with the program"),
+            (
+                "",
+                "For users other than root, where the privilege comes with the program",
+            ),
             ("", "(setcap, set-user-ID); root (sudo) has none:"),
             ("--rate", "at most 1000, which is the rate of --mtu then"),
             ("--size", "at most 1500"),
@@ -114,15 +184,24 @@ const AFTER: [Section; 7] = [
     Section {
         title: "Files",
         entries: &[
-            ("~/.config/hopshot/config", "default options, one a line, as on the"),
-            ("", "command line, which wins; # begins a comment; --no-sandbox has no place in it"),
+            (
+                "~/.config/hopshot/config",
+                "default options, one a line, as on the",
+            ),
+            (
+                "",
+                "command line, which wins; # begins a comment; --no-sandbox has no place in it",
+            ),
         ],
     },
     Section {
         title: "Environment",
         entries: &[
             ("HOPSHOT_CONFIG", "another file of options"),
-            ("XDG_CONFIG_HOME", "where it is looked for, if not in ~/.config"),
+            (
+                "XDG_CONFIG_HOME",
+                "where it is looked for, if not in ~/.config",
+            ),
             ("NO_COLOR", "no colours, unless --color always"),
         ],
     },
@@ -130,7 +209,12 @@ const AFTER: [Section; 7] = [
 
 impl Section {
     fn help(&self) -> String {
-        let width = self.entries.iter().map(|(what, _)| what.len()).max().unwrap_or(0);
+        let width = self
+            .entries
+            .iter()
+            .map(|(what, _)| what.len())
+            .max()
+            .unwrap_or(0);
         let mut text = format!("{}:\n", self.title);
         for (what, meaning) in self.entries {
             let _ = writeln!(text, "  {what:<width$}  {meaning}");
@@ -164,18 +248,35 @@ pub(super) fn help(page: Page) -> String {
 fn short_help(width: Option<usize>) -> String {
     let usual = |arg: clap::Arg| match USUAL.iter().find(|(id, _)| arg.get_id() == id) {
         Some((_, help)) => {
-            let (takes_values, arg) = (arg.get_action().takes_values(), arg.help(*help).help_heading(None::<&str>));
+            let (takes_values, arg) = (
+                arg.get_action().takes_values(),
+                arg.help(*help).help_heading(None::<&str>),
+            );
             // Clap panics at what makes no sense without a value.
-            if takes_values { arg.hide_default_value(true).hide_possible_values(true) } else { arg }
+            if takes_values {
+                arg.hide_default_value(true).hide_possible_values(true)
+            } else {
+                arg
+            }
         }
         None => arg.hide(true),
     };
-    rendered(command().mut_args(usual).before_help(SHORT_EXAMPLES.help()), width)
+    rendered(
+        command().mut_args(usual).before_help(SHORT_EXAMPLES.help()),
+        width,
+    )
 }
 
 fn long_help(width: Option<usize>) -> String {
-    let after = AFTER.iter().map(Section::help).collect::<Vec<_>>().join("\n");
-    rendered(command().before_help(EXAMPLES.help()).after_help(after), width)
+    let after = AFTER
+        .iter()
+        .map(Section::help)
+        .collect::<Vec<_>>()
+        .join("\n");
+    rendered(
+        command().before_help(EXAMPLES.help()).after_help(after),
+        width,
+    )
 }
 
 /// As wide as the terminal, if no width is given.
@@ -201,7 +302,10 @@ fn man() -> String {
     let _ = man.render_description_section(&mut page);
     let _ = man.render_options_section(&mut page);
     let mut rest = Roff::new();
-    [EXAMPLES].iter().chain(&AFTER).for_each(|section| section.man(&mut rest));
+    [EXAMPLES]
+        .iter()
+        .chain(&AFTER)
+        .for_each(|section| section.man(&mut rest));
     rest.control("SH", ["SEE ALSO"]);
     rest.text([
         bold("traceroute"),
@@ -246,10 +350,24 @@ mod tests {
         let page = man();
         for arg in command().get_arguments().filter(|arg| !arg.is_hide_set()) {
             let Some(long) = arg.get_long() else { continue };
-            assert!(page.contains(&format!("\\-\\-{}", long.replace('-', "\\-"))), "{long}: {page}");
+            assert!(
+                page.contains(&format!("\\-\\-{}", long.replace('-', "\\-"))),
+                "{long}: {page}"
+            );
         }
-        for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "\"EXIT STATUS\"", "FILES"] {
-            assert!(page.contains(&format!(".SH {section}")), "{section}: {page}");
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "OPTIONS",
+            "EXAMPLES",
+            "\"EXIT STATUS\"",
+            "FILES",
+        ] {
+            assert!(
+                page.contains(&format!(".SH {section}")),
+                "{section}: {page}"
+            );
         }
     }
 }

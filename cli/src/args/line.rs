@@ -15,9 +15,17 @@ use std::time::Duration;
 
 /// The path to a host in one to two round trips: probes to all hops leave at once.
 #[derive(Debug, Parser)]
-#[command(name = "hopshot", version, disable_help_flag = true, disable_version_flag = true, args_override_self = true)]
+#[command(
+    name = "hopshot",
+    version,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    args_override_self = true
+)]
 #[command(override_usage = "hopshot [OPTIONS] HOST...", max_term_width = 100)]
-#[command(help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}")]
+#[command(
+    help_template = "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}"
+)]
 pub(crate) struct Args {
     /// The host to trace, a name or an address; several are traced at once
     #[arg(value_name = "HOST", value_hint = ValueHint::Hostname, value_parser = values::host)]
@@ -32,7 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = Survey::AT_ONCE, value_parser = values::number(1..=10_000_usize, "hosts"))]
     pub(crate) at_once: usize,
 
-    /// How long several hosts wait while nothing can be sent (no route, a firewall) or looked up; 0 to 86400, 0 gives them up
+    /// How long several hosts wait while nothing can be sent (no route, a firewall) or looked up;
+    /// 0 to 86400, 0 gives them up
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = values::number(0..=86_400_u32, "seconds"))]
     pub(crate) outage: u32,
 
@@ -56,7 +65,8 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Other")]
     pub(super) no_config: bool,
 
-    /// Print the configuration file, and which of its options have an effect with the other arguments
+    /// Print the configuration file, and which of its options have an effect with the other
+    /// arguments
     #[arg(long, help_heading = "Other")]
     pub(super) print_config: bool,
 
@@ -71,8 +81,13 @@ pub(super) fn command() -> Command {
             return arg;
         }
         // Shells offer files where nothing is said of a value.
-        let is_told = arg.get_value_hint() != ValueHint::Unknown || !arg.get_possible_values().is_empty();
-        let arg = if is_told { arg } else { arg.value_hint(ValueHint::Other) };
+        let is_told =
+            arg.get_value_hint() != ValueHint::Unknown || !arg.get_possible_values().is_empty();
+        let arg = if is_told {
+            arg
+        } else {
+            arg.value_hint(ValueHint::Other)
+        };
         // A negative number is a value that is out of range, not an option that isn't known.
         arg.allow_negative_numbers(true)
     })
@@ -85,10 +100,21 @@ type Dependent = (&'static str, &'static str, &'static str, fn(&Args) -> bool);
 const DEPENDENT: [Dependent; 6] = [
     ("every", "--every", "--watch", |args| args.watch.watch),
     ("count", "--count", "--watch", |args| args.watch.watch),
-    ("confidence", "--confidence", "--paths", |args| args.probing.paths),
-    ("at_once", "--at-once", "several hosts", |args| args.single().is_none()),
-    ("outage", "--outage", "several hosts", |args| args.single().is_none()),
-    ("extensions", "-e", "a single path as text, json, json-stream, csv, atlas or markdown", Args::has_extensions),
+    ("confidence", "--confidence", "--paths", |args| {
+        args.probing.paths
+    }),
+    ("at_once", "--at-once", "several hosts", |args| {
+        args.single().is_none()
+    }),
+    ("outage", "--outage", "several hosts", |args| {
+        args.single().is_none()
+    }),
+    (
+        "extensions",
+        "-e",
+        "a single path as text, json, json-stream, csv, atlas or markdown",
+        Args::has_extensions,
+    ),
 ];
 
 /// The options of a command line, and which of [`DEPENDENT`] are among them.
@@ -99,14 +125,19 @@ pub(super) type Read = (Args, [bool; DEPENDENT.len()]);
 pub(super) fn read(line: &[OsString]) -> clap::error::Result<Read> {
     let parsed = Args::command().try_get_matches_from(line);
     let mut matches = parsed.or_else(|_| command().try_get_matches_from(line))?;
-    let dependent = DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
+    let dependent =
+        DEPENDENT.map(|(id, ..)| matches.value_source(id) == Some(ValueSource::CommandLine));
     Ok((Args::from_arg_matches_mut(&mut matches)?, dependent))
 }
 
 /// Returns clap's words on a mistake, without what it adds for those who have not read the help.
 pub(super) fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let said: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let said: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
     let said = said.join(" ");
     let said = said.strip_prefix("error: ").unwrap_or(&said);
     if error.kind() == ErrorKind::UnknownArgument
@@ -117,7 +148,9 @@ pub(super) fn one_line(error: &clap::Error) -> String {
     }
     match error.get(ContextKind::SuggestedArg) {
         // Whoever mistypes an option must not be led to give up a safety measure.
-        Some(ContextValue::String(meant)) if meant != "--no-sandbox" => format!("{said}; did you mean '{meant}'?"),
+        Some(ContextValue::String(meant)) if meant != "--no-sandbox" => {
+            format!("{said}; did you mean '{meant}'?")
+        }
         _ => said.to_owned(),
     }
 }
@@ -131,7 +164,9 @@ fn of_traceroute(option: &str) -> Option<&'static str> {
         }
         "-N" => "hopshot probes many hops at once as it is; leave it out",
         "-g" => "hopshot follows the routes of this machine; ip route changes them",
-        "-r" => "a report is --watch --count 10; hopshot follows the routes of this machine, and ip route changes them",
+        "-r" => {
+            "a report is --watch --count 10; hopshot follows the routes of this machine, and ip route changes them"
+        }
         "-c" | "--report" | "--report-cycles" => "a report of so many rounds is --watch --count 10",
         "-a" | "-z" | "--aslookup" => "the AS of each address is -A",
         _ => return None,
@@ -142,8 +177,14 @@ impl Args {
     /// Refuses options that have no effect beside the others. In the file of options they may stand
     /// for other days; on the command line they are a mistake.
     pub(super) fn check_beside(&self, dependent: [bool; DEPENDENT.len()]) -> Result<(), String> {
-        let stand = DEPENDENT.into_iter().zip(dependent).filter(|(_, stands)| *stands);
-        match stand.map(|(option, _)| option).find(|(.., is_whole)| !is_whole(self)) {
+        let stand = DEPENDENT
+            .into_iter()
+            .zip(dependent)
+            .filter(|(_, stands)| *stands);
+        match stand
+            .map(|(option, _)| option)
+            .find(|(.., is_whole)| !is_whole(self))
+        {
             Some((_, option, whole, _)) => Err(format!("{option} goes with {whole} only")),
             None => Ok(()),
         }
@@ -151,17 +192,38 @@ impl Args {
 
     /// Checks what no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
-        // Of two of any other option the latter counts, but a list of hosts that nobody traces must not go unnoticed.
+        // Of two of any other option the latter counts, but a list of hosts that nobody traces must
+        // not go unnoticed.
         if self.targets.len() > 1 {
-            return Err("--targets names one list: join them, and give '-' for standard input".to_owned());
+            return Err(
+                "--targets names one list: join them, and give '-' for standard input".to_owned(),
+            );
         }
         if self.output.format() == Format::Svg && self.single().is_none() {
-            return Err("--format svg draws the path to one host: trace one, or take --format dot".to_owned());
+            return Err(
+                "--format svg draws the path to one host: trace one, or take --format dot"
+                    .to_owned(),
+            );
         }
         let ways = [
-            (self.watch.watch, "--watch", &[Format::Text, Format::Json][..], "text and json"),
-            (self.probing.mtu, "--mtu", &[Format::Text, Format::Json], "text and json"),
-            (self.probing.paths, "--paths", &[Format::Text, Format::Json, Format::Dot], "text, json and dot"),
+            (
+                self.watch.watch,
+                "--watch",
+                &[Format::Text, Format::Json][..],
+                "text and json",
+            ),
+            (
+                self.probing.mtu,
+                "--mtu",
+                &[Format::Text, Format::Json],
+                "text and json",
+            ),
+            (
+                self.probing.paths,
+                "--paths",
+                &[Format::Text, Format::Json, Format::Dot],
+                "text, json and dot",
+            ),
         ];
         for (_, option, formats, named) in ways.into_iter().filter(|(is_wanted, ..)| *is_wanted) {
             if self.single().is_none() {
@@ -185,10 +247,15 @@ impl Args {
         self.about.page().is_some()
     }
 
-    /// Whether it has options that a file may not have. A file that the user has forgotten, or that another program wrote, must
-    /// not take the sandbox away. No other option takes any safety away: the rest shapes probes and output, within the same bounds.
+    /// Whether it has options that a file may not have. A file that the user has forgotten, or that
+    /// another program wrote, must not take the sandbox away. No other option takes any safety
+    /// away: the rest shapes probes and output, within the same bounds.
     pub(super) fn is_for_command_line(&self) -> bool {
-        self.is_about() || self.no_config || self.print_config || self.no_sandbox || !self.targets.is_empty()
+        self.is_about()
+            || self.no_config
+            || self.print_config
+            || self.no_sandbox
+            || !self.targets.is_empty()
     }
 
     /// Whether one host is traced, and no more.
@@ -218,15 +285,22 @@ impl Args {
         self.probing.flow.unwrap_or(random % 65_534 + 1)
     }
 
-    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one flow and ident. The ident is
-    /// this one unless another was asked for.
+    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one
+    /// flow and ident. The ident is this one unless another was asked for.
     pub(crate) fn round(&self, host: &str, flow: u16, ident: u16) -> Traceroute {
-        self.traceroute(host).retries(0).flow(flow).ident(self.probing.ident.unwrap_or(ident))
+        self.traceroute(host)
+            .retries(0)
+            .flow(flow)
+            .ident(self.probing.ident.unwrap_or(ident))
     }
 
     /// All paths to the only host, at `--rate` in all.
     pub(crate) fn all_paths(&self, host: &str) -> AllPaths {
-        let paths = self.probing.traceroute(host).paths().confidence(self.probing.confidence / 100.0);
+        let paths = self
+            .probing
+            .traceroute(host)
+            .paths()
+            .confidence(self.probing.confidence / 100.0);
         paths.rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
     }
 

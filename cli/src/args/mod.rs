@@ -42,19 +42,31 @@ pub(crate) fn parse() -> Result<Wanted, String> {
     }
     let (args, dependent) = match read(&arguments) {
         Ok(read) => read,
-        Err(error) if error.kind() == ErrorKind::DisplayVersion => return Ok(Wanted::Text(error.to_string())),
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            return Ok(Wanted::Text(error.to_string()));
+        }
         Err(error) => return Err(one_line(&error) + " (hopshot --help lists all options)"),
     };
     if let Some(page) = args.about.page() {
         return Ok(Wanted::Text(help(page)));
     }
-    let config = if args.no_config { None } else { Config::read()? };
+    let config = if args.no_config {
+        None
+    } else {
+        Config::read()?
+    };
     if args.print_config {
         let none = "# no options: there is no file of them, or it is not read\n".to_owned();
-        return Ok(Wanted::Text(config.map_or(none, |config| config.text(&arguments))));
+        return Ok(Wanted::Text(
+            config.map_or(none, |config| config.text(&arguments)),
+        ));
     }
     let mut args = match config {
-        Some(config) if !config.is_empty() => read(&config.with(&arguments)).map_err(|error| one_line(&error))?.0,
+        Some(config) if !config.is_empty() => {
+            read(&config.with(&arguments))
+                .map_err(|error| one_line(&error))?
+                .0
+        }
         _ => args,
     };
     args.check().and_then(|()| args.check_beside(dependent))?;

@@ -15,7 +15,8 @@ pub(crate) struct Output {
 
     /// Show what routers append: MPLS labels, interfaces
     ///
-    /// Refused with --paths, --watch and the formats svg and dot, which have no place for it. JSON and CSV have it without.
+    /// Refused with --paths, --watch and the formats svg and dot, which have no place for it. JSON
+    /// and CSV have it without.
     #[arg(short, long)]
     pub(crate) extensions: bool,
 
@@ -35,7 +36,8 @@ pub(crate) struct Output {
     #[arg(long, conflicts_with = "format")]
     json_stream: bool,
 
-    /// Say on standard error which kind of socket is used, what could not be confined, and what was rejected
+    /// Say on standard error which kind of socket is used, what could not be confined, and what
+    /// was rejected
     #[arg(short, long)]
     pub(crate) verbose: bool,
 }

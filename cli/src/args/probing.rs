@@ -3,7 +3,9 @@
 use super::values::{Source, mark, number, octet, seconds, source, word};
 use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
-use hopshot_linux::{MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute, Version};
+use hopshot_linux::{
+    MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute, Version,
+};
 use std::time::Duration;
 
 /// The options that shape a trace.
@@ -71,11 +73,13 @@ pub(crate) struct Probing {
     #[arg(long, value_name = "ID", value_parser = word)]
     pub(super) ident: Option<u16>,
 
-    /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random if not given
+    /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random
+    /// if not given
     #[arg(long, value_name = "N", value_parser = number(1..=65534_u16, ""))]
     pub(super) flow: Option<u16>,
 
-    /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q has no effect with it
+    /// Show all paths that load balancers share traffic over, by as many flows as it takes; -q has
+    /// no effect with it
     #[arg(long, conflicts_with_all = ["watch", "mtu"])]
     pub(crate) paths: bool,
 
@@ -91,7 +95,8 @@ pub(crate) struct Probing {
     #[arg(long, value_name = "PPS", value_parser = number(1..=1_000_000_u32, "probes a second"))]
     pub(crate) rate: Option<u32>,
 
-    /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is permitted
+    /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is
+    /// permitted
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
     socket: Socket,
 
@@ -99,7 +104,8 @@ pub(crate) struct Probing {
     #[arg(long)]
     precise: bool,
 
-    /// Learn nothing from one host for the others: neither their distances nor the routers near us that they share
+    /// Learn nothing from one host for the others: neither their distances nor the routers near us
+    /// that they share
     #[arg(long)]
     no_learning: bool,
 }
@@ -119,19 +125,24 @@ impl Probing {
     /// Checks what no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.first > self.max {
-            return Err(format!("--first must be 1 to {} (--max-hops), not {}", self.max, self.first));
+            return Err(format!(
+                "--first must be 1 to {} (--max-hops), not {}",
+                self.max, self.first
+            ));
         }
         match (self.source_interface(), &self.interface) {
-            (Some(one), Some(other)) if one != other => {
-                Err(format!("--source names the interface {one}, and --interface {other}: leave one out"))
-            }
+            (Some(one), Some(other)) if one != other => Err(format!(
+                "--source names the interface {one}, and --interface {other}: leave one out"
+            )),
             _ => Ok(()),
         }
     }
 
     /// The interface that the source address was given with.
     fn source_interface(&self) -> Option<&String> {
-        self.source.as_ref().and_then(|source| source.interface.as_ref())
+        self.source
+            .as_ref()
+            .and_then(|source| source.interface.as_ref())
     }
 
     /// The family that was asked for.
@@ -143,9 +154,15 @@ impl Probing {
         }
     }
 
-    /// The family that a name's address is to have: that of the source, if it has one, where none was asked for.
+    /// The family that a name's address is to have: that of the source, if it has one, where none
+    /// was asked for.
     pub(crate) fn wanted(&self) -> Wanted {
-        match (self.family(), self.source.as_ref().map(|source| Version::of(source.address))) {
+        match (
+            self.family(),
+            self.source
+                .as_ref()
+                .map(|source| Version::of(source.address)),
+        ) {
             (Some(family), _) => Wanted::Only(family),
             (None, Some(family)) => Wanted::Rather(family),
             (None, None) => Wanted::Any,

@@ -16,26 +16,36 @@ pub(super) fn number<N: Display + FromStr + PartialOrd + Clone>(
 ) -> impl Fn(&str) -> Result<N, String> + Clone {
     move |text| {
         let number = text.parse().ok().filter(|number| range.contains(number));
-        number.ok_or_else(|| format!("must be {} to {} {unit}", range.start(), range.end()).trim_end().to_owned())
+        number.ok_or_else(|| {
+            format!("must be {} to {} {unit}", range.start(), range.end())
+                .trim_end()
+                .to_owned()
+        })
     }
 }
 
-pub(super) fn seconds(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<Duration, String> + Clone {
+pub(super) fn seconds(
+    range: RangeInclusive<f64>,
+) -> impl Fn(&str) -> Result<Duration, String> + Clone {
     let seconds = number(range, "seconds");
     move |text| seconds(text).map(Duration::from_secs_f64)
 }
 
-/// A host. A bare number would be one too, 0.0.0.60, but who writes it means the size of probes, as traceroute does.
+/// A host. A bare number would be one too, 0.0.0.60, but who writes it means the size of probes, as
+/// traceroute does.
 pub(super) fn host(text: &str) -> Result<String, String> {
     let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
     match (text, text.parse::<u32>()) {
-        ("-", _) => Err("it is no host; '--targets -' reads a list of them from standard input".to_owned()),
-        (_, Ok(size)) if is_number && SIZES.contains(&size) => {
-            Err(format!("a number is no host; the size of probes is --size {text}"))
+        ("-", _) => {
+            Err("it is no host; '--targets -' reads a list of them from standard input".to_owned())
         }
-        (_, Ok(address)) if is_number && address > *SIZES.end() => {
-            Err(format!("a number is no host; as an address it is {}", Ipv4Addr::from_bits(address)))
-        }
+        (_, Ok(size)) if is_number && SIZES.contains(&size) => Err(format!(
+            "a number is no host; the size of probes is --size {text}"
+        )),
+        (_, Ok(address)) if is_number && address > *SIZES.end() => Err(format!(
+            "a number is no host; as an address it is {}",
+            Ipv4Addr::from_bits(address)
+        )),
         _ if is_number => Err("a number is no host; give a name or an address".to_owned()),
         _ => Ok(text.to_owned()),
     }
@@ -68,10 +78,14 @@ pub(super) fn source(text: &str) -> Result<Source, String> {
         Some((address, interface)) => (address, Some(interface.to_owned())),
         None => (text, None),
     };
-    let address: IpAddr = address.parse().map_err(|_| "must be an address of this machine; ip address lists them")?;
+    let address: IpAddr = address
+        .parse()
+        .map_err(|_| "must be an address of this machine; ip address lists them")?;
     let is_link_local = matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
     match (is_link_local, &interface) {
-        (false, Some(_)) => Err(format!("{address} has no zone: only link-local addresses (fe80::/10) have one")),
+        (false, Some(_)) => Err(format!(
+            "{address} has no zone: only link-local addresses (fe80::/10) have one"
+        )),
         (_, Some(interface)) if interface.is_empty() => {
             Err("an interface must follow %, as in fe80::1%eth0".to_owned())
         }
@@ -84,17 +98,24 @@ pub(super) fn zone(text: &str) -> Result<String, String> {
     let zone = text.strip_suffix('.').unwrap_or(text);
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
+            && label
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || b"-_".contains(&octet))
     };
     match zone.len() <= LONGEST_ZONE && zone.split('.').all(is_label) {
         true => Ok(zone.to_owned()),
-        false => Err(format!("not a zone of DNS, such as asn.example, of at most {LONGEST_ZONE} characters")),
+        false => Err(format!(
+            "not a zone of DNS, such as asn.example, of at most {LONGEST_ZONE} characters"
+        )),
     }
 }
 
 /// A server of DNS, by its address.
 pub(super) fn server(text: &str) -> Result<SocketAddr, String> {
-    let address = || text.parse::<IpAddr>().map(|address| SocketAddr::new(address, 53));
+    let address = || {
+        text.parse::<IpAddr>()
+            .map(|address| SocketAddr::new(address, 53))
+    };
     text.parse()
         .or_else(|_| address())
         .map_err(|_| "not an address, such as 192.0.2.53 or [2001:db8::53]:5353".to_owned())
@@ -133,7 +154,17 @@ mod tests {
         let longest = ["a".repeat(63), "a".repeat(63), "b".repeat(53)].join(".");
         assert_eq!(zone(&longest).map(|zone| zone.len()), Ok(181));
         let long = format!("{longest}b");
-        for wrong in ["", ".", "a..b", ".a", "a b", "a\n", "as\u{e4}.example", &"a".repeat(64), &long] {
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            ".a",
+            "a b",
+            "a\n",
+            "as\u{e4}.example",
+            &"a".repeat(64),
+            &long,
+        ] {
             assert!(zone(wrong).is_err(), "{wrong}");
         }
     }
@@ -146,7 +177,10 @@ mod tests {
             ("2001:db8::53", "[2001:db8::53]:53"),
             ("[2001:db8::53]:5353", "[2001:db8::53]:5353"),
         ] {
-            assert_eq!(server(text).map(|server| server.to_string()).as_deref(), Ok(parsed));
+            assert_eq!(
+                server(text).map(|server| server.to_string()).as_deref(),
+                Ok(parsed)
+            );
         }
         for wrong in ["", "ns.example", "192.0.2.53:", "192.0.2.53:65536", ":53"] {
             assert!(server(wrong).is_err(), "{wrong}");
@@ -158,7 +192,11 @@ mod tests {
         let wait = seconds(0.001..=3600.0);
         assert_eq!(wait("0.5"), Ok(Duration::from_millis(500)));
         for wrong in ["", "0", "-1", "nan", "inf", "3601", "soon"] {
-            assert_eq!(wait(wrong), Err("must be 0.001 to 3600 seconds".to_owned()), "{wrong}");
+            assert_eq!(
+                wait(wrong),
+                Err("must be 0.001 to 3600 seconds".to_owned()),
+                "{wrong}"
+            );
         }
     }
 
@@ -167,17 +205,30 @@ mod tests {
         let attempts = number(1..=10_u8, "answers");
         assert_eq!(attempts("10"), Ok(10));
         for wrong in ["", "0", "11", "256", "-1", "1.5", "one"] {
-            assert_eq!(attempts(wrong), Err("must be 1 to 10 answers".to_owned()), "{wrong}");
+            assert_eq!(
+                attempts(wrong),
+                Err("must be 1 to 10 answers".to_owned()),
+                "{wrong}"
+            );
         }
         assert_eq!(number(1..=9_u8, "")("0"), Err("must be 1 to 9".to_owned()));
     }
 
     #[test]
     fn a_bare_number_is_no_host() {
-        assert_eq!(host("60"), Err("a number is no host; the size of probes is --size 60".to_owned()));
-        assert_eq!(host("2130706433"), Err("a number is no host; as an address it is 127.0.0.1".to_owned()));
+        assert_eq!(
+            host("60"),
+            Err("a number is no host; the size of probes is --size 60".to_owned())
+        );
+        assert_eq!(
+            host("2130706433"),
+            Err("a number is no host; as an address it is 127.0.0.1".to_owned())
+        );
         for other in ["0", "37", "99999999999"] {
-            assert_eq!(host(other), Err("a number is no host; give a name or an address".to_owned()));
+            assert_eq!(
+                host(other),
+                Err("a number is no host; give a name or an address".to_owned())
+            );
         }
         let list = "it is no host; '--targets -' reads a list of them from standard input";
         assert_eq!(host("-"), Err(list.to_owned()));

@@ -16,7 +16,8 @@ pub(crate) struct Watching {
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds(0.1..=3600.0))]
     pub(crate) every: Duration,
 
-    /// End after N rounds with the report; without a terminal, which has no view, this must be given
+    /// End after N rounds with the report; without a terminal, which has no view, this must be
+    /// given
     #[arg(long, value_name = "N", value_parser = number(1..=u32::MAX, "rounds"))]
     pub(crate) count: Option<u32>,
 }

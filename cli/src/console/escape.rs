@@ -1,6 +1,7 @@
 //! Text that strangers or files chose, made harmless to a terminal.
 
-/// The text with what a terminal would obey, or nobody would see, as `\u{..}`: what hosts and files are called in any language stays readable.
+/// The text with what a terminal would obey, or nobody would see, as `\u{..}`: what hosts and files
+/// are called in any language stays readable.
 pub(crate) fn visible(text: &str) -> String {
     let mut visible = String::new();
     for c in text.chars() {
@@ -12,17 +13,28 @@ pub(crate) fn visible(text: &str) -> String {
     visible
 }
 
-/// Whether nothing stands where this character is, or a blank that is none: what was pasted with it looks right and isn't.
+/// Whether nothing stands where this character is, or a blank that is none: what was pasted with it
+/// looks right and isn't.
 fn is_hidden(c: char) -> bool {
-    let fills =
-        matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}');
+    let fills = matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'
+            | '\u{1160}'
+            | '\u{17b4}'
+            | '\u{17b5}'
+            | '\u{2800}'
+            | '\u{3164}'
+    );
     let formats = matches!(c, '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let others = matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}');
     let planes = matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     fills || formats || others || planes || c != ' ' && c.is_whitespace()
 }
 
-/// Whether a terminal doesn't show a character but obeys it: control characters, and those that turn or break a line.
+/// Whether a terminal doesn't show a character but obeys it: control characters, and those that
+/// turn or break a line.
 pub(crate) fn is_obeyed(c: char) -> bool {
     let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     turns || c.is_control() || matches!(c, '\u{2028}'..='\u{2029}')
@@ -38,10 +50,25 @@ mod tests {
             visible("can't find 'm\u{fc}nchen.example': \"no\" \\"),
             "can't find 'm\u{fc}nchen.example': \"no\" \\"
         );
-        assert_eq!(visible("\u{feff}203.0.113.9\u{200b}\u{ad}\u{a0}"), r"\u{feff}203.0.113.9\u{200b}\u{ad}\u{a0}");
-        for c in ['\u{200b}', '\u{feff}', '\u{2060}', '\u{ad}', '\u{200d}', '\u{3000}', '\u{e0041}', '\u{2800}'] {
+        assert_eq!(
+            visible("\u{feff}203.0.113.9\u{200b}\u{ad}\u{a0}"),
+            r"\u{feff}203.0.113.9\u{200b}\u{ad}\u{a0}"
+        );
+        for c in [
+            '\u{200b}',
+            '\u{feff}',
+            '\u{2060}',
+            '\u{ad}',
+            '\u{200d}',
+            '\u{3000}',
+            '\u{e0041}',
+            '\u{2800}',
+        ] {
             assert!(visible(&c.to_string()).is_ascii(), "{c:?}");
         }
-        assert_eq!(visible("a\u{202e}b\u{2066}\x1b[2J\u{9b}\n"), r"a\u{202e}b\u{2066}\u{1b}[2J\u{9b}\u{a}");
+        assert_eq!(
+            visible("a\u{202e}b\u{2066}\x1b[2J\u{9b}\n"),
+            r"a\u{202e}b\u{2066}\u{1b}[2J\u{9b}\u{a}"
+        );
     }
 }

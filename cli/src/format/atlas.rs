@@ -1,6 +1,8 @@
-//! Results as RIPE Atlas gives those of its traceroutes, one a line (<https://atlas.ripe.net/docs/apis/result-format/>). What
-//! the format has and a trace doesn't know is left out: the size of answers, and which of them were late or came again. It has no mark
-//! for an answer that proves nothing, which stands as lost.
+//! Results as RIPE Atlas gives those of its traceroutes, one a line
+//! (<https://atlas.ripe.net/docs/apis/result-format/>).
+//!
+//! What the format has and a trace doesn't know is left out: the size of answers, and which of them
+//! were late or came again. It has no mark for an answer that proves nothing, which stands as lost.
 
 use super::json::print_line;
 use super::results::Format;
@@ -117,7 +119,10 @@ struct Entry {
 
 impl<'a> Measurement<'a> {
     fn new(route: &'a Route) -> Self {
-        let started = route.started().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = route
+            .started()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Self {
             fw: FIRMWARE,
             lts: -1,
@@ -137,13 +142,21 @@ impl<'a> Measurement<'a> {
             src_addr: route.source(),
             size: route.size(),
             paris_id: route.flow(),
-            result: route.hops().map(|hop| AtlasHop { hop: hop.number(), what: answers(route, hop) }).collect(),
+            result: route
+                .hops()
+                .map(|hop| AtlasHop {
+                    hop: hop.number(),
+                    what: answers(route, hop),
+                })
+                .collect(),
         }
     }
 }
 
 fn answers(route: &Route, hop: Hop<'_>) -> Answers {
-    let has_left = hop.outcomes().any(|outcome| !matches!(outcome, Outcome::Failed(_)));
+    let has_left = hop
+        .outcomes()
+        .any(|outcome| !matches!(outcome, Outcome::Failed(_)));
     if let Some(failure) = failure(hop).filter(|_| !has_left) {
         return Answers::Error(failure_text(failure));
     }
@@ -163,7 +176,8 @@ fn answers(route: &Route, hop: Hop<'_>) -> Answers {
     Answers::Result(answers.collect())
 }
 
-/// How Atlas marks an error that isn't Time Exceeded. Packet Too Big has no mark of its own, but an MTU.
+/// How Atlas marks an error that isn't Time Exceeded. Packet Too Big has no mark of its own, but an
+/// MTU.
 fn unreachable(reply: &Reply) -> Option<Unreachable> {
     let letter = match (Version::of(reply.from), reply.icmp_type, reply.icmp_code) {
         _ if reply.kind != Kind::Unreachable || reply.mtu.is_some() => return None,
@@ -180,8 +194,19 @@ fn unreachable(reply: &Reply) -> Option<Unreachable> {
 
 /// The label stack (RFC 4950).
 fn appended(stack: &[Label]) -> Option<Appended> {
-    let entry =
-        |label: &Label| Entry { label: label.label, exp: label.traffic_class, s: label.bottom.into(), ttl: label.ttl };
-    let object = Object { class: 1, kind: 1, mpls: stack.iter().map(entry).collect() };
-    (!stack.is_empty()).then_some(Appended { version: 2, obj: [object] })
+    let entry = |label: &Label| Entry {
+        label: label.label,
+        exp: label.traffic_class,
+        s: label.bottom.into(),
+        ttl: label.ttl,
+    };
+    let object = Object {
+        class: 1,
+        kind: 1,
+        mpls: stack.iter().map(entry).collect(),
+    };
+    (!stack.is_empty()).then_some(Appended {
+        version: 2,
+        obj: [object],
+    })
 }

@@ -1,4 +1,5 @@
-//! Text: the only host is shown while it becomes known, several are blocks with an empty line between them.
+//! Text: the only host is shown while it becomes known, several are blocks with an empty line
+//! between them.
 
 use super::results::Format;
 use crate::args::Args;
@@ -18,7 +19,11 @@ pub(super) struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     pub(super) const fn new(args: &'a Args) -> Self {
-        Self { args, view: None, is_first: true }
+        Self {
+            args,
+            view: None,
+            is_first: true,
+        }
     }
 
     fn view(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<View> {

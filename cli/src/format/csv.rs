@@ -1,5 +1,5 @@
-//! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that can't be traced. Probes that are
-//! still on their way when the trace is interrupted have none.
+//! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that
+//! can't be traced. Probes that are still on their way when the trace is interrupted have none.
 
 use super::json::{evidence, kind, stop_reason};
 use super::results::Format;
@@ -77,12 +77,24 @@ struct Row {
 
 impl Csv {
     pub(super) fn new(args: &Args) -> Self {
-        Self { has_header: false, settings: Settings::from(&args.probing) }
+        Self {
+            has_header: false,
+            settings: Settings::from(&args.probing),
+        }
     }
 
     /// Returns a row with what all rows have: the settings.
     fn row(&self) -> Row {
-        let Settings { first_hop, max_hops, attempts, wait_ms, tos, size, dont_fragment, patience } = self.settings;
+        let Settings {
+            first_hop,
+            max_hops,
+            attempts,
+            wait_ms,
+            tos,
+            size,
+            dont_fragment,
+            patience,
+        } = self.settings;
         Row {
             first_hop: Some(first_hop),
             max_hops: Some(max_hops),
@@ -119,7 +131,9 @@ impl Csv {
         for row in rows {
             writer.serialize(row)?;
         }
-        let octets = writer.into_inner().map_err(::csv::IntoInnerError::into_error)?;
+        let octets = writer
+            .into_inner()
+            .map_err(::csv::IntoInnerError::into_error)?;
         self.has_header |= !octets.is_empty();
         print(&octets)
     }
@@ -128,21 +142,46 @@ impl Csv {
 impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let whole = self.row_of(route);
-        let shared = route.shared().map(|Shared { hop, from, seen, of }| {
-            let row = from.map_or_else(|| whole.clone(), |router| known(router, names, &whole));
-            Row { outcome: "shared", hop: Some(hop), seen: Some(seen), of: Some(of), ..row }
-        });
+        let shared = route.shared().map(
+            |Shared {
+                 hop,
+                 from,
+                 seen,
+                 of,
+             }| {
+                let row = from.map_or_else(|| whole.clone(), |router| known(router, names, &whole));
+                Row {
+                    outcome: "shared",
+                    hop: Some(hop),
+                    seen: Some(seen),
+                    of: Some(of),
+                    ..row
+                }
+            },
+        );
         let probed = route.hops().flat_map(|hop| {
             let whole = of_hop(hop, &whole);
             let outcomes: Vec<Outcome> = hop.outcomes().collect();
             (1..).zip(outcomes).filter_map(move |(attempt, outcome)| {
                 let row = match outcome {
                     Outcome::InFlight => return None,
-                    Outcome::Lost => Row { outcome: "lost", ..whole.clone() },
-                    Outcome::Failed(error) => Row { outcome: "failed", error: failure_text(error), ..whole.clone() },
-                    Outcome::Answered(reply) => answered(&reply, &route.extensions(reply.probe).mpls, names, &whole),
+                    Outcome::Lost => Row {
+                        outcome: "lost",
+                        ..whole.clone()
+                    },
+                    Outcome::Failed(error) => Row {
+                        outcome: "failed",
+                        error: failure_text(error),
+                        ..whole.clone()
+                    },
+                    Outcome::Answered(reply) => {
+                        answered(&reply, &route.extensions(reply.probe).mpls, names, &whole)
+                    }
                 };
-                Some(Row { attempt: Some(attempt), ..row })
+                Some(Row {
+                    attempt: Some(attempt),
+                    ..row
+                })
             })
         });
         let rows: Vec<Row> = shared.chain(probed).collect();
@@ -150,18 +189,42 @@ impl Format for Csv {
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
-        let (target, target_address, error) = (no_formula(host), host.parse().ok(), no_formula(why));
+        let (target, target_address, error) =
+            (no_formula(host), host.parse().ok(), no_formula(why));
         let started = started(SystemTime::now());
-        let row = Row { target, target_address, outcome: "not_traced", error, started, ..self.row() };
+        let row = Row {
+            target,
+            target_address,
+            outcome: "not_traced",
+            error,
+            started,
+            ..self.row()
+        };
         self.print(std::iter::once(row)).map(|()| true)
     }
 }
 
 /// Returns a row with what all rows of a hop have.
 fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
-    let Figures { sent, lost, best_ms, median_ms, average_ms, worst_ms } = Figures::from(hop);
+    let Figures {
+        sent,
+        lost,
+        best_ms,
+        median_ms,
+        average_ms,
+        worst_ms,
+    } = Figures::from(hop);
     let (hop, sent, lost) = (Some(hop.number()), Some(sent), Some(lost));
-    Row { hop, sent, lost, best_ms, median_ms, average_ms, worst_ms, ..whole.clone() }
+    Row {
+        hop,
+        sent,
+        lost,
+        best_ms,
+        median_ms,
+        average_ms,
+        worst_ms,
+        ..whole.clone()
+    }
 }
 
 fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
@@ -189,15 +252,20 @@ fn known(router: IpAddr, names: &Names, whole: &Row) -> Row {
         from: Some(router),
         name: names.of(router).map(|name| no_formula(&name)),
         asn: origin.as_ref().map(|origin| origin.number),
-        as_name: origin.and_then(|origin| origin.name).map(|name| no_formula(&name)),
+        as_name: origin
+            .and_then(|origin| origin.name)
+            .map(|name| no_formula(&name)),
         ..whole.clone()
     }
 }
 
-/// A text that a spreadsheet doesn't take for a formula, whoever chose it. No name of a host begins so.
+/// A text that a spreadsheet doesn't take for a formula, whoever chose it. No name of a host begins
+/// so.
 fn no_formula(text: &str) -> String {
     match text.chars().next() {
-        Some(first @ ('=' | '+' | '-' | '@')) => format!("{}{}", first.escape_unicode(), &text[1..]),
+        Some(first @ ('=' | '+' | '-' | '@')) => {
+            format!("{}{}", first.escape_unicode(), &text[1..])
+        }
         _ => text.to_owned(),
     }
 }

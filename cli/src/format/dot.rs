@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::io;
 use std::net::IpAddr;
 
-/// The beginning of a graph from the left to the right, in colours that can be read on light and on dark pages.
+/// The beginning of a graph from the left to the right, in colours that can be read on light and on
+/// dark pages.
 pub(crate) const HEAD: &str = "\
 digraph hopshot {
   rankdir=LR
@@ -55,19 +56,29 @@ impl Dot {
         for place in &stage.places {
             let is_new = place.is_unproven() || self.places.insert(place.address);
             let address = place.address.to_string();
-            // Nobody may be where a forger says to be: the node of who has that address stays as it is.
+            // Nobody may be where a forger says to be: the node of who has that address stays as it
+            // is.
             let node = match place.is_unproven() {
                 true => quoted(&[&format!("{} {} {address}", route.target(), stage.number())]),
                 false => quoted(&[&address]),
             };
             if is_new {
-                let first = format!("{}  {}", stage.number(), place.name.as_deref().unwrap_or(&address));
+                let first = format!(
+                    "{}  {}",
+                    stage.number(),
+                    place.name.as_deref().unwrap_or(&address)
+                );
                 let time = match place.rtts.is_empty() {
                     true => "shared".to_owned(),
                     false => format!("{:.3} ms {}", place.median(), place.mark),
                 };
                 let address = place.name.is_some().then_some(address.as_str());
-                let lines = [Some(first.as_str()), address, place.origin.as_deref(), Some(time.trim_end())];
+                let lines = [
+                    Some(first.as_str()),
+                    address,
+                    place.origin.as_deref(),
+                    Some(time.trim_end()),
+                ];
                 let label = quoted(&lines.into_iter().flatten().collect::<Vec<_>>());
                 let look = match (place.is_target, place.is_stop()) {
                     _ if place.is_unproven() => UNPROVEN,
@@ -97,11 +108,15 @@ impl Format for Dot {
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);
             let is_proven = !stage.is_unproven();
-            for edge in before.iter().flat_map(|from| nodes.iter().map(move |to| (from.clone(), to.clone()))) {
+            for edge in before
+                .iter()
+                .flat_map(|from| nodes.iter().map(move |to| (from.clone(), to.clone())))
+            {
                 if self.edges.insert(edge.clone()) {
                     let (from, to) = edge;
-                    // Which of several led to which of several is not known, nor what is before the first hop that was probed,
-                    // nor who is where nobody proves to be.
+                    // Which of several led to which of several is not known, nor what is before the
+                    // first hop that was probed, nor who is where nobody proves
+                    // to be.
                     let is_unknown = before.len() > 1 && nodes.len() > 1 || stage.first > last + 1;
                     let is_unknown = is_unknown || !is_proven || !was_proven;
                     let look = if is_unknown { " [style=dashed]" } else { "" };
@@ -118,9 +133,14 @@ impl Format for Dot {
     }
 }
 
-/// Lines of text as a string of Graphviz, in which nothing stands for anything else: not for an entity of HTML either.
+/// Lines of text as a string of Graphviz, in which nothing stands for anything else: not for an
+/// entity of HTML either.
 pub(crate) fn quoted(lines: &[&str]) -> String {
-    let quoted = |line: &&str| line.replace('&', "&amp;").replace('\\', "\\\\").replace('"', "\\\"");
+    let quoted = |line: &&str| {
+        line.replace('&', "&amp;")
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"")
+    };
     let lines: Vec<String> = lines.iter().map(quoted).collect();
     format!("\"{}\"", lines.join("\\n"))
 }

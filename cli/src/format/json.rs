@@ -1,4 +1,5 @@
-//! The JSON document. A field is never renamed or removed; new ones may come: `cli/schema/hopshot.schema.json` has them all.
+//! The JSON document. A field is never renamed or removed; new ones may come:
+//! `cli/schema/hopshot.schema.json` has them all.
 
 use super::results::Format;
 use super::settings::{Settings, VERSION};
@@ -11,8 +12,8 @@ use crate::names::{Names, Origin};
 use crate::reading::passes;
 use crate::units::{milliseconds, socket, started};
 use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply, Route, StopReason,
-    failure_text,
+    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply,
+    Route, StopReason, failure_text,
 };
 use serde::Serialize;
 use std::io;
@@ -25,15 +26,25 @@ pub(super) struct Json {
 
 impl Json {
     pub(super) fn new(args: &Args) -> Self {
-        Self { settings: Settings::from(&args.probing) }
+        Self {
+            settings: Settings::from(&args.probing),
+        }
     }
 }
 
 impl Format for Json {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let hops = route.hops().map(|hop| JsonHop::new(route, hop, names)).collect();
+        let hops = route
+            .hops()
+            .map(|hop| JsonHop::new(route, hop, names))
+            .collect();
         let summary = Summary::new(route, names);
-        print_line(&Document { summary, hops, settings: self.settings, version: VERSION })
+        print_line(&Document {
+            summary,
+            hops,
+            settings: self.settings,
+            version: VERSION,
+        })
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -58,7 +69,10 @@ pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Resu
     let hops = route.stretches().iter().flat_map(|stretch| {
         stretch.hops().map(|hop| {
             let mtu = passes(&hop).then_some(stretch.size);
-            MtuHop { hop: JsonHop::new(&stretch.route, hop, names), mtu }
+            MtuHop {
+                hop: JsonHop::new(&stretch.route, hop, names),
+                mtu,
+            }
         })
     });
     let limits = route.limits().iter().map(|limit| MtuLimit {
@@ -185,7 +199,10 @@ pub(crate) struct Target<'a> {
 
 impl<'a> Target<'a> {
     pub(crate) const fn new(name: &'a str, address: IpAddr) -> Self {
-        Self { name, address: Some(address) }
+        Self {
+            name,
+            address: Some(address),
+        }
     }
 }
 
@@ -198,7 +215,13 @@ pub(super) struct Lost<'a> {
 
 impl<'a> Lost<'a> {
     pub(super) fn new(host: &'a str, error: &'a str) -> Self {
-        Self { target: Target { name: host, address: host.parse().ok() }, error }
+        Self {
+            target: Target {
+                name: host,
+                address: host.parse().ok(),
+            },
+            error,
+        }
     }
 }
 
@@ -264,13 +287,23 @@ impl Known {
             Some(Origin { number, name, more }) => (Some(number), name, more),
             None => (None, None, Vec::new()),
         };
-        Self { name: names.of(address), asn, as_name, more_asns, ipv4_inside: Inside::of(address) }
+        Self {
+            name: names.of(address),
+            asn,
+            as_name,
+            more_asns,
+            ipv4_inside: Inside::of(address),
+        }
     }
 }
 
 impl<'a> Summary<'a> {
     pub(super) fn new(route: &'a Route, names: &Names) -> Self {
-        let known = |router: Option<IpAddr>| router.map(|router| Known::of(router, names)).unwrap_or_default();
+        let known = |router: Option<IpAddr>| {
+            router
+                .map(|router| Known::of(router, names))
+                .unwrap_or_default()
+        };
         Self {
             target: Target::new(route.host(), route.target()),
             source: route.source(),
@@ -286,7 +319,10 @@ impl<'a> Summary<'a> {
             late: route.tally().late,
             forged: route.tally().forged,
             rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
-            shared: route.shared().map(|shared| Shared::new(shared, known(shared.from))).collect(),
+            shared: route
+                .shared()
+                .map(|shared| Shared::new(shared, known(shared.from)))
+                .collect(),
             flow: route.flow(),
         }
     }
@@ -294,41 +330,80 @@ impl<'a> Summary<'a> {
 
 impl Shared {
     fn new(shared: hopshot_linux::Shared, known: Known) -> Self {
-        let hopshot_linux::Shared { hop, from, seen, of } = shared;
-        Self { hop, from, seen, of, known }
+        let hopshot_linux::Shared {
+            hop,
+            from,
+            seen,
+            of,
+        } = shared;
+        Self {
+            hop,
+            from,
+            seen,
+            of,
+            known,
+        }
     }
 }
 
 impl JsonRejected {
     pub(crate) fn new(forged: u32, rejected: Rejected) -> Self {
-        let Rejected { bad_checksum, malformed, not_ours, dropped } = rejected;
-        Self { forged, bad_checksum, malformed, not_ours, dropped }
+        let Rejected {
+            bad_checksum,
+            malformed,
+            not_ours,
+            dropped,
+        } = rejected;
+        Self {
+            forged,
+            bad_checksum,
+            malformed,
+            not_ours,
+            dropped,
+        }
     }
 }
 
 impl JsonHop {
     fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
         let (rate_limited, probes) = (hop.may_be_rate_limited(), probes(route, hop, names));
-        Self { hop: hop.number(), rate_limited, probes, figures: Figures::from(hop) }
+        Self {
+            hop: hop.number(),
+            rate_limited,
+            probes,
+            figures: Figures::from(hop),
+        }
     }
 }
 
 fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
-    // At the target some of the probes may have been sent to farther hops: they are numbered as they stand here.
+    // At the target some of the probes may have been sent to farther hops: they are numbered as
+    // they stand here.
     let numbered = (1..).zip(hop.outcomes());
     let probes = numbered.map(|(attempt, outcome)| match outcome {
         Outcome::InFlight | Outcome::Lost => None,
-        Outcome::Failed(error) => Some(Probe::Failed { attempt, error: failure_text(error) }),
+        Outcome::Failed(error) => Some(Probe::Failed {
+            attempt,
+            error: failure_text(error),
+        }),
         Outcome::Answered(reply) => {
             let (clocks, extensions) = (route.clocks(reply.probe), route.extensions(reply.probe));
-            Some(Probe::Answered(Box::new(Answered::new(attempt, &reply, clocks, extensions, names))))
+            Some(Probe::Answered(Box::new(Answered::new(
+                attempt, &reply, clocks, extensions, names,
+            ))))
         }
     });
     probes.collect()
 }
 
 impl Answered {
-    pub(super) fn new(attempt: usize, reply: &Reply, clocks: Clocks, extensions: &Extensions, names: &Names) -> Self {
+    pub(super) fn new(
+        attempt: usize,
+        reply: &Reply,
+        clocks: Clocks,
+        extensions: &Extensions,
+        names: &Names,
+    ) -> Self {
         Self {
             attempt,
             from: reply.from,
@@ -385,7 +460,10 @@ fn changed(changes: Changes) -> Vec<&'static str> {
         (Changes::SENDER, "sender"),
         (Changes::UNPROVEN, "unproven"),
     ];
-    all.iter().filter(|(change, _)| changes.contains(*change)).map(|(_, name)| *name).collect()
+    all.iter()
+        .filter(|(change, _)| changes.contains(*change))
+        .map(|(_, name)| *name)
+        .collect()
 }
 
 pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
@@ -409,8 +487,15 @@ mod tests {
 
     #[test]
     fn an_rtt_keeps_its_nanoseconds() {
-        for (nanos, text) in [(80_123_457, "80.123457"), (1, "1e-6"), (1_999_999_999, "1999.999999")] {
-            assert_eq!(serde_json::to_string(&milliseconds(Duration::from_nanos(nanos))).unwrap(), text);
+        for (nanos, text) in [
+            (80_123_457, "80.123457"),
+            (1, "1e-6"),
+            (1_999_999_999, "1999.999999"),
+        ] {
+            assert_eq!(
+                serde_json::to_string(&milliseconds(Duration::from_nanos(nanos))).unwrap(),
+                text
+            );
         }
     }
 }

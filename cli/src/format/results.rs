@@ -5,11 +5,17 @@ use hopshot_linux::{Heard, Route, Trace};
 use std::io;
 use std::net::IpAddr;
 
-/// A way of writing results on standard output. What happens to one host or to several is told as it happens; most only want
-/// to know how it ended.
+/// A way of writing results on standard output. What happens to one host or to several is told as
+/// it happens; most only want to know how it ended.
 pub(crate) trait Format {
     /// A trace has begun.
-    fn begin(&mut self, _host: &str, _target: IpAddr, _source: IpAddr, _flow: u16) -> io::Result<()> {
+    fn begin(
+        &mut self,
+        _host: &str,
+        _target: IpAddr,
+        _source: IpAddr,
+        _flow: u16,
+    ) -> io::Result<()> {
         Ok(())
     }
 
@@ -31,7 +37,8 @@ pub(crate) trait Format {
     /// A trace has ended, and nothing more will become known.
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()>;
 
-    /// One of several hosts can't be traced. Returns whether the output says so; else standard error has to.
+    /// One of several hosts can't be traced. Returns whether the output says so; else standard
+    /// error has to.
     fn lose(&mut self, _host: &str, _why: &str) -> io::Result<bool> {
         Ok(false)
     }

@@ -16,7 +16,8 @@ pub(super) struct Stage {
     /// Probes that were answered, and that were not, or not by what proves to be an answer.
     pub(super) answered: usize,
     pub(super) lost: usize,
-    /// What to say where nobody answered: why a probe did not get out of this machine, or that none was sent.
+    /// What to say where nobody answered: why a probe did not get out of this machine, or that
+    /// none was sent.
     pub(super) instead: Option<String>,
     /// The hosts that answered, in the order of sending.
     pub(super) places: Vec<Place>,
@@ -30,7 +31,8 @@ pub(super) struct Place {
     pub(super) origin: Option<String>,
     /// The fastest first.
     pub(super) rtts: Vec<Duration>,
-    /// Such as `!H`, where it said that there is no way further; with `?` at its end, or alone, where nothing proves that.
+    /// Such as `!H`, where it said that there is no way further; with `?` at its end, or alone,
+    /// where nothing proves that.
     pub(super) mark: String,
     pub(super) is_target: bool,
     /// Extensions that it appended to its answers, each once.
@@ -51,7 +53,9 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
     for hop in route.hops() {
         let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
-            Some(before) if before.first > last_heard && before.instead == stage.instead => before.join(&stage),
+            Some(before) if before.first > last_heard && before.instead == stage.instead => {
+                before.join(&stage)
+            }
             _ => stages.push(stage),
         }
     }
@@ -62,8 +66,18 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
 impl Stage {
     /// A hop that was not probed, because the path begins as those to other hosts do.
     fn shared(hop: u8, router: Option<IpAddr>, names: &Names) -> Self {
-        let places: Vec<_> = router.map(|router| Place::new(router, names)).into_iter().collect();
-        Self { first: hop, last: hop, answered: 0, lost: 0, instead: Some("shared".to_owned()), places }
+        let places: Vec<_> = router
+            .map(|router| Place::new(router, names))
+            .into_iter()
+            .collect();
+        Self {
+            first: hop,
+            last: hop,
+            answered: 0,
+            lost: 0,
+            instead: Some("shared".to_owned()),
+            places,
+        }
     }
 
     fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
@@ -73,7 +87,10 @@ impl Stage {
                 Some(place) => place.add(&reply),
                 None => {
                     let is_target = is_target(hop, reply.from);
-                    let mut place = Place { is_target, ..Place::new(reply.from, names) };
+                    let mut place = Place {
+                        is_target,
+                        ..Place::new(reply.from, names)
+                    };
                     place.add(&reply);
                     places.push(place);
                 }
@@ -89,7 +106,11 @@ impl Stage {
             first: hop.number(),
             last: hop.number(),
             answered: hop.replies().count() - unproven,
-            lost: hop.outcomes().filter(|outcome| *outcome == Outcome::Lost).count() + unproven,
+            lost: hop
+                .outcomes()
+                .filter(|outcome| *outcome == Outcome::Lost)
+                .count()
+                + unproven,
             instead: failure(hop).map(failure_text),
             places,
         }
@@ -172,11 +193,20 @@ mod tests {
 
     #[test]
     fn hops_that_are_joined_lose_their_probes_together() {
-        let silent =
-            |number| Stage { first: number, last: number, answered: 0, lost: 3, instead: None, places: Vec::new() };
+        let silent = |number| Stage {
+            first: number,
+            last: number,
+            answered: 0,
+            lost: 3,
+            instead: None,
+            places: Vec::new(),
+        };
         let mut stage = silent(4);
         assert_eq!((stage.number().as_str(), stage.loss()), ("4", Some(100.0)));
         stage.join(&silent(5));
-        assert_eq!((stage.number().as_str(), stage.lost, stage.loss()), ("4-5", 6, Some(100.0)));
+        assert_eq!(
+            (stage.number().as_str(), stage.lost, stage.loss()),
+            ("4-5", 6, Some(100.0))
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! JSON lines as it happens. What an event says of a probe has the names and the meaning that it has in the [document](super::json).
+//! JSON lines as it happens. What an event says of a probe has the names and the meaning that it
+//! has in the [document](super::json).
 
 use super::json::{Answered, Known, Lost, Summary, Target, print_line};
 use super::results::Format;
@@ -85,49 +86,102 @@ impl Answering {
         }
         self.known = known;
         let target = Target::new(&self.host, self.target);
-        print_line(&Event::Address { target, address: self.address, known: &self.known })
+        print_line(&Event::Address {
+            target,
+            address: self.address,
+            known: &self.known,
+        })
     }
 }
 
 impl Stream {
     pub(super) fn new(args: &Args) -> Self {
-        Self { settings: Settings::from(&args.probing), answering: Vec::new() }
+        Self {
+            settings: Settings::from(&args.probing),
+            answering: Vec::new(),
+        }
     }
 }
 
 impl Format for Stream {
     fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<()> {
-        let settings = Begun { settings: self.settings, flow };
-        print_line(&Event::Begin { target: Target::new(host, target), source, settings, version: VERSION })
+        let settings = Begun {
+            settings: self.settings,
+            flow,
+        };
+        print_line(&Event::Begin {
+            target: Target::new(host, target),
+            source,
+            settings,
+            version: VERSION,
+        })
     }
 
     fn hear(&mut self, heard: &Heard<'_>, names: &Names) -> io::Result<()> {
-        let Heard { host, target, reply, clocks, extensions } = *heard;
-        let answered = Answered::new(reply.probe.attempt.into(), &reply, clocks, extensions, names);
+        let Heard {
+            host,
+            target,
+            reply,
+            clocks,
+            extensions,
+        } = *heard;
+        let answered = Answered::new(
+            reply.probe.attempt.into(),
+            &reply,
+            clocks,
+            extensions,
+            names,
+        );
         let address = reply.from;
-        if !self.answering.iter().any(|answering| answering.address == address && answering.is_of(host, target)) {
+        if !self
+            .answering
+            .iter()
+            .any(|answering| answering.address == address && answering.is_of(host, target))
+        {
             let known = Known::of(address, names);
-            self.answering.push(Answering { host: host.to_owned(), target, address, known });
+            self.answering.push(Answering {
+                host: host.to_owned(),
+                target,
+                address,
+                known,
+            });
         }
         let target = Target::new(host, target);
-        print_line(&Event::Reply { target, hop: reply.probe.hop, answered: Box::new(answered) })
+        print_line(&Event::Reply {
+            target,
+            hop: reply.probe.hop,
+            answered: Box::new(answered),
+        })
     }
 
     fn learn(&mut self, names: &Names) -> io::Result<()> {
-        self.answering.iter_mut().try_for_each(|answering| answering.tell(names))
+        self.answering
+            .iter_mut()
+            .try_for_each(|answering| answering.tell(names))
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let of_route = |answering: &mut Answering| answering.is_of(route.host(), route.target());
-        self.answering.extract_if(.., of_route).try_for_each(|mut answering| answering.tell(names))?;
+        self.answering
+            .extract_if(.., of_route)
+            .try_for_each(|mut answering| answering.tell(names))?;
         for hop in route.hops() {
             for (attempt, outcome) in (1..).zip(hop.outcomes()) {
                 let (target, hop) = (Target::new(route.host(), route.target()), hop.number());
                 match outcome {
                     Outcome::Answered(_) | Outcome::InFlight => {}
-                    Outcome::Lost => print_line(&Event::Lost { target, hop, attempt })?,
+                    Outcome::Lost => print_line(&Event::Lost {
+                        target,
+                        hop,
+                        attempt,
+                    })?,
                     Outcome::Failed(error) => {
-                        print_line(&Event::Failed { target, hop, attempt, error: failure_text(error) })?;
+                        print_line(&Event::Failed {
+                            target,
+                            hop,
+                            attempt,
+                            error: failure_text(error),
+                        })?;
                     }
                 }
             }

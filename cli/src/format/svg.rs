@@ -1,5 +1,6 @@
-//! A picture of the path: a row for each address, its place on the path at the left, its times on an axis at the right. It is
-//! one file with nothing to load or to run, and has colours for light and for dark surroundings.
+//! A picture of the path: a row for each address, its place on the path at the left, its times on
+//! an axis at the right. It is one file with nothing to load or to run, and has colours for light
+//! and for dark surroundings.
 
 mod canvas;
 
@@ -55,21 +56,38 @@ pub(super) struct Svg;
 impl Format for Svg {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let stages = stages(route, names);
-        let summary =
-            match (route.distance(), stages.iter().flat_map(|stage| &stage.places).find(|place| place.is_target)) {
-                (Some(distance), Some(target)) => {
-                    let hops = if distance == 1 { "hop" } else { "hops" };
-                    format!("{distance} {hops}, {:.3} ms", target.median())
-                }
-                _ => ending(route, route.stop_reason()).unwrap_or_default(),
-            };
+        let summary = match (
+            route.distance(),
+            stages
+                .iter()
+                .flat_map(|stage| &stage.places)
+                .find(|place| place.is_target),
+        ) {
+            (Some(distance), Some(target)) => {
+                let hops = if distance == 1 { "hop" } else { "hops" };
+                format!("{distance} {hops}, {:.3} ms", target.median())
+            }
+            _ => ending(route, route.stop_reason()).unwrap_or_default(),
+        };
         let target = route.target().to_string();
         let at = date(route.started());
         // Why there is no answer names the target too.
         let is_named = route.host() == target || !route.reached();
-        let summary = if is_named { summary } else { [target, summary].join(BETWEEN) };
+        let summary = if is_named {
+            summary
+        } else {
+            [target, summary].join(BETWEEN)
+        };
         let told = [format!("flow {}", route.flow()), at].join(BETWEEN);
-        print(draw(&format!("Path to {}", route.host()), &summary, &told, &stages).as_bytes())
+        print(
+            draw(
+                &format!("Path to {}", route.host()),
+                &summary,
+                &told,
+                &stages,
+            )
+            .as_bytes(),
+        )
     }
 }
 
@@ -89,16 +107,29 @@ impl Layout {
     fn new(stages: &[Stage]) -> Self {
         let places = || stages.iter().flat_map(|stage| &stage.places);
         let texts = places().map(label);
-        let widths = texts.map(|(first, second)| width(&first).max(width(&second.unwrap_or_default()) * SMALL));
+        let widths = texts
+            .map(|(first, second)| width(&first).max(width(&second.unwrap_or_default()) * SMALL));
         let label_width = widths.fold(150.0, f64::max).min(LABEL);
-        let notes = stages.iter().any(|stage| stage.lost > 0 && !stage.places.is_empty())
+        let notes = stages
+            .iter()
+            .any(|stage| stage.lost > 0 && !stage.places.is_empty())
             || places().any(|place| !place.mark.is_empty());
-        let branches = stages.iter().map(|stage| stage.places.len()).max().unwrap_or(1).max(1) - 1;
+        let branches = stages
+            .iter()
+            .map(|stage| stage.places.len())
+            .max()
+            .unwrap_or(1)
+            .max(1)
+            - 1;
         Self {
             label: WAY + 34.0 + branches as f64 * BRANCH,
             label_width,
             note: if notes { NOTE } else { 0.0 },
-            row: if places().any(|place| label(place).1.is_some()) { NAMED } else { BARE },
+            row: if places().any(|place| label(place).1.is_some()) {
+                NAMED
+            } else {
+                BARE
+            },
             worst: places().map(Place::worst).fold(LEAST, f64::max),
         }
     }
@@ -168,14 +199,21 @@ fn grid(canvas: &mut Canvas, layout: &Layout, bottom: f64) {
         canvas.line("grid", x, TOP - 6.0, x, bottom);
         // The unit stands at the last.
         let unit = if tick == ticks { " ms" } else { "" };
-        canvas.text("soft tick", x, TOP - 13.0, &format!("{}{unit}", (time * 1000.0).round() / 1000.0));
+        canvas.text(
+            "soft tick",
+            x,
+            TOP - 13.0,
+            &format!("{}{unit}", (time * 1000.0).round() / 1000.0),
+        );
     }
 }
 
 /// A round step that divides a span into 3 to 8 parts.
 fn step(span: f64) -> f64 {
-    // By trial, which needs no logarithm: nothing else here does, and to load the library of those delays every trace.
-    let mut steps = (-6..9).flat_map(|power| [1.0, 2.0, 5.0].map(|times| times * 10_f64.powi(power)));
+    // By trial, which needs no logarithm: nothing else here does, and to load the library of those
+    // delays every trace.
+    let mut steps =
+        (-6..9).flat_map(|power| [1.0, 2.0, 5.0].map(|times| times * 10_f64.powi(power)));
     steps.find(|step| span / step <= 6.0).unwrap_or(span)
 }
 
@@ -186,11 +224,23 @@ fn ways(canvas: &mut Canvas, layout: &Layout, stages: &[Stage]) {
     let mut was_silent = false;
     for stage in stages {
         let count = stage.places.len().max(1);
-        let here: Vec<(f64, f64)> =
-            (0..count).map(|branch| (WAY + branch as f64 * BRANCH, layout.middle(row + branch))).collect();
+        let here: Vec<(f64, f64)> = (0..count)
+            .map(|branch| (WAY + branch as f64 * BRANCH, layout.middle(row + branch)))
+            .collect();
         let is_silent = stage.places.is_empty() || stage.is_unproven();
-        for (from, to) in before.iter().flat_map(|from| here.iter().map(move |to| (*from, *to))) {
-            canvas.curve(if was_silent || is_silent { "way unknown" } else { "way" }, from, to);
+        for (from, to) in before
+            .iter()
+            .flat_map(|from| here.iter().map(move |to| (*from, *to)))
+        {
+            canvas.curve(
+                if was_silent || is_silent {
+                    "way unknown"
+                } else {
+                    "way"
+                },
+                from,
+                to,
+            );
         }
         (before, was_silent) = (here, is_silent);
         row += count;
@@ -201,12 +251,26 @@ fn ways(canvas: &mut Canvas, layout: &Layout, stages: &[Stage]) {
 fn silent(canvas: &mut Canvas, layout: &Layout, stage: &Stage, row: usize) {
     let y = layout.middle(row);
     canvas.pill("hop silent", WAY, y, &stage.number().replace('-', "–"));
-    let said = stage.instead.clone().unwrap_or_else(|| "no answer".to_owned());
-    canvas.text("faint", layout.label, y + 4.5, &shortened(&said, layout.label_width));
+    let said = stage
+        .instead
+        .clone()
+        .unwrap_or_else(|| "no answer".to_owned());
+    canvas.text(
+        "faint",
+        layout.label,
+        y + 4.5,
+        &shortened(&said, layout.label_width),
+    );
 }
 
 /// An address that answered at a hop.
-fn answered(canvas: &mut Canvas, layout: &Layout, stage: &Stage, (branch, place): (usize, &Place), row: usize) {
+fn answered(
+    canvas: &mut Canvas,
+    layout: &Layout,
+    stage: &Stage,
+    (branch, place): (usize, &Place),
+    row: usize,
+) {
     let y = layout.middle(row);
     let address = place.address.to_string();
     canvas.open(match (place.is_target, place.is_stop()) {
@@ -214,18 +278,40 @@ fn answered(canvas: &mut Canvas, layout: &Layout, stage: &Stage, (branch, place)
         (true, false) => "target",
         (false, false) => "hop-row",
     });
-    let times: Vec<String> = place.rtts.iter().map(|rtt| format!("{:.3} ms", milliseconds(*rtt))).collect();
+    let times: Vec<String> = place
+        .rtts
+        .iter()
+        .map(|rtt| format!("{:.3} ms", milliseconds(*rtt)))
+        .collect();
     let name = place.name.as_deref().unwrap_or(&address);
-    canvas.tip(&format!("hop {}: {name} ({address}), {}", stage.number(), times.join(", ")));
-    let look = if place.is_unproven() { "hop silent" } else { "hop" };
+    canvas.tip(&format!(
+        "hop {}: {name} ({address}), {}",
+        stage.number(),
+        times.join(", ")
+    ));
+    let look = if place.is_unproven() {
+        "hop silent"
+    } else {
+        "hop"
+    };
     match branch {
         0 => canvas.pill(look, WAY, y, &stage.number()),
         _ => canvas.circle(look, WAY + branch as f64 * BRANCH, y, 5.5),
     }
     match label(place) {
         (first, Some(second)) => {
-            canvas.text("name", layout.label, y - 2.5, &shortened(&first, layout.label_width));
-            canvas.text("soft", layout.label, y + 13.0, &shortened(&second, layout.label_width / SMALL));
+            canvas.text(
+                "name",
+                layout.label,
+                y - 2.5,
+                &shortened(&first, layout.label_width),
+            );
+            canvas.text(
+                "soft",
+                layout.label,
+                y + 13.0,
+                &shortened(&second, layout.label_width / SMALL),
+            );
         }
         (first, None) => canvas.text("name", layout.label, y + 4.5, &first),
     }
@@ -234,7 +320,12 @@ fn answered(canvas: &mut Canvas, layout: &Layout, stage: &Stage, (branch, place)
         canvas.circle("dot", layout.at(milliseconds(*rtt)), y, 3.5);
     }
     let value = layout.axis() + AXIS + VALUE;
-    canvas.text("value", value, y + 4.5, &format!("{:.3} ms", place.median()));
+    canvas.text(
+        "value",
+        value,
+        y + 4.5,
+        &format!("{:.3} ms", place.median()),
+    );
     let note = match (place.mark.is_empty(), stage.lost, branch) {
         (false, _, _) => place.mark.clone(),
         (true, 1.., 0) => format!("{} of {} lost", stage.lost, stage.lost + stage.answered),
@@ -250,8 +341,19 @@ mod tests {
 
     #[test]
     fn the_axis_has_round_steps_and_neither_few_nor_many() {
-        for (span, expected) in [(0.1, 0.02), (1.0, 0.2), (7.3, 2.0), (80.9, 20.0), (99.0, 20.0), (2000.0, 500.0)] {
-            assert!((step(span) - expected).abs() < 1e-9, "{span}: {}", step(span));
+        for (span, expected) in [
+            (0.1, 0.02),
+            (1.0, 0.2),
+            (7.3, 2.0),
+            (80.9, 20.0),
+            (99.0, 20.0),
+            (2000.0, 500.0),
+        ] {
+            assert!(
+                (step(span) - expected).abs() < 1e-9,
+                "{span}: {}",
+                step(span)
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! TXT records over UDP: as much of a DNS client as looking up AS numbers takes. What comes back is believed if it comes from
-//! the server that was asked, to the port that asked, with the question and its random number in it; nothing else is looked at.
+//! TXT records over UDP: as much of a DNS client as looking up AS numbers takes. What comes back is
+//! believed if it comes from the server that was asked, to the port that asked, with the question
+//! and its random number in it; nothing else is looked at.
 
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, OPCODE, Packet, PacketFlag, QCLASS, QTYPE, Question, RCODE, TYPE};
@@ -7,9 +8,11 @@ use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// How long each try waits: the first so short that a lost packet is made good while the output still waits for the answer.
+/// How long each try waits: the first so short that a lost packet is made good while the output
+/// still waits for the answer.
 const TRIES: [Duration; 2] = [Duration::from_millis(150), Duration::from_secs(1)];
-/// Without more being said a message has at most 512 octets (RFC 1035, section 2.3.4). Longer ones come cut, and aren't read.
+/// Without more being said a message has at most 512 octets (RFC 1035, section 2.3.4). Longer ones
+/// come cut, and aren't read.
 const LONGEST_MESSAGE: usize = 512;
 
 /// The texts that a name has, if one of the servers says; each try asks the next of them.
@@ -23,7 +26,9 @@ fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<Str
     rustix::rand::getrandom(&mut id, rustix::rand::GetRandomFlags::empty())?;
     let mut query = Packet::new_query(u16::from_be_bytes(id));
     query.set_flags(PacketFlag::RECURSION_DESIRED);
-    query.questions.push(question(name).map_err(io::Error::other)?);
+    query
+        .questions
+        .push(question(name).map_err(io::Error::other)?);
 
     let any = match server {
         SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -43,7 +48,10 @@ fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<Str
         socket.set_read_timeout(Some(left))?;
         match socket.recv(&mut message) {
             Ok(len) => {
-                if let Some(answer) = message.get(..len).and_then(|message| answer(message, &query)) {
+                if let Some(answer) = message
+                    .get(..len)
+                    .and_then(|message| answer(message, &query))
+                {
                     return answer;
                 }
             }
@@ -54,24 +62,36 @@ fn ask(server: SocketAddr, name: &str, patience: Duration) -> io::Result<Vec<Str
 }
 
 fn question(name: &str) -> simple_dns::Result<Question<'_>> {
-    Ok(Question::new(Name::new(name)?, QTYPE::TYPE(TYPE::TXT), QCLASS::CLASS(CLASS::IN), false))
+    Ok(Question::new(
+        Name::new(name)?,
+        QTYPE::TYPE(TYPE::TXT),
+        QCLASS::CLASS(CLASS::IN),
+        false,
+    ))
 }
 
-/// What a message says to a query, if it is the answer to it. A name that doesn't exist has no texts.
+/// What a message says to a query, if it is the answer to it. A name that doesn't exist has no
+/// texts.
 fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>> {
     let answer = Packet::parse(message).ok()?;
-    let ([asked], [question]) = (query.questions.as_slice(), answer.questions.as_slice()) else { return None };
+    let ([asked], [question]) = (query.questions.as_slice(), answer.questions.as_slice()) else {
+        return None;
+    };
     let is_answer = answer.has_flags(PacketFlag::RESPONSE)
         && (answer.id(), answer.opcode()) == (query.id(), OPCODE::StandardQuery)
-        && (&question.qname, question.qtype, question.qclass) == (&asked.qname, asked.qtype, asked.qclass);
+        && (&question.qname, question.qtype, question.qclass)
+            == (&asked.qname, asked.qtype, asked.qclass);
     if !is_answer {
         return None;
     }
     let code = answer.rcode();
-    let texts = answer.answers.into_iter().filter_map(|record| match record.rdata {
-        RData::TXT(text) => String::try_from(text).ok(),
-        _ => None,
-    });
+    let texts = answer
+        .answers
+        .into_iter()
+        .filter_map(|record| match record.rdata {
+            RData::TXT(text) => String::try_from(text).ok(),
+            _ => None,
+        });
     Some(match code {
         RCODE::NoError => Ok(texts.collect()),
         RCODE::NameError => Ok(Vec::new()),
@@ -88,9 +108,18 @@ mod tests {
     const NAME: &str = "1.2.0.192.origin.as.example";
 
     fn message(mut packet: Packet<'_>, code: RCODE) -> Vec<u8> {
-        let text = TXT::new().with_string("64500 | 192.0.2.0/").unwrap().with_string("24 | ZZ").unwrap();
+        let text = TXT::new()
+            .with_string("64500 | 192.0.2.0/")
+            .unwrap()
+            .with_string("24 | ZZ")
+            .unwrap();
         packet.questions.push(question(NAME).unwrap());
-        packet.answers.push(ResourceRecord::new(Name::new(NAME).unwrap(), CLASS::IN, 60, RData::TXT(text)));
+        packet.answers.push(ResourceRecord::new(
+            Name::new(NAME).unwrap(),
+            CLASS::IN,
+            60,
+            RData::TXT(text),
+        ));
         *packet.rcode_mut() = code;
         packet.build_bytes_vec_compressed().unwrap()
     }
@@ -103,10 +132,20 @@ mod tests {
 
     #[test]
     fn a_text_is_put_together_a_name_that_is_not_there_has_none_and_a_refusal_is_no_answer() {
-        let said = |code| answer(&message(Packet::new_reply(7), code), &query()).unwrap().ok();
-        assert_eq!(said(RCODE::NoError), Some(vec!["64500 | 192.0.2.0/24 | ZZ".to_owned()]));
+        let said = |code| {
+            answer(&message(Packet::new_reply(7), code), &query())
+                .unwrap()
+                .ok()
+        };
+        assert_eq!(
+            said(RCODE::NoError),
+            Some(vec!["64500 | 192.0.2.0/24 | ZZ".to_owned()])
+        );
         assert_eq!(said(RCODE::NameError), Some(vec![]));
-        assert_eq!((said(RCODE::ServerFailure), said(RCODE::Refused)), (None, None));
+        assert_eq!(
+            (said(RCODE::ServerFailure), said(RCODE::Refused)),
+            (None, None)
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The AS that an address belongs to, and the name of an AS, by TXT records below a zone such as `asn.cymru.com`:
+//! The AS that an address belongs to, and the name of an AS, by TXT records below a zone such as
+//! `asn.cymru.com`:
 //!
 //! | name | text |
 //! | --- | --- |
@@ -31,10 +32,15 @@ pub(super) struct Zone {
 impl Zone {
     pub(super) fn new(name: String, server: Option<SocketAddr>) -> Self {
         let servers = server.map_or_else(system_servers, |server| vec![server]);
-        Self { name, servers, blocks: Mutex::default() }
+        Self {
+            name,
+            servers,
+            blocks: Mutex::default(),
+        }
     }
 
-    /// The ASes that announce an address, or the IPv4 address [inside](crate::inside), if a server says or none may be asked.
+    /// The ASes that announce an address, or the IPv4 address [inside](crate::inside), if a server
+    /// says or none may be asked.
     pub(super) fn origin(&self, address: IpAddr) -> Option<Vec<u32>> {
         let address = owner(address);
         let is_public_zone = self.name.eq_ignore_ascii_case(PUBLIC_ZONE);
@@ -46,8 +52,11 @@ impl Zone {
         let known = blocks().get(&block).cloned();
         known.or_else(|| {
             let texts = dns::texts(&self.servers, &question(address, &self.name))?;
-            let Some(origin) = best(&texts, address) else { return Some(Vec::new()) };
-            // Somebody else may announce a part of a wide prefix; but on the internet not a part of a block.
+            let Some(origin) = best(&texts, address) else {
+                return Some(Vec::new());
+            };
+            // Somebody else may announce a part of a wide prefix; but on the internet not a part of
+            // a block.
             if is_public_zone && origin.length <= block_length(address) {
                 let mut blocks = blocks();
                 if blocks.len() >= REMEMBERED {
@@ -64,7 +73,9 @@ impl Zone {
         let texts = dns::texts(&self.servers, &format!("AS{number}.{}", self.name))?;
         texts.iter().find_map(|text| {
             let mut fields = text.split('|').map(str::trim);
-            let is_it = fields.next().is_some_and(|field| parse_number(field) == Some(number));
+            let is_it = fields
+                .next()
+                .is_some_and(|field| parse_number(field) == Some(number));
             let name = fields.nth(3)?;
             (is_it && !name.is_empty()).then(|| name.to_owned())
         })
@@ -76,7 +87,9 @@ fn system_servers() -> Vec<SocketAddr> {
     let conf = std::fs::read("/etc/resolv.conf").unwrap_or_default();
     let (conf, _bad_lines) = resolv_conf::Config::parse_with_errors(&conf);
     let servers = conf.get_nameservers_or_local();
-    let addresses = servers.iter().filter_map(|server| resolve(&server.to_string(), None).ok());
+    let addresses = servers
+        .iter()
+        .filter_map(|server| resolve(&server.to_string(), None).ok());
     addresses
         .map(|mut address| {
             address.set_port(53);
@@ -105,7 +118,10 @@ impl Origin {
 
 /// The narrowest of the prefixes that texts name, which is the one that packets follow.
 fn best(texts: &[String], address: IpAddr) -> Option<Origin> {
-    texts.iter().filter_map(|text| Origin::parse(text, address)).max_by_key(|origin| origin.length)
+    texts
+        .iter()
+        .filter_map(|text| Origin::parse(text, address))
+        .max_by_key(|origin| origin.length)
 }
 
 /// The number of an AS: not 0, which is nobody's (RFC 7607).
@@ -150,17 +166,22 @@ fn block(address: IpAddr) -> IpAddr {
 fn masked(address: IpAddr, length: u8) -> Option<IpAddr> {
     match address {
         IpAddr::V4(address) => {
-            let mask = u32::MAX.checked_shl(32_u32.checked_sub(length.into())?).unwrap_or(0);
+            let mask = u32::MAX
+                .checked_shl(32_u32.checked_sub(length.into())?)
+                .unwrap_or(0);
             Some(Ipv4Addr::from_bits(address.to_bits() & mask).into())
         }
         IpAddr::V6(address) => {
-            let mask = u128::MAX.checked_shl(128_u32.checked_sub(length.into())?).unwrap_or(0);
+            let mask = u128::MAX
+                .checked_shl(128_u32.checked_sub(length.into())?)
+                .unwrap_or(0);
             Some(Ipv6Addr::from_bits(address.to_bits() & mask).into())
         }
     }
 }
 
-/// Whether an address can be anybody's on the internet: what is said of others is nobody's business there (RFC 6890).
+/// Whether an address can be anybody's on the internet: what is said of others is nobody's business
+/// there (RFC 6890).
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !matches!(
@@ -175,7 +196,8 @@ fn is_public(address: IpAddr) -> bool {
                 | [198, 51, 100, _]
                 | [203, 0, 113, _]
         ),
-        // Global unicast, without documentation (RFC 3849, RFC 9637) and what is for protocols (RFC 2928).
+        // Global unicast, without documentation (RFC 3849, RFC 9637) and what is for protocols (RFC
+        // 2928).
         IpAddr::V6(v6) => match v6.segments() {
             [0x2001, 0xdb8 | 0..=0x1ff, ..] | [0x3fff, 0..=0xfff, ..] => false,
             [first, ..] => first >> 13 == 1,
@@ -200,13 +222,26 @@ mod tests {
 
     #[test]
     fn the_narrowest_prefix_around_an_address_tells_its_ases() {
-        let texts = ["64500 | 192.0.0.0/16 | ZZ", "64501 64502 | 192.0.2.0/24 | ZZ", "64503 | 192.0.3.0/25 | ZZ"];
+        let texts = [
+            "64500 | 192.0.0.0/16 | ZZ",
+            "64501 64502 | 192.0.2.0/24 | ZZ",
+            "64503 | 192.0.3.0/25 | ZZ",
+        ];
         assert_eq!(origin(&texts, "192.0.2.9"), Some(vec![64501, 64502]));
         assert_eq!(origin(&texts, "192.0.9.9"), Some(vec![64500]));
         assert_eq!(origin(&texts, "198.51.100.9"), None);
-        assert_eq!(origin(&["64500|2001:db8::/32"], "2001:db8::1"), Some(vec![64500]));
-        assert_eq!(origin(&["64500 | 0.0.0.0/0 |"], "192.0.2.9"), Some(vec![64500]));
-        assert_eq!(origin(&["64500 | 192.0.2.9/32 |"], "192.0.2.9"), Some(vec![64500]));
+        assert_eq!(
+            origin(&["64500|2001:db8::/32"], "2001:db8::1"),
+            Some(vec![64500])
+        );
+        assert_eq!(
+            origin(&["64500 | 0.0.0.0/0 |"], "192.0.2.9"),
+            Some(vec![64500])
+        );
+        assert_eq!(
+            origin(&["64500 | 192.0.2.9/32 |"], "192.0.2.9"),
+            Some(vec![64500])
+        );
     }
 
     #[test]
@@ -234,7 +269,10 @@ mod tests {
 
     #[test]
     fn questions_are_written_backwards() {
-        assert_eq!(question("192.0.2.1".parse().unwrap(), "as.example"), "1.2.0.192.origin.as.example");
+        assert_eq!(
+            question("192.0.2.1".parse().unwrap(), "as.example"),
+            "1.2.0.192.origin.as.example"
+        );
         assert_eq!(
             question("2001:db8::a1".parse().unwrap(), "as.example"),
             format!("1.a.{}8.b.d.0.1.0.0.2.origin6.as.example", "0.".repeat(22))
@@ -284,7 +322,8 @@ mod tests {
         }
     }
 
-    /// A zone whose second server, in this process, says the same of every address, and how often it was asked; the first isn't there.
+    /// A zone whose second server, in this process, says the same of every address, and how often
+    /// it was asked; the first isn't there.
     fn zone(name: &str, text: &'static str) -> (Zone, Arc<AtomicUsize>) {
         let [absent, server] = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
         let servers = vec![absent.local_addr().unwrap(), server.local_addr().unwrap()];
@@ -298,26 +337,67 @@ mod tests {
                 let mut packet = Packet::parse(&octets[..len]).unwrap().into_reply();
                 let name = packet.questions[0].qname.clone();
                 let text = RData::TXT(TXT::new().with_string(text).unwrap());
-                packet.answers.push(ResourceRecord::new(name, CLASS::IN, 60, text));
-                server.send_to(&packet.build_bytes_vec().unwrap(), client).unwrap();
+                packet
+                    .answers
+                    .push(ResourceRecord::new(name, CLASS::IN, 60, text));
+                server
+                    .send_to(&packet.build_bytes_vec().unwrap(), client)
+                    .unwrap();
             }
         });
-        (Zone { name: name.to_owned(), servers, blocks: Mutex::default() }, asked)
+        (
+            Zone {
+                name: name.to_owned(),
+                servers,
+                blocks: Mutex::default(),
+            },
+            asked,
+        )
     }
 
     #[test]
     fn a_block_of_the_internet_is_asked_about_once_unless_its_parts_have_prefixes_of_their_own() {
         for (name, text, addresses, questions) in [
-            (PUBLIC_ZONE, "64500 | 1.0.0.0/16", ["1.0.2.1", "1.0.2.2", "1.0.2.255"], 1),
-            // Something in a wide prefix may be announced by somebody else, and in a network of one's own by anybody.
-            (PUBLIC_ZONE, "64500 | 1.0.0.0/16", ["1.0.2.1", "1.0.3.1", "1.0.2.2"], 2),
-            (PUBLIC_ZONE, "64500 | 1.0.2.0/25", ["1.0.2.1", "1.0.2.2", "1.0.2.2"], 3),
-            (PUBLIC_ZONE, "64500 | 2c00::/32", ["2c00::1", "2c00:0:0:9::1", "2c00:0:1::1"], 2),
-            ("as.example", "64500 | 10.0.0.0/8", ["10.0.0.1", "10.0.0.2", "10.0.0.3"], 3),
+            (
+                PUBLIC_ZONE,
+                "64500 | 1.0.0.0/16",
+                ["1.0.2.1", "1.0.2.2", "1.0.2.255"],
+                1,
+            ),
+            // Something in a wide prefix may be announced by somebody else, and in a network of
+            // one's own by anybody.
+            (
+                PUBLIC_ZONE,
+                "64500 | 1.0.0.0/16",
+                ["1.0.2.1", "1.0.3.1", "1.0.2.2"],
+                2,
+            ),
+            (
+                PUBLIC_ZONE,
+                "64500 | 1.0.2.0/25",
+                ["1.0.2.1", "1.0.2.2", "1.0.2.2"],
+                3,
+            ),
+            (
+                PUBLIC_ZONE,
+                "64500 | 2c00::/32",
+                ["2c00::1", "2c00:0:0:9::1", "2c00:0:1::1"],
+                2,
+            ),
+            (
+                "as.example",
+                "64500 | 10.0.0.0/8",
+                ["10.0.0.1", "10.0.0.2", "10.0.0.3"],
+                3,
+            ),
         ] {
             let (zone, asked) = zone(name, text);
             for address in addresses {
-                assert_eq!(zone.origin(address.parse().unwrap()).as_deref(), Some(&[64500][..]), "{address}");
+                assert_eq!(
+                    zone.origin(address.parse().unwrap()).as_deref(),
+                    Some(&[64500][..]),
+                    "{address}"
+                );
             }
             assert_eq!(asked.load(SeqCst), questions, "{text}");
         }

@@ -1,4 +1,5 @@
-//! The lines of the helper's pipe: a [`Request`] in one direction, an [`Answer`] in the other. Both ends read and write them here.
+//! The lines of the helper's pipe: a [`Request`] in one direction, an [`Answer`] in the other. Both
+//! ends read and write them here.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -7,12 +8,14 @@
 //! | `as NUMBER` | the same, and after a space what the AS is called, if that is known |
 //! | `find FAMILY NAME` | `found NAME ADDRESS:PORT`, or `lost NAME` and why, or `later NAME` and why if another try may find it |
 //!
-//! Before the first answer the helper may write `unconfined` and what it could not give up, a line each.
+//! Before the first answer the helper may write `unconfined` and what it could not give up, a line
+//! each.
 //!
-//! A family is `4` or `6`, with a `?` behind it if another will do where the host has none of it, or `*`.
+//! A family is `4` or `6`, with a `?` behind it if another will do where the host has none of it,
+//! or `*`.
 //!
-//! Text that strangers chose is a [`Word`] or [`Words`], however it came in. Neither can hold the end of a line, so nobody's
-//! name can write an answer of its own.
+//! Text that strangers chose is a [`Word`] or [`Words`], however it came in. Neither can hold the
+//! end of a line, so nobody's name can write an answer of its own.
 
 use crate::console::is_obeyed;
 use hopshot_linux::Version;
@@ -20,7 +23,8 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// The most octets of a [`Word`]. A name in DNS has at most 253 (RFC 1035, section 2.3.4), and an address may have a zone.
+/// The most octets of a [`Word`]. A name in DNS has at most 253 (RFC 1035, section 2.3.4), and an
+/// address may have a zone.
 const LONGEST_WORD: usize = 300;
 /// The most octets of [`Words`].
 const LONGEST_WORDS: usize = 1024;
@@ -131,7 +135,10 @@ impl fmt::Display for Answer {
             Self::Origin(address, None) => write!(f, "origin {address} {UNANSWERED}"),
             Self::Origin(address, Some(numbers)) => {
                 write!(f, "origin {address}")?;
-                numbers.iter().take(MOST_ASES).try_for_each(|number| write!(f, " {number}"))
+                numbers
+                    .iter()
+                    .take(MOST_ASES)
+                    .try_for_each(|number| write!(f, " {number}"))
             }
             Self::As(number, Words(name)) if name.is_empty() => write!(f, "as {number}"),
             Self::As(number, name) => write!(f, "as {number} {name}"),
@@ -149,7 +156,10 @@ fn read<T: FromStr>(text: &str) -> Result<T, Nonsense> {
 
 /// The numbers between spaces: all of them, or none.
 fn numbers(text: &str) -> Option<Vec<u32>> {
-    text.split(' ').take(MOST_ASES).map(|number| number.parse().ok()).collect()
+    text.split(' ')
+        .take(MOST_ASES)
+        .map(|number| number.parse().ok())
+        .collect()
 }
 
 /// The family of a host's address.
@@ -175,7 +185,10 @@ impl FromStr for Wanted {
     type Err = Nonsense;
 
     fn from_str(text: &str) -> Result<Self, Nonsense> {
-        Self::ALL.into_iter().find_map(|(sign, wanted)| (sign == text).then_some(wanted)).ok_or(Nonsense)
+        Self::ALL
+            .into_iter()
+            .find_map(|(sign, wanted)| (sign == text).then_some(wanted))
+            .ok_or(Nonsense)
     }
 }
 
@@ -186,7 +199,8 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// A host's name or an address, bounded and without spaces. `\u{..}` stands for a space and for what a terminal obeys.
+/// A host's name or an address, bounded and without spaces. `\u{..}` stands for a space and for
+/// what a terminal obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Word(String);
 
@@ -206,7 +220,8 @@ impl fmt::Display for Word {
     }
 }
 
-/// A sentence or what something is called, bounded, with single spaces. `\u{..}` stands for what a terminal obeys.
+/// A sentence or what something is called, bounded, with single spaces. `\u{..}` stands for what a
+/// terminal obeys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Words(String);
 
@@ -214,7 +229,11 @@ impl Words {
     pub(crate) fn of(text: &str) -> Self {
         let words: Vec<&str> = text.split_whitespace().collect();
         // The bound may fall behind a space, which would be gone at the next reading.
-        Self(shown(&words.join(" "), LONGEST_WORDS, |_| true).trim_end().to_owned())
+        Self(
+            shown(&words.join(" "), LONGEST_WORDS, |_| true)
+                .trim_end()
+                .to_owned(),
+        )
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -228,7 +247,8 @@ impl fmt::Display for Words {
     }
 }
 
-/// The text with `\u{..}` for what a terminal obeys or `may_stay` refuses, cut where it would be longer than so many octets.
+/// The text with `\u{..}` for what a terminal obeys or `may_stay` refuses, cut where it would be
+/// longer than so many octets.
 fn shown(text: &str, longest: usize, may_stay: impl Fn(char) -> bool) -> String {
     let mut shown = String::new();
     for c in text.chars() {
@@ -263,7 +283,8 @@ impl Lines {
         lines
     }
 
-    /// Whether a line has begun that is longer than [`LONGEST_LINE`]. No end of the pipe writes one.
+    /// Whether a line has begun that is longer than [`LONGEST_LINE`]. No end of the pipe writes
+    /// one.
     pub(crate) fn is_too_long(&self) -> bool {
         self.0.len() > LONGEST_LINE
     }
@@ -282,33 +303,74 @@ mod tests {
             (Request::Name(V6), "name 2001:db8::1"),
             (Request::Origin(V6), "origin 2001:db8::1"),
             (Request::As(64500), "as 64500"),
-            (Request::Find(host(), Wanted::Rather(Version::V4)), "find 4? m\u{fc}nchen.example"),
+            (
+                Request::Find(host(), Wanted::Rather(Version::V4)),
+                "find 4? m\u{fc}nchen.example",
+            ),
         ] {
-            assert_eq!((request.to_string().as_str(), line.parse()), (line, Ok(request)));
+            assert_eq!(
+                (request.to_string().as_str(), line.parse()),
+                (line, Ok(request))
+            );
         }
         let at = "[fe80::1%3]:0".parse().unwrap();
         for (answer, line) in [
-            (Answer::Name(V6, Word::of("a.example")), "name 2001:db8::1 a.example"),
+            (
+                Answer::Name(V6, Word::of("a.example")),
+                "name 2001:db8::1 a.example",
+            ),
             (Answer::Name(V6, Word::of("")), "name 2001:db8::1"),
-            (Answer::Origin(V6, Some(vec![1, 2])), "origin 2001:db8::1 1 2"),
+            (
+                Answer::Origin(V6, Some(vec![1, 2])),
+                "origin 2001:db8::1 1 2",
+            ),
             (Answer::Origin(V6, Some(vec![])), "origin 2001:db8::1"),
             (Answer::Origin(V6, None), "origin 2001:db8::1 ?"),
             (Answer::As(1, Words::of("EXAMPLE NET")), "as 1 EXAMPLE NET"),
             (Answer::As(1, Words::of("")), "as 1"),
-            (Answer::Found(host(), at), "found m\u{fc}nchen.example [fe80::1%3]:0"),
-            (Answer::Lost(host(), Words::of("no such host")), "lost m\u{fc}nchen.example no such host"),
-            (Answer::Later(host(), Words::of("try again")), "later m\u{fc}nchen.example try again"),
+            (
+                Answer::Found(host(), at),
+                "found m\u{fc}nchen.example [fe80::1%3]:0",
+            ),
+            (
+                Answer::Lost(host(), Words::of("no such host")),
+                "lost m\u{fc}nchen.example no such host",
+            ),
+            (
+                Answer::Later(host(), Words::of("try again")),
+                "later m\u{fc}nchen.example try again",
+            ),
         ] {
-            assert_eq!((answer.to_string().as_str(), line.parse()), (line, Ok(answer)));
+            assert_eq!(
+                (answer.to_string().as_str(), line.parse()),
+                (line, Ok(answer))
+            );
         }
     }
 
     #[test]
     fn what_is_no_line_of_the_table_is_nonsense_and_whoever_waits_gets_an_answer() {
-        for line in ["", "name", "name x", "find *", "find 5 a", "as -1", "origin", "Name ::1", " name ::1"] {
-            assert_eq!((line.parse::<Request>(), line.parse::<Answer>()), (Err(Nonsense), Err(Nonsense)), "{line}");
+        for line in [
+            "",
+            "name",
+            "name x",
+            "find *",
+            "find 5 a",
+            "as -1",
+            "origin",
+            "Name ::1",
+            " name ::1",
+        ] {
+            assert_eq!(
+                (line.parse::<Request>(), line.parse::<Answer>()),
+                (Err(Nonsense), Err(Nonsense)),
+                "{line}"
+            );
         }
-        assert_eq!("origin ::1 1 x".parse(), Ok(Answer::Origin("::1".parse().unwrap(), Some(vec![]))));
+        assert_eq!(
+            "origin ::1 1 x".parse(),
+            Ok(Answer::Origin("::1".parse().unwrap(), Some(vec![])))
+        );
         assert!(matches!("found a 1.2.3.4".parse(), Ok(Answer::Lost(..))));
     }
 
@@ -316,14 +378,23 @@ mod tests {
     fn no_text_writes_a_line_of_its_own_or_reaches_the_terminal() {
         let hostile = "a\nlost b\r\u{2028}\u{85}\x1b[2J\u{202e} c";
         let word = Word::of(hostile);
-        assert_eq!(word.as_str(), r"a\u{a}lost\u{20}b\u{d}\u{2028}\u{85}\u{1b}[2J\u{202e}\u{20}c");
+        assert_eq!(
+            word.as_str(),
+            r"a\u{a}lost\u{20}b\u{d}\u{2028}\u{85}\u{1b}[2J\u{202e}\u{20}c"
+        );
         assert_eq!(Words::of(hostile).as_str(), r"a lost b \u{1b}[2J\u{202e} c");
     }
 
     #[test]
     fn text_is_bounded_and_cut_neither_within_an_escape_nor_behind_a_space() {
-        assert_eq!(Word::of(&"\u{1}".repeat(9000)).as_str(), r"\u{1}".repeat(60));
-        assert_eq!(Word::of(&format!("{}\u{1}", "a".repeat(298))).as_str(), "a".repeat(298));
+        assert_eq!(
+            Word::of(&"\u{1}".repeat(9000)).as_str(),
+            r"\u{1}".repeat(60)
+        );
+        assert_eq!(
+            Word::of(&format!("{}\u{1}", "a".repeat(298))).as_str(),
+            "a".repeat(298)
+        );
         let words = Words::of(&format!("{} b", "a".repeat(LONGEST_WORDS - 1)));
         assert_eq!(words.as_str(), "a".repeat(LONGEST_WORDS - 1));
     }
@@ -332,7 +403,10 @@ mod tests {
     fn lines_come_whole_however_their_octets_do_and_one_without_an_end_is_too_long() {
         for size in 1..12 {
             let mut lines = Lines::default();
-            let read: Vec<String> = b"one\n\ntw\xff\nthr".chunks(size).flat_map(|piece| lines.take(piece)).collect();
+            let read: Vec<String> = b"one\n\ntw\xff\nthr"
+                .chunks(size)
+                .flat_map(|piece| lines.take(piece))
+                .collect();
             assert_eq!(read, ["one", "", "tw\u{fffd}"]);
         }
         let mut lines = Lines::default();

@@ -1,4 +1,5 @@
-//! The other end of the [helper](crate::lookup): requests go there and answers come back, a line each, and nothing waits.
+//! The other end of the [helper](crate::lookup): requests go there and answers come back, a line
+//! each, and nothing waits.
 
 use crate::ases::Ases;
 use crate::lookup;
@@ -26,7 +27,9 @@ impl Helper {
         let mut command = Command::new("/proc/self/exe");
         command.arg(lookup::ARGUMENT);
         if let Ases::Dns { zone, server } = ases {
-            command.arg(zone).args(server.map(|server| server.to_string()));
+            command
+                .arg(zone)
+                .args(server.map(|server| server.to_string()));
         }
         command
             .stdin(OwnedFd::from(theirs))
@@ -36,7 +39,9 @@ impl Helper {
             .process_group(0)
             .spawn()
             .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => io::Error::new(error.kind(), "there is no /proc/self/exe; mount /proc"),
+                io::ErrorKind::NotFound => {
+                    io::Error::new(error.kind(), "there is no /proc/self/exe; mount /proc")
+                }
                 _ => error,
             })?;
         Self::new(stream)
@@ -44,15 +49,22 @@ impl Helper {
 
     pub(super) fn new(stream: UnixStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, lines: Lines::default() })
+        Ok(Self {
+            stream,
+            lines: Lines::default(),
+        })
     }
 
-    /// Asks for something. Returns whether that will be answered: one that isn't taken at once, whole, won't be.
+    /// Asks for something. Returns whether that will be answered: one that isn't taken at once,
+    /// whole, won't be.
     pub(super) fn ask(&self, request: &Request) -> bool {
-        (&self.stream).write_all(format!("{request}\n").as_bytes()).is_ok()
+        (&self.stream)
+            .write_all(format!("{request}\n").as_bytes())
+            .is_ok()
     }
 
-    /// Takes each line that has come. Returns whether more may come: not of a helper that ends, or talks nonsense.
+    /// Takes each line that has come. Returns whether more may come: not of a helper that ends, or
+    /// talks nonsense.
     pub(super) fn hear(&mut self, mut learn: impl FnMut(&str, &Self)) -> bool {
         let mut octets = [0; 4096];
         // Not without end, whatever the helper writes.
@@ -63,7 +75,10 @@ impl Helper {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             };
-            self.lines.take(&octets[..len]).iter().for_each(|line| learn(line, self));
+            self.lines
+                .take(&octets[..len])
+                .iter()
+                .for_each(|line| learn(line, self));
             if self.lines.is_too_long() {
                 return false;
             }

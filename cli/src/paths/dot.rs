@@ -12,8 +12,14 @@ const NOBODY: &str = " style=\"rounded,dashed\"";
 /// The whole graph. A router that stands at two hops is two nodes.
 pub(super) fn text(paths: &Paths, names: &Names) -> String {
     let mut text = HEAD.to_owned();
-    let source = paths.source().map_or_else(|| "*".to_owned(), |source| source.to_string());
-    let _ = writeln!(text, "  n0 [label={} style=\"rounded,bold\"]", quoted(&[&source]));
+    let source = paths
+        .source()
+        .map_or_else(|| "*".to_owned(), |source| source.to_string());
+    let _ = writeln!(
+        text,
+        "  n0 [label={} style=\"rounded,bold\"]",
+        quoted(&[&source])
+    );
     let graph = paths.graph();
     let blocked: Vec<_> = paths.blocked().collect();
     for (index, node) in graph.nodes().iter().enumerate().skip(1) {
@@ -23,7 +29,10 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
             None if node.address.is_none() => NOBODY,
             None => "",
         };
-        let why = blocked.iter().find(|(hop, _)| *hop == node.hop).map(|(_, why)| *why);
+        let why = blocked
+            .iter()
+            .find(|(hop, _)| *hop == node.hop)
+            .map(|(_, why)| *why);
         let _ = writeln!(text, "  n{index} [label={}{look}]", label(node, names, why));
     }
     // With -f there are routers between the source and the first hop probed.
@@ -35,15 +44,38 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
         false => " [style=dashed]",
     };
     for edge in graph.edges() {
-        let _ = writeln!(text, "  n{} -> n{}{}", edge.from, edge.to, look(edge.from, edge.is_certain));
+        let _ = writeln!(
+            text,
+            "  n{} -> n{}{}",
+            edge.from,
+            edge.to,
+            look(edge.from, edge.is_certain)
+        );
     }
-    let (mut last, mut index) = (graph.nodes().last().map_or(0, |node| node.hop), graph.nodes().len());
-    let mut before: Vec<usize> = (0..index).filter(|from| graph.nodes()[*from].hop == last).collect();
+    let (mut last, mut index) = (
+        graph.nodes().last().map_or(0, |node| node.hop),
+        graph.nodes().len(),
+    );
+    let mut before: Vec<usize> = (0..index)
+        .filter(|from| graph.nodes()[*from].hop == last)
+        .collect();
     for (first, until, why) in blocked_behind(graph, &blocked) {
-        let hops = if first == until { first.to_string() } else { format!("{first}-{until}") };
-        let _ = writeln!(text, "  n{index} [label={}{NOBODY}]", quoted(&[&format!("{hops}  {}", failure_text(why))]));
+        let hops = if first == until {
+            first.to_string()
+        } else {
+            format!("{first}-{until}")
+        };
+        let _ = writeln!(
+            text,
+            "  n{index} [label={}{NOBODY}]",
+            quoted(&[&format!("{hops}  {}", failure_text(why))])
+        );
         for from in before {
-            let _ = writeln!(text, "  n{from} -> n{index}{}", look(from, first == last + 1));
+            let _ = writeln!(
+                text,
+                "  n{from} -> n{index}{}",
+                look(from, first == last + 1)
+            );
         }
         (last, before, index) = (until, vec![index], index + 1);
     }
@@ -59,7 +91,10 @@ fn label(node: &Node, names: &Names, why: Option<Failure>) -> String {
     let name = names.of(address);
     let address = address.to_string();
     let first = format!("{}  {}", node.hop, name.as_deref().unwrap_or(&address));
-    let time = node.rtt.map(|rtt| format!("{:.3} ms", milliseconds(rtt))).unwrap_or_default();
+    let time = node
+        .rtt
+        .map(|rtt| format!("{:.3} ms", milliseconds(rtt)))
+        .unwrap_or_default();
     match name {
         Some(_) => quoted(&[&first, &address, &time]),
         None => quoted(&[&first, &time]),

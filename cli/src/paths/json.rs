@@ -68,7 +68,10 @@ impl<'a> Document<'a> {
         let node = |node: &Node| JsonNode {
             hop: node.hop,
             address: node.address,
-            known: node.address.map(|address| Known::of(address, names)).unwrap_or_default(),
+            known: node
+                .address
+                .map(|address| Known::of(address, names))
+                .unwrap_or_default(),
             rtt_ms: node.rtt.map(milliseconds),
             flows: node.flows,
             end: node.end.map(|end| match end {
@@ -80,7 +83,12 @@ impl<'a> Document<'a> {
             sent: node.sent,
             lost: node.lost,
         };
-        let edge = |edge: &Edge| JsonEdge { from: edge.from, to: edge.to, flows: edge.flows, certain: edge.is_certain };
+        let edge = |edge: &Edge| JsonEdge {
+            from: edge.from,
+            to: edge.to,
+            flows: edge.flows,
+            certain: edge.is_certain,
+        };
         Self {
             target: Target::new(paths.host(), paths.target()),
             source: paths.source(),
@@ -102,7 +110,13 @@ impl<'a> Document<'a> {
             paths: graph.paths(),
             nodes: graph.nodes().iter().map(node).collect(),
             edges: graph.edges().iter().map(edge).collect(),
-            blocked: paths.blocked().map(|(hop, why)| Blocked { hop, error: failure_text(why) }).collect(),
+            blocked: paths
+                .blocked()
+                .map(|(hop, why)| Blocked {
+                    hop,
+                    error: failure_text(why),
+                })
+                .collect(),
             settings: Settings::from(&args.probing),
             version: VERSION,
         }

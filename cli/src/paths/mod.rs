@@ -19,12 +19,17 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// Finds the paths and shows them. Returns whether the host answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let settings = args.all_paths(host);
-    let (mut session, mut exploration) =
-        Session::start(args, host, || settings.open(), |sockets, address| settings.start_at(sockets, address))?;
+    let (mut session, mut exploration) = Session::start(
+        args,
+        host,
+        || settings.open(),
+        |sockets, address| settings.start_at(sockets, address),
+    )?;
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {
-        view.paths_header(host, exploration.source(), args).map_err(Failure::Output)?;
+        view.paths_header(host, exploration.source(), args)
+            .map_err(Failure::Output)?;
     }
     let lacks = exploration.lacks(Version::of(exploration.target()));
     session.confine([exploration.socket()], &lacks, || exploration.confine())?;
@@ -59,7 +64,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     failed.map_or_else(|| Ok(paths.reached()), |error| Err(error.into()))
 }
 
-/// The stretches of hops, behind all that are in the graph, to which no probe got out of this machine: the first hop and the last, and why.
+/// The stretches of hops, behind all that are in the graph, to which no probe got out of this
+/// machine: the first hop and the last, and why.
 pub(crate) fn blocked_behind(graph: &Graph, blocked: &[(u8, Blocked)]) -> Vec<(u8, u8, Blocked)> {
     let last = graph.nodes().last().map_or(0, |node| node.hop);
     let mut stretches: Vec<(u8, u8, Blocked)> = Vec::new();

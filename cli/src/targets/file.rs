@@ -32,7 +32,12 @@ impl Lines {
         loop {
             let octets = reader.skip_until(b'\n')?;
             if octets == 0 {
-                return Ok(Self { file, count, marks, next: (0, start) });
+                return Ok(Self {
+                    file,
+                    count,
+                    marks,
+                    next: (0, start),
+                });
             }
             if count % MARKED == 0 {
                 marks.push(at);

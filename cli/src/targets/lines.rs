@@ -4,7 +4,8 @@ use crate::console::is_obeyed;
 use std::collections::VecDeque;
 use std::io;
 
-/// The most octets of a host. A name has at most 253 (RFC 1035, section 2.3.4), and an address may have a zone.
+/// The most octets of a host. A name has at most 253 (RFC 1035, section 2.3.4), and an address may
+/// have a zone.
 const LONGEST: usize = 300;
 /// The most octets of a line, its comment included: a line without an end must not take all memory.
 pub(super) const LONGEST_LINE: usize = 4096;
@@ -35,8 +36,8 @@ impl Lines {
         self.number == 0 && self.read.len() < 4 && self.read.iter().take(2).any(is_mark)
     }
 
-    /// Returns the next line that isn't empty: its number, and the host or why there is none. The last line is whole when
-    /// nothing `is_to_come`.
+    /// Returns the next line that isn't empty: its number, and the host or why there is none. The
+    /// last line is whole when nothing `is_to_come`.
     pub(crate) fn next(&mut self, is_to_come: bool) -> Option<(usize, Result<String, String>)> {
         loop {
             let line = self.line(is_to_come)?;
@@ -60,8 +61,9 @@ impl Lines {
     }
 }
 
-/// Returns the encoding of a list that begins so, as iconv names it, if that is UTF-16 or UTF-32: it has such a mark, or a
-/// letter of ASCII in two or four octets. Without a mark the name must say the order of octets.
+/// Returns the encoding of a list that begins so, as iconv names it, if that is UTF-16 or UTF-32:
+/// it has such a mark, or a letter of ASCII in two or four octets. Without a mark the name must say
+/// the order of octets.
 pub(super) fn encoding(first: &[u8]) -> Option<&'static str> {
     match first {
         // This mark begins with that of UTF-16.
@@ -77,7 +79,9 @@ pub(super) fn encoding(first: &[u8]) -> Option<&'static str> {
 
 /// An explanation for those whose list has such an encoding.
 pub(super) fn not_utf8(encoding: &str) -> io::Error {
-    let why = format!("it is in {encoding}, and must be in UTF-8: iconv -f {encoding} -t UTF-8 converts it");
+    let why = format!(
+        "it is in {encoding}, and must be in UTF-8: iconv -f {encoding} -t UTF-8 converts it"
+    );
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
@@ -99,9 +103,10 @@ pub(crate) fn host_of(line: &[u8]) -> Result<Option<String>, String> {
     match host {
         "" => Ok(None),
         _ if host.len() > LONGEST => too_long(),
-        _ if host.contains(|c: char| c.is_whitespace() || is_obeyed(c)) => {
-            Err(format!("'{}' isn't one host; there must be one a line", host.escape_debug()))
-        }
+        _ if host.contains(|c: char| c.is_whitespace() || is_obeyed(c)) => Err(format!(
+            "'{}' isn't one host; there must be one a line",
+            host.escape_debug()
+        )),
         _ => Ok(Some(host.to_owned())),
     }
 }
@@ -135,8 +140,15 @@ mod tests {
             let list = format!("::2\n{line}\n::3\n");
             for size in [1, 7, 601, 4096, list.len()] {
                 let found = all(list.as_bytes(), size);
-                assert_eq!((found.len(), found[1].0, found[1].1.is_ok()), (3, 2, is_host), "{size}: {line}");
-                assert_eq!([&found[0], &found[2]], [&(1, Ok("::2".to_owned())), &(3, Ok("::3".to_owned()))]);
+                assert_eq!(
+                    (found.len(), found[1].0, found[1].1.is_ok()),
+                    (3, 2, is_host),
+                    "{size}: {line}"
+                );
+                assert_eq!(
+                    [&found[0], &found[2]],
+                    [&(1, Ok("::2".to_owned())), &(3, Ok("::3".to_owned()))]
+                );
             }
         }
     }

@@ -1,7 +1,9 @@
-//! The hosts of a survey: those of the command line, then those of a file or of standard input, one a line. `#` begins a comment.
+//! The hosts of a survey: those of the command line, then those of a file or of standard input, one
+//! a line. `#` begins a comment.
 //!
-//! Most come in this order. But what the traces share is learnt from hosts that are drawn at random, from all that there are: of a
-//! [file](mod@file) from all of it, of a [stream] from what has come.
+//! Most come in this order. But what the traces share is learnt from hosts that are drawn at
+//! random, from all that there are: of a [file](mod@file) from all of it, of a [stream] from what
+//! has come.
 
 mod file;
 mod lines;
@@ -61,11 +63,21 @@ impl Targets {
             Some(file) if file.metadata()?.is_file() => {
                 let lines = Lines::new(file)?;
                 let order = Order::new(given.len() + lines.count());
-                List::File(Listed { given, lines, order })
+                List::File(Listed {
+                    given,
+                    lines,
+                    order,
+                })
             }
-            input => List::Stream(Stream::new(given.iter().map(|host| next_given(host)), input)),
+            input => List::Stream(Stream::new(
+                given.iter().map(|host| next_given(host)),
+                input,
+            )),
         };
-        Ok(Self { put_back: None, list })
+        Ok(Self {
+            put_back: None,
+            list,
+        })
     }
 
     /// What to wait for when it is [`Next::Later`].
@@ -89,7 +101,9 @@ impl Targets {
         match &mut self.list {
             List::Stream(stream) => stream.next(),
             List::File(list) => loop {
-                let Some(place) = list.order.next() else { return Ok(Next::End) };
+                let Some(place) = list.order.next() else {
+                    return Ok(Next::End);
+                };
                 if let Some(next) = list.at(place)? {
                     return Ok(next);
                 }
@@ -97,7 +111,8 @@ impl Targets {
         }
     }
 
-    /// A host, or what names none, from a random place of the whole list; `None` if there is nothing to draw, or not yet.
+    /// A host, or what names none, from a random place of the whole list; `None` if there is
+    /// nothing to draw, or not yet.
     pub(crate) fn draw(&mut self) -> io::Result<Option<Next>> {
         // The next host is one that was put back.
         if self.put_back.is_some() {
@@ -106,7 +121,9 @@ impl Targets {
         match &mut self.list {
             List::Stream(stream) => Ok(stream.draw()),
             List::File(list) => loop {
-                let Some(place) = list.order.draw() else { return Ok(None) };
+                let Some(place) = list.order.draw() else {
+                    return Ok(None);
+                };
                 if let Some(next) = list.at(place)? {
                     return Ok(Some(next));
                 }
@@ -155,7 +172,11 @@ mod tests {
     fn from_octets(octets: &[u8]) -> Targets {
         let (reader, mut writer) = io::pipe().unwrap();
         writer.write_all(octets).unwrap();
-        Targets::of(vec!["first.example".to_owned()], Some(File::from(OwnedFd::from(reader)))).unwrap()
+        Targets::of(
+            vec!["first.example".to_owned()],
+            Some(File::from(OwnedFd::from(reader))),
+        )
+        .unwrap()
     }
 
     fn host(text: &str) -> Next {
@@ -168,8 +189,18 @@ mod tests {
             b"\xef\xbb\xbf192.0.2.1\n\n# all of it\n  fe80::1%eth0  # a neighbour\ntwo hosts\n\xff\r\n\xe2\x80\xaea\nlast.example",
         );
         let found = all(&mut targets);
-        assert_eq!(found[..3], [host("first.example"), host("192.0.2.1"), host("fe80::1%eth0")]);
-        assert!(matches!(&found[3], Next::Bad(Some(5), why) if why.contains("'two hosts'")), "{found:?}");
+        assert_eq!(
+            found[..3],
+            [
+                host("first.example"),
+                host("192.0.2.1"),
+                host("fe80::1%eth0")
+            ]
+        );
+        assert!(
+            matches!(&found[3], Next::Bad(Some(5), why) if why.contains("'two hosts'")),
+            "{found:?}"
+        );
         assert_eq!(found[4], Next::Bad(Some(6), "it isn't text".to_owned()));
         assert!(matches!(&found[5], Next::Bad(Some(7), _)), "{found:?}");
         assert_eq!(found[6..], [host("last.example")]);
@@ -188,7 +219,12 @@ mod tests {
     fn what_the_command_line_gives_is_looked_at_as_a_line_is() {
         let given = ["two hosts", "a\nfind * b", "", "192.0.2.1"].map(str::to_owned);
         let found = all(&mut Targets::new(&given, None).unwrap());
-        assert!(found[..3].iter().all(|next| matches!(next, Next::Bad(None, _))), "{found:?}");
+        assert!(
+            found[..3]
+                .iter()
+                .all(|next| matches!(next, Next::Bad(None, _))),
+            "{found:?}"
+        );
         assert_eq!(found[3], host("192.0.2.1"));
     }
 
@@ -214,7 +250,8 @@ mod tests {
         Targets::of(vec!["first.example".to_owned()], Some(file)).unwrap()
     }
 
-    /// 1,000 lines, some of them no hosts or with long comments; each host is the number of its line.
+    /// 1,000 lines, some of them no hosts or with long comments; each host is the number of its
+    /// line.
     fn lines() -> Vec<String> {
         let line = |number: usize| match number % 10 {
             3 => "# a comment".to_owned(),
@@ -243,10 +280,16 @@ mod tests {
     fn each_line_comes_once_with_its_number_whether_it_is_drawn_or_not() {
         let text = lines().join("\n");
         let (reader, mut writer) = io::pipe().unwrap();
-        let (given, input) = (vec!["first.example".to_owned()], File::from(OwnedFd::from(reader)));
+        let (given, input) = (
+            vec!["first.example".to_owned()],
+            File::from(OwnedFd::from(reader)),
+        );
         let octets = text.clone().into_bytes();
         std::thread::spawn(move || writer.write_all(&octets));
-        for mut targets in [from_file("lines", text.as_bytes()), Targets::of(given, Some(input)).unwrap()] {
+        for mut targets in [
+            from_file("lines", text.as_bytes()),
+            Targets::of(given, Some(input)).unwrap(),
+        ] {
             // Of a pipe nothing is drawn, nor is anything taken here, before all is there.
             let first = loop {
                 match targets.draw().unwrap() {
@@ -269,7 +312,11 @@ mod tests {
             hosts.sort_unstable();
             bad.sort_unstable();
             assert_eq!(bad, (5..1000).step_by(10).collect::<Vec<_>>());
-            assert!(hosts.into_iter().eq((0..=1000).filter(|number| number % 10 != 3 && number % 10 != 5)));
+            assert!(
+                hosts
+                    .into_iter()
+                    .eq((0..=1000).filter(|number| number % 10 != 3 && number % 10 != 5))
+            );
         }
     }
 
@@ -279,20 +326,36 @@ mod tests {
         let mut targets = Targets::of(Vec::new(), Some(File::from(OwnedFd::from(reader)))).unwrap();
         for number in 0..100 {
             writer.write_all(format!("{number}\n").as_bytes()).unwrap();
-            assert_eq!((targets.draw().unwrap(), targets.next().unwrap()), (None, host(&number.to_string())));
+            assert_eq!(
+                (targets.draw().unwrap(), targets.next().unwrap()),
+                (None, host(&number.to_string()))
+            );
         }
         // The last few, which may be one and the same man's, neither.
         (100..140).for_each(|number| writer.write_all(format!("{number}\n").as_bytes()).unwrap());
         drop(writer);
-        assert_eq!((targets.draw().unwrap(), targets.next().unwrap()), (None, host("100")));
-        assert_eq!((targets.draw().unwrap(), all(&mut targets).len()), (None, 39));
+        assert_eq!(
+            (targets.draw().unwrap(), targets.next().unwrap()),
+            (None, host("100"))
+        );
+        assert_eq!(
+            (targets.draw().unwrap(), all(&mut targets).len()),
+            (None, 39)
+        );
     }
 
-    /// Draws from a pipe as a survey does, and returns how many lines were drawn, and the most of 64
-    /// drawn one after another that are hostile. Those are the last of the list. Between its pieces
-    /// so many lines are taken as they come.
-    fn drawn_from_pipe(len: usize, hostile: usize, pieces: usize, between: usize) -> (usize, usize) {
-        let text: String = (0..len).map(|number| if number + hostile < len { "h\n" } else { "x\n" }).collect();
+    /// Draws from a pipe as a survey does, and returns how many lines were drawn, and the most of
+    /// 64 drawn one after another that are hostile. Those are the last of the list. Between its
+    /// pieces so many lines are taken as they come.
+    fn drawn_from_pipe(
+        len: usize,
+        hostile: usize,
+        pieces: usize,
+        between: usize,
+    ) -> (usize, usize) {
+        let text: String = (0..len)
+            .map(|number| if number + hostile < len { "h\n" } else { "x\n" })
+            .collect();
         let (reader, mut writer) = io::pipe().unwrap();
         let mut targets = Targets::of(Vec::new(), Some(File::from(OwnedFd::from(reader)))).unwrap();
         let (mut drawn, mut others) = (Vec::new(), 0);
@@ -303,7 +366,11 @@ mod tests {
             others += 1;
             targets.next().unwrap()
         };
-        for (number, piece) in text.as_bytes().chunks(text.len().div_ceil(pieces)).enumerate() {
+        for (number, piece) in text
+            .as_bytes()
+            .chunks(text.len().div_ceil(pieces))
+            .enumerate()
+        {
             if number > 0 {
                 (0..between).for_each(|_| drop(take()));
             }
@@ -322,21 +389,44 @@ mod tests {
         }
         drop(writer);
         while take() != Next::End {}
-        let is_hostile: Vec<usize> = drawn.iter().map(|next| usize::from(*next == host("x"))).collect();
-        (drawn.len(), is_hostile.windows(64).map(|window| window.iter().sum()).max().unwrap_or(0))
+        let is_hostile: Vec<usize> = drawn
+            .iter()
+            .map(|next| usize::from(*next == host("x")))
+            .collect();
+        (
+            drawn.len(),
+            is_hostile
+                .windows(64)
+                .map(|window| window.iter().sum())
+                .max()
+                .unwrap_or(0),
+        )
     }
 
     #[test]
     fn hostile_lines_at_the_end_of_a_pipe_are_drawn_no_more_often_than_others() {
         const STRETCH: usize = 65_536;
-        let lengths = [1000, STRETCH + 40, STRETCH + 1799, 2 * STRETCH - 1, 2 * STRETCH + 1799, 3 * STRETCH + 40_000];
+        let lengths = [
+            1000,
+            STRETCH + 40,
+            STRETCH + 1799,
+            2 * STRETCH - 1,
+            2 * STRETCH + 1799,
+            3 * STRETCH + 40_000,
+        ];
         for len in lengths {
             let hostile = len.min(STRETCH) / 20;
             // At once; not much slower than it is taken; and slower.
             for (pieces, between) in [(1, 0), (8, 500), (8, 30_000), (50, 30_000)] {
                 let (drawn, most) = drawn_from_pipe(len, hostile, pieces, between);
-                assert!(most < 16, "{most} of 64 in {len} lines, {pieces} pieces, {between}");
-                assert!(drawn > 64 + len / 40 || pieces > 1 || len < STRETCH, "{drawn} of {len} lines");
+                assert!(
+                    most < 16,
+                    "{most} of 64 in {len} lines, {pieces} pieces, {between}"
+                );
+                assert!(
+                    drawn > 64 + len / 40 || pieces > 1 || len < STRETCH,
+                    "{drawn} of {len} lines"
+                );
             }
         }
     }

@@ -4,7 +4,8 @@
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Next {
     Host(String),
-    /// What names no host: the number of its line, or none if it is of the command line; and why not.
+    /// What names no host: the number of its line, or none if it is of the command line; and why
+    /// not.
     Bad(Option<usize>, String),
     /// Nothing yet: there is more when the input is readable.
     Later,

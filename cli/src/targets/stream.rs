@@ -2,9 +2,9 @@
 //!
 //! Some are drawn at random, for what the traces share. No host may have a better chance of that
 //! for its place in the list, so lines are drawn from a stretch of the list: all of it, or at least
-//! 65,536 lines that are there at the same time, and of which most have yet to be traced. Nothing is
-//! drawn from a shorter one, such as the rest of a list: its hostile hosts may stand together there.
-//! Lines that come so slowly that they are traced as they come teach nothing.
+//! 65,536 lines that are there at the same time, and of which most have yet to be traced. Nothing
+//! is drawn from a shorter one, such as the rest of a list: its hostile hosts may stand together
+//! there. Lines that come so slowly that they are traced as they come teach nothing.
 
 use super::lines::{Lines, not_utf8};
 use super::next::{Next, next_of};
@@ -34,7 +34,8 @@ pub(super) struct Stream {
     taken: usize,
     /// Whether the stretch is the first of the list.
     is_first: bool,
-    /// What is left of a stretch once nothing more is to come before these have been taken, and their order.
+    /// What is left of a stretch once nothing more is to come before these have been taken, and
+    /// their order.
     whole: Vec<Option<Next>>,
     order: Order,
 }
@@ -43,7 +44,16 @@ impl Stream {
     /// What is there before the first line, and the input.
     pub(super) fn new(given: impl Iterator<Item = Next>, input: Option<File>) -> Self {
         let (ahead, whole, order) = (given.collect(), Vec::new(), Order::new(0));
-        Self { input, error: None, lines: Lines::default(), ahead, taken: 0, is_first: true, whole, order }
+        Self {
+            input,
+            error: None,
+            lines: Lines::default(),
+            ahead,
+            taken: 0,
+            is_first: true,
+            whole,
+            order,
+        }
     }
 
     pub(super) fn input(&self) -> Option<BorrowedFd<'_>> {
@@ -100,7 +110,11 @@ impl Stream {
     /// How many lines to draw from now, if any: those of the stretch that were not taken.
     fn to_draw_from(&self) -> Option<usize> {
         let (is_all, len, left) = (self.input.is_none(), self.len(), self.ahead.len());
-        let count = if is_all || len < 2 * STRETCH { left } else { STRETCH.saturating_sub(self.taken) };
+        let count = if is_all || len < 2 * STRETCH {
+            left
+        } else {
+            STRETCH.saturating_sub(self.taken)
+        };
         // If one more were taken they would be too few, so the rest of the list isn't waited for.
         let is_last_chance = count <= LEFT_TO_TAKEN * (self.taken + 1);
         let is_due = is_all || len >= 2 * STRETCH || is_last_chance;
@@ -121,7 +135,8 @@ impl Stream {
             return;
         }
         if let Some(encoding) = self.lines.encoding() {
-            (self.input, self.error, self.lines) = (None, Some(not_utf8(encoding)), Lines::default());
+            (self.input, self.error, self.lines) =
+                (None, Some(not_utf8(encoding)), Lines::default());
         }
         while let Some((number, found)) = self.lines.next(self.input.is_some()) {
             self.ahead.push_back(next_of(number, found));
@@ -132,5 +147,8 @@ impl Stream {
 fn is_readable(input: &File) -> bool {
     let mut fds = [PollFd::new(input, PollFlags::IN)];
     // A signal is no input.
-    matches!(rustix::event::poll(&mut fds, Some(&Timespec::default())), Ok(1..))
+    matches!(
+        rustix::event::poll(&mut fds, Some(&Timespec::default())),
+        Ok(1..)
+    )
 }

@@ -1,4 +1,5 @@
-//! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter, and says where it comes from.
+//! All paths as text: a line for each router, hop by hop. Of several at a hop each has a letter,
+//! and says where it comes from.
 
 use super::paint::{Jump, Style};
 use super::row::{Cell, Host, Row};
@@ -17,31 +18,64 @@ use std::time::Duration;
 
 impl View {
     /// The first line.
-    pub(crate) fn paths_header(&mut self, host: &str, source: Option<IpAddr>, args: &Args) -> io::Result<()> {
+    pub(crate) fn paths_header(
+        &mut self,
+        host: &str,
+        source: Option<IpAddr>,
+        args: &Args,
+    ) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
         let source = source.map(|source| format!("from {source}"));
-        let parts = [format!("all paths to {host} ({target})"), hops_max(max_hops)];
+        let parts = [
+            format!("all paths to {host} ({target})"),
+            hops_max(max_hops),
+        ];
         print(self.parts(parts.into_iter().chain(source)).as_bytes())
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
-    pub(crate) fn paths_update(&mut self, graph: &Graph, flows: usize, names: &Names) -> io::Result<()> {
+    pub(crate) fn paths_update(
+        &mut self,
+        graph: &Graph,
+        flows: usize,
+        names: &Names,
+    ) -> io::Result<()> {
         self.fit_terminal();
-        let Some(height) = self.height else { return Ok(()) };
+        let Some(height) = self.height else {
+            return Ok(());
+        };
         let lines = self.graph_lines(graph, names, &[]);
-        let more = |count| self.sentence(&format!("{count} more lines, {}", counted(flows as u64, "flow")));
+        let more = |count| {
+            self.sentence(&format!(
+                "{count} more lines, {}",
+                counted(flows as u64, "flow")
+            ))
+        };
         let lines = fitting(lines, height, more);
-        if lines == self.drawn { Ok(()) } else { self.draw("", &lines) }
+        if lines == self.drawn {
+            Ok(())
+        } else {
+            self.draw("", &lines)
+        }
     }
 
     /// Prints all that became known, and how well it is known.
-    pub(crate) fn paths_finish(&mut self, paths: &Paths, max_hops: u8, names: &Names) -> io::Result<()> {
+    pub(crate) fn paths_finish(
+        &mut self,
+        paths: &Paths,
+        max_hops: u8,
+        names: &Names,
+    ) -> io::Result<()> {
         let graph = paths.graph();
         let blocked: Vec<_> = paths.blocked().collect();
         let mut text = self.graph_lines(graph, names, &blocked);
         let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
             Some(failure @ Failure::Send(_)) => {
-                vec![format!("No probe could be sent to {}: {}.", paths.target(), failure_text(failure))]
+                vec![format!(
+                    "No probe could be sent to {}: {}.",
+                    paths.target(),
+                    failure_text(failure)
+                )]
             }
             _ => sentences(paths, max_hops, self.is_summed_up()),
         };
@@ -49,12 +83,17 @@ impl View {
         self.draw(&text, "")
     }
 
-    /// The lines of all routers: with the flows that lead to them, unless names would be cut to nothing for that. Then those of the
-    /// hops behind them to which no probe got out of this machine.
+    /// The lines of all routers: with the flows that lead to them, unless names would be cut to
+    /// nothing for that. Then those of the hops behind them to which no probe got out of this
+    /// machine.
     fn graph_lines(&mut self, graph: &Graph, names: &Names, blocked: &[(u8, Failure)]) -> String {
         let rows_with = |flows| rows(graph, names, flows, blocked);
         let with_flows = rows_with(true);
-        let rows = if self.layout.has_room(&with_flows) { with_flows } else { rows_with(false) };
+        let rows = if self.layout.has_room(&with_flows) {
+            with_flows
+        } else {
+            rows_with(false)
+        };
         let mut lines = self.layout.lines(&rows);
         for (first, last, why) in blocked_behind(graph, blocked) {
             lines += &self.layout.unanswered(first, last, &failed(why));
@@ -70,41 +109,73 @@ fn fitting(lines: String, height: usize, more: impl Fn(usize) -> String) -> Stri
         return lines;
     }
     let fits = height.saturating_sub(1);
-    lines.split_inclusive('\n').take(fits).map(str::to_owned).chain([more(count - fits)]).collect()
+    lines
+        .split_inclusive('\n')
+        .take(fits)
+        .map(str::to_owned)
+        .chain([more(count - fits)])
+        .collect()
 }
 
 /// Sums the graph up in sentences.
 fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let graph = paths.graph();
     let mut sentences = Vec::new();
-    let by_packet: Vec<String> =
-        hops(graph).map(|(hop, _)| hop).filter(|hop| graph.is_per_packet(*hop)).map(|hop| hop.to_string()).collect();
+    let by_packet: Vec<String> = hops(graph)
+        .map(|(hop, _)| hop)
+        .filter(|hop| graph.is_per_packet(*hop))
+        .map(|hop| hop.to_string())
+        .collect();
     if !by_packet.is_empty() {
         let hops = if by_packet.len() == 1 { "Hop" } else { "Hops" };
-        sentences.push(format!("{hops} {}: balanced by packet, probes of one flow differed.", by_packet.join(", ")));
+        sentences.push(format!(
+            "{hops} {}: balanced by packet, probes of one flow differed.",
+            by_packet.join(", ")
+        ));
     }
     if graph.edges().iter().any(|edge| !edge.is_certain) {
         sentences.push("Which of them leads to which can't be known.".to_owned());
     }
     // Where the last hop that was to be probed answered, what comes behind it was not asked for.
-    let goes_on = |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
-    let is_longer = paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
+    let goes_on =
+        |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
+    let is_longer =
+        paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
     sentences.extend(ending(paths, is_longer));
     let how_well = how_well(paths, is_longer.then_some(max_hops));
-    let most = if graph.edges().iter().all(|edge| edge.is_certain) { "" } else { "At most " };
+    let most = if graph.edges().iter().all(|edge| edge.is_certain) {
+        ""
+    } else {
+        "At most "
+    };
     let found = format!("{most}{}", counted(graph.paths(), "path"));
-    let (flows, probes) = (counted(paths.flows() as u64, "flow"), counted(paths.probes_sent() as u64, "probe"));
+    let (flows, probes) = (
+        counted(paths.flows() as u64, "flow"),
+        counted(paths.probes_sent() as u64, "probe"),
+    );
     let seconds = paths.duration().as_secs_f64();
-    let date = if is_dated { format!(" {}.", date(paths.started())) } else { String::new() };
-    sentences.push(format!("{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"));
+    let date = if is_dated {
+        format!(" {}.", date(paths.started()))
+    } else {
+        String::new()
+    };
+    sentences.push(format!(
+        "{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"
+    ));
     sentences
 }
 
-/// Says why the target did not answer, if it didn't. `is_longer` is whether the path goes on behind the
-/// hops that were probed.
+/// Says why the target did not answer, if it didn't. `is_longer` is whether the path goes on behind
+/// the hops that were probed.
 fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
     let target = paths.target();
-    let refusing = || paths.graph().nodes().iter().filter(|node| node.end == Some(End::Unreachable));
+    let refusing = || {
+        paths
+            .graph()
+            .nodes()
+            .iter()
+            .filter(|node| node.end == Some(End::Unreachable))
+    };
     if refusing().any(|node| node.address == Some(target)) {
         return Some(format!("{target} answers only that it can't be reached."));
     }
@@ -115,7 +186,9 @@ fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
     } else if is_longer {
         ": it is farther than the hops probed (-m)".to_owned()
     } else {
-        paths.end_failure().map_or_else(String::new, |failure| format!(": {}", failure_text(failure)))
+        paths.end_failure().map_or_else(String::new, |failure| {
+            format!(": {}", failure_text(failure))
+        })
     };
     (!paths.reached()).then(|| format!("No answer from {target}{why}."))
 }
@@ -129,7 +202,9 @@ fn how_well(paths: &Paths, last: Option<u8>) -> String {
         }
         (Completeness::Complete, None) => return format!("{percent} % sure that none is missing"),
         (Completeness::FlowLimit, _) => "more flows are needed",
-        (Completeness::NoProgress, _) if paths.end_failure().is_some() || paths.blocked().next().is_some() => {
+        (Completeness::NoProgress, _)
+            if paths.end_failure().is_some() || paths.blocked().next().is_some() =>
+        {
             "this machine is in the way"
         }
         (Completeness::NoProgress, _) => "routers did not answer (a lower --rate may help)",
@@ -140,13 +215,20 @@ fn how_well(paths: &Paths, last: Option<u8>) -> String {
 
 /// Whether a router stands on one path three times.
 fn goes_round(graph: &Graph) -> bool {
-    let mut addresses: Vec<IpAddr> = graph.nodes().iter().filter_map(|node| node.address).collect();
+    let mut addresses: Vec<IpAddr> = graph
+        .nodes()
+        .iter()
+        .filter_map(|node| node.address)
+        .collect();
     addresses.sort_unstable();
-    let often = addresses.chunk_by(|one, next| one == next).filter(|same| same.len() >= 3);
+    let often = addresses
+        .chunk_by(|one, next| one == next)
+        .filter(|same| same.len() >= 3);
     often.filter_map(|same| same.first()).any(|address| {
         let own = |node: &Node| usize::from(node.address == Some(*address));
         let mut times: Vec<usize> = graph.nodes().iter().map(own).collect();
-        // In the order of the nodes that they come from: what leads to a node comes before what leads on.
+        // In the order of the nodes that they come from: what leads to a node comes before what
+        // leads on.
         for edge in graph.edges() {
             times[edge.to] = times[edge.to].max(times[edge.from] + own(&graph.nodes()[edge.to]));
         }
@@ -157,7 +239,8 @@ fn goes_round(graph: &Graph) -> bool {
 /// The hops that were probed, each with the index of its first node and the nodes.
 fn hops(graph: &Graph) -> impl Iterator<Item = (u8, &[Node])> {
     let hops = graph.nodes().chunk_by(|one, next| one.hop == next.hop);
-    hops.skip(1).filter_map(|nodes| Some((nodes.first()?.hop, nodes)))
+    hops.skip(1)
+        .filter_map(|nodes| Some((nodes.first()?.hop, nodes)))
 }
 
 /// The room that a share takes, as in ` 25 %`.
@@ -169,13 +252,20 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]
     let (mut nearer, mut first) = (1, 1);
     for (hop, nodes) in hops(graph) {
         let jump = Jump::from(before);
-        before = nodes.iter().filter_map(|node| node.rtt).min().unwrap_or(before);
+        before = nodes
+            .iter()
+            .filter_map(|node| node.rtt)
+            .min()
+            .unwrap_or(before);
         let all: usize = nodes.iter().map(|node| node.flows).sum();
         for (place, node) in nodes.iter().enumerate() {
             let mut notes = Vec::new();
             let origins = origins(graph, first - nearer..first, first + place, nodes.len());
             if nodes.len() > 1 {
-                notes.push(format!("{:>3} %", (node.flows * 100 + all / 2) / all.max(1)));
+                notes.push(format!(
+                    "{:>3} %",
+                    (node.flows * 100 + all / 2) / all.max(1)
+                ));
             } else if origins.is_some() {
                 // Below those of hops that have shares.
                 notes.push(" ".repeat(SHARE));
@@ -190,14 +280,27 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]
             if has_flows && nodes.len() > 1 {
                 notes.extend(node.flow.map(|flow| format!("--flow {flow}")));
             }
-            let branch = if nodes.len() > 1 { letters(place) } else { String::new() };
-            let why = blocked.iter().find(|(blocked, _)| *blocked == hop).map(|(_, why)| *why);
+            let branch = if nodes.len() > 1 {
+                letters(place)
+            } else {
+                String::new()
+            };
+            let why = blocked
+                .iter()
+                .find(|(blocked, _)| *blocked == hop)
+                .map(|(_, why)| *why);
             rows.push(row(node, branch, notes, &jump, names, why));
         }
         match graph.unanswered(hop) {
             0 => {}
             flows => {
-                let mut row = Row::bare(hop, format!("*  {} got no answer from here", counted(flows as u64, "flow")));
+                let mut row = Row::bare(
+                    hop,
+                    format!(
+                        "*  {} got no answer from here",
+                        counted(flows as u64, "flow")
+                    ),
+                );
                 row.number = None;
                 rows.push(row);
             }
@@ -208,21 +311,42 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]
 }
 
 /// The row of a node. `why` is why no probe to its hop got out of this machine, if none did.
-fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: &Names, why: Option<Failure>) -> Row {
+fn row(
+    node: &Node,
+    branch: String,
+    mut notes: Vec<String>,
+    jump: &Jump,
+    names: &Names,
+    why: Option<Failure>,
+) -> Row {
     let Some(address) = node.address else {
         let mark = why.map_or_else(|| "*".to_owned(), failed);
-        let said: Vec<&str> = [mark.as_str()].into_iter().chain(notes.iter().map(String::as_str)).collect();
-        return Row { branch, ..Row::bare(node.hop, said.join("  ")) };
+        let said: Vec<&str> = [mark.as_str()]
+            .into_iter()
+            .chain(notes.iter().map(String::as_str))
+            .collect();
+        return Row {
+            branch,
+            ..Row::bare(node.hop, said.join("  "))
+        };
     };
     notes.extend(Inside::of(address).map(|inside| inside.to_string()));
-    let time = node.rtt.map(|rtt| Cell::Time { rtt, style: jump.style(rtt), mark: String::new() });
+    let time = node.rtt.map(|rtt| Cell::Time {
+        rtt,
+        style: jump.style(rtt),
+        mark: String::new(),
+    });
     Row {
         number: Some(node.hop),
         branch,
         host: Some(Host::new(address, names)),
         instead: String::new(),
         cells: time.into_iter().collect(),
-        style: if node.end == Some(End::Target) { Style::Strong } else { Style::Plain },
+        style: if node.end == Some(End::Target) {
+            Style::Strong
+        } else {
+            Style::Plain
+        },
         notes,
         appended: Vec::new(),
     }
@@ -230,8 +354,17 @@ fn row(node: &Node, branch: String, mut notes: Vec<String>, jump: &Jump, names: 
 
 /// Says which nodes lead to a node, if that is one of several, or not all of them, or not known.
 /// `nearer` are the nodes of the hop before, and there are so many beside it.
-fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: usize) -> Option<String> {
-    let edges: Vec<_> = graph.edges().iter().filter(|edge| edge.to == node && nearer.contains(&edge.from)).collect();
+fn origins(
+    graph: &Graph,
+    nearer: std::ops::Range<usize>,
+    node: usize,
+    beside: usize,
+) -> Option<String> {
+    let edges: Vec<_> = graph
+        .edges()
+        .iter()
+        .filter(|edge| edge.to == node && nearer.contains(&edge.from))
+        .collect();
     if edges.iter().any(|edge| !edge.is_certain) {
         return None;
     }
@@ -240,7 +373,9 @@ fn origins(graph: &Graph, nearer: std::ops::Range<usize>, node: usize, beside: u
         0 => Some(format!("from {hop}?")),
         all if all == nearer.len() => (all > 1 && beside > 1).then(|| format!("from {hop} all")),
         _ => {
-            let from = edges.iter().map(|edge| format!("{hop}{}", letters(edge.from - nearer.start)));
+            let from = edges
+                .iter()
+                .map(|edge| format!("{hop}{}", letters(edge.from - nearer.start)));
             Some(format!("from {}", from.collect::<Vec<_>>().join(" ")))
         }
     }
@@ -264,7 +399,11 @@ mod tests {
 
     #[test]
     fn of_more_lines_than_the_screen_has_the_first_are_drawn() {
-        let fitting = |height| fitting("1\n2\n3\n".to_owned(), height, |more| format!("{more} more\n"));
+        let fitting = |height| {
+            fitting("1\n2\n3\n".to_owned(), height, |more| {
+                format!("{more} more\n")
+            })
+        };
         assert_eq!([2, 3].map(fitting), ["1\n2 more\n", "1\n2\n3\n"]);
     }
 }

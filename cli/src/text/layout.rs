@@ -1,12 +1,14 @@
-//! Rows as lines that fit a terminal. Where there is not room for everything, times get shorter before names do, and names are
-//! cut in the middle, where their ends still tell who and where; a line never wraps.
+//! Rows as lines that fit a terminal. Where there is not room for everything, times get shorter
+//! before names do, and names are cut in the middle, where their ends still tell who and where; a
+//! line never wraps.
 
 use super::paint::Style;
 use super::row::{Cell, Host, Row};
 use crate::units::milliseconds;
 use std::time::Duration;
 
-/// The hop's number with the letters of a branch, and what stands between it and the host, at least.
+/// The hop's number with the letters of a branch, and what stands between it and the host, at
+/// least.
 const NUMBER: usize = 4;
 /// Before a note.
 const SPACE: usize = 2;
@@ -34,8 +36,8 @@ pub(super) struct Layout {
     pub(super) colours: bool,
     /// The sign in place of text that was cut.
     pub(super) ellipsis: char,
-    /// The form of the times and the room for hosts: of the lines before, and of all that follow if
-    /// it was kept.
+    /// The form of the times and the room for hosts: of the lines before, and of all that follow
+    /// if it was kept.
     pub(super) chosen: Option<(Times, usize)>,
     pub(super) kept: Option<(Times, usize)>,
 }
@@ -55,23 +57,35 @@ pub(super) enum Times {
 const UNIT: &str = " ms";
 
 impl Times {
-    /// The text of each attempt. A mark that all answers have stands behind the last only, if it is to be joined. Of short times
-    /// the last has the unit, in the blank before what follows, so that all columns stay where they are.
+    /// The text of each attempt. A mark that all answers have stands behind the last only, if it is
+    /// to be joined. Of short times the last has the unit, in the blank before what follows, so
+    /// that all columns stay where they are.
     fn of(self, cells: &[&Cell], joins_marks: bool) -> Vec<(String, Style)> {
-        let last = cells.iter().rposition(|cell| matches!(cell, Cell::Time { .. }));
+        let last = cells
+            .iter()
+            .rposition(|cell| matches!(cell, Cell::Time { .. }));
         let is_joined = joins_marks && have_one_mark(cells);
         let width = if self == Self::Full { 13 } else { 7 };
         let mut texts = Vec::new();
         for (place, cell) in cells.iter().enumerate() {
             let Cell::Time { rtt, style, mark } = cell else {
                 let is_behind_unit = self == Self::Short && place > 0 && last == Some(place - 1);
-                let width = if is_behind_unit { width - UNIT.len() } else { width };
-                texts.push((format!("{:>width$}", sign(cell)), cell.lost().unwrap_or(Style::Faint)));
+                let width = if is_behind_unit {
+                    width - UNIT.len()
+                } else {
+                    width
+                };
+                texts.push((
+                    format!("{:>width$}", sign(cell)),
+                    cell.lost().unwrap_or(Style::Faint),
+                ));
                 continue;
             };
             let is_last = Some(place) == last;
             match self {
-                Self::Full | Self::Fastest => texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style)),
+                Self::Full | Self::Fastest => {
+                    texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style))
+                }
                 Self::Short => texts.push((format!(" {:>6.2}", milliseconds(*rtt)), *style)),
             }
             if self == Self::Short && is_last {
@@ -91,19 +105,27 @@ fn have_one_mark(cells: &[&Cell]) -> bool {
         Cell::Time { mark, .. } => Some(mark),
         Cell::Lost(_) | Cell::Failed(_) | Cell::InFlight => None,
     });
-    marks.next().is_some_and(|first| marks.all(|mark| mark == first))
+    marks
+        .next()
+        .is_some_and(|first| marks.all(|mark| mark == first))
 }
 
 /// Returns the fastest time, and how many attempts were answered if some were lost.
 fn fastest(cells: &[Cell]) -> Vec<(String, Style)> {
-    let answered = || cells.iter().filter(|cell| matches!(cell, Cell::Time { .. }));
+    let answered = || {
+        cells
+            .iter()
+            .filter(|cell| matches!(cell, Cell::Time { .. }))
+    };
     let lost = |cell: &Cell| match cell {
         Cell::Lost(_) | Cell::Failed(_) => 1,
         Cell::Time { .. } | Cell::InFlight => 0,
     };
     let lost: usize = cells.iter().map(lost).sum();
     let fastest = answered().min_by_key(|cell| rtt(cell));
-    let mut texts = fastest.map(|cell| Times::Fastest.of(&[cell], false)).unwrap_or_default();
+    let mut texts = fastest
+        .map(|cell| Times::Fastest.of(&[cell], false))
+        .unwrap_or_default();
     if lost > 0 {
         let answered = answered().count();
         let style = cells.iter().find_map(Cell::lost).unwrap_or(Style::Faint);
@@ -133,7 +155,8 @@ fn width_of(texts: &[(String, Style)]) -> usize {
 
 /// Returns the hop's number and branch.
 fn numbered(row: &Row) -> String {
-    row.number.map_or_else(String::new, |number| format!("{number:>2}{}", row.branch))
+    row.number
+        .map_or_else(String::new, |number| format!("{number:>2}{}", row.branch))
 }
 
 impl Layout {
@@ -144,8 +167,19 @@ impl Layout {
 
     /// The lines of these rows, which stand below those of earlier calls.
     pub(super) fn lines(&mut self, rows: &[Row]) -> String {
-        self.number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER).max(self.number);
-        let widest = rows.iter().filter_map(|row| row.host.as_ref()).map(Host::width).max().unwrap_or(0);
+        self.number = rows
+            .iter()
+            .map(|row| numbered(row).len() + 1)
+            .max()
+            .unwrap_or(0)
+            .max(NUMBER)
+            .max(self.number);
+        let widest = rows
+            .iter()
+            .filter_map(|row| row.host.as_ref())
+            .map(Host::width)
+            .max()
+            .unwrap_or(0);
         let (times, column) = match self.width {
             None => {
                 self.column = self.column.max(widest.min(WIDEST));
@@ -153,26 +187,43 @@ impl Layout {
             }
             Some(width) => {
                 self.column = self.column.max(widest);
-                let fits = |(times, room): &(Times, usize)| self.room(rows, width, self.number, *times, false) >= *room;
+                let fits = |(times, room): &(Times, usize)| {
+                    self.room(rows, width, self.number, *times, false) >= *room
+                };
                 let kept = self.kept.filter(fits);
-                let (times, room) = kept.unwrap_or_else(|| self.choose(rows, width, self.number, widest));
+                let (times, room) =
+                    kept.unwrap_or_else(|| self.choose(rows, width, self.number, widest));
                 self.chosen = Some((times, room));
                 (times, self.column.min(room))
             }
         };
-        rows.iter().map(|row| self.row(row, times, column)).collect()
+        rows.iter()
+            .map(|row| self.row(row, times, column))
+            .collect()
     }
 
     /// Chooses the form of the times at this width, and the room that it leaves for hosts: the most
     /// that leaves them whole, with notes beside it rather than below.
     fn choose(&self, rows: &[Row], width: usize, number: usize, widest: usize) -> (Times, usize) {
-        let room = |times: Times, with_notes: bool| self.room(rows, width, number, times, with_notes);
-        let ways = [(Times::Full, true), (Times::Short, true), (Times::Full, false), (Times::Short, false)];
-        let ways = ways.into_iter().filter(|(_, with_notes)| *with_notes || !self.notes_first);
+        let room =
+            |times: Times, with_notes: bool| self.room(rows, width, number, times, with_notes);
+        let ways = [
+            (Times::Full, true),
+            (Times::Short, true),
+            (Times::Full, false),
+            (Times::Short, false),
+        ];
+        let ways = ways
+            .into_iter()
+            .filter(|(_, with_notes)| *with_notes || !self.notes_first);
         let mut ways = ways.map(|(times, with_notes)| (times, room(times, with_notes)));
         ways.find(|(_, room)| *room >= widest).unwrap_or_else(|| {
             // Some will be cut.
-            match (room(Times::Full, false), room(Times::Short, false), room(Times::Short, true)) {
+            match (
+                room(Times::Full, false),
+                room(Times::Short, false),
+                room(Times::Short, true),
+            ) {
                 (_, _, short) if self.notes_first && short >= ENOUGH => (Times::Short, short),
                 (full, _, _) if full >= AMPLE => (Times::Full, full),
                 (_, short, _) if short >= ENOUGH => (Times::Short, short),
@@ -182,9 +233,23 @@ impl Layout {
     }
 
     /// The room that times leave for hosts, and notes if they are to stand beside them.
-    fn room(&self, rows: &[Row], width: usize, number: usize, times: Times, with_notes: bool) -> usize {
-        let notes = |row: &Row| row.notes.iter().map(|note| SPACE + note.chars().count()).sum();
-        let tails = rows.iter().map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
+    fn room(
+        &self,
+        rows: &[Row],
+        width: usize,
+        number: usize,
+        times: Times,
+        with_notes: bool,
+    ) -> usize {
+        let notes = |row: &Row| {
+            row.notes
+                .iter()
+                .map(|note| SPACE + note.chars().count())
+                .sum()
+        };
+        let tails = rows
+            .iter()
+            .map(|row| width_of(&self.times(times, row)) + if with_notes { notes(row) } else { 0 });
         width.saturating_sub(1 + number + tails.max().unwrap_or(0))
     }
 
@@ -196,9 +261,17 @@ impl Layout {
         match (times, lost.first()) {
             (Times::Fastest, _) => fastest(&row.cells),
             (_, Some(style)) if is_counted => {
-                let shown: Vec<&Cell> = row.cells.iter().filter(|cell| cell.lost().is_none()).collect();
+                let shown: Vec<&Cell> = row
+                    .cells
+                    .iter()
+                    .filter(|cell| cell.lost().is_none())
+                    .collect();
                 let count = format!("  {} of {} lost", lost.len(), row.cells.len());
-                times.of(&shown, true).into_iter().chain([(count, *style)]).collect()
+                times
+                    .of(&shown, true)
+                    .into_iter()
+                    .chain([(count, *style)])
+                    .collect()
             }
             _ => times.of(&row.cells.iter().collect::<Vec<_>>(), self.width.is_some()),
         }
@@ -206,8 +279,14 @@ impl Layout {
 
     /// Whether the lines of these rows leave enough room for hosts, with their notes beside them.
     pub(super) fn has_room(&self, rows: &[Row]) -> bool {
-        let number = rows.iter().map(|row| numbered(row).len() + 1).max().unwrap_or(0).max(NUMBER);
-        self.width.is_none_or(|width| self.room(rows, width, number, Times::Short, true) > ENOUGH)
+        let number = rows
+            .iter()
+            .map(|row| numbered(row).len() + 1)
+            .max()
+            .unwrap_or(0)
+            .max(NUMBER);
+        self.width
+            .is_none_or(|width| self.room(rows, width, number, Times::Short, true) > ENOUGH)
     }
 
     fn row(&self, row: &Row, times: Times, column: usize) -> String {
@@ -223,7 +302,11 @@ impl Layout {
         let padding = " ".repeat(column.saturating_sub(host.chars().count()));
         let times = self.times(times, row);
         let mut line = row.style.paint(&format!("{number}{host}"), self.colours) + &padding;
-        line.extend(times.iter().map(|(text, style)| style.paint(text, self.colours)));
+        line.extend(
+            times
+                .iter()
+                .map(|(text, style)| style.paint(text, self.colours)),
+        );
         let mut end = self.number + column.max(host.chars().count()) + width_of(&times);
         let mut below = Vec::new();
         for note in &row.notes {
@@ -234,7 +317,10 @@ impl Layout {
             }
         }
         let mut text = line.trim_end().to_owned() + "\n";
-        for extra in below.into_iter().chain(row.appended.iter().map(String::as_str)) {
+        for extra in below
+            .into_iter()
+            .chain(row.appended.iter().map(String::as_str))
+        {
             text += &self.wrapped(extra, self.number, &[' ', '/']);
         }
         text
@@ -242,26 +328,37 @@ impl Layout {
 
     /// As much of a text as fits a line.
     pub(super) fn first_line(&self, text: &str) -> String {
-        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(1));
+        let room = self
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(1));
         text.chars().take(room).collect()
     }
 
     /// The line of one hop or several at the end of a path where nobody answered.
     pub(super) fn unanswered(&self, first: u8, last: u8, instead: &str) -> String {
-        let numbers = if first == last { format!("{first:>2}") } else { format!("{first:>2}-{last}") };
+        let numbers = if first == last {
+            format!("{first:>2}")
+        } else {
+            format!("{first:>2}-{last}")
+        };
         let line = self.first_line(&format!("{numbers}  {instead}"));
         format!("{}\n", Style::Faint.paint(&line, self.colours))
     }
 
     /// A text of one line at most.
     fn cut_end(&self, text: &str) -> String {
-        let width = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + self.number));
+        let width = self
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(1 + self.number));
         text.chars().take(width).collect()
     }
 
-    /// A text, broken behind any of these characters where it is too long for a line; all lines are indented.
+    /// A text, broken behind any of these characters where it is too long for a line; all lines are
+    /// indented.
     pub(super) fn wrapped(&self, text: &str, indent: usize, behind: &[char]) -> String {
-        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(1 + indent).max(1));
+        let room = self
+            .width
+            .map_or(usize::MAX, |width| width.saturating_sub(1 + indent).max(1));
         let mut lines = vec![String::new()];
         for piece in text.split_inclusive(behind) {
             let line = lines.last().map_or(0, |line| line.chars().count());
@@ -270,10 +367,17 @@ impl Layout {
             }
             for character in piece.chars() {
                 // A blank that doesn't fit any more is where the line is broken.
-                if character == ' ' && lines.last().is_some_and(|line| line.chars().count() >= room) {
+                if character == ' '
+                    && lines
+                        .last()
+                        .is_some_and(|line| line.chars().count() >= room)
+                {
                     continue;
                 }
-                if lines.last().is_some_and(|line| line.chars().count() >= room) {
+                if lines
+                    .last()
+                    .is_some_and(|line| line.chars().count() >= room)
+                {
                     lines.push(String::new());
                 }
                 if let Some(line) = lines.last_mut() {
@@ -281,8 +385,13 @@ impl Layout {
                 }
             }
         }
-        let lines = lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty());
-        lines.map(|line| format!("{:indent$}{line}\n", "")).collect()
+        let lines = lines
+            .iter()
+            .map(|line| line.trim_end())
+            .filter(|line| !line.is_empty());
+        lines
+            .map(|line| format!("{:indent$}{line}\n", ""))
+            .collect()
     }
 }
 
@@ -322,10 +431,14 @@ impl Host {
 
     /// The same, without the AS.
     fn fit_address(&self, room: usize, ellipsis: char) -> String {
-        let Some(name) = &self.name else { return shortened(&self.address, room, ellipsis) };
+        let Some(name) = &self.name else {
+            return shortened(&self.address, room, ellipsis);
+        };
         let address = format!(" ({})", self.address);
         match room.checked_sub(address.chars().count()) {
-            Some(left) if left >= SHORTEST_NAME.min(name.chars().count()) => shortened(name, left, ellipsis) + &address,
+            Some(left) if left >= SHORTEST_NAME.min(name.chars().count()) => {
+                shortened(name, left, ellipsis) + &address
+            }
             _ => shortened(name, room, ellipsis),
         }
     }
@@ -339,5 +452,10 @@ pub(super) fn shortened(text: &str, width: usize, ellipsis: char) -> String {
     }
     let ends = width.saturating_sub(1);
     let (head, tail) = (ends.div_ceil(2), ends / 2);
-    text.chars().take(head).chain([ellipsis]).chain(text.chars().skip(length - tail)).take(width).collect()
+    text.chars()
+        .take(head)
+        .chain([ellipsis])
+        .chain(text.chars().skip(length - tail))
+        .take(width)
+        .collect()
 }

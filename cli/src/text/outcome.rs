@@ -15,10 +15,27 @@ const INDENT: usize = 4;
 
 impl View {
     /// Prints the first line. The flow is for those who want to trace the same path again.
-    pub(crate) fn header(&mut self, host: &str, source: IpAddr, flow: u16, max_hops: u8) -> io::Result<()> {
+    pub(crate) fn header(
+        &mut self,
+        host: &str,
+        source: IpAddr,
+        flow: u16,
+        max_hops: u8,
+    ) -> io::Result<()> {
         let flow = self.is_verbose.then(|| format!("flow {flow}"));
-        let parts = [format!("traceroute to {host} ({})", self.target), hops_max(max_hops)];
-        print(self.parts(parts.into_iter().chain([format!("from {source}")]).chain(flow)).as_bytes())
+        let parts = [
+            format!("traceroute to {host} ({})", self.target),
+            hops_max(max_hops),
+        ];
+        print(
+            self.parts(
+                parts
+                    .into_iter()
+                    .chain([format!("from {source}")])
+                    .chain(flow),
+            )
+            .as_bytes(),
+        )
     }
 
     /// Joins parts of a line by commas. A part that doesn't fit goes on a line of its own.
@@ -55,19 +72,29 @@ impl View {
         if !was_tried(route) {
             return Ok(());
         }
-        let target = route.hops().find(|hop| Some(hop.number()) == route.distance());
+        let target = route
+            .hops()
+            .find(|hop| Some(hop.number()) == route.distance());
         let (reached, there) = match (route.distance(), target) {
             (Some(1), target) => (Some("1 hop".to_owned()), target.map(loss)),
             (Some(distance), target) => (Some(format!("{distance} hops")), target.map(loss)),
             (None, _) => (None, None),
         };
         let probes = counted(route.probes_sent() as u64, "probe");
-        self.summarize(reached.into_iter().chain([probes]).chain(there), route.started(), route.duration())
+        self.summarize(
+            reached.into_iter().chain([probes]).chain(there),
+            route.started(),
+            route.duration(),
+        )
     }
 
     /// Says how a search for the path MTU ended.
     pub(crate) fn conclude_search(&self, route: &MtuRoute) -> io::Result<()> {
-        self.summarize([counted(route.probes_sent() as u64, "probe")], route.started(), route.duration())
+        self.summarize(
+            [counted(route.probes_sent() as u64, "probe")],
+            route.started(),
+            route.duration(),
+        )
     }
 
     /// Prints parts of the last line, if it is wanted, and then how long it took and when it was.
@@ -81,7 +108,10 @@ impl View {
             return Ok(());
         }
         let time = format!("{:.2} s", duration.as_secs_f64());
-        print(self.parts(parts.into_iter().chain([time, date(started)])).as_bytes())
+        print(
+            self.parts(parts.into_iter().chain([time, date(started)]))
+                .as_bytes(),
+        )
     }
 
     /// Whether the last line says when it was: not in a pipe, where programs may read it.

@@ -1,9 +1,10 @@
-//! Colour, on a terminal: the fastest answer of a host by how much later it came than that of the hop before, all others faint.
+//! Colour, on a terminal: the fastest answer of a host by how much later it came than that of the
+//! hop before, all others faint.
 
 use std::time::Duration;
 
-/// How something is shown; without colour all look the same. The first eight colours are what every terminal has, in shades
-/// that its owner can read.
+/// How something is shown; without colour all look the same. The first eight colours are what every
+/// terminal has, in shades that its owner can read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Style {
     Plain,
@@ -72,7 +73,10 @@ mod tests {
     #[test]
     fn without_colours_nothing_is_added() {
         assert_eq!(Style::Green.paint("1.000 ms", false), "1.000 ms");
-        assert_eq!(Style::Green.paint("1.000 ms", true), "\x1b[32m1.000 ms\x1b[0m");
+        assert_eq!(
+            Style::Green.paint("1.000 ms", true),
+            "\x1b[32m1.000 ms\x1b[0m"
+        );
         assert_eq!(Style::Plain.paint("1.000 ms", true), "1.000 ms");
     }
 }

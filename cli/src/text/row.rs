@@ -37,7 +37,11 @@ pub(crate) struct Host {
 impl Host {
     /// Returns all that is known of an address.
     pub(crate) fn new(address: IpAddr, names: &Names) -> Self {
-        Self { name: names.of(address), address: address.to_string(), origin: names.origin(address) }
+        Self {
+            name: names.of(address),
+            address: address.to_string(),
+            origin: names.origin(address),
+        }
     }
 
     /// The same, without its name.
@@ -83,18 +87,33 @@ impl Row {
     pub(super) fn bare(number: u8, instead: String) -> Self {
         let (host, cells, style) = (None, Vec::new(), Style::Faint);
         let (branch, notes, appended) = (String::new(), Vec::new(), Vec::new());
-        Self { number: Some(number), branch, host, instead, cells, style, notes, appended }
+        Self {
+            number: Some(number),
+            branch,
+            host,
+            instead,
+            cells,
+            style,
+            notes,
+            appended,
+        }
     }
 }
 
-/// The row of a hop that was not probed, because the path begins as those to other hosts do; `None` if no router is known there.
+/// The row of a hop that was not probed, because the path begins as those to other hosts do; `None`
+/// if no router is known there.
 pub(super) fn shared(shared: &Shared, names: &Names) -> Option<Row> {
     let host = Some(Host::new(shared.from?, names));
     let notes = vec![format!("shared: {} of {}", shared.seen, shared.of)];
-    Some(Row { host, notes, ..Row::bare(shared.hop, String::new()) })
+    Some(Row {
+        host,
+        notes,
+        ..Row::bare(shared.hop, String::new())
+    })
 }
 
-/// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this one.
+/// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this
+/// one.
 pub(super) fn rows<'e>(
     hop: Hop<'_>,
     target: IpAddr,
@@ -119,7 +138,11 @@ pub(super) fn rows<'e>(
             },
         )];
     };
-    let loss = if hop.may_be_rate_limited() { Style::Faint } else { Style::Yellow };
+    let loss = if hop.may_be_rate_limited() {
+        Style::Faint
+    } else {
+        Style::Yellow
+    };
     let jump = Jump::from(*before);
     let proven = hop.replies().filter(Reply::is_proven);
     *before = proven.map(|reply| reply.rtt).min().unwrap_or(*before);
@@ -130,7 +153,11 @@ pub(super) fn rows<'e>(
         let cell = |outcome| match outcome {
             Outcome::Answered(reply) if reply.from == address => Some(Cell::Time {
                 rtt: reply.rtt,
-                style: if Some(reply.rtt) == fastest { jump.style(reply.rtt) } else { Style::Faint },
+                style: if Some(reply.rtt) == fastest {
+                    jump.style(reply.rtt)
+                } else {
+                    Style::Faint
+                },
                 mark: mark(&reply),
             }),
             Outcome::Lost if is_first => Some(Cell::Lost(loss)),
@@ -142,7 +169,8 @@ pub(super) fn rows<'e>(
         if is_first && hop.may_be_rate_limited() {
             notes.push("rate limited?".to_owned());
         }
-        if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER)) {
+        if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER))
+        {
             notes.push(format!("answers for {target}"));
         }
         notes.extend(Inside::of(address).map(|inside| inside.to_string()));
@@ -152,7 +180,11 @@ pub(super) fn rows<'e>(
             host: Some(Host::new(address, names)),
             instead: String::new(),
             cells: hop.outcomes().filter_map(cell).collect(),
-            style: if is_target(hop, address) { Style::Strong } else { Style::Plain },
+            style: if is_target(hop, address) {
+                Style::Strong
+            } else {
+                Style::Plain
+            },
             notes,
             appended: appended(replies().map(|reply| extensions(reply.probe))),
         }

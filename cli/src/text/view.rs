@@ -50,7 +50,11 @@ pub(crate) struct View {
 
 impl View {
     pub(crate) fn new(target: IpAddr, args: &Args) -> Self {
-        let size = if can_draw(&io::stdout()) { terminal_size() } else { None };
+        let size = if can_draw(&io::stdout()) {
+            terminal_size()
+        } else {
+            None
+        };
         let column = match (args.output.numeric, Version::of(target)) {
             (true, Version::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
@@ -71,7 +75,11 @@ impl View {
                 width: None,
                 number: 0,
                 // In a pipe the first lines can't know how wide the others get.
-                column: if args.asn.is_wanted() && size.is_none() { column + ORIGIN } else { column },
+                column: if args.asn.is_wanted() && size.is_none() {
+                    column + ORIGIN
+                } else {
+                    column
+                },
                 notes_first: args.probing.paths || args.probing.mtu,
                 asked: args.probing.attempts.into(),
                 colours: args.output.colours(),
@@ -97,8 +105,9 @@ impl View {
         view
     }
 
-    /// Lays out what comes from here on for a terminal of this width and height. What was drawn for another stays: a terminal
-    /// may have broken its lines, and then it isn't known where they begin.
+    /// Lays out what comes from here on for a terminal of this width and height. What was drawn for
+    /// another stays: a terminal may have broken its lines, and then it isn't known where they
+    /// begin.
     fn fit(&mut self, size: Option<(u16, u16)>) {
         if size == self.size {
             return;
@@ -126,11 +135,21 @@ impl View {
         self.notes.push((hop, note));
     }
 
-    /// Prints those of these hops that aren't settled yet, of a trace that has ended; more of the path is to follow.
-    pub(crate) fn append(&mut self, route: &Route, hops: &[Hop<'_>], names: &Names) -> io::Result<()> {
+    /// Prints those of these hops that aren't settled yet, of a trace that has ended; more of the
+    /// path is to follow.
+    pub(crate) fn append(
+        &mut self,
+        route: &Route,
+        hops: &[Hop<'_>],
+        names: &Names,
+    ) -> io::Result<()> {
         self.fit_terminal();
         let next = self.next;
-        let hops: Vec<Hop<'_>> = hops.iter().filter(|hop| hop.number() >= next).copied().collect();
+        let hops: Vec<Hop<'_>> = hops
+            .iter()
+            .filter(|hop| hop.number() >= next)
+            .copied()
+            .collect();
         let lines = self.settle(&hops, names, |probe| route.extensions(probe));
         if !hops.is_empty() {
             self.layout.keep_columns();
@@ -158,18 +177,32 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
-        let Some(height) = self.height else { return Ok(()) };
+        let Some(height) = self.height else {
+            return Ok(());
+        };
         let (next, last) = (self.next, last_heard(hops.iter().copied()));
-        let hops: Vec<Hop<'_>> = hops.iter().copied().filter(|hop| (next..=last).contains(&hop.number())).collect();
+        let hops: Vec<Hop<'_>> = hops
+            .iter()
+            .copied()
+            .filter(|hop| (next..=last).contains(&hop.number()))
+            .collect();
         let lines = self.lines(&hops, names, extensions).0;
         let live = self.with_status(&lines, height);
-        if live == self.drawn { Ok(()) } else { self.draw("", &live) }
+        if live == self.drawn {
+            Ok(())
+        } else {
+            self.draw("", &live)
+        }
     }
 
     /// As many of these lines as there is room for, with what is done at present below them.
     fn with_status(&self, lines: &str, height: usize) -> String {
         let room = height.saturating_sub(usize::from(!self.status.is_empty()));
-        lines.split_inclusive('\n').take(room).chain([self.status.as_str()]).collect()
+        lines
+            .split_inclusive('\n')
+            .take(room)
+            .chain([self.status.as_str()])
+            .collect()
     }
 
     /// Prints the hops that have become settled, and draws the others if this is a terminal.
@@ -185,7 +218,10 @@ impl View {
         // What is silent at the far end may be one line in the end.
         let last_heard = last_heard(hops.iter().copied());
         hops.retain(|hop| hop.number() <= last_heard);
-        let settled = hops.iter().take_while(|hop| hop.is_settled() && named(**hop, names)).count();
+        let settled = hops
+            .iter()
+            .take_while(|hop| hop.is_settled() && named(**hop, names))
+            .count();
         let (settled, live) = hops.split_at(settled);
         let Some(height) = self.height else {
             if settled.is_empty() {
@@ -197,7 +233,11 @@ impl View {
         let all = self.lines(&hops, names, &extensions).0;
         let all = self.with_status(&all, usize::MAX);
         if all.lines().count() <= height {
-            return if all == self.drawn { Ok(()) } else { self.draw("", &all) };
+            return if all == self.drawn {
+                Ok(())
+            } else {
+                self.draw("", &all)
+            };
         }
         let settled = self.settle(settled, names, &extensions);
         let live = self.lines(live, names, extensions).0;
@@ -238,25 +278,46 @@ impl View {
             .iter()
             .flat_map(|hop| {
                 let mut rows = rows(*hop, self.target, names, &mut before, |probe| {
-                    if self.extensions { extensions(probe) } else { &nothing }
+                    if self.extensions {
+                        extensions(probe)
+                    } else {
+                        &nothing
+                    }
                 });
-                let notes = self.notes.iter().filter(|(number, _)| *number == hop.number());
-                rows.iter_mut().take(1).for_each(|row| notes.clone().for_each(|(_, note)| row.note(note)));
+                let notes = self
+                    .notes
+                    .iter()
+                    .filter(|(number, _)| *number == hop.number());
+                rows.iter_mut()
+                    .take(1)
+                    .for_each(|row| notes.clone().for_each(|(_, note)| row.note(note)));
                 rows
             })
             .collect();
         (self.layout.lines(&rows), before)
     }
 
-    /// Prints what is left when the trace has ended, hops at its end of which the same is to be said in one line, and why it ended.
-    pub(crate) fn finish(&mut self, route: &Route, why: Option<StopReason>, names: &Names) -> io::Result<()> {
+    /// Prints what is left when the trace has ended, hops at its end of which the same is to be
+    /// said in one line, and why it ended.
+    pub(crate) fn finish(
+        &mut self,
+        route: &Route,
+        why: Option<StopReason>,
+        names: &Names,
+    ) -> io::Result<()> {
         self.fit_terminal();
         let last_heard = last_heard(route.hops());
-        let next = self.next.max(route.hops().next().map_or(1, |hop| hop.number()));
+        let next = self
+            .next
+            .max(route.hops().next().map_or(1, |hop| hop.number()));
         self.next = next;
-        let left = route.hops().filter(|hop| hop.number() >= next && hop.number() <= last_heard);
+        let left = route
+            .hops()
+            .filter(|hop| hop.number() >= next && hop.number() <= last_heard);
         let mut text = self.shared(route, names);
-        text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| route.extensions(probe));
+        text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| {
+            route.extensions(probe)
+        });
         text += &self.unanswered(route);
         text += &self.legend();
         if let Some(why) = ending(route, why) {
@@ -268,12 +329,16 @@ impl View {
         self.draw(&text, "")
     }
 
-    /// The lines of the hops that were not probed since others share them: one line of those at which no router is known.
+    /// The lines of the hops that were not probed since others share them: one line of those at
+    /// which no router is known.
     fn shared(&mut self, route: &Route, names: &Names) -> String {
         let shared: Vec<_> = route.shared().collect();
         let mut text = String::new();
         for hops in shared.chunk_by(|one, next| one.from.is_some() == next.from.is_some()) {
-            let rows: Vec<_> = hops.iter().filter_map(|hop| row::shared(hop, names)).collect();
+            let rows: Vec<_> = hops
+                .iter()
+                .filter_map(|hop| row::shared(hop, names))
+                .collect();
             text += &self.layout.lines(&rows);
             if let ([first, ..], [.., last], true) = (hops, hops, rows.is_empty()) {
                 text += &self.layout.unanswered(first.hop, last.hop, "shared");
@@ -282,7 +347,8 @@ impl View {
         text
     }
 
-    /// The lines of the hops behind the last that answered, those in one for which the same is to be said.
+    /// The lines of the hops behind the last that answered, those in one for which the same is to
+    /// be said.
     fn unanswered(&self, route: &Route) -> String {
         let mut parts: Vec<(u8, u8, String)> = Vec::new();
         for hop in route.hops().filter(|hop| hop.number() >= self.next) {
@@ -292,12 +358,18 @@ impl View {
                 _ => parts.push((hop.number(), hop.number(), instead)),
             }
         }
-        parts.iter().map(|(first, last, instead)| self.layout.unanswered(*first, *last, instead)).collect()
+        parts
+            .iter()
+            .map(|(first, last, instead)| self.layout.unanswered(*first, *last, instead))
+            .collect()
     }
 
     /// The reasons of the failures that stand as mere marks beside answers.
     fn legend(&self) -> String {
-        self.marked.iter().map(|failure| self.sentence(&failed(*failure))).collect()
+        self.marked
+            .iter()
+            .map(|failure| self.sentence(&failed(*failure)))
+            .collect()
     }
 
     /// Words, broken between them where a line ends.
@@ -305,8 +377,8 @@ impl View {
         self.layout.wrapped(text, 0, &[' '])
     }
 
-    /// Puts settled lines in place of what was drawn below the last ones, and `live` below them. Each line is wiped only when
-    /// it is written, so that nothing flickers.
+    /// Puts settled lines in place of what was drawn below the last ones, and `live` below them.
+    /// Each line is wiped only when it is written, so that nothing flickers.
     pub(super) fn draw(&mut self, settled: &str, live: &str) -> io::Result<()> {
         let mut screen = String::new();
         match self.drawn.lines().count() {
@@ -328,10 +400,15 @@ impl View {
 
 /// How far a trace goes, in its first line.
 pub(super) fn hops_max(max_hops: u8) -> String {
-    format!("{max_hops} {} max", if max_hops == 1 { "hop" } else { "hops" })
+    format!(
+        "{max_hops} {} max",
+        if max_hops == 1 { "hop" } else { "hops" }
+    )
 }
 
 /// Whether the names of this hop are known, or not worth waiting for any longer.
 fn named(hop: Hop<'_>, names: &Names) -> bool {
-    names.patience(hop.replies().map(|reply| reply.from)).is_none()
+    names
+        .patience(hop.replies().map(|reply| reply.from))
+        .is_none()
 }

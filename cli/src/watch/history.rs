@@ -11,7 +11,8 @@ use std::time::{Duration, SystemTime};
 pub(crate) const REMEMBERED: usize = 240;
 /// Rounds without an answer after which a hop that had answered has vanished.
 const VANISHED: u32 = 5;
-/// An address that was away for fewer rounds than that takes turns with those that answered meanwhile; after more it is a change.
+/// An address that was away for fewer rounds than that takes turns with those that answered
+/// meanwhile; after more it is a change.
 const TURN: u32 = 5;
 /// Rounds that addresses are still expected to take turns after the last time that they did.
 const TURNS: u32 = 60;
@@ -22,8 +23,8 @@ const CHANGES: usize = 100;
 /// The outcome of a round.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Round {
-    /// Each probe of each hop: who answered and when, or that nobody did, or nobody who proves it. One that did not get out is
-    /// neither.
+    /// Each probe of each hop: who answered and when, or that nobody did, or nobody who proves it.
+    /// One that did not get out is neither.
     pub(crate) probes: BTreeMap<u8, Vec<Option<(IpAddr, Duration)>>>,
     /// The hop at which the path ends, if the round shows that.
     pub(crate) end: Option<u8>,
@@ -44,12 +45,19 @@ pub(crate) struct Round {
 impl From<&Route> for Round {
     fn from(route: &Route) -> Self {
         let began = Some(route.started());
-        let mut round = Self { end: route.distance(), reached: route.reached(), began, ..Self::default() };
+        let mut round = Self {
+            end: route.distance(),
+            reached: route.reached(),
+            began,
+            ..Self::default()
+        };
         for hop in route.hops() {
             let probes = round.probes.entry(hop.number()).or_default();
             for outcome in hop.outcomes() {
                 match outcome {
-                    Outcome::Answered(reply) => probes.push(reply.is_proven().then_some((reply.from, reply.rtt))),
+                    Outcome::Answered(reply) => {
+                        probes.push(reply.is_proven().then_some((reply.from, reply.rtt)))
+                    }
                     Outcome::Lost => probes.push(None),
                     Outcome::InFlight => {}
                     Outcome::Failed(why) => round.trouble = Some(trouble(why)),
@@ -71,19 +79,32 @@ impl From<&Route> for Round {
 impl Round {
     /// One that could not begin at this time: why, in a sentence and in a few words.
     pub(crate) fn not_begun(trouble: String, reason: String, at: SystemTime) -> Self {
-        Self { trouble: Some(trouble), away: Some(reason), began: Some(at), ..Self::default() }
+        Self {
+            trouble: Some(trouble),
+            away: Some(reason),
+            began: Some(at),
+            ..Self::default()
+        }
     }
 
     /// The farthest hop that answered.
     fn heard(&self) -> Option<u8> {
-        self.probes.iter().rev().find(|(_, probes)| probes.iter().any(Option::is_some)).map(|(hop, _)| *hop)
+        self.probes
+            .iter()
+            .rev()
+            .find(|(_, probes)| probes.iter().any(Option::is_some))
+            .map(|(hop, _)| *hop)
     }
 }
 
 /// A failure in a sentence. What this machine said of a probe came after it was sent.
 fn trouble(failure: Failure) -> String {
     let text = failure_text(failure);
-    if matches!(failure, Failure::Send(_)) { format!("can't send: {text}") } else { text }
+    if matches!(failure, Failure::Send(_)) {
+        format!("can't send: {text}")
+    } else {
+        text
+    }
 }
 
 /// Everything since the start, or since it was begun anew.
@@ -129,7 +150,11 @@ impl Outage {
 
     /// Why, in most of its rounds: the first of several that were as frequent.
     pub(crate) fn reason(&self) -> &str {
-        self.reasons.iter().rev().max_by_key(|(_, rounds)| *rounds).map_or("", |(reason, _)| reason.as_str())
+        self.reasons
+            .iter()
+            .rev()
+            .max_by_key(|(_, rounds)| *rounds)
+            .map_or("", |(reason, _)| reason.as_str())
     }
 
     fn count(&mut self, reason: &str) {
@@ -267,7 +292,10 @@ impl fmt::Display for Change {
 impl History {
     /// Returns the addresses that have answered, at any hop.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        self.hops.values().flat_map(|hop| &hop.addresses).map(|seen| seen.address)
+        self.hops
+            .values()
+            .flat_map(|hop| &hop.addresses)
+            .map(|seen| seen.address)
     }
 
     /// Learns what a round said.
@@ -277,10 +305,21 @@ impl History {
         self.goes_round = round.goes_round;
         self.trouble.clone_from(&round.trouble);
         self.count_outage(round);
-        // Without an end that is known the path is as long as it was, unless something answered from farther on.
-        self.length = round.end.unwrap_or_else(|| self.length.max(round.heard().unwrap_or(0)));
-        self.distance = if round.reached { round.end } else { self.distance };
-        for (number, probes) in round.probes.range(..=self.length).filter(|(_, probes)| !probes.is_empty()) {
+        // Without an end that is known the path is as long as it was, unless something answered
+        // from farther on.
+        self.length = round
+            .end
+            .unwrap_or_else(|| self.length.max(round.heard().unwrap_or(0)));
+        self.distance = if round.reached {
+            round.end
+        } else {
+            self.distance
+        };
+        for (number, probes) in round
+            .probes
+            .range(..=self.length)
+            .filter(|(_, probes)| !probes.is_empty())
+        {
             let is_new = !self.hops.contains_key(number);
             let hop = self.hops.entry(*number).or_default();
             let event = hop.add(probes, self.rounds);
@@ -294,15 +333,23 @@ impl History {
         }
         if round.end.is_some() {
             let behind = self.hops.range_mut(self.length + 1..);
-            let gone: Vec<u8> = behind.filter_map(|(number, hop)| hop.leave().then_some(*number)).collect();
-            gone.into_iter().for_each(|number| self.note(number, Event::Gone));
+            let gone: Vec<u8> = behind
+                .filter_map(|(number, hop)| hop.leave().then_some(*number))
+                .collect();
+            gone.into_iter()
+                .for_each(|number| self.note(number, Event::Gone));
         }
     }
 
     /// Returns the last changes and outages by their rounds, the oldest first.
     pub(crate) fn incidents(&self) -> Vec<Incident<'_>> {
         let outages = self.outages.iter().map(Incident::Outage);
-        let mut incidents: Vec<_> = self.changes.iter().map(Incident::Change).chain(outages).collect();
+        let mut incidents: Vec<_> = self
+            .changes
+            .iter()
+            .map(Incident::Change)
+            .chain(outages)
+            .collect();
         incidents.sort_by_key(|incident| incident.round());
         incidents
     }
@@ -340,13 +387,17 @@ impl History {
         match (self.reached, self.unreachable) {
             _ if self.rounds == 0 => Some("no round has ended".to_owned()),
             (true, _) => None,
-            (false, true) => Some(format!("hop {} says that the target can't be reached", self.length)),
+            (false, true) => Some(format!(
+                "hop {} says that the target can't be reached",
+                self.length
+            )),
             (false, false) if self.goes_round => Some("the path goes round in a loop".to_owned()),
             (false, false) => Some("the target did not answer in the last round".to_owned()),
         }
     }
 
-    /// How far a round needs to go: a little farther than anything was heard, and now and then as far as it may.
+    /// How far a round needs to go: a little farther than anything was heard, and now and then as
+    /// far as it may.
     pub(crate) fn horizon(&self, farthest: u8) -> u8 {
         const MARGIN: u8 = 3;
         const ALL: u32 = 10;
@@ -368,7 +419,11 @@ impl History {
         if self.changes.len() == CHANGES {
             self.changes.pop_front();
         }
-        self.changes.push_back(Change { round, hops: (hop, hop), event });
+        self.changes.push_back(Change {
+            round,
+            hops: (hop, hop),
+            event,
+        });
     }
 }
 
@@ -436,7 +491,11 @@ impl Hop {
     /// Puts an address first.
     fn hear(&mut self, address: IpAddr, round: u32) -> Option<Event> {
         let before = self.addresses.first().map(|seen| seen.address);
-        match self.addresses.iter().position(|seen| seen.address == address) {
+        match self
+            .addresses
+            .iter()
+            .position(|seen| seen.address == address)
+        {
             Some(place) => {
                 let mut seen = self.addresses.remove(place);
                 if place > 0 && round - seen.last <= TURN {
@@ -447,10 +506,19 @@ impl Hop {
             }
             None => {
                 self.addresses.truncate(ADDRESSES - 1);
-                self.addresses.insert(0, Seen { address, first: round, last: round });
+                self.addresses.insert(
+                    0,
+                    Seen {
+                        address,
+                        first: round,
+                        last: round,
+                    },
+                );
             }
         }
-        before.filter(|before| *before != address).map(|before| Event::Address(before, address))
+        before
+            .filter(|before| *before != address)
+            .map(|before| Event::Address(before, address))
     }
 
     /// Whether several addresses answer here by turns.
@@ -458,13 +526,17 @@ impl Hop {
         self.turns > 0
     }
 
-    /// The addresses but the last one that answered, each between the words that tell whether it still does.
+    /// The addresses but the last one that answered, each between the words that tell whether it
+    /// still does.
     pub(crate) fn others(&self) -> impl Iterator<Item = (&'static str, &Seen, String)> {
         let is_several = self.is_several();
-        self.addresses.iter().skip(1).map(move |seen| match is_several {
-            true => ("and", seen, String::new()),
-            false => ("was", seen, format!(" until round {}", seen.last)),
-        })
+        self.addresses
+            .iter()
+            .skip(1)
+            .map(move |seen| match is_several {
+                true => ("and", seen, String::new()),
+                false => ("was", seen, format!(" until round {}", seen.last)),
+            })
     }
 
     const fn answers(&self) -> u32 {
@@ -485,7 +557,8 @@ impl Hop {
 
     /// The mean difference between an RTT and the one before, whatever its sign.
     pub(crate) fn jitter(&self) -> Option<Duration> {
-        self.differences.checked_div(self.answers().saturating_sub(1))
+        self.differences
+            .checked_div(self.answers().saturating_sub(1))
     }
 }
 

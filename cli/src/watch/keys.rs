@@ -28,7 +28,8 @@ pub(crate) const KEYS: [(&str, &str); 8] = [
     ("q, Ctrl-C", "quit, with a report"),
 ];
 
-/// The keys that were typed, from what a terminal in raw mode sends at a time. What means nothing is passed over.
+/// The keys that were typed, from what a terminal in raw mode sends at a time. What means nothing
+/// is passed over.
 pub(crate) fn keys(mut octets: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     while let Some((first, rest)) = octets.split_first() {
@@ -48,8 +49,12 @@ pub(crate) fn keys(mut octets: &[u8]) -> Vec<Key> {
                 None | Some((0x1b, _)) => Some(Key::Close),
                 // A sequence: its parameters, and the octet that ends it.
                 Some((b'[' | b'O', sequence)) => {
-                    let end = sequence.iter().position(|octet| (0x40..=0x7e).contains(octet));
-                    let (named, after) = end.map_or((None, &[][..]), |end| (sequence.get(end), &sequence[end + 1..]));
+                    let end = sequence
+                        .iter()
+                        .position(|octet| (0x40..=0x7e).contains(octet));
+                    let (named, after) = end.map_or((None, &[][..]), |end| {
+                        (sequence.get(end), &sequence[end + 1..])
+                    });
                     octets = after;
                     match named {
                         Some(b'A') => Some(Key::Up),
@@ -69,12 +74,18 @@ pub(crate) fn keys(mut octets: &[u8]) -> Vec<Key> {
     keys
 }
 
-/// Whether they end within a sequence, of which more may come: a slow connection brings it in pieces. A lone Escape looks the same.
+/// Whether they end within a sequence, of which more may come: a slow connection brings it in
+/// pieces. A lone Escape looks the same.
 pub(crate) fn is_cut(octets: &[u8]) -> bool {
-    let begun = octets.iter().rposition(|octet| *octet == 0x1b).and_then(|place| octets.get(place + 1..));
+    let begun = octets
+        .iter()
+        .rposition(|octet| *octet == 0x1b)
+        .and_then(|place| octets.get(place + 1..));
     match begun.map(<[u8]>::split_first) {
         Some(None) => true,
-        Some(Some((b'[' | b'O', sequence))) => !sequence.iter().any(|octet| (0x40..=0x7e).contains(octet)),
+        Some(Some((b'[' | b'O', sequence))) => {
+            !sequence.iter().any(|octet| (0x40..=0x7e).contains(octet))
+        }
         _ => false,
     }
 }
@@ -85,13 +96,30 @@ mod tests {
 
     #[test]
     fn every_key_of_the_help_does_something() {
-        assert_eq!(keys(b"p rnh?"), [Key::Pause, Key::Pause, Key::Reset, Key::Names, Key::Help, Key::Help]);
+        assert_eq!(
+            keys(b"p rnh?"),
+            [
+                Key::Pause,
+                Key::Pause,
+                Key::Reset,
+                Key::Names,
+                Key::Help,
+                Key::Help
+            ]
+        );
         for quit in [b"q", b"\x03"] {
             assert_eq!(keys(quit), [Key::Quit]);
         }
         assert_eq!(keys(b"\x1b"), [Key::Close]);
-        assert_eq!(keys(b"\x1b\x1b"), [Key::Close; 2], "nobody who closes boxes ends the watch");
-        assert_eq!(keys(b"\x1b[A\x1bOBjk"), [Key::Up, Key::Down, Key::Down, Key::Up]);
+        assert_eq!(
+            keys(b"\x1b\x1b"),
+            [Key::Close; 2],
+            "nobody who closes boxes ends the watch"
+        );
+        assert_eq!(
+            keys(b"\x1b[A\x1bOBjk"),
+            [Key::Up, Key::Down, Key::Down, Key::Up]
+        );
     }
 
     #[test]
@@ -99,7 +127,14 @@ mod tests {
         for cut in [&b"\x1b"[..], b"\x1b[", b"p\x1b[1;5", b"\x1b[A\x1bO"] {
             assert!(is_cut(cut), "{cut:?}");
         }
-        for whole in [&b""[..], b"p", b"\x1b[A", b"\x1bx", b"\x1b[1;5C", b"\x1b[Ap"] {
+        for whole in [
+            &b""[..],
+            b"p",
+            b"\x1b[A",
+            b"\x1bx",
+            b"\x1b[1;5C",
+            b"\x1b[Ap",
+        ] {
             assert!(!is_cut(whole), "{whole:?}");
         }
     }

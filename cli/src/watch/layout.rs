@@ -37,8 +37,15 @@ pub(crate) enum Column {
 
 impl Column {
     /// All, in the order in which they stand.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Loss, Self::Sent, Self::Last, Self::Best, Self::Average, Self::Worst, Self::Jitter];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Loss,
+        Self::Sent,
+        Self::Last,
+        Self::Best,
+        Self::Average,
+        Self::Worst,
+        Self::Jitter,
+    ];
 
     pub(crate) const fn title(self) -> &'static str {
         match self {
@@ -130,19 +137,34 @@ impl Layout {
         } else {
             host += left - wider;
         }
-        Self { width: u16::try_from(width).unwrap_or(u16::MAX), host, columns, graph }
+        Self {
+            width: u16::try_from(width).unwrap_or(u16::MAX),
+            host,
+            columns,
+            graph,
+        }
     }
 
-    /// The same without a graph, and the figures before the host: for a report on a terminal so wide, or in a pipe.
+    /// The same without a graph, and the figures before the host: for a report on a terminal so
+    /// wide, or in a pipe.
     pub(crate) fn of_report(width: Option<usize>, widest: usize) -> Self {
-        let figures = |columns: &[Column]| columns.iter().map(|column| column.width()).sum::<usize>();
+        let figures =
+            |columns: &[Column]| columns.iter().map(|column| column.width()).sum::<usize>();
         let width = width.unwrap_or(NUMBER + widest + figures(&Column::ALL));
         let least = HOST.min(widest);
         let mut columns: Vec<Column> = BY_USE.into_iter().flatten().collect();
         while NUMBER + least + figures(&columns) > width && columns.pop().is_some() {}
         columns.sort();
-        let host = width.saturating_sub(NUMBER + figures(&columns)).min(widest).max(least);
-        Self { width: u16::try_from(width).unwrap_or(u16::MAX), host, columns, graph: 0 }
+        let host = width
+            .saturating_sub(NUMBER + figures(&columns))
+            .min(widest)
+            .max(least);
+        Self {
+            width: u16::try_from(width).unwrap_or(u16::MAX),
+            host,
+            columns,
+            graph: 0,
+        }
     }
 
     /// The titles of all columns, as wide as the terminal.
@@ -192,7 +214,10 @@ mod tests {
                 let layout = Layout::new(width, widest);
                 let columns: usize = layout.columns.iter().map(|column| column.width()).sum();
                 let all = NUMBER + layout.host + columns + layout.graph;
-                assert!(all <= width.max(NUMBER + HOST), "{width} {widest} {layout:?}");
+                assert!(
+                    all <= width.max(NUMBER + HOST),
+                    "{width} {widest} {layout:?}"
+                );
             }
         }
     }
@@ -203,9 +228,22 @@ mod tests {
             let layout = Layout::of_report(width, widest);
             (layout.host, layout.columns.len())
         };
-        assert_eq!([report(None, 90), report(None, 11), report(Some(200), 31)], [(90, 7), (11, 7), (31, 7)]);
-        assert_eq!([report(Some(80), 31), report(Some(64), 11)], [(27, 7), (11, 7)]);
-        assert_eq!([report(Some(68), 31), report(Some(67), 31), report(Some(10), 31)], [(15, 7), (21, 6), (15, 0)]);
+        assert_eq!(
+            [report(None, 90), report(None, 11), report(Some(200), 31)],
+            [(90, 7), (11, 7), (31, 7)]
+        );
+        assert_eq!(
+            [report(Some(80), 31), report(Some(64), 11)],
+            [(27, 7), (11, 7)]
+        );
+        assert_eq!(
+            [
+                report(Some(68), 31),
+                report(Some(67), 31),
+                report(Some(10), 31)
+            ],
+            [(15, 7), (21, 6), (15, 0)]
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! One host, traced again and again: the view of `--watch`, and the report at its end.
 //!
-//! Rounds begin on a fixed grid of time, never two at once; a round that takes longer than the grid is wide leaves out the next.
-//! All are of one flow, so that load balancers keep to one path, and what changes is the path itself. Silence is hardly asked again
-//! before the next round, and what a round has learnt of the target's distance spares the next ones probes.
+//! Rounds begin on a fixed grid of time, never two at once; a round that takes longer than the grid
+//! is wide leaves out the next. All are of one flow, so that load balancers keep to one path, and
+//! what changes is the path itself. Silence is hardly asked again before the next round, and what a
+//! round has learnt of the target's distance spares the next ones probes.
 
 mod history;
 pub(crate) mod keys;
@@ -44,7 +45,13 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     }
     let family = Version::of(address.ip());
     let (socket, lacks) = (survey.socket(family), survey.lacks(family));
-    let confine = || if settings.is_some() { survey.confine_on_terminal() } else { survey.confine() };
+    let confine = || {
+        if settings.is_some() {
+            survey.confine_on_terminal()
+        } else {
+            survey.confine()
+        }
+    };
     session.confine(socket, &lacks, confine)?;
     let manner = Manner {
         is_paused: false,
@@ -78,7 +85,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     Ok(watch.history.reached)
 }
 
-/// The address of the host. Where it can't be looked up because the network is down, that is tried again.
+/// The address of the host. Where it can't be looked up because the network is down, that is tried
+/// again.
 fn address(args: &Args, host: &str, session: &mut Session) -> Result<SocketAddr, Failure> {
     let mut is_told = false;
     loop {
@@ -92,7 +100,10 @@ fn address(args: &Args, host: &str, session: &mut Session) -> Result<SocketAddr,
         }
         let next = Instant::now() + args.watch.every;
         while !session.events.interrupted() && Instant::now() < next {
-            session.events.wait(false, Some(next - Instant::now())).map_err(Failure::events)?;
+            session
+                .events
+                .wait(false, Some(next - Instant::now()))
+                .map_err(Failure::events)?;
         }
         if session.events.interrupted() {
             return Err(Failure::Interrupted);
@@ -103,8 +114,13 @@ fn address(args: &Args, host: &str, session: &mut Session) -> Result<SocketAddr,
 fn random_word() -> Result<u16, Failure> {
     let mut octets = [0; 2];
     let drawn = getrandom(&mut octets, GetRandomFlags::empty());
-    drawn
-        .map_err(|errno| Failure::System("can't draw random numbers", errno.into(), "permit it the call getrandom"))?;
+    drawn.map_err(|errno| {
+        Failure::System(
+            "can't draw random numbers",
+            errno.into(),
+            "permit it the call getrandom",
+        )
+    })?;
     Ok(u16::from_ne_bytes(octets))
 }
 
@@ -113,7 +129,11 @@ fn no_screen(error: io::Error) -> Failure {
         // A terminal that takes nothing more, and the user wants an end.
         return Failure::Output(error);
     }
-    Failure::System("can't show the view", error, "with TERM=dumb and --count N there is only the report")
+    Failure::System(
+        "can't show the view",
+        error,
+        "with TERM=dumb and --count N there is only the report",
+    )
 }
 
 struct Watch<'a> {
@@ -145,7 +165,9 @@ impl Watch<'_> {
         let mut is_new = true;
         loop {
             let is_idle = self.survey.is_empty();
-            if self.session.events.interrupted() || is_idle && self.args.watch.count == Some(self.begun) {
+            if self.session.events.interrupted()
+                || is_idle && self.args.watch.count == Some(self.begun)
+            {
                 return Ok(());
             }
             let now = Instant::now();
@@ -159,11 +181,17 @@ impl Watch<'_> {
                 && is_new
             {
                 let mut scrolled = 0;
-                screen.draw(|frame| scrolled = self.view().draw(frame)).map_err(no_screen)?;
+                screen
+                    .draw(|frame| scrolled = self.view().draw(frame))
+                    .map_err(no_screen)?;
                 self.manner.scrolled = scrolled;
             }
             let goes_on = !self.manner.is_paused && self.args.watch.count != Some(self.begun);
-            is_new = self.wait(if goes_on && is_idle { Some(next - now) } else { None })?;
+            is_new = self.wait(if goes_on && is_idle {
+                Some(next - now)
+            } else {
+                None
+            })?;
             self.session.names.hear();
             while let Some(route) = self.survey.take() {
                 self.learn(&route);
@@ -171,13 +199,17 @@ impl Watch<'_> {
             }
             if let Some(screen) = &mut screen {
                 if self.session.events.is_to_stop() {
-                    screen.suspend(|| self.session.events.interrupted()).map_err(no_screen)?;
+                    screen
+                        .suspend(|| self.session.events.interrupted())
+                        .map_err(no_screen)?;
                     if self.session.events.interrupted() {
                         return Ok(());
                     }
                     is_new = true;
                 }
-                let Some(typed) = screen.typed() else { return Ok(()) };
+                let Some(typed) = screen.typed() else {
+                    return Ok(());
+                };
                 for key in keys::keys(&typed) {
                     is_new = true;
                     if !self.press(key, screen).map_err(no_screen)? {
@@ -188,30 +220,48 @@ impl Watch<'_> {
         }
     }
 
-    /// Begins a round. What can't be sent is told, and tried again with the next one, also where there is no route yet: a watch may
-    /// have been started because the network is down. Another failure of the first round is all there is to say.
+    /// Begins a round. What can't be sent is told, and tried again with the next one, also where
+    /// there is no route yet: a watch may have been started because the network is down.
+    /// Another failure of the first round is all there is to say.
     fn begin(&mut self) -> Result<(), Failure> {
-        let horizon = self.history.horizon(self.args.probing.max).max(self.args.probing.first);
-        match self.survey.add_as(&self.trace.clone().max_hops(horizon), self.address) {
+        let horizon = self
+            .history
+            .horizon(self.args.probing.max)
+            .max(self.args.probing.first);
+        match self
+            .survey
+            .add_as(&self.trace.clone().max_hops(horizon), self.address)
+        {
             Ok(source) => self.source = Some(source),
             Err(error) if self.begun == 0 && !error.may_pass() => return Err(error.into()),
             Err(error) => {
                 if self.begun == 0 && !self.has_view {
                     say(&format!("{error}; waiting for the network"));
                 }
-                self.history.add(&Round::not_begun(error.to_string(), error.reason(), SystemTime::now()));
+                self.history.add(&Round::not_begun(
+                    error.to_string(),
+                    error.reason(),
+                    SystemTime::now(),
+                ));
             }
         }
         self.begun += 1;
         Ok(())
     }
 
-    /// Waits for something to happen, between two rounds at most so long. Returns whether something other than an answer has.
+    /// Waits for something to happen, between two rounds at most so long. Returns whether something
+    /// other than an answer has.
     fn wait(&mut self, span: Option<Duration>) -> Result<bool, Failure> {
         if self.survey.is_empty() {
-            return self.session.events.wait(true, span).map_err(Failure::events);
+            return self
+                .session
+                .events
+                .wait(true, span)
+                .map_err(Failure::events);
         }
-        let step = self.survey.advance(Some(self.session.events.fd_with_input()))?;
+        let step = self
+            .survey
+            .advance(Some(self.session.events.fd_with_input()))?;
         if step == Step::Woken {
             self.session.events.clear().map_err(Failure::events)?;
         }
@@ -221,7 +271,9 @@ impl Watch<'_> {
     fn learn(&mut self, route: &Route) {
         self.forged = self.forged.saturating_add(route.tally().forged.into());
         self.history.add(&Round::from(route));
-        self.history.addresses().for_each(|address| self.session.names.ask(address));
+        self.history
+            .addresses()
+            .for_each(|address| self.session.names.ask(address));
     }
 
     /// Does what a key is for. Returns whether the watch goes on.
@@ -229,7 +281,10 @@ impl Watch<'_> {
         let manner = &mut self.manner;
         match key {
             Key::Pause => manner.is_paused = !manner.is_paused,
-            Key::Reset => (self.history, self.started) = (History::default(), (SystemTime::now(), Instant::now())),
+            Key::Reset => {
+                (self.history, self.started) =
+                    (History::default(), (SystemTime::now(), Instant::now()))
+            }
             Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
             Key::Help => manner.is_help = !manner.is_help,
             Key::Close => manner.is_help = false,
@@ -252,10 +307,12 @@ impl Watch<'_> {
         }
     }
 
-    /// Prints what was counted, when the names that are still asked for have come in or are not worth waiting for.
+    /// Prints what was counted, when the names that are still asked for have come in or are not
+    /// worth waiting for.
     fn report(&mut self) -> Result<(), Failure> {
         let duration = self.started.1.elapsed();
-        self.session.wait_for_names(|| self.history.addresses(), |_| Ok(()))?;
+        self.session
+            .wait_for_names(|| self.history.addresses(), |_| Ok(()))?;
         let report = Report {
             host: self.host,
             target: self.address.ip(),

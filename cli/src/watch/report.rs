@@ -1,4 +1,5 @@
-//! What is printed when the watch has ended: everything that was counted, as a table or as a JSON document.
+//! What is printed when the watch has ended: everything that was counted, as a table or as a JSON
+//! document.
 
 use super::history::{Change, Event, History, Hop, Incident, Mark, Outage};
 use super::layout::Layout;
@@ -37,38 +38,74 @@ impl Report<'_> {
             Err(_) => format!("{} ({})", self.host, self.target),
         };
         let mut text = format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n");
-        let source = self.source.map_or_else(String::new, |source| format!("from {source}, "));
+        let source = self
+            .source
+            .map_or_else(String::new, |source| format!("from {source}, "));
         text += &format!("{source}flow {}, since {}\n", self.flow, date(self.started));
         let label = |address| Host::new(address, self.names);
-        let widest = history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| label(seen.address).width());
+        let widest = history
+            .hops
+            .values()
+            .flat_map(|hop| &hop.addresses)
+            .map(|seen| label(seen.address).width());
         let layout = Layout::of_report(width, widest.max().unwrap_or(0).max("Host".len()));
         let label = |address| label(address).fit(layout.host, if is_unicode() { '…' } else { '~' });
         let hosts = |hop: &Hop| match hop.addresses.as_slice() {
             [] => vec!["*".to_owned()],
             [first, ..] => {
-                let others = hop.others().map(|(said, seen, until)| format!("{said} {}{until}", label(seen.address)));
-                let inside = hop.addresses.iter().filter_map(|seen| Inside::of(seen.address));
+                let others = hop
+                    .others()
+                    .map(|(said, seen, until)| format!("{said} {}{until}", label(seen.address)));
+                let inside = hop
+                    .addresses
+                    .iter()
+                    .filter_map(|seen| Inside::of(seen.address));
                 let inside = inside.map(|inside| inside.to_string());
-                [label(first.address)].into_iter().chain(others).chain(inside).collect()
+                [label(first.address)]
+                    .into_iter()
+                    .chain(others)
+                    .chain(inside)
+                    .collect()
             }
         };
-        let hops: Vec<(u8, &Hop, Vec<String>)> =
-            history.hops.iter().map(|(number, hop)| (*number, hop, hosts(hop))).collect();
+        let hops: Vec<(u8, &Hop, Vec<String>)> = history
+            .hops
+            .iter()
+            .map(|(number, hop)| (*number, hop, hosts(hop)))
+            .collect();
         text += &format!("{}\n", layout.header().trim_end());
         for (number, hop, hosts) in hops {
             let figures: String = layout.columns.iter().map(|column| column.of(hop)).collect();
             let sign = hop.mark.map_or(' ', Mark::sign);
-            text += format!("{sign}{number:>2} {:host$}{figures}", hosts[0], host = layout.host).trim_end();
+            text += format!(
+                "{sign}{number:>2} {:host$}{figures}",
+                hosts[0],
+                host = layout.host
+            )
+            .trim_end();
             text.push('\n');
-            hosts[1..].iter().for_each(|host| text += &format!("    {host}\n"));
+            hosts[1..]
+                .iter()
+                .for_each(|host| text += &format!("    {host}\n"));
         }
-        history.silence().into_iter().for_each(|what| text += &format!("{what}\n"));
-        history.trouble.iter().for_each(|why| text += &format!("in the last round: {why}\n"));
+        history
+            .silence()
+            .into_iter()
+            .for_each(|what| text += &format!("{what}\n"));
+        history
+            .trouble
+            .iter()
+            .for_each(|why| text += &format!("in the last round: {why}\n"));
         if history.rounds_away > 0 {
             let away = history.rounds_away;
-            text += &format!("in {away} of {rounds} {unit} nothing left this machine: they don't count as loss\n");
+            text += &format!(
+                "in {away} of {rounds} {unit} nothing left this machine: they don't count as loss\n"
+            );
         }
-        history.incidents().iter().for_each(|incident| text += &format!("{incident}\n"));
+        history
+            .incidents()
+            .iter()
+            .for_each(|incident| text += &format!("{incident}\n"));
         text
     }
 
@@ -101,7 +138,12 @@ impl Report<'_> {
             jitter_ms: hop.jitter().map(milliseconds),
             rtts_ms: hop.rtts.iter().map(|rtt| rtt.map(milliseconds)).collect(),
         });
-        let changes = self.history.incidents().into_iter().map(JsonChange::from).collect();
+        let changes = self
+            .history
+            .incidents()
+            .into_iter()
+            .map(JsonChange::from)
+            .collect();
         Document {
             target: Target::new(self.host, self.target),
             source: self.source,
@@ -216,8 +258,17 @@ impl From<&Change> for JsonChange {
             Event::Up => ("up", None, None),
             Event::Gone => ("gone", None, None),
         };
-        let what = What::Hops { first_hop: change.hops.0, last_hop: change.hops.1, from, to };
-        Self { round: change.round, event, what }
+        let what = What::Hops {
+            first_hop: change.hops.0,
+            last_hop: change.hops.1,
+            from,
+            to,
+        };
+        Self {
+            round: change.round,
+            event,
+            what,
+        }
     }
 }
 
@@ -230,6 +281,10 @@ impl From<&Outage> for JsonChange {
             ended: outage.ended.map(started),
             reason: outage.reason().to_owned(),
         };
-        Self { round: outage.first, event: "outage", what }
+        Self {
+            round: outage.first,
+            event: "outage",
+            what,
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What the view looks like: a line of its own for each hop, the last changes and outages, and the keys.
+//! What the view looks like: a line of its own for each hop, the last changes and outages, and the
+//! keys.
 
 use super::history::{History, Hop, Mark};
 use super::keys::KEYS;
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 /// Changes and outages that are shown at a time.
 const INCIDENTS: usize = 3;
-/// Between the levels of what is drawn for RTTs there is at least so much: what is less is no difference.
+/// Between the levels of what is drawn for RTTs there is at least so much: what is less is no
+/// difference.
 const LEVEL: Duration = Duration::from_micros(200);
 
 /// Everything that is shown.
@@ -46,19 +48,38 @@ impl View<'_> {
     pub(crate) fn draw(&self, frame: &mut Frame<'_>) -> usize {
         let area = frame.area();
         let incidents = self.incidents();
-        let below = if usize::from(area.height) >= 8 + incidents.len() { incidents.len() } else { 0 };
+        let below = if usize::from(area.height) >= 8 + incidents.len() {
+            incidents.len()
+        } else {
+            0
+        };
         let below = u16::try_from(below).unwrap_or(0);
-        let parts = [Constraint::Length(2), Constraint::Fill(1), Constraint::Length(below), Constraint::Length(1)];
+        let parts = [
+            Constraint::Length(2),
+            Constraint::Fill(1),
+            Constraint::Length(below),
+            Constraint::Length(1),
+        ];
         let [head, hops, changed, foot] = area.layout(&ratatui::layout::Layout::vertical(parts));
-        let widest =
-            self.history.hops.values().flat_map(|hop| &hop.addresses).map(|seen| self.label(seen.address).width());
+        let widest = self
+            .history
+            .hops
+            .values()
+            .flat_map(|hop| &hop.addresses)
+            .map(|seen| self.label(seen.address).width());
         let layout = Layout::new(area.width.into(), widest.max().unwrap_or(0));
         let lines = self.lines(&layout);
         let hidden = lines.len().saturating_sub(hops.height.into());
         let scrolled = self.manner.scrolled.min(hidden);
         let header = Line::styled(layout.header(), Modifier::REVERSED);
-        frame.render_widget(Paragraph::new(vec![self.title(head.width.into()), header]), head);
-        frame.render_widget(Paragraph::new(lines.into_iter().skip(scrolled).collect::<Vec<_>>()), hops);
+        frame.render_widget(
+            Paragraph::new(vec![self.title(head.width.into()), header]),
+            head,
+        );
+        frame.render_widget(
+            Paragraph::new(lines.into_iter().skip(scrolled).collect::<Vec<_>>()),
+            hops,
+        );
         frame.render_widget(Paragraph::new(incidents), changed);
         frame.render_widget(Paragraph::new(self.foot(hidden > 0)), foot);
         if self.manner.is_help {
@@ -71,33 +92,64 @@ impl View<'_> {
         let rounds = match self.manner.is_paused {
             true => format!("round {}, paused", self.history.rounds),
             false if width < 60 => format!("round {}", self.history.rounds),
-            false => format!("round {}, every {} s", self.history.rounds, self.every.as_secs_f64()),
+            false => format!(
+                "round {}, every {} s",
+                self.history.rounds,
+                self.every.as_secs_f64()
+            ),
         };
-        let (short, whole) = (format!("hopshot {}", self.host), format!("hopshot {} ({})", self.host, self.target));
+        let (short, whole) = (
+            format!("hopshot {}", self.host),
+            format!("hopshot {} ({})", self.host, self.target),
+        );
         // What is wrong may be long; the report has it whole.
         let most = width.saturating_sub(short.chars().count().min(width / 2) + 1);
         let right = match self.history.trouble.as_deref() {
             None => rounds,
             Some(trouble) if trouble.chars().count() <= most => trouble.to_owned(),
-            Some(trouble) => trouble.chars().take(most.saturating_sub(1)).chain([self.ellipsis()]).collect(),
+            Some(trouble) => trouble
+                .chars()
+                .take(most.saturating_sub(1))
+                .chain([self.ellipsis()])
+                .collect(),
         };
         let room = width.saturating_sub(right.chars().count() + 1);
         let is_address = self.host.parse::<IpAddr>().is_ok();
-        let left = if is_address || whole.chars().count() > room { short } else { whole };
+        let left = if is_address || whole.chars().count() > room {
+            short
+        } else {
+            whole
+        };
         let left: String = left.chars().take(room).collect();
         let stands_out = self.manner.is_paused || self.history.trouble.is_some();
-        let style = if stands_out { self.style(Color::Yellow).add_modifier(Modifier::BOLD) } else { Style::new() };
-        Line::from(vec![Span::styled(format!("{left:room$} "), Modifier::BOLD), Span::styled(right, style)])
+        let style = if stands_out {
+            self.style(Color::Yellow).add_modifier(Modifier::BOLD)
+        } else {
+            Style::new()
+        };
+        Line::from(vec![
+            Span::styled(format!("{left:room$} "), Modifier::BOLD),
+            Span::styled(right, style),
+        ])
     }
 
     fn lines(&self, layout: &Layout) -> Vec<Line<'_>> {
         if self.history.rounds == 0 {
-            let what = if self.manner.is_paused { "nothing is counted yet" } else { "the first round is on its way" };
+            let what = if self.manner.is_paused {
+                "nothing is counted yet"
+            } else {
+                "the first round is on its way"
+            };
             return vec![Line::styled(format!("    {what}"), Modifier::DIM)];
         }
-        let hops = self.history.hops.iter().flat_map(|(number, hop)| self.hop(*number, hop, layout));
+        let hops = self
+            .history
+            .hops
+            .iter()
+            .flat_map(|(number, hop)| self.hop(*number, hop, layout));
         let silence = self.history.silence();
-        let silent = silence.map(|what| Line::styled(format!("    {what}"), self.style(Color::Red)));
+        let silent =
+            silence.map(|what| Line::styled(format!("    {what}"), self.style(Color::Red)));
         hops.chain(silent).collect()
     }
 
@@ -116,16 +168,25 @@ impl View<'_> {
             Some(Mark::Gone) => Color::Red,
         };
         let sign = hop.mark.map_or(' ', Mark::sign);
-        let host = hop
-            .addresses
-            .first()
-            .map_or("*".to_owned(), |seen| self.label(seen.address).fit(layout.host, self.ellipsis()));
+        let host = hop.addresses.first().map_or("*".to_owned(), |seen| {
+            self.label(seen.address).fit(layout.host, self.ellipsis())
+        });
         let mut spans = vec![
-            Span::styled(sign.to_string(), self.style(colour).add_modifier(Modifier::BOLD)),
-            Span::styled(format!("{number:>2} {host:host_width$}", host_width = layout.host), row),
+            Span::styled(
+                sign.to_string(),
+                self.style(colour).add_modifier(Modifier::BOLD),
+            ),
+            Span::styled(
+                format!("{number:>2} {host:host_width$}", host_width = layout.host),
+                row,
+            ),
         ];
         spans.extend(layout.columns.iter().map(|column| {
-            let style = if *column == Column::Loss { row.patch(self.style(loss_colour(hop))) } else { row };
+            let style = if *column == Column::Loss {
+                row.patch(self.style(loss_colour(hop)))
+            } else {
+                row
+            };
             Span::styled(column.of(hop), style)
         }));
         if layout.graph > 0 {
@@ -137,9 +198,16 @@ impl View<'_> {
             let host = self.label(seen.address).fit(room, self.ellipsis());
             Line::styled(format!("    {said} {host}{until}"), Modifier::DIM)
         });
-        let inside = hop.addresses.iter().filter_map(|seen| Inside::of(seen.address));
+        let inside = hop
+            .addresses
+            .iter()
+            .filter_map(|seen| Inside::of(seen.address));
         let inside = inside.map(|inside| Line::styled(format!("    {inside}"), Modifier::DIM));
-        [Line::from(spans)].into_iter().chain(others).chain(inside).collect()
+        [Line::from(spans)]
+            .into_iter()
+            .chain(others)
+            .chain(inside)
+            .collect()
     }
 
     /// The last RTTs, each as high as it is among them.
@@ -153,7 +221,10 @@ impl View<'_> {
         };
         let (least, most) = (shown.clone().flatten().min(), shown.clone().flatten().max());
         let (Some(least), Some(most)) = (least, most) else {
-            return vec![Span::styled("x".repeat(shown.count()), self.style(Color::Red))];
+            return vec![Span::styled(
+                "x".repeat(shown.count()),
+                self.style(Color::Red),
+            )];
         };
         let span = (*most - *least).max(LEVEL * 8).max(*least / 4);
         let bar = |rtt: &Duration| {
@@ -172,14 +243,25 @@ impl View<'_> {
     /// The lines of the last changes and outages.
     fn incidents(&self) -> Vec<Line<'static>> {
         let incidents = self.history.incidents();
-        let recent = incidents.iter().skip(incidents.len().saturating_sub(INCIDENTS));
-        recent.map(|incident| Line::styled(format!(" {incident}"), self.style(Color::Yellow))).collect()
+        let recent = incidents
+            .iter()
+            .skip(incidents.len().saturating_sub(INCIDENTS));
+        recent
+            .map(|incident| Line::styled(format!(" {incident}"), self.style(Color::Yellow)))
+            .collect()
     }
 
     fn foot(&self, more: bool) -> Line<'static> {
-        let keys = if self.manner.is_paused { "p resume" } else { "p pause" };
+        let keys = if self.manner.is_paused {
+            "p resume"
+        } else {
+            "p pause"
+        };
         let scroll = if more { "  up/down scroll" } else { "" };
-        Line::styled(format!(" q quit  h help{scroll}  {keys}  r reset  n names"), Modifier::DIM)
+        Line::styled(
+            format!(" q quit  h help{scroll}  {keys}  r reset  n names"),
+            Modifier::DIM,
+        )
     }
 
     fn help(&self, frame: &mut Frame<'_>, area: Rect) {
@@ -192,28 +274,50 @@ impl View<'_> {
             ("Jit", "mean difference from RTT to RTT"),
             ("x", "in the graph: lost"),
         ];
-        let lines: Vec<Line<'_>> =
-            KEYS.iter().map(entry).chain([Line::default()]).chain(marks.iter().map(entry)).collect();
+        let lines: Vec<Line<'_>> = KEYS
+            .iter()
+            .map(entry)
+            .chain([Line::default()])
+            .chain(marks.iter().map(entry))
+            .collect();
         let width = lines.iter().map(Line::width).max().unwrap_or(0);
-        let size = |length: usize, most: u16| u16::try_from(length + 2).unwrap_or(u16::MAX).min(most);
+        let size =
+            |length: usize, most: u16| u16::try_from(length + 2).unwrap_or(u16::MAX).min(most);
         let (width, height) = (size(width, area.width), size(lines.len(), area.height));
-        let place = Rect { x: (area.width - width) / 2, y: (area.height - height) / 2, width, height };
+        let place = Rect {
+            x: (area.width - width) / 2,
+            y: (area.height - height) / 2,
+            width,
+            height,
+        };
         frame.render_widget(Clear, place);
-        frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(" hopshot --watch ")), place);
+        frame.render_widget(
+            Paragraph::new(lines).block(Block::bordered().title(" hopshot --watch ")),
+            place,
+        );
     }
 
     fn label(&self, address: IpAddr) -> Host {
         let host = Host::new(address, self.names);
-        if self.manner.is_named { host } else { host.nameless() }
+        if self.manner.is_named {
+            host
+        } else {
+            host.nameless()
+        }
     }
 
     const fn ellipsis(&self) -> char {
         if self.manner.unicode { '…' } else { '~' }
     }
 
-    /// A colour of the first eight, which are readable on light and on dark; none if none are wanted.
+    /// A colour of the first eight, which are readable on light and on dark; none if none are
+    /// wanted.
     fn style(&self, colour: Color) -> Style {
-        if self.manner.colours && colour != Color::Reset { Style::new().fg(colour) } else { Style::new() }
+        if self.manner.colours && colour != Color::Reset {
+            Style::new().fg(colour)
+        } else {
+            Style::new()
+        }
     }
 }
 

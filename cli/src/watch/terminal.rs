@@ -1,5 +1,5 @@
-//! The terminal: another screen, and keys as they are typed, until it is given back: at the end, and when an error, a panic or a
-//! signal that can be caught is the end.
+//! The terminal: another screen, and keys as they are typed, until it is given back: at the end,
+//! and when an error, a panic or a signal that can be caught is the end.
 
 use super::keys::is_cut;
 use crate::console::{Out, can_draw, terminal_size};
@@ -13,7 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, getpgrp};
 use rustix::stdio::stdin;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+};
 use signal_hook::consts::SIGTTOU;
 use signal_hook::low_level;
 use std::io::{self, BufWriter};
@@ -24,17 +26,26 @@ use std::{panic, thread};
 /// The value for no key (`_POSIX_VDISABLE`).
 const DISABLED: u8 = 0;
 
-/// How often a process in the background looks whether it has been brought to the foreground, where nothing stops it.
+/// How often a process in the background looks whether it has been brought to the foreground, where
+/// nothing stops it.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How the terminal was when the command was started, and who is in the foreground when this process is.
+/// How the terminal was when the command was started, and who is in the foreground when this
+/// process is.
 #[derive(Clone)]
 pub(crate) struct Settings(Termios, Pid);
 
 impl Settings {
-    /// Those of the terminal that is standard input and output, if it is one that can show a screen.
+    /// Those of the terminal that is standard input and output, if it is one that can show a
+    /// screen.
     pub(crate) fn read() -> Option<Self> {
-        if can_draw(&io::stdout()) { tcgetattr(stdin()).ok().map(|settings| Self(settings, getpgrp())) } else { None }
+        if can_draw(&io::stdout()) {
+            tcgetattr(stdin())
+                .ok()
+                .map(|settings| Self(settings, getpgrp()))
+        } else {
+            None
+        }
     }
 
     /// The only way of setting them that is open to a confined process.
@@ -53,23 +64,30 @@ pub(crate) struct Screen {
     before: Settings,
     /// Whether the terminal has been taken, and not been given back.
     is_taken: bool,
-    /// Never dropped: it would show the cursor once more, and tell on standard error if that fails, which may be a terminal that is
-    /// stopped, and would block.
+    /// Never dropped: it would show the cursor once more, and tell on standard error if that
+    /// fails, which may be a terminal that is stopped, and would block.
     terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Out>>>>,
 }
 
 impl Screen {
     pub(crate) fn enter(before: Settings) -> io::Result<Self> {
-        let options = TerminalOptions { viewport: Viewport::Fixed(area()) };
+        let options = TerminalOptions {
+            viewport: Viewport::Fixed(area()),
+        };
         let backend = CrosstermBackend::new(BufWriter::new(Out));
         let terminal = ManuallyDrop::new(Terminal::with_options(backend, options)?);
-        let mut screen = Self { before, is_taken: false, terminal };
+        let mut screen = Self {
+            before,
+            is_taken: false,
+            terminal,
+        };
         screen.restore_before_a_panic_is_told();
         screen.take()?;
         Ok(screen)
     }
 
-    /// Takes the terminal: every key comes as it is typed, but for that which stops processes, all that are in the foreground.
+    /// Takes the terminal: every key comes as it is typed, but for that which stops processes, all
+    /// that are in the foreground.
     fn take(&mut self) -> io::Result<()> {
         let mut raw = self.before.clone();
         raw.0.make_raw();
@@ -83,8 +101,8 @@ impl Screen {
         self.redraw()
     }
 
-    /// Stops this process until it is in the foreground again, or is to end, and meanwhile gives the terminal back. Where no
-    /// shell could let it go on, the kernel doesn't stop it.
+    /// Stops this process until it is in the foreground again, or is to end, and meanwhile gives
+    /// the terminal back. Where no shell could let it go on, the kernel doesn't stop it.
     pub(crate) fn suspend(&mut self, is_to_end: impl Fn() -> bool) -> io::Result<()> {
         self.give_back();
         self.is_taken = false;
@@ -101,7 +119,8 @@ impl Screen {
         }
     }
 
-    /// Gives the terminal back. tmux would leave lines of a screen that has grown on the one before it.
+    /// Gives the terminal back. tmux would leave lines of a screen that has grown on the one before
+    /// it.
     fn give_back(&self) {
         let _ = execute!(Out, Clear(ClearType::All));
         self.before.restore();
@@ -154,7 +173,8 @@ impl Screen {
     }
 }
 
-/// All of the terminal. It is measured here, since ratatui would draw nothing on one that tells no size.
+/// All of the terminal. It is measured here, since ratatui would draw nothing on one that tells no
+/// size.
 fn area() -> Rect {
     let (width, height) = terminal_size().unwrap_or_default();
     Rect::new(0, 0, width, height)
@@ -162,7 +182,8 @@ fn area() -> Rect {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Else that was done before the panic was told, and once more would put the cursor on what was told.
+        // Else that was done before the panic was told, and once more would put the cursor on what
+        // was told.
         if self.is_taken && !thread::panicking() {
             self.give_back();
         }

@@ -5,7 +5,9 @@ use crate::world::{HOPSHOT, Said, command_in_scenario, has, skip};
 use std::process::Command;
 
 /// A user without any privilege, who is neither root nor nobody, and whom a program may give some.
-const USER: [&str; 7] = ["setpriv", "--reuid", "12345", "--regid", "12345", "--groups", "23456"];
+const USER: [&str; 7] = [
+    "setpriv", "--reuid", "12345", "--regid", "12345", "--groups", "23456",
+];
 
 /// What to trace, by a name and in each mode.
 const MODES: [&[&str]; 5] = [
@@ -16,7 +18,8 @@ const MODES: [&[&str]; 5] = [
     &["--paths", "target.test"],
 ];
 
-/// Runs a command where the only name server is one of the test's, which looks who asks it: see `looking_server.py`.
+/// Runs a command where the only name server is one of the test's, which looks who asks it: see
+/// `looking_server.py`.
 fn beside_looking_server(command: &[&str]) -> Option<Said> {
     let script = r#"set -e
         mount -t tmpfs -o mode=755 none /run
@@ -26,25 +29,65 @@ fn beside_looking_server(command: &[&str]) -> Option<Said> {
         mount --bind /run/resolv.conf /etc/resolv.conf
         exec python3 "$0" "$@""#;
     let server = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/looking_server.py");
-    let outer = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, server, "10.255.0.80"];
+    let outer = [
+        "unshare",
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        server,
+        "10.255.0.80",
+    ];
     command_in_scenario("short", true, &[&outer[..], command].concat())
 }
 
-/// That the name was found and its host reached, and that whoever was there when it was asked for had no privilege.
+/// That the name was found and its host reached, and that whoever was there when it was asked for
+/// had no privilege.
 fn assert_harmless(way: &str, command: &[&str]) {
     for mode in MODES {
-        let Some(said) = beside_looking_server(&[command, &["-4", "-q1"], mode].concat()) else { return };
-        assert_eq!(said.status, 0, "{way} {mode:?}: {} {}", said.stdout, said.stderr);
-        assert!(said.stdout.contains("10.255.0.80"), "{way} {mode:?}: {}", said.stdout);
-        let looked: Vec<&str> = said.stderr.lines().filter(|line| line.starts_with("looked ")).collect();
+        let Some(said) = beside_looking_server(&[command, &["-4", "-q1"], mode].concat()) else {
+            return;
+        };
+        assert_eq!(
+            said.status, 0,
+            "{way} {mode:?}: {} {}",
+            said.stdout, said.stderr
+        );
+        assert!(
+            said.stdout.contains("10.255.0.80"),
+            "{way} {mode:?}: {}",
+            said.stdout
+        );
+        let looked: Vec<&str> = said
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("looked "))
+            .collect();
         for who in ["main", "helper"] {
-            assert!(looked.iter().any(|line| line.contains(who)), "{way} {mode:?}: {}", said.stderr);
+            assert!(
+                looked.iter().any(|line| line.contains(who)),
+                "{way} {mode:?}: {}",
+                said.stderr
+            );
         }
         for line in looked {
-            let users = line.split("users=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-            let is_harmless = line.contains(" can't ") && users.parse::<u32>().is_ok_and(|user| user != 0);
-            assert!(is_harmless && line.contains(" concealed "), "{way} {mode:?}: {line}");
-            assert!(!line.contains(" helper ") || line.ends_with("filter=2"), "{way} {mode:?}: {line}");
+            let users = line
+                .split("users=")
+                .nth(1)
+                .and_then(|rest| rest.split(' ').next())
+                .unwrap();
+            let is_harmless =
+                line.contains(" can't ") && users.parse::<u32>().is_ok_and(|user| user != 0);
+            assert!(
+                is_harmless && line.contains(" concealed "),
+                "{way} {mode:?}: {line}"
+            );
+            assert!(
+                !line.contains(" helper ") || line.ends_with("filter=2"),
+                "{way} {mode:?}: {line}"
+            );
         }
     }
 }
@@ -60,10 +103,19 @@ fn when_a_name_is_asked_for_no_process_has_a_privilege() {
     copy.permit(0o4755);
     assert_harmless("set-user-ID", &[&USER[..], &[copy.path()]].concat());
     let copy = Copy::new("ambient-asks");
-    let ambient = ["--inh-caps", "+net_raw", "--ambient-caps", "+net_raw", copy.path()];
+    let ambient = [
+        "--inh-caps",
+        "+net_raw",
+        "--ambient-caps",
+        "+net_raw",
+        copy.path(),
+    ];
     assert_harmless("ambient", &[&USER[..], &ambient].concat());
     let copy = Copy::new("capability-asks");
-    match Command::new("setcap").args(["cap_net_raw+ep", copy.path()]).output() {
+    match Command::new("setcap")
+        .args(["cap_net_raw+ep", copy.path()])
+        .output()
+    {
         Ok(output) if output.status.success() => {
             assert_harmless("capability", &[&USER[..], &[copy.path()]].concat());
         }
@@ -84,13 +136,27 @@ fn a_list_is_read_with_the_groups_of_the_user() {
         chgrp "$0" "$list" && chmod "$1" "$list"; shift
         "$@" -n --targets "$list""#;
     for (group, mode, status) in [("23456", "640", 0), ("0", "640", 2), ("0", "600", 2)] {
-        let command = [&["sh", "-c", script, group, mode], &USER[..], &[copy.path()]].concat();
-        let Some(said) = command_in_scenario("short", false, &command) else { return };
+        let command = [
+            &["sh", "-c", script, group, mode],
+            &USER[..],
+            &[copy.path()],
+        ]
+        .concat();
+        let Some(said) = command_in_scenario("short", false, &command) else {
+            return;
+        };
         assert_eq!(said.status, status, "{group} {mode}: {}", said.stderr);
-        assert_eq!(said.stderr.contains("Permission denied"), status == 2, "{}", said.stderr);
+        assert_eq!(
+            said.stderr.contains("Permission denied"),
+            status == 2,
+            "{}",
+            said.stderr
+        );
     }
     // Root's own, before root is nobody.
     let command = ["sh", "-c", script, "0", "600", HOPSHOT];
-    let Some(said) = command_in_scenario("short", false, &command) else { return };
+    let Some(said) = command_in_scenario("short", false, &command) else {
+        return;
+    };
     assert_eq!(said.status, 0, "{}", said.stderr);
 }

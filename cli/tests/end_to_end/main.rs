@@ -1,5 +1,5 @@
-//! The command as its users run it. Tests that need network namespaces say so and skip where the kernel doesn't permit them;
-//! with `HOPSHOT_NO_SKIP` in the environment they fail instead.
+//! The command as its users run it. Tests that need network namespaces say so and skip where the
+//! kernel doesn't permit them; with `HOPSHOT_NO_SKIP` in the environment they fail instead.
 
 mod asn;
 mod errors;

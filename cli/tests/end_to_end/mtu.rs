@@ -3,7 +3,8 @@
 use crate::routes::FAMILIES;
 use crate::watch::{Tmux, shows};
 use crate::world::{
-    HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_lab, in_scenario, shell_in_scenario,
+    HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_lab, in_scenario,
+    shell_in_scenario,
 };
 use serde_json::Value;
 
@@ -12,7 +13,11 @@ const KINDS: [&str; 2] = ["raw", "ping"];
 /// A chain of four routers and the target, whose third link carries 1400 octets.
 fn behind_a_small_link(kind: &str, args: &[&str]) -> Option<Said> {
     let options = ["--ping", "--mtu", "3=1400"];
-    command_on_chain(4, &options, &[&[HOPSHOT, "-n", "--json", "-q1", "--socket", kind], args].concat())
+    command_on_chain(
+        4,
+        &options,
+        &[&[HOPSHOT, "-n", "--json", "-q1", "--socket", kind], args].concat(),
+    )
 }
 
 /// What the first probe to a hop says of an MTU.
@@ -24,11 +29,25 @@ fn mtu_said(document: &Value, hop: usize) -> &Value {
 fn a_probe_has_the_size_that_was_asked_for_up_to_the_octet() {
     for kind in KINDS {
         for (_, target) in FAMILIES {
-            let Some(said) = behind_a_small_link(kind, &["-F", "--size", "1400", target]) else { return };
-            assert_eq!((said.status, &said.json()["distance"]), (0, &5.into()), "{kind} {target} {}", said.stdout);
-            let Some(said) = behind_a_small_link(kind, &["-F", "--size", "1401", target]) else { return };
+            let Some(said) = behind_a_small_link(kind, &["-F", "--size", "1400", target]) else {
+                return;
+            };
+            assert_eq!(
+                (said.status, &said.json()["distance"]),
+                (0, &5.into()),
+                "{kind} {target} {}",
+                said.stdout
+            );
+            let Some(said) = behind_a_small_link(kind, &["-F", "--size", "1401", target]) else {
+                return;
+            };
             assert_eq!(said.status, 1, "{kind} {target} {}", said.stdout);
-            assert_eq!(mtu_said(&said.json(), 3), 1400, "{kind} {target} {}", said.stdout);
+            assert_eq!(
+                mtu_said(&said.json(), 3),
+                1400,
+                "{kind} {target} {}",
+                said.stdout
+            );
         }
     }
 }
@@ -38,27 +57,56 @@ fn a_large_probe_is_fragmented_unless_that_is_forbidden() {
     for kind in KINDS {
         // By a router, and by this machine.
         for size in ["1500", "4000"] {
-            let Some(said) = behind_a_small_link(kind, &["--size", size, "{4}"]) else { return };
-            assert_eq!((said.status, &said.json()["distance"]), (0, &5.into()), "{kind} {size} {}", said.stdout);
+            let Some(said) = behind_a_small_link(kind, &["--size", size, "{4}"]) else {
+                return;
+            };
+            assert_eq!(
+                (said.status, &said.json()["distance"]),
+                (0, &5.into()),
+                "{kind} {size} {}",
+                said.stdout
+            );
         }
-        let Some(said) = behind_a_small_link(kind, &["--size", "4000", "-F", "{4}"]) else { return };
-        assert_eq!((said.status, &said.json()["probes_sent"]), (1, &0.into()), "{kind} {}", said.stdout);
+        let Some(said) = behind_a_small_link(kind, &["--size", "4000", "-F", "{4}"]) else {
+            return;
+        };
+        assert_eq!(
+            (said.status, &said.json()["probes_sent"]),
+            (1, &0.into()),
+            "{kind} {}",
+            said.stdout
+        );
     }
 }
 
 #[test]
 fn that_a_probe_was_too_big_is_why_the_target_did_not_answer() {
-    let Some(said) = in_scenario("mtu", &["--size", "1500", "-F", "-n", "-q1", "{4}"]) else { return };
+    let Some(said) = in_scenario("mtu", &["--size", "1500", "-F", "-n", "-q1", "{4}"]) else {
+        return;
+    };
     let why = "No answer from 10.255.0.80: the packets are too big for a link on the way.\n";
-    assert!(said.stdout.contains(" !F-1400") && said.stdout.ends_with(why), "{}", said.stdout);
+    assert!(
+        said.stdout.contains(" !F-1400") && said.stdout.ends_with(why),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]
 fn in_ipv6_this_machine_fragments_once_it_has_been_told() {
     for kind in KINDS {
         let twice = "$0 $1 $2 --size 1500 {6} >/dev/null; exec $0 $1 $2 --size 1500 {6}";
-        let command = ["sh", "-c", twice, HOPSHOT, "-q1", &format!("--socket={kind}")];
-        let Some(said) = command_on_chain(4, &["--ping", "--mtu", "3=1400"], &command) else { return };
+        let command = [
+            "sh",
+            "-c",
+            twice,
+            HOPSHOT,
+            "-q1",
+            &format!("--socket={kind}"),
+        ];
+        let Some(said) = command_on_chain(4, &["--ping", "--mtu", "3=1400"], &command) else {
+            return;
+        };
         assert_eq!(said.status, 0, "{kind} {}{}", said.stdout, said.stderr);
     }
 }
@@ -66,26 +114,56 @@ fn in_ipv6_this_machine_fragments_once_it_has_been_told() {
 /// The marks of a text, with their hops.
 fn marks(text: &str) -> Vec<(u32, u32)> {
     let marks = text.lines().filter_map(|line| {
-        let mark = line.split_whitespace().find_map(|word| word.strip_prefix("F="))?;
-        Some((line.split_whitespace().next()?.parse().ok()?, mark.parse().ok()?))
+        let mark = line
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("F="))?;
+        Some((
+            line.split_whitespace().next()?.parse().ok()?,
+            mark.parse().ok()?,
+        ))
     });
     marks.collect()
 }
 
 #[test]
 fn small_links_are_marked_where_traceroute_marks_them() {
-    if !has("traceroute", "small_links_are_marked_where_traceroute_marks_them") {
+    if !has(
+        "traceroute",
+        "small_links_are_marked_where_traceroute_marks_them",
+    ) {
         return;
     }
     let options = ["--ping", "--mtu", "3=1400", "--mtu", "5=1300"];
     for (_, target) in FAMILIES {
-        let Some(other) = command_on_chain(4, &options, &["traceroute", "--mtu", "-n", "-I", target]) else { return };
-        assert_eq!(marks(&other.stdout), [(1, 1500), (3, 1400), (5, 1300)], "{}{}", other.stdout, other.stderr);
+        let Some(other) =
+            command_on_chain(4, &options, &["traceroute", "--mtu", "-n", "-I", target])
+        else {
+            return;
+        };
+        assert_eq!(
+            marks(&other.stdout),
+            [(1, 1500), (3, 1400), (5, 1300)],
+            "{}{}",
+            other.stdout,
+            other.stderr
+        );
         for kind in KINDS {
             let command = [HOPSHOT, "-n", "--mtu", "--socket", kind, target];
-            let Some(said) = command_on_chain(4, &options, &command) else { return };
-            assert_eq!(marks(&said.stdout), marks(&other.stdout), "{kind} {}{}", said.stdout, said.stderr);
-            assert_eq!((said.status, said.stdout.lines().last()), (0, Some("path MTU 1300")), "{kind}");
+            let Some(said) = command_on_chain(4, &options, &command) else {
+                return;
+            };
+            assert_eq!(
+                marks(&said.stdout),
+                marks(&other.stdout),
+                "{kind} {}{}",
+                said.stdout,
+                said.stderr
+            );
+            assert_eq!(
+                (said.status, said.stdout.lines().last()),
+                (0, Some("path MTU 1300")),
+                "{kind}"
+            );
         }
     }
 }
@@ -94,23 +172,43 @@ fn small_links_are_marked_where_traceroute_marks_them() {
 fn what_was_learnt_before_does_not_hide_where_a_small_link_is() {
     let twice = "$0 --mtu $1 >/dev/null; exec $0 -n --mtu $1";
     for (_, target) in FAMILIES {
-        let Some(said) = command_on_chain(4, &["--mtu", "3=1400"], &["sh", "-c", twice, HOPSHOT, target]) else {
+        let Some(said) = command_on_chain(
+            4,
+            &["--mtu", "3=1400"],
+            &["sh", "-c", twice, HOPSHOT, target],
+        ) else {
             return;
         };
-        assert_eq!(marks(&said.stdout), [(1, 1500), (3, 1400)], "{}{}", said.stdout, said.stderr);
+        assert_eq!(
+            marks(&said.stdout),
+            [(1, 1500), (3, 1400)],
+            "{}{}",
+            said.stdout,
+            said.stderr
+        );
     }
 }
 
-/// Where smaller packets begin: the hop, the MTU, what it is less than, and whether somebody said so.
+/// Where smaller packets begin: the hop, the MTU, what it is less than, and whether somebody said
+/// so.
 type Limit = (u64, u64, Option<u64>, bool);
 
 /// What `--mtu` says of a scenario of twelve hops, and the limits in it.
 fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
     let document = in_scenario(scenario, &["-n", "-q1", "--json", "--mtu", target])?.json();
-    let limits = document["mtu_limits"].as_array().expect("a list").iter().map(|limit| {
-        let number = |field: &str| limit[field].as_u64();
-        (number("hop").unwrap(), number("mtu").unwrap(), number("less_than"), limit["from"].is_string())
-    });
+    let limits = document["mtu_limits"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|limit| {
+            let number = |field: &str| limit[field].as_u64();
+            (
+                number("hop").unwrap(),
+                number("mtu").unwrap(),
+                number("less_than"),
+                limit["from"].is_string(),
+            )
+        });
     let limits = limits.collect();
     Some((document, limits))
 }
@@ -121,25 +219,43 @@ fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_i
         let script = format!(
             "stty -echo; \"$0\" --mtu \"${name}\" & pid=$!; read go; kill -TERM $pid; wait $pid; exec sleep 60"
         );
-        let Some(tmux) = Tmux::start("mtu-silent", &script, (80, 24)) else { return };
+        let Some(tmux) = Tmux::start("mtu-silent", &script, (80, 24)) else {
+            return;
+        };
         tmux.wait("whole path beside a trial", |lines| {
-            shows(lines, "12  target.example (", " ms") && lines.iter().any(|line| line.contains(": trying "))
+            shows(lines, "12  target.example (", " ms")
+                && lines.iter().any(|line| line.contains(": trying "))
         });
         tmux.call(&["send-keys", "Enter"]);
         let is_over = |lines: &[&str]| lines.iter().any(|line| line.ends_with(" UTC"));
         let lines = tmux.wait("end", is_over);
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         assert!(
-            shows(&lines, " 6  core6.ams.example (", " ms") && shows(&lines, "12  target.example (", " ms"),
+            shows(&lines, " 6  core6.ams.example (", " ms")
+                && shows(&lines, "12  target.example (", " ms"),
             "{lines:#?}"
         );
         let hops = lines.iter().filter(|line| line.contains(".example ("));
-        let point = |line: &&&str| line.find(')').and_then(|host| line[host..].find('.').map(|point| host + point));
+        let point = |line: &&&str| {
+            line.find(')')
+                .and_then(|host| line[host..].find('.').map(|point| host + point))
+        };
         let points: Vec<_> = hops.filter_map(|line| point(&line)).collect();
-        assert!(points.len() >= 12 && points.iter().all(|point| *point == points[0]), "{lines:#?}");
-        let verdict = lines.iter().find_map(|line| line.strip_prefix("path MTU: at least "));
-        assert!(verdict.is_some_and(|line| line.ends_with(" (interrupted)")), "{lines:#?}");
-        assert!(!lines.iter().any(|line| line.contains("trying")), "{lines:#?}");
+        assert!(
+            points.len() >= 12 && points.iter().all(|point| *point == points[0]),
+            "{lines:#?}"
+        );
+        let verdict = lines
+            .iter()
+            .find_map(|line| line.strip_prefix("path MTU: at least "));
+        assert!(
+            verdict.is_some_and(|line| line.ends_with(" (interrupted)")),
+            "{lines:#?}"
+        );
+        assert!(
+            !lines.iter().any(|line| line.contains("trying")),
+            "{lines:#?}"
+        );
     }
 }
 
@@ -147,41 +263,86 @@ fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_i
 fn what_an_interrupted_search_knows_is_in_its_document() {
     for target in ["$HOPSHOT_LAB_TARGET4", "$HOPSHOT_LAB_TARGET6"] {
         let script = format!("timeout --foreground -s INT 0.2 $0 -n --mtu --json {target}");
-        let Some(said) = shell_in_scenario("mtu-silent", &script) else { return };
+        let Some(said) = shell_in_scenario("mtu-silent", &script) else {
+            return;
+        };
         let document = said.json();
-        let bounds = ["path_mtu_at_least", "path_mtu_at_most"].map(|field| document[field].as_u64().unwrap());
-        assert!(bounds[0] >= 68 && bounds[0] <= bounds[1] && bounds[1] <= 1500, "{document}");
+        let bounds = ["path_mtu_at_least", "path_mtu_at_most"]
+            .map(|field| document[field].as_u64().unwrap());
+        assert!(
+            bounds[0] >= 68 && bounds[0] <= bounds[1] && bounds[1] <= 1500,
+            "{document}"
+        );
         assert_eq!(document["path_mtu"], Value::Null, "{document}");
     }
-    let Some((document, _)) = limits("mtu", "{4}") else { return };
-    assert_eq!((&document["path_mtu_at_least"], &document["path_mtu_at_most"]), (&1280.into(), &1280.into()));
+    let Some((document, _)) = limits("mtu", "{4}") else {
+        return;
+    };
+    assert_eq!(
+        (
+            &document["path_mtu_at_least"],
+            &document["path_mtu_at_most"]
+        ),
+        (&1280.into(), &1280.into())
+    );
 }
 
 #[test]
 fn every_small_link_is_found_in_one_round_trip_more() {
     for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu", target) else { return };
-        assert_eq!(limits, [(5, 1400, None, true), (9, 1280, None, true)], "{document}");
-        assert_eq!((&document["path_mtu"], &document["distance"]), (&1280.into(), &12.into()), "{document}");
-        let mtus: Vec<_> = document["hops"].as_array().unwrap().iter().map(|hop| hop["mtu"].as_u64()).collect();
-        assert_eq!(mtus, [[Some(1500); 4], [Some(1400); 4], [Some(1280); 4]].concat(), "{document}");
+        let Some((document, limits)) = limits("mtu", target) else {
+            return;
+        };
+        assert_eq!(
+            limits,
+            [(5, 1400, None, true), (9, 1280, None, true)],
+            "{document}"
+        );
+        assert_eq!(
+            (&document["path_mtu"], &document["distance"]),
+            (&1280.into(), &12.into()),
+            "{document}"
+        );
+        let mtus: Vec<_> = document["hops"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hop| hop["mtu"].as_u64())
+            .collect();
+        assert_eq!(
+            mtus,
+            [[Some(1500); 4], [Some(1400); 4], [Some(1280); 4]].concat(),
+            "{document}"
+        );
     }
 }
 
 #[test]
 fn routers_that_name_impossible_mtus_do_not_lead_astray() {
     for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-odd", target) else { return };
-        // A refusal that names no less than what it refuses isn't one for the size: nobody has named that limit.
-        let expected = [(4, 1492, Some(1500), false), (7, 1420, Some(1460), true), (10, 1280, Some(1400), true)];
-        assert_eq!((limits.as_slice(), &document["path_mtu"]), (&expected[..], &1280.into()), "{document}");
+        let Some((document, limits)) = limits("mtu-odd", target) else {
+            return;
+        };
+        // A refusal that names no less than what it refuses isn't one for the size: nobody has
+        // named that limit.
+        let expected = [
+            (4, 1492, Some(1500), false),
+            (7, 1420, Some(1460), true),
+            (10, 1280, Some(1400), true),
+        ];
+        assert_eq!(
+            (limits.as_slice(), &document["path_mtu"]),
+            (&expected[..], &1280.into()),
+            "{document}"
+        );
     }
 }
 
 /// A scenario of twelve hops with this link behind hop 5, in a file.
 fn behind_a_link(name: &str, link: &str) -> String {
     let path = std::env::temp_dir().join(format!("hopshot-{name}-{}.toml", std::process::id()));
-    std::fs::write(&path, format!("[[hop]]\nat = 5\nlink = {link}\n")).expect("a file can be written");
+    std::fs::write(&path, format!("[[hop]]\nat = 5\nlink = {link}\n"))
+        .expect("a file can be written");
     path.to_str().expect("the path is text").to_owned()
 }
 
@@ -206,38 +367,79 @@ fn a_router_that_lies_makes_no_packet_smaller_than_those_that_pass() {
     .into_iter()
     .enumerate()
     {
-        let scenario = behind_a_link(&format!("mtu-lie-{number}"), &format!("{{ mtu = 1450, says = {says} }}"));
-        let Some((document, limits)) = limits(&scenario, target) else { return };
+        let scenario = behind_a_link(
+            &format!("mtu-lie-{number}"),
+            &format!("{{ mtu = 1450, says = {says} }}"),
+        );
+        let Some((document, limits)) = limits(&scenario, target) else {
+            return;
+        };
         std::fs::remove_file(scenario).expect("the file can be removed");
         // Nobody has named a limit who names more than what he refuses.
         let is_named = says != "9000";
-        assert_eq!(limits, [(6, mtu, less_than, is_named)], "{says} {target}: {document}");
-        assert_eq!((&document["path_mtu"], &document["distance"]), (&mtu.into(), &12.into()), "{says}: {document}");
-        assert_eq!(document["path_mtu_exact"], less_than.is_none(), "{says}: {document}");
+        assert_eq!(
+            limits,
+            [(6, mtu, less_than, is_named)],
+            "{says} {target}: {document}"
+        );
+        assert_eq!(
+            (&document["path_mtu"], &document["distance"]),
+            (&mtu.into(), &12.into()),
+            "{says}: {document}"
+        );
+        assert_eq!(
+            document["path_mtu_exact"],
+            less_than.is_none(),
+            "{says}: {document}"
+        );
         // Nor is any hop shown with packets smaller than that.
         let hops = document["hops"].as_array().unwrap().iter();
         let mtus: Vec<_> = hops.map(|hop| hop["mtu"].as_u64()).collect();
-        assert_eq!(mtus, [[Some(1500); 5].as_slice(), &[Some(mtu); 7]].concat(), "{says}: {document}");
+        assert_eq!(
+            mtus,
+            [[Some(1500); 5].as_slice(), &[Some(mtu); 7]].concat(),
+            "{says}: {document}"
+        );
     }
 }
 
 #[test]
 fn a_path_of_liars_is_found_to_its_end() {
     for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-liars", target) else { return };
-        assert_eq!(limits[..2], [(3, 1492, Some(1497), true), (6, 1420, Some(1460), true)], "{document}");
+        let Some((document, limits)) = limits("mtu-liars", target) else {
+            return;
+        };
+        assert_eq!(
+            limits[..2],
+            [(3, 1492, Some(1497), true), (6, 1420, Some(1460), true)],
+            "{document}"
+        );
         let (mtu, less_than) = (limits[2].1, limits[2].2.unwrap_or(1301));
-        assert!((1280..=1300).contains(&mtu) && (1301..=1420).contains(&less_than), "{document}");
-        assert_eq!((limits.len(), &document["path_mtu"]), (3, &mtu.into()), "{document}");
+        assert!(
+            (1280..=1300).contains(&mtu) && (1301..=1420).contains(&less_than),
+            "{document}"
+        );
+        assert_eq!(
+            (limits.len(), &document["path_mtu"]),
+            (3, &mtu.into()),
+            "{document}"
+        );
     }
 }
 
 #[test]
 fn the_text_marks_no_hop_with_what_a_router_lied() {
     let scenario = behind_a_link("mtu-lie-text", "{ mtu = 1450, says = 68 }");
-    let Some(said) = in_scenario(&scenario, &["-n", "-q1", "--mtu", "{4}"]) else { return };
+    let Some(said) = in_scenario(&scenario, &["-n", "-q1", "--mtu", "{4}"]) else {
+        return;
+    };
     std::fs::remove_file(scenario).expect("the file can be removed");
-    assert_eq!(marks(&said.stdout), [(1, 1500), (6, 1420)], "{}", said.stdout);
+    assert_eq!(
+        marks(&said.stdout),
+        [(1, 1500), (6, 1420)],
+        "{}",
+        said.stdout
+    );
     assert!(
         said.stdout.contains(
             "\nHop 6: packets of 1420 octets pass, packets of 1460 don't; 10.5.0.1 names no size that was confirmed."
@@ -245,26 +447,48 @@ fn the_text_marks_no_hop_with_what_a_router_lied() {
         "{}",
         said.stdout
     );
-    assert!(said.stdout.ends_with("path MTU at least 1420, less than 1460\n"), "{}", said.stdout);
+    assert!(
+        said.stdout
+            .ends_with("path MTU at least 1420, less than 1460\n"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]
 fn packets_that_vanish_without_a_word_are_told_from_silence() {
     for (_, target) in FAMILIES {
-        let Some((document, vanish)) = limits("mtu-silent", target) else { return };
-        assert_eq!((vanish.as_slice(), &document["path_mtu"]), (&[(6, 1400, Some(1420), false)][..], &1400.into()));
-        let Some((document, none)) = limits("deadtarget", target) else { return };
-        assert_eq!((none.as_slice(), &document["path_mtu"]), (&[][..], &Value::Null), "{document}");
+        let Some((document, vanish)) = limits("mtu-silent", target) else {
+            return;
+        };
+        assert_eq!(
+            (vanish.as_slice(), &document["path_mtu"]),
+            (&[(6, 1400, Some(1420), false)][..], &1400.into())
+        );
+        let Some((document, none)) = limits("deadtarget", target) else {
+            return;
+        };
+        assert_eq!(
+            (none.as_slice(), &document["path_mtu"]),
+            (&[][..], &Value::Null),
+            "{document}"
+        );
     }
 }
 
 #[test]
 fn a_silent_target_ends_the_search_as_it_ends_a_trace() {
     for (_, target) in FAMILIES {
-        let Some((document, _)) = limits("deadtarget", target) else { return };
+        let Some((document, _)) = limits("deadtarget", target) else {
+            return;
+        };
         assert_eq!(document["stop_reason"], "quiet", "{document}");
-        let hops: Vec<_> =
-            document["hops"].as_array().unwrap().iter().map(|hop| hop["hop"].as_u64().unwrap()).collect();
+        let hops: Vec<_> = document["hops"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hop| hop["hop"].as_u64().unwrap())
+            .collect();
         assert_eq!(hops, (1..=32).collect::<Vec<_>>(), "{document}");
         assert_eq!(document["hops"][10]["mtu"], 1500, "{document}");
     }
@@ -273,13 +497,20 @@ fn a_silent_target_ends_the_search_as_it_ends_a_trace() {
 #[test]
 fn who_does_not_prove_that_a_packet_was_too_big_makes_none_smaller() {
     for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-forged", target) else { return };
+        let Some((document, limits)) = limits("mtu-forged", target) else {
+            return;
+        };
         assert_eq!(limits, [(6, 1400, Some(1420), false)], "{document}");
-        assert_eq!((&document["path_mtu"], &document["distance"]), (&1400.into(), &12.into()), "{document}");
+        assert_eq!(
+            (&document["path_mtu"], &document["distance"]),
+            (&1400.into(), &12.into()),
+            "{document}"
+        );
     }
 }
 
-/// A link that drops what is larger than 1400 octets, among routers that the rest says something of.
+/// A link that drops what is larger than 1400 octets, among routers that the rest says something
+/// of.
 fn behind_a_silent_link(name: &str, rest: &str) -> String {
     let path = std::env::temp_dir().join(format!("hopshot-{name}-{}.toml", std::process::id()));
     let scenario = format!("{rest}\n[[hop]]\nat = 5\nlink = {{ mtu = 1400, silent = true }}\n");
@@ -293,9 +524,14 @@ fn neither_loss_nor_a_bound_on_errors_makes_a_limit() {
     for (name, rest, times) in [("mtu-strict", strict, 1), ("mtu-loss", "loss = 0.1", 3)] {
         let scenario = behind_a_silent_link(name, rest);
         for _ in 0..times {
-            let Some((document, limits)) = limits(&scenario, "{4}") else { return };
+            let Some((document, limits)) = limits(&scenario, "{4}") else {
+                return;
+            };
             // One that isn't found is no error: what was heard may have been too little.
-            assert!(limits.is_empty() || limits == [(6, 1400, Some(1420), false)], "{name}: {document}");
+            assert!(
+                limits.is_empty() || limits == [(6, 1400, Some(1420), false)],
+                "{name}: {document}"
+            );
             assert_eq!(document["path_mtu_exact"], false, "{name}: {document}");
         }
         std::fs::remove_file(scenario).expect("the file can be removed");
@@ -305,24 +541,51 @@ fn neither_loss_nor_a_bound_on_errors_makes_a_limit() {
 #[test]
 fn the_rate_holds_for_the_whole_search() {
     let log = std::env::temp_dir().join(format!("hopshot-mtu-{}", std::process::id()));
-    let lab = ["run", "--log", log.to_str().unwrap(), "mtu-silent", "--", HOPSHOT];
-    let Some(said) = in_lab(&lab, &["-n", "-q1", "--json", "--mtu", "--rate", "50", "{4}"]) else { return };
+    let lab = [
+        "run",
+        "--log",
+        log.to_str().unwrap(),
+        "mtu-silent",
+        "--",
+        HOPSHOT,
+    ];
+    let Some(said) = in_lab(
+        &lab,
+        &["-n", "-q1", "--json", "--mtu", "--rate", "50", "{4}"],
+    ) else {
+        return;
+    };
     let events = std::fs::read_to_string(&log).unwrap();
     std::fs::remove_file(&log).unwrap();
-    let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let events = events
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
     let times: Vec<u64> = events.filter_map(|event| event["at_ns"].as_u64()).collect();
     assert_eq!(said.json()["probes_sent"], times.len());
-    // 20 ms apart, less what one may be late by. A busy lab may see two at once, but not one pair a round.
-    let near = times.windows(2).filter(|pair| pair[1] - pair[0] < 10_000_000).count();
+    // 20 ms apart, less what one may be late by. A busy lab may see two at once, but not one pair a
+    // round.
+    let near = times
+        .windows(2)
+        .filter(|pair| pair[1] - pair[0] < 10_000_000)
+        .count();
     assert!(near <= 2 && times.len() > 30, "{near} of {}", times.len());
 }
 
 #[test]
 fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
-    for (format, seconds) in [("json", "0.3"), ("json", "0.9"), ("json", "1.4"), ("text", "0.9")] {
-        let script = format!("timeout --foreground -s TERM {seconds} \"$0\" -n -q1 --format {format} --mtu {{4}}");
+    for (format, seconds) in [
+        ("json", "0.3"),
+        ("json", "0.9"),
+        ("json", "1.4"),
+        ("text", "0.9"),
+    ] {
+        let script = format!(
+            "timeout --foreground -s TERM {seconds} \"$0\" -n -q1 --format {format} --mtu {{4}}"
+        );
         let script = script.replace("{4}", "\"$HOPSHOT_LAB_TARGET4\"");
-        let Some(said) = shell_in_scenario("mtu-silent", &format!("{script}; exit 0")) else { return };
+        let Some(said) = shell_in_scenario("mtu-silent", &format!("{script}; exit 0")) else {
+            return;
+        };
         if format == "text" {
             assert!(
                 said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with(" (interrupted)\n"),
@@ -333,9 +596,21 @@ fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
             continue;
         }
         let document = said.json();
-        assert_eq!(document["stop_reason"], "interrupted", "{seconds}: {document}");
-        assert_eq!((&document["path_mtu"], &document["path_mtu_exact"]), (&Value::Null, &false.into()), "{document}");
-        assert!(document["hops"].as_array().is_some_and(|hops| hops.len() >= 5), "{seconds}: {document}");
+        assert_eq!(
+            document["stop_reason"], "interrupted",
+            "{seconds}: {document}"
+        );
+        assert_eq!(
+            (&document["path_mtu"], &document["path_mtu_exact"]),
+            (&Value::Null, &false.into()),
+            "{document}"
+        );
+        assert!(
+            document["hops"]
+                .as_array()
+                .is_some_and(|hops| hops.len() >= 5),
+            "{seconds}: {document}"
+        );
     }
 }
 
@@ -343,9 +618,20 @@ fn a_search_that_is_interrupted_says_so_and_shows_what_it_knows() {
 fn what_is_known_is_shown_when_the_route_has_gone() {
     let script = r#"(sleep 0.6; ip link show | grep -o '^[0-9]*: [^:@]*' | cut -d' ' -f2 | grep -v '^lo$' |
         while read -r link; do ip link set "$link" down; done) & "$0" -n -q1 --mtu "$HOPSHOT_LAB_TARGET4""#;
-    let Some(said) = shell_in_scenario("mtu-silent", script) else { return };
-    assert!(said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with(" (interrupted)\n"), "{}", said.stdout);
-    assert!(said.status == 2 && said.stderr.contains("no route to"), "{} {}", said.status, said.stderr);
+    let Some(said) = shell_in_scenario("mtu-silent", script) else {
+        return;
+    };
+    assert!(
+        said.stdout.contains(" 5  10.5.0.1 ") && said.stdout.ends_with(" (interrupted)\n"),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.status == 2 && said.stderr.contains("no route to"),
+        "{} {}",
+        said.status,
+        said.stderr
+    );
 }
 
 /// However far the search has got: each of its rounds begins anew.
@@ -360,9 +646,15 @@ fn a_route_that_is_away_for_a_moment_ends_no_search() {
                     until [ -s $said ]; do sleep 0.01; done; sleep {pause}; how=add; {rule}; sleep 0.5; how=del; {rule}; \
                     wait $search; status=$?; cat $said; rm $said; exit $status"
                 );
-                let Some(said) = command_in_scenario("mtu", true, &["sh", "-c", &script]) else { return };
+                let Some(said) = command_in_scenario("mtu", true, &["sh", "-c", &script]) else {
+                    return;
+                };
                 let is_whole = said.status == 0 && said.stdout.ends_with("\npath MTU 1280\n");
-                assert!(is_whole, "{kind} {target} {pause}: {} {}", said.stdout, said.stderr);
+                assert!(
+                    is_whole,
+                    "{kind} {target} {pause}: {} {}",
+                    said.stdout, said.stderr
+                );
             }
         }
     }
@@ -376,18 +668,40 @@ fn hops_are_shown_while_the_search_goes_on() {
         wait $pid"#;
     let fifo = std::env::temp_dir().join(format!("hopshot-mtu-{}", std::process::id()));
     let command = ["sh", "-c", script, fifo.to_str().unwrap(), HOPSHOT, "{4}"];
-    let Some(said) = command_in_scenario("mtu-silent", false, &command) else { return };
-    assert!(said.stdout.starts_with("traceroute to 10.255.0.80 "), "{}", said.stdout);
-    assert!(said.stdout.contains("\n1  10.1.0.1 ") && said.stdout.contains("interrupted."), "{}", said.stdout);
+    let Some(said) = command_in_scenario("mtu-silent", false, &command) else {
+        return;
+    };
+    assert!(
+        said.stdout.starts_with("traceroute to 10.255.0.80 "),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stdout.contains("\n1  10.1.0.1 ") && said.stdout.contains("interrupted."),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]
 fn a_search_that_begins_with_small_packets_knows_only_the_least() {
-    let Some(said) = in_scenario("short", &["-n", "-q1", "--mtu", "--size", "100", "{4}"]) else { return };
+    let Some(said) = in_scenario("short", &["-n", "-q1", "--mtu", "--size", "100", "{4}"]) else {
+        return;
+    };
     let last = "path MTU at least 100, larger packets were not tried (--size)";
-    assert_eq!((said.status, said.stdout.lines().last()), (0, Some(last)), "{}", said.stdout);
+    assert_eq!(
+        (said.status, said.stdout.lines().last()),
+        (0, Some(last)),
+        "{}",
+        said.stdout
+    );
     for (size, exact) in [("100", false), ("1500", true), ("9000", true)] {
-        let Some(said) = in_scenario("short", &["-n", "-q1", "--json", "--mtu", "--size", size, "{4}"]) else { return };
+        let Some(said) = in_scenario(
+            "short",
+            &["-n", "-q1", "--json", "--mtu", "--size", size, "{4}"],
+        ) else {
+            return;
+        };
         assert_eq!(said.json()["path_mtu_exact"], exact, "{}", said.stdout);
     }
 }
@@ -395,16 +709,26 @@ fn a_search_that_begins_with_small_packets_knows_only_the_least() {
 #[test]
 fn what_was_rejected_is_counted_over_the_whole_search() {
     let args = ["-n", "-v", "--json", "--socket", "raw", "--mtu", "{4}"];
-    let Some(said) = in_scenario("badchecksum", &args) else { return };
+    let Some(said) = in_scenario("badchecksum", &args) else {
+        return;
+    };
     let bad = said.json()["rejected"]["bad_checksum"].as_u64().unwrap();
     assert!(bad > 0, "{}", said.stdout);
     let last = format!("hopshot: rejected: {bad} bad checksum");
-    assert_eq!(said.stderr.lines().last(), Some(last.as_str()), "{}", said.stderr);
+    assert_eq!(
+        said.stderr.lines().last(),
+        Some(last.as_str()),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
 fn a_search_is_of_one_host_in_text_or_json() {
-    for (args, words) in [(["::1", "::2"], "one host"), (["--format=csv", "::1"], "text and json")] {
+    for (args, words) in [
+        (["::1", "::2"], "one host"),
+        (["--format=csv", "::1"], "text and json"),
+    ] {
         let said = hopshot(&[&["--mtu"], &args[..]].concat());
         assert_eq!(said.status, 2);
         assert!(said.stderr.contains(words), "{}", said.stderr);

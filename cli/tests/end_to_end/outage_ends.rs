@@ -1,10 +1,12 @@
-//! This machine's network fails and stays away, or fails in another way next: a list ends, and says why.
+//! This machine's network fails and stays away, or fails in another way next: a list ends, and says
+//! why.
 
 use crate::outage::{ADDRESSES, ROUTES, SOCKETS, assert_all_whole};
 use crate::world::{HOPSHOT, Said, command_on_chain};
 use serde_json::Value;
 
-/// The longest that a list of these tests may take, in seconds; one that hangs ends with status 124.
+/// The longest that a list of these tests may take, in seconds; one that hangs ends with status
+/// 124.
 const LONGEST: u32 = 90;
 
 /// Answers vanish, whatever the neighbours say of their addresses.
@@ -37,7 +39,13 @@ true"
 
 /// Runs a list on a chain of six hops while a shell script goes on.
 fn run(before: &str, list: &str, options: &str, meanwhile: &str) -> Option<Said> {
-    run_by(&format!("timeout {LONGEST} {HOPSHOT}"), before, list, options, meanwhile)
+    run_by(
+        &format!("timeout {LONGEST} {HOPSHOT}"),
+        before,
+        list,
+        options,
+        meanwhile,
+    )
 }
 
 /// The same by a command, which the script knows as `$pid`.
@@ -53,11 +61,17 @@ fn run_by(command: &str, before: &str, list: &str, options: &str, meanwhile: &st
 }
 
 fn documents(said: &Said) -> Vec<Value> {
-    said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    said.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Does the same on each kind of socket in each family, side by side.
-fn on_each(sockets: &[(&'static str, &'static str, &'static str)], test: impl Fn(&str, &str, &str) + Sync) {
+fn on_each(
+    sockets: &[(&'static str, &'static str, &'static str)],
+    test: impl Fn(&str, &str, &str) + Sync,
+) {
     std::thread::scope(|scope| {
         for (family, target, socket) in sockets {
             scope.spawn(|| test(family, target, socket));
@@ -68,11 +82,33 @@ fn on_each(sockets: &[(&'static str, &'static str, &'static str)], test: impl Fn
 #[test]
 fn silence_that_lasts_is_a_result_of_each_host_and_the_list_ends() {
     on_each(&SOCKETS, |family, target, socket| {
-        let (list, cut) = (format!("yes {target} | head -n 100"), format!("sleep 0.5; {SILENCE}"));
-        let Some(said) = run("true", &list, &format!("{family} --socket {socket} --rate 400"), &cut) else { return };
-        assert_eq!((said.stdout.lines().count(), said.status), (100, 1), "{family} {socket}: {}", said.stderr);
-        assert!(!said.stdout.contains("\"error\":"), "{family} {socket}: {}", said.stdout);
-        assert!(said.stdout.contains("\"stop_reason\":\"timeout\""), "{family} {socket}");
+        let (list, cut) = (
+            format!("yes {target} | head -n 100"),
+            format!("sleep 0.5; {SILENCE}"),
+        );
+        let Some(said) = run(
+            "true",
+            &list,
+            &format!("{family} --socket {socket} --rate 400"),
+            &cut,
+        ) else {
+            return;
+        };
+        assert_eq!(
+            (said.stdout.lines().count(), said.status),
+            (100, 1),
+            "{family} {socket}: {}",
+            said.stderr
+        );
+        assert!(
+            !said.stdout.contains("\"error\":"),
+            "{family} {socket}: {}",
+            said.stdout
+        );
+        assert!(
+            said.stdout.contains("\"stop_reason\":\"timeout\""),
+            "{family} {socket}"
+        );
     });
 }
 
@@ -81,14 +117,27 @@ fn a_firewall_that_closes_for_good_ends_the_list_and_is_its_reason() {
     // To an IPv6 ping socket what is dropped is silence.
     on_each(&SOCKETS[..3], |family, target, socket| {
         for verdict in ["drop", "reject"] {
-            let (list, cut) = (format!("yes {target} | head -n 100"), format!("sleep 0.5; {}", closed(verdict)));
+            let (list, cut) = (
+                format!("yes {target} | head -n 100"),
+                format!("sleep 0.5; {}", closed(verdict)),
+            );
             let options = format!("{family} --socket {socket} --rate 200 --outage 3");
-            let Some(said) = run("true", &list, &options, &cut) else { return };
-            let what = format!("{verdict} {family} {socket}: {}{}", said.stdout, said.stderr);
-            assert_eq!((said.stdout.lines().count(), said.status), (100, 1), "{what}");
+            let Some(said) = run("true", &list, &options, &cut) else {
+                return;
+            };
+            let what = format!(
+                "{verdict} {family} {socket}: {}{}",
+                said.stdout, said.stderr
+            );
+            assert_eq!(
+                (said.stdout.lines().count(), said.status),
+                (100, 1),
+                "{what}"
+            );
             for document in documents(&said) {
-                let is_told =
-                    document["error"].as_str().is_some_and(|error| error.contains("(Operation not permitted)"));
+                let is_told = document["error"]
+                    .as_str()
+                    .is_some_and(|error| error.contains("(Operation not permitted)"));
                 let is_ended = document["stop_reason"] == "interrupted";
                 assert!(is_told || is_ended || document["reached"] == true, "{what}");
             }
@@ -106,13 +155,26 @@ ip6 saddr 2001:db8:6::1 drop
 END
 true";
     on_each(&SOCKETS[..3], |family, target, socket| {
-        let other = if family == "-4" { "10.4.0.1" } else { "2001:db8:4::1" };
+        let other = if family == "-4" {
+            "10.4.0.1"
+        } else {
+            "2001:db8:4::1"
+        };
         // Its probes have left, and their answers are still waited for.
-        let (list, cut) =
-            (format!("yes {other} | head -n 10; echo {target}"), format!("sleep 0.8; {}", closed("drop")));
+        let (list, cut) = (
+            format!("yes {other} | head -n 10; echo {target}"),
+            format!("sleep 0.8; {}", closed("drop")),
+        );
         let options = format!("{family} --socket {socket} --rate 400 --outage 3");
-        let Some(said) = run(deaf, &list, &options, &cut) else { return };
-        assert_eq!((said.stdout.lines().count(), said.status), (11, 1), "{family} {socket}: {}", said.stderr);
+        let Some(said) = run(deaf, &list, &options, &cut) else {
+            return;
+        };
+        assert_eq!(
+            (said.stdout.lines().count(), said.status),
+            (11, 1),
+            "{family} {socket}: {}",
+            said.stderr
+        );
     });
 }
 
@@ -120,20 +182,37 @@ true";
 fn a_gateway_that_comes_back_with_nobody_behind_it_is_not_blamed_any_longer() {
     on_each(&SOCKETS[1..3], |family, target, socket| {
         let list = format!("yes {target} | head -n 60");
-        let meanwhile = format!("sleep 0.6; {NO_GATEWAY}; sleep 6; {SILENCE}\nnft delete table netdev gateway");
+        let meanwhile =
+            format!("sleep 0.6; {NO_GATEWAY}; sleep 6; {SILENCE}\nnft delete table netdev gateway");
         let options = format!("{family} --socket {socket} --rate 200 --outage 20");
-        let Some(said) = run("true", &list, &options, &meanwhile) else { return };
-        assert_eq!((said.stdout.lines().count(), said.status), (60, 1), "{family}: {}", said.stderr);
+        let Some(said) = run("true", &list, &options, &meanwhile) else {
+            return;
+        };
+        assert_eq!(
+            (said.stdout.lines().count(), said.status),
+            (60, 1),
+            "{family}: {}",
+            said.stderr
+        );
         let documents = documents(&said);
-        let errors: Vec<&str> = documents.iter().filter_map(|document| document["error"].as_str()).collect();
+        let errors: Vec<&str> = documents
+            .iter()
+            .filter_map(|document| document["error"].as_str())
+            .collect();
         assert!(!errors.is_empty(), "{family}: {}", said.stderr);
         assert!(
-            errors.iter().all(|error| error.contains("for 20 s (no answer from anybody)")),
+            errors
+                .iter()
+                .all(|error| error.contains("for 20 s (no answer from anybody)")),
             "{family}: {}",
             errors[0]
         );
         // Silence is waited for 12 s, a gateway for as long as was said.
-        assert!(said.stderr.contains("waiting for up to 20 s"), "{family}: {}", said.stderr);
+        assert!(
+            said.stderr.contains("waiting for up to 20 s"),
+            "{family}: {}",
+            said.stderr
+        );
     });
 }
 
@@ -142,19 +221,46 @@ fn what_comes_after_the_end_of_an_outage_is_traced_although_the_list_had_ended()
     let cuts = [
         (SILENCE, "nft delete table inet silence"),
         (NO_GATEWAY, "nft delete table netdev gateway"),
-        ("ip route del 10.0.0.0/8; ip route del 2001:db8::/32", ROUTES),
+        (
+            "ip route del 10.0.0.0/8; ip route del 2001:db8::/32",
+            ROUTES,
+        ),
     ];
     for (cut, mend) in cuts {
         on_each(&SOCKETS[1..3], |family, target, _| {
             let hosts = |count: usize| format!("yes {target} | head -n {count}");
             // The last come when the network is back.
-            let list = format!("{}; sleep 1; {}; sleep 14; {}", hosts(20), hosts(20), hosts(60));
+            let list = format!(
+                "{}; sleep 1; {}; sleep 14; {}",
+                hosts(20),
+                hosts(20),
+                hosts(60)
+            );
             let meanwhile = format!("sleep 0.7; {cut}; sleep 9; {mend}");
-            let Some(said) = run("true", &list, &format!("{family} --rate 400 --outage 4"), &meanwhile) else { return };
+            let Some(said) = run(
+                "true",
+                &list,
+                &format!("{family} --rate 400 --outage 4"),
+                &meanwhile,
+            ) else {
+                return;
+            };
             let what = format!("{cut} {family}: {}{}", said.stdout, said.stderr);
-            assert_eq!((said.stdout.lines().count(), said.status), (100, 1), "{what}");
-            assert!(said.stdout.contains("not traced, since nothing gets through"), "{what}");
-            assert_eq!(said.stdout.matches("\"reached\":true").count(), 80, "{what}");
+            assert_eq!(
+                (said.stdout.lines().count(), said.status),
+                (100, 1),
+                "{what}"
+            );
+            assert!(
+                said.stdout
+                    .contains("not traced, since nothing gets through"),
+                "{what}"
+            );
+            assert_eq!(
+                said.stdout.matches("\"reached\":true").count(),
+                80,
+                "{what}"
+            );
         });
     }
 }
@@ -168,7 +274,9 @@ fn the_time_in_which_a_list_was_stopped_is_none_of_an_outage() {
             nft delete table netdev gateway; sleep 12; kill -CONT $pid"
         );
         let options = format!("{family} --socket {socket} --rate 200 --outage 10");
-        let Some(said) = run_by(HOPSHOT, "true", &list, &options, &meanwhile) else { return };
+        let Some(said) = run_by(HOPSHOT, "true", &list, &options, &meanwhile) else {
+            return;
+        };
         assert_all_whole(&said, 60, family);
     });
 }
@@ -180,11 +288,23 @@ fn an_address_that_is_still_to_come_is_waited_for() {
     for (_, target, socket) in &SOCKETS[2..] {
         let meanwhile = format!("sleep 4; {ADDRESSES}; {ROUTES}");
         let list = format!("yes {target} | head -n 30; yes 10.6.0.1 | head -n 30");
-        let Some(said) = run(before, &list, &format!("--socket {socket}"), &meanwhile) else { return };
+        let Some(said) = run(before, &list, &format!("--socket {socket}"), &meanwhile) else {
+            return;
+        };
         assert_all_whole(&said, 60, socket);
-        assert!(!said.stdout.contains("\"source\":\"::1\""), "{}", said.stdout);
+        assert!(
+            !said.stdout.contains("\"source\":\"::1\""),
+            "{}",
+            said.stdout
+        );
         let script = format!("{before}; timeout {LONGEST} {HOPSHOT} -n --socket {socket} {target}");
-        let Some(said) = command_on_chain(1, &["--ping"], &["sh", "-c", &script]) else { return };
-        assert!(said.status == 2 && said.stderr.contains("no route to 2001:db8:6::1"), "{}", said.stderr);
+        let Some(said) = command_on_chain(1, &["--ping"], &["sh", "-c", &script]) else {
+            return;
+        };
+        assert!(
+            said.status == 2 && said.stderr.contains("no route to 2001:db8:6::1"),
+            "{}",
+            said.stderr
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Who may trace, and how: root, a program with a capability, a set-user-ID program, and everybody else with ping sockets.
+//! Who may trace, and how: root, a program with a capability, a set-user-ID program, and everybody
+//! else with ping sockets.
 
 use crate::errors::refused;
 use crate::routes::{FAMILIES, check};
@@ -13,17 +14,33 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// A user without any privilege, and without a way to one.
-const NOBODY: [&str; 8] =
-    ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all"];
+const NOBODY: [&str; 8] = [
+    "setpriv",
+    "--reuid",
+    "65534",
+    "--regid",
+    "65534",
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--bounding-set=-all",
+];
 /// The same, but a program may have its own privileges.
-const NOBODY_YET: [&str; 6] = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
+const NOBODY_YET: [&str; 6] = [
+    "setpriv",
+    "--reuid",
+    "65534",
+    "--regid",
+    "65534",
+    "--clear-groups",
+];
 
 /// A copy of hopshot that every user may execute, as long as this lives.
 pub(crate) struct Copy(PathBuf);
 
 impl Copy {
     pub(crate) fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("hopshot-test-{}-{name}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("hopshot-test-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         let copy = Self(folder.join("hopshot"));
@@ -58,11 +75,14 @@ pub(crate) fn can_be_nobody(test: &str) -> bool {
     false
 }
 
-/// The true route, by a socket of this kind; not every hop if answers may get lost, or are not to be heard.
+/// The true route, by a socket of this kind; not every hop if answers may get lost, or are not to
+/// be heard.
 fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: bool) {
     for (version, target) in FAMILIES {
         let command = [command, &["-n", "--json", target]].concat();
-        let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+        let Some(said) = command_in_scenario(scenario, true, &command) else {
+            return;
+        };
         assert_eq!(said.stderr, "", "{scenario} {version:?}");
         assert_true(scenario, version, &said.json(), socket, complete);
     }
@@ -72,13 +92,19 @@ fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: b
 fn assert_true_survey(scenario: &str, command: &[&str], socket: &str, complete: bool) {
     let targets = FAMILIES.map(|(_, target)| target);
     let command = [command, &["-n", "--json"], &targets].concat();
-    let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+    let Some(said) = command_in_scenario(scenario, true, &command) else {
+        return;
+    };
     assert_eq!(said.stderr, "", "{scenario}");
     let mut found = Vec::new();
     for line in said.stdout.lines() {
-        let document: Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{scenario}: {error} in {line:?}"));
-        let address: IpAddr = document["target"]["address"].as_str().unwrap().parse().unwrap();
+        let document: Value = serde_json::from_str(line)
+            .unwrap_or_else(|error| panic!("{scenario}: {error} in {line:?}"));
+        let address: IpAddr = document["target"]["address"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
         assert_true(scenario, Version::of(address), &document, socket, complete);
         found.push(address.is_ipv6());
     }
@@ -93,13 +119,16 @@ fn assert_true(scenario: &str, version: Version, document: &Value, socket: &str,
     check(scenario, document, &truth, complete);
     if document["stop_reason"] == "reached" {
         let distance = document["distance"].as_u64();
-        assert!(distance == truth.distance().map(u64::from) || scenario == "ecmp-uneven", "{scenario}: {distance:?}");
+        assert!(
+            distance == truth.distance().map(u64::from) || scenario == "ecmp-uneven",
+            "{scenario}: {distance:?}"
+        );
     }
 }
 
-/// What is the same with ping sockets: everything but what they can't hear. Routers that quote less than the ICMP header
-/// ("truncated") or another ident than was sent ("nat-id") are silent to them, as they are to everybody who can't tell whose
-/// answer that is.
+/// What is the same with ping sockets: everything but what they can't hear. Routers that quote less
+/// than the ICMP header ("truncated") or another ident than was sent ("nat-id") are silent to them,
+/// as they are to everybody who can't tell whose answer that is.
 const SCENARIOS: [(&str, bool); 24] = [
     ("short", true),
     ("wan", true),
@@ -141,7 +170,12 @@ fn every_scenario_has_the_same_route_for_an_unprivileged_user() {
     }
     let copy = Copy::new("nobody");
     for (scenario, complete) in SCENARIOS {
-        assert_true_route(scenario, &[&NOBODY[..], &[copy.path()]].concat(), "ping", complete);
+        assert_true_route(
+            scenario,
+            &[&NOBODY[..], &[copy.path()]].concat(),
+            "ping",
+            complete,
+        );
     }
 }
 
@@ -162,7 +196,12 @@ fn every_scenario_has_the_same_routes_in_a_survey_of_an_unprivileged_user() {
     }
     let copy = Copy::new("surveyor");
     for (scenario, complete) in SCENARIOS {
-        assert_true_survey(scenario, &[&NOBODY[..], &[copy.path()]].concat(), "ping", complete);
+        assert_true_survey(
+            scenario,
+            &[&NOBODY[..], &[copy.path()]].concat(),
+            "ping",
+            complete,
+        );
     }
 }
 
@@ -174,14 +213,22 @@ fn a_capability_or_a_set_user_id_is_enough_for_raw_sockets() {
     }
     let copy = Copy::new("privileged");
     let command = [&NOBODY_YET[..], &[copy.path()]].concat();
-    match Command::new("setcap").args(["cap_net_raw+ep", copy.path()]).output() {
+    match Command::new("setcap")
+        .args(["cap_net_raw+ep", copy.path()])
+        .output()
+    {
         Ok(output) if output.status.success() => assert_true_route("short", &command, "raw", true),
         Ok(output) => skip(TEST, String::from_utf8_lossy(&output.stderr).trim()),
         Err(error) => skip(TEST, &format!("setcap: {error}")),
     }
     let copy = Copy::new("set-user-id");
     copy.permit(0o4755);
-    assert_true_route("short", &[&NOBODY_YET[..], &[copy.path()]].concat(), "raw", true);
+    assert_true_route(
+        "short",
+        &[&NOBODY_YET[..], &[copy.path()]].concat(),
+        "raw",
+        true,
+    );
 }
 
 /// Calls `check` with a copy that has a file capability, and with one that is set-user-ID.
@@ -190,7 +237,10 @@ fn with_privileged_copies(test: &str, check: impl Fn(&Copy)) {
         return;
     }
     let copy = Copy::new(&format!("{test}-capable"));
-    match Command::new("setcap").args(["cap_net_raw,cap_net_admin+ep", copy.path()]).output() {
+    match Command::new("setcap")
+        .args(["cap_net_raw,cap_net_admin+ep", copy.path()])
+        .output()
+    {
         Ok(output) if output.status.success() => check(&copy),
         Ok(output) => skip(test, String::from_utf8_lossy(&output.stderr).trim()),
         Err(error) => skip(test, &format!("setcap: {error}")),
@@ -210,25 +260,42 @@ fn who_has_the_privilege_of_the_program_has_bounds_and_root_has_none() {
                 (&["--rate", "1001"][..], "--rate may be at most 1000"),
                 (&["--rate", "1000000", target], "--rate may be at most 1000"),
                 (&["--paths", "--rate", "2000"], "--rate may be at most 1000"),
-                (&["--watch", "--count", "1", "--rate", "2000"], "--rate may be at most 1000"),
+                (
+                    &["--watch", "--count", "1", "--rate", "2000"],
+                    "--rate may be at most 1000",
+                ),
                 (&["--mtu", "--rate", "2000"], "--rate may be at most 1000"),
                 (&["--size", "1501"], "--size may be at most 1500"),
                 (&["--mark", "7"], "--mark is not permitted"),
             ] {
                 let command = [&NOBODY_YET[..], &[copy.path(), "-n", target], args].concat();
-                let Some(said) = command_in_scenario("short", true, &command) else { return };
+                let Some(said) = command_in_scenario("short", true, &command) else {
+                    return;
+                };
                 refused(&said, words);
-                assert!(said.stderr.contains("run it as root for more (sudo)"), "{}", said.stderr);
+                assert!(
+                    said.stderr.contains("run it as root for more (sudo)"),
+                    "{}",
+                    said.stderr
+                );
             }
         }
         let most = ["--rate", "1000", "--size", "1500", "-n", "{4}"];
-        let Some(said) = command_in_scenario("short", true, &[&NOBODY_YET[..], &[copy.path()], &most].concat()) else {
+        let Some(said) = command_in_scenario(
+            "short",
+            true,
+            &[&NOBODY_YET[..], &[copy.path()], &most].concat(),
+        ) else {
             return;
         };
         assert_eq!((said.status, said.stderr.as_str()), (0, ""));
-        let more = ["--rate", "5000", "--size", "1600", "--mark", "7", "-n", "{4}"];
+        let more = [
+            "--rate", "5000", "--size", "1600", "--mark", "7", "-n", "{4}",
+        ];
         for command in [&[copy.path()][..], &["env", "-i", copy.path()]] {
-            let Some(said) = command_in_scenario("short", true, &[command, &more].concat()) else { return };
+            let Some(said) = command_in_scenario("short", true, &[command, &more].concat()) else {
+                return;
+            };
             assert_eq!((said.status, said.stderr.as_str()), (0, ""));
         }
     });
@@ -238,11 +305,22 @@ fn who_has_the_privilege_of_the_program_has_bounds_and_root_has_none() {
 fn a_file_of_options_is_no_way_around_the_bounds() {
     with_privileged_copies("file-bounds", |copy| {
         let script = "f=$(mktemp); echo --rate 5000 >$f; chmod 644 $f; HOPSHOT_CONFIG=$f \"$@\"; s=$?; rm $f; exit $s";
-        let command = [&["sh", "-c", script, "sh"][..], &NOBODY_YET, &[copy.path(), "-n", "{4}"]].concat();
-        let Some(said) = command_in_scenario("short", true, &command) else { return };
+        let command = [
+            &["sh", "-c", script, "sh"][..],
+            &NOBODY_YET,
+            &[copy.path(), "-n", "{4}"],
+        ]
+        .concat();
+        let Some(said) = command_in_scenario("short", true, &command) else {
+            return;
+        };
         // With the rights of another user or group no file is read.
         match said.status {
-            0 => assert!(copy.path().contains("4755") || copy.path().contains("2755"), "{}", said.stdout),
+            0 => assert!(
+                copy.path().contains("4755") || copy.path().contains("2755"),
+                "{}",
+                said.stdout
+            ),
             _ => refused(&said, "--rate may be at most 1000"),
         }
     });
@@ -251,7 +329,8 @@ fn a_file_of_options_is_no_way_around_the_bounds() {
 #[test]
 fn no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that() {
     let mode = 0o4755;
-    if !can_be_nobody("no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that") {
+    if !can_be_nobody("no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that")
+    {
         return;
     }
     let copy = Copy::new("pace");
@@ -262,7 +341,16 @@ fn no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that() 
         &["--watch", "--every", "0.1", "--count", "3", "{4}"][..],
         &["--mtu", "{6}"],
         &["--paths", "{4}"],
-        &["--at-once", "10000", "{4}", "{6}", "{4}", "{6}", "{4}", "{6}"],
+        &[
+            "--at-once",
+            "10000",
+            "{4}",
+            "{6}",
+            "{4}",
+            "{6}",
+            "{4}",
+            "{6}",
+        ],
     ] {
         let lab = ["run", "--log", log.to_str().unwrap(), "deadtarget", "--"];
         let command = [&NOBODY_YET[..], &[copy.path(), "-n"], &many, args].concat();
@@ -270,12 +358,18 @@ fn no_way_of_tracing_with_the_privilege_of_the_program_sends_faster_than_that() 
             return;
         }
         let events = fs::read_to_string(&log).unwrap();
-        let events = events.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let events = events
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
         let times: Vec<u64> = events.filter_map(|event| event["at_ns"].as_u64()).collect();
         let (first, last) = (times.iter().min().unwrap(), times.iter().max().unwrap());
         // A busy machine makes up for some that it was late with.
         let most = (last - first) / 1_000_000 * 11 / 10 + 50;
-        assert!(times.len() as u64 <= most, "{args:?}: {} probes, at most {most}", times.len());
+        assert!(
+            times.len() as u64 <= most,
+            "{args:?}: {} probes, at most {most}",
+            times.len()
+        );
         assert!(times.len() > 100, "{args:?}: {} probes", times.len());
     }
     fs::remove_file(&log).unwrap();
@@ -297,8 +391,14 @@ fn no_option_keeps_the_rights_of_the_owner_of_a_set_user_id_program() {
         let sh = ["sh", "-c", script, copy.path()];
         let hopshot = [copy.path(), "-q1", "--rate", "4", "{4}"];
         let command = [&sh[..], &NOBODY_YET, &hopshot, options].concat();
-        let Some(said) = command_in_scenario("deadtarget", false, &command) else { return };
-        assert_eq!(said.stdout, "Uid:\t65534\t65534\t65534\t65534\n", "{options:?} {}", said.stderr);
+        let Some(said) = command_in_scenario("deadtarget", false, &command) else {
+            return;
+        };
+        assert_eq!(
+            said.stdout, "Uid:\t65534\t65534\t65534\t65534\n",
+            "{options:?} {}",
+            said.stderr
+        );
     }
 }
 
@@ -309,22 +409,59 @@ fn where_nothing_is_permitted_both_remedies_are_named() {
         return;
     }
     let copy = Copy::new("refused");
-    let refused =
-        |args: &[&str]| command_in_scenario("short", false, &[&NOBODY_YET[..], &[copy.path(), "{4}"], args].concat());
-    let Some(Said { status, stdout, stderr }) = refused(&[]) else { return };
-    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1));
+    let refused = |args: &[&str]| {
+        command_in_scenario(
+            "short",
+            false,
+            &[&NOBODY_YET[..], &[copy.path(), "{4}"], args].concat(),
+        )
+    };
+    let Some(Said {
+        status,
+        stdout,
+        stderr,
+    }) = refused(&[])
+    else {
+        return;
+    };
+    assert_eq!(
+        (status, stdout.as_str(), stderr.lines().count()),
+        (2, "", 1)
+    );
     let raw = format!("sudo setcap cap_net_raw+ep {}", copy.path());
     let ping = "sudo sysctl -w net.ipv4.ping_group_range=\"0 2147483647\"";
     assert!(stderr.contains(&raw) && stderr.contains(ping), "{stderr}");
-    let Some(said) = refused(&["--socket", "raw"]) else { return };
-    assert!(said.status == 2 && said.stderr.contains(&raw) && !said.stderr.contains(ping), "{}", said.stderr);
-    let Some(said) = refused(&["--socket", "ping"]) else { return };
-    assert!(said.status == 2 && !said.stderr.contains(&raw) && said.stderr.contains(ping), "{}", said.stderr);
+    let Some(said) = refused(&["--socket", "raw"]) else {
+        return;
+    };
+    assert!(
+        said.status == 2 && said.stderr.contains(&raw) && !said.stderr.contains(ping),
+        "{}",
+        said.stderr
+    );
+    let Some(said) = refused(&["--socket", "ping"]) else {
+        return;
+    };
+    assert!(
+        said.status == 2 && !said.stderr.contains(&raw) && said.stderr.contains(ping),
+        "{}",
+        said.stderr
+    );
     // Where neither could be had there is only what those outside can do.
     let nobody = [&NOBODY[..], &[copy.path(), "{4}"]].concat();
-    let Some(said) = command_in_scenario("short", false, &nobody) else { return };
-    assert!(said.status == 2 && said.stderr.contains("docker run --cap-add NET_RAW"), "{}", said.stderr);
-    assert!(!said.stderr.contains("sudo") && !said.stderr.contains("setcap"), "{}", said.stderr);
+    let Some(said) = command_in_scenario("short", false, &nobody) else {
+        return;
+    };
+    assert!(
+        said.status == 2 && said.stderr.contains("docker run --cap-add NET_RAW"),
+        "{}",
+        said.stderr
+    );
+    assert!(
+        !said.stderr.contains("sudo") && !said.stderr.contains("setcap"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
@@ -334,19 +471,39 @@ fn where_marks_are_not_permitted_that_is_what_is_said_and_nothing_is_sent() {
     }
     let copy = Copy::new("unmarked");
     let command = [&NOBODY_YET[..], &[copy.path(), "--mark", "7", "{4}"]].concat();
-    let Some(Said { status, stdout, stderr }) = command_in_scenario("short", true, &command) else { return };
-    assert_eq!((status, stdout.as_str(), stderr.lines().count()), (2, "", 1), "{stderr}");
+    let Some(Said {
+        status,
+        stdout,
+        stderr,
+    }) = command_in_scenario("short", true, &command)
+    else {
+        return;
+    };
+    assert_eq!(
+        (status, stdout.as_str(), stderr.lines().count()),
+        (2, "", 1),
+        "{stderr}"
+    );
     assert!(stderr.contains("run this as root (sudo)"), "{stderr}");
 }
 
 #[test]
 fn names_are_found_from_within_the_sandbox_and_without() {
-    for args in [&["--json"][..], &["--json", "--no-sandbox"], &["--json", "--socket", "ping"]] {
+    for args in [
+        &["--json"][..],
+        &["--json", "--no-sandbox"],
+        &["--json", "--socket", "ping"],
+    ] {
         let command = [&[HOPSHOT, "{name}"], args].concat();
-        let Some(said) = command_in_scenario("wan", true, &command) else { return };
+        let Some(said) = command_in_scenario("wan", true, &command) else {
+            return;
+        };
         let document = said.json();
         let hops = document["hops"].as_array().unwrap();
-        let named = hops.iter().filter(|hop| hop["probes"][0]["name"].is_string()).count();
+        let named = hops
+            .iter()
+            .filter(|hop| hop["probes"][0]["name"].is_string())
+            .count();
         assert!(named == hops.len() && named == 12, "{}", said.stdout);
     }
 }
@@ -357,14 +514,25 @@ fn a_precise_trace_knows_when_each_probe_left() {
         for (_, target) in FAMILIES {
             for (args, sent) in [(&[][..], "user"), (&["--precise"], "kernel")] {
                 let command = [&[HOPSHOT, "-n", "--json", "--socket", kind, target], args].concat();
-                let Some(said) = command_in_scenario("wan", true, &command) else { return };
+                let Some(said) = command_in_scenario("wan", true, &command) else {
+                    return;
+                };
                 let document = said.json();
                 let hops = document["hops"].as_array().unwrap().iter();
-                let answered = hops.flat_map(|hop| hop["probes"].as_array().unwrap()).filter(|probe| probe.is_object());
+                let answered = hops
+                    .flat_map(|hop| hop["probes"].as_array().unwrap())
+                    .filter(|probe| probe.is_object());
                 let answered: Vec<_> = answered.collect();
-                assert!(answered.iter().all(|probe| probe["sent_clock"] == sent), "{document}");
-                // A stamp that can't be true is not believed, which a busy machine may bring about now and then.
-                let stamped = answered.iter().filter(|probe| probe["clock"] == "kernel").count();
+                assert!(
+                    answered.iter().all(|probe| probe["sent_clock"] == sent),
+                    "{document}"
+                );
+                // A stamp that can't be true is not believed, which a busy machine may bring about
+                // now and then.
+                let stamped = answered
+                    .iter()
+                    .filter(|probe| probe["clock"] == "kernel")
+                    .count();
                 assert!(stamped * 2 > answered.len(), "{document}");
             }
         }

@@ -7,15 +7,25 @@ use std::collections::BTreeMap;
 /// The documents of an NDJSON output, by host.
 fn documents(stdout: &str) -> BTreeMap<String, Value> {
     let line = |line: &str| -> (String, Value) {
-        let document: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
-        (document["target"]["name"].as_str().expect("every document names its host").to_owned(), document)
+        let document: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}"));
+        (
+            document["target"]["name"]
+                .as_str()
+                .expect("every document names its host")
+                .to_owned(),
+            document,
+        )
     };
     stdout.lines().map(line).collect()
 }
 
 fn addresses(document: &Value) -> Vec<String> {
     let shared = document["shared"].as_array().into_iter().flatten();
-    assert!(shared.clone().all(|hop| hop["from"].is_string()), "{document}");
+    assert!(
+        shared.clone().all(|hop| hop["from"].is_string()),
+        "{document}"
+    );
     addresses_or_silence(document)
 }
 
@@ -25,21 +35,35 @@ fn addresses_or_silence(document: &Value) -> Vec<String> {
     let shared = shared.map(|hop| hop["from"].as_str().unwrap_or("*").to_owned());
     let hops = document["hops"].as_array().expect("there are hops");
     // On a busy machine a probe may be lost and sent again.
-    let from =
-        |hop: &Value| hop["probes"].as_array()?.iter().find_map(|probe| probe["from"].as_str().map(str::to_owned));
-    shared.chain(hops.iter().map(|hop| from(hop).unwrap_or_else(|| "*".to_owned()))).collect()
+    let from = |hop: &Value| {
+        hop["probes"]
+            .as_array()?
+            .iter()
+            .find_map(|probe| probe["from"].as_str().map(str::to_owned))
+    };
+    shared
+        .chain(
+            hops.iter()
+                .map(|hop| from(hop).unwrap_or_else(|| "*".to_owned())),
+        )
+        .collect()
 }
 
 #[test]
 fn each_of_several_hosts_gets_its_block_of_text() {
     let hosts = ["10.200.0.7", "10.200.9.1", "2001:db8:ffff:1::5"];
-    let Some(said) = in_scenario("many", &[&["-n", "-q1"], &hosts[..]].concat()) else { return };
+    let Some(said) = in_scenario("many", &[&["-n", "-q1"], &hosts[..]].concat()) else {
+        return;
+    };
     assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     let blocks: Vec<&str> = said.stdout.split("\n\n").collect();
     assert_eq!(blocks.len(), 3, "{}", said.stdout);
     for host in hosts {
         let header = format!("traceroute to {host} ({host}), 32 hops max");
-        let block = blocks.iter().find(|block| block.starts_with(&header)).expect("each host has one");
+        let block = blocks
+            .iter()
+            .find(|block| block.starts_with(&header))
+            .expect("each host has one");
         let lines: Vec<&str> = block.lines().collect();
         assert_eq!(lines.len(), 13, "{block}");
         assert!(lines[12].starts_with(&format!("12  {host} ")), "{block}");
@@ -47,7 +71,8 @@ fn each_of_several_hosts_gets_its_block_of_text() {
 }
 
 #[test]
-fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_while_the_rest_goes_on() {
+fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_while_the_rest_goes_on()
+ {
     for kind in ["raw", "ping"] {
         let script = format!(
             "for i in $(seq 0 299); do echo 10.200.$((i % 16)).$((i / 16)); done |
@@ -55,7 +80,9 @@ fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_w
             {} -4 -n -q1 --json --rate 4000 --socket {kind} --targets - target.example",
             crate::world::HOPSHOT
         );
-        let Some(said) = command_in_scenario("many", true, &["sh", "-c", &script]) else { return };
+        let Some(said) = command_in_scenario("many", true, &["sh", "-c", &script]) else {
+            return;
+        };
         assert_eq!(said.status, 1, "a line was bad: {}", said.stderr);
         assert_eq!(
             said.stderr,
@@ -65,51 +92,100 @@ fn a_list_of_hosts_is_traced_on_either_socket_and_bad_lines_are_told_by_number_w
         assert_eq!(documents.len(), 301);
         for (host, document) in documents {
             let mut path: Vec<String> = (1..12).map(|hop| format!("10.{hop}.0.1")).collect();
-            path.push(if host == "target.example" { "10.200.0.0".to_owned() } else { host });
+            path.push(if host == "target.example" {
+                "10.200.0.0".to_owned()
+            } else {
+                host
+            });
             assert_eq!(addresses(&document), path);
-            assert_eq!((&document["reached"], &document["socket"]), (&Value::from(true), &Value::from(kind)));
+            assert_eq!(
+                (&document["reached"], &document["socket"]),
+                (&Value::from(true), &Value::from(kind))
+            );
         }
     }
 }
 
 #[test]
 fn a_host_that_can_not_be_traced_is_a_document_too() {
-    let Some(said) = in_scenario("many", &["-n", "--json", "--outage=0", "no-such.example", "10.200.0.1"]) else {
+    let Some(said) = in_scenario(
+        "many",
+        &[
+            "-n",
+            "--json",
+            "--outage=0",
+            "no-such.example",
+            "10.200.0.1",
+        ],
+    ) else {
         return;
     };
     assert_eq!((said.status, said.stderr.as_str()), (1, ""));
     let documents = documents(&said.stdout);
-    assert!(documents["no-such.example"]["error"].as_str().unwrap().contains("no-such.example"), "{}", said.stdout);
-    assert_eq!(documents["no-such.example"]["target"]["address"], Value::Null);
+    assert!(
+        documents["no-such.example"]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no-such.example"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(
+        documents["no-such.example"]["target"]["address"],
+        Value::Null
+    );
     assert_eq!(documents["10.200.0.1"]["distance"], 12);
 }
 
 #[test]
 fn hosts_that_are_found_wait_for_room_and_none_is_lost() {
-    // They are found at once, and the seqs of the one ping socket that there are descriptors for are enough for 42 such traces.
-    let list = "for i in $(seq 120); do echo 10.200.4.$i h$i.example >>/etc/hosts; echo h$i.example; done";
+    // They are found at once, and the seqs of the one ping socket that there are descriptors for
+    // are enough for 42 such traces.
+    let list =
+        "for i in $(seq 120); do echo 10.200.4.$i h$i.example >>/etc/hosts; echo h$i.example; done";
     let options = "-4 -n -q10 -m 64 --json --socket ping --rate 100000";
-    let script = format!("ulimit -n 60; {list} | {} {options} --targets -", crate::world::HOPSHOT);
-    let Some(said) = command_in_scenario("deadtarget", true, &["sh", "-c", &script]) else { return };
+    let script = format!(
+        "ulimit -n 60; {list} | {} {options} --targets -",
+        crate::world::HOPSHOT
+    );
+    let Some(said) = command_in_scenario("deadtarget", true, &["sh", "-c", &script]) else {
+        return;
+    };
     let documents = documents(&said.stdout);
     assert_eq!(documents.len(), 120, "{}", said.stderr);
-    let lost: Vec<&Value> = documents.values().filter(|document| document.get("error").is_some()).collect();
+    let lost: Vec<&Value> = documents
+        .values()
+        .filter(|document| document.get("error").is_some())
+        .collect();
     assert!(lost.is_empty(), "{lost:?}");
 }
 
 #[test]
 fn what_neighbours_taught_spares_probes_unless_that_is_not_wanted() {
     let sent = |more: &[&str]| -> Option<i64> {
-        let hosts: Vec<String> = (1..100).map(|number| format!("10.200.3.{number}")).collect();
+        let hosts: Vec<String> = (1..100)
+            .map(|number| format!("10.200.3.{number}"))
+            .collect();
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let said = in_scenario("many", &[&["-n", "-q1", "--json", "--rate", "2000"], more, &hosts].concat())?;
+        let said = in_scenario(
+            "many",
+            &[&["-n", "-q1", "--json", "--rate", "2000"], more, &hosts].concat(),
+        )?;
         let documents = documents(&said.stdout);
         assert_eq!(documents.len(), 99);
-        Some(documents.values().map(|document| document["probes_sent"].as_i64().unwrap()).sum())
+        Some(
+            documents
+                .values()
+                .map(|document| document["probes_sent"].as_i64().unwrap())
+                .sum(),
+        )
     };
     let Some(learning) = sent(&[]) else { return };
-    let Some(alone) = sent(&["--no-learning"]) else { return };
-    // All 12 hops, and 8 past the target for each of the first 16; what was learnt spares the routers near us too.
+    let Some(alone) = sent(&["--no-learning"]) else {
+        return;
+    };
+    // All 12 hops, and 8 past the target for each of the first 16; what was learnt spares the
+    // routers near us too.
     assert!((99 * 12..99 * 17).contains(&alone), "{alone}");
     assert!(learning < alone - 99, "{learning}");
 }
@@ -120,8 +196,13 @@ fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_n
     for kind in ["raw", "ping"] {
         for attempts in ["-q1", "-q2"] {
             let list = "for i in $(seq 250); do echo 10.200.$((i % 16)).$((i / 16)); done";
-            let script = format!("{list} | {} -n {attempts} --json --socket {kind} --targets -", crate::world::HOPSHOT);
-            let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
+            let script = format!(
+                "{list} | {} -n {attempts} --json --socket {kind} --targets -",
+                crate::world::HOPSHOT
+            );
+            let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else {
+                return;
+            };
             assert_eq!((said.status, said.stderr.as_str()), (0, ""));
             let documents = documents(&said.stdout);
             assert_eq!(documents.len(), 250);
@@ -129,29 +210,45 @@ fn the_routers_near_us_are_not_probed_for_each_host_and_a_change_among_them_is_n
             for (host, document) in documents {
                 let none = Vec::new();
                 let shared = document["shared"].as_array().unwrap_or(&none);
-                let numbers =
-                    shared.iter().chain(document["hops"].as_array().unwrap()).map(|hop| hop["hop"].as_u64().unwrap());
-                assert_eq!(numbers.collect::<Vec<_>>(), (1..=12).collect::<Vec<_>>(), "{document}");
+                let numbers = shared
+                    .iter()
+                    .chain(document["hops"].as_array().unwrap())
+                    .map(|hop| hop["hop"].as_u64().unwrap());
+                assert_eq!(
+                    numbers.collect::<Vec<_>>(),
+                    (1..=12).collect::<Vec<_>>(),
+                    "{document}"
+                );
                 let path = addresses(&document);
-                let [is_as_before, is_detour] = ["10.5.0.1", "10.5.99.1"].map(|router| path[4] == router);
+                let [is_as_before, is_detour] =
+                    ["10.5.0.1", "10.5.99.1"].map(|router| path[4] == router);
                 assert!(is_as_before || is_detour, "{path:?}");
                 assert_eq!(path[..4], [1, 2, 3, 4].map(|hop| format!("10.{hop}.0.1")));
-                assert_eq!((&path[11], &document["distance"]), (&host, &Value::from(12)));
+                assert_eq!(
+                    (&path[11], &document["distance"]),
+                    (&host, &Value::from(12))
+                );
                 sharing += usize::from(document.get("shared").is_some());
                 detours += usize::from(is_detour);
             }
-            assert!(sharing > 100 && detours > 100, "{sharing} share, {detours} go the other way");
+            assert!(
+                sharing > 100 && detours > 100,
+                "{sharing} share, {detours} go the other way"
+            );
         }
     }
 }
 
 /// 301 hosts of the scenarios with usurpers, in different networks, and the hostile ones first.
 fn usurpers_first(family: &str) -> Vec<String> {
-    (0..301).map(|number| neighbour(family, number * 257 % 4096)).collect()
+    (0..301)
+        .map(|number| neighbour(family, number * 257 % 4096))
+        .collect()
 }
 
 #[test]
-fn a_few_hostile_hosts_of_a_list_name_no_router_in_the_results_of_others_and_do_not_stop_the_learning() {
+fn a_few_hostile_hosts_of_a_list_name_no_router_in_the_results_of_others_and_do_not_stop_the_learning()
+ {
     for (name, hostile) in [("usurper", 1), ("usurpers", 15)] {
         let scenario = format!("{}/tests/data/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         for family in ["-4", "-6"] {
@@ -159,7 +256,11 @@ fn a_few_hostile_hosts_of_a_list_name_no_router_in_the_results_of_others_and_do_
             let file = format!("{}/{name}{family}", env!("CARGO_TARGET_TMPDIR"));
             std::fs::write(&file, list.join("\n")).unwrap();
             check_attack(&scenario, &list[..hostile]);
-            for (kind, intake) in [("raw", "< $LIST"), ("ping", "cat $LIST |"), ("raw", "arguments")] {
+            for (kind, intake) in [
+                ("raw", "< $LIST"),
+                ("ping", "cat $LIST |"),
+                ("raw", "arguments"),
+            ] {
                 let options = format!("$0 {family} -n -q1 --json --rate 3000 --socket {kind}");
                 let command = match intake {
                     "arguments" => format!("{options} $(cat {file})"),
@@ -167,29 +268,52 @@ fn a_few_hostile_hosts_of_a_list_name_no_router_in_the_results_of_others_and_do_
                     _ => format!("cat {file} | {options} --targets -"),
                 };
                 let command = ["sh", "-c", &command, crate::world::HOPSHOT];
-                let Some(said) = command_in_scenario(&scenario, true, &command) else { return };
-                assert_eq!((said.status, said.stderr.as_str()), (0, ""), "{name} {family} {kind} {intake}");
+                let Some(said) = command_in_scenario(&scenario, true, &command) else {
+                    return;
+                };
+                assert_eq!(
+                    (said.status, said.stderr.as_str()),
+                    (0, ""),
+                    "{name} {family} {kind} {intake}"
+                );
                 check_unusurped(&documents(&said.stdout), &list, hostile);
             }
         }
     }
 }
 
-/// Nothing but the results of the hostile hosts themselves has their name, and the others share what is true.
+/// Nothing but the results of the hostile hosts themselves has their name, and the others share
+/// what is true.
 fn check_unusurped(documents: &BTreeMap<String, Value>, list: &[String], hostile: usize) {
     assert_eq!(documents.len(), list.len());
     let mut sharing = 0;
     for host in &list[hostile..] {
         let document = &documents[host];
-        assert!(!addresses_or_silence(document).contains(&list[0]), "{document}");
-        assert_eq!((document["reached"].clone(), document["distance"].as_u64()), (true.into(), Some(12)));
-        let Some(shared) = document["shared"].as_array() else { continue };
+        assert!(
+            !addresses_or_silence(document).contains(&list[0]),
+            "{document}"
+        );
+        assert_eq!(
+            (document["reached"].clone(), document["distance"].as_u64()),
+            (true.into(), Some(12))
+        );
+        let Some(shared) = document["shared"].as_array() else {
+            continue;
+        };
         sharing += 1;
         for hop in shared {
-            let [number, seen, of] = ["hop", "seen", "of"].map(|field| hop[field].as_u64().unwrap());
+            let [number, seen, of] =
+                ["hop", "seen", "of"].map(|field| hop[field].as_u64().unwrap());
             let is_named = hop["from"].is_string();
             assert_eq!(is_named, number != 3, "{document}");
-            assert!(if is_named { (16..=of).contains(&seen) } else { seen == 0 }, "{document}");
+            assert!(
+                if is_named {
+                    (16..=of).contains(&seen)
+                } else {
+                    seen == 0
+                },
+                "{document}"
+            );
         }
     }
     assert!(sharing > list.len() / 3, "{sharing}");
@@ -201,7 +325,9 @@ fn check_attack(scenario: &str, hostile: &[String]) {
         let options = ["-n", "-q1", "--json", "--no-learning", "--socket", kind];
         let hosts: Vec<&str> = hostile.iter().map(String::as_str).collect();
         let command = [&[crate::world::HOPSHOT], &options[..], &hosts].concat();
-        let Some(said) = command_in_scenario(scenario, true, &command) else { return };
+        let Some(said) = command_in_scenario(scenario, true, &command) else {
+            return;
+        };
         let lines = said.stdout.lines();
         let documents = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         let usurped = documents.filter(|document| addresses_or_silence(document)[2] == hostile[0]);
@@ -213,10 +339,22 @@ fn check_attack(scenario: &str, hostile: &[String]) {
 fn hosts_that_seem_far_away_have_their_neighbours_swept_no_farther() {
     // Those that lie are 96 of 2,048, and the first of the list.
     let (liars, honest): (Vec<u32>, Vec<u32>) = (0..2048).partition(|place| place % 64 < 3);
-    let scenario = std::fs::read_to_string(format!("{}/tests/data/liars.toml", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let truth = scenario.lines().filter(|line| !line.starts_with("liar =")).map(|line| format!("{line}\n")).collect();
+    let scenario = std::fs::read_to_string(format!(
+        "{}/tests/data/liars.toml",
+        env!("CARGO_MANIFEST_DIR")
+    ))
+    .unwrap();
+    let truth = scenario
+        .lines()
+        .filter(|line| !line.starts_with("liar ="))
+        .map(|line| format!("{line}\n"))
+        .collect();
     for family in ["-4", "-6"] {
-        let list: Vec<String> = liars.iter().chain(&honest).map(|place| neighbour(family, *place)).collect();
+        let list: Vec<String> = liars
+            .iter()
+            .chain(&honest)
+            .map(|place| neighbour(family, *place))
+            .collect();
         let folder = env!("CARGO_TARGET_TMPDIR");
         let hosts = format!("{folder}/liars{family}");
         std::fs::write(&hosts, list.join("\n")).unwrap();
@@ -224,15 +362,30 @@ fn hosts_that_seem_far_away_have_their_neighbours_swept_no_farther() {
         for text in [&truth, &scenario] {
             let path = format!("{folder}/liars{family}.toml");
             std::fs::write(&path, text).unwrap();
-            let options = [family, "-n", "-q1", "--json", "--rate", "3000", "--targets", &hosts];
+            let options = [
+                family,
+                "-n",
+                "-q1",
+                "--json",
+                "--rate",
+                "3000",
+                "--targets",
+                &hosts,
+            ];
             let command = [&[crate::world::HOPSHOT], &options[..]].concat();
-            let Some(said) = command_in_scenario(&path, true, &command) else { return };
+            let Some(said) = command_in_scenario(&path, true, &command) else {
+                return;
+            };
             let documents = documents(&said.stdout);
             let sent = |host: &String| documents[host]["probes_sent"].as_u64().unwrap();
             probes.push(list[liars.len()..].iter().map(sent).sum::<u64>());
             // The lie works: the liars themselves stand at hop 32.
             let distance = if text == &truth { 12 } else { 32 };
-            assert_eq!(documents[&list[0]]["distance"], distance, "{}", documents[&list[0]]);
+            assert_eq!(
+                documents[&list[0]]["distance"], distance,
+                "{}",
+                documents[&list[0]]
+            );
         }
         assert!(probes[1] * 20 < probes[0] * 21, "{family}: {probes:?}");
     }
@@ -242,26 +395,53 @@ fn hosts_that_seem_far_away_have_their_neighbours_swept_no_farther() {
 fn neighbour(family: &str, place: u32) -> String {
     match family {
         "-4" => format!("10.200.{}.{}", place / 256, place % 256),
-        _ => format!("2001:db8:{:x}:{:x}::", 0x1000 + place / 16, place % 16 * 0x1000).replace(":0::", "::"),
+        _ => format!(
+            "2001:db8:{:x}:{:x}::",
+            0x1000 + place / 16,
+            place % 16 * 0x1000
+        )
+        .replace(":0::", "::"),
     }
 }
 
 #[test]
 fn hosts_of_one_network_spare_each_other_probes_and_name_no_router() {
-    let script = "for i in $(seq 120); do echo 10.200.0.$i; done | $0 -n -q1 --json --rate 3000 --targets -";
-    let Some(said) = shell_in_scenario("many", script) else { return };
+    let script =
+        "for i in $(seq 120); do echo 10.200.0.$i; done | $0 -n -q1 --json --rate 3000 --targets -";
+    let Some(said) = shell_in_scenario("many", script) else {
+        return;
+    };
     let documents = documents(&said.stdout);
-    let shared: Vec<&Value> =
-        documents.values().filter_map(|document| document["shared"].as_array()).flatten().collect();
-    assert!(documents.len() == 120 && shared.len() > 200, "{}", shared.len());
-    assert!(shared.iter().all(|hop| hop["from"].is_null() && hop["seen"] == 0 && hop["of"].as_u64() >= Some(16)));
+    let shared: Vec<&Value> = documents
+        .values()
+        .filter_map(|document| document["shared"].as_array())
+        .flatten()
+        .collect();
+    assert!(
+        documents.len() == 120 && shared.len() > 200,
+        "{}",
+        shared.len()
+    );
+    assert!(
+        shared
+            .iter()
+            .all(|hop| hop["from"].is_null() && hop["seen"] == 0 && hop["of"].as_u64() >= Some(16))
+    );
     // No star, which would say that they were asked and did not answer.
-    for (format, line) in
-        [("text", "\n 1-10  shared\n"), ("dot", "[label=\"1-10  shared\" "), ("markdown", "1-10 | shared ")]
-    {
+    for (format, line) in [
+        ("text", "\n 1-10  shared\n"),
+        ("dot", "[label=\"1-10  shared\" "),
+        ("markdown", "1-10 | shared "),
+    ] {
         let script = script.replace("--json", &format!("--format {format}"));
-        let Some(said) = shell_in_scenario("many", &script) else { return };
-        assert!(said.stdout.contains(line) && !said.stdout.contains(" 1  *"), "{format}: {}", said.stdout);
+        let Some(said) = shell_in_scenario("many", &script) else {
+            return;
+        };
+        assert!(
+            said.stdout.contains(line) && !said.stdout.contains(" 1  *"),
+            "{format}: {}",
+            said.stdout
+        );
     }
 }
 
@@ -269,14 +449,28 @@ fn hosts_of_one_network_spare_each_other_probes_and_name_no_router() {
 fn no_more_probes_leave_than_the_rate_permits() {
     let hosts: Vec<String> = (1..40).map(|number| format!("10.200.3.{number}")).collect();
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
-    let args = [&["-n", "-q1", "--json", "--no-learning", "--rate", "400"], hosts.as_slice()].concat();
-    let Some(said) = in_scenario("many", &args) else { return };
+    let args = [
+        &["-n", "-q1", "--json", "--no-learning", "--rate", "400"],
+        hosts.as_slice(),
+    ]
+    .concat();
+    let Some(said) = in_scenario("many", &args) else {
+        return;
+    };
     let documents = documents(&said.stdout);
-    let sent: f64 = documents.values().map(|document| document["probes_sent"].as_f64().unwrap()).sum();
+    let sent: f64 = documents
+        .values()
+        .map(|document| document["probes_sent"].as_f64().unwrap())
+        .sum();
     let began = documents.values().map(started).fold(f64::MAX, f64::min);
-    let ended = documents.values().map(|document| started(document) + document["duration_ms"].as_f64().unwrap() / 1e3);
+    let ended = documents
+        .values()
+        .map(|document| started(document) + document["duration_ms"].as_f64().unwrap() / 1e3);
     let took = ended.fold(0.0, f64::max) - began;
-    assert!(sent > 400.0 && sent <= 400.0 * took + 2.0, "{sent} in {took} s");
+    assert!(
+        sent > 400.0 && sent <= 400.0 * took + 2.0,
+        "{sent} in {took} s"
+    );
 }
 
 /// When it started, in seconds of its hour, which is enough to compare.
@@ -288,14 +482,22 @@ fn started(document: &Value) -> f64 {
 
 #[test]
 fn ctrl_c_ends_a_survey_with_what_is_known() {
-    let script =
-        "yes 10.200.0.1 | head -100000 | $0 -n -q1 --json --rate 100 --targets - & sleep 1; kill -INT $!; wait $!";
-    let Some(said) = shell_in_scenario("many", script) else { return };
+    let script = "yes 10.200.0.1 | head -100000 | $0 -n -q1 --json --rate 100 --targets - & sleep 1; kill -INT $!; wait $!";
+    let Some(said) = shell_in_scenario("many", script) else {
+        return;
+    };
     assert_eq!(said.status, 1, "{}", said.stderr);
-    let documents: Vec<Value> = said.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let documents: Vec<Value> = said
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert!((2..60).contains(&documents.len()), "{}", documents.len());
     let last = documents.last().unwrap();
-    assert_eq!((&last["stop_reason"], &last["reached"]), (&Value::from("interrupted"), &Value::from(false)));
+    assert_eq!(
+        (&last["stop_reason"], &last["reached"]),
+        (&Value::from("interrupted"), &Value::from(false))
+    );
 }
 
 #[test]
@@ -310,61 +512,125 @@ fn a_file_that_can_not_be_read_is_one_line_and_exit_status_2() {
 
 #[test]
 fn a_list_that_can_not_be_read_on_ends_with_the_results_of_what_was_on_its_way() {
-    let Some(said) = in_scenario("many", &["-n", "--json", "--targets", "/", "10.200.0.1"]) else { return };
-    assert_eq!((said.status, said.json()["reached"].clone()), (2, Value::from(true)));
-    assert_eq!(said.stderr, "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n");
+    let Some(said) = in_scenario("many", &["-n", "--json", "--targets", "/", "10.200.0.1"]) else {
+        return;
+    };
+    assert_eq!(
+        (said.status, said.json()["reached"].clone()),
+        (2, Value::from(true))
+    );
+    assert_eq!(
+        said.stderr,
+        "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n"
+    );
     let said = hopshot(&["--targets", "/"]);
     assert_eq!((said.status, said.stdout.as_str()), (2, ""));
-    assert_eq!(said.stderr, "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n");
+    assert_eq!(
+        said.stderr,
+        "hopshot: can't read the hosts of '/': Is a directory (os error 21)\n"
+    );
 }
 
 #[test]
 fn what_a_list_or_a_name_has_for_a_terminal_to_obey_is_escaped() {
     let script = r"printf '10.200.0.1\342\200\256a\n10.200.0.2\n' | $0 -n -q1 --csv --targets -";
     let script = script.replace("--csv", "--format csv");
-    let Some(said) = shell_in_scenario("many", &script) else { return };
-    assert!(said.status == 1 && said.stderr.contains(r"'10.200.0.1\u{202e}a' isn't one host"), "{}", said.stderr);
-    assert_eq!(said.stderr.matches(|c: char| c != '\n' && !c.is_ascii_graphic() && c != ' ').count(), 0);
-    let Some(said) = in_scenario("many", &["-n", "a\u{202e}\x1b[2Jb.example"]) else { return };
-    assert!(said.status == 2 && said.stderr.contains(r"'a\u{202e}\u{1b}[2Jb.example'"), "{}", said.stderr);
+    let Some(said) = shell_in_scenario("many", &script) else {
+        return;
+    };
+    assert!(
+        said.status == 1
+            && said
+                .stderr
+                .contains(r"'10.200.0.1\u{202e}a' isn't one host"),
+        "{}",
+        said.stderr
+    );
+    assert_eq!(
+        said.stderr
+            .matches(|c: char| c != '\n' && !c.is_ascii_graphic() && c != ' ')
+            .count(),
+        0
+    );
+    let Some(said) = in_scenario("many", &["-n", "a\u{202e}\x1b[2Jb.example"]) else {
+        return;
+    };
+    assert!(
+        said.status == 2 && said.stderr.contains(r"'a\u{202e}\u{1b}[2Jb.example'"),
+        "{}",
+        said.stderr
+    );
 }
 
 #[test]
 fn how_far_it_is_stands_below_the_results_again_at_once_and_fits_the_terminal() {
     let on_terminal = |term: &str| {
         let hosts = "$(for i in $(seq 100); do echo 10.200.1.$i; done)";
-        let command = format!("stty cols 30 rows 24; TERM={term} $HOPSHOT -n -q1 --format csv {hosts}");
-        shell_in_scenario("many", &format!("export HOPSHOT=$0; script -qec '{command}' /dev/null"))
-            .map(|said| said.stdout)
+        let command =
+            format!("stty cols 30 rows 24; TERM={term} $HOPSHOT -n -q1 --format csv {hosts}");
+        shell_in_scenario(
+            "many",
+            &format!("export HOPSHOT=$0; script -qec '{command}' /dev/null"),
+        )
+        .map(|said| said.stdout)
     };
-    let Some(said) = on_terminal("xterm") else { return };
-    let drawn = said.split("\r\x1b[K").filter(|text| text.contains(" traced, "));
+    let Some(said) = on_terminal("xterm") else {
+        return;
+    };
+    let drawn = said
+        .split("\r\x1b[K")
+        .filter(|text| text.contains(" traced, "));
     let widths: Vec<usize> = drawn.map(str::len).collect();
     // Several results may come at once.
-    assert!(widths.len() > 20 && widths.iter().all(|width| *width < 30), "{widths:?}");
-    let Some(said) = on_terminal("dumb") else { return };
-    assert!(said.contains(",answered,") && !said.contains(" traced, ") && !said.contains('\x1b'), "{said:?}");
+    assert!(
+        widths.len() > 20 && widths.iter().all(|width| *width < 30),
+        "{widths:?}"
+    );
+    let Some(said) = on_terminal("dumb") else {
+        return;
+    };
+    assert!(
+        said.contains(",answered,") && !said.contains(" traced, ") && !said.contains('\x1b'),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn where_no_helper_can_be_started_it_is_said_why() {
     // It is the program that /proc names.
     let script = "mount -t tmpfs none /proc && $0 -v -n -q1 --json nowhere.example 10.200.0.1";
-    let Some(said) = shell_in_scenario("many", script) else { return };
+    let Some(said) = shell_in_scenario("many", script) else {
+        return;
+    };
     let why = "there is no /proc/self/exe; mount /proc";
-    assert!(said.stderr.contains(&format!("hopshot: nothing can be looked up: {why}\n")), "{}", said.stderr);
+    assert!(
+        said.stderr
+            .contains(&format!("hopshot: nothing can be looked up: {why}\n")),
+        "{}",
+        said.stderr
+    );
     let documents = documents(&said.stdout);
-    assert_eq!(documents["nowhere.example"]["error"], format!("its address can't be looked up: {why}"));
-    assert_eq!((said.status, &documents["10.200.0.1"]["reached"]), (1, &Value::from(true)));
+    assert_eq!(
+        documents["nowhere.example"]["error"],
+        format!("its address can't be looked up: {why}")
+    );
+    assert_eq!(
+        (said.status, &documents["10.200.0.1"]["reached"]),
+        (1, &Value::from(true))
+    );
 }
 
 #[test]
 fn an_interrupt_is_heard_also_when_the_list_is_at_its_end() {
     let script = "$0 -n -q1 --json -w 20 $HOPSHOT_LAB_TARGET4 $HOPSHOT_LAB_TARGET6 & sleep 0.25; kill -INT $!; wait $!";
-    let Some(said) = shell_in_scenario("deadtarget", script) else { return };
+    let Some(said) = shell_in_scenario("deadtarget", script) else {
+        return;
+    };
     assert_eq!(said.status, 1, "{}", said.stderr);
-    let reasons: Vec<Value> =
-        documents(&said.stdout).into_values().map(|document| document["stop_reason"].clone()).collect();
+    let reasons: Vec<Value> = documents(&said.stdout)
+        .into_values()
+        .map(|document| document["stop_reason"].clone())
+        .collect();
     assert_eq!(reasons, ["interrupted", "interrupted"]);
 }
 
@@ -372,13 +638,27 @@ fn an_interrupt_is_heard_also_when_the_list_is_at_its_end() {
 fn a_list_without_a_host_is_a_mistake() {
     let said = hopshot(&["--targets", "/dev/null"]);
     assert_eq!((said.status, said.stdout.as_str()), (2, ""));
-    assert_eq!(said.stderr, "hopshot: the list has no host: expected one per line\n");
+    assert_eq!(
+        said.stderr,
+        "hopshot: the list has no host: expected one per line\n"
+    );
 }
 
 #[test]
 fn a_host_that_is_none_is_told_and_neither_waited_for_nor_passed_on() {
-    let hosts = ["no such host", "a\nfind * b", "10.200.0.1", "nowhere.example", "nowhere.example"];
-    let Some(said) = in_scenario("many", &[&["-n", "--json", "--outage=0"], &hosts[..]].concat()) else { return };
+    let hosts = [
+        "no such host",
+        "a\nfind * b",
+        "10.200.0.1",
+        "nowhere.example",
+        "nowhere.example",
+    ];
+    let Some(said) = in_scenario(
+        "many",
+        &[&["-n", "--json", "--outage=0"], &hosts[..]].concat(),
+    ) else {
+        return;
+    };
     assert_eq!(said.status, 1);
     assert_eq!(said.stderr.lines().count(), 2, "{}", said.stderr);
     // A host that is given twice is traced, or not, twice.
@@ -387,10 +667,22 @@ fn a_host_that_is_none_is_told_and_neither_waited_for_nor_passed_on() {
 
 #[test]
 fn why_a_host_of_a_list_is_not_traced_is_told_with_the_host_as_it_was_given() {
-    let Some(said) = in_scenario("wan", &["-n", "-q1", "-s", "10.0.0.2", "{6}", "{4}"]) else { return };
+    let Some(said) = in_scenario("wan", &["-n", "-q1", "-s", "10.0.0.2", "{6}", "{4}"]) else {
+        return;
+    };
     let why = ": can't send from 10.0.0.2: it is of another family than the target's address\n";
-    assert!(said.status == 1 && said.stderr.ends_with(why), "{}", said.stderr);
+    assert!(
+        said.status == 1 && said.stderr.ends_with(why),
+        "{}",
+        said.stderr
+    );
     // One of the ways of writing an address: inet_aton(3).
-    let Some(said) = in_scenario("wan", &["-n", "-q1", "--outage=0", "0.1", "{4}"]) else { return };
-    assert!(said.stderr.starts_with("hopshot: 0.1: no route to 0.0.0.1"), "{}", said.stderr);
+    let Some(said) = in_scenario("wan", &["-n", "-q1", "--outage=0", "0.1", "{4}"]) else {
+        return;
+    };
+    assert!(
+        said.stderr.starts_with("hopshot: 0.1: no route to 0.0.0.1"),
+        "{}",
+        said.stderr
+    );
 }

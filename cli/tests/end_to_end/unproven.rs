@@ -4,11 +4,18 @@ use crate::world::{HOPSHOT, Said, command_in_scenario, command_on_chain, has};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// How hop 3 answers what expires there. Its quotes show nothing that only a witness of the probe can know.
+/// How hop 3 answers what expires there. Its quotes show nothing that only a witness of the probe
+/// can know.
 const SAYS: [(&str, &str); 3] = [
     ("time-exceeded", ""),
-    ("refuses", "unreachable = { v4 = [3, 10], v6 = [1, 1], from = 3, to = 3 }"),
-    ("too-big", "unreachable = { v4 = [3, 4], v6 = [2, 0], rest = 1300, from = 3, to = 3 }"),
+    (
+        "refuses",
+        "unreachable = { v4 = [3, 10], v6 = [1, 1], from = 3, to = 3 }",
+    ),
+    (
+        "too-big",
+        "unreachable = { v4 = [3, 4], v6 = [2, 0], rest = 1300, from = 3, to = 3 }",
+    ),
 ];
 
 /// Calls hopshot where hop 3 of five answers so, on either kind of socket, in both families.
@@ -20,22 +27,40 @@ fn where_one_guesses(name: &str, says: (&str, &str), args: &[&str], check: impl 
 }
 
 /// The same where the path goes on otherwise behind it.
-fn where_one_guesses_before(name: &str, says: (&str, &str), behind: &str, args: &[&str], check: impl Fn(&Said, &str)) {
+fn where_one_guesses_before(
+    name: &str,
+    says: (&str, &str),
+    behind: &str,
+    args: &[&str],
+    check: impl Fn(&Said, &str),
+) {
     let scenario = format!("{}/{name}-{}.toml", env!("CARGO_TARGET_TMPDIR"), says.0);
-    let hop = format!("[[hop]]\nat = 3\nquote = 8\nnat = ['destination']\n{}\n{behind}\n", says.1);
+    let hop = format!(
+        "[[hop]]\nat = 3\nquote = 8\nnat = ['destination']\n{}\n{behind}\n",
+        says.1
+    );
     std::fs::write(&scenario, format!("hops = 5\nrtt_ms = 10\n{hop}")).unwrap();
-    for (socket, target) in ["raw", "ping"].into_iter().flat_map(|socket| ["{4}", "{6}"].map(|target| (socket, target)))
+    for (socket, target) in ["raw", "ping"]
+        .into_iter()
+        .flat_map(|socket| ["{4}", "{6}"].map(|target| (socket, target)))
     {
         let command = [&[HOPSHOT, "-n", "--socket", socket][..], args, &[target]].concat();
-        let Some(said) = command_in_scenario(&scenario, true, &command) else { return };
-        let run = format!("{} {socket} {target} {args:?}: {}{}", says.0, said.stdout, said.stderr);
+        let Some(said) = command_in_scenario(&scenario, true, &command) else {
+            return;
+        };
+        let run = format!(
+            "{} {socket} {target} {args:?}: {}{}",
+            says.0, said.stdout, said.stderr
+        );
         check(&said, &run);
     }
 }
 
 /// The lines that have something at their beginning.
 fn lines<'t>(text: &'t str, begin: &str) -> Vec<&'t str> {
-    text.lines().filter(|line| line.starts_with(begin)).collect()
+    text.lines()
+        .filter(|line| line.starts_with(begin))
+        .collect()
 }
 
 fn read(text: &str) -> Value {
@@ -49,51 +74,101 @@ fn it_is_marked_in_every_format() {
         where_one_guesses("text", says, &[], |text, run| {
             let at_hop = lines(text, " 3  ").concat();
             assert!(at_hop.ends_with(&format!(" ms {mark}")), "{run}");
-            assert!([" 2  ", " 4  ", " 5  "].iter().all(|hop| !lines(text, hop).concat().contains('?')), "{run}");
+            assert!(
+                [" 2  ", " 4  ", " 5  "]
+                    .iter()
+                    .all(|hop| !lines(text, hop).concat().contains('?')),
+                "{run}"
+            );
         });
         where_one_guesses("dot", says, &["--format", "dot"], |text, run| {
-            let node = text.lines().find(|line| line.contains("label=\"3  ")).unwrap();
-            assert!(node.ends_with(&format!(" ms {mark}\" style=\"rounded,dashed\"]")), "{run}");
+            let node = text
+                .lines()
+                .find(|line| line.contains("label=\"3  "))
+                .unwrap();
+            assert!(
+                node.ends_with(&format!(" ms {mark}\" style=\"rounded,dashed\"]")),
+                "{run}"
+            );
             // To it, and away from it.
-            let dashed = text.lines().filter(|line| line.contains(" -> ") && line.ends_with(" [style=dashed]"));
+            let dashed = text
+                .lines()
+                .filter(|line| line.contains(" -> ") && line.ends_with(" [style=dashed]"));
             assert_eq!(dashed.count(), 2, "{run}");
         });
         where_one_guesses("markdown", says, &["--format", "markdown"], |text, run| {
             let row = lines(text, "|   3 ").concat();
-            assert!(row.ends_with(&format!(" {} |", mark.replace('!', "\\!"))) && row.contains(" 100 % "), "{run}");
+            assert!(
+                row.ends_with(&format!(" {} |", mark.replace('!', "\\!")))
+                    && row.contains(" 100 % "),
+                "{run}"
+            );
         });
         where_one_guesses("svg", says, &["--format", "svg"], |text, run| {
-            assert!(text.contains(&format!(">{mark}</text>")) && text.contains("class=\"hop silent\""), "{run}");
+            assert!(
+                text.contains(&format!(">{mark}</text>")) && text.contains("class=\"hop silent\""),
+                "{run}"
+            );
         });
     }
     for says in SAYS {
         where_one_guesses("json", says, &["--json"], |text, run| {
             let hop = &read(text)["hops"][2];
             let probes = hop["probes"].as_array().unwrap();
-            assert!(probes.iter().all(|probe| probe["evidence"] == "weak"), "{run}");
-            let is_marked = |probe: &Value| probe["changed"].as_array().unwrap().contains(&json!("unproven"));
+            assert!(
+                probes.iter().all(|probe| probe["evidence"] == "weak"),
+                "{run}"
+            );
+            let is_marked = |probe: &Value| {
+                probe["changed"]
+                    .as_array()
+                    .unwrap()
+                    .contains(&json!("unproven"))
+            };
             assert!(probes.iter().all(is_marked), "{run}");
-            assert_eq!((&hop["sent"], &hop["best_ms"]), (&hop["lost"], &Value::Null), "{run}");
+            assert_eq!(
+                (&hop["sent"], &hop["best_ms"]),
+                (&hop["lost"], &Value::Null),
+                "{run}"
+            );
         });
         where_one_guesses("csv", says, &["--format", "csv"], |text, run| {
-            let rows: Vec<&str> = text.lines().filter(|line| line.split(',').nth(2) == Some("3")).collect();
-            assert!(!rows.is_empty() && rows.iter().all(|row| row.contains(",weak,")), "{run}");
+            let rows: Vec<&str> = text
+                .lines()
+                .filter(|line| line.split(',').nth(2) == Some("3"))
+                .collect();
+            assert!(
+                !rows.is_empty() && rows.iter().all(|row| row.contains(",weak,")),
+                "{run}"
+            );
         });
         // It has no mark for it.
         where_one_guesses("atlas", says, &["--format", "atlas"], |text, run| {
             let hop = &read(text)["result"][2]["result"];
-            assert!(hop.as_array().unwrap().iter().all(|answer| *answer == json!({ "x": "*" })), "{run}");
+            assert!(
+                hop.as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|answer| *answer == json!({ "x": "*" })),
+                "{run}"
+            );
         });
     }
 }
 
 #[test]
 fn it_breaks_no_silence() {
-    let silent: String = [1, 2, 4].iter().map(|hop| format!("[[hop]]\nat = {hop}\nsilent = true\n")).collect();
+    let silent: String = [1, 2, 4]
+        .iter()
+        .map(|hop| format!("[[hop]]\nat = {hop}\nsilent = true\n"))
+        .collect();
     for says in SAYS {
         where_one_guesses_before("silence", says, &silent, &["-q1"], |said, run| {
             let last = said.stdout.lines().last().unwrap();
-            assert!(last.starts_with("No router proved to answer, but the target did: they may limit"), "{run}");
+            assert!(
+                last.starts_with("No router proved to answer, but the target did: they may limit"),
+                "{run}"
+            );
         });
     }
 }
@@ -101,12 +176,25 @@ fn it_breaks_no_silence() {
 #[test]
 fn a_watch_counts_it_as_lost() {
     for says in SAYS {
-        where_one_guesses("watch", says, &["--watch", "--count", "2", "--every", "0.2", "--json"], |text, run| {
-            let report = read(text);
-            let hop = &report["hops"][2];
-            assert_eq!((&hop["sent"], &hop["lost"], &hop["hosts"]), (&json!(2), &json!(2), &json!([])), "{run}");
-            assert_eq!((&report["distance"], &report["changes"]), (&json!(5), &json!([])), "{run}");
-        });
+        where_one_guesses(
+            "watch",
+            says,
+            &["--watch", "--count", "2", "--every", "0.2", "--json"],
+            |text, run| {
+                let report = read(text);
+                let hop = &report["hops"][2];
+                assert_eq!(
+                    (&hop["sent"], &hop["lost"], &hop["hosts"]),
+                    (&json!(2), &json!(2), &json!([])),
+                    "{run}"
+                );
+                assert_eq!(
+                    (&report["distance"], &report["changes"]),
+                    (&json!(5), &json!([])),
+                    "{run}"
+                );
+            },
+        );
     }
 }
 
@@ -122,7 +210,11 @@ fn it_is_nobody_on_any_path() {
                 (1, &Value::Null, &Value::Null),
                 "{run}"
             );
-            assert_eq!((nodes.len(), &document["completeness"]), (6, &json!("complete")), "{run}");
+            assert_eq!(
+                (nodes.len(), &document["completeness"]),
+                (6, &json!("complete")),
+                "{run}"
+            );
         });
     }
 }
@@ -132,7 +224,11 @@ fn it_makes_no_packet_smaller() {
     for says in SAYS {
         where_one_guesses("mtu", says, &["--mtu", "--json"], |text, run| {
             let document = read(text);
-            assert_eq!((&document["path_mtu"], &document["mtu_limits"]), (&json!(1500), &json!([])), "{run}");
+            assert_eq!(
+                (&document["path_mtu"], &document["mtu_limits"]),
+                (&json!(1500), &json!([])),
+                "{run}"
+            );
             assert_eq!(
                 (&document["hops"][1]["mtu"], &document["hops"][2]["mtu"]),
                 (&json!(1500), &Value::Null),
@@ -148,11 +244,23 @@ fn it_makes_no_search_longer() {
     let closed = "[[hop]]\nat = 4\nunreachable = { v4 = [3, 10], v6 = [1, 1] }";
     let probes = [passes, too_big].map(|says| {
         let probes = RefCell::new(Vec::new());
-        where_one_guesses_before("mtu-closed", says, closed, &["--mtu", "--json"], |said, run| {
-            let document = said.json();
-            assert_eq!((said.status, &document["stop_reason"]), (1, &json!("unreachable")), "{run}");
-            probes.borrow_mut().push(document["probes_sent"].as_u64().unwrap());
-        });
+        where_one_guesses_before(
+            "mtu-closed",
+            says,
+            closed,
+            &["--mtu", "--json"],
+            |said, run| {
+                let document = said.json();
+                assert_eq!(
+                    (said.status, &document["stop_reason"]),
+                    (1, &json!("unreachable")),
+                    "{run}"
+                );
+                probes
+                    .borrow_mut()
+                    .push(document["probes_sent"].as_u64().unwrap());
+            },
+        );
         probes.into_inner()
     });
     // Another sweep would be twice as many.
@@ -160,15 +268,24 @@ fn it_makes_no_search_longer() {
     assert!(!probes[0].iter().zip(&probes[1]).any(is_more), "{probes:?}");
 }
 
-/// Traces a list on a chain of five routers while somebody guesses at the probes, on either kind of socket in both families,
-/// and does something else meanwhile. Each family has its list, and the documents are checked.
-fn while_somebody_guesses(lists: [&str; 2], meanwhile: &str, check: impl Fn(&[Value], &str) + Sync) {
+/// Traces a list on a chain of five routers while somebody guesses at the probes, on either kind of
+/// socket in both families, and does something else meanwhile. Each family has its list, and the
+/// documents are checked.
+fn while_somebody_guesses(
+    lists: [&str; 2],
+    meanwhile: &str,
+    check: impl Fn(&[Value], &str) + Sync,
+) {
     const GUESSER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/guesser.py");
-    let ends = ["10.2.0.1 10.1.0.254 10.6.0.1", "2001:db8:2::1 2001:db8:1::fe 2001:db8:6::1"];
+    let ends = [
+        "10.2.0.1 10.1.0.254 10.6.0.1",
+        "2001:db8:2::1 2001:db8:1::fe 2001:db8:6::1",
+    ];
     let families = ["-4", "-6"].into_iter().zip(lists).zip(ends);
     std::thread::scope(|scope| {
-        for (socket, ((family, list), ends)) in
-            ["raw", "ping"].into_iter().flat_map(|socket| families.clone().map(move |family| (socket, family)))
+        for (socket, ((family, list), ends)) in ["raw", "ping"]
+            .into_iter()
+            .flat_map(|socket| families.clone().map(move |family| (socket, family)))
         {
             let check = &check;
             scope.spawn(move || {
@@ -202,17 +319,30 @@ fn a_silent_outage_is_seen_whoever_guesses() {
         return;
     }
     let drop = "{ chain i { type filter hook prerouting priority -400; iifname ahead drop; }; }";
-    let cut = format!("sleep 0.7; nft 'table inet hopshot {drop}'; sleep 2.5; nft delete table inet hopshot");
+    let cut = format!(
+        "sleep 0.7; nft 'table inet hopshot {drop}'; sleep 2.5; nft delete table inet hopshot"
+    );
     while_somebody_guesses(
-        ["yes 10.6.0.1 | head -n 300", "yes 2001:db8:6::1 | head -n 300"],
+        [
+            "yes 10.6.0.1 | head -n 300",
+            "yes 2001:db8:6::1 | head -n 300",
+        ],
         &cut,
         |documents, run| {
             assert_eq!(documents.len(), 300, "{run}");
             for document in documents {
                 let hops = document["hops"].as_array().unwrap();
-                let is_proven =
-                    |hop: &Value| hop["probes"].as_array().unwrap().iter().any(|it| it["evidence"] == "strong");
-                assert!(document["reached"] == true && hops.iter().all(is_proven), "{run} {document}");
+                let is_proven = |hop: &Value| {
+                    hop["probes"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .any(|it| it["evidence"] == "strong")
+                };
+                assert!(
+                    document["reached"] == true && hops.iter().all(is_proven),
+                    "{run} {document}"
+                );
             }
         },
     );
@@ -223,9 +353,16 @@ fn where_hardly_anything_can_be_proven_dead_hosts_are_no_outage() {
     // With one flow for all hosts, routers that quote eight octets prove nothing.
     let scenario = format!("{}/public-flow.toml", env!("CARGO_TARGET_TMPDIR"));
     let target = "[target]\nv4 = '10.200.0.0'\nv6 = '2001:db8:ffff:1::'\ncount = 16\n";
-    std::fs::write(&scenario, format!("hops = 6\nrtt_ms = 10\nquote = 8\n{target}")).unwrap();
+    std::fs::write(
+        &scenario,
+        format!("hops = 6\nrtt_ms = 10\nquote = 8\n{target}"),
+    )
+    .unwrap();
     std::thread::scope(|scope| {
-        for (live, dead) in [("10.200.0.", "10.200.1."), ("2001:db8:ffff:1::", "2001:db8:ffff:9::")] {
+        for (live, dead) in [
+            ("10.200.0.", "10.200.1."),
+            ("2001:db8:ffff:1::", "2001:db8:ffff:9::"),
+        ] {
             for socket in ["raw", "ping"] {
                 let script = format!(
                     "(seq -f {live}%.0f 0 9; seq -f {dead}%.0f 0 79; seq -f {live}%.0f 0 9) |
@@ -233,9 +370,19 @@ fn where_hardly_anything_can_be_proven_dead_hosts_are_no_outage() {
                 );
                 let scenario = &scenario;
                 scope.spawn(move || {
-                    let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script]) else { return };
-                    let (lines, run) = (said.stdout.lines().count(), format!("{live} {socket}: {}", said.stderr));
-                    assert_eq!((lines, said.status, said.stderr.as_str()), (100, 1, ""), "{run}");
+                    let Some(said) = command_in_scenario(scenario, true, &["sh", "-c", &script])
+                    else {
+                        return;
+                    };
+                    let (lines, run) = (
+                        said.stdout.lines().count(),
+                        format!("{live} {socket}: {}", said.stderr),
+                    );
+                    assert_eq!(
+                        (lines, said.status, said.stderr.as_str()),
+                        (100, 1, ""),
+                        "{run}"
+                    );
                 });
             }
         }

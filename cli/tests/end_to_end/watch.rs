@@ -1,6 +1,8 @@
 //! `--watch`, without a terminal and in a real one: tmux, whose screen is read.
 
-use crate::world::{HOPSHOT, command_in_scenario, has, hopshot, in_scenario, lab, shell_in_scenario};
+use crate::world::{
+    HOPSHOT, command_in_scenario, has, hopshot, in_scenario, lab, shell_in_scenario,
+};
 use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,20 +25,46 @@ impl Tmux {
         let (width, height) = (width.to_string(), height.to_string());
         // What is left on the screen at the end is to be read.
         let script = format!("{script}; echo status $?; exec sleep 60");
-        let command = ["env", "LC_ALL=C.UTF-8", lab, "run", scenario, "--", "sh", "-c", &script, HOPSHOT];
+        let command = [
+            "env",
+            "LC_ALL=C.UTF-8",
+            lab,
+            "run",
+            scenario,
+            "--",
+            "sh",
+            "-c",
+            &script,
+            HOPSHOT,
+        ];
         let size = ["-x", &width, "-y", &height];
-        tmux.call(&[&["-f", "/dev/null", "new-session", "-d"], &size[..], &command[..]].concat());
+        tmux.call(
+            &[
+                &["-f", "/dev/null", "new-session", "-d"],
+                &size[..],
+                &command[..],
+            ]
+            .concat(),
+        );
         Some(tmux)
     }
 
     pub(crate) fn call(&self, args: &[&str]) -> String {
         let output = self.output(args);
-        assert!(output.status.success(), "tmux {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "tmux {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     fn output(&self, args: &[&str]) -> Output {
-        Command::new("tmux").args(["-L", &self.0]).args(args).output().expect("tmux can be started")
+        Command::new("tmux")
+            .args(["-L", &self.0])
+            .args(args)
+            .output()
+            .expect("tmux can be started")
     }
 
     /// Waits until the screen is as wanted, and returns its lines.
@@ -48,7 +76,10 @@ impl Tmux {
             if is_there(&lines) {
                 return lines.into_iter().map(str::to_owned).collect();
             }
-            assert!(begun.elapsed() < PATIENCE, "no {what} on this screen:\n{screen}");
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "no {what} on this screen:\n{screen}"
+            );
             sleep(Duration::from_millis(50));
         }
     }
@@ -61,16 +92,27 @@ impl Drop for Tmux {
 }
 
 pub(crate) fn shows(lines: &[&str], begin: &str, end: &str) -> bool {
-    lines.iter().any(|line| line.starts_with(begin) && line.contains(end))
+    lines
+        .iter()
+        .any(|line| line.starts_with(begin) && line.contains(end))
 }
 
 #[test]
 fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at_the_end() {
-    let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'";
-    let Some(tmux) = Tmux::start("changing", script, (100, 24)) else { return };
+    let script =
+        "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'";
+    let Some(tmux) = Tmux::start("changing", script, (100, 24)) else {
+        return;
+    };
     let lines = tmux.wait("path", |lines| shows(lines, " 12 10.255.0.80 ", "0%"));
-    assert!(lines[0].starts_with("hopshot 10.255.0.80 ") && lines[0].ends_with(", every 0.2 s"), "{lines:#?}");
-    assert!(lines[1].starts_with("    Host ") && lines[1].ends_with("Jit Last RTTs"), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("hopshot 10.255.0.80 ") && lines[0].ends_with(", every 0.2 s"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].starts_with("    Host ") && lines[1].ends_with("Jit Last RTTs"),
+        "{lines:#?}"
+    );
     tmux.wait("change", |lines| {
         shows(lines, "~ 5 10.5.99.1 ", "0%")
             && shows(lines, "    was 10.5.0.1 until round ", "")
@@ -79,15 +121,35 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
             && shows(lines, " round ", "hop 8 has vanished")
     });
     tmux.call(&["resize-window", "-x", "50", "-y", "20"]);
-    let lines = tmux.wait("narrow screen", |lines| lines.len() == 20 && shows(lines, "    Host  ", "Avg"));
-    assert!(shows(&lines.iter().map(String::as_str).collect::<Vec<_>>(), "~ 5 10.5.", "0%"), "{lines:#?}");
-    assert!(!lines[1].contains("Worst") && lines.iter().all(|line| line.chars().count() <= 50), "{lines:#?}");
+    let lines = tmux.wait("narrow screen", |lines| {
+        lines.len() == 20 && shows(lines, "    Host  ", "Avg")
+    });
+    assert!(
+        shows(
+            &lines.iter().map(String::as_str).collect::<Vec<_>>(),
+            "~ 5 10.5.",
+            "0%"
+        ),
+        "{lines:#?}"
+    );
+    assert!(
+        !lines[1].contains("Worst") && lines.iter().all(|line| line.chars().count() <= 50),
+        "{lines:#?}"
+    );
     tmux.call(&["resize-window", "-x", "110", "-y", "40"]);
     tmux.call(&["send-keys", "p"]);
     tmux.wait("pause", |lines| lines[0].ends_with(", paused"));
     tmux.call(&["send-keys", "h"]);
-    tmux.wait("help", |lines| lines.iter().any(|line| line.contains("q, Ctrl-C        quit, with a report")));
-    let is_closed = |lines: &[&str]| !lines.iter().any(|line| line.contains("quit, with a report"));
+    tmux.wait("help", |lines| {
+        lines
+            .iter()
+            .any(|line| line.contains("q, Ctrl-C        quit, with a report"))
+    });
+    let is_closed = |lines: &[&str]| {
+        !lines
+            .iter()
+            .any(|line| line.contains("quit, with a report"))
+    };
     tmux.call(&["send-keys", "Escape"]);
     tmux.wait("closed help", is_closed);
     // Once more: a habit, which must not end hours of counting.
@@ -95,54 +157,92 @@ fn a_path_that_changes_is_marked_while_it_is_watched_in_any_size_and_reported_at
     // With a letter right behind it Escape is Alt.
     sleep(Duration::from_millis(300));
     tmux.call(&["send-keys", "r", "p"]);
-    tmux.wait("new beginning", |lines| shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s"));
+    tmux.wait("new beginning", |lines| {
+        shows(lines, "  5 10.5.", "0%") && lines[0].ends_with(", every 0.2 s")
+    });
     tmux.call(&["send-keys", "q"]);
     let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     assert!(
-        shows(&lines, "watch of 10.255.0.80, ", " round") && shows(&lines, " 12 10.255.0.80 ", " 0%"),
+        shows(&lines, "watch of 10.255.0.80, ", " round")
+            && shows(&lines, " 12 10.255.0.80 ", " 0%"),
         "{lines:#?}"
     );
-    assert!(lines.iter().any(|line| line.starts_with("from 10.0.0.2, flow ") && line.ends_with(" UTC")), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("from 10.0.0.2, flow ") && line.ends_with(" UTC")),
+        "{lines:#?}"
+    );
     // The screen before and the terminal's ways are back.
-    assert!(!shows(&lines, " q quit", "") && lines.contains(&" icanon"), "{lines:#?}");
+    assert!(
+        !shows(&lines, " q quit", "") && lines.contains(&" icanon"),
+        "{lines:#?}"
+    );
 }
 
 #[test]
 fn a_screen_of_60_columns_has_the_whole_path_with_loss_times_and_graphs() {
-    for (variable, target) in [("HOPSHOT_LAB_TARGET4", "10.255.0.80"), ("HOPSHOT_LAB_TARGET6", "2001:db8:ffff::80")] {
+    for (variable, target) in [
+        ("HOPSHOT_LAB_TARGET4", "10.255.0.80"),
+        ("HOPSHOT_LAB_TARGET6", "2001:db8:ffff::80"),
+    ] {
         let script = format!("\"$0\" -n --every 0.2 --watch \"${variable}\"");
-        let Some(tmux) = Tmux::start("wan", &script, (60, 24)) else { return };
+        let Some(tmux) = Tmux::start("wan", &script, (60, 24)) else {
+            return;
+        };
         let has_graph = |line: &&&str| line.ends_with(|c: char| ('▁'..='█').contains(&c));
         let lines = tmux.wait("path with graphs", |lines| {
-            shows(lines, &format!(" 12 {target} "), "0%") && lines.iter().filter(has_graph).count() >= 11
+            shows(lines, &format!(" 12 {target} "), "0%")
+                && lines.iter().filter(has_graph).count() >= 11
         });
         assert_eq!(lines.len(), 24, "{lines:#?}");
-        assert!(lines.iter().all(|line| line.chars().count() <= 60), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| line.chars().count() <= 60),
+            "{lines:#?}"
+        );
         let head: Vec<&str> = lines[1].split_whitespace().collect();
-        let is_whole =
-            head.starts_with(&["Host", "Loss"]) && head.contains(&"Avg") && head.ends_with(&["Last", "RTTs"]);
+        let is_whole = head.starts_with(&["Host", "Loss"])
+            && head.contains(&"Avg")
+            && head.ends_with(&["Last", "RTTs"]);
         assert!(is_whole, "{lines:#?}");
-        assert!(lines[0].starts_with(&format!("hopshot {target} ")) && lines[23].starts_with(" q quit"), "{lines:#?}");
+        assert!(
+            lines[0].starts_with(&format!("hopshot {target} ")) && lines[23].starts_with(" q quit"),
+            "{lines:#?}"
+        );
     }
 }
 
 #[test]
 fn a_view_that_has_grown_leaves_nothing_of_itself_behind() {
     let script = "\"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"";
-    let Some(tmux) = Tmux::start("short", script, (84, 24)) else { return };
+    let Some(tmux) = Tmux::start("short", script, (84, 24)) else {
+        return;
+    };
     tmux.wait("view", |lines| shows(lines, "  5 10.255.0.80 ", "0%"));
     tmux.call(&["resize-window", "-x", "120", "-y", "30"]);
-    tmux.wait("larger view", |lines| lines.len() == 30 && lines[29].starts_with(" q quit"));
+    tmux.wait("larger view", |lines| {
+        lines.len() == 30 && lines[29].starts_with(" q quit")
+    });
     tmux.call(&["send-keys", "q"]);
     let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
-    assert!(!lines.iter().any(|line| line.contains(", every ") || line.contains("Last RTTs")), "{lines:#?}");
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains(", every ") || line.contains("Last RTTs")),
+        "{lines:#?}"
+    );
 }
 
 /// How many rounds there have been, as the first line of the view says.
 fn rounds(line: &str) -> u32 {
     let (_, after) = line.split_once("round ").expect("a view counts its rounds");
-    after.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    after
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -150,28 +250,42 @@ fn a_watch_that_is_stopped_gives_the_terminal_back_and_then_goes_on_or_ends_as_i
     let script = "set -m; \"$0\" -n --every 0.2 --watch \"$HOPSHOT_LAB_TARGET4\"; stty -a | grep -o '.icanon'; read go; \
         fg >/dev/null; stty -a | grep -o '.icanon'; read go; kill %1; kill -CONT %1; \
         while kill -0 %1; do sleep 0.1; done 2>/dev/null";
-    let Some(tmux) = Tmux::start("short", script, (90, 24)) else { return };
-    let rounds = |lines: &[&str], least: u32| shows(&lines[..1], "hopshot ", "round ") && rounds(lines[0]) >= least;
+    let Some(tmux) = Tmux::start("short", script, (90, 24)) else {
+        return;
+    };
+    let rounds = |lines: &[&str], least: u32| {
+        shows(&lines[..1], "hopshot ", "round ") && rounds(lines[0]) >= least
+    };
     tmux.wait("third round", |lines| rounds(lines, 3));
     tmux.call(&["send-keys", "C-z"]);
-    tmux.wait("shell", |lines| lines.contains(&" icanon") && !shows(lines, " q quit", ""));
+    tmux.wait("shell", |lines| {
+        lines.contains(&" icanon") && !shows(lines, " q quit", "")
+    });
     tmux.call(&["send-keys", "Enter"]);
-    let lines = tmux.wait("view", |lines| rounds(lines, 0) && shows(lines, " q quit", ""));
+    let lines = tmux.wait("view", |lines| {
+        rounds(lines, 0) && shows(lines, " q quit", "")
+    });
     assert!(rounds(&[&lines[0]], 3), "it has begun anew: {lines:#?}");
     tmux.call(&["send-keys", "C-z"]);
     let icanons = |lines: &[&str]| lines.iter().filter(|line| **line == " icanon").count();
-    tmux.wait("shell once more", |lines| icanons(lines) == 2 && !shows(lines, " q quit", ""));
+    tmux.wait("shell once more", |lines| {
+        icanons(lines) == 2 && !shows(lines, " q quit", "")
+    });
     tmux.call(&["send-keys", "Enter"]);
     let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    assert!(shows(&lines, "watch of 10.255.0.80, ", " rounds in "), "{lines:#?}");
+    assert!(
+        shows(&lines, "watch of 10.255.0.80, ", " rounds in "),
+        "{lines:#?}"
+    );
 }
 
 #[test]
 fn what_a_shell_says_while_a_trace_is_stopped_stays_on_the_screen() {
-    let script =
-        "set -m; \"$0\" -n -q1 --rate 10 \"$HOPSHOT_LAB_TARGET4\"; echo; echo important; read go; fg >/dev/null";
-    let Some(tmux) = Tmux::start("wan", script, (100, 40)) else { return };
+    let script = "set -m; \"$0\" -n -q1 --rate 10 \"$HOPSHOT_LAB_TARGET4\"; echo; echo important; read go; fg >/dev/null";
+    let Some(tmux) = Tmux::start("wan", script, (100, 40)) else {
+        return;
+    };
     tmux.wait("third hop", |lines| shows(lines, " 3  10.3.0.1 ", " ms"));
     tmux.call(&["send-keys", "C-z"]);
     tmux.wait("shell", |lines| lines.contains(&"important"));
@@ -179,7 +293,10 @@ fn what_a_shell_says_while_a_trace_is_stopped_stays_on_the_screen() {
     let lines = tmux.wait("end", |lines| shows(lines, "status 0", ""));
     let place = |begin: &str| lines.iter().rposition(|line| line.starts_with(begin));
     assert!(place("important") < place(" 1  10.1.0.1 "), "{lines:#?}");
-    assert!(place("important").is_some() && place("12  10.255.0.80 ").is_some(), "{lines:#?}");
+    assert!(
+        place("important").is_some() && place("12  10.255.0.80 ").is_some(),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -189,30 +306,54 @@ fn a_signal_ends_a_watch_with_the_terminal_restored_and_a_report_and_so_do_two()
             "sh -c '(sleep 2; for signal in {signals}; do kill -$signal $$; done) & exec \"$0\" --watch \"$HOPSHOT_LAB_NAME\"' \
             \"$0\"; stty -a | grep -o '.icanon'"
         );
-        let Some(tmux) = Tmux::start("short", &script, (80, 24)) else { return };
+        let Some(tmux) = Tmux::start("short", &script, (80, 24)) else {
+            return;
+        };
         let lines = tmux.wait("report", |lines| shows(lines, "status 0", ""));
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert!(shows(&lines, "watch of target.example (", " round"), "{signals}: {lines:#?}");
+        assert!(
+            shows(&lines, "watch of target.example (", " round"),
+            "{signals}: {lines:#?}"
+        );
         assert!(lines.contains(&" icanon"), "{signals}: {lines:#?}");
     }
 }
 
 #[test]
 fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
-    let Some(said) = in_scenario("silent", &["-4", "--watch", "--count", "3", "--every", "0.2", "--json", "{name}"])
-    else {
+    let Some(said) = in_scenario(
+        "silent",
+        &[
+            "-4", "--watch", "--count", "3", "--every", "0.2", "--json", "{name}",
+        ],
+    ) else {
         return;
     };
     assert_eq!((said.status, said.stderr.as_str()), (0, ""));
     let report = said.json();
-    assert_eq!((&report["rounds"], &report["reached"], &report["distance"]), (&3.into(), &true.into(), &12.into()));
+    assert_eq!(
+        (&report["rounds"], &report["reached"], &report["distance"]),
+        (&3.into(), &true.into(), &12.into())
+    );
     let hop = |number: usize| &report["hops"][number - 1];
-    assert_eq!((&hop(5)["sent"], &hop(5)["lost"], &hop(5)["state"]), (&3.into(), &0.into(), &"same".into()));
+    assert_eq!(
+        (&hop(5)["sent"], &hop(5)["lost"], &hop(5)["state"]),
+        (&3.into(), &0.into(), &"same".into())
+    );
     assert_eq!(hop(5)["hosts"][0]["address"], "10.5.0.1");
     // A silent hop is asked once a round, not more.
-    assert_eq!((&hop(4)["sent"], &hop(4)["lost"], &hop(4)["average_ms"]), (&3.into(), &3.into(), &().into()));
-    let text =
-        in_scenario("silent", &["-4", "-n", "--watch", "--count", "2", "--every", "0.2", "{name}"]).unwrap().stdout;
+    assert_eq!(
+        (&hop(4)["sent"], &hop(4)["lost"], &hop(4)["average_ms"]),
+        (&3.into(), &3.into(), &().into())
+    );
+    let text = in_scenario(
+        "silent",
+        &[
+            "-4", "-n", "--watch", "--count", "2", "--every", "0.2", "{name}",
+        ],
+    )
+    .unwrap()
+    .stdout;
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 15, "{text}");
     assert!(shows(&lines, "  4 *", "100%      2"), "{text}");
@@ -220,11 +361,19 @@ fn without_a_terminal_there_is_a_report_of_so_many_rounds_as_text_or_json() {
 
 #[test]
 fn a_watch_whose_target_does_not_answer_in_the_last_round_fails_and_says_why() {
-    let Some(said) = in_scenario("deadtarget", &["--watch", "--count", "3", "--every", "0.1", "-n", "{4}"]) else {
+    let Some(said) = in_scenario(
+        "deadtarget",
+        &["--watch", "--count", "3", "--every", "0.1", "-n", "{4}"],
+    ) else {
         return;
     };
     assert_eq!(said.status, 1, "{}", said.stderr);
-    assert!(said.stdout.ends_with("the target did not answer in the last round\n"), "{}", said.stdout);
+    assert!(
+        said.stdout
+            .ends_with("the target did not answer in the last round\n"),
+        "{}",
+        said.stdout
+    );
 }
 
 #[test]
@@ -236,16 +385,40 @@ fn a_watch_whose_last_rounds_can_not_begin_fails_and_says_why() {
         let script = format!(
             "(sleep 1; ip route flush table main) & \"$0\" -n --watch --count 12 --every 0.2 {options} \"$HOPSHOT_LAB_TARGET4\""
         );
-        let Some(said) = shell_in_scenario("short", &script) else { return };
-        assert_eq!((said.status, said.stderr.as_str()), (1, ""), "{}", said.stdout);
+        let Some(said) = shell_in_scenario("short", &script) else {
+            return;
+        };
+        assert_eq!(
+            (said.status, said.stderr.as_str()),
+            (1, ""),
+            "{}",
+            said.stdout
+        );
         if is_json {
             let report = said.json();
-            assert_eq!((&report["rounds"], &report["reached"]), (&12.into(), &false.into()));
-            assert!(report["trouble"].as_str().unwrap().starts_with("no route to 10.255.0.80: "), "{report}");
+            assert_eq!(
+                (&report["rounds"], &report["reached"]),
+                (&12.into(), &false.into())
+            );
+            assert!(
+                report["trouble"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with("no route to 10.255.0.80: "),
+                "{report}"
+            );
             let hop = &report["hops"][0];
-            assert!((1..12).contains(&hop["sent"].as_u64().unwrap()) && hop["lost"] == 0, "{report}");
+            assert!(
+                (1..12).contains(&hop["sent"].as_u64().unwrap()) && hop["lost"] == 0,
+                "{report}"
+            );
         } else {
-            assert!(said.stdout.starts_with("watch of 10.255.0.80, 12 rounds in "), "{}", said.stdout);
+            assert!(
+                said.stdout
+                    .starts_with("watch of 10.255.0.80, 12 rounds in "),
+                "{}",
+                said.stdout
+            );
             let why = "the target did not answer in the last round\nin the last round: no route to 10.255.0.80: ";
             assert!(said.stdout.contains(why), "{}", said.stdout);
         }
@@ -255,16 +428,27 @@ fn a_watch_whose_last_rounds_can_not_begin_fails_and_says_why() {
 #[test]
 fn the_report_knows_the_as_of_each_host() {
     let database = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/asn.mmdb");
-    let args = ["--watch", "--count", "1", "--json", "-n", "--asn-db", database, "{4}"];
-    let Some(said) = in_scenario("wan", &args) else { return };
+    let args = [
+        "--watch", "--count", "1", "--json", "-n", "--asn-db", database, "{4}",
+    ];
+    let Some(said) = in_scenario("wan", &args) else {
+        return;
+    };
     let host = &said.json()["hops"][0]["hosts"][0];
-    assert_eq!((&host["asn"], &host["as_name"]), (&64500.into(), &"EXAMPLE-64500 Example Network".into()));
+    assert_eq!(
+        (&host["asn"], &host["as_name"]),
+        (&64500.into(), &"EXAMPLE-64500 Example Network".into())
+    );
 }
 
 #[test]
 fn a_watch_keeps_to_one_path_where_flows_are_balanced() {
-    let args = ["--watch", "--count", "8", "--every", "0.1", "--json", "-n", "{4}"];
-    let Some(said) = in_scenario("ecmp", &args) else { return };
+    let args = [
+        "--watch", "--count", "8", "--every", "0.1", "--json", "-n", "{4}",
+    ];
+    let Some(said) = in_scenario("ecmp", &args) else {
+        return;
+    };
     assert_eq!(said.json()["changes"], serde_json::json!([]));
 }
 
@@ -272,16 +456,32 @@ fn a_watch_keeps_to_one_path_where_flows_are_balanced() {
 fn a_watch_that_has_no_terminal_and_no_end_or_more_than_one_host_is_refused() {
     for (args, why) in [
         (&["--watch", "127.0.0.1"][..], "--count N"),
-        (&["--watch", "127.0.0.1", "127.0.0.2"], "--watch is for one host"),
-        (&["--watch", "--count", "1", "--format", "csv", "127.0.0.1"], "text and json"),
+        (
+            &["--watch", "127.0.0.1", "127.0.0.2"],
+            "--watch is for one host",
+        ),
+        (
+            &["--watch", "--count", "1", "--format", "csv", "127.0.0.1"],
+            "text and json",
+        ),
         (&["--watch", "--mtu", "127.0.0.1"], "cannot be used with"),
         (&["--watch", "--targets", "-"], "cannot be used with"),
         (&["--count", "3", "127.0.0.1"], "--watch"),
-        (&["--watch", "--every", "0", "127.0.0.1"], "must be 0.1 to 3600 seconds"),
-        (&["--watch", "--count", "0", "127.0.0.1"], "must be 1 to 4294967295 rounds"),
+        (
+            &["--watch", "--every", "0", "127.0.0.1"],
+            "must be 0.1 to 3600 seconds",
+        ),
+        (
+            &["--watch", "--count", "0", "127.0.0.1"],
+            "must be 1 to 4294967295 rounds",
+        ),
     ] {
         let said = hopshot(args);
         assert_eq!((said.status, said.stdout.as_str()), (2, ""));
-        assert!(said.stderr.contains(why) && said.stderr.lines().count() == 1, "{}", said.stderr);
+        assert!(
+            said.stderr.contains(why) && said.stderr.lines().count() == 1,
+            "{}",
+            said.stderr
+        );
     }
 }

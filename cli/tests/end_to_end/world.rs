@@ -65,7 +65,10 @@ pub(crate) fn on_chain(routers: u8, args: &[&str]) -> Option<Said> {
 
 /// Runs a command on a chain of real Linux routers that is as the options say.
 pub(crate) fn command_on_chain(routers: u8, options: &[&str], command: &[&str]) -> Option<Said> {
-    in_lab(&[&["chain", &routers.to_string()], options, &["--"]].concat(), command)
+    in_lab(
+        &[&["chain", &routers.to_string()], options, &["--"]].concat(),
+        command,
+    )
 }
 
 /// Runs a shell command in a scenario, where `$0` is hopshot.
@@ -86,14 +89,21 @@ pub(crate) fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
         return Some(output.into());
     }
     let reason = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "no namespaces, but none may be skipped: {reason}");
+    assert!(
+        std::env::var_os("HOPSHOT_NO_SKIP").is_none(),
+        "no namespaces, but none may be skipped: {reason}"
+    );
     eprintln!("SKIPPED, it needs network namespaces: {reason}");
     None
 }
 
-/// Not possible here; a failure where nothing may be skipped. Not eprintln!, which the harness hides when the test passes.
+/// Not possible here; a failure where nothing may be skipped. Not eprintln!, which the harness
+/// hides when the test passes.
 pub(crate) fn skip(test: &str, reason: &str) {
-    assert!(std::env::var_os("HOPSHOT_NO_SKIP").is_none(), "{test} can't run here: {reason}");
+    assert!(
+        std::env::var_os("HOPSHOT_NO_SKIP").is_none(),
+        "{test} can't run here: {reason}"
+    );
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
 }
 
@@ -112,14 +122,25 @@ pub(crate) fn lab() -> &'static PathBuf {
     LAB.get_or_init(|| {
         let lab = PathBuf::from(HOPSHOT).with_file_name("hopshot-lab");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "hopshot-lab", "--bin", "hopshot-lab"]);
+        build.args([
+            "build",
+            "--quiet",
+            "--package",
+            "hopshot-lab",
+            "--bin",
+            "hopshot-lab",
+        ]);
         if lab.with_file_name("").ends_with("release") {
             build.arg("--release");
         }
         // `cargo test --workspace` has renewed it, `cargo test -p hopshot` has not.
         let sources = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../lab"));
-        let is_new = changed(&lab).is_some_and(|built| newest(&sources).is_some_and(|source| source <= built));
-        assert!(is_new || build.status().is_ok_and(|status| status.success()), "the lab can't be built");
+        let is_new = changed(&lab)
+            .is_some_and(|built| newest(&sources).is_some_and(|source| source <= built));
+        assert!(
+            is_new || build.status().is_ok_and(|status| status.success()),
+            "the lab can't be built"
+        );
         lab
     })
 }
@@ -130,6 +151,18 @@ fn changed(path: &Path) -> Option<SystemTime> {
 
 /// When the file that was changed last in a folder was.
 fn newest(folder: &Path) -> Option<SystemTime> {
-    let entries = folder.read_dir().ok()?.filter_map(Result::ok).map(|entry| entry.path());
-    entries.filter_map(|path| if path.is_dir() { newest(&path) } else { changed(&path) }).max()
+    let entries = folder
+        .read_dir()
+        .ok()?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path());
+    entries
+        .filter_map(|path| {
+            if path.is_dir() {
+                newest(&path)
+            } else {
+                changed(&path)
+            }
+        })
+        .max()
 }

@@ -1,10 +1,15 @@
-//! hopshot-core on smoltcp: raw socket in, raw socket out. To be copied into your own project, with `packet.rs` beside it.
+//! hopshot-core on smoltcp: raw socket in, raw socket out. To be copied into your own project, with
+//! `packet.rs` beside it.
 //!
-//! smoltcp's ICMP socket won't do: bound to an ident it never delivers a Time Exceeded for an Echo Request, and its parser
-//! refuses the short quotes that routers send. A raw socket takes and gives whole packets. smoltcp writes the IP header anew on
-//! the way out; the hop limit stays.
+//! smoltcp's ICMP socket won't do: bound to an ident it never delivers a Time Exceeded for an Echo
+//! Request, and its parser refuses the short quotes that routers send. A raw socket takes and gives
+//! whole packets. smoltcp writes the IP header anew on the way out; the hop limit stays.
 
-#![allow(dead_code, unreachable_pub, reason = "whoever copies it decides what is public, and what is needed")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "whoever copies it decides what is public, and what is needed"
+)]
 
 pub mod packet;
 
@@ -16,14 +21,16 @@ use smoltcp::phy::Device;
 use smoltcp::socket::raw;
 use smoltcp::wire::{IpProtocol, IpVersion};
 
-/// The octets of a probe's packet with the default payload, in the longer of the two families: what a transmit buffer must hold.
+/// The octets of a probe's packet with the default payload, in the longer of the two families: what
+/// a transmit buffer must hold.
 pub const PROBE_LEN: usize = ip::header_len(Version::V6) + 32;
-/// The octets of the longest answer: a router fills an error up to 576 octets in IPv4 (RFC 1812, section 4.3.2.3), to 1,280 in
-/// IPv6 (RFC 4443, section 3.3). smoltcp drops what a receive buffer can't hold.
+/// The octets of the longest answer: a router fills an error up to 576 octets in IPv4 (RFC 1812,
+/// section 4.3.2.3), to 1,280 in IPv6 (RFC 4443, section 3.3). smoltcp drops what a receive buffer
+/// can't hold.
 pub const ANSWER_LEN: usize = 1280;
 
-/// A raw socket for traces in one family. The buffers need room for one packet each: [`Stack::step`] takes and gives them one
-/// by one.
+/// A raw socket for traces in one family. The buffers need room for one packet each:
+/// [`Stack::step`] takes and gives them one by one.
 pub fn socket<'a>(
     version: Version,
     receive: raw::PacketBuffer<'a>,
@@ -36,7 +43,8 @@ pub fn socket<'a>(
     raw::Socket::new(Some(version), Some(protocol), receive, transmit)
 }
 
-/// What carries a trace: an interface with a route to the target, its device, and one of its sockets.
+/// What carries a trace: an interface with a route to the target, its device, and one of its
+/// sockets.
 pub struct Stack<'a, 's, D: Device> {
     iface: &'a mut Interface,
     device: &'a mut D,
@@ -66,15 +74,21 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
         sockets: &'a mut SocketSet<'s>,
         socket: SocketHandle,
     ) -> Self {
-        Self { iface, device, sockets, socket, held_since: None }
+        Self {
+            iface,
+            device,
+            sockets,
+            socket,
+            held_since: None,
+        }
     }
 
-    /// Takes one packet from the device or, when it has none, sends one probe. Read the clock right before each call: one
-    /// reading stamps one packet.
+    /// Takes one packet from the device or, when it has none, sends one probe. Read the clock right
+    /// before each call: one reading stamps one packet.
     ///
-    /// Before its first packet to a gateway smoltcp asks for the hardware address. The first probe waits for it, so its RTT
-    /// holds that time; the trace waits too, so no other RTT does. Where no gateway answers within the trace's timeout, the
-    /// trace is interrupted.
+    /// Before its first packet to a gateway smoltcp asks for the hardware address. The first probe
+    /// waits for it, so its RTT holds that time; the trace waits too, so no other RTT does.
+    /// Where no gateway answers within the trace's timeout, the trace is interrupted.
     ///
     /// # Errors
     /// [`BufferTooSmall`] if `buf` can't hold a probe.
@@ -86,14 +100,24 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
     ) -> Result<Step, BufferTooSmall> {
         let at = to_smoltcp(now);
         // Drain before sending: what has arrived must not wait until the rest of a burst is out.
-        if self.iface.poll_ingress_single(at, self.device, self.sockets) != PollIngressSingleResult::None {
+        if self
+            .iface
+            .poll_ingress_single(at, self.device, self.sockets)
+            != PollIngressSingleResult::None
+        {
             let socket = self.sockets.get_mut::<raw::Socket>(self.socket);
-            let reply = socket.recv().ok().and_then(|packet| packet::hear(tracer, now, packet));
+            let reply = socket
+                .recv()
+                .ok()
+                .and_then(|packet| packet::hear(tracer, now, packet));
             return Ok(reply.map_or(Step::Busy, Step::Heard));
         }
         self.iface.poll_egress(at, self.device, self.sockets);
         if self.is_held(now) {
-            if self.held_since.is_some_and(|since| now.saturating_since(since) >= tracer.config().timeout) {
+            if self
+                .held_since
+                .is_some_and(|since| now.saturating_since(since) >= tracer.config().timeout)
+            {
                 tracer.interrupt();
                 return Ok(Step::Done);
             }
@@ -108,7 +132,9 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
                 self.iface.poll_egress(at, self.device, self.sockets);
                 Ok(Step::Busy)
             }
-            Action::Wait(until) => Ok(Step::Wait(self.wake_at(now).map_or(until, |at| at.min(until)))),
+            Action::Wait(until) => Ok(Step::Wait(
+                self.wake_at(now).map_or(until, |at| at.min(until)),
+            )),
             Action::Done => Ok(Step::Done),
         }
     }
@@ -126,15 +152,27 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
 
     /// Whether a probe could not leave yet.
     fn is_held(&mut self, now: Instant) -> bool {
-        let held = self.sockets.get_mut::<raw::Socket>(self.socket).send_queue() > 0;
-        self.held_since = if held { self.held_since.or(Some(now)) } else { None };
+        let held = self
+            .sockets
+            .get_mut::<raw::Socket>(self.socket)
+            .send_queue()
+            > 0;
+        self.held_since = if held {
+            self.held_since.or(Some(now))
+        } else {
+            None
+        };
         held
     }
 
     /// When smoltcp itself has something to do.
     fn wake_at(&mut self, now: Instant) -> Option<Instant> {
         let at = self.iface.poll_at(to_smoltcp(now), self.sockets)?;
-        Some(Instant::from_nanos(u64::try_from(at.total_micros()).unwrap_or(0).saturating_mul(1000)))
+        Some(Instant::from_nanos(
+            u64::try_from(at.total_micros())
+                .unwrap_or(0)
+                .saturating_mul(1000),
+        ))
     }
 }
 
@@ -142,5 +180,7 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
 const FULL: SendError = SendError(1);
 
 fn to_smoltcp(instant: Instant) -> smoltcp::time::Instant {
-    smoltcp::time::Instant::from_micros(i64::try_from(instant.as_nanos() / 1000).unwrap_or(i64::MAX))
+    smoltcp::time::Instant::from_micros(
+        i64::try_from(instant.as_nanos() / 1000).unwrap_or(i64::MAX),
+    )
 }

@@ -70,11 +70,25 @@ impl Echo {
     /// Compares what came back with what was sent with this seq. The balance is different in each
     /// probe, so a cookie with another probe's seq is wrong too.
     fn read_back(&self, ends: Ends, echo: &icmp::Echo<'_>) -> Secret {
-        let Self { ident, checksum, cookie, .. } = *self;
-        let balance = icmp::balance_of(ends, ident, echo.seq, checksum, self.message_len(), &cookie);
+        let Self {
+            ident,
+            checksum,
+            cookie,
+            ..
+        } = *self;
+        let balance =
+            icmp::balance_of(ends, ident, echo.seq, checksum, self.message_len(), &cookie);
         let sent = balance.iter().chain(&cookie);
-        let back = echo.payload.iter().take(balance.len().saturating_add(cookie.len()));
-        match (sent.clone().zip(back.clone()).all(|(sent, back)| sent == back), back.len() == sent.count()) {
+        let back = echo
+            .payload
+            .iter()
+            .take(balance.len().saturating_add(cookie.len()));
+        match (
+            sent.clone()
+                .zip(back.clone())
+                .all(|(sent, back)| sent == back),
+            back.len() == sent.count(),
+        ) {
             (false, _) => Secret::Wrong,
             (true, true) => Secret::Whole,
             (true, false) => Secret::CutShort,
@@ -99,15 +113,28 @@ impl Protocol for Echo {
     }
 
     fn emit(&self, ends: Ends, index: u16, message: &mut [u8]) -> Result<(), BufferTooSmall> {
-        let too_small = BufferTooSmall { needed: self.message_len() };
+        let too_small = BufferTooSmall {
+            needed: self.message_len(),
+        };
         let payload = message.get_mut(icmp::BALANCED_LEN..).ok_or(too_small)?;
         payload.fill(0);
         let (cookie, _) = payload.split_first_chunk_mut().ok_or(too_small)?;
         *cookie = self.cookie;
-        icmp::emit_balanced(ends, self.ident, self.first_seq.wrapping_add(index), self.checksum, message)
+        icmp::emit_balanced(
+            ends,
+            self.ident,
+            self.first_seq.wrapping_add(index),
+            self.checksum,
+            message,
+        )
     }
 
-    fn recognize(&self, ends: Ends, answer: &Answer<'_>, mut changes: Changes) -> Result<Match, Discard> {
+    fn recognize(
+        &self,
+        ends: Ends,
+        answer: &Answer<'_>,
+        mut changes: Changes,
+    ) -> Result<Match, Discard> {
         let QuotedEcho { checksum, echo } = read(ends.version(), answer)?;
         let same_ident = echo.ident == self.ident;
         let secret = self.read_back(ends, &echo);
@@ -117,12 +144,18 @@ impl Protocol for Echo {
             (Secret::Whole, _, _) => {}
             (_, false, _) => return Err(Discard::NotOurs),
             // An Echo Reply brings the whole payload back (RFC 1122, section 3.2.2.6).
-            (Secret::Wrong, _, _) | (Secret::CutShort, _, Kind::Reply) => return Err(Discard::WrongCookie),
+            (Secret::Wrong, _, _) | (Secret::CutShort, _, Kind::Reply) => {
+                return Err(Discard::WrongCookie);
+            }
             (Secret::CutShort, true, _) => {}
         }
         changes.note(Changes::IDENT, !same_ident);
         let mut proven = matches!(secret, Secret::Whole);
-        if let Back::Quoted(Quoted { destination: Some(_), .. }) = &answer.back {
+        if let Back::Quoted(Quoted {
+            destination: Some(_),
+            ..
+        }) = &answer.back
+        {
             // Only the kernel that fills in the checksum knows it, if the source of an ICMPv6 probe
             // isn't known here.
             let is_known = !ends.source.is_unspecified() || ends.source.is_ipv4();
@@ -132,7 +165,10 @@ impl Protocol for Echo {
             proven |= same_destination && same_checksum && is_known && !self.checksum_is_public;
         }
         changes.note(Changes::UNPROVEN, !proven);
-        Ok(Match { index: echo.seq.wrapping_sub(self.first_seq), changes })
+        Ok(Match {
+            index: echo.seq.wrapping_sub(self.first_seq),
+            changes,
+        })
     }
 
     /// Ident and seq.

@@ -41,7 +41,12 @@ pub trait Protocol {
     ///
     /// # Errors
     /// [`Discard`] says why it belongs to none.
-    fn recognize(&self, ends: Ends, answer: &Answer<'_>, changes: Changes) -> Result<Match, Discard>;
+    fn recognize(
+        &self,
+        ends: Ends,
+        answer: &Answer<'_>,
+        changes: Changes,
+    ) -> Result<Match, Discard>;
 
     /// The part of an answer that tells traces on one socket apart.
     ///

@@ -26,8 +26,9 @@ impl Checksum {
         Self(0)
     }
 
-    /// What the checksum of an ICMP message of `length` octets covers before the message itself: nothing in IPv4, the
-    /// pseudo-header in IPv6 (RFC 4443, section 2.3). `None` where an end that it would cover isn't known.
+    /// What the checksum of an ICMP message of `length` octets covers before the message itself:
+    /// nothing in IPv4, the pseudo-header in IPv6 (RFC 4443, section 2.3). `None` where an end
+    /// that it would cover isn't known.
     #[must_use]
     pub fn of_ends(ends: Ends, length: usize) -> Option<Self> {
         match (ends.source, ends.destination) {
@@ -35,20 +36,21 @@ impl Checksum {
                 if !source.is_unspecified() && !destination.is_unspecified() =>
             {
                 let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
-                Some(Self::new().with(&source.octets()).with(&destination.octets()).with(&length).with(&[
-                    0,
-                    0,
-                    0,
-                    NEXT_HEADER_ICMPV6,
-                ]))
+                Some(
+                    Self::new()
+                        .with(&source.octets())
+                        .with(&destination.octets())
+                        .with(&length)
+                        .with(&[0, 0, 0, NEXT_HEADER_ICMPV6]),
+                )
             }
             (_, IpAddr::V6(_)) => None,
             (_, IpAddr::V4(_)) => Some(Self::new()),
         }
     }
 
-    /// Adds octets as big-endian 16-bit words; an odd last octet is padded with a zero, so only the last piece of a message
-    /// may have an odd length.
+    /// Adds octets as big-endian 16-bit words; an odd last octet is padded with a zero, so only the
+    /// last piece of a message may have an odd length.
     #[must_use]
     pub fn with(self, octets: &[u8]) -> Self {
         let mut sum = self.0;
@@ -62,7 +64,8 @@ impl Checksum {
         Self(sum)
     }
 
-    /// The checksum: the complement of the sum. Zero when the octets summed include their own right checksum.
+    /// The checksum: the complement of the sum. Zero when the octets summed include their own right
+    /// checksum.
     #[must_use]
     pub fn finish(self) -> u16 {
         let [_, _, high, low] = fold(self.0).to_be_bytes();
@@ -70,8 +73,8 @@ impl Checksum {
     }
 }
 
-/// Brings the carry back in (RFC 1071, section 2, "deferred carries"), here after every word: the sum then never outgrows
-/// 17 bits, whatever the length.
+/// Brings the carry back in (RFC 1071, section 2, "deferred carries"), here after every word: the
+/// sum then never outgrows 17 bits, whatever the length.
 const fn fold(sum: u32) -> u32 {
     (sum & 0xffff).wrapping_add(sum >> 16)
 }
@@ -100,7 +103,12 @@ mod tests {
         };
         assert!(Checksum::of_ends(ends("::", "2001:db8::1"), 8).is_none());
         assert!(Checksum::of_ends(ends("10.0.0.1", "2001:db8::1"), 8).is_none());
-        assert_eq!(Checksum::of_ends(ends("0.0.0.0", "192.0.2.1"), 8).unwrap().finish(), 0xffff);
+        assert_eq!(
+            Checksum::of_ends(ends("0.0.0.0", "192.0.2.1"), 8)
+                .unwrap()
+                .finish(),
+            0xffff
+        );
         // 2001:db8::1 twice: 2 * (2001 + 0db8 + 1), then length 8 and protocol 58.
         let sum = Checksum::of_ends(ends("2001:db8::1", "2001:db8::1"), 8).unwrap();
         assert_eq!(sum.finish(), !(2 * (0x2001 + 0x0db8 + 1) + 8 + 58));

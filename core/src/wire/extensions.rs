@@ -1,7 +1,9 @@
-//! What routers append to an ICMP error behind the quoted datagram: RFC 4884, with MPLS label stacks (RFC 4950), interface
-//! information (RFC 5837) and node identification (draft-ietf-intarea-extended-icmp-nodeid).
+//! What routers append to an ICMP error behind the quoted datagram: RFC 4884, with MPLS label
+//! stacks (RFC 4950), interface information (RFC 5837) and node identification
+//! (draft-ietf-intarea-extended-icmp-nodeid).
 //!
-//! A message that follows RFC 4884 says in its header where the extensions begin. Many that don't are on the wire:
+//! A message that follows RFC 4884 says in its header where the extensions begin. Many that don't
+//! are on the wire:
 //!
 //! | the message | what is done |
 //! | --- | --- |
@@ -15,7 +17,8 @@
 use super::{Version, checksum::Checksum, icmp, ip};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the quoted datagram.
+/// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the
+/// quoted datagram.
 const IMPLIED_OFFSET: usize = 128;
 
 /// The extension objects of an error: a view of the message. Empty if it has none.
@@ -37,11 +40,17 @@ impl<'a> Extensions<'a> {
         Self::find(version, error, said, IMPLIED_OFFSET)
     }
 
-    /// Finds the extensions of an error whose quoted IP header a kernel keeps to itself: `quoted` begins behind it, and so does
-    /// `said`, where the kernel says that they begin; 0 if it doesn't.
+    /// Finds the extensions of an error whose quoted IP header a kernel keeps to itself: `quoted`
+    /// begins behind it, and so does `said`, where the kernel says that they begin; 0 if it
+    /// doesn't.
     #[must_use]
     pub fn behind_header(version: Version, error: &icmp::Error<'a>, said: usize) -> Self {
-        Self::find(version, error, said, IMPLIED_OFFSET.saturating_sub(ip::header_len(version)))
+        Self::find(
+            version,
+            error,
+            said,
+            IMPLIED_OFFSET.saturating_sub(ip::header_len(version)),
+        )
     }
 
     fn find(version: Version, error: &icmp::Error<'a>, said: usize, implied: usize) -> Self {
@@ -50,9 +59,15 @@ impl<'a> Extensions<'a> {
             (Version::V4, icmp::Type::ParameterProblem) => {}
             _ => return Self::default(),
         }
-        let explicit = if said == 0 { None } else { Structure::at(error.quoted, said) };
+        let explicit = if said == 0 {
+            None
+        } else {
+            Structure::at(error.quoted, said)
+        };
         let objects = match explicit {
-            Some(structure) if structure.version == 2 && structure.checksum != Sum::Wrong => structure.objects,
+            Some(structure) if structure.version == 2 && structure.checksum != Sum::Wrong => {
+                structure.objects
+            }
             _ => match Structure::at(error.quoted, implied) {
                 Some(structure) if structure.is_told_from_data() => structure.objects,
                 _ => &[],
@@ -108,7 +123,11 @@ impl<'a> Structure<'a> {
             (0, 2, 0) => 0,
             _ => return None,
         };
-        Some(Self { version, checksum, objects })
+        Some(Self {
+            version,
+            checksum,
+            objects,
+        })
     }
 
     /// Whether this is no data, where nothing says that a structure begins here.
@@ -148,26 +167,43 @@ impl<'a> Object<'a> {
         let ([high, low, class, kind], _) = objects.split_first_chunk()?;
         let length = usize::from(u16::from_be_bytes([*high, *low]));
         let (object, behind) = objects.split_at_checked(length)?;
-        Some((Self { class: *class, kind: *kind, payload: object.get(4..)? }, behind))
+        Some((
+            Self {
+                class: *class,
+                kind: *kind,
+                payload: object.get(4..)?,
+            },
+            behind,
+        ))
     }
 
     /// The label stack, if this is one (RFC 4950: class 1, C-Type 1), from the top on.
     #[must_use]
     pub fn mpls(&self) -> Option<impl Iterator<Item = Label> + use<'a>> {
         let labels = self.payload.as_chunks::<4>().0.iter();
-        ((self.class, self.kind) == (1, 1)).then(|| labels.map(|octets| Label::from_octets(*octets)))
+        ((self.class, self.kind) == (1, 1))
+            .then(|| labels.map(|octets| Label::from_octets(*octets)))
     }
 
     /// The interface, if this is one and whole (RFC 5837: class 2).
     #[must_use]
     pub fn interface(&self) -> Option<Interface<'a>> {
-        if self.class == 2 { Interface::parse(self.kind, self.payload) } else { None }
+        if self.class == 2 {
+            Interface::parse(self.kind, self.payload)
+        } else {
+            None
+        }
     }
 
-    /// What the router calls itself, if this says it and is whole (draft-ietf-intarea-extended-icmp-nodeid: class 5).
+    /// What the router calls itself, if this says it and is whole
+    /// (draft-ietf-intarea-extended-icmp-nodeid: class 5).
     #[must_use]
     pub fn node(&self) -> Option<NodeId<'a>> {
-        if self.class == 5 { NodeId::parse(self.kind, self.payload) } else { None }
+        if self.class == 5 {
+            NodeId::parse(self.kind, self.payload)
+        } else {
+            None
+        }
     }
 }
 
@@ -188,7 +224,12 @@ pub struct Label {
 impl Label {
     const fn from_octets([a, b, c, ttl]: [u8; 4]) -> Self {
         let label = u32::from_be_bytes([0, a, b, c]) >> 4;
-        Self { label, traffic_class: c >> 1 & 7, bottom: c & 1 == 1, ttl }
+        Self {
+            label,
+            traffic_class: c >> 1 & 7,
+            bottom: c & 1 == 1,
+            ttl,
+        }
     }
 }
 
@@ -234,10 +275,26 @@ impl<'a> Interface<'a> {
         let says = |bit: u8| kind & bit != 0;
         Some(Self {
             role,
-            index: if says(8) { Some(u32::from_be_bytes(take(&mut rest)?)) } else { None },
-            address: if says(4) { Some(take_address(&mut rest)?) } else { None },
-            name: if says(2) { Some(take_name(&mut rest)?) } else { None },
-            mtu: if says(1) { Some(u32::from_be_bytes(take(&mut rest)?)) } else { None },
+            index: if says(8) {
+                Some(u32::from_be_bytes(take(&mut rest)?))
+            } else {
+                None
+            },
+            address: if says(4) {
+                Some(take_address(&mut rest)?)
+            } else {
+                None
+            },
+            name: if says(2) {
+                Some(take_name(&mut rest)?)
+            } else {
+                None
+            },
+            mtu: if says(1) {
+                Some(u32::from_be_bytes(take(&mut rest)?))
+            } else {
+                None
+            },
         })
     }
 }
@@ -257,8 +314,16 @@ impl<'a> NodeId<'a> {
     fn parse(kind: u8, payload: &'a [u8]) -> Option<Self> {
         let mut rest = payload;
         Some(Self {
-            address: if kind & 4 != 0 { Some(take_address(&mut rest)?) } else { None },
-            name: if kind & 2 != 0 { Some(take_name(&mut rest)?) } else { None },
+            address: if kind & 4 != 0 {
+                Some(take_address(&mut rest)?)
+            } else {
+                None
+            },
+            name: if kind & 2 != 0 {
+                Some(take_name(&mut rest)?)
+            } else {
+                None
+            },
         })
     }
 }
@@ -284,6 +349,9 @@ fn take_name<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (name, tail) = rest.split_at_checked(length)?;
     let name = name.get(1..)?;
     *rest = tail;
-    let end = name.iter().position(|octet| *octet == 0).unwrap_or(name.len());
+    let end = name
+        .iter()
+        .position(|octet| *octet == 0)
+        .unwrap_or(name.len());
     name.get(..end)
 }

@@ -58,13 +58,19 @@ impl Type {
     /// The type that `number` means in `version`, if a traceroute knows it.
     #[must_use]
     pub fn from_number(version: Version, number: u8) -> Option<Self> {
-        Self::NUMBERS.iter().find(|row| Self::column(row, version) == Some(number)).map(|row| row.0)
+        Self::NUMBERS
+            .iter()
+            .find(|row| Self::column(row, version) == Some(number))
+            .map(|row| row.0)
     }
 
     /// The number of this type in `version`; none for Packet Too Big in IPv4.
     #[must_use]
     pub fn number(self, version: Version) -> Option<u8> {
-        Self::NUMBERS.iter().find(|row| row.0 == self).and_then(|row| Self::column(row, version))
+        Self::NUMBERS
+            .iter()
+            .find(|row| row.0 == self)
+            .and_then(|row| Self::column(row, version))
     }
 
     const fn column(row: &(Self, Option<u8>, u8), version: Version) -> Option<u8> {
@@ -114,7 +120,9 @@ impl Error<'_> {
                 let [_, _, high, low] = self.rest.to_be_bytes();
                 Some(u16::from_be_bytes([high, low]))
             }
-            (Version::V6, Type::PacketTooBig, _) => Some(u16::try_from(self.rest).unwrap_or(u16::MAX)),
+            (Version::V6, Type::PacketTooBig, _) => {
+                Some(u16::try_from(self.rest).unwrap_or(u16::MAX))
+            }
             _ => None,
         }
     }
@@ -139,7 +147,8 @@ impl<'a> Message<'a> {
     /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Checksum`], and [`Malformed::Foreign`]
     /// for a type that a traceroute has no use for or an Echo with a code other than 0.
     pub fn parse(ends: Ends, octets: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, body) = RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
+        let (header, body) =
+            RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
         let version = ends.version();
         let icmp_type = Type::from_number(version, header.icmp_type).ok_or(Malformed::Foreign)?;
         if let Some(sum) = Checksum::of_ends(ends, octets.len())
@@ -153,7 +162,12 @@ impl<'a> Message<'a> {
             Type::EchoReply => Ok(Self::EchoReply(header.echo(body))),
             _ => {
                 let rest = u32::from_be_bytes(header.rest);
-                Ok(Self::Error(Error { icmp_type, code: header.code, rest, quoted: body }))
+                Ok(Self::Error(Error {
+                    icmp_type,
+                    code: header.code,
+                    rest,
+                    quoted: body,
+                }))
             }
         }
     }
@@ -179,7 +193,12 @@ impl<'a> Message<'a> {
         let (icmp_type, code, rest, body) = match self {
             Self::EchoRequest(echo) => (Type::EchoRequest, 0, echo.rest(), echo.payload),
             Self::EchoReply(echo) => (Type::EchoReply, 0, echo.rest(), echo.payload),
-            Self::Error(error) => (error.icmp_type, error.code, error.rest.to_be_bytes(), error.quoted),
+            Self::Error(error) => (
+                error.icmp_type,
+                error.code,
+                error.rest.to_be_bytes(),
+                error.quoted,
+            ),
         };
         let (icmp_type, code) = match icmp_type.number(ends.version()) {
             Some(number) => (number, code),
@@ -190,7 +209,12 @@ impl<'a> Message<'a> {
         let too_small = BufferTooSmall { needed: len };
         let (head, tail) = buf.split_at_mut_checked(HEADER_LEN).ok_or(too_small)?;
         let tail = tail.get_mut(..body.len()).ok_or(too_small)?;
-        let mut header = RawHeader { icmp_type, code, checksum: 0.into(), rest };
+        let mut header = RawHeader {
+            icmp_type,
+            code,
+            checksum: 0.into(),
+            rest,
+        };
         if let Some(sum) = Checksum::of_ends(ends, len) {
             header.checksum = sum.with(header.as_bytes()).with(body).finish().into();
         }
@@ -219,7 +243,9 @@ pub fn emit_balanced(
     message: &mut [u8],
 ) -> Result<(), BufferTooSmall> {
     let len = message.len();
-    let too_small = BufferTooSmall { needed: BALANCED_LEN };
+    let too_small = BufferTooSmall {
+        needed: BALANCED_LEN,
+    };
     let (header, rest) = message.split_at_mut_checked(HEADER_LEN).ok_or(too_small)?;
     let (balance, payload) = rest.split_first_chunk_mut::<2>().ok_or(too_small)?;
     let mut raw = RawHeader::request(ends, ident, seq, checksum);
@@ -233,10 +259,21 @@ pub fn emit_balanced(
 
 /// The balance that [`emit_balanced`] writes into a message of `len` octets. `payload` is what it
 /// holds from octet 10 on, up to where there are only zeros.
-pub(crate) fn balance_of(ends: Ends, ident: u16, seq: u16, checksum: u16, len: usize, payload: &[u8]) -> [u8; 2] {
+pub(crate) fn balance_of(
+    ends: Ends,
+    ident: u16,
+    seq: u16,
+    checksum: u16,
+    len: usize,
+    payload: &[u8],
+) -> [u8; 2] {
     let raw = RawHeader::request(ends, ident, seq, checksum);
     let covered = Checksum::of_ends(ends, len).unwrap_or_default();
-    covered.with(raw.as_bytes()).with(payload).finish().to_be_bytes()
+    covered
+        .with(raw.as_bytes())
+        .with(payload)
+        .finish()
+        .to_be_bytes()
 }
 
 /// The octets that [`emit_balanced`] writes itself.
@@ -264,30 +301,54 @@ impl<'a> QuotedEcho<'a> {
     }
 
     /// Reads an Echo of this type.
-    pub(crate) fn of_type(icmp_type: Type, version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
-        let (header, payload) = RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
+    pub(crate) fn of_type(
+        icmp_type: Type,
+        version: Version,
+        octets: &'a [u8],
+    ) -> Result<Self, Malformed> {
+        let (header, payload) =
+            RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
         if icmp_type.number(version) != Some(header.icmp_type) || header.code != 0 {
             return Err(Malformed::Foreign);
         }
-        Ok(Self { checksum: header.checksum.get(), echo: header.echo(payload) })
+        Ok(Self {
+            checksum: header.checksum.get(),
+            echo: header.echo(payload),
+        })
     }
 }
 
 impl RawHeader {
     fn request(ends: Ends, ident: u16, seq: u16, checksum: u16) -> Self {
         let icmp_type = Type::EchoRequest.number(ends.version()).unwrap_or_default();
-        let echo = Echo { ident, seq, payload: &[] };
-        Self { icmp_type, code: 0, checksum: checksum.into(), rest: echo.rest() }
+        let echo = Echo {
+            ident,
+            seq,
+            payload: &[],
+        };
+        Self {
+            icmp_type,
+            code: 0,
+            checksum: checksum.into(),
+            rest: echo.rest(),
+        }
     }
 
     fn echo<'a>(&self, payload: &'a [u8]) -> Echo<'a> {
         let RawEcho { ident, seq } = zerocopy::transmute!(self.rest);
-        Echo { ident: ident.get(), seq: seq.get(), payload }
+        Echo {
+            ident: ident.get(),
+            seq: seq.get(),
+            payload,
+        }
     }
 }
 
 impl Echo<'_> {
     fn rest(&self) -> [u8; 4] {
-        zerocopy::transmute!(RawEcho { ident: self.ident.into(), seq: self.seq.into() })
+        zerocopy::transmute!(RawEcho {
+            ident: self.ident.into(),
+            seq: self.seq.into()
+        })
     }
 }

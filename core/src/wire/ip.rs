@@ -135,7 +135,8 @@ impl Header {
 pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     let total = match version(octets)? {
         Version::V4 => usize::from(read::<Ipv4>(octets)?.0.total_length.get()),
-        Version::V6 => usize::from(read::<Ipv6>(octets)?.0.payload_length.get()).saturating_add(size_of::<Ipv6>()),
+        Version::V6 => usize::from(read::<Ipv6>(octets)?.0.payload_length.get())
+            .saturating_add(size_of::<Ipv6>()),
     };
     parse_quoted(octets.get(..total).ok_or(Malformed::Truncated)?)
 }
@@ -163,7 +164,9 @@ fn version(octets: &[u8]) -> Result<Version, Malformed> {
     }
 }
 
-fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(octets: &[u8]) -> Result<(&T, &[u8]), Malformed> {
+fn read<T: FromBytes + KnownLayout + Immutable + Unaligned>(
+    octets: &[u8],
+) -> Result<(&T, &[u8]), Malformed> {
     T::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)
 }
 
@@ -182,7 +185,10 @@ fn parse_v4(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
         _ => {}
     }
     let header = Header {
-        ends: Ends { source: fixed.source.into(), destination: fixed.destination.into() },
+        ends: Ends {
+            source: fixed.source.into(),
+            destination: fixed.destination.into(),
+        },
         hop_limit: fixed.ttl,
         traffic_class: fixed.tos,
         protocol: fixed.protocol,
@@ -195,7 +201,10 @@ fn parse_v6(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
     let [class_high, class_low, ..] = fixed.version_class_flow.to_bytes();
     let (protocol, payload) = skip_extension_headers(fixed.next_header, payload)?;
     let header = Header {
-        ends: Ends { source: fixed.source.into(), destination: fixed.destination.into() },
+        ends: Ends {
+            source: fixed.source.into(),
+            destination: fixed.destination.into(),
+        },
         hop_limit: fixed.hop_limit,
         traffic_class: class_high << 4 | class_low >> 4,
         protocol,
@@ -208,7 +217,9 @@ fn parse_v6(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
 fn skip_extension_headers(mut protocol: u8, mut octets: &[u8]) -> Result<(u8, &[u8]), Malformed> {
     loop {
         let len = match (protocol, octets) {
-            (0 | 43 | 60, [_, units, ..]) => usize::from(*units).saturating_add(1).saturating_mul(8),
+            (0 | 43 | 60, [_, units, ..]) => {
+                usize::from(*units).saturating_add(1).saturating_mul(8)
+            }
             (44, [_, _, high, low, ..]) if u16::from_be_bytes([*high, *low]) & 0xfff8 != 0 => {
                 return Err(Malformed::Fragment);
             }

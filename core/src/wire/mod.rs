@@ -1,9 +1,10 @@
 //! Formats on the wire, one module each: [`checksum`], [`icmp`], [`ip`] and [`extensions`].
 //!
-//! Everything here is a pure function of octets. `parse` reads a view out of the caller's buffer and never copies a payload;
-//! `emit` writes into the caller's buffer and says how many octets it used. Parsing is lenient about what a router may do on
-//! the way (cut a quote short, rewrite a length) and strict about what it must not do (a header that points out of its
-//! packet). No input makes it panic.
+//! Everything here is a pure function of octets. `parse` reads a view out of the caller's buffer
+//! and never copies a payload; `emit` writes into the caller's buffer and says how many octets it
+//! used. Parsing is lenient about what a router may do on the way (cut a quote short, rewrite a
+//! length) and strict about what it must not do (a header that points out of its packet). No input
+//! makes it panic.
 
 pub mod checksum;
 pub mod extensions;
@@ -43,10 +44,12 @@ impl Version {
     }
 }
 
-/// The two ends of a message, which is what the ICMPv6 checksum covers beside the message (RFC 4443, section 2.3).
+/// The two ends of a message, which is what the ICMPv6 checksum covers beside the message (RFC
+/// 4443, section 2.3).
 ///
-/// The destination names the family. With an unspecified address at either end (`::`) an ICMPv6 checksum can be neither made
-/// nor verified: it is left zero for whoever knows (a Linux raw socket fills it in), and taken as it is on arrival.
+/// The destination names the family. With an unspecified address at either end (`::`) an ICMPv6
+/// checksum can be neither made nor verified: it is left zero for whoever knows (a Linux raw socket
+/// fills it in), and taken as it is on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Ends {
@@ -66,12 +69,15 @@ impl Ends {
     /// The same path, walked back.
     #[must_use]
     pub const fn reversed(&self) -> Self {
-        Self { source: self.destination, destination: self.source }
+        Self {
+            source: self.destination,
+            destination: self.source,
+        }
     }
 }
 
-/// Copies octets between slices of one length. The standard library's own copy panics where they differ, and at some opt
-/// levels the compiler doesn't see that they can't.
+/// Copies octets between slices of one length. The standard library's own copy panics where they
+/// differ, and at some opt levels the compiler doesn't see that they can't.
 fn copy(to: &mut [u8], from: &[u8]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
@@ -107,8 +113,8 @@ impl fmt::Display for Malformed {
 
 impl core::error::Error for Malformed {}
 
-/// The caller's buffer can't hold what was to be written. Nothing was written and nothing changed: call again with `needed`
-/// octets.
+/// The caller's buffer can't hold what was to be written. Nothing was written and nothing changed:
+/// call again with `needed` octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BufferTooSmall {

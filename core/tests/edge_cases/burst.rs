@@ -8,7 +8,11 @@ use std::net::IpAddr;
 
 /// A trace that has sent to five hops at once.
 fn five(version: hopshot_core::wire::Version) -> Config {
-    Config { max_hops: 8, sweep: Some(Sweep::Window { first: 5, step: 1 }), ..config(version) }
+    Config {
+        max_hops: 8,
+        sweep: Some(Sweep::Window { first: 5, step: 1 }),
+        ..config(version)
+    }
 }
 
 #[test]
@@ -29,7 +33,10 @@ fn case_36_the_hop_below_the_target_is_asked_again_more_often_than_others() {
         // Nothing ever comes from hops 2 and 4: the target may be at 4.
         trace.play(5, |_, hop| !matches!(hop, 2 | 4));
         let probes = |hop: u8| trace.hops.iter().filter(|at| **at == hop).count();
-        assert_eq!([probes(1), probes(2), probes(3), probes(4), probes(5)], [1, 3, 1, 5, 1]);
+        assert_eq!(
+            [probes(1), probes(2), probes(3), probes(4), probes(5)],
+            [1, 3, 1, 5, 1]
+        );
     }
 }
 
@@ -49,10 +56,17 @@ fn case_37_no_router_is_asked_more_often_than_linux_answers_at_once() {
 #[test]
 fn case_37_a_router_that_answered_and_then_stopped_may_be_limited() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 3, ..five(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 3,
+            ..five(version)
+        });
         trace.play(5, |index, hop| hop != 2 || index < 5);
-        let limited: Vec<u8> =
-            trace.tracer.route().hops().filter_map(|hop| hop.may_be_rate_limited().then_some(hop.number())).collect();
+        let limited: Vec<u8> = trace
+            .tracer
+            .route()
+            .hops()
+            .filter_map(|hop| hop.may_be_rate_limited().then_some(hop.number()))
+            .collect();
         assert_eq!(limited, [2]);
     }
 }
@@ -60,7 +74,10 @@ fn case_37_a_router_that_answered_and_then_stopped_may_be_limited() {
 #[test]
 fn case_38_all_attempts_at_all_hops_are_one_flow() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 3, ..five(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 3,
+            ..five(version)
+        });
         trace.play(5, |_, _| true);
         // Type, code, checksum and ident: what load balancers look at.
         let flows: BTreeSet<&[u8]> = trace.probes.iter().map(|probe| &probe[..6]).collect();
@@ -73,14 +90,33 @@ fn case_38_all_attempts_at_all_hops_are_one_flow() {
 #[test]
 fn case_38_two_routers_at_one_hop_are_both_in_the_route() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
-        let at_hop_2: Vec<usize> = (0..trace.hops.len()).filter(|index| trace.hops[*index] == 2).collect();
+        let mut trace = Trace::with(Config {
+            attempts: 2,
+            ..config(version)
+        });
+        let at_hop_2: Vec<usize> = (0..trace.hops.len())
+            .filter(|index| trace.hops[*index] == 2)
+            .collect();
         for (index, place) in at_hop_2.into_iter().zip([2, 7]) {
             let from = router(version, place);
-            let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &trace.probes[index]));
+            let message = error(
+                from,
+                Type::TimeExceeded,
+                0,
+                0,
+                &quote(version, &trace.probes[index]),
+            );
             trace.handle(10, from, &message).unwrap();
         }
-        let from: Vec<IpAddr> = trace.tracer.route().hops().nth(1).unwrap().replies().map(|reply| reply.from).collect();
+        let from: Vec<IpAddr> = trace
+            .tracer
+            .route()
+            .hops()
+            .nth(1)
+            .unwrap()
+            .replies()
+            .map(|reply| reply.from)
+            .collect();
         assert_eq!(from, [router(version, 2), router(version, 7)]);
     }
 }
@@ -89,9 +125,17 @@ fn case_38_two_routers_at_one_hop_are_both_in_the_route() {
 fn case_39_a_trace_of_one_hop_probes_that_hop() {
     for version in BOTH {
         for (hop, sweep) in [(1, None), (7, None), (64, None), (64, Some(Sweep::Burst))] {
-            let mut trace = Trace::with(Config { first_hop: hop, max_hops: hop, sweep, ..config(version) });
+            let mut trace = Trace::with(Config {
+                first_hop: hop,
+                max_hops: hop,
+                sweep,
+                ..config(version)
+            });
             trace.play(hop, |_, _| true);
-            assert_eq!((trace.hops, trace.tracer.route().distance()), (vec![hop], Some(hop)));
+            assert_eq!(
+                (trace.hops, trace.tracer.route().distance()),
+                (vec![hop], Some(hop))
+            );
         }
     }
 }
@@ -99,28 +143,91 @@ fn case_39_a_trace_of_one_hop_probes_that_hop() {
 #[test]
 fn case_39_a_target_on_the_link_is_hop_1() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { sweep: None, ..config(version) });
+        let mut trace = Trace::with(Config {
+            sweep: None,
+            ..config(version)
+        });
         trace.play(1, |_, _| true);
-        assert_eq!((trace.distance(), trace.tracer.route().hops().count()), (Some(1), 1));
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        assert_eq!(
+            (trace.distance(), trace.tracer.route().hops().count()),
+            (Some(1), 1)
+        );
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::Reached)
+        );
     }
 }
 
 #[test]
 fn case_39_hops_attempts_and_room_have_their_limits() {
-    let refused = |change: fn(Config) -> Config| Tracer::<64>::new(change(config(BOTH[0])), ECHO).unwrap_err();
+    let refused = |change: fn(Config) -> Config| {
+        Tracer::<64>::new(change(config(BOTH[0])), ECHO).unwrap_err()
+    };
     let parameter = |error: ConfigError| match error {
         ConfigError::OutOfRange { parameter, .. } => parameter,
         _ => "none",
     };
-    assert_eq!(parameter(refused(|config| Config { max_hops: 255, ..config })), "max_hops");
-    assert_eq!(parameter(refused(|config| Config { max_hops: 65, ..config })), "max_hops");
-    assert_eq!(parameter(refused(|config| Config { max_hops: 0, ..config })), "max_hops");
-    assert_eq!(parameter(refused(|config| Config { first_hop: 0, ..config })), "first_hop");
-    assert_eq!(parameter(refused(|config| Config { first_hop: 5, ..config })), "first_hop");
-    assert_eq!(parameter(refused(|config| Config { attempts: 0, ..config })), "attempts");
-    assert_eq!(parameter(refused(|config| Config { attempts: 255, ..config })), "attempts");
+    assert_eq!(
+        parameter(refused(|config| Config {
+            max_hops: 255,
+            ..config
+        })),
+        "max_hops"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            max_hops: 65,
+            ..config
+        })),
+        "max_hops"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            max_hops: 0,
+            ..config
+        })),
+        "max_hops"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            first_hop: 0,
+            ..config
+        })),
+        "first_hop"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            first_hop: 5,
+            ..config
+        })),
+        "first_hop"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            attempts: 0,
+            ..config
+        })),
+        "attempts"
+    );
+    assert_eq!(
+        parameter(refused(|config| Config {
+            attempts: 255,
+            ..config
+        })),
+        "attempts"
+    );
     // 64 hops, 10 times each: fewer than there are seqs, more than there is room.
-    let error = refused(|config| Config { max_hops: 64, attempts: 10, ..config });
-    assert_eq!(error, ConfigError::Capacity { needed: 640, capacity: 64 });
+    let error = refused(|config| Config {
+        max_hops: 64,
+        attempts: 10,
+        ..config
+    });
+    assert_eq!(
+        error,
+        ConfigError::Capacity {
+            needed: 640,
+            capacity: 64
+        }
+    );
 }

@@ -1,5 +1,5 @@
-//! Answers by somebody who isn't on the path. What they can't know is ident, seq, checksum and cookie; what they have guessed
-//! of it decides how far they get.
+//! Answers by somebody who isn't on the path. What they can't know is ident, seq, checksum and
+//! cookie; what they have guessed of it decides how far they get.
 
 use crate::network::{BOTH, Trace, config, echo_reply, ends, error, quote, router, stranger};
 use hopshot_core::wire::Version;
@@ -7,17 +7,30 @@ use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Config, Discard, Evidence, Kind, Outcome, Reply, StopReason, Sweep};
 use std::net::IpAddr;
 
-/// A forged error about probe number `index`, whose ident and seq were guessed, but not the checksum: so it quotes no more than
-/// eight octets.
-fn forge(trace: &mut Trace, ms: u64, index: usize, from: IpAddr, icmp_type: Type) -> Result<Reply, Discard> {
+/// A forged error about probe number `index`, whose ident and seq were guessed, but not the
+/// checksum: so it quotes no more than eight octets.
+fn forge(
+    trace: &mut Trace,
+    ms: u64,
+    index: usize,
+    from: IpAddr,
+    icmp_type: Type,
+) -> Result<Reply, Discard> {
     let mut probe = trace.probes[index][..8].to_vec();
     probe[2] ^= 0x2a;
     let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
     trace.handle(ms, from, &message).map(|heard| heard.reply)
 }
 
-/// An error about the first probe to `hop`, with another checksum, but the whole payload: a translator's, not a forger's.
-fn translate(trace: &mut Trace, ms: u64, hop: u8, from: IpAddr, icmp_type: Type) -> Result<Reply, Discard> {
+/// An error about the first probe to `hop`, with another checksum, but the whole payload: a
+/// translator's, not a forger's.
+fn translate(
+    trace: &mut Trace,
+    ms: u64,
+    hop: u8,
+    from: IpAddr,
+    icmp_type: Type,
+) -> Result<Reply, Discard> {
     let mut probe = trace.probes[usize::from(hop) - 1].clone();
     probe[2] ^= 0x2a;
     let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
@@ -47,7 +60,12 @@ fn forged_local_failure(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Di
     forge(trace, ms, usize::from(hop) - 1, from, Type::Unreachable)
 }
 
-const FORGERIES: [Answer; 4] = [forged_time_exceeded, forged_unreachable, forged_refusal, forged_local_failure];
+const FORGERIES: [Answer; 4] = [
+    forged_time_exceeded,
+    forged_unreachable,
+    forged_refusal,
+    forged_local_failure,
+];
 
 #[test]
 fn without_ident_or_seq_a_forgery_is_nobodys_answer() {
@@ -58,7 +76,10 @@ fn without_ident_or_seq_a_forgery_is_nobodys_answer() {
             probe[octet] ^= 0x80;
             let from = router(version, 1);
             let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
-            assert_eq!(trace.handle(5, from, &message).unwrap_err(), Discard::NotOurs);
+            assert_eq!(
+                trace.handle(5, from, &message).unwrap_err(),
+                Discard::NotOurs
+            );
         }
         assert_eq!(trace.route(), [None; 4]);
     }
@@ -72,9 +93,15 @@ fn without_the_cookie_nobody_can_speak_for_the_target() {
             let mut probe = trace.probes[0].clone();
             probe[10..18].fill(0x2a);
             let message = echo_reply(from, &probe);
-            assert_eq!(trace.handle(5, from, &message).unwrap_err(), Discard::WrongCookie);
+            assert_eq!(
+                trace.handle(5, from, &message).unwrap_err(),
+                Discard::WrongCookie
+            );
         }
-        assert_eq!((trace.route(), trace.tracer.route().tally().forged), (vec![None; 4], 2));
+        assert_eq!(
+            (trace.route(), trace.tracer.route().tally().forged),
+            (vec![None; 4], 2)
+        );
     }
 }
 
@@ -101,7 +128,14 @@ fn a_true_answer_takes_the_place_of_a_forged_one_whichever_came_first() {
                 truth(&mut late, 10, 2).unwrap();
                 assert!(forged(&mut late, 15, 2).is_err());
                 for trace in [early, late] {
-                    let outcomes: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
+                    let outcomes: Vec<Outcome> = trace
+                        .tracer
+                        .route()
+                        .hops()
+                        .nth(1)
+                        .unwrap()
+                        .outcomes()
+                        .collect();
                     assert_eq!(outcomes, [Outcome::Answered(reply)]);
                     assert_eq!(trace.distance(), (reply.kind == Kind::Reply).then_some(2));
                 }
@@ -181,7 +215,15 @@ fn a_forged_unreachable_hides_nothing_that_truly_answers() {
         let mut trace = Trace::new(version);
         forged_unreachable(&mut trace, 5, 1).unwrap();
         trace.time_exceeded(10, 2).unwrap();
-        assert_eq!(trace.route(), [Some(stranger(version)), Some(router(version, 2)), None, None]);
+        assert_eq!(
+            trace.route(),
+            [
+                Some(stranger(version)),
+                Some(router(version, 2)),
+                None,
+                None
+            ]
+        );
     }
 }
 
@@ -191,7 +233,10 @@ fn a_rejected_forgery_is_not_counted_as_a_late_answer() {
         let mut trace = Trace::new(version);
         trace.echo_reply(10, 4).unwrap();
         trace.run_out(11);
-        assert_eq!(forged_local_failure(&mut trace, 900, 2).unwrap_err(), Discard::NotOurs);
+        assert_eq!(
+            forged_local_failure(&mut trace, 900, 2).unwrap_err(),
+            Discard::NotOurs
+        );
         assert_eq!(trace.tracer.route().tally().late, 0);
     }
 }
@@ -202,11 +247,17 @@ fn a_forgery_alone_never_ends_a_trace_that_has_hops_left_to_probe() {
         for forged in FORGERIES {
             // Hop by hop, and the first router says nothing: the forgery is all there is.
             let sweep = Some(Sweep::Window { first: 1, step: 1 });
-            let mut trace = Trace::with(Config { sweep, ..config(version) });
+            let mut trace = Trace::with(Config {
+                sweep,
+                ..config(version)
+            });
             let _ = forged(&mut trace, 5, 1);
             trace.run_out(6);
             for hop in 1..=4 {
-                assert!(trace.hops.contains(&hop), "{version:?}: hop {hop} was not probed");
+                assert!(
+                    trace.hops.contains(&hop),
+                    "{version:?}: hop {hop} was not probed"
+                );
             }
         }
     }
@@ -216,7 +267,10 @@ fn a_forgery_alone_never_ends_a_trace_that_has_hops_left_to_probe() {
 fn a_loop_that_is_weak_in_part_is_no_loop_beyond_doubt() {
     for version in BOTH {
         for second in [forge_as_hop_3, translate_as_hop_3] {
-            let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+            let mut trace = Trace::with(Config {
+                max_hops: 12,
+                ..config(version)
+            });
             for hop in [3, 4, 6] {
                 trace.time_exceeded(10, hop).unwrap();
             }
@@ -224,18 +278,28 @@ fn a_loop_that_is_weak_in_part_is_no_loop_beyond_doubt() {
             for hop in [5, 7] {
                 second(&mut trace, 11, hop).unwrap();
             }
-            // The trace doesn't end before it knows of the hops beyond: the target is at 12, and slow.
+            // The trace doesn't end before it knows of the hops beyond: the target is at 12, and
+            // slow.
             trace.send(300);
             assert_eq!(trace.tracer.route().stop_reason(), None);
             trace.echo_reply(330, 12).unwrap();
             trace.run_out(331);
-            assert_eq!((trace.distance(), trace.tracer.route().stop_reason()), (Some(12), Some(StopReason::Reached)));
+            assert_eq!(
+                (trace.distance(), trace.tracer.route().stop_reason()),
+                (Some(12), Some(StopReason::Reached))
+            );
         }
     }
 }
 
 fn forge_as_hop_3(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
-    forge(trace, ms, usize::from(hop) - 1, router(trace.version, 3), Type::TimeExceeded)
+    forge(
+        trace,
+        ms,
+        usize::from(hop) - 1,
+        router(trace.version, 3),
+        Type::TimeExceeded,
+    )
 }
 
 fn translate_as_hop_3(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Discard> {
@@ -246,16 +310,30 @@ fn translate_as_hop_3(trace: &mut Trace, ms: u64, hop: u8) -> Result<Reply, Disc
 fn where_only_weak_answers_come_they_stand_and_say_so() {
     for version in BOTH {
         let mut trace = Trace::new(version);
-        // A translator in front of everything: each quote has another checksum; the target speaks from another address.
+        // A translator in front of everything: each quote has another checksum; the target speaks
+        // from another address.
         for hop in 1..=2 {
-            forge(&mut trace, 10, usize::from(hop) - 1, router(version, hop), Type::TimeExceeded).unwrap();
+            forge(
+                &mut trace,
+                10,
+                usize::from(hop) - 1,
+                router(version, hop),
+                Type::TimeExceeded,
+            )
+            .unwrap();
         }
         let message = echo_reply(stranger(version), &trace.probes[2]);
         trace.handle(10, stranger(version), &message).unwrap();
         trace.run_out(11);
         let route = trace.tracer.route();
-        assert_eq!((route.distance(), route.stop_reason()), (Some(3), Some(StopReason::Reached)));
-        assert!(route.hops().all(|hop| hop.replies().all(|reply| reply.evidence() == Evidence::Weak)));
+        assert_eq!(
+            (route.distance(), route.stop_reason()),
+            (Some(3), Some(StopReason::Reached))
+        );
+        assert!(route.hops().all(|hop| {
+            hop.replies()
+                .all(|reply| reply.evidence() == Evidence::Weak)
+        }));
     }
 }
 
@@ -264,7 +342,10 @@ fn of_two_forgeries_the_first_stands_until_the_truth_comes() {
     for version in BOTH {
         let mut trace = Trace::new(version);
         forged_time_exceeded(&mut trace, 5, 2).unwrap();
-        assert_eq!(forged_unreachable(&mut trace, 6, 2).unwrap_err(), Discard::Duplicate);
+        assert_eq!(
+            forged_unreachable(&mut trace, 6, 2).unwrap_err(),
+            Discard::Duplicate
+        );
         assert!(trace.time_exceeded(10, 2).is_ok());
     }
 }

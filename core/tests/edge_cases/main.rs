@@ -1,5 +1,6 @@
-//! What is on the wire and shouldn't be, and what is rightly there but easily misread. The numbers are those of the table in
-//! `src/hostile.md`. Beside them: how long a trace waits and what it asks for, to the nanosecond and the last probe.
+//! What is on the wire and shouldn't be, and what is rightly there but easily misread. The numbers
+//! are those of the table in `src/hostile.md`. Beside them: how long a trace waits and what it asks
+//! for, to the nanosecond and the last probe.
 
 mod burst;
 mod extensions;

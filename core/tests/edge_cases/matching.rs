@@ -1,7 +1,8 @@
 //! Cases 22 to 27: whose answer it is.
 
 use crate::network::{
-    BOTH, ECHO, Trace, config, echo_reply, ends, error, ms, octets, probe_packet, put_right, quote, router,
+    BOTH, ECHO, Trace, config, echo_reply, ends, error, ms, octets, probe_packet, put_right, quote,
+    router,
 };
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
@@ -13,8 +14,16 @@ fn quoting(trace: &mut Trace, len: usize, change: impl Fn(&mut [u8])) -> Result<
     let (version, from) = (trace.version, router(trace.version, 1));
     let mut probe = trace.probes[0].clone();
     change(&mut probe);
-    let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe[..len]));
-    trace.handle(10, from, &message).map(|heard| heard.reply.changes)
+    let message = error(
+        from,
+        Type::TimeExceeded,
+        0,
+        0,
+        &quote(version, &probe[..len]),
+    );
+    trace
+        .handle(10, from, &message)
+        .map(|heard| heard.reply.changes)
 }
 
 const IDENT: usize = 5;
@@ -26,7 +35,8 @@ const WITH_COOKIE: usize = 18;
 #[test]
 fn case_22_another_ident_is_somebody_elses() {
     for version in BOTH {
-        let discard = quoting(&mut Trace::new(version), HEADER, |probe| probe[IDENT] ^= 1).unwrap_err();
+        let discard =
+            quoting(&mut Trace::new(version), HEADER, |probe| probe[IDENT] ^= 1).unwrap_err();
         assert_eq!(discard, Discard::NotOurs);
     }
 }
@@ -36,7 +46,10 @@ fn case_22_the_cookie_finds_the_probe_though_a_translator_changed_the_ident() {
     for version in BOTH {
         let mut trace = Trace::new(version);
         let changes = quoting(&mut trace, WITH_COOKIE, |probe| probe[IDENT] ^= 1).unwrap();
-        assert_eq!((changes, changes.evidence()), (Changes::IDENT, Evidence::Weak));
+        assert_eq!(
+            (changes, changes.evidence()),
+            (Changes::IDENT, Evidence::Weak)
+        );
         assert_eq!(trace.tracer.route().tally(), Tally::default());
     }
 }
@@ -48,12 +61,21 @@ fn case_22_the_cookie_is_checked_wherever_it_comes_back() {
             let mut trace = Trace::new(version);
             let discard = quoting(&mut trace, WITH_COOKIE, |probe| probe[octet] ^= 1).unwrap_err();
             assert_eq!(discard, Discard::WrongCookie);
-            assert_eq!(trace.tracer.route().tally(), Tally { forged: 1, ..Tally::default() });
+            assert_eq!(
+                trace.tracer.route().tally(),
+                Tally {
+                    forged: 1,
+                    ..Tally::default()
+                }
+            );
         }
         // With another ident as well it may be somebody else's, and is not counted.
         let mut trace = Trace::new(version);
         let both = |probe: &mut [u8]| (probe[IDENT], probe[COOKIE]) = (0, 0);
-        assert_eq!(quoting(&mut trace, WITH_COOKIE, both).unwrap_err(), Discard::NotOurs);
+        assert_eq!(
+            quoting(&mut trace, WITH_COOKIE, both).unwrap_err(),
+            Discard::NotOurs
+        );
         assert_eq!(trace.tracer.route().tally(), Tally::default());
     }
 }
@@ -65,7 +87,11 @@ fn case_22_an_echo_reply_always_has_the_cookie() {
         let mut trace = Trace::new(version);
         for len in HEADER..WITH_COOKIE {
             let message = echo_reply(target, &trace.probes[0][..len]);
-            assert_eq!(trace.handle(10, target, &message).unwrap_err(), Discard::WrongCookie, "{len} octets");
+            assert_eq!(
+                trace.handle(10, target, &message).unwrap_err(),
+                Discard::WrongCookie,
+                "{len} octets"
+            );
         }
         assert_eq!(trace.tracer.route().tally().forged, 10);
         // Cut behind it, or longer than what was sent: still an answer.
@@ -80,9 +106,13 @@ fn case_22_an_echo_reply_always_has_the_cookie() {
 fn case_22_a_cookie_that_is_cut_short_is_checked_as_far_as_it_goes() {
     for version in BOTH {
         for len in HEADER..WITH_COOKIE {
-            assert!(quoting(&mut Trace::new(version), len, |_| {}).is_ok(), "{len} octets");
+            assert!(
+                quoting(&mut Trace::new(version), len, |_| {}).is_ok(),
+                "{len} octets"
+            );
             for octet in HEADER..len {
-                let discard = quoting(&mut Trace::new(version), len, |probe| probe[octet] ^= 1).unwrap_err();
+                let discard =
+                    quoting(&mut Trace::new(version), len, |probe| probe[octet] ^= 1).unwrap_err();
                 assert_eq!(discard, Discard::WrongCookie, "octet {octet} of {len}");
             }
         }
@@ -93,14 +123,23 @@ fn case_22_a_cookie_that_is_cut_short_is_checked_as_far_as_it_goes() {
 fn case_22_a_seq_that_was_never_sent_is_not_ours() {
     for version in BOTH {
         for first_seq in [0x5eac, 0x5eb4, 0, 0xdeb0] {
-            // Another trace with our cookie: no answer of a forger, only one to a probe that this trace never sent.
+            // Another trace with our cookie: no answer of a forger, only one to a probe that this
+            // trace never sent.
             let other = Trace::of(config(version), Echo { first_seq, ..ECHO });
             let mut trace = Trace::new(version);
             for probe in &other.probes {
                 let target = ends(version).destination;
-                assert_eq!(trace.handle(10, target, &echo_reply(target, probe)).unwrap_err(), Discard::NotOurs);
+                assert_eq!(
+                    trace
+                        .handle(10, target, &echo_reply(target, probe))
+                        .unwrap_err(),
+                    Discard::NotOurs
+                );
             }
-            assert_eq!((trace.route(), trace.tracer.route().tally()), (vec![None; 4], Tally::default()));
+            assert_eq!(
+                (trace.route(), trace.tracer.route().tally()),
+                (vec![None; 4], Tally::default())
+            );
         }
     }
 }
@@ -108,15 +147,20 @@ fn case_22_a_seq_that_was_never_sent_is_not_ours() {
 #[test]
 fn case_22_a_seq_that_another_probe_had_is_a_wrong_cookie() {
     for version in BOTH {
-        // As if a bit of the seq had been turned on the way: balance and cookie come back with the wrong one.
-        let discard = quoting(&mut Trace::new(version), HEADER + 2, |probe| probe[7] ^= 1).unwrap_err();
+        // As if a bit of the seq had been turned on the way: balance and cookie come back with the
+        // wrong one.
+        let discard =
+            quoting(&mut Trace::new(version), HEADER + 2, |probe| probe[7] ^= 1).unwrap_err();
         assert_eq!(discard, Discard::WrongCookie);
         let target = ends(version).destination;
         let mut trace = Trace::new(version);
         let mut message = echo_reply(target, &trace.probes[0]);
         message[7] ^= 1;
         put_right(target, &mut message);
-        assert_eq!(trace.handle(10, target, &message).unwrap_err(), Discard::WrongCookie);
+        assert_eq!(
+            trace.handle(10, target, &message).unwrap_err(),
+            Discard::WrongCookie
+        );
     }
 }
 
@@ -125,8 +169,15 @@ fn case_23_seqs_wrap_around_within_a_trace() {
     for version in BOTH {
         for first_seq in [0xfffe, 0xffff, 0] {
             let mut trace = Trace::of(config(version), Echo { first_seq, ..ECHO });
-            let seqs: Vec<u16> = trace.probes.iter().map(|probe| u16::from_be_bytes([probe[6], probe[7]])).collect();
-            assert_eq!(seqs, [0, 1, 2, 3].map(|index| first_seq.wrapping_add(index)));
+            let seqs: Vec<u16> = trace
+                .probes
+                .iter()
+                .map(|probe| u16::from_be_bytes([probe[6], probe[7]]))
+                .collect();
+            assert_eq!(
+                seqs,
+                [0, 1, 2, 3].map(|index| first_seq.wrapping_add(index))
+            );
             for hop in 1..=3 {
                 assert_eq!(trace.time_exceeded(10, hop).unwrap().probe.hop, hop);
             }
@@ -144,7 +195,15 @@ fn case_24_of_two_answers_the_first_counts_and_the_second_is_counted() {
             assert_eq!(trace.time_exceeded(20, 1).unwrap_err(), Discard::Duplicate);
             assert_eq!(trace.tracer.route().tally().duplicates, copy);
         }
-        let reply = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
+        let reply = trace
+            .tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .replies()
+            .next()
+            .unwrap();
         assert_eq!(reply.rtt, ms(10));
     }
 }
@@ -158,7 +217,13 @@ fn case_24_a_late_answer_counts_also_after_the_end() {
         assert_eq!(trace.route()[..3], [None; 3]);
         let late = end.as_nanos() / 1_000_000 + 500;
         assert_eq!(trace.time_exceeded(late, 2).unwrap().rtt, ms(late));
-        assert_eq!(trace.tracer.route().tally(), Tally { late: 1, ..Tally::default() });
+        assert_eq!(
+            trace.tracer.route().tally(),
+            Tally {
+                late: 1,
+                ..Tally::default()
+            }
+        );
         assert_eq!(trace.route()[1], Some(router(version, 2)));
     }
 }
@@ -169,7 +234,9 @@ fn case_24_an_answer_from_before_its_probe_takes_no_time() {
         let mut trace = Trace::with(config(version));
         let buf = &mut [0; 64];
         let mut late = hopshot_core::Tracer::<64>::new(config(version), ECHO).unwrap();
-        let _ = late.poll(hopshot_core::Instant::from_millis(1000), buf).unwrap();
+        let _ = late
+            .poll(hopshot_core::Instant::from_millis(1000), buf)
+            .unwrap();
         std::mem::swap(&mut trace.tracer, &mut late);
         assert_eq!(trace.time_exceeded(10, 1).unwrap().rtt, Duration::ZERO);
     }
@@ -180,7 +247,10 @@ fn case_25_a_wrong_checksum_is_no_answer() {
     for version in BOTH {
         let mut trace = Trace::new(version);
         let from = router(version, 1);
-        for right in [error(from, Type::TimeExceeded, 0, 0, &trace.quote(1)), echo_reply(from, &trace.probes[0])] {
+        for right in [
+            error(from, Type::TimeExceeded, 0, 0, &trace.quote(1)),
+            echo_reply(from, &trace.probes[0]),
+        ] {
             for octet in 2..4 {
                 let mut wrong = right.clone();
                 wrong[octet] ^= 0x55;
@@ -195,20 +265,48 @@ fn case_25_a_wrong_checksum_is_no_answer() {
 #[test]
 fn case_25_an_icmpv6_checksum_covers_the_addresses() {
     let mut trace = Trace::new(Version::V6);
-    let message = error(router(Version::V6, 1), Type::TimeExceeded, 0, 0, &trace.quote(1));
-    let discard = trace.handle(10, router(Version::V6, 2), &message).unwrap_err();
+    let message = error(
+        router(Version::V6, 1),
+        Type::TimeExceeded,
+        0,
+        0,
+        &trace.quote(1),
+    );
+    let discard = trace
+        .handle(10, router(Version::V6, 2), &message)
+        .unwrap_err();
     assert_eq!(discard, Discard::Malformed(Malformed::Checksum));
-    // Not knowing our own address we take it as it is: a kernel that hands out ICMPv6 has verified it.
-    let mut trace = Trace::with(Config { source: Version::V6.unspecified(), ..config(Version::V6) });
-    let message = error(router(Version::V6, 1), Type::TimeExceeded, 0, 0, &trace.quote(1));
+    // Not knowing our own address we take it as it is: a kernel that hands out ICMPv6 has verified
+    // it.
+    let mut trace = Trace::with(Config {
+        source: Version::V6.unspecified(),
+        ..config(Version::V6)
+    });
+    let message = error(
+        router(Version::V6, 1),
+        Type::TimeExceeded,
+        0,
+        0,
+        &trace.quote(1),
+    );
     assert!(trace.handle(10, router(Version::V6, 2), &message).is_ok());
 }
 
 #[test]
 fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
     for version in BOTH {
-        let us = if version == Version::V4 { "127.0.0.1" } else { "::1" }.parse().unwrap();
-        let mut trace = Trace::with(Config { target: us, source: us, ..config(version) });
+        let us = if version == Version::V4 {
+            "127.0.0.1"
+        } else {
+            "::1"
+        }
+        .parse()
+        .unwrap();
+        let mut trace = Trace::with(Config {
+            target: us,
+            source: us,
+            ..config(version)
+        });
         let request = trace.probes[0].clone();
         let discard = trace.handle(0, us, &request).unwrap_err();
         assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
@@ -216,10 +314,17 @@ fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
         reply[0] = if version == Version::V4 { 0 } else { 129 };
         // One's complement: from type 8 to 0, or 128 to 129.
         let sum = u16::from_be_bytes([reply[2], reply[3]]);
-        let sum = if version == Version::V4 { sum + 0x0800 } else { sum - 0x0100 };
+        let sum = if version == Version::V4 {
+            sum + 0x0800
+        } else {
+            sum - 0x0100
+        };
         reply[2..4].copy_from_slice(&sum.to_be_bytes());
         let reply = trace.handle(1, us, &reply).unwrap().reply;
-        assert_eq!((reply.kind, reply.probe.hop, reply.evidence()), (Kind::Reply, 1, Evidence::Strong));
+        assert_eq!(
+            (reply.kind, reply.probe.hop, reply.evidence()),
+            (Kind::Reply, 1, Evidence::Strong)
+        );
         assert_eq!(trace.distance(), Some(1));
     }
 }
@@ -237,19 +342,39 @@ fn case_27_other_peoples_icmp_uses_up_nothing_and_resets_no_timer() {
             packet[at..at + 2].copy_from_slice(&(stray & 0x0fff).to_be_bytes());
             packet.truncate(packet.len() - 24);
             let message = error(from, Type::TimeExceeded, 0, 0, &packet);
-            assert_eq!(trace.handle(1, from, &message).unwrap_err(), Discard::NotOurs);
+            assert_eq!(
+                trace.handle(1, from, &message).unwrap_err(),
+                Discard::NotOurs
+            );
         }
         assert_eq!(trace.send(1).unwrap(), undisturbed);
         assert_eq!(trace.probes.len(), 4);
-        assert_eq!((trace.route(), trace.tracer.route().tally()), (vec![None; 4], Tally::default()));
+        assert_eq!(
+            (trace.route(), trace.tracer.route().tally()),
+            (vec![None; 4], Tally::default())
+        );
     }
 }
 
 #[test]
 fn an_answer_in_the_other_family_is_not_ours() {
     let v4 = Trace::new(Version::V4);
-    let message = error(router(Version::V4, 1), Type::TimeExceeded, 0, 0, &v4.quote(1));
-    assert!(Trace::new(Version::V6).handle(10, router(Version::V4, 1), &message).is_err());
+    let message = error(
+        router(Version::V4, 1),
+        Type::TimeExceeded,
+        0,
+        0,
+        &v4.quote(1),
+    );
+    assert!(
+        Trace::new(Version::V6)
+            .handle(10, router(Version::V4, 1), &message)
+            .is_err()
+    );
     let hex = "03 00 00 00 00 00 00 00";
-    assert!(Trace::new(Version::V4).handle(10, router(Version::V6, 1), &octets(hex)).is_err());
+    assert!(
+        Trace::new(Version::V4)
+            .handle(10, router(Version::V6, 1), &octets(hex))
+            .is_err()
+    );
 }

@@ -1,15 +1,25 @@
 //! Cases 13 to 21: which message means what.
 
-use crate::network::{BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, quote, router, stranger};
+use crate::network::{
+    BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, quote, router, stranger,
+};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Malformed, Version};
 use hopshot_core::{
-    Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, SendError, StopReason, Sweep,
+    Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, SendError, StopReason,
+    Sweep,
 };
 use std::net::IpAddr;
 
 /// An error about the first probe to `hop`.
-fn report(trace: &mut Trace, hop: u8, from: IpAddr, icmp_type: Type, code: u8, rest: u32) -> Result<Reply, Discard> {
+fn report(
+    trace: &mut Trace,
+    hop: u8,
+    from: IpAddr,
+    icmp_type: Type,
+    code: u8,
+    rest: u32,
+) -> Result<Reply, Discard> {
     let message = error(from, icmp_type, code, rest, &trace.quote(hop));
     trace.handle(10, from, &message).map(|heard| heard.reply)
 }
@@ -31,10 +41,20 @@ fn case_13_time_exceeded_in_reassembly_is_no_hop() {
     ];
     for (version, hex) in golden {
         let mut trace = Trace::new(version);
-        let discard = trace.handle(10, router(version, 1), &octets(hex)).unwrap_err();
+        let discard = trace
+            .handle(10, router(version, 1), &octets(hex))
+            .unwrap_err();
         assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
         for code in 1..=255 {
-            let discard = report(&mut trace, 1, router(version, 1), Type::TimeExceeded, code, 0).unwrap_err();
+            let discard = report(
+                &mut trace,
+                1,
+                router(version, 1),
+                Type::TimeExceeded,
+                code,
+                0,
+            )
+            .unwrap_err();
             assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
         }
         assert_eq!(trace.route(), [None; 4]);
@@ -46,8 +66,19 @@ fn case_14_an_unreachable_says_its_code() {
     for version in BOTH {
         for code in 0..=255 {
             let mut trace = Trace::new(version);
-            let reply = report(&mut trace, 2, router(version, 2), Type::Unreachable, code, 0).unwrap();
-            assert_eq!((reply.kind, reply.icmp_code, reply.probe.hop), (Kind::Unreachable, code, 2));
+            let reply = report(
+                &mut trace,
+                2,
+                router(version, 2),
+                Type::Unreachable,
+                code,
+                0,
+            )
+            .unwrap();
+            assert_eq!(
+                (reply.kind, reply.icmp_code, reply.probe.hop),
+                (Kind::Unreachable, code, 2)
+            );
             assert_eq!(reply.icmp_type, if version == Version::V4 { 3 } else { 1 });
         }
     }
@@ -62,9 +93,15 @@ fn case_14_an_unreachable_is_the_end_only_while_nothing_comes_from_behind_it() {
         trace.time_exceeded(20, 3).unwrap();
         assert_eq!(trace.route().len(), 4, "it goes on");
         trace.echo_reply(30, 4).unwrap();
-        assert_eq!((trace.distance(), trace.tracer.route().hops().count()), (Some(4), 4));
+        assert_eq!(
+            (trace.distance(), trace.tracer.route().hops().count()),
+            (Some(4), 4)
+        );
         trace.run_out(40);
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::Reached)
+        );
     }
 }
 
@@ -74,48 +111,91 @@ fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
         let target = ends(version).destination;
         let mut trace = Trace::new(version);
         // Protocol unreachable; in IPv6 that is a Parameter Problem with code 1.
-        let icmp_type = if version == Version::V4 { Type::Unreachable } else { Type::ParameterProblem };
+        let icmp_type = if version == Version::V4 {
+            Type::Unreachable
+        } else {
+            Type::ParameterProblem
+        };
         let code = if version == Version::V4 { 2 } else { 1 };
         report(&mut trace, 3, target, icmp_type, code, 0).unwrap();
         assert_eq!(trace.distance(), Some(3));
         trace.time_exceeded(20, 1).unwrap();
         trace.time_exceeded(20, 2).unwrap();
         trace.run_out(30);
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Unreachable));
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::Unreachable)
+        );
     }
 }
 
 #[test]
 fn case_15_the_mtu_is_told_where_the_router_says_it() {
     let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
-        let mut trace = Trace::of(config(version), Echo { payload_len: 1472, ..ECHO });
+        let mut trace = Trace::of(
+            config(version),
+            Echo {
+                payload_len: 1472,
+                ..ECHO
+            },
+        );
         let quote = &trace.quote(2)[..100];
         let message = error(router(version, 2), icmp_type, code, rest, quote);
-        trace.handle(10, router(version, 2), &message).unwrap().reply.mtu
+        trace
+            .handle(10, router(version, 2), &message)
+            .unwrap()
+            .reply
+            .mtu
     };
-    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4), Some(1492));
-    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0), Some(0), "a router older than RFC 1191");
-    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 0xffff_0044), Some(68), "the unused half means nothing");
+    assert_eq!(
+        mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4),
+        Some(1492)
+    );
+    assert_eq!(
+        mtu(Version::V4, Type::Unreachable, 4, 0),
+        Some(0),
+        "a router older than RFC 1191"
+    );
+    assert_eq!(
+        mtu(Version::V4, Type::Unreachable, 4, 0xffff_0044),
+        Some(68),
+        "the unused half means nothing"
+    );
     assert_eq!(mtu(Version::V4, Type::Unreachable, 1, 0x0000_05d4), None);
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1280), Some(1280));
-    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 9, 1280), Some(1280), "the code is ignored: RFC 4443, section 3.2");
+    assert_eq!(
+        mtu(Version::V6, Type::PacketTooBig, 9, 1280),
+        Some(1280),
+        "the code is ignored: RFC 4443, section 3.2"
+    );
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 0), Some(0));
     // What is not less than the packet of 1,500 or 1,520 octets was not too big.
     assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 1499), Some(1499));
     assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1519), Some(1519));
     for named in [1520, 9000, 65_535, 9_000_000] {
-        assert_eq!(mtu(Version::V4, Type::Unreachable, 4, (named - 20) & 0xffff), None, "{named}");
-        assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, named), None, "{named}");
+        assert_eq!(
+            mtu(Version::V4, Type::Unreachable, 4, (named - 20) & 0xffff),
+            None,
+            "{named}"
+        );
+        assert_eq!(
+            mtu(Version::V6, Type::PacketTooBig, 0, named),
+            None,
+            "{named}"
+        );
     }
     assert_eq!(mtu(Version::V6, Type::Unreachable, 4, 1280), None);
 }
 
 #[test]
 fn case_16_messages_that_report_nothing_about_a_probe_are_foreign() {
-    // Source quench, redirect, router advertisement and solicitation, timestamps, information, address mask.
+    // Source quench, redirect, router advertisement and solicitation, timestamps, information,
+    // address mask.
     let v4 = [4, 5, 9, 10, 13, 14, 15, 16, 17, 18, 30, 40, 42, 43];
     // Private use, multicast listeners, neighbour discovery, redirect, node information.
-    let v6 = [0, 100, 101, 127, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143, 160, 161, 255];
+    let v6 = [
+        0, 100, 101, 127, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143, 160, 161, 255,
+    ];
     for (version, types) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
         let mut trace = Trace::new(version);
         for number in types {
@@ -124,7 +204,11 @@ fn case_16_messages_that_report_nothing_about_a_probe_are_foreign() {
             message[0] = *number;
             put_right(from, &mut message);
             let discard = trace.handle(10, from, &message).unwrap_err();
-            assert_eq!(discard, Discard::Malformed(Malformed::Foreign), "type {number}");
+            assert_eq!(
+                discard,
+                Discard::Malformed(Malformed::Foreign),
+                "type {number}"
+            );
         }
         assert_eq!(trace.route(), [None; 4]);
     }
@@ -135,8 +219,19 @@ fn case_17_a_parameter_problem_quotes_the_probe_too() {
     for version in BOTH {
         for rest in [0, 40, 0x1400_0000, u32::MAX] {
             let mut trace = Trace::new(version);
-            let reply = report(&mut trace, 2, router(version, 2), Type::ParameterProblem, 0, rest).unwrap();
-            assert_eq!((reply.kind, reply.mtu, reply.probe.hop), (Kind::Unreachable, None, 2));
+            let reply = report(
+                &mut trace,
+                2,
+                router(version, 2),
+                Type::ParameterProblem,
+                0,
+                rest,
+            )
+            .unwrap();
+            assert_eq!(
+                (reply.kind, reply.mtu, reply.probe.hop),
+                (Kind::Unreachable, None, 2)
+            );
             assert_eq!(reply.icmp_type, if version == Version::V4 { 12 } else { 4 });
         }
     }
@@ -148,12 +243,18 @@ fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
         let mut trace = Trace::new(version);
         let message = echo_reply(stranger(version), &trace.probes[2]);
         let reply = trace.handle(10, stranger(version), &message).unwrap().reply;
-        assert_eq!((reply.kind, reply.changes, reply.evidence()), (Kind::Reply, Changes::SENDER, Evidence::Weak));
+        assert_eq!(
+            (reply.kind, reply.changes, reply.evidence()),
+            (Kind::Reply, Changes::SENDER, Evidence::Weak)
+        );
         assert_eq!(trace.distance(), Some(3));
         trace.time_exceeded(20, 1).unwrap();
         trace.time_exceeded(20, 2).unwrap();
         trace.run_out(30);
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::Reached)
+        );
     }
 }
 
@@ -173,14 +274,21 @@ fn case_19_time_exceeded_from_the_targets_address_is_a_hop() {
 #[test]
 fn case_20_routers_that_come_back_are_a_loop_and_what_was_sent_still_counts() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+        let mut trace = Trace::with(Config {
+            max_hops: 12,
+            ..config(version)
+        });
         // Hop 3, 5 and 7 are the same router; 4, 6 and 8 another one.
         for hop in 1..=9 {
             let place = if hop <= 4 { hop } else { 3 + (hop - 3) % 2 };
             let from = router(version, place);
             report(&mut trace, hop, from, Type::TimeExceeded, 0, 0).unwrap();
         }
-        assert_eq!(trace.route().len(), 7, "up to where the first comes for the third time");
+        assert_eq!(
+            trace.route().len(),
+            7,
+            "up to where the first comes for the third time"
+        );
         // All that was sent may still be answered: here the target, and the loop was none.
         trace.echo_reply(90, 10).unwrap();
         assert_eq!((trace.distance(), trace.route().len()), (Some(10), 10));
@@ -190,9 +298,20 @@ fn case_20_routers_that_come_back_are_a_loop_and_what_was_sent_still_counts() {
 #[test]
 fn case_20_one_address_at_hop_after_hop_is_no_loop() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 12, ..config(version) });
+        let mut trace = Trace::with(Config {
+            max_hops: 12,
+            ..config(version)
+        });
         for hop in 1..=9 {
-            report(&mut trace, hop, router(version, 1), Type::TimeExceeded, 0, 0).unwrap();
+            report(
+                &mut trace,
+                hop,
+                router(version, 1),
+                Type::TimeExceeded,
+                0,
+                0,
+            )
+            .unwrap();
         }
         assert_eq!(trace.route().len(), 12);
     }
@@ -200,8 +319,24 @@ fn case_20_one_address_at_hop_after_hop_is_no_loop() {
 
 #[test]
 fn case_21_any_address_may_send_an_error() {
-    let v4 = ["10.0.0.1", "192.168.1.1", "100.64.0.1", "0.0.0.0", "127.0.0.1", "169.254.0.1", "240.0.0.1", "224.0.0.1"];
-    let v6 = ["fe80::1", "fc00::1", "::", "::1", "ff02::1", "::ffff:10.0.0.1"];
+    let v4 = [
+        "10.0.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "0.0.0.0",
+        "127.0.0.1",
+        "169.254.0.1",
+        "240.0.0.1",
+        "224.0.0.1",
+    ];
+    let v6 = [
+        "fe80::1",
+        "fc00::1",
+        "::",
+        "::1",
+        "ff02::1",
+        "::ffff:10.0.0.1",
+    ];
     for (version, addresses) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
         for address in addresses {
             let from: IpAddr = address.parse().unwrap();
@@ -224,8 +359,18 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
         let code = if version == Version::V4 { 1 } else { 3 };
         report(&mut trace, 1, us, Type::Unreachable, code, 0).unwrap();
         let icmp_type = if version == Version::V4 { 3 } else { 1 };
-        let failure = Outcome::Failed(Failure::Local { icmp_type, icmp_code: code });
-        let outcomes: Vec<Outcome> = trace.tracer.route().hops().next().unwrap().outcomes().collect();
+        let failure = Outcome::Failed(Failure::Local {
+            icmp_type,
+            icmp_code: code,
+        });
+        let outcomes: Vec<Outcome> = trace
+            .tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .outcomes()
+            .collect();
         assert_eq!(outcomes, [failure]);
         assert_eq!((trace.route().len(), trace.distance()), (4, None));
         // That one did not get out of this machine.
@@ -237,10 +382,16 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
         trace.tracer.abandon(Failure::NextHop);
         let route = trace.tracer.route();
         assert!(
-            route.hops().flat_map(|hop| hop.outcomes()).all(|outcome| outcome == Outcome::Failed(Failure::NextHop))
+            route
+                .hops()
+                .flat_map(|hop| hop.outcomes())
+                .all(|outcome| outcome == Outcome::Failed(Failure::NextHop))
         );
         // Nor are its words on the others, when they have failed for the same reason.
-        assert_eq!(report(&mut trace, 2, us, Type::Unreachable, code, 0).unwrap_err(), Discard::FailedHere);
+        assert_eq!(
+            report(&mut trace, 2, us, Type::Unreachable, code, 0).unwrap_err(),
+            Discard::FailedHere
+        );
         assert_eq!(trace.tracer.route().probes_sent(), 0);
     }
 }
@@ -249,14 +400,20 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
 fn case_21_to_ourselves_an_unreachable_from_our_own_address_is_the_targets() {
     for version in BOTH {
         let us = ends(version).source;
-        let mut trace = Trace::with(Config { target: us, ..config(version) });
+        let mut trace = Trace::with(Config {
+            target: us,
+            ..config(version)
+        });
         let mut quote = trace.quote(1);
         let address_len = if version == Version::V4 { 4 } else { 16 };
         let at = quote.len() - trace.probes[0].len() - address_len;
         quote.copy_within(at - address_len..at, at);
         let message = error(us, Type::Unreachable, 3, 0, &quote);
         let reply = trace.handle(10, us, &message).unwrap().reply;
-        assert_eq!((reply.kind, reply.evidence()), (Kind::Unreachable, Evidence::Strong));
+        assert_eq!(
+            (reply.kind, reply.evidence()),
+            (Kind::Unreachable, Evidence::Strong)
+        );
         assert_eq!(trace.distance(), Some(1));
     }
 }
@@ -267,34 +424,62 @@ fn only_the_codes_of_a_host_are_host_unreachable() {
         for icmp_code in 0..=5 {
             let is_host = [(3, 1), (1, 3)].contains(&(icmp_type, icmp_code));
             assert_eq!(
-                Failure::Local { icmp_type, icmp_code }.is_host_unreachable(),
+                Failure::Local {
+                    icmp_type,
+                    icmp_code
+                }
+                .is_host_unreachable(),
                 is_host,
                 "{icmp_type} {icmp_code}"
             );
         }
     }
-    assert!(Failure::NextHop.is_host_unreachable() && !Failure::Send(SendError(1)).is_host_unreachable());
+    assert!(
+        Failure::NextHop.is_host_unreachable()
+            && !Failure::Send(SendError(1)).is_host_unreachable()
+    );
 }
 
 #[test]
 fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() {
     for version in BOTH {
         let us = ends(version).source;
-        let (host, other) = if version == Version::V4 { (1, 13) } else { (3, 1) };
+        let (host, other) = if version == Version::V4 {
+            (1, 13)
+        } else {
+            (3, 1)
+        };
         let failure = |heard: Option<u8>, index: usize, code: u8| {
-            let mut trace =
-                Trace::with(Config { attempts: 2, retries: 0, sweep: Some(Sweep::Burst), ..config(version) });
+            let mut trace = Trace::with(Config {
+                attempts: 2,
+                retries: 0,
+                sweep: Some(Sweep::Burst),
+                ..config(version)
+            });
             assert_eq!(trace.hops, [1, 2, 3, 4, 1, 2, 3, 4]);
             if let Some(hop) = heard {
                 trace.time_exceeded(10, hop).unwrap();
             }
-            let message = error(us, Type::Unreachable, code, 0, &quote(version, &trace.probes[index]));
+            let message = error(
+                us,
+                Type::Unreachable,
+                code,
+                0,
+                &quote(version, &trace.probes[index]),
+            );
             trace.handle(10, us, &message).unwrap();
             trace.tracer.route().failure().is_some()
         };
         // That the next hop is missing holds for all, and anything does where nobody has answered.
-        assert!(failure(None, 1, host) && failure(None, 1, other) && failure(Some(1), 1, host), "{version:?}");
-        // A firewall may have refused that one alone; and what is no farther than an answer says nothing.
-        assert!(!failure(Some(1), 1, other) && !failure(Some(2), 0, host) && !failure(Some(2), 5, host), "{version:?}");
+        assert!(
+            failure(None, 1, host) && failure(None, 1, other) && failure(Some(1), 1, host),
+            "{version:?}"
+        );
+        // A firewall may have refused that one alone; and what is no farther than an answer says
+        // nothing.
+        assert!(
+            !failure(Some(1), 1, other) && !failure(Some(2), 0, host) && !failure(Some(2), 5, host),
+            "{version:?}"
+        );
     }
 }

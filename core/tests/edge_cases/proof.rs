@@ -6,8 +6,8 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{Version, ip};
 use hopshot_core::{
-    Answer, Back, Changes, Config, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome, Quoted, QuotedHeader,
-    Reply, StopReason,
+    Answer, Back, Changes, Config, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome,
+    Quoted, QuotedHeader, Reply, StopReason,
 };
 use std::net::IpAddr;
 
@@ -30,17 +30,41 @@ struct Parsed {
 fn parsed(version: Version) -> Parsed {
     let (from, kind) = (router(version, 1), Kind::TimeExceeded);
     let destination = Some(ends(version).destination);
-    Parsed { hop: 1, from, kind, destination, checksum: ECHO.checksum, header: None, payload: 0 }
+    Parsed {
+        hop: 1,
+        from,
+        kind,
+        destination,
+        checksum: ECHO.checksum,
+        header: None,
+        payload: 0,
+    }
 }
 
 /// The same from somebody who has read ident, seq and checksum off a probe to his own address.
 fn guessed(version: Version, hop: u8, kind: Kind) -> Parsed {
     let from = stranger(version);
-    Parsed { hop, from, kind, destination: Some(from), checksum: 0x1234, header: None, payload: 0 }
+    Parsed {
+        hop,
+        from,
+        kind,
+        destination: Some(from),
+        checksum: 0x1234,
+        header: None,
+        payload: 0,
+    }
 }
 
 fn accept(trace: &mut Trace, at: u64, parsed: &Parsed) -> Result<Reply, Discard> {
-    let Parsed { hop, from, kind, destination, checksum, header, payload } = *parsed;
+    let Parsed {
+        hop,
+        from,
+        kind,
+        destination,
+        checksum,
+        header,
+        payload,
+    } = *parsed;
     let mut probe = trace.probes[usize::from(hop) - 1].clone();
     probe.truncate(8 + payload);
     probe[2..4].copy_from_slice(&checksum.to_be_bytes());
@@ -51,18 +75,28 @@ fn accept(trace: &mut Trace, at: u64, parsed: &Parsed) -> Result<Reply, Discard>
         kind,
         icmp: (if kind == Kind::TimeExceeded { 11 } else { 3 }, 0),
         mtu: None,
-        back: Back::Quoted(Quoted { destination, header, protocol, message: &probe }),
+        back: Back::Quoted(Quoted {
+            destination,
+            header,
+            protocol,
+            message: &probe,
+        }),
         extensions: Extensions::default(),
     };
     trace.tracer.accept(Instant::from_millis(at), &answer)
 }
 
 fn changes(config: Config, parsed: &Parsed) -> Changes {
-    accept(&mut Trace::with(config), 10, parsed).unwrap().changes
+    accept(&mut Trace::with(config), 10, parsed)
+        .unwrap()
+        .changes
 }
 
 /// An identity whose checksum others may know.
-const PUBLIC: Echo = Echo { checksum_is_public: true, ..ECHO };
+const PUBLIC: Echo = Echo {
+    checksum_is_public: true,
+    ..ECHO
+};
 
 fn both(one: Changes, other: Changes, all: Changes) -> bool {
     all.contains(one) && all.contains(other) && all.evidence() == Evidence::Weak
@@ -72,28 +106,67 @@ fn both(one: Changes, other: Changes, all: Changes) -> bool {
 fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
     for version in BOTH {
         let with_checksum = parsed(version);
-        let with_cookie = Parsed { destination: None, payload: COOKIE, ..with_checksum };
+        let with_cookie = Parsed {
+            destination: None,
+            payload: COOKIE,
+            ..with_checksum
+        };
         for proven in [with_checksum, with_cookie] {
             assert_eq!(changes(config(version), &proven), Changes::default());
         }
-        let neither = Parsed { destination: None, payload: COOKIE - 1, ..with_checksum };
+        let neither = Parsed {
+            destination: None,
+            payload: COOKIE - 1,
+            ..with_checksum
+        };
         let changes = changes(config(version), &neither);
-        assert_eq!((changes, changes.evidence()), (Changes::UNPROVEN, Evidence::Weak));
+        assert_eq!(
+            (changes, changes.evidence()),
+            (Changes::UNPROVEN, Evidence::Weak)
+        );
     }
 }
 
 #[test]
 fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
     for version in BOTH {
-        let right = Parsed { payload: COOKIE - 1, ..parsed(version) };
+        let right = Parsed {
+            payload: COOKIE - 1,
+            ..parsed(version)
+        };
         let cases = [
-            (Parsed { destination: Some(stranger(version)), ..right }, Changes::DESTINATION),
-            (Parsed { checksum: !right.checksum, ..right }, Changes::CHECKSUM),
+            (
+                Parsed {
+                    destination: Some(stranger(version)),
+                    ..right
+                },
+                Changes::DESTINATION,
+            ),
+            (
+                Parsed {
+                    checksum: !right.checksum,
+                    ..right
+                },
+                Changes::CHECKSUM,
+            ),
         ];
         for (short, change) in cases {
-            assert!(both(change, Changes::UNPROVEN, changes(config(version), &short)));
+            assert!(both(
+                change,
+                Changes::UNPROVEN,
+                changes(config(version), &short)
+            ));
             // A translator that quotes the cookie is told as that.
-            assert_eq!(changes(config(version), &Parsed { payload: COOKIE, ..short }), change);
+            assert_eq!(
+                changes(
+                    config(version),
+                    &Parsed {
+                        payload: COOKIE,
+                        ..short
+                    }
+                ),
+                change
+            );
         }
     }
 }
@@ -102,39 +175,80 @@ fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
 fn a_checksum_that_others_may_know_proves_nothing() {
     for version in BOTH {
         let mut trace = Trace::of(config(version), PUBLIC);
-        assert_eq!(accept(&mut trace, 10, &parsed(version)).unwrap().changes, Changes::UNPROVEN);
-        let with_cookie = Parsed { payload: COOKIE, ..parsed(version) };
-        assert_eq!(accept(&mut trace, 10, &with_cookie).unwrap().changes, Changes::default());
+        assert_eq!(
+            accept(&mut trace, 10, &parsed(version)).unwrap().changes,
+            Changes::UNPROVEN
+        );
+        let with_cookie = Parsed {
+            payload: COOKIE,
+            ..parsed(version)
+        };
+        assert_eq!(
+            accept(&mut trace, 10, &with_cookie).unwrap().changes,
+            Changes::default()
+        );
         // On the wire it is the same.
         let mut trace = Trace::of(config(version), PUBLIC);
         let whole = trace.quote(1);
-        for (len, changes) in [(ip::header_len(version) + 8, Changes::UNPROVEN), (whole.len(), Changes::default())] {
+        for (len, changes) in [
+            (ip::header_len(version) + 8, Changes::UNPROVEN),
+            (whole.len(), Changes::default()),
+        ] {
             let quoted = &whole[..len];
             let message = error(router(version, 1), Type::TimeExceeded, 0, 0, quoted);
-            assert_eq!(trace.handle(10, router(version, 1), &message).unwrap().reply.changes, changes);
+            assert_eq!(
+                trace
+                    .handle(10, router(version, 1), &message)
+                    .unwrap()
+                    .reply
+                    .changes,
+                changes
+            );
         }
     }
 }
 
 #[test]
 fn an_icmpv6_checksum_that_is_not_known_here_proves_nothing() {
-    let config = Config { source: Version::V6.unspecified(), ..config(Version::V6) };
+    let config = Config {
+        source: Version::V6.unspecified(),
+        ..config(Version::V6)
+    };
     assert_eq!(changes(config, &parsed(Version::V6)), Changes::UNPROVEN);
     // Balance covers the source too, but nothing of it is looked at beyond the cookie.
-    let with_cookie = Parsed { payload: COOKIE, ..parsed(Version::V6) };
+    let with_cookie = Parsed {
+        payload: COOKIE,
+        ..parsed(Version::V6)
+    };
     assert_eq!(changes(config, &with_cookie), Changes::default());
 }
 
 #[test]
 fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
     for version in BOTH {
-        let header = QuotedHeader { source: stranger(version), hop_limit: 2, traffic_class: 4 };
-        let with_header = Parsed { header: Some(header), ..parsed(version) };
+        let header = QuotedHeader {
+            source: stranger(version),
+            hop_limit: 2,
+            traffic_class: 4,
+        };
+        let with_header = Parsed {
+            header: Some(header),
+            ..parsed(version)
+        };
         let reply = accept(&mut Trace::new(version), 10, &with_header).unwrap();
-        assert!(reply.changes.contains(Changes::SOURCE) && reply.changes.contains(Changes::TRAFFIC_CLASS));
-        assert_eq!((reply.evidence(), reply.quoted_hop_limit), (Evidence::Strong, Some(2)));
+        assert!(
+            reply.changes.contains(Changes::SOURCE)
+                && reply.changes.contains(Changes::TRAFFIC_CLASS)
+        );
+        assert_eq!(
+            (reply.evidence(), reply.quoted_hop_limit),
+            (Evidence::Strong, Some(2))
+        );
         let reply = accept(&mut Trace::new(version), 10, &parsed(version)).unwrap();
-        assert_eq!((reply.quoted_hop_limit, reply.quoted_traffic_class), (None, None));
+        assert_eq!(
+            (reply.quoted_hop_limit, reply.quoted_traffic_class),
+            (None, None)
+        );
     }
 }
 
@@ -144,10 +258,18 @@ fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
         for kind in [Kind::TimeExceeded, Kind::Unreachable] {
             let mut trace = Trace::new(version);
             let flood = |trace: &mut Trace| {
-                let guesses = (0..3000).flat_map(|_| 1..=4).map(|hop| guessed(version, hop, kind));
-                guesses.filter(|guess| accept(trace, 5, guess).is_ok()).count()
+                let guesses = (0..3000)
+                    .flat_map(|_| 1..=4)
+                    .map(|hop| guessed(version, hop, kind));
+                guesses
+                    .filter(|guess| accept(trace, 5, guess).is_ok())
+                    .count()
             };
-            assert_eq!(flood(&mut trace), 4, "the first to each probe counts, marked");
+            assert_eq!(
+                flood(&mut trace),
+                4,
+                "the first to each probe counts, marked"
+            );
             assert_eq!(trace.distance(), None);
             for hop in 1..=2 {
                 trace.time_exceeded(10, hop).unwrap();
@@ -157,9 +279,16 @@ fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
             trace.run_out(11);
             assert_eq!(
                 trace.route(),
-                [1, 2, 3].map(|hop| Some(if hop == 3 { ends(version).destination } else { router(version, hop) }))
+                [1, 2, 3].map(|hop| Some(if hop == 3 {
+                    ends(version).destination
+                } else {
+                    router(version, hop)
+                }))
             );
-            assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+            assert_eq!(
+                trace.tracer.route().stop_reason(),
+                Some(StopReason::Reached)
+            );
         }
     }
 }
@@ -169,9 +298,19 @@ fn a_guess_does_not_keep_out_a_translators_answer_which_is_weak_too() {
     for version in BOTH {
         let mut trace = Trace::new(version);
         accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
-        let translated = Parsed { checksum: 0x4321, payload: COOKIE, ..parsed(version) };
-        assert_eq!(accept(&mut trace, 10, &translated).unwrap().changes, Changes::CHECKSUM);
-        assert_eq!(accept(&mut trace, 15, &guessed(version, 1, Kind::TimeExceeded)).unwrap_err(), Discard::Duplicate);
+        let translated = Parsed {
+            checksum: 0x4321,
+            payload: COOKIE,
+            ..parsed(version)
+        };
+        assert_eq!(
+            accept(&mut trace, 10, &translated).unwrap().changes,
+            Changes::CHECKSUM
+        );
+        assert_eq!(
+            accept(&mut trace, 15, &guessed(version, 1, Kind::TimeExceeded)).unwrap_err(),
+            Discard::Duplicate
+        );
         assert_eq!(trace.route()[0], Some(router(version, 1)));
     }
 }
@@ -180,7 +319,12 @@ fn a_guess_does_not_keep_out_a_translators_answer_which_is_weak_too() {
 fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
     for version in BOTH {
         for kind in [Kind::TimeExceeded, Kind::Unreachable] {
-            let silent = Config { attempts: 2, max_hops: 6, sweep: None, ..config(version) };
+            let silent = Config {
+                attempts: 2,
+                max_hops: 6,
+                sweep: None,
+                ..config(version)
+            };
             let mut undisturbed = Trace::with(silent);
             let end = undisturbed.run_out(1);
             // A satellite's path, guessed at by somebody nearer: quick guesses say nothing of how
@@ -189,8 +333,12 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
             for hop in 1..=6 {
                 accept(&mut guessed_at, 25, &guessed(version, hop, kind)).unwrap();
             }
-            assert_eq!((guessed_at.run_out(25), &guessed_at.hops), (end, &undisturbed.hops));
-            let [guessed_at, undisturbed] = [guessed_at, undisturbed].map(|trace| trace.tracer.route().stop_reason());
+            assert_eq!(
+                (guessed_at.run_out(25), &guessed_at.hops),
+                (end, &undisturbed.hops)
+            );
+            let [guessed_at, undisturbed] =
+                [guessed_at, undisturbed].map(|trace| trace.tracer.route().stop_reason());
             assert_eq!(guessed_at, undisturbed);
         }
     }
@@ -199,13 +347,27 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
 #[test]
 fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 2,
+            ..config(version)
+        });
         let [first, second] = [0, 4];
         assert_eq!((trace.hops[first], trace.hops[second]), (1, 1));
         accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
         accept(&mut trace, 5, &guessed(version, 2, Kind::TimeExceeded)).unwrap();
-        let alone = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
-        assert_eq!((alone.from, alone.evidence(), alone.rtt), (stranger(version), Evidence::Weak, ms(5)));
+        let alone = trace
+            .tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .replies()
+            .next()
+            .unwrap();
+        assert_eq!(
+            (alone.from, alone.evidence(), alone.rtt),
+            (stranger(version), Evidence::Weak, ms(5))
+        );
         // The second probe to the same hop is answered by who is there; the first one's answer got
         // lost.
         let probe = trace.probes[second].clone();
@@ -214,10 +376,27 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
         trace.handle(10, router(version, 1), &message).unwrap();
         trace.run_out(11);
         let route = trace.tracer.route();
-        let [one, two] =
-            [1, 2].map(|hop| route.hops().nth(hop - 1).unwrap().replies().map(|reply| reply.from).collect::<Vec<_>>());
-        assert_eq!((one, two), (vec![router(version, 1)], vec![stranger(version)]));
-        assert!(route.hops().next().unwrap().outcomes().any(|outcome| matches!(outcome, Outcome::Lost)));
+        let [one, two] = [1, 2].map(|hop| {
+            route
+                .hops()
+                .nth(hop - 1)
+                .unwrap()
+                .replies()
+                .map(|reply| reply.from)
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(
+            (one, two),
+            (vec![router(version, 1)], vec![stranger(version)])
+        );
+        assert!(
+            route
+                .hops()
+                .next()
+                .unwrap()
+                .outcomes()
+                .any(|outcome| matches!(outcome, Outcome::Lost))
+        );
     }
 }
 
@@ -225,20 +404,32 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
 fn forge(trace: &mut Trace, from: IpAddr, icmp_type: Type, hop: u8) {
     let quoted = trace.quote(hop);
     let quoted = &quoted[..ip::header_len(trace.version) + 8];
-    let reply = trace.handle(10, from, &error(from, icmp_type, 0, 0, quoted)).unwrap().reply;
+    let reply = trace
+        .handle(10, from, &error(from, icmp_type, 0, 0, quoted))
+        .unwrap()
+        .reply;
     assert_eq!(reply.changes, Changes::UNPROVEN);
 }
 
 #[test]
 fn errors_that_prove_nothing_make_no_loop() {
     for version in BOTH {
-        let config = Config { max_hops: 8, retries: 0, ..config(version) };
+        let config = Config {
+            max_hops: 8,
+            retries: 0,
+            ..config(version)
+        };
         let mut trace = Trace::of(config, PUBLIC);
         for hop in 1..=2 {
             trace.time_exceeded(10, hop).unwrap();
         }
         for hop in 3..=8 {
-            forge(&mut trace, router(version, 3 + hop % 2), Type::TimeExceeded, hop);
+            forge(
+                &mut trace,
+                router(version, 3 + hop % 2),
+                Type::TimeExceeded,
+                hop,
+            );
         }
         trace.run_out(10);
         assert_ne!(trace.tracer.route().stop_reason(), Some(StopReason::Loop));
@@ -249,14 +440,22 @@ fn errors_that_prove_nothing_make_no_loop() {
 fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
     for version in BOTH {
         for (is_forged, limited) in [(true, vec![]), (false, vec![2])] {
-            let config = Config { attempts: 3, retries: 0, ..config(version) };
+            let config = Config {
+                attempts: 3,
+                retries: 0,
+                ..config(version)
+            };
             let mut trace = Trace::of(config, PUBLIC);
             match is_forged {
                 true => forge(&mut trace, stranger(version), Type::TimeExceeded, 2),
                 false => _ = trace.time_exceeded(10, 2).unwrap(),
             }
             trace.run_out(10);
-            let hops = trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited);
+            let hops = trace
+                .tracer
+                .route()
+                .hops()
+                .filter(hopshot_core::Hop::may_be_rate_limited);
             assert_eq!(hops.map(|hop| hop.number()).collect::<Vec<_>>(), limited);
         }
     }
@@ -265,9 +464,20 @@ fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
 #[test]
 fn what_proves_nothing_hides_no_failure_of_this_machine() {
     for version in BOTH {
-        let (icmp_type, icmp_code) = if version == Version::V4 { (3, 1) } else { (1, 3) };
-        let failure = Failure::Local { icmp_type, icmp_code };
-        let config = Config { max_hops: 8, sweep: None, ..config(version) };
+        let (icmp_type, icmp_code) = if version == Version::V4 {
+            (3, 1)
+        } else {
+            (1, 3)
+        };
+        let failure = Failure::Local {
+            icmp_type,
+            icmp_code,
+        };
+        let config = Config {
+            max_hops: 8,
+            sweep: None,
+            ..config(version)
+        };
         let mut trace = Trace::of(config, PUBLIC);
         trace.time_exceeded(10, 1).unwrap();
         for hop in 2..=8 {
@@ -275,13 +485,22 @@ fn what_proves_nothing_hides_no_failure_of_this_machine() {
         }
         trace.tracer.abandon(failure);
         let route = trace.tracer.route();
-        assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Local), Some(failure)));
+        assert_eq!(
+            (route.stop_reason(), route.failure()),
+            (Some(StopReason::Local), Some(failure))
+        );
         assert_eq!(route.hops().flat_map(|hop| hop.replies()).count(), 1);
         // Nor where this machine says so of one probe, and the guess is farther out.
         let mut trace = Trace::of(config, PUBLIC);
         let quoted = trace.quote(2);
         let source = ends(version).source;
-        trace.handle(10, source, &error(source, Type::Unreachable, icmp_code, 0, &quoted)).unwrap();
+        trace
+            .handle(
+                10,
+                source,
+                &error(source, Type::Unreachable, icmp_code, 0, &quoted),
+            )
+            .unwrap();
         forge(&mut trace, stranger(version), Type::TimeExceeded, 8);
         assert_eq!(trace.tracer.route().failure(), Some(failure));
     }
@@ -290,7 +509,12 @@ fn what_proves_nothing_hides_no_failure_of_this_machine() {
 #[test]
 fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
     for version in BOTH {
-        let config = Config { max_hops: 8, attempts: 3, sweep: None, ..config(version) };
+        let config = Config {
+            max_hops: 8,
+            attempts: 3,
+            sweep: None,
+            ..config(version)
+        };
         let mut trace = Trace::of(config, PUBLIC);
         trace.time_exceeded(10, 1).unwrap();
         trace.time_exceeded(10, 2).unwrap();
@@ -302,10 +526,23 @@ fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
         let route = trace.tracer.route();
         let hop = route.hops().last().unwrap();
         assert_eq!((hop.number(), route.distance()), (3, Some(3)));
-        let from: Vec<_> = hop.replies().map(|reply| (reply.from, reply.evidence())).collect();
+        let from: Vec<_> = hop
+            .replies()
+            .map(|reply| (reply.from, reply.evidence()))
+            .collect();
         assert_eq!(from, [(target, Evidence::Strong)]);
         // The true one counts.
         trace.echo_reply(11, 4).unwrap();
-        assert_eq!(trace.tracer.route().hops().last().unwrap().replies().count(), 2);
+        assert_eq!(
+            trace
+                .tracer
+                .route()
+                .hops()
+                .last()
+                .unwrap()
+                .replies()
+                .count(),
+            2
+        );
     }
 }

@@ -4,7 +4,8 @@ use crate::network::{BOTH, ECHO, config, echo_reply, ends, error, message, ms, r
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version, ip};
 use hopshot_core::{
-    Action, Answer, Arrival, Back, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Match, Protocol, Tracer,
+    Action, Answer, Arrival, Back, Changes, Config, ConfigError, Discard, Echo, Instant, Kind,
+    Match, Protocol, Tracer,
 };
 use std::net::IpAddr;
 
@@ -40,9 +41,10 @@ impl Protocol for Datagrams {
     fn recognize(&self, _: Ends, answer: &Answer<'_>, changes: Changes) -> Result<Match, Discard> {
         match answer.back {
             Back::Quoted(quoted) if quoted.protocol == UDP => match quoted.message {
-                [.., a, b, c, d, high, low] if [*a, *b, *c, *d] == self.secret => {
-                    Ok(Match { index: u16::from_be_bytes([*high, *low]), changes })
-                }
+                [.., a, b, c, d, high, low] if [*a, *b, *c, *d] == self.secret => Ok(Match {
+                    index: u16::from_be_bytes([*high, *low]),
+                    changes,
+                }),
                 _ => Err(Discard::WrongCookie),
             },
             _ => Err(Malformed::Foreign.into()),
@@ -69,14 +71,23 @@ fn trace(version: Version) -> (Tracer<8, Datagrams>, Vec<Vec<u8>>) {
 /// An error that quotes a datagram.
 fn quoting(version: Version, from: IpAddr, icmp_type: Type, code: u8, probe: &[u8]) -> Vec<u8> {
     let ends = ends(version);
-    let header = ip::Header { ends, hop_limit: 1, traffic_class: 0, protocol: UDP };
+    let header = ip::Header {
+        ends,
+        hop_limit: 1,
+        traffic_class: 0,
+        protocol: UDP,
+    };
     let mut packet = vec![0; ip::header_len(version)];
     header.emit(probe.len(), &mut packet).unwrap();
     error(from, icmp_type, code, 0, &[&packet, probe].concat())
 }
 
 fn from(from: IpAddr) -> Arrival {
-    Arrival { at: Instant::from_millis(10), from, hop_limit: None }
+    Arrival {
+        at: Instant::from_millis(10),
+        from,
+        hop_limit: None,
+    }
 }
 
 #[test]
@@ -89,13 +100,19 @@ fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
             let probe = &probes[usize::from(hop) - 1];
             let message = quoting(version, router, Type::TimeExceeded, 0, probe);
             let reply = tracer.handle(from(router), &message).unwrap().reply;
-            assert_eq!((reply.probe.hop, reply.from, reply.rtt), (hop, router, ms(10)));
+            assert_eq!(
+                (reply.probe.hop, reply.from, reply.rtt),
+                (hop, router, ms(10))
+            );
             assert!(reply.changes.is_empty());
         }
         // Port unreachable.
         let code = if version == Version::V4 { 3 } else { 4 };
         let message = quoting(version, target, Type::Unreachable, code, &probes[2]);
-        assert_eq!(tracer.handle(from(target), &message).unwrap().reply.kind, Kind::Unreachable);
+        assert_eq!(
+            tracer.handle(from(target), &message).unwrap().reply.kind,
+            Kind::Unreachable
+        );
         assert_eq!(tracer.route().distance(), Some(3));
     }
 }
@@ -104,11 +121,18 @@ fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
 fn what_all_protocols_have_in_common_is_compared_for_each() {
     for version in BOTH {
         let target = router(version, 7);
-        let config = Config { target, traffic_class: 4, ..config(version) };
+        let config = Config {
+            target,
+            traffic_class: 4,
+            ..config(version)
+        };
         let secret = *b"cook";
         let mut tracer = Tracer::<8, _>::new(config, Datagrams { secret }).unwrap();
         let mut buf = [0; 64];
-        assert!(matches!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Transmit(_))));
+        assert!(matches!(
+            tracer.poll(Instant::EPOCH, &mut buf),
+            Ok(Action::Transmit(_))
+        ));
         let router = router(version, 1);
         let message = quoting(version, router, Type::TimeExceeded, 0, &buf[..14]);
         let changes = tracer.handle(from(router), &message).unwrap().reply.changes;
@@ -124,14 +148,27 @@ fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
         let (mut tracer, probes) = trace(version);
         let target = ends(version).destination;
         let (mut echoes, mut buf) = (Tracer::<8>::new(config(version), ECHO).unwrap(), [0; 64]);
-        let Ok(Action::Transmit(probe)) = echoes.poll(Instant::EPOCH, &mut buf) else { panic!() };
+        let Ok(Action::Transmit(probe)) = echoes.poll(Instant::EPOCH, &mut buf) else {
+            panic!()
+        };
         let reply = echo_reply(target, probe.message);
-        assert_eq!(tracer.handle(from(target), &reply).map(|heard| heard.reply), foreign);
+        assert_eq!(
+            tracer.handle(from(target), &reply).map(|heard| heard.reply),
+            foreign
+        );
         let router = router(version, 1);
         let about_datagram = quoting(version, router, Type::TimeExceeded, 0, &probes[0]);
-        assert_eq!(echoes.handle(from(router), &about_datagram).map(|heard| heard.reply), foreign);
+        assert_eq!(
+            echoes
+                .handle(from(router), &about_datagram)
+                .map(|heard| heard.reply),
+            foreign
+        );
         // Nor is there a key in it by which a trace could be found.
-        let ends = Ends { source: router, destination: ends(version).source };
+        let ends = Ends {
+            source: router,
+            destination: ends(version).source,
+        };
         let answer = Answer::parse(ends, None, &about_datagram).unwrap();
         assert_eq!(Echo::key(&answer), Err(Malformed::Foreign));
         assert!(echoes.handle(from(target), &reply).is_ok());
@@ -148,9 +185,16 @@ fn the_key_of_an_echo_is_its_ident_and_its_seq() {
     for version in BOTH {
         let target = ends(version).destination;
         let (ident, seq) = (0x1de7, 0x5eb0);
-        let echo = hopshot_core::wire::icmp::Echo { ident, seq, payload: &[] };
+        let echo = hopshot_core::wire::icmp::Echo {
+            ident,
+            seq,
+            payload: &[],
+        };
         let reply = message(target, &hopshot_core::wire::icmp::Message::EchoReply(echo));
-        let ends = Ends { source: target, destination: ends(version).source };
+        let ends = Ends {
+            source: target,
+            destination: ends(version).source,
+        };
         let answer = Answer::parse(ends, None, &reply).unwrap();
         assert_eq!(Echo::key(&answer), Ok(0x1de7_5eb0));
     }

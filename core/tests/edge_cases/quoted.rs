@@ -8,7 +8,9 @@ use hopshot_core::{Changes, Discard, Evidence, Reply};
 /// Time Exceeded from the first router with this quote.
 fn quoting(version: Version, quoted: &[u8]) -> Result<Reply, Discard> {
     let message = error(router(version, 1), Type::TimeExceeded, 0, 0, quoted);
-    Trace::new(version).handle(10, router(version, 1), &message).map(|heard| heard.reply)
+    Trace::new(version)
+        .handle(10, router(version, 1), &message)
+        .map(|heard| heard.reply)
 }
 
 fn malformed(reason: Malformed) -> Result<Reply, Discard> {
@@ -43,8 +45,13 @@ fn case_01_eight_quoted_octets_of_the_probe_are_enough() {
     ];
     for (version, hex) in golden {
         let message = octets(hex);
-        let heard = Trace::new(version).handle(10, router(version, 1), &message).unwrap();
-        assert_eq!((heard.reply.probe.hop, heard.reply.evidence()), (1, Evidence::Strong));
+        let heard = Trace::new(version)
+            .handle(10, router(version, 1), &message)
+            .unwrap();
+        assert_eq!(
+            (heard.reply.probe.hop, heard.reply.evidence()),
+            (1, Evidence::Strong)
+        );
     }
 }
 
@@ -54,7 +61,11 @@ fn case_01_every_longer_quote_is_as_good() {
         let packet = probe_packet(version);
         for len in header_len(version) + 8..=packet.len() {
             let reply = quoting(version, &packet[..len]).unwrap();
-            assert_eq!((reply.probe.hop, reply.evidence()), (1, Evidence::Strong), "{len} octets");
+            assert_eq!(
+                (reply.probe.hop, reply.evidence()),
+                (1, Evidence::Strong),
+                "{len} octets"
+            );
         }
         // Padding behind the probe, up to what RFC 1812 and RFC 4443 permit.
         let mut padded = packet;
@@ -68,7 +79,11 @@ fn case_02_fewer_than_eight_quoted_octets_are_nobodys_answer() {
     for version in BOTH {
         let packet = probe_packet(version);
         for len in 0..header_len(version) + 8 {
-            assert_eq!(quoting(version, &packet[..len]), malformed(Malformed::Truncated), "{len} octets");
+            assert_eq!(
+                quoting(version, &packet[..len]),
+                malformed(Malformed::Truncated),
+                "{len} octets"
+            );
         }
     }
 }
@@ -79,7 +94,11 @@ fn case_02_a_message_of_fewer_than_eight_octets_is_none() {
         let whole = error(router(version, 1), Type::TimeExceeded, 0, 0, &[]);
         for len in 0..8 {
             let heard = Trace::new(version).handle(10, router(version, 1), &whole[..len]);
-            assert_eq!(heard.unwrap_err(), Discard::Malformed(Malformed::Truncated), "{len} octets");
+            assert_eq!(
+                heard.unwrap_err(),
+                Discard::Malformed(Malformed::Truncated),
+                "{len} octets"
+            );
         }
     }
 }
@@ -97,7 +116,11 @@ fn case_03_a_quoted_ihl_below_five_contradicts_itself() {
     for ihl in 0..5 {
         let mut packet = probe_packet(Version::V4);
         packet[0] = 0x40 | ihl;
-        assert_eq!(quoting(Version::V4, &packet), malformed(Malformed::Header), "IHL {ihl}");
+        assert_eq!(
+            quoting(Version::V4, &packet),
+            malformed(Malformed::Header),
+            "IHL {ihl}"
+        );
     }
 }
 
@@ -107,8 +130,16 @@ fn case_03_a_quoted_ihl_beyond_the_message_points_nowhere() {
         let mut packet = probe_packet(Version::V4);
         packet[0] = 0x40 | ihl;
         packet.truncate(28);
-        let expected = if ihl <= 7 { Malformed::Truncated } else { Malformed::Header };
-        assert_eq!(quoting(Version::V4, &packet), malformed(expected), "IHL {ihl}");
+        let expected = if ihl <= 7 {
+            Malformed::Truncated
+        } else {
+            Malformed::Header
+        };
+        assert_eq!(
+            quoting(Version::V4, &packet),
+            malformed(expected),
+            "IHL {ihl}"
+        );
     }
 }
 
@@ -118,7 +149,10 @@ fn case_03_an_ihl_that_points_into_the_probe_finds_no_echo_there() {
         let mut packet = probe_packet(Version::V4);
         packet[0] = 0x40 | ihl;
         let discard = quoting(Version::V4, &packet).unwrap_err();
-        assert!(matches!(discard, Discard::Malformed(_) | Discard::NotOurs), "IHL {ihl}: {discard:?}");
+        assert!(
+            matches!(discard, Discard::Malformed(_) | Discard::NotOurs),
+            "IHL {ihl}: {discard:?}"
+        );
     }
 }
 
@@ -129,7 +163,10 @@ fn case_04_the_quoted_ttl_is_told_and_never_matched_on() {
             let mut packet = probe_packet(version);
             packet[hop_limit_at(version)] = hop_limit;
             let reply = quoting(version, &packet).unwrap();
-            assert_eq!((reply.quoted_hop_limit, reply.evidence()), (Some(hop_limit), Evidence::Strong));
+            assert_eq!(
+                (reply.quoted_hop_limit, reply.evidence()),
+                (Some(hop_limit), Evidence::Strong)
+            );
         }
     }
 }
@@ -140,20 +177,27 @@ fn case_05_a_translated_source_is_harmless_and_told() {
         let mut packet = probe_packet(version);
         packet[header_len(version) - if version == Version::V4 { 5 } else { 17 }] ^= 0x2a;
         let reply = quoting(version, &packet).unwrap();
-        assert_eq!((reply.changes, reply.evidence()), (Changes::SOURCE, Evidence::Strong));
+        assert_eq!(
+            (reply.changes, reply.evidence()),
+            (Changes::SOURCE, Evidence::Strong)
+        );
     }
 }
 
 #[test]
 fn case_05_a_translated_destination_or_checksum_is_weak_and_told() {
     for version in BOTH {
-        for (at, change) in
-            [(header_len(version) - 1, Changes::DESTINATION), (header_len(version) + 2, Changes::CHECKSUM)]
-        {
+        for (at, change) in [
+            (header_len(version) - 1, Changes::DESTINATION),
+            (header_len(version) + 2, Changes::CHECKSUM),
+        ] {
             let mut packet = probe_packet(version);
             packet[at] ^= 0x2a;
             let reply = quoting(version, &packet).unwrap();
-            assert_eq!((reply.probe.hop, reply.changes, reply.evidence()), (1, change, Evidence::Weak));
+            assert_eq!(
+                (reply.probe.hop, reply.changes, reply.evidence()),
+                (1, change, Evidence::Weak)
+            );
         }
     }
 }
@@ -162,24 +206,39 @@ fn case_05_a_translated_destination_or_checksum_is_weak_and_told() {
 fn case_05_a_quoted_header_checksum_that_is_wrong_means_nothing() {
     let mut packet = probe_packet(Version::V4);
     packet[10..12].fill(0);
-    assert_eq!(quoting(Version::V4, &packet).unwrap().evidence(), Evidence::Strong);
+    assert_eq!(
+        quoting(Version::V4, &packet).unwrap().evidence(),
+        Evidence::Strong
+    );
 }
 
 #[test]
 fn case_06_the_quoted_length_and_offset_may_be_in_the_order_of_the_host() {
-    // 00 34 and 40 00 the other way round, as kernels of the BSD family quoted them; and a length without the header.
-    for (length, flags) in
-        [([0x34, 0x00], [0x40, 0x00]), ([0x00, 0x20], [0x40, 0x00]), ([0, 0], [0, 0]), ([0xff, 0xff], [0, 0])]
-    {
+    // 00 34 and 40 00 the other way round, as kernels of the BSD family quoted them; and a length
+    // without the header.
+    for (length, flags) in [
+        ([0x34, 0x00], [0x40, 0x00]),
+        ([0x00, 0x20], [0x40, 0x00]),
+        ([0, 0], [0, 0]),
+        ([0xff, 0xff], [0, 0]),
+    ] {
         let mut packet = probe_packet(Version::V4);
         packet[2..4].copy_from_slice(&length);
         packet[6..8].copy_from_slice(&flags);
-        assert_eq!(quoting(Version::V4, &packet).unwrap().probe.hop, 1, "{length:02x?} {flags:02x?}");
+        assert_eq!(
+            quoting(Version::V4, &packet).unwrap().probe.hop,
+            1,
+            "{length:02x?} {flags:02x?}"
+        );
     }
     for length in [[0x20, 0x00], [0, 0], [0xff, 0xff]] {
         let mut packet = probe_packet(Version::V6);
         packet[4..6].copy_from_slice(&length);
-        assert_eq!(quoting(Version::V6, &packet).unwrap().probe.hop, 1, "{length:02x?}");
+        assert_eq!(
+            quoting(Version::V6, &packet).unwrap().probe.hop,
+            1,
+            "{length:02x?}"
+        );
     }
 }
 
@@ -193,11 +252,15 @@ fn case_06_dont_fragment_in_the_order_of_the_host_is_not_an_offset() {
 
 #[test]
 fn case_07_a_remarked_tos_is_harmless_and_told() {
-    for (version, at, value, class) in [(Version::V4, 1, 0xb9, 0xb9), (Version::V6, 0, 0x6b, 0xb0)] {
+    for (version, at, value, class) in [(Version::V4, 1, 0xb9, 0xb9), (Version::V6, 0, 0x6b, 0xb0)]
+    {
         let mut packet = probe_packet(version);
         packet[at] = value;
         let reply = quoting(version, &packet).unwrap();
-        assert_eq!((reply.changes, reply.evidence()), (Changes::TRAFFIC_CLASS, Evidence::Strong));
+        assert_eq!(
+            (reply.changes, reply.evidence()),
+            (Changes::TRAFFIC_CLASS, Evidence::Strong)
+        );
         assert_eq!(reply.quoted_traffic_class, Some(class));
     }
 }
@@ -207,15 +270,39 @@ fn case_08_a_quoted_fragment_that_isnt_the_first_has_no_echo_in_it() {
     for offset in [1, 0x1fff] {
         let mut packet = probe_packet(Version::V4);
         packet[6..8].copy_from_slice(&u16::to_be_bytes(0x2000 | offset));
-        assert_eq!(quoting(Version::V4, &packet), malformed(Malformed::Fragment));
-        let packet = with_headers(44, &[&[58, 0, (offset >> 5) as u8, (offset << 3) as u8 | 1, 0, 0, 0, 7]]);
-        assert_eq!(quoting(Version::V6, &packet), malformed(Malformed::Fragment));
+        assert_eq!(
+            quoting(Version::V4, &packet),
+            malformed(Malformed::Fragment)
+        );
+        let packet = with_headers(
+            44,
+            &[&[
+                58,
+                0,
+                (offset >> 5) as u8,
+                (offset << 3) as u8 | 1,
+                0,
+                0,
+                0,
+                7,
+            ]],
+        );
+        assert_eq!(
+            quoting(Version::V6, &packet),
+            malformed(Malformed::Fragment)
+        );
     }
     // The first one has.
     let mut packet = probe_packet(Version::V4);
     packet[6..8].copy_from_slice(&[0x20, 0]);
     assert!(quoting(Version::V4, &packet).is_ok());
-    assert!(quoting(Version::V6, &with_headers(44, &[&[58, 0, 0, 1, 0, 0, 0, 7]])).is_ok());
+    assert!(
+        quoting(
+            Version::V6,
+            &with_headers(44, &[&[58, 0, 0, 1, 0, 0, 0, 7]])
+        )
+        .is_ok()
+    );
 }
 
 /// The probe in IPv6 with extension headers before it.
@@ -230,25 +317,40 @@ fn with_headers(first: u8, headers: &[&[u8]]) -> Vec<u8> {
 
 #[test]
 fn case_09_quoted_extension_headers_are_walked_by_their_own_lengths() {
-    let destination_options: &[u8] = &[43, 2, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let destination_options: &[u8] = &[
+        43, 2, 1, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
     let routing: &[u8] = &[58, 1, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let packet = with_headers(60, &[destination_options, routing]);
     let reply = quoting(Version::V6, &packet).unwrap();
     assert_eq!((reply.probe.hop, reply.evidence()), (1, Evidence::Strong));
     for len in 0..packet.len() - 24 {
-        assert_eq!(quoting(Version::V6, &packet[..len]), malformed(Malformed::Truncated), "{len} octets");
+        assert_eq!(
+            quoting(Version::V6, &packet[..len]),
+            malformed(Malformed::Truncated),
+            "{len} octets"
+        );
     }
     // The longest that one can say, 2,048 octets, goes beyond the message.
     let mut too_long = packet;
     too_long[41] = 255;
-    assert_eq!(quoting(Version::V6, &too_long), malformed(Malformed::Truncated));
+    assert_eq!(
+        quoting(Version::V6, &too_long),
+        malformed(Malformed::Truncated)
+    );
 }
 
 #[test]
 fn case_09_a_hundred_extension_headers_take_no_stack_and_no_time() {
     let mut chain = vec![&[60, 0, 1, 4, 0, 0, 0, 0][..]; 99];
     chain.push(&[58, 0, 1, 4, 0, 0, 0, 0]);
-    assert_eq!(quoting(Version::V6, &with_headers(60, &chain)).unwrap().probe.hop, 1);
+    assert_eq!(
+        quoting(Version::V6, &with_headers(60, &chain))
+            .unwrap()
+            .probe
+            .hop,
+        1
+    );
 }
 
 #[test]
@@ -263,10 +365,18 @@ fn case_09_an_upper_layer_that_is_cut_off_is_not_ours() {
 #[test]
 fn a_quote_of_the_other_family_or_of_another_protocol_is_not_ours() {
     for version in BOTH {
-        let other = if version == Version::V4 { Version::V6 } else { Version::V4 };
+        let other = if version == Version::V4 {
+            Version::V6
+        } else {
+            Version::V4
+        };
         // Also if the Echo in it is one of this family.
         for echo in [probe_packet(other), probe_packet(version)] {
-            let packet = [&probe_packet(other)[..header_len(other)], &echo[echo.len() - 32..]].concat();
+            let packet = [
+                &probe_packet(other)[..header_len(other)],
+                &echo[echo.len() - 32..],
+            ]
+            .concat();
             assert_eq!(quoting(version, &packet), malformed(Malformed::Foreign));
         }
         let at = if version == Version::V4 { 9 } else { 6 };
@@ -277,14 +387,21 @@ fn a_quote_of_the_other_family_or_of_another_protocol_is_not_ours() {
         }
         let mut packet = probe_packet(version);
         packet[header_len(version)] = 13;
-        assert_eq!(quoting(version, &packet), malformed(Malformed::Foreign), "another type than Echo Request");
+        assert_eq!(
+            quoting(version, &packet),
+            malformed(Malformed::Foreign),
+            "another type than Echo Request"
+        );
     }
 }
 
 #[test]
 fn an_unknown_source_of_ours_is_never_a_changed_one() {
     for version in BOTH {
-        let config = hopshot_core::Config { source: version.unspecified(), ..config(version) };
+        let config = hopshot_core::Config {
+            source: version.unspecified(),
+            ..config(version)
+        };
         let mut trace = Trace::with(config);
         let mut packet = trace.quote(1);
         packet[header_len(version) - if version == Version::V4 { 5 } else { 17 }] ^= 0x2a;

@@ -1,5 +1,5 @@
-//! Little room: the first probes get lost, and there are hardly places to ask again. The distance is right, or it is said that it
-//! may not be.
+//! Little room: the first probes get lost, and there are hardly places to ask again. The distance
+//! is right, or it is said that it may not be.
 
 use crate::network::{BOTH, ECHO, Trace, config};
 use hopshot_core::wire::Version;
@@ -8,11 +8,15 @@ use std::collections::VecDeque;
 
 /// A trace as it is by default.
 fn default(version: Version) -> Config {
-    Config { max_hops: 32, sweep: None, ..config(version) }
+    Config {
+        max_hops: 32,
+        sweep: None,
+        ..config(version)
+    }
 }
 
-/// Plays all distances in `N` places, where the first `lost` probes are lost. How many are right, and how many it is said of that
-/// they may not be.
+/// Plays all distances in `N` places, where the first `lost` probes are lost. How many are right,
+/// and how many it is said of that they may not be.
 fn distances<const N: usize>(lost: usize) -> (usize, usize) {
     let (mut right, mut doubted) = (0, 0);
     for version in BOTH {
@@ -25,7 +29,11 @@ fn distances<const N: usize>(lost: usize) -> (usize, usize) {
                     right += 1;
                 }
                 (_, reason) => {
-                    assert_eq!(reason, Some(StopReason::NoRoom), "{version:?}, {distance} hops, {lost} lost");
+                    assert_eq!(
+                        reason,
+                        Some(StopReason::NoRoom),
+                        "{version:?}, {distance} hops, {lost} lost"
+                    );
                     doubted += 1;
                 }
             }
@@ -37,23 +45,36 @@ fn distances<const N: usize>(lost: usize) -> (usize, usize) {
 #[test]
 fn a_first_burst_that_is_lost_never_makes_a_wrong_distance() {
     for lost in 0..=26 {
-        let found = [distances::<32>(lost), distances::<48>(lost), distances::<64>(lost)];
+        let found = [
+            distances::<32>(lost),
+            distances::<48>(lost),
+            distances::<64>(lost),
+        ];
         assert_eq!(found, [(62, 0); 3], "{lost} lost");
     }
     // With a place for every hop and five to spare it can only be said.
     for lost in 27..=31 {
         let (right, doubted) = distances::<32>(lost);
-        assert!(doubted > 40 && right + doubted == 62, "{lost} lost: {right}, {doubted}");
+        assert!(
+            doubted > 40 && right + doubted == 62,
+            "{lost} lost: {right}, {doubted}"
+        );
         assert_eq!(distances::<48>(lost), (62, 0), "{lost} lost");
     }
 }
 
 #[test]
 fn a_burst_asked_for_is_not_held_back() {
-    let mut trace = Trace::<32>::in_room(Config { sweep: Some(Sweep::Burst), ..default(BOTH[0]) });
+    let mut trace = Trace::<32>::in_room(Config {
+        sweep: Some(Sweep::Burst),
+        ..default(BOTH[0])
+    });
     assert_eq!(trace.probes.len(), 32);
     trace.play(12, |index, _| index >= 20);
-    assert_eq!((trace.distance(), trace.tracer.route().stop_reason()), (Some(21), Some(StopReason::NoRoom)));
+    assert_eq!(
+        (trace.distance(), trace.tracer.route().stop_reason()),
+        (Some(21), Some(StopReason::NoRoom))
+    );
 }
 
 #[test]
@@ -69,7 +90,10 @@ fn the_last_places_are_used_once_nothing_more_is_to_come() {
 fn the_sweep_leaves_the_last_places_to_as_many_silent_hops_as_it_has_passed() {
     for version in BOTH {
         let sweep = Some(Sweep::Window { first: 32, step: 1 });
-        let mut trace = Trace::<32>::in_room(Config { sweep, ..default(version) });
+        let mut trace = Trace::<32>::in_room(Config {
+            sweep,
+            ..default(version)
+        });
         // The last quarter of the places is at stake: the others go out at once.
         assert_eq!(trace.hops, Vec::from_iter(1..=24));
         for heard in 1..=31 {
@@ -87,7 +111,14 @@ fn the_sweep_takes_the_last_places_as_soon_as_nothing_is_waited_for() {
     for version in BOTH {
         // What can't be sent is silent too, but no answer can come.
         let sweep = Some(Sweep::Window { first: 32, step: 1 });
-        let mut tracer = Tracer::<32>::new(Config { sweep, ..default(version) }, ECHO).unwrap();
+        let mut tracer = Tracer::<32>::new(
+            Config {
+                sweep,
+                ..default(version)
+            },
+            ECHO,
+        )
+        .unwrap();
         let (mut now, mut tried) = (Instant::EPOCH, Vec::new());
         for _ in 0..100 {
             match tracer.poll(now, &mut [0; 64]).unwrap() {
@@ -100,34 +131,60 @@ fn the_sweep_takes_the_last_places_as_soon_as_nothing_is_waited_for() {
             }
         }
         // Each a moment after the other.
-        assert_eq!(tried, Vec::from_iter((1..=32).map(|hop| (hop, (u64::from(hop) - 1) * 1_250_000))), "{version:?}");
+        assert_eq!(
+            tried,
+            Vec::from_iter((1..=32).map(|hop| (hop, (u64::from(hop) - 1) * 1_250_000))),
+            "{version:?}"
+        );
     }
 }
 
-/// The silent hops that are asked again in `N` places, and when, in milliseconds: hop 8 is the target, and of the others from
-/// `first_hop` on those in `heard` answer.
+/// The silent hops that are asked again in `N` places, and when, in milliseconds: hop 8 is the
+/// target, and of the others from `first_hop` on those in `heard` answer.
 fn asked_again<const N: usize>(version: Version, first_hop: u8, heard: &[u8]) -> Vec<(u64, u8)> {
     let sweep = Some(Sweep::Window { first: 8, step: 1 });
-    let mut trace = Trace::<N>::in_room(Config { first_hop, max_hops: 8, sweep, ..config(version) });
+    let mut trace = Trace::<N>::in_room(Config {
+        first_hop,
+        max_hops: 8,
+        sweep,
+        ..config(version)
+    });
     let swept = trace.hops.len();
     assert_eq!(trace.hops, Vec::from_iter(first_hop..=8));
-    trace.play(8, |index, hop| index < swept && (hop == 8 || heard.contains(&hop)));
+    trace.play(8, |index, hop| {
+        index < swept && (hop == 8 || heard.contains(&hop))
+    });
     let again = trace.hops.iter().zip(&trace.sent).skip(swept);
-    again.map(|(hop, sent)| (sent.as_nanos() / 1_000_000, *hop)).collect()
+    again
+        .map(|(hop, sent)| (sent.as_nanos() / 1_000_000, *hop))
+        .collect()
 }
 
 #[test]
 fn with_fewer_places_than_silent_hops_the_end_is_looked_for_from_the_middle_one_probe_at_a_time() {
     for version in BOTH {
-        // Every answer takes 80 ms, so the next is asked after 92 more. Three places for seven hops, and one too few.
-        assert_eq!(asked_again::<11>(version, 1, &[]), [(184, 4), (276, 3), (368, 5)]);
+        // Every answer takes 80 ms, so the next is asked after 92 more. Three places for seven
+        // hops, and one too few.
+        assert_eq!(
+            asked_again::<11>(version, 1, &[]),
+            [(184, 4), (276, 3), (368, 5)]
+        );
         let one_by_one = [(184, 4), (276, 3), (368, 5), (460, 2), (552, 6), (644, 1)];
         assert_eq!(asked_again::<14>(version, 1, &[]), one_by_one);
         // With a place for each they are asked when they are due, as long as that is so.
-        assert_eq!(asked_again::<15>(version, 1, &[])[..3], [(92, 1), (184, 4), (276, 3)]);
-        assert_eq!(asked_again::<17>(version, 1, &[])[..4], [(92, 1), (92, 2), (92, 3), (184, 4)]);
+        assert_eq!(
+            asked_again::<15>(version, 1, &[])[..3],
+            [(92, 1), (184, 4), (276, 3)]
+        );
+        assert_eq!(
+            asked_again::<17>(version, 1, &[])[..4],
+            [(92, 1), (92, 2), (92, 3), (184, 4)]
+        );
         // Hops that were never asked need none.
-        assert_eq!(asked_again::<10>(version, 3, &[])[..2], [(184, 5), (276, 4)]);
+        assert_eq!(
+            asked_again::<10>(version, 3, &[])[..2],
+            [(184, 5), (276, 4)]
+        );
         assert_eq!(asked_again::<11>(version, 3, &[])[..2], [(92, 3), (184, 5)]);
     }
 }
@@ -136,25 +193,41 @@ fn with_fewer_places_than_silent_hops_the_end_is_looked_for_from_the_middle_one_
 fn silent_routers_get_the_last_places_only_where_the_end_is_known() {
     for version in BOTH {
         // Hops 1 and 2 are routers for sure, 4 to 7 may be the target: the middle of 3 and 8 is 5.
-        assert_eq!(asked_again::<12>(version, 1, &[3]), [(184, 5), (276, 4), (368, 6), (460, 7)]);
+        assert_eq!(
+            asked_again::<12>(version, 1, &[3]),
+            [(184, 5), (276, 4), (368, 6), (460, 7)]
+        );
         // Hop 7 is a router, so nothing but routers is missing.
-        assert_eq!(asked_again::<11>(version, 1, &[2, 3, 7]), [(92, 1), (92, 4), (92, 5)]);
+        assert_eq!(
+            asked_again::<11>(version, 1, &[2, 3, 7]),
+            [(92, 1), (92, 4), (92, 5)]
+        );
     }
 }
 
-/// Traces with a queue that holds one frame, which takes `frame` nanoseconds to leave; what doesn't fit fails.
+/// Traces with a queue that holds one frame, which takes `frame` nanoseconds to leave; what doesn't
+/// fit fails.
 fn with_a_queue_of_one<const N: usize>(distance: u8, frame: u64) -> Trace<N> {
     const RTT: u64 = 80_000_000;
     let tracer = Tracer::new(default(BOTH[0]), ECHO).unwrap();
     let (probes, hops, sent, reasons) = Default::default();
-    let mut trace = Trace::<N> { tracer, version: BOTH[0], probes, hops, sent, reasons };
+    let mut trace = Trace::<N> {
+        tracer,
+        version: BOTH[0],
+        probes,
+        hops,
+        sent,
+        reasons,
+    };
     let (mut now, mut free, mut buf) = (Instant::EPOCH, 0, [0; 64]);
     let mut due = VecDeque::new();
     for _ in 0..10_000 {
         while let Some((at, index)) = due.front().copied().filter(|(at, _)| *at <= now.as_nanos()) {
             due.pop_front();
             let is_target = trace.hops[index] >= distance;
-            trace.answer(Instant::from_nanos(at), index, is_target).unwrap();
+            trace
+                .answer(Instant::from_nanos(at), index, is_target)
+                .unwrap();
         }
         let until = match trace.tracer.poll(now, &mut buf).unwrap() {
             Action::Done => return trace,
@@ -171,7 +244,9 @@ fn with_a_queue_of_one<const N: usize>(distance: u8, frame: u64) -> Trace<N> {
             }
             Action::Wait(until) => until,
         };
-        now = due.front().map_or(until, |(at, _)| until.min(Instant::from_nanos(*at)));
+        now = due
+            .front()
+            .map_or(until, |(at, _)| until.min(Instant::from_nanos(*at)));
     }
     panic!("the trace doesn't end");
 }
@@ -181,7 +256,11 @@ fn a_queue_of_one_frame_never_makes_a_wrong_distance() {
     fn check<const N: usize>(distance: u8, frame: u64) {
         let trace = with_a_queue_of_one::<N>(distance, frame);
         let found = (trace.distance(), trace.tracer.route().stop_reason());
-        assert_eq!(found, (Some(distance), Some(StopReason::Reached)), "{N} places, {frame} ns a frame");
+        assert_eq!(
+            found,
+            (Some(distance), Some(StopReason::Reached)),
+            "{N} places, {frame} ns a frame"
+        );
     }
     for distance in 1..=31 {
         for frame in [1, 120_000, 1_200_000] {

@@ -4,8 +4,8 @@ use crate::network::{BOTH, ECHO, Trace, config, ends, ms};
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, Version};
 use hopshot_core::{
-    Action, Config, ConfigError, Discard, Echo, Failure, Instant, Outcome, ProbeId, Protocol, SendError, StopReason,
-    Sweep, Tracer,
+    Action, Config, ConfigError, Discard, Echo, Failure, Instant, Outcome, ProbeId, Protocol,
+    SendError, StopReason, Sweep, Tracer,
 };
 use std::time::Duration;
 
@@ -17,21 +17,35 @@ fn case_30_what_cant_be_sent_is_told_and_the_trace_goes_on() {
         let mut trace = Trace::new(version);
         trace.tracer.fail(FIRST, SendError(113));
         assert_eq!(trace.tracer.route().probes_sent(), 3);
-        assert_eq!(trace.time_exceeded(10, 1).unwrap_err(), Discard::NotOurs, "it never left");
+        assert_eq!(
+            trace.time_exceeded(10, 1).unwrap_err(),
+            Discard::NotOurs,
+            "it never left"
+        );
         trace.time_exceeded(10, 2).unwrap();
         trace.echo_reply(10, 3).unwrap();
         trace.run_out(11);
         let route = trace.tracer.route();
         let first = route.hops().next().unwrap().outcomes().next();
         assert_eq!(first, Some(Outcome::Failed(Failure::Send(SendError(113)))));
-        assert_eq!((route.distance(), route.stop_reason()), (Some(3), Some(StopReason::Reached)));
+        assert_eq!(
+            (route.distance(), route.stop_reason()),
+            (Some(3), Some(StopReason::Reached))
+        );
     }
 }
 
 #[test]
 fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
     for version in BOTH {
-        let mut tracer = Tracer::<64>::new(Config { sweep: None, ..config(version) }, ECHO).unwrap();
+        let mut tracer = Tracer::<64>::new(
+            Config {
+                sweep: None,
+                ..config(version)
+            },
+            ECHO,
+        )
+        .unwrap();
         let (mut now, mut buf) = (Instant::EPOCH, [0; 64]);
         for _ in 0..1000 {
             match tracer.poll(now, &mut buf).unwrap() {
@@ -42,14 +56,23 @@ fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
         }
         let route = tracer.route();
         assert_eq!(route.stop_reason(), Some(StopReason::Local));
-        assert_eq!((route.probes_sent(), route.failure()), (0, Some(Failure::Send(SendError(1)))));
+        assert_eq!(
+            (route.probes_sent(), route.failure()),
+            (0, Some(Failure::Send(SendError(1))))
+        );
         assert!(now <= Instant::from_millis(10_000));
     }
 }
 
 /// A trace of eight hops in silence, of which these probes fail and the first `heard` hops answer.
 fn silent_trace(version: Version, heard: u8, fails: impl Fn(u8) -> bool) -> Tracer<64> {
-    let config = Config { sweep: Some(Sweep::Burst), max_hops: 8, attempts: 1, retries: 0, ..config(version) };
+    let config = Config {
+        sweep: Some(Sweep::Burst),
+        max_hops: 8,
+        attempts: 1,
+        retries: 0,
+        ..config(version)
+    };
     let mut trace = Trace::with(config);
     for hop in (1..=8).filter(|hop| fails(*hop)) {
         trace.tracer.fail(ProbeId { hop, attempt: 1 }, SendError(1));
@@ -67,10 +90,18 @@ fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer(
     for version in BOTH {
         for (heard, from) in [(0, 1), (2, 3), (2, 6)] {
             let tracer = silent_trace(version, heard, |hop| hop >= from);
-            assert_eq!((tracer.route().failure(), tracer.route().stop_reason()), (failure, Some(StopReason::Local)));
+            assert_eq!(
+                (tracer.route().failure(), tracer.route().stop_reason()),
+                (failure, Some(StopReason::Local))
+            );
         }
         // Some fail and others leave: that isn't why nobody answers.
-        for fails in [|hop: u8| [2, 4, 6].contains(&hop), |hop| hop == 1, |hop| hop == 3, |_| false] {
+        for fails in [
+            |hop: u8| [2, 4, 6].contains(&hop),
+            |hop| hop == 1,
+            |hop| hop == 3,
+            |_| false,
+        ] {
             let tracer = silent_trace(version, 0, fails);
             assert_eq!(tracer.route().failure(), None);
             assert_ne!(tracer.route().stop_reason(), Some(StopReason::Local));
@@ -80,30 +111,65 @@ fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer(
 
 #[test]
 fn an_abandoned_trace_ends_at_once_and_what_was_answered_stays() {
-    let failures = [Failure::Local { icmp_type: 3, icmp_code: 1 }, Failure::NextHop];
-    for (version, failure) in BOTH.into_iter().flat_map(|version| failures.map(|failure| (version, failure))) {
+    let failures = [
+        Failure::Local {
+            icmp_type: 3,
+            icmp_code: 1,
+        },
+        Failure::NextHop,
+    ];
+    for (version, failure) in BOTH
+        .into_iter()
+        .flat_map(|version| failures.map(|failure| (version, failure)))
+    {
         let mut trace = Trace::new(version);
         let reply = trace.time_exceeded(10, 1).unwrap();
         trace.tracer.abandon(failure);
-        assert!(matches!(trace.tracer.poll(Instant::from_millis(11), &mut [0; 64]), Ok(Action::Done)));
+        assert!(matches!(
+            trace.tracer.poll(Instant::from_millis(11), &mut [0; 64]),
+            Ok(Action::Done)
+        ));
         let route = trace.tracer.route();
-        assert_eq!((route.stop_reason(), route.failure()), (Some(StopReason::Local), Some(failure)));
+        assert_eq!(
+            (route.stop_reason(), route.failure()),
+            (Some(StopReason::Local), Some(failure))
+        );
         let outcomes = route.hops().flat_map(|hop| hop.outcomes());
-        assert!(outcomes.eq([Outcome::Answered(reply)].into_iter().chain([Outcome::Failed(failure); 3])));
+        assert!(
+            outcomes.eq([Outcome::Answered(reply)]
+                .into_iter()
+                .chain([Outcome::Failed(failure); 3]))
+        );
     }
 }
 
 #[test]
 fn no_router_is_blamed_for_a_limit_where_this_machine_is_in_the_way() {
     for fails in [false, true] {
-        let config = Config { sweep: Some(Sweep::Burst), attempts: 3, max_hops: 4, ..config(Version::V4) };
+        let config = Config {
+            sweep: Some(Sweep::Burst),
+            attempts: 3,
+            max_hops: 4,
+            ..config(Version::V4)
+        };
         let mut trace = Trace::with(config);
         if fails {
-            trace.tracer.fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
+            trace
+                .tracer
+                .fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
         }
         trace.time_exceeded(10, 1).unwrap();
         trace.run_out(11);
-        assert_eq!(trace.tracer.route().hops().next().unwrap().may_be_rate_limited(), !fails);
+        assert_eq!(
+            trace
+                .tracer
+                .route()
+                .hops()
+                .next()
+                .unwrap()
+                .may_be_rate_limited(),
+            !fails
+        );
     }
 }
 
@@ -113,7 +179,14 @@ fn case_30_an_answered_probe_cant_fail_any_more() {
         let mut trace = Trace::new(version);
         let reply = trace.time_exceeded(10, 1).unwrap();
         trace.tracer.fail(FIRST, SendError(1));
-        let outcomes: Vec<Outcome> = trace.tracer.route().hops().next().unwrap().outcomes().collect();
+        let outcomes: Vec<Outcome> = trace
+            .tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .outcomes()
+            .collect();
         assert_eq!(outcomes, [Outcome::Answered(reply)]);
     }
 }
@@ -123,11 +196,22 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
     for version in BOTH {
         for checksum in [1, 0x5a5a, 0xfffe] {
             for payload_len in [10, 11, 24, 999] {
-                let config = Config { max_hops: 32, ..config(version) };
-                let echo = Echo { checksum, payload_len, first_seq: 0xfff0, ..ECHO };
+                let config = Config {
+                    max_hops: 32,
+                    ..config(version)
+                };
+                let echo = Echo {
+                    checksum,
+                    payload_len,
+                    first_seq: 0xfff0,
+                    ..ECHO
+                };
                 for probe in &Trace::of(config, echo).probes {
                     assert_eq!(probe[2..4], u16::to_be_bytes(checksum));
-                    let sum = Checksum::of_ends(ends(version), probe.len()).unwrap().with(probe).finish();
+                    let sum = Checksum::of_ends(ends(version), probe.len())
+                        .unwrap()
+                        .with(probe)
+                        .finish();
                     assert_eq!(sum, 0);
                 }
             }
@@ -139,8 +223,15 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
 fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
     for version in BOTH {
         for checksum in [0, 0xffff] {
-            let refused = Tracer::<64>::new(config(version), Echo { checksum, ..ECHO }).unwrap_err();
-            assert!(matches!(refused, ConfigError::OutOfRange { parameter: "checksum", .. }));
+            let refused =
+                Tracer::<64>::new(config(version), Echo { checksum, ..ECHO }).unwrap_err();
+            assert!(matches!(
+                refused,
+                ConfigError::OutOfRange {
+                    parameter: "checksum",
+                    ..
+                }
+            ));
         }
         for random in [0, u128::MAX] {
             assert!(Echo::new(random).check().is_ok());
@@ -150,11 +241,18 @@ fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
 
 #[test]
 fn case_34_whoever_fills_in_an_icmpv6_checksum_finds_the_same_for_every_seq() {
-    let unknown = Config { source: Version::V6.unspecified(), max_hops: 32, ..config(Version::V6) };
+    let unknown = Config {
+        source: Version::V6.unspecified(),
+        max_hops: 32,
+        ..config(Version::V6)
+    };
     let known: Ends = ends(Version::V6);
     let sums = Trace::with(unknown).probes.into_iter().map(|probe| {
         assert_eq!(probe[2..4], [0, 0]);
-        Checksum::of_ends(known, probe.len()).unwrap().with(&probe).finish()
+        Checksum::of_ends(known, probe.len())
+            .unwrap()
+            .with(&probe)
+            .finish()
     });
     let sums: Vec<u16> = sums.collect();
     assert!(sums.iter().all(|sum| *sum == sums[0]), "{sums:04x?}");
@@ -165,14 +263,29 @@ fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed()
     for version in BOTH {
         // The longest that a probe's memory holds.
         let longest = Duration::from_nanos((1 << 40) - 1);
-        for (arrival, rtt) in [(0, Duration::ZERO), (10, ms(10)), (u64::MAX / 2_000_000, longest)] {
-            assert_eq!(Trace::new(version).time_exceeded(arrival, 1).unwrap().rtt, rtt);
+        for (arrival, rtt) in [
+            (0, Duration::ZERO),
+            (10, ms(10)),
+            (u64::MAX / 2_000_000, longest),
+        ] {
+            assert_eq!(
+                Trace::new(version).time_exceeded(arrival, 1).unwrap().rtt,
+                rtt
+            );
         }
         let mut trace = Trace::new(version);
         trace.time_exceeded(10, 1).unwrap();
         // A transmit timestamp from after the answer.
         trace.tracer.sent(FIRST, Instant::from_millis(11));
-        let reply = trace.tracer.route().hops().next().unwrap().replies().next().unwrap();
+        let reply = trace
+            .tracer
+            .route()
+            .hops()
+            .next()
+            .unwrap()
+            .replies()
+            .next()
+            .unwrap();
         assert_eq!(reply.rtt, Duration::ZERO);
     }
 }
@@ -180,13 +293,23 @@ fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed()
 #[test]
 fn case_35_a_clock_that_jumps_back_sends_nothing_early_and_ends_all_the_same() {
     for version in BOTH {
-        let config = Config { interval: ms(5), sweep: None, ..config(version) };
+        let config = Config {
+            interval: ms(5),
+            sweep: None,
+            ..config(version)
+        };
         let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         let mut buf = [0; 64];
-        assert!(matches!(tracer.poll(Instant::from_millis(1000), &mut buf), Ok(Action::Transmit(_))));
+        assert!(matches!(
+            tracer.poll(Instant::from_millis(1000), &mut buf),
+            Ok(Action::Transmit(_))
+        ));
         let next = Instant::from_millis(1005);
         for now in [0, 500, 1000, 1004] {
-            assert_eq!(tracer.poll(Instant::from_millis(now), &mut buf), Ok(Action::Wait(next)));
+            assert_eq!(
+                tracer.poll(Instant::from_millis(now), &mut buf),
+                Ok(Action::Wait(next))
+            );
         }
         let mut now = next;
         for _ in 0..1000 {
@@ -196,6 +319,9 @@ fn case_35_a_clock_that_jumps_back_sends_nothing_early_and_ends_all_the_same() {
                 Action::Done => break,
             }
         }
-        assert!(tracer.route().stop_reason().is_some(), "the trace doesn't end");
+        assert!(
+            tracer.route().stop_reason().is_some(),
+            "the trace doesn't end"
+        );
     }
 }

@@ -1,9 +1,13 @@
 //! What people read: errors say what failed, with the value.
 
-use crate::network::{BOTH, ECHO, Trace, config, echo_reply, error, put_right, quote, router, stranger};
+use crate::network::{
+    BOTH, ECHO, Trace, config, echo_reply, error, put_right, quote, router, stranger,
+};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version};
-use hopshot_core::{Action, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Protocol, Sweep, Tracer};
+use hopshot_core::{
+    Action, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Protocol, Sweep, Tracer,
+};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -23,35 +27,122 @@ fn refused_echo(echo: Echo) -> (ConfigError, String) {
 #[test]
 fn a_refused_parameter_is_told_with_its_value_and_its_range() {
     let texts = [
-        (refused(|config| Config { max_hops: 65, ..config }), "max_hops must be 1 to 64, not 65"),
-        (refused(|config| Config { first_hop: 9, ..config }), "first_hop must be 1 to 4, not 9"),
-        (refused(|config| Config { attempts: 11, ..config }), "attempts must be 1 to 10, not 11"),
-        (refused(|config| Config { retries: 11, ..config }), "retries must be 0 to 10, not 11"),
-        (refused(|config| Config { patience: 0, ..config }), "patience must be 1 to 10, not 0"),
-        (refused(|config| Config { patience: 11, ..config }), "patience must be 1 to 10, not 11"),
-        (refused_echo(Echo { payload_len: 9, ..ECHO }), "payload_len must be 10 to 65507, not 9"),
-        (refused_echo(Echo { payload_len: 65_508, ..ECHO }), "payload_len must be 10 to 65507, not 65508"),
-        (refused_echo(Echo { checksum: 0, ..ECHO }), "checksum must be 1 to 65534, not 0"),
+        (
+            refused(|config| Config {
+                max_hops: 65,
+                ..config
+            }),
+            "max_hops must be 1 to 64, not 65",
+        ),
+        (
+            refused(|config| Config {
+                first_hop: 9,
+                ..config
+            }),
+            "first_hop must be 1 to 4, not 9",
+        ),
+        (
+            refused(|config| Config {
+                attempts: 11,
+                ..config
+            }),
+            "attempts must be 1 to 10, not 11",
+        ),
+        (
+            refused(|config| Config {
+                retries: 11,
+                ..config
+            }),
+            "retries must be 0 to 10, not 11",
+        ),
+        (
+            refused(|config| Config {
+                patience: 0,
+                ..config
+            }),
+            "patience must be 1 to 10, not 0",
+        ),
+        (
+            refused(|config| Config {
+                patience: 11,
+                ..config
+            }),
+            "patience must be 1 to 10, not 11",
+        ),
+        (
+            refused_echo(Echo {
+                payload_len: 9,
+                ..ECHO
+            }),
+            "payload_len must be 10 to 65507, not 9",
+        ),
+        (
+            refused_echo(Echo {
+                payload_len: 65_508,
+                ..ECHO
+            }),
+            "payload_len must be 10 to 65507, not 65508",
+        ),
+        (
+            refused_echo(Echo {
+                checksum: 0,
+                ..ECHO
+            }),
+            "checksum must be 1 to 65534, not 0",
+        ),
     ];
     for ((_, text), expected) in texts {
         assert_eq!(text, expected);
     }
-    let (error, text) = refused(|config| Config { max_hops: 64, attempts: 2, ..config });
-    assert_eq!(error, ConfigError::Capacity { needed: 128, capacity: 64 });
-    assert!(text.contains("128 probes") && text.contains("of 64"), "{text}");
+    let (error, text) = refused(|config| Config {
+        max_hops: 64,
+        attempts: 2,
+        ..config
+    });
+    assert_eq!(
+        error,
+        ConfigError::Capacity {
+            needed: 128,
+            capacity: 64
+        }
+    );
+    assert!(
+        text.contains("128 probes") && text.contains("of 64"),
+        "{text}"
+    );
     let others: [(ConfigError, Change, &str); 4] = [
         (
             ConfigError::EmptySweep,
-            |config| Config { sweep: Some(Sweep::Window { first: 0, step: 1 }), ..config },
+            |config| Config {
+                sweep: Some(Sweep::Window { first: 0, step: 1 }),
+                ..config
+            },
             "sweep",
         ),
         (
             ConfigError::EmptySweep,
-            |config| Config { sweep: Some(Sweep::Window { first: 1, step: 0 }), ..config },
+            |config| Config {
+                sweep: Some(Sweep::Window { first: 1, step: 0 }),
+                ..config
+            },
             "sweep",
         ),
-        (ConfigError::NoTime, |config| Config { timeout: Default::default(), ..config }, "timeout"),
-        (ConfigError::MixedFamilies, |config| Config { source: Version::V6.unspecified(), ..config }, "IPv6"),
+        (
+            ConfigError::NoTime,
+            |config| Config {
+                timeout: Default::default(),
+                ..config
+            },
+            "timeout",
+        ),
+        (
+            ConfigError::MixedFamilies,
+            |config| Config {
+                source: Version::V6.unspecified(),
+                ..config
+            },
+            "IPv6",
+        ),
     ];
     for (expected, change, about) in others {
         let (error, text) = refused(change);
@@ -63,36 +154,84 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
 #[test]
 fn every_least_and_greatest_value_is_permitted() {
     let changes: [Change; 7] = [
-        |config| Config { max_hops: 64, ..config },
-        |config| Config { max_hops: 1, ..config },
-        |config| Config { first_hop: 4, ..config },
-        |config| Config { attempts: 10, ..config },
-        |config| Config { retries: 0, ..config },
-        |config| Config { retries: 10, ..config },
-        |config| Config { patience: 10, ..config },
+        |config| Config {
+            max_hops: 64,
+            ..config
+        },
+        |config| Config {
+            max_hops: 1,
+            ..config
+        },
+        |config| Config {
+            first_hop: 4,
+            ..config
+        },
+        |config| Config {
+            attempts: 10,
+            ..config
+        },
+        |config| Config {
+            retries: 0,
+            ..config
+        },
+        |config| Config {
+            retries: 10,
+            ..config
+        },
+        |config| Config {
+            patience: 10,
+            ..config
+        },
     ];
     for (payload_len, checksum) in [(10, 1), (65_507, 0xfffe)] {
-        assert_eq!(Echo { payload_len, checksum, ..ECHO }.check(), Ok(()));
+        assert_eq!(
+            Echo {
+                payload_len,
+                checksum,
+                ..ECHO
+            }
+            .check(),
+            Ok(())
+        );
     }
     for version in BOTH {
         for change in changes {
             assert_eq!(change(config(version)).check(), Ok(()));
         }
         // 64 probes have room for 64, and not for one more.
-        for (first_hop, attempts, fits) in [(1, 1, true), (33, 2, true), (32, 2, false), (64, 10, true)] {
-            let config = Config { first_hop, max_hops: 64, attempts, ..config(version) };
-            assert_eq!(Tracer::<64>::new(config, ECHO).is_ok(), fits, "from {first_hop}, {attempts} each");
+        for (first_hop, attempts, fits) in
+            [(1, 1, true), (33, 2, true), (32, 2, false), (64, 10, true)]
+        {
+            let config = Config {
+                first_hop,
+                max_hops: 64,
+                attempts,
+                ..config(version)
+            };
+            assert_eq!(
+                Tracer::<64>::new(config, ECHO).is_ok(),
+                fits,
+                "from {first_hop}, {attempts} each"
+            );
         }
     }
 }
 
 #[test]
 fn every_reason_to_turn_a_message_down_has_a_text_of_its_own() {
-    let malformed =
-        [Malformed::Truncated, Malformed::Header, Malformed::Checksum, Malformed::Fragment, Malformed::Foreign];
+    let malformed = [
+        Malformed::Truncated,
+        Malformed::Header,
+        Malformed::Checksum,
+        Malformed::Fragment,
+        Malformed::Foreign,
+    ];
     let discards = [Discard::NotOurs, Discard::WrongCookie, Discard::Duplicate];
-    let texts: BTreeSet<String> =
-        malformed.iter().map(ToString::to_string).chain(discards.iter().map(ToString::to_string)).collect();
+    let texts: BTreeSet<String> = malformed
+        .iter()
+        .map(ToString::to_string)
+        .chain(discards.iter().map(ToString::to_string))
+        .collect();
     assert_eq!(texts.len(), malformed.len() + discards.len());
     assert!(texts.iter().all(|text| text.len() > 10), "{texts:?}");
     for malformed in malformed {
@@ -113,7 +252,10 @@ fn a_buffer_that_is_too_small_is_told_what_is_needed_and_nothing_has_changed() {
             let error = tracer.poll(Instant::EPOCH, &mut vec![0; len]).unwrap_err();
             assert_eq!(
                 (error, error.to_string()),
-                (BufferTooSmall { needed }, "the buffer must hold 32 octets".into())
+                (
+                    BufferTooSmall { needed },
+                    "the buffer must hold 32 octets".into()
+                )
             );
         }
         assert_eq!(tracer.route().probes_sent(), 0);
@@ -123,7 +265,8 @@ fn a_buffer_that_is_too_small_is_told_what_is_needed_and_nothing_has_changed() {
     }
 }
 
-/// What is changed in an error about the first probe that another traffic class, and maybe another source, comes back in.
+/// What is changed in an error about the first probe that another traffic class, and maybe another
+/// source, comes back in.
 fn changed(version: Version, source: bool) -> Changes {
     let mut trace = Trace::new(version);
     let mut quoted = quote(version, &trace.probes[0]);
@@ -136,7 +279,11 @@ fn changed(version: Version, source: bool) -> Changes {
         quoted[if version == Version::V4 { 15 } else { 23 }] ^= 1;
     }
     let from = router(version, 1);
-    trace.handle(10, from, &error(from, Type::TimeExceeded, 0, 0, &quoted)).unwrap().reply.changes
+    trace
+        .handle(10, from, &error(from, Type::TimeExceeded, 0, 0, &quoted))
+        .unwrap()
+        .reply
+        .changes
 }
 
 #[test]
@@ -151,7 +298,10 @@ fn changes_contain_what_was_changed_and_nothing_else() {
     ];
     for one in each {
         assert!(!one.is_empty() && !Changes::default().contains(one));
-        assert!(one.contains(Changes::default()), "nothing is contained in anything");
+        assert!(
+            one.contains(Changes::default()),
+            "nothing is contained in anything"
+        );
         for other in each {
             assert_eq!(one.contains(other), one == other);
         }
@@ -161,7 +311,10 @@ fn changes_contain_what_was_changed_and_nothing_else() {
         assert_eq!(changed(version, false), Changes::TRAFFIC_CLASS);
         let both = changed(version, true);
         for one in each {
-            assert_eq!(both.contains(one), one == Changes::TRAFFIC_CLASS || one == Changes::SOURCE);
+            assert_eq!(
+                both.contains(one),
+                one == Changes::TRAFFIC_CLASS || one == Changes::SOURCE
+            );
         }
         assert!(both.contains(both) && !Changes::SOURCE.contains(both) && !both.is_empty());
     }
@@ -170,8 +323,15 @@ fn changes_contain_what_was_changed_and_nothing_else() {
 #[test]
 fn the_ends_of_a_path_change_places_on_the_way_back() {
     for version in BOTH {
-        let Ends { source, destination } = crate::network::ends(version);
-        let back = Ends { source, destination }.reversed();
+        let Ends {
+            source,
+            destination,
+        } = crate::network::ends(version);
+        let back = Ends {
+            source,
+            destination,
+        }
+        .reversed();
         assert_eq!((back.source, back.destination), (destination, source));
     }
 }
@@ -179,14 +339,36 @@ fn the_ends_of_a_path_change_places_on_the_way_back() {
 #[test]
 fn the_hops_of_the_way_back_are_reckoned_from_the_next_hop_limit_that_systems_start_with() {
     for version in BOTH {
-        for (left, hops) in [(64, 1), (63, 2), (1, 64), (65, 64), (128, 1), (127, 2), (129, 127), (255, 1), (254, 2)] {
+        for (left, hops) in [
+            (64, 1),
+            (63, 2),
+            (1, 64),
+            (65, 64),
+            (128, 1),
+            (127, 2),
+            (129, 127),
+            (255, 1),
+            (254, 2),
+        ] {
             let mut trace = Trace::new(version);
             let target: IpAddr = crate::network::ends(version).destination;
             let mut message = echo_reply(target, &trace.probes[3]);
             put_right(target, &mut message);
-            let arrival = |hop_limit| hopshot_core::Arrival { at: Instant::from_millis(5), from: target, hop_limit };
-            let reply = trace.tracer.handle(arrival(Some(left)), &message).unwrap().reply;
-            assert_eq!((reply.hop_limit, reply.hops_back()), (Some(left), Some(hops)), "{left}");
+            let arrival = |hop_limit| hopshot_core::Arrival {
+                at: Instant::from_millis(5),
+                from: target,
+                hop_limit,
+            };
+            let reply = trace
+                .tracer
+                .handle(arrival(Some(left)), &message)
+                .unwrap()
+                .reply;
+            assert_eq!(
+                (reply.hop_limit, reply.hops_back()),
+                (Some(left), Some(hops)),
+                "{left}"
+            );
             let mut trace = Trace::new(version);
             let reply = trace.tracer.handle(arrival(None), &message).unwrap().reply;
             assert_eq!(reply.hops_back(), None);
@@ -200,22 +382,47 @@ fn an_outcome_gives_its_reply_if_it_has_one() {
         let mut trace = Trace::new(version);
         let reply = trace.time_exceeded(10, 1).unwrap();
         let route = trace.tracer.route();
-        let replies: Vec<_> =
-            route.hops().flat_map(|hop| hop.outcomes().map(|outcome| outcome.reply().copied())).collect();
+        let replies: Vec<_> = route
+            .hops()
+            .flat_map(|hop| hop.outcomes().map(|outcome| outcome.reply().copied()))
+            .collect();
         assert_eq!(replies, [Some(reply), None, None, None]);
-        assert_eq!((reply.kind, reply.from == stranger(version)), (Kind::TimeExceeded, false));
+        assert_eq!(
+            (reply.kind, reply.from == stranger(version)),
+            (Kind::TimeExceeded, false)
+        );
     }
 }
 
 #[test]
 fn instants_are_reckoned_in_nanoseconds_and_never_overflow() {
     assert_eq!(Instant::from_millis(7), Instant::from_nanos(7_000_000));
-    assert_eq!(Instant::from_millis(u64::MAX), Instant::from_nanos(u64::MAX));
+    assert_eq!(
+        Instant::from_millis(u64::MAX),
+        Instant::from_nanos(u64::MAX)
+    );
     assert_eq!(Instant::from_nanos(5).as_nanos(), 5);
     let late = Instant::from_nanos(u64::MAX - 1);
-    assert_eq!(late.saturating_add(std::time::Duration::from_secs(1)).as_nanos(), u64::MAX);
+    assert_eq!(
+        late.saturating_add(std::time::Duration::from_secs(1))
+            .as_nanos(),
+        u64::MAX
+    );
     let span = std::time::Duration::new(3, 5);
-    assert_eq!(Instant::EPOCH.saturating_add(span).as_nanos(), 3_000_000_005);
-    assert_eq!(Instant::from_nanos(9).saturating_since(Instant::from_nanos(4)).as_nanos(), 5);
-    assert_eq!(Instant::from_nanos(4).saturating_since(Instant::from_nanos(9)).as_nanos(), 0);
+    assert_eq!(
+        Instant::EPOCH.saturating_add(span).as_nanos(),
+        3_000_000_005
+    );
+    assert_eq!(
+        Instant::from_nanos(9)
+            .saturating_since(Instant::from_nanos(4))
+            .as_nanos(),
+        5
+    );
+    assert_eq!(
+        Instant::from_nanos(4)
+            .saturating_since(Instant::from_nanos(9))
+            .as_nanos(),
+        0
+    );
 }

@@ -3,16 +3,27 @@
 use crate::network::{BOTH, Trace, config, echo_reply, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::Version;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::{Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep};
+use hopshot_core::{
+    Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
+};
 
 /// Four hops at once.
 fn four(version: Version) -> Config {
-    Config { sweep: Some(Sweep::Window { first: 4, step: 1 }), ..config(version) }
+    Config {
+        sweep: Some(Sweep::Window { first: 4, step: 1 }),
+        ..config(version)
+    }
 }
 
 /// The hops that are settled.
 fn settled(trace: &Trace) -> Vec<u8> {
-    trace.tracer.route().hops().filter(hopshot_core::Hop::is_settled).map(|hop| hop.number()).collect()
+    trace
+        .tracer
+        .route()
+        .hops()
+        .filter(hopshot_core::Hop::is_settled)
+        .map(|hop| hop.number())
+        .collect()
 }
 
 /// A Time Exceeded that quotes another checksum: weak.
@@ -21,7 +32,9 @@ fn weak(trace: &mut Trace, millis: u64, index: usize) -> Result<Reply, Discard> 
     let mut probe = trace.probes[index][..8].to_vec();
     probe[2] ^= 0x2a;
     let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
-    trace.handle(millis, from, &message).map(|heard| heard.reply)
+    trace
+        .handle(millis, from, &message)
+        .map(|heard| heard.reply)
 }
 
 #[test]
@@ -34,12 +47,20 @@ fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
         assert_eq!(settled(&trace), [1, 3]);
         for at in [80, 92, 97, 239] {
             trace.send(at);
-            assert_eq!(settled(&trace), [1, 3], "hop 2 is waited for, and asked again");
+            assert_eq!(
+                settled(&trace),
+                [1, 3],
+                "hop 2 is waited for, and asked again"
+            );
         }
         trace.send(240);
         assert_eq!(settled(&trace), [1, 2, 3]);
         let end = trace.run_out(240);
-        assert_eq!(settled(&trace), [1, 2, 3, 4], "at the end everything is: {end:?}");
+        assert_eq!(
+            settled(&trace),
+            [1, 2, 3, 4],
+            "at the end everything is: {end:?}"
+        );
     }
 }
 
@@ -47,12 +68,22 @@ fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
 fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed_before() {
     for version in BOTH {
         for attempts in [1, 3] {
-            let mut trace = Trace::with(Config { attempts, max_hops: 3, ..config(version) });
-            let of_hop = |trace: &Trace, hop| (0..trace.hops.len()).filter(|index| trace.hops[*index] == hop).collect();
+            let mut trace = Trace::with(Config {
+                attempts,
+                max_hops: 3,
+                ..config(version)
+            });
+            let of_hop = |trace: &Trace, hop| {
+                (0..trace.hops.len())
+                    .filter(|index| trace.hops[*index] == hop)
+                    .collect()
+            };
             let [first, second]: [Vec<usize>; 2] = [1, 2].map(|hop| of_hop(&trace, hop));
             let answer = |trace: &mut Trace, at, index: usize, from| {
                 let quoted = quote(version, &trace.probes[index]);
-                trace.handle(at, from, &error(from, Type::TimeExceeded, 0, 0, &quoted)).unwrap();
+                trace
+                    .handle(at, from, &error(from, Type::TimeExceeded, 0, 0, &quoted))
+                    .unwrap();
             };
             for index in of_hop(&trace, 3) as Vec<usize> {
                 let target = ends(version).destination;
@@ -65,10 +96,17 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
                 weak(&mut trace, 13, *index).unwrap();
             }
             trace.send(14);
-            assert_eq!(settled(&trace), if attempts == 1 { vec![1, 3] } else { vec![3] });
-            first[1..].iter().for_each(|index| answer(&mut trace, 15, *index, router(version, 1)));
+            assert_eq!(
+                settled(&trace),
+                if attempts == 1 { vec![1, 3] } else { vec![3] }
+            );
+            first[1..]
+                .iter()
+                .for_each(|index| answer(&mut trace, 15, *index, router(version, 1)));
             assert_eq!(settled(&trace), [1, 3]);
-            second.iter().for_each(|index| answer(&mut trace, 16, *index, router(version, 2)));
+            second
+                .iter()
+                .for_each(|index| answer(&mut trace, 16, *index, router(version, 2)));
             assert_eq!(settled(&trace), [1, 2, 3]);
         }
     }
@@ -77,7 +115,9 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
 #[test]
 fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
     for version in BOTH {
-        let fail = |trace: &mut Trace, attempt| trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1));
+        let fail = |trace: &mut Trace, attempt| {
+            trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1))
+        };
         let mut trace = Trace::with(four(version));
         fail(&mut trace, 1);
         trace.time_exceeded(80, 1).unwrap();
@@ -94,7 +134,10 @@ fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
 #[test]
 fn a_hop_that_gets_more_attempts_when_all_is_quiet_isnt_settled_before() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 5, ..four(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 5,
+            ..four(version)
+        });
         trace.play_until(170, u8::MAX, |_, hop| hop <= 2);
         // Hop 2 has three answers to three probes, and two are missing.
         assert_eq!(settled(&trace), []);
@@ -104,13 +147,24 @@ fn a_hop_that_gets_more_attempts_when_all_is_quiet_isnt_settled_before() {
 #[test]
 fn a_hop_behind_the_last_router_isnt_settled_before_the_end() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
-        trace.tracer.fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
-        trace.tracer.fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
+        let mut trace = Trace::with(Config {
+            retries: 0,
+            ..four(version)
+        });
+        trace
+            .tracer
+            .fail(ProbeId { hop: 4, attempt: 1 }, SendError(1));
+        trace
+            .tracer
+            .fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
         trace.time_exceeded(80, 1).unwrap();
         assert_eq!(settled(&trace), [1]);
         trace.time_exceeded(80, 3).unwrap();
-        assert_eq!(settled(&trace), [1, 2, 3], "what can't be sent is settled where the path leads");
+        assert_eq!(
+            settled(&trace),
+            [1, 2, 3],
+            "what can't be sent is settled where the path leads"
+        );
     }
 }
 
@@ -136,18 +190,32 @@ fn a_weak_answer_settles_a_hop_only_at_the_end() {
 fn the_target_is_settled_when_it_has_answered_often_enough_past_it_too() {
     for version in BOTH {
         for (attempts, settled_by) in [(1, 1), (2, 2), (3, 3)] {
-            let mut trace = Trace::with(Config { attempts, retries: 0, ..four(version) });
+            let mut trace = Trace::with(Config {
+                attempts,
+                retries: 0,
+                ..four(version)
+            });
             let at_2 = trace.hops.iter().position(|hop| *hop == 2).unwrap();
             for answered in 1..=3 {
-                trace.answer(Instant::from_millis(80), at_2 + answered - 1, true).unwrap();
+                trace
+                    .answer(Instant::from_millis(80), at_2 + answered - 1, true)
+                    .unwrap();
                 let is_settled = settled(&trace).contains(&2);
-                assert_eq!(is_settled, answered >= settled_by, "{answered} of {attempts}");
+                assert_eq!(
+                    is_settled,
+                    answered >= settled_by,
+                    "{answered} of {attempts}"
+                );
             }
             let target = trace.tracer.route().hops().nth(1).unwrap();
             let mut probes: Vec<ProbeId> = target.replies().map(|reply| reply.probe).collect();
             assert_eq!(probes.len(), usize::from(attempts));
             probes.dedup();
-            assert_eq!(probes.len(), usize::from(attempts), "each answer stands there once");
+            assert_eq!(
+                probes.len(),
+                usize::from(attempts),
+                "each answer stands there once"
+            );
         }
     }
 }
@@ -159,7 +227,16 @@ fn what_is_on_its_way_to_a_hop_that_has_its_answers_is_left_out() {
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.send(92);
-        let outcomes = |trace: &Trace| trace.tracer.route().hops().nth(1).unwrap().outcomes().collect::<Vec<_>>();
+        let outcomes = |trace: &Trace| {
+            trace
+                .tracer
+                .route()
+                .hops()
+                .nth(1)
+                .unwrap()
+                .outcomes()
+                .collect::<Vec<_>>()
+        };
         assert_eq!(outcomes(&trace), [Outcome::InFlight, Outcome::InFlight]);
         // The first answer was only late.
         let reply = trace.time_exceeded(95, 2).unwrap();
@@ -170,9 +247,18 @@ fn what_is_on_its_way_to_a_hop_that_has_its_answers_is_left_out() {
 #[test]
 fn a_route_has_no_hops_that_were_never_probed() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 8, first_hop: 2, ..four(version) });
+        let mut trace = Trace::with(Config {
+            max_hops: 8,
+            first_hop: 2,
+            ..four(version)
+        });
         trace.time_exceeded(10, 1).unwrap();
-        let hops: Vec<u8> = trace.tracer.route().hops().map(|hop| hop.number()).collect();
+        let hops: Vec<u8> = trace
+            .tracer
+            .route()
+            .hops()
+            .map(|hop| hop.number())
+            .collect();
         assert_eq!(hops, [2, 3, 4]);
     }
 }
@@ -181,7 +267,12 @@ fn a_route_has_no_hops_that_were_never_probed() {
 fn a_router_may_be_limited_that_answered_and_then_lost_two() {
     for version in BOTH {
         let limited = |answered: usize, timeout: u64| {
-            let config = Config { attempts: 3, retries: 0, timeout: ms(timeout), ..config(version) };
+            let config = Config {
+                attempts: 3,
+                retries: 0,
+                timeout: ms(timeout),
+                ..config(version)
+            };
             let mut trace = Trace::with(config);
             let mut left = answered;
             for index in 0..trace.hops.len() {
@@ -190,24 +281,40 @@ fn a_router_may_be_limited_that_answered_and_then_lost_two() {
                     continue;
                 }
                 left -= usize::from(hop == 2);
-                trace.answer(Instant::from_millis(80), index, hop == 4).unwrap();
+                trace
+                    .answer(Instant::from_millis(80), index, hop == 4)
+                    .unwrap();
             }
             trace.run_out(80);
-            trace.tracer.route().hops().filter(hopshot_core::Hop::may_be_rate_limited).map(|hop| hop.number()).collect()
+            trace
+                .tracer
+                .route()
+                .hops()
+                .filter(hopshot_core::Hop::may_be_rate_limited)
+                .map(|hop| hop.number())
+                .collect()
         };
         let none: [u8; 0] = [];
         let at: [Vec<u8>; 4] = [0, 1, 2, 3].map(|answered| limited(answered, 2000));
         assert_eq!(at, [&none[..], &[2], &none, &none]);
         // A timeout that doesn't tell late from lost: an answer is overdue after 92 ms.
-        assert_eq!([91, 92].map(|timeout| limited(1, timeout)), [vec![], vec![2]]);
+        assert_eq!(
+            [91, 92].map(|timeout| limited(1, timeout)),
+            [vec![], vec![2]]
+        );
     }
 }
 
 #[test]
 fn what_cant_be_sent_isnt_waited_for() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
-        trace.tracer.fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
+        let mut trace = Trace::with(Config {
+            retries: 0,
+            ..four(version)
+        });
+        trace
+            .tracer
+            .fail(ProbeId { hop: 2, attempt: 1 }, SendError(1));
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.echo_reply(80, 4).unwrap();
@@ -219,14 +326,20 @@ fn what_cant_be_sent_isnt_waited_for() {
 #[test]
 fn a_trace_that_began_farther_out_goes_on_with_the_nearer_hops() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { first_hop: 3, ..four(version) });
+        let mut trace = Trace::with(Config {
+            first_hop: 3,
+            ..four(version)
+        });
         assert_eq!(trace.hops, [3, 4]);
         assert!(trace.tracer.start_from(4).is_err() && trace.tracer.start_from(0).is_err());
         assert_eq!(trace.tracer.start_from(3), Ok(()));
         trace.answer(Instant::from_millis(80), 1, true).unwrap();
         trace.answer(Instant::from_millis(80), 0, false).unwrap();
         assert_eq!((trace.send(80), trace.hops.len()), (None, 2));
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::Reached));
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::Reached)
+        );
         trace.tracer.start_from(1).unwrap();
         assert_eq!(trace.tracer.route().stop_reason(), None);
         assert!(trace.send(81).is_some());
@@ -238,7 +351,11 @@ fn a_trace_that_began_farther_out_goes_on_with_the_nearer_hops() {
 #[test]
 fn a_loop_ends_the_trace_and_is_told() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 8, retries: 0, ..config(version) });
+        let mut trace = Trace::with(Config {
+            max_hops: 8,
+            retries: 0,
+            ..config(version)
+        });
         for hop in 1..=8_u8 {
             let from = router(version, if hop <= 4 { hop } else { 3 + (hop - 3) % 2 });
             let message = error(from, Type::TimeExceeded, 0, 0, &trace.quote(hop));
@@ -264,29 +381,58 @@ fn time_exceeded_in_our_own_name_is_a_hop() {
 #[test]
 fn two_routers_that_share_hop_after_hop_are_no_loop() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { max_hops: 6, attempts: 2, retries: 0, ..config(version) });
-        // At hops 3 to 5 both answer: neither has another one between two of its hops more than once.
+        let mut trace = Trace::with(Config {
+            max_hops: 6,
+            attempts: 2,
+            retries: 0,
+            ..config(version)
+        });
+        // At hops 3 to 5 both answer: neither has another one between two of its hops more than
+        // once.
         for index in 0..trace.hops.len() {
             let (hop, first) = (trace.hops[index], index < 6);
-            let from = router(version, if (3..=5).contains(&hop) { 3 + u8::from(first) } else { hop });
-            let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &trace.probes[index]));
+            let from = router(
+                version,
+                if (3..=5).contains(&hop) {
+                    3 + u8::from(first)
+                } else {
+                    hop
+                },
+            );
+            let message = error(
+                from,
+                Type::TimeExceeded,
+                0,
+                0,
+                &quote(version, &trace.probes[index]),
+            );
             trace.handle(10, from, &message).unwrap();
         }
         assert_eq!(trace.route().len(), 6);
         trace.run_out(10);
-        assert_eq!(trace.tracer.route().stop_reason(), Some(StopReason::MaxHops));
+        assert_eq!(
+            trace.tracer.route().stop_reason(),
+            Some(StopReason::MaxHops)
+        );
     }
 }
 
 #[test]
 fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 2,
+            ..config(version)
+        });
         // The second probe to hop 1 can't be sent; all the others are answered.
-        trace.tracer.fail(ProbeId { hop: 1, attempt: 2 }, SendError(1));
+        trace
+            .tracer
+            .fail(ProbeId { hop: 1, attempt: 2 }, SendError(1));
         for index in [0, 1, 2, 3, 5, 6, 7] {
             let hop = trace.hops[index];
-            trace.answer(Instant::from_millis(80), index, hop == 4).unwrap();
+            trace
+                .answer(Instant::from_millis(80), index, hop == 4)
+                .unwrap();
         }
         assert_eq!(trace.send(80), None);
     }
@@ -295,13 +441,23 @@ fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
 #[test]
 fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { retries: 0, ..four(version) });
+        let mut trace = Trace::with(Config {
+            retries: 0,
+            ..four(version)
+        });
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.echo_reply(80, 4).unwrap();
         trace.send(80);
         assert_eq!(settled(&trace), [1, 3, 4]);
-        let hop_2: Vec<Outcome> = trace.tracer.route().hops().nth(1).unwrap().outcomes().collect();
+        let hop_2: Vec<Outcome> = trace
+            .tracer
+            .route()
+            .hops()
+            .nth(1)
+            .unwrap()
+            .outcomes()
+            .collect();
         assert_eq!(hop_2, [Outcome::InFlight]);
     }
 }
@@ -309,13 +465,28 @@ fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
 #[test]
 fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_in() {
     for version in BOTH {
-        let mut trace = Trace::with(Config { attempts: 2, ..config(version) });
+        let mut trace = Trace::with(Config {
+            attempts: 2,
+            ..config(version)
+        });
         let at = Instant::from_millis(80);
-        let target = |trace: &Trace| trace.tracer.route().hops().nth(1).unwrap().outcomes().collect::<Vec<_>>();
+        let target = |trace: &Trace| {
+            trace
+                .tracer
+                .route()
+                .hops()
+                .nth(1)
+                .unwrap()
+                .outcomes()
+                .collect::<Vec<_>>()
+        };
         let own = trace.answer(at, 1, true).unwrap();
         assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::InFlight]);
         let past = trace.answer(at, 2, true).unwrap();
-        assert_eq!(target(&trace), [Outcome::Answered(own), Outcome::Answered(past)]);
+        assert_eq!(
+            target(&trace),
+            [Outcome::Answered(own), Outcome::Answered(past)]
+        );
     }
 }
 
@@ -323,7 +494,11 @@ fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_i
 fn a_route_shows_each_answer_whole() {
     for version in BOTH {
         let target = ends(version).destination;
-        let too_big = if version == Version::V4 { (Type::Unreachable, 4) } else { (Type::PacketTooBig, 0) };
+        let too_big = if version == Version::V4 {
+            (Type::Unreachable, 4)
+        } else {
+            (Type::PacketTooBig, 0)
+        };
         for (hop_limit, (icmp_type, code), mtu) in [
             (None, (Type::TimeExceeded, 0), 0),
             (Some(0), (Type::TimeExceeded, 0), 0),
@@ -334,15 +509,31 @@ fn a_route_shows_each_answer_whole() {
             let mut trace = Trace::new(version);
             let from = router(version, 2);
             let message = error(from, icmp_type, code, mtu, &trace.quote(2));
-            let arrival = Arrival { at: Instant::from_millis(10), from, hop_limit };
+            let arrival = Arrival {
+                at: Instant::from_millis(10),
+                from,
+                hop_limit,
+            };
             let reply = trace.tracer.handle(arrival, &message).unwrap().reply;
             assert_eq!(reply.mtu.is_some(), (icmp_type, code) == too_big);
-            assert_eq!((reply.hop_limit, reply.quoted_hop_limit), (hop_limit, Some(1)));
-            assert_eq!(trace.tracer.route().hops().nth(1).unwrap().replies().next(), Some(reply));
+            assert_eq!(
+                (reply.hop_limit, reply.quoted_hop_limit),
+                (hop_limit, Some(1))
+            );
+            assert_eq!(
+                trace.tracer.route().hops().nth(1).unwrap().replies().next(),
+                Some(reply)
+            );
         }
         let mut trace = Trace::new(version);
         let reply = trace.echo_reply(10, 4).unwrap();
-        assert_eq!((reply.from, reply.mtu, reply.quoted_hop_limit), (target, None, None));
-        assert_eq!(trace.tracer.route().hops().nth(3).unwrap().replies().next(), Some(reply));
+        assert_eq!(
+            (reply.from, reply.mtu, reply.quoted_hop_limit),
+            (target, None, None)
+        );
+        assert_eq!(
+            trace.tracer.route().hops().nth(3).unwrap().replies().next(),
+            Some(reply)
+        );
     }
 }

@@ -17,7 +17,9 @@ macro_rules! captured {
 }
 
 fn hear(trace: &mut Trace, packet: &[u8]) -> Reply {
-    let heard = trace.packet(packet).unwrap_or_else(|discard| panic!("{discard}: {packet:02x?}"));
+    let heard = trace
+        .packet(packet)
+        .unwrap_or_else(|discard| panic!("{discard}: {packet:02x?}"));
     assert!(heard.extensions.is_empty(), "Linux appends nothing");
     heard.reply
 }
@@ -36,7 +38,11 @@ fn assert_honest(reply: &Reply, hop: u8, from: IpAddr, kind: Kind) {
     assert_eq!((reply.probe.hop, reply.from, reply.kind), (hop, from, kind));
     assert_eq!(
         (reply.rtt, reply.changes, reply.evidence()),
-        (Duration::from_millis(10), Changes::default(), Evidence::Strong)
+        (
+            Duration::from_millis(10),
+            Changes::default(),
+            Evidence::Strong
+        )
     );
 }
 
@@ -57,8 +63,14 @@ fn a_router_says_time_exceeded() {
         let reply = heard(version, &captured!("time_exceeded", version));
         assert_honest(&reply, 1, router(version, 1), Kind::TimeExceeded);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(64), Some(1)));
-        assert_eq!((reply.icmp_type, reply.icmp_code), by_family(version, (11, 0), (3, 0)));
-        assert_eq!((reply.quoted_hop_limit, reply.quoted_traffic_class), (Some(1), Some(0)));
+        assert_eq!(
+            (reply.icmp_type, reply.icmp_code),
+            by_family(version, (11, 0), (3, 0))
+        );
+        assert_eq!(
+            (reply.quoted_hop_limit, reply.quoted_traffic_class),
+            (Some(1), Some(0))
+        );
         let reply = heard(version, &captured!("time_exceeded_hop_2", version));
         assert_honest(&reply, 2, router(version, 2), Kind::TimeExceeded);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(63), Some(2)));
@@ -71,7 +83,10 @@ fn the_target_answers() {
         let reply = heard(version, &captured!("echo_reply", version));
         assert_honest(&reply, 3, ends(version).destination, Kind::Reply);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(62), Some(3)));
-        assert_eq!((reply.quoted_hop_limit, reply.quoted_traffic_class), (None, None));
+        assert_eq!(
+            (reply.quoted_hop_limit, reply.quoted_traffic_class),
+            (None, None)
+        );
     }
 }
 
@@ -91,7 +106,10 @@ fn a_router_finds_a_fault_in_the_header() {
     for version in BOTH {
         let reply = heard(version, &captured!("parameter_problem", version));
         assert_honest(&reply, 3, router(version, 1), Kind::Unreachable);
-        assert_eq!((reply.icmp_type, reply.icmp_code, reply.mtu), by_family(version, (12, 0, None), (4, 2, None)));
+        assert_eq!(
+            (reply.icmp_type, reply.icmp_code, reply.mtu),
+            by_family(version, (12, 0, None), (4, 2, None))
+        );
     }
 }
 
@@ -100,10 +118,16 @@ fn a_router_permits_no_passage() {
     for version in BOTH {
         let reply = heard(version, &captured!("prohibited", version));
         assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
-        assert_eq!((reply.icmp_type, reply.icmp_code), by_family(version, (3, 13), (1, 1)));
+        assert_eq!(
+            (reply.icmp_type, reply.icmp_code),
+            by_family(version, (3, 13), (1, 1))
+        );
         let reply = heard(version, &captured!("host_unreachable", version));
         assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
-        assert_eq!((reply.icmp_type, reply.icmp_code), by_family(version, (3, 1), (1, 3)));
+        assert_eq!(
+            (reply.icmp_type, reply.icmp_code),
+            by_family(version, (3, 1), (1, 3))
+        );
     }
 }
 
@@ -111,7 +135,13 @@ fn a_router_permits_no_passage() {
 fn a_router_says_what_the_next_link_can_carry() {
     for version in BOTH {
         let payload_len = by_family(version, 100, 1300);
-        let mut trace = Trace::of(config(version), Echo { payload_len, ..ECHO });
+        let mut trace = Trace::of(
+            config(version),
+            Echo {
+                payload_len,
+                ..ECHO
+            },
+        );
         let reply = hear(&mut trace, &captured!("too_big", version));
         assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
         let expected = by_family(version, (3, 4, Some(100)), (2, 0, Some(1280)));
@@ -124,8 +154,19 @@ fn a_long_probe_is_quoted_up_to_the_limit_of_its_family() {
     for version in BOTH {
         let packet = captured!("time_exceeded_long", version);
         assert_eq!(packet.len(), by_family(version, 576, 1280));
-        let mut trace = Trace::of(config(version), Echo { payload_len: 1200, ..ECHO });
-        assert_honest(&hear(&mut trace, &packet), 1, router(version, 1), Kind::TimeExceeded);
+        let mut trace = Trace::of(
+            config(version),
+            Echo {
+                payload_len: 1200,
+                ..ECHO
+            },
+        );
+        assert_honest(
+            &hear(&mut trace, &packet),
+            1,
+            router(version, 1),
+            Kind::TimeExceeded,
+        );
     }
 }
 
@@ -138,7 +179,11 @@ fn all_of_them_are_of_that_trace_and_of_no_other() {
             captured!("echo_reply", version),
             captured!("prohibited", version),
         ];
-        let other = Echo { ident: 0x1de8, cookie: [7; 8], ..ECHO };
+        let other = Echo {
+            ident: 0x1de8,
+            cookie: [7; 8],
+            ..ECHO
+        };
         for packet in packets {
             assert!(Trace::of(config(version), other).packet(&packet).is_err());
         }

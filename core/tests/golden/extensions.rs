@@ -6,8 +6,7 @@ use hopshot_core::wire::extensions::{Extensions, Interface, Label, Object, Role}
 use hopshot_core::wire::icmp::{Error, Type};
 
 const LABELS: &str = "00 0c 01 01 05 dc 1a 01 00 01 01 fe";
-const INTERFACE_V4: &str =
-    "00 20 02 0f 00 00 02 15 00 01 00 00 c0 00 02 fe 0c 67 65 2d 30 2f 30 2f 30 2e 37 00 00 00 23 28";
+const INTERFACE_V4: &str = "00 20 02 0f 00 00 02 15 00 01 00 00 c0 00 02 fe 0c 67 65 2d 30 2f 30 2f 30 2e 37 00 00 00 23 28";
 const INTERFACE_V6: &str = "00 2c 02 0f 00 00 02 15 00 02 00 00 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 fe \
     0c 67 65 2d 30 2f 30 2f 30 2e 37 00 00 00 23 28";
 const UNKNOWN: &str = "00 08 f7 01 de ad be ef";
@@ -22,15 +21,27 @@ fn quoted(version: Version, structure: &str) -> Vec<u8> {
 
 /// Time Exceeded whose length field is right: 128 octets in words of 4, in IPv6 of 8.
 fn time_exceeded(version: Version, quoted: &[u8]) -> Error<'_> {
-    let rest = if version == Version::V4 { 0x0020_0000 } else { 0x1000_0000 };
-    Error { icmp_type: Type::TimeExceeded, code: 0, rest, quoted }
+    let rest = if version == Version::V4 {
+        0x0020_0000
+    } else {
+        0x1000_0000
+    };
+    Error {
+        icmp_type: Type::TimeExceeded,
+        code: 0,
+        rest,
+        quoted,
+    }
 }
 
 /// The first object of a structure without a checksum.
 fn object(hex: &str) -> Option<(Vec<u8>, u8, u8)> {
     let quoted = quoted(Version::V4, &format!("20 00 00 00 {hex}"));
     let extensions = Extensions::of(Version::V4, &time_exceeded(Version::V4, &quoted));
-    extensions.objects().next().map(|object| (object.payload.to_vec(), object.class, object.kind))
+    extensions
+        .objects()
+        .next()
+        .map(|object| (object.payload.to_vec(), object.class, object.kind))
 }
 
 #[test]
@@ -38,11 +49,26 @@ fn a_label_stack_is_read_from_the_top() {
     for version in [Version::V4, Version::V6] {
         let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
         let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
-        let [object] = extensions.objects().collect::<Vec<_>>()[..] else { panic!("one object") };
-        assert_eq!((object.class, object.kind, object.payload), (1, 1, &octets(LABELS)[4..]));
+        let [object] = extensions.objects().collect::<Vec<_>>()[..] else {
+            panic!("one object")
+        };
+        assert_eq!(
+            (object.class, object.kind, object.payload),
+            (1, 1, &octets(LABELS)[4..])
+        );
         let labels: Vec<Label> = object.mpls().unwrap().collect();
-        let transport = Label { label: 24_001, traffic_class: 5, bottom: false, ttl: 1 };
-        let service = Label { label: 16, traffic_class: 0, bottom: true, ttl: 254 };
+        let transport = Label {
+            label: 24_001,
+            traffic_class: 5,
+            bottom: false,
+            ttl: 1,
+        };
+        let service = Label {
+            label: 16,
+            traffic_class: 0,
+            bottom: true,
+            ttl: 254,
+        };
         assert_eq!(labels, [transport, service]);
         assert_eq!(object.interface(), None);
     }
@@ -51,23 +77,64 @@ fn a_label_stack_is_read_from_the_top() {
 #[test]
 fn the_fields_of_a_label_fill_their_bits() {
     for (hex, label) in [
-        ("ff ff f0 00", Label { label: 0xf_ffff, traffic_class: 0, bottom: false, ttl: 0 }),
-        ("00 00 0e 00", Label { label: 0, traffic_class: 7, bottom: false, ttl: 0 }),
-        ("00 00 01 00", Label { label: 0, traffic_class: 0, bottom: true, ttl: 0 }),
-        ("00 00 00 ff", Label { label: 0, traffic_class: 0, bottom: false, ttl: 255 }),
+        (
+            "ff ff f0 00",
+            Label {
+                label: 0xf_ffff,
+                traffic_class: 0,
+                bottom: false,
+                ttl: 0,
+            },
+        ),
+        (
+            "00 00 0e 00",
+            Label {
+                label: 0,
+                traffic_class: 7,
+                bottom: false,
+                ttl: 0,
+            },
+        ),
+        (
+            "00 00 01 00",
+            Label {
+                label: 0,
+                traffic_class: 0,
+                bottom: true,
+                ttl: 0,
+            },
+        ),
+        (
+            "00 00 00 ff",
+            Label {
+                label: 0,
+                traffic_class: 0,
+                bottom: false,
+                ttl: 255,
+            },
+        ),
     ] {
         let payload = octets(hex);
-        let object = Object { class: 1, kind: 1, payload: &payload };
+        let object = Object {
+            class: 1,
+            kind: 1,
+            payload: &payload,
+        };
         assert_eq!(object.mpls().unwrap().collect::<Vec<_>>(), [label]);
     }
 }
 
 #[test]
 fn an_interface_says_index_address_name_and_mtu() {
-    for (version, checksum, hex) in [(Version::V4, "bc 72", INTERFACE_V4), (Version::V6, "50 ac", INTERFACE_V6)] {
+    for (version, checksum, hex) in [
+        (Version::V4, "bc 72", INTERFACE_V4),
+        (Version::V6, "50 ac", INTERFACE_V6),
+    ] {
         let quoted = quoted(version, &format!("20 00 {checksum} {hex}"));
         let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
-        let [object] = extensions.objects().collect::<Vec<_>>()[..] else { panic!("one object") };
+        let [object] = extensions.objects().collect::<Vec<_>>()[..] else {
+            panic!("one object")
+        };
         let expected = Interface {
             role: Role::Incoming,
             index: Some(533),
@@ -82,31 +149,106 @@ fn an_interface_says_index_address_name_and_mtu() {
 
 #[test]
 fn an_interface_says_only_what_its_type_announces() {
-    let nothing = Interface { role: Role::Incoming, index: None, address: None, name: None, mtu: None };
+    let nothing = Interface {
+        role: Role::Incoming,
+        index: None,
+        address: None,
+        name: None,
+        mtu: None,
+    };
     let cases: [(u8, &str, Interface<'_>); 7] = [
         (0b0000_0000, "", nothing),
-        (0b0100_0000, "", Interface { role: Role::IncomingSubIp, ..nothing }),
-        (0b1000_1000, "00 00 00 02", Interface { role: Role::Outgoing, index: Some(2), ..nothing }),
-        (0b1100_0001, "00 00 05 dc", Interface { role: Role::NextHop, mtu: Some(1500), ..nothing }),
-        (0b0000_0100, "00 01 00 00 c0 00 02 fe", Interface { address: Some(router(Version::V4, 1)), ..nothing }),
-        (0b0000_0010, "04 65 74 68", Interface { name: Some(b"eth"), ..nothing }),
+        (
+            0b0100_0000,
+            "",
+            Interface {
+                role: Role::IncomingSubIp,
+                ..nothing
+            },
+        ),
+        (
+            0b1000_1000,
+            "00 00 00 02",
+            Interface {
+                role: Role::Outgoing,
+                index: Some(2),
+                ..nothing
+            },
+        ),
+        (
+            0b1100_0001,
+            "00 00 05 dc",
+            Interface {
+                role: Role::NextHop,
+                mtu: Some(1500),
+                ..nothing
+            },
+        ),
+        (
+            0b0000_0100,
+            "00 01 00 00 c0 00 02 fe",
+            Interface {
+                address: Some(router(Version::V4, 1)),
+                ..nothing
+            },
+        ),
+        (
+            0b0000_0010,
+            "04 65 74 68",
+            Interface {
+                name: Some(b"eth"),
+                ..nothing
+            },
+        ),
         // The reserved bits mean nothing.
-        (0b0011_1001, "00 00 00 02 00 00 05 dc", Interface { index: Some(2), mtu: Some(1500), ..nothing }),
+        (
+            0b0011_1001,
+            "00 00 00 02 00 00 05 dc",
+            Interface {
+                index: Some(2),
+                mtu: Some(1500),
+                ..nothing
+            },
+        ),
     ];
     for (kind, hex, expected) in cases {
         let payload = octets(hex);
-        assert_eq!(Object { class: 2, kind, payload: &payload }.interface(), Some(expected), "{kind:08b}");
+        assert_eq!(
+            Object {
+                class: 2,
+                kind,
+                payload: &payload
+            }
+            .interface(),
+            Some(expected),
+            "{kind:08b}"
+        );
     }
 }
 
 #[test]
 fn all_objects_come_out_in_order_the_unknown_ones_too() {
-    for (version, checksum, interface) in [(Version::V4, "04 e2", INTERFACE_V4), (Version::V6, "99 1b", INTERFACE_V6)] {
-        let quoted = quoted(version, &format!("20 00 {checksum} {LABELS} {interface} {UNKNOWN}"));
+    for (version, checksum, interface) in [
+        (Version::V4, "04 e2", INTERFACE_V4),
+        (Version::V6, "99 1b", INTERFACE_V6),
+    ] {
+        let quoted = quoted(
+            version,
+            &format!("20 00 {checksum} {LABELS} {interface} {UNKNOWN}"),
+        );
         let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
-        let classes: Vec<(u8, u8, usize)> =
-            extensions.objects().map(|object| (object.class, object.kind, object.payload.len())).collect();
-        assert_eq!(classes, [(1, 1, 8), (2, 15, octets(interface).len() - 4), (0xf7, 1, 4)]);
+        let classes: Vec<(u8, u8, usize)> = extensions
+            .objects()
+            .map(|object| (object.class, object.kind, object.payload.len()))
+            .collect();
+        assert_eq!(
+            classes,
+            [
+                (1, 1, 8),
+                (2, 15, octets(interface).len() - 4),
+                (0xf7, 1, 4)
+            ]
+        );
         assert!(!extensions.is_empty());
     }
 }
@@ -120,12 +262,25 @@ fn an_object_without_a_payload_is_one() {
 fn other_errors_have_no_extensions() {
     for version in [Version::V4, Version::V6] {
         let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
-        // In IPv4 a Parameter Problem has them too (RFC 4884, section 4.3); in IPv6 its whole word is the pointer.
-        let parameter_problem = Error { icmp_type: Type::ParameterProblem, ..time_exceeded(version, &quoted) };
-        assert_eq!(Extensions::of(version, &parameter_problem).is_empty(), version == Version::V6);
-        let too_big = Error { icmp_type: Type::PacketTooBig, ..time_exceeded(version, &quoted) };
+        // In IPv4 a Parameter Problem has them too (RFC 4884, section 4.3); in IPv6 its whole word
+        // is the pointer.
+        let parameter_problem = Error {
+            icmp_type: Type::ParameterProblem,
+            ..time_exceeded(version, &quoted)
+        };
+        assert_eq!(
+            Extensions::of(version, &parameter_problem).is_empty(),
+            version == Version::V6
+        );
+        let too_big = Error {
+            icmp_type: Type::PacketTooBig,
+            ..time_exceeded(version, &quoted)
+        };
         assert!(Extensions::of(version, &too_big).is_empty());
-        let unreachable = Error { icmp_type: Type::Unreachable, ..time_exceeded(version, &quoted) };
+        let unreachable = Error {
+            icmp_type: Type::Unreachable,
+            ..time_exceeded(version, &quoted)
+        };
         assert!(!Extensions::of(version, &unreachable).is_empty());
     }
 }
@@ -134,15 +289,36 @@ fn other_errors_have_no_extensions() {
 #[test]
 fn without_its_quoted_header_an_error_has_the_same_extensions() {
     for version in [Version::V4, Version::V6] {
-        let (header, unit) = if version == Version::V4 { (20, 4) } else { (40, 8) };
-        for head in ["20 00 bd 16", "20 00 00 00", "20 00 bd 17", "02 00 db 16", "02 00 00 00"] {
+        let (header, unit) = if version == Version::V4 {
+            (20, 4)
+        } else {
+            (40, 8)
+        };
+        for head in [
+            "20 00 bd 16",
+            "20 00 00 00",
+            "20 00 bd 17",
+            "02 00 db 16",
+            "02 00 00 00",
+        ] {
             let whole = quoted(version, &format!("{head} {LABELS}"));
             for said in [0_usize, 128, 128 - unit, 1016] {
                 let words = u32::try_from(said / unit).unwrap();
-                let rest = if version == Version::V4 { words << 16 } else { words << 24 };
-                let error = |quoted| Error { rest, ..time_exceeded(version, quoted) };
+                let rest = if version == Version::V4 {
+                    words << 16
+                } else {
+                    words << 24
+                };
+                let error = |quoted| Error {
+                    rest,
+                    ..time_exceeded(version, quoted)
+                };
                 let all = Extensions::of(version, &error(&whole));
-                let behind = Extensions::behind_header(version, &error(&whole[header..]), said.saturating_sub(header));
+                let behind = Extensions::behind_header(
+                    version,
+                    &error(&whole[header..]),
+                    said.saturating_sub(header),
+                );
                 assert_eq!(behind, all, "{version:?}, {head}, {said}");
                 assert!(said != 128 || head != "20 00 bd 16" || !all.is_empty());
             }

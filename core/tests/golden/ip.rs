@@ -1,5 +1,5 @@
-//! IP headers, RFC 791 and RFC 8200: each as octets that are read, as a header that is written, field by field, and made from
-//! its fields.
+//! IP headers, RFC 791 and RFC 8200: each as octets that are read, as a header that is written,
+//! field by field, and made from its fields.
 
 use crate::network::{ends, octets};
 use hopshot_core::wire::ip::{self, Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6};
@@ -14,8 +14,17 @@ const V6: &str = "6b 90 00 00 00 08 3a 07 20 01 0d b8 00 01 00 00 00 00 00 00 00
 const PAYLOAD: &str = "08 00 c5 c5 1d e7 5e b0";
 
 fn header(version: Version) -> Header {
-    let protocol = if version == Version::V4 { PROTOCOL_ICMP } else { PROTOCOL_ICMPV6 };
-    Header { ends: ends(version), hop_limit: 7, traffic_class: 0xb9, protocol }
+    let protocol = if version == Version::V4 {
+        PROTOCOL_ICMP
+    } else {
+        PROTOCOL_ICMPV6
+    };
+    Header {
+        ends: ends(version),
+        hop_limit: 7,
+        traffic_class: 0xb9,
+        protocol,
+    }
 }
 
 #[test]
@@ -23,14 +32,26 @@ fn a_header_is_read_and_written_octet_by_octet() {
     for (version, hex) in [(Version::V4, V4), (Version::V6, V6)] {
         let golden = octets(hex);
         let packet = octets(&format!("{hex} {PAYLOAD}"));
-        assert_eq!(ip::parse(&packet), Ok((header(version), &octets(PAYLOAD)[..])));
+        assert_eq!(
+            ip::parse(&packet),
+            Ok((header(version), &octets(PAYLOAD)[..]))
+        );
         assert_eq!(ip::header_len(version), golden.len());
         let mut buf = vec![0xa5; golden.len() + 4];
         assert_eq!(header(version).emit(8, &mut buf), Ok(golden.len()));
         assert_eq!(buf[..golden.len()], golden);
-        assert_eq!(buf[golden.len()..], [0xa5; 4], "nothing is written past the end");
+        assert_eq!(
+            buf[golden.len()..],
+            [0xa5; 4],
+            "nothing is written past the end"
+        );
         let mut short = vec![0xa5; golden.len() - 1];
-        assert_eq!(header(version).emit(8, &mut short), Err(BufferTooSmall { needed: golden.len() }));
+        assert_eq!(
+            header(version).emit(8, &mut short),
+            Err(BufferTooSmall {
+                needed: golden.len()
+            })
+        );
         assert!(short.iter().all(|octet| *octet == 0xa5));
         assert!(header(version).is_icmp());
     }
@@ -47,11 +68,17 @@ where
 fn the_fields_stand_where_the_rfcs_have_them() {
     let [v4, v6] = [V4, V6].map(octets);
     let (read, _) = ip::parse_quoted(&v4).unwrap();
-    assert_eq!((read.traffic_class, read.hop_limit, read.protocol), (v4[1], v4[8], v4[9]));
+    assert_eq!(
+        (read.traffic_class, read.hop_limit, read.protocol),
+        (v4[1], v4[8], v4[9])
+    );
     assert_eq!(read.ends.source, address::<4>(&v4[12..16]));
     assert_eq!(read.ends.destination, address::<4>(&v4[16..20]));
     let (read, _) = ip::parse_quoted(&v6).unwrap();
-    assert_eq!((read.traffic_class, read.hop_limit, read.protocol), (0xb9, v6[7], v6[6]));
+    assert_eq!(
+        (read.traffic_class, read.hop_limit, read.protocol),
+        (0xb9, v6[7], v6[6])
+    );
     assert_eq!(read.ends.source, address::<16>(&v6[8..24]));
     assert_eq!(read.ends.destination, address::<16>(&v6[24..40]));
 }
@@ -62,11 +89,18 @@ fn options_stand_between_an_ipv4_header_and_its_payload() {
     let hex = "47 b9 00 24 00 00 40 00 07 01 00 00 c0 00 02 01 c6 33 64 63 07 07 04 00 00 00 00 01";
     let packet = octets(&format!("{hex} {PAYLOAD} a5 a5"));
     let (read, payload) = ip::parse(&packet).unwrap();
-    assert_eq!((read, payload), (header(Version::V4), &octets(PAYLOAD)[..]), "padding of the link is cut off");
+    assert_eq!(
+        (read, payload),
+        (header(Version::V4), &octets(PAYLOAD)[..]),
+        "padding of the link is cut off"
+    );
     // The most that there can be: IHL 15, sixty octets.
     let mut most = octets(&format!("{V4}\n01 * 40\n{PAYLOAD}"));
     most[0] = 0x4f;
-    assert_eq!(ip::parse_quoted(&most), Ok((header(Version::V4), &octets(PAYLOAD)[..])));
+    assert_eq!(
+        ip::parse_quoted(&most),
+        Ok((header(Version::V4), &octets(PAYLOAD)[..]))
+    );
 }
 
 #[test]
@@ -80,7 +114,11 @@ fn extension_headers_stand_between_an_ipv6_header_and_its_payload() {
         ),
         ("routing", 43, "3a 00 04 00 00 00 00 00"),
         ("the first fragment", 44, "3a 00 00 01 12 34 56 78"),
-        ("a reserved field of a fragment that isn't zero", 44, "3a ff 00 06 12 34 56 78"),
+        (
+            "a reserved field of a fragment that isn't zero",
+            44,
+            "3a ff 00 06 12 34 56 78",
+        ),
         (
             "hop-by-hop, routing and destination options",
             0,
@@ -91,10 +129,18 @@ fn extension_headers_stand_between_an_ipv6_header_and_its_payload() {
         let mut packet = octets(&format!("{V6} {hex} {PAYLOAD}"));
         packet[6] = first;
         packet[5] = u8::try_from(packet.len() - 40).unwrap();
-        assert_eq!(ip::parse(&packet), Ok((header(Version::V6), &octets(PAYLOAD)[..])), "{what}");
+        assert_eq!(
+            ip::parse(&packet),
+            Ok((header(Version::V6), &octets(PAYLOAD)[..])),
+            "{what}"
+        );
         // Cut anywhere in the extension headers there is no payload to be found.
         for len in 40..packet.len() - 8 {
-            assert_eq!(ip::parse_quoted(&packet[..len]), Err(Malformed::Truncated), "{what}, {len} octets");
+            assert_eq!(
+                ip::parse_quoted(&packet[..len]),
+                Err(Malformed::Truncated),
+                "{what}, {len} octets"
+            );
         }
     }
 }
@@ -105,7 +151,10 @@ fn what_is_no_extension_header_ends_the_walk() {
         let mut packet = octets(&format!("{V6} {PAYLOAD}"));
         packet[6] = protocol;
         let (read, payload) = ip::parse(&packet).unwrap();
-        assert_eq!((read.protocol, read.is_icmp(), payload.len()), (protocol, false, 8));
+        assert_eq!(
+            (read.protocol, read.is_icmp(), payload.len()),
+            (protocol, false, 8)
+        );
     }
 }
 
@@ -133,7 +182,11 @@ fn every_other_version_is_refused() {
     for version in (0..16).filter(|version| !matches!(version, 4 | 6)) {
         let mut packet = octets(&format!("{V6} {PAYLOAD}"));
         packet[0] = version << 4 | 5;
-        assert_eq!(ip::parse_quoted(&packet), Err(Malformed::Header), "version {version}");
+        assert_eq!(
+            ip::parse_quoted(&packet),
+            Err(Malformed::Header),
+            "version {version}"
+        );
     }
     assert_eq!(ip::parse_quoted(&[]), Err(Malformed::Truncated));
 }

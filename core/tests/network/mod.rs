@@ -5,7 +5,9 @@
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer};
+use hopshot_core::{
+    Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer,
+};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,11 +26,19 @@ pub(crate) const PROBE_V6: &str = "60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 
 /// them; what follows `#` is for people.
 pub(crate) fn octets(hex: &str) -> Vec<u8> {
     let mut octets = Vec::new();
-    for line in hex.lines().map(|line| line.split('#').next().unwrap_or_default()) {
-        let number = |text: &str| u8::from_str_radix(text, 16).unwrap_or_else(|error| panic!("{text}: {error}"));
+    for line in hex
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default())
+    {
+        let number = |text: &str| {
+            u8::from_str_radix(text, 16).unwrap_or_else(|error| panic!("{text}: {error}"))
+        };
         match line.split_once('*') {
             Some((octet, count)) => {
-                octets.resize(octets.len() + count.trim().parse::<usize>().unwrap(), number(octet.trim()));
+                octets.resize(
+                    octets.len() + count.trim().parse::<usize>().unwrap(),
+                    number(octet.trim()),
+                );
             }
             None => octets.extend(line.split_whitespace().map(number)),
         }
@@ -38,7 +48,11 @@ pub(crate) fn octets(hex: &str) -> Vec<u8> {
 
 /// The packet of the first probe.
 pub(crate) fn probe_packet(version: Version) -> Vec<u8> {
-    octets(if version == Version::V4 { PROBE_V4 } else { PROBE_V6 })
+    octets(if version == Version::V4 {
+        PROBE_V4
+    } else {
+        PROBE_V6
+    })
 }
 
 /// From us to the target.
@@ -48,7 +62,10 @@ pub(crate) fn ends(version: Version) -> Ends {
         Version::V6 => ["2001:db8:1::1", "2001:db8:9::99"],
     };
     let [source, destination] = text.map(|text| text.parse().unwrap());
-    Ends { source, destination }
+    Ends {
+        source,
+        destination,
+    }
 }
 
 /// The router at `hop`; the first two are the captured ones.
@@ -81,8 +98,16 @@ pub(crate) const ECHO: Echo = Echo {
 
 /// The parameters of the trace.
 pub(crate) fn config(version: Version) -> Config {
-    let Ends { source, destination } = ends(version);
-    Config { source, max_hops: 4, sweep: Some(Sweep::Burst), ..Config::new(destination) }
+    let Ends {
+        source,
+        destination,
+    } = ends(version);
+    Config {
+        source,
+        max_hops: 4,
+        sweep: Some(Sweep::Burst),
+        ..Config::new(destination)
+    }
 }
 
 /// A trace under way: what was sent, and when.
@@ -125,7 +150,14 @@ impl<const N: usize> Trace<N> {
         let tracer = Tracer::new(config, echo).expect("the parameters are in range");
         let version = Version::of(config.target);
         let (probes, hops, sent, reasons) = Default::default();
-        let mut trace = Self { tracer, version, probes, hops, sent, reasons };
+        let mut trace = Self {
+            tracer,
+            version,
+            probes,
+            hops,
+            sent,
+            reasons,
+        };
         trace.send(0);
         trace
     }
@@ -139,7 +171,11 @@ impl<const N: usize> Trace<N> {
     pub(crate) fn send_at(&mut self, now: Instant) -> Option<Instant> {
         let mut buf = vec![0xa5; self.tracer.protocol().message_len()];
         loop {
-            match self.tracer.poll(now, &mut buf).expect("the buffer is large enough") {
+            match self
+                .tracer
+                .poll(now, &mut buf)
+                .expect("the buffer is large enough")
+            {
                 Action::Transmit(probe) => {
                     self.probes.push(probe.message.to_vec());
                     self.hops.push(probe.hop_limit);
@@ -164,8 +200,20 @@ impl<const N: usize> Trace<N> {
         panic!("the trace doesn't end");
     }
 
-    pub(crate) fn handle<'m>(&mut self, ms: u64, from: IpAddr, message: &'m [u8]) -> Result<Heard<'m>, Discard> {
-        self.tracer.handle(Arrival { at: Instant::from_millis(ms), from, hop_limit: Some(61) }, message)
+    pub(crate) fn handle<'m>(
+        &mut self,
+        ms: u64,
+        from: IpAddr,
+        message: &'m [u8],
+    ) -> Result<Heard<'m>, Discard> {
+        self.tracer.handle(
+            Arrival {
+                at: Instant::from_millis(ms),
+                from,
+                hop_limit: Some(61),
+            },
+            message,
+        )
     }
 
     /// Plays a path whose target is at `distance`, 80 ms away as are all its routers, from the
@@ -176,7 +224,12 @@ impl<const N: usize> Trace<N> {
     }
 
     /// The same, no farther than to `end`; when it has ended, or would have gone on.
-    pub(crate) fn play_until(&mut self, end: u64, distance: u8, answers: impl Fn(usize, u8) -> bool) -> u64 {
+    pub(crate) fn play_until(
+        &mut self,
+        end: u64,
+        distance: u8,
+        answers: impl Fn(usize, u8) -> bool,
+    ) -> u64 {
         const RTT: u64 = 80;
         let (mut now, mut due) = (0, VecDeque::new());
         let mut known = 0;
@@ -185,7 +238,8 @@ impl<const N: usize> Trace<N> {
                 due.pop_front();
                 let hop = self.hops[index];
                 if answers(index, hop) {
-                    self.answer(Instant::from_millis(at), index, hop >= distance).expect("it is the only answer");
+                    self.answer(Instant::from_millis(at), index, hop >= distance)
+                        .expect("it is the only answer");
                 }
             }
             let wait = self.send(now);
@@ -206,7 +260,14 @@ impl<const N: usize> Trace<N> {
     pub(crate) fn packet<'m>(&mut self, packet: &'m [u8]) -> Result<Heard<'m>, Discard> {
         let (header, message) = ip::parse(packet).expect("it is whole");
         let at = Instant::from_millis(10);
-        self.tracer.handle(Arrival { at, from: header.ends.source, hop_limit: Some(header.hop_limit) }, message)
+        self.tracer.handle(
+            Arrival {
+                at,
+                from: header.ends.source,
+                hop_limit: Some(header.hop_limit),
+            },
+            message,
+        )
     }
 
     /// The first probe as the router at its hop gets it: the probe that the captured packets
@@ -227,21 +288,48 @@ impl<const N: usize> Trace<N> {
 
     /// The true answer to a probe, by its number: the target's, or Time Exceeded of the router at
     /// its hop.
-    pub(crate) fn answer(&mut self, at: Instant, index: usize, is_target: bool) -> Result<Reply, Discard> {
+    pub(crate) fn answer(
+        &mut self,
+        at: Instant,
+        index: usize,
+        is_target: bool,
+    ) -> Result<Reply, Discard> {
         let probe = &self.probes[index];
         let (from, message) = if is_target {
             let target = ends(self.version).destination;
             (target, echo_reply(target, probe))
         } else {
             let router = router(self.version, self.hops[index]);
-            (router, error(router, Type::TimeExceeded, 0, 0, &quote(self.version, probe)))
+            (
+                router,
+                error(
+                    router,
+                    Type::TimeExceeded,
+                    0,
+                    0,
+                    &quote(self.version, probe),
+                ),
+            )
         };
-        self.tracer.handle(Arrival { at, from, hop_limit: Some(61) }, &message).map(|heard| heard.reply)
+        self.tracer
+            .handle(
+                Arrival {
+                    at,
+                    from,
+                    hop_limit: Some(61),
+                },
+                &message,
+            )
+            .map(|heard| heard.reply)
     }
 
     /// What each hop of the route says: who answered there first.
     pub(crate) fn route(&self) -> Vec<Option<IpAddr>> {
-        self.tracer.route().hops().map(|hop| hop.replies().next().map(|reply| reply.from)).collect()
+        self.tracer
+            .route()
+            .hops()
+            .map(|hop| hop.replies().next().map(|reply| reply.from))
+            .collect()
     }
 
     pub(crate) fn distance(&self) -> Option<u8> {
@@ -251,7 +339,12 @@ impl<const N: usize> Trace<N> {
 
 /// A probe in its IP header, with a hop limit of 1.
 pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
-    let header = ip::Header { ends: ends(version), hop_limit: 1, traffic_class: 0, protocol: ip::icmp(version) };
+    let header = ip::Header {
+        ends: ends(version),
+        hop_limit: 1,
+        traffic_class: 0,
+        protocol: ip::icmp(version),
+    };
     let mut packet = vec![0; ip::header_len(version)];
     header.emit(probe.len(), &mut packet).unwrap();
     packet.extend_from_slice(probe);
@@ -260,7 +353,15 @@ pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
 
 /// An error to us, with a right checksum.
 pub(crate) fn error(from: IpAddr, icmp_type: Type, code: u8, rest: u32, quoted: &[u8]) -> Vec<u8> {
-    message(from, &Message::Error(Error { icmp_type, code, rest, quoted }))
+    message(
+        from,
+        &Message::Error(Error {
+            icmp_type,
+            code,
+            rest,
+            quoted,
+        }),
+    )
 }
 
 /// A probe, sent back.
@@ -273,7 +374,10 @@ pub(crate) fn echo_reply(from: IpAddr, probe: &[u8]) -> Vec<u8> {
 
 /// A message to us.
 pub(crate) fn message(from: IpAddr, message: &Message<'_>) -> Vec<u8> {
-    let ends = Ends { source: from, destination: ends(Version::of(from)).source };
+    let ends = Ends {
+        source: from,
+        destination: ends(Version::of(from)).source,
+    };
     let mut octets = vec![0xa5; 4096];
     let len = message.emit(ends, &mut octets).unwrap();
     octets.truncate(len);
@@ -283,8 +387,14 @@ pub(crate) fn message(from: IpAddr, message: &Message<'_>) -> Vec<u8> {
 /// Makes the checksum of a message to us right.
 pub(crate) fn put_right(from: IpAddr, message: &mut [u8]) {
     message[2..4].fill(0);
-    let ends = Ends { source: from, destination: ends(Version::of(from)).source };
-    let sum = Checksum::of_ends(ends, message.len()).unwrap().with(message).finish();
+    let ends = Ends {
+        source: from,
+        destination: ends(Version::of(from)).source,
+    };
+    let sum = Checksum::of_ends(ends, message.len())
+        .unwrap()
+        .with(message)
+        .finish();
     message[2..4].copy_from_slice(&sum.to_be_bytes());
 }
 

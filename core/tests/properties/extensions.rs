@@ -29,7 +29,10 @@ fn read(extensions: &Extensions<'_>, message: &[u8]) -> Result<usize, TestCaseEr
         }
         count += 1;
     }
-    prop_assert_eq!(extensions.is_empty(), extensions.objects().next().is_none() && extensions.is_empty());
+    prop_assert_eq!(
+        extensions.is_empty(),
+        extensions.objects().next().is_none() && extensions.is_empty()
+    );
     Ok(count)
 }
 
@@ -47,7 +50,8 @@ fn an_object() -> impl Strategy<Value = Vec<u8>> {
 /// A structure, its version mostly right, its checksum right, zero or wrong.
 fn a_structure() -> impl Strategy<Value = Vec<u8>> {
     let version = prop_oneof![4 => Just([0x20, 0]), 1 => Just([0x02, 0]), 1 => any::<[u8; 2]>()];
-    let checksum = prop_oneof![4 => Just(None), 1 => Just(Some(0)), 1 => any::<u16>().prop_map(Some)];
+    let checksum =
+        prop_oneof![4 => Just(None), 1 => Just(Some(0)), 1 => any::<u16>().prop_map(Some)];
     let objects = prop::collection::vec(an_object(), 0..6);
     (version, checksum, objects).prop_map(|(version, checksum, objects)| {
         let mut octets = [&version[..], &[0, 0], &objects.concat()].concat();

@@ -16,7 +16,11 @@ enum Message {
     /// The true answer to the probe to this hop.
     True(u8),
     /// A forged one, by somebody who has guessed ident and seq.
-    Forged { hop: u8, from: From, icmp_type: Type },
+    Forged {
+        hop: u8,
+        from: From,
+        icmp_type: Type,
+    },
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,16 +43,31 @@ impl From {
 }
 
 fn a_forgery() -> impl Strategy<Value = Message> {
-    let from = prop_oneof![Just(From::Stranger), Just(From::Target), Just(From::Us), (1..=8_u8).prop_map(From::Router)];
-    let icmp_type = prop_oneof![Just(Type::TimeExceeded), Just(Type::Unreachable), Just(Type::ParameterProblem)];
-    (1..=8_u8, from, icmp_type).prop_map(|(hop, from, icmp_type)| Message::Forged { hop, from, icmp_type })
+    let from = prop_oneof![
+        Just(From::Stranger),
+        Just(From::Target),
+        Just(From::Us),
+        (1..=8_u8).prop_map(From::Router)
+    ];
+    let icmp_type = prop_oneof![
+        Just(Type::TimeExceeded),
+        Just(Type::Unreachable),
+        Just(Type::ParameterProblem)
+    ];
+    (1..=8_u8, from, icmp_type).prop_map(|(hop, from, icmp_type)| Message::Forged {
+        hop,
+        from,
+        icmp_type,
+    })
 }
 
 /// The true answers of a path, some of its routers silent, and forgeries, in any order.
 fn messages() -> impl Strategy<Value = (Vec<Message>, Vec<u8>)> {
     let silent = prop::collection::vec(1..DISTANCE, 0..3);
     (silent, prop::collection::vec(a_forgery(), 0..30)).prop_flat_map(|(silent, forged)| {
-        let answered = (1..=8).filter(|hop| !silent.contains(hop)).map(Message::True);
+        let answered = (1..=8)
+            .filter(|hop| !silent.contains(hop))
+            .map(Message::True);
         let all: Vec<Message> = answered.chain(forged).collect();
         (Just(all).prop_shuffle(), Just(silent))
     })
@@ -56,14 +75,22 @@ fn messages() -> impl Strategy<Value = (Vec<Message>, Vec<u8>)> {
 
 fn hear(trace: &mut Trace, ms: u64, message: Message) -> Result<Evidence, Discard> {
     match message {
-        Message::True(hop) if hop < DISTANCE => trace.time_exceeded(ms, hop).map(|reply| reply.evidence()),
+        Message::True(hop) if hop < DISTANCE => {
+            trace.time_exceeded(ms, hop).map(|reply| reply.evidence())
+        }
         Message::True(hop) => trace.echo_reply(ms, hop).map(|reply| reply.evidence()),
-        Message::Forged { hop, from, icmp_type } => {
+        Message::Forged {
+            hop,
+            from,
+            icmp_type,
+        } => {
             let from = from.address(trace.version);
             let mut probe = trace.probes[usize::from(hop) - 1][..8].to_vec();
             probe[2] ^= 0x2a;
             let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
-            trace.handle(ms, from, &message).map(|heard| heard.reply.evidence())
+            trace
+                .handle(ms, from, &message)
+                .map(|heard| heard.reply.evidence())
         }
     }
 }

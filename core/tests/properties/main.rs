@@ -1,4 +1,5 @@
-//! What holds for every input of a kind: drawn at random, and where there are few enough of them, each.
+//! What holds for every input of a kind: drawn at random, and where there are few enough of them,
+//! each.
 
 mod extensions;
 mod flips;
@@ -14,7 +15,11 @@ use proptest::prelude::*;
 
 /// How many inputs are drawn for each property.
 fn drawn(cases: u32) -> ProptestConfig {
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig {
+        cases,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
 }
 
 fn a_version() -> impl Strategy<Value = Version> {

@@ -17,8 +17,14 @@ struct Secrets {
 }
 
 fn secrets() -> impl Strategy<Value = Secrets> {
-    (any::<u16>(), any::<u16>(), 1..=0xfffe_u16, any::<[u8; 8]>())
-        .prop_map(|(ident, first_seq, checksum, cookie)| Secrets { ident, first_seq, checksum, cookie })
+    (any::<u16>(), any::<u16>(), 1..=0xfffe_u16, any::<[u8; 8]>()).prop_map(
+        |(ident, first_seq, checksum, cookie)| Secrets {
+            ident,
+            first_seq,
+            checksum,
+            cookie,
+        },
+    )
 }
 
 /// Two traces; in some of them the idents, or idents and first seqs, are the same by chance.
@@ -35,8 +41,22 @@ fn a_pair() -> impl Strategy<Value = (Secrets, Secrets)> {
 }
 
 fn trace(version: Version, secrets: Secrets) -> Trace {
-    let Secrets { ident, first_seq, checksum, cookie } = secrets;
-    Trace::of(config(version), Echo { ident, first_seq, checksum, cookie, ..ECHO })
+    let Secrets {
+        ident,
+        first_seq,
+        checksum,
+        cookie,
+    } = secrets;
+    Trace::of(
+        config(version),
+        Echo {
+            ident,
+            first_seq,
+            checksum,
+            cookie,
+            ..ECHO
+        },
+    )
 }
 
 /// The answers to all four probes: three routers, quoting as much as they do, and the target.
@@ -47,7 +67,9 @@ fn answers(trace: &Trace, quoted: usize) -> Vec<(std::net::IpAddr, Vec<u8>)> {
         (from, error(from, Type::TimeExceeded, 0, 0, &quote))
     });
     let target = ends(trace.version).destination;
-    routers.chain([(target, echo_reply(target, &trace.probes[3]))]).collect()
+    routers
+        .chain([(target, echo_reply(target, &trace.probes[3]))])
+        .collect()
 }
 
 proptest! {

@@ -11,8 +11,18 @@ fn extended(trace: &Trace) -> Vec<u8> {
     let mut quote = trace.quote(1);
     quote.resize(128, 0);
     quote.extend([0x20, 0, 0, 0, 0, 8, 1, 1, 0x05, 0xdc, 0x11, 1]);
-    let rest = if trace.version == Version::V4 { 0x0020_0000 } else { 0x1000_0000 };
-    error(router(trace.version, 1), Type::TimeExceeded, 0, rest, &quote)
+    let rest = if trace.version == Version::V4 {
+        0x0020_0000
+    } else {
+        0x1000_0000
+    };
+    error(
+        router(trace.version, 1),
+        Type::TimeExceeded,
+        0,
+        rest,
+        &quote,
+    )
 }
 
 /// Who says it, what, and how many of its octets it takes to know.
@@ -21,8 +31,16 @@ fn answers(version: Version) -> [(IpAddr, Vec<u8>, usize); 4] {
     let (router, target) = (router(version, 1), ends(version).destination);
     let quote = 8 + ip::header_len(version) + 8;
     [
-        (router, error(router, Type::TimeExceeded, 0, 0, &trace.quote(1)), quote),
-        (router, error(router, Type::Unreachable, 1, 0, &trace.quote(1)), quote),
+        (
+            router,
+            error(router, Type::TimeExceeded, 0, 0, &trace.quote(1)),
+            quote,
+        ),
+        (
+            router,
+            error(router, Type::Unreachable, 1, 0, &trace.quote(1)),
+            quote,
+        ),
         (router, extended(&trace), quote),
         // Ident, seq, balance and cookie.
         (target, echo_reply(target, &trace.probes[0]), 18),
@@ -37,10 +55,19 @@ fn cut_with_the_checksum_of_the_whole_it_is_noticed_unless_only_zeros_are_missin
                 let mut trace = Trace::new(version);
                 let heard = trace.handle(10, from, &message[..len]);
                 // The sum of IPv4 doesn't cover the length.
-                let zeros = version == Version::V4 && message[len..].iter().all(|octet| *octet == 0);
-                assert_eq!(heard.is_ok(), zeros, "{version:?}, {len} of {} octets", message.len());
+                let zeros =
+                    version == Version::V4 && message[len..].iter().all(|octet| *octet == 0);
+                assert_eq!(
+                    heard.is_ok(),
+                    zeros,
+                    "{version:?}, {len} of {} octets",
+                    message.len()
+                );
                 if heard.is_err() {
-                    assert_eq!((trace.route(), trace.tracer.route().tally()), (vec![None; 4], Tally::default()));
+                    assert_eq!(
+                        (trace.route(), trace.tracer.route().tally()),
+                        (vec![None; 4], Tally::default())
+                    );
                 }
             }
         }
@@ -51,19 +78,30 @@ fn cut_with_the_checksum_of_the_whole_it_is_noticed_unless_only_zeros_are_missin
 fn cut_with_a_checksum_of_its_own_it_says_the_same_or_nothing() {
     for version in BOTH {
         for (from, message, needed) in answers(version) {
-            let whole = Trace::new(version).handle(10, from, &message).unwrap().reply;
+            let whole = Trace::new(version)
+                .handle(10, from, &message)
+                .unwrap()
+                .reply;
             for len in 8..message.len() {
                 let mut short = message[..len].to_vec();
                 put_right(from, &mut short);
                 let mut trace = Trace::new(version);
                 match trace.handle(10, from, &short) {
-                    Ok(heard) => assert_eq!((heard.reply, len >= needed), (whole, true), "{len} octets"),
+                    Ok(heard) => {
+                        assert_eq!((heard.reply, len >= needed), (whole, true), "{len} octets")
+                    }
                     Err(discard) => {
                         assert!(len < needed, "{len} octets: {discard}");
                         // An Echo Reply that has lost the cookie is no answer, and is counted.
                         let forged = whole.kind == Kind::Reply;
                         assert_eq!(matches!(discard, Discard::WrongCookie), forged);
-                        assert_eq!(trace.tracer.route().tally(), Tally { forged: forged.into(), ..Tally::default() });
+                        assert_eq!(
+                            trace.tracer.route().tally(),
+                            Tally {
+                                forged: forged.into(),
+                                ..Tally::default()
+                            }
+                        );
                         assert_eq!(trace.route(), [None; 4]);
                     }
                 }

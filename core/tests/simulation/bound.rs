@@ -1,6 +1,7 @@
-//! What no plan can beat. All that a plan learns before the target answers is which routers have; so a plan is a function from
-//! the farthest router heard to the farthest hop sent to. This tries all that send to 17 hops or more at once, on the paths of the
-//! first table of `FIGURES.md`. (Those that send to 14, 15 or 16, which takes minutes, were tried once at 40 %: none is better.)
+//! What no plan can beat. All that a plan learns before the target answers is which routers have;
+//! so a plan is a function from the farthest router heard to the farthest hop sent to. This tries
+//! all that send to 17 hops or more at once, on the paths of the first table of `FIGURES.md`.
+//! (Those that send to 14, 15 or 16, which takes minutes, were tried once at 40 %: none is better.)
 
 use std::ops::RangeInclusive;
 
@@ -9,8 +10,9 @@ const LENGTHS: RangeInclusive<usize> = 5..=25;
 /// The probes that all of them need.
 const NEEDED: usize = 315;
 
-/// `opens[h]` is the farthest hop sent to once router h was heard. Returns how long a path takes in round trips, and how many
-/// probes go past its target; neither depends on routers from the target on.
+/// `opens[h]` is the farthest hop sent to once router h was heard. Returns how long a path takes in
+/// round trips, and how many probes go past its target; neither depends on routers from the target
+/// on.
 fn traced(opens: &[usize; 26], hops: usize) -> (f64, usize) {
     // Hop h answers h/hops after its probe was sent; the answers come in the order of the hops.
     let mut sent_at = [0.0; 32];
@@ -33,8 +35,8 @@ struct Sums {
     waste: usize,
 }
 
-/// Tries every way to go on from router `from`, unless it wastes more than `budget` or can't be better than `best` any more: no
-/// path takes less than a round trip.
+/// Tries every way to go on from router `from`, unless it wastes more than `budget` or can't be
+/// better than `best` any more: no path takes less than a round trip.
 fn search(opens: &mut [usize; 26], from: usize, sums: Sums, budget: usize, best: &mut f64) {
     let hops = from + 1;
     if hops > *LENGTHS.end() {
@@ -46,7 +48,10 @@ fn search(opens: &mut [usize; 26], from: usize, sums: Sums, budget: usize, best:
         let mut sums = sums;
         if LENGTHS.contains(&hops) {
             let (time, waste) = traced(opens, hops);
-            sums = Sums { time: sums.time + time, waste: sums.waste + waste };
+            sums = Sums {
+                time: sums.time + time,
+                waste: sums.waste + waste,
+            };
         }
         if sums.waste > budget {
             return;
@@ -83,5 +88,9 @@ fn no_plan_that_wastes_as_much_as_the_default_is_faster() {
     let (time, waste) = traced.fold((0.0, 0), |(time, waste), one| (time + one.0, waste + one.1));
     let mean = time / LENGTHS.count() as f64;
     println!("{mean:.4} {waste}");
-    assert_eq!((waste, (least(waste) - mean).abs() < 1e-9), (130, true), "{mean}");
+    assert_eq!(
+        (waste, (least(waste) - mean).abs() < 1e-9),
+        (130, true),
+        "{mean}"
+    );
 }

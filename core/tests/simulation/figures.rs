@@ -1,5 +1,6 @@
-//! The figures of the plan: what each way to sweep costs in time and in waste. They are written to `core/FIGURES.md`, which the
-//! README quotes; the test fails if the file isn't what comes out. `UPDATE_FIGURES=1 cargo test -p hopshot-core` writes it anew.
+//! The figures of the plan: what each way to sweep costs in time and in waste. They are written to
+//! `core/FIGURES.md`, which the README quotes; the test fails if the file isn't what comes out.
+//! `UPDATE_FIGURES=1 cargo test -p hopshot-core` writes it anew.
 
 use crate::world::{Traced, leap, trace};
 use hopshot_core::wire::Version;
@@ -40,7 +41,12 @@ impl Cost {
         self.worst_probes = self.worst_probes.max(traced.sent() as f64 / needed as f64);
         self.wrong += usize::from(traced.distance() != Some(hops));
         self.hops += usize::from(hops);
-        self.heard += traced.addresses().iter().take(hops.into()).filter(|from| !from.is_empty()).count();
+        self.heard += traced
+            .addresses()
+            .iter()
+            .take(hops.into())
+            .filter(|from| !from.is_empty())
+            .count();
     }
 
     fn row(&self) -> String {
@@ -55,13 +61,16 @@ impl Cost {
     }
 }
 
-/// Paths of 5 to 25 hops, each as likely as the other, RTT growing with the hop, every hop answers: what a sweep costs where
-/// nothing goes wrong.
+/// Paths of 5 to 25 hops, each as likely as the other, RTT growing with the hop, every hop answers:
+/// what a sweep costs where nothing goes wrong.
 fn even_paths(sweep: Sweep) -> Cost {
     let mut cost = Cost::default();
     for hops in 5..=25 {
         let scenario = Scenario::plain(hops, 80.0);
-        let traced = trace(&scenario, Version::V4, 1, |config| Config { sweep: Some(sweep), ..config });
+        let traced = trace(&scenario, Version::V4, 1, |config| Config {
+            sweep: Some(sweep),
+            ..config
+        });
         cost.add(&traced, hops, Duration::from_millis(80));
     }
     cost
@@ -71,14 +80,17 @@ fn even_paths(sweep: Sweep) -> Cost {
 fn leaps(attempts: u8, rtt_ms: f64) -> Cost {
     let mut cost = Cost::default();
     for hops in 5..=20 {
-        let traced = trace(&leap(hops, rtt_ms), Version::V4, 1, |config| Config { attempts, ..config });
+        let traced = trace(&leap(hops, rtt_ms), Version::V4, 1, |config| Config {
+            attempts,
+            ..config
+        });
         cost.add(&traced, hops, Duration::from_secs_f64(rtt_ms / 1e3));
     }
     cost
 }
 
-/// A path drawn from a seed: 1 to 64 hops, 1 to 300 ms, in every third silent hops, in every third loss, in every fourth
-/// routers that limit their errors.
+/// A path drawn from a seed: 1 to 64 hops, 1 to 300 ms, in every third silent hops, in every third
+/// loss, in every fourth routers that limit their errors.
 fn drawn_path(seed: u64) -> (Scenario, u8, f64) {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     let mut draw = |from: u64, to: u64| {
@@ -89,7 +101,10 @@ fn drawn_path(seed: u64) -> (Scenario, u8, f64) {
     };
     let hops = u8::try_from(draw(1, 64)).unwrap();
     let rtt_ms = draw(1, 300) as f64;
-    let mut text = format!("hops = {hops}\nrtt_ms = {rtt_ms}\njitter_ms = {}\n", rtt_ms / 50.0);
+    let mut text = format!(
+        "hops = {hops}\nrtt_ms = {rtt_ms}\njitter_ms = {}\n",
+        rtt_ms / 50.0
+    );
     if draw(1, 3) == 1 {
         let _ = writeln!(text, "loss = 0.0{}", draw(1, 5));
     }
@@ -97,17 +112,32 @@ fn drawn_path(seed: u64) -> (Scenario, u8, f64) {
         text.push_str("limit = { burst = 6, per_second = 1 }\n");
     }
     if hops > 2 && draw(1, 3) == 1 {
-        let silent: BTreeSet<u64> = (0..draw(1, 3)).map(|_| draw(1, u64::from(hops) - 1)).collect();
-        let _ = write!(text, "[[hop]]\nat = {:?}\nsilent = true\n", silent.into_iter().collect::<Vec<_>>());
+        let silent: BTreeSet<u64> = (0..draw(1, 3))
+            .map(|_| draw(1, u64::from(hops) - 1))
+            .collect();
+        let _ = write!(
+            text,
+            "[[hop]]\nat = {:?}\nsilent = true\n",
+            silent.into_iter().collect::<Vec<_>>()
+        );
     }
-    (Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}")), hops, rtt_ms)
+    (
+        Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}")),
+        hops,
+        rtt_ms,
+    )
 }
 
 fn drawn_paths(attempts: u8, sweep: Option<Sweep>) -> Cost {
     let mut cost = Cost::default();
     for seed in 1..=400 {
         let (scenario, hops, rtt_ms) = drawn_path(seed);
-        let configure = |config| Config { attempts, sweep, max_hops: 64, ..config };
+        let configure = |config| Config {
+            attempts,
+            sweep,
+            max_hops: 64,
+            ..config
+        };
         let traced = trace(&scenario, Version::V4, seed, configure);
         cost.add(&traced, hops, Duration::from_secs_f64(rtt_ms / 1e3));
     }
@@ -125,14 +155,40 @@ fn figures() -> String {
          | first sweep | then | time, mean | worst | probes, mean | worst | waste |\n\
          | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    let _ = writeln!(text, "| hop by hop | 1 | {} |", even_paths(HOP_BY_HOP).row());
-    for (first, step) in
-        [(8, 4), (12, 5), (16, 5), (16, 8), (18, 8), (19, 6), (20, 5), (21, 4), (22, 4), (25, 5), (30, 2)]
-    {
-        let note = if (Sweep::Window { first, step }) == Sweep::ONE_ATTEMPT { " (the default)" } else { "" };
-        let _ = writeln!(text, "| {first}{note} | {step} | {} |", even_paths(Sweep::Window { first, step }).row());
+    let _ = writeln!(
+        text,
+        "| hop by hop | 1 | {} |",
+        even_paths(HOP_BY_HOP).row()
+    );
+    for (first, step) in [
+        (8, 4),
+        (12, 5),
+        (16, 5),
+        (16, 8),
+        (18, 8),
+        (19, 6),
+        (20, 5),
+        (21, 4),
+        (22, 4),
+        (25, 5),
+        (30, 2),
+    ] {
+        let note = if (Sweep::Window { first, step }) == Sweep::ONE_ATTEMPT {
+            " (the default)"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            text,
+            "| {first}{note} | {step} | {} |",
+            even_paths(Sweep::Window { first, step }).row()
+        );
     }
-    let _ = writeln!(text, "| all 32 at once (`--burst`) | | {} |", even_paths(Sweep::Burst).row());
+    let _ = writeln!(
+        text,
+        "| all 32 at once (`--burst`) | | {} |",
+        even_paths(Sweep::Burst).row()
+    );
     text.push_str(
         "\nAll that a plan learns before the target answers is which routers have. Of all ways to open from that which send to 17\n\
          hops or more at once (`core/tests/simulation/bound.rs` tries them) none that wastes as much as the default takes less\n\
@@ -145,7 +201,11 @@ fn figures() -> String {
     );
     for rtt_ms in [60.0, 150.0, 300.0] {
         for attempts in [1, 3] {
-            let _ = writeln!(text, "| {rtt_ms} | {attempts} | {} |", leaps(attempts, rtt_ms).row());
+            let _ = writeln!(
+                text,
+                "| {rtt_ms} | {attempts} | {} |",
+                leaps(attempts, rtt_ms).row()
+            );
         }
     }
     text.push_str(
@@ -155,12 +215,20 @@ fn figures() -> String {
          | plan | attempts | time, mean | worst | probes, mean | worst | waste | distance wrong | hops heard |\n\
          | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n",
     );
-    for (name, sweep) in [("default", None), ("`--burst`", Some(Sweep::Burst)), ("hop by hop", Some(HOP_BY_HOP))] {
+    for (name, sweep) in [
+        ("default", None),
+        ("`--burst`", Some(Sweep::Burst)),
+        ("hop by hop", Some(HOP_BY_HOP)),
+    ] {
         for attempts in [1, 3] {
             let cost = drawn_paths(attempts, sweep);
             let heard = 100.0 * cost.heard as f64 / cost.hops as f64;
             let wrong = format!("{} of {}", cost.wrong, cost.runs);
-            let _ = writeln!(text, "| {name} | {attempts} | {} | {wrong} | {heard:.2} % |", cost.row());
+            let _ = writeln!(
+                text,
+                "| {name} | {attempts} | {} | {wrong} | {heard:.2} % |",
+                cost.row()
+            );
         }
     }
     text
@@ -174,5 +242,8 @@ fn the_figures_are_those_in_the_file() {
         std::fs::write(path, &text).unwrap();
     }
     let file = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(file == text, "core/FIGURES.md isn't up to date; UPDATE_FIGURES=1 writes it. What comes out is:\n{text}");
+    assert!(
+        file == text,
+        "core/FIGURES.md isn't up to date; UPDATE_FIGURES=1 writes it. What comes out is:\n{text}"
+    );
 }

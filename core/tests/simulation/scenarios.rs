@@ -12,7 +12,8 @@ const RUNS: u64 = 10;
 /// Scenarios whose answers may get lost or be refused: a hop may be missing there, but never wrong.
 const LOSSY: [&str; 3] = ["loss", "ratelimit", "ratelimit-strict"];
 
-/// Scenarios that hide a router's quote, so that some of the truth can't be seen: never wrong either.
+/// Scenarios that hide a router's quote, so that some of the truth can't be seen: never wrong
+/// either.
 const OPAQUE: [&str; 3] = ["truncated", "nat-id", "badchecksum"];
 
 fn each(check: impl Fn(&str, &Traced, &Truth, Config)) {
@@ -21,7 +22,10 @@ fn each(check: impl Fn(&str, &Traced, &Truth, Config)) {
         for version in [Version::V4, Version::V6] {
             for attempts in [1, 3] {
                 for seed in 0..RUNS {
-                    let traced = trace(&scenario, version, seed, |config| Config { attempts, ..config });
+                    let traced = trace(&scenario, version, seed, |config| Config {
+                        attempts,
+                        ..config
+                    });
                     let config = *traced.tracer.config();
                     check(name, &traced, &traced.internet.truth(version), config);
                 }
@@ -75,7 +79,11 @@ fn the_distance_is_the_targets() {
             _ => truth.distance(),
         };
         // A diamond of unequal branches has more than one true distance.
-        let longest = truth.paths.iter().map(|path| u8::try_from(path.hops.len()).unwrap()).max();
+        let longest = truth
+            .paths
+            .iter()
+            .map(|path| u8::try_from(path.hops.len()).unwrap())
+            .max();
         let found = traced.distance();
         assert!(
             found == expected || ["ecmp-uneven", "ecmp-mesh"].contains(&name) && found == longest,
@@ -92,13 +100,23 @@ fn nothing_goes_past_a_target_that_has_answered() {
             return;
         }
         let answers = traced.internet.log().iter().flat_map(|probe| {
-            let at_target = probe.answers.iter().filter(|answer| matches!(answer.icmp_type, 0 | 129));
+            let at_target = probe
+                .answers
+                .iter()
+                .filter(|answer| matches!(answer.icmp_type, 0 | 129));
             at_target.map(|answer| probe.at_ns + answer.rtt_ns)
         });
-        let Some(answered) = answers.min() else { return };
-        let late = traced.internet.log().iter().filter(|probe| probe.past_target && probe.at_ns > answered).count();
-        // Where the target missed the first probes of the burst, what comes back first is not yet its distance; and an answer
-        // from another address is not beyond doubt.
+        let Some(answered) = answers.min() else {
+            return;
+        };
+        let late = traced
+            .internet
+            .log()
+            .iter()
+            .filter(|probe| probe.past_target && probe.at_ns > answered)
+            .count();
+        // Where the target missed the first probes of the burst, what comes back first is not yet
+        // its distance; and an answer from another address is not beyond doubt.
         assert!(
             late == 0 || ["partial", "altreply"].contains(&name),
             "{name} {:?}: {late} probes past the target",
@@ -111,8 +129,17 @@ fn nothing_goes_past_a_target_that_has_answered() {
 fn all_probes_of_a_trace_are_one_flow() {
     each(|name, traced, _, _| {
         let echo = traced.tracer.protocol();
-        let flows: BTreeSet<_> = traced.internet.log().iter().map(|probe| (probe.ident, probe.checksum)).collect();
-        assert_eq!(flows, BTreeSet::from([(echo.ident, echo.checksum)]), "{name}");
+        let flows: BTreeSet<_> = traced
+            .internet
+            .log()
+            .iter()
+            .map(|probe| (probe.ident, probe.checksum))
+            .collect();
+        assert_eq!(
+            flows,
+            BTreeSet::from([(echo.ident, echo.checksum)]),
+            "{name}"
+        );
     });
 }
 
@@ -120,10 +147,19 @@ fn all_probes_of_a_trace_are_one_flow() {
 fn no_hop_is_asked_more_often_than_was_wanted_unless_it_is_silent() {
     each(|name, traced, _, config| {
         for hop in traced.tracer.route().hops() {
-            let probes = traced.internet.log().iter().filter(|probe| probe.hop_limit == hop.number()).count();
+            let probes = traced
+                .internet
+                .log()
+                .iter()
+                .filter(|probe| probe.hop_limit == hop.number())
+                .count();
             // Two more than asked for where the target may hide.
             let most = config.attempts + config.retries + 2;
-            assert!(probes <= usize::from(most), "{name}: {probes} probes to hop {}", hop.number());
+            assert!(
+                probes <= usize::from(most),
+                "{name}: {probes} probes to hop {}",
+                hop.number()
+            );
         }
     });
 }
@@ -131,7 +167,11 @@ fn no_hop_is_asked_more_often_than_was_wanted_unless_it_is_silent() {
 #[test]
 fn a_burst_is_every_probe_to_every_hop_at_once() {
     let scenario = Scenario::named("wan").unwrap();
-    let burst = |config| Config { attempts: 3, sweep: Some(Sweep::Burst), ..config };
+    let burst = |config| Config {
+        attempts: 3,
+        sweep: Some(Sweep::Burst),
+        ..config
+    };
     let traced = trace(&scenario, Version::V6, 1, burst);
     assert_eq!(traced.sent(), 32 * 3);
     assert!(traced.internet.log().iter().all(|probe| probe.at_ns == 0));
@@ -145,7 +185,10 @@ fn an_unreachable_ends_the_path_where_it_came_from() {
         let traced = trace(&scenario, version, 1, |config| config);
         let route = traced.tracer.route();
         let last = route.hops().last().unwrap();
-        assert_eq!((last.number(), last.replies().next().unwrap().kind), (6, Kind::Unreachable));
+        assert_eq!(
+            (last.number(), last.replies().next().unwrap().kind),
+            (6, Kind::Unreachable)
+        );
         assert_eq!(route.distance(), None);
     }
 }

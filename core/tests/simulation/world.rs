@@ -18,18 +18,34 @@ pub(crate) struct Traced {
 pub(crate) fn leap(hops: u8, rtt_ms: f64) -> Scenario {
     let routers = (1..hops).map(|hop| {
         let is_near = hop * 3 <= hops;
-        let away = if is_near { f64::from(hop) * 30.0 / f64::from(hops) } else { rtt_ms - f64::from(hops - hop) };
+        let away = if is_near {
+            f64::from(hop) * 30.0 / f64::from(hops)
+        } else {
+            rtt_ms - f64::from(hops - hop)
+        };
         format!("[[hop]]\nat = {hop}\nrtt_ms = {away}\n")
     });
-    let text = format!("hops = {hops}\nrtt_ms = {rtt_ms}\n{}", routers.collect::<String>());
+    let text = format!(
+        "hops = {hops}\nrtt_ms = {rtt_ms}\n{}",
+        routers.collect::<String>()
+    );
     Scenario::parse(&text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 /// Traces the scenario's target.
-pub(crate) fn trace(scenario: &Scenario, version: Version, seed: u64, configure: impl Fn(Config) -> Config) -> Traced {
+pub(crate) fn trace(
+    scenario: &Scenario,
+    version: Version,
+    seed: u64,
+    configure: impl Fn(Config) -> Config,
+) -> Traced {
     let mut internet = Internet::new(scenario, seed);
     let tracer = trace_in(&mut internet, version, seed, Duration::ZERO, configure);
-    Traced { took: tracer.1, tracer: tracer.0, internet }
+    Traced {
+        took: tracer.1,
+        tracer: tracer.0,
+        internet,
+    }
 }
 
 /// Traces in an internet that has seen traffic before, from `start` on its clock.
@@ -40,11 +56,16 @@ pub(crate) fn trace_in(
     start: Duration,
     configure: impl Fn(Config) -> Config,
 ) -> (Tracer<768>, Duration) {
-    let random = u128::from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64 | u128::from(seed ^ 0x5851_f42d_4c95_7f2d);
+    let random = u128::from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64
+        | u128::from(seed ^ 0x5851_f42d_4c95_7f2d);
     let client = CLIENT.address(version);
     let target = internet.target(version);
-    let config = configure(Config { source: client, ..Config::new(target) });
-    let mut tracer = Tracer::new(config, Echo::new(random.rotate_left(37))).expect("the parameters are in range");
+    let config = configure(Config {
+        source: client,
+        ..Config::new(target)
+    });
+    let mut tracer = Tracer::new(config, Echo::new(random.rotate_left(37)))
+        .expect("the parameters are in range");
     let ended = play(internet, &mut tracer, start);
     (tracer, ended - start)
 }
@@ -60,11 +81,19 @@ pub(crate) fn play(internet: &mut Internet, tracer: &mut Tracer<768>, start: Dur
         due.sort_by_key(|delivery| delivery.due);
         while due.first().is_some_and(|delivery| delivery.due <= now) {
             let delivery = due.remove(0);
-            let (header, payload) = ip::parse(&delivery.packet).expect("the lab sends whole packets");
-            let arrival = Arrival { at: at(delivery.due), from: header.ends.source, hop_limit: Some(header.hop_limit) };
+            let (header, payload) =
+                ip::parse(&delivery.packet).expect("the lab sends whole packets");
+            let arrival = Arrival {
+                at: at(delivery.due),
+                from: header.ends.source,
+                hop_limit: Some(header.hop_limit),
+            };
             let _ = tracer.handle(arrival, payload);
         }
-        match tracer.poll(at(now), &mut message).expect("the buffer is large enough") {
+        match tracer
+            .poll(at(now), &mut message)
+            .expect("the buffer is large enough")
+        {
             Action::Transmit(probe) => {
                 let packet = packet(client, probe.destination, probe.hop_limit, probe.message);
                 due.extend(internet.receive(now, &packet));
@@ -72,7 +101,10 @@ pub(crate) fn play(internet: &mut Internet, tracer: &mut Tracer<768>, start: Dur
             Action::Wait(until) => {
                 assert!(until > at(now), "a wait must end later than it begins");
                 let until = Duration::from_nanos(until.as_nanos());
-                let arrivals = due.iter().map(|delivery| delivery.due).chain(internet.next_unsolicited());
+                let arrivals = due
+                    .iter()
+                    .map(|delivery| delivery.due)
+                    .chain(internet.next_unsolicited());
                 now = arrivals.fold(until, Duration::min).max(now);
             }
             Action::Done => return now,
@@ -86,12 +118,25 @@ fn at(time: Duration) -> Instant {
 }
 
 fn packet(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let ends = Ends { source, destination };
+    let ends = Ends {
+        source,
+        destination,
+    };
     let mut packet = vec![0; ip::header_len(ends.version()) + message.len()];
-    let header = ip::Header { ends, hop_limit, traffic_class: 0, protocol: ip::icmp(ends.version()) };
-    let len = header.emit(message.len(), &mut packet).expect("it has room");
+    let header = ip::Header {
+        ends,
+        hop_limit,
+        traffic_class: 0,
+        protocol: ip::icmp(ends.version()),
+    };
+    let len = header
+        .emit(message.len(), &mut packet)
+        .expect("it has room");
     packet[len..].copy_from_slice(message);
-    assert!(icmp::Message::parse(ends, message).is_ok(), "a probe's checksum is right");
+    assert!(
+        icmp::Message::parse(ends, message).is_ok(),
+        "a probe's checksum is right"
+    );
     packet
 }
 
@@ -119,13 +164,19 @@ impl Traced {
     }
 
     pub(crate) fn past_target(&self) -> usize {
-        self.internet.log().iter().filter(|probe| probe.past_target).count()
+        self.internet
+            .log()
+            .iter()
+            .filter(|probe| probe.past_target)
+            .count()
     }
 
     /// How many hops have no answer.
     pub(crate) fn dark(&self) -> usize {
-        let silent =
-            |hop: &hopshot_core::Hop<'_>| !hop.outcomes().any(|outcome| matches!(outcome, Outcome::Answered(_)));
+        let silent = |hop: &hopshot_core::Hop<'_>| {
+            !hop.outcomes()
+                .any(|outcome| matches!(outcome, Outcome::Answered(_)))
+        };
         self.tracer.route().hops().filter(silent).count()
     }
 }

@@ -1,4 +1,5 @@
-//! Outages among the traces of a driver: the failures and silences that are this machine's, told from those of single hosts.
+//! Outages among the traces of a driver: the failures and silences that are this machine's, told
+//! from those of single hosts.
 
 use super::{Driver, family_index, uplink as uplink_of};
 use crate::departures::tag;
@@ -18,15 +19,16 @@ impl<L: Link> Driver<L> {
         self.uplinks[family_index(version)].health
     }
 
-    /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of the pace.
+    /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of
+    /// the pace.
     pub(crate) fn fail(&mut self, target: IpAddr) {
         let now = self.link.now();
         self.pace.spend(now);
         self.note_failure(target, now);
     }
 
-    /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix may lead nowhere, or be closed
-    /// by a firewall.
+    /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix
+    /// may lead nowhere, or be closed by a firewall.
     pub(super) fn note_failure(&mut self, failing: IpAddr, now: Instant) {
         let version = Version::of(failing);
         if !self.leaves_for_others(failing, now) {
@@ -34,15 +36,19 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Returns whether a packet leaves for another target than one for which none does. Only sending one tells, since a firewall
-    /// answers no questions: it is an Echo Request with the identity of no trace, sent no more often than every 50 ms.
+    /// Returns whether a packet leaves for another target than one for which none does. Only
+    /// sending one tells, since a firewall answers no questions: it is an Echo Request with the
+    /// identity of no trace, sent no more often than every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
         let version = Version::of(failing);
         if let Some(leaves) = self.uplinks[family_index(version)].showed(now) {
             return leaves;
         }
         let witnesses = self.uplinks[family_index(version)].witnesses(failing);
-        let leaves = witnesses.into_iter().flatten().any(|witness| self.send_to(witness).is_some());
+        let leaves = witnesses
+            .into_iter()
+            .flatten()
+            .any(|witness| self.send_to(witness).is_some());
         uplink_of(&mut self.uplinks, version).show(leaves, now);
         leaves
     }
@@ -52,17 +58,39 @@ impl<L: Link> Driver<L> {
         const FAR: u8 = 64;
         let version = Version::of(target);
         let source = self.source(target, scope_id).ok()?;
-        let config = Config { max_hops: 1, source, ..Config::new(target) };
+        let config = Config {
+            max_hops: 1,
+            source,
+            ..Config::new(target)
+        };
         let echo = Echo::new(self.link.random().ok()?);
         let (index, ident, first_seq) = self.take_identity(&config, &echo)?;
-        let echo = Echo { ident, first_seq, ..echo };
+        let echo = Echo {
+            ident,
+            first_seq,
+            ..echo
+        };
         let number = self.added;
         self.added += 1;
         let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
-            self.outbox.resize(self.outbox.len().max(echo.message_len()), 0);
-            let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else { return None };
+            self.outbox
+                .resize(self.outbox.len().max(echo.message_len()), 0);
+            let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else {
+                return None;
+            };
             let (message, tag) = (probe.message, tag(number, probe.probe));
-            self.link.send(index, Datagram { destination: target, scope_id, hop_limit: FAR, message, tag }).ok()
+            self.link
+                .send(
+                    index,
+                    Datagram {
+                        destination: target,
+                        scope_id,
+                        hop_limit: FAR,
+                        message,
+                        tag,
+                    },
+                )
+                .ok()
         });
         self.identities.give_back(number, ident);
         let left = sent?;
@@ -73,43 +101,65 @@ impl<L: Link> Driver<L> {
         self.cut_off(version).is_none().then_some(())
     }
 
-    /// Returns whether a target of the same network was reached, which shows whether this one can be.
+    /// Returns whether a target of the same network was reached, which shows whether this one can
+    /// be.
     pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
         self.uplinks[family_index(Version::of(target))].has_witness_near(target)
     }
 
-    /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a question.
+    /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a
+    /// question.
     pub(crate) fn obstacle(&self, version: Version) -> Option<SendError> {
-        let mut of_family = self.traces.values().filter(|trace| trace.version() == version);
+        let mut of_family = self
+            .traces
+            .values()
+            .filter(|trace| trace.version() == version);
         let held = of_family.find_map(|trace| trace.held.as_ref()?.error);
         held.or_else(|| self.uplinks[family_index(version)].obstacle())
     }
 
-    /// Whether packets to the target of a trace would leave from another address now, or not at all.
+    /// Whether packets to the target of a trace would leave from another address now, or not at
+    /// all.
     pub(crate) fn has_moved(&mut self, number: usize) -> bool {
-        let Some(trace) = self.traces.get(&number) else { return false };
-        let (target, source, scope_id) = (trace.tracer.config().target, trace.tracer.config().source, trace.scope_id);
+        let Some(trace) = self.traces.get(&number) else {
+            return false;
+        };
+        let (target, source, scope_id) = (
+            trace.tracer.config().target,
+            trace.tracer.config().source,
+            trace.scope_id,
+        );
         self.source(target, scope_id).ok() != Some(source)
     }
 
-    /// From now on, while traces hear nobody, those who have answered are asked again: packets may vanish without a word, by a
-    /// firewall or a link that fails at its far end, and hosts that don't answer look the same.
+    /// From now on, while traces hear nobody, those who have answered are asked again: packets may
+    /// vanish without a word, by a firewall or a link that fails at its far end, and hosts that
+    /// don't answer look the same.
     pub(crate) const fn expect_silence(&mut self) {
         self.asks = true;
     }
 
     /// When somebody is to be asked next, unless anybody is heard before.
     pub(super) fn next_question(&self) -> Option<Instant> {
-        let uplinks = self.uplinks.iter().zip(self.own).filter(|(_, own)| self.asks && *own > 0);
-        uplinks.filter_map(|(uplink, _)| uplink.next_question()).min()
+        let uplinks = self
+            .uplinks
+            .iter()
+            .zip(self.own)
+            .filter(|(_, own)| self.asks && *own > 0);
+        uplinks
+            .filter_map(|(uplink, _)| uplink.next_question())
+            .min()
     }
 
-    /// Asks those who have answered before, where nobody is heard, and takes note if none of them answers.
+    /// Asks those who have answered before, where nobody is heard, and takes note if none of them
+    /// answers.
     pub(super) fn watch_silence(&mut self) {
         let now = self.link.now();
         for version in [Version::V4, Version::V6] {
             let index = family_index(version);
-            let is_due = self.uplinks[index].next_question().is_some_and(|next| next <= now);
+            let is_due = self.uplinks[index]
+                .next_question()
+                .is_some_and(|next| next <= now);
             if self.asks && self.own[index] > 0 && is_due {
                 self.ask(version, now);
                 uplink_of(&mut self.uplinks, version).suspect(now);
@@ -118,18 +168,40 @@ impl<L: Link> Driver<L> {
     }
 
     fn ask(&mut self, version: Version, now: Instant) {
-        let Some(Answerer { target: (target, scope_id), hop, .. }) = uplink_of(&mut self.uplinks, version).ask(now)
+        let Some(Answerer {
+            target: (target, scope_id),
+            hop,
+            ..
+        }) = uplink_of(&mut self.uplinks, version).ask(now)
         else {
             return;
         };
         // One that has yet to leave is enough: at a slow rate they would be ever more.
-        if self.questions_of(version).any(|(number, trace)| trace.left.is_none() && self.schedule.has(number)) {
+        if self
+            .questions_of(version)
+            .any(|(number, trace)| trace.left.is_none() && self.schedule.has(number))
+        {
             return;
         }
-        let Ok(random) = self.link.random() else { return };
-        let hops =
-            Config { first_hop: hop, max_hops: hop, attempts: 1, retries: 0, timeout: LONGEST, ..Config::new(target) };
-        if let Ok(Some(number)) = self.add(hops, Echo::new(random), scope_id, None, Endurance::Queue, true) {
+        let Ok(random) = self.link.random() else {
+            return;
+        };
+        let hops = Config {
+            first_hop: hop,
+            max_hops: hop,
+            attempts: 1,
+            retries: 0,
+            timeout: LONGEST,
+            ..Config::new(target)
+        };
+        if let Ok(Some(number)) = self.add(
+            hops,
+            Echo::new(random),
+            scope_id,
+            None,
+            Endurance::Queue,
+            true,
+        ) {
             self.questions.insert(number);
             self.own[family_index(version)] -= 1;
         }
@@ -137,15 +209,18 @@ impl<L: Link> Driver<L> {
 
     /// Asks nobody any longer, since no trace waits for that.
     pub(super) fn end_questions(&mut self, version: Version) {
-        let ended: Vec<usize> = self.questions_of(version).map(|(number, _)| number).collect();
+        let ended: Vec<usize> = self
+            .questions_of(version)
+            .map(|(number, _)| number)
+            .collect();
         for number in ended {
             self.questions.remove(&number);
             self.forget(number);
         }
     }
 
-    /// Whether it isn't known yet if anybody is heard still, so a trace that has ended without all answers isn't over: somebody
-    /// is being asked.
+    /// Whether it isn't known yet if anybody is heard still, so a trace that has ended without all
+    /// answers isn't over: somebody is being asked.
     pub(crate) fn may_be_silent(&mut self, version: Version) -> bool {
         let now = self.link.now();
         if !self.asks || !self.uplinks[family_index(version)].may_be_silent(now) {
@@ -159,16 +234,20 @@ impl<L: Link> Driver<L> {
 
     /// Whether a question waits for its answer. One that has ended may not have been taken out yet.
     fn is_asking(&self, version: Version) -> bool {
-        self.questions_of(version).any(|(number, _)| self.schedule.has(number))
+        self.questions_of(version)
+            .any(|(number, _)| self.schedule.has(number))
     }
 
     fn questions_of(&self, version: Version) -> impl Iterator<Item = (usize, &Running)> {
-        let questions = self.questions.iter().filter_map(|number| Some((*number, self.traces.get(number)?)));
+        let questions = self
+            .questions
+            .iter()
+            .filter_map(|number| Some((*number, self.traces.get(number)?)));
         questions.filter(move |(_, trace)| trace.version() == version)
     }
 
-    /// Leaves the time out of all outages in which this process was stopped: after the last look, or after it was to wake up
-    /// from a sleep that began then.
+    /// Leaves the time out of all outages in which this process was stopped: after the last look,
+    /// or after it was to wake up from a sleep that began then.
     pub(super) fn leave_out_stops(&mut self, asleep: Instant, due: Instant) {
         /// A busy machine may be late too.
         const STOPPED: Duration = Duration::from_secs(1);
@@ -177,13 +256,18 @@ impl<L: Link> Driver<L> {
         let missed = before.saturating_add(now.saturating_since(due.max(asleep)));
         self.looked = now;
         if missed >= STOPPED {
-            self.uplinks.iter_mut().for_each(|uplink| uplink.health.skip(missed, now));
+            self.uplinks
+                .iter_mut()
+                .for_each(|uplink| uplink.health.skip(missed, now));
         }
     }
 
-    /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had been before.
+    /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had
+    /// been before.
     pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        let Some(trace) = self.traces.get(&number) else { return false };
+        let Some(trace) = self.traces.get(&number) else {
+            return false;
+        };
         let uplink = uplink_of(&mut self.uplinks, trace.version());
         uplink.suspect(self.link.now());
         uplink.was_cut_off_since(start)
@@ -209,9 +293,12 @@ impl<L: Link> Driver<L> {
         self.uplinks[family_index(version)].cut_off()
     }
 
-    /// Whether the target of a trace answered, but no probe to the hop before left: then it may be nearer than that.
+    /// Whether the target of a trace answered, but no probe to the hop before left: then it may be
+    /// nearer than that.
     pub(crate) fn has_doubtful_distance(&self, number: usize) -> bool {
-        self.traces.get(&number).is_some_and(|trace| distance(&trace.tracer.route()) == Distance::AtMost)
+        self.traces
+            .get(&number)
+            .is_some_and(|trace| distance(&trace.tracer.route()) == Distance::AtMost)
     }
 
     /// Takes silence for what it is from now on: nobody answers.

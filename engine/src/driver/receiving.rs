@@ -9,17 +9,18 @@ use crate::uplink::Answerer;
 use hopshot_core::wire::Malformed;
 use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply, Tracer};
 
-/// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is taken for lost, but a flood
-/// can't keep the loop from sending.
+/// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is
+/// taken for lost, but a flood can't keep the loop from sending.
 const DRAIN: usize = 16_384;
 
-/// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC 8200, section 3).
+/// No message is longer: the length of a packet is a number of 16 bits (RFC 791, section 3.1; RFC
+/// 8200, section 3).
 const LONGEST: usize = 65_536;
 
 impl<L: Link> Driver<L> {
-    /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one trace no more than it needs. What
-    /// is left then are answers to probes of the burst that went past the target, duplicates and forgeries. Returns whether there
-    /// may be no more.
+    /// Reads what has arrived and gives it to whom it belongs: everything, but where there is one
+    /// trace no more than it needs. What is left then are answers to probes of the burst that
+    /// went past the target, duplicates and forgeries. Returns whether there may be no more.
     pub(super) fn drain(&mut self) -> Result<bool, L::Error> {
         if self.inbox.is_empty() {
             // Not `resize`, which would write all of it.
@@ -27,8 +28,12 @@ impl<L: Link> Driver<L> {
         }
         for (index, listener) in self.listeners.iter_mut().enumerate() {
             for _ in 0..DRAIN {
-                let Some(arrival) = self.link.receive(index, &mut self.inbox)? else { break };
-                let known = arrival.answer.and_then(|answer| Ok((key(&answer)?, answer)));
+                let Some(arrival) = self.link.receive(index, &mut self.inbox)? else {
+                    break;
+                };
+                let known = arrival
+                    .answer
+                    .and_then(|answer| Ok((key(&answer)?, answer)));
                 let ((ident, seq), answer) = match known {
                     Ok(known) => known,
                     Err(malformed) => {
@@ -40,7 +45,9 @@ impl<L: Link> Driver<L> {
                 settle(&mut self.link, index, &mut self.traces, self.added);
                 let mut is_ours = false;
                 for number in self.identities.whose(ident, seq) {
-                    let Some(trace) = self.traces.get_mut(&number) else { continue };
+                    let Some(trace) = self.traces.get_mut(&number) else {
+                        continue;
+                    };
                     if trace.listener != index {
                         continue;
                     }
@@ -60,14 +67,16 @@ impl<L: Link> Driver<L> {
                             && trace.endurance == Endurance::Outage
                             && next_hop::is_gateway(&self.link, trace.way())
                         {
-                            uplink(&mut self.uplinks, listener.port.family).miss_gateway(self.link.now());
+                            uplink(&mut self.uplinks, listener.port.family)
+                                .miss_gateway(self.link.now());
                         }
                         self.schedule.hasten(number);
                         break;
                     }
                     if let Ok(reply) = accepted {
                         let uplink = uplink(&mut self.uplinks, listener.port.family);
-                        // That this machine answers itself shows nothing of its network, nor does a forger's guess.
+                        // That this machine answers itself shows nothing of its network, nor does a
+                        // forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {
                             uplink.hear(arrival.at);
                             if self.asks && reply.evidence() == Evidence::Strong {
@@ -80,7 +89,8 @@ impl<L: Link> Driver<L> {
                                 });
                             }
                         }
-                        if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong {
+                        if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong
+                        {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
                         }
                         trace.note(reply.probe, arrival.clock, &answer);
@@ -110,7 +120,8 @@ fn key(answer: &Answer<'_>) -> Result<(u16, u16), Malformed> {
     Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
-/// Whether a trace needs no more answers after this one. What is known decides, not the time: others may lie in the buffer.
+/// Whether a trace needs no more answers after this one. What is known decides, not the time:
+/// others may lie in the buffer.
 fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
     let route = tracer.route();
     let is_heard = |outcome: &Outcome| match outcome {
@@ -120,5 +131,7 @@ fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
     };
     reply.kind != Kind::TimeExceeded
         && route.distance().is_some()
-        && route.hops().all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))
+        && route
+            .hops()
+            .all(|hop| hop.is_settled() && hop.outcomes().all(|outcome| is_heard(&outcome)))
 }

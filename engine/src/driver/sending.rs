@@ -10,7 +10,8 @@ use hopshot_core::wire::Version;
 use hopshot_core::{Action, Instant};
 
 impl<L: Link> Driver<L> {
-    /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace permits. Returns how many.
+    /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace
+    /// permits. Returns how many.
     pub(super) fn send(&mut self) -> usize {
         let mut sent = 0;
         let mut now = self.link.now();
@@ -44,7 +45,9 @@ impl<L: Link> Driver<L> {
 
     /// Asks a trace for what it has to send, and sends that.
     fn step(&mut self, number: usize, now: Instant) -> Turn {
-        let Some(trace) = self.traces.get_mut(&number) else { return Turn::Idle(None) };
+        let Some(trace) = self.traces.get_mut(&number) else {
+            return Turn::Idle(None);
+        };
         if let Some(left) = trace.unheard_since() {
             if trace.look_at().is_some_and(|at| at <= now) {
                 trace.was_missed = Some(next_hop::was_missed(&self.link, trace.way()));
@@ -52,7 +55,15 @@ impl<L: Link> Driver<L> {
             let is_over = now.saturating_since(left) >= trace.tracer.config().timeout;
             let was_missed = trace.was_missed == Some(true);
             let patience = trace.patience(self.is_survey);
-            let judge = || next_hop::judge(self.link.next_hop(trace.way()), left, now, patience, was_missed);
+            let judge = || {
+                next_hop::judge(
+                    self.link.next_hop(trace.way()),
+                    left,
+                    now,
+                    patience,
+                    was_missed,
+                )
+            };
             match if is_over { judge() } else { Verdict::Innocent } {
                 Verdict::Pending(until) => return Turn::Idle(Some(until)),
                 Verdict::Unreachable => trace.abandon(),
@@ -65,7 +76,10 @@ impl<L: Link> Driver<L> {
                 Verdict::Innocent => {
                     let uplink = uplink_of(&mut self.uplinks, trace.version());
                     let way = trace.way();
-                    let is_found = || next_hop::is_gateway(&self.link, way) && !next_hop::was_missed(&self.link, way);
+                    let is_found = || {
+                        next_hop::is_gateway(&self.link, way)
+                            && !next_hop::was_missed(&self.link, way)
+                    };
                     if is_over && uplink.cut_off() == Some(CutOff::Gateway) && is_found() {
                         uplink.find_gateway();
                     }
@@ -85,7 +99,9 @@ impl<L: Link> Driver<L> {
                 Action::Transmit(probe) => probe,
             },
         };
-        let Some(listener) = self.listeners.get(trace.listener) else { return Turn::Idle(None) };
+        let Some(listener) = self.listeners.get(trace.listener) else {
+            return Turn::Idle(None);
+        };
         let (version, port) = (listener.port.family, trace.listener);
         let uplink = uplink_of(&mut self.uplinks, version);
         let datagram = Datagram {
@@ -112,19 +128,24 @@ impl<L: Link> Driver<L> {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                let (is_listed, target) = (trace.endurance == Endurance::Outage, trace.tracer.config().target);
+                let (is_listed, target) = (
+                    trace.endurance == Endurance::Outage,
+                    trace.tracer.config().target,
+                );
                 let is_question = self.questions.contains(&number);
                 let obstacle = L::obstacle(error);
                 match obstacle {
-                    // Only this size of packet may be too large; and what waits for neighbours that don't answer fills a
-                    // socket's buffer.
+                    // Only this size of packet may be too large; and what waits for neighbours that
+                    // don't answer fills a socket's buffer.
                     Obstacle::TooLarge | Obstacle::Full => {}
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),
                 }
                 let health = self.health(version);
-                let due =
-                    self.traces.get_mut(&number).and_then(|trace| trace.hold(held, error, obstacle, &health, now));
+                let due = self
+                    .traces
+                    .get_mut(&number)
+                    .and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 if is_question && due.is_none() {
                     uplink_of(&mut self.uplinks, version).not_asked(error);
                 }
@@ -136,7 +157,12 @@ impl<L: Link> Driver<L> {
     /// Tries the probes again that could not be sent: one of this family has just left.
     pub(super) fn hasten_held(&mut self, version: Version) {
         let is_held = |trace: &Running| trace.held.is_some() && trace.version() == version;
-        for number in self.traces.iter().filter(|(_, trace)| is_held(trace)).map(|(number, _)| *number) {
+        for number in self
+            .traces
+            .iter()
+            .filter(|(_, trace)| is_held(trace))
+            .map(|(number, _)| *number)
+        {
             self.schedule.hasten(number);
         }
     }

@@ -31,30 +31,46 @@ impl Ballot {
         let hops: Vec<Hop<'_>> = hops.collect();
         let end = hops.iter().position(Hop::is_target);
         // Behind the last that was heard there may be nothing, unless the target was heard.
-        let heard = || hops.iter().rposition(|hop| proven(*hop).next().is_some()).map_or(0, |last| last + 1);
-        let passed = hops.iter().take(end.unwrap_or_else(heard)).map(|hop| who(*hop));
+        let heard = || {
+            hops.iter()
+                .rposition(|hop| proven(*hop).next().is_some())
+                .map_or(0, |last| last + 1)
+        };
+        let passed = hops
+            .iter()
+            .take(end.unwrap_or_else(heard))
+            .map(|hop| who(*hop));
         let distance = end.map(|end| hops[end].number());
-        Self { network, distance, hops: passed.take_while(|who| *who != Who::Unsure).collect() }
+        Self {
+            network,
+            distance,
+            hops: passed.take_while(|who| *who != Who::Unsure).collect(),
+        }
     }
 
     /// Returns how far away the host is at least: one that doesn't answer is behind the last router
     /// that does.
     pub(super) fn least_distance(&self) -> u8 {
         let behind = self.hops.len().saturating_add(1);
-        self.distance.unwrap_or_else(|| u8::try_from(behind).unwrap_or(u8::MAX))
+        self.distance
+            .unwrap_or_else(|| u8::try_from(behind).unwrap_or(u8::MAX))
     }
 }
 
 /// The answers that nobody can have guessed. Anybody can send the others to a silent hop: if they
 /// counted, a hostile host could cut the votes of all traces there.
 fn proven(hop: Hop<'_>) -> impl Iterator<Item = Reply> {
-    hop.replies().filter(|reply| !reply.changes.contains(Changes::UNPROVEN))
+    hop.replies()
+        .filter(|reply| !reply.changes.contains(Changes::UNPROVEN))
 }
 
 fn who(hop: Hop<'_>) -> Who {
     let mut replies = proven(hop);
-    let Some(first) = replies.next() else { return Who::Nobody };
-    let is_router = |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
+    let Some(first) = replies.next() else {
+        return Who::Nobody;
+    };
+    let is_router =
+        |reply: &Reply| (reply.kind, reply.evidence()) == (Kind::TimeExceeded, Evidence::Strong);
     match proven(hop).all(|reply| is_router(&reply)) {
         false => Who::Unsure,
         true if replies.all(|reply| reply.from == first.from) => Who::Router(first.from),

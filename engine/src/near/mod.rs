@@ -48,7 +48,15 @@ pub(crate) struct Near {
 impl Default for Near {
     fn default() -> Self {
         let (votes, tallies) = Default::default();
-        Self { votes, tallies, nearest: None, farthest: None, wanted: QUORUM, undrawn: 0, missed: 0 }
+        Self {
+            votes,
+            tallies,
+            nearest: None,
+            farthest: None,
+            wanted: QUORUM,
+            undrawn: 0,
+            missed: 0,
+        }
     }
 }
 
@@ -79,9 +87,15 @@ impl Near {
     /// Whether the next host should be drawn at random. While nothing is known traces are whole
     /// anyway, so all may be drawn; and where the first few votes differ some more make it clear.
     pub(crate) fn wants_sample(&self) -> bool {
-        let is_unclear = |tallies: &Vec<Tally>| tallies.iter().find(|tally| tally.parts()).is_some_and(Tally::is_early);
+        let is_unclear = |tallies: &Vec<Tally>| {
+            tallies
+                .iter()
+                .find(|tally| tally.parts())
+                .is_some_and(Tally::is_early)
+        };
         let is_new = self.votes.drawn() < WINDOW as u64
-            && (self.tallies.iter().any(is_unclear) || self.tallies.iter().all(|tallies| start(tallies).is_none()));
+            && (self.tallies.iter().any(is_unclear)
+                || self.tallies.iter().all(|tallies| start(tallies).is_none()));
         (self.wanted > 0 || is_new) && self.votes.has_room()
     }
 
@@ -103,9 +117,9 @@ impl Near {
         self.wanted = QUORUM.min(self.wanted + 1);
     }
 
-    /// How far the first sweep to a host may go if neighbours alone say how far it is; `None` while that
-    /// isn't known. Those that a few hostile hosts have neighbours guess too far are not worth the
-    /// probes.
+    /// How far the first sweep to a host may go if neighbours alone say how far it is; `None` while
+    /// that isn't known. Those that a few hostile hosts have neighbours guess too far are not
+    /// worth the probes.
     pub(crate) const fn sweep_limit(&self) -> Option<u8> {
         self.farthest
     }
@@ -114,18 +128,31 @@ impl Near {
     pub(crate) fn head(&self, target: IpAddr, distance: Option<u8>, max_hops: u8) -> Option<Head> {
         // To begin too far costs a round trip, and not to spare any probe is what a hostile
         // neighbour may want.
-        let distance = distance.filter(|distance| self.nearest.is_some_and(|nearest| nearest <= *distance));
+        let distance =
+            distance.filter(|distance| self.nearest.is_some_and(|nearest| nearest <= *distance));
         let tallies = &self.tallies[usize::from(target.is_ipv6())];
         let (last, router) = start(tallies)?;
         if last == 0 || last + 1 >= distance.unwrap_or(u8::MAX).min(max_hops).into() {
             return None;
         }
-        let spared = (1..).zip(&tallies[..last]).map(|(hop, tally)| Shared::new(hop, tally)).collect();
-        Some(Head { spared, router, is_met: false })
+        let spared = (1..)
+            .zip(&tallies[..last])
+            .map(|(hop, tally)| Shared::new(hop, tally))
+            .collect();
+        Some(Head {
+            spared,
+            router,
+            is_met: false,
+        })
     }
 
     /// Learns from the whole trace of a host that was drawn.
-    pub(crate) fn learn<'r>(&mut self, sample: Sample, target: IpAddr, hops: impl Iterator<Item = Hop<'r>>) {
+    pub(crate) fn learn<'r>(
+        &mut self,
+        sample: Sample,
+        target: IpAddr,
+        hops: impl Iterator<Item = Hop<'r>>,
+    ) {
         self.cast(sample, Ballot::new(network(target), hops));
     }
 
@@ -151,14 +178,24 @@ impl Near {
 
 /// The farthest hop that a trace can begin at, before the paths part: its index, and its router.
 fn start(tallies: &[Tally]) -> Option<(usize, IpAddr)> {
-    let common = tallies.iter().position(Tally::parts).unwrap_or(tallies.len());
-    (0..common).rev().find_map(|index| Some((index, tallies[index].start()?)))
+    let common = tallies
+        .iter()
+        .position(Tally::parts)
+        .unwrap_or(tallies.len());
+    (0..common)
+        .rev()
+        .find_map(|index| Some((index, tallies[index].start()?)))
 }
 
 impl Shared {
     fn new(hop: u8, tally: &Tally) -> Self {
         let from = tally.name();
-        Self { hop, from, seen: from.map_or(0, |_| tally.seen), of: tally.of }
+        Self {
+            hop,
+            from,
+            seen: from.map_or(0, |_| tally.seen),
+            of: tally.of,
+        }
     }
 }
 
@@ -171,7 +208,10 @@ impl Head {
     /// Whether an answer leaves it possible that the path begins so.
     pub(crate) fn fits(&mut self, reply: &Reply) -> bool {
         // Who can't prove that it is an answer proves nothing else.
-        if self.is_met || reply.probe.hop != self.first_hop() || reply.evidence() != Evidence::Strong {
+        if self.is_met
+            || reply.probe.hop != self.first_hop()
+            || reply.evidence() != Evidence::Strong
+        {
             return true;
         }
         self.is_met = reply.from == self.router && reply.kind == Kind::TimeExceeded;

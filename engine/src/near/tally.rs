@@ -12,9 +12,10 @@ pub(crate) const QUORUM: u8 = 16;
 /// A hop belongs to all paths if its router has so many votes for each vote for somebody else.
 const CLEARLY: u8 = 4;
 
-/// So many more where fewer than half of the draws have voted, as on the hops of one of two families. Two
-/// routers that balance the load are taken for one no more often than with 32 votes, and in a list
-/// of which half is IPv6, 5 % hostile hosts end the sharing of a hop in one window of 90.
+/// So many more where fewer than half of the draws have voted, as on the hops of one of two
+/// families. Two routers that balance the load are taken for one no more often than with 32 votes,
+/// and in a list of which half is IPv6, 5 % hostile hosts end the sharing of a hop in one window of
+/// 90.
 const CLEARLY_EARLY: u8 = 8;
 
 /// A router has a name if it has these votes and twice as many as all others together, and the
@@ -43,13 +44,18 @@ impl Tally {
     /// Counts; the hop's index is its number less one. `None` where too few passed, or where the
     /// paths part.
     pub(super) fn of(ballots: &[&Ballot], hop: usize) -> Option<Self> {
-        let votes = || ballots.iter().filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network)));
+        let votes = || {
+            ballots
+                .iter()
+                .filter_map(|ballot| Some((*ballot.hops.get(hop)?, ballot.network)))
+        };
         let mut routers: Vec<(IpAddr, u8)> = Vec::new();
         let (mut of, mut silent) = (0, 0);
         for (who, _) in votes() {
             of += 1;
             match who {
-                Who::Router(router) => match routers.iter_mut().find(|(known, _)| *known == router) {
+                Who::Router(router) => match routers.iter_mut().find(|(known, _)| *known == router)
+                {
                     Some((_, seen)) => *seen += 1,
                     None => routers.push((router, 1)),
                 },
@@ -57,12 +63,21 @@ impl Tally {
                 Who::Several | Who::Unsure => {}
             }
         }
-        let first = routers.into_iter().max_by_key(|(router, seen)| (*seen, *router));
+        let first = routers
+            .into_iter()
+            .max_by_key(|(router, seen)| (*seen, *router));
         let (router, seen) = first.map_or((None, 0), |(router, seen)| (Some(router), seen));
-        let named_by = votes().filter(|(who, _)| router.is_some_and(|router| *who == Who::Router(router)));
+        let named_by =
+            votes().filter(|(who, _)| router.is_some_and(|router| *who == Who::Router(router)));
         let named_by: HashSet<IpAddr> = named_by.map(|(_, network)| network).collect();
         let others = of - seen - silent;
-        let tally = Self { router, seen, others, of, is_named_by_many: named_by.len() >= NETWORKS };
+        let tally = Self {
+            router,
+            seen,
+            others,
+            of,
+            is_named_by_many: named_by.len() >= NETWORKS,
+        };
         (of >= QUORUM).then_some(tally)
     }
 
@@ -87,12 +102,14 @@ impl Tally {
 
     /// The router, where enough say so.
     pub(super) fn name(&self) -> Option<IpAddr> {
-        self.router.filter(|_| self.is_agreed() && self.is_named_by_many)
+        self.router
+            .filter(|_| self.is_agreed() && self.is_named_by_many)
     }
 
     /// The router that a trace can begin at: one that answers more often than not. Its own answer
     /// shows whether it is there, so the networks don't matter.
     pub(super) fn start(&self) -> Option<IpAddr> {
-        self.router.filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
+        self.router
+            .filter(|_| self.is_agreed() && u16::from(self.seen) * 2 > u16::from(self.of))
     }
 }

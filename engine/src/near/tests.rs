@@ -35,13 +35,23 @@ fn with(mut path: Vec<Who>, hop: usize, who: Who) -> Vec<Who> {
 
 fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
     let sample = near.sample();
-    near.cast(sample, Ballot { network: network(target), distance: None, hops });
+    near.cast(
+        sample,
+        Ballot {
+            network: network(target),
+            distance: None,
+            hops,
+        },
+    );
 }
 
 /// What was learnt from IPv4 hosts of ever other networks.
 fn taught(paths: &[Vec<Who>]) -> Near {
     let mut near = Near::default();
-    (0..).step_by(16).zip(paths).for_each(|(number, path)| vote(&mut near, host(true, number), path.clone()));
+    (0..)
+        .step_by(16)
+        .zip(paths)
+        .for_each(|(number, path)| vote(&mut near, host(true, number), path.clone()));
     near
 }
 
@@ -54,7 +64,9 @@ fn first_hop(near: &Near) -> Option<u8> {
 }
 
 fn names(near: &Near) -> Vec<Option<IpAddr>> {
-    head(near).map_or(Vec::new(), |head| head.spared.iter().map(|shared| shared.from).collect())
+    head(near).map_or(Vec::new(), |head| {
+        head.spared.iter().map(|shared| shared.from).collect()
+    })
 }
 
 #[test]
@@ -64,9 +76,22 @@ fn sixteen_drawn_hosts_must_agree() {
     let near = taught(&paths);
     assert_eq!(first_hop(&near), Some(5));
     let spared = head(&near).unwrap().spared;
-    assert!(spared.iter().all(|shared| (shared.seen, shared.of) == (16, 16)), "{spared:?}");
-    assert_eq!(names(&near), (1..=4).map(|hop| Some(router(true, hop))).collect::<Vec<_>>());
-    assert!(near.head(host(false, 0), None, 32).is_none(), "the other family's paths are others");
+    assert!(
+        spared
+            .iter()
+            .all(|shared| (shared.seen, shared.of) == (16, 16)),
+        "{spared:?}"
+    );
+    assert_eq!(
+        names(&near),
+        (1..=4)
+            .map(|hop| Some(router(true, hop)))
+            .collect::<Vec<_>>()
+    );
+    assert!(
+        near.head(host(false, 0), None, 32).is_none(),
+        "the other family's paths are others"
+    );
 }
 
 #[test]
@@ -85,13 +110,21 @@ fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() 
     let first = draws(&mut near, 100);
     assert_eq!(first.len(), WINDOW + 2);
     for (number, sample) in (0..).step_by(16).zip(first) {
-        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: path(true) });
+        near.cast(
+            sample,
+            Ballot {
+                distance: None,
+                network: network(host(true, number)),
+                hops: path(true),
+            },
+        );
     }
     assert_eq!(draws(&mut near, 17 * 10).len(), 10);
     // Where traces don't meet what is known, one for each that misses.
     (0..100).for_each(|_| near.met(true));
     (0..CHANGED - 1).for_each(|_| near.met(false));
-    let wanted = |near: &mut Near| std::iter::from_fn(|| near.wants_sample().then(|| near.sample())).count();
+    let wanted =
+        |near: &mut Near| std::iter::from_fn(|| near.wants_sample().then(|| near.sample())).count();
     assert_eq!(wanted(&mut near), 0);
     (0..5).for_each(|_| near.met(false));
     assert_eq!(wanted(&mut near), 5);
@@ -104,7 +137,12 @@ fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
         (0..64).for_each(|number| vote(&mut near, host(true, number % networks * 16), path(true)));
         assert_eq!(first_hop(&near), Some(5));
         let spared = head(&near).unwrap().spared;
-        assert!(spared.iter().all(|shared| shared.from.is_some() == named && (shared.seen > 0) == named), "{spared:?}");
+        assert!(
+            spared
+                .iter()
+                .all(|shared| shared.from.is_some() == named && (shared.seen > 0) == named),
+            "{spared:?}"
+        );
     }
 }
 
@@ -112,25 +150,55 @@ fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
 fn twelve_of_sixty_four_decide_nothing_and_with_thirteen_the_paths_part() {
     for odd in [Router(router(true, 99)), Several] {
         let other = with(path(true), 3, odd);
-        let votes = |others: usize| taught(&[vec![path(true); 64 - others], vec![other.clone(); others]].concat());
+        let votes = |others: usize| {
+            taught(&[vec![path(true); 64 - others], vec![other.clone(); others]].concat())
+        };
         for others in [9, 12] {
-            assert_eq!((first_hop(&votes(others)), names(&votes(others))[2]), (Some(5), Some(router(true, 3))));
+            assert_eq!(
+                (first_hop(&votes(others)), names(&votes(others))[2]),
+                (Some(5), Some(router(true, 3)))
+            );
         }
         assert_eq!(first_hop(&votes(13)), Some(2));
         // Where a router mostly says nothing it takes sixteen.
         let silent = with(path(true), 3, Nobody);
-        let votes = |others: usize| taught(&[vec![silent.clone(); 64 - others], vec![other.clone(); others]].concat());
-        assert_eq!((first_hop(&votes(15)), names(&votes(15))[2]), (Some(5), None));
+        let votes = |others: usize| {
+            taught(
+                &[
+                    vec![silent.clone(); 64 - others],
+                    vec![other.clone(); others],
+                ]
+                .concat(),
+            )
+        };
+        assert_eq!(
+            (first_hop(&votes(15)), names(&votes(15))[2]),
+            (Some(5), None)
+        );
     }
     // Few votes must be of one mind, or a balancer's that happen to differ little would do.
-    let few =
-        |others: usize| taught(&[vec![path(true); 16 - others], vec![with(path(true), 3, Several); others]].concat());
-    assert_eq!([0, 1, 2, 3, 8].map(|others| first_hop(&few(others))), [Some(5), Some(5), Some(2), Some(2), Some(2)]);
+    let few = |others: usize| {
+        taught(
+            &[
+                vec![path(true); 16 - others],
+                vec![with(path(true), 3, Several); others],
+            ]
+            .concat(),
+        )
+    };
+    assert_eq!(
+        [0, 1, 2, 3, 8].map(|others| first_hop(&few(others))),
+        [Some(5), Some(5), Some(2), Some(2), Some(2)]
+    );
     // Of a balancer no branch is taken for all, however many there are.
     for branches in [2, 3, 8, 64] {
         let branch = |number: u8| with(path(true), 3, Router([10, 3, number % branches, 1].into()));
         for votes in [16, 24, 64] {
-            assert_eq!(first_hop(&taught(&(0..votes).map(branch).collect::<Vec<_>>())), Some(2), "{branches} {votes}");
+            assert_eq!(
+                first_hop(&taught(&(0..votes).map(branch).collect::<Vec<_>>())),
+                Some(2),
+                "{branches} {votes}"
+            );
         }
     }
 }
@@ -141,10 +209,19 @@ fn a_router_that_answers_rarely_loses_its_name_and_no_trace_begins_there() {
         let silent = with(path(true), hop, Nobody);
         taught(&[vec![path(true); answers], vec![silent; 64 - answers]].concat())
     };
-    assert_eq!((names(&votes(2, 16))[1], names(&votes(2, 15))[1]), (Some(router(true, 2)), None));
-    assert_eq!((first_hop(&votes(5, 33)), first_hop(&votes(5, 32))), (Some(5), Some(4)));
+    assert_eq!(
+        (names(&votes(2, 16))[1], names(&votes(2, 15))[1]),
+        (Some(router(true, 2)), None)
+    );
+    assert_eq!(
+        (first_hop(&votes(5, 33)), first_hop(&votes(5, 32))),
+        (Some(5), Some(4))
+    );
     // A trace can't begin where nobody answers, but those behind are known.
-    assert_eq!((first_hop(&votes(4, 0)), names(&votes(4, 0))[3]), (Some(5), None));
+    assert_eq!(
+        (first_hop(&votes(4, 0)), names(&votes(4, 0))[3]),
+        (Some(5), None)
+    );
 }
 
 #[test]
@@ -152,16 +229,30 @@ fn a_router_that_answers_seldom_keeps_its_name_unless_half_as_many_less_six_name
     let votes = |seen: usize, others: &[Who]| {
         let silent = vec![with(path(true), 2, Nobody); 64 - seen - others.len()];
         let others = others.iter().map(|who| with(path(true), 2, *who));
-        names(&taught(&[silent, others.collect(), vec![path(true); seen]].concat()))[1]
+        names(&taught(
+            &[silent, others.collect(), vec![path(true); seen]].concat(),
+        ))[1]
     };
     let named = Some(router(true, 2));
     for (seen, most) in [(16, 2), (20, 4), (24, 6), (30, 7)] {
-        for (number, odd) in [Router(router(true, 66)), Several].into_iter().cycle().enumerate().take(2 * most) {
-            assert_eq!(votes(seen, &vec![odd; number / 2 + 1]), named, "{seen}, {number} {odd:?}");
+        for (number, odd) in [Router(router(true, 66)), Several]
+            .into_iter()
+            .cycle()
+            .enumerate()
+            .take(2 * most)
+        {
+            assert_eq!(
+                votes(seen, &vec![odd; number / 2 + 1]),
+                named,
+                "{seen}, {number} {odd:?}"
+            );
         }
     }
     let others = |count: usize| vec![Router(router(true, 66)); count];
-    assert_eq!([votes(15, &[]), votes(16, &others(3)), votes(20, &others(5))], [None; 3]);
+    assert_eq!(
+        [votes(15, &[]), votes(16, &others(3)), votes(20, &others(5))],
+        [None; 3]
+    );
 }
 
 #[test]
@@ -174,7 +265,10 @@ fn neither_of_two_routers_that_balance_the_load_has_a_name_however_seldom_they_a
                 true => Router([10, 2, random.u8(..2), 1].into()),
                 false => Nobody,
             };
-            let paths: Vec<_> = (0..64).map(vote).map(|who| with(path(true), 2, who)).collect();
+            let paths: Vec<_> = (0..64)
+                .map(vote)
+                .map(|who| with(path(true), 2, who))
+                .collect();
             named += usize::from(names(&taught(&paths)).get(1).is_some_and(Option::is_some));
         }
         // One in a thousand.
@@ -186,7 +280,11 @@ fn neither_of_two_routers_that_balance_the_load_has_a_name_however_seldom_they_a
 /// hop, and can't prove that it has seen it.
 fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
     let target = host(true, 0);
-    let config = Config { max_hops: 12, retries: 0, ..Config::new(target) };
+    let config = Config {
+        max_hops: 12,
+        retries: 0,
+        ..Config::new(target)
+    };
     let echo = Echo::new(0x1234_5678);
     let mut tracer = Tracer::<32>::new(config, echo).unwrap();
     let (mut now, mut buf) = (Instant::EPOCH, [0; 128]);
@@ -204,11 +302,38 @@ fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
             let (destination, header, protocol, message) = (None, None, 1, quoted);
             let (icmp, back) = match kind {
                 Kind::Reply => ((0, 0), Back::Reply { protocol, message }),
-                Kind::Unreachable => ((3, 0), Back::Quoted(Quoted { destination, header, protocol, message })),
-                Kind::TimeExceeded => ((11, 0), Back::Quoted(Quoted { destination, header, protocol, message })),
+                Kind::Unreachable => (
+                    (3, 0),
+                    Back::Quoted(Quoted {
+                        destination,
+                        header,
+                        protocol,
+                        message,
+                    }),
+                ),
+                Kind::TimeExceeded => (
+                    (11, 0),
+                    Back::Quoted(Quoted {
+                        destination,
+                        header,
+                        protocol,
+                        message,
+                    }),
+                ),
             };
             let (hop_limit, mtu, extensions) = (None, None, Default::default());
-            let _ = tracer.accept(now, &Answer { from, hop_limit, kind, icmp, mtu, back, extensions });
+            let _ = tracer.accept(
+                now,
+                &Answer {
+                    from,
+                    hop_limit,
+                    kind,
+                    icmp,
+                    mtu,
+                    back,
+                    extensions,
+                },
+            );
         };
         for (_, kind) in beside.iter().filter(|(hop, _)| *hop == at) {
             hear(router(true, 66), *kind, &probe[..8]);
@@ -232,15 +357,30 @@ fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
 #[test]
 fn an_answer_that_proves_nothing_is_no_vote_and_cuts_none() {
     for silent in [&[][..], &[3], &[1, 2, 4], &[5], &[1, 2, 3, 4, 5]] {
-        let honest: Vec<Who> =
-            (1..6).map(|hop| if silent.contains(&hop) { Nobody } else { Router(router(true, hop)) }).collect();
+        let honest: Vec<Who> = (1..6)
+            .map(|hop| {
+                if silent.contains(&hop) {
+                    Nobody
+                } else {
+                    Router(router(true, hop))
+                }
+            })
+            .collect();
         assert_eq!(traced(silent, &[]), honest);
         for kind in [Kind::TimeExceeded, Kind::Unreachable] {
             for hop in 1..=12 {
-                assert_eq!(traced(silent, &[(hop, kind)]), honest, "{kind:?} at hop {hop}, silent {silent:?}");
+                assert_eq!(
+                    traced(silent, &[(hop, kind)]),
+                    honest,
+                    "{kind:?} at hop {hop}, silent {silent:?}"
+                );
             }
             let all: Vec<_> = (1..=12).map(|hop| (hop, kind)).collect();
-            assert_eq!(traced(silent, &all), honest, "{kind:?} at all hops, silent {silent:?}");
+            assert_eq!(
+                traced(silent, &all),
+                honest,
+                "{kind:?} at all hops, silent {silent:?}"
+            );
         }
     }
 }
@@ -266,12 +406,26 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
             0 => late.push((number, sample)),
             _ => {
                 let network = network(host(true, number));
-                near.cast(sample, Ballot { network, distance: None, hops: honest.clone() });
+                near.cast(
+                    sample,
+                    Ballot {
+                        network,
+                        distance: None,
+                        hops: honest.clone(),
+                    },
+                );
             }
         }
     }
     for (number, sample) in late {
-        near.cast(sample, Ballot { distance: None, network: network(host(true, number)), hops: usurped.clone() });
+        near.cast(
+            sample,
+            Ballot {
+                distance: None,
+                network: network(host(true, number)),
+                hops: usurped.clone(),
+            },
+        );
         assert_eq!((first_hop(&near), names(&near)[2]), (Some(5), None));
     }
 }
@@ -281,7 +435,11 @@ fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
     let (mut near, mut kept) = (Near::default(), Vec::new());
     let moved = with(path(true), 5, Router(router(true, 55)));
     for number in 0..1280 {
-        let hops = if number < 640 { path(true) } else { moved.clone() };
+        let hops = if number < 640 {
+            path(true)
+        } else {
+            moved.clone()
+        };
         match number % 8 {
             // Given up, as where a name has no address.
             0 => drop(near.sample()),
@@ -308,7 +466,10 @@ fn a_change_is_shared_no_more_after_thirteen_draws_and_known_after_some_fifty() 
         })
         .collect();
     assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(12));
-    assert_eq!((begins.last(), head(&near).unwrap().router), (Some(&Some(5)), router(true, 55)));
+    assert_eq!(
+        (begins.last(), head(&near).unwrap().router),
+        (Some(&Some(5)), router(true, 55))
+    );
 }
 
 /// How the hostile ones of a list stand in it.
@@ -316,7 +477,9 @@ fn orders(random: &mut fastrand::Rng, hosts: usize, hostile: usize) -> [Vec<bool
     let first: Vec<bool> = (0..hosts).map(|place| place < hostile).collect();
     let last = first.iter().rev().copied().collect();
     // Every second one of the last, when few are left to be drawn.
-    let among_the_last = (0..hosts).map(|place| (hosts - place) % 2 == 1 && hosts - place < 2 * hostile).collect();
+    let among_the_last = (0..hosts)
+        .map(|place| (hosts - place) % 2 == 1 && hosts - place < 2 * hostile)
+        .collect();
     let mut anywhere = first.clone();
     random.shuffle(&mut anywhere);
     [first, last, among_the_last, anywhere]
@@ -325,27 +488,59 @@ fn orders(random: &mut fastrand::Rng, hosts: usize, hostile: usize) -> [Vec<bool
 #[test]
 fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_in_whatever_order() {
     let mut random = fastrand::Rng::with_seed(14);
-    for (hosts, hostile, is_ipv4) in [(301, 15, true), (301, 15, false), (4001, 200, true), (20_000, 1000, false)] {
+    for (hosts, hostile, is_ipv4) in [
+        (301, 15, true),
+        (301, 15, false),
+        (4001, 200, true),
+        (20_000, 1000, false),
+    ] {
         for order in orders(&mut random, hosts, hostile) {
             // They name a silent router, rename one, or claim to be as far as nobody else.
             let forged = Router(router(is_ipv4, 66));
-            let claims = [with(path(is_ipv4), 3, forged), with(path(is_ipv4), 4, forged), [vec![forged; 30]].concat()];
+            let claims = [
+                with(path(is_ipv4), 3, forged),
+                with(path(is_ipv4), 4, forged),
+                [vec![forged; 30]].concat(),
+            ];
             let honest = with(path(is_ipv4), 3, Nobody);
             for claim in claims {
                 let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
                 let (mut near, mut known) = (Near::default(), 0);
                 loop {
-                    let drawn = if near.wants_sample() { list.draw() } else { None };
-                    let Some(place) = drawn.or_else(|| list.next()) else { break };
+                    let drawn = if near.wants_sample() {
+                        list.draw()
+                    } else {
+                        None
+                    };
+                    let Some(place) = drawn.or_else(|| list.next()) else {
+                        break;
+                    };
                     let target = host(is_ipv4, place as u16 % 4096);
                     if drawn.is_some() {
-                        vote(&mut near, target, if order[place] { claim.clone() } else { honest.clone() });
+                        vote(
+                            &mut near,
+                            target,
+                            if order[place] {
+                                claim.clone()
+                            } else {
+                                honest.clone()
+                            },
+                        );
                         continue;
                     }
                     near.pass();
-                    let Some(head) = near.head(target, None, 32) else { continue };
-                    let spared = head.spared.iter().map(|shared| shared.from).chain([Some(head.router)]);
-                    assert!(spared.clone().all(|from| from != Some(router(is_ipv4, 66))), "{head:?}");
+                    let Some(head) = near.head(target, None, 32) else {
+                        continue;
+                    };
+                    let spared = head
+                        .spared
+                        .iter()
+                        .map(|shared| shared.from)
+                        .chain([Some(head.router)]);
+                    assert!(
+                        spared.clone().all(|from| from != Some(router(is_ipv4, 66))),
+                        "{head:?}"
+                    );
                     // Of the first few votes one may shorten what is shared, for a while.
                     known += usize::from(spared.count() == 5);
                 }
@@ -362,7 +557,14 @@ fn taught_distances(distances: &[Option<u8>]) -> Near {
         let sample = near.sample();
         // Ever other networks, and both families.
         let network = network(host(number % 3 > 0, number * 16));
-        near.cast(sample, Ballot { network, distance: *distance, hops: path(true) });
+        near.cast(
+            sample,
+            Ballot {
+                network,
+                distance: *distance,
+                hops: path(true),
+            },
+        );
     }
     near
 }
@@ -371,14 +573,25 @@ fn taught_distances(distances: &[Option<u8>]) -> Near {
 fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
     assert_eq!(taught_distances(&[]).sweep_limit(), None);
     let list = |far: usize, near: usize, silent: usize| {
-        let distances = [vec![Some(32); far], vec![Some(12); near], vec![None; silent]].concat();
+        let distances = [
+            vec![Some(32); far],
+            vec![Some(12); near],
+            vec![None; silent],
+        ]
+        .concat();
         taught_distances(&distances).sweep_limit()
     };
     assert_eq!((list(15, 49, 0), list(16, 48, 0)), (Some(12), Some(32)));
     // Who doesn't answer is behind the last router that does, which is at hop 5.
-    assert_eq!((list(4, 12, 48), list(15, 1, 48), list(16, 0, 48)), (Some(12), Some(12), Some(32)));
+    assert_eq!(
+        (list(4, 12, 48), list(15, 1, 48), list(16, 0, 48)),
+        (Some(12), Some(12), Some(32))
+    );
     // Of few the larger part, and of very few none.
-    assert_eq!((list(9, 9, 0), list(10, 8, 0), list(15, 0, 0)), (Some(12), Some(32), None));
+    assert_eq!(
+        (list(9, 9, 0), list(10, 8, 0), list(15, 0, 0)),
+        (Some(12), Some(32), None)
+    );
     // All that are really so far may be swept at once.
     let spread: Vec<_> = (1..=64).map(Some).collect();
     assert_eq!(taught_distances(&spread).sweep_limit(), Some(49));
@@ -387,12 +600,25 @@ fn no_sweep_to_a_neighbour_goes_farther_than_the_drawn_hosts_are() {
 #[test]
 fn a_distance_that_few_have_keeps_no_trace_from_sharing() {
     let is_spared = |near: usize, silent: usize| {
-        let distances = [vec![Some(2); near], vec![None; silent], vec![Some(12); 64 - near - silent]].concat();
-        taught_distances(&distances).head(host(true, 0), Some(2), 32).is_some()
+        let distances = [
+            vec![Some(2); near],
+            vec![None; silent],
+            vec![Some(12); 64 - near - silent],
+        ]
+        .concat();
+        taught_distances(&distances)
+            .head(host(true, 0), Some(2), 32)
+            .is_some()
     };
-    assert_eq!((is_spared(0, 0), is_spared(15, 0), is_spared(16, 0)), (true, true, false));
+    assert_eq!(
+        (is_spared(0, 0), is_spared(15, 0), is_spared(16, 0)),
+        (true, true, false)
+    );
     // Also where hardly anybody answers, so that they are most of those that do.
-    assert_eq!((is_spared(3, 61), is_spared(15, 49), is_spared(16, 48)), (true, true, false));
+    assert_eq!(
+        (is_spared(3, 61), is_spared(15, 49), is_spared(16, 48)),
+        (true, true, false)
+    );
     assert_eq!((is_spared(3, 58), is_spared(7, 50)), (true, true));
 }
 
@@ -406,16 +632,33 @@ fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_a
                 let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
                 let (mut near, mut misled, mut slow) = (Near::default(), 0, Vec::new());
                 loop {
-                    let drawn = if near.wants_sample() { list.draw() } else { None };
-                    let Some(place) = drawn.or_else(|| list.next()) else { break };
+                    let drawn = if near.wants_sample() {
+                        list.draw()
+                    } else {
+                        None
+                    };
+                    let Some(place) = drawn.or_else(|| list.next()) else {
+                        break;
+                    };
                     let target = host(is_ipv4, place as u16 % 4096);
                     if drawn.is_some() {
                         let distance = match order[place] {
                             true => Some(claim),
                             false => (random.usize(..100) < answers).then_some(12),
                         };
-                        let hops = if distance == Some(2) { path(is_ipv4)[..1].to_vec() } else { path(is_ipv4) };
-                        let vote = (near.sample(), Ballot { network: network(target), distance, hops });
+                        let hops = if distance == Some(2) {
+                            path(is_ipv4)[..1].to_vec()
+                        } else {
+                            path(is_ipv4)
+                        };
+                        let vote = (
+                            near.sample(),
+                            Ballot {
+                                network: network(target),
+                                distance,
+                                hops,
+                            },
+                        );
                         match distance {
                             Some(_) => near.cast(vote.0, vote.1),
                             // Who doesn't answer is waited for.
@@ -430,12 +673,18 @@ fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_a
                     near.pass();
                     // All its neighbours that were reached are hostile.
                     let is_misled = match claim {
-                        2 => near.head(target, None, 32).is_some() && near.head(target, Some(claim), 32).is_none(),
+                        2 => {
+                            near.head(target, None, 32).is_some()
+                                && near.head(target, Some(claim), 32).is_none()
+                        }
                         _ => near.sweep_limit().is_some_and(|limit| limit > 12),
                     };
                     misled += usize::from(is_misled);
                 }
-                assert_eq!(misled, 0, "of {hosts} believe {claim}, where {answers} % answer");
+                assert_eq!(
+                    misled, 0,
+                    "of {hosts} believe {claim}, where {answers} % answer"
+                );
             }
         }
     }

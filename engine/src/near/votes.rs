@@ -57,18 +57,27 @@ impl Votes {
     }
 
     pub(crate) fn draw(&mut self) -> Sample {
-        let sample = Sample { number: self.drawn(), is_open: Arc::new(()) };
-        self.slots.push_back(Slot::Drawn(Arc::downgrade(&sample.is_open)));
+        let sample = Sample {
+            number: self.drawn(),
+            is_open: Arc::new(()),
+        };
+        self.slots
+            .push_back(Slot::Drawn(Arc::downgrade(&sample.is_open)));
         sample
     }
 
     /// Counts a vote, unless it comes after the window has passed its draw.
     pub(crate) fn cast(&mut self, sample: Sample, ballot: Ballot) {
-        let index = sample.number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
+        let index = sample
+            .number
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok());
         // A ticket of another survey has another place, or none.
-        let is_its =
-            |slot: &&mut Slot| matches!(slot, Slot::Drawn(open) if open.as_ptr() == Arc::as_ptr(&sample.is_open));
-        if let Some(slot) = index.and_then(|index| self.slots.get_mut(index)).filter(is_its) {
+        let is_its = |slot: &&mut Slot| matches!(slot, Slot::Drawn(open) if open.as_ptr() == Arc::as_ptr(&sample.is_open));
+        if let Some(slot) = index
+            .and_then(|index| self.slots.get_mut(index))
+            .filter(is_its)
+        {
             *slot = Slot::Voted(ballot);
         }
         drop(sample);
@@ -78,7 +87,12 @@ impl Votes {
     /// Moves the window on while next to all votes of where it comes to are there.
     fn slide(&mut self) {
         while self.slots.len() > WINDOW
-            && self.slots.range(1..=WINDOW).filter(|slot| slot.is_open()).count() <= MOST_OPEN
+            && self
+                .slots
+                .range(1..=WINDOW)
+                .filter(|slot| slot.is_open())
+                .count()
+                <= MOST_OPEN
         {
             self.slots.pop_front();
             self.first += 1;
@@ -87,14 +101,20 @@ impl Votes {
 
     /// What the window says of the hops that paths of a family begin with.
     pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
-        let ballots: Vec<&Ballot> = self.ballots().filter(|ballot| ballot.network.is_ipv4() == is_ipv4).collect();
+        let ballots: Vec<&Ballot> = self
+            .ballots()
+            .filter(|ballot| ballot.network.is_ipv4() == is_ipv4)
+            .collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }
 
-    /// The distance of the nearest hosts that can't all be hostile. `None` while fewer have answered:
-    /// of those that answer hostile hosts may be most.
+    /// The distance of the nearest hosts that can't all be hostile. `None` while fewer have
+    /// answered: of those that answer hostile hosts may be most.
     pub(crate) fn nearest(&self) -> Option<u8> {
-        let mut distances: Vec<u8> = self.ballots().filter_map(|ballot| ballot.distance).collect();
+        let mut distances: Vec<u8> = self
+            .ballots()
+            .filter_map(|ballot| ballot.distance)
+            .collect();
         distances.sort_unstable();
         distances.get(usize::from(QUORUM) - 1).copied()
     }

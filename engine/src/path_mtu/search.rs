@@ -1,20 +1,24 @@
 //! Which size next, and from which hop on: the search itself, without packets.
 //!
-//! A router's word is a hint. The truth is which sizes pass: a limit is known once packets of its MTU have passed and those one octet
-//! larger have not.
+//! A router's word is a hint. The truth is which sizes pass: a limit is known once packets of its
+//! MTU have passed and those one octet larger have not.
 
 use hopshot_core::wire::Version;
 use std::net::IpAddr;
 
-/// Sizes at which packets get stuck or don't: the plateaus of RFC 1191, section 7.1, and what has become usual since: jumbo
-/// frames, Ethernet, one tunnel inside another, IPv6's least, what every IPv4 host takes.
-const USUAL: [u16; 18] =
-    [32_000, 17_914, 9000, 8166, 4352, 2002, 1500, 1492, 1480, 1460, 1420, 1400, 1280, 1006, 576, 508, 296, 68];
+/// Sizes at which packets get stuck or don't: the plateaus of RFC 1191, section 7.1, and what has
+/// become usual since: jumbo frames, Ethernet, one tunnel inside another, IPv6's least, what every
+/// IPv4 host takes.
+const USUAL: [u16; 18] = [
+    32_000, 17_914, 9000, 8166, 4352, 2002, 1500, 1492, 1480, 1460, 1420, 1400, 1280, 1006, 576,
+    508, 296, 68,
+];
 
 /// Sweeps of one search: enough for all usual sizes and some links. Only a path of liars has more.
 const MOST_SWEEPS: u8 = 32;
 
-/// How often a router is believed about one link. One with a tunnel inside of another names two MTUs; then usual sizes are tried.
+/// How often a router is believed about one link. One with a tunnel inside of another names two
+/// MTUs; then usual sizes are tried.
 const MOST_HINTS: u8 = 3;
 
 /// Hops behind a limit that are asked whether larger packets pass: the first ones may be silent.
@@ -23,7 +27,8 @@ const ASKED: u8 = 3;
 /// Sweeps that come again because silence was no matter of size.
 const MOST_DOUBTS: u8 = 2;
 
-/// How often a hop is asked that answers no size any more: most routers write one error a second at least.
+/// How often a hop is asked that answers no size any more: most routers write one error a second at
+/// least.
 const MOST_TRIES: u8 = 6;
 
 /// A place from which on the path carries only smaller packets.
@@ -33,7 +38,8 @@ pub struct Limit {
     pub hop: u8,
     /// The size of the largest packets that are known to pass, in octets.
     pub mtu: u16,
-    /// Where the true MTU isn't known, the size of the smallest packets that are known not to pass.
+    /// Where the true MTU isn't known, the size of the smallest packets that are known not to
+    /// pass.
     pub less_than: Option<u16>,
     /// The router that said so; `None` where none did that proves it.
     pub from: Option<IpAddr>,
@@ -53,13 +59,16 @@ pub(super) struct Round {
 /// What a trace is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// To find the path, with packets of the size so far. If that is what a router named, the trace beside it is one octet larger.
+    /// To find the path, with packets of the size so far. If that is what a router named, the trace
+    /// beside it is one octet larger.
     Sweep,
-    /// To see whether silence is a matter of size: packets of the size `fails` got no answer from this hop on. It begins one
-    /// hop nearer, with one that has answered: that shows how long to wait for the others.
+    /// To see whether silence is a matter of size: packets of the size `fails` got no answer from
+    /// this hop on. It begins one hop nearer, with one that has answered: that shows how long
+    /// to wait for the others.
     Check { hop: u8, fails: u16 },
-    /// To see which sizes pass and which don't, from a hop on, where nobody says that, or no truth; beside the probe goes one of
-    /// the size that passes. First it is the size that the sweep got no answer with, and when no usual size is left in between, once more the one that
+    /// To see which sizes pass and which don't, from a hop on, where nobody says that, or no truth;
+    /// beside the probe goes one of the size that passes. First it is the size that the sweep
+    /// got no answer with, and when no usual size is left in between, once more the one that
     /// fails.
     Narrow {
         hop: u8,
@@ -67,7 +76,8 @@ pub(super) enum Purpose {
         fails: u16,
         /// What the sweep did not pass with.
         stuck: u16,
-        /// The router that says that packets are too big for this link, if one does: not how large they may be.
+        /// The router that says that packets are too big for this link, if one does: not how large
+        /// they may be.
         from: Option<IpAddr>,
         /// How often this size was tried, and neither probe was answered.
         tries: u8,
@@ -119,7 +129,8 @@ pub(super) struct Search {
     limits: Vec<Limit>,
     /// The link of the last limit, by its hop, and how often a router was believed about it.
     hints: (u8, u8),
-    /// The farthest hops that packets got to, by their size: no link before is smaller, whoever says so.
+    /// The farthest hops that packets got to, by their size: no link before is smaller, whoever
+    /// says so.
     carried: Vec<(u8, u16)>,
     path_mtu: Option<u16>,
     /// The largest size that the target has answered.
@@ -147,7 +158,12 @@ impl Search {
 
     /// The first round.
     pub(super) const fn begin(&self, size: u16, first_hop: u8) -> Round {
-        Round { size, hops: (first_hop, self.max_hops), beside: None, purpose: Purpose::Sweep }
+        Round {
+            size,
+            hops: (first_hop, self.max_hops),
+            beside: None,
+            purpose: Purpose::Sweep,
+        }
     }
 
     pub(super) fn limits(&self) -> &[Limit] {
@@ -164,15 +180,25 @@ impl Search {
 
     /// Takes what a round showed that there is no other after.
     pub(super) fn note(&mut self, round: Round, saw: Saw, beside: Saw) {
-        let sizes = [Some((saw, round.size)), round.beside.map(|(size, _)| (beside, size))];
-        let answered = sizes.into_iter().flatten().filter(|(saw, _)| saw.reached).map(|(_, size)| size);
+        let sizes = [
+            Some((saw, round.size)),
+            round.beside.map(|(size, _)| (beside, size)),
+        ];
+        let answered = sizes
+            .into_iter()
+            .flatten()
+            .filter(|(saw, _)| saw.reached)
+            .map(|(_, size)| size);
         self.answered = answered.fold(self.answered, u16::max);
     }
 
-    /// The least and the most that the path MTU can be, as far as is known in this round; no path carries more than the first
-    /// link, of this MTU.
+    /// The least and the most that the path MTU can be, as far as is known in this round; no path
+    /// carries more than the first link, of this MTU.
     pub(super) fn bounds(&self, round: Round, link: u16) -> (u16, u16) {
-        let limits = self.limits.iter().map(|limit| limit.less_than.map_or(limit.mtu, |less_than| less_than - 1));
+        let limits = self
+            .limits
+            .iter()
+            .map(|limit| limit.less_than.map_or(limit.mtu, |less_than| less_than - 1));
         let narrowed = match round.purpose {
             Purpose::Narrow { fails, .. } if round.size < fails => Some(fails - 1),
             // Tried once more, so that it is in doubt; what was tried before it is not.
@@ -187,19 +213,24 @@ impl Search {
     pub(super) fn next(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
         self.note(round, saw, beside);
         self.carried.push((saw.passed, round.size));
-        self.carried.extend(round.beside.map(|(size, _)| (beside.passed, size)));
+        self.carried
+            .extend(round.beside.map(|(size, _)| (beside.passed, size)));
         match round.purpose {
             Purpose::Sweep => self.after_sweep(round, saw, beside),
-            Purpose::Check { hop, fails } if saw.passed >= hop => {
-                Some(narrow(hop, saw.passed, self.least, fails, fails, None, fails))
-            }
+            Purpose::Check { hop, fails } if saw.passed >= hop => Some(narrow(
+                hop, saw.passed, self.least, fails, fails, None, fails,
+            )),
             Purpose::Check { .. } => None,
             Purpose::Narrow { .. } => self.after_narrow(round, saw, beside),
         }
     }
 
     fn after_sweep(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
-        let Round { size, hops: (first, last), .. } = round;
+        let Round {
+            size,
+            hops: (first, last),
+            ..
+        } = round;
         if saw.reached {
             self.path_mtu = Some(size);
         }
@@ -210,26 +241,48 @@ impl Search {
         }
         match saw {
             // One that has let this size pass before lies, now or then.
-            Saw { too_big: Some(TooBig { hop, .. }), .. } if self.carried(hop) >= size => self.again(hop, size),
-            Saw { too_big: Some(too_big), .. } => self.shrink(size, too_big),
+            Saw {
+                too_big: Some(TooBig { hop, .. }),
+                ..
+            } if self.carried(hop) >= size => self.again(hop, size),
+            Saw {
+                too_big: Some(too_big),
+                ..
+            } => self.shrink(size, too_big),
             Saw { reached: true, .. } => None,
             Saw { ended: false, .. } if size > self.least && saw.passed < last => {
                 let hop = first.max(saw.passed + 1);
-                let (purpose, hops) = (Purpose::Check { hop, fails: size }, ((hop - 1).max(1), last));
-                Some(Round { size: self.least, hops, beside: None, purpose })
+                let (purpose, hops) = (
+                    Purpose::Check { hop, fails: size },
+                    ((hop - 1).max(1), last),
+                );
+                Some(Round {
+                    size: self.least,
+                    hops,
+                    beside: None,
+                    purpose,
+                })
             }
             _ => None,
         }
     }
 
-    /// Takes what packets one octet larger than the last limit showed. If they pass, the router named too little, and the truth
-    /// is to be found between what passes and what did not.
+    /// Takes what packets one octet larger than the last limit showed. If they pass, the router
+    /// named too little, and the truth is to be found between what passes and what did not.
     fn verify(&mut self, larger: u16, saw: Saw) -> Option<Round> {
         let limit = self.limits.last_mut()?;
         let (hop, fails, from) = (limit.hop, limit.less_than?, limit.from);
         if saw.passed >= hop {
             limit.mtu = larger;
-            return Some(narrow(hop, saw.passed, larger, fails, fails, from, between(larger, fails).unwrap_or(fails)));
+            return Some(narrow(
+                hop,
+                saw.passed,
+                larger,
+                fails,
+                fails,
+                from,
+                between(larger, fails).unwrap_or(fails),
+            ));
         }
         // Silence shows nothing: then the true MTU stays unknown.
         if saw.too_big.is_some_and(|too_big| Some(too_big.by) == from) {
@@ -239,8 +292,22 @@ impl Search {
     }
 
     fn after_narrow(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
-        let Round { size, hops: (_, far), .. } = round;
-        let Purpose::Narrow { hop, passes, fails, stuck, from, tries } = round.purpose else { return None };
+        let Round {
+            size,
+            hops: (_, far),
+            ..
+        } = round;
+        let Purpose::Narrow {
+            hop,
+            passes,
+            fails,
+            stuck,
+            from,
+            tries,
+        } = round.purpose
+        else {
+            return None;
+        };
         let next = |passes, fails| {
             let size = between(passes, fails).unwrap_or(fails);
             Some(narrow(hop, far, passes, fails, stuck, from, size))
@@ -254,17 +321,30 @@ impl Search {
                 true => self.again(hop, size),
             };
         }
-        // Only beside an answer is silence a matter of size: routers bound how many they write, and answers get lost.
+        // Only beside an answer is silence a matter of size: routers bound how many they write, and
+        // answers get lost.
         if refused || beside.passed > 0 || beside.too_big.is_some() {
             return match size == fails && between(passes, fails).is_none() {
                 false => next(passes, size),
                 true => {
                     let less_than = (fails > passes + 1).then_some(fails);
-                    self.sweep(Limit { hop, mtu: passes, less_than, from })
+                    self.sweep(Limit {
+                        hop,
+                        mtu: passes,
+                        less_than,
+                        from,
+                    })
                 }
             };
         }
-        let purpose = Purpose::Narrow { hop, passes, fails, stuck, from, tries: tries + 1 };
+        let purpose = Purpose::Narrow {
+            hop,
+            passes,
+            fails,
+            stuck,
+            from,
+            tries: tries + 1,
+        };
         (tries < MOST_TRIES).then_some(Round { purpose, ..round })
     }
 
@@ -290,9 +370,10 @@ impl Search {
         (self.doubts <= MOST_DOUBTS).then(|| self.begin(size, hop))
     }
 
-    /// Goes on with smaller packets behind a link that this size is too big for: with what the router names if that can be, and
-    /// one octet more beside it; else with the next usual size. An IPv6 router that names less than the least isn't believed
-    /// (RFC 8201, section 4), nor any that names less than got there before, or ever something else.
+    /// Goes on with smaller packets behind a link that this size is too big for: with what the
+    /// router names if that can be, and one octet more beside it; else with the next usual
+    /// size. An IPv6 router that names less than the least isn't believed (RFC 8201, section
+    /// 4), nor any that names less than got there before, or ever something else.
     fn shrink(&mut self, size: u16, too_big: TooBig) -> Option<Round> {
         let TooBig { hop, by, mtu: said } = too_big;
         let least = self.carried(hop).max(self.least);
@@ -301,26 +382,67 @@ impl Search {
             self.hints = (hop, hints + 1);
             let larger = said + 1;
             let less_than = (larger < size).then_some(size);
-            let beside = less_than.map(|_| (larger, (hop, self.max_hops.min(hop.saturating_add(ASKED - 1)))));
-            let sweep = self.sweep(Limit { hop, mtu: said, less_than, from: Some(by) })?;
+            let beside = less_than.map(|_| {
+                (
+                    larger,
+                    (hop, self.max_hops.min(hop.saturating_add(ASKED - 1))),
+                )
+            });
+            let sweep = self.sweep(Limit {
+                hop,
+                mtu: said,
+                less_than,
+                from: Some(by),
+            })?;
             return Some(Round { beside, ..sweep });
         }
-        let mtu = USUAL.into_iter().chain([least]).find(|usual| (least..size).contains(usual))?;
+        let mtu = USUAL
+            .into_iter()
+            .chain([least])
+            .find(|usual| (least..size).contains(usual))?;
         let less_than = (mtu + 1 < size).then_some(size);
-        self.sweep(Limit { hop, mtu, less_than, from: Some(by) })
+        self.sweep(Limit {
+            hop,
+            mtu,
+            less_than,
+            from: Some(by),
+        })
     }
 }
 
 /// The usual size in the middle between one that passes and one that doesn't.
 fn between(passes: u16, fails: u16) -> Option<u16> {
-    let between: Vec<u16> = USUAL.into_iter().filter(|size| passes < *size && *size < fails).collect();
+    let between: Vec<u16> = USUAL
+        .into_iter()
+        .filter(|size| passes < *size && *size < fails)
+        .collect();
     between.get(between.len() / 2).copied()
 }
 
 /// Tries a size at the hop `far`, which answers.
-const fn narrow(hop: u8, far: u8, passes: u16, fails: u16, stuck: u16, from: Option<IpAddr>, size: u16) -> Round {
-    let purpose = Purpose::Narrow { hop, passes, fails, stuck, from, tries: 1 };
-    Round { size, hops: (far, far), beside: Some((passes, (far, far))), purpose }
+const fn narrow(
+    hop: u8,
+    far: u8,
+    passes: u16,
+    fails: u16,
+    stuck: u16,
+    from: Option<IpAddr>,
+    size: u16,
+) -> Round {
+    let purpose = Purpose::Narrow {
+        hop,
+        passes,
+        fails,
+        stuck,
+        from,
+        tries: 1,
+    };
+    Round {
+        size,
+        hops: (far, far),
+        beside: Some((passes, (far, far))),
+        purpose,
+    }
 }
 
 #[cfg(test)]

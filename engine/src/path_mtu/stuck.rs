@@ -16,10 +16,17 @@ impl<L: Link> PathMtu<L> {
     pub(super) fn begin_or_wait(&mut self, round: Round, since: Instant) -> Result<Step, L::Error> {
         let now = self.link().now();
         match self.begin(round) {
-            Err(error) if error.may_pass() && now.saturating_since(since) < self.settings.config.timeout => {
+            Err(error)
+                if error.may_pass()
+                    && now.saturating_since(since) < self.settings.config.timeout =>
+            {
                 // Of two traces the first may have begun.
                 self.begun.take().and_then(|begun| self.take(begun));
-                self.stuck = Some(Stuck { round, since, retry: now.saturating_add(RETRY) });
+                self.stuck = Some(Stuck {
+                    round,
+                    since,
+                    retry: now.saturating_add(RETRY),
+                });
                 Ok(Step::Running)
             }
             begun => begun.map(|()| Step::Running),

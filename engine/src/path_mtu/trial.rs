@@ -37,8 +37,19 @@ impl Trial {
         let size = round.size;
         match round.purpose {
             Purpose::Sweep => Self::Sweep { size },
-            Purpose::Check { hop, fails } => Self::Check { hop, silent: fails, size },
-            Purpose::Narrow { hop, passes, fails, .. } => Self::Narrow { hop, passes, fails, size },
+            Purpose::Check { hop, fails } => Self::Check {
+                hop,
+                silent: fails,
+                size,
+            },
+            Purpose::Narrow {
+                hop, passes, fails, ..
+            } => Self::Narrow {
+                hop,
+                passes,
+                fails,
+                size,
+            },
         }
     }
 }

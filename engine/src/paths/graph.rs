@@ -23,14 +23,23 @@ pub(crate) struct FlowHop {
 }
 
 impl Flow {
-    /// How many probes were sent to the target, and how many of them it did not answer. A flow to which it never did was lost
-    /// at the farthest hop at which it answers others, if it was probed as far.
+    /// How many probes were sent to the target, and how many of them it did not answer. A flow to
+    /// which it never did was lost at the farthest hop at which it answers others, if it was
+    /// probed as far.
     fn loss(&self, farthest: Option<u8>) -> (usize, usize) {
-        let is_target = |hop: &&FlowHop| hop.answers.iter().any(|answer| answer.end == Some(End::Target));
+        let is_target = |hop: &&FlowHop| {
+            hop.answers
+                .iter()
+                .any(|answer| answer.end == Some(End::Target))
+        };
         let there = self.hops.iter().find(is_target);
         let there = there.or_else(|| self.hops.iter().find(|hop| Some(hop.number) == farthest));
         there.map_or((0, 0), |hop| {
-            let answered = hop.answers.iter().filter(|answer| answer.end == Some(End::Target)).count();
+            let answered = hop
+                .answers
+                .iter()
+                .filter(|answer| answer.end == Some(End::Target))
+                .count();
             let sent = hop.answers.len() + hop.lost;
             (sent, sent - answered)
         })
@@ -58,7 +67,8 @@ pub enum End {
 pub struct Node {
     /// The hop; that before the first one probed is where all flows come from.
     pub hop: u8,
-    /// Its address. `None`: a router, or several, that never answered, or where all flows come from.
+    /// Its address. `None`: a router, or several, that never answered, or where all flows come
+    /// from.
     pub address: Option<IpAddr>,
     /// Its fastest answer.
     pub rtt: Option<Duration>,
@@ -66,17 +76,28 @@ pub struct Node {
     pub flows: usize,
     /// Whether a path ends here.
     pub end: Option<End>,
-    /// One of these flows, by which the path through here can be traced again; `None` if none is known.
+    /// One of these flows, by which the path through here can be traced again; `None` if none is
+    /// known.
     pub flow: Option<u16>,
     /// How many probes these flows sent to the target.
     pub sent: usize,
-    /// How many of them the target did not answer: the loss of the paths through here, not of this router's answers.
+    /// How many of them the target did not answer: the loss of the paths through here, not of this
+    /// router's answers.
     pub lost: usize,
 }
 
 impl Node {
     const fn new((hop, address): Place) -> Self {
-        Self { hop, address, rtt: None, flows: 0, end: None, flow: None, sent: 0, lost: 0 }
+        Self {
+            hop,
+            address,
+            rtt: None,
+            flows: 0,
+            end: None,
+            flow: None,
+            sent: 0,
+            lost: 0,
+        }
     }
 }
 
@@ -89,7 +110,8 @@ pub struct Edge {
     pub to: usize,
     /// How many flows took it.
     pub flows: usize,
-    /// Whether it is known to be there. Between two hops that both balance by packet nobody can tell who leads to whom.
+    /// Whether it is known to be there. Between two hops that both balance by packet nobody can
+    /// tell who leads to whom.
     pub is_certain: bool,
 }
 
@@ -124,13 +146,15 @@ impl Graph {
         self.per_packet.contains(&hop)
     }
 
-    /// How many flows got no answer from this hop though others did: lost, limited, or a silent router among others.
+    /// How many flows got no answer from this hop though others did: lost, limited, or a silent
+    /// router among others.
     #[must_use]
     pub fn unanswered(&self, hop: u8) -> usize {
         self.unanswered.get(&hop).copied().unwrap_or(0)
     }
 
-    /// How many ways lead from the beginning to an end, by the edges that there are; none if nobody answered. Saturates.
+    /// How many ways lead from the beginning to an end, by the edges that there are; none if nobody
+    /// answered. Saturates.
     #[must_use]
     pub fn paths(&self) -> u64 {
         let mut ways = vec![0_u64; self.nodes.len()];
@@ -153,7 +177,10 @@ impl Graph {
     pub(crate) fn new(root: u8, flows: &[Flow]) -> Self {
         let silence = Silence::new(flows);
         let per_packet = per_packet(flows);
-        let mut graph = Self { per_packet, ..Self::default() };
+        let mut graph = Self {
+            per_packet,
+            ..Self::default()
+        };
         let mut places: BTreeMap<Place, Node> = BTreeMap::new();
         let mut edges: BTreeMap<(Place, Place), usize> = BTreeMap::new();
         let start = (root, None);
@@ -173,11 +200,17 @@ impl Graph {
                     node.flow.get_or_insert(flow.number);
                     node.sent += sent;
                     node.lost += lost;
-                    for answer in hop.answers.iter().filter(|answer| Some(answer.from) == place.1) {
+                    for answer in hop
+                        .answers
+                        .iter()
+                        .filter(|answer| Some(answer.from) == place.1)
+                    {
                         node.rtt = Some(node.rtt.map_or(answer.rtt, |rtt| rtt.min(answer.rtt)));
                         node.end = node.end.or(answer.end);
                     }
-                    before.iter().for_each(|from| *edges.entry((*from, *place)).or_default() += 1);
+                    before
+                        .iter()
+                        .for_each(|from| *edges.entry((*from, *place)).or_default() += 1);
                 }
                 if here.is_empty() {
                     *graph.unanswered.entry(hop.number).or_default() += 1;
@@ -189,7 +222,8 @@ impl Graph {
         graph
     }
 
-    /// Gives the nodes their order: hop by hop, below those that they come from, so that few edges cross.
+    /// Gives the nodes their order: hop by hop, below those that they come from, so that few edges
+    /// cross.
     fn arrange(&mut self, places: BTreeMap<Place, Node>, edges: &BTreeMap<(Place, Place), usize>) {
         let mut index: BTreeMap<Place, usize> = BTreeMap::new();
         // Of the nodes that lead to a place, the first.
@@ -201,8 +235,10 @@ impl Graph {
             let farther = left.split_off(behind);
             left.sort_by_cached_key(|(place, _)| nearest.get(place).copied().unwrap_or(usize::MAX));
             for (place, node) in left {
-                for (_, to) in
-                    edges.range((place, (0, None))..).map(|(edge, _)| edge).take_while(|edge| edge.0 == place)
+                for (_, to) in edges
+                    .range((place, (0, None))..)
+                    .map(|(edge, _)| edge)
+                    .take_while(|edge| edge.0 == place)
                 {
                     nearest.entry(*to).or_insert(self.nodes.len());
                 }
@@ -215,7 +251,12 @@ impl Graph {
             .iter()
             .map(|((from, to), flows)| {
                 let is_certain = !(self.is_per_packet(from.0) && self.is_per_packet(to.0));
-                Edge { from: index[from], to: index[to], flows: *flows, is_certain }
+                Edge {
+                    from: index[from],
+                    to: index[to],
+                    flows: *flows,
+                    is_certain,
+                }
             })
             .collect();
         self.edges.sort_by_key(|edge| (edge.from, edge.to));
@@ -229,8 +270,17 @@ impl Graph {
 
 /// The hops at which one flow saw several routers.
 fn per_packet(flows: &[Flow]) -> BTreeSet<u8> {
-    let differs = |hop: &&FlowHop| hop.answers.windows(2).any(|pair| pair[0].from != pair[1].from);
-    flows.iter().flat_map(|flow| &flow.hops).filter(differs).map(|hop| hop.number).collect()
+    let differs = |hop: &&FlowHop| {
+        hop.answers
+            .windows(2)
+            .any(|pair| pair[0].from != pair[1].from)
+    };
+    flows
+        .iter()
+        .flat_map(|flow| &flow.hops)
+        .filter(differs)
+        .map(|hop| hop.number)
+        .collect()
 }
 
 /// Where there are routers that never answer.
@@ -246,24 +296,52 @@ pub(crate) struct Silence {
 impl Silence {
     pub(crate) fn new(flows: &[Flow]) -> Self {
         let hops = || flows.iter().flat_map(|flow| &flow.hops);
-        let heard = hops().filter(|hop| !hop.answers.is_empty()).map(|hop| hop.number).collect();
-        let pairs = flows.iter().flat_map(|flow| flow.hops.windows(2)).filter(|pair| !pair[1].answers.is_empty());
-        let led_on =
-            pairs.flat_map(|pair| pair[0].answers.iter().map(|answer| (pair[0].number, Some(answer.from)))).collect();
-        let is_target = |hop: &&FlowHop| hop.answers.iter().any(|answer| answer.end == Some(End::Target));
+        let heard = hops()
+            .filter(|hop| !hop.answers.is_empty())
+            .map(|hop| hop.number)
+            .collect();
+        let pairs = flows
+            .iter()
+            .flat_map(|flow| flow.hops.windows(2))
+            .filter(|pair| !pair[1].answers.is_empty());
+        let led_on = pairs
+            .flat_map(|pair| {
+                pair[0]
+                    .answers
+                    .iter()
+                    .map(|answer| (pair[0].number, Some(answer.from)))
+            })
+            .collect();
+        let is_target = |hop: &&FlowHop| {
+            hop.answers
+                .iter()
+                .any(|answer| answer.end == Some(End::Target))
+        };
         let targets = hops().filter(is_target).map(|hop| hop.number).collect();
-        Self { heard, led_on, targets }
+        Self {
+            heard,
+            led_on,
+            targets,
+        }
     }
 
-    /// How many hops of a flow there are up to its last answer. That of a target which may have kept silent at a nearer hop, since
-    /// it stands there for other flows, doesn't tell where it is.
+    /// How many hops of a flow there are up to its last answer. That of a target which may have
+    /// kept silent at a nearer hop, since it stands there for other flows, doesn't tell where
+    /// it is.
     fn end(&self, flow: &Flow) -> usize {
-        let end = |hops: &[FlowHop]| hops.iter().rposition(|hop| !hop.answers.is_empty()).map_or(0, |last| last + 1);
+        let end = |hops: &[FlowHop]| {
+            hops.iter()
+                .rposition(|hop| !hop.answers.is_empty())
+                .map_or(0, |last| last + 1)
+        };
         let last = end(&flow.hops);
         let before = end(&flow.hops[..last.saturating_sub(1)]);
-        let is_elsewhere = flow.hops[before..last].split_last().is_some_and(|(last, gap)| {
-            self.targets.contains(&last.number) && gap.iter().any(|hop| self.targets.contains(&hop.number))
-        });
+        let is_elsewhere = flow.hops[before..last]
+            .split_last()
+            .is_some_and(|(last, gap)| {
+                self.targets.contains(&last.number)
+                    && gap.iter().any(|hop| self.targets.contains(&hop.number))
+            });
         if is_elsewhere { before } else { last }
     }
 
@@ -272,17 +350,23 @@ impl Silence {
         self.heard.contains(&hop)
     }
 
-    /// Who answered a flow, hop by hop up to its last answer. Where none did there is a silent router if nobody ever answered
-    /// from there, or from right behind the router before; else an answer was lost, and it is not known who is there.
+    /// Who answered a flow, hop by hop up to its last answer. Where none did there is a silent
+    /// router if nobody ever answered from there, or from right behind the router before; else
+    /// an answer was lost, and it is not known who is there.
     pub(crate) fn places<'f>(&self, flow: &'f Flow) -> Vec<(&'f FlowHop, Vec<Place>)> {
         let mut before: Vec<Place> = Vec::new();
         let mut places = Vec::new();
         for hop in &flow.hops[..self.end(flow)] {
-            let mut here: Vec<Place> = hop.answers.iter().map(|answer| (hop.number, Some(answer.from))).collect();
+            let mut here: Vec<Place> = hop
+                .answers
+                .iter()
+                .map(|answer| (hop.number, Some(answer.from)))
+                .collect();
             here.sort_unstable();
             here.dedup();
             let leads_nowhere = |place: &Place| place.1.is_some() && !self.led_on.contains(place);
-            let is_silent = !self.heard.contains(&hop.number) || !before.is_empty() && before.iter().all(leads_nowhere);
+            let is_silent = !self.heard.contains(&hop.number)
+                || !before.is_empty() && before.iter().all(leads_nowhere);
             if here.is_empty() && is_silent {
                 here.push((hop.number, None));
             }

@@ -29,10 +29,11 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Thoroughness {
-    /// How sure to be that no next hop of any router is missing: above 0, below 1. What is beyond 0.5
-    /// to 0.999999 is taken for the nearest, and what is no number for 0.95.
+    /// How sure to be that no next hop of any router is missing: above 0, below 1. What is beyond
+    /// 0.5 to 0.999999 is taken for the nearest, and what is no number for 0.95.
     pub confidence: f64,
-    /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the nearest).
+    /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the
+    /// nearest).
     pub rate: u32,
     /// The most flows to trace, 1 to 65,534 (what is beyond is taken for the nearest).
     pub most_flows: usize,
@@ -46,13 +47,21 @@ impl Thoroughness {
     pub const MOST_FLOWS: usize = 1024;
 
     fn confidence(self) -> f64 {
-        if self.confidence.is_nan() { Self::CONFIDENCE } else { self.confidence.clamp(0.5, 0.999_999) }
+        if self.confidence.is_nan() {
+            Self::CONFIDENCE
+        } else {
+            self.confidence.clamp(0.5, 0.999_999)
+        }
     }
 }
 
 impl Default for Thoroughness {
     fn default() -> Self {
-        Self { confidence: Self::CONFIDENCE, rate: DEFAULT_RATE, most_flows: Self::MOST_FLOWS }
+        Self {
+            confidence: Self::CONFIDENCE,
+            rate: DEFAULT_RATE,
+            most_flows: Self::MOST_FLOWS,
+        }
     }
 }
 
@@ -90,7 +99,11 @@ impl<L: Link> Exploration<L> {
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
         settings.check(Version::of(address.ip()))?;
-        let (address, config, confidence) = (specified(address), settings.config, thoroughness.confidence());
+        let (address, config, confidence) = (
+            specified(address),
+            settings.config,
+            thoroughness.confidence(),
+        );
         let flows = Flows::new(settings.flow, (link.random()? >> 64) as u64);
         let paths = Paths::new(host.to_owned(), address.ip(), confidence, link.date());
         let start = link.now();
@@ -100,7 +113,12 @@ impl<L: Link> Exploration<L> {
             search: Search::new(confidence, most_flows, config.first_hop, config.max_hops),
             address,
             flows,
-            batch: Batch { flows: 0, first_hop: config.first_hop, max_hops: config.max_hops, twice: 0 },
+            batch: Batch {
+                flows: 0,
+                first_hop: config.first_hop,
+                max_hops: config.max_hops,
+                twice: 0,
+            },
             paths,
             start,
             stuck_since: None,
@@ -108,7 +126,8 @@ impl<L: Link> Exploration<L> {
             settings: settings.clone(),
         };
         exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
-        // What keeps the first flow from being traced, such as that no route leads there, is told at once.
+        // What keeps the first flow from being traced, such as that no route leads there, is told
+        // at once.
         exploration.add()?;
         Ok(exploration)
     }
@@ -118,21 +137,35 @@ impl<L: Link> Exploration<L> {
         // Taken only when the flow has begun.
         let mut batch = self.batch;
         let attempts = batch.take();
-        let Batch { first_hop, max_hops, .. } = batch;
+        let Batch {
+            first_hop,
+            max_hops,
+            ..
+        } = batch;
         let mut settings = self.settings.clone();
-        settings.config = Config { first_hop, max_hops, attempts, ..settings.config };
+        settings.config = Config {
+            first_hop,
+            max_hops,
+            attempts,
+            ..settings.config
+        };
         settings.flow = Some(self.flows.draw());
-        let source = self.survey.add_as(&settings, &self.paths.host, self.address)?;
+        let source = self
+            .survey
+            .add_as(&settings, &self.paths.host, self.address)?;
         self.paths.source.get_or_insert(source);
         self.batch = batch;
         Ok(())
     }
 
-    /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for no longer than an answer.
+    /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for
+    /// no longer than an answer.
     fn may_pass(&mut self, error: &L::Error) -> bool {
         let now = self.link().now();
         let since = *self.stuck_since.get_or_insert(now);
-        error.may_pass() && self.paths.source.is_some() && now.saturating_since(since) < self.settings.config.timeout
+        error.may_pass()
+            && self.paths.source.is_some()
+            && now.saturating_since(since) < self.settings.config.timeout
     }
 
     /// The target's address.
@@ -150,7 +183,9 @@ impl<L: Link> Exploration<L> {
     /// The kind of socket that was opened.
     #[must_use]
     pub fn socket(&self) -> SocketKind {
-        self.survey.socket(Version::of(self.target())).unwrap_or(SocketKind::Raw)
+        self.survey
+            .socket(Version::of(self.target()))
+            .unwrap_or(SocketKind::Raw)
     }
 
     /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
@@ -208,12 +243,19 @@ impl<L: Link> Job for Exploration<L> {
         let begins = self.batch.flows > 0 && self.survey.has_room();
         let next = begins.then_some(self.retry);
         // Without either the next flows are to be chosen.
-        Some(self.survey.deadline().into_iter().chain(next).min().unwrap_or(Instant::EPOCH))
+        Some(
+            self.survey
+                .deadline()
+                .into_iter()
+                .chain(next)
+                .min()
+                .unwrap_or(Instant::EPOCH),
+        )
     }
 
     /// # Errors
-    /// Those of the machine, and why no more flows can be traced, such as that no route leads to the target any more:
-    /// [`finish`](Self::finish) has what is known nevertheless.
+    /// Those of the machine, and why no more flows can be traced, such as that no route leads to
+    /// the target any more: [`finish`](Self::finish) has what is known nevertheless.
     fn work(&mut self) -> Result<Step, L::Error> {
         if self.paths.completeness.is_some() {
             return Ok(Step::Done);
@@ -231,20 +273,32 @@ impl<L: Link> Job for Exploration<L> {
         self.survey.work()?;
         self.take();
         self.go_on();
-        Ok(if self.paths.completeness.is_some() { Step::Done } else { Step::Running })
+        Ok(if self.paths.completeness.is_some() {
+            Step::Done
+        } else {
+            Step::Running
+        })
     }
 
     fn interrupt(&mut self) {
         self.survey.interrupt();
         self.take();
-        self.paths.completeness.get_or_insert(Completeness::Interrupted);
+        self.paths
+            .completeness
+            .get_or_insert(Completeness::Interrupted);
     }
 
     fn finish(mut self) -> Paths {
         self.interrupt();
         let rejected = self.survey.rejected(Version::of(self.target()));
         let duration = self.link().now().saturating_since(self.start);
-        Paths { graph: self.search.graph(), flows: self.search.flows(), rejected, duration, ..self.paths }
+        Paths {
+            graph: self.search.graph(),
+            flows: self.search.flows(),
+            rejected,
+            duration,
+            ..self.paths
+        }
     }
 }
 
@@ -388,7 +442,8 @@ impl Paths {
         self.failure
     }
 
-    /// The failure on this machine that the path of the last flow ends in: see [`Route::failure`](crate::Route::failure).
+    /// The failure on this machine that the path of the last flow ends in: see
+    /// [`Route::failure`](crate::Route::failure).
     #[must_use]
     pub const fn end_failure(&self) -> Option<Failure> {
         self.end_failure
@@ -404,7 +459,10 @@ impl Paths {
     /// Whether the target answered.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.graph.nodes().iter().any(|node| node.end == Some(End::Target))
+        self.graph
+            .nodes()
+            .iter()
+            .any(|node| node.end == Some(End::Target))
     }
 
     /// Whether all routers were passed by enough flows, or why not.
@@ -414,8 +472,8 @@ impl Paths {
     }
 }
 
-/// The answers to a trace of one flow, as far as they are proven. The rest counts as lost, but for what was still on its way when
-/// the search was interrupted.
+/// The answers to a trace of one flow, as far as they are proven. The rest counts as lost, but for
+/// what was still on its way when the search was interrupted.
 fn flow(route: &Route) -> Flow {
     let answered = |reply: Reply| Answered {
         from: reply.from,
@@ -433,10 +491,17 @@ fn flow(route: &Route) -> Flow {
     };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),
-        answers: hop.replies().filter(Reply::is_proven).map(answered).collect(),
+        answers: hop
+            .replies()
+            .filter(Reply::is_proven)
+            .map(answered)
+            .collect(),
         lost: hop.outcomes().filter(is_lost).count(),
     };
-    Flow { number: route.flow(), hops: route.hops().map(hop).collect() }
+    Flow {
+        number: route.flow(),
+        hops: route.hops().map(hop).collect(),
+    }
 }
 
 #[cfg(test)]

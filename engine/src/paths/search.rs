@@ -4,7 +4,8 @@ use super::graph::{Flow, Graph, Node, Place, Silence};
 use super::stopping::Stopping;
 use std::collections::{HashMap, HashSet};
 
-/// Batches in a row that may bring nothing before it is no use to go on: routers that limit how often they answer.
+/// Batches in a row that may bring nothing before it is no use to go on: routers that limit how
+/// often they answer.
 const FRUITLESS: u8 = 5;
 
 /// Flows on their way at once at most.
@@ -16,7 +17,8 @@ pub(crate) struct Batch {
     pub(crate) flows: usize,
     pub(crate) first_hop: u8,
     pub(crate) max_hops: u8,
-    /// How many of them are probed twice at each hop: those that show whether a hop is balanced by packet.
+    /// How many of them are probed twice at each hop: those that show whether a hop is balanced by
+    /// packet.
     pub(crate) twice: usize,
 }
 
@@ -41,9 +43,9 @@ pub enum Completeness {
     Complete,
     /// As many flows as may be were traced, and that was not enough.
     FlowLimit,
-    /// Routers stopped answering, or nobody answers, or no probe to some hop got out of this machine
-    /// ([`Paths::blocked`](super::Paths::blocked)), or so many flows got no answer from behind a router that a silent next hop
-    /// may stand beside those that answer.
+    /// Routers stopped answering, or nobody answers, or no probe to some hop got out of this
+    /// machine ([`Paths::blocked`](super::Paths::blocked)), or so many flows got no answer from
+    /// behind a router that a silent next hop may stand beside those that answer.
     NoProgress,
     /// It was interrupted.
     Interrupted,
@@ -66,7 +68,8 @@ pub(crate) struct Search {
 struct Passed {
     /// With an answer from right behind it, or from behind a silent router there.
     answered: usize,
-    /// With none from right behind it, but from farther on: it was lost, or a router there is silent where others answer.
+    /// With none from right behind it, but from farther on: it was lost, or a router there is
+    /// silent where others answer.
     skipped: usize,
     /// With nothing more from anywhere.
     ended: usize,
@@ -75,8 +78,9 @@ struct Passed {
 }
 
 impl Passed {
-    /// Whether so many flows were not answered from behind a node as may have gone to one more next hop, which is silent: a
-    /// quarter of what such a one would get, so that what is lost now and then is no reason to doubt.
+    /// Whether so many flows were not answered from behind a node as may have gone to one more next
+    /// hop, which is silent: a quarter of what such a one would get, so that what is lost now
+    /// and then is no reason to doubt.
     const fn is_doubtful(self, next_hops: usize) -> bool {
         let unanswered = self.skipped + self.ended;
         unanswered > 0 && 4 * unanswered * (next_hops + 1) >= self.answered + unanswered
@@ -86,7 +90,15 @@ impl Passed {
 impl Search {
     pub(crate) fn new(confidence: f64, most_flows: usize, first_hop: u8, max_hops: u8) -> Self {
         let stopping = Stopping::new(confidence);
-        Self { stopping, first_hop, max_hops, flows: Vec::new(), most_flows, last: (0, usize::MAX), fruitless: 0 }
+        Self {
+            stopping,
+            first_hop,
+            max_hops,
+            flows: Vec::new(),
+            most_flows,
+            last: (0, usize::MAX),
+            fruitless: 0,
+        }
     }
 
     /// Takes what a flow was answered.
@@ -111,15 +123,39 @@ impl Search {
         let left = self.most_flows.saturating_sub(self.flows.len());
         if self.flows.is_empty() {
             let flows = self.stopping.enough(1).min(left).min(AT_ONCE);
-            return Ok(Batch { flows, first_hop: self.first_hop, max_hops: self.max_hops, twice: 0 });
+            return Ok(Batch {
+                flows,
+                first_hop: self.first_hop,
+                max_hops: self.max_hops,
+                twice: 0,
+            });
         }
         let graph = self.graph();
-        self.stopping.share(graph.nodes().iter().filter(|node| node.end.is_none()).count());
+        self.stopping.share(
+            graph
+                .nodes()
+                .iter()
+                .filter(|node| node.end.is_none())
+                .count(),
+        );
         let (missing, is_doubtful) = self.missing(&graph);
         let unchecked = self.unchecked(&graph);
-        let lack = missing.iter().chain(&unchecked).map(|missing| missing.flows).sum();
-        let Some(nearest) = missing.iter().chain(&unchecked).map(|missing| missing.first_hop).min() else {
-            return Err(if is_doubtful { Completeness::NoProgress } else { Completeness::Complete });
+        let lack = missing
+            .iter()
+            .chain(&unchecked)
+            .map(|missing| missing.flows)
+            .sum();
+        let Some(nearest) = missing
+            .iter()
+            .chain(&unchecked)
+            .map(|missing| missing.first_hop)
+            .min()
+        else {
+            return Err(if is_doubtful {
+                Completeness::NoProgress
+            } else {
+                Completeness::Complete
+            });
         };
         if left == 0 {
             return Err(Completeness::FlowLimit);
@@ -130,24 +166,40 @@ impl Search {
         if self.fruitless >= FRUITLESS {
             return Err(Completeness::NoProgress);
         }
-        let flows = missing.iter().chain(&unchecked).map(|missing| missing.to_trace).max().unwrap_or(1);
+        let flows = missing
+            .iter()
+            .chain(&unchecked)
+            .map(|missing| missing.to_trace)
+            .max()
+            .unwrap_or(1);
         Ok(Batch {
             flows: flows.clamp(1, AT_ONCE).min(left),
             first_hop: nearest,
-            max_hops: missing.iter().chain(&unchecked).map(|missing| missing.max_hops).max().unwrap_or(self.max_hops),
-            twice: unchecked.iter().map(|missing| missing.to_trace).max().unwrap_or(0),
+            max_hops: missing
+                .iter()
+                .chain(&unchecked)
+                .map(|missing| missing.max_hops)
+                .max()
+                .unwrap_or(self.max_hops),
+            twice: unchecked
+                .iter()
+                .map(|missing| missing.to_trace)
+                .max()
+                .unwrap_or(0),
         })
     }
 
-    /// The nodes that too few flows have passed to know all of their next hops, and whether there are some of which more flows
-    /// would not tell.
+    /// The nodes that too few flows have passed to know all of their next hops, and whether there
+    /// are some of which more flows would not tell.
     fn missing(&mut self, graph: &Graph) -> (Vec<Missing>, bool) {
         let silence = Silence::new(&self.flows);
         let mut passed: HashMap<Place, Passed> = HashMap::new();
         let mut probed: HashMap<u8, usize> = HashMap::new();
         for flow in &self.flows {
             self.pass(&silence, flow, &mut passed);
-            flow.hops.iter().for_each(|hop| *probed.entry(hop.number).or_default() += 1);
+            flow.hops
+                .iter()
+                .for_each(|hop| *probed.entry(hop.number).or_default() += 1);
         }
         let mut next_hops = vec![0; graph.nodes().len()];
         let mut has_origin = vec![false; graph.nodes().len()];
@@ -156,8 +208,12 @@ impl Search {
             has_origin[edge.to] = true;
         }
         let farthest = graph.nodes().last().map_or(self.max_hops, |node| node.hop);
-        let silent: HashSet<u8> =
-            graph.nodes().iter().filter(|node| node.address.is_none()).map(|node| node.hop).collect();
+        let silent: HashSet<u8> = graph
+            .nodes()
+            .iter()
+            .filter(|node| node.address.is_none())
+            .map(|node| node.hop)
+            .collect();
         // A silent router beside others is seen only by flows that were answered right before.
         let nearest = self.first_hop;
         let first_hop = |hop: u8| {
@@ -167,13 +223,22 @@ impl Search {
         let enough = self.stopping.enough(1);
         let (mut missing, mut is_doubtful) = (Vec::new(), false);
         for (index, (node, next_hops)) in graph.nodes().iter().zip(next_hops).enumerate() {
-            let so_far = passed.get(&(node.hop, node.address)).copied().unwrap_or_default();
+            let so_far = passed
+                .get(&(node.hop, node.address))
+                .copied()
+                .unwrap_or_default();
             let all = probed.get(&node.hop).copied().unwrap_or(self.flows.len());
             let to_trace = |lack: usize| (lack * all).div_ceil(node.flows.max(1));
-            // Whoever was met first by a flow that began there has no origin yet; it may also stay behind one that is silent.
+            // Whoever was met first by a flow that began there has no origin yet; it may also stay
+            // behind one that is silent.
             if index > 0 && !has_origin[index] && so_far.from_before < enough {
                 let (first_hop, max_hops) = (first_hop(node.hop - 1), node.hop);
-                missing.push(Missing { flows: 1, to_trace: to_trace(1), first_hop, max_hops });
+                missing.push(Missing {
+                    flows: 1,
+                    to_trace: to_trace(1),
+                    first_hop,
+                    max_hops,
+                });
             }
             if node.end.is_some() || node.hop >= self.max_hops {
                 continue;
@@ -186,12 +251,22 @@ impl Search {
                 continue;
             }
             // A silent router is seen by the answer from behind it.
-            let beyond = (node.hop + 1..=farthest).find(|hop| !silent.contains(hop)).unwrap_or(node.hop + 1);
-            let max_hops = if so_far.ended > 0 { beyond.max(farthest) } else { beyond };
+            let beyond = (node.hop + 1..=farthest)
+                .find(|hop| !silent.contains(hop))
+                .unwrap_or(node.hop + 1);
+            let max_hops = if so_far.ended > 0 {
+                beyond.max(farthest)
+            } else {
+                beyond
+            };
             missing.push(Missing {
                 flows: lack,
                 to_trace: to_trace(lack),
-                first_hop: if node.address.is_none() { first_hop(node.hop) } else { node.hop.max(nearest) },
+                first_hop: if node.address.is_none() {
+                    first_hop(node.hop)
+                } else {
+                    node.hop.max(nearest)
+                },
                 max_hops: max_hops.min(self.max_hops),
             });
         }
@@ -200,7 +275,12 @@ impl Search {
 
     /// How many more flows are to pass a node of which so many next hops are known.
     fn lack(&mut self, so_far: Passed, next_hops: usize) -> usize {
-        let Passed { answered, skipped, ended, .. } = so_far;
+        let Passed {
+            answered,
+            skipped,
+            ended,
+            ..
+        } = so_far;
         let all = answered + skipped + ended;
         if next_hops == 0 {
             return self.stopping.enough(1).saturating_sub(all);
@@ -209,9 +289,11 @@ impl Search {
         if lack > 0 || !so_far.is_doubtful(next_hops) {
             return lack;
         }
-        // Was it chance? What is lost now and then gets rarer with more flows, what goes to a silent router doesn't.
+        // Was it chance? What is lost now and then gets rarer with more flows, what goes to a
+        // silent router doesn't.
         let most = 2 * self.stopping.enough(next_hops + 1);
-        most.min(4 * (skipped + ended) * (next_hops + 1) + 1).saturating_sub(all)
+        most.min(4 * (skipped + ended) * (next_hops + 1) + 1)
+            .saturating_sub(all)
     }
 
     /// Counts a flow at the nodes that it passed.
@@ -226,32 +308,49 @@ impl Search {
         for (_, here) in places {
             for place in &before {
                 let passed = passed.entry(*place).or_default();
-                *if here.is_empty() { &mut passed.skipped } else { &mut passed.answered } += 1;
+                *if here.is_empty() {
+                    &mut passed.skipped
+                } else {
+                    &mut passed.answered
+                } += 1;
             }
             if !is_begin {
-                here.iter().for_each(|place| passed.entry(*place).or_default().from_before += 1);
+                here.iter()
+                    .for_each(|place| passed.entry(*place).or_default().from_before += 1);
             }
             (before, is_begin) = (here, false);
         }
         if !is_cut_short {
-            before.iter().for_each(|place| passed.entry(*place).or_default().ended += 1);
+            before
+                .iter()
+                .for_each(|place| passed.entry(*place).or_default().ended += 1);
         }
     }
 
-    /// The hops with several routers of which it is not known whether they are chosen by packet. Had it been so, two probes of a
-    /// flow would have differed at least every other time.
+    /// The hops with several routers of which it is not known whether they are chosen by packet.
+    /// Had it been so, two probes of a flow would have differed at least every other time.
     fn unchecked(&mut self, graph: &Graph) -> Vec<Missing> {
         let enough = self.stopping.enough(1) - 1;
         let hops = graph.nodes().chunk_by(|one, next| one.hop == next.hop);
         let is_balanced = |nodes: &&[Node]| {
-            nodes.iter().filter(|node| node.address.is_some()).count() > 1 && !graph.is_per_packet(nodes[0].hop)
+            nodes.iter().filter(|node| node.address.is_some()).count() > 1
+                && !graph.is_per_packet(nodes[0].hop)
         };
         let unchecked = hops.filter(is_balanced).filter_map(|nodes| {
             let hop = nodes[0].hop;
-            let answers = self.flows.iter().flat_map(|flow| &flow.hops).filter(|at| at.number == hop);
+            let answers = self
+                .flows
+                .iter()
+                .flat_map(|flow| &flow.hops)
+                .filter(|at| at.number == hop);
             let twice: usize = answers.map(|at| at.answers.len().saturating_sub(1)).sum();
             let lack = enough.saturating_sub(twice);
-            (lack > 0).then_some(Missing { flows: lack, to_trace: lack, first_hop: hop, max_hops: hop })
+            (lack > 0).then_some(Missing {
+                flows: lack,
+                to_trace: lack,
+                first_hop: hop,
+                max_hops: hop,
+            })
         });
         unchecked.collect()
     }

@@ -1,11 +1,13 @@
 //! How many flows through a router are enough to have seen all of its next hops.
 //!
-//! The rule is that of the multipath detection algorithm: D. Veitch, B. Augustin, R. Teixeira, T. Friedman, 'Failure Control in
-//! Multipath Route Tracing', IEEE INFOCOM 2009. A balancer with one next hop more than were seen, all equally likely, would have
-//! shown it by now but for the accepted chance of failure; more next hops than that would have shown sooner.
+//! The rule is that of the multipath detection algorithm: D. Veitch, B. Augustin, R. Teixeira, T.
+//! Friedman, 'Failure Control in Multipath Route Tracing', IEEE INFOCOM 2009. A balancer with one
+//! next hop more than were seen, all equally likely, would have shown it by now but for the
+//! accepted chance of failure; more next hops than that would have shown sooner.
 //!
-//! The chance is that of the whole graph: each of its routers gets an equal part of it. By the union bound the chances that
-//! something is missing somewhere add up to no more than what was accepted.
+//! The chance is that of the whole graph: each of its routers gets an equal part of it. By the
+//! union bound the chances that something is missing somewhere add up to no more than what was
+//! accepted.
 
 use std::collections::HashMap;
 
@@ -16,8 +18,9 @@ pub(crate) const MOST_NEXT_HOPS: usize = 256;
 /// More flows than there are.
 const NEVER: usize = 65_535;
 
-/// Routers that a graph is taken to have at least: most paths have about as many, and the first flows are traced before it is
-/// known. Fewer steps than routers keep what was enough from being too few each time that one more is found.
+/// Routers that a graph is taken to have at least: most paths have about as many, and the first
+/// flows are traced before it is known. Fewer steps than routers keep what was enough from being
+/// too few each time that one more is found.
 const FEWEST_ROUTERS: usize = 16;
 
 /// The rule for one accepted chance of failure.
@@ -32,7 +35,11 @@ pub(crate) struct Stopping {
 impl Stopping {
     /// With this confidence, above 0 and below 1, all next hops of all routers are found.
     pub(crate) fn new(confidence: f64) -> Self {
-        Self { failure: 1.0 - confidence, routers: FEWEST_ROUTERS, enough: HashMap::new() }
+        Self {
+            failure: 1.0 - confidence,
+            routers: FEWEST_ROUTERS,
+            enough: HashMap::new(),
+        }
     }
 
     /// Takes the number of routers that share the chance of failure.
@@ -51,13 +58,18 @@ impl Stopping {
             return NEVER;
         }
         let failure = self.failure / self.routers as f64;
-        *self.enough.entry(seen).or_insert_with(|| draws(seen + 1, failure))
+        *self
+            .enough
+            .entry(seen)
+            .or_insert_with(|| draws(seen + 1, failure))
     }
 }
 
-/// The least number of draws from so many equally likely things after which one of them is missing at most so often.
+/// The least number of draws from so many equally likely things after which one of them is missing
+/// at most so often.
 fn draws(things: usize, failure: f64) -> usize {
-    // How likely it is that 0, 1, 2, ... different ones have been drawn: exact, where a sum of signs cancels out.
+    // How likely it is that 0, 1, 2, ... different ones have been drawn: exact, where a sum of
+    // signs cancels out.
     let mut seen = vec![0.0; things + 1];
     seen[0] = 1.0;
     let mut draws = 0;
@@ -79,9 +91,23 @@ mod tests {
 
     #[test]
     fn the_rule_is_that_of_the_paper() {
-        let enough = |confidence: f64| (1..=16).map(|seen| draws(seen + 1, 1.0 - confidence)).collect::<Vec<_>>();
-        assert_eq!(enough(0.95), [6, 11, 16, 21, 27, 33, 38, 44, 51, 57, 63, 70, 76, 83, 90, 96]);
-        assert_eq!(enough(0.99), [8, 15, 21, 28, 36, 43, 51, 58, 66, 74, 82, 90, 98, 106, 115, 123]);
+        let enough = |confidence: f64| {
+            (1..=16)
+                .map(|seen| draws(seen + 1, 1.0 - confidence))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            enough(0.95),
+            [
+                6, 11, 16, 21, 27, 33, 38, 44, 51, 57, 63, 70, 76, 83, 90, 96
+            ]
+        );
+        assert_eq!(
+            enough(0.99),
+            [
+                8, 15, 21, 28, 36, 43, 51, 58, 66, 74, 82, 90, 98, 106, 115, 123
+            ]
+        );
     }
 
     #[test]
@@ -100,7 +126,13 @@ mod tests {
             [1, 2, 4].map(|seen| stopping.enough(seen))
         };
         assert_eq!(enough(1), enough(16));
-        assert_eq!(enough(16), [1, 2, 4].map(|seen| draws(seen + 1, 0.05 / 16.0)));
-        assert_eq!(enough(17), [1, 2, 4].map(|seen| draws(seen + 1, 0.05 / 32.0)));
+        assert_eq!(
+            enough(16),
+            [1, 2, 4].map(|seen| draws(seen + 1, 0.05 / 16.0))
+        );
+        assert_eq!(
+            enough(17),
+            [1, 2, 4].map(|seen| draws(seen + 1, 0.05 / 32.0))
+        );
     }
 }

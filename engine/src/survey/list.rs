@@ -1,5 +1,5 @@
-//! The hosts of a list: begun as they are added, held back while this machine's network or its name servers fail, and given up
-//! only with a reason.
+//! The hosts of a list: begun as they are added, held back while this machine's network or its name
+//! servers fail, and given up only with a reason.
 
 use super::setbacks::{Healths, Outage, Place, Service, Setback};
 use super::{SPARING, Started, Survey};
@@ -29,14 +29,14 @@ const MOST_RERUNS: u8 = 6;
 const MOST_RERUNS_HEARD: u8 = 3;
 
 impl<L: Link> Survey<L> {
-    /// How long everything may fail before the list ends: 60 s by default. Until then the hosts wait, and all are traced when the
-    /// network is back. With zero nothing is tried again.
+    /// How long everything may fail before the list ends: 60 s by default. Until then the hosts
+    /// wait, and all are traced when the network is back. With zero nothing is tried again.
     pub const fn outage_limit(&mut self, limit: Duration) {
         self.setbacks.limit = limit;
     }
 
-    /// Adds a host whose address is known. The port has no meaning. Its trace may begin later, when this machine's network
-    /// permits: see [`take_started`](Self::take_started).
+    /// Adds a host whose address is known. The port has no meaning. Its trace may begin later, when
+    /// this machine's network permits: see [`take_started`](Self::take_started).
     ///
     /// # Errors
     /// Why it can't be traced, and won't be later either; or there is no room.
@@ -44,10 +44,11 @@ impl<L: Link> Survey<L> {
         self.add_found(host, Ok(address), false, None)
     }
 
-    /// Adds a host with what came of a look-up. If that has failed and [may pass](LinkError::may_pass), the name is to
-    /// be looked up again when [`take_name`](Self::take_name) gives it back. `asked_servers` is whether name servers
-    /// had to be asked. With the [`sample`](Self::sample) of a host that was drawn at random its trace is whole, and the others
-    /// learn from it.
+    /// Adds a host with what came of a look-up. If that has failed and [may
+    /// pass](LinkError::may_pass), the name is to be looked up again when
+    /// [`take_name`](Self::take_name) gives it back. `asked_servers` is whether name servers
+    /// had to be asked. With the [`sample`](Self::sample) of a host that was drawn at random its
+    /// trace is whole, and the others learn from it.
     ///
     /// # Errors
     /// As [`add_at`](Self::add_at).
@@ -60,7 +61,10 @@ impl<L: Link> Survey<L> {
     ) -> Result<(), L::Error> {
         let now = self.driver.link.now();
         let before = self.setbacks.answered(host);
-        if before.as_ref().is_some_and(|before| before.place == Place::Witness) {
+        if before
+            .as_ref()
+            .is_some_and(|before| before.place == Place::Witness)
+        {
             // Any answer shows that they work, that there is no such name any more too.
             match found {
                 Err(error) if error.may_pass() => self.names.fail(now),
@@ -77,11 +81,17 @@ impl<L: Link> Survey<L> {
                     }
                 }
                 let sample = sample.or_else(|| before.and_then(|before| before.sample));
-                self.begin_listed(Setback::new(host.to_owned(), Place::At(address), sample, now))
+                self.begin_listed(Setback::new(
+                    host.to_owned(),
+                    Place::At(address),
+                    sample,
+                    now,
+                ))
             }
             Err(error) if error.may_pass() => {
                 self.names.fail(now);
-                let setback = before.unwrap_or_else(|| Setback::new(host.to_owned(), Place::Unknown, sample, now));
+                let setback = before
+                    .unwrap_or_else(|| Setback::new(host.to_owned(), Place::Unknown, sample, now));
                 self.hold(setback, error)
             }
             Err(error) => {
@@ -94,7 +104,8 @@ impl<L: Link> Survey<L> {
         }
     }
 
-    /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by an outage begins again.
+    /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by
+    /// an outage begins again.
     pub fn take_started(&mut self) -> Option<Started> {
         self.started.pop_front()
     }
@@ -109,39 +120,56 @@ impl<L: Link> Survey<L> {
         self.lost.pop_front()
     }
 
-    /// Returns the next name to look up again, for [`add_found`](Self::add_found). It may be one that was found before: whether
-    /// it still is shows whether names can be looked up at all.
+    /// Returns the next name to look up again, for [`add_found`](Self::add_found). It may be one
+    /// that was found before: whether it still is shows whether names can be looked up at all.
     pub fn take_name(&mut self) -> Option<String> {
         self.names_due.pop_front()
     }
 
-    /// Returns the name that was [given](Self::take_name) to be looked up, although its host has its result.
+    /// Returns the name that was [given](Self::take_name) to be looked up, although its host has
+    /// its result.
     #[must_use]
     pub fn witness(&self) -> Option<&str> {
         self.setbacks.witness()
     }
 
-    /// Returns what keeps all hosts waiting, if that has lasted for a second, or for two where it is names.
+    /// Returns what keeps all hosts waiting, if that has lasted for a second, or for two where it
+    /// is names.
     #[must_use]
     pub fn outage(&self) -> Option<Outage<'_>> {
         let (now, healths) = (self.driver.link.now(), self.healths());
         // One that was found before is asked for once a second while the last names fail.
         let at_least = |service| Duration::from_secs(if service == Service::Names { 2 } else { 1 });
-        let waits_for = |service: &Service| self.setbacks.waits_for(*service, &healths, now, at_least(*service));
+        let waits_for = |service: &Service| {
+            self.setbacks
+                .waits_for(*service, &healths, now, at_least(*service))
+        };
         let service = Service::ALL.into_iter().find(waits_for)?;
         let outage = self.setbacks.outage(service, &healths);
-        let cut_off = service.family().and_then(|family| self.driver.cut_off(family));
+        let cut_off = service
+            .family()
+            .and_then(|family| self.driver.cut_off(family));
         let is_silence = cut_off == Some(CutOff::Silence);
-        Some(Outage { limit: if is_silence { outage.limit.min(ALONE) } else { outage.limit }, ..outage })
+        Some(Outage {
+            limit: if is_silence {
+                outage.limit.min(ALONE)
+            } else {
+                outage.limit
+            },
+            ..outage
+        })
     }
 
     /// Begins a trace, or holds its host back where that fails for a reason that may pass.
     fn begin_listed(&mut self, setback: Setback) -> Result<(), L::Error> {
-        let Place::At(address) = setback.place else { return Ok(()) };
+        let Place::At(address) = setback.place else {
+            return Ok(());
+        };
         let service = setback.service();
         let ended = self.setbacks.has_ended(service);
         let has_ended = ended.is_some();
-        // The network may be back, or there may be a way to this host: others may have been at fault.
+        // The network may be back, or there may be a way to this host: others may have been at
+        // fault.
         let is_trial = has_ended && self.driver.has_witness_near(address.ip());
         if let Some(away) = ended
             && is_trial
@@ -152,17 +180,36 @@ impl<L: Link> Survey<L> {
         self.driver.expect_silence();
         let (settings, head) = self.settings_for(address, setback.sample.is_some());
         let endures = !has_ended && !self.setbacks.limit.is_zero();
-        let endurance = if endures { Endurance::Outage } else { Endurance::Timeout };
+        let endurance = if endures {
+            Endurance::Outage
+        } else {
+            Endurance::Timeout
+        };
         match self.begin(&settings, &setback.host, address, head, endurance) {
             Ok(number) => {
                 let tracer = self.driver.tracer(number);
                 let (target, source) = (tracer.config().target, tracer.config().source);
                 let flow = tracer.protocol().checksum;
-                let Setback { host, reruns, sample, .. } = setback;
+                let Setback {
+                    host,
+                    reruns,
+                    sample,
+                    ..
+                } = setback;
                 if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed { address, reruns, sample, is_trial });
+                    begun.listed = Some(Listed {
+                        address,
+                        reruns,
+                        sample,
+                        is_trial,
+                    });
                 }
-                self.started.push_back(Started { host, target, source, flow });
+                self.started.push_back(Started {
+                    host,
+                    target,
+                    source,
+                    flow,
+                });
                 Ok(())
             }
             Err(error) if self.may_pass(&error, service) => {
@@ -173,8 +220,9 @@ impl<L: Link> Survey<L> {
         }
     }
 
-    /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets leave and nobody is heard only
-    /// an answer ends it: then a host is traced to see that, once in a while.
+    /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets
+    /// leave and nobody is heard only an answer ends it: then a host is traced to see that,
+    /// once in a while.
     fn is_hopeless(&mut self, target: IpAddr) -> bool {
         const WHILE: Duration = Duration::from_secs(1);
         let (version, now) = (Version::of(target), self.driver.link.now());
@@ -185,18 +233,29 @@ impl<L: Link> Survey<L> {
         found.is_some_and(|found| now.saturating_since(found) < WHILE)
     }
 
-    /// Returns whether a trace shows at present if an outage goes on that has ended the list: the next hosts wait for that.
+    /// Returns whether a trace shows at present if an outage goes on that has ended the list: the
+    /// next hosts wait for that.
     fn has_trial(&self) -> bool {
-        let is_open =
-            |listed: &Listed| listed.is_trial && self.driver.cut_off(Version::of(listed.address.ip())).is_some();
+        let is_open = |listed: &Listed| {
+            listed.is_trial
+                && self
+                    .driver
+                    .cut_off(Version::of(listed.address.ip()))
+                    .is_some()
+        };
         let is_trial = |begun: &Begun| begun.listed.as_ref().is_some_and(is_open);
         self.found_hopeless.iter().any(Option::is_some) && self.begun.values().any(is_trial)
     }
 
-    /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't traced.
+    /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't
+    /// traced.
     pub(super) fn failed_trial(&mut self, number: usize) -> Option<(String, L::Error)> {
         let begun = self.begun.get(&number)?;
-        let address = begun.listed.as_ref().filter(|listed| listed.is_trial)?.address;
+        let address = begun
+            .listed
+            .as_ref()
+            .filter(|listed| listed.is_trial)?
+            .address;
         let service = Service::of(Version::of(address.ip()));
         let away = self.setbacks.has_ended(service)?;
         let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
@@ -204,8 +263,8 @@ impl<L: Link> Survey<L> {
         Some(lost)
     }
 
-    /// Whether an error may be over soon. What worked before and doesn't now is this machine's doing, such as an interface or an
-    /// address that has gone for a moment.
+    /// Whether an error may be over soon. What worked before and doesn't now is this machine's
+    /// doing, such as an interface or an address that has gone for a moment.
     fn may_pass(&self, error: &L::Error, service: Service) -> bool {
         error.may_pass() || error.is_change() && self.healths()[service as usize].has_worked()
     }
@@ -222,7 +281,8 @@ impl<L: Link> Survey<L> {
         self.setbacks.hold(setback, error, &health, now)
     }
 
-    /// The settings of a host's trace, with what other traces have taught. That of a host which was drawn is whole.
+    /// The settings of a host's trace, with what other traces have taught. That of a host which was
+    /// drawn is whole.
     fn settings_for(&mut self, address: SocketAddr, is_drawn: bool) -> (Settings, Option<Head>) {
         let mut settings = self.settings.clone();
         // Each host of the list learns a flow that all have from its own probes.
@@ -232,32 +292,46 @@ impl<L: Link> Survey<L> {
             None
         } else {
             self.near.pass();
-            self.near.head(address.ip(), distance, settings.config.max_hops)
+            self.near
+                .head(address.ip(), distance, settings.config.max_hops)
         };
         if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
-            let nearest = head.as_ref().map_or(settings.config.first_hop, Head::first_hop);
+            let nearest = head
+                .as_ref()
+                .map_or(settings.config.first_hop, Head::first_hop);
             let first = SPARING.max(nearest.saturating_add(SPARING_STEP - 1));
-            settings.config.sweep.get_or_insert(Sweep::Window { first, step: SPARING_STEP });
+            settings.config.sweep.get_or_insert(Sweep::Window {
+                first,
+                step: SPARING_STEP,
+            });
         }
         (settings, head)
     }
 
-    /// Looks up a name that was found before, where too few hosts are left to show whether those of others still can be.
+    /// Looks up a name that was found before, where too few hosts are left to show whether those of
+    /// others still can be.
     fn ask_witness(&mut self, now: Instant) {
-        /// An outage in the middle of a long list leaves more; and who has a cache says nothing of it.
+        /// An outage in the middle of a long list leaves more; and who has a cache says nothing of
+        /// it.
         const FEW: usize = 8;
         const PAUSE: Duration = Duration::from_secs(1);
         let (is_tail, is_asked) = (self.len() <= FEW, self.setbacks.witness().is_some());
         // Before all of them are lost for a fault that may be theirs: a whole zone may fail.
-        let is_late = self.names.failing_for(now).is_some_and(|failing| failing >= self.setbacks.limit / 6 * 5);
+        let is_late = self
+            .names
+            .failing_for(now)
+            .is_some_and(|failing| failing >= self.setbacks.limit / 6 * 5);
         let is_due = (is_tail || is_late) && !is_asked;
-        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_due) else { return };
+        let Some((name, asked)) = self.known_name.as_mut().filter(|_| is_due) else {
+            return;
+        };
         if now.saturating_since(*asked) < PAUSE {
             return;
         }
         *asked = now;
         let name = name.clone();
-        self.setbacks.ask(Setback::new(name.clone(), Place::Witness, None, now));
+        self.setbacks
+            .ask(Setback::new(name.clone(), Place::Witness, None, now));
         self.names_due.push_back(name);
     }
 
@@ -277,7 +351,9 @@ impl<L: Link> Survey<L> {
         }
         while self.has_place() && self.driver.may_send() {
             let healths = self.healths();
-            let Some(setback) = self.setbacks.due(&healths, now) else { return };
+            let Some(setback) = self.setbacks.due(&healths, now) else {
+                return;
+            };
             let host = setback.host.clone();
             match setback.place {
                 Place::At(_) => {
@@ -304,7 +380,9 @@ impl<L: Link> Survey<L> {
             } else if let Some(cut_off) = self.driver.cut_off(family) {
                 self.setbacks.note(service, why(cut_off).to_owned());
                 // It may be that nobody answers any more.
-                let is_long = healths[service as usize].failed_for().is_some_and(|failed| failed >= ALONE);
+                let is_long = healths[service as usize]
+                    .failed_for()
+                    .is_some_and(|failed| failed >= ALONE);
                 if cut_off == CutOff::Silence && is_long {
                     return self.driver.accept_silence(family);
                 }
@@ -320,32 +398,45 @@ impl<L: Link> Survey<L> {
         }
     }
 
-    /// Gives up the hosts of a family whose traces were on their way when an outage ended the list, as those that waited.
+    /// Gives up the hosts of a family whose traces were on their way when an outage ended the list,
+    /// as those that waited.
     fn give_up_family(&mut self, family: Version) {
         let is_of_family = |listed: &Listed| Version::of(listed.address.ip()) == family;
         let is_left = |(number, begun): (&usize, &Begun)| {
-            let is_open = !self.driver.is_whole(*number) && self.driver.tracer(*number).route().failure().is_none();
+            let is_open = !self.driver.is_whole(*number)
+                && self.driver.tracer(*number).route().failure().is_none();
             (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*number)
         };
         let left: Vec<usize> = self.begun.iter().filter_map(is_left).collect();
         for number in left {
             self.driver.remove(number);
-            let host = self.begun.remove(&number).map(|begun| begun.host().to_owned());
-            self.lost.extend(host.zip(self.setbacks.has_ended(Service::of(family))));
+            let host = self
+                .begun
+                .remove(&number)
+                .map(|begun| begun.host().to_owned());
+            self.lost
+                .extend(host.zip(self.setbacks.has_ended(Service::of(family))));
         }
     }
 
     pub(super) fn healths(&self) -> Healths {
-        [self.driver.health(Version::V4), self.driver.health(Version::V6), self.names]
+        [
+            self.driver.health(Version::V4),
+            self.driver.health(Version::V6),
+            self.names,
+        ]
     }
 
-    /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or packets can't be sent and those
-    /// that failed have used the pace up.
+    /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or
+    /// packets can't be sent and those that failed have used the pace up.
     pub(super) fn is_held_back(&self) -> bool {
         let (now, healths) = (self.driver.link.now(), self.healths());
         self.setbacks.is_full()
             || self.has_trial()
-            || self.setbacks.next(&healths, now).is_some_and(|next| next <= now)
+            || self
+                .setbacks
+                .next(&healths, now)
+                .is_some_and(|next| next <= now)
             || is_failing(&healths, now) && self.driver.next_send() > now
     }
 
@@ -354,33 +445,57 @@ impl<L: Link> Survey<L> {
         if !self.has_place() {
             return None;
         }
-        let (now, healths, next_send) = (self.driver.link.now(), self.healths(), self.driver.next_send());
-        let again = self.setbacks.next(&healths, now).map(|next| next.max(next_send));
+        let (now, healths, next_send) = (
+            self.driver.link.now(),
+            self.healths(),
+            self.driver.next_send(),
+        );
+        let again = self
+            .setbacks
+            .next(&healths, now)
+            .map(|next| next.max(next_send));
         let intake = (is_failing(&healths, now) && next_send > now).then_some(next_send);
         again.into_iter().chain(intake).min()
     }
 
-    /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether anybody is heard at all.
+    /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether
+    /// anybody is heard at all.
     pub(super) fn is_in_doubt(&mut self, number: usize) -> bool {
-        let Some(begun) = self.begun.get(&number) else { return false };
-        let Some(Listed { address, .. }) = &begun.listed else { return false };
+        let Some(begun) = self.begun.get(&number) else {
+            return false;
+        };
+        let Some(Listed { address, .. }) = &begun.listed else {
+            return false;
+        };
         let version = Version::of(address.ip());
         !self.is_interrupted
             && !self.setbacks.limit.is_zero()
-            && self.setbacks.has_ended::<L::Error>(Service::of(version)).is_none()
+            && self
+                .setbacks
+                .has_ended::<L::Error>(Service::of(version))
+                .is_none()
             && !self.driver.is_whole(number)
             && self.driver.may_be_silent(version)
     }
 
-    /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while it ran packets of its family
-    /// could not be sent, or their source has changed.
+    /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while
+    /// it ran packets of its family could not be sent, or their source has changed.
     pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
         let begun = self.begun.get(&number)?;
-        let Listed { address, reruns, .. } = *begun.listed.as_ref()?;
-        let (version, start, host) = (Version::of(address.ip()), begun.start(), begun.host().to_owned());
+        let Listed {
+            address, reruns, ..
+        } = *begun.listed.as_ref()?;
+        let (version, start, host) = (
+            Version::of(address.ip()),
+            begun.start(),
+            begun.host().to_owned(),
+        );
         let may_be_run = !self.is_interrupted && !self.setbacks.limit.is_zero();
         if !may_be_run
-            || self.setbacks.has_ended::<L::Error>(Service::of(version)).is_some()
+            || self
+                .setbacks
+                .has_ended::<L::Error>(Service::of(version))
+                .is_some()
             || self.driver.is_whole(number)
         {
             return None;
@@ -388,12 +503,19 @@ impl<L: Link> Survey<L> {
         let has_failed = !self.driver.has_given_up(number)
             && (self.driver.had_outage_since(version, start) || self.driver.has_moved(number));
         let was_cut_off = has_failed || self.driver.fell_silent(number, start);
-        // Whoever has heard something knows more of the path than that nobody answers: what is missing may be silent. Once is
-        // enough where it isn't known that there was an outage at all.
+        // Whoever has heard something knows more of the path than that nobody answers: what is
+        // missing may be silent. Once is enough where it isn't known that there was an
+        // outage at all.
         let is_doubtful = self.driver.has_doubtful_distance(number);
         let most = match (was_cut_off, self.driver.has_heard(number)) {
             // The limit of an outage is enough.
-            _ if matches!(self.driver.cut_off(version), Some(CutOff::Gateway | CutOff::BehindGateway)) => u8::MAX,
+            _ if matches!(
+                self.driver.cut_off(version),
+                Some(CutOff::Gateway | CutOff::BehindGateway)
+            ) =>
+            {
+                u8::MAX
+            }
             (true, true) => MOST_RERUNS_HEARD,
             (true, false) => MOST_RERUNS,
             (false, _) if is_doubtful => MOST_RERUNS_HEARD,
@@ -401,13 +523,20 @@ impl<L: Link> Survey<L> {
         };
         let is_spoilt = was_cut_off || is_doubtful || self.driver.was_silent_after(version, start);
         let is_spoilt = is_spoilt && reruns < most;
-        let listed = self.begun.get_mut(&number).filter(|_| is_spoilt)?.listed.take()?;
+        let listed = self
+            .begun
+            .get_mut(&number)
+            .filter(|_| is_spoilt)?
+            .listed
+            .take()?;
         Some(Setback::rerun(host, listed, self.driver.link.now()))
     }
 }
 
 fn is_failing(healths: &Healths, now: Instant) -> bool {
-    healths.iter().any(|health| health.failing_for(now).is_some())
+    healths
+        .iter()
+        .any(|health| health.failing_for(now).is_some())
 }
 
 const fn why(cut_off: CutOff) -> &'static str {

@@ -1,8 +1,9 @@
 //! Hosts of a list that could not be begun for a reason that may pass, until they are tried again.
 //!
-//! A host that fails while others succeed is tried again after 3 s and after 12 s, and then given up. While everything fails
-//! the fault is this machine's. Then one host at a time is tried, after pauses that grow to a second. The first success makes
-//! all the others due. If none comes within the limit of an outage, the list ends.
+//! A host that fails while others succeed is tried again after 3 s and after 12 s, and then given
+//! up. While everything fails the fault is this machine's. Then one host at a time is tried, after
+//! pauses that grow to a second. The first success makes all the others due. If none comes within
+//! the limit of an outage, the list ends.
 
 use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
@@ -21,7 +22,8 @@ const MOST: usize = 4096;
 /// The pause before the first of the tries while everything fails.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The time from the first failure of a host to its second try, and between all that follow the third.
+/// The time from the first failure of a host to its second try, and between all that follow the
+/// third.
 const BETWEEN: Duration = Duration::from_secs(3);
 
 /// The tries that a host gets at least.
@@ -102,14 +104,34 @@ pub(super) struct Setback {
 }
 
 impl Setback {
-    pub(super) const fn new(host: String, place: Place, sample: Option<Sample>, now: Instant) -> Self {
-        Self { host, place, since: now, tries: 0, reruns: 0, sample }
+    pub(super) const fn new(
+        host: String,
+        place: Place,
+        sample: Option<Sample>,
+        now: Instant,
+    ) -> Self {
+        Self {
+            host,
+            place,
+            since: now,
+            tries: 0,
+            reruns: 0,
+            sample,
+        }
     }
 
     /// A trace that has ended, and is run again.
     pub(super) fn rerun(host: String, listed: Listed, now: Instant) -> Self {
-        let Listed { address, reruns, sample, .. } = listed;
-        Self { reruns: reruns.saturating_add(1), ..Self::new(host, Place::At(address), sample, now) }
+        let Listed {
+            address,
+            reruns,
+            sample,
+            ..
+        } = listed;
+        Self {
+            reruns: reruns.saturating_add(1),
+            ..Self::new(host, Place::At(address), sample, now)
+        }
     }
 
     pub(super) fn service(&self) -> Service {
@@ -152,7 +174,12 @@ impl Setbacks {
     const LIMIT: Duration = Duration::from_secs(60);
 
     pub(super) fn new() -> Self {
-        Self { limit: Self::LIMIT, queues: Default::default(), added: 0, asked: HashMap::new() }
+        Self {
+            limit: Self::LIMIT,
+            queues: Default::default(),
+            added: 0,
+            asked: HashMap::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -166,8 +193,13 @@ impl Setbacks {
     /// Takes all out, each with the reason why it waited.
     pub(super) fn interrupt<E: LinkError>(&mut self) -> Vec<(String, E)> {
         let asked = take(&mut self.asked).into_values().flatten();
-        let asked: Vec<_> = asked.filter(|setback| setback.place != Place::Witness).collect();
-        let waiting = self.queues.iter_mut().flat_map(|queue| take(&mut queue.waiting).into_values());
+        let asked: Vec<_> = asked
+            .filter(|setback| setback.place != Place::Witness)
+            .collect();
+        let waiting = self
+            .queues
+            .iter_mut()
+            .flat_map(|queue| take(&mut queue.waiting).into_values());
         let all: Vec<Setback> = waiting.chain(asked).collect();
         let lose = |setback: Setback| {
             let reason = self.queues[setback.service() as usize].reason.clone();
@@ -179,7 +211,9 @@ impl Setbacks {
     /// Adds a host to be tried at an instant.
     pub(super) fn put(&mut self, setback: Setback, due: Instant) {
         self.added += 1;
-        self.queues[setback.service() as usize].waiting.insert((due, self.added), setback);
+        self.queues[setback.service() as usize]
+            .waiting
+            .insert((due, self.added), setback);
     }
 
     /// Takes a host that has just failed, to be tried again. In an outage the time so
@@ -204,14 +238,20 @@ impl Setbacks {
         }
         queue.reason = error.reason();
         setback.tries += 1;
-        // Not of names: a zone that fails alone looks like that, until a name that was found before is asked for.
+        // Not of names: a zone that fails alone looks like that, until a name that was found before
+        // is asked for.
         if service != Service::Names && health.is_out(now) {
             setback.since = now;
         }
         let works = health.works_for_others(setback.since);
         let (tries, waited) = (setback.tries, now.saturating_since(setback.since));
         if works && tries >= TRIES && waited >= ALONE {
-            return Err(Fault::GivenUp { reason: Box::new(error), tries, waited }.into());
+            return Err(Fault::GivenUp {
+                reason: Box::new(error),
+                tries,
+                waited,
+            }
+            .into());
         }
         let due = match tries {
             1 => setback.since.saturating_add(BETWEEN),
@@ -222,28 +262,40 @@ impl Setbacks {
         Ok(())
     }
 
-    /// Returns the next host to try, if one is due. After an outage of both families they take turns as in the list: drawn
-    /// hosts of one that all come behind those of the other would vote too late, and its traces share nothing meanwhile.
+    /// Returns the next host to try, if one is due. After an outage of both families they take
+    /// turns as in the list: drawn hosts of one that all come behind those of the other would
+    /// vote too late, and its traces share nothing meanwhile.
     pub(super) fn due(&mut self, healths: &Healths, now: Instant) -> Option<Setback> {
         let mut queues: Vec<_> = self.queues.iter_mut().zip(healths).collect();
         queues.sort_by_key(|(queue, _)| queue.waiting.first_key_value().map(|((_, age), _)| *age));
-        queues.into_iter().find_map(|(queue, health)| queue.due(health, now))
+        queues
+            .into_iter()
+            .find_map(|(queue, health)| queue.due(health, now))
     }
 
     /// Returns when a host is to be tried; `None` if none waits.
     pub(super) fn next(&self, healths: &Healths, now: Instant) -> Option<Instant> {
-        self.queues.iter().zip(healths).filter_map(|(queue, health)| queue.next(health, now)).min()
+        self.queues
+            .iter()
+            .zip(healths)
+            .filter_map(|(queue, health)| queue.next(health, now))
+            .min()
     }
 
     /// Returns the name that shows whether names can be looked up, while its answer is waited for.
     pub(super) fn witness(&self) -> Option<&str> {
         let mut asked = self.asked.values().flatten();
-        asked.find(|setback| setback.place == Place::Witness).map(|setback| setback.host.as_str())
+        asked
+            .find(|setback| setback.place == Place::Witness)
+            .map(|setback| setback.host.as_str())
     }
 
     /// Notes that the caller looks up a name again.
     pub(super) fn ask(&mut self, setback: Setback) {
-        self.asked.entry(setback.host.clone()).or_default().push(setback);
+        self.asked
+            .entry(setback.host.clone())
+            .or_default()
+            .push(setback);
     }
 
     /// Returns what is known of a host whose name the caller has looked up.
@@ -256,8 +308,13 @@ impl Setbacks {
         setback
     }
 
-    /// Ends the list where a service has failed for too long. Returns the hosts that waited for it, if that was now.
-    pub(super) fn end<E: LinkError>(&mut self, service: Service, healths: &Healths) -> Option<Vec<(String, E)>> {
+    /// Ends the list where a service has failed for too long. Returns the hosts that waited for it,
+    /// if that was now.
+    pub(super) fn end<E: LinkError>(
+        &mut self,
+        service: Service,
+        healths: &Healths,
+    ) -> Option<Vec<(String, E)>> {
         let mut failed = healths[service as usize].failed_for()?;
         let limit = self.limit_of(service, healths);
         if let Some(other) = other_worked_since(service, healths) {
@@ -276,9 +333,14 @@ impl Setbacks {
         Some(waiting.into_values().filter_map(lose).collect())
     }
 
-    /// Returns for how long a service may fail. A machine that lacks one of the families isn't waited for as one that was cut off.
+    /// Returns for how long a service may fail. A machine that lacks one of the families isn't
+    /// waited for as one that was cut off.
     fn limit_of(&self, service: Service, healths: &Healths) -> Duration {
-        if other_worked_since(service, healths).is_some() { self.limit.min(ALONE) } else { self.limit }
+        if other_worked_since(service, healths).is_some() {
+            self.limit.min(ALONE)
+        } else {
+            self.limit
+        }
     }
 
     /// Takes hosts again that need a service, since it works.
@@ -290,11 +352,24 @@ impl Setbacks {
     pub(super) fn has_ended<E: LinkError>(&self, service: Service) -> Option<E> {
         let queue = &self.queues[service as usize];
         let (what, reason) = (service.outage(), queue.reason.clone());
-        queue.ended.map(|waited| Fault::Away { what, waited, reason }.into())
+        queue.ended.map(|waited| {
+            Fault::Away {
+                what,
+                waited,
+                reason,
+            }
+            .into()
+        })
     }
 
     /// Returns whether a service has failed for so long, and is waited for.
-    pub(super) fn waits_for(&self, service: Service, healths: &Healths, now: Instant, at_least: Duration) -> bool {
+    pub(super) fn waits_for(
+        &self,
+        service: Service,
+        healths: &Healths,
+        now: Instant,
+        at_least: Duration,
+    ) -> bool {
         let failing = healths[service as usize].failing_for(now);
         let is_waited_for = !self.limit.is_zero() && self.queues[service as usize].ended.is_none();
         is_waited_for && failing.is_some_and(|failing| failing >= at_least)
@@ -303,7 +378,11 @@ impl Setbacks {
     /// Returns what is to be told of a service that fails.
     pub(super) fn outage(&self, service: Service, healths: &Healths) -> Outage<'_> {
         let reason = &self.queues[service as usize].reason;
-        Outage { what: service.outage(), reason, limit: self.limit_of(service, healths) }
+        Outage {
+            what: service.outage(),
+            reason,
+            limit: self.limit_of(service, healths),
+        }
     }
 
     /// Notes why a packet could not be sent that belongs to a trace already begun.
@@ -320,7 +399,9 @@ fn other_worked_since(service: Service, healths: &Healths) -> Option<Instant> {
         Service::Names => return None,
     };
     let has_worked = healths[service as usize].has_worked();
-    healths[other as usize].worked_since().filter(|_| !has_worked)
+    healths[other as usize]
+        .worked_since()
+        .filter(|_| !has_worked)
 }
 
 impl Queue {
@@ -334,7 +415,9 @@ impl Queue {
         // A single failure among successes is no outage, and its host's alone.
         if health.failing_for(now).is_none() && take(&mut self.tries) > 1 {
             let waiting = take(&mut self.waiting).into_iter();
-            self.waiting = waiting.map(|((_, age), setback)| ((Instant::EPOCH, age), setback)).collect();
+            self.waiting = waiting
+                .map(|((_, age), setback)| ((Instant::EPOCH, age), setback))
+                .collect();
         }
         if self.next(health, now)? > now {
             return None;
@@ -361,7 +444,10 @@ mod tests {
     use super::*;
     use crate::fake::Failure;
 
-    const TARGET: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), 0);
+    const TARGET: SocketAddr = SocketAddr::new(
+        std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
+        0,
+    );
 
     fn at(millis: u64) -> Instant {
         Instant::from_millis(millis)
@@ -379,11 +465,14 @@ mod tests {
         [ipv4, Health::default(), Health::default()]
     }
 
-    /// The tries of one host that fails each time, in milliseconds, until it is given up with an error.
+    /// The tries of one host that fails each time, in milliseconds, until it is given up with an
+    /// error.
     fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Failure) {
         let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], at(0)).unwrap();
+        setbacks
+            .hold(host(0, 0), no_route(), &healths[0], at(0))
+            .unwrap();
         for now in 1.. {
             if others_succeed {
                 healths[0].succeed(at(now));
@@ -406,7 +495,10 @@ mod tests {
     fn a_host_that_fails_among_others_gets_three_tries_in_some_ten_seconds() {
         let (tries, error) = tries(healths(Health::default()), true);
         assert_eq!(tries, [0, 3_000, 12_000]);
-        assert!(matches!(error, Failure::Fault(Fault::GivenUp { tries: 3, .. })), "{error}");
+        assert!(
+            matches!(error, Failure::Fault(Fault::GivenUp { tries: 3, .. })),
+            "{error}"
+        );
     }
 
     #[test]
@@ -417,8 +509,18 @@ mod tests {
         assert_eq!(tries[..5], [0, 50, 150, 350, 750]);
         assert!((60..70).contains(&tries.len()), "{}", tries.len());
         // The try after the limit has failed too.
-        let Failure::Fault(Fault::Away { what, waited, reason }) = error else { panic!("{error}") };
-        assert_eq!((what, waited.as_secs(), reason.as_str()), ("nothing gets through over IPv4", 60, "no route"));
+        let Failure::Fault(Fault::Away {
+            what,
+            waited,
+            reason,
+        }) = error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (what, waited.as_secs(), reason.as_str()),
+            ("nothing gets through over IPv4", 60, "no route")
+        );
     }
 
     #[test]
@@ -426,7 +528,10 @@ mod tests {
         let mut healths = healths(Health::default());
         healths[1].succeed(at(0));
         assert_eq!(Setbacks::new().outage(Service::V4, &healths).limit, ALONE);
-        assert_eq!(Setbacks::new().outage(Service::V6, &healths).limit, Setbacks::LIMIT);
+        assert_eq!(
+            Setbacks::new().outage(Service::V6, &healths).limit,
+            Setbacks::LIMIT
+        );
         let (_, error) = tries(healths, false);
         assert!(
             matches!(error, Failure::Fault(Fault::Away { waited, .. }) if waited.as_secs() == ALONE.as_secs()),
@@ -439,7 +544,9 @@ mod tests {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
         for number in 0..100 {
-            setbacks.hold(host(number, 0), no_route(), &healths[0], at(0)).unwrap();
+            setbacks
+                .hold(host(number, 0), no_route(), &healths[0], at(0))
+                .unwrap();
         }
         assert!(setbacks.due(&healths, at(49)).is_none());
         let first = setbacks.due(&healths, at(50)).unwrap();
@@ -447,8 +554,9 @@ mod tests {
         healths[0].succeed(at(60));
         setbacks.put(first, at(60));
         assert_eq!(setbacks.next(&healths, at(60)), Some(Instant::EPOCH));
-        let due: Vec<String> =
-            std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host).collect();
+        let due: Vec<String> = std::iter::from_fn(|| setbacks.due(&healths, at(61)))
+            .map(|setback| setback.host)
+            .collect();
         assert_eq!(due.len(), 100);
         assert_eq!(due[..2], ["host1", "host2"]);
     }
@@ -457,14 +565,18 @@ mod tests {
     fn after_an_outage_of_both_families_their_hosts_come_as_in_the_list() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         let ipv6 = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 0);
-        healths[..2].iter_mut().for_each(|health| health.fail(at(0)));
+        healths[..2]
+            .iter_mut()
+            .for_each(|health| health.fail(at(0)));
         for number in 0..100 {
             let place = Place::At(if number % 3 == 0 { TARGET } else { ipv6 });
             let health = healths[usize::from(number % 3 > 0)];
             let setback = Setback::new(number.to_string(), place, None, at(0));
             setbacks.hold(setback, no_route(), &health, at(0)).unwrap();
         }
-        healths[..2].iter_mut().for_each(|health| assert!(health.succeed(at(60))));
+        healths[..2]
+            .iter_mut()
+            .for_each(|health| assert!(health.succeed(at(60))));
         // The tries while everything fails come from either queue.
         (0..2).for_each(|family| setbacks.queues[family].tries = 2);
         let due = std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host);
@@ -475,7 +587,9 @@ mod tests {
     fn a_single_failure_among_successes_hastens_nobody() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         healths[0].fail(at(0));
-        setbacks.hold(host(0, 0), no_route(), &healths[0], at(0)).unwrap();
+        setbacks
+            .hold(host(0, 0), no_route(), &healths[0], at(0))
+            .unwrap();
         healths[0].succeed(at(1));
         assert_eq!(setbacks.next(&healths, at(2)), Some(at(3_000)));
     }
@@ -486,7 +600,9 @@ mod tests {
         healths[0].fail(at(0));
         for number in 0..MOST {
             assert!(!setbacks.is_full());
-            setbacks.hold(host(number, 0), no_route(), &healths[0], at(0)).unwrap();
+            setbacks
+                .hold(host(number, 0), no_route(), &healths[0], at(0))
+                .unwrap();
         }
         assert!(setbacks.is_full());
     }

@@ -1,5 +1,5 @@
-//! Lists some of whose hosts are hostile and work together: what they say stands in no result but their own, and the
-//! others go on sharing what is true.
+//! Lists some of whose hosts are hostile and work together: what they say stands in no result but
+//! their own, and the others go on sharing what is true.
 
 use super::{KINDS, MOST_STEPS, VERSIONS, strong};
 use hopshot_core::wire::icmp::{Echo, Message, Type};
@@ -67,7 +67,8 @@ struct World {
     claim: Option<Claim>,
     hostile: HashSet<IpAddr>,
     silent: HashSet<IpAddr>,
-    /// Guesses about the probes of others for each of their own, with ident and checksum of the latter.
+    /// Guesses about the probes of others for each of their own, with ident and checksum of the
+    /// latter.
     guesses: usize,
     /// Whose probes are on their way: the last targets.
     latest: Vec<IpAddr>,
@@ -82,7 +83,10 @@ impl World {
         *self.sent.entry(ends.destination).or_default() += 1;
         let arrives = hop >= DISTANCE;
         if self.silent.contains(&ends.destination) {
-            return Attack { is_alone: arrives, forged: Vec::new() };
+            return Attack {
+                is_alone: arrives,
+                forged: Vec::new(),
+            };
         }
         if !self.hostile.contains(&ends.destination) {
             self.latest.push(ends.destination);
@@ -104,16 +108,33 @@ impl World {
             Some(Claim::Far(_)) if arrives => Some(exceeded()),
             _ => None,
         };
-        let mut attack = Attack { is_alone: claimed.is_some(), forged: Vec::new() };
+        let mut attack = Attack {
+            is_alone: claimed.is_some(),
+            forged: Vec::new(),
+        };
         attack.forged.extend(claimed.map(|packet| (soon, packet)));
-        let to_guess = if self.latest.is_empty() { 0 } else { self.guesses };
+        let to_guess = if self.latest.is_empty() {
+            0
+        } else {
+            self.guesses
+        };
         for _ in 0..to_guess {
             let victim = self.latest[self.random.usize(..self.latest.len())];
             if Version::of(victim) == version {
                 let kind = [Type::TimeExceeded, Type::Unreachable][self.random.usize(..2)];
-                let guess = guess(Ends { destination: victim, ..ends }, message, self.random.u16(..), hop);
+                let guess = guess(
+                    Ends {
+                        destination: victim,
+                        ..ends
+                    },
+                    message,
+                    self.random.u16(..),
+                    hop,
+                );
                 let after = Duration::from_micros(self.random.u64(..100_000));
-                attack.forged.push((after, error_of(kind, name, ends.source, &guess)));
+                attack
+                    .forged
+                    .push((after, error_of(kind, name, ends.source, &guess)));
             }
         }
         attack
@@ -126,7 +147,12 @@ fn guess(ends: Ends, message: &[u8], seq: u16, hop_limit: u8) -> Vec<u8> {
     let mut packet = vec![0; header_len + 8];
     packet[header_len..].copy_from_slice(&message[..8]);
     packet[header_len + 6..].copy_from_slice(&seq.to_be_bytes());
-    let header = ip::Header { ends, hop_limit, traffic_class: 0, protocol: ip::icmp(ends.version()) };
+    let header = ip::Header {
+        ends,
+        hop_limit,
+        traffic_class: 0,
+        protocol: ip::icmp(ends.version()),
+    };
     header.emit(8, &mut packet).unwrap();
     packet
 }
@@ -137,17 +163,29 @@ fn error(kind: Type, from: IpAddr, packet: &[u8]) -> Vec<u8> {
 }
 
 fn error_of(kind: Type, from: IpAddr, to: IpAddr, quote: &[u8]) -> Vec<u8> {
-    let ends = Ends { source: from, destination: to };
+    let ends = Ends {
+        source: from,
+        destination: to,
+    };
     let mut message = vec![kind.number(ends.version()).unwrap(), 0, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(quote);
     wrap(ends, message)
 }
 
 fn reply(ends: Ends, message: &[u8]) -> Vec<u8> {
-    let ends = Ends { source: ends.destination, destination: ends.source };
+    let ends = Ends {
+        source: ends.destination,
+        destination: ends.source,
+    };
     let [ident, seq] = [4, 6].map(|at| u16::from_be_bytes([message[at], message[at + 1]]));
     let mut reply = vec![0; message.len()];
-    Message::EchoReply(Echo { ident, seq, payload: &message[8..] }).emit(ends, &mut reply).unwrap();
+    Message::EchoReply(Echo {
+        ident,
+        seq,
+        payload: &message[8..],
+    })
+    .emit(ends, &mut reply)
+    .unwrap();
     wrap(ends, reply)
 }
 
@@ -161,18 +199,30 @@ fn wrap(ends: Ends, mut message: Vec<u8>) -> Vec<u8> {
     let len = u32::try_from(message.len()).unwrap();
     let pseudo = match ends.version() {
         Version::V4 => Vec::new(),
-        Version::V6 => {
-            [octets(ends.source), octets(ends.destination), len.to_be_bytes().to_vec(), vec![0, 0, 0, 58]].concat()
-        }
+        Version::V6 => [
+            octets(ends.source),
+            octets(ends.destination),
+            len.to_be_bytes().to_vec(),
+            vec![0, 0, 0, 58],
+        ]
+        .concat(),
     };
     let all = [&pseudo[..], &message].concat();
-    let mut sum: u32 = all.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0))).sum();
+    let mut sum: u32 = all
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0)))
+        .sum();
     while sum > 0xffff {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     message[2..4].copy_from_slice(&(!sum as u16).to_be_bytes());
     let mut packet = vec![0; ip::header_len(ends.version()) + message.len()];
-    let header = ip::Header { ends, hop_limit: 60, traffic_class: 0, protocol: ip::icmp(ends.version()) };
+    let header = ip::Header {
+        ends,
+        hop_limit: 60,
+        traffic_class: 0,
+        protocol: ip::icmp(ends.version()),
+    };
     header.emit(message.len(), &mut packet).unwrap();
     packet[ip::header_len(ends.version())..].copy_from_slice(&message);
     packet
@@ -190,7 +240,10 @@ impl Draws {
         random.shuffle(&mut draws);
         let reserved: HashSet<usize> = draws.iter().copied().collect();
         let rest: Vec<usize> = (0..len).filter(|place| !reserved.contains(place)).collect();
-        Self { rest: rest.into_iter(), draws }
+        Self {
+            rest: rest.into_iter(),
+            draws,
+        }
     }
 }
 
@@ -234,22 +287,41 @@ impl List {
         }));
         let attacker = Rc::clone(&world);
         machine.attack(move |packet| attacker.borrow_mut().see(packet));
-        self.failures.iter().for_each(|failure| machine.fail(failure.clone()));
+        self.failures
+            .iter()
+            .for_each(|failure| machine.fail(failure.clone()));
         let mut survey = Survey::start(machine, &settings, self.rate, self.at_once).unwrap();
-        let mut order = Draws::new(self.hosts.len(), &mut fastrand::Rng::with_seed(self.seed ^ 0x5eed));
-        let mut outcome = Outcome { routes: Vec::new(), drawn: HashSet::new(), sent: HashMap::new(), lost: 0 };
+        let mut order = Draws::new(
+            self.hosts.len(),
+            &mut fastrand::Rng::with_seed(self.seed ^ 0x5eed),
+        );
+        let mut outcome = Outcome {
+            routes: Vec::new(),
+            drawn: HashSet::new(),
+            sent: HashMap::new(),
+            lost: 0,
+        };
         for _ in 0..MOST_STEPS {
             let mut is_over = false;
             while survey.has_room() {
-                let drawn = if survey.wants_sample() { order.draws.pop() } else { None };
-                let Some(place) = drawn.or_else(|| order.rest.next()).or_else(|| order.draws.pop()) else {
+                let drawn = if survey.wants_sample() {
+                    order.draws.pop()
+                } else {
+                    None
+                };
+                let Some(place) = drawn
+                    .or_else(|| order.rest.next())
+                    .or_else(|| order.draws.pop())
+                else {
                     is_over = true;
                     break;
                 };
                 let host = self.hosts[place];
                 let sample = drawn.is_some().then(|| survey.sample());
                 outcome.drawn.extend(drawn.map(|_| host));
-                survey.add_found(&host.to_string(), Ok((host, 0).into()), false, sample).unwrap();
+                survey
+                    .add_found(&host.to_string(), Ok((host, 0).into()), false, sample)
+                    .unwrap();
             }
             outcome.routes.extend(std::iter::from_fn(|| survey.take()));
             outcome.lost += std::iter::from_fn(|| survey.take_lost()).count();
@@ -269,7 +341,17 @@ fn host(version: Version, number: usize) -> IpAddr {
     let [high, low] = number.to_be_bytes();
     match version {
         Version::V4 => [10, 200, high, low].into(),
-        Version::V6 => [0x2001, 0xdb8, 0x1000 + number / 16, number % 16 * 0x1000, 0, 0, 0, 0].into(),
+        Version::V6 => [
+            0x2001,
+            0xdb8,
+            0x1000 + number / 16,
+            number % 16 * 0x1000,
+            0,
+            0,
+            0,
+            0,
+        ]
+        .into(),
     }
 }
 
@@ -277,43 +359,73 @@ fn host(version: Version, number: usize) -> IpAddr {
 fn many(silent: &[u8]) -> Scenario {
     let mut many = Scenario::named("many").unwrap();
     (many.target.v6, many.target.shift_v6) = ("2001:db8:1000::".parse().unwrap(), 76);
-    many.hop = silent.iter().map(|at| Hop { at: Places::One(*at), silent: true, ..Hop::default() }).collect();
+    many.hop = silent
+        .iter()
+        .map(|at| Hop {
+            at: Places::One(*at),
+            silent: true,
+            ..Hop::default()
+        })
+        .collect();
     many
 }
 
 /// Hosts of the families in turn, of which one in twenty is hostile.
 fn hosts(families: &[Version], count: usize, place: Place) -> (Vec<IpAddr>, HashSet<IpAddr>) {
-    let hosts: Vec<IpAddr> = (0..count).map(|number| host(families[number % families.len()], number)).collect();
+    let hosts: Vec<IpAddr> = (0..count)
+        .map(|number| host(families[number % families.len()], number))
+        .collect();
     let bad = count / 20;
     let is_hostile = |number: &usize| match place {
         Place::First => *number < bad,
         Place::Last => *number >= count - bad,
         Place::Among(step) => number.is_multiple_of(step) && number / step < bad,
     };
-    let hostile = (0..count).filter(is_hostile).map(|number| hosts[number]).collect();
+    let hostile = (0..count)
+        .filter(is_hostile)
+        .map(|number| hosts[number])
+        .collect();
     (hosts, hostile)
 }
 
 /// Who stands in a route where nobody of that name is.
 fn wrong(route: &Route, scenario: &Scenario) -> Option<(u8, IpAddr)> {
-    let truth = Machine::new(scenario, SocketKind::Raw, 0).internet().truth(Version::of(route.target()));
-    let shared = route.shared().filter_map(|shared| Some((shared.hop, shared.from?)));
+    let truth = Machine::new(scenario, SocketKind::Raw, 0)
+        .internet()
+        .truth(Version::of(route.target()));
+    let shared = route
+        .shared()
+        .filter_map(|shared| Some((shared.hop, shared.from?)));
     let named: Vec<(u8, IpAddr)> = shared.chain(strong(route)).collect();
-    named.into_iter().find(|(hop, from)| *from != route.target() && !truth.at(*hop).contains(&Some(*from)))
+    named
+        .into_iter()
+        .find(|(hop, from)| *from != route.target() && !truth.at(*hop).contains(&Some(*from)))
 }
 
 /// How many of the hosts that are neither hostile nor drawn share, and how many there are.
 fn sharing(outcome: &Outcome, list: &List) -> (usize, usize) {
-    let is_spared =
-        |route: &&Route| !outcome.drawn.contains(&route.target()) && !list.hostile.contains(&route.target());
+    let is_spared = |route: &&Route| {
+        !outcome.drawn.contains(&route.target()) && !list.hostile.contains(&route.target())
+    };
     let spared = outcome.routes.iter().filter(is_spared);
-    (spared.clone().filter(|route| route.shared().next().is_some()).count(), spared.count())
+    (
+        spared
+            .clone()
+            .filter(|route| route.shared().next().is_some())
+            .count(),
+        spared.count(),
+    )
 }
 
 #[test]
-fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_sharing_whatever_all_claim() {
+fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_sharing_whatever_all_claim()
+ {
     let mut guessed = 0;
-    let is_forger = |address| VERSIONS.into_iter().any(|version| forger(version) == address);
+    let is_forger = |address| {
+        VERSIONS
+            .into_iter()
+            .any(|version| forger(version) == address)
+    };
     for seed in 0..80 {
         let mut random = fastrand::Rng::with_seed(seed);
         let families = [&VERSIONS[..1], &VERSIONS[1..], &VERSIONS[..]][random.usize(..3)];
@@ -322,29 +434,69 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
         let (hosts, hostile) = hosts(families, count, place);
         let silent_hops = [&[][..], &[3], &[1], &[2, 3, 7]][random.usize(..4)];
         let scenario = many(silent_hops);
-        let silent = hosts.iter().copied().filter(|host| !hostile.contains(host) && random.u8(..100) < 30).collect();
+        let silent = hosts
+            .iter()
+            .copied()
+            .filter(|host| !hostile.contains(host) && random.u8(..100) < 30)
+            .collect();
         let claim = Some(CLAIMS[random.usize(..CLAIMS.len())]);
         let (rate, at_once) = (random.u32(500..5_000), random.usize(16..300));
         let mut failures = Vec::new();
         if random.bool() {
-            // Not before anybody was heard: that nobody answers would be what is known of the network.
+            // Not before anybody was heard: that nobody answers would be what is known of the
+            // network.
             let begin = Duration::from_millis(random.u64(300..2_000));
-            let what = [Failing::Route, Failing::Firewall, Failing::Probes, Failing::Answers][random.usize(..4)];
-            failures.push(Failure { span: begin..begin + Duration::from_millis(random.u64(10..5_000)), what });
+            let what = [
+                Failing::Route,
+                Failing::Firewall,
+                Failing::Probes,
+                Failing::Answers,
+            ][random.usize(..4)];
+            failures.push(Failure {
+                span: begin..begin + Duration::from_millis(random.u64(10..5_000)),
+                what,
+            });
         }
-        let (guesses, flow) = ([0, 100][random.usize(..2)], [None, Some(0x1234)][random.usize(..2)]);
-        let list = List { hosts, hostile, silent, claim, guesses, flow, rate, at_once, failures, seed };
+        let (guesses, flow) = (
+            [0, 100][random.usize(..2)],
+            [None, Some(0x1234)][random.usize(..2)],
+        );
+        let list = List {
+            hosts,
+            hostile,
+            silent,
+            claim,
+            guesses,
+            flow,
+            rate,
+            at_once,
+            failures,
+            seed,
+        };
         let kind = KINDS[random.usize(..2)];
         let outcome = list.run(&scenario, kind, random.u8(1..3));
-        let told =
-            format!("seed {seed}: {kind:?} {claim:?} flow {flow:?} {place:?} {families:?} silent {silent_hops:?}");
+        let told = format!(
+            "seed {seed}: {kind:?} {claim:?} flow {flow:?} {place:?} {families:?} silent {silent_hops:?}"
+        );
         assert_eq!(outcome.routes.len() + outcome.lost, count, "{told}");
-        for route in outcome.routes.iter().filter(|route| !list.hostile.contains(&route.target())) {
+        for route in outcome
+            .routes
+            .iter()
+            .filter(|route| !list.hostile.contains(&route.target()))
+        {
             assert_eq!(wrong(route, &scenario), None, "{told}: {}", route.host());
-            guessed += route.hops().flat_map(|hop| hop.replies()).filter(|reply| is_forger(reply.from)).count();
+            guessed += route
+                .hops()
+                .flat_map(|hop| hop.replies())
+                .filter(|reply| is_forger(reply.from))
+                .count();
             // A short outage may not be noticed.
             let may_be_missed = list.silent.contains(&route.target()) || !list.failures.is_empty();
-            assert!(may_be_missed || route.distance() == Some(DISTANCE), "{told}: {}", route.host());
+            assert!(
+                may_be_missed || route.distance() == Some(DISTANCE),
+                "{told}: {}",
+                route.host()
+            );
         }
         let (sharing, all) = sharing(&outcome, &list);
         // After an outage all are due at once, and many have begun before the first of them votes.
@@ -359,22 +511,47 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
 fn mixed(seed: u64, place: Place) -> List {
     let (hosts, hostile) = hosts(&VERSIONS, 2_000, place);
     let (silent, failures) = (HashSet::new(), Vec::new());
-    List { hosts, hostile, silent, claim: None, guesses: 0, flow: None, rate: 3_000, at_once: 100, failures, seed }
+    List {
+        hosts,
+        hostile,
+        silent,
+        claim: None,
+        guesses: 0,
+        flow: None,
+        rate: 3_000,
+        at_once: 100,
+        failures,
+        seed,
+    }
 }
 
 #[test]
 fn one_host_in_twenty_of_either_family_costs_the_others_few_probes() {
     let sent = |list: &List| {
         let outcome = list.run(&many(&[]), SocketKind::Raw, 1);
-        let honest = list.hosts.iter().filter(|host| !list.hostile.contains(host));
+        let honest = list
+            .hosts
+            .iter()
+            .filter(|host| !list.hostile.contains(host));
         honest.map(|host| outcome.sent[host]).sum::<usize>()
     };
     for claim in [Claim::Router(1), Claim::Routers] {
         let lists = (0..6).map(|seed| mixed(seed, [Place::First, Place::Last][seed as usize % 2]));
-        let claimed = |list: List| sent(&List { claim: Some(claim), ..list });
-        let [honest, hostile] = [lists.clone().map(|list| sent(&list)).sum::<usize>(), lists.map(claimed).sum()];
+        let claimed = |list: List| {
+            sent(&List {
+                claim: Some(claim),
+                ..list
+            })
+        };
+        let [honest, hostile] = [
+            lists.clone().map(|list| sent(&list)).sum::<usize>(),
+            lists.map(claimed).sum(),
+        ];
         // The draws that make it clear are more than half of that.
-        assert!(hostile * 5 <= honest * 6, "{claim:?}: {hostile} in place of {honest}");
+        assert!(
+            hostile * 5 <= honest * 6,
+            "{claim:?}: {hostile} in place of {honest}"
+        );
     }
 }
 
@@ -382,13 +559,34 @@ fn one_host_in_twenty_of_either_family_costs_the_others_few_probes() {
 fn after_an_outage_both_families_share_as_soon_as_without() {
     for seed in 0..6 {
         let end = Duration::from_secs(4);
-        let failures = vec![Failure { span: Duration::from_millis(50)..end, what: Failing::Route }];
-        let list = List { failures, hostile: HashSet::new(), ..mixed(seed, Place::First) };
+        let failures = vec![Failure {
+            span: Duration::from_millis(50)..end,
+            what: Failing::Route,
+        }];
+        let list = List {
+            failures,
+            hostile: HashSet::new(),
+            ..mixed(seed, Place::First)
+        };
         let outcome = list.run(&many(&[]), SocketKind::Raw, 1);
         for version in VERSIONS {
-            let others = list.hosts.iter().copied().filter(|host| Version::of(*host) != version).collect();
-            let (sharing, all) = sharing(&outcome, &List { hostile: others, ..list.clone() });
-            assert!(sharing * 100 >= all * 80, "seed {seed}: {version:?} {sharing} of {all}");
+            let others = list
+                .hosts
+                .iter()
+                .copied()
+                .filter(|host| Version::of(*host) != version)
+                .collect();
+            let (sharing, all) = sharing(
+                &outcome,
+                &List {
+                    hostile: others,
+                    ..list.clone()
+                },
+            );
+            assert!(
+                sharing * 100 >= all * 80,
+                "seed {seed}: {version:?} {sharing} of {all}"
+            );
         }
     }
 }

@@ -42,12 +42,17 @@ impl List {
                 && let Some((host, address)) = hosts.next()
             {
                 let sample = survey.wants_sample().then(|| survey.sample());
-                if let Err(error) = survey.add_found(host, Ok((*address, 0).into()), false, sample) {
+                if let Err(error) = survey.add_found(host, Ok((*address, 0).into()), false, sample)
+                {
                     results.lost.entry(host.clone()).or_default().push(error);
                 }
             }
             while let Some(route) = survey.take() {
-                results.routes.entry(route.host().to_owned()).or_default().push(route);
+                results
+                    .routes
+                    .entry(route.host().to_owned())
+                    .or_default()
+                    .push(route);
             }
             while let Some((host, error)) = survey.take_lost() {
                 results.lost.entry(host).or_default().push(error);
@@ -79,24 +84,36 @@ fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed
         let routes = results.routes.get(host).map_or(&[][..], Vec::as_slice);
         let lost = results.lost.get(host).map_or(&[][..], Vec::as_slice);
         let count = routes.len() + lost.len();
-        assert!(count == 1 || was_interrupted && count == 0, "seed {seed}: {host} has {count} results");
+        assert!(
+            count == 1 || was_interrupted && count == 0,
+            "seed {seed}: {host} has {count} results"
+        );
         for error in lost {
             let has_reason = matches!(
                 error,
-                Error::Engine(Fault::GivenUp { .. } | Fault::Away { .. } | Fault::Interrupted { .. }) | Error::NoRoute
+                Error::Engine(
+                    Fault::GivenUp { .. } | Fault::Away { .. } | Fault::Interrupted { .. }
+                ) | Error::NoRoute
             );
             assert!(has_reason, "seed {seed}: {error}");
         }
         for route in routes {
-            assert!(was_interrupted || is_whole(route), "seed {seed}: {host} is not whole");
+            assert!(
+                was_interrupted || is_whole(route),
+                "seed {seed}: {host} is not whole"
+            );
         }
     }
 }
 
-/// All that a trace names is where it says: in `many` the path to each host is the same, but for its end.
+/// All that a trace names is where it says: in `many` the path to each host is the same, but for
+/// its end.
 fn names_only_who_is_there(route: &Route, machine: &Scenario) -> bool {
-    let truth = Machine::new(machine, SocketKind::Raw, 0).internet().truth(Version::of(route.target()));
-    let is_there = |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
+    let truth = Machine::new(machine, SocketKind::Raw, 0)
+        .internet()
+        .truth(Version::of(route.target()));
+    let is_there =
+        |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
     strong(route).all(is_there)
 }
 
@@ -112,19 +129,45 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
         for _ in 0..random.usize(..4) {
             let end = begin + Duration::from_millis(random.u64(10..10_000));
             let what = [Failing::Route, Failing::Firewall][random.usize(..2)];
-            machine.fail(Failure { span: begin..end, what });
+            machine.fail(Failure {
+                span: begin..end,
+                what,
+            });
             begin = end + Duration::from_millis(random.u64(2_000..5_000));
         }
-        let hosts = (0..random.u32(1..300)).map(|number| host(version, number * 13 % 4096)).collect();
+        let hosts = (0..random.u32(1..300))
+            .map(|number| host(version, number * 13 % 4096))
+            .collect();
         let (rate, at_once) = (random.u32(20..20_000), random.usize(1..300));
         let outage_limit = Duration::from_secs(60);
-        let list = List { hosts, rate, at_once, outage_limit, interrupted_after: MOST_STEPS };
+        let list = List {
+            hosts,
+            rate,
+            at_once,
+            outage_limit,
+            interrupted_after: MOST_STEPS,
+        };
         let mut settings = Settings::default();
         settings.config.attempts = random.u8(1..4);
         let results = list.run(machine, &settings);
-        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
-        let reached = results.routes.values().flatten().filter(|route| route.reached()).count();
-        assert_eq!(reached, list.hosts.len(), "seed {seed}: {kind:?} {version:?} {:?}", results.lost);
+        check(
+            &results,
+            &list,
+            |route| names_only_who_is_there(route, &many),
+            seed,
+        );
+        let reached = results
+            .routes
+            .values()
+            .flatten()
+            .filter(|route| route.reached())
+            .count();
+        assert_eq!(
+            reached,
+            list.hosts.len(),
+            "seed {seed}: {kind:?} {version:?} {:?}",
+            results.lost
+        );
     }
 }
 
@@ -135,15 +178,36 @@ fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
         let mut random = fastrand::Rng::with_seed(seed);
         let mut machine = Machine::new(&many, KINDS[random.usize(..2)], seed);
         let begin = Duration::from_millis(random.u64(..500));
-        let what = [Failing::Route, Failing::Firewall, Failing::Probes, Failing::Answers][random.usize(..4)];
-        machine.fail(Failure { span: begin..begin + Duration::from_millis(random.u64(10..3_000)), what });
+        let what = [
+            Failing::Route,
+            Failing::Firewall,
+            Failing::Probes,
+            Failing::Answers,
+        ][random.usize(..4)];
+        machine.fail(Failure {
+            span: begin..begin + Duration::from_millis(random.u64(10..3_000)),
+            what,
+        });
         let version = super::VERSIONS[random.usize(..2)];
-        let hosts = (0..random.u32(1..100)).map(|number| host(version, number)).collect();
+        let hosts = (0..random.u32(1..100))
+            .map(|number| host(version, number))
+            .collect();
         let (rate, at_once) = (random.u32(50..20_000), random.usize(1..100));
         let (outage_limit, interrupted_after) = (Duration::from_secs(60), random.usize(..200));
-        let list = List { hosts, rate, at_once, outage_limit, interrupted_after };
+        let list = List {
+            hosts,
+            rate,
+            at_once,
+            outage_limit,
+            interrupted_after,
+        };
         let results = list.run(machine, &Settings::default());
-        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
+        check(
+            &results,
+            &list,
+            |route| names_only_who_is_there(route, &many),
+            seed,
+        );
     }
 }
 
@@ -153,17 +217,33 @@ fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
     for (seed, what) in [Failing::Route, Failing::Firewall].into_iter().enumerate() {
         for limit in [1, 5, 60] {
             let mut machine = Machine::new(&many, SocketKind::Raw, seed as u64);
-            machine.fail(Failure { span: Duration::ZERO..Duration::MAX, what });
+            machine.fail(Failure {
+                span: Duration::ZERO..Duration::MAX,
+                what,
+            });
             let hosts = (0..50).map(|number| host(Version::V4, number)).collect();
             let outage_limit = Duration::from_secs(limit);
-            let list = List { hosts, rate: 1_000, at_once: 20, outage_limit, interrupted_after: MOST_STEPS };
+            let list = List {
+                hosts,
+                rate: 1_000,
+                at_once: 20,
+                outage_limit,
+                interrupted_after: MOST_STEPS,
+            };
             let results = list.run(machine, &Settings::default());
             let away = results.lost.values().flatten().filter(|error| match error {
-                Error::Engine(Fault::Away { waited, .. }) => (limit..limit + 3).contains(&waited.as_secs()),
+                Error::Engine(Fault::Away { waited, .. }) => {
+                    (limit..limit + 3).contains(&waited.as_secs())
+                }
                 _ => false,
             });
-            let told =
-                away.count() + results.routes.values().flatten().filter(|route| route.failure().is_some()).count();
+            let told = away.count()
+                + results
+                    .routes
+                    .values()
+                    .flatten()
+                    .filter(|route| route.failure().is_some())
+                    .count();
             assert_eq!(told, 50, "{what:?} for {limit} s: {:?}", results.lost);
         }
     }
@@ -175,20 +255,50 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
         let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
-        let all = [Failing::Route, Failing::Firewall, Failing::FarProbes, Failing::Probes, Failing::Answers];
+        let all = [
+            Failing::Route,
+            Failing::Firewall,
+            Failing::FarProbes,
+            Failing::Probes,
+            Failing::Answers,
+        ];
         let what = all[random.usize(..all.len())];
         let mut machine = Machine::new(&many, kind, seed);
-        let begin = if random.bool() { 0 } else { random.u64(..3_000) };
-        machine.fail(Failure { span: Duration::from_millis(begin)..Duration::MAX, what });
-        let hosts = (0..random.u32(1..100)).map(|number| host(version, number)).collect();
+        let begin = if random.bool() {
+            0
+        } else {
+            random.u64(..3_000)
+        };
+        machine.fail(Failure {
+            span: Duration::from_millis(begin)..Duration::MAX,
+            what,
+        });
+        let hosts = (0..random.u32(1..100))
+            .map(|number| host(version, number))
+            .collect();
         let (rate, at_once) = (random.u32(200..20_000), random.usize(1..100));
         let outage_limit = Duration::from_secs([1, 5, 60][random.usize(..3)]);
-        let list = List { hosts, rate, at_once, outage_limit, interrupted_after: MOST_STEPS };
+        let list = List {
+            hosts,
+            rate,
+            at_once,
+            outage_limit,
+            interrupted_after: MOST_STEPS,
+        };
         let results = list.run(machine, &Settings::default());
-        check(&results, &list, |route| names_only_who_is_there(route, &many), seed);
+        check(
+            &results,
+            &list,
+            |route| names_only_who_is_there(route, &many),
+            seed,
+        );
         // Silence is a result of each host, which takes its time.
         let each = Duration::from_secs(3) * (1 + list.hosts.len() / list.at_once) as u32;
         let most = outage_limit.max(Duration::from_secs(12)) + Duration::from_secs(10) + each * 8;
-        assert!(results.took <= most, "seed {seed}: {what:?} {kind:?} {:?} of {most:?}", results.took);
+        assert!(
+            results.took <= most,
+            "seed {seed}: {what:?} {kind:?} {:?} of {most:?}",
+            results.took
+        );
     }
 }

@@ -6,8 +6,8 @@ mod lists;
 
 use hopshot_core::wire::Version;
 use hopshot_engine::{
-    Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step, StopReason, Thoroughness,
-    Trace,
+    Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step,
+    StopReason, Thoroughness, Trace,
 };
 use hopshot_lab::{CLIENT, Machine, Scenario, Truth};
 use std::net::{IpAddr, SocketAddr};
@@ -28,21 +28,36 @@ fn to_the_end<J: Job<Link = Machine>>(mut job: J) -> J::Output {
 }
 
 /// The scenario, a machine on it, and the address of its target.
-fn world(name: &str, version: Version, kind: SocketKind, seed: u64) -> (Machine, SocketAddr, Truth) {
+fn world(
+    name: &str,
+    version: Version,
+    kind: SocketKind,
+    seed: u64,
+) -> (Machine, SocketAddr, Truth) {
     let machine = Machine::new(&Scenario::named(name).unwrap(), kind, seed);
-    let (target, truth) = (machine.internet().target(version), machine.internet().truth(version));
+    let (target, truth) = (
+        machine.internet().target(version),
+        machine.internet().truth(version),
+    );
     (machine, (target, 0).into(), truth)
 }
 
 fn trace(name: &str, version: Version, kind: SocketKind, seed: u64) -> (Route, Truth) {
     let (machine, target, truth) = world(name, version, kind, seed);
-    (to_the_end(Trace::start(machine, &Settings::default(), name, target).unwrap()), truth)
+    (
+        to_the_end(Trace::start(machine, &Settings::default(), name, target).unwrap()),
+        truth,
+    )
 }
 
 /// The answers of a route that prove themselves, with their hops.
 fn strong(route: &Route) -> impl Iterator<Item = (u8, IpAddr)> {
-    let replies = route.hops().flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
-    replies.filter(|(_, reply)| reply.evidence() == Evidence::Strong).map(|(hop, reply)| (hop, reply.from))
+    let replies = route
+        .hops()
+        .flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)));
+    replies
+        .filter(|(_, reply)| reply.evidence() == Evidence::Strong)
+        .map(|(hop, reply)| (hop, reply.from))
 }
 
 #[test]
@@ -50,13 +65,19 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
     // There the route changes while it is traced, or answers come from where nobody is asked.
     let moves = ["changing", "leap", "altreply", "dnat", "demo"];
     for name in Scenario::names().filter(|name| !moves.contains(name)) {
-        for (version, kind) in VERSIONS.into_iter().flat_map(|version| KINDS.map(|kind| (version, kind))) {
+        for (version, kind) in VERSIONS
+            .into_iter()
+            .flat_map(|version| KINDS.map(|kind| (version, kind)))
+        {
             for seed in 0..5 {
                 let (route, truth) = trace(name, version, kind, seed);
                 assert_eq!(route.source(), CLIENT.address(version));
                 for (hop, from) in strong(&route) {
                     let is_there = truth.at(hop).contains(&Some(from));
-                    assert!(is_there, "{name} {version:?} {kind:?} seed {seed}: {from} at hop {hop}");
+                    assert!(
+                        is_there,
+                        "{name} {version:?} {kind:?} seed {seed}: {from} at hop {hop}"
+                    );
                 }
             }
         }
@@ -66,7 +87,10 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
 #[test]
 fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
     for name in ["short", "wan", "long", "many", "mpls", "nodeid", "dup"] {
-        for (version, kind) in VERSIONS.into_iter().flat_map(|version| KINDS.map(|kind| (version, kind))) {
+        for (version, kind) in VERSIONS
+            .into_iter()
+            .flat_map(|version| KINDS.map(|kind| (version, kind)))
+        {
             let (route, truth) = trace(name, version, kind, 1);
             assert_eq!(
                 (route.distance(), route.stop_reason()),
@@ -76,24 +100,38 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
             let heard: Vec<u8> = strong(&route).map(|(hop, _)| hop).collect();
             let all: Vec<u8> = (1..=truth.distance().unwrap()).collect();
             assert_eq!(heard, all, "{name} {version:?} {kind:?}");
-            assert!(route.probes_sent() <= all.len() + 16, "{name}: {}", route.probes_sent());
+            assert!(
+                route.probes_sent() <= all.len() + 16,
+                "{name}: {}",
+                route.probes_sent()
+            );
         }
     }
 }
 
 #[test]
 fn all_paths_are_found_whatever_the_seed() {
-    for (version, kind) in VERSIONS.into_iter().flat_map(|version| KINDS.map(|kind| (version, kind))) {
+    for (version, kind) in VERSIONS
+        .into_iter()
+        .flat_map(|version| KINDS.map(|kind| (version, kind)))
+    {
         let mut complete = 0;
         for seed in 0..20 {
             let (machine, target, truth) = world("ecmp", version, kind, seed);
             let settings = Settings::default();
-            let paths = Exploration::start(machine, &settings, Thoroughness::default(), "ecmp", target).unwrap();
+            let paths =
+                Exploration::start(machine, &settings, Thoroughness::default(), "ecmp", target)
+                    .unwrap();
             let paths = to_the_end(paths);
             assert_eq!(paths.completeness(), Completeness::Complete);
-            let routers: std::collections::BTreeSet<_> = (1..=12).flat_map(|hop| truth.at(hop)).flatten().collect();
-            let found: std::collections::BTreeSet<_> =
-                paths.graph().nodes().iter().filter_map(|node| node.address).collect();
+            let routers: std::collections::BTreeSet<_> =
+                (1..=12).flat_map(|hop| truth.at(hop)).flatten().collect();
+            let found: std::collections::BTreeSet<_> = paths
+                .graph()
+                .nodes()
+                .iter()
+                .filter_map(|node| node.address)
+                .collect();
             assert!(found.is_subset(&routers), "{found:?}");
             complete += usize::from(found == routers);
         }
@@ -104,11 +142,21 @@ fn all_paths_are_found_whatever_the_seed() {
 
 #[test]
 fn the_mtu_of_a_path_is_found_with_its_limits() {
-    for (version, kind) in VERSIONS.into_iter().flat_map(|version| KINDS.map(|kind| (version, kind))) {
+    for (version, kind) in VERSIONS
+        .into_iter()
+        .flat_map(|version| KINDS.map(|kind| (version, kind)))
+    {
         let (machine, target, _) = world("mtu", version, kind, 1);
-        let search = PathMtu::start(machine, &Settings::default(), "mtu", target, |_, _, _| Ok(1500)).unwrap();
+        let search = PathMtu::start(machine, &Settings::default(), "mtu", target, |_, _, _| {
+            Ok(1500)
+        })
+        .unwrap();
         let route = to_the_end(search);
-        assert_eq!((route.path_mtu(), route.bounds()), (Some(1280), (1280, 1280)), "{version:?} {kind:?}");
+        assert_eq!(
+            (route.path_mtu(), route.bounds()),
+            (Some(1280), (1280, 1280)),
+            "{version:?} {kind:?}"
+        );
         assert_eq!(route.limits().len(), 2);
     }
 }

@@ -1,7 +1,8 @@
 //! Time since the start, from the one timer that every Cortex-M has.
 //!
-//! The timer counts cycles down from a limit, wraps, and interrupts. There is no tick: while nothing waits the limit is as far
-//! as 24 bits go, and [`Clock::sleep_until`] sets it to the moment that is waited for.
+//! The timer counts cycles down from a limit, wraps, and interrupts. There is no tick: while
+//! nothing waits the limit is as far as 24 bits go, and [`Clock::sleep_until`] sets it to the
+//! moment that is waited for.
 
 use core::cell::Cell;
 use cortex_m::interrupt::{self, CriticalSection, Mutex};
@@ -46,9 +47,11 @@ impl Clock {
         Instant::from_nanos(interrupt::free(cycles) * NANOS_PER_CYCLE)
     }
 
-    /// Sleeps until an instant, or until the network card has a packet; no longer than the timer counts.
+    /// Sleeps until an instant, or until the network card has a packet; no longer than the timer
+    /// counts.
     pub fn sleep_until(&mut self, until: Instant) {
-        // With interrupts held back one that comes between these lines still ends the sleep: nothing is missed.
+        // With interrupts held back one that comes between these lines still ends the sleep:
+        // nothing is missed.
         interrupt::free(|section| {
             let now = cycles(section);
             let wait = (until.as_nanos() / NANOS_PER_CYCLE).saturating_sub(now);
@@ -56,7 +59,10 @@ impl Clock {
                 return;
             }
             PASSED.borrow(section).set(now);
-            self.restart(section, u32::try_from(wait).unwrap_or(MOST).clamp(LEAST, MOST));
+            self.restart(
+                section,
+                u32::try_from(wait).unwrap_or(MOST).clamp(LEAST, MOST),
+            );
             crate::nic::unmask();
             cortex_m::asm::wfi();
         });
@@ -75,8 +81,13 @@ impl Clock {
 fn cycles(section: &CriticalSection) -> u64 {
     let (passed, period) = (PASSED.borrow(section).get(), PERIOD.borrow(section).get());
     let left = SYST::get_current();
-    // It wrapped, and the interrupt is held back: count that wrap, and read again what is left since.
-    let (wrapped, left) = if SCB::is_pendst_pending() { (period, SYST::get_current()) } else { (0, left) };
+    // It wrapped, and the interrupt is held back: count that wrap, and read again what is left
+    // since.
+    let (wrapped, left) = if SCB::is_pendst_pending() {
+        (period, SYST::get_current())
+    } else {
+        (0, left)
+    };
     // Zero is what a timer holds that was cleared and has not counted yet.
     let since = if left == 0 { 0 } else { period - left };
     passed + u64::from(wrapped) + u64::from(since)
@@ -90,7 +101,8 @@ fn SysTick() {
     });
 }
 
-/// Every interrupt but the timer's: the card's. The loop does the work; until it sleeps again, once is enough.
+/// Every interrupt but the timer's: the card's. The loop does the work; until it sleeps again, once
+/// is enough.
 #[exception]
 unsafe fn DefaultHandler(_number: i16) {
     NVIC::mask(crate::nic::INTERRUPT);

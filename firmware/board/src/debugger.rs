@@ -1,5 +1,5 @@
-//! The host of the debugger, here QEMU: arguments come from there, text goes there (semihosting). A board of your own has a
-//! serial port for the text, and a random number generator.
+//! The host of the debugger, here QEMU: arguments come from there, text goes there (semihosting). A
+//! board of your own has a serial port for the text, and a random number generator.
 
 use cortex_m_semihosting::{debug, hio, nr, syscall};
 
@@ -10,10 +10,15 @@ pub const ARGUMENTS_LEN: usize = 160;
 pub fn arguments(buf: &mut [u8; ARGUMENTS_LEN]) -> &str {
     // SYS_GET_CMDLINE wants the buffer and its size, and writes a text and a zero into it.
     let block = [buf.as_mut_ptr() as usize, buf.len()];
-    // SAFETY: the block and the buffer it names outlive the call, and the debugger writes no more than the size given.
+    // SAFETY: the block and the buffer it names outlive the call, and the debugger writes no more
+    // than the size given.
     let failed = unsafe { syscall(nr::GET_CMDLINE, &block) };
     let len = buf.iter().position(|octet| *octet == 0).unwrap_or(0);
-    if failed == 0 { core::str::from_utf8(&buf[..len]).unwrap_or_default() } else { "" }
+    if failed == 0 {
+        core::str::from_utf8(&buf[..len]).unwrap_or_default()
+    } else {
+        ""
+    }
 }
 
 /// Sixteen octets that nobody else can know, from the host.
@@ -25,8 +30,8 @@ pub fn random() -> Option<u128> {
     // SAFETY: the block and the name it points to outlive the call, which only reads them.
     let file = unsafe { syscall(nr::OPEN, &block) };
     let block = [file, octets.as_mut_ptr() as usize, octets.len()];
-    // SAFETY: the block and the buffer it names outlive the call, and the debugger writes no more than the size given. With a
-    // file that could not be opened it fails.
+    // SAFETY: the block and the buffer it names outlive the call, and the debugger writes no more
+    // than the size given. With a file that could not be opened it fails.
     let unread = unsafe { syscall(nr::READ, &block) };
     (unread == 0).then_some(u128::from_ne_bytes(octets))
 }
@@ -42,6 +47,10 @@ pub fn print(text: &[u8]) {
 /// Ends the emulation: QEMU's exit status is 0 or 1.
 pub fn exit(success: bool) -> ! {
     loop {
-        debug::exit(if success { debug::EXIT_SUCCESS } else { debug::EXIT_FAILURE });
+        debug::exit(if success {
+            debug::EXIT_SUCCESS
+        } else {
+            debug::EXIT_FAILURE
+        });
     }
 }

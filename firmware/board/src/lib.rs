@@ -1,7 +1,9 @@
-//! What a traceroute on bare metal needs beside the trace itself: a clock, a network card, and somebody to report to.
+//! What a traceroute on bare metal needs beside the trace itself: a clock, a network card, and
+//! somebody to report to.
 //!
-//! Two boards, both as QEMU emulates them: `lm3s6965evb` (Cortex-M3, 64 KB of RAM, the network card on the chip) and
-//! `mps2-an386` (Cortex-M4F, a LAN9118 beside it). Drivers poll; an interrupt only ends a sleep.
+//! Two boards, both as QEMU emulates them: `lm3s6965evb` (Cortex-M3, 64 KB of RAM, the network card
+//! on the chip) and `mps2-an386` (Cortex-M4F, a LAN9118 beside it). Drivers poll; an interrupt only
+//! ends a sleep.
 #![no_std]
 
 // Named nowhere else, but it brings the critical section that defmt links against.

@@ -10,8 +10,8 @@ impl<const BASE: usize, const LAST: usize> Registers<BASE, LAST> {
     /// Takes the registers.
     ///
     /// # Safety
-    /// On this board every word there is a device's register, and neither reading nor writing one makes the device touch
-    /// memory that Rust knows of.
+    /// On this board every word there is a device's register, and neither reading nor writing one
+    /// makes the device touch memory that Rust knows of.
     pub(crate) const unsafe fn new() -> Self {
         Self(())
     }

@@ -16,7 +16,10 @@ impl Line {
     /// An empty line.
     #[must_use]
     pub fn new() -> Self {
-        Self { text: [0; _], len: 0 }
+        Self {
+            text: [0; _],
+            len: 0,
+        }
     }
 
     /// Appends a text.
@@ -30,7 +33,8 @@ impl Line {
         self.digits(number, 10, 1)
     }
 
-    /// Appends a number to the base of 10 or 16, with as many digits as it has, but at least so many.
+    /// Appends a number to the base of 10 or 16, with as many digits as it has, but at least so
+    /// many.
     pub fn digits(&mut self, mut number: u32, base: u32, least: usize) -> &mut Self {
         let mut digits = [b'0'; 10];
         let mut first = digits.len();
@@ -48,7 +52,13 @@ impl Line {
         match address {
             IpAddr::V4(address) => {
                 let [a, b, c, d] = address.octets().map(u32::from);
-                self.number(a).text(".").number(b).text(".").number(c).text(".").number(d)
+                self.number(a)
+                    .text(".")
+                    .number(b)
+                    .text(".")
+                    .number(c)
+                    .text(".")
+                    .number(d)
             }
             IpAddr::V6(address) => self.groups(address),
         }
@@ -56,8 +66,14 @@ impl Line {
 
     fn groups(&mut self, address: Ipv6Addr) -> &mut Self {
         let groups = address.segments();
-        // The longest run of zeros, the first of several, becomes two colons; a single zero doesn't.
-        let run = |start: usize| groups[start..].iter().take_while(|group| **group == 0).count();
+        // The longest run of zeros, the first of several, becomes two colons; a single zero
+        // doesn't.
+        let run = |start: usize| {
+            groups[start..]
+                .iter()
+                .take_while(|group| **group == 0)
+                .count()
+        };
         let (mut start, mut len) = (0, 1);
         for at in 0..groups.len() {
             if run(at) > len {

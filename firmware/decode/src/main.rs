@@ -1,5 +1,5 @@
-//! `hopshot-decode ELF`: reads what a board logged with defmt from standard input, and writes it as text. The texts are not on the
-//! board: they are in the ELF file.
+//! `hopshot-decode ELF`: reads what a board logged with defmt from standard input, and writes it as
+//! text. The texts are not on the board: they are in the ELF file.
 #![forbid(unsafe_code)]
 
 use defmt_decoder::{DecodeError, Table};
@@ -17,7 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         match decoder.decode() {
             Ok(frame) => println!("{}", frame.display_message()),
             Err(DecodeError::UnexpectedEof) => return Ok(()),
-            Err(DecodeError::Malformed) => return Err("what the board logged can't be decoded".into()),
+            Err(DecodeError::Malformed) => {
+                return Err("what the board logged can't be decoded".into());
+            }
         }
     }
 }

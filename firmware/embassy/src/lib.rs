@@ -1,5 +1,5 @@
-//! A trace on embassy-net: the same loop, as a future. The network task drives the device; this one sleeps until its timer
-//! rings or a packet comes.
+//! A trace on embassy-net: the same loop, as a future. The network task drives the device; this one
+//! sleeps until its timer rings or a packet comes.
 #![no_std]
 
 #[allow(unreachable_pub, reason = "whoever copies it decides what is public")]
@@ -21,17 +21,22 @@ const ANSWER_LEN: usize = 1280;
 /// How many answers may wait until this task has its turn.
 const ANSWERS: usize = 4;
 
-/// Runs a trace to its end. `Config::source` must be the stack's own address in the target's family.
+/// Runs a trace to its end. `Config::source` must be the stack's own address in the target's
+/// family.
 ///
 /// # Errors
 /// [`BufferTooSmall`] if the payload isn't the default one.
-pub async fn trace<const N: usize>(stack: Stack<'_>, tracer: &mut Tracer<N>) -> Result<(), BufferTooSmall> {
+pub async fn trace<const N: usize>(
+    stack: Stack<'_>,
+    tracer: &mut Tracer<N>,
+) -> Result<(), BufferTooSmall> {
     let source = tracer.config().source;
     let (version, protocol) = match Version::of(source) {
         Version::V4 => (IpVersion::Ipv4, IpProtocol::Icmp),
         Version::V6 => (IpVersion::Ipv6, IpProtocol::Icmpv6),
     };
-    let (mut receive_meta, mut receive) = ([PacketMetadata::EMPTY; ANSWERS], [0; ANSWERS * ANSWER_LEN]);
+    let (mut receive_meta, mut receive) =
+        ([PacketMetadata::EMPTY; ANSWERS], [0; ANSWERS * ANSWER_LEN]);
     let (mut transmit_meta, mut transmit) = ([PacketMetadata::EMPTY; 1], [0; PROBE_LEN]);
     let socket = RawSocket::new(
         stack,
@@ -52,12 +57,16 @@ pub async fn trace<const N: usize>(stack: Stack<'_>, tracer: &mut Tracer<N>) -> 
             Action::Transmit(next) => {
                 let at = packet::header(&next, source).emit(next.message.len(), &mut probe)?;
                 let len = at + next.message.len();
-                let space = probe.get_mut(at..len).ok_or(BufferTooSmall { needed: len })?;
+                let space = probe
+                    .get_mut(at..len)
+                    .ok_or(BufferTooSmall { needed: len })?;
                 space.copy_from_slice(next.message);
                 socket.send(&probe[..len]).await;
             }
             Action::Wait(until) => {
-                let timer = Timer::at(embassy_time::Instant::from_micros(until.as_nanos().div_ceil(1000)));
+                let timer = Timer::at(embassy_time::Instant::from_micros(
+                    until.as_nanos().div_ceil(1000),
+                ));
                 if let Either::First(Ok(len)) = select(socket.recv(&mut answer), timer).await {
                     packet::hear(tracer, now(), &answer[..len]);
                 }
@@ -68,5 +77,9 @@ pub async fn trace<const N: usize>(stack: Stack<'_>, tracer: &mut Tracer<N>) -> 
 }
 
 fn now() -> Instant {
-    Instant::from_nanos(embassy_time::Instant::now().as_micros().saturating_mul(1000))
+    Instant::from_nanos(
+        embassy_time::Instant::now()
+            .as_micros()
+            .saturating_mul(1000),
+    )
 }

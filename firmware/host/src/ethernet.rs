@@ -1,4 +1,5 @@
-//! A gateway on Ethernet, as far as a board can see it: whoever is asked for, it is this one (RFC 826; RFC 4861).
+//! A gateway on Ethernet, as far as a board can see it: whoever is asked for, it is this one (RFC
+//! 826; RFC 4861).
 
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{Ends, ip};
@@ -14,7 +15,8 @@ const NEIGHBOR_SOLICITATION: u8 = 135;
 const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 /// Solicited, and to replace what is known.
 const FLAGS: u8 = 0x60;
-/// Who isn't on this link doesn't get such a message, so all come with this hop limit (RFC 4861, section 4.3).
+/// Who isn't on this link doesn't get such a message, so all come with this hop limit (RFC 4861,
+/// section 4.3).
 const NEIGHBOR_HOP_LIMIT: u8 = 255;
 
 /// The gateway, with what it has learnt of the board.
@@ -36,7 +38,9 @@ pub(crate) enum Taken<'f> {
 impl Gateway {
     /// Takes a frame from the board.
     pub(crate) fn take<'f>(&mut self, frame: &'f [u8]) -> Taken<'f> {
-        let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() else { return Taken::Nothing };
+        let Some((header, body)) = frame.split_first_chunk::<HEADER_LEN>() else {
+            return Taken::Nothing;
+        };
         self.board = header[6..12].try_into().ok();
         let reply = match [header[12], header[13]] {
             ARP => arp_reply(body).and_then(|body| self.frame(ARP, &body)),
@@ -59,7 +63,14 @@ impl Gateway {
 
     /// Puts a packet for the board into a frame; `None` before the board has been heard.
     pub(crate) fn wrap(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        self.frame(if packet.first()? >> 4 == 4 { IPV4 } else { IPV6 }, packet)
+        self.frame(
+            if packet.first()? >> 4 == 4 {
+                IPV4
+            } else {
+                IPV6
+            },
+            packet,
+        )
     }
 
     fn frame(&self, ether_type: [u8; 2], body: &[u8]) -> Option<Vec<u8>> {
@@ -79,13 +90,26 @@ fn arp_reply(request: &[u8]) -> Option<Vec<u8>> {
 fn advertisement(packet: &[u8]) -> Option<Vec<u8>> {
     let (header, message) = ip::parse(packet).ok()?;
     let asked: [u8; 16] = message.get(8..24)?.try_into().ok()?;
-    if !header.is_icmp() || message[0] != NEIGHBOR_SOLICITATION || header.hop_limit != NEIGHBOR_HOP_LIMIT {
+    if !header.is_icmp()
+        || message[0] != NEIGHBOR_SOLICITATION
+        || header.hop_limit != NEIGHBOR_HOP_LIMIT
+    {
         return None;
     }
-    let ends = Ends { source: IpAddr::from(asked), destination: header.ends.source };
+    let ends = Ends {
+        source: IpAddr::from(asked),
+        destination: header.ends.source,
+    };
     let option = [&[2, 1], &ADDRESS[..]].concat();
-    let mut answer = [&[NEIGHBOR_ADVERTISEMENT, 0, 0, 0, FLAGS, 0, 0, 0], &asked[..], &option].concat();
-    let checksum = Checksum::of_ends(ends, answer.len())?.with(&answer).finish();
+    let mut answer = [
+        &[NEIGHBOR_ADVERTISEMENT, 0, 0, 0, FLAGS, 0, 0, 0],
+        &asked[..],
+        &option,
+    ]
+    .concat();
+    let checksum = Checksum::of_ends(ends, answer.len())?
+        .with(&answer)
+        .finish();
     answer[2..4].copy_from_slice(&checksum.to_be_bytes());
     let header = ip::Header { ends, ..header };
     let mut packet = vec![0; 40];

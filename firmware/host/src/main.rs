@@ -1,9 +1,9 @@
-//! The far end of an emulated board's network cable: plays a scenario of the lab on a Unix socket, and compares the route that
-//! the board prints with the true one. No privileges, no network.
+//! The far end of an emulated board's network cable: plays a scenario of the lab on a Unix socket,
+//! and compares the route that the board prints with the true one. No privileges, no network.
 //!
-//! `hopshot-cable SCENARIO 4|6 -- COMMAND`: in the command `{netdev}` stands for the options of QEMU's network backend, and
-//! `{addresses}` for the arguments of the firmware: target, board, gateway. The exit status is the command's; 3 if the route
-//! that it printed isn't the true one.
+//! `hopshot-cable SCENARIO 4|6 -- COMMAND`: in the command `{netdev}` stands for the options of
+//! QEMU's network backend, and `{addresses}` for the arguments of the firmware: target, board,
+//! gateway. The exit status is the command's; 3 if the route that it printed isn't the true one.
 #![forbid(unsafe_code)]
 
 mod ethernet;
@@ -59,10 +59,20 @@ fn run() -> Result<u8, Box<dyn Error>> {
         Version::V4 => [10, 0, 0, 1].into(),
         Version::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
     };
-    let addresses = format!("arg={},arg={},arg={gateway}", internet.target(version), CLIENT.address(version));
-    let fill = |text: &String| text.replace("{netdev}", &cable.netdev()).replace("{addresses}", &addresses);
+    let addresses = format!(
+        "arg={},arg={},arg={gateway}",
+        internet.target(version),
+        CLIENT.address(version)
+    );
+    let fill = |text: &String| {
+        text.replace("{netdev}", &cable.netdev())
+            .replace("{addresses}", &addresses)
+    };
     let socket = UnixDatagram::bind(cable.ours())?;
-    let mut child = Command::new(fill(program)).args(rest.iter().map(fill)).stdout(Stdio::piped()).spawn()?;
+    let mut child = Command::new(fill(program))
+        .args(rest.iter().map(fill))
+        .stdout(Stdio::piped())
+        .spawn()?;
     let over = AtomicBool::new(false);
     let (status, lines) = thread::scope(|scope| {
         let (post, letters) = mpsc::channel();
@@ -76,7 +86,9 @@ fn run() -> Result<u8, Box<dyn Error>> {
         });
         let watched = watch(&mut child);
         over.store(true, Ordering::Relaxed);
-        let played = player.join().unwrap_or_else(|_| Err(io::Error::other("the far end stopped")));
+        let played = player
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the far end stopped")));
         played.and(watched)
     })?;
     match route::compare(&lines, &truth) {
@@ -98,12 +110,20 @@ fn watch(child: &mut Child) -> io::Result<(u8, Vec<String>)> {
             lines.push(line);
         }
     }
-    let status = child.wait()?.code().and_then(|code| u8::try_from(code).ok());
+    let status = child
+        .wait()?
+        .code()
+        .and_then(|code| u8::try_from(code).ok());
     Ok((status.unwrap_or(125), lines))
 }
 
 /// Hands the board's packets to the simulated internet, and the answers to whoever delivers them.
-fn play(mut internet: Internet, socket: &UnixDatagram, over: &AtomicBool, post: &Sender<Due>) -> io::Result<()> {
+fn play(
+    mut internet: Internet,
+    socket: &UnixDatagram,
+    over: &AtomicBool,
+    post: &Sender<Due>,
+) -> io::Result<()> {
     let start = Instant::now();
     let mut gateway = Gateway::default();
     let mut buf = [0; 2048];
@@ -111,7 +131,14 @@ fn play(mut internet: Internet, socket: &UnixDatagram, over: &AtomicBool, post: 
     while !over.load(Ordering::Relaxed) {
         let len = match socket.recv(&mut buf) {
             Ok(len) => len,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                continue;
+            }
             Err(error) => return Err(error),
         };
         let now = start.elapsed();
@@ -119,7 +146,9 @@ fn play(mut internet: Internet, socket: &UnixDatagram, over: &AtomicBool, post: 
             Taken::Question(answer) => vec![(start + now, answer)],
             Taken::Packet(packet) => {
                 let answers = internet.receive(now, packet).into_iter();
-                answers.filter_map(|answer| Some((start + answer.due, gateway.wrap(&answer.packet)?))).collect()
+                answers
+                    .filter_map(|answer| Some((start + answer.due, gateway.wrap(&answer.packet)?)))
+                    .collect()
             }
             Taken::Nothing => Vec::new(),
         };
@@ -130,8 +159,8 @@ fn play(mut internet: Internet, socket: &UnixDatagram, over: &AtomicBool, post: 
     Ok(())
 }
 
-/// Gives the board each frame at the moment it is due. A thread of its own: it can be woken to the microsecond, a socket only
-/// at the kernel's ticks.
+/// Gives the board each frame at the moment it is due. A thread of its own: it can be woken to the
+/// microsecond, a socket only at the kernel's ticks.
 fn deliver(post: &Receiver<Due>, socket: &UnixDatagram, board: &Path) {
     let mut queue: Vec<Due> = Vec::new();
     loop {
@@ -140,8 +169,13 @@ fn deliver(post: &Receiver<Due>, socket: &UnixDatagram, board: &Path) {
             // A board that has switched itself off hears nothing more.
             let _ = socket.send_to(&frame, board);
         }
-        let next = queue.first().map(|(at, _)| at.saturating_duration_since(Instant::now()));
-        match next.map_or_else(|| post.recv().map_err(Into::into), |wait| post.recv_timeout(wait)) {
+        let next = queue
+            .first()
+            .map(|(at, _)| at.saturating_duration_since(Instant::now()));
+        match next.map_or_else(
+            || post.recv().map_err(Into::into),
+            |wait| post.recv_timeout(wait),
+        ) {
             Ok(due) => queue.push(due),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

@@ -9,7 +9,10 @@ pub(crate) fn of(version: Version) -> Ends {
         Version::V4 => ([192, 0, 2, 1].into(), [198, 51, 100, 99].into()),
         Version::V6 => (v6(1, 1), v6(9, 99)),
     };
-    Ends { source, destination }
+    Ends {
+        source,
+        destination,
+    }
 }
 
 /// The router at `hop`.

@@ -1,7 +1,7 @@
 //! The error queue of a ping socket: control messages, the kernel's report and the quoted octets.
 //!
-//! The first octet says where the probe went, the next two how many of the rest are control messages. Numbers are in this
-//! machine's order, as from its kernel.
+//! The first octet says where the probe went, the next two how many of the rest are control
+//! messages. Numbers are in this machine's order, as from its kernel.
 
 use crate::{ends, packets};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,7 +15,9 @@ const HEADER_LEN: usize = 16;
 
 /// Reads `octets` as a ping socket would, and as a slow model does.
 pub fn body(octets: &[u8]) {
-    let Some(([to, high, low], rest)) = octets.split_first_chunk() else { return };
+    let Some(([to, high, low], rest)) = octets.split_first_chunk() else {
+        return;
+    };
     let control_len = usize::from(u16::from_be_bytes([*high, *low])) % (rest.len() + 1);
     let (control, message) = rest.split_at(control_len);
     let peer = match to % 3 {
@@ -35,11 +37,14 @@ pub fn body(octets: &[u8]) {
         Some(_) => None,
     };
     assert_eq!((read.from, read.answer.is_some()), (from, from.is_some()));
-    let (Some(from), Some(answer)) = (from, read.answer) else { return };
+    let (Some(from), Some(answer)) = (from, read.answer) else {
+        return;
+    };
     if let Ok(answer) = &answer {
         assert_eq!((answer.from, answer.hop_limit), (from, said.hop_limit));
         within(answer, message);
-        // A message without a report is an error with a quote of its own, or an Echo Reply; behind a report an Echo Request.
+        // A message without a report is an error with a quote of its own, or an Echo Reply; behind
+        // a report an Echo Request.
         if said.report.is_some() || answer.kind == Kind::Reply {
             is_echo(answer, message);
         }
@@ -58,13 +63,19 @@ fn within(answer: &Answer<'_>, message: &[u8]) {
     };
     inside(packets::came_back(answer));
     assert!(answer.extensions.objects().count() <= message.len() / 4);
-    answer.extensions.objects().for_each(|object| inside(object.payload));
+    answer
+        .extensions
+        .objects()
+        .for_each(|object| inside(object.payload));
 }
 
 /// The message is the Echo that the answer names.
 fn is_echo(answer: &Answer<'_>, message: &[u8]) {
     assert_eq!(packets::came_back(answer), message);
-    assert_eq!(Echo::key(answer).expect("it was read").to_be_bytes(), message[4..8]);
+    assert_eq!(
+        Echo::key(answer).expect("it was read").to_be_bytes(),
+        message[4..8]
+    );
 }
 
 /// What the control messages say, the slow way.
@@ -82,13 +93,18 @@ impl<'a> Said<'a> {
         let mut at = 0_u128;
         let number = |at: u128| {
             let at = usize::try_from(at).ok()?;
-            Some(i32::from_ne_bytes(control.get(at..)?.first_chunk().copied()?))
+            Some(i32::from_ne_bytes(
+                control.get(at..)?.first_chunk().copied()?,
+            ))
         };
         let len = |at: u128| {
             let at = usize::try_from(at).ok()?;
-            Some(usize::from_ne_bytes(control.get(at..)?.first_chunk().copied()?))
+            Some(usize::from_ne_bytes(
+                control.get(at..)?.first_chunk().copied()?,
+            ))
         };
-        while let (Some(len), Some(level), Some(kind)) = (len(at), number(at + 8), number(at + 12)) {
+        while let (Some(len), Some(level), Some(kind)) = (len(at), number(at + 8), number(at + 12))
+        {
             let (start, end) = (at + HEADER_LEN as u128, at + len as u128);
             if len < HEADER_LEN || end > control.len() as u128 {
                 break;
@@ -111,7 +127,9 @@ impl<'a> Said<'a> {
             // IPPROTO_IP: IP_TTL; IPPROTO_IPV6: IPV6_HOPLIMIT.
             (0, 2) | (41, 52) => {
                 let value = <[u8; 4]>::try_from(data).ok().map(i32::from_ne_bytes);
-                self.hop_limit = value.filter(|value| (0..=255).contains(value)).map(|value| value as u8);
+                self.hop_limit = value
+                    .filter(|value| (0..=255).contains(value))
+                    .map(|value| value as u8);
             }
             // IP_RECVERR, IPV6_RECVERR.
             (0, 11) | (41, 25) => self.report = (data.len() >= 16).then_some(Report(data)),
@@ -137,17 +155,22 @@ impl Report<'_> {
         let address = &self.0[16..];
         match u16::from_ne_bytes(*address.first_chunk()?) {
             2 => Some(Ipv4Addr::from(*address.get(4..)?.first_chunk::<4>()?).into()),
-            10 if address.len() >= 28 => Some(Ipv6Addr::from(*address[8..].first_chunk::<16>()?).into()),
+            10 if address.len() >= 28 => {
+                Some(Ipv6Addr::from(*address[8..].first_chunk::<16>()?).into())
+            }
             _ => None,
         }
     }
 
-    /// A raw socket gets the same error whole: it must say the same, wherever the kernel could have made this report of it.
+    /// A raw socket gets the same error whole: it must say the same, wherever the kernel could have
+    /// made this report of it.
     fn compare(&self, from: IpAddr, read: &Result<Answer<'_>, Malformed>, quoted: &[u8]) {
         let version = Version::of(from);
         let (number, code, info, data) = self.fields();
         let icmp_type = match Type::from_number(version, number) {
-            Some(Type::EchoRequest | Type::EchoReply) | None => return assert!(read.is_err(), "no error"),
+            Some(Type::EchoRequest | Type::EchoReply) | None => {
+                return assert!(read.is_err(), "no error");
+            }
             Some(icmp_type) => icmp_type,
         };
         if from.is_unspecified() {
@@ -155,17 +178,30 @@ impl Report<'_> {
         }
         let begin = data as usize & 0xffff;
         let unit = if version == Version::V4 { 4 } else { 8 };
-        let words = if begin == 0 { Some(0) } else { words(begin + ip::header_len(version), unit) };
+        let words = if begin == 0 {
+            Some(0)
+        } else {
+            words(begin + ip::header_len(version), unit)
+        };
         let rest = match (version, icmp_type) {
             (Version::V4, _) => u32::from(words.unwrap_or(0)) << 16 | info & 0xffff,
             (Version::V6, Type::PacketTooBig) => info,
             (Version::V6, _) => u32::from(words.unwrap_or(0)) << 24,
         };
         let message = whole(version, from, [number, code], rest, quoted);
-        let raw = Answer::parse(Ends { source: from, ..back(version) }, None, &message);
+        let raw = Answer::parse(
+            Ends {
+                source: from,
+                ..back(version)
+            },
+            None,
+            &message,
+        );
         let raw = raw.and_then(|raw| Echo::key(&raw).map(|_| raw));
         assert_eq!(read.is_ok(), raw.is_ok(), "{read:?}, {raw:?}");
-        let (Ok(read), Ok(raw)) = (read, &raw) else { return };
+        let (Ok(read), Ok(raw)) = (read, &raw) else {
+            return;
+        };
         assert_eq!(without_header(read), without_header(raw));
         assert_ne!(read.kind, Kind::Reply);
         // The kernel's verdict is left out: a ping socket judges as a raw one does.
@@ -177,13 +213,23 @@ impl Report<'_> {
 
 /// The length of a quote as its error says it, if it can.
 fn words(len: usize, unit: usize) -> Option<u8> {
-    if len.is_multiple_of(unit) { u8::try_from(len / unit).ok() } else { None }
+    if len.is_multiple_of(unit) {
+        u8::try_from(len / unit).ok()
+    } else {
+        None
+    }
 }
 
 /// From a router to us.
 fn back(version: Version) -> Ends {
-    let Ends { source, destination } = ends::of(version);
-    Ends { source: destination, destination: source }
+    let Ends {
+        source,
+        destination,
+    } = ends::of(version);
+    Ends {
+        source: destination,
+        destination: source,
+    }
 }
 
 /// The error as it was on the wire.
@@ -192,7 +238,11 @@ fn whole(version: Version, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]
         ends: ends::of(version),
         hop_limit: 1,
         traffic_class: 0,
-        protocol: if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 },
+        protocol: if version == Version::V4 {
+            ip::PROTOCOL_ICMP
+        } else {
+            ip::PROTOCOL_ICMPV6
+        },
     };
     let mut message = [&[head[0], head[1], 0, 0], &rest.to_be_bytes()[..]].concat();
     message.extend(packets::packet(&header, quoted));
@@ -202,7 +252,18 @@ fn whole(version: Version, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]
 
 /// Without the quoted header, which a ping socket doesn't get, and what else is compared elsewhere.
 fn without_header<'a>(answer: &Answer<'a>) -> Answer<'a> {
-    let Back::Quoted(quoted) = answer.back else { panic!("{answer:?}") };
-    let back = Back::Quoted(Quoted { destination: None, header: None, ..quoted });
-    Answer { back, hop_limit: None, extensions: Default::default(), ..*answer }
+    let Back::Quoted(quoted) = answer.back else {
+        panic!("{answer:?}")
+    };
+    let back = Back::Quoted(Quoted {
+        destination: None,
+        header: None,
+        ..quoted
+    });
+    Answer {
+        back,
+        hop_limit: None,
+        extensions: Default::default(),
+        ..*answer
+    }
 }

@@ -8,12 +8,15 @@ use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use hopshot_linux::Version;
 
-/// Reads `octets` as what comes through the pipe; and writes what they make up, and reads that back.
+/// Reads `octets` as what comes through the pipe; and writes what they make up, and reads that
+/// back.
 pub fn body(octets: &[u8]) {
     arrive(octets);
     let mut octets = Unstructured::new(octets);
     while !octets.is_empty() {
-        let Ok(value) = Value::arbitrary(&mut octets) else { break };
+        let Ok(value) = Value::arbitrary(&mut octets) else {
+            break;
+        };
         let requests = value.requests();
         let answers = value.answers();
         read_back(&requests);
@@ -21,35 +24,54 @@ pub fn body(octets: &[u8]) {
     }
 }
 
-/// Lines are the same however their octets come, and of each that means something both ends think the same.
+/// Lines are the same however their octets come, and of each that means something both ends think
+/// the same.
 fn arrive(octets: &[u8]) {
     let mut whole = Lines::default();
     let lines = whole.take(octets);
-    let model: Vec<_> = octets.split(|octet| *octet == b'\n').map(String::from_utf8_lossy).collect();
+    let model: Vec<_> = octets
+        .split(|octet| *octet == b'\n')
+        .map(String::from_utf8_lossy)
+        .collect();
     let (last, ended) = model.split_last().expect("a split has a piece");
     assert_eq!(lines, ended);
     assert!(!whole.is_too_long() || last.len() > LONGEST_LINE);
     let size = octets.first().map_or(1, |octet| usize::from(*octet) + 1);
     let mut pieces = Lines::default();
-    let in_pieces: Vec<String> = octets.chunks(size).flat_map(|piece| pieces.take(piece)).collect();
+    let in_pieces: Vec<String> = octets
+        .chunks(size)
+        .flat_map(|piece| pieces.take(piece))
+        .collect();
     assert_eq!(in_pieces, lines);
     assert_eq!(pieces.is_too_long(), whole.is_too_long());
     for line in model {
-        line.parse::<Request>().iter().for_each(|request| read_back(std::slice::from_ref(request)));
-        line.parse::<Answer>().iter().for_each(|answer| read_back(std::slice::from_ref(answer)));
+        line.parse::<Request>()
+            .iter()
+            .for_each(|request| read_back(std::slice::from_ref(request)));
+        line.parse::<Answer>()
+            .iter()
+            .for_each(|answer| read_back(std::slice::from_ref(answer)));
     }
 }
 
-/// What is written is read back as it was, one line each: bounded, and nothing in it that a terminal obeys.
+/// What is written is read back as it was, one line each: bounded, and nothing in it that a
+/// terminal obeys.
 fn read_back<T: Display + FromStr<Err: Debug> + PartialEq + Debug>(values: &[T]) {
     let mut written = String::new();
     for value in values {
         let line = value.to_string();
-        assert!(line.len() <= LONGEST_LINE && !line.contains(is_obeyed), "{line:?}");
+        assert!(
+            line.len() <= LONGEST_LINE && !line.contains(is_obeyed),
+            "{line:?}"
+        );
         written.push_str(&line);
         written.push('\n');
     }
-    let read: Vec<T> = Lines::default().take(written.as_bytes()).iter().map(|line| line.parse().unwrap()).collect();
+    let read: Vec<T> = Lines::default()
+        .take(written.as_bytes())
+        .iter()
+        .map(|line| line.parse().unwrap())
+        .collect();
     assert_eq!(read, values);
 }
 
@@ -88,7 +110,10 @@ impl Value {
     fn answers(&self) -> [Answer; 7] {
         let (word, words) = (Word::of(&self.text), Words::of(&self.more));
         let numbers = self.numbers.map(|numbers| {
-            let numbers = numbers.into_iter().cycle().take(usize::from(self.count % 33));
+            let numbers = numbers
+                .into_iter()
+                .cycle()
+                .take(usize::from(self.count % 33));
             numbers.collect()
         });
         let mut at = SocketAddr::new(self.address, self.port);

@@ -1,7 +1,9 @@
-//! The bodies of the fuzz targets: plain functions of octets that panic when hopshot breaks a promise.
+//! The bodies of the fuzz targets: plain functions of octets that panic when hopshot breaks a
+//! promise.
 //!
-//! `cargo test` replays the seeds in `fuzz/corpus` and some thousands of made-up inputs through each on stable;
-//! `cargo fuzz run TARGET` looks for more (nightly, or stable with `RUSTC_BOOTSTRAP=1`).
+//! `cargo test` replays the seeds in `fuzz/corpus` and some thousands of made-up inputs through
+//! each on stable; `cargo fuzz run TARGET` looks for more (nightly, or stable with
+//! `RUSTC_BOOTSTRAP=1`).
 
 pub mod config;
 pub mod differential;
@@ -17,7 +19,8 @@ pub mod survey;
 pub mod tracer;
 mod watched;
 
-// The command is a program, which nothing can depend on: so these files of it are compiled here once more.
+// The command is a program, which nothing can depend on: so these files of it are compiled here
+// once more.
 #[allow(dead_code)]
 #[path = "../../../cli/src/args/config/lines.rs"]
 mod config_lines;

@@ -16,7 +16,10 @@ pub fn body(octets: &[u8]) {
         match host {
             Ok(host) => {
                 assert!((1..=300).contains(&host.len()) && !host.contains(['#', '\n']));
-                assert!(!host.contains(|c: char| c.is_whitespace() || is_obeyed(c)), "{host:?}");
+                assert!(
+                    !host.contains(|c: char| c.is_whitespace() || is_obeyed(c)),
+                    "{host:?}"
+                );
             }
             Err(why) => assert!(!why.contains(is_obeyed), "{why:?}"),
         }
@@ -37,12 +40,21 @@ fn read(octets: &[u8], size: usize) -> Found {
 fn model(octets: &[u8]) -> Found {
     let octets_of_lines = octets.split(|octet| *octet == b'\n').enumerate();
     let hosts = octets_of_lines.map(|(index, line)| {
-        let mark: &[u8] = if index == 0 && line.starts_with(b"\xef\xbb\xbf") { &line[..3] } else { &[] };
+        let mark: &[u8] = if index == 0 && line.starts_with(b"\xef\xbb\xbf") {
+            &line[..3]
+        } else {
+            &[]
+        };
         let host = host_of(&line[mark.len()..]);
         if let Ok(Some(host)) = &host {
-            assert!(line.windows(host.len()).any(|part| part == host.as_bytes()), "a host stands on its line");
+            assert!(
+                line.windows(host.len()).any(|part| part == host.as_bytes()),
+                "a host stands on its line"
+            );
         }
         (index + 1, host.transpose())
     });
-    hosts.filter_map(|(number, host)| Some((number, host?))).collect()
+    hosts
+        .filter_map(|(number, host)| Some((number, host?)))
+        .collect()
 }

@@ -77,8 +77,8 @@ impl Shape {
         }
     }
 
-    /// Whether it is proven, and how far it has to be believed. With the source left to the kernel nobody knows the checksum
-    /// of an ICMPv6 probe.
+    /// Whether it is proven, and how far it has to be believed. With the source left to the kernel
+    /// nobody knows the checksum of an ICMPv6 probe.
     pub(crate) fn rank(&self, version: Version, source_known: bool) -> (bool, Evidence) {
         /// Octets of balance and cookie.
         const COOKIE: u8 = 10;
@@ -87,10 +87,20 @@ impl Shape {
             Says::EchoReply => (true, self.stranger),
             _ => {
                 let is_changed = self.other_destination || self.other_checksum && checksum_counts;
-                (self.quote >= COOKIE || !is_changed && checksum_counts, is_changed)
+                (
+                    self.quote >= COOKIE || !is_changed && checksum_counts,
+                    is_changed,
+                )
             }
         };
-        (is_proven, if is_changed || !is_proven { Evidence::Weak } else { Evidence::Strong })
+        (
+            is_proven,
+            if is_changed || !is_proven {
+                Evidence::Weak
+            } else {
+                Evidence::Strong
+            },
+        )
     }
 
     pub(crate) fn from(&self, version: Version, hop: u8) -> IpAddr {
@@ -106,36 +116,63 @@ impl Shape {
 /// The answer of this shape to the `probe` at `hop`: a whole ICMP message.
 pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> Vec<u8> {
     let true_ends = ends::of(version);
-    let back = Ends { source: shape.from(version, hop), destination: true_ends.source };
+    let back = Ends {
+        source: shape.from(version, hop),
+        destination: true_ends.source,
+    };
     let (icmp_type, code) = match shape.says {
         Says::EchoReply => return emit(back, &Message::EchoReply(echo(probe))),
         Says::TimeExceeded => (Type::TimeExceeded, 0),
         Says::PacketTooBig => (Type::PacketTooBig, 4),
         Says::ParameterProblem { code } => (Type::ParameterProblem, code),
-        Says::Unreachable { code } | Says::Refused { code } | Says::Local { code } => (Type::Unreachable, code),
+        Says::Unreachable { code } | Says::Refused { code } | Says::Local { code } => {
+            (Type::Unreachable, code)
+        }
     };
     let mut quoted_probe = probe.to_vec();
     if shape.other_checksum {
         quoted_probe[2] ^= 0x40;
     }
-    let destination = if shape.other_destination { ends::stranger(version) } else { true_ends.destination };
+    let destination = if shape.other_destination {
+        ends::stranger(version)
+    } else {
+        true_ends.destination
+    };
     let header = ip::Header {
-        ends: Ends { destination, ..true_ends },
+        ends: Ends {
+            destination,
+            ..true_ends
+        },
         hop_limit: shape.quoted_hop_limit,
         traffic_class: 0,
-        protocol: if version == Version::V4 { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 },
+        protocol: if version == Version::V4 {
+            ip::PROTOCOL_ICMP
+        } else {
+            ip::PROTOCOL_ICMPV6
+        },
     };
     let quoted = packet(&header, &quoted_probe);
     let len = ip::header_len(version) + 8 + usize::from(shape.quote);
     let quoted = &quoted[..len.min(quoted.len())];
-    emit(back, &Message::Error(Error { icmp_type, code, rest: shape.rest, quoted }))
+    emit(
+        back,
+        &Message::Error(Error {
+            icmp_type,
+            code,
+            rest: shape.rest,
+            quoted,
+        }),
+    )
 }
 
 /// The probe as it leaves: a kernel that knows both ends fills in the checksum that was left out.
 pub(crate) fn on_the_wire(version: Version, probe: &[u8]) -> Vec<u8> {
     let mut probe = probe.to_vec();
     if probe[2..4] == [0, 0] {
-        let sum = Checksum::of_ends(ends::of(version), probe.len()).expect("both ends are known").with(&probe).finish();
+        let sum = Checksum::of_ends(ends::of(version), probe.len())
+            .expect("both ends are known")
+            .with(&probe)
+            .finish();
         probe[2..4].copy_from_slice(&sum.to_be_bytes());
     }
     probe
@@ -145,21 +182,33 @@ pub(crate) fn on_the_wire(version: Version, probe: &[u8]) -> Vec<u8> {
 pub(crate) fn put_right(version: Version, from: IpAddr, message: &mut [u8]) {
     if message.len() >= 8 {
         message[2..4].fill(0);
-        let back = Ends { source: from, destination: ends::of(version).source };
-        let sum = Checksum::of_ends(back, message.len()).expect("both ends are known").with(message).finish();
+        let back = Ends {
+            source: from,
+            destination: ends::of(version).source,
+        };
+        let sum = Checksum::of_ends(back, message.len())
+            .expect("both ends are known")
+            .with(message)
+            .finish();
         message[2..4].copy_from_slice(&sum.to_be_bytes());
     }
 }
 
 fn echo(probe: &[u8]) -> Echo<'_> {
     let word = |at: usize| u16::from_be_bytes([probe[at], probe[at + 1]]);
-    Echo { ident: word(4), seq: word(6), payload: &probe[8..] }
+    Echo {
+        ident: word(4),
+        seq: word(6),
+        payload: &probe[8..],
+    }
 }
 
 pub(crate) fn packet(header: &ip::Header, payload: &[u8]) -> Vec<u8> {
     let len = ip::header_len(header.ends.version());
     let mut packet = vec![0; len];
-    header.emit(payload.len(), &mut packet).expect("there is space");
+    header
+        .emit(payload.len(), &mut packet)
+        .expect("there is space");
     packet.extend_from_slice(payload);
     packet
 }

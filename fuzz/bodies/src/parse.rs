@@ -16,7 +16,10 @@ pub fn body(octets: &[u8]) {
         assert_within(payload, octets);
         let (same, rest) = quoted.expect("what is whole can be quoted");
         assert_eq!(header, same);
-        assert!(rest.starts_with(payload), "only what follows the packet may be more");
+        assert!(
+            rest.starts_with(payload),
+            "only what follows the packet may be more"
+        );
         message(header.ends, payload);
     }
     if let Ok((header, payload)) = quoted {
@@ -28,7 +31,13 @@ pub fn body(octets: &[u8]) {
         quoted_echo(version, octets);
         let known = ends::of(version);
         message(known, octets);
-        message(Ends { destination: version.unspecified(), ..known }, octets);
+        message(
+            Ends {
+                destination: version.unspecified(),
+                ..known
+            },
+            octets,
+        );
         // Behind the checksum there is more to reach.
         message(known, &with_right_checksum(known, octets));
     }
@@ -37,7 +46,9 @@ pub fn body(octets: &[u8]) {
 fn message(ends: Ends, octets: &[u8]) {
     let parsed = Message::parse(ends, octets);
     match parsed {
-        Ok(Message::EchoRequest(echo) | Message::EchoReply(echo)) => assert_is_rest(echo.payload, octets),
+        Ok(Message::EchoRequest(echo) | Message::EchoReply(echo)) => {
+            assert_is_rest(echo.payload, octets)
+        }
         Ok(Message::Error(error)) => {
             assert_is_rest(error.quoted, octets);
             let _ = error.mtu(ends.version());

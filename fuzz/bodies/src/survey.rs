@@ -1,5 +1,5 @@
-//! A list under any sequence of operations: hosts that come when they want, answers in any order from
-//! any host, forgeries, errors of the link, time that jumps.
+//! A list under any sequence of operations: hosts that come when they want, answers in any order
+//! from any host, forgeries, errors of the link, time that jumps.
 
 use arbitrary::{Arbitrary, Unstructured};
 use core::cell::Cell;
@@ -10,7 +10,9 @@ use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
 use hopshot_core::{Answer, Instant, SendError};
 use hopshot_engine::link::{Arrived, Datagram, Obstacle, Port};
-use hopshot_engine::{Clock, Evidence, Fault, Job, Link, LinkError, Route, Settings, SocketKind, Survey};
+use hopshot_engine::{
+    Clock, Evidence, Fault, Job, Link, LinkError, Route, Settings, SocketKind, Survey,
+};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -112,7 +114,10 @@ const fn index(version: Version) -> usize {
 impl Chaos {
     fn bring(&mut self, from: IpAddr, message: &Message<'_>) {
         let version = Version::of(from);
-        let ends = Ends { source: from, destination: ours(version) };
+        let ends = Ends {
+            source: from,
+            destination: ours(version),
+        };
         let mut octets = vec![0; 2048];
         if let Ok(len) = message.emit(ends, &mut octets) {
             octets.truncate(len);
@@ -123,51 +128,118 @@ impl Chaos {
     /// An error about a message as if it had been sent to `destination`.
     fn refuse(&mut self, from: IpAddr, destination: IpAddr, message: &[u8], icmp_type: Type) {
         let version = Version::of(destination);
-        let ends = Ends { source: ours(version), destination };
+        let ends = Ends {
+            source: ours(version),
+            destination,
+        };
         let header_len = ip::header_len(version);
         let mut quoted = vec![0; header_len + message.len()];
         quoted[header_len..].copy_from_slice(message);
-        let header = ip::Header { ends, hop_limit: 1, traffic_class: 0, protocol: ip::icmp(version) };
-        header.emit(message.len(), &mut quoted).expect("there is room");
-        self.bring(from, &Message::Error(Error { icmp_type, code: 0, rest: 0, quoted: &quoted }));
+        let header = ip::Header {
+            ends,
+            hop_limit: 1,
+            traffic_class: 0,
+            protocol: ip::icmp(version),
+        };
+        header
+            .emit(message.len(), &mut quoted)
+            .expect("there is room");
+        self.bring(
+            from,
+            &Message::Error(Error {
+                icmp_type,
+                code: 0,
+                rest: 0,
+                quoted: &quoted,
+            }),
+        );
     }
 
     fn answer(&mut self, probe: u16, reaches: bool) {
-        let Some(Sent { destination, hop_limit, message }) = self.pick(probe) else { return };
+        let Some(Sent {
+            destination,
+            hop_limit,
+            message,
+        }) = self.pick(probe)
+        else {
+            return;
+        };
         let version = Version::of(destination);
         match reaches {
             true => {
                 let (ident, seq) = (word(&message, 4), word(&message, 6));
-                let echo = Echo { ident, seq, payload: message.get(8..).unwrap_or_default() };
+                let echo = Echo {
+                    ident,
+                    seq,
+                    payload: message.get(8..).unwrap_or_default(),
+                };
                 self.bring(destination, &Message::EchoReply(echo));
             }
-            false => self.refuse(router(version, hop_limit), destination, &message, Type::TimeExceeded),
+            false => self.refuse(
+                router(version, hop_limit),
+                destination,
+                &message,
+                Type::TimeExceeded,
+            ),
         }
     }
 
     fn forge(&mut self, own: u16, seq: u16, ident: u16, says: u8) {
-        let Some(Sent { destination: forger, mut message, .. }) = self.pick(own) else { return };
+        let Some(Sent {
+            destination: forger,
+            mut message,
+            ..
+        }) = self.pick(own)
+        else {
+            return;
+        };
         // The checksum and the cookie stay as they are known.
-        let (ident, seq) = (word(&message, 4) ^ ident, word(&message, 6).wrapping_add(seq));
+        let (ident, seq) = (
+            word(&message, 4) ^ ident,
+            word(&message, 6).wrapping_add(seq),
+        );
         message[4..6].copy_from_slice(&ident.to_be_bytes());
         message[6..8].copy_from_slice(&seq.to_be_bytes());
-        let others: Vec<IpAddr> = self.sent.iter().map(|sent| sent.destination).filter(|it| *it != forger).collect();
-        let other = others.get(usize::from(says) % others.len().max(1)).copied().unwrap_or(forger);
-        let victim = if Version::of(other) == Version::of(forger) { other } else { forger };
+        let others: Vec<IpAddr> = self
+            .sent
+            .iter()
+            .map(|sent| sent.destination)
+            .filter(|it| *it != forger)
+            .collect();
+        let other = others
+            .get(usize::from(says) % others.len().max(1))
+            .copied()
+            .unwrap_or(forger);
+        let victim = if Version::of(other) == Version::of(forger) {
+            other
+        } else {
+            forger
+        };
         match says % 3 {
             0 => self.refuse(forger, victim, &message, Type::TimeExceeded),
             1 => self.refuse(forger, victim, &message, Type::Unreachable),
-            _ => self.bring(forger, &Message::EchoReply(Echo { ident, seq, payload: &message[8..] })),
+            _ => self.bring(
+                forger,
+                &Message::EchoReply(Echo {
+                    ident,
+                    seq,
+                    payload: &message[8..],
+                }),
+            ),
         }
     }
 
     fn pick(&self, number: u16) -> Option<Sent> {
-        self.sent.get(usize::from(number) % self.sent.len().max(1)).cloned()
+        self.sent
+            .get(usize::from(number) % self.sent.len().max(1))
+            .cloned()
     }
 }
 
 fn word(octets: &[u8], at: usize) -> u16 {
-    octets.get(at..at + 2).map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]))
+    octets
+        .get(at..at + 2)
+        .map_or(0, |octets| u16::from_be_bytes([octets[0], octets[1]]))
 }
 
 impl Link for Chaos {
@@ -196,11 +268,21 @@ impl Link for Chaos {
 
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let ident = (self.kind == SocketKind::Ping).then_some(77);
-        [Version::V4, Version::V6].map(|family| Port { family, kind: self.kind, ident }).into_iter()
+        [Version::V4, Version::V6]
+            .map(|family| Port {
+                family,
+                kind: self.kind,
+                ident,
+            })
+            .into_iter()
     }
 
     fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Failure> {
-        if self.no_route { Err(Failure::NoRoute) } else { Ok(ours(Version::of(target))) }
+        if self.no_route {
+            Err(Failure::NoRoute)
+        } else {
+            Ok(ours(Version::of(target)))
+        }
     }
 
     fn no_source(&self, _target: IpAddr, _scope_id: u32) -> Failure {
@@ -211,8 +293,17 @@ impl Link for Chaos {
         if self.no_sending {
             return Err(SendError(1));
         }
-        let Datagram { destination, hop_limit, message, .. } = probe;
-        self.sent.push(Sent { destination, hop_limit, message: message.to_vec() });
+        let Datagram {
+            destination,
+            hop_limit,
+            message,
+            ..
+        } = probe;
+        self.sent.push(Sent {
+            destination,
+            hop_limit,
+            message: message.to_vec(),
+        });
         Ok(self.now())
     }
 
@@ -228,15 +319,33 @@ impl Link for Chaos {
         Ok(self.arriving.iter().any(|queue| !queue.is_empty()))
     }
 
-    fn receive<'b>(&mut self, port: usize, buf: &'b mut [u8]) -> Result<Option<Arrived<'b>>, Failure> {
-        let Some((from, octets)) = self.arriving.get_mut(port).and_then(VecDeque::pop_front) else { return Ok(None) };
+    fn receive<'b>(
+        &mut self,
+        port: usize,
+        buf: &'b mut [u8],
+    ) -> Result<Option<Arrived<'b>>, Failure> {
+        let Some((from, octets)) = self.arriving.get_mut(port).and_then(VecDeque::pop_front) else {
+            return Ok(None);
+        };
         let room = &mut buf[..octets.len()];
         room.copy_from_slice(&octets);
-        let ends = Ends { source: from, destination: ours(Version::of(from)) };
-        Ok(Some(Arrived { answer: Answer::parse(ends, Some(60), room), at: self.now(), clock: Clock::Kernel }))
+        let ends = Ends {
+            source: from,
+            destination: ours(Version::of(from)),
+        };
+        Ok(Some(Arrived {
+            answer: Answer::parse(ends, Some(60), room),
+            at: self.now(),
+            clock: Clock::Kernel,
+        }))
     }
 
-    fn wait(&self, span: Duration, _through_arrivals: bool, _wake: Option<()>) -> Result<bool, Failure> {
+    fn wait(
+        &self,
+        span: Duration,
+        _through_arrivals: bool,
+        _wake: Option<()>,
+    ) -> Result<bool, Failure> {
         self.now.set(self.now.get().saturating_add(span));
         Ok(false)
     }
@@ -261,12 +370,18 @@ impl Results {
     }
 }
 
-/// Reads `octets` as operations, and checks that every list ends whole, and that no result names a host
-/// that proved nothing to it.
+/// Reads `octets` as operations, and checks that every list ends whole, and that no result names a
+/// host that proved nothing to it.
 pub fn body(octets: &[u8]) {
     let mut input = Unstructured::new(octets);
-    let Ok(setup) = Setup::arbitrary(&mut input) else { return };
-    let kind = if setup.ping { SocketKind::Ping } else { SocketKind::Raw };
+    let Ok(setup) = Setup::arbitrary(&mut input) else {
+        return;
+    };
+    let kind = if setup.ping {
+        SocketKind::Ping
+    } else {
+        SocketKind::Raw
+    };
     let link = Chaos {
         now: Cell::new(Duration::from_secs(1)),
         random: setup.random,
@@ -281,14 +396,20 @@ pub fn body(octets: &[u8]) {
     let (rate, at_once) = (1 + u32::from(setup.rate), 1 + usize::from(setup.at_once));
     let mut survey = Survey::start(link, &settings, rate, at_once).expect("the settings are good");
     survey.outage_limit(Duration::from_secs(setup.outage.into()));
-    let (mut results, mut added, mut is_interrupted) = (Results::default(), BTreeMap::<String, usize>::new(), false);
+    let (mut results, mut added, mut is_interrupted) =
+        (Results::default(), BTreeMap::<String, usize>::new(), false);
     for _ in 0..MOST {
-        let Ok(operation) = Operation::arbitrary(&mut input) else { break };
+        let Ok(operation) = Operation::arbitrary(&mut input) else {
+            break;
+        };
         match operation {
             Operation::Add { number } if survey.has_room() => {
                 let sample = survey.wants_sample().then(|| survey.sample());
                 let name = host(number).to_string();
-                if survey.add_found(&name, Ok((host(number), 0).into()), false, sample).is_ok() {
+                if survey
+                    .add_found(&name, Ok((host(number), 0).into()), false, sample)
+                    .is_ok()
+                {
                     *added.entry(name).or_default() += 1;
                 }
             }
@@ -300,10 +421,16 @@ pub fn body(octets: &[u8]) {
                 let _ = survey.work();
             }
             Operation::Answer { probe, reaches } => survey.link_mut().answer(probe, reaches),
-            Operation::Forge { own, seq, ident, says } => survey.link_mut().forge(own, seq, ident, says),
+            Operation::Forge {
+                own,
+                seq,
+                ident,
+                says,
+            } => survey.link_mut().forge(own, seq, ident, says),
             Operation::Garbage { octets } => {
                 let from = host(octets[0]);
-                survey.link_mut().arriving[index(Version::of(from))].push_back((from, octets.to_vec()));
+                survey.link_mut().arriving[index(Version::of(from))]
+                    .push_back((from, octets.to_vec()));
             }
             Operation::Fail { route, sending } => {
                 (survey.link_mut().no_route, survey.link_mut().no_sending) = (route, sending);
@@ -323,13 +450,22 @@ pub fn body(octets: &[u8]) {
         }
     }
     assert!(survey.is_empty(), "the list ends");
-    assert!(is_interrupted || results.counts == added, "each host has one result: {:?} of {added:?}", results.counts);
+    assert!(
+        is_interrupted || results.counts == added,
+        "each host has one result: {:?} of {added:?}",
+        results.counts
+    );
     for route in &results.routes {
         let replies = route.hops().flat_map(|hop| hop.replies());
         for reply in replies.filter(|reply| reply.evidence() == Evidence::Strong) {
             let version = Version::of(route.target());
             let is_router = (1..=64).any(|hop| router(version, hop) == reply.from);
-            assert!(reply.from == route.target() || is_router, "{} proved nothing to {}", reply.from, route.target());
+            assert!(
+                reply.from == route.target() || is_router,
+                "{} proved nothing to {}",
+                reply.from,
+                route.target()
+            );
         }
         for shared in route.shared() {
             let is_router = |from| (1..=64).any(|hop| router(Version::of(from), hop) == from);
@@ -361,7 +497,10 @@ impl From<Fault<Self>> for Failure {
 
 impl LinkError for Failure {
     fn may_pass(&self) -> bool {
-        !matches!(self, Self::Engine(Fault::Config(_) | Fault::Size { .. } | Fault::Full))
+        !matches!(
+            self,
+            Self::Engine(Fault::Config(_) | Fault::Size { .. } | Fault::Full)
+        )
     }
 
     fn is_change(&self) -> bool {

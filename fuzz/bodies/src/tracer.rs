@@ -1,4 +1,5 @@
-//! A tracer under any sequence of calls: at hostile times, with true answers, forgeries, garbage and repeats.
+//! A tracer under any sequence of calls: at hostile times, with true answers, forgeries, garbage
+//! and repeats.
 
 use crate::ends;
 use crate::packets::{self, Shape};
@@ -32,14 +33,22 @@ impl Setup {
         let ends = ends::of(version);
         let max_hops = 1 + self.max_hops % MAX_HOPS;
         Config {
-            source: if self.source_known { ends.source } else { version.unspecified() },
+            source: if self.source_known {
+                ends.source
+            } else {
+                version.unspecified()
+            },
             max_hops,
             first_hop: 1 + self.first_hop % max_hops,
             attempts: 1 + self.attempts % MAX_ATTEMPTS,
             retries: self.retries % (MAX_RETRIES + 1),
             patience: 1 + (self.attempts >> 4) % MAX_PATIENCE,
             // Microseconds, so that ordinary ones are as frequent as those too long to ever pass.
-            timeout: if self.timeout == 0 { Duration::MAX } else { Duration::from_micros(self.timeout.into()) },
+            timeout: if self.timeout == 0 {
+                Duration::MAX
+            } else {
+                Duration::from_micros(self.timeout.into())
+            },
             interval: Duration::from_micros(self.interval.into()),
             sweep: match self.sweep {
                 None => None,
@@ -51,7 +60,10 @@ impl Setup {
     }
 
     pub(crate) fn echo(&self) -> Echo {
-        Echo { payload_len: 10 + u16::from(self.payload), ..Echo::new(self.random) }
+        Echo {
+            payload_len: 10 + u16::from(self.payload),
+            ..Echo::new(self.random)
+        }
     }
 }
 
@@ -101,7 +113,9 @@ enum Call<'a> {
 /// Decodes a set-up and calls from `octets`, makes them, and lets the trace run out.
 pub fn body(octets: &[u8]) {
     let mut input = Unstructured::new(octets);
-    let Ok(setup) = Setup::arbitrary(&mut input) else { return };
+    let Ok(setup) = Setup::arbitrary(&mut input) else {
+        return;
+    };
     match setup.room % 3 {
         0 => play::<12>(&setup, &mut input),
         1 => play::<64>(&setup, &mut input),
@@ -110,14 +124,23 @@ pub fn body(octets: &[u8]) {
 }
 
 fn play<const N: usize>(setup: &Setup, input: &mut Unstructured<'_>) {
-    let Some(watched) = Watched::<N>::new(setup.config(), setup.echo()) else { return };
-    let mut play = Play { watched, now: 1_000_000_000, told: 0, last: None };
+    let Some(watched) = Watched::<N>::new(setup.config(), setup.echo()) else {
+        return;
+    };
+    let mut play = Play {
+        watched,
+        now: 1_000_000_000,
+        told: 0,
+        last: None,
+    };
     // Every call costs a look at the whole route: more would be slow, not more telling.
     for _ in 0..300 {
         if input.is_empty() {
             break;
         }
-        let Ok(call) = Call::arbitrary(input) else { break };
+        let Ok(call) = Call::arbitrary(input) else {
+            break;
+        };
         play.call(call);
     }
     let was_done = play.watched.stop_reason();
@@ -166,7 +189,13 @@ impl<const N: usize> Play<N> {
                     self.last = Some(self.watched.answer(index, &shape, self.ago(ago)));
                 }
             }
-            Call::Mutated { which, shape, changes, cut, right } => {
+            Call::Mutated {
+                which,
+                shape,
+                changes,
+                cut,
+                right,
+            } => {
                 if let Some(index) = self.pick(which) {
                     self.mutated(index, &shape, changes, cut, right);
                 }
@@ -174,7 +203,9 @@ impl<const N: usize> Play<N> {
             Call::Again(later) => {
                 if let Some((from, message)) = self.last.take() {
                     let _ = self.watched.handle(from, &message, self.now);
-                    let again = self.watched.handle(from, &message, self.now.saturating_add(later.into()));
+                    let again =
+                        self.watched
+                            .handle(from, &message, self.now.saturating_add(later.into()));
                     assert!(again.is_err(), "the same answer twice");
                     self.last = Some((from, message));
                 }
@@ -188,7 +219,14 @@ impl<const N: usize> Play<N> {
         }
     }
 
-    fn mutated(&mut self, index: usize, shape: &Shape, changes: [(u8, u8); 2], cut: u8, right: bool) {
+    fn mutated(
+        &mut self,
+        index: usize,
+        shape: &Shape,
+        changes: [(u8, u8); 2],
+        cut: u8,
+        right: bool,
+    ) {
         let version = self.watched.version();
         let sent = &self.watched.sent[index];
         let from = shape.from(version, sent.id.hop);
@@ -211,13 +249,16 @@ impl<const N: usize> Play<N> {
     }
 
     fn ago(&self, micros: u32) -> u64 {
-        self.now.saturating_sub(u64::from(micros).saturating_mul(1000))
+        self.now
+            .saturating_sub(u64::from(micros).saturating_mul(1000))
     }
 
     fn set(&mut self, clock: &Clock) {
         self.now = match clock {
             Clock::Still => self.now,
-            Clock::Forward(micros) => self.now.saturating_add(u64::from(*micros).saturating_mul(1000)),
+            Clock::Forward(micros) => self
+                .now
+                .saturating_add(u64::from(*micros).saturating_mul(1000)),
             Clock::Back(micros) => self.ago(*micros),
             Clock::Anywhere(now) => *now,
             Clock::OnTime => self.now.max(self.told),

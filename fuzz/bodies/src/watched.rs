@@ -1,4 +1,5 @@
-//! A tracer under watch: every call is checked against what must always hold, and against a slow model of the route.
+//! A tracer under watch: every call is checked against what must always hold, and against a slow
+//! model of the route.
 
 use crate::ends;
 use crate::packets::{self, Shape};
@@ -6,8 +7,8 @@ use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
-    Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome, ProbeId, Protocol, Reply,
-    SendError, StopReason, Sweep, Tally, Tracer,
+    Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome,
+    ProbeId, Protocol, Reply, SendError, StopReason, Sweep, Tally, Tracer,
 };
 
 /// What a silent hop right below the target may get beyond its retries.
@@ -36,7 +37,9 @@ impl Sent {
             Outcome::Failed(_) => self.failed || self.is_local,
             Outcome::Lost if is_known && self.reply.is_some_and(|reply| !is_proven(&reply)) => true,
             Outcome::Answered(reply) => self.reply.as_ref() == Some(reply),
-            Outcome::InFlight | Outcome::Lost => !self.failed && !self.is_local && self.reply.is_none(),
+            Outcome::InFlight | Outcome::Lost => {
+                !self.failed && !self.is_local && self.reply.is_none()
+            }
         }
     }
 }
@@ -88,7 +91,11 @@ impl<const N: usize> Watched<N> {
     pub(crate) fn poll(&mut self, now: u64) -> Step {
         let mut buf = [0xa5; 512];
         let distance = self.sure_distance();
-        let step = match self.tracer.poll(Instant::from_nanos(now), &mut buf).expect("there is space") {
+        let step = match self
+            .tracer
+            .poll(Instant::from_nanos(now), &mut buf)
+            .expect("there is space")
+        {
             Action::Transmit(transmit) => {
                 assert_eq!(transmit.destination, self.config.target);
                 assert_eq!(transmit.hop_limit, transmit.probe.hop);
@@ -146,10 +153,16 @@ impl<const N: usize> Watched<N> {
     }
 
     pub(crate) fn start_from(&mut self, first_hop: u8) {
-        let swept = usize::from(self.config.max_hops) + 1 - usize::from(first_hop.min(self.config.max_hops));
-        let fits = N >= (swept * usize::from(self.config.attempts)).max(self.config.max_hops.into());
+        let swept = usize::from(self.config.max_hops) + 1
+            - usize::from(first_hop.min(self.config.max_hops));
+        let fits =
+            N >= (swept * usize::from(self.config.attempts)).max(self.config.max_hops.into());
         let result = self.tracer.start_from(first_hop);
-        assert_eq!(result.is_ok(), fits && (1..=self.config.first_hop).contains(&first_hop), "{result:?}");
+        assert_eq!(
+            result.is_ok(),
+            fits && (1..=self.config.first_hop).contains(&first_hop),
+            "{result:?}"
+        );
         if result.is_ok() {
             self.config.first_hop = first_hop;
             self.stopped = None;
@@ -162,7 +175,9 @@ impl<const N: usize> Watched<N> {
         let sent = &mut self.sent[index];
         self.tracer.sent(sent.id, Instant::from_nanos(at));
         if let Some(reply) = &mut sent.reply {
-            let received = sent.at + u64::try_from(reply.rtt.as_nanos()).expect("it is the difference of two instants");
+            let received = sent.at
+                + u64::try_from(reply.rtt.as_nanos())
+                    .expect("it is the difference of two instants");
             sent.at = at.min(received);
             reply.rtt = Duration::from_nanos((received - sent.at).min(LONGEST_RTT));
         } else if !sent.failed && !sent.is_local {
@@ -181,7 +196,10 @@ impl<const N: usize> Watched<N> {
         let result = self.handle(from, &message, at);
         match &sent.reply {
             _ if sent.failed || sent.is_local => {
-                assert!(matches!(result, Err(Discard::NotOurs | Discard::FailedHere)), "{result:?}");
+                assert!(
+                    matches!(result, Err(Discard::NotOurs | Discard::FailedHere)),
+                    "{result:?}"
+                );
             }
             // Nothing is promised about a report in our own name that doesn't quote what was sent.
             _ if from == self.config.source && rank.1 == Evidence::Weak => {}
@@ -189,33 +207,64 @@ impl<const N: usize> Watched<N> {
                 assert_eq!(result, Err(Discard::Duplicate));
             }
             _ => {
-                let reply = result.expect("it answers a probe in flight, or better than what there was");
-                assert_eq!((reply.probe, reply.from, reply.kind), (sent.id, from, shape.kind()));
+                let reply =
+                    result.expect("it answers a probe in flight, or better than what there was");
+                assert_eq!(
+                    (reply.probe, reply.from, reply.kind),
+                    (sent.id, from, shape.kind())
+                );
                 assert_eq!((is_proven(&reply), reply.evidence()), rank);
                 let has_quote = shape.kind() != Kind::Reply;
-                assert_eq!(reply.quoted_hop_limit, has_quote.then_some(shape.quoted_hop_limit));
+                assert_eq!(
+                    reply.quoted_hop_limit,
+                    has_quote.then_some(shape.quoted_hop_limit)
+                );
             }
         }
         (from, message)
     }
 
     /// Any octets.
-    pub(crate) fn handle(&mut self, from: IpAddr, message: &[u8], at: u64) -> Result<Reply, Discard> {
-        let arrival = Arrival { at: Instant::from_nanos(at), from, hop_limit: Some(61) };
-        let result = self.tracer.handle(arrival, message).map(|heard| heard.reply);
+    pub(crate) fn handle(
+        &mut self,
+        from: IpAddr,
+        message: &[u8],
+        at: u64,
+    ) -> Result<Reply, Discard> {
+        let arrival = Arrival {
+            at: Instant::from_nanos(at),
+            from,
+            hop_limit: Some(61),
+        };
+        let result = self
+            .tracer
+            .handle(arrival, message)
+            .map(|heard| heard.reply);
         if let Ok(reply) = result {
-            let sent = self.sent.iter_mut().find(|sent| sent.id == reply.probe).expect("no reply without a probe");
+            let sent = self
+                .sent
+                .iter_mut()
+                .find(|sent| sent.id == reply.probe)
+                .expect("no reply without a probe");
             assert!(!sent.failed && !sent.is_local, "a reply to what never left");
             let rank = |reply: &Reply| (is_proven(reply), reply.evidence());
             let is_better = |before: Reply| rank(&before) < rank(&reply);
             assert!(sent.reply.is_none_or(is_better), "a better reply was lost");
-            assert_eq!(reply.rtt, Duration::from_nanos(at.saturating_sub(sent.at).min(LONGEST_RTT)));
-            assert_eq!((reply.from, reply.hop_limit, reply.hops_back()), (from, Some(61), Some(4)));
+            assert_eq!(
+                reply.rtt,
+                Duration::from_nanos(at.saturating_sub(sent.at).min(LONGEST_RTT))
+            );
+            assert_eq!(
+                (reply.from, reply.hop_limit, reply.hops_back()),
+                (from, Some(61), Some(4))
+            );
             sent.is_local = reply.kind == Kind::Unreachable && from == self.config.source;
             sent.reply = (!sent.is_local).then_some(reply);
         }
         match result {
-            Err(Discard::Duplicate) => self.tally.duplicates = self.tally.duplicates.saturating_add(1),
+            Err(Discard::Duplicate) => {
+                self.tally.duplicates = self.tally.duplicates.saturating_add(1)
+            }
             Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
             _ => {}
         }
@@ -235,7 +284,8 @@ impl<const N: usize> Watched<N> {
         self.version
     }
 
-    /// Polls at each instant that it is told to, hearing nothing more, until the trace ends. It must.
+    /// Polls at each instant that it is told to, hearing nothing more, until the trace ends. It
+    /// must.
     pub(crate) fn run_out(&mut self, mut now: u64) {
         // Each probe is worth one transmission, one wait before it and a few until it is given up.
         for _ in 0..8 * N + 100 {
@@ -248,7 +298,8 @@ impl<const N: usize> Watched<N> {
         panic!("the trace doesn't end");
     }
 
-    /// The probe just sent: written right, within what was asked for, and not past a target that has answered.
+    /// The probe just sent: written right, within what was asked for, and not past a target that
+    /// has answered.
     fn check_probe(&self, distance: Option<u8>) {
         let config = &self.config;
         let (sent, before) = self.sent.split_last().expect("one was sent");
@@ -261,21 +312,32 @@ impl<const N: usize> Watched<N> {
         assert!(sent.id.attempt <= most, "too many probes to hop {hop}");
         assert!(self.sent.len() <= N);
         if let (false, Some(distance)) = (is_burst, distance) {
-            assert!(hop <= distance, "a probe to hop {hop} past the target at {distance}");
+            assert!(
+                hop <= distance,
+                "a probe to hop {hop} past the target at {distance}"
+            );
         }
         if !before.is_empty() {
             let interval = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
-            assert!(sent.at >= self.polled.saturating_add(interval), "sent before its time");
+            assert!(
+                sent.at >= self.polled.saturating_add(interval),
+                "sent before its time"
+            );
         }
         assert_eq!(sent.message.len(), self.echo.message_len());
-        let quoted = QuotedEcho::parse(self.version, &sent.message).expect("a probe is an Echo Request");
+        let quoted =
+            QuotedEcho::parse(self.version, &sent.message).expect("a probe is an Echo Request");
         let index = u16::try_from(before.len()).expect("there are fewer");
-        assert_eq!((quoted.echo.ident, quoted.echo.seq), (self.echo.ident, self.echo.first_seq.wrapping_add(index)));
+        assert_eq!(
+            (quoted.echo.ident, quoted.echo.seq),
+            (self.echo.ident, self.echo.first_seq.wrapping_add(index))
+        );
         assert_eq!(quoted.echo.payload[2..10], self.echo.cookie);
         assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
         if self.version == Version::V4 || !config.source.is_unspecified() {
             assert_eq!(quoted.checksum, self.echo.checksum);
-            let sum = Checksum::of_ends(ends::of(self.version), sent.message.len()).expect("both ends are known");
+            let sum = Checksum::of_ends(ends::of(self.version), sent.message.len())
+                .expect("both ends are known");
             assert_eq!(sum.with(&sent.message).finish(), 0);
         }
     }
@@ -284,10 +346,20 @@ impl<const N: usize> Watched<N> {
     fn check(&mut self) {
         let route = self.tracer.route();
         if self.stopped.is_some() {
-            assert_eq!(route.stop_reason(), self.stopped, "once ended always ended, and for one reason");
+            assert_eq!(
+                route.stop_reason(),
+                self.stopped,
+                "once ended always ended, and for one reason"
+            );
         }
         self.stopped = route.stop_reason();
-        assert_eq!(route.probes_sent(), self.sent.iter().filter(|sent| !sent.failed && !sent.is_local).count());
+        assert_eq!(
+            route.probes_sent(),
+            self.sent
+                .iter()
+                .filter(|sent| !sent.failed && !sent.is_local)
+                .count()
+        );
         assert_eq!(route.distance(), self.distance());
         // Which answers are late the model doesn't know; there are no more of them than were taken.
         let late = route.tally().late;
@@ -298,20 +370,27 @@ impl<const N: usize> Watched<N> {
         let mut targets = 0;
         for hop in route.hops() {
             let number = hop.number();
-            assert!(number > last && (self.config.first_hop..=self.config.max_hops).contains(&number));
+            assert!(
+                number > last && (self.config.first_hop..=self.config.max_hops).contains(&number)
+            );
             last = number;
             assert_eq!(hop.is_target(), route.distance() == Some(number));
             targets += u8::from(hop.is_target());
             self.check_hop(&hop);
         }
-        assert_eq!(targets, u8::from(route.distance().is_some()), "one target, if it answered");
+        assert_eq!(
+            targets,
+            u8::from(route.distance().is_some()),
+            "one target, if it answered"
+        );
         if let Some(distance) = route.distance() {
             assert_eq!(last, distance, "nothing is shown past the target");
         }
     }
 
-    /// A hop shows what became of its probes, but for those that nobody waits for since it has answered often enough; the
-    /// target shows answers to farther probes too, up to as many as were asked for.
+    /// A hop shows what became of its probes, but for those that nobody waits for since it has
+    /// answered often enough; the target shows answers to farther probes too, up to as many as
+    /// were asked for.
     fn check_hop(&self, hop: &Hop<'_>) {
         let number = hop.number();
         let outcomes: Vec<Outcome> = hop.outcomes().collect();
@@ -323,43 +402,84 @@ impl<const N: usize> Watched<N> {
         };
         let heard = self.replies().filter(is_heard_here).count();
         for sent in self.sent.iter().filter(|sent| sent.id.hop == number) {
-            if rest.next_if(|outcome| sent.became(outcome, heard > 0)).is_none() {
-                let is_pending =
-                    sent.became(&Outcome::InFlight, false) || sent.reply.is_some_and(|reply| !is_proven(&reply));
+            if rest
+                .next_if(|outcome| sent.became(outcome, heard > 0))
+                .is_none()
+            {
+                let is_pending = sent.became(&Outcome::InFlight, false)
+                    || sent.reply.is_some_and(|reply| !is_proven(&reply));
                 assert!(is_pending, "probe {:?} is missing", sent.id);
-                assert!(heard >= self.config.attempts.into(), "somebody waits for {:?}", sent.id);
+                assert!(
+                    heard >= self.config.attempts.into(),
+                    "somebody waits for {:?}",
+                    sent.id
+                );
             }
             own += 1;
         }
-        assert!(hop.is_target() || rest.peek().is_none(), "more than its own");
+        assert!(
+            hop.is_target() || rest.peek().is_none(),
+            "more than its own"
+        );
         assert!(outcomes.len() <= own.max(self.config.attempts.into()));
-        let farther: Vec<Reply> = rest.map(|outcome| *outcome.reply().expect("only answers are added")).collect();
-        assert!(farther.is_sorted_by(|a, b| a.probe != b.probe), "no answer twice");
+        let farther: Vec<Reply> = rest
+            .map(|outcome| *outcome.reply().expect("only answers are added"))
+            .collect();
+        assert!(
+            farther.is_sorted_by(|a, b| a.probe != b.probe),
+            "no answer twice"
+        );
         for reply in farther {
-            assert!(self.is_of_target(&reply), "a router's answer passed off as the target's");
-            assert!(reply.probe.hop > number && self.sent.iter().any(|sent| sent.reply == Some(reply)));
+            assert!(
+                self.is_of_target(&reply),
+                "a router's answer passed off as the target's"
+            );
+            assert!(
+                reply.probe.hop > number && self.sent.iter().any(|sent| sent.reply == Some(reply))
+            );
         }
-        let lost = outcomes.iter().rev().take_while(|outcome| matches!(outcome, Outcome::Lost)).count();
+        let lost = outcomes
+            .iter()
+            .rev()
+            .take_while(|outcome| matches!(outcome, Outcome::Lost))
+            .count();
         // Where no answer is proven 400 ms stand for the RTT.
-        let proven = self.sent.iter().filter_map(|sent| sent.reply).filter(is_proven);
-        let slowest = proven.map(|reply| reply.rtt).max().unwrap_or(Duration::from_millis(400));
+        let proven = self
+            .sent
+            .iter()
+            .filter_map(|sent| sent.reply)
+            .filter(is_proven);
+        let slowest = proven
+            .map(|reply| reply.rtt)
+            .max()
+            .unwrap_or(Duration::from_millis(400));
         let can_tell = self.config.timeout >= slowest + slowest / 8 + Duration::from_millis(2);
         let is_in_the_way = self.sent.iter().any(|sent| sent.failed || sent.is_local);
         let heard = hop.replies().any(|reply| reply.is_proven());
         let is_limited = lost >= 2 && heard && can_tell && !is_in_the_way;
-        // For how long lost probes were waited for the model doesn't know, but it was never less than this.
+        // For how long lost probes were waited for the model doesn't know, but it was never less
+        // than this.
         let least = self.config.timeout.min(Duration::from_millis(90));
         let may_be_late = hop.replies().any(|reply| reply.rtt > least);
         assert!(hop.may_be_rate_limited() == is_limited || is_limited && may_be_late);
-        assert_eq!(hop.replies().count(), outcomes.iter().filter_map(Outcome::reply).count());
+        assert_eq!(
+            hop.replies().count(),
+            outcomes.iter().filter_map(Outcome::reply).count()
+        );
     }
 
-    /// Where the target is, the slow way: the nearest hop from which it answered beyond doubt; if it never did, the nearest
-    /// from which it may have answered, unless a router answered from there on.
+    /// Where the target is, the slow way: the nearest hop from which it answered beyond doubt; if
+    /// it never did, the nearest from which it may have answered, unless a router answered from
+    /// there on.
     fn distance(&self) -> Option<u8> {
-        let routers = self.replies().filter(|reply| reply.kind == Kind::TimeExceeded);
+        let routers = self
+            .replies()
+            .filter(|reply| reply.kind == Kind::TimeExceeded);
         let last_router = routers.map(|reply| reply.probe.hop).max();
-        let may_be = self.target_at(Evidence::Weak).filter(|hop| Some(*hop) > last_router).min();
+        let may_be = self
+            .target_at(Evidence::Weak)
+            .filter(|hop| Some(*hop) > last_router)
+            .min();
         self.sure_distance().or(may_be)
     }
 
@@ -370,7 +490,9 @@ impl<const N: usize> Watched<N> {
     /// The hops from which the target answered, as well proven as this.
     fn target_at(&self, evidence: Evidence) -> impl Iterator<Item = u8> {
         let of_target = self.replies().filter(|reply| self.is_of_target(reply));
-        of_target.filter(move |reply| reply.evidence() == evidence).map(|reply| reply.probe.hop)
+        of_target
+            .filter(move |reply| reply.evidence() == evidence)
+            .map(|reply| reply.probe.hop)
     }
 
     fn is_of_target(&self, reply: &Reply) -> bool {
@@ -383,6 +505,9 @@ impl<const N: usize> Watched<N> {
 
     /// The answers that decide anything.
     fn replies(&self) -> impl Iterator<Item = Reply> {
-        self.sent.iter().filter_map(|sent| sent.reply).filter(is_proven)
+        self.sent
+            .iter()
+            .filter_map(|sent| sent.reply)
+            .filter(is_proven)
     }
 }

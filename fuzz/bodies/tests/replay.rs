@@ -1,4 +1,5 @@
-//! Every target's body on stable: the committed seeds, changed seeds, and made-up inputs. The same inputs in every run.
+//! Every target's body on stable: the committed seeds, changed seeds, and made-up inputs. The same
+//! inputs in every run.
 
 use hopshot_fuzz::Body;
 use std::fs;
@@ -46,11 +47,18 @@ fn change(seed: &[u8], random: &mut Random) -> Vec<u8> {
 }
 
 fn replay(target: &str) {
-    let (_, body) = hopshot_fuzz::TARGETS.into_iter().find(|(name, _)| *name == target).expect("a target of that name");
-    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../corpus").join(target);
+    let (_, body) = hopshot_fuzz::TARGETS
+        .into_iter()
+        .find(|(name, _)| *name == target)
+        .expect("a target of that name");
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../corpus")
+        .join(target);
     let mut random = Random(0x686f_7073_686f_7421);
-    let mut files: Vec<_> =
-        fs::read_dir(seeds).expect("every target has seeds").map(|file| file.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(seeds)
+        .expect("every target has seeds")
+        .map(|file| file.unwrap().path())
+        .collect();
     files.sort();
     assert!(!files.is_empty());
     for file in files {

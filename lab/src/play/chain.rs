@@ -12,8 +12,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 /// The prefixes that all links lie in.
-const ALL: [(IpAddr, u8); 2] =
-    [(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8), (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)), 32)];
+const ALL: [(IpAddr, u8); 2] = [
+    (IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8),
+    (
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0)),
+        32,
+    ),
+];
 /// A port where nobody listens.
 const DISCARD_PORT: u16 = 9;
 /// The prefix lengths of one link.
@@ -44,23 +49,49 @@ pub(crate) struct Mtu {
 impl Mtu {
     /// Reads `HOP=OCTETS`. On a link that carries less than 1,280 octets the kernel has no IPv6.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let (hop, octets) = text.split_once('=').ok_or("a hop and its MTU, such as 3=1400")?;
+        let (hop, octets) = text
+            .split_once('=')
+            .ok_or("a hop and its MTU, such as 3=1400")?;
         let hop = hop.parse().map_err(|_| "no number of a hop before the =")?;
-        let octets = octets.parse().ok().filter(|octets| (1280..=65_535).contains(octets));
-        Ok(Self { hop, octets: octets.ok_or("an MTU must be 1280 to 65535")? })
+        let octets = octets
+            .parse()
+            .ok()
+            .filter(|octets| (1280..=65_535).contains(octets));
+        Ok(Self {
+            hop,
+            octets: octets.ok_or("an MTU must be 1280 to 65535")?,
+        })
     }
 }
 
 /// Builds the chain, runs the command at its start, and gives the command's exit status.
-pub(crate) fn run(routers: u8, mtus: &[Mtu], ratelimit: bool, ping: bool, command: &[String]) -> Result<u8, Failure> {
+pub(crate) fn run(
+    routers: u8,
+    mtus: &[Mtu],
+    ratelimit: bool,
+    ping: bool,
+    command: &[String],
+) -> Result<u8, Failure> {
     let target = routers + 1;
     if let Some(Mtu { hop, .. }) = mtus.iter().find(|mtu| !(1..=target).contains(&mtu.hop)) {
-        return Err(Failure::Lab(format!("--mtu {hop}: the hops are 1 to {target}")));
+        return Err(Failure::Lab(format!(
+            "--mtu {hop}: the hops are 1 to {target}"
+        )));
     }
     namespace::enter()?;
-    let name = |hop: u8| if hop == target { "target.example".to_owned() } else { format!("router{hop}.example") };
+    let name = |hop: u8| {
+        if hop == target {
+            "target.example".to_owned()
+        } else {
+            format!("router{hop}.example")
+        }
+    };
     let names: Vec<_> = (1..=target).map(|hop| (name(hop), far(hop))).collect();
-    namespace::set_names(names.iter().map(|(name, addresses)| (name.as_str(), *addresses)));
+    namespace::set_names(
+        names
+            .iter()
+            .map(|(name, addresses)| (name.as_str(), *addresses)),
+    );
     namespace::set_common();
     let mut nodes = vec![File::open("/proc/self/ns/net").context("/proc/self/ns/net")?];
     for _ in 1..=target {
@@ -86,17 +117,24 @@ pub(crate) fn run(routers: u8, mtus: &[Mtu], ratelimit: bool, ping: bool, comman
             join(&netlink, "back", far(hop), mtu(hop))?;
         }
         if let Some(next) = nodes.get(here + 1) {
-            netlink.veth("ahead", "back", Some(next.as_raw_fd())).context("veth pair")?;
+            netlink
+                .veth("ahead", "back", Some(next.as_raw_fd()))
+                .context("veth pair")?;
             join(&netlink, "ahead", near(hop + 1), mtu(hop + 1))?;
         }
-        // Everything farther on is ahead, everything nearer is back. A route needs its gateway's link, not its gateway.
+        // Everything farther on is ahead, everything nearer is back. A route needs its gateway's
+        // link, not its gateway.
         for family in 0..2 {
             if hop < target {
                 let (prefix, prefix_len) = ALL[family];
-                netlink.route(prefix, prefix_len, far(hop + 1)[family]).context("route ahead")?;
+                netlink
+                    .route(prefix, prefix_len, far(hop + 1)[family])
+                    .context("route ahead")?;
             }
             for link in 1..hop {
-                netlink.route(network(link)[family], LINK[family], near(hop)[family]).context("route back")?;
+                netlink
+                    .route(network(link)[family], LINK[family], near(hop)[family])
+                    .context("route back")?;
             }
         }
     }
@@ -108,36 +146,60 @@ pub(crate) fn run(routers: u8, mtus: &[Mtu], ratelimit: bool, ping: bool, comman
     for address in [v4, v6] {
         wait_for(address)?;
     }
-    command::run(command, &Addressee { v4, v6, name: name(target) }, Conduct::default()).map(|exit| exit.status)
+    command::run(
+        command,
+        &Addressee {
+            v4,
+            v6,
+            name: name(target),
+        },
+        Conduct::default(),
+    )
+    .map(|exit| exit.status)
 }
 
-/// Waits until packets go there and back: interfaces take a moment to come up, and neighbours to be found. The sign is the
-/// refusal of a datagram, which the target's kernel sends.
+/// Waits until packets go there and back: interfaces take a moment to come up, and neighbours to be
+/// found. The sign is the refusal of a datagram, which the target's kernel sends.
 fn wait_for(target: IpAddr) -> Result<(), Failure> {
-    let local = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let local = if target.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
     let probe = UdpSocket::bind(local).context("socket")?;
     probe.connect((target, DISCARD_PORT)).context("connect")?;
-    probe.set_read_timeout(Some(Duration::from_millis(50))).context("socket")?;
+    probe
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .context("socket")?;
     for _ in 0..100 {
         let answer = probe.send(&[0]).and_then(|_| probe.recv(&mut [0]));
         if answer.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             return Ok(());
         }
     }
-    Err(Failure::Lab(format!("the chain of routers doesn't carry packets to {target}")))
+    Err(Failure::Lab(format!(
+        "the chain of routers doesn't carry packets to {target}"
+    )))
 }
 
 fn network(hop: u8) -> [IpAddr; 2] {
     end(hop, 0)
 }
 
-fn join(netlink: &Netlink, interface: &str, addresses: [IpAddr; 2], mtu: Option<Mtu>) -> Result<(), Failure> {
+fn join(
+    netlink: &Netlink,
+    interface: &str,
+    addresses: [IpAddr; 2],
+    mtu: Option<Mtu>,
+) -> Result<(), Failure> {
     if let Some(Mtu { octets, .. }) = mtu {
         netlink.mtu(interface, octets).context(interface)?;
     }
     netlink.up(interface, true).context(interface)?;
     for (address, prefix_len) in addresses.into_iter().zip(LINK) {
-        netlink.address(interface, address, prefix_len).context(interface)?;
+        netlink
+            .address(interface, address, prefix_len)
+            .context(interface)?;
     }
     Ok(())
 }

@@ -28,17 +28,27 @@ pub(super) struct Addressee {
 pub(crate) struct Conduct {
     /// When to kill it.
     pub(crate) time_limit: Option<Duration>,
-    /// Whether to stop it at its end and look how much memory it had. Otherwise what the kernel adds up is taken, which starts
-    /// with the lab's own memory.
+    /// Whether to stop it at its end and look how much memory it had. Otherwise what the kernel
+    /// adds up is taken, which starts with the lab's own memory.
     pub(crate) memory: bool,
 }
 
-/// Runs a command with the target's address and name in its arguments and environment, and waits for it. Its input and output
-/// are this process's own.
-pub(super) fn run(command: &[String], target: &Addressee, conduct: Conduct) -> Result<Exit, Failure> {
+/// Runs a command with the target's address and name in its arguments and environment, and waits
+/// for it. Its input and output are this process's own.
+pub(super) fn run(
+    command: &[String],
+    target: &Addressee,
+    conduct: Conduct,
+) -> Result<Exit, Failure> {
     let (v4, v6) = (target.v4.to_string(), target.v6.to_string());
-    let fill = |text: &String| text.replace("{4}", &v4).replace("{6}", &v6).replace("{name}", &target.name);
-    let (program, arguments) = command.split_first().ok_or_else(|| Failure::Lab("no command".to_owned()))?;
+    let fill = |text: &String| {
+        text.replace("{4}", &v4)
+            .replace("{6}", &v6)
+            .replace("{name}", &target.name)
+    };
+    let (program, arguments) = command
+        .split_first()
+        .ok_or_else(|| Failure::Lab("no command".to_owned()))?;
     let started = clock();
     let child = Command::new(fill(program))
         .args(arguments.iter().map(fill))
@@ -47,15 +57,22 @@ pub(super) fn run(command: &[String], target: &Addressee, conduct: Conduct) -> R
         .env("HOPSHOT_LAB_NAME", &target.name)
         .spawn()
         .map_err(|error| {
-            let status = if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 };
+            let status = if error.kind() == io::ErrorKind::NotFound {
+                127
+            } else {
+                126
+            };
             Failure::Command(format!("{program}: {error}"), status)
         })?;
-    // From here on, so that the child inherits neither. An interrupt from the terminal is the command's to handle, the lab only
-    // waits; and the command's end must be noticed when it comes.
+    // From here on, so that the child inherits neither. An interrupt from the terminal is the
+    // command's to handle, the lab only waits; and the command's end must be noticed when it
+    // comes.
     let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
     let _ = real_time();
-    let (ended, status, memory) = wait(child, conduct).map_err(|error| Failure::Lab(format!("{program}: {error}")))?;
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| Failure::Lab(error.to_string()))?;
+    let (ended, status, memory) =
+        wait(child, conduct).map_err(|error| Failure::Lab(format!("{program}: {error}")))?;
+    let usage =
+        getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| Failure::Lab(error.to_string()))?;
     let cpu = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Ok(Exit {
         started_ns: nanos(started),
@@ -79,7 +96,11 @@ fn wait(mut child: Child, conduct: Conduct) -> io::Result<(Duration, u8, Option<
             }
         });
     }
-    let (status, memory) = if conduct.memory { observe(pid)? } else { (child.wait().map(number)?, None) };
+    let (status, memory) = if conduct.memory {
+        observe(pid)?
+    } else {
+        (child.wait().map(number)?, None)
+    };
     drop(running);
     Ok((clock(), status, memory))
 }
@@ -91,7 +112,9 @@ fn observe(pid: Pid) -> io::Result<(u8, Option<u64>)> {
     let mut memory = None;
     loop {
         let pass_on = match waitpid(pid, None)? {
-            WaitStatus::Exited(_, status) => return Ok((u8::try_from(status).unwrap_or(125), memory)),
+            WaitStatus::Exited(_, status) => {
+                return Ok((u8::try_from(status).unwrap_or(125), memory));
+            }
             WaitStatus::Signaled(_, signal, _) => return Ok((128 + signal as u8, memory)),
             WaitStatus::PtraceEvent(..) => {
                 memory = greatest_memory(pid);
@@ -108,14 +131,24 @@ fn observe(pid: Pid) -> io::Result<(u8, Option<u64>)> {
 /// The most memory that a process ever had resident, in octets.
 fn greatest_memory(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().trim_end_matches(" kB").parse::<u64>().ok().map(|kib| kib * 1024)
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse::<u64>()
+        .ok()
+        .map(|kib| kib * 1024)
 }
 
 /// The exit status as a shell says it.
 fn number(status: ExitStatus) -> u8 {
-    let number = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    number.and_then(|number| u8::try_from(number).ok()).unwrap_or(125)
+    let number = status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal));
+    number
+        .and_then(|number| u8::try_from(number).ok())
+        .unwrap_or(125)
 }
 
 fn nanos(time: Duration) -> u64 {

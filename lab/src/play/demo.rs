@@ -13,21 +13,31 @@ pub(crate) fn run() -> Result<u8, Failure> {
     let hopshot = hopshot()?.display().to_string();
     run::run(
         &scenario,
-        &run::Options { seed: 1, ..run::Options::default() },
+        &run::Options {
+            seed: 1,
+            ..run::Options::default()
+        },
         &[hopshot, "-4".to_owned(), "{name}".to_owned()],
     )
 }
 
 /// The `hopshot` beside this program; built first if it isn't there and cargo started this program.
 pub(super) fn hopshot() -> Result<PathBuf, Failure> {
-    let own = env::current_exe().map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
+    let own = env::current_exe()
+        .map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
     let hopshot = own.with_file_name("hopshot");
     if hopshot.exists() {
         return Ok(hopshot);
     }
-    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    let profile = if cfg!(debug_assertions) {
+        "dev"
+    } else {
+        "release"
+    };
     if let Some(cargo) = env::var_os("CARGO") {
-        let built = Command::new(cargo).args(["build", "--profile", profile, "-p", "hopshot"]).status();
+        let built = Command::new(cargo)
+            .args(["build", "--profile", profile, "-p", "hopshot"])
+            .status();
         if built.is_ok_and(|status| status.success()) && hopshot.exists() {
             return Ok(hopshot);
         }

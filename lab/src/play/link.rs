@@ -4,7 +4,9 @@ use super::failure::{Context, Failure};
 use super::netlink::Netlink;
 use hopshot_core::wire::Version;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::{fs, io};
 use tun_rs::{DeviceBuilder, SyncDevice};
@@ -23,7 +25,8 @@ pub(crate) enum LinkKind {
     Veth,
 }
 
-/// The far end of the client's interface: reads what the client sends, and sends it answers. Neither ever blocks.
+/// The far end of the client's interface: reads what the client sends, and sends it answers.
+/// Neither ever blocks.
 pub(super) enum Link {
     Tun(SyncDevice),
     /// The socket, and the Ethernet addresses that start every frame to the client.
@@ -34,11 +37,24 @@ impl Link {
     /// Makes the client's interface and gives it its addresses.
     pub(super) fn open(kind: Option<LinkKind>) -> Result<Self, Failure> {
         let netlink = Netlink::open().context("netlink")?;
-        let tun = || fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
-        let link = match kind.unwrap_or_else(|| if tun().is_ok() { LinkKind::Tun } else { LinkKind::Veth }) {
+        let tun = || {
+            fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/net/tun")
+        };
+        let link = match kind.unwrap_or_else(|| {
+            if tun().is_ok() {
+                LinkKind::Tun
+            } else {
+                LinkKind::Veth
+            }
+        }) {
             LinkKind::Tun => tun().and_then(|_| Self::open_tun()).context("TUN device")?,
             LinkKind::Veth => {
-                netlink.veth(CLIENT_END, OTHER_END, None).context("veth pair")?;
+                netlink
+                    .veth(CLIENT_END, OTHER_END, None)
+                    .context("veth pair")?;
                 // Nobody must ask for neighbours: there are none.
                 netlink.up(OTHER_END, false).context(OTHER_END)?;
                 Self::open_packet_socket().context("packet socket")?
@@ -46,24 +62,41 @@ impl Link {
         };
         netlink.up(CLIENT_END, false).context(CLIENT_END)?;
         for (version, prefix_len) in [(Version::V4, PREFIX_LEN.0), (Version::V6, PREFIX_LEN.1)] {
-            netlink.address(CLIENT_END, CLIENT.address(version), prefix_len).context("the client's address")?;
+            netlink
+                .address(CLIENT_END, CLIENT.address(version), prefix_len)
+                .context("the client's address")?;
         }
         Ok(link)
     }
 
     fn open_tun() -> io::Result<Self> {
-        // Room for what comes while answers are handed over: a path's losses are to be those that its scenario names.
-        let device = DeviceBuilder::new().name(CLIENT_END).tx_queue_len(10_000).build_sync()?;
+        // Room for what comes while answers are handed over: a path's losses are to be those that
+        // its scenario names.
+        let device = DeviceBuilder::new()
+            .name(CLIENT_END)
+            .tx_queue_len(10_000)
+            .build_sync()?;
         device.set_nonblocking(true)?;
         Ok(Self::Tun(device))
     }
 
     fn open_packet_socket() -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(AddressFamily::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
+        let socket = socket(
+            AddressFamily::Packet,
+            SockType::Raw,
+            flags,
+            SockProtocol::EthAll,
+        )?;
         let mut frame = [0; 12];
         for interface in nix::ifaddrs::getifaddrs()? {
-            let Some(address) = interface.address.as_ref().and_then(|address| address.as_link_addr()) else { continue };
+            let Some(address) = interface
+                .address
+                .as_ref()
+                .and_then(|address| address.as_link_addr())
+            else {
+                continue;
+            };
             let ethernet = address.addr().unwrap_or_default();
             match interface.interface_name.as_str() {
                 CLIENT_END => frame[..6].copy_from_slice(&ethernet),
@@ -81,13 +114,21 @@ impl Link {
     pub(super) fn receive<'b>(&self, buf: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
         let (start, read) = match self {
             Self::Tun(device) => (0, device.recv(buf)),
-            Self::Veth(socket, _) => {
-                (ETHERNET_HEADER, recv(socket.as_raw_fd(), buf, MsgFlags::empty()).map_err(Into::into))
-            }
+            Self::Veth(socket, _) => (
+                ETHERNET_HEADER,
+                recv(socket.as_raw_fd(), buf, MsgFlags::empty()).map_err(Into::into),
+            ),
         };
         match read {
             Ok(length) => Ok(buf.get(start..length).or(Some(&[]))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }
@@ -97,8 +138,11 @@ impl Link {
         match self {
             Self::Tun(device) => device.send(packet).map(drop),
             Self::Veth(socket, addresses) => {
-                let ether_type: [u8; 2] =
-                    if packet.first().is_some_and(|octet| octet >> 4 == 6) { [0x86, 0xdd] } else { [8, 0] };
+                let ether_type: [u8; 2] = if packet.first().is_some_and(|octet| octet >> 4 == 6) {
+                    [0x86, 0xdd]
+                } else {
+                    [8, 0]
+                };
                 let frame = [&addresses[..], &ether_type, packet].concat();
                 Ok(send(socket.as_raw_fd(), &frame, MsgFlags::empty()).map(drop)?)
             }

@@ -12,13 +12,14 @@ use std::{fs, io};
 /// A name server that isn't there.
 const NOBODY: &str = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n";
 
-/// Moves this process, which must have one thread only, into network and mount namespaces of its own; into a user namespace
-/// too if it needs one for that, where it is root.
+/// Moves this process, which must have one thread only, into network and mount namespaces of its
+/// own; into a user namespace too if it needs one for that, where it is root.
 pub(super) fn enter() -> Result<(), Failure> {
     let private = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
     if unshare(private).is_err() {
         let (user, group) = (geteuid(), getegid());
-        // Refused, used up (ENOSPC) or not built in (EINVAL): it all means that it isn't possible here.
+        // Refused, used up (ENOSPC) or not built in (EINVAL): it all means that it isn't possible
+        // here.
         unshare(private | CloneFlags::CLONE_NEWUSER)
             .map_err(|error| Failure::NotPermitted(format!("unshare: {error}")))?;
         // A user without privileges may map groups only after giving setgroups up.
@@ -27,8 +28,17 @@ pub(super) fn enter() -> Result<(), Failure> {
         fs::write("/proc/self/gid_map", format!("0 {group} 1")).context("/proc/self/gid_map")?;
     }
     // What is mounted here must not show outside.
-    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).context("mount /")?;
-    Netlink::open().and_then(|netlink| netlink.up("lo", true)).context("bring the loopback interface up")
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .context("mount /")?;
+    Netlink::open()
+        .and_then(|netlink| netlink.up("lo", true))
+        .context("bring the loopback interface up")
 }
 
 /// Writes a setting of this network namespace, such as `net/ipv4/ip_forward`.
@@ -36,7 +46,8 @@ pub(super) fn set(name: &str, value: &str) -> io::Result<()> {
     fs::write(format!("/proc/sys/{name}"), value)
 }
 
-/// The settings that every namespace here needs. None is fatal: each is the default of many kernels.
+/// The settings that every namespace here needs. None is fatal: each is the default of many
+/// kernels.
 pub(super) fn set_common() {
     for scope in ["all", "default"] {
         // IPv6 addresses work at once, and answers may come from any address.
@@ -47,7 +58,8 @@ pub(super) fn set_common() {
     }
 }
 
-/// Interfaces made from here on have no addresses but those they are given, and so nothing to say before they are used.
+/// Interfaces made from here on have no addresses but those they are given, and so nothing to say
+/// before they are used.
 pub(super) fn set_quiet() {
     let _ = set("net/ipv6/conf/default/addr_gen_mode", "1");
 }
@@ -60,8 +72,9 @@ pub(super) fn permit_ping() -> Result<(), Failure> {
         .context("net.ipv4.ping_group_range")
 }
 
-/// Makes names resolve here, and nowhere else: a hosts file with them, and a name server that isn't there, because some
-/// programs don't start without one. Where mounts aren't permitted the command goes without names.
+/// Makes names resolve here, and nowhere else: a hosts file with them, and a name server that isn't
+/// there, because some programs don't start without one. Where mounts aren't permitted the command
+/// goes without names.
 pub(super) fn set_names<'a>(names: impl Iterator<Item = (&'a str, [IpAddr; 2])>) {
     let mut hosts = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
     for (name, addresses) in names {
@@ -72,11 +85,19 @@ pub(super) fn set_names<'a>(names: impl Iterator<Item = (&'a str, [IpAddr; 2])>)
     let nsswitch = fs::read_to_string("/etc/nsswitch.conf").unwrap_or_default();
     let nsswitch: String = nsswitch
         .lines()
-        .map(|line| if line.starts_with("hosts:") { "hosts: files dns\n".to_owned() } else { format!("{line}\n") })
+        .map(|line| {
+            if line.starts_with("hosts:") {
+                "hosts: files dns\n".to_owned()
+            } else {
+                format!("{line}\n")
+            }
+        })
         .collect();
-    for (path, content) in
-        [("/etc/hosts", hosts), ("/etc/resolv.conf", NOBODY.to_owned()), ("/etc/nsswitch.conf", nsswitch)]
-    {
+    for (path, content) in [
+        ("/etc/hosts", hosts),
+        ("/etc/resolv.conf", NOBODY.to_owned()),
+        ("/etc/nsswitch.conf", nsswitch),
+    ] {
         let _ = cover(path, &content);
     }
 }
@@ -86,7 +107,13 @@ fn cover(path: &str, content: &str) -> io::Result<()> {
     let name = path.replace('/', "-");
     let source = std::env::temp_dir().join(format!("hopshot-lab-{}{name}", std::process::id()));
     fs::write(&source, content)?;
-    let covered = mount(Some(&source), path, None::<&str>, MsFlags::MS_BIND, None::<&str>);
+    let covered = mount(
+        Some(&source),
+        path,
+        None::<&str>,
+        MsFlags::MS_BIND,
+        None::<&str>,
+    );
     // The mount keeps the file; nothing stays behind.
     fs::remove_file(&source)?;
     Ok(covered?)

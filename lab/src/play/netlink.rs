@@ -1,10 +1,13 @@
 //! Interfaces, addresses and routes through rtnetlink, so that no `ip` command is needed.
 
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
-use netlink_packet_route::link::{InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -30,7 +33,11 @@ impl Netlink {
     pub(super) fn up(&self, name: &str, arp: bool) -> io::Result<()> {
         let mut message = LinkMessage::default();
         message.header.index = if_nametoindex(name)?;
-        message.header.flags = if arp { LinkFlags::Up } else { LinkFlags::Up | LinkFlags::Noarp };
+        message.header.flags = if arp {
+            LinkFlags::Up
+        } else {
+            LinkFlags::Up | LinkFlags::Noarp
+        };
         message.header.change_mask = message.header.flags;
         self.ask(RouteNetlinkMessage::SetLink(message), 0)
     }
@@ -44,17 +51,31 @@ impl Netlink {
     }
 
     /// Makes a veth pair; the peer goes to another network namespace if one is given.
-    pub(super) fn veth(&self, name: &str, peer: &str, peer_namespace: Option<RawFd>) -> io::Result<()> {
+    pub(super) fn veth(
+        &self,
+        name: &str,
+        peer: &str,
+        peer_namespace: Option<RawFd>,
+    ) -> io::Result<()> {
         let mut other = LinkMessage::default();
-        other.attributes.push(LinkAttribute::IfName(peer.to_owned()));
-        other.attributes.extend(peer_namespace.map(LinkAttribute::NetNsFd));
+        other
+            .attributes
+            .push(LinkAttribute::IfName(peer.to_owned()));
+        other
+            .attributes
+            .extend(peer_namespace.map(LinkAttribute::NetNsFd));
         let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+        message
+            .attributes
+            .push(LinkAttribute::IfName(name.to_owned()));
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(other))),
         ]));
-        self.ask(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
+        self.ask(
+            RouteNetlinkMessage::NewLink(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
     }
 
     /// Gives an interface an address, usable at once: without duplicate address detection.
@@ -64,8 +85,14 @@ impl Netlink {
         message.header.prefix_len = prefix_len;
         message.header.index = if_nametoindex(name)?;
         message.header.flags = AddressHeaderFlags::Nodad;
-        message.attributes = vec![AddressAttribute::Local(address), AddressAttribute::Address(address)];
-        self.ask(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_EXCL)
+        message.attributes = vec![
+            AddressAttribute::Local(address),
+            AddressAttribute::Address(address),
+        ];
+        self.ask(
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
     }
 
     /// Routes a prefix by a gateway.
@@ -77,9 +104,14 @@ impl Netlink {
         message.header.protocol = RouteProtocol::Static;
         message.header.scope = RouteScope::Universe;
         message.header.kind = RouteType::Unicast;
-        message.attributes =
-            vec![RouteAttribute::Destination(route_address(prefix)), RouteAttribute::Gateway(route_address(gateway))];
-        self.ask(RouteNetlinkMessage::NewRoute(message), NLM_F_CREATE | NLM_F_EXCL)
+        message.attributes = vec![
+            RouteAttribute::Destination(route_address(prefix)),
+            RouteAttribute::Gateway(route_address(gateway)),
+        ];
+        self.ask(
+            RouteNetlinkMessage::NewRoute(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
     }
 
     /// Sends a request and waits for the kernel's yes or no.
@@ -92,7 +124,8 @@ impl Netlink {
         request.serialize(&mut octets);
         self.0.send(&octets, 0)?;
         let (reply, _) = self.0.recv_from_full()?;
-        let reply = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&reply).map_err(io::Error::other)?;
+        let reply =
+            NetlinkMessage::<RouteNetlinkMessage>::deserialize(&reply).map_err(io::Error::other)?;
         match reply.payload {
             NetlinkPayload::Error(error) if error.code.is_some() => Err(error.to_io()),
             _ => Ok(()),

@@ -29,13 +29,16 @@ pub(crate) struct Options {
 }
 
 /// Plays a scenario while a command runs in it, and gives the command's exit status.
-pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) -> Result<u8, Failure> {
+pub(crate) fn run(
+    scenario: &Scenario,
+    options: &Options,
+    command: &[String],
+) -> Result<u8, Failure> {
     let internet = Internet::new(scenario, options.seed);
     // Before the namespace: the file is the user's, and a wrong name must not cost a run.
-    let log = options
-        .log
-        .as_ref()
-        .map(|path| File::create(path).map_err(|error| Failure::Lab(format!("{}: {error}", path.display()))));
+    let log = options.log.as_ref().map(|path| {
+        File::create(path).map_err(|error| Failure::Lab(format!("{}: {error}", path.display())))
+    });
     let log = log.transpose()?;
     namespace::enter()?;
     namespace::set_common();
@@ -43,7 +46,11 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
     if options.ping {
         namespace::permit_ping()?;
     }
-    namespace::set_names(internet.names().map(|(name, addresses)| (name, [addresses.v4.into(), addresses.v6.into()])));
+    namespace::set_names(
+        internet
+            .names()
+            .map(|(name, addresses)| (name, [addresses.v4.into(), addresses.v6.into()])),
+    );
     let link = Link::open(options.link)?;
     let target = Addressee {
         v4: internet.target(Version::V4),
@@ -55,7 +62,9 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
         let player = scope.spawn(|| player::play(internet, &link, &stop));
         let exit = command::run(command, &target, options.conduct);
         let _ = stop.write(1);
-        let internet = player.join().unwrap_or_else(|_| Err(io::Error::other("the player stopped")));
+        let internet = player
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the player stopped")));
         (exit, internet)
     });
     let (exit, internet) = (exit?, internet.context("player")?);
@@ -67,7 +76,12 @@ pub(crate) fn run(scenario: &Scenario, options: &Options, command: &[String]) ->
 
 fn write(log: File, mut internet: Internet, exit: Exit) -> io::Result<()> {
     let mut log = BufWriter::new(log);
-    for event in internet.take_log().into_iter().map(Event::Probe).chain([Event::Exit(exit)]) {
+    for event in internet
+        .take_log()
+        .into_iter()
+        .map(Event::Probe)
+        .chain([Event::Exit(exit)])
+    {
         writeln!(log, "{}", line(&event))?;
     }
     log.flush()

@@ -10,14 +10,25 @@ const COOKIE: [u8; 4] = *b"cook";
 /// The program for a trace with this ident.
 fn pass_ident(version: Version, ident: u16) -> Vec<Instruction> {
     let target = Identity::of(&hopshot_core::Echo::new(0), ends(version).destination).target;
-    pass_answers(version, Some(&Identity { ident, cookie: COOKIE, target }))
+    pass_answers(
+        version,
+        Some(&Identity {
+            ident,
+            cookie: COOKIE,
+            target,
+        }),
+    )
 }
 
 /// A classic BPF machine for the instructions used here: whether `packet` passes.
 fn passes(program: &[Instruction], packet: &[u8]) -> bool {
     let load = |at: u32, len: usize| -> Option<u32> {
         let octets = packet.get(at as usize..)?.get(..len)?;
-        Some(octets.iter().fold(0, |value, octet| value << 8 | u32::from(*octet)))
+        Some(
+            octets
+                .iter()
+                .fold(0, |value, octet| value << 8 | u32::from(*octet)),
+        )
     };
     let (mut a, mut x, mut memory, mut at) = (0_u32, 0_u32, 0_u32, 0);
     loop {
@@ -34,7 +45,9 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
             LOAD_WORD32_INDEXED => load(x + k, 4),
             LOAD_INDEX => Some(a),
             ADD => Some(a + k),
-            LOAD_INDEX_HEADER_LEN => load(k, 1).inspect(|octet| x = (octet & 0x0f) * 4).map(|_| a),
+            LOAD_INDEX_HEADER_LEN => load(k, 1)
+                .inspect(|octet| x = (octet & 0x0f) * 4)
+                .map(|_| a),
             AND => Some(a & k),
             SHIFT_LEFT => Some(a << k),
             ADD_INDEX => Some(a + x),
@@ -61,15 +74,26 @@ fn ends(version: Version) -> Ends {
         Version::V4 => ("192.0.2.1", "192.0.2.2"),
         Version::V6 => ("2001:db8::1", "2001:db8::2"),
     };
-    Ends { source: source.parse().unwrap(), destination: destination.parse().unwrap() }
+    Ends {
+        source: source.parse().unwrap(),
+        destination: destination.parse().unwrap(),
+    }
 }
 
-/// `message` as the filter sees it: after an IP header in IPv4, which gets `options` words of padding.
+/// `message` as the filter sees it: after an IP header in IPv4, which gets `options` words of
+/// padding.
 fn packet(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
     let protocol = if version == Version::V4 { 1 } else { 58 };
-    let header = ip::Header { ends: ends(version), hop_limit: 9, traffic_class: 0, protocol };
+    let header = ip::Header {
+        ends: ends(version),
+        hop_limit: 9,
+        traffic_class: 0,
+        protocol,
+    };
     let mut octets = vec![0; ip::header_len(version)];
-    header.emit(options * 4 + message.len(), &mut octets).unwrap();
+    header
+        .emit(options * 4 + message.len(), &mut octets)
+        .unwrap();
     if version == Version::V4 {
         octets[0] += options as u8;
         octets.resize(20 + options * 4, 1);
@@ -85,12 +109,24 @@ fn emitted(version: Version, message: Message<'_>) -> Vec<u8> {
 }
 
 fn echo(ident: u16) -> Echo<'static> {
-    Echo { ident, seq: 7, payload: &[5; 8] }
+    Echo {
+        ident,
+        seq: 7,
+        payload: &[5; 8],
+    }
 }
 
 fn error(version: Version, icmp_type: Type, options: usize, quoted: Message<'_>) -> Vec<u8> {
     let quoted = packet(version, options, &emitted(version, quoted));
-    emitted(version, Message::Error(Error { icmp_type, code: 0, rest: 0, quoted: &quoted }))
+    emitted(
+        version,
+        Message::Error(Error {
+            icmp_type,
+            code: 0,
+            rest: 0,
+            quoted: &quoted,
+        }),
+    )
 }
 
 /// What the kernel's filter sees of a message: in IPv6 no outer header.
@@ -101,12 +137,23 @@ fn seen(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
     }
 }
 
-const ERRORS: [Type; 3] = [Type::Unreachable, Type::TimeExceeded, Type::ParameterProblem];
+const ERRORS: [Type; 3] = [
+    Type::Unreachable,
+    Type::TimeExceeded,
+    Type::ParameterProblem,
+];
 
 #[test]
 fn what_has_the_ident_passes_behind_any_options() {
     for version in [Version::V4, Version::V6] {
-        let pairs = [(0x1234, 0x1234), (0, 0), (0xffff, 0xffff), (0x1234, 0x1235), (0x1234, 0x3412), (0, 1)];
+        let pairs = [
+            (0x1234, 0x1234),
+            (0, 0),
+            (0xffff, 0xffff),
+            (0x1234, 0x1235),
+            (0x1234, 0x3412),
+            (0, 1),
+        ];
         for (wanted, ident) in pairs {
             let (program, ours) = (pass_ident(version, wanted), wanted == ident);
             for options in 0..=10 {
@@ -115,24 +162,57 @@ fn what_has_the_ident_passes_behind_any_options() {
                 let request = emitted(version, Message::EchoRequest(echo(ident)));
                 assert!(!passes(&program, &seen(version, options, &request)));
                 for icmp_type in ERRORS {
-                    let quoting = if version == Version::V4 { 10 - options } else { 0 };
-                    let about_probe = error(version, icmp_type, quoting, Message::EchoRequest(echo(ident)));
-                    assert_eq!(passes(&program, &seen(version, options, &about_probe)), ours);
-                    let about_reply = error(version, icmp_type, quoting, Message::EchoReply(echo(ident)));
+                    let quoting = if version == Version::V4 {
+                        10 - options
+                    } else {
+                        0
+                    };
+                    let about_probe = error(
+                        version,
+                        icmp_type,
+                        quoting,
+                        Message::EchoRequest(echo(ident)),
+                    );
+                    assert_eq!(
+                        passes(&program, &seen(version, options, &about_probe)),
+                        ours
+                    );
+                    let about_reply =
+                        error(version, icmp_type, quoting, Message::EchoReply(echo(ident)));
                     assert!(!passes(&program, &seen(version, options, &about_reply)));
                 }
             }
         }
-        assert!(!passes(&pass_nothing(), &seen(version, 0, &emitted(version, Message::EchoReply(echo(0x1234))))));
+        assert!(!passes(
+            &pass_nothing(),
+            &seen(
+                version,
+                0,
+                &emitted(version, Message::EchoReply(echo(0x1234)))
+            )
+        ));
     }
 }
 
 #[test]
 fn packet_too_big_passes_and_extension_headers_pass_unjudged() {
     let program = pass_ident(Version::V6, OURS);
-    let mut message = error(Version::V6, Type::PacketTooBig, 0, Message::EchoRequest(echo(0x1234)));
+    let mut message = error(
+        Version::V6,
+        Type::PacketTooBig,
+        0,
+        Message::EchoRequest(echo(0x1234)),
+    );
     assert!(passes(&program, &message));
-    for (next_header, pass) in [(0, true), (43, true), (44, true), (60, true), (6, false), (17, false), (1, false)] {
+    for (next_header, pass) in [
+        (0, true),
+        (43, true),
+        (44, true),
+        (60, true),
+        (6, false),
+        (17, false),
+        (1, false),
+    ] {
         message[8 + 6] = next_header;
         assert_eq!(passes(&program, &message), pass);
     }
@@ -143,12 +223,36 @@ fn without_a_trace_the_answers_of_everybody_pass_and_nothing_else() {
     for version in [Version::V4, Version::V6] {
         let program = pass_answers(version, None);
         for ident in [0, 0x1234, 0xffff] {
-            let about_probe = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(ident)));
+            let about_probe = error(
+                version,
+                Type::TimeExceeded,
+                0,
+                Message::EchoRequest(echo(ident)),
+            );
             assert!(passes(&program, &seen(version, 3, &about_probe)));
-            assert!(passes(&program, &seen(version, 3, &emitted(version, Message::EchoReply(echo(ident))))));
-            assert!(!passes(&program, &seen(version, 3, &emitted(version, Message::EchoRequest(echo(ident))))));
+            assert!(passes(
+                &program,
+                &seen(
+                    version,
+                    3,
+                    &emitted(version, Message::EchoReply(echo(ident)))
+                )
+            ));
+            assert!(!passes(
+                &program,
+                &seen(
+                    version,
+                    3,
+                    &emitted(version, Message::EchoRequest(echo(ident)))
+                )
+            ));
         }
-        let cut = &error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(7)))[..8 + ip::header_len(version)];
+        let cut = &error(
+            version,
+            Type::TimeExceeded,
+            0,
+            Message::EchoRequest(echo(7)),
+        )[..8 + ip::header_len(version)];
         assert!(!passes(&program, &seen(version, 3, cut)));
     }
 }
@@ -157,20 +261,45 @@ fn without_a_trace_the_answers_of_everybody_pass_and_nothing_else() {
 fn what_has_the_cookie_passes_with_any_ident() {
     for version in [Version::V4, Version::V6] {
         let program = pass_ident(version, OURS);
-        let echo = Echo { ident: 0x1235, seq: 7, payload: b"\x05\x05cookie!!" };
+        let echo = Echo {
+            ident: 0x1235,
+            seq: 7,
+            payload: b"\x05\x05cookie!!",
+        };
         let reply = emitted(version, Message::EchoReply(echo));
         assert!(passes(&program, &seen(version, 3, &reply)));
         let mut about_probe = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo));
         while about_probe.len() > 8 + ip::header_len(version) + 14 {
-            assert!(passes(&program, &seen(version, 3, &about_probe)), "{} octets", about_probe.len());
+            assert!(
+                passes(&program, &seen(version, 3, &about_probe)),
+                "{} octets",
+                about_probe.len()
+            );
             about_probe.pop();
         }
         about_probe.pop();
-        assert!(!passes(&program, &seen(version, 3, &about_probe)), "half a cookie");
-        let other = Echo { payload: b"\x05\x05bookie!!", ..echo };
-        assert!(!passes(&program, &seen(version, 3, &emitted(version, Message::EchoReply(other)))));
-        let shifted = Echo { payload: b"\x05cookie!!!", ..echo };
-        let about_other = error(version, Type::TimeExceeded, 0, Message::EchoRequest(shifted));
+        assert!(
+            !passes(&program, &seen(version, 3, &about_probe)),
+            "half a cookie"
+        );
+        let other = Echo {
+            payload: b"\x05\x05bookie!!",
+            ..echo
+        };
+        assert!(!passes(
+            &program,
+            &seen(version, 3, &emitted(version, Message::EchoReply(other)))
+        ));
+        let shifted = Echo {
+            payload: b"\x05cookie!!!",
+            ..echo
+        };
+        let about_other = error(
+            version,
+            Type::TimeExceeded,
+            0,
+            Message::EchoRequest(shifted),
+        );
         assert!(!passes(&program, &seen(version, 3, &about_other)));
     }
 }
@@ -180,14 +309,26 @@ fn what_is_cut_short_before_its_ident_passes_if_it_is_about_our_target() {
     for version in [Version::V4, Version::V6] {
         let program = pass_ident(version, OURS);
         let header = 8 + ip::header_len(version);
-        let whole = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo(0x1235)));
+        let whole = error(
+            version,
+            Type::TimeExceeded,
+            0,
+            Message::EchoRequest(echo(0x1235)),
+        );
         assert!(!passes(&program, &seen(version, 3, &whole)));
         let mut about_other = whole.clone();
         about_other[header - 1] ^= 1;
         for len in 0..header + 8 {
             let quotes_header = len >= header;
-            assert_eq!(passes(&program, &seen(version, 3, &whole[..len])), quotes_header, "{len} octets");
-            assert!(!passes(&program, &seen(version, 3, &about_other[..len])), "{len} octets");
+            assert_eq!(
+                passes(&program, &seen(version, 3, &whole[..len])),
+                quotes_header,
+                "{len} octets"
+            );
+            assert!(
+                !passes(&program, &seen(version, 3, &about_other[..len])),
+                "{len} octets"
+            );
         }
         assert!(!passes(&program, &seen(version, 3, &whole[..header + 8])));
     }
@@ -196,7 +337,10 @@ fn what_is_cut_short_before_its_ident_passes_if_it_is_about_our_target() {
 /// Whether the core could match this message to a probe with the ident, or with the cookie.
 fn of_use(version: Version, message: &[u8]) -> bool {
     // An unknown end leaves the ICMPv6 checksum alone; the IPv4 one is made right by the caller.
-    let ends = Ends { source: version.unspecified(), destination: version.unspecified() };
+    let ends = Ends {
+        source: version.unspecified(),
+        destination: version.unspecified(),
+    };
     let echo = match Message::parse(ends, message) {
         Ok(Message::EchoReply(echo)) => echo,
         Ok(Message::Error(error)) => match ip::parse_quoted(error.quoted) {
@@ -224,10 +368,17 @@ fn nothing_that_the_core_could_match_is_turned_away() {
     };
     let mut useful = 0;
     for _ in 0..200_000 {
-        let version = if below(2) == 0 { Version::V4 } else { Version::V6 };
+        let version = if below(2) == 0 {
+            Version::V4
+        } else {
+            Version::V6
+        };
         let options = if version == Version::V4 { below(11) } else { 0 };
         let ident = [OURS, OURS, OURS, 0x4321][below(4)];
-        let echo = Echo { payload: [&b"\x05\x05cookie!!"[..], &[5; 8]][below(2)], ..echo(ident) };
+        let echo = Echo {
+            payload: [&b"\x05\x05cookie!!"[..], &[5; 8]][below(2)],
+            ..echo(ident)
+        };
         let probe = Message::EchoRequest(echo);
         let mut message = match below(4) {
             0 => emitted(version, Message::EchoReply(echo)),
@@ -240,12 +391,20 @@ fn nothing_that_the_core_could_match_is_turned_away() {
         message.truncate(message.len() - below(message.len() / 2));
         if version == Version::V4 && message.len() >= 4 {
             message[2..4].fill(0);
-            let sum = hopshot_core::wire::checksum::Checksum::new().with(&message).finish();
+            let sum = hopshot_core::wire::checksum::Checksum::new()
+                .with(&message)
+                .finish();
             message[2..4].copy_from_slice(&sum.to_be_bytes());
         }
         if of_use(version, &message) {
             useful += 1;
-            assert!(passes(&pass_ident(version, OURS), &seen(version, below(11), &message)), "{message:02x?}");
+            assert!(
+                passes(
+                    &pass_ident(version, OURS),
+                    &seen(version, below(11), &message)
+                ),
+                "{message:02x?}"
+            );
         }
     }
     assert!(useful > 50_000, "only {useful} messages were of use");
@@ -253,7 +412,10 @@ fn nothing_that_the_core_could_match_is_turned_away() {
 
 #[test]
 fn the_type_filters_name_the_answers() {
-    assert_eq!(TypeFilter::answers(Version::V4).0[0], !(1 << 0 | 1 << 3 | 1 << 11 | 1 << 12));
+    assert_eq!(
+        TypeFilter::answers(Version::V4).0[0],
+        !(1 << 0 | 1 << 3 | 1 << 11 | 1 << 12)
+    );
     let v6 = TypeFilter::answers(Version::V6);
     assert_eq!(v6.0, [!0b11110, !0, !0, !0, !0b10, !0, !0, !0]);
     assert_eq!(v6.value(Version::V6).len(), 32);

@@ -1,5 +1,5 @@
-//! The sockets on a real kernel, inside a network namespace of their own: no packet leaves this machine, none comes in, and
-//! where the kernel lets users make namespaces no privilege is needed.
+//! The sockets on a real kernel, inside a network namespace of their own: no packet leaves this
+//! machine, none comes in, and where the kernel lets users make namespaces no privilege is needed.
 
 mod ping;
 mod raw;
@@ -25,12 +25,24 @@ const LOOPBACKS: [&str; 2] = ["127.0.0.1", "::1"];
 /// Gives up all capabilities of this thread.
 fn renounce() {
     let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none }).unwrap();
+    set_capabilities(
+        None,
+        CapabilitySets {
+            effective: none,
+            permitted: none,
+            inheritable: none,
+        },
+    )
+    .unwrap();
 }
 
 /// A trace with this ident, and a cookie that nothing here has.
 fn identity(ident: u16) -> Identity {
-    Identity { ident, cookie: *b"none", target: [0; 4] }
+    Identity {
+        ident,
+        cookie: *b"none",
+        target: [0; 4],
+    }
 }
 
 /// Both kinds of sockets, and whichever was opened.
@@ -51,9 +63,16 @@ impl Receive for super::Socket {
 }
 
 fn request(destination: IpAddr, ident: u16, seq: u16) -> Vec<u8> {
-    let ends = Ends { source: Version::of(destination).unspecified(), destination };
+    let ends = Ends {
+        source: Version::of(destination).unspecified(),
+        destination,
+    };
     let mut octets = vec![0; 64];
-    let echo = Echo { ident, seq, payload: b"a payload of hopshot's" };
+    let echo = Echo {
+        ident,
+        seq,
+        payload: b"a payload of hopshot's",
+    };
     let len = Message::EchoRequest(echo).emit(ends, &mut octets).unwrap();
     octets.truncate(len);
     octets
@@ -71,7 +90,10 @@ struct Heard {
 
 impl Heard {
     fn parse(&self) -> Message<'_> {
-        let ends = Ends { source: self.from, destination: Version::of(self.from).unspecified() };
+        let ends = Ends {
+            source: self.from,
+            destination: Version::of(self.from).unspecified(),
+        };
         Message::parse(ends, &self.message).unwrap()
     }
 }
@@ -91,14 +113,17 @@ fn hear(socket: &mut impl Receive) -> Option<Heard> {
 /// Waits up to a second for the next arrival.
 fn wait(socket: &mut impl Receive) -> Option<Heard> {
     hear(socket).or_else(|| {
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let second = Timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
         rustix::event::poll(&mut [PollFd::new(&*socket, PollFlags::IN)], Some(&second)).unwrap();
         hear(socket)
     })
 }
 
-/// A veth pair, `near` here and `far` at a router in a namespace of its own. The router sends everything back but to one
-/// host, which it prohibits, and answers as often as it is asked.
+/// A veth pair, `near` here and `far` at a router in a namespace of its own. The router sends
+/// everything back but to one host, which it prohibits, and answers as often as it is asked.
 const ROUTER: &str = r#"
     unshare --net sleep 30 >/dev/null 2>&1 </dev/null &
     router=$!

@@ -1,18 +1,26 @@
-//! The system calls of a process that looks names up: those of the resolvers of glibc and of musl, of the modules that glibc
-//! loads for them, and of its threads.
+//! The system calls of a process that looks names up: those of the resolvers of glibc and of musl,
+//! of the modules that glibc loads for them, and of its threads.
 
 use super::{Call, NO_CODE, Test, all, any, both, lacks, option, when};
 use Test::{Has, Is, IsOwnProcess};
 
 /// What a descriptor may be opened with: nothing by which a file is written, made or emptied.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const fn read_only(index: u8) -> Test {
     let bits = libc::O_WRONLY | libc::O_RDWR | libc::O_CREAT | libc::O_TRUNC | libc::O_APPEND;
     lacks(index, bits as u32)
 }
 
 /// A thread, and neither a process nor a namespace.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const THREAD: Test = {
     let namespaces = libc::CLONE_NEWNS
         | libc::CLONE_NEWCGROUP
@@ -26,19 +34,39 @@ const THREAD: Test = {
 };
 
 /// A socket of this family, kind and protocol.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const fn socket(family: i32, kind: i32, protocol: i32) -> Call {
     let flags = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-    all(libc::SYS_socket, [Is(0, family as u32), Has(1, !(flags as u32), kind as u32), Is(2, protocol as u32)])
+    all(
+        libc::SYS_socket,
+        [
+            Is(0, family as u32),
+            Has(1, !(flags as u32), kind as u32),
+            Is(2, protocol as u32),
+        ],
+    )
 }
 
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const fn set(level: i32, number: i32) -> Call {
     option(libc::SYS_setsockopt, level, number)
 }
 
-/// The calls on every architecture that has a filter. None of them writes a file, starts a process or reaches one.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+/// The calls on every architecture that has a filter. None of them writes a file, starts a process
+/// or reaches one.
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const EVERYWHERE: &[Call] = &[
     // Files to read: which of them is up to Landlock.
     when(libc::SYS_openat, read_only(2)),
@@ -110,7 +138,8 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_futex),
     any(libc::SYS_sched_yield),
     any(libc::SYS_restart_syscall),
-    // Threads. clone3, whose flags can't be seen from here, gets ENOSYS by a filter of its own, and libc takes clone.
+    // Threads. clone3, whose flags can't be seen from here, gets ENOSYS by a filter of its own,
+    // and libc takes clone.
     when(libc::SYS_clone, THREAD),
     any(libc::SYS_clone3),
     any(libc::SYS_set_robust_list),
@@ -126,7 +155,11 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_mremap),
     any(libc::SYS_madvise),
     when(libc::SYS_mmap, NO_CODE),
-    both(libc::SYS_mmap, lacks(2, libc::PROT_WRITE as u32), lacks(3, libc::MAP_ANONYMOUS as u32)),
+    both(
+        libc::SYS_mmap,
+        lacks(2, libc::PROT_WRITE as u32),
+        lacks(3, libc::MAP_ANONYMOUS as u32),
+    ),
     when(libc::SYS_mprotect, NO_CODE),
     any(libc::SYS_getrandom),
     any(libc::SYS_sysinfo),
@@ -153,7 +186,11 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_exit),
     any(libc::SYS_exit_group),
 ];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
 const EVERYWHERE: &[Call] = &[];
 
 /// What an older architecture calls in addition.
@@ -172,9 +209,17 @@ const HERE: &[Call] = &[
 const HERE: &[Call] = &[];
 
 /// A resolver on this machine, which is asked by a socket among its files.
-#[cfg(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64"))]
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
 const NEXT_DOOR: &[Call] = &[socket(libc::AF_UNIX, libc::SOCK_STREAM, 0)];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64", target_arch = "riscv64")))]
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
 const NEXT_DOOR: &[Call] = &[];
 
 /// The calls that a filter can't look into, and for which the C libraries have another that it can.

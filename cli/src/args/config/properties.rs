@@ -72,7 +72,11 @@ fn parse(lines: &[String]) -> Result<Config, String> {
 
 /// The number of the line that a complaint is about.
 fn blamed(why: &str) -> Option<usize> {
-    why.strip_prefix("file, line ")?.split_once(": ")?.0.parse().ok()
+    why.strip_prefix("file, line ")?
+        .split_once(": ")?
+        .0
+        .parse()
+        .ok()
 }
 
 #[test]
@@ -83,7 +87,9 @@ fn the_first_line_that_is_wrong_is_blamed_and_what_is_right_can_be_beside_any_co
         let lines: Vec<String> = (0..1 + below(&mut state, 4))
             .map(|_| {
                 let count = 1 + below(&mut state, 3) / 2;
-                let pieces: Vec<&str> = (0..count).map(|_| PIECES[below(&mut state, PIECES.len())]).collect();
+                let pieces: Vec<&str> = (0..count)
+                    .map(|_| PIECES[below(&mut state, PIECES.len())])
+                    .collect();
                 pieces.join(" ") + ["\n", "\r\n"][below(&mut state, 2)]
             })
             .collect();
@@ -99,11 +105,19 @@ fn the_first_line_that_is_wrong_is_blamed_and_what_is_right_can_be_beside_any_co
             }
             Ok(config) => {
                 right += 1;
-                for line in ["hopshot ::1", "hopshot -6 --watch ::1", "hopshot --paths ::1", "hopshot -m 8 ::1 ::2"] {
+                for line in [
+                    "hopshot ::1",
+                    "hopshot -6 --watch ::1",
+                    "hopshot --paths ::1",
+                    "hopshot -m 8 ::1 ::2",
+                ] {
                     let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
                     let with = config.with(&arguments);
                     assert!(understand(&with).is_ok(), "{with:?}: {lines:?}");
-                    assert!(with.ends_with(&arguments[1..]), "the command line comes last");
+                    assert!(
+                        with.ends_with(&arguments[1..]),
+                        "the command line comes last"
+                    );
                 }
             }
         }

@@ -23,12 +23,17 @@ impl Canvas {
 
     pub(super) fn text(&mut self, class: &str, x: f64, y: f64, text: &str) {
         if !text.is_empty() {
-            self.add(format_args!("<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>", escaped(text)));
+            self.add(format_args!(
+                "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
+                escaped(text)
+            ));
         }
     }
 
     pub(super) fn line(&mut self, class: &str, x1: f64, y1: f64, x2: f64, y2: f64) {
-        self.add(format_args!("<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"));
+        self.add(format_args!(
+            "<line class=\"{class}\" x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\"/>"
+        ));
     }
 
     /// A line downwards that leaves and arrives upright.
@@ -40,7 +45,9 @@ impl Canvas {
     }
 
     pub(super) fn circle(&mut self, class: &str, x: f64, y: f64, radius: f64) {
-        self.add(format_args!("<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>"));
+        self.add(format_args!(
+            "<circle class=\"{class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius}\"/>"
+        ));
     }
 
     /// A number with a border round it.
@@ -139,6 +146,9 @@ mod tests {
     fn a_text_is_cut_to_its_room() {
         assert_eq!(shortened("core.example", 320.0), "core.example");
         let short = shortened(&"c".repeat(200), 320.0);
-        assert!(width(&short) <= 320.0 && short.ends_with('…') && short.chars().count() > 35, "{short}");
+        assert!(
+            width(&short) <= 320.0 && short.ends_with('…') && short.chars().count() > 35,
+            "{short}"
+        );
     }
 }

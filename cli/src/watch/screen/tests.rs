@@ -5,18 +5,43 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::time::SystemTime;
 
-const MANNER: Manner =
-    Manner { is_paused: false, is_named: true, is_help: false, scrolled: 0, colours: true, unicode: true };
+const MANNER: Manner = Manner {
+    is_paused: false,
+    is_named: true,
+    is_help: false,
+    scrolled: 0,
+    colours: true,
+    unicode: true,
+};
 
-/// Rounds of a path of four hops in which the second is silent, the third becomes another, and an answer gets lost.
+/// Rounds of a path of four hops in which the second is silent, the third becomes another, and an
+/// answer gets lost.
 fn history() -> History {
     let mut history = History::default();
-    for (round, third) in [(1, "2001:db8:3::1"), (2, "2001:db8:3::1"), (3, "2001:db8:1234:5678:9abc:def0:1234:5678")] {
-        let answer = |address: &str, ms: u64| vec![Some((address.parse().unwrap(), Duration::from_millis(ms * round)))];
+    for (round, third) in [
+        (1, "2001:db8:3::1"),
+        (2, "2001:db8:3::1"),
+        (3, "2001:db8:1234:5678:9abc:def0:1234:5678"),
+    ] {
+        let answer = |address: &str, ms: u64| {
+            vec![Some((
+                address.parse().unwrap(),
+                Duration::from_millis(ms * round),
+            ))]
+        };
         let lost = vec![None];
-        let last = if round == 2 { lost.clone() } else { answer("2001:db8::4", 40) };
+        let last = if round == 2 {
+            lost.clone()
+        } else {
+            answer("2001:db8::4", 40)
+        };
         let probes = [answer("2001:db8:1::1", 1), lost, answer(third, 30), last];
-        history.add(&Round { probes: (1..).zip(probes).collect(), end: Some(4), reached: true, ..Round::default() });
+        history.add(&Round {
+            probes: (1..).zip(probes).collect(),
+            end: Some(4),
+            reached: true,
+            ..Round::default()
+        });
     }
     history
 }
@@ -34,7 +59,13 @@ fn screen(width: u16, height: u16, history: &History, manner: Manner) -> Vec<Str
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| _ = view.draw(frame)).unwrap();
     let buffer = terminal.backend().buffer();
-    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    let line = |y| {
+        (0..width)
+            .map(|x| buffer[(x, y)].symbol())
+            .collect::<String>()
+            .trim_end()
+            .to_owned()
+    };
     (0..height).map(line).collect()
 }
 
@@ -67,13 +98,29 @@ fn a_narrow_and_low_terminal_has_what_matters_most() {
         " q quit  h help  up/down scroll  p pause",
     ];
     assert_eq!(screen(40, 6, &history(), MANNER), expected);
-    let below = screen(40, 6, &history(), Manner { scrolled: 9, ..MANNER });
+    let below = screen(
+        40,
+        6,
+        &history(),
+        Manner {
+            scrolled: 9,
+            ..MANNER
+        },
+    );
     assert_eq!(below[4], "  4 2001:db8::4      33.3%  120.0   80.0");
 }
 
 #[test]
 fn without_unicode_there_is_ascii_alone() {
-    let lines = screen(95, 11, &history(), Manner { unicode: false, ..MANNER });
+    let lines = screen(
+        95,
+        11,
+        &history(),
+        Manner {
+            unicode: false,
+            ..MANNER
+        },
+    );
     assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
     assert!(lines[2].ends_with("_-#"), "{}", lines[2]);
 }
@@ -82,7 +129,16 @@ fn without_unicode_there_is_ascii_alone() {
 fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
     let mut history = history();
     let first = |manner, history: &History| screen(80, 11, history, manner).swap_remove(0);
-    assert!(first(Manner { is_paused: true, ..MANNER }, &history).ends_with(" round 3, paused"));
+    assert!(
+        first(
+            Manner {
+                is_paused: true,
+                ..MANNER
+            },
+            &history
+        )
+        .ends_with(" round 3, paused")
+    );
     history.trouble = Some("can't send: Network is unreachable".to_owned());
     assert!(first(MANNER, &history).ends_with(" can't send: Network is unreachable"));
 }
@@ -90,13 +146,27 @@ fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
 #[test]
 fn an_outage_stands_among_the_changes_of_the_path_while_it_lasts_and_when_it_is_over() {
     let mut history = history();
-    history.add(&Round::not_begun("no route".to_owned(), "none".to_owned(), SystemTime::UNIX_EPOCH));
+    history.add(&Round::not_begun(
+        "no route".to_owned(),
+        "none".to_owned(),
+        SystemTime::UNIX_EPOCH,
+    ));
     let last = |history: &History| screen(110, 12, history, MANNER)[9..11].to_vec();
-    let change = " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1";
+    let change =
+        " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1";
     let outage = " round 4: nothing left this machine (none), ";
-    assert_eq!(last(&history), [change.to_owned(), format!("{outage}since 1970-01-01 00:00:00 UTC")]);
+    assert_eq!(
+        last(&history),
+        [
+            change.to_owned(),
+            format!("{outage}since 1970-01-01 00:00:00 UTC")
+        ]
+    );
     let ended = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
-    history.add(&Round { began: ended, ..Round::default() });
+    history.add(&Round {
+        began: ended,
+        ..Round::default()
+    });
     let both = format!("{outage}from 1970-01-01 00:00:00 UTC to 1970-01-01 00:00:01 UTC");
     assert_eq!(last(&history), [change.to_owned(), both]);
 }
@@ -104,9 +174,14 @@ fn an_outage_stands_among_the_changes_of_the_path_while_it_lasts_and_when_it_is_
 #[test]
 fn the_host_stays_in_the_first_line_however_long_the_trouble_is() {
     let mut history = history();
-    history.trouble = Some("no route to 2001:db8::4: Network is unreachable; check the address, and more".to_owned());
+    history.trouble = Some(
+        "no route to 2001:db8::4: Network is unreachable; check the address, and more".to_owned(),
+    );
     let first = |width| screen(width, 11, &history, MANNER).swap_remove(0);
-    assert_eq!(first(80), "hopshot target.example no route to 2001:db8::4: Network is unreachable; check t…");
+    assert_eq!(
+        first(80),
+        "hopshot target.example no route to 2001:db8::4: Network is unreachable; check t…"
+    );
     assert_eq!(first(20), "hopshot ta no route…");
 }
 
@@ -114,14 +189,23 @@ fn the_host_stays_in_the_first_line_however_long_the_trouble_is() {
 fn before_the_first_round_only_one_that_is_on_its_way_is_told_so() {
     let first = |manner| screen(80, 11, &History::default(), manner).swap_remove(2);
     assert_eq!(first(MANNER), "    the first round is on its way");
-    assert_eq!(first(Manner { is_paused: true, ..MANNER }), "    nothing is counted yet");
+    assert_eq!(
+        first(Manner {
+            is_paused: true,
+            ..MANNER
+        }),
+        "    nothing is counted yet"
+    );
 }
 
 #[test]
 fn a_target_that_is_silent_is_told() {
     let mut history = history();
     history.add(&Round::default());
-    assert!(screen(80, 11, &history, MANNER).contains(&"    the target did not answer in the last round".to_owned()));
+    assert!(
+        screen(80, 11, &history, MANNER)
+            .contains(&"    the target did not answer in the last round".to_owned())
+    );
 }
 
 #[test]
@@ -140,7 +224,13 @@ fn colours_are_left_out_where_they_are_not_wanted() {
         };
         let mut terminal = Terminal::new(TestBackend::new(80, 12)).unwrap();
         terminal.draw(|frame| _ = view.draw(frame)).unwrap();
-        terminal.backend().buffer().content.iter().filter(|cell| cell.fg != Color::Reset).count()
+        terminal
+            .backend()
+            .buffer()
+            .content
+            .iter()
+            .filter(|cell| cell.fg != Color::Reset)
+            .count()
     };
     assert!(coloured(true) > 0);
     assert_eq!(coloured(false), 0);
@@ -148,7 +238,10 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 
 #[test]
 fn the_help_fits_any_screen_and_names_every_key() {
-    let help = Manner { is_help: true, ..MANNER };
+    let help = Manner {
+        is_help: true,
+        ..MANNER
+    };
     let lines = screen(80, 24, &history(), help).join("\n");
     for (key, text) in KEYS {
         assert!(lines.contains(key) && lines.contains(text), "{key}");

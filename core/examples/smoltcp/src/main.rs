@@ -1,4 +1,5 @@
-//! A traceroute on smoltcp, beside the kernel's stack: on a TUN device, by a packet socket, with the device's own addresses.
+//! A traceroute on smoltcp, beside the kernel's stack: on a TUN device, by a packet socket, with
+//! the device's own addresses.
 //!
 //! In the lab, where nothing leaves the machine:
 //!
@@ -9,8 +10,8 @@
 //! hopshot-lab run wan --link tun -- target/smoltcp/debug/on-smoltcp hopshot0 {6} 2001:db8::2
 //! ```
 //!
-//! The kernel's stack hears the same answers, but asked for none of them and ignores them. What is worth copying is in
-//! `examples/adapter/smoltcp.rs`; the firmware uses the same file.
+//! The kernel's stack hears the same answers, but asked for none of them and ignores them. What is
+//! worth copying is in `examples/adapter/smoltcp.rs`; the firmware uses the same file.
 
 #[path = "../../adapter/smoltcp.rs"]
 mod adapter;
@@ -31,10 +32,13 @@ use std::process::ExitCode;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [device, target, source] = &arguments[..] else { return Err("wanted: DEVICE TARGET SOURCE".into()) };
+    let [device, target, source] = &arguments[..] else {
+        return Err("wanted: DEVICE TARGET SOURCE".into());
+    };
     let (target, source): (IpAddr, IpAddr) = (target.parse()?, source.parse()?);
 
-    // A TUN device has no Ethernet and no neighbours: every packet goes to whoever holds its other end.
+    // A TUN device has no Ethernet and no neighbours: every packet goes to whoever holds its other
+    // end.
     let mut device = RawSocket::new(device, Medium::Ip)?;
     let fd = device.as_raw_fd();
     let config = iface::Config::new(HardwareAddress::Ip);
@@ -50,7 +54,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let now = || Instant::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
     let mut random = [0; 16];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
-    let config = Config { source, ..Config::new(target) };
+    let config = Config {
+        source,
+        ..Config::new(target)
+    };
     let mut tracer = Tracer::<96>::new(config, Echo::new(u128::from_ne_bytes(random)))?;
     let mut stack = Stack::new(&mut interface, &mut device, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
@@ -60,7 +67,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             Step::Wait(until) => {
                 // It waits whole milliseconds, so the last one goes by in short steps.
                 let wait = until.saturating_since(now()).as_millis();
-                phy::wait(fd, Some(smoltcp::time::Duration::from_millis(u64::try_from(wait)?)))?;
+                phy::wait(
+                    fd,
+                    Some(smoltcp::time::Duration::from_millis(u64::try_from(wait)?)),
+                )?;
             }
             Step::Done => break,
         }
@@ -68,9 +78,18 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let route = tracer.route();
     for hop in route.hops() {
         match hop.replies().next() {
-            Some(reply) => println!("{:2}  {}  {:.3} ms", hop.number(), reply.from, reply.rtt.as_secs_f64() * 1e3),
+            Some(reply) => println!(
+                "{:2}  {}  {:.3} ms",
+                hop.number(),
+                reply.from,
+                reply.rtt.as_secs_f64() * 1e3
+            ),
             None => println!("{:2}  *", hop.number()),
         }
     }
-    Ok(if route.distance().is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if route.distance().is_some() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -3,7 +3,8 @@ use std::net::Ipv4Addr;
 
 const ROUTER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// Each link of a path by the hop that it leads to, its MTU, and what is said where it is too small.
+/// Each link of a path by the hop that it leads to, its MTU, and what is said where it is too
+/// small.
 type Links = [(u8, u16, Says)];
 
 #[derive(Clone, Copy)]
@@ -20,7 +21,11 @@ fn searched(family: Version, links: &Links) -> (Search, Vec<Round>) {
     let mut rounds = vec![search.begin(1500, 1)];
     while let Some(next) = {
         let round = rounds.last().unwrap();
-        search.next(*round, sent(round.size, round.hops, links), beside(round, links))
+        search.next(
+            *round,
+            sent(round.size, round.hops, links),
+            beside(round, links),
+        )
     } {
         rounds.push(next);
         assert!(rounds.len() < 100, "it never ends");
@@ -30,17 +35,29 @@ fn searched(family: Version, links: &Links) -> (Search, Vec<Round>) {
 
 /// What the trace beside a round shows.
 fn beside(round: &Round, links: &Links) -> Saw {
-    round.beside.map_or_else(Saw::default, |(size, hops)| sent(size, hops, links))
+    round
+        .beside
+        .map_or_else(Saw::default, |(size, hops)| sent(size, hops, links))
 }
 
 fn sent(size: u16, (first, last): (u8, u8), links: &Links) -> Saw {
-    let stuck = links.iter().find(|(hop, mtu, _)| *mtu < size && *hop <= last.min(12));
+    let stuck = links
+        .iter()
+        .find(|(hop, mtu, _)| *mtu < size && *hop <= last.min(12));
     let too_big = |hop: u8, mtu| {
         let by = Ipv4Addr::new(192, 0, 2, hop).into();
-        Some(TooBig { hop: first.max(hop), by, mtu })
+        Some(TooBig {
+            hop: first.max(hop),
+            by,
+            mtu,
+        })
     };
     match stuck {
-        None => Saw { passed: last.min(12), reached: last >= 12, ..Saw::default() },
+        None => Saw {
+            passed: last.min(12),
+            reached: last >= 12,
+            ..Saw::default()
+        },
         Some((hop, _, says)) => Saw {
             passed: if *hop > first { hop - 1 } else { 0 },
             too_big: match says {
@@ -54,11 +71,19 @@ fn sent(size: u16, (first, last): (u8, u8), links: &Links) -> Saw {
 }
 
 fn told(hop: u8, mtu: u16, less_than: Option<u16>) -> Limit {
-    Limit { hop, mtu, less_than, from: Some(Ipv4Addr::new(192, 0, 2, hop).into()) }
+    Limit {
+        hop,
+        mtu,
+        less_than,
+        from: Some(Ipv4Addr::new(192, 0, 2, hop).into()),
+    }
 }
 
 fn sizes(rounds: &[Round]) -> Vec<(u16, u8)> {
-    rounds.iter().map(|round| (round.size, round.hops.0)).collect()
+    rounds
+        .iter()
+        .map(|round| (round.size, round.hops.0))
+        .collect()
 }
 
 #[test]
@@ -74,10 +99,21 @@ fn every_small_link_costs_one_round_more() {
 fn who_names_no_mtu_or_an_impossible_one_is_believed_that_it_was_too_big() {
     for said in [0, 40, 1500, 9000, u16::MAX] {
         let (search, rounds) = searched(Version::V4, &[(4, 1410, Says::Mtu(said))]);
-        let descent = [(1500, 1), (1492, 4), (1480, 4), (1460, 4), (1420, 4), (1400, 4)];
+        let descent = [
+            (1500, 1),
+            (1492, 4),
+            (1480, 4),
+            (1460, 4),
+            (1420, 4),
+            (1400, 4),
+        ];
         assert_eq!(sizes(&rounds), descent, "{said}");
         let limit = [told(4, 1400, Some(1420))];
-        assert_eq!((search.limits(), search.path_mtu()), (&limit[..], Some(1400)), "{said}");
+        assert_eq!(
+            (search.limits(), search.path_mtu()),
+            (&limit[..], Some(1400)),
+            "{said}"
+        );
     }
 }
 
@@ -97,8 +133,14 @@ fn a_router_that_names_one_octet_less_each_time_is_left_for_usual_sizes() {
     for family in [Version::V4, Version::V6] {
         let (search, rounds) = searched(family, &[(4, 1410, Says::Made(|size| size - 1))]);
         let descent = [1500, 1499, 1498, 1497, 1492, 1480, 1460, 1420, 1400];
-        assert_eq!(rounds.iter().map(|round| round.size).collect::<Vec<_>>(), descent);
-        assert_eq!((search.limits(), search.path_mtu()), (&[told(4, 1400, Some(1420))][..], Some(1400)));
+        assert_eq!(
+            rounds.iter().map(|round| round.size).collect::<Vec<_>>(),
+            descent
+        );
+        assert_eq!(
+            (search.limits(), search.path_mtu()),
+            (&[told(4, 1400, Some(1420))][..], Some(1400))
+        );
     }
 }
 
@@ -115,18 +157,35 @@ fn no_lie_makes_the_path_mtu_smaller_than_what_passes_or_the_search_long() {
         |size| 68 + size.wrapping_mul(40_503) % 1400,
     ];
     for family in [Version::V4, Version::V6] {
-        for (lie, other) in lies.iter().flat_map(|lie| lies.iter().map(move |other| (*lie, *other))) {
-            for (near, far) in [(1500, 1410), (1430, 1300), (1450, 1280), (1410, 1410), (1400, 1280)] {
+        for (lie, other) in lies
+            .iter()
+            .flat_map(|lie| lies.iter().map(move |other| (*lie, *other)))
+        {
+            for (near, far) in [
+                (1500, 1410),
+                (1430, 1300),
+                (1450, 1280),
+                (1410, 1410),
+                (1400, 1280),
+            ] {
                 let links = [(4, near, Says::Made(lie)), (6, far, Says::Made(other))];
                 let (search, rounds) = searched(family, &links);
                 let (mtu, limits) = (search.path_mtu().unwrap_or(0), search.limits());
                 assert!(rounds.len() <= 40, "{}: {rounds:?}", rounds.len());
                 // No larger than what passes, and no smaller than the next usual size.
-                let usual = USUAL.into_iter().find(|usual| *usual <= far.min(near)).unwrap();
-                assert!((usual..=far.min(near)).contains(&mtu), "{mtu} {limits:?} {rounds:?}");
+                let usual = USUAL
+                    .into_iter()
+                    .find(|usual| *usual <= far.min(near))
+                    .unwrap();
+                assert!(
+                    (usual..=far.min(near)).contains(&mtu),
+                    "{mtu} {limits:?} {rounds:?}"
+                );
                 for limit in limits {
                     let true_mtu = if limit.hop == 4 { near } else { far };
-                    let is_true = limit.less_than.map_or(limit.mtu == true_mtu, |less| less > true_mtu);
+                    let is_true = limit
+                        .less_than
+                        .map_or(limit.mtu == true_mtu, |less| less > true_mtu);
                     assert!(is_true && limit.mtu <= true_mtu, "{limit:?} {rounds:?}");
                 }
             }
@@ -139,9 +198,15 @@ fn a_router_that_names_too_little_costs_a_few_rounds() {
     let (search, rounds) = searched(Version::V4, &[(5, 1000, Says::Mtu(68))]);
     assert_eq!(rounds[1].beside, Some((69, (5, 7))));
     assert!(rounds.len() <= 9, "{rounds:?}");
-    assert_eq!((search.limits(), search.path_mtu()), (&[told(5, 576, Some(1006))][..], Some(576)));
+    assert_eq!(
+        (search.limits(), search.path_mtu()),
+        (&[told(5, 576, Some(1006))][..], Some(576))
+    );
     // Two of them, one inside the other.
-    let (search, rounds) = searched(Version::V6, &[(5, 1400, Says::Mtu(1280)), (6, 1300, Says::Mtu(1299))]);
+    let (search, rounds) = searched(
+        Version::V6,
+        &[(5, 1400, Says::Mtu(1280)), (6, 1300, Says::Mtu(1299))],
+    );
     assert_eq!(search.path_mtu(), Some(1300), "{rounds:?}");
 }
 
@@ -150,39 +215,98 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
     let links = [(5, 1400, Says::Mtu(1400))];
     let first = |search: &mut Search| {
         let begun = search.begin(1500, 1);
-        search.next(begun, sent(1500, (1, 32), &links), Saw::default()).unwrap()
+        search
+            .next(begun, sent(1500, (1, 32), &links), Saw::default())
+            .unwrap()
     };
     // What came of the larger ones: nothing, or the word of another than the router.
-    let other = TooBig { hop: 5, by: ROUTER, mtu: 1400 };
-    for beside in [Saw::default(), Saw { too_big: Some(other), ..Saw::default() }] {
+    let other = TooBig {
+        hop: 5,
+        by: ROUTER,
+        mtu: 1400,
+    };
+    for beside in [
+        Saw::default(),
+        Saw {
+            too_big: Some(other),
+            ..Saw::default()
+        },
+    ] {
         let mut search = Search::new(Version::V4, 32);
         let second = first(&mut search);
         assert_eq!(second.beside, Some((1401, (5, 7))));
-        assert_eq!(search.next(second, sent(1400, second.hops, &links), beside), None);
-        assert_eq!((search.limits(), search.path_mtu()), (&[told(5, 1400, Some(1500))][..], Some(1400)));
+        assert_eq!(
+            search.next(second, sent(1400, second.hops, &links), beside),
+            None
+        );
+        assert_eq!(
+            (search.limits(), search.path_mtu()),
+            (&[told(5, 1400, Some(1500))][..], Some(1400))
+        );
     }
     // One octet less than what is too big needs no proof.
     let (search, rounds) = searched(Version::V4, &[(5, 1499, Says::Mtu(1499))]);
-    assert_eq!((rounds.len(), rounds[1].beside, search.limits()), (2, None, &[told(5, 1499, None)][..]));
+    assert_eq!(
+        (rounds.len(), rounds[1].beside, search.limits()),
+        (2, None, &[told(5, 1499, None)][..])
+    );
 }
 
 #[test]
 fn who_refuses_what_passed_before_makes_nothing_smaller() {
     let mut search = Search::new(Version::V4, 32);
-    search.next(search.begin(1400, 1), Saw { passed: 12, ..Saw::default() }, Saw::default());
+    search.next(
+        search.begin(1400, 1),
+        Saw {
+            passed: 12,
+            ..Saw::default()
+        },
+        Saw::default(),
+    );
     let mut round = search.begin(1400, 5);
-    let refused = TooBig { hop: 7, by: ROUTER, mtu: 100 };
+    let refused = TooBig {
+        hop: 7,
+        by: ROUTER,
+        mtu: 100,
+    };
     let mut rounds = 0;
-    while let Some(next) = search.next(round, Saw { too_big: Some(refused), ..Saw::default() }, Saw::default()) {
+    while let Some(next) = search.next(
+        round,
+        Saw {
+            too_big: Some(refused),
+            ..Saw::default()
+        },
+        Saw::default(),
+    ) {
         assert_eq!(next.size, 1400);
         (round, rounds) = (next, rounds + 1);
     }
-    assert_eq!((rounds, search.limits(), search.path_mtu()), (MOST_DOUBTS, &[][..], None));
+    assert_eq!(
+        (rounds, search.limits(), search.path_mtu()),
+        (MOST_DOUBTS, &[][..], None)
+    );
     // Nor is less believed than what has passed.
     let mut search = Search::new(Version::V4, 32);
-    search.next(search.begin(1400, 1), Saw { passed: 12, ..Saw::default() }, Saw::default());
-    let next = search.next(search.begin(1500, 1), Saw { too_big: Some(refused), ..Saw::default() }, Saw::default());
-    assert_eq!(next.map(|next| (next.size, next.beside)), Some((1492, None)));
+    search.next(
+        search.begin(1400, 1),
+        Saw {
+            passed: 12,
+            ..Saw::default()
+        },
+        Saw::default(),
+    );
+    let next = search.next(
+        search.begin(1500, 1),
+        Saw {
+            too_big: Some(refused),
+            ..Saw::default()
+        },
+        Saw::default(),
+    );
+    assert_eq!(
+        next.map(|next| (next.size, next.beside)),
+        Some((1492, None))
+    );
 }
 
 #[test]
@@ -191,17 +315,32 @@ fn where_large_packets_vanish_small_ones_show_it_and_usual_sizes_which() {
     for family in [Version::V4, Version::V6] {
         let (search, rounds) = searched(family, &links);
         // From a hop on that has answered: who is heard shows how long to wait for the others.
-        assert_eq!(rounds[1].purpose, Purpose::Check { hop: 6, fails: 1500 });
+        assert_eq!(
+            rounds[1].purpose,
+            Purpose::Check {
+                hop: 6,
+                fails: 1500
+            }
+        );
         assert_eq!(rounds[1].hops, (5, 32));
         assert!(rounds.len() <= 10, "{rounds:?}");
-        let vanish = Limit { hop: 6, mtu: 1400, less_than: Some(1420), from: None };
+        let vanish = Limit {
+            hop: 6,
+            mtu: 1400,
+            less_than: Some(1420),
+            from: None,
+        };
         let limits = [vanish, told(9, 1300, None)];
-        assert_eq!((search.limits(), search.path_mtu()), (&limits[..], Some(1300)), "{rounds:?}");
+        assert_eq!(
+            (search.limits(), search.path_mtu()),
+            (&limits[..], Some(1300)),
+            "{rounds:?}"
+        );
     }
 }
 
-/// Searches behind a link that drops what is larger than 1410 octets, until the search ends. Each narrowing round hears what
-/// `hears` makes of whether its probe passed; the one beside it did.
+/// Searches behind a link that drops what is larger than 1410 octets, until the search ends. Each
+/// narrowing round hears what `hears` makes of whether its probe passed; the one beside it did.
 fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usize) {
     let links = [(6, 1410, Says::Nothing)];
     let mut search = Search::new(Version::V4, 32);
@@ -209,7 +348,10 @@ fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usiz
     loop {
         let (mut saw, mut beside) = (sent(round.size, round.hops, &links), beside(&round, &links));
         if matches!(round.purpose, Purpose::Narrow { .. }) {
-            let passed = |is_heard| Saw { passed: if is_heard { round.hops.1 } else { 0 }, ..Saw::default() };
+            let passed = |is_heard| Saw {
+                passed: if is_heard { round.hops.1 } else { 0 },
+                ..Saw::default()
+            };
             let (heard, smaller_answered) = hears(narrowing, saw.passed >= 6);
             (saw, beside) = (passed(heard), passed(smaller_answered));
             narrowing += 1;
@@ -224,7 +366,12 @@ fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usiz
 
 #[test]
 fn a_size_fails_only_beside_one_that_passes_and_twice() {
-    let limit = [Limit { hop: 6, mtu: 1400, less_than: Some(1420), from: None }];
+    let limit = [Limit {
+        hop: 6,
+        mtu: 1400,
+        less_than: Some(1420),
+        from: None,
+    }];
     let (search, at_best) = narrowed(|_, heard| (heard, true));
     assert_eq!(search.limits(), limit);
     // Any one probe lost, or both of a round: the same limit, a few rounds later.
@@ -257,31 +404,70 @@ fn a_size_that_passes_after_all_makes_no_limit() {
     while let Some(next) = search.next(
         round,
         match round.purpose {
-            Purpose::Sweep => Saw { passed: 5, ..Saw::default() },
-            _ => Saw { passed: round.hops.1.min(12), ..Saw::default() },
+            Purpose::Sweep => Saw {
+                passed: 5,
+                ..Saw::default()
+            },
+            _ => Saw {
+                passed: round.hops.1.min(12),
+                ..Saw::default()
+            },
         },
-        Saw { passed: 6, ..Saw::default() },
+        Saw {
+            passed: 6,
+            ..Saw::default()
+        },
     ) {
         sweeps += u8::from(next.purpose == Purpose::Sweep);
         assert!(next.purpose != Purpose::Sweep || next.size == 1500);
         round = next;
     }
-    assert_eq!((sweeps, search.limits(), search.path_mtu()), (1 + MOST_DOUBTS, &[][..], None));
+    assert_eq!(
+        (sweeps, search.limits(), search.path_mtu()),
+        (1 + MOST_DOUBTS, &[][..], None)
+    );
 }
 
 #[test]
 fn silence_that_is_no_matter_of_size_ends_the_search() {
     let mut search = Search::new(Version::V4, 32);
     let first = search.begin(1500, 1);
-    let check = search.next(first, Saw { passed: 7, ..Saw::default() }, Saw::default()).unwrap();
+    let check = search
+        .next(
+            first,
+            Saw {
+                passed: 7,
+                ..Saw::default()
+            },
+            Saw::default(),
+        )
+        .unwrap();
     assert_eq!((check.size, check.hops), (68, (7, 32)));
-    assert_eq!(search.next(check, Saw { passed: 7, ..Saw::default() }, Saw::default()), None);
+    assert_eq!(
+        search.next(
+            check,
+            Saw {
+                passed: 7,
+                ..Saw::default()
+            },
+            Saw::default()
+        ),
+        None
+    );
     assert_eq!(search.next(check, Saw::default(), Saw::default()), None);
     assert_eq!((search.limits(), search.path_mtu()), (&[][..], None));
     // Nor does another size help where somebody says what the matter is.
     let mut search = Search::new(Version::V4, 32);
     assert_eq!(
-        search.next(search.begin(1500, 1), Saw { passed: 7, ended: true, ..Saw::default() }, Saw::default()),
+        search.next(
+            search.begin(1500, 1),
+            Saw {
+                passed: 7,
+                ended: true,
+                ..Saw::default()
+            },
+            Saw::default()
+        ),
         None
     );
 }

@@ -1,6 +1,8 @@
-//! The core and nothing else, for its size: whole traces through memory that nobody knows the content of.
+//! The core and nothing else, for its size: whole traces through memory that nobody knows the
+//! content of.
 //!
-//! Beside what every program for this board has, the linker keeps `Tracer::new`, `poll`, `handle`, and the route.
+//! Beside what every program for this board has, the linker keeps `Tracer::new`, `poll`, `handle`,
+//! and the route.
 #![no_std]
 #![no_main]
 
@@ -14,7 +16,9 @@ use hopshot_firmware as _;
 fn main() -> ! {
     let (target, random) = black_box((Version::V6.unspecified(), 0));
     let (config, echo) = black_box((Config::new(target), Echo::new(random)));
-    let Ok(mut tracer) = Tracer::<32>::new(config, echo) else { loop {} };
+    let Ok(mut tracer) = Tracer::<32>::new(config, echo) else {
+        loop {}
+    };
     let mut buf = [0; 64];
     let mut packet = [0; 128];
     loop {
@@ -24,7 +28,14 @@ fn main() -> ! {
         }
         let packet = black_box(&mut packet);
         if let Some(message) = packet.get(..len) {
-            let _ = black_box(tracer.handle(Arrival { at, from, hop_limit: Some(64) }, message));
+            let _ = black_box(tracer.handle(
+                Arrival {
+                    at,
+                    from,
+                    hop_limit: Some(64),
+                },
+                message,
+            ));
         }
         for hop in tracer.route().hops() {
             for reply in hop.replies() {

@@ -1,7 +1,8 @@
-//! Figures of the core, taken on the board: octets of a tracer, instructions for one probe out and one answer in, and the
-//! stack that either takes at most.
+//! Figures of the core, taken on the board: octets of a tracer, instructions for one probe out and
+//! one answer in, and the stack that either takes at most.
 //!
-//! To be run with QEMU's `-icount shift=0`: time is then the count of instructions, one a nanosecond.
+//! To be run with QEMU's `-icount shift=0`: time is then the count of instructions, one a
+//! nanosecond.
 #![no_std]
 #![no_main]
 
@@ -39,18 +40,26 @@ const PATHS: [(&str, Ends); 2] = [
 
 #[entry]
 fn main() -> ! {
-    let Some(peripherals) = cortex_m::Peripherals::take() else { debugger::exit(false) };
+    let Some(peripherals) = cortex_m::Peripherals::take() else {
+        debugger::exit(false)
+    };
     let clock = Clock::start(peripherals.SYST);
     let (small, large) = (size_of::<Tracer<32>>(), size_of::<Tracer<64>>());
     figure("tracer32", "", small as u32);
     figure("slot", "", (large - small) as u32 / 32);
     for (family, ends) in PATHS {
-        let Some((poll, handle)) = measure(&clock, ends) else { debugger::exit(false) };
+        let Some((poll, handle)) = measure(&clock, ends) else {
+            debugger::exit(false)
+        };
         figure("poll_", family, poll);
         figure("handle_", family, handle);
-        let Some(worst) = slowest(&clock, ends) else { debugger::exit(false) };
+        let Some(worst) = slowest(&clock, ends) else {
+            debugger::exit(false)
+        };
         figure("handle_worst_", family, worst);
-        let Some((poll, handle)) = deepest(ends) else { debugger::exit(false) };
+        let Some((poll, handle)) = deepest(ends) else {
+            debugger::exit(false)
+        };
         figure("poll_stack_", family, poll);
         figure("handle_stack_", family, handle);
     }
@@ -58,18 +67,29 @@ fn main() -> ! {
 }
 
 fn figure(name: &str, family: &str, value: u32) {
-    Line::new().text(name).text(family).text(" ").number(value).print();
+    Line::new()
+        .text(name)
+        .text(family)
+        .text(" ")
+        .number(value)
+        .print();
 }
 
 /// Instructions of a poll that sends and of a handle that accepts, each as the mean over a sweep.
 fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
-    let config = Config { source: ends.source, max_hops: HOPS, ..Config::new(ends.destination) };
+    let config = Config {
+        source: ends.source,
+        max_hops: HOPS,
+        ..Config::new(ends.destination)
+    };
     let (config, echo) = black_box((config, Echo::new(0x0123_4567_89ab_cdef)));
     let mut tracer = Tracer::<32>::new(config, echo).ok()?;
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
     let start = clock.now();
     for probe in &mut probes {
-        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else { return None };
+        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else {
+            return None;
+        };
     }
     let polled = clock.now().saturating_since(start);
     let mut handled = 0;
@@ -78,23 +98,36 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
         let from = router(ends, hop);
         let message = time_exceeded(from, ends, probe, &mut packet)?;
         let before = clock.now();
-        let arrival = Arrival { at: before, from, hop_limit: Some(64) };
+        let arrival = Arrival {
+            at: before,
+            from,
+            hop_limit: Some(64),
+        };
         black_box(tracer.handle(arrival, black_box(message)).ok()?);
         handled += clock.now().saturating_since(before).subsec_nanos();
     }
-    Some((polled.subsec_nanos() / u32::from(HOPS), handled / u32::from(HOPS)))
+    Some((
+        polled.subsec_nanos() / u32::from(HOPS),
+        handled / u32::from(HOPS),
+    ))
 }
 
 /// Instructions of the slowest handle: 32 hops, of which ten routers are each at three.
 fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
     const HOPS: u8 = 32;
-    let config = Config { source: ends.source, sweep: Some(Sweep::Burst), ..Config::new(ends.destination) };
+    let config = Config {
+        source: ends.source,
+        sweep: Some(Sweep::Burst),
+        ..Config::new(ends.destination)
+    };
     let (config, echo) = black_box((config, Echo::new(7)));
     let mut tracer = Tracer::<{ HOPS as usize }>::new(config, echo).ok()?;
     let (start, mut worst) = (clock.now(), 0);
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
     for probe in &mut probes {
-        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else { return None };
+        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else {
+            return None;
+        };
     }
     for (hop, probe) in (1u8..).zip(&probes) {
         let mut packet = [0; 128];
@@ -102,17 +135,26 @@ fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
         let from = router(ends, (hop - 1) / 3);
         let message = time_exceeded(from, ends, probe, &mut packet)?;
         let before = clock.now();
-        let arrival = Arrival { at: before, from, hop_limit: Some(64) };
+        let arrival = Arrival {
+            at: before,
+            from,
+            hop_limit: Some(64),
+        };
         black_box(tracer.handle(arrival, black_box(message)).ok()?);
         worst = worst.max(clock.now().saturating_since(before).subsec_nanos());
     }
     Some(worst)
 }
 
-/// The most stack that a poll and a handle take, over a whole trace that has all there is: two attempts, a loop of three routers
-/// to be found, silent hops, retries, and the end.
+/// The most stack that a poll and a handle take, over a whole trace that has all there is: two
+/// attempts, a loop of three routers to be found, silent hops, retries, and the end.
 fn deepest(ends: Ends) -> Option<(u32, u32)> {
-    let config = Config { source: ends.source, max_hops: HOPS, attempts: 2, ..Config::new(ends.destination) };
+    let config = Config {
+        source: ends.source,
+        max_hops: HOPS,
+        attempts: 2,
+        ..Config::new(ends.destination)
+    };
     let (config, echo) = black_box((config, Echo::new(7)));
     let mut tracer = Tracer::<48>::new(config, echo);
     let tracer = tracer.as_mut().ok()?;
@@ -129,7 +171,11 @@ fn deepest(ends: Ends) -> Option<(u32, u32)> {
                 let mut packet = [0; 128];
                 let from = router(ends, hop % 3);
                 let answer = time_exceeded(from, ends, &message, &mut packet)?;
-                let arrival = Arrival { at, from, hop_limit: Some(64) };
+                let arrival = Arrival {
+                    at,
+                    from,
+                    hop_limit: Some(64),
+                };
                 handling = handling.max(stack::depth_of(|| handle(tracer, arrival, answer)));
             }
         }
@@ -167,15 +213,37 @@ fn router(ends: Ends, hop: u8) -> IpAddr {
 }
 
 /// A router's answer that quotes all of a probe.
-fn time_exceeded<'b>(from: IpAddr, probe_ends: Ends, probe: &[u8], buf: &'b mut [u8; 128]) -> Option<&'b [u8]> {
-    let ends = Ends { source: from, destination: probe_ends.source };
+fn time_exceeded<'b>(
+    from: IpAddr,
+    probe_ends: Ends,
+    probe: &[u8],
+    buf: &'b mut [u8; 128],
+) -> Option<&'b [u8]> {
+    let ends = Ends {
+        source: from,
+        destination: probe_ends.source,
+    };
     let mut quoted = [0; 40 + MESSAGE_LEN];
-    let protocol = if ends.source.is_ipv4() { ip::PROTOCOL_ICMP } else { ip::PROTOCOL_ICMPV6 };
-    let header = ip::Header { ends: probe_ends, hop_limit: 1, traffic_class: 0, protocol };
+    let protocol = if ends.source.is_ipv4() {
+        ip::PROTOCOL_ICMP
+    } else {
+        ip::PROTOCOL_ICMPV6
+    };
+    let header = ip::Header {
+        ends: probe_ends,
+        hop_limit: 1,
+        traffic_class: 0,
+        protocol,
+    };
     let at = header.emit(probe.len(), &mut quoted).ok()?;
     quoted.get_mut(at..at + probe.len())?.copy_from_slice(probe);
     let quoted = &quoted[..at + probe.len()];
-    let error = icmp::Error { icmp_type: icmp::Type::TimeExceeded, code: 0, rest: 0, quoted };
+    let error = icmp::Error {
+        icmp_type: icmp::Type::TimeExceeded,
+        code: 0,
+        rest: 0,
+        quoted,
+    };
     let len = icmp::Message::Error(error).emit(ends, buf).ok()?;
     Some(&buf[..len])
 }

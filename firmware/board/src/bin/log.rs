@@ -1,4 +1,5 @@
-//! Every public type of the core, through defmt: `firmware/check` decodes what comes out and looks for each of them.
+//! Every public type of the core, through defmt: `firmware/check` decodes what comes out and looks
+//! for each of them.
 //!
 //! One line for each, with its name first: a type without its format doesn't compile here.
 #![no_std]
@@ -12,14 +13,17 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::{Extensions, Object};
 use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version, icmp, ip};
 use hopshot_core::{
-    Action, Answer, Arrival, Changes, Config, ConfigError, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome,
-    ProbeId, SendError, StopReason, Sweep, Tracer,
+    Action, Answer, Arrival, Changes, Config, ConfigError, Discard, Echo, Evidence, Failure,
+    Instant, Kind, Outcome, ProbeId, SendError, StopReason, Sweep, Tracer,
 };
 use hopshot_firmware::debugger;
 
 const SOURCE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
-const ENDS: Ends = Ends { source: SOURCE, destination: TARGET };
+const ENDS: Ends = Ends {
+    source: SOURCE,
+    destination: TARGET,
+};
 
 #[entry]
 fn main() -> ! {
@@ -46,32 +50,83 @@ fn log() -> Option<()> {
     defmt::info!("stop {}", StopReason::Quiet);
     defmt::info!("discard {}", Discard::NotOurs);
     defmt::info!("extensions {}", Extensions::default());
-    defmt::info!("object {}", Object { class: 1, kind: 1, payload: &[0, 1, 1, 1] });
-    defmt::info!("labels {}", Object { class: 1, kind: 1, payload: &[0, 1, 1, 1] }.mpls()?.next()?);
-    let header = ip::Header { ends: ENDS, hop_limit: 1, traffic_class: 0, protocol: ip::PROTOCOL_ICMP };
+    defmt::info!(
+        "object {}",
+        Object {
+            class: 1,
+            kind: 1,
+            payload: &[0, 1, 1, 1]
+        }
+    );
+    defmt::info!(
+        "labels {}",
+        Object {
+            class: 1,
+            kind: 1,
+            payload: &[0, 1, 1, 1]
+        }
+        .mpls()?
+        .next()?
+    );
+    let header = ip::Header {
+        ends: ENDS,
+        hop_limit: 1,
+        traffic_class: 0,
+        protocol: ip::PROTOCOL_ICMP,
+    };
     defmt::info!("header {}", header);
 
-    let config = Config { max_hops: 1, source: SOURCE, ..Config::new(TARGET) };
+    let config = Config {
+        max_hops: 1,
+        source: SOURCE,
+        ..Config::new(TARGET)
+    };
     defmt::info!("config {}", config);
     defmt::info!("identity {}", Echo::new(7));
-    defmt::info!("error {}", Tracer::<1>::new(Config { attempts: 2, ..config }, Echo::new(7)).err()? as ConfigError);
+    defmt::info!(
+        "error {}",
+        Tracer::<1>::new(
+            Config {
+                attempts: 2,
+                ..config
+            },
+            Echo::new(7)
+        )
+        .err()? as ConfigError
+    );
     let mut tracer = Tracer::<4>::new(config, Echo::new(7)).ok()?;
     let mut buf = [0; 32];
     let action = tracer.poll(Instant::EPOCH, &mut buf).ok()?;
     defmt::info!("action {}", action);
-    let Action::Transmit(transmit) = action else { return None };
+    let Action::Transmit(transmit) = action else {
+        return None;
+    };
     defmt::info!("transmit {}", transmit);
     let request = icmp::Message::parse(ENDS, transmit.message).ok()?;
     defmt::info!("request {}", request);
-    let icmp::Message::EchoRequest(echo) = request else { return None };
+    let icmp::Message::EchoRequest(echo) = request else {
+        return None;
+    };
     defmt::info!("echo {}", echo);
-    defmt::info!("quoted {}", icmp::QuotedEcho::parse(Version::V4, transmit.message).ok()?);
+    defmt::info!(
+        "quoted {}",
+        icmp::QuotedEcho::parse(Version::V4, transmit.message).ok()?
+    );
     let mut answer = [0; 32];
-    icmp::Message::EchoReply(echo).emit(ENDS.reversed(), &mut answer).ok()?;
-    let arrival = Arrival { at: Instant::from_millis(2), from: TARGET, hop_limit: Some(64) };
+    icmp::Message::EchoReply(echo)
+        .emit(ENDS.reversed(), &mut answer)
+        .ok()?;
+    let arrival = Arrival {
+        at: Instant::from_millis(2),
+        from: TARGET,
+        hop_limit: Some(64),
+    };
     defmt::info!("arrival {}", arrival);
     defmt::info!("reason {}", transmit.reason);
-    defmt::info!("answer {}", Answer::parse(ENDS.reversed(), Some(64), &answer).ok()?);
+    defmt::info!(
+        "answer {}",
+        Answer::parse(ENDS.reversed(), Some(64), &answer).ok()?
+    );
     defmt::info!("heard {}", tracer.handle(arrival, &answer).ok()?);
     tracer.interrupt();
     defmt::info!("tally {}", tracer.route().tally());

@@ -46,17 +46,31 @@ fn main() -> ! {
 }
 
 /// Traces; whether the target answered.
-fn run(nic: &mut Nic, receive: &mut [u8; ANSWER_LEN], transmit: &mut [u8; PROBE_LEN]) -> Result<bool, &'static str> {
-    let Addresses { target, source, gateway } = addresses().ok_or("wanted: TARGET SOURCE GATEWAY")?;
+fn run(
+    nic: &mut Nic,
+    receive: &mut [u8; ANSWER_LEN],
+    transmit: &mut [u8; PROBE_LEN],
+) -> Result<bool, &'static str> {
+    let Addresses {
+        target,
+        source,
+        gateway,
+    } = addresses().ok_or("wanted: TARGET SOURCE GATEWAY")?;
     let random = debugger::random().ok_or("the host gives no random octets")?;
-    let timer = cortex_m::Peripherals::take().ok_or("the timer is in use")?.SYST;
+    let timer = cortex_m::Peripherals::take()
+        .ok_or("the timer is in use")?
+        .SYST;
     let mut clock = Clock::start(timer);
     nic.start()?;
 
     let at = smoltcp::time::Instant::ZERO;
     let mut interface = Interface::new(iface::Config::new(nic::ADDRESS.into()), nic, at);
     let prefix_len = if source.is_ipv4() { 24 } else { 64 };
-    interface.update_ip_addrs(|addresses| addresses.push(IpCidr::new(source.into(), prefix_len)).unwrap_or_default());
+    interface.update_ip_addrs(|addresses| {
+        addresses
+            .push(IpCidr::new(source.into(), prefix_len))
+            .unwrap_or_default()
+    });
     let routes = interface.routes_mut();
     let routed = match gateway {
         IpAddr::V4(gateway) => routes.add_default_ipv4_route(gateway),
@@ -72,14 +86,23 @@ fn run(nic: &mut Nic, receive: &mut [u8; ANSWER_LEN], transmit: &mut [u8; PROBE_
     let socket = sockets.add(adapter::socket(Version::of(target), receive, transmit));
 
     // The source is what the checksum of ICMPv6 covers: no kernel fills it in here.
-    let config = Config { source, ..Config::new(target) };
-    // Used where it was made: taking it out of the result would be one more copy of it on the stack.
+    let config = Config {
+        source,
+        ..Config::new(target)
+    };
+    // Used where it was made: taking it out of the result would be one more copy of it on the
+    // stack.
     let mut tracer = Tracer::<PROBES>::new(config, Echo::new(random));
-    let tracer = tracer.as_mut().map_err(|_| "source and target are of different families")?;
+    let tracer = tracer
+        .as_mut()
+        .map_err(|_| "source and target are of different families")?;
     let mut stack = Stack::new(&mut interface, nic, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
     loop {
-        match stack.step(tracer, clock.now(), &mut buf).map_err(|_| "the buffer is too small")? {
+        match stack
+            .step(tracer, clock.now(), &mut buf)
+            .map_err(|_| "the buffer is too small")?
+        {
             Step::Heard(_) | Step::Busy => {}
             Step::Wait(until) => clock.sleep_until(until),
             Step::Done => break,
@@ -92,16 +115,24 @@ fn run(nic: &mut Nic, receive: &mut [u8; ANSWER_LEN], transmit: &mut [u8; PROBE_
 /// The addresses on the command line, after the firmware's own name.
 fn addresses() -> Option<Addresses> {
     let mut buf = [0; ARGUMENTS_LEN];
-    let mut words = debugger::arguments(&mut buf).split_ascii_whitespace().skip(1);
+    let mut words = debugger::arguments(&mut buf)
+        .split_ascii_whitespace()
+        .skip(1);
     let mut next = || words.next()?.parse().ok();
-    Some(Addresses { target: next()?, source: next()?, gateway: next()? })
+    Some(Addresses {
+        target: next()?,
+        source: next()?,
+        gateway: next()?,
+    })
 }
 
 /// One line for each hop up to the last that answered, as traceroute prints it.
 fn print(route: &Route<'_>) {
     let mut next = 1;
     for hop in route.hops() {
-        let Some(reply) = hop.replies().next() else { continue };
+        let Some(reply) = hop.replies().next() else {
+            continue;
+        };
         for silent in next..hop.number() {
             Line::new().number(silent.into()).text(" *").print();
         }
@@ -109,11 +140,27 @@ fn print(route: &Route<'_>) {
         let micros = reply.rtt.subsec_micros();
         let millis = reply.rtt.as_secs() as u32 * 1000 + micros / 1000;
         let mut line = Line::new();
-        line.number(hop.number().into()).text(" ").address(reply.from).text(" ").number(millis);
-        line.text(".").digits(micros % 1000, 10, 3).text(" ms").print();
+        line.number(hop.number().into())
+            .text(" ")
+            .address(reply.from)
+            .text(" ")
+            .number(millis);
+        line.text(".")
+            .digits(micros % 1000, 10, 3)
+            .text(" ms")
+            .print();
     }
-    let end = if route.distance().is_some() { "reached" } else { "not reached" };
+    let end = if route.distance().is_some() {
+        "reached"
+    } else {
+        "not reached"
+    };
     let mut line = Line::new();
-    line.text(end).text(" with ").number(route.probes_sent() as u32).text(" probes, ");
-    line.number(stack::high_water() as u32).text(" octets of stack").print();
+    line.text(end)
+        .text(" with ")
+        .number(route.probes_sent() as u32)
+        .text(" probes, ");
+    line.number(stack::high_water() as u32)
+        .text(" octets of stack")
+        .print();
 }

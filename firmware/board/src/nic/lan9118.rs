@@ -1,5 +1,5 @@
-//! The SMSC LAN9118 of the MPS2 boards (data sheet, chapter 5). Frames and what became of them go through four FIFOs; the MAC's
-//! own registers are reached through two of the chip's.
+//! The SMSC LAN9118 of the MPS2 boards (data sheet, chapter 5). Frames and what became of them go
+//! through four FIFOs; the MAC's own registers are reached through two of the chip's.
 
 use super::{ADDRESS, FRAME_LEN, Frame, Received};
 use crate::registers;
@@ -71,7 +71,11 @@ impl Lan9118 {
     pub const unsafe fn new() -> Self {
         // SAFETY: the chip of the MPS2 boards lies here; its registers reach no memory but its own.
         let registers = unsafe { Registers::new() };
-        Self { registers, received: [0; _], transmitted: [0; _] }
+        Self {
+            registers,
+            received: [0; _],
+            transmitted: [0; _],
+        }
     }
 
     /// Switches it on.
@@ -81,15 +85,18 @@ impl Lan9118 {
     pub fn start(&mut self) -> Result<(), &'static str> {
         let registers = self.registers;
         registers.write(HW_CFG, HW_SOFT_RESET);
-        self.wait(HW_CFG, HW_SOFT_RESET).ok_or("the network card doesn't come out of its reset")?;
+        self.wait(HW_CFG, HW_SOFT_RESET)
+            .ok_or("the network card doesn't come out of its reset")?;
         if registers.read(BYTE_TEST) != BYTE_TEST_VALUE {
             return Err("there is no LAN9118");
         }
         registers.write(HW_CFG, HW_DEFAULT);
         let [a, b, c, d, e, f] = ADDRESS.0;
         let stuck = "the network card's MAC stays busy";
-        self.write_mac(MAC_ADDRESS_LOW, u32::from_le_bytes([a, b, c, d])).ok_or(stuck)?;
-        self.write_mac(MAC_ADDRESS_HIGH, u32::from_le_bytes([e, f, 0, 0])).ok_or(stuck)?;
+        self.write_mac(MAC_ADDRESS_LOW, u32::from_le_bytes([a, b, c, d]))
+            .ok_or(stuck)?;
+        self.write_mac(MAC_ADDRESS_HIGH, u32::from_le_bytes([e, f, 0, 0]))
+            .ok_or(stuck)?;
         registers.write(FIFO_INT, 0);
         registers.write(INT_STS, !0);
         registers.write(INT_EN, INT_RX_STATUS);
@@ -107,7 +114,9 @@ impl Lan9118 {
 
     /// Waits until a bit is clear.
     fn wait(&self, register: usize, bit: u32) -> Option<()> {
-        (0..PATIENCE).any(|_| self.registers.read(register) & bit == 0).then_some(())
+        (0..PATIENCE)
+            .any(|_| self.registers.read(register) & bit == 0)
+            .then_some(())
     }
 
     /// How many frames have been received.
@@ -118,7 +127,8 @@ impl Lan9118 {
     /// Reads a frame out of the FIFO; its length.
     fn read(&mut self) -> Option<usize> {
         if self.waiting() == 0 {
-            // Cleared only here, and looked at again after: no frame goes unnoticed, none interrupts twice.
+            // Cleared only here, and looked at again after: no frame goes unnoticed, none
+            // interrupts twice.
             self.registers.write(INT_STS, INT_RX_STATUS);
             if self.waiting() == 0 {
                 return None;
@@ -134,7 +144,9 @@ impl Lan9118 {
             }
         }
         let good = status & RX_STATUS_ERROR == 0;
-        total.checked_sub(CRC_LEN).filter(|len| good && *len <= FRAME_LEN)
+        total
+            .checked_sub(CRC_LEN)
+            .filter(|len| good && *len <= FRAME_LEN)
     }
 }
 
@@ -169,12 +181,18 @@ impl Device for Lan9118 {
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Transmit<'_>)> {
         let len = self.read()?;
-        let transmit = Transmit { registers: self.registers, frame: &mut self.transmitted };
+        let transmit = Transmit {
+            registers: self.registers,
+            frame: &mut self.transmitted,
+        };
         Some((Received(&self.received[..len]), transmit))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Transmit<'_>> {
-        Some(Transmit { registers: self.registers, frame: &mut self.transmitted })
+        Some(Transmit {
+            registers: self.registers,
+            frame: &mut self.transmitted,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

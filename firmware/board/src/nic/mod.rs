@@ -39,7 +39,8 @@ pub(crate) const INTERRUPT: Interrupt = Interrupt(13);
 
 /// Lets the card's interrupt through.
 pub(crate) fn unmask() {
-    // SAFETY: the handler only masks the interrupt again: it shares no data with anything that a critical section guards.
+    // SAFETY: the handler only masks the interrupt again: it shares no data with anything that a
+    // critical section guards.
     unsafe { NVIC::unmask(INTERRUPT) };
 }
 

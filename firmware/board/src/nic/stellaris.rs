@@ -1,5 +1,5 @@
-//! The Ethernet controller of the LM3S6965 (data sheet, chapter 16). Frames go through a FIFO, a word at a time; the first
-//! word of each begins with two octets of length.
+//! The Ethernet controller of the LM3S6965 (data sheet, chapter 16). Frames go through a FIFO, a
+//! word at a time; the first word of each begins with two octets of length.
 
 use super::{ADDRESS, FRAME_LEN, Frame, Received};
 use crate::registers;
@@ -61,7 +61,11 @@ impl Stellaris {
     pub const unsafe fn new() -> Self {
         // SAFETY: the controller of the LM3S6965 lies here and has no DMA.
         let registers = unsafe { Registers::new() };
-        Self { registers, received: [0; _], transmitted: [0; _] }
+        Self {
+            registers,
+            received: [0; _],
+            transmitted: [0; _],
+        }
     }
 
     /// Switches it on.
@@ -88,7 +92,8 @@ impl Stellaris {
     fn read(&mut self) -> Option<usize> {
         let registers = self.registers;
         if registers.read(NP) == 0 {
-            // Cleared only here, and looked at again after: no frame goes unnoticed, none interrupts twice.
+            // Cleared only here, and looked at again after: no frame goes unnoticed, none
+            // interrupts twice.
             registers.write(RIS, RECEIVED);
             if registers.read(NP) == 0 {
                 return None;
@@ -123,7 +128,10 @@ impl TxToken for Transmit<'_> {
         // One frame at a time: the one before must be out.
         while self.registers.read(TR) & 1 != 0 {}
         let [low, high, ..] = (padded - HEADER_LEN).to_le_bytes();
-        self.registers.write(DATA, u32::from_le_bytes([low, high, self.frame[0], self.frame[1]]));
+        self.registers.write(
+            DATA,
+            u32::from_le_bytes([low, high, self.frame[0], self.frame[1]]),
+        );
         for word in self.frame[2..].chunks(4).take((padded - 2).div_ceil(4)) {
             let mut octets = [0; 4];
             octets[..word.len()].copy_from_slice(word);
@@ -140,12 +148,18 @@ impl Device for Stellaris {
 
     fn receive(&mut self, _: Instant) -> Option<(Received<'_>, Transmit<'_>)> {
         let len = self.read()?;
-        let transmit = Transmit { registers: self.registers, frame: &mut self.transmitted };
+        let transmit = Transmit {
+            registers: self.registers,
+            frame: &mut self.transmitted,
+        };
         Some((Received(&self.received[..len]), transmit))
     }
 
     fn transmit(&mut self, _: Instant) -> Option<Transmit<'_>> {
-        Some(Transmit { registers: self.registers, frame: &mut self.transmitted })
+        Some(Transmit {
+            registers: self.registers,
+            frame: &mut self.transmitted,
+        })
     }
 
     fn capabilities(&self) -> DeviceCapabilities {

@@ -1,4 +1,5 @@
-//! How often something happens: whole routes under loss, false links, hops under limits, and what a flood does.
+//! How often something happens: whole routes under loss, false links, hops under limits, and what a
+//! flood does.
 
 use super::judge::{Path, Trace};
 use super::measure::{Bench, How, each};
@@ -10,7 +11,8 @@ use hopshot_lab::Scenario;
 
 /// How many traces run at a time where only the route counts.
 const AT_A_TIME: usize = 4;
-/// A tool that takes longer is asked fewer times, so that it costs no more than about this, in seconds.
+/// A tool that takes longer is asked fewer times, so that it costs no more than about this, in
+/// seconds.
 const PATIENCE: f64 = 30.0;
 /// How many traces follow each other under limits.
 const ROW: u16 = 10;
@@ -22,15 +24,35 @@ pub(super) fn shipped(bench: &Bench, name: &str) -> Result<Path, Failure> {
 }
 
 /// As many traces as wanted, or as there is time for, each with a seed of its own.
-fn many(bench: &Bench, path: &Path, tool: &Installed, wanted: usize, at_a_time: usize) -> Result<Vec<Trace>, Failure> {
-    let one = |number: usize| bench.trace(path, tool, How { seed: number as u64 + 1, ..How::default() });
-    let Some(first) = one(0)? else { return Ok(Vec::new()) };
+fn many(
+    bench: &Bench,
+    path: &Path,
+    tool: &Installed,
+    wanted: usize,
+    at_a_time: usize,
+) -> Result<Vec<Trace>, Failure> {
+    let one = |number: usize| {
+        bench.trace(
+            path,
+            tool,
+            How {
+                seed: number as u64 + 1,
+                ..How::default()
+            },
+        )
+    };
+    let Some(first) = one(0)? else {
+        return Ok(Vec::new());
+    };
     let affordable = PATIENCE * at_a_time as f64 / first.wall.as_secs_f64();
     // Saturates: more than can be counted is more than wanted.
     let count = wanted.min((affordable as usize).max(10)).max(1);
     eprintln!("{}: {} × {count}", path.name, tool.tool.label);
     let rest = each(count - 1, at_a_time, |number| one(number + 1))?;
-    Ok([first].into_iter().chain(rest.into_iter().flatten()).collect())
+    Ok([first]
+        .into_iter()
+        .chain(rest.into_iter().flatten())
+        .collect())
 }
 
 /// How often the whole list is found where packets get lost.
@@ -46,14 +68,27 @@ pub(super) fn loss(bench: &Bench, tools: &[Installed], times: usize) -> Result<S
                 traces.len().to_string(),
                 percent(whole as f64, traces.len() as f64),
                 number(median(traces.iter().map(|trace| trace.right as f64)), 0),
-                traces.iter().filter(|trace| trace.wrong > 0).count().to_string(),
+                traces
+                    .iter()
+                    .filter(|trace| trace.wrong > 0)
+                    .count()
+                    .to_string(),
                 number(median(traces.iter().map(Trace::ratio)), 2),
             ]);
         }
     }
-    let head =
-        ["command", "traces", "whole list", "hops right, median of 12", "traces with a wrong hop", "time / limit"];
-    Ok(format!("## 10 % loss, both ways\n\n{}", table(&head, &rows)))
+    let head = [
+        "command",
+        "traces",
+        "whole list",
+        "hops right, median of 12",
+        "traces with a wrong hop",
+        "time / limit",
+    ];
+    Ok(format!(
+        "## 10 % loss, both ways\n\n{}",
+        table(&head, &rows)
+    ))
 }
 
 /// Links that no packet can take, where load is balanced by flow.
@@ -61,12 +96,21 @@ pub(super) fn flows(bench: &Bench, tools: &[Installed], times: usize) -> Result<
     let mut rows = Vec::new();
     let paths = [shipped(bench, "ecmp")?, shipped(bench, "ecmp-uneven")?];
     for tool in tools {
-        let mut row = vec![code(tool), if tool.tool.one_flow { "yes" } else { "no" }.to_owned()];
+        let mut row = vec![
+            code(tool),
+            if tool.tool.one_flow { "yes" } else { "no" }.to_owned(),
+        ];
         for path in &paths {
             let traces = many(bench, path, tool, times, AT_A_TIME)?;
             let with = traces.iter().filter(|trace| trace.false_links > 0).count();
             row.push(format!("{with} of {}", traces.len()));
-            row.push(traces.iter().map(|trace| trace.false_links).sum::<usize>().to_string());
+            row.push(
+                traces
+                    .iter()
+                    .map(|trace| trace.false_links)
+                    .sum::<usize>()
+                    .to_string(),
+            );
         }
         if !row[2].ends_with(" of 0") {
             rows.push(row);
@@ -92,15 +136,24 @@ pub(super) fn limits(bench: &Bench, tools: &[Installed]) -> Result<String, Failu
     let mut rows = Vec::new();
     for tool in tools {
         eprintln!("{}: {} × {ROW}, in a row", path.name, tool.tool.label);
-        let Some((found, trace)) = bench.in_a_row(&path, tool, ROW)? else { continue };
+        let Some((found, trace)) = bench.in_a_row(&path, tool, ROW)? else {
+            continue;
+        };
         let words = |value: &dyn Fn(usize) -> usize| {
-            (0..found.len()).map(|run| value(run).to_string()).collect::<Vec<_>>().join(" ")
+            (0..found.len())
+                .map(|run| value(run).to_string())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         rows.push(vec![
             code(tool),
             words(&|run| found[run].named(trace.hops)),
             words(&|run| found[run].marked),
-            found.iter().map(|found| found.named(trace.hops)).sum::<usize>().to_string(),
+            found
+                .iter()
+                .map(|found| found.named(trace.hops))
+                .sum::<usize>()
+                .to_string(),
             number(Some(trace.wall.as_secs_f64()), 1),
             trace.sent.to_string(),
         ]);
@@ -127,12 +180,27 @@ pub(super) fn hostile(bench: &Bench, tools: &[Installed], times: usize) -> Resul
     for tool in tools {
         let traces = many(bench, &path, tool, times, 1)?;
         if !traces.is_empty() {
-            let missing = traces.iter().map(|trace| trace.hops - (trace.right + trace.wrong).min(trace.hops));
+            let missing = traces
+                .iter()
+                .map(|trace| trace.hops - (trace.right + trace.wrong).min(trace.hops));
             rows.push(vec![
                 code(tool),
-                format!("{} of {}", traces.iter().filter(|trace| trace.is_right()).count(), traces.len()),
-                traces.iter().filter(|trace| trace.wrong > 0).count().to_string(),
-                traces.iter().map(|trace| trace.wrong).max().unwrap_or(0).to_string(),
+                format!(
+                    "{} of {}",
+                    traces.iter().filter(|trace| trace.is_right()).count(),
+                    traces.len()
+                ),
+                traces
+                    .iter()
+                    .filter(|trace| trace.wrong > 0)
+                    .count()
+                    .to_string(),
+                traces
+                    .iter()
+                    .map(|trace| trace.wrong)
+                    .max()
+                    .unwrap_or(0)
+                    .to_string(),
                 number(median(missing.map(|missing| missing as f64)), 0),
                 statuses(&traces),
                 number(median(traces.iter().map(Trace::ratio)), 2),

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 /// How a tool prints a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// A line for each hop: its number, and somewhere an address. traceroute, mtr's report, scamper, tsubame.
+    /// A line for each hop: its number, and somewhere an address. traceroute, mtr's report,
+    /// scamper, tsubame.
     Lines,
     /// hopshot's JSON document.
     Hopshot,
@@ -30,15 +31,23 @@ impl Found {
     pub(super) fn parse(format: Format, output: &str) -> Self {
         match format {
             Format::Lines => Self::lines(output),
-            Format::Hopshot => serde_json::from_str(output).map(Self::hopshot).unwrap_or_default(),
-            Format::Ftr => serde_json::from_str(output).map(Self::ftr).unwrap_or_default(),
-            Format::Trippy => serde_json::from_str(output).map(Self::trippy).unwrap_or_default(),
+            Format::Hopshot => serde_json::from_str(output)
+                .map(Self::hopshot)
+                .unwrap_or_default(),
+            Format::Ftr => serde_json::from_str(output)
+                .map(Self::ftr)
+                .unwrap_or_default(),
+            Format::Trippy => serde_json::from_str(output)
+                .map(Self::trippy)
+                .unwrap_or_default(),
         }
     }
 
     /// The addresses given for a hop (1-based).
     pub(super) fn at(&self, hop: usize) -> &[IpAddr] {
-        hop.checked_sub(1).and_then(|index| self.hops.get(index)).map_or(&[], Vec::as_slice)
+        hop.checked_sub(1)
+            .and_then(|index| self.hops.get(index))
+            .map_or(&[], Vec::as_slice)
     }
 
     /// How many hops it has, silent ones in between included.
@@ -48,7 +57,11 @@ impl Found {
 
     /// How many of the first hops have an address.
     pub(super) fn named(&self, first: usize) -> usize {
-        self.hops.iter().take(first).filter(|addresses| !addresses.is_empty()).count()
+        self.hops
+            .iter()
+            .take(first)
+            .filter(|addresses| !addresses.is_empty())
+            .count()
     }
 
     fn add(&mut self, hop: usize, address: IpAddr) {
@@ -68,11 +81,16 @@ impl Found {
             let first = line.split_whitespace().next().unwrap_or_default();
             // mtr's report starts with `1.|--`.
             let number = first.split_once(".|").map_or(first, |(number, _)| number);
-            // A line without a number goes on with the hop before it; what comes before the first hop is a heading.
+            // A line without a number goes on with the hop before it; what comes before the first
+            // hop is a heading.
             hop = number.parse().ok().or(hop);
             if let Some(hop) = hop {
-                let words = line.split_whitespace().map(|word| word.trim_matches(['(', ')']));
-                words.filter_map(|word| word.parse().ok()).for_each(|address| found.add(hop, address));
+                let words = line
+                    .split_whitespace()
+                    .map(|word| word.trim_matches(['(', ')']));
+                words
+                    .filter_map(|word| word.parse().ok())
+                    .for_each(|address| found.add(hop, address));
             }
         }
         found
@@ -83,7 +101,9 @@ impl Found {
         for hop in document.hops {
             found.marked += usize::from(hop.rate_limited);
             let answered = hop.probes.into_iter().flatten();
-            answered.filter_map(|probe| probe.from).for_each(|from| found.add(hop.hop, from));
+            answered
+                .filter_map(|probe| probe.from)
+                .for_each(|from| found.add(hop.hop, from));
         }
         found
     }
@@ -91,7 +111,9 @@ impl Found {
     fn ftr(document: Ftr) -> Self {
         let mut found = Self::default();
         for hop in document.hops {
-            hop.address.into_iter().for_each(|address| found.add(hop.ttl, address));
+            hop.address
+                .into_iter()
+                .for_each(|address| found.add(hop.ttl, address));
         }
         found
     }
@@ -99,7 +121,9 @@ impl Found {
     fn trippy(document: Trippy) -> Self {
         let mut found = Self::default();
         for hop in document.hops {
-            hop.hosts.into_iter().for_each(|host| found.add(hop.ttl, host.ip));
+            hop.hosts
+                .into_iter()
+                .for_each(|host| found.add(hop.ttl, host.ip));
         }
         found
     }
@@ -157,7 +181,14 @@ mod tests {
 
     fn found(format: Format, output: &str) -> Vec<String> {
         let found = Found::parse(format, output);
-        let text = |hop: usize| found.at(hop).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let text = |hop: usize| {
+            found
+                .at(hop)
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
         (1..=found.len()).map(text).collect()
     }
 
@@ -170,7 +201,18 @@ traceroute to 10.255.0.80 (10.255.0.80), 30 hops max, 60 byte packets
  3  10.3.0.1  22.156 ms !H 10.3.1.1  22.2 ms  10.3.0.1  22.3 ms
 10  10.255.0.80  82.145 ms
 ";
-        let hops = ["10.1.0.1", "", "10.3.0.1 10.3.1.1", "", "", "", "", "", "", "10.255.0.80"];
+        let hops = [
+            "10.1.0.1",
+            "",
+            "10.3.0.1 10.3.1.1",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "10.255.0.80",
+        ];
         assert_eq!(found(Format::Lines, output), hops);
         assert_eq!(Found::parse(Format::Lines, output).named(9), 2);
     }
@@ -185,19 +227,27 @@ HOST: machine          Loss%   Snt   Last   Avg  Best  Wrst StDev
   3.|-- 2001:db8:3::1   0.0%     2   20.1  20.1  20.1  20.1   0.0
     |  `|-- 2001:db8:3:1::1
 ";
-        assert_eq!(found(Format::Lines, output), ["10.1.0.1", "", "2001:db8:3::1 2001:db8:3:1::1"]);
+        assert_eq!(
+            found(Format::Lines, output),
+            ["10.1.0.1", "", "2001:db8:3::1 2001:db8:3:1::1"]
+        );
     }
 
     #[test]
     fn scamper() {
-        let output =
-            "traceroute from 10.0.0.2 to 10.255.0.80\n 1  10.1.0.1  6.836 ms\n 2  *\n 3  10.255.0.80  80.030 ms\n";
-        assert_eq!(found(Format::Lines, output), ["10.1.0.1", "", "10.255.0.80"]);
+        let output = "traceroute from 10.0.0.2 to 10.255.0.80\n 1  10.1.0.1  6.836 ms\n 2  *\n 3  10.255.0.80  80.030 ms\n";
+        assert_eq!(
+            found(Format::Lines, output),
+            ["10.1.0.1", "", "10.255.0.80"]
+        );
     }
 
     #[test]
     fn tsubame() {
-        assert_eq!(found(Format::Lines, "1 10.1.0.1 10.1.0.1\n2 * *\n3 * 10.9.0.1\n"), ["10.1.0.1", "", "10.9.0.1"]);
+        assert_eq!(
+            found(Format::Lines, "1 10.1.0.1 10.1.0.1\n2 * *\n3 * 10.9.0.1\n"),
+            ["10.1.0.1", "", "10.9.0.1"]
+        );
     }
 
     #[test]
@@ -206,7 +256,10 @@ HOST: machine          Loss%   Snt   Last   Avg  Best  Wrst StDev
             {"hop":1,"rate_limited":true,"probes":[{"attempt":1,"from":"10.1.0.1","rtt_ms":6.7},null,null]},
             {"hop":2,"probes":[null]},
             {"hop":3,"probes":[{"attempt":1,"error":"no route"},{"attempt":2,"from":"10.255.0.80","rtt_ms":80.1}]}]}"#;
-        assert_eq!(found(Format::Hopshot, output), ["10.1.0.1", "", "10.255.0.80"]);
+        assert_eq!(
+            found(Format::Hopshot, output),
+            ["10.1.0.1", "", "10.255.0.80"]
+        );
         assert_eq!(Found::parse(Format::Hopshot, output).marked, 1);
     }
 
@@ -225,14 +278,26 @@ HOST: machine          Loss%   Snt   Last   Avg  Best  Wrst StDev
             {"ttl":1,"hosts":[{"ip":"10.1.0.1","hostname":"a"},{"ip":"10.1.1.1","hostname":"b"}],"loss_pct":"0.00"},
             {"ttl":2,"hosts":[],"loss_pct":"100.00"},
             {"ttl":3,"hosts":[{"ip":"10.255.0.80","hostname":"t"}],"loss_pct":"0.00"}]}"#;
-        assert_eq!(found(Format::Trippy, output), ["10.1.0.1 10.1.1.1", "", "10.255.0.80"]);
+        assert_eq!(
+            found(Format::Trippy, output),
+            ["10.1.0.1 10.1.1.1", "", "10.255.0.80"]
+        );
     }
 
     #[test]
     fn what_cannot_be_read_was_not_found() {
         for format in [Format::Lines, Format::Hopshot, Format::Ftr, Format::Trippy] {
-            for output in ["", "thread 'main' panicked at src/x.rs:1", "{\"hops\":[", "0 10.0.0.1"] {
-                assert_eq!(Found::parse(format, output).named(255), 0, "{format:?} {output}");
+            for output in [
+                "",
+                "thread 'main' panicked at src/x.rs:1",
+                "{\"hops\":[",
+                "0 10.0.0.1",
+            ] {
+                assert_eq!(
+                    Found::parse(format, output).named(255),
+                    0,
+                    "{format:?} {output}"
+                );
             }
         }
     }

@@ -27,7 +27,8 @@ pub(super) struct Trace {
     pub(super) wall: Duration,
     /// From the start of the command to its first probe.
     pub(super) start_up: Duration,
-    /// From the arrival of the target's answer at its own distance to the end of the command, if there is such an answer.
+    /// From the arrival of the target's answer at its own distance to the end of the command, if
+    /// there is such an answer.
     pub(super) after: Option<Duration>,
     /// The RTT of the slowest answer on the path: no tool can know the whole path sooner.
     pub(super) limit: Duration,
@@ -69,19 +70,35 @@ impl Path {
     /// The path of a scenario.
     pub(super) fn new(name: &str, argument: String, scenario: Scenario, family: Version) -> Self {
         let truth = Internet::new(&scenario, 0).truth(family);
-        Self { name: name.to_owned(), argument, about: scenario.about.clone(), scenario, truth }
+        Self {
+            name: name.to_owned(),
+            argument,
+            about: scenario.about.clone(),
+            scenario,
+            truth,
+        }
     }
 
     /// How far one of its ways goes before it ends, or before it is seen to go round.
     fn len(&self, way: usize) -> usize {
-        self.scenario.cycle.map_or(self.truth.paths[way].hops.len(), |cycle| usize::from(cycle.to) + 1)
+        self.scenario
+            .cycle
+            .map_or(self.truth.paths[way].hops.len(), |cycle| {
+                usize::from(cycle.to) + 1
+            })
     }
 
     /// The RTT of the slowest answer on one of its ways, without jitter.
     pub(super) fn limit(&self, way: usize) -> Duration {
-        let answering =
-            self.truth.paths[way].hops.iter().take(self.len(way)).zip(1_u8..).filter(|(from, _)| from.is_some());
-        let slowest = answering.map(|(_, hop)| self.rtt_ms(hop)).fold(0.0, f64::max);
+        let answering = self.truth.paths[way]
+            .hops
+            .iter()
+            .take(self.len(way))
+            .zip(1_u8..)
+            .filter(|(from, _)| from.is_some());
+        let slowest = answering
+            .map(|(_, hop)| self.rtt_ms(hop))
+            .fold(0.0, f64::max);
         Duration::from_secs_f64(slowest / 1e3)
     }
 
@@ -92,7 +109,11 @@ impl Path {
 
     fn rtt_ms(&self, hop: u8) -> f64 {
         let plain = self.scenario.rtt_ms * f64::from(hop) / f64::from(self.scenario.hops);
-        let entry = self.scenario.hop.iter().find(|entry| entry.at.as_slice().contains(&hop));
+        let entry = self
+            .scenario
+            .hop
+            .iter()
+            .find(|entry| entry.at.as_slice().contains(&hop));
         entry.map_or(plain, |entry| entry.rtt_ms.unwrap_or(plain) + entry.slow_ms)
     }
 
@@ -111,12 +132,18 @@ impl Path {
         let mut trace = Trace {
             wall: Duration::from_nanos(exit.ended_ns - exit.started_ns),
             start_up: Duration::from_nanos(
-                probes.first().map_or(0, |first| first.at_ns.saturating_sub(exit.started_ns)),
+                probes
+                    .first()
+                    .map_or(0, |first| first.at_ns.saturating_sub(exit.started_ns)),
             ),
-            after: answered.map(|answered| Duration::from_nanos(exit.ended_ns.saturating_sub(answered))),
+            after: answered
+                .map(|answered| Duration::from_nanos(exit.ended_ns.saturating_sub(answered))),
             limit,
             sent: probes.len(),
-            past: probes.iter().filter(|probe| usize::from(probe.hop_limit) > self.len(probe.path)).count(),
+            past: probes
+                .iter()
+                .filter(|probe| usize::from(probe.hop_limit) > self.len(probe.path))
+                .count(),
             hops,
             right: 0,
             wrong: 0,
@@ -130,7 +157,10 @@ impl Path {
             let (given, past) = (found.at(hop), hop > hops);
             if given.is_empty() {
                 trace.right += usize::from(!past && self.answers(hop).contains(&None));
-            } else if given.iter().any(|address| !self.answers(hop).contains(&Some(*address))) {
+            } else if given
+                .iter()
+                .any(|address| !self.answers(hop).contains(&Some(*address)))
+            {
                 trace.wrong += 1;
             } else if past && found.at(hops).is_empty() {
                 // The end, but farther away than it is.
@@ -147,7 +177,10 @@ impl Path {
     /// Which way most probes went, where load is balanced.
     fn main_way(&self, probes: &[&Probe]) -> usize {
         let count = |way: usize| probes.iter().filter(|probe| probe.path == way).count();
-        (0..self.truth.paths.len()).rev().max_by_key(|way| count(*way)).unwrap_or(0)
+        (0..self.truth.paths.len())
+            .rev()
+            .max_by_key(|way| count(*way))
+            .unwrap_or(0)
     }
 
     /// Who may answer at a hop, on any way; past the end, who ends the path.
@@ -166,7 +199,8 @@ impl Path {
                         let at = |hop: usize| hops.get(hop - 1).or(hops.last()).copied().flatten();
                         at(hop) == Some(*near) && at(hop + 1) == Some(*far)
                     };
-                    false_links += usize::from(!self.truth.paths.iter().any(|path| is_link(&path.hops)));
+                    false_links +=
+                        usize::from(!self.truth.paths.iter().any(|path| is_link(&path.hops)));
                 }
             }
         }
@@ -176,7 +210,9 @@ impl Path {
 
 /// Whether a probe got the target's answer with no hop to spare.
 fn is_own(probe: &Probe, hops: usize) -> bool {
-    usize::from(probe.hop_limit) == hops && usize::from(probe.hop) == hops && !probe.answers.is_empty()
+    usize::from(probe.hop_limit) == hops
+        && usize::from(probe.hop) == hops
+        && !probe.answers.is_empty()
 }
 
 const fn probe(event: &Event) -> Option<&Probe> {
@@ -200,17 +236,31 @@ mod tests {
     use hopshot_lab::log::{Answer, Fate};
 
     fn path(name: &str) -> Path {
-        Path::new(name, name.to_owned(), Scenario::named(name).unwrap(), Version::V4)
+        Path::new(
+            name,
+            name.to_owned(),
+            Scenario::named(name).unwrap(),
+            Version::V4,
+        )
     }
 
     fn lines(lines: impl IntoIterator<Item = (usize, &'static str)>) -> Found {
-        let text: String = lines.into_iter().map(|(hop, address)| format!("{hop} {address}\n")).collect();
+        let text: String = lines
+            .into_iter()
+            .map(|(hop, address)| format!("{hop} {address}\n"))
+            .collect();
         Found::parse(Format::Lines, &text)
     }
 
     fn sent(hop_limit: u8, hop: u8, delivered_ns: u64) -> Event {
         let from = "10.0.0.9".parse().unwrap();
-        let answer = Answer { from, icmp_type: 0, icmp_code: 0, rtt_ns: 1, delivered_ns: Some(delivered_ns) };
+        let answer = Answer {
+            from,
+            icmp_type: 0,
+            icmp_code: 0,
+            rtt_ns: 1,
+            delivered_ns: Some(delivered_ns),
+        };
         Event::Probe(Probe {
             at_ns: 1_500_000,
             destination: from,
@@ -228,8 +278,14 @@ mod tests {
         })
     }
 
-    const EXIT: Event =
-        Event::Exit(Exit { started_ns: 500_000, ended_ns: 9_000_000, status: 0, cpu_ns: 7, sleeps: 9, peak_memory: 8 });
+    const EXIT: Event = Event::Exit(Exit {
+        started_ns: 500_000,
+        ended_ns: 9_000_000,
+        status: 0,
+        cpu_ns: 7,
+        sleeps: 9,
+        peak_memory: 8,
+    });
 
     #[test]
     fn time_is_measured_from_the_targets_own_answer() {
@@ -245,7 +301,12 @@ mod tests {
 
     #[test]
     fn each_hop_is_right_missing_or_wrong() {
-        let found = lines([(1, "10.1.0.1"), (2, "10.9.9.9"), (5, "10.5.0.1"), (6, "10.5.0.1")]);
+        let found = lines([
+            (1, "10.1.0.1"),
+            (2, "10.9.9.9"),
+            (5, "10.5.0.1"),
+            (6, "10.5.0.1"),
+        ]);
         let trace = path("short").judge(&[EXIT], &found).unwrap();
         // Hop 5 is the target: neither of the last two rows is true.
         assert_eq!((trace.right, trace.wrong, trace.rows_past_end), (1, 3, 0));
@@ -256,23 +317,43 @@ mod tests {
     fn silence_is_right_where_nobody_answers() {
         let all = (1..=12).filter(|hop| ![3, 4, 7].contains(hop));
         let text: String = all
-            .map(|hop| if hop == 12 { "12 10.255.0.80\n".into() } else { format!("{hop} 10.{hop}.0.1\n") })
+            .map(|hop| {
+                if hop == 12 {
+                    "12 10.255.0.80\n".into()
+                } else {
+                    format!("{hop} 10.{hop}.0.1\n")
+                }
+            })
             .collect();
-        let trace = path("silent").judge(&[EXIT], &Found::parse(Format::Lines, &text)).unwrap();
+        let trace = path("silent")
+            .judge(&[EXIT], &Found::parse(Format::Lines, &text))
+            .unwrap();
         assert!(trace.is_right(), "{trace:?}");
     }
 
     #[test]
     fn the_end_may_be_told_again_but_counts() {
-        let mut rows: Vec<(usize, &str)> = vec![(1, "10.1.0.1"), (2, "10.2.0.1"), (3, "10.3.0.1"), (4, "10.4.0.1")];
-        rows.extend([(5, "10.5.0.1"), (6, "10.6.0.1"), (7, "10.6.0.1"), (8, "10.6.0.1")]);
+        let mut rows: Vec<(usize, &str)> = vec![
+            (1, "10.1.0.1"),
+            (2, "10.2.0.1"),
+            (3, "10.3.0.1"),
+            (4, "10.4.0.1"),
+        ];
+        rows.extend([
+            (5, "10.5.0.1"),
+            (6, "10.6.0.1"),
+            (7, "10.6.0.1"),
+            (8, "10.6.0.1"),
+        ]);
         let trace = path("unreach").judge(&[EXIT], &lines(rows)).unwrap();
         assert_eq!((trace.right, trace.wrong, trace.rows_past_end), (6, 0, 2));
     }
 
     #[test]
     fn an_end_that_is_told_too_far_away_is_wrong() {
-        let trace = path("short").judge(&[EXIT], &lines([(1, "10.1.0.1"), (7, "10.255.0.80")])).unwrap();
+        let trace = path("short")
+            .judge(&[EXIT], &lines([(1, "10.1.0.1"), (7, "10.255.0.80")]))
+            .unwrap();
         assert_eq!((trace.right, trace.wrong, trace.rows_past_end), (1, 1, 0));
     }
 
@@ -288,7 +369,11 @@ mod tests {
     #[test]
     fn a_link_between_two_branches_is_false() {
         let ecmp = path("ecmp");
-        let links = |fourth, fifth| ecmp.judge(&[EXIT], &lines([(4, fourth), (5, fifth)])).unwrap().false_links;
+        let links = |fourth, fifth| {
+            ecmp.judge(&[EXIT], &lines([(4, fourth), (5, fifth)]))
+                .unwrap()
+                .false_links
+        };
         assert_eq!(links("10.4.0.1", "10.5.0.1"), 0);
         assert_eq!(links("10.4.1.1", "10.5.1.1"), 0);
         assert_eq!(links("10.4.0.1", "10.5.1.1"), 1);

@@ -1,4 +1,5 @@
-//! One measurement: a tool in a lab of its own, in a process of its own, since a process enters its namespaces once.
+//! One measurement: a tool in a lab of its own, in a process of its own, since a process enters its
+//! namespaces once.
 
 use super::formats::Found;
 use super::judge::{Path, Trace};
@@ -37,10 +38,17 @@ pub(super) struct How {
 
 impl Bench {
     pub(super) fn new(family: Version) -> Result<Self, Failure> {
-        let lab = env::current_exe().map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
+        let lab = env::current_exe()
+            .map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
         let place = env::temp_dir().join(format!("hopshot-lab-bench-{}", process::id()));
-        fs::create_dir_all(&place).map_err(|error| Failure::Lab(format!("{}: {error}", place.display())))?;
-        Ok(Self { lab, place, family, number: AtomicUsize::new(0) })
+        fs::create_dir_all(&place)
+            .map_err(|error| Failure::Lab(format!("{}: {error}", place.display())))?;
+        Ok(Self {
+            lab,
+            place,
+            family,
+            number: AtomicUsize::new(0),
+        })
     }
 
     /// A place for files that go with this bench.
@@ -49,45 +57,79 @@ impl Bench {
     }
 
     /// Lets a tool trace a path once. `None` if the tool doesn't know the family.
-    pub(super) fn trace(&self, path: &Path, tool: &Installed, how: How) -> Result<Option<Trace>, Failure> {
-        let Some(command) = tool.command(self.family) else { return Ok(None) };
+    pub(super) fn trace(
+        &self,
+        path: &Path,
+        tool: &Installed,
+        how: How,
+    ) -> Result<Option<Trace>, Failure> {
+        let Some(command) = tool.command(self.family) else {
+            return Ok(None);
+        };
         let place = self.file(&self.number.fetch_add(1, Ordering::Relaxed).to_string());
         let played = self.play(path, &command, &place, TIME_LIMIT, how)?;
         let found = Found::parse(tool.format(), &played.output);
-        let events = log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
+        let events =
+            log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
         let trace = path.judge(&events, &found);
-        trace.map(Some).ok_or_else(|| Failure::Lab(format!("{}: no end in the log", tool.tool.label)))
+        trace
+            .map(Some)
+            .ok_or_else(|| Failure::Lab(format!("{}: no end in the log", tool.tool.label)))
     }
 
-    /// Lets a tool trace a path several times in the same lab, without a pause: what it found each time.
+    /// Lets a tool trace a path several times in the same lab, without a pause: what it found each
+    /// time.
     pub(super) fn in_a_row(
         &self,
         path: &Path,
         tool: &Installed,
         times: u16,
     ) -> Result<Option<(Vec<Found>, Trace)>, Failure> {
-        let Some(command) = tool.command(self.family) else { return Ok(None) };
+        let Some(command) = tool.command(self.family) else {
+            return Ok(None);
+        };
         let place = self.file(&self.number.fetch_add(1, Ordering::Relaxed).to_string());
         let shell = "n=$1; shift; i=0; while [ $i -lt $n ]; do i=$((i+1)); \"$@\" >\"$0.$i\" 2>/dev/null; done";
         let prefix = place.display().to_string();
         let row = ["sh", "-c", shell, prefix.as_str(), &times.to_string()].map(str::to_owned);
         let row: Vec<String> = row.into_iter().chain(command).collect();
-        let played = self.play(path, &row, &place, TIME_LIMIT * 3, How { seed: 1, ..How::default() })?;
+        let played = self.play(
+            path,
+            &row,
+            &place,
+            TIME_LIMIT * 3,
+            How {
+                seed: 1,
+                ..How::default()
+            },
+        )?;
         let mut all = Vec::new();
         for number in 1..=times {
             let output = PathBuf::from(format!("{prefix}.{number}"));
-            all.push(Found::parse(tool.format(), &fs::read_to_string(&output).unwrap_or_default()));
+            all.push(Found::parse(
+                tool.format(),
+                &fs::read_to_string(&output).unwrap_or_default(),
+            ));
             let _ = fs::remove_file(output);
         }
-        let events = log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
-        Ok(path.judge(&events, &Found::default()).map(|trace| (all, trace)))
+        let events =
+            log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
+        Ok(path
+            .judge(&events, &Found::default())
+            .map(|trace| (all, trace)))
     }
 
     /// Lets a command run once: what it printed, and what the lab saw.
-    pub(super) fn once(&self, path: &Path, command: &[String], how: How) -> Result<(String, Vec<Event>), Failure> {
+    pub(super) fn once(
+        &self,
+        path: &Path,
+        command: &[String],
+        how: How,
+    ) -> Result<(String, Vec<Event>), Failure> {
         let place = self.file(&self.number.fetch_add(1, Ordering::Relaxed).to_string());
         let played = self.play(path, command, &place, TIME_LIMIT, how)?;
-        let events = log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
+        let events =
+            log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
         Ok((played.output, events))
     }
 
@@ -102,7 +144,14 @@ impl Bench {
         let [log, out, err] = ["log", "out", "err"].map(|kind| place.with_extension(kind));
         let failed = |error: std::io::Error| Failure::Lab(format!("{}: {error}", place.display()));
         let mut lab = Command::new(&self.lab);
-        lab.args(["run", &path.argument, "--seed", &how.seed.to_string(), "--time-limit", &time_limit.to_string()]);
+        lab.args([
+            "run",
+            &path.argument,
+            "--seed",
+            &how.seed.to_string(),
+            "--time-limit",
+            &time_limit.to_string(),
+        ]);
         if how.memory {
             lab.arg("--memory");
         }
@@ -113,15 +162,26 @@ impl Bench {
             .stdout(File::create(&out).map_err(failed)?)
             .stderr(File::create(&err).map_err(failed)?);
         let status = lab.status().map_err(failed)?;
-        let read =
-            |path| fs::read(path).map(|octets| String::from_utf8_lossy(&octets).into_owned()).unwrap_or_default();
-        let (played, said) = (Played { output: read(&out), log: read(&log) }, read(&err));
+        let read = |path| {
+            fs::read(path)
+                .map(|octets| String::from_utf8_lossy(&octets).into_owned())
+                .unwrap_or_default()
+        };
+        let (played, said) = (
+            Played {
+                output: read(&out),
+                log: read(&log),
+            },
+            read(&err),
+        );
         for file in [log, out, err] {
             let _ = fs::remove_file(file);
         }
         match status.code() {
             Some(77) if played.log.is_empty() => Err(Failure::NotPermitted(said.trim().to_owned())),
-            _ if played.log.is_empty() => Err(Failure::Lab(format!("{}: {}", path.name, said.trim()))),
+            _ if played.log.is_empty() => {
+                Err(Failure::Lab(format!("{}: {}", path.name, said.trim())))
+            }
             _ => Ok(played),
         }
     }
@@ -139,7 +199,8 @@ struct Played {
     log: String,
 }
 
-/// Does a job for each number below `count`, some at a time; the results in the order of the numbers.
+/// Does a job for each number below `count`, some at a time; the results in the order of the
+/// numbers.
 pub(super) fn each<T: Send>(
     count: usize,
     at_a_time: usize,
@@ -155,7 +216,9 @@ pub(super) fn each<T: Send>(
                         return;
                     }
                     let result = job(number);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, result));
+                    done.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((number, result));
                 }
             });
         }
@@ -172,8 +235,17 @@ mod tests {
     #[test]
     fn jobs_come_back_in_order() {
         let squares = each(20, 4, |number| Ok(number * number)).unwrap();
-        assert_eq!(squares, (0..20).map(|number| number * number).collect::<Vec<_>>());
-        let failed = each(3, 2, |number| if number == 1 { Err(Failure::Lab("no".to_owned())) } else { Ok(()) });
+        assert_eq!(
+            squares,
+            (0..20).map(|number| number * number).collect::<Vec<_>>()
+        );
+        let failed = each(3, 2, |number| {
+            if number == 1 {
+                Err(Failure::Lab("no".to_owned()))
+            } else {
+                Ok(())
+            }
+        });
         assert!(failed.is_err());
     }
 }

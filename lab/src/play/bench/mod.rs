@@ -111,7 +111,11 @@ enum Part {
 
 /// Measures, and writes the report.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
-    let family = if arguments.ipv6 { Version::V6 } else { Version::V4 };
+    let family = if arguments.ipv6 {
+        Version::V6
+    } else {
+        Version::V4
+    };
     let hopshot = match &arguments.hopshot {
         Some(path) => path.clone(),
         None => super::demo::hopshot()?,
@@ -121,7 +125,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         return Err(Failure::Lab("none of these tools is here".to_owned()));
     }
     let bench = Bench::new(family)?;
-    let mut report = Report { file: arguments.out.clone(), text: String::new() };
+    let mut report = Report {
+        file: arguments.out.clone(),
+        text: String::new(),
+    };
     report.add(&report::introduction(&tools, family, &own_command()))?;
     for part in Part::value_variants() {
         if !arguments.part.is_empty() && !arguments.part.contains(part) {
@@ -134,13 +141,20 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
                 for name in names(&arguments.scenario) {
                     let path = counts::shipped(&bench, &name)?;
                     traced.push(paths::trace(&bench, &tools, path, arguments.runs)?);
-                    report.add(&traced.last().map(|last| paths::report(&tools, last)).unwrap_or_default())?;
+                    report.add(
+                        &traced
+                            .last()
+                            .map(|last| paths::report(&tools, last))
+                            .unwrap_or_default(),
+                    )?;
                 }
                 if let Some(file) = &arguments.svg {
                     write(file, &svg::draw(&panels(&tools, &traced)))?;
                 }
             }
-            Part::Lengths => report.add(&paths::lengths(&bench, &tools, arguments.runs.div_ceil(3))?)?,
+            Part::Lengths => {
+                report.add(&paths::lengths(&bench, &tools, arguments.runs.div_ceil(3))?)?
+            }
             Part::Limits => report.add(&counts::limits(&bench, &tools)?)?,
             Part::Hostile => report.add(&counts::hostile(&bench, &tools, arguments.floods)?)?,
             Part::Loss => report.add(&counts::loss(&bench, &tools, arguments.many)?)?,
@@ -187,7 +201,11 @@ its own).
 ";
 
 fn names(asked: &[String]) -> Vec<String> {
-    if asked.is_empty() { PATHS.map(str::to_owned).to_vec() } else { asked.to_vec() }
+    if asked.is_empty() {
+        PATHS.map(str::to_owned).to_vec()
+    } else {
+        asked.to_vec()
+    }
 }
 
 /// This command without the places of files, which are nobody else's.
@@ -208,14 +226,25 @@ fn own_command() -> String {
 fn panels(tools: &[tools::Installed], traced: &[paths::Traced]) -> Vec<svg::Panel> {
     let pictured = PICTURED.iter().filter_map(|(name, about)| {
         let traced = traced.iter().find(|traced| traced.path.name == *name)?;
-        let bars =
-            tools.iter().zip(&traced.traces).filter(|(tool, _)| tool.tool.pictured).map(|(tool, traces)| svg::Bar {
+        let bars = tools
+            .iter()
+            .zip(&traced.traces)
+            .filter(|(tool, _)| tool.tool.pictured)
+            .map(|(tool, traces)| svg::Bar {
                 label: tool.tool.pictured_label(),
                 ours: tool.tool.program == "hopshot",
                 ratio: stats::median(traces.iter().map(judge::Trace::ratio)),
-                right: stats::median(traces.iter().map(|trace| f64::from(u8::from(trace.is_right())))) == Some(1.0),
+                right: stats::median(
+                    traces
+                        .iter()
+                        .map(|trace| f64::from(u8::from(trace.is_right()))),
+                ) == Some(1.0),
             });
-        Some(svg::Panel { title: name, about, bars: bars.collect() })
+        Some(svg::Panel {
+            title: name,
+            about,
+            bars: bars.collect(),
+        })
     });
     pictured.collect()
 }

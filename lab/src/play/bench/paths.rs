@@ -24,15 +24,30 @@ pub(super) struct Traced {
     memory: Vec<u64>,
 }
 
-/// Lets the tools trace a path in turn, `runs` times. One round before that warms up and looks for the memory.
-pub(super) fn trace(bench: &Bench, tools: &[Installed], path: Path, runs: u32) -> Result<Traced, Failure> {
+/// Lets the tools trace a path in turn, `runs` times. One round before that warms up and looks for
+/// the memory.
+pub(super) fn trace(
+    bench: &Bench,
+    tools: &[Installed],
+    path: Path,
+    runs: u32,
+) -> Result<Traced, Failure> {
     play(bench, tools, path, 0..=runs)
 }
 
 /// Plays these rounds; round 0 is only for the memory.
-fn play(bench: &Bench, tools: &[Installed], path: Path, rounds: RangeInclusive<u32>) -> Result<Traced, Failure> {
+fn play(
+    bench: &Bench,
+    tools: &[Installed],
+    path: Path,
+    rounds: RangeInclusive<u32>,
+) -> Result<Traced, Failure> {
     let runs = *rounds.end();
-    let mut traced = Traced { path, traces: vec![Vec::new(); tools.len()], memory: vec![0; tools.len()] };
+    let mut traced = Traced {
+        path,
+        traces: vec![Vec::new(); tools.len()],
+        memory: vec![0; tools.len()],
+    };
     let mut wanted = vec![runs; tools.len()];
     for run in rounds {
         eprintln!("{}: round {run} of {runs}", traced.path.name);
@@ -40,13 +55,23 @@ fn play(bench: &Bench, tools: &[Installed], path: Path, rounds: RangeInclusive<u
             if run > wanted[index] {
                 continue;
             }
-            let how = How { seed: u64::from(run), memory: run == 0, ..How::default() };
-            let Some(trace) = bench.trace(&traced.path, tool, how)? else { continue };
+            let how = How {
+                seed: u64::from(run),
+                memory: run == 0,
+                ..How::default()
+            };
+            let Some(trace) = bench.trace(&traced.path, tool, how)? else {
+                continue;
+            };
             if run > 0 {
                 traced.traces[index].push(trace);
             } else {
                 traced.memory[index] = trace.memory;
-                wanted[index] = if trace.wall > SLOW { runs.min(SLOW_RUNS) } else { runs };
+                wanted[index] = if trace.wall > SLOW {
+                    runs.min(SLOW_RUNS)
+                } else {
+                    runs
+                };
             }
         }
     }
@@ -55,11 +80,25 @@ fn play(bench: &Bench, tools: &[Installed], path: Path, rounds: RangeInclusive<u
 
 /// The table of a path.
 pub(super) fn report(tools: &[Installed], traced: &Traced) -> String {
-    let known = tools.iter().zip(&traced.traces).zip(&traced.memory).filter(|((_, traces), _)| !traces.is_empty());
-    let rows: Vec<Vec<String>> = known.clone().map(|((tool, traces), memory)| row(tool, traces, *memory)).collect();
-    let Some(((_, first), _)) = known.clone().next() else { return String::new() };
+    let known = tools
+        .iter()
+        .zip(&traced.traces)
+        .zip(&traced.memory)
+        .filter(|((_, traces), _)| !traces.is_empty());
+    let rows: Vec<Vec<String>> = known
+        .clone()
+        .map(|((tool, traces), memory)| row(tool, traces, *memory))
+        .collect();
+    let Some(((_, first), _)) = known.clone().next() else {
+        return String::new();
+    };
     let limit = first[0].limit.as_secs_f64() * 1e3;
-    format!("### {}\n\n{}. Limit: {limit:.1} ms.\n\n{}", traced.path.name, traced.path.about, table(&HEAD, &rows))
+    format!(
+        "### {}\n\n{}. Limit: {limit:.1} ms.\n\n{}",
+        traced.path.name,
+        traced.path.about,
+        table(&HEAD, &rows)
+    )
 }
 
 /// Paths of every length from `5` to `25`, RTT growing with the hop: the means.
@@ -72,8 +111,16 @@ pub(super) fn lengths(bench: &Bench, tools: &[Installed], runs: u32) -> Result<S
         fs::write(&file, format!("hops = {hops}\nrtt_ms = {rtt_ms}\n"))
             .map_err(|error| Failure::Lab(format!("{}: {error}", file.display())))?;
         let scenario = Scenario::plain(hops, rtt_ms);
-        let path = Path::new(&format!("{hops} hops"), file.display().to_string(), scenario, bench.family);
-        for (all, traces) in all.iter_mut().zip(play(bench, tools, path, 1..=runs)?.traces) {
+        let path = Path::new(
+            &format!("{hops} hops"),
+            file.display().to_string(),
+            scenario,
+            bench.family,
+        );
+        for (all, traces) in all
+            .iter_mut()
+            .zip(play(bench, tools, path, 1..=runs)?.traces)
+        {
             all.extend(traces);
         }
     }
@@ -94,11 +141,22 @@ pub(super) fn lengths(bench: &Bench, tools: &[Installed], runs: u32) -> Result<S
                 number(traces.iter().map(Trace::ratio).max_by(f64::total_cmp), 2),
                 number(Some(sum(|trace| trace.sent) / needed), 2),
                 percent(sum(|trace| trace.past), needed),
-                format!("{} of {}", traces.iter().filter(|trace| trace.is_right()).count(), traces.len()),
+                format!(
+                    "{} of {}",
+                    traces.iter().filter(|trace| trace.is_right()).count(),
+                    traces.len()
+                ),
             ]
         })
         .collect();
-    let head = ["command", "time / RTT, mean", "worst", "sent / needed", "waste", "routes right"];
+    let head = [
+        "command",
+        "time / RTT, mean",
+        "worst",
+        "sent / needed",
+        "waste",
+        "routes right",
+    ];
     let _ = write!(text, "{}", table(&head, &rows));
     Ok(text)
 }

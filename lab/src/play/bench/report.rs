@@ -9,7 +9,9 @@ use std::fs;
 
 /// A table: the first row is its head. All columns but the first are numbers, aligned to the right.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let line = |cells: &mut dyn Iterator<Item = &str>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "))
+    };
     let mut text = line(&mut head.iter().copied());
     text += &line(&mut (0..head.len()).map(|column| if column == 0 { "---" } else { "---:" }));
     for row in rows {
@@ -59,11 +61,29 @@ pub(super) fn row(installed: &Installed, traces: &[Trace], memory: u64) -> Vec<S
     let ratio = number(of(Trace::ratio), 2);
     vec![
         code(installed),
-        if late > 0 { format!("killed {late} of {}", traces.len()) } else { ratio },
+        if late > 0 {
+            format!("killed {late} of {}", traces.len())
+        } else {
+            ratio
+        },
         number(of(over_ms), 1),
         number(of(|trace| trace.start_up.as_secs_f64() * 1e3), 1),
-        number(median(traces.iter().filter_map(|trace| Some(trace.after?.as_secs_f64() * 1e3))), 1),
-        number(median(traces.iter().map(|trace| share(trace.sent as f64, needed(trace)))), 2),
+        number(
+            median(
+                traces
+                    .iter()
+                    .filter_map(|trace| Some(trace.after?.as_secs_f64() * 1e3)),
+            ),
+            1,
+        ),
+        number(
+            median(
+                traces
+                    .iter()
+                    .map(|trace| share(trace.sent as f64, needed(trace))),
+            ),
+            2,
+        ),
         number(of(|trace| trace.past as f64), 0),
         format!("{} / {hops}", number(right, 0)),
         number(of(|trace| trace.wrong as f64), 0),
@@ -75,7 +95,8 @@ pub(super) fn row(installed: &Installed, traces: &[Trace], memory: u64) -> Vec<S
 /// The exit status of a command that took too long.
 pub(super) const KILLED: u8 = 137;
 
-/// What a trace took longer than the slowest answer on the path: start-up, and what came after that answer.
+/// What a trace took longer than the slowest answer on the path: start-up, and what came after that
+/// answer.
 pub(super) fn over_ms(trace: &Trace) -> f64 {
     (trace.wall.as_secs_f64() - trace.limit.as_secs_f64()) * 1e3
 }
@@ -137,13 +158,25 @@ mod tests {
 
     #[test]
     fn a_table_is_markdown() {
-        let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["b".to_owned(), "2".to_owned()]];
-        assert_eq!(table(&["x", "y"], &rows), "| x | y |\n| --- | ---: |\n| a | 1 |\n| b | 2 |\n\n");
+        let rows = [
+            vec!["a".to_owned(), "1".to_owned()],
+            vec!["b".to_owned(), "2".to_owned()],
+        ];
+        assert_eq!(
+            table(&["x", "y"], &rows),
+            "| x | y |\n| --- | ---: |\n| a | 1 |\n| b | 2 |\n\n"
+        );
     }
 
     #[test]
     fn what_is_missing_is_a_dash() {
-        assert_eq!((number(Some(1.25), 1).as_str(), number(None, 1).as_str()), ("1.2", "–"));
-        assert_eq!((percent(1.0, 3.0).as_str(), percent(0.0, 0.0).as_str()), ("33 %", "0 %"));
+        assert_eq!(
+            (number(Some(1.25), 1).as_str(), number(None, 1).as_str()),
+            ("1.2", "–")
+        );
+        assert_eq!(
+            (percent(1.0, 3.0).as_str(), percent(0.0, 0.0).as_str()),
+            ("33 %", "0 %")
+        );
     }
 }

@@ -29,18 +29,33 @@ struct Seen {
 /// The commands that people type, on a terminal.
 pub(super) fn screen(bench: &Bench, tools: &[Installed]) -> Result<String, Failure> {
     let mut rows = Vec::new();
-    for (program, options) in [("hopshot", &["-n"][..]), ("hopshot", &["-n", "-q1"]), ("traceroute", &["-I", "-n"])] {
-        let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else { continue };
-        let Some(path_of_tool) = tool.command(bench.family).and_then(|command| command.into_iter().next()) else {
+    for (program, options) in [
+        ("hopshot", &["-n"][..]),
+        ("hopshot", &["-n", "-q1"]),
+        ("traceroute", &["-I", "-n"]),
+    ] {
+        let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else {
+            continue;
+        };
+        let Some(path_of_tool) = tool
+            .command(bench.family)
+            .and_then(|command| command.into_iter().next())
+        else {
             continue;
         };
         for name in ["wan", "long"] {
             let path = shipped(bench, name)?;
-            let command: Vec<&str> = std::iter::once(path_of_tool.as_str()).chain(options.iter().copied()).collect();
+            let command: Vec<&str> = std::iter::once(path_of_tool.as_str())
+                .chain(options.iter().copied())
+                .collect();
             eprintln!("screen: {program} {}, {name}", options.join(" "));
-            let seen: Vec<Seen> = (0..TIMES).map(|_| look(bench, name, &command)).collect::<Result<_, _>>()?;
+            let seen: Vec<Seen> = (0..TIMES)
+                .map(|_| look(bench, name, &command))
+                .collect::<Result<_, _>>()?;
             let limit = path.limit(0).as_secs_f64();
-            let ratio = |time: fn(&Seen) -> Duration| median(seen.iter().map(|seen| time(seen).as_secs_f64() / limit));
+            let ratio = |time: fn(&Seen) -> Duration| {
+                median(seen.iter().map(|seen| time(seen).as_secs_f64() / limit))
+            };
             rows.push(vec![
                 format!("`{program} {}`", options.join(" ")),
                 format!("`{name}`"),
@@ -49,7 +64,12 @@ pub(super) fn screen(bench: &Bench, tools: &[Installed]) -> Result<String, Failu
             ]);
         }
     }
-    let head = ["command", "path", "every hop on the screen, time / limit", "the end, time / limit"];
+    let head = [
+        "command",
+        "path",
+        "every hop on the screen, time / limit",
+        "the end, time / limit",
+    ];
     Ok(format!(
         "## On a terminal\n\nMedians of {TIMES}, start-up included: when the address of every hop stands on the screen of a \
          terminal, and when the command has ended.\n\n{}",
@@ -59,12 +79,27 @@ pub(super) fn screen(bench: &Bench, tools: &[Installed]) -> Result<String, Failu
 
 fn look(bench: &Bench, scenario: &str, command: &[&str]) -> Result<Seen, Failure> {
     let failed = |error: std::io::Error| Failure::Lab(format!("terminal: {error}"));
-    let size = Winsize { ws_row: 50, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = Winsize {
+        ws_row: 50,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     let terminal = openpty(&size, None).map_err(|errno| failed(errno.into()))?;
     let log = bench.file("screen.log");
     let (target, hops) = bench.truth(scenario)?;
     let mut lab = Command::new(&bench.lab);
-    lab.args(["run", scenario, "--seed", "1", "--time-limit", &TIME_LIMIT.to_string(), "--log"]).arg(&log).arg("--");
+    lab.args([
+        "run",
+        scenario,
+        "--seed",
+        "1",
+        "--time-limit",
+        &TIME_LIMIT.to_string(),
+        "--log",
+    ])
+    .arg(&log)
+    .arg("--");
     let mut child = lab
         .args(command)
         .arg(target)
@@ -75,7 +110,8 @@ fn look(bench: &Bench, scenario: &str, command: &[&str]) -> Result<Seen, Failure
         .map_err(failed)?;
     // The slave's last copy went with the command's end: then reading fails.
     drop(lab);
-    let (mut screen, mut text, mut octets) = (File::from(terminal.master), String::new(), [0; 4096]);
+    let (mut screen, mut text, mut octets) =
+        (File::from(terminal.master), String::new(), [0; 4096]);
     let mut whole = None;
     while let Ok(len @ 1..) = screen.read(&mut octets) {
         text += &String::from_utf8_lossy(&octets[..len]);
@@ -91,7 +127,10 @@ fn look(bench: &Bench, scenario: &str, command: &[&str]) -> Result<Seen, Failure
             whole: whole.saturating_sub(Duration::from_nanos(exit.started_ns)),
             end: Duration::from_nanos(exit.ended_ns - exit.started_ns),
         }),
-        _ => Err(Failure::Lab(format!("{}: never the whole path on the screen: {text:?}", command.join(" ")))),
+        _ => Err(Failure::Lab(format!(
+            "{}: never the whole path on the screen: {text:?}",
+            command.join(" ")
+        ))),
     }
 }
 
@@ -103,7 +142,9 @@ impl Bench {
             Version::V4 => "{4}",
             Version::V6 => "{6}",
         };
-        let hops = (1..).zip(path.hops(0)).filter_map(|(hop, address)| Some(format!("{hop:>2}  {}", address?)));
+        let hops = (1..)
+            .zip(path.hops(0))
+            .filter_map(|(hop, address)| Some(format!("{hop:>2}  {}", address?)));
         Ok((target, hops.collect()))
     }
 }

@@ -6,10 +6,15 @@ pub(super) fn median(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     let upper = *sorted.get(middle)?;
-    Some(if sorted.len() % 2 == 1 { upper } else { (sorted[middle - 1] + upper) / 2.0 })
+    Some(if sorted.len() % 2 == 1 {
+        upper
+    } else {
+        (sorted[middle - 1] + upper) / 2.0
+    })
 }
 
-/// The smallest number that so large a share of all doesn't exceed: of 1 the greatest. `None` of nothing.
+/// The smallest number that so large a share of all doesn't exceed: of 1 the greatest. `None` of
+/// nothing.
 pub(super) fn percentile(numbers: &[f64], share: f64) -> Option<f64> {
     let mut sorted = numbers.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -19,7 +24,11 @@ pub(super) fn percentile(numbers: &[f64], share: f64) -> Option<f64> {
 
 /// The mean; `None` of nothing.
 pub(super) fn mean(numbers: impl IntoIterator<Item = f64>) -> Option<f64> {
-    let (count, sum) = numbers.into_iter().fold((0.0, 0.0), |(count, sum), number| (count + 1.0, sum + number));
+    let (count, sum) = numbers
+        .into_iter()
+        .fold((0.0, 0.0), |(count, sum), number| {
+            (count + 1.0, sum + number)
+        });
     (count > 0.0).then(|| sum / count)
 }
 
@@ -56,8 +65,14 @@ mod tests {
     #[test]
     fn a_percentile_is_one_of_the_numbers() {
         let numbers: Vec<f64> = (1..=20).rev().map(f64::from).collect();
-        assert_eq!([0.05, 0.5, 0.95, 1.0].map(|share| percentile(&numbers, share)), [1.0, 10.0, 19.0, 20.0].map(Some));
-        assert_eq!((percentile(&[3.0], 0.5), percentile(&[], 0.5)), (Some(3.0), None));
+        assert_eq!(
+            [0.05, 0.5, 0.95, 1.0].map(|share| percentile(&numbers, share)),
+            [1.0, 10.0, 19.0, 20.0].map(Some)
+        );
+        assert_eq!(
+            (percentile(&[3.0], 0.5), percentile(&[], 0.5)),
+            (Some(3.0), None)
+        );
     }
 
     #[test]
@@ -74,6 +89,9 @@ mod tests {
 
     #[test]
     fn the_most_frequent_comes_first() {
-        assert_eq!(frequencies([0, 1, 1, 137, 1, 0]), [(1, 3), (0, 2), (137, 1)]);
+        assert_eq!(
+            frequencies([0, 1, 1, 137, 1, 0]),
+            [(1, 3), (0, 2), (137, 1)]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! A picture of the main table: a panel for each path, a bar for each tool. It has colours for light and for dark pages.
+//! A picture of the main table: a panel for each path, a bar for each tool. It has colours for
+//! light and for dark pages.
 
 use core::fmt::Write;
 
@@ -34,7 +35,8 @@ const BAR: f64 = 15.0;
 /// What is written behind the longest bar.
 const VALUE: f64 = 44.0;
 const BOTTOM: f64 = 58.0;
-/// What a bar of no length stands for: the limit itself. Half of it is left as a stub, so that a 1.0 can be seen.
+/// What a bar of no length stands for: the limit itself. Half of it is left as a stub, so that a
+/// 1.0 can be seen.
 const STUB: f64 = 6.0;
 
 const STYLE: &str = "\
@@ -47,17 +49,33 @@ text{font:12px system-ui,-apple-system,'Segoe UI',Helvetica,Arial,sans-serif;fil
 
 /// The picture.
 pub(super) fn draw(panels: &[Panel]) -> String {
-    let rows = panels.iter().map(|panel| panel.bars.len()).max().unwrap_or(0);
+    let rows = panels
+        .iter()
+        .map(|panel| panel.bars.len())
+        .max()
+        .unwrap_or(0);
     let width = LABELS + panels.len() as f64 * (PANEL + GAP);
     let height = TOP + rows as f64 * ROW + BOTTOM;
-    let greatest = panels.iter().flat_map(|panel| &panel.bars).filter_map(|bar| bar.ratio).fold(2.0, f64::max);
-    let scale = Scale { decades: greatest.log10() };
+    let greatest = panels
+        .iter()
+        .flat_map(|panel| &panel.bars)
+        .filter_map(|bar| bar.ratio)
+        .fold(2.0, f64::max);
+    let scale = Scale {
+        decades: greatest.log10(),
+    };
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" \
          height=\"{height:.0}\" role=\"img\" aria-label=\"Time of a whole trace over the RTT of the slowest answer\">\n\
          <style>{STYLE}</style>\n"
     );
-    text(&mut svg, MARGIN, 18.0, "title", "Time of a whole trace, in round trips");
+    text(
+        &mut svg,
+        MARGIN,
+        18.0,
+        "title",
+        "Time of a whole trace, in round trips",
+    );
     text(
         &mut svg,
         MARGIN,
@@ -67,15 +85,31 @@ pub(super) fn draw(panels: &[Panel]) -> String {
     );
     if let Some(first) = panels.first() {
         for (row, bar) in first.bars.iter().enumerate() {
-            text(&mut svg, MARGIN, baseline(row), if bar.ours { "ours-text" } else { "" }, &bar.label);
+            text(
+                &mut svg,
+                MARGIN,
+                baseline(row),
+                if bar.ours { "ours-text" } else { "" },
+                &bar.label,
+            );
         }
     }
     for (index, panel) in panels.iter().enumerate() {
         let left = LABELS + index as f64 * (PANEL + GAP);
         draw_panel(&mut svg, left, panel, scale, rows);
     }
-    if panels.iter().flat_map(|panel| &panel.bars).any(|bar| !bar.right) {
-        text(&mut svg, MARGIN, height - 10.0, "soft", "Dashed: the route was not right (hops missing or wrong).");
+    if panels
+        .iter()
+        .flat_map(|panel| &panel.bars)
+        .any(|bar| !bar.right)
+    {
+        text(
+            &mut svg,
+            MARGIN,
+            height - 10.0,
+            "soft",
+            "Dashed: the route was not right (hops missing or wrong).",
+        );
     }
     svg + "</svg>\n"
 }
@@ -100,7 +134,10 @@ fn draw_panel(svg: &mut String, left: f64, panel: &Panel, scale: Scale, rows: us
     for (tick, label) in [(1.0, "1"), (10.0, "10"), (100.0, "100")] {
         if tick <= 10_f64.powf(scale.decades) {
             let x = left + scale.length(tick);
-            let _ = writeln!(svg, "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>");
+            let _ = writeln!(
+                svg,
+                "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{TOP}\" x2=\"{x:.1}\" y2=\"{bottom:.1}\"/>"
+            );
             let _ = writeln!(
                 svg,
                 "<text class=\"soft num\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{:.1}\">{label}</text>",
@@ -119,14 +156,23 @@ fn draw_panel(svg: &mut String, left: f64, panel: &Panel, scale: Scale, rows: us
             (true, false) => "off ours",
             (false, false) => "off",
         };
-        let (y, length) = (TOP + row as f64 * ROW + (ROW - BAR) / 2.0, scale.length(ratio));
+        let (y, length) = (
+            TOP + row as f64 * ROW + (ROW - BAR) / 2.0,
+            scale.length(ratio),
+        );
         let _ = writeln!(
             svg,
             "<rect class=\"{class}\" x=\"{left:.1}\" y=\"{y:.1}\" width=\"{length:.1}\" height=\"{BAR}\" rx=\"2\"/>"
         );
         let decimals = if ratio < 10.0 { 2 } else { 0 };
         let class = if bar.ours { "num ours-text" } else { "num" };
-        text(svg, left + length + 5.0, baseline(row), class, &format!("{ratio:.decimals$}"));
+        text(
+            svg,
+            left + length + 5.0,
+            baseline(row),
+            class,
+            &format!("{ratio:.decimals$}"),
+        );
     }
 }
 
@@ -136,7 +182,10 @@ fn baseline(row: usize) -> f64 {
 
 fn text(svg: &mut String, x: f64, y: f64, class: &str, content: &str) {
     let content = content.replace('&', "&amp;").replace('<', "&lt;");
-    let _ = writeln!(svg, "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{content}</text>");
+    let _ = writeln!(
+        svg,
+        "<text class=\"{class}\" x=\"{x:.1}\" y=\"{y:.1}\">{content}</text>"
+    );
 }
 
 #[cfg(test)]
@@ -153,8 +202,17 @@ mod tests {
 
     #[test]
     fn every_tool_is_in_every_panel() {
-        let bar = |label: &str, ratio| Bar { label: label.to_owned(), ours: false, ratio, right: true };
-        let panel = |title| Panel { title, about: "x < y", bars: vec![bar("a", Some(1.5)), bar("b", None)] };
+        let bar = |label: &str, ratio| Bar {
+            label: label.to_owned(),
+            ours: false,
+            ratio,
+            right: true,
+        };
+        let panel = |title| Panel {
+            title,
+            about: "x < y",
+            bars: vec![bar("a", Some(1.5)), bar("b", None)],
+        };
         let svg = draw(&[panel("one"), panel("two")]);
         assert!(svg.starts_with("<svg") && svg.ends_with("</svg>\n"));
         assert_eq!(svg.matches("<rect").count(), 2);

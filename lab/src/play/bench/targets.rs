@@ -48,11 +48,25 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
             ("scamper", &[]),
         ];
         for (program, options) in options {
-            let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else { continue };
-            let Some((label, command)) = command(tool, rate, options, &list) else { continue };
+            let Some(tool) = tools.iter().find(|tool| tool.tool.program == program) else {
+                continue;
+            };
+            let Some((label, command)) = command(tool, rate, options, &list) else {
+                continue;
+            };
             eprintln!("many: {label}");
-            let (output, events) = bench.once(&path, &command, How { seed: 1, memory: true, ..How::default() })?;
-            let Some((probes, exit)) = exit(&events) else { continue };
+            let (output, events) = bench.once(
+                &path,
+                &command,
+                How {
+                    seed: 1,
+                    memory: true,
+                    ..How::default()
+                },
+            )?;
+            let Some((probes, exit)) = exit(&events) else {
+                continue;
+            };
             let seconds = (exit.ended_ns - exit.started_ns) as f64 / 1e9;
             rows.push(vec![
                 format!("`{label}`"),
@@ -84,30 +98,70 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
     ))
 }
 
-fn command(tool: &Installed, rate: u32, options: &[&str], list: &Path) -> Option<(String, Vec<String>)> {
+fn command(
+    tool: &Installed,
+    rate: u32,
+    options: &[&str],
+    list: &Path,
+) -> Option<(String, Vec<String>)> {
     let list = list.display().to_string();
     let rate = rate.to_string();
     let mut words: Vec<&str> = match tool.tool.program {
-        "hopshot" => vec!["-n", "--json", "--at-once", "1000", "--rate", &rate, "--targets", &list],
+        "hopshot" => vec![
+            "-n",
+            "--json",
+            "--at-once",
+            "1000",
+            "--rate",
+            &rate,
+            "--targets",
+            &list,
+        ],
         "scamper" if rate.len() <= 5 => {
-            vec!["-w", "1000", "-c", "trace -P icmp-paris -q 1 -w 1", "-p", &rate, "-f", &list]
+            vec![
+                "-w",
+                "1000",
+                "-c",
+                "trace -P icmp-paris -q 1 -w 1",
+                "-p",
+                &rate,
+                "-f",
+                &list,
+            ]
         }
         _ => return None,
     };
     words.extend(options);
     let label = format!("{} {}", tool.tool.program, words.join(" ")).replace(&list, "LIST");
     let program = tool.command(Version::V4)?.into_iter().next()?;
-    Some((label, std::iter::once(program).chain(words.into_iter().map(str::to_owned)).collect()))
+    Some((
+        label,
+        std::iter::once(program)
+            .chain(words.into_iter().map(str::to_owned))
+            .collect(),
+    ))
 }
 
 /// How many paths are there from the first hop to the target.
 fn whole(program: &str, output: &str) -> usize {
     if program == "hopshot" {
-        let distances = output.lines().filter_map(|line| serde_json::from_str::<Document>(line).ok());
-        return distances.filter(|document| document.distance.map(usize::from) == Some(HOPS)).count();
+        let distances = output
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Document>(line).ok());
+        return distances
+            .filter(|document| document.distance.map(usize::from) == Some(HOPS))
+            .count();
     }
     let paths = output.split("traceroute from").skip(1);
-    paths.filter(|path| path.lines().skip(1).filter(|line| line.contains(" ms")).count() == HOPS).count()
+    paths
+        .filter(|path| {
+            path.lines()
+                .skip(1)
+                .filter(|line| line.contains(" ms"))
+                .count()
+                == HOPS
+        })
+        .count()
 }
 
 /// How many probes were sent, and the command's end.
@@ -118,7 +172,8 @@ pub(super) fn exit(events: &[Event]) -> Option<(usize, Exit)> {
     }
 }
 
-/// The same target several times in one process, one trace after the other: what the first has learnt spares the others probes.
+/// The same target several times in one process, one trace after the other: what the first has
+/// learnt spares the others probes.
 pub(super) fn again(bench: &Bench, tools: &[Installed]) -> Result<String, Failure> {
     let mut rows = Vec::new();
     if let Some(program) = tools
@@ -132,17 +187,33 @@ pub(super) fn again(bench: &Bench, tools: &[Installed]) -> Result<String, Failur
                 Version::V4 => "{4}",
                 Version::V6 => "{6}",
             };
-            let words = [program.as_str(), "-n", "-q1", "--json", "--rate", "1000000", "--at-once", "1"];
-            let command =
-                words.into_iter().chain(std::iter::repeat_n(target, AGAIN)).map(str::to_owned).collect::<Vec<_>>();
+            let words = [
+                program.as_str(),
+                "-n",
+                "-q1",
+                "--json",
+                "--rate",
+                "1000000",
+                "--at-once",
+                "1",
+            ];
+            let command = words
+                .into_iter()
+                .chain(std::iter::repeat_n(target, AGAIN))
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
             eprintln!("again: {name}");
             let (output, _) = bench.once(&path, &command, How::default())?;
-            let documents: Vec<Document> = output.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+            let documents: Vec<Document> = output
+                .lines()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect();
             let limit = path.limit(0).as_secs_f64() * 1e3;
             if let Some((first, rest)) = documents.split_first() {
                 let needed = |document: &Document| document.distance.map_or(f64::NAN, f64::from);
                 let time = |document: &Document| document.duration_ms / limit;
-                let sent = |document: &Document| share(document.probes_sent as f64, needed(document));
+                let sent =
+                    |document: &Document| share(document.probes_sent as f64, needed(document));
                 rows.push(vec![
                     format!("`{name}`"),
                     number(Some(time(first)), 2),
@@ -153,7 +224,13 @@ pub(super) fn again(bench: &Bench, tools: &[Installed]) -> Result<String, Failur
             }
         }
     }
-    let head = ["path", "first: time / limit", "sent / needed", "again: time / limit", "sent / needed"];
+    let head = [
+        "path",
+        "first: time / limit",
+        "sent / needed",
+        "again: time / limit",
+        "sent / needed",
+    ];
     Ok(format!(
         "## A target traced before\n\nThe same target {AGAIN} times in one process (`hopshot -n -q1 --at-once 1 TARGET TARGET ...`): \
          the first time, and the median of the others. Times are those of the trace, without start-up.\n\n{}",

@@ -1,4 +1,5 @@
-//! hopshot's peers, each with the settings that suit this job best: the path once, or with a few attempts, as soon as possible.
+//! hopshot's peers, each with the settings that suit this job best: the path once, or with a few
+//! attempts, as soon as possible.
 
 use super::formats::Format;
 use hopshot_core::wire::Version;
@@ -6,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-/// The way in which tsubame's library is asked: what its own command prints, with attempts to choose.
+/// The way in which tsubame's library is asked: what its own command prints, with attempts to
+/// choose.
 const TSUBAME: &str = "\
 import sys
 from tsubame.traceroute import traceroute
@@ -56,9 +58,21 @@ const PLAIN: Tool = Tool {
     format: Format::Lines,
 };
 
-const HOPSHOT: Tool = Tool { program: "hopshot", one_flow: true, format: Format::Hopshot, ..PLAIN };
-const TRACEROUTE: Tool = Tool { program: "traceroute", ..PLAIN };
-const SCAMPER: Tool = Tool { program: "scamper", one_flow: true, ..PLAIN };
+const HOPSHOT: Tool = Tool {
+    program: "hopshot",
+    one_flow: true,
+    format: Format::Hopshot,
+    ..PLAIN
+};
+const TRACEROUTE: Tool = Tool {
+    program: "traceroute",
+    ..PLAIN
+};
+const SCAMPER: Tool = Tool {
+    program: "scamper",
+    one_flow: true,
+    ..PLAIN
+};
 
 /// All of them. Arguments are separated by `|`, since some have spaces.
 const TOOLS: &[Tool] = &[
@@ -68,16 +82,39 @@ const TOOLS: &[Tool] = &[
         v6: "-n|--json|--burst|-q|1|{t}",
         ..HOPSHOT
     },
-    Tool { label: "hopshot -q 1", v4: "-n|--json|-q|1|{t}", v6: "-n|--json|-q|1|{t}", ..HOPSHOT },
-    Tool { label: "hopshot", attempts: 3, v4: "-n|--json|{t}", v6: "-n|--json|{t}", ..HOPSHOT },
-    Tool { label: "traceroute -I -q1 -N30", v4: "-I|-n|-q1|-N30|{t}", v6: "-6|-I|-n|-q1|-N30|{t}", ..TRACEROUTE },
+    Tool {
+        label: "hopshot -q 1",
+        v4: "-n|--json|-q|1|{t}",
+        v6: "-n|--json|-q|1|{t}",
+        ..HOPSHOT
+    },
+    Tool {
+        label: "hopshot",
+        attempts: 3,
+        v4: "-n|--json|{t}",
+        v6: "-n|--json|{t}",
+        ..HOPSHOT
+    },
+    Tool {
+        label: "traceroute -I -q1 -N30",
+        v4: "-I|-n|-q1|-N30|{t}",
+        v6: "-6|-I|-n|-q1|-N30|{t}",
+        ..TRACEROUTE
+    },
     Tool {
         label: "traceroute -I -q1 -N30 -w 5,3,2",
         v4: "-I|-n|-q1|-N30|-w|5,3,2|{t}",
         v6: "-6|-I|-n|-q1|-N30|-w|5,3,2|{t}",
         ..TRACEROUTE
     },
-    Tool { label: "traceroute -I", attempts: 3, pictured: false, v4: "-I|-n|{t}", v6: "-6|-I|-n|{t}", ..TRACEROUTE },
+    Tool {
+        label: "traceroute -I",
+        attempts: 3,
+        pictured: false,
+        v4: "-I|-n|{t}",
+        v6: "-6|-I|-n|{t}",
+        ..TRACEROUTE
+    },
     Tool {
         label: "mtr -c1 -i0.1 -G1",
         program: "mtr",
@@ -106,8 +143,20 @@ const TOOLS: &[Tool] = &[
         v6: "-p|1000|-I|trace -P icmp-paris -N 30 -g 31 -m 30 -w 1 -q 1 {t}",
         ..SCAMPER
     },
-    Tool { label: "tsubame (1 attempt)", program: "tsubame", v4: "{t}|1", ..PLAIN },
-    Tool { label: "tsubame (3 attempts)", program: "tsubame", attempts: 3, pictured: false, v4: "{t}|3", ..PLAIN },
+    Tool {
+        label: "tsubame (1 attempt)",
+        program: "tsubame",
+        v4: "{t}|1",
+        ..PLAIN
+    },
+    Tool {
+        label: "tsubame (3 attempts)",
+        program: "tsubame",
+        attempts: 3,
+        pictured: false,
+        v4: "{t}|3",
+        ..PLAIN
+    },
     Tool {
         label: "ftr",
         program: "ftr",
@@ -138,13 +187,16 @@ pub(super) struct Installed {
 }
 
 impl Installed {
-    /// The whole command for a target of this family, which the lab fills in; `None` if the tool doesn't know the family.
+    /// The whole command for a target of this family, which the lab fills in; `None` if the tool
+    /// doesn't know the family.
     pub(super) fn command(&self, family: Version) -> Option<Vec<String>> {
         let (arguments, target) = match family {
             Version::V4 => (self.tool.v4, "{4}"),
             Version::V6 => (self.tool.v6, "{6}"),
         };
-        let filled = arguments.split('|').map(|argument| argument.replace("{t}", target));
+        let filled = arguments
+            .split('|')
+            .map(|argument| argument.replace("{t}", target));
         (!arguments.is_empty()).then(|| self.start.iter().cloned().chain(filled).collect())
     }
 
@@ -158,11 +210,28 @@ impl Installed {
         let command = self.command(family)?;
         let arguments = command.get(self.start.len()..)?.iter();
         if self.tool.program == "tsubame" {
-            return Some(format!("traceroute().probe(TARGET, 30, {})", self.tool.attempts));
+            return Some(format!(
+                "traceroute().probe(TARGET, 30, {})",
+                self.tool.attempts
+            ));
         }
-        let quoted = |word: &String| if word.contains(' ') { format!("\"{word}\"") } else { word.clone() };
-        let words = [self.tool.program.to_owned()].into_iter().chain(arguments.map(quoted)).collect::<Vec<_>>();
-        Some(words.join(" ").replace("{4}", "TARGET").replace("{6}", "TARGET"))
+        let quoted = |word: &String| {
+            if word.contains(' ') {
+                format!("\"{word}\"")
+            } else {
+                word.clone()
+            }
+        };
+        let words = [self.tool.program.to_owned()]
+            .into_iter()
+            .chain(arguments.map(quoted))
+            .collect::<Vec<_>>();
+        Some(
+            words
+                .join(" ")
+                .replace("{4}", "TARGET")
+                .replace("{6}", "TARGET"),
+        )
     }
 
     /// How its output is read.
@@ -173,15 +242,25 @@ impl Installed {
 
 /// The tools that are here, of those that are wanted: by program or label, all if none is named.
 pub(super) fn installed(wanted: &[String], hopshot: &Path) -> Vec<Installed> {
-    let is_wanted =
-        |tool: &Tool| wanted.is_empty() || wanted.iter().any(|name| name == tool.program || name == tool.label);
+    let is_wanted = |tool: &Tool| {
+        wanted.is_empty()
+            || wanted
+                .iter()
+                .any(|name| name == tool.program || name == tool.label)
+    };
     let mut found: Vec<Installed> = Vec::new();
     for tool in TOOLS.iter().filter(|tool| is_wanted(tool)) {
         // Asked once for each program, not for each way to call it.
-        let known = found.iter().find(|known| known.tool.program == tool.program);
+        let known = found
+            .iter()
+            .find(|known| known.tool.program == tool.program);
         let known = known.map(|known| (known.start.clone(), known.version.clone()));
         if let Some((start, version)) = known.or_else(|| look_for(tool.program, hopshot)) {
-            found.push(Installed { tool: *tool, version, start });
+            found.push(Installed {
+                tool: *tool,
+                version,
+                start,
+            });
         }
     }
     found
@@ -195,12 +274,25 @@ fn look_for(program: &str, hopshot: &Path) -> Option<(Vec<String>, String)> {
                    print(sys.executable, m.version('tsubame'))";
         let answer = ask_version(Path::new("python3"), &["-c", ask])?;
         let (python, version) = answer.rsplit_once(' ')?;
-        return Some((vec![python.into(), "-c".into(), TSUBAME.into()], format!("tsubame {version}")));
+        return Some((
+            vec![python.into(), "-c".into(), TSUBAME.into()],
+            format!("tsubame {version}"),
+        ));
     }
-    let path = if program == "hopshot" { hopshot.to_owned() } else { find(program)? };
-    let switch = if program == "scamper" { "-v" } else { "--version" };
+    let path = if program == "hopshot" {
+        hopshot.to_owned()
+    } else {
+        find(program)?
+    };
+    let switch = if program == "scamper" {
+        "-v"
+    } else {
+        "--version"
+    };
     let version = ask_version(&path, &[switch])?;
-    let version = version.replace(" version ", " ").replace("Modern traceroute for Linux,", "traceroute");
+    let version = version
+        .replace(" version ", " ")
+        .replace("Modern traceroute for Linux,", "traceroute");
     Some((vec![path.display().to_string()], version))
 }
 
@@ -208,14 +300,24 @@ fn look_for(program: &str, hopshot: &Path) -> Option<(Vec<String>, String)> {
 fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let places = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    places.map(|place| place.join(program)).find(|path| fs::metadata(path).is_ok_and(|found| found.is_file()))
+    places
+        .map(|place| place.join(program))
+        .find(|path| fs::metadata(path).is_ok_and(|found| found.is_file()))
 }
 
 /// The first line that a program prints.
 fn ask_version(program: &Path, arguments: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .ok()?;
     let said = [output.stdout, output.stderr].concat();
-    let line = String::from_utf8_lossy(&said).lines().next()?.trim().replace("version ", "");
+    let line = String::from_utf8_lossy(&said)
+        .lines()
+        .next()?
+        .trim()
+        .replace("version ", "");
     (output.status.success() || line.contains(char::is_numeric)).then_some(line)
 }
 
@@ -224,7 +326,11 @@ mod tests {
     use super::*;
 
     fn here(tool: Tool) -> Installed {
-        Installed { tool, version: String::new(), start: vec!["x".to_owned()] }
+        Installed {
+            tool,
+            version: String::new(),
+            start: vec!["x".to_owned()],
+        }
     }
 
     #[test]
@@ -232,13 +338,25 @@ mod tests {
         for tool in TOOLS {
             for (family, target) in [(Version::V4, "{4}"), (Version::V6, "{6}")] {
                 let Some(command) = here(*tool).command(family) else {
-                    assert!(tool.program == "tsubame" && family == Version::V6, "{}", tool.label);
+                    assert!(
+                        tool.program == "tsubame" && family == Version::V6,
+                        "{}",
+                        tool.label
+                    );
                     continue;
                 };
-                assert!(command.iter().any(|argument| argument.contains(target)), "{command:?}");
-                let quiet = ["-n", "--no-rdns", "-I"].iter().any(|quiet| command.iter().any(|word| word == quiet));
+                assert!(
+                    command.iter().any(|argument| argument.contains(target)),
+                    "{command:?}"
+                );
+                let quiet = ["-n", "--no-rdns", "-I"]
+                    .iter()
+                    .any(|quiet| command.iter().any(|word| word == quiet));
                 // trippy can't be told; tsubame's library never does.
-                assert!(quiet || ["trip", "tsubame"].contains(&tool.program), "{command:?}");
+                assert!(
+                    quiet || ["trip", "tsubame"].contains(&tool.program),
+                    "{command:?}"
+                );
             }
         }
     }
@@ -247,13 +365,26 @@ mod tests {
     fn arguments_may_have_spaces() {
         let tool = TOOLS.iter().find(|tool| tool.program == "scamper").unwrap();
         let command = here(*tool).command(Version::V4).unwrap();
-        assert_eq!(command, ["x", "-p", "1000", "-I", "trace -P icmp-paris -N 4 -w 1 -q 1 {4}"]);
+        assert_eq!(
+            command,
+            [
+                "x",
+                "-p",
+                "1000",
+                "-I",
+                "trace -P icmp-paris -N 4 -w 1 -q 1 {4}"
+            ]
+        );
     }
 
     #[test]
     fn labels_are_unique() {
         for (index, tool) in TOOLS.iter().enumerate() {
-            assert!(TOOLS[..index].iter().all(|other| other.label != tool.label), "{}", tool.label);
+            assert!(
+                TOOLS[..index].iter().all(|other| other.label != tool.label),
+                "{}",
+                tool.label
+            );
         }
     }
 
