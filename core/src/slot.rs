@@ -42,9 +42,9 @@ pub(crate) const fn is_same(one: &[u8; 16], other: &[u8; 16]) -> bool {
     u128::from_ne_bytes(*one) == u128::from_ne_bytes(*other)
 }
 
-/// A probe in memory.
+/// The memory of one probe.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
+pub struct Slot {
     sent: [u8; 8],
     rtt: [u8; 5],
     number: u16,

@@ -8,9 +8,9 @@ use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 use core::net::IpAddr;
 
-/// A hop, summed up.
+/// The memory of one hop: its probes, summed up.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Progress {
+pub struct Progress {
     /// Probes sent.
     pub(crate) sent: u8,
     /// Probes in flight.

@@ -10,12 +10,12 @@ use crate::protocol::echo::Echo;
 use crate::protocol::{Match, Protocol};
 use crate::route::{Route, StopReason, Tally};
 use crate::slot::Slot;
+use crate::storage::{Inline, Storage};
 use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{BufferTooSmall, Ends, Version, ip};
 use core::net::IpAddr;
-use heapless::Vec;
 
 /// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
 /// takes at 10 Mbit/s.
@@ -74,17 +74,19 @@ pub struct Heard<'m> {
 
 /// One trace, with room for `N` probes: at least hops times attempts, and what is beyond that for
 /// retries.
+pub type Tracer<const N: usize, P = Echo> = TracerIn<Inline<N>, P>;
+
+/// One trace, in memory of its owner's choice: [`Tracer`] has its own.
 ///
 /// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when,
 /// [`handle`](Self::handle) takes what arrives, [`route`](Self::route) shows what is known. Nothing
 /// in it panics, allocates or blocks, whatever arrives in whatever order, and it always ends if
 /// time goes on.
 #[derive(Clone, Debug)]
-pub struct Tracer<const N: usize, P = Echo> {
+pub struct TracerIn<S, P = Echo> {
     config: Config,
     protocol: P,
-    probes: Vec<Slot, N>,
-    hops: [Progress; N],
+    memory: S,
     path: Path,
     quiet: Option<Instant>,
     /// Whether a router has answered from three hops: it was [marked](table::mark).
@@ -102,13 +104,23 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times
     /// attempts.
     pub fn new(config: Config, protocol: P) -> Result<Self, ConfigError> {
-        Self::check(&config)?;
+        Self::new_in(Inline::default(), config, protocol)
+    }
+}
+
+impl<S: Storage, P: Protocol> TracerIn<S, P> {
+    /// A trace that has not sent anything yet, in memory that nothing was pushed to.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a parameter is out of its range, or if the memory has room for less than
+    /// hops times attempts.
+    pub fn new_in(memory: S, config: Config, protocol: P) -> Result<Self, ConfigError> {
+        Self::check(&config, &memory)?;
         protocol.check()?;
         Ok(Self {
             config,
             protocol,
-            probes: Vec::new(),
-            hops: [Progress::default(); N],
+            memory,
             path: Path::default(),
             quiet: None,
             may_loop: false,
@@ -118,14 +130,14 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         })
     }
 
-    fn check(config: &Config) -> Result<(), ConfigError> {
+    fn check(config: &Config, memory: &S) -> Result<(), ConfigError> {
         config.check()?;
         let hops = usize::from(config.max_hops);
         let swept = hops
             .saturating_add(1)
             .saturating_sub(usize::from(config.first_hop));
         let needed = swept.saturating_mul(usize::from(config.attempts)).max(hops);
-        let capacity = N.min(usize::from(u16::MAX));
+        let capacity = memory.capacity().min(usize::from(u16::MAX));
         if needed > capacity {
             Err(ConfigError::Capacity { needed, capacity })
         } else {
@@ -154,7 +166,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
             first_hop,
             ..self.config
         };
-        Self::check(&config)?;
+        Self::check(&config, &self.memory)?;
         self.config = config;
         self.quiet = None;
         self.ended = None;
@@ -255,7 +267,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         let changes = answer.changes(ends, self.config.traffic_class);
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
         let probe = self
-            .probes
+            .memory
+            .probes_mut()
             .get_mut(usize::from(index))
             .ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
@@ -293,10 +306,10 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
         for router in [before, router].iter().flatten() {
-            self.may_loop |= table::mark(&mut self.probes, router);
+            self.may_loop |= table::mark(self.memory.probes_mut(), router);
         }
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
+        self.path = Path::survey(self.hops(), self.memory.probes(), self.may_loop);
         Ok(reply)
     }
 
@@ -310,7 +323,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = Path::survey(self.hops(), &self.probes, self.may_loop);
+            self.path = Path::survey(self.hops(), self.memory.probes(), self.may_loop);
         }
     }
 
@@ -340,7 +353,7 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
                     .failure()
                     .is_none_or(|before| before.is_host_unreachable())
         };
-        for probe in self.probes.iter_mut().filter(is_open) {
+        for probe in self.memory.probes_mut().iter_mut().filter(is_open) {
             probe.fail(failure);
         }
         (1..=self.config.max_hops).for_each(|hop| self.sum_up(hop));
@@ -349,7 +362,8 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     fn find(&mut self, probe: ProbeId) -> Option<&mut Slot> {
-        self.probes
+        self.memory
+            .probes_mut()
             .iter_mut()
             .rev()
             .find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
@@ -369,22 +383,29 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     fn view(&self) -> View<'_> {
         View {
             config: &self.config,
-            probes: &self.probes,
+            probes: self.memory.probes(),
             hops: self.hops(),
             path: &self.path,
             quiet: self.quiet,
-            room: N.saturating_sub(self.probes.len()),
+            room: self.room(),
         }
     }
 
+    /// Probes that may still be sent.
+    fn room(&self) -> usize {
+        let sent = self.memory.probes().len();
+        self.memory.capacity().saturating_sub(sent)
+    }
+
     fn hops(&self) -> &[Progress] {
-        self.hops
+        self.memory
+            .hops()
             .get(..self.config.max_hops.into())
             .unwrap_or_default()
     }
 
     fn plan(&self, now: Instant) -> Next {
-        if self.probes.is_full() {
+        if self.room() == 0 {
             Next::Nothing
         } else {
             plan::next(&self.view(), now)
@@ -398,13 +419,13 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
         now: Instant,
         buf: &'b mut [u8],
     ) -> Result<Transmit<'b>, BufferTooSmall> {
-        let index = u16::try_from(self.probes.len()).unwrap_or(u16::MAX);
+        let index = u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX);
         let needed = self.protocol.message_len();
         let message = buf.get_mut(..needed).ok_or(BufferTooSmall { needed })?;
         self.protocol.emit(self.config.ends(), index, message)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
-        let _ = self.probes.push(Slot::new(hop, attempt, now));
+        self.memory.push(Slot::new(hop, attempt, now));
         self.sum_up(hop);
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
@@ -421,13 +442,16 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     /// rest, or for a better answer, will be over.
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
-        for index in 0..u16::try_from(self.probes.len()).unwrap_or(u16::MAX) {
+        for index in 0..u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX) {
             let view = self.view();
             let deadline = match view.probes.get(usize::from(index)) {
                 Some(probe) if probe.may_improve() => patience::deadline(&view, probe),
                 _ => continue,
             };
-            match (deadline, self.probes.get_mut(usize::from(index))) {
+            match (
+                deadline,
+                self.memory.probes_mut().get_mut(usize::from(index)),
+            ) {
                 (Some(at), Some(probe)) if at <= now => {
                     if probe.is_in_flight() {
                         probe.lose(now);
@@ -444,8 +468,12 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
     }
 
     fn sum_up(&mut self, hop: u8) {
-        let progress = Progress::of(hop, self.config.target, &self.probes);
-        if let Some(slot) = self.hops.get_mut(usize::from(hop).wrapping_sub(1)) {
+        let progress = Progress::of(hop, self.config.target, self.memory.probes());
+        if let Some(slot) = self
+            .memory
+            .hops_mut()
+            .get_mut(usize::from(hop).wrapping_sub(1))
+        {
             *slot = progress;
         }
     }
@@ -469,13 +497,17 @@ impl<const N: usize, P: Protocol> Tracer<N, P> {
 
     /// Whether the target answered from `hop`, but with nothing better than an unreachable.
     fn refused(&self, hop: u8) -> bool {
-        let mut at_hop = self.probes.iter().filter(|probe| probe.hop() == hop);
+        let mut at_hop = self
+            .memory
+            .probes()
+            .iter()
+            .filter(|probe| probe.hop() == hop);
         !at_hop.any(|probe| probe.kind() == Some(Kind::Reply))
     }
 }
 
 #[cfg(feature = "defmt")]
-impl<const N: usize, P: Protocol + defmt::Format> defmt::Format for Tracer<N, P> {
+impl<S: Storage, P: Protocol + defmt::Format> defmt::Format for TracerIn<S, P> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{}, {}, {}", self.config, self.protocol, self.route());
     }
@@ -602,7 +634,8 @@ mod tests {
 
     fn marked(tracer: &Tracer<64>) -> usize {
         tracer
-            .probes
+            .memory
+            .probes()
             .iter()
             .filter(|probe| probe.is_marked())
             .count()

@@ -15,11 +15,12 @@ use crate::link::{Audience, Link, Port, SocketKind};
 use crate::near::Head;
 use crate::pace::Pace;
 use crate::rejected::Rejected;
-use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
+use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::schedule::Schedule;
+use crate::storage::{Growing, Tracer};
 use crate::uplink::Uplink;
 use hopshot_core::wire::Version;
-use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply, Tracer};
+use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::ops::Add;
@@ -164,14 +165,12 @@ impl<L: Link> Driver<L> {
             first_seq,
             ..echo
         };
-        let tracer = match Tracer::new(
-            Config {
-                source,
-                first_hop,
-                ..config
-            },
-            echo,
-        ) {
+        let config = Config {
+            source,
+            first_hop,
+            ..config
+        };
+        let tracer = match Tracer::new_in(Growing::new(&config), config, echo) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
                 self.identities.give_back(self.added, ident);
@@ -233,7 +232,7 @@ impl<L: Link> Driver<L> {
     }
 
     /// The state of a trace, by the number that [`add`](Self::add) gave.
-    pub(crate) fn tracer(&self, number: usize) -> &Tracer<CAPACITY> {
+    pub(crate) fn tracer(&self, number: usize) -> &Tracer {
         &self.traces[&number].tracer
     }
 

@@ -4,7 +4,7 @@
 //! all; there each trace has a stretch of seqs of its own, at a random place: the host of one trace
 //! knows where that is, and of the others nothing.
 
-use crate::running::CAPACITY;
+use crate::storage::CAPACITY;
 use hopshot_core::{Config, Echo};
 use std::collections::{HashMap, VecDeque};
 

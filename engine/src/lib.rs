@@ -38,6 +38,7 @@ mod rejected;
 mod running;
 mod schedule;
 mod settings;
+mod storage;
 mod survey;
 mod trace;
 mod uplink;

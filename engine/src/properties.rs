@@ -4,10 +4,10 @@
 
 use crate::identities::Identities;
 use crate::near::Near;
-use crate::running::CAPACITY;
+use crate::storage::{CAPACITY, Growing, Tracer};
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
 use hopshot_core::wire::{Ends, Version, ip};
-use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply, Tracer};
+use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
@@ -94,7 +94,7 @@ struct List {
     /// The ident of all, as on a ping socket.
     ident: Option<u16>,
     identities: Identities,
-    traces: BTreeMap<usize, Tracer<CAPACITY>>,
+    traces: BTreeMap<usize, Tracer>,
     added: usize,
     now: Instant,
     packets: Vec<Packet>,
@@ -152,8 +152,10 @@ impl List {
             first_seq,
             ..echo
         };
-        self.traces
-            .insert(number, Tracer::new(config, echo).unwrap());
+        self.traces.insert(
+            number,
+            Tracer::new_in(Growing::new(&config), config, echo).unwrap(),
+        );
         self.added += 1;
     }
 
@@ -414,7 +416,7 @@ impl List {
 }
 
 /// Teaches a whole trace, and returns the routers that the next one would take over from others.
-fn learn(near: &mut Near, tracer: &Tracer<CAPACITY>) -> Vec<(u8, IpAddr)> {
+fn learn(near: &mut Near, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
     let target = tracer.config().target;
     let sample = near.sample();
     near.learn(sample, target, tracer.route().hops());
@@ -440,7 +442,8 @@ fn met(version: Version, hop: u8) -> Reply {
         source,
         ..Config::new(target)
     };
-    let mut tracer = Tracer::<CAPACITY>::new(config, hopshot_core::Echo::new(7)).unwrap();
+    let mut tracer =
+        Tracer::new_in(Growing::new(&config), config, hopshot_core::Echo::new(7)).unwrap();
     let mut buf = [0; 128];
     assert!(matches!(
         tracer.poll(Instant::EPOCH, &mut buf),

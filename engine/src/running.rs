@@ -5,10 +5,11 @@ use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
+use crate::storage::Tracer;
 use hopshot_core::wire::Version;
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
-    Tracer, Transmit,
+    Transmit,
 };
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,9 +17,6 @@ use std::time::Duration;
 
 /// The pause before a probe that could not be sent is tried again, at first.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
-pub(crate) const CAPACITY: usize = 768;
 
 /// Where the RTTs of the answered probes are from.
 pub(crate) type ClocksOf = BTreeMap<ProbeId, Clocks>;
@@ -28,7 +26,7 @@ pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
 
 /// One trace among those of a driver.
 pub(crate) struct Running {
-    pub(crate) tracer: Box<Tracer<CAPACITY>>,
+    pub(crate) tracer: Box<Tracer>,
     /// The index of the listener that it sends by and hears.
     pub(crate) listener: usize,
     pub(crate) clocks: ClocksOf,

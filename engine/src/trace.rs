@@ -10,12 +10,11 @@ use crate::memory::Memory;
 use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
-use crate::running::{CAPACITY, ClocksOf, Endurance, ExtensionsOf, Running};
+use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, Settings, headers_len};
+use crate::storage::Tracer;
 use hopshot_core::wire::Version;
-use hopshot_core::{
-    Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally, Tracer,
-};
+use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
 
@@ -272,7 +271,7 @@ impl<L: Link> Trace<L> {
         self.tracer().route()
     }
 
-    fn tracer(&self) -> &Tracer<CAPACITY> {
+    fn tracer(&self) -> &Tracer {
         self.driver.tracer(self.begun.number)
     }
 }
@@ -335,7 +334,7 @@ pub struct Route {
     started: SystemTime,
     duration: Duration,
     socket: SocketKind,
-    tracer: Box<Tracer<CAPACITY>>,
+    tracer: Box<Tracer>,
     shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,

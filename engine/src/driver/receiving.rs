@@ -4,10 +4,11 @@ use super::{Driver, Hears, uplink};
 use crate::departures::settle;
 use crate::link::Link;
 use crate::next_hop;
-use crate::running::{CAPACITY, Endurance};
+use crate::running::Endurance;
+use crate::storage::Tracer;
 use crate::uplink::Answerer;
 use hopshot_core::wire::Malformed;
-use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply, Tracer};
+use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply};
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is
 /// taken for lost, but a flood can't keep the loop from sending.
@@ -122,7 +123,7 @@ fn key(answer: &Answer<'_>) -> Result<(u16, u16), Malformed> {
 
 /// Whether a trace needs no more answers after this one. What is known decides, not the time:
 /// others may lie in the buffer.
-fn has_all(tracer: &Tracer<CAPACITY>, reply: &Reply) -> bool {
+fn has_all(tracer: &Tracer, reply: &Reply) -> bool {
     let route = tracer.route();
     let is_heard = |outcome: &Outcome| match outcome {
         Outcome::InFlight | Outcome::Lost => false,
