@@ -2,7 +2,7 @@
 //! process.
 
 use crate::words::{family_name, without_number};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{self, CapabilitySet};
@@ -112,7 +112,7 @@ fn from_outside(capability: &str) -> String {
 }
 
 /// Says what was refused, and what to do.
-pub(crate) fn advise(family: Version, refusals: Refusals, standing: Standing) -> String {
+pub(crate) fn advise(family: AddressFamily, refusals: Refusals, standing: Standing) -> String {
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
     let Refusals { raw, ping } = refusals;
     let told: Vec<String> = match (raw, ping) {
@@ -185,7 +185,7 @@ mod tests {
             raw: Some(Errno::PERM),
             ping: Some(Errno::ACCESS),
         };
-        advise(Version::V4, refusals, standing)
+        advise(AddressFamily::V4, refusals, standing)
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
-        let advice = |raw, ping| advise(Version::V6, Refusals { raw, ping }, USER);
+        let advice = |raw, ping| advise(AddressFamily::V6, Refusals { raw, ping }, USER);
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
         assert!(
             mixed.starts_with(

@@ -4,11 +4,11 @@ use crate::advice::{Refusals, Standing, advise};
 use crate::interface::has_zone;
 use crate::socket::{OpenError, Options};
 use crate::words::{family_name, without_number};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{ConfigError, Failure, SendError};
 use hopshot_engine::{Fault, LinkError};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily as Domain, SocketType};
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
@@ -28,7 +28,7 @@ pub enum Error {
     #[error("a probe in {} is a packet of {least} to 65535 octets, not {given}", family_name(*.family))]
     Size {
         /// The family.
-        family: Version,
+        family: AddressFamily,
         /// The size that was asked for.
         given: u16,
         /// The least that there is: the headers, and what an answer is known by.
@@ -106,7 +106,7 @@ pub enum Error {
         /// The name or address.
         host: String,
         /// The family.
-        family: Version,
+        family: AddressFamily,
     },
 
     /// There is no socket of the kind that was asked for, or of either kind if none was, or this
@@ -181,7 +181,7 @@ pub enum Error {
     /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are
     /// to do.
     #[error("no {} socket was opened for this; open those of both families, or of this one", family_name(*.0))]
-    NoSocket(Version),
+    NoSocket(AddressFamily),
 
     /// Privileges that can't be given up.
     #[error(
@@ -335,7 +335,7 @@ fn of_resolver(reason: &io::Error) -> String {
 /// What a socket's refusal means for a trace.
 pub(crate) fn refused(
     error: OpenError,
-    family: Version,
+    family: AddressFamily,
     options: &Options,
     standing: Standing,
 ) -> Error {
@@ -409,7 +409,14 @@ pub(crate) fn no_route(
     let reason = match error {
         OpenError::Other(errno) => dead_end(errno),
         OpenError::Broadcast => io::Error::other("it is a broadcast address"),
-        other => return refused(other, Version::of(destination), options, Standing::read()),
+        other => {
+            return refused(
+                other,
+                AddressFamily::of(destination),
+                options,
+                Standing::read(),
+            );
+        }
     };
     Error::NoRoute {
         destination,
@@ -459,7 +466,7 @@ pub fn failure_text(failure: Failure) -> String {
 
 /// What an interface is called, or else its number; none is number 0.
 fn interface(scope_id: u32) -> Option<String> {
-    let socket = || rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None);
+    let socket = || rustix::net::socket(Domain::INET6, SocketType::DGRAM, None);
     let name = || rustix::net::netdevice::index_to_name(socket()?, scope_id);
     (scope_id != 0).then(|| name().unwrap_or_else(|_| scope_id.to_string()))
 }
@@ -506,7 +513,7 @@ mod tests {
         for errno in [Errno::MFILE, Errno::NFILE] {
             let error = refused(
                 OpenError::Other(errno),
-                Version::V4,
+                AddressFamily::V4,
                 &Options::default(),
                 Standing::read(),
             );

@@ -5,7 +5,7 @@ use crate::error::{Error, no_route};
 use crate::socket::{Identity, OpenError};
 use crate::sockets::{Pair, Sockets};
 use crate::words::without_number;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, SendError};
 use hopshot_engine::Link;
 use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
@@ -38,7 +38,7 @@ impl Link for Sockets {
 
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let port = |pair: &Pair| Port {
-            family: pair.version,
+            family: pair.family,
             kind: pair.socket.kind(),
             ident: pair.socket.ident(),
         };
@@ -46,8 +46,8 @@ impl Link for Sockets {
     }
 
     fn source(&self, target: IpAddr, scope_id: u32) -> Result<IpAddr, Error> {
-        let version = Version::of(target);
-        let pair = self.of(version).ok_or_else(|| self.obstacle(version))?;
+        let family = AddressFamily::of(target);
+        let pair = self.of(family).ok_or_else(|| self.obstacle(family))?;
         let source = pair
             .sources
             .of(target, scope_id)

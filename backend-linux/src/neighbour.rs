@@ -6,10 +6,10 @@
 use crate::interface;
 use crate::netlink::{self, Answer, Netlink, Question};
 use crate::socket::Options;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::link::{Neighbour, NextHop, Way};
 use rustix::io::Errno;
-use rustix::net::AddressFamily;
+use rustix::net::AddressFamily as Domain;
 use std::fs;
 use std::net::IpAddr;
 
@@ -185,9 +185,9 @@ impl Neighbours {
     }
 
     fn route_from(&self, way: Way, source: Option<IpAddr>, flags: u32) -> Option<Answer<BODY>> {
-        let (family, protocol, echo) = match Version::of(way.target) {
-            Version::V4 => (AddressFamily::INET, 1_u8, 8),
-            Version::V6 => (AddressFamily::INET6, 58, 128),
+        let (family, protocol, echo) = match AddressFamily::of(way.target) {
+            AddressFamily::V4 => (Domain::INET, 1_u8, 8),
+            AddressFamily::V6 => (Domain::INET6, 58, 128),
         };
         let mut body = [0; BODY];
         (body[0], body[1], body[3]) = (
@@ -222,9 +222,9 @@ impl Neighbours {
         let is_own = |interface: Option<u32>| {
             let mut body = [0; BODY];
             let family = if address.is_ipv4() {
-                AddressFamily::INET
+                Domain::INET
             } else {
-                AddressFamily::INET6
+                Domain::INET6
             };
             (body[0], body[1]) = (family.as_raw() as u8, bits(address));
             let mut question = Question::new(RTM_GETROUTE, body);
@@ -245,9 +245,9 @@ impl Neighbours {
     /// The state of a neighbour's entry, if there is one.
     fn entry(&self, Chosen { interface, address }: Chosen) -> Option<u16> {
         let family = if address.is_ipv4() {
-            AddressFamily::INET
+            Domain::INET
         } else {
-            AddressFamily::INET6
+            Domain::INET6
         };
         let mut body = [0; BODY];
         body[0] = family.as_raw() as u8;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::running::Running;
 use crate::settings::Traceroute;
 use crate::sockets::Sockets;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{self as engine, Paths, Step, Thoroughness};
 use std::net::SocketAddr;
 
@@ -100,7 +100,7 @@ impl AllPaths {
         self.settings.check()?;
         let address = self.settings.resolve()?;
         let sockets = Sockets::open(
-            Some(Version::of(address.ip())),
+            Some(AddressFamily::of(address.ip())),
             self.settings.socket_options(),
         )?;
         self.start_at(sockets, address)

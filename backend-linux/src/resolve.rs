@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::interface::{self, has_zone};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::specified;
 use idna::AsciiDenyList;
 use std::collections::HashSet;
@@ -21,7 +21,7 @@ use std::{fs, io};
 /// no address at all, [`Error::NoSuchFamily`] if it has none of the family,
 /// [`Error::NoSuchInterface`] if the zone of an address names none, [`Error::Zone`] if the address
 /// can have no zone.
-pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error> {
+pub fn resolve(host: &str, family: Option<AddressFamily>) -> Result<SocketAddr, Error> {
     let bare = bare(host);
     if let Some(why) = why_no_host(bare) {
         return Err(Error::NoHost {
@@ -44,7 +44,8 @@ pub fn resolve(host: &str, family: Option<Version>) -> Result<SocketAddr, Error>
         })?,
     };
     let found = found.into_iter().map(as_it_is);
-    let mut fitting = found.filter(|found| family.is_none_or(|it| it == Version::of(found.ip())));
+    let mut fitting =
+        found.filter(|found| family.is_none_or(|it| it == AddressFamily::of(found.ip())));
     match (fitting.next(), family) {
         (Some(address), _) => Ok(specified(address)),
         (None, Some(family)) => Err(Error::NoSuchFamily {
@@ -72,7 +73,10 @@ fn as_it_is(found: SocketAddr) -> SocketAddr {
 
 /// The addresses of a name. One beyond ASCII is looked for as DNS has it (RFC 5891), and then as it
 /// is written: files of hosts and mDNS may have it so.
-fn look_up_as_written(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+fn look_up_as_written(
+    host: &str,
+    family: Option<AddressFamily>,
+) -> Result<Vec<SocketAddr>, Failed> {
     match idna::domain_to_ascii_cow(host.as_bytes(), AsciiDenyList::EMPTY) {
         // An address with characters that nobody sees is a mistake, not an address.
         Ok(ascii) if !host.is_ascii() && ascii.parse::<IpAddr>().is_err() => {
@@ -86,20 +90,20 @@ fn look_up_as_written(host: &str, family: Option<Version>) -> Result<Vec<SocketA
 ///
 /// The resolver asks for both families at once. Where one answer comes, and be it that there is no
 /// such address, it hides that the other did not: so what is missing is asked for alone.
-fn look_up(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+fn look_up(host: &str, family: Option<AddressFamily>) -> Result<Vec<SocketAddr>, Failed> {
     let both = ask(host, None);
     let is_missing = match &both {
         Ok(found) => family.is_some_and(|family| {
             !found
                 .iter()
-                .any(|it| Version::of(as_it_is(*it).ip()) == family)
+                .any(|it| AddressFamily::of(as_it_is(*it).ip()) == family)
         }),
         Err(failed) => matches!(failed.kind, LookupErrorKind::NoData),
     };
     if !is_missing {
         return both;
     }
-    let families = [Version::V4, Version::V6]
+    let families = [AddressFamily::V4, AddressFamily::V6]
         .into_iter()
         .filter(|it| family.is_none_or(|family| family == *it));
     let alone: Vec<_> = families.map(|family| ask(host, Some(family))).collect();
@@ -130,11 +134,11 @@ const fn may_pass(kind: LookupErrorKind) -> bool {
 
 /// Asks the system's resolver for the addresses of a host, of one family or of both.
 #[doc(alias = "getaddrinfo")]
-fn ask(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
+fn ask(host: &str, family: Option<AddressFamily>) -> Result<Vec<SocketAddr>, Failed> {
     let address = match family {
         None => 0,
-        Some(Version::V4) => AddrFamily::Inet.into(),
-        Some(Version::V6) => AddrFamily::Inet6.into(),
+        Some(AddressFamily::V4) => AddrFamily::Inet.into(),
+        Some(AddressFamily::V6) => AddrFamily::Inet6.into(),
     };
     // One socket type, or each address would come three times.
     let hints = AddrInfoHints {
@@ -158,14 +162,14 @@ fn ask(host: &str, family: Option<Version>) -> Result<Vec<SocketAddr>, Failed> {
 /// The look-ups of a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Resolver {
-    family: Option<Version>,
+    family: Option<AddressFamily>,
     /// The family of the source address, if one was asked for.
-    of_source: Option<Version>,
+    of_source: Option<AddressFamily>,
     names_of_file: HashSet<String>,
 }
 
 impl Resolver {
-    pub(crate) fn new(family: Option<Version>, of_source: Option<Version>) -> Self {
+    pub(crate) fn new(family: Option<AddressFamily>, of_source: Option<AddressFamily>) -> Self {
         Self {
             family,
             of_source,
@@ -311,12 +315,12 @@ mod tests {
             resolve("::ffff:192.0.2.1", None).unwrap(),
             SocketAddr::from(([192, 0, 2, 1], 0))
         );
-        assert!(resolve("::ffff:192.0.2.1", Some(Version::V6)).is_err());
+        assert!(resolve("::ffff:192.0.2.1", Some(AddressFamily::V6)).is_err());
     }
 
     #[test]
     fn an_address_of_the_other_family_is_an_error_of_its_own() {
-        let error = resolve("192.0.2.1", Some(Version::V6)).unwrap_err();
+        let error = resolve("192.0.2.1", Some(AddressFamily::V6)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "'192.0.2.1' has no IPv6 address; ask for the other family, or for either"

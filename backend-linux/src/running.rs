@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
 use crate::socket::Lack;
 use crate::sockets::Sockets;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Step};
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -124,7 +124,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
 
     /// Returns what the sockets of a family do without.
     #[must_use]
-    pub fn lacks(&self, family: Version) -> Vec<Lack> {
+    pub fn lacks(&self, family: AddressFamily) -> Vec<Lack> {
         self.job.link().lacks(family).to_vec()
     }
 }

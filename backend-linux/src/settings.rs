@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::resolve::{Resolver, needs_resolver};
 use crate::socket::Options;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Memory, Settings, SocketKind, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use std::time::Duration;
 #[must_use = "nothing is sent before run or start"]
 pub struct Traceroute {
     pub(crate) host: String,
-    pub(crate) family: Option<Version>,
+    pub(crate) family: Option<AddressFamily>,
     options: Options,
     dont_fragment: bool,
     pub(crate) settings: Settings,
@@ -36,7 +36,7 @@ impl Traceroute {
     }
 
     /// Only addresses of this family; else the resolver's first choice.
-    pub fn family(mut self, family: Version) -> Self {
+    pub fn family(mut self, family: AddressFamily) -> Self {
         self.family = Some(family);
         self
     }
@@ -195,23 +195,25 @@ impl Traceroute {
     }
 
     pub(crate) fn resolver(&self) -> Resolver {
-        Resolver::new(self.family, self.options.source.map(Version::of))
+        Resolver::new(self.family, self.options.source.map(AddressFamily::of))
     }
 
     /// The family whose sockets are needed, if that can be known without asking a resolver.
-    pub(crate) fn family_to_open(&self) -> Result<Option<Version>, Error> {
+    pub(crate) fn family_to_open(&self) -> Result<Option<AddressFamily>, Error> {
         self.check()?;
         match needs_resolver(&self.host) {
             true => Ok(self.family),
             false => self
                 .resolve()
-                .map(|address| Some(Version::of(address.ip()))),
+                .map(|address| Some(AddressFamily::of(address.ip()))),
         }
     }
 
     /// Checks what can be checked while the target isn't known.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        Ok(self.settings.check(self.family.unwrap_or(Version::V4))?)
+        Ok(self
+            .settings
+            .check(self.family.unwrap_or(AddressFamily::V4))?)
     }
 
     /// How the sockets are to be.

@@ -4,7 +4,7 @@ use crate::advice::Standing;
 use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, Lack, Nicety, OpenError, Options, Socket, Sources};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::process::Resource;
@@ -40,7 +40,7 @@ pub struct Sockets {
     pub(crate) open: Vec<Pair>,
     pub(crate) neighbours: Neighbours,
     /// Why there are none of a family, and what this process was then.
-    refused: Vec<(Version, OpenError, Standing)>,
+    refused: Vec<(AddressFamily, OpenError, Standing)>,
     /// Why the kernel's filter could not be set, if it was refused.
     pub(crate) unfiltered: Option<Errno>,
 }
@@ -48,18 +48,18 @@ pub struct Sockets {
 /// The sockets of one family, or, of ping sockets, of an ident.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub(crate) version: Version,
+    pub(crate) family: AddressFamily,
     pub(crate) socket: Socket,
     pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
 }
 
 impl Pair {
-    fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let socket = Socket::open(version, options)?;
-        let sources = Sources::open(version, socket.kind(), options)?;
+    fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
+        let socket = Socket::open(family, options)?;
+        let sources = Sources::open(family, socket.kind(), options)?;
         Ok(Self {
-            version,
+            family,
             socket,
             sources: Arc::new(sources),
             first_link: None,
@@ -67,9 +67,9 @@ impl Pair {
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
-    fn open_for_mtu(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let pair = Self::open(version, options)?;
-        let first_link = FirstLink::open(version, pair.socket.kind(), options)?;
+    fn open_for_mtu(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
+        let pair = Self::open(family, options)?;
+        let first_link = FirstLink::open(family, pair.socket.kind(), options)?;
         Ok(Self {
             first_link: Some(first_link),
             ..pair
@@ -80,19 +80,22 @@ impl Pair {
 impl Sockets {
     /// Opens the sockets of a family, or of both: then one that this machine doesn't have is no
     /// error until it is asked for.
-    pub(crate) fn open(family: Option<Version>, options: Options) -> Result<Self, Error> {
+    pub(crate) fn open(family: Option<AddressFamily>, options: Options) -> Result<Self, Error> {
         Self::each(family, options, Pair::open)
     }
 
     /// The same for a search for the path MTU.
-    pub(crate) fn open_for_mtu(family: Option<Version>, options: Options) -> Result<Self, Error> {
+    pub(crate) fn open_for_mtu(
+        family: Option<AddressFamily>,
+        options: Options,
+    ) -> Result<Self, Error> {
         Self::each(family, options, Pair::open_for_mtu)
     }
 
     fn each(
-        family: Option<Version>,
+        family: Option<AddressFamily>,
         options: Options,
-        open: fn(Version, &Options) -> Result<Pair, OpenError>,
+        open: fn(AddressFamily, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
         let neighbours = Neighbours::open(&options);
         let mut sockets = Self {
@@ -102,14 +105,16 @@ impl Sockets {
             refused: Vec::new(),
             unfiltered: None,
         };
-        for version in family.map_or(vec![Version::V4, Version::V6], |family| vec![family]) {
-            match open(version, &sockets.options) {
+        for family in family.map_or(vec![AddressFamily::V4, AddressFamily::V6], |family| {
+            vec![family]
+        }) {
+            match open(family, &sockets.options) {
                 Ok(mut pair) => {
                     let asked = sockets.neighbours.refused().map_or(Ok(()), Err);
                     pair.socket.note(Nicety::Neighbours, asked);
                     sockets.open.push(pair);
                 }
-                Err(error) => sockets.refused.push((version, error, Standing::read())),
+                Err(error) => sockets.refused.push((family, error, Standing::read())),
             }
         }
         match (sockets.open.as_slice(), sockets.refused.as_slice()) {
@@ -143,12 +148,12 @@ impl Sockets {
             .iter()
             .filter(|pair| pair.socket.kind() == SocketKind::Ping);
         let families: Vec<_> = pings
-            .map(|pair| (pair.version, Arc::clone(&pair.sources)))
+            .map(|pair| (pair.family, Arc::clone(&pair.sources)))
             .collect();
-        for (version, sources) in families {
-            let opened = (0..more).map_while(|_| Socket::open(version, &options).ok());
+        for (family, sources) in families {
+            let opened = (0..more).map_while(|_| Socket::open(family, &options).ok());
             let pair = |socket| Pair {
-                version,
+                family,
                 socket,
                 sources: Arc::clone(&sources),
                 first_link: None,
@@ -159,24 +164,24 @@ impl Sockets {
 
     /// The MTU of the link by which packets to a target leave, in octets. It can be asked for once.
     pub(crate) fn first_link_mtu(&mut self, target: IpAddr, scope_id: u32) -> Result<u16, Error> {
-        let version = Version::of(target);
-        let pair = self.open.iter_mut().find(|pair| pair.version == version);
+        let family = AddressFamily::of(target);
+        let pair = self.open.iter_mut().find(|pair| pair.family == family);
         let first_link = pair
             .and_then(|pair| pair.first_link.take())
-            .ok_or_else(|| self.obstacle(version))?;
+            .ok_or_else(|| self.obstacle(family))?;
         first_link
             .mtu(target, scope_id)
             .map_err(|error| no_route(error, target, scope_id, &self.options))
     }
 
     /// Options that the sockets of a family do without.
-    pub(crate) fn lacks(&self, family: Version) -> &[Lack] {
+    pub(crate) fn lacks(&self, family: AddressFamily) -> &[Lack] {
         self.of(family).map_or(&[], |pair| pair.socket.lacks())
     }
 
     /// The first of a family: there is one, but for ping sockets of a survey.
-    pub(crate) fn of(&self, family: Version) -> Option<&Pair> {
-        self.open.iter().find(|pair| pair.version == family)
+    pub(crate) fn of(&self, family: AddressFamily) -> Option<&Pair> {
+        self.open.iter().find(|pair| pair.family == family)
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of
@@ -189,16 +194,16 @@ impl Sockets {
     }
 
     /// Why there is no socket of a family.
-    pub(crate) fn obstacle(&self, version: Version) -> Error {
-        match self.refused.iter().find(|(family, ..)| *family == version) {
-            Some((_, error, standing)) => refused(*error, version, &self.options, *standing),
-            None => Error::NoSocket(version),
+    pub(crate) fn obstacle(&self, family: AddressFamily) -> Error {
+        match self.refused.iter().find(|(refused, ..)| *refused == family) {
+            Some((_, error, standing)) => refused(*error, family, &self.options, *standing),
+            None => Error::NoSocket(family),
         }
     }
 
     /// The kind of socket that is open for a family, if one is.
     #[must_use]
-    pub fn kind(&self, family: Version) -> Option<SocketKind> {
+    pub fn kind(&self, family: AddressFamily) -> Option<SocketKind> {
         self.of(family).map(|pair| pair.socket.kind())
     }
 }

@@ -5,7 +5,7 @@ use crate::running::Running;
 use crate::settings::Traceroute;
 use crate::sockets::Sockets;
 use hopshot_core::Reply;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{self as engine, MtuRoute, Route, Step};
 use std::net::{IpAddr, SocketAddr};
 
@@ -38,7 +38,7 @@ impl Traceroute {
         self.check()?;
         let address = self.resolve()?;
         self.start_at(
-            Sockets::open(Some(Version::of(address.ip())), self.socket_options())?,
+            Sockets::open(Some(AddressFamily::of(address.ip())), self.socket_options())?,
             address,
         )
     }
@@ -92,7 +92,7 @@ impl Traceroute {
         let address = self.resolve()?;
         let options = self.clone().dont_fragment(true).socket_options();
         self.start_path_mtu_at(
-            Sockets::open_for_mtu(Some(Version::of(address.ip())), options)?,
+            Sockets::open_for_mtu(Some(AddressFamily::of(address.ip())), options)?,
             address,
         )
     }

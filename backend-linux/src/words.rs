@@ -1,6 +1,6 @@
 //! Words that several errors are made of.
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::io;
 
 /// The text of an error without its number, which the standard library appends: the words are
@@ -14,9 +14,9 @@ pub(crate) fn without_number(error: &io::Error) -> String {
 }
 
 /// The name of a family.
-pub(crate) const fn family_name(family: Version) -> &'static str {
+pub(crate) const fn family_name(family: AddressFamily) -> &'static str {
     match family {
-        Version::V4 => "IPv4",
-        Version::V6 => "IPv6",
+        AddressFamily::V4 => "IPv4",
+        AddressFamily::V6 => "IPv6",
     }
 }

@@ -1,6 +1,6 @@
 //! What a library's user is told of settings that can't be.
 
-use hopshot_linux::{ConfigError, Error, Traceroute, Version};
+use hopshot_linux::{AddressFamily, ConfigError, Error, Traceroute};
 
 #[test]
 fn a_setting_out_of_its_range_is_refused_before_a_name_is_looked_up() {
@@ -25,7 +25,7 @@ fn a_setting_out_of_its_range_is_refused_before_a_name_is_looked_up() {
 fn a_size_must_hold_the_headers_of_its_family_and_what_an_answer_is_known_by() {
     for (host, family, least) in [
         ("nowhere.invalid", None, 38),
-        ("nowhere.invalid", Some(Version::V6), 58),
+        ("nowhere.invalid", Some(AddressFamily::V6), 58),
         ("::1", None, 58),
     ] {
         let mut traceroute = Traceroute::new(host).size(least - 1);
@@ -41,7 +41,7 @@ fn a_size_must_hold_the_headers_of_its_family_and_what_an_answer_is_known_by() {
 #[test]
 fn no_text_of_an_error_names_a_letter_of_the_command_line() {
     let error = Traceroute::new("192.0.2.1")
-        .family(Version::V6)
+        .family(AddressFamily::V6)
         .start()
         .err()
         .unwrap();

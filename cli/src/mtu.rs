@@ -7,7 +7,9 @@ use crate::names::{Names, replying};
 use crate::reading::last_passed;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial, Version};
+use hopshot_linux::{
+    AddressFamily, Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial,
+};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -28,7 +30,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     session.confine(
         [search.socket()],
-        &search.lacks(Version::of(search.target())),
+        &search.lacks(AddressFamily::of(search.target())),
         || search.confine(),
     )?;
     let followed = session.follow(&mut search, |search, names, step| {

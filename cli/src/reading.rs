@@ -2,7 +2,7 @@
 
 use crate::extensions;
 use hopshot_linux::{
-    Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, Version,
+    AddressFamily, Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason,
     failure_text,
 };
 use std::net::IpAddr;
@@ -145,11 +145,11 @@ pub(crate) fn local_mark(failure: Failure) -> String {
         Failure::Local {
             icmp_type: icmp_type @ 3,
             icmp_code,
-        } => sign(Version::V4, icmp_type, icmp_code),
+        } => sign(AddressFamily::V4, icmp_type, icmp_code),
         Failure::Local {
             icmp_type,
             icmp_code,
-        } => sign(Version::V6, icmp_type, icmp_code),
+        } => sign(AddressFamily::V6, icmp_type, icmp_code),
     }
 }
 
@@ -160,9 +160,11 @@ pub(crate) fn mark(reply: &Reply) -> String {
     let mut mark = match (reply.kind, reply.mtu) {
         (Kind::Reply | Kind::TimeExceeded, _) => String::new(),
         (Kind::Unreachable, Some(mtu)) => format!("!F-{mtu}"),
-        (Kind::Unreachable, None) => {
-            sign(Version::of(reply.from), reply.icmp_type, reply.icmp_code)
-        }
+        (Kind::Unreachable, None) => sign(
+            AddressFamily::of(reply.from),
+            reply.icmp_type,
+            reply.icmp_code,
+        ),
     };
     if !reply.is_proven() {
         mark.push('?');
@@ -170,16 +172,16 @@ pub(crate) fn mark(reply: &Reply) -> String {
     mark
 }
 
-fn sign(version: Version, icmp_type: u8, icmp_code: u8) -> String {
-    match (version, icmp_type, icmp_code) {
-        (Version::V4, 3, 0) | (Version::V6, 1, 0) => "!N".into(),
-        (Version::V4, 3, 1) | (Version::V6, 1, 3) => "!H".into(),
-        (Version::V4, 3, 2) | (Version::V6, 4, 1) => "!P".into(),
-        (Version::V4, 3, 5) | (Version::V6, 1, 2) => "!S".into(),
-        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => "!X".into(),
-        (Version::V4, 3, 14) => "!V".into(),
-        (Version::V4, 3, 15) => "!C".into(),
-        (Version::V4, 3, code) | (Version::V6, 1, code) => format!("!<{code}>"),
+fn sign(family: AddressFamily, icmp_type: u8, icmp_code: u8) -> String {
+    match (family, icmp_type, icmp_code) {
+        (AddressFamily::V4, 3, 0) | (AddressFamily::V6, 1, 0) => "!N".into(),
+        (AddressFamily::V4, 3, 1) | (AddressFamily::V6, 1, 3) => "!H".into(),
+        (AddressFamily::V4, 3, 2) | (AddressFamily::V6, 4, 1) => "!P".into(),
+        (AddressFamily::V4, 3, 5) | (AddressFamily::V6, 1, 2) => "!S".into(),
+        (AddressFamily::V4, 3, 9 | 10 | 13) | (AddressFamily::V6, 1, 1) => "!X".into(),
+        (AddressFamily::V4, 3, 14) => "!V".into(),
+        (AddressFamily::V4, 3, 15) => "!C".into(),
+        (AddressFamily::V4, 3, code) | (AddressFamily::V6, 1, code) => format!("!<{code}>"),
         (_, icmp_type, code) => format!("!<{icmp_type}-{code}>"),
     }
 }

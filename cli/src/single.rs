@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::names::replying;
 use crate::session::Session;
-use hopshot_linux::Version;
+use hopshot_linux::AddressFamily;
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
             trace.launch().map(|()| trace)
         },
     )?;
-    let (mut format, family) = (format::of(args), Version::of(trace.target()));
+    let (mut format, family) = (format::of(args), AddressFamily::of(trace.target()));
     format
         .begin(host, trace.target(), trace.source(), trace.flow())
         .map_err(Failure::Output)?;

@@ -8,7 +8,7 @@ use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
 use hopshot_linux::{
-    Error, Outage, Route, Sample, Started, Step, Survey, Version, needs_resolver, resolve,
+    AddressFamily, Error, Outage, Route, Sample, Started, Step, Survey, needs_resolver, resolve,
 };
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     if let Some(input) = targets.input() {
         session.events = session.events.and_input(input);
     }
-    let families = [Version::V4, Version::V6];
+    let families = [AddressFamily::V4, AddressFamily::V6];
     let sockets: Vec<_> = families
         .into_iter()
         .filter_map(|family| survey.socket(family))
@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         return Err(desk.unread.unwrap_or(Failure::NoHosts));
     }
     desk.format.end().map_err(Failure::Output)?;
-    let [v4, v6] = [Version::V4, Version::V6].map(|family| desk.survey.rejected(family));
+    let [v4, v6] =
+        [AddressFamily::V4, AddressFamily::V6].map(|family| desk.survey.rejected(family));
     desk.session.explain_rejected(desk.forged, v4 + v6);
     match desk.unread {
         Some(failure) => Err(failure),

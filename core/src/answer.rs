@@ -98,7 +98,7 @@ impl<'a> Answer<'a> {
     // In its caller it takes more room.
     #[inline(never)]
     pub fn parse(ends: Ends, hop_limit: Option<u8>, message: &'a [u8]) -> Result<Self, Malformed> {
-        let version = ends.version();
+        let family = ends.family();
         let error = Message::parse(ends, message)?.into_error()?;
         let [icmp_type, icmp_code, ..] = message else {
             return Err(Malformed::Truncated);
@@ -110,7 +110,7 @@ impl<'a> Answer<'a> {
             icmp: (*icmp_type, *icmp_code),
             mtu: None,
             back: Back::Reply {
-                protocol: ip::icmp(version),
+                protocol: ip::icmp(family),
                 message,
             },
             extensions: Extensions::default(),
@@ -124,7 +124,7 @@ impl<'a> Answer<'a> {
             _ => Kind::Unreachable,
         };
         let (header, message) = ip::parse_quoted(error.quoted)?;
-        if header.ends.version() != version {
+        if header.ends.family() != family {
             return Err(Malformed::Foreign);
         }
         let ip::Header {
@@ -147,7 +147,7 @@ impl<'a> Answer<'a> {
             protocol,
             message,
         };
-        let (mtu, extensions) = (error.mtu(version), Extensions::of(version, &error));
+        let (mtu, extensions) = (error.mtu(family), Extensions::of(family, &error));
         Ok(Self {
             kind,
             mtu,

@@ -1,7 +1,7 @@
 //! The target of a trace, and its limits.
 
 use crate::answer::Kind;
-use crate::wire::{Ends, Version};
+use crate::wire::{AddressFamily, Ends};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -97,7 +97,7 @@ impl Config {
     pub const fn new(target: IpAddr) -> Self {
         Self {
             target,
-            source: Version::of(target).unspecified(),
+            source: AddressFamily::of(target).unspecified(),
             traffic_class: 0,
             first_hop: 1,
             max_hops: 32,
@@ -148,7 +148,7 @@ impl Config {
         if self.timeout.is_zero() {
             return Err(ConfigError::NoTime);
         }
-        if Version::of(self.source) != Version::of(self.target) {
+        if AddressFamily::of(self.source) != AddressFamily::of(self.target) {
             return Err(ConfigError::MixedFamilies);
         }
         Ok(())

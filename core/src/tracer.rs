@@ -14,7 +14,7 @@ use crate::storage::{Inline, Storage};
 use crate::table::{self, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
-use crate::wire::{BufferTooSmall, Ends, Version, ip};
+use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
 use core::net::IpAddr;
 
 /// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
@@ -293,7 +293,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let packet_len = self
             .protocol
             .message_len()
-            .saturating_add(ip::header_len(Version::of(self.config.target)));
+            .saturating_add(ip::header_len(AddressFamily::of(self.config.target)));
         probe.take(at, answer, changes, packet_len);
         let reply = probe.reply();
         if local {

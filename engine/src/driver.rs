@@ -19,7 +19,7 @@ use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::schedule::Schedule;
 use crate::storage::{Growing, Tracer};
 use crate::uplink::Uplink;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -153,7 +153,7 @@ impl<L: Link> Driver<L> {
         let source = self.source(config.target, scope_id)?;
         let identity = self.take_identity(&config, &echo).or_else(|| {
             // A trace goes before questions.
-            self.end_questions(Version::of(config.target));
+            self.end_questions(AddressFamily::of(config.target));
             self.take_identity(&config, &echo)
         });
         let Some((listener, ident, first_seq)) = identity else {
@@ -197,7 +197,7 @@ impl<L: Link> Driver<L> {
             has_timeout,
             has_given_up,
         };
-        self.own[family_index(trace.version())] += 1;
+        self.own[family_index(trace.family())] += 1;
         self.traces.insert(number, trace);
         self.schedule.set(number, Some(Instant::EPOCH));
         Ok(Some(number))
@@ -206,7 +206,7 @@ impl<L: Link> Driver<L> {
     /// The address that packets to a target leave from, or why there is none.
     pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, L::Error> {
         let source = self.link.source(target, scope_id)?;
-        match uplink(&mut self.uplinks, Version::of(target)).admits(source, target) {
+        match uplink(&mut self.uplinks, AddressFamily::of(target)).admits(source, target) {
             true => Ok(source),
             false => Err(self.link.no_source(target, scope_id)),
         }
@@ -215,12 +215,12 @@ impl<L: Link> Driver<L> {
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
     /// else knows which it will be: the first that has room from a random one on.
     fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
-        let version = Version::of(config.target);
+        let family = AddressFamily::of(config.target);
         let idents = self
             .listeners
             .iter()
             .enumerate()
-            .filter(|(_, listener)| listener.port.family == version);
+            .filter(|(_, listener)| listener.port.family == family);
         let idents: Vec<_> = idents
             .map(|(index, listener)| (index, listener.port.ident))
             .collect();
@@ -288,9 +288,9 @@ impl<L: Link> Driver<L> {
 
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
-        let of_family = |version: Version| {
+        let of_family = |family: AddressFamily| {
             let idents = self
-                .listeners_of(version)
+                .listeners_of(family)
                 .map(|(_, listener)| listener.port.ident);
             idents
                 .map(|ident| identities::capacity(config, ident))
@@ -315,8 +315,8 @@ impl<L: Link> Driver<L> {
     }
 
     /// The kind of socket that is open for a family, if one is.
-    pub(crate) fn socket(&self, version: Version) -> Option<SocketKind> {
-        self.listeners_of(version)
+    pub(crate) fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
+        self.listeners_of(family)
             .next()
             .map(|(_, listener)| listener.port.kind)
     }
@@ -327,31 +327,31 @@ impl<L: Link> Driver<L> {
     }
 
     /// What the sockets of a family brought that was no answer.
-    pub(crate) fn rejected(&self, version: Version) -> Rejected {
+    pub(crate) fn rejected(&self, family: AddressFamily) -> Rejected {
         let rejected = |(port, listener): (usize, &Listener)| Rejected {
             dropped: self.link.dropped(port),
             ..listener.rejected
         };
-        self.listeners_of(version)
+        self.listeners_of(family)
             .map(rejected)
             .fold(Rejected::default(), Rejected::add)
     }
 
     /// The ports of a family: there is one, but for ping sockets of a survey.
-    fn listeners_of(&self, version: Version) -> impl Iterator<Item = (usize, &Listener)> {
+    fn listeners_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Listener)> {
         self.listeners
             .iter()
             .enumerate()
-            .filter(move |(_, listener)| listener.port.family == version)
+            .filter(move |(_, listener)| listener.port.family == family)
     }
 
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, number: usize) -> Option<Running> {
         let trace = self.forget(number)?;
-        let own = &mut self.own[family_index(trace.version())];
+        let own = &mut self.own[family_index(trace.family())];
         *own -= 1;
         if *own == 0 {
-            self.end_questions(trace.version());
+            self.end_questions(trace.family());
         }
         Some(trace)
     }
@@ -371,9 +371,9 @@ impl<L: Link> Driver<L> {
     }
 
     /// Ends the traces of one family with what is known.
-    pub(crate) fn interrupt_family(&mut self, version: Version) {
+    pub(crate) fn interrupt_family(&mut self, family: AddressFamily) {
         for (number, trace) in &mut self.traces {
-            if trace.version() == version {
+            if trace.family() == family {
                 trace.interrupt();
                 self.schedule.set(*number, None);
             }
@@ -433,7 +433,7 @@ impl<L: Link> Driver<L> {
             let own = self
                 .traces
                 .values()
-                .find(|trace| trace.version() == listener.port.family);
+                .find(|trace| trace.family() == listener.port.family);
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
             });
@@ -462,13 +462,13 @@ impl<L: Link> Driver<L> {
     }
 }
 
-fn uplink(uplinks: &mut [Uplink; 2], version: Version) -> &mut Uplink {
-    &mut uplinks[family_index(version)]
+fn uplink(uplinks: &mut [Uplink; 2], family: AddressFamily) -> &mut Uplink {
+    &mut uplinks[family_index(family)]
 }
 
-const fn family_index(version: Version) -> usize {
-    match version {
-        Version::V4 => 0,
-        Version::V6 => 1,
+const fn family_index(family: AddressFamily) -> usize {
+    match family {
+        AddressFamily::V4 => 0,
+        AddressFamily::V6 => 1,
     }
 }

@@ -1,7 +1,7 @@
 //! What can go wrong in the engine, as errors of the machine that it runs on.
 
 use hopshot_core::ConfigError;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::error::Error;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub enum Fault<E> {
     /// A size that no probe of this family can have.
     Size {
         /// The family.
-        family: Version,
+        family: AddressFamily,
         /// The size that was asked for, in octets.
         given: u16,
         /// The least that there is, in octets.

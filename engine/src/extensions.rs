@@ -118,7 +118,7 @@ fn printable_name(octets: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hopshot_core::wire::Version;
+    use hopshot_core::wire::AddressFamily;
     use hopshot_core::wire::checksum::Checksum;
     use hopshot_core::wire::icmp::{Error, Type};
 
@@ -138,7 +138,7 @@ mod tests {
             rest: 32 << 16,
             quoted: &quoted,
         };
-        Extensions::copy(&wire::Extensions::of(Version::V4, &error))
+        Extensions::copy(&wire::Extensions::of(AddressFamily::V4, &error))
     }
 
     fn named(name: &[u8]) -> (u8, u8, Vec<u8>) {

@@ -48,7 +48,7 @@ pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};
 pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
-pub use hopshot_core::wire::Version;
+pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
     Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,

@@ -1,7 +1,7 @@
 //! The seam to a machine: what the engine needs of an operating system, or of a simulated internet.
 
 use crate::error::LinkError;
-use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Answer, Echo, Instant, SendError};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -118,7 +118,7 @@ pub trait Link {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Port {
     /// The family.
-    pub family: Version,
+    pub family: AddressFamily,
     /// The kind of socket.
     pub kind: SocketKind,
     /// The ident of everything that it sends, whatever the message says; `None` if that stays as

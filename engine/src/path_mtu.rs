@@ -19,7 +19,7 @@ use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, Settings, specified};
 use crate::trace::{Begun, Route};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
     Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally,
 };
@@ -261,7 +261,8 @@ impl<L: Link> PathMtu<L> {
         first_link: impl FnOnce(&mut L, IpAddr, u32) -> Result<u16, L::Error>,
     ) -> Result<Self, L::Error> {
         let address = specified(address);
-        let (family, (target, scope_id)) = (Version::of(address.ip()), settings::target(address));
+        let (family, (target, scope_id)) =
+            (AddressFamily::of(address.ip()), settings::target(address));
         settings.check(family)?;
         let mut settings = settings.clone();
         // Two traces may run at a time.
@@ -328,7 +329,7 @@ impl<L: Link> PathMtu<L> {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver
-            .socket(Version::of(self.target()))
+            .socket(AddressFamily::of(self.target()))
             .unwrap_or(SocketKind::Raw)
     }
 

@@ -6,12 +6,12 @@ use crate::identities::Identities;
 use crate::near::Near;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 
-const VERSIONS: [Version; 2] = [Version::V4, Version::V6];
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Random(u64);
@@ -41,11 +41,11 @@ impl Random {
 /// An address: of the net of routers, of targets, or of the forger.
 /// The hosts of a kind are in five networks (/24, /48): those of one alone would teach nobody a
 /// router's name.
-fn host(version: Version, kind: u8, number: u8) -> IpAddr {
+fn host(family: AddressFamily, kind: u8, number: u8) -> IpAddr {
     let network = number % 5;
-    match version {
-        Version::V4 => [10, kind, network, number].into(),
-        Version::V6 => [
+    match family {
+        AddressFamily::V4 => [10, kind, network, number].into(),
+        AddressFamily::V6 => [
             0x2001,
             0xdb8,
             u16::from_be_bytes([kind, network]),
@@ -87,7 +87,7 @@ struct Packet {
 /// Traces that come and go, and everything that is on its way to them.
 struct List {
     random: Random,
-    version: Version,
+    family: AddressFamily,
     /// Whether no router is heard at hop 2, but the forger tries to be; or the forger lies about
     /// where it is.
     is_silent: bool,
@@ -110,10 +110,10 @@ struct List {
 }
 
 impl List {
-    fn new(version: Version, ident: Option<u16>, seed: u64) -> Self {
+    fn new(family: AddressFamily, ident: Option<u16>, seed: u64) -> Self {
         Self {
             random: Random(seed),
-            version,
+            family,
             is_silent: seed % 2 == 1,
             ident,
             identities: Identities::default(),
@@ -132,12 +132,12 @@ impl List {
     fn add(&mut self) {
         let number = self.added;
         let target = match number % 8 {
-            0 => host(self.version, FORGER, 1),
-            _ => host(self.version, TARGETS, number as u8),
+            0 => host(self.family, FORGER, 1),
+            _ => host(self.family, TARGETS, number as u8),
         };
         let random = u128::from(self.random.next()) << 64 | u128::from(self.random.next());
         let config = Config {
-            source: host(self.version, US, 1),
+            source: host(self.family, US, 1),
             attempts: 1 + self.random.below(2) as u8,
             max_hops: 12,
             ..Config::new(target)
@@ -182,13 +182,13 @@ impl List {
 
     /// A probe comes to a router, the target or the forger, who answer or don't.
     fn reach(&mut self, target: IpAddr, probe: Probe) {
-        let router = host(self.version, ROUTERS, probe.hop);
+        let router = host(self.family, ROUTERS, probe.hop);
         let from = if probe.hop < DISTANCE { router } else { target };
-        let is_forger = from == host(self.version, FORGER, 1)
+        let is_forger = from == host(self.family, FORGER, 1)
             || !self.is_silent && probe.hop == 3 && probe.trace.is_multiple_of(5);
         if is_forger {
             self.proofs
-                .insert((probe.trace, host(self.version, FORGER, 1)));
+                .insert((probe.trace, host(self.family, FORGER, 1)));
             self.seen.push(probe);
             return;
         }
@@ -215,10 +215,10 @@ impl List {
         message: &[u8],
         quote: usize,
     ) -> Vec<u8> {
-        let us = host(self.version, US, 1);
+        let us = host(self.family, US, 1);
         let word = |at: usize| u16::from_be_bytes([message[at], message[at + 1]]);
-        let mut quoted = vec![0; ip::header_len(self.version)];
-        let protocol = if self.version == Version::V4 {
+        let mut quoted = vec![0; ip::header_len(self.family)];
+        let protocol = if self.family == AddressFamily::V4 {
             ip::PROTOCOL_ICMP
         } else {
             ip::PROTOCOL_ICMPV6
@@ -272,14 +272,14 @@ impl List {
         let number = self.random.below(self.added);
         let any = match self.traces.get(&self.seen[at].trace) {
             Some(tracer) if !self.is_silent && self.random.one_in(2) => tracer.config().target,
-            _ => host(self.version, TARGETS, number as u8),
+            _ => host(self.family, TARGETS, number as u8),
         };
         let (ident, seq) = self.guess();
         message[4..6].copy_from_slice(&ident.to_be_bytes());
         message[6..8].copy_from_slice(&seq.to_be_bytes());
         let says = [Some(Type::TimeExceeded), Some(Type::Unreachable), None][self.random.below(3)];
         let quote = if self.random.one_in(2) { 8 } else { usize::MAX };
-        let from = host(self.version, FORGER, 1);
+        let from = host(self.family, FORGER, 1);
         let message = self.written(from, any, says, &message, quote);
         self.packets.push(Packet { from, message });
     }
@@ -310,7 +310,7 @@ impl List {
             return;
         }
         let at = self.random.below(self.seen.len());
-        let from = host(self.version, FORGER, 1);
+        let from = host(self.family, FORGER, 1);
         let probe = &self.seen[at];
         let Some(tracer) = self.traces.get(&probe.trace) else {
             return;
@@ -340,7 +340,7 @@ impl List {
         let again = self.random.one_in(5);
         let ends = |from| Ends {
             source: from,
-            destination: host(self.version, US, 1),
+            destination: host(self.family, US, 1),
         };
         let packet = &self.packets[at];
         let answer = Answer::parse(ends(packet.from), Some(60), &packet.message).unwrap();
@@ -424,8 +424,8 @@ fn learn(near: &mut Near, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
         return Vec::new();
     };
     // It takes them over once the farthest of them has answered.
-    let version = Version::of(target);
-    let _ = head.fits(&met(version, head.first_hop()));
+    let family = AddressFamily::of(target);
+    let _ = head.fits(&met(family, head.first_hop()));
     let spared = head.spared().into_iter().flatten();
     spared
         .filter_map(|shared| Some((shared.hop, shared.from?)))
@@ -433,9 +433,9 @@ fn learn(near: &mut Near, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
 }
 
 /// The answer of the router at a hop.
-fn met(version: Version, hop: u8) -> Reply {
-    let target = host(version, TARGETS, 1);
-    let source = host(version, US, 1);
+fn met(family: AddressFamily, hop: u8) -> Reply {
+    let target = host(family, TARGETS, 1);
+    let source = host(family, US, 1);
     let config = Config {
         first_hop: hop,
         max_hops: hop,
@@ -449,9 +449,9 @@ fn met(version: Version, hop: u8) -> Reply {
         tracer.poll(Instant::EPOCH, &mut buf),
         Ok(Action::Transmit(_))
     ));
-    let from = host(version, ROUTERS, hop);
+    let from = host(family, ROUTERS, hop);
     let probe = &buf[..tracer.protocol().message_len()];
-    let message = List::new(version, None, 0).written(
+    let message = List::new(family, None, 0).written(
         from,
         target,
         Some(Type::TimeExceeded),
@@ -472,11 +472,11 @@ fn met(version: Version, hop: u8) -> Reply {
 
 #[test]
 fn no_result_names_who_sent_it_no_proof_in_whatever_order_answers_come_and_from_whomever() {
-    for version in VERSIONS {
+    for family in FAMILIES {
         for ident in [None, Some(4711)] {
             let (mut named, mut shared) = (HashSet::new(), 0);
             for seed in 0..12 {
-                let mut list = List::new(version, ident, seed);
+                let mut list = List::new(family, ident, seed);
                 list.run(60);
                 named.extend(list.named);
                 shared += list.shared;
@@ -484,11 +484,11 @@ fn no_result_names_who_sent_it_no_proof_in_whatever_order_answers_come_and_from_
             // Else nothing was shown: true routers, targets and the forger's own answers stand in
             // results.
             assert!(
-                (1..DISTANCE).all(|hop| named.contains(&(hop, host(version, ROUTERS, hop)))),
+                (1..DISTANCE).all(|hop| named.contains(&(hop, host(family, ROUTERS, hop)))),
                 "{named:?}"
             );
             assert!(shared > 0);
-            let others = [host(version, FORGER, 1), host(version, TARGETS, 1)];
+            let others = [host(family, FORGER, 1), host(family, TARGETS, 1)];
             assert!(
                 others
                     .into_iter()
@@ -510,7 +510,7 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
                 max_hops: 1 + random.below(64) as u8,
                 attempts: 1 + random.below(10) as u8,
                 retries: random.below(11) as u8,
-                ..Config::new(host(Version::V4, TARGETS, 1))
+                ..Config::new(host(AddressFamily::V4, TARGETS, 1))
             };
             // Few, so that they are wanted twice.
             let wanted = random.below(40) as u16;

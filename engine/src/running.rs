@@ -6,7 +6,7 @@ use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
 use crate::storage::Tracer;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
     Transmit,
@@ -130,8 +130,8 @@ impl Held {
 
 impl Running {
     /// The family of its target.
-    pub(crate) fn version(&self) -> Version {
-        Version::of(self.tracer.config().target)
+    pub(crate) fn family(&self) -> AddressFamily {
+        AddressFamily::of(self.tracer.config().target)
     }
 
     /// As [`Tracer::poll`], with room made for the probe where there isn't enough.

@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::memory::Memory;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -35,7 +35,7 @@ impl Default for Settings {
     fn default() -> Self {
         let config = Config {
             timeout: Self::DEFAULT_TIMEOUT,
-            ..Config::new(Version::V4.unspecified())
+            ..Config::new(AddressFamily::V4.unspecified())
         };
         let (has_timeout, ident, flow, size, memory) = (false, None, None, None, Memory::new());
         Self {
@@ -58,7 +58,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`Fault::Config`] and [`Fault::Size`].
-    pub fn check<E>(&self, family: Version) -> Result<(), Fault<E>> {
+    pub fn check<E>(&self, family: AddressFamily) -> Result<(), Fault<E>> {
         self.config.check().map_err(Fault::Config)?;
         let template = Echo::new(0);
         Echo {
@@ -71,7 +71,7 @@ impl Settings {
     }
 
     /// The payload that makes a probe as large as was asked for.
-    pub(crate) fn payload_len<E>(&self, family: Version) -> Result<u16, Fault<E>> {
+    pub(crate) fn payload_len<E>(&self, family: AddressFamily) -> Result<u16, Fault<E>> {
         let Some(given) = self.size else {
             return Ok(Echo::new(0).payload_len);
         };
@@ -108,9 +108,9 @@ pub(crate) fn target(address: SocketAddr) -> (IpAddr, u32) {
 }
 
 /// The octets of a probe's headers, IP's and ICMP's.
-pub(crate) const fn headers_len(family: Version) -> u16 {
+pub(crate) const fn headers_len(family: AddressFamily) -> u16 {
     match family {
-        Version::V4 => 20 + 8,
-        Version::V6 => 40 + 8,
+        AddressFamily::V4 => 20 + 8,
+        AddressFamily::V6 => 40 + 8,
     }
 }

@@ -17,7 +17,7 @@ use crate::running::Endurance;
 use crate::settings::Settings;
 use crate::trace::{Begun, Heard, Route};
 use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use setbacks::Setbacks;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -127,7 +127,7 @@ impl<L: Link> Survey<L> {
         rate: u32,
         at_once: usize,
     ) -> Result<Self, L::Error> {
-        settings.check(Version::V4)?;
+        settings.check(AddressFamily::V4)?;
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), link.now());
         let mut driver = Driver::new(link, pace);
         driver.expect_many();
@@ -310,13 +310,13 @@ impl<L: Link> Survey<L> {
 
     /// The kind of socket that is open for a family, if one is.
     #[must_use]
-    pub fn socket(&self, family: Version) -> Option<SocketKind> {
+    pub fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
         self.driver.socket(family)
     }
 
     /// What the sockets of a family brought that was no answer to any trace.
     #[must_use]
-    pub fn rejected(&self, family: Version) -> Rejected {
+    pub fn rejected(&self, family: AddressFamily) -> Rejected {
         self.driver.rejected(family)
     }
 }

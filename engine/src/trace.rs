@@ -13,7 +13,7 @@ use crate::rejected::Rejected;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, Settings, headers_len};
 use crate::storage::Tracer;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime};
@@ -58,7 +58,7 @@ impl Begun {
             ident: settings.ident.unwrap_or(random.ident),
             checksum: settings.flow.unwrap_or(random.checksum),
             checksum_is_public: settings.flow_is_public,
-            payload_len: settings.payload_len(Version::of(target))?,
+            payload_len: settings.payload_len(AddressFamily::of(target))?,
             ..random
         };
         let sweep = settings
@@ -140,8 +140,8 @@ impl Begun {
             memory.learn(config.target, distance);
         }
         let shared = spared.unwrap_or_default();
-        let version = Version::of(config.target);
-        let (socket, rejected) = (driver.socket(version)?, driver.rejected(version));
+        let family = AddressFamily::of(config.target);
+        let (socket, rejected) = (driver.socket(family)?, driver.rejected(family));
         let duration = driver.link.now().saturating_since(start);
         Some(Route {
             host,
@@ -193,7 +193,7 @@ impl<L: Link> Trace<L> {
         host: &str,
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
-        settings.check(Version::of(address.ip()))?;
+        settings.check(AddressFamily::of(address.ip()))?;
         let mut driver = Driver::new(link, Pace::UNBOUND);
         let begun = Begun::new(
             settings,
@@ -242,7 +242,7 @@ impl<L: Link> Trace<L> {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver
-            .socket(Version::of(self.target()))
+            .socket(AddressFamily::of(self.target()))
             .unwrap_or(SocketKind::Raw)
     }
 
@@ -363,7 +363,7 @@ impl Route {
     /// The size of its probes in octets: the whole packet, its IP header included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = headers_len(Version::of(self.target()));
+        let headers = headers_len(AddressFamily::of(self.target()));
         usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
     }
 

@@ -1,6 +1,6 @@
 //! The memory that traces take while they are in flight. A file of its own: its allocator counts.
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Link, Memory, Settings, SocketKind, Survey};
 use hopshot_lab::{Machine, Scenario};
 use peak_alloc::PeakAlloc;
@@ -23,7 +23,12 @@ const PATHS: [&str; 3] = [
 
 /// Returns the octets of memory for each trace of a list, so long after its start; `None` if there
 /// is a result by then.
-fn octets_per_trace(path: &str, version: Version, attempts: u8, after: Duration) -> Option<usize> {
+fn octets_per_trace(
+    path: &str,
+    family: AddressFamily,
+    attempts: u8,
+    after: Duration,
+) -> Option<usize> {
     let scenario = format!(
         "hops = 32\nrtt_ms = 500\n[target]\nv4 = '10.200.0.0'\nv6 = '2001:db8:ffff:1::'\n\
          count = 4096\n{path}"
@@ -36,9 +41,9 @@ fn octets_per_trace(path: &str, version: Version, attempts: u8, after: Duration)
     let mut survey = Survey::start(machine(), &settings, 1_000_000, AT_ONCE).unwrap();
     let end = survey.link().now().saturating_add(after);
     for number in 0..AT_ONCE {
-        let address: IpAddr = match version {
-            Version::V4 => [10, 200, (number >> 8) as u8, number as u8].into(),
-            Version::V6 => [0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number as u16].into(),
+        let address: IpAddr = match family {
+            AddressFamily::V4 => [10, 200, (number >> 8) as u8, number as u8].into(),
+            AddressFamily::V6 => [0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number as u16].into(),
         };
         survey
             .add_found("a host of the list", Ok((address, 0).into()), false, None)
@@ -60,11 +65,11 @@ fn octets_per_trace(path: &str, version: Version, attempts: u8, after: Duration)
 #[test]
 fn a_trace_takes_the_memory_that_its_probes_need() {
     for (attempts, most) in [(1, 6 << 10), (3, 10 << 10)] {
-        for version in [Version::V4, Version::V6] {
+        for family in [AddressFamily::V4, AddressFamily::V6] {
             for path in PATHS {
                 let moments = (1..25).map(|moment| Duration::from_millis(200 * moment));
                 let octets = moments
-                    .map_while(|after| octets_per_trace(path, version, attempts, after))
+                    .map_while(|after| octets_per_trace(path, family, attempts, after))
                     .max()
                     .unwrap();
                 assert!(

@@ -5,7 +5,7 @@ use crate::hop::{Hop, Nat};
 use crate::map::{INSIDE, OUTSIDE};
 use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
-use hopshot_core::wire::{Ends, Version, icmp, ip};
+use hopshot_core::wire::{AddressFamily, Ends, icmp, ip};
 use std::net::IpAddr;
 
 /// A packet for the client.
@@ -46,15 +46,15 @@ impl<'a> Request<'a> {
         })
     }
 
-    pub(crate) fn version(&self) -> Version {
-        self.header.ends.version()
+    pub(crate) fn family(&self) -> AddressFamily {
+        self.header.ends.family()
     }
 
     /// Whether a router may cut it in pieces: IPv6's never may.
     pub(crate) fn may_be_fragmented(&self) -> bool {
         /// Among the flags of an IPv4 header (RFC 791, section 3.1).
         const DONT_FRAGMENT: u8 = 0x40;
-        self.version() == Version::V4 && self.packet[6] & DONT_FRAGMENT == 0
+        self.family() == AddressFamily::V4 && self.packet[6] & DONT_FRAGMENT == 0
     }
 }
 
@@ -91,7 +91,7 @@ pub(crate) fn error(
         source: from,
         destination: request.header.ends.source,
     };
-    let version = ends.version();
+    let family = ends.family();
     let mut body = quote(request, by, report.left);
     let mut rest = report.rest;
     let extension = extension(by, from);
@@ -100,10 +100,10 @@ pub(crate) fn error(
         // 8 (IPv6) octets.
         body.resize(128, 0);
         body.extend_from_slice(&extension);
-        rest |= match version {
+        rest |= match family {
             _ if by.unsaid => 0,
-            Version::V4 => 32 << 16,
-            Version::V6 => 16 << 24,
+            AddressFamily::V4 => 32 << 16,
+            AddressFamily::V6 => 16 << 24,
         };
     }
     let mut message = vec![report.icmp_type, report.code, 0, 0];
@@ -116,12 +116,12 @@ pub(crate) fn error(
 
 /// Puts the IP header before a message.
 pub(crate) fn wrap(ends: Ends, hop_limit: u8, message: &[u8]) -> Vec<u8> {
-    let version = ends.version();
-    let protocol = match version {
-        Version::V4 => ip::PROTOCOL_ICMP,
-        Version::V6 => ip::PROTOCOL_ICMPV6,
+    let family = ends.family();
+    let protocol = match family {
+        AddressFamily::V4 => ip::PROTOCOL_ICMP,
+        AddressFamily::V6 => ip::PROTOCOL_ICMPV6,
     };
-    let mut packet = vec![0; ip::header_len(version)];
+    let mut packet = vec![0; ip::header_len(family)];
     let emitted = ip::Header {
         ends,
         hop_limit,
@@ -145,13 +145,13 @@ pub(crate) fn checksum(ends: Ends, message: &[u8]) -> u16 {
 /// The start of the request as the router saw it: its hop limit nearly used up, and what a
 /// translator changed still changed.
 fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
-    let version = request.version();
+    let family = request.family();
     let mut quote = request.packet.to_vec();
     // Where the addresses are, how long they are, where the hop limit is, where the ICMP header
     // starts.
-    let (source, length, hop_limit, icmp) = match version {
-        Version::V4 => (12, 4, 8, usize::from(quote[0] & 0x0f) * 4),
-        Version::V6 => (
+    let (source, length, hop_limit, icmp) = match family {
+        AddressFamily::V4 => (12, 4, 8, usize::from(quote[0] & 0x0f) * 4),
+        AddressFamily::V6 => (
             8,
             16,
             7,
@@ -161,13 +161,10 @@ fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
     quote[hop_limit] = by.quoted_hop_limit.unwrap_or(left);
     for change in &by.nat {
         match change {
-            Nat::Source => put(
-                &mut quote[source..source + length],
-                OUTSIDE.address(version),
-            ),
+            Nat::Source => put(&mut quote[source..source + length], OUTSIDE.address(family)),
             Nat::Destination => put(
                 &mut quote[source + length..source + 2 * length],
-                INSIDE.address(version),
+                INSIDE.address(family),
             ),
             Nat::Ident => quote[icmp + 5] ^= 0x0f,
             Nat::Checksum => quote[icmp + 2] ^= 0x0f,
@@ -180,20 +177,20 @@ fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
         let sum = checksum(ends, &quote[icmp..]);
         quote[icmp + 2..icmp + 4].copy_from_slice(&sum.to_be_bytes());
     }
-    let header_len = match version {
-        Version::V4 => {
+    let header_len = match family {
+        AddressFamily::V4 => {
             quote[10..12].fill(0);
             let sum = Checksum::new().with(&quote[..icmp]).finish();
             quote[10..12].copy_from_slice(&sum.to_be_bytes());
             icmp
         }
-        Version::V6 => ip::header_len(version),
+        AddressFamily::V6 => ip::header_len(family),
     };
     // RFC 1812, section 4.3.2.3, and RFC 4443, section 2.4: so long that the whole error has 576 or
     // 1,280 octets.
-    let whole = match version {
-        Version::V4 => 576 - 20 - icmp::HEADER_LEN,
-        Version::V6 => 1280 - 40 - icmp::HEADER_LEN,
+    let whole = match family {
+        AddressFamily::V4 => 576 - 20 - icmp::HEADER_LEN,
+        AddressFamily::V6 => 1280 - 40 - icmp::HEADER_LEN,
     };
     quote.truncate(by.quote.map_or(whole, |octets| header_len + octets));
     quote

@@ -5,7 +5,7 @@ use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
 use crate::scenario::Flood;
 use core::time::Duration;
-use hopshot_core::wire::{Ends, Version, icmp};
+use hopshot_core::wire::{AddressFamily, Ends, icmp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Somebody off the path who floods the client, in the family of the last probe.
@@ -68,10 +68,10 @@ impl Attacker {
     fn message(&mut self) -> Option<Vec<u8>> {
         let victim = self.victim.as_ref()?;
         let random = &mut self.random;
-        let version = victim.ends.version();
-        let spoofed = match version {
-            Version::V4 => IpAddr::V4(Ipv4Addr::new(10, 66, random.u8(..), random.u8(1..))),
-            Version::V6 => IpAddr::V6(Ipv6Addr::new(
+        let family = victim.ends.family();
+        let spoofed = match family {
+            AddressFamily::V4 => IpAddr::V4(Ipv4Addr::new(10, 66, random.u8(..), random.u8(1..))),
+            AddressFamily::V6 => IpAddr::V6(Ipv6Addr::new(
                 0x2001,
                 0xdb8,
                 0x6666,
@@ -91,7 +91,7 @@ impl Attacker {
             source,
             destination: victim.ends.source,
         };
-        let error = |icmp_type: icmp::Type| icmp_type.number(version).unwrap_or_default();
+        let error = |icmp_type: icmp::Type| icmp_type.number(family).unwrap_or_default();
         let kinds = [
             icmp::Type::TimeExceeded,
             icmp::Type::Unreachable,
@@ -99,7 +99,7 @@ impl Attacker {
         ];
         let icmp_type = error(kinds[random.usize(..kinds.len())]);
         let mut quote = victim.probe.clone();
-        quote[if version == Version::V4 { 8 } else { 7 }] = random.u8(..);
+        quote[if family == AddressFamily::V4 { 8 } else { 7 }] = random.u8(..);
         // The secrets: checksum, ident, seq and the payload.
         random.fill(&mut quote[victim.icmp + 2..]);
         let mut message = vec![icmp_type, 0, 0, 0, 0, 0, 0, 0];

@@ -9,12 +9,12 @@
 //! ```
 //! use core::net::IpAddr;
 //! use core::time::Duration;
-//! use hopshot_core::wire::{Ends, Version, icmp, ip};
+//! use hopshot_core::wire::{Ends, AddressFamily, icmp, ip};
 //! use hopshot_lab::{CLIENT, Internet, Scenario};
 //!
 //! let scenario = Scenario::named("short").unwrap();
 //! let mut internet = Internet::new(&scenario, 1);
-//! let ends = Ends { source: CLIENT.address(Version::V4), destination: internet.target(Version::V4) };
+//! let ends = Ends { source: CLIENT.address(AddressFamily::V4), destination: internet.target(AddressFamily::V4) };
 //!
 //! // An Echo Request with a hop limit of 2 ...
 //! let mut packet = [0; 64];

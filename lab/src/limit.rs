@@ -3,7 +3,7 @@
 use crate::hop::{Limit, Rate};
 use crate::scenario::Partial;
 use core::time::Duration;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 
 /// The state of a [`Limit`] towards one client, in one family.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,11 +14,11 @@ pub(crate) struct Bucket {
 
 impl Bucket {
     /// Takes a token, if there is one.
-    pub(crate) fn take(&mut self, now: Duration, limit: Limit, version: Version) -> bool {
-        let rate = match (limit.per_second, version) {
+    pub(crate) fn take(&mut self, now: Duration, limit: Limit, family: AddressFamily) -> bool {
+        let rate = match (limit.per_second, family) {
             (Rate::Same(rate), _) => rate,
-            (Rate::Each { v4, .. }, Version::V4) => v4,
-            (Rate::Each { v6, .. }, Version::V6) => v6,
+            (Rate::Each { v4, .. }, AddressFamily::V4) => v4,
+            (Rate::Each { v6, .. }, AddressFamily::V6) => v6,
         };
         let refill = now.saturating_sub(self.last).as_secs_f64() * rate;
         self.used = (self.used - refill).max(0.0);

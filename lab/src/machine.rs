@@ -9,7 +9,7 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
-use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
 use hopshot_core::{Answer, Back, Instant, SendError};
 use hopshot_engine::link::{Arrived, Clock, Datagram, Obstacle, Port};
 use hopshot_engine::{Fault, Link, LinkError, SocketKind};
@@ -93,7 +93,9 @@ impl Machine {
                 ident,
             }
         };
-        let ports = [Version::V4, Version::V6].map(&mut port).to_vec();
+        let ports = [AddressFamily::V4, AddressFamily::V6]
+            .map(&mut port)
+            .to_vec();
         let (internet, queues) = (Internet::new(scenario, seed), Default::default());
         // A clock is never at its beginning.
         let now = Cell::new(Duration::from_secs(1));
@@ -191,7 +193,7 @@ impl Link for Machine {
     fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Error> {
         match self.fails(Failing::Route) {
             true => Err(Error::NoRoute),
-            false => Ok(CLIENT.address(Version::of(target))),
+            false => Ok(CLIENT.address(AddressFamily::of(target))),
         }
     }
 
@@ -206,21 +208,21 @@ impl Link for Machine {
         if is_far || self.fails(Failing::Firewall) || self.fails(Failing::Route) {
             return Err(NOT_PERMITTED);
         }
-        let version = Version::of(probe.destination);
+        let family = AddressFamily::of(probe.destination);
         assert_eq!(
             self.ports.get(port).map(|port| port.family),
-            Some(version),
+            Some(family),
             "a port of the other family"
         );
-        let header_len = ip::header_len(version);
+        let header_len = ip::header_len(family);
         if header_len + probe.message.len() > FIRST_LINK {
             return Err(TOO_LARGE);
         }
         let ends = Ends {
-            source: CLIENT.address(version),
+            source: CLIENT.address(family),
             destination: probe.destination,
         };
-        let protocol = ip::icmp(version);
+        let protocol = ip::icmp(family);
         let header = ip::Header {
             ends,
             hop_limit: probe.hop_limit,
@@ -275,7 +277,7 @@ impl Link for Machine {
         else {
             return Ok(None);
         };
-        let queue = usize::from(family != Version::V4);
+        let queue = usize::from(family != AddressFamily::V4);
         while self.queues[queue]
             .peek()
             .is_some_and(|Reverse((due, ..))| *due <= now)

@@ -3,7 +3,7 @@
 
 use crate::hop::{Hop, Link, Unreachable};
 use crate::scenario::{Diamond, Loop, Scenario, Target};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address in each family.
@@ -18,10 +18,10 @@ pub struct Both {
 impl Both {
     /// The address in one of them.
     #[must_use]
-    pub const fn address(&self, version: Version) -> IpAddr {
-        match version {
-            Version::V4 => IpAddr::V4(self.v4),
-            Version::V6 => IpAddr::V6(self.v6),
+    pub const fn address(&self, family: AddressFamily) -> IpAddr {
+        match family {
+            AddressFamily::V4 => IpAddr::V4(self.v4),
+            AddressFamily::V6 => IpAddr::V6(self.v6),
         }
     }
 }
@@ -266,15 +266,15 @@ impl Map {
         }
     }
 
-    pub(crate) fn truth(&self, version: Version) -> Truth {
+    pub(crate) fn truth(&self, family: AddressFamily) -> Truth {
         Truth {
             paths: (0..self.paths.len())
-                .map(|path| self.true_path(path, version))
+                .map(|path| self.true_path(path, family))
                 .collect(),
         }
     }
 
-    fn true_path(&self, path: usize, version: Version) -> TruePath {
+    fn true_path(&self, path: usize, family: AddressFamily) -> TruePath {
         let mut hops = Vec::new();
         for hop_limit in 1..=u8::MAX {
             let barrier = self.barrier(path, hop_limit);
@@ -291,7 +291,7 @@ impl Map {
                         || entry.bad_checksum
                         || entry.quote.is_some_and(|quote| quote < 8);
                     let mute = mute || (entry.code != 0 && barrier.is_none());
-                    hops.push((!mute).then(|| self.error_addresses(router).address(version)));
+                    hops.push((!mute).then(|| self.error_addresses(router).address(family)));
                     if barrier.is_some_and(|(_, _, barrier)| barrier.to == u8::MAX) {
                         return TruePath {
                             hops,
@@ -301,7 +301,7 @@ impl Map {
                 }
                 Place::Target => {
                     let answers = !self.target.silent;
-                    hops.push(answers.then(|| self.reply_addresses().address(version)));
+                    hops.push(answers.then(|| self.reply_addresses().address(family)));
                     return TruePath {
                         hops,
                         end: if answers { End::Target } else { End::Silent },

@@ -11,7 +11,7 @@ use crate::scenario::{Balance, Scenario};
 use crate::sweeper::Hostile;
 use crate::usurper;
 use core::time::Duration;
-use hopshot_core::wire::{Version, icmp};
+use hopshot_core::wire::{AddressFamily, icmp};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -83,14 +83,14 @@ impl Internet {
 
     /// The target's address.
     #[must_use]
-    pub fn target(&self, version: Version) -> IpAddr {
-        self.map.target_addresses().address(version)
+    pub fn target(&self, family: AddressFamily) -> IpAddr {
+        self.map.target_addresses().address(family)
     }
 
     /// The route that a trace to the target should find.
     #[must_use]
-    pub fn truth(&self, version: Version) -> Truth {
-        self.map.truth(version)
+    pub fn truth(&self, family: AddressFamily) -> Truth {
+        self.map.truth(family)
     }
 
     /// Every name with its addresses: the target's first, then the routers', also of those that
@@ -245,11 +245,11 @@ impl Internet {
     }
 
     fn responder(&self, request: &Request<'_>, path: usize) -> Responder {
-        let version = request.version();
+        let family = request.family();
         let (hop_limit, destination) = (request.header.hop_limit, request.header.ends.destination);
         let host = self.map.paths[path]
             .iter()
-            .position(|router| self.map.routers[*router].addresses.address(version) == destination);
+            .position(|router| self.map.routers[*router].addresses.address(family) == destination);
         let host_distance = host.and_then(|index| u8::try_from(index + 1).ok());
         let reach = host_distance.map_or(hop_limit, |distance| hop_limit.min(distance));
         let barrier = self.map.barrier(path, hop_limit);
@@ -262,12 +262,12 @@ impl Internet {
                 return Responder::Nobody { hop };
             }
             // RFC 1191, section 4; RFC 4443, section 3.2.
-            let kind = match version {
-                Version::V4 => ErrorKind {
+            let kind = match family {
+                AddressFamily::V4 => ErrorKind {
                     icmp_type: 3,
                     code: 4,
                 },
-                Version::V6 => ErrorKind {
+                AddressFamily::V6 => ErrorKind {
                     icmp_type: 2,
                     code: 0,
                 },
@@ -293,9 +293,9 @@ impl Internet {
             };
         }
         if let Some((hop, router, barrier)) = barrier {
-            let kind = match version {
-                Version::V4 => barrier.v4,
-                Version::V6 => barrier.v6,
+            let kind = match family {
+                AddressFamily::V4 => barrier.v4,
+                AddressFamily::V6 => barrier.v6,
             };
             return Responder::Router {
                 router,
@@ -307,7 +307,7 @@ impl Internet {
         }
         match self.map.place(path, hop_limit) {
             Place::Router(router) => {
-                let icmp_type = icmp::Type::TimeExceeded.number(version).unwrap_or_default();
+                let icmp_type = icmp::Type::TimeExceeded.number(family).unwrap_or_default();
                 let kind = ErrorKind {
                     icmp_type,
                     code: self.map.routers[router].entry.code,
@@ -340,8 +340,8 @@ impl Internet {
         if self.random.f64() < self.scenario.loss {
             return (Fate::Lost, Vec::new());
         }
-        let version = request.version();
-        let family = usize::from(version == Version::V6);
+        let family = request.family();
+        let bucket = usize::from(family == AddressFamily::V6);
         let (hop, copies, packet) = match *responder {
             Responder::Nobody { .. } => return (Fate::Silent, Vec::new()),
             Responder::Router {
@@ -351,14 +351,14 @@ impl Internet {
                 rest,
                 left,
             } => {
-                let from = self.map.error_addresses(router).address(version);
+                let from = self.map.error_addresses(router).address(family);
                 let Router { entry, .. } = &self.map.routers[router];
                 if entry.silent {
                     return (Fate::Silent, Vec::new());
                 }
                 if entry
                     .limit
-                    .is_some_and(|limit| !self.buckets[router][family].take(now, limit, version))
+                    .is_some_and(|limit| !self.buckets[router][bucket].take(now, limit, family))
                 {
                     return (Fate::Limited, Vec::new());
                 }
@@ -382,7 +382,7 @@ impl Internet {
                     return (Fate::Silent, Vec::new());
                 }
                 let packet =
-                    echo_reply(request, addresses.address(version), remaining(u8::MAX, hop));
+                    echo_reply(request, addresses.address(family), remaining(u8::MAX, hop));
                 (hop, entry.duplicates.unwrap_or(0), packet)
             }
             Responder::Echo { router: None, hop } => {
@@ -392,16 +392,16 @@ impl Internet {
                 }
                 if target
                     .limit
-                    .is_some_and(|limit| !self.target_bucket[family].take(now, limit, version))
+                    .is_some_and(|limit| !self.target_bucket[bucket].take(now, limit, family))
                     || target
                         .partial
-                        .is_some_and(|partial| !self.target_window[family].take(now, partial))
+                        .is_some_and(|partial| !self.target_window[bucket].take(now, partial))
                 {
                     return (Fate::Limited, Vec::new());
                 }
                 let from = match request.header.ends.destination {
-                    first if first == self.map.target_addresses().address(version) => {
-                        self.map.reply_addresses().address(version)
+                    first if first == self.map.target_addresses().address(family) => {
+                        self.map.reply_addresses().address(family)
                     }
                     other => other,
                 };
@@ -486,13 +486,13 @@ fn entry(now: Duration, delivery: &Delivery) -> Answer {
 fn flow_hash(request: &Request<'_>, ident: bool, salt: u64) -> u64 {
     let message =
         &request.packet[request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len()..];
-    let network: &[u8] = match request.version() {
-        Version::V4 => &request.packet[9..10],
-        Version::V6 => &request.packet[1..4],
+    let network: &[u8] = match request.family() {
+        AddressFamily::V4 => &request.packet[9..10],
+        AddressFamily::V6 => &request.packet[1..4],
     };
-    let addresses = match request.version() {
-        Version::V4 => &request.packet[12..20],
-        Version::V6 => &request.packet[8..40],
+    let addresses = match request.family() {
+        AddressFamily::V4 => &request.packet[12..20],
+        AddressFamily::V6 => &request.packet[8..40],
     };
     let flow = &message[..if ident { 6 } else { 4 }];
     let parts = [&salt.to_be_bytes()[..], network, addresses, flow];

@@ -44,12 +44,12 @@ impl Hostile {
 
     /// A probe has arrived at its destination; the sweep starts with the first that does here.
     pub(crate) fn overhear(&mut self, now: Duration, request: &Request<'_>, map: &Map) {
-        let version = request.version();
+        let family = request.family();
         let [host, victim] = [
             self.sweeper.host,
             self.sweeper.quotes.unwrap_or(self.sweeper.host),
         ]
-        .map(|number| map.host(number).address(version));
+        .map(|number| map.host(number).address(family));
         let ends = request.header.ends;
         if ends.destination != host || self.learnt.is_some() {
             return;
@@ -101,7 +101,7 @@ impl Learnt {
             ident,
             checksum: learnt,
         } = *self;
-        let version = ends.version();
+        let family = ends.family();
         let icmp_type = match says {
             Sweep::TimeExceeded => Type::TimeExceeded,
             Sweep::Unreachable => Type::Unreachable,
@@ -116,7 +116,7 @@ impl Learnt {
         debug_assert!(emitted.is_ok(), "the buffer has the header's length");
         probe[2..4].copy_from_slice(&learnt.to_be_bytes());
         let mut message = vec![
-            icmp_type.number(version).unwrap_or_default(),
+            icmp_type.number(family).unwrap_or_default(),
             0,
             0,
             0,
@@ -126,7 +126,7 @@ impl Learnt {
             0,
         ];
         message.extend_from_slice(&wrap(quoted_ends, 1, &probe));
-        debug_assert_eq!(message.len(), 16 + ip::header_len(version));
+        debug_assert_eq!(message.len(), 16 + ip::header_len(family));
         let back = Ends {
             source: ends.destination,
             destination: ends.source,

@@ -6,7 +6,7 @@ use crate::hop::Hop;
 use crate::log::Probe;
 use crate::scenario::{Target, Usurper};
 use core::time::Duration;
-use hopshot_core::wire::{Version, icmp};
+use hopshot_core::wire::{AddressFamily, icmp};
 use std::net::IpAddr;
 
 /// Octets 6 and 7 of an ICMP header of an Echo.
@@ -48,16 +48,16 @@ impl Usurper {
             checksum: request.checksum,
             packet: &packet,
         };
-        let version = request.version();
-        let icmp_type = icmp::Type::TimeExceeded.number(version)?;
+        let family = request.family();
+        let icmp_type = icmp::Type::TimeExceeded.number(family)?;
         // What is behind the eight octets would not fit the other seq.
         let by = Hop {
             quote: Some(icmp::HEADER_LEN),
             ..Hop::default()
         };
-        let name = match version {
-            Version::V4 => IpAddr::V4(target.v4),
-            Version::V6 => IpAddr::V6(target.v6),
+        let name = match family {
+            AddressFamily::V4 => IpAddr::V4(target.v4),
+            AddressFamily::V6 => IpAddr::V6(target.v6),
         };
         Some(error(
             &claimed,

@@ -1,20 +1,20 @@
 //! The simulated internet on virtual time: every scenario, both families.
 
 use core::time::Duration;
-use hopshot_core::wire::{Ends, Malformed, Version, icmp, ip};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, icmp, ip};
 use hopshot_lab::log::{Event, Fate, line, parse};
 use hopshot_lab::{CLIENT, Delivery, End, Internet, Scenario, Sweep, Sweeper};
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-const BOTH: [Version; 2] = [Version::V4, Version::V6];
+const BOTH: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 
 /// An Echo Request of the client. The payload's first word keeps the checksum of all seqs the same,
 /// if asked for.
 fn probe(destination: IpAddr, hop_limit: u8, ident: u16, seq: u16, one_flow: bool) -> Vec<u8> {
-    let version = Version::of(destination);
+    let family = AddressFamily::of(destination);
     let ends = Ends {
-        source: CLIENT.address(version),
+        source: CLIENT.address(family),
         destination,
     };
     let mut payload = [0x5a; 36];
@@ -28,12 +28,12 @@ fn probe(destination: IpAddr, hop_limit: u8, ident: u16, seq: u16, one_flow: boo
     icmp::Message::EchoRequest(echo)
         .emit(ends, &mut message)
         .unwrap();
-    let protocol = if version == Version::V4 {
+    let protocol = if family == AddressFamily::V4 {
         ip::PROTOCOL_ICMP
     } else {
         ip::PROTOCOL_ICMPV6
     };
-    let mut packet = vec![0; ip::header_len(version)];
+    let mut packet = vec![0; ip::header_len(family)];
     ip::Header {
         ends,
         hop_limit,
@@ -46,8 +46,13 @@ fn probe(destination: IpAddr, hop_limit: u8, ident: u16, seq: u16, one_flow: boo
     packet
 }
 
-fn send(internet: &mut Internet, version: Version, now: Duration, hop_limit: u8) -> Vec<Delivery> {
-    let target = internet.target(version);
+fn send(
+    internet: &mut Internet,
+    family: AddressFamily,
+    now: Duration,
+    hop_limit: u8,
+) -> Vec<Delivery> {
+    let target = internet.target(family);
     internet.receive(now, &probe(target, hop_limit, 7, hop_limit.into(), true))
 }
 
@@ -68,11 +73,11 @@ fn named(name: &str, seed: u64) -> Internet {
 fn every_scenario_answers_as_its_truth_says() {
     // Loss and limits hide what is there; they have tests of their own.
     for name in Scenario::names().filter(|name| !["loss", "partial"].contains(name)) {
-        for version in BOTH {
+        for family in BOTH {
             let mut internet = named(name, 3);
-            let truth = internet.truth(version);
+            let truth = internet.truth(family);
             for hop in 1..=40 {
-                let answers = send(&mut internet, version, Duration::ZERO, hop);
+                let answers = send(&mut internet, family, Duration::ZERO, hop);
                 let path = &truth.paths[internet.log().last().unwrap().path];
                 let end = path.hops.len();
                 let place = usize::from(hop).min(end);
@@ -84,9 +89,9 @@ fn every_scenario_answers_as_its_truth_says() {
                         icmp::Message::EchoRequest(_) => return None,
                     };
                     let (_, quoted) = ip::parse_quoted(quoted).ok()?;
-                    icmp::QuotedEcho::parse(version, quoted).ok().map(|_| from)
+                    icmp::QuotedEcho::parse(family, quoted).ok().map(|_| from)
                 });
-                assert_eq!(seen, path.hops[place - 1], "{name} {version:?} hop {hop}");
+                assert_eq!(seen, path.hops[place - 1], "{name} {family:?} hop {hop}");
                 let past = match path.end {
                     End::Target | End::Silent => usize::from(hop) > end,
                     End::Unreachable => hop > 12,
@@ -95,7 +100,7 @@ fn every_scenario_answers_as_its_truth_says() {
                 assert_eq!(
                     internet.log().last().unwrap().past_target,
                     past,
-                    "{name} {version:?} hop {hop}"
+                    "{name} {family:?} hop {hop}"
                 );
             }
         }
@@ -104,12 +109,12 @@ fn every_scenario_answers_as_its_truth_says() {
 
 /// A packet of so many octets, which in IPv4 may be fragmented or not.
 fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: bool) -> Vec<u8> {
-    let version = Version::of(destination);
+    let family = AddressFamily::of(destination);
     let ends = Ends {
-        source: CLIENT.address(version),
+        source: CLIENT.address(family),
         destination,
     };
-    let mut message = vec![0; octets - ip::header_len(version)];
+    let mut message = vec![0; octets - ip::header_len(family)];
     let payload = vec![0; message.len() - 8];
     let echo = icmp::Echo {
         ident: 7,
@@ -119,12 +124,12 @@ fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: b
     icmp::Message::EchoRequest(echo)
         .emit(ends, &mut message)
         .unwrap();
-    let protocol = if version == Version::V4 {
+    let protocol = if family == AddressFamily::V4 {
         ip::PROTOCOL_ICMP
     } else {
         ip::PROTOCOL_ICMPV6
     };
-    let mut packet = vec![0; ip::header_len(version)];
+    let mut packet = vec![0; ip::header_len(family)];
     ip::Header {
         ends,
         hop_limit,
@@ -133,7 +138,7 @@ fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: b
     }
     .emit(message.len(), &mut packet)
     .unwrap();
-    if version == Version::V4 {
+    if family == AddressFamily::V4 {
         packet[6] = if may_be_fragmented { 0 } else { 0x40 };
     }
     packet.extend_from_slice(&message);
@@ -142,9 +147,9 @@ fn sized(destination: IpAddr, hop_limit: u8, octets: usize, may_be_fragmented: b
 
 #[test]
 fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("mtu", 1);
-        let target = internet.target(version);
+        let target = internet.target(family);
         // Who answers a packet of this size that is to expire at this hop, and the MTU that it
         // names.
         let mut ask = |hop_limit, octets| {
@@ -152,15 +157,15 @@ fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
                 internet.receive(Duration::ZERO, &sized(target, hop_limit, octets, false));
             let (from, message) = read(&answers[0]);
             let mtu = match message.unwrap() {
-                icmp::Message::Error(error) => error.mtu(version),
+                icmp::Message::Error(error) => error.mtu(family),
                 _ => None,
             };
             (from, mtu)
         };
         let router = |hop: u16| -> IpAddr {
-            match version {
-                Version::V4 => format!("10.{hop}.0.1").parse().unwrap(),
-                Version::V6 => format!("2001:db8:{hop}::1").parse().unwrap(),
+            match family {
+                AddressFamily::V4 => format!("10.{hop}.0.1").parse().unwrap(),
+                AddressFamily::V6 => format!("2001:db8:{hop}::1").parse().unwrap(),
             }
         };
         assert_eq!(
@@ -178,16 +183,16 @@ fn what_is_too_big_for_a_link_comes_to_its_router_and_no_farther() {
 
 #[test]
 fn a_router_may_name_another_mtu_or_none_and_say_nothing() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("mtu-odd", 1);
-        let packet = sized(internet.target(version), 12, 1500, false);
+        let packet = sized(internet.target(family), 12, 1500, false);
         let answers = internet.receive(Duration::ZERO, &packet);
         let icmp::Message::Error(error) = read(&answers[0]).1.unwrap() else {
             panic!("an error")
         };
-        assert_eq!(error.mtu(version), Some(9000));
+        assert_eq!(error.mtu(family), Some(9000));
         let mut internet = named("mtu-silent", 1);
-        let target = internet.target(version);
+        let target = internet.target(family);
         assert_eq!(
             internet.receive(Duration::ZERO, &sized(target, 6, 1401, false)),
             []
@@ -204,18 +209,18 @@ fn a_router_may_name_another_mtu_or_none_and_say_nothing() {
 #[test]
 fn only_what_may_not_be_fragmented_is_too_big() {
     let mut internet = named("mtu", 1);
-    let target = internet.target(Version::V4);
+    let target = internet.target(AddressFamily::V4);
     let answers = internet.receive(Duration::ZERO, &sized(target, 12, 1500, true));
     assert_eq!(read(&answers[0]).0, target);
 }
 
 #[test]
 fn round_trips_grow_with_the_hop() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("wan", 1);
         for hop in 1..=30 {
             let now = Duration::from_secs(hop.into());
-            let answers = send(&mut internet, version, now, hop);
+            let answers = send(&mut internet, family, now, hop);
             let millis = 80.0 * f64::from(hop.min(12)) / 12.0;
             assert_eq!(answers.len(), 1);
             assert_eq!(
@@ -235,7 +240,7 @@ fn round_trips_grow_with_the_hop() {
 #[rustfmt::skip]
 fn time_exceeded_to_the_octet() {
     let mut internet = named("wan", 1);
-    let answers = send(&mut internet, Version::V4, Duration::ZERO, 2);
+    let answers = send(&mut internet, AddressFamily::V4, Duration::ZERO, 2);
     let mut golden = vec![
         0x45, 0, 0, 92, 0, 0, 0x40, 0, 254, 1, 0x68, 0x9c, 10, 2, 0, 1, 10, 0, 0, 2, // from router 2, TTL 255 - 1
         11, 0, 0xf4, 0xff, 0, 0, 0, 0, // Time Exceeded in transit
@@ -249,7 +254,7 @@ fn time_exceeded_to_the_octet() {
 #[test]
 fn time_exceeded_in_ipv6_to_the_octet() {
     let mut internet = named("wan", 1);
-    let answers = send(&mut internet, Version::V6, Duration::ZERO, 2);
+    let answers = send(&mut internet, AddressFamily::V6, Duration::ZERO, 2);
     let router: IpAddr = "2001:db8:2::1".parse().unwrap();
     let (from, message) = read(&answers[0]);
     let icmp::Message::Error(error) = message.unwrap() else {
@@ -259,7 +264,7 @@ fn time_exceeded_in_ipv6_to_the_octet() {
         (from, error.icmp_type, error.code, error.rest),
         (router, icmp::Type::TimeExceeded, 0, 0)
     );
-    let mut quoted = probe(internet.target(Version::V6), 1, 7, 2, true);
+    let mut quoted = probe(internet.target(AddressFamily::V6), 1, 7, 2, true);
     assert_eq!(error.quoted, quoted);
     quoted[7] = 1;
     assert_eq!(answers[0].packet[..8], [0x60, 0, 0, 0, 0, 92, 58, 254]);
@@ -267,9 +272,9 @@ fn time_exceeded_in_ipv6_to_the_octet() {
 
 #[test]
 fn the_target_answers_with_what_it_was_sent_and_a_realistic_hop_limit() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("wan", 1);
-        let answers = send(&mut internet, version, Duration::ZERO, 20);
+        let answers = send(&mut internet, family, Duration::ZERO, 20);
         let (header, _) = ip::parse(&answers[0].packet).unwrap();
         assert_eq!(header.hop_limit, 64 - 11);
         let Ok(icmp::Message::EchoReply(echo)) = read(&answers[0]).1 else {
@@ -281,14 +286,14 @@ fn the_target_answers_with_what_it_was_sent_and_a_realistic_hop_limit() {
 
 #[test]
 fn a_router_can_be_the_destination() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("wan", 1);
-        let router = internet.truth(version).at(5)[0].unwrap();
+        let router = internet.truth(family).at(5)[0].unwrap();
         let answers = internet.receive(Duration::ZERO, &probe(router, 9, 1, 1, true));
         assert!(
             matches!(read(&answers[0]), (from, Ok(icmp::Message::EchoReply(_))) if from == router)
         );
-        let nobody = if version == Version::V4 {
+        let nobody = if family == AddressFamily::V4 {
             "10.9.9.9"
         } else {
             "2001:db8:9:9::9"
@@ -311,7 +316,7 @@ fn loss_is_what_the_seed_says_and_near_its_share() {
         for number in 0..10_000_u32 {
             send(
                 &mut internet,
-                Version::V4,
+                AddressFamily::V4,
                 Duration::from_millis(number.into()),
                 5,
             );
@@ -337,31 +342,31 @@ fn loss_is_what_the_seed_says_and_near_its_share() {
 
 #[test]
 fn linux_limits_are_six_then_one_a_second() {
-    let answered = |internet: &mut Internet, version, at: f64, count| {
+    let answered = |internet: &mut Internet, family, at: f64, count| {
         (0..count)
-            .filter(|_| !send(internet, version, Duration::from_secs_f64(at), 3).is_empty())
+            .filter(|_| !send(internet, family, Duration::from_secs_f64(at), 3).is_empty())
             .count()
     };
-    for (version, later) in [(Version::V4, 1), (Version::V6, 6)] {
+    for (family, later) in [(AddressFamily::V4, 1), (AddressFamily::V6, 6)] {
         let mut internet = named("ratelimit", 1);
-        assert_eq!(answered(&mut internet, version, 0.0, 10), 6);
-        assert_eq!(answered(&mut internet, version, 1.0, 10), later);
-        assert_eq!(answered(&mut internet, version, 60.0, 10), 6);
+        assert_eq!(answered(&mut internet, family, 0.0, 10), 6);
+        assert_eq!(answered(&mut internet, family, 1.0, 10), later);
+        assert_eq!(answered(&mut internet, family, 60.0, 10), 6);
         assert_eq!(internet.log().last().unwrap().fate, Fate::Limited);
     }
     let mut strict = named("ratelimit-strict", 1);
-    assert_eq!(answered(&mut strict, Version::V6, 0.0, 3), 1);
+    assert_eq!(answered(&mut strict, AddressFamily::V6, 0.0, 3), 1);
     // The target's echo replies aren't limited.
-    assert!((0..50).all(|_| !send(&mut strict, Version::V4, Duration::ZERO, 12).is_empty()));
+    assert!((0..50).all(|_| !send(&mut strict, AddressFamily::V4, Duration::ZERO, 12).is_empty()));
 }
 
 #[test]
 fn a_partial_target_misses_the_start_of_the_first_burst() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("partial", 1);
         let answered = |internet: &mut Internet, at, hops: core::ops::RangeInclusive<u8>| {
             let at = Duration::from_millis(at);
-            hops.filter(|hop| !send(internet, version, at, *hop).is_empty())
+            hops.filter(|hop| !send(internet, family, at, *hop).is_empty())
                 .collect::<Vec<_>>()
         };
         assert_eq!(answered(&mut internet, 0, 12..=30), [17, 18, 19, 20, 21]);
@@ -373,7 +378,7 @@ fn a_partial_target_misses_the_start_of_the_first_burst() {
 fn duplicates_follow_each_answer() {
     let mut internet = named("dup", 1);
     for hop in [3, 12] {
-        let answers = send(&mut internet, Version::V4, Duration::ZERO, hop);
+        let answers = send(&mut internet, AddressFamily::V4, Duration::ZERO, hop);
         assert_eq!(answers.len(), 2);
         assert_eq!(answers[0].packet, answers[1].packet);
         assert!(answers[0].due < answers[1].due);
@@ -382,11 +387,11 @@ fn duplicates_follow_each_answer() {
 
 #[test]
 fn balancers_by_flow_keep_a_flow_together() {
-    for version in BOTH {
+    for family in BOTH {
         let mut seen = HashSet::new();
         for ident in 0..200 {
             let mut internet = named("ecmp", 1);
-            let target = internet.target(version);
+            let target = internet.target(family);
             for hop in 1..=30 {
                 internet.receive(Duration::ZERO, &probe(target, hop, ident, hop.into(), true));
             }
@@ -401,7 +406,7 @@ fn balancers_by_flow_keep_a_flow_together() {
         );
         // A seq that changes the checksum changes the flow.
         let mut internet = named("ecmp", 1);
-        let target = internet.target(version);
+        let target = internet.target(family);
         for seq in 0..100 {
             internet.receive(Duration::ZERO, &probe(target, 4, 1, seq, false));
         }
@@ -420,7 +425,7 @@ fn balancers_by_flow_keep_a_flow_together() {
 #[test]
 fn uneven_branches_move_the_target() {
     let internet = named("ecmp-uneven", 1);
-    let truth = internet.truth(Version::V4);
+    let truth = internet.truth(AddressFamily::V4);
     let lengths: Vec<_> = truth.paths.iter().map(|path| path.hops.len()).collect();
     assert_eq!((lengths, truth.distance()), (vec![12, 13], Some(12)));
     assert_eq!(truth.at(5).len(), 2);
@@ -429,9 +434,9 @@ fn uneven_branches_move_the_target() {
 
 #[test]
 fn label_stacks_and_interfaces_are_where_rfc_4884_says() {
-    for (version, length_word) in [(Version::V4, 32 << 16), (Version::V6, 16 << 24)] {
+    for (family, length_word) in [(AddressFamily::V4, 32 << 16), (AddressFamily::V6, 16 << 24)] {
         let mut internet = named("mpls", 1);
-        let stack = send(&mut internet, version, Duration::ZERO, 7);
+        let stack = send(&mut internet, family, Duration::ZERO, 7);
         let Ok(icmp::Message::Error(error)) = read(&stack[0]).1 else {
             panic!("an error")
         };
@@ -442,7 +447,7 @@ fn label_stacks_and_interfaces_are_where_rfc_4884_says() {
             error.quoted[132..],
             [0, 12, 1, 1, 0x05, 0xdc, 0x26, 1, 0, 1, 1, 2]
         );
-        let interface = send(&mut internet, version, Duration::ZERO, 8);
+        let interface = send(&mut internet, family, Duration::ZERO, 8);
         let Ok(icmp::Message::Error(error)) = read(&interface[0]).1 else {
             panic!("an error")
         };
@@ -456,17 +461,17 @@ fn label_stacks_and_interfaces_are_where_rfc_4884_says() {
 
 #[test]
 fn translators_leave_quotes_changed_and_their_checksums_right() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("nat-id", 1);
-        let sent = probe(internet.target(version), 5, 7, 5, true);
+        let sent = probe(internet.target(family), 5, 7, 5, true);
         let answers = internet.receive(Duration::ZERO, &sent);
         let Ok(icmp::Message::Error(error)) = read(&answers[0]).1 else {
             panic!("an error")
         };
         let (header, message) = ip::parse_quoted(error.quoted).unwrap();
-        assert_ne!(header.ends.source, CLIENT.address(version));
-        assert_eq!(header.ends.destination, internet.target(version));
-        let quoted = icmp::QuotedEcho::parse(version, message).unwrap();
+        assert_ne!(header.ends.source, CLIENT.address(family));
+        assert_eq!(header.ends.destination, internet.target(family));
+        let quoted = icmp::QuotedEcho::parse(family, message).unwrap();
         assert_eq!((quoted.echo.ident, quoted.echo.seq), (7 ^ 0x0f, 5));
         assert!(
             icmp::Message::parse(header.ends, message).is_ok(),
@@ -477,10 +482,10 @@ fn translators_leave_quotes_changed_and_their_checksums_right() {
 
 #[test]
 fn the_attacker_keeps_its_rate_and_is_not_in_the_log() {
-    for version in BOTH {
+    for family in BOTH {
         let mut internet = named("hostile", 1);
         assert_eq!(internet.next_unsolicited(), None);
-        let answers = send(&mut internet, version, Duration::from_secs(5), 3);
+        let answers = send(&mut internet, family, Duration::from_secs(5), 3);
         assert_eq!(internet.next_unsolicited(), Some(Duration::from_secs(5)));
         let forged = internet.unsolicited(Duration::from_secs(6));
         assert_eq!((answers.len(), forged.len()), (1, 10_001));
@@ -508,7 +513,7 @@ fn a_path_changes_so_long_after_the_first_packet_and_not_before() {
         [3, 5].map(|hop| {
             let answers = send(
                 &mut internet,
-                Version::V4,
+                AddressFamily::V4,
                 first + Duration::from_secs_f64(seconds),
                 hop,
             );
@@ -527,7 +532,7 @@ fn a_path_changes_so_long_after_the_first_packet_and_not_before() {
 #[test]
 fn what_is_no_probe_is_ignored() {
     let mut internet = named("wan", 1);
-    let whole = probe(internet.target(Version::V6), 3, 1, 1, true);
+    let whole = probe(internet.target(AddressFamily::V6), 3, 1, 1, true);
     for length in 0..whole.len() {
         assert!(
             internet
@@ -541,7 +546,7 @@ fn what_is_no_probe_is_ignored() {
 #[test]
 fn log_lines_read_back() {
     let mut internet = named("dup", 1);
-    let answers = send(&mut internet, Version::V6, Duration::from_secs(1), 3);
+    let answers = send(&mut internet, AddressFamily::V6, Duration::from_secs(1), 3);
     internet.delivered(&answers[1], Duration::from_secs(2));
     let events: Vec<_> = internet.take_log().into_iter().map(Event::Probe).collect();
     let Event::Probe(probe) = &events[0] else {
@@ -580,7 +585,7 @@ fn scenarios_that_contradict_themselves_are_refused() {
 
 #[test]
 fn a_sweeper_guesses_every_seq_with_what_it_read_off_its_own_probe() {
-    for version in BOTH {
+    for family in BOTH {
         for (says, icmp_type) in [
             (Sweep::TimeExceeded, icmp::Type::TimeExceeded),
             (Sweep::Unreachable, icmp::Type::Unreachable),
@@ -593,7 +598,7 @@ fn a_sweeper_guesses_every_seq_with_what_it_read_off_its_own_probe() {
             });
             let mut internet = Internet::new(&scenario, 1);
             let hour = Duration::from_secs(3600);
-            let [host, victim] = [7, 9].map(|number| match internet.target(version) {
+            let [host, victim] = [7, 9].map(|number| match internet.target(family) {
                 IpAddr::V4(first) => {
                     IpAddr::from(first.to_bits().wrapping_add(number).to_be_bytes())
                 }
@@ -626,7 +631,7 @@ fn a_sweeper_guesses_every_seq_with_what_it_read_off_its_own_probe() {
                     panic!("{message:?}")
                 };
                 let (header, quoted) = ip::parse_quoted(error.quoted).unwrap();
-                let quoted = icmp::QuotedEcho::parse(version, quoted).unwrap();
+                let quoted = icmp::QuotedEcho::parse(family, quoted).unwrap();
                 assert_eq!(
                     (from, error.icmp_type, header.ends.destination),
                     (host, icmp_type, victim)

@@ -2,10 +2,10 @@
 //! these tests say so and pass.
 #![cfg(all(target_os = "linux", feature = "play"))]
 
-use hopshot_core::wire::{Ends, Version, icmp};
+use hopshot_core::wire::{AddressFamily, Ends, icmp};
 use hopshot_lab::log::{Event, parse};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
+    AddressFamily as Domain, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6,
     SockaddrLike, recvfrom, sendto, setsockopt, socket, sockopt,
 };
 use std::io::Write;
@@ -207,9 +207,9 @@ fn client() {
 
 /// Sends one probe and says who answers it.
 fn ask(target: IpAddr, hop_limit: u8) -> IpAddr {
-    let version = Version::of(target);
+    let family = AddressFamily::of(target);
     let ends = Ends {
-        source: version.unspecified(),
+        source: family.unspecified(),
         destination: target,
     };
     let mut message = [0; 16];
@@ -223,7 +223,7 @@ fn ask(target: IpAddr, hop_limit: u8) -> IpAddr {
         .unwrap();
     match SocketAddr::new(target, 0) {
         SocketAddr::V4(target) => exchange::<SockaddrIn>(
-            AddressFamily::Inet,
+            Domain::Inet,
             SockProtocol::Icmp,
             &target.into(),
             hop_limit,
@@ -235,7 +235,7 @@ fn ask(target: IpAddr, hop_limit: u8) -> IpAddr {
         SocketAddr::V6(target) => {
             let to = SockaddrIn6::from(target);
             exchange::<SockaddrIn6>(
-                AddressFamily::Inet6,
+                Domain::Inet6,
                 SockProtocol::IcmpV6,
                 &to,
                 hop_limit,
@@ -249,7 +249,7 @@ fn ask(target: IpAddr, hop_limit: u8) -> IpAddr {
 }
 
 fn exchange<A: SockaddrLike>(
-    family: AddressFamily,
+    family: Domain,
     protocol: SockProtocol,
     to: &A,
     hop_limit: u8,
@@ -259,7 +259,7 @@ fn exchange<A: SockaddrLike>(
     let socket = socket(family, SockType::Raw, SockFlag::SOCK_NONBLOCK, protocol).unwrap();
     let value = i32::from(hop_limit);
     match family {
-        AddressFamily::Inet => setsockopt(&socket, sockopt::Ipv4Ttl, &value).unwrap(),
+        Domain::Inet => setsockopt(&socket, sockopt::Ipv4Ttl, &value).unwrap(),
         _ => setsockopt(&socket, sockopt::Ipv6Ttl, &value).unwrap(),
     }
     sendto(socket.as_raw_fd(), message, to, MsgFlags::empty()).unwrap();

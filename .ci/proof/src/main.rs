@@ -11,7 +11,7 @@ use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Action, Answer, Arrival, Config, Echo, Instant, Protocol, SendError, Tracer};
 
 /// All of it.
@@ -36,7 +36,7 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
         config.check().is_ok(),
         echo.check().is_ok(),
         echo.message_len(),
-        echo.number(Version::of(target)),
+        echo.number(AddressFamily::of(target)),
     ));
     if let Ok(mut tracer) = Tracer::<32>::new(config, echo) {
         trace(&mut tracer, octets, buf, number, source);
@@ -47,12 +47,12 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
 
 #[inline(never)]
 fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
-    let version = Version::of(ends.source);
+    let family = AddressFamily::of(ends.source);
     black_box((
-        ends.version(),
+        ends.family(),
         ends.reversed(),
-        version.unspecified(),
-        ip::header_len(version),
+        family.unspecified(),
+        ip::header_len(family),
     ));
     black_box((
         Checksum::new(),
@@ -67,16 +67,16 @@ fn wire(octets: &[u8], buf: &mut [u8], number: u64, ends: Ends) {
     black_box(ip::parse_quoted(octets).ok());
     if let Ok(message) = Message::parse(ends, octets) {
         if let Message::Error(error) = message {
-            black_box(error.mtu(version));
-            extensions(Extensions::of(version, &error));
+            black_box(error.mtu(family));
+            extensions(Extensions::of(family, &error));
         }
         black_box(message.emit(ends, buf).ok());
     }
     let [a, b, c, d, e, f, g, _] = number.to_be_bytes();
     let word = |high, low| u16::from_be_bytes([high, low]);
     black_box(emit_balanced(ends, word(a, b), word(c, d), word(e, f), buf).ok());
-    black_box(QuotedEcho::parse(version, octets).ok());
-    black_box(Type::from_number(version, g).map(|icmp_type| icmp_type.number(version)));
+    black_box(QuotedEcho::parse(family, octets).ok());
+    black_box(Type::from_number(family, g).map(|icmp_type| icmp_type.number(family)));
 }
 
 #[inline(never)]

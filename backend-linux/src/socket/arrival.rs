@@ -3,7 +3,7 @@
 use super::queue::Report;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, Type};
-use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
 use hopshot_core::{Answer, Back, Instant, Kind, Quoted};
 use hopshot_engine::Clock;
 use std::net::IpAddr;
@@ -39,7 +39,7 @@ impl<'b> Arrival<'b> {
             None => {
                 let ends = Ends {
                     source: self.from,
-                    destination: Version::of(self.from).unspecified(),
+                    destination: AddressFamily::of(self.from).unspecified(),
                 };
                 Answer::parse(ends, self.hop_limit, self.message)
             }
@@ -56,8 +56,8 @@ pub(super) fn answer<'b>(
     hop_limit: Option<u8>,
     quoted: &'b [u8],
 ) -> Result<Answer<'b>, Malformed> {
-    let version = Version::of(from);
-    let icmp_type = Type::from_number(version, report.icmp_type).ok_or(Malformed::Foreign)?;
+    let family = AddressFamily::of(from);
+    let icmp_type = Type::from_number(family, report.icmp_type).ok_or(Malformed::Foreign)?;
     let kind = match (icmp_type, report.icmp_code) {
         (Type::TimeExceeded, 0) => Kind::TimeExceeded,
         (Type::TimeExceeded | Type::EchoRequest | Type::EchoReply, _) => {
@@ -75,7 +75,7 @@ pub(super) fn answer<'b>(
     let back = Quoted {
         destination,
         header: None,
-        protocol: ip::icmp(version),
+        protocol: ip::icmp(family),
         message: quoted,
     };
     Ok(Answer {
@@ -83,15 +83,15 @@ pub(super) fn answer<'b>(
         hop_limit,
         kind,
         icmp: (report.icmp_type, report.icmp_code),
-        mtu: error.mtu(version),
+        mtu: error.mtu(family),
         back: Back::Quoted(back),
-        extensions: extensions(version, &error, report.data),
+        extensions: extensions(family, &error, report.data),
     })
 }
 
 /// The extensions behind the quoted message. The kernel's verdict on them
 /// (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser judges them as it does on raw sockets,
 /// where a bad object doesn't spoil those before it.
-fn extensions<'b>(version: Version, error: &Error<'b>, data: u32) -> Extensions<'b> {
-    Extensions::behind_header(version, error, (data & 0xffff) as usize)
+fn extensions<'b>(family: AddressFamily, error: &Error<'b>, data: u32) -> Extensions<'b> {
+    Extensions::behind_header(family, error, (data & 0xffff) as usize)
 }

@@ -8,7 +8,7 @@
 
 use crate::sys::Instruction;
 use hopshot_core::Echo;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use std::net::IpAddr;
 
@@ -52,26 +52,26 @@ impl TypeFilter {
     pub(super) const NONE: Self = Self([u32::MAX; 8]);
 
     /// Turns away all but Echo Replies and errors.
-    pub(super) fn answers(version: Version) -> Self {
+    pub(super) fn answers(family: AddressFamily) -> Self {
         let mut blocked = [u32::MAX; 8];
-        for number in errors(version).chain(Type::EchoReply.number(version)) {
+        for number in errors(family).chain(Type::EchoReply.number(family)) {
             blocked[usize::from(number / 32)] &= !(1 << (number % 32));
         }
         Self(blocked)
     }
 
     /// The value of the socket option: one `u32` for IPv4, eight for IPv6.
-    pub(super) fn value(&self, version: Version) -> Vec<u8> {
-        let words = match version {
-            Version::V4 => &self.0[..1],
-            Version::V6 => &self.0,
+    pub(super) fn value(&self, family: AddressFamily) -> Vec<u8> {
+        let words = match family {
+            AddressFamily::V4 => &self.0[..1],
+            AddressFamily::V6 => &self.0,
         };
         words.iter().flat_map(|word| word.to_ne_bytes()).collect()
     }
 }
 
 /// The type numbers of the errors.
-fn errors(version: Version) -> impl Iterator<Item = u8> {
+fn errors(family: AddressFamily) -> impl Iterator<Item = u8> {
     [
         Type::Unreachable,
         Type::PacketTooBig,
@@ -79,7 +79,7 @@ fn errors(version: Version) -> impl Iterator<Item = u8> {
         Type::ParameterProblem,
     ]
     .into_iter()
-    .filter_map(move |icmp_type| icmp_type.number(version))
+    .filter_map(move |icmp_type| icmp_type.number(family))
 }
 
 /// The program that passes nothing.
@@ -96,10 +96,10 @@ pub(super) fn pass_nothing() -> Vec<Instruction> {
 /// loop can be written here to walk them.
 ///
 /// A load from beyond the end of the packet ends a program with "no".
-pub(super) fn pass_answers(version: Version, trace: Option<&Identity>) -> Vec<Instruction> {
-    let mut program = match version {
-        Version::V4 => find_echo_v4(),
-        Version::V6 => find_echo_v6(),
+pub(super) fn pass_answers(family: AddressFamily, trace: Option<&Identity>) -> Vec<Instruction> {
+    let mut program = match family {
+        AddressFamily::V4 => find_echo_v4(),
+        AddressFamily::V6 => find_echo_v6(),
     };
     program.at(Label::Judge);
     program.line(LOAD_WORD16_INDEXED, IDENT);
@@ -133,7 +133,7 @@ fn find_echo_v4() -> Program {
     let mut program = Program::default();
     program.line(LOAD_INDEX_HEADER_LEN, 0);
     program.line(LOAD_OCTET_INDEXED, 0);
-    program.sort_by_type(Version::V4);
+    program.sort_by_type(AddressFamily::V4);
     program.at(Label::Error);
     program.line(LOAD_OCTET_INDEXED, ICMP_LEN + PROTOCOL);
     program.unless_equal(1, Label::Drop);
@@ -148,7 +148,7 @@ fn find_echo_v4() -> Program {
     program.line(MOVE_TO_INDEX, 0);
     program.unless_whole();
     program.line(LOAD_OCTET_INDEXED, 0);
-    program.unless_equal(number(Type::EchoRequest, Version::V4), Label::Drop);
+    program.unless_equal(number(Type::EchoRequest, AddressFamily::V4), Label::Drop);
     program
 }
 
@@ -160,7 +160,7 @@ fn find_echo_v6() -> Program {
     const END_OF_DESTINATION: u32 = 36;
     let mut program = Program::default();
     program.line(LOAD_OCTET, 0);
-    program.sort_by_type(Version::V6);
+    program.sort_by_type(AddressFamily::V6);
     program.at(Label::Error);
     program.line(LOAD_OCTET, ICMP_LEN + NEXT_HEADER);
     for extension in [0, 43, 44, 60] {
@@ -172,12 +172,12 @@ fn find_echo_v6() -> Program {
     program.line(LOAD_INDEX, ICMP_LEN + IPV6_LEN);
     program.unless_whole();
     program.line(LOAD_OCTET_INDEXED, 0);
-    program.unless_equal(number(Type::EchoRequest, Version::V6), Label::Drop);
+    program.unless_equal(number(Type::EchoRequest, AddressFamily::V6), Label::Drop);
     program
 }
 
-fn number(icmp_type: Type, version: Version) -> u32 {
-    icmp_type.number(version).unwrap_or_default().into()
+fn number(icmp_type: Type, family: AddressFamily) -> u32 {
+    icmp_type.number(family).unwrap_or_default().into()
 }
 
 /// The octets of an ICMP header; where in an Echo the ident is, and the cookie.
@@ -298,9 +298,9 @@ impl Program {
     }
 
     /// With the message's type in the accumulator: goes on at `Judge`, `Error` or `Drop`.
-    fn sort_by_type(&mut self, version: Version) {
-        self.if_equal(number(Type::EchoReply, version), Label::Judge);
-        for error in errors(version) {
+    fn sort_by_type(&mut self, family: AddressFamily) {
+        self.if_equal(number(Type::EchoReply, family), Label::Judge);
+        for error in errors(family) {
             self.if_equal(error.into(), Label::Error);
         }
         self.jump(Label::Drop);

@@ -4,7 +4,7 @@ use super::needs::Necessity;
 use super::options::{OpenError, Options, asked, errors, set, set_fragmentation};
 use super::queue::{Origin, Packet, Queue, Report};
 use super::sources::open_to_ask;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
@@ -22,21 +22,21 @@ impl FirstLink {
     /// # Errors
     /// As [`Socket::open`](super::Socket::open).
     pub(crate) fn open(
-        version: Version,
+        family: AddressFamily,
         kind: SocketKind,
         options: &Options,
     ) -> Result<Self, OpenError> {
-        let (socket, _) = open_to_ask(version, kind, options)?;
+        let (socket, _) = open_to_ask(family, kind, options)?;
         let unfragmented = Options {
             may_be_fragmented: false,
             ..Options::default()
         };
         // The probes need it as well: a kernel that cuts them shows nothing of the path.
-        set_fragmentation(&socket, version, &unfragmented)
+        set_fragmentation(&socket, family, &unfragmented)
             .map_err(|errno| OpenError::Necessary(Necessity::Unfragmented, errno))?;
         // Without it there is what was learnt of the path, which is no more than the first link
         // carries.
-        let _ = set(&socket, errors(version), 1);
+        let _ = set(&socket, errors(family), 1);
         Ok(Self(socket))
     }
 
@@ -53,11 +53,11 @@ impl FirstLink {
         /// With an IPv4 header as much as an IP packet can be.
         const TOO_LARGE: usize = 65_515;
         let Self(socket) = self;
-        let version = Version::of(destination);
+        let family = AddressFamily::of(destination);
         rustix::net::connect(&socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
-        let learnt = match version {
-            Version::V4 => sockopt::ip_mtu(&socket),
-            Version::V6 => sockopt::ipv6_mtu(&socket),
+        let learnt = match family {
+            AddressFamily::V4 => sockopt::ip_mtu(&socket),
+            AddressFamily::V6 => sockopt::ipv6_mtu(&socket),
         }
         .map_err(|errno| OpenError::Necessary(Necessity::Mtu, errno))?;
         let saturated = |octets: u32| u16::try_from(octets).unwrap_or(u16::MAX);
@@ -67,7 +67,7 @@ impl FirstLink {
         }
         let mut request = [0; TOO_LARGE];
         // A ping socket sends nothing else.
-        request[0] = Type::EchoRequest.number(version).unwrap_or_default();
+        request[0] = Type::EchoRequest.number(family).unwrap_or_default();
         let refused =
             rustix::net::send(&socket, &request, SendFlags::empty()) == Err(Errno::MSGSIZE);
         Ok(saturated(if refused {

@@ -7,7 +7,7 @@
 //! told as well. Without `SO_BROADCAST` a broadcast address is taken for a prohibited one. (The hop
 //! limit is no option: it goes with each probe.)
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use rustix::io::Errno;
 use std::fmt;
 use std::io;
@@ -31,18 +31,18 @@ pub(crate) enum Necessity {
 
 impl Necessity {
     /// Returns what the kernel calls the option.
-    pub(crate) const fn option(self, family: Version) -> &'static str {
+    pub(crate) const fn option(self, family: AddressFamily) -> &'static str {
         match (self, family) {
-            (Self::Errors, Version::V4) => "IP_RECVERR",
-            (Self::Errors, Version::V6) => "IPV6_RECVERR",
-            (Self::Unfragmented, Version::V4) => "IP_MTU_DISCOVER",
-            (Self::Unfragmented, Version::V6) => "IPV6_MTU_DISCOVER",
-            (Self::Mtu, Version::V4) => "IP_MTU",
-            (Self::Mtu, Version::V6) => "IPV6_MTU",
+            (Self::Errors, AddressFamily::V4) => "IP_RECVERR",
+            (Self::Errors, AddressFamily::V6) => "IPV6_RECVERR",
+            (Self::Unfragmented, AddressFamily::V4) => "IP_MTU_DISCOVER",
+            (Self::Unfragmented, AddressFamily::V6) => "IPV6_MTU_DISCOVER",
+            (Self::Mtu, AddressFamily::V4) => "IP_MTU",
+            (Self::Mtu, AddressFamily::V6) => "IPV6_MTU",
             (Self::Interface, _) => "SO_BINDTODEVICE",
             (Self::Mark, _) => "SO_MARK",
-            (Self::TrafficClass, Version::V4) => "IP_TOS",
-            (Self::TrafficClass, Version::V6) => "IPV6_TCLASS",
+            (Self::TrafficClass, AddressFamily::V4) => "IP_TOS",
+            (Self::TrafficClass, AddressFamily::V6) => "IPV6_TCLASS",
         }
     }
 
@@ -97,23 +97,23 @@ pub enum Nicety {
 
 impl Nicety {
     /// Returns what the kernel calls it.
-    const fn option(self, family: Version) -> &'static str {
+    const fn option(self, family: AddressFamily) -> &'static str {
         match (self, family) {
             (Self::RawSockets, _) => "raw sockets",
             (Self::ArrivalStamps, _) => "SO_TIMESTAMPNS",
             (Self::DepartureStamps, _) => "SO_TIMESTAMPING",
-            (Self::HopLimits, Version::V4) => "IP_RECVTTL",
-            (Self::HopLimits, Version::V6) => "IPV6_RECVHOPLIMIT",
-            (Self::Extensions, Version::V4) => "IP_RECVERR_RFC4884",
-            (Self::Extensions, Version::V6) => "IPV6_RECVERR_RFC4884",
-            (Self::SendErrors, Version::V4) => "IP_RECVERR",
-            (Self::SendErrors, Version::V6) => "IPV6_RECVERR",
-            (Self::Fragmentation, Version::V4) => "IP_MTU_DISCOVER",
-            (Self::Fragmentation, Version::V6) => "IPV6_MTU_DISCOVER",
+            (Self::HopLimits, AddressFamily::V4) => "IP_RECVTTL",
+            (Self::HopLimits, AddressFamily::V6) => "IPV6_RECVHOPLIMIT",
+            (Self::Extensions, AddressFamily::V4) => "IP_RECVERR_RFC4884",
+            (Self::Extensions, AddressFamily::V6) => "IPV6_RECVERR_RFC4884",
+            (Self::SendErrors, AddressFamily::V4) => "IP_RECVERR",
+            (Self::SendErrors, AddressFamily::V6) => "IPV6_RECVERR",
+            (Self::Fragmentation, AddressFamily::V4) => "IP_MTU_DISCOVER",
+            (Self::Fragmentation, AddressFamily::V6) => "IPV6_MTU_DISCOVER",
             (Self::Buffer, _) => "SO_RCVBUF",
             (Self::SendBuffer, _) => "SO_SNDBUF",
-            (Self::TypeFilter, Version::V4) => "ICMP_FILTER",
-            (Self::TypeFilter, Version::V6) => "ICMPV6_FILTER",
+            (Self::TypeFilter, AddressFamily::V4) => "ICMP_FILTER",
+            (Self::TypeFilter, AddressFamily::V6) => "ICMPV6_FILTER",
             (Self::PacketFilter, _) => "SO_ATTACH_FILTER",
             (Self::OwnIdent, _) => "SO_REUSEADDR",
             (Self::Neighbours, _) => "rtnetlink",
@@ -149,7 +149,7 @@ impl Nicety {
 /// different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack {
-    family: Version,
+    family: AddressFamily,
     nicety: Nicety,
     errno: Errno,
 }
@@ -157,7 +157,7 @@ pub struct Lack {
 impl Lack {
     /// Returns the family whose sockets lack it.
     #[must_use]
-    pub const fn family(&self) -> Version {
+    pub const fn family(&self) -> AddressFamily {
         self.family
     }
 
@@ -190,12 +190,12 @@ impl fmt::Display for Lack {
 /// All that the sockets of a family do without.
 #[derive(Debug)]
 pub(crate) struct Lacks {
-    family: Version,
+    family: AddressFamily,
     lacks: Vec<Lack>,
 }
 
 impl Lacks {
-    pub(crate) const fn of(family: Version) -> Self {
+    pub(crate) const fn of(family: AddressFamily) -> Self {
         Self {
             family,
             lacks: Vec::new(),

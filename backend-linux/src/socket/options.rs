@@ -5,12 +5,12 @@ use super::needs::{Lacks, Necessity, Nicety};
 use crate::advice::Refusals;
 use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
+use rustix::net::{AddressFamily as Domain, SocketFlags, SocketType, ipproto, sockopt};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -85,7 +85,7 @@ impl From<Errno> for OpenError {
 /// that they name.
 pub(super) fn apply(
     options: &Options,
-    version: Version,
+    family: AddressFamily,
     fd: BorrowedFd<'_>,
     port: u16,
 ) -> Result<Option<Interface>, OpenError> {
@@ -103,15 +103,15 @@ pub(super) fn apply(
         })?;
     }
     if let Some(class) = options.traffic_class {
-        match version {
-            Version::V4 => sockopt::set_ip_tos(fd, class),
-            Version::V6 => sockopt::set_ipv6_tclass(fd, class.into()),
+        match family {
+            AddressFamily::V4 => sockopt::set_ip_tos(fd, class),
+            AddressFamily::V6 => sockopt::set_ipv6_tclass(fd, class.into()),
         }
         .map_err(|errno| OpenError::Necessary(Necessity::TrafficClass, errno))?;
     }
     // After the interface: a link-local address needs to know it.
     if let Some(source) = options.source {
-        bind_source(fd, source, port, interface.as_ref(), version)?;
+        bind_source(fd, source, port, interface.as_ref(), family)?;
     }
     Ok(interface)
 }
@@ -135,9 +135,9 @@ pub(super) fn bind_source(
     source: IpAddr,
     port: u16,
     interface: Option<&Interface>,
-    version: Version,
+    family: AddressFamily,
 ) -> Result<(), OpenError> {
-    if Version::of(source) != version {
+    if AddressFamily::of(source) != family {
         return Err(OpenError::SourceOfOtherFamily);
     }
     // bind(2) takes a multicast address, and then lets the kernel choose the source.
@@ -157,17 +157,17 @@ pub(super) fn bind_source(
 }
 
 /// Opens an ICMP or ICMPv6 socket: non-blocking, closed when another program is executed.
-pub(super) fn open(version: Version, kind: SocketKind) -> Result<OwnedFd, OpenError> {
-    let protocol = match version {
-        Version::V4 => ipproto::ICMP,
-        Version::V6 => ipproto::ICMPV6,
+pub(super) fn open(family: AddressFamily, kind: SocketKind) -> Result<OwnedFd, OpenError> {
+    let protocol = match family {
+        AddressFamily::V4 => ipproto::ICMP,
+        AddressFamily::V6 => ipproto::ICMPV6,
     };
     let socket_type = match kind {
         SocketKind::Raw => SocketType::RAW,
         SocketKind::Ping => SocketType::DGRAM,
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    rustix::net::socket_with(family(version), socket_type, flags, Some(protocol)).map_err(|errno| {
+    rustix::net::socket_with(domain(family), socket_type, flags, Some(protocol)).map_err(|errno| {
         match (errno, kind) {
             // Of sockets of the other kind there would be too many as well.
             (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM, _) => {
@@ -186,31 +186,31 @@ pub(super) fn open(version: Version, kind: SocketKind) -> Result<OwnedFd, OpenEr
 }
 
 /// Keeps a raw socket that only sends, or asks, from receiving packets that it would never read.
-pub(super) fn deafen(fd: &OwnedFd, version: Version, lacks: &mut Lacks) {
+pub(super) fn deafen(fd: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) {
     lacks.note(
         Nicety::TypeFilter,
-        set_type_filter(fd, version, &filter::TypeFilter::NONE),
+        set_type_filter(fd, family, &filter::TypeFilter::NONE),
     );
     lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(fd, 0));
 }
 
 pub(super) fn set_type_filter(
     fd: &OwnedFd,
-    version: Version,
+    family: AddressFamily,
     types: &filter::TypeFilter,
 ) -> Result<(), Errno> {
-    let name = match version {
-        Version::V4 => Name::ICMP_FILTER,
-        Version::V6 => Name::ICMPV6_FILTER,
+    let name = match family {
+        AddressFamily::V4 => Name::ICMP_FILTER,
+        AddressFamily::V6 => Name::ICMPV6_FILTER,
     };
-    sys::set_option(fd.as_fd(), name, &types.value(version))
+    sys::set_option(fd.as_fd(), name, &types.value(family))
 }
 
 /// The option by which a socket reports errors in full.
-pub(super) const fn errors(version: Version) -> Name {
-    match version {
-        Version::V4 => Name::IP_RECVERR,
-        Version::V6 => Name::IPV6_RECVERR,
+pub(super) const fn errors(family: AddressFamily) -> Name {
+    match family {
+        AddressFamily::V4 => Name::IP_RECVERR,
+        AddressFamily::V6 => Name::IPV6_RECVERR,
     }
 }
 
@@ -220,14 +220,16 @@ pub(super) const fn errors(version: Version) -> Name {
 /// fragmented goes without DF, and is cut here to an MTU learnt before, as IPv6 wants it.
 pub(super) fn set_fragmentation(
     fd: &OwnedFd,
-    version: Version,
+    family: AddressFamily,
     options: &Options,
 ) -> Result<(), Errno> {
-    match (version, options.may_be_fragmented) {
-        (Version::V4, false) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
-        (Version::V4, true) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::DONT),
-        (Version::V6, false) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE),
-        (Version::V6, true) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::DONT),
+    match (family, options.may_be_fragmented) {
+        (AddressFamily::V4, false) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::PROBE),
+        (AddressFamily::V4, true) => sockopt::set_ip_mtu_discover(fd, Ipv4PathMtuDiscovery::DONT),
+        (AddressFamily::V6, false) => {
+            sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE)
+        }
+        (AddressFamily::V6, true) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::DONT),
     }
 }
 
@@ -253,14 +255,14 @@ pub(super) fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr 
 /// that.
 pub(super) fn asked(destination: IpAddr, scope_id: u32) -> SocketAddr {
     let echo = Type::EchoRequest
-        .number(Version::of(destination))
+        .number(AddressFamily::of(destination))
         .unwrap_or_default();
     endpoint(destination, scope_id, u16::from_be_bytes([echo, 0]))
 }
 
-const fn family(version: Version) -> AddressFamily {
-    match version {
-        Version::V4 => AddressFamily::INET,
-        Version::V6 => AddressFamily::INET6,
+const fn domain(family: AddressFamily) -> Domain {
+    match family {
+        AddressFamily::V4 => Domain::INET,
+        AddressFamily::V6 => Domain::INET6,
     }
 }

@@ -7,7 +7,7 @@ use super::options::{OpenError, Options};
 use super::{ping, raw};
 use crate::advice::Refusals;
 use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use std::net::IpAddr;
@@ -27,17 +27,17 @@ impl Socket {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let raw = || raw::Socket::open(version, options).map(Self::Raw);
-        let ping = |lacks| ping::Socket::open(version, options, lacks).map(Self::Ping);
+    pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
+        let raw = || raw::Socket::open(family, options).map(Self::Raw);
+        let ping = |lacks| ping::Socket::open(family, options, lacks).map(Self::Ping);
         match options.kind {
             Some(SocketKind::Raw) => raw(),
-            Some(SocketKind::Ping) => ping(Lacks::of(version)),
+            Some(SocketKind::Ping) => ping(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
                     raw: Some(errno), ..
                 })) => {
-                    let mut lacks = Lacks::of(version);
+                    let mut lacks = Lacks::of(family);
                     lacks.note(Nicety::RawSockets, Err(errno));
                     ping(lacks).map_err(|error| match error {
                         OpenError::Refused(ping) => OpenError::Refused(Refusals {

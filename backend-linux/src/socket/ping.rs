@@ -19,7 +19,7 @@ use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::sockopt;
@@ -51,7 +51,7 @@ impl Socket {
     /// See [`OpenError`]; `Refused` also if no group of this process is in
     /// `net.ipv4.ping_group_range`.
     pub(crate) fn open(
-        version: Version,
+        family: AddressFamily,
         options: &Options,
         mut lacks: Lacks,
     ) -> Result<Self, OpenError> {
@@ -59,21 +59,21 @@ impl Socket {
         let given = options.ident.filter(|ident| *ident != 0);
         let (sender, ident) = match given {
             Some(ident) => (
-                open_sender(version, options, ident, true, &mut lacks)?,
+                open_sender(family, options, ident, true, &mut lacks)?,
                 ident,
             ),
-            None => open_alone(version, options, &mut lacks)?,
+            None => open_alone(family, options, &mut lacks)?,
         };
         lacks.note(
             Nicety::Fragmentation,
-            set_fragmentation(&sender, version, options),
+            set_fragmentation(&sender, family, options),
         );
-        let receiver = open(version, SocketKind::Ping)?;
+        let receiver = open(family, SocketKind::Ping)?;
         lacks.note(
             Nicety::OwnIdent,
             sockopt::set_socket_reuseaddr(&sender, true),
         );
-        let receiver = match bind(&receiver, version, ident) {
+        let receiver = match bind(&receiver, family, ident) {
             Ok(()) => receiver,
             Err(_) => rustix::io::fcntl_dupfd_cloexec(&sender, 0)?,
         };
@@ -83,8 +83,8 @@ impl Socket {
                 lacks.note(Nicety::OwnIdent, sockopt::set_socket_reuseaddr(fd, false));
             }
         }
-        hear_all(&receiver, version, &mut lacks)?;
-        let sender = Sender::new(sender, version, options.precise, PENDING_ERRORS, &mut lacks);
+        hear_all(&receiver, family, &mut lacks)?;
+        let sender = Sender::new(sender, family, options.precise, PENDING_ERRORS, &mut lacks);
         Ok(Self {
             ident,
             sender,
@@ -216,20 +216,20 @@ pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Optio
 
 /// Opens a sender with an ident. If it isn't to share it, it gets none that a socket has.
 fn open_sender(
-    version: Version,
+    family: AddressFamily,
     options: &Options,
     ident: u16,
     may_share: bool,
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
-    let sender = open(version, SocketKind::Ping)?;
+    let sender = open(family, SocketKind::Ping)?;
     lacks.note(
         Nicety::OwnIdent,
         sockopt::set_socket_reuseaddr(&sender, may_share),
     );
-    apply(options, version, sender.as_fd(), ident)?;
+    apply(options, family, sender.as_fd(), ident)?;
     if options.source.is_none() {
-        bind(&sender, version, ident)?;
+        bind(&sender, family, ident)?;
     }
     Ok(sender)
 }
@@ -237,7 +237,7 @@ fn open_sender(
 /// Opens a sender with an ident of its own, drawn at random: the kernel would take the next one
 /// each time, so that who knows one knows the others.
 fn open_alone(
-    version: Version,
+    family: AddressFamily,
     options: &Options,
     lacks: &mut Lacks,
 ) -> Result<(OwnedFd, u16), OpenError> {
@@ -248,24 +248,24 @@ fn open_alone(
         let mut ident = [0; 2];
         rustix::rand::getrandom(&mut ident, rustix::rand::GetRandomFlags::empty())?;
         let ident = u16::from_ne_bytes(ident).max(1);
-        match open_sender(version, options, ident, false, lacks) {
+        match open_sender(family, options, ident, false, lacks) {
             Err(OpenError::Other(Errno::ADDRINUSE)) if draws < DRAWS => draws += 1,
             opened => return opened.map(|sender| (sender, ident)),
         }
     }
 }
 
-fn bind(fd: &OwnedFd, version: Version, ident: u16) -> Result<(), Errno> {
-    rustix::net::bind(fd, &endpoint(version.unspecified(), 0, ident))
+fn bind(fd: &OwnedFd, family: AddressFamily, ident: u16) -> Result<(), Errno> {
+    rustix::net::bind(fd, &endpoint(family.unspecified(), 0, ident))
 }
 
 /// Asks for errors, and for stamps and hop limits of everything.
-fn hear_all(fd: &OwnedFd, version: Version, lacks: &mut Lacks) -> Result<(), OpenError> {
-    let [extensions, hop_limits] = match version {
-        Version::V4 => [Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
-        Version::V6 => [Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],
+fn hear_all(fd: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) -> Result<(), OpenError> {
+    let [extensions, hop_limits] = match family {
+        AddressFamily::V4 => [Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
+        AddressFamily::V6 => [Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],
     };
-    set(fd, errors(version), 1).map_err(|errno| OpenError::Necessary(Necessity::Errors, errno))?;
+    set(fd, errors(family), 1).map_err(|errno| OpenError::Necessary(Necessity::Errors, errno))?;
     lacks.note(Nicety::ArrivalStamps, set(fd, Name::SO_TIMESTAMPNS, 1));
     lacks.note(Nicety::HopLimits, set(fd, hop_limits, 1));
     lacks.note(Nicety::Extensions, set(fd, extensions, 1));

@@ -17,7 +17,7 @@ use super::queue::Queue;
 use super::sender::Sender;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
-use hopshot_core::wire::{Version, ip};
+use hopshot_core::wire::{AddressFamily, ip};
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use std::net::IpAddr;
@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// [`Arrival`].
 #[derive(Debug)]
 pub(crate) struct Socket {
-    version: Version,
+    family: AddressFamily,
     sender: Sender,
     receiver: OwnedFd,
     arrivals: Queue,
@@ -44,15 +44,15 @@ impl Socket {
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub(crate) fn open(version: Version, options: &Options) -> Result<Self, OpenError> {
-        let mut lacks = Lacks::of(version);
+    pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
+        let mut lacks = Lacks::of(family);
         // First: the kernel begins to stamp packets a moment after it was asked.
-        let receiver = open_receiver(version, &mut lacks)?;
-        let sender = open_sender(version, options, &mut lacks)?;
-        apply(options, version, sender.as_fd(), 0)?;
-        let sender = Sender::new(sender, version, options.precise, 0, &mut lacks);
+        let receiver = open_receiver(family, &mut lacks)?;
+        let sender = open_sender(family, options, &mut lacks)?;
+        apply(options, family, sender.as_fd(), 0)?;
+        let sender = Sender::new(sender, family, options.precise, 0, &mut lacks);
         Ok(Self {
-            version,
+            family,
             sender,
             receiver,
             arrivals: Queue::of_arrivals(),
@@ -73,7 +73,7 @@ impl Socket {
     /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
     /// received stays as it was.
     pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
-        let attached = sys::attach_filter(self.as_fd(), &filter::pass_answers(self.version, trace));
+        let attached = sys::attach_filter(self.as_fd(), &filter::pass_answers(self.family, trace));
         self.lacks.note(Nicety::PacketFilter, attached);
         attached
     }
@@ -163,13 +163,13 @@ impl Socket {
     /// Where in a packet the ICMP message is: in IPv4 behind the outer header, which has the hop
     /// limit.
     fn find_message(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
-        match self.version {
-            Version::V4 => {
+        match self.family {
+            AddressFamily::V4 => {
                 let (header, message) = ip::parse(packet).ok()?;
                 let start = message.as_ptr().addr() - packet.as_ptr().addr();
                 Some((start..start + message.len(), Some(header.hop_limit)))
             }
-            Version::V6 => Some((0..packet.len(), None)),
+            AddressFamily::V6 => Some((0..packet.len(), None)),
         }
     }
 
@@ -190,12 +190,12 @@ impl AsFd for Socket {
 /// about its packets still wait in its error queue, so that has room for two or three and is never
 /// read (unless transmit timestamps are wanted, which come by it).
 fn open_sender(
-    version: Version,
+    family: AddressFamily,
     options: &Options,
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
-    let sender = open(version, SocketKind::Raw)?;
-    deafen(&sender, version, lacks);
+    let sender = open(family, SocketKind::Raw)?;
+    deafen(&sender, family, lacks);
     if options.precise {
         // The types above 31, which IPv4 filters by nothing else, would take the room of transmit
         // timestamps.
@@ -206,25 +206,25 @@ fn open_sender(
     }
     lacks.note(
         Nicety::Fragmentation,
-        set_fragmentation(&sender, version, options),
+        set_fragmentation(&sender, family, options),
     );
-    lacks.note(Nicety::SendErrors, set(&sender, errors(version), 1));
+    lacks.note(Nicety::SendErrors, set(&sender, errors(family), 1));
     Ok(sender)
 }
 
 /// A socket that receives, with a stamp on each packet and, in IPv6, its hop limit.
-fn open_receiver(version: Version, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
-    let receiver = open(version, SocketKind::Raw)?;
-    let answers = filter::TypeFilter::answers(version);
+fn open_receiver(family: AddressFamily, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
+    let receiver = open(family, SocketKind::Raw)?;
+    let answers = filter::TypeFilter::answers(family);
     lacks.note(
         Nicety::TypeFilter,
-        set_type_filter(&receiver, version, &answers),
+        set_type_filter(&receiver, family, &answers),
     );
     lacks.note(
         Nicety::ArrivalStamps,
         set(&receiver, Name::SO_TIMESTAMPNS, 1),
     );
-    if version == Version::V6 {
+    if family == AddressFamily::V6 {
         lacks.note(
             Nicety::HopLimits,
             set(&receiver, Name::IPV6_RECVHOPLIMIT, 1),

@@ -11,7 +11,7 @@ use super::queue::{Origin, Queue};
 use crate::clock;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::Clock;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SendFlags, sockopt};
@@ -38,7 +38,7 @@ const STAMP_BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub(super) struct Sender {
     pub(super) fd: OwnedFd,
-    version: Version,
+    family: AddressFamily,
     /// How many errors a send overlooks, because they may be about an earlier packet.
     overlooked: usize,
     departures: Option<Departures>,
@@ -75,7 +75,7 @@ impl Sender {
     /// is how many times a send is tried again after an error that may be about an earlier packet.
     pub(super) fn new(
         fd: OwnedFd,
-        version: Version,
+        family: AddressFamily,
         precise: bool,
         overlooked: usize,
         lacks: &mut Lacks,
@@ -97,7 +97,7 @@ impl Sender {
         }
         Self {
             fd,
-            version,
+            family,
             overlooked,
             departures,
         }
@@ -182,9 +182,9 @@ impl Sender {
         number: Option<u32>,
     ) -> Result<Instant, Errno> {
         const CONTROL_LEN: usize = 2 * sys::cmsg_space(size_of::<i32>());
-        let name = match self.version {
-            Version::V4 => Name::IP_TTL,
-            Version::V6 => Name::IPV6_HOPLIMIT,
+        let name = match self.family {
+            AddressFamily::V4 => Name::IP_TTL,
+            AddressFamily::V6 => Name::IPV6_HOPLIMIT,
         };
         let mut control = [0; CONTROL_LEN];
         let mut len =

@@ -8,7 +8,7 @@
 use super::needs::Lacks;
 use super::options::{OpenError, Options, apply, asked, bind_interface, bind_source, deafen, open};
 use crate::interface::Interface;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::net::{Shutdown, sockopt};
@@ -35,14 +35,14 @@ impl Sources {
     /// # Errors
     /// As [`Socket::open`](super::Socket::open).
     pub(crate) fn open(
-        version: Version,
+        family: AddressFamily,
         kind: SocketKind,
         options: &Options,
     ) -> Result<Self, OpenError> {
-        let (socket, interface) = open_to_ask(version, kind, options)?;
-        let broadcasting = match version {
-            Version::V4 => Some(open_to_ask(version, kind, options)?.0),
-            Version::V6 => None,
+        let (socket, interface) = open_to_ask(family, kind, options)?;
+        let broadcasting = match family {
+            AddressFamily::V4 => Some(open_to_ask(family, kind, options)?.0),
+            AddressFamily::V6 => None,
         };
         let broadcasting =
             broadcasting.filter(|socket| sockopt::set_socket_broadcast(socket, true).is_ok());
@@ -99,7 +99,7 @@ impl Sources {
                 source,
                 0,
                 self.interface.as_ref(),
-                Version::of(source),
+                AddressFamily::of(source),
             )?;
         }
         look_up(socket, destination, scope_id)
@@ -113,15 +113,15 @@ fn look_up(socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAdd
 
 /// Opens a socket that asks for the route of probes, and receives nothing.
 pub(super) fn open_to_ask(
-    version: Version,
+    family: AddressFamily,
     kind: SocketKind,
     options: &Options,
 ) -> Result<(OwnedFd, Option<Interface>), OpenError> {
-    let socket = open(version, kind)?;
+    let socket = open(family, kind)?;
     if kind == SocketKind::Raw {
         // What is refused here the sockets of the trace have told already.
-        deafen(&socket, version, &mut Lacks::of(version));
+        deafen(&socket, family, &mut Lacks::of(family));
     }
-    let interface = apply(options, version, socket.as_fd(), 0)?;
+    let interface = apply(options, family, socket.as_fd(), 0)?;
     Ok((socket, interface))
 }

@@ -1,7 +1,7 @@
 //! Lists of hosts of this machine, in network namespaces.
 
 use crate::namespace::{PERMIT_PING, in_namespace};
-use crate::{Error, Route, SocketKind, Step, Survey, Traceroute, Version, clock};
+use crate::{AddressFamily, Error, Route, SocketKind, Step, Survey, Traceroute, clock};
 use hopshot_core::{StopReason, Sweep};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -198,7 +198,7 @@ fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
         let source = IpAddr::from([127, 0, 0, 9]);
         let settings = |kind| {
             Traceroute::new("")
-                .family(Version::V4)
+                .family(AddressFamily::V4)
                 .socket(kind)
                 .source(source)
                 .interface("lo")

@@ -4,7 +4,7 @@ use super::values::{Source, mark, number, octet, seconds, source, word};
 use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
 use hopshot_linux::{
-    MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute, Version,
+    AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute,
 };
 use std::time::Duration;
 
@@ -146,10 +146,10 @@ impl Probing {
     }
 
     /// The family that was asked for.
-    pub(crate) fn family(&self) -> Option<Version> {
+    pub(crate) fn family(&self) -> Option<AddressFamily> {
         match (self.ipv4, self.ipv6) {
-            (true, _) => Some(Version::V4),
-            (_, true) => Some(Version::V6),
+            (true, _) => Some(AddressFamily::V4),
+            (_, true) => Some(AddressFamily::V6),
             (false, false) => None,
         }
     }
@@ -161,7 +161,7 @@ impl Probing {
             self.family(),
             self.source
                 .as_ref()
-                .map(|source| Version::of(source.address)),
+                .map(|source| AddressFamily::of(source.address)),
         ) {
             (Some(family), _) => Wanted::Only(family),
             (None, Some(family)) => Wanted::Rather(family),

@@ -9,7 +9,7 @@ use super::results::Format;
 use crate::names::Names;
 use crate::reading::failure;
 use crate::units::milliseconds;
-use hopshot_linux::{Hop, Kind, Label, Outcome, Reply, Route, Version, failure_text};
+use hopshot_linux::{AddressFamily, Hop, Kind, Label, Outcome, Reply, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -132,9 +132,9 @@ impl<'a> Measurement<'a> {
             prb_id: 0,
             timestamp: started.as_secs(),
             endtime: (started + route.duration()).as_secs(),
-            af: match Version::of(route.target()) {
-                Version::V4 => 4,
-                Version::V6 => 6,
+            af: match AddressFamily::of(route.target()) {
+                AddressFamily::V4 => 4,
+                AddressFamily::V6 => 6,
             },
             proto: "ICMP",
             dst_name: route.host(),
@@ -179,14 +179,18 @@ fn answers(route: &Route, hop: Hop<'_>) -> Answers {
 /// How Atlas marks an error that isn't Time Exceeded. Packet Too Big has no mark of its own, but an
 /// MTU.
 fn unreachable(reply: &Reply) -> Option<Unreachable> {
-    let letter = match (Version::of(reply.from), reply.icmp_type, reply.icmp_code) {
+    let letter = match (
+        AddressFamily::of(reply.from),
+        reply.icmp_type,
+        reply.icmp_code,
+    ) {
         _ if reply.kind != Kind::Unreachable || reply.mtu.is_some() => return None,
-        (Version::V4, 3, 0) | (Version::V6, 1, 0) => 'N',
-        (Version::V4, 3, 1) | (Version::V6, 1, 3) => 'H',
-        (Version::V4, 3, 2) => 'P',
-        (Version::V4, 3, 3) | (Version::V6, 1, 4) => 'p',
-        (Version::V4, 3, 9 | 10 | 13) | (Version::V6, 1, 1) => 'A',
-        (Version::V6, 1, 2) => 'h',
+        (AddressFamily::V4, 3, 0) | (AddressFamily::V6, 1, 0) => 'N',
+        (AddressFamily::V4, 3, 1) | (AddressFamily::V6, 1, 3) => 'H',
+        (AddressFamily::V4, 3, 2) => 'P',
+        (AddressFamily::V4, 3, 3) | (AddressFamily::V6, 1, 4) => 'p',
+        (AddressFamily::V4, 3, 9 | 10 | 13) | (AddressFamily::V6, 1, 1) => 'A',
+        (AddressFamily::V6, 1, 2) => 'h',
         (_, _, code) => return Some(Unreachable::Code(code)),
     };
     Some(Unreachable::Letter(letter))

@@ -18,7 +18,7 @@
 //! end of a line, so nobody's name can write an answer of its own.
 
 use crate::console::is_obeyed;
-use hopshot_linux::Version;
+use hopshot_linux::AddressFamily;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
@@ -166,18 +166,18 @@ fn numbers(text: &str) -> Option<Vec<u32>> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Any,
-    Only(Version),
+    Only(AddressFamily),
     /// This one if the host has an address of it.
-    Rather(Version),
+    Rather(AddressFamily),
 }
 
 impl Wanted {
     const ALL: [(&str, Self); 5] = [
         ("*", Self::Any),
-        ("4", Self::Only(Version::V4)),
-        ("6", Self::Only(Version::V6)),
-        ("4?", Self::Rather(Version::V4)),
-        ("6?", Self::Rather(Version::V6)),
+        ("4", Self::Only(AddressFamily::V4)),
+        ("6", Self::Only(AddressFamily::V6)),
+        ("4?", Self::Rather(AddressFamily::V4)),
+        ("6?", Self::Rather(AddressFamily::V6)),
     ];
 }
 
@@ -304,7 +304,7 @@ mod tests {
             (Request::Origin(V6), "origin 2001:db8::1"),
             (Request::As(64500), "as 64500"),
             (
-                Request::Find(host(), Wanted::Rather(Version::V4)),
+                Request::Find(host(), Wanted::Rather(AddressFamily::V4)),
                 "find 4? m\u{fc}nchen.example",
             ),
         ] {

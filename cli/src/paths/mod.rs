@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{Failure as Blocked, Graph, Step, Version};
+use hopshot_linux::{AddressFamily, Failure as Blocked, Graph, Step};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         view.paths_header(host, exploration.source(), args)
             .map_err(Failure::Output)?;
     }
-    let lacks = exploration.lacks(Version::of(exploration.target()));
+    let lacks = exploration.lacks(AddressFamily::of(exploration.target()));
     session.confine([exploration.socket()], &lacks, || exploration.confine())?;
     let (mut graph, mut flows, mut built) = (Graph::default(), 0, Instant::now());
     let followed = session.follow(&mut exploration, |exploration, names, step| {

@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::console::{can_draw, is_unicode, print, terminal_size};
 use crate::names::Names;
 use crate::reading::{ending, failed, failure, failures, last_heard, silence};
-use hopshot_linux::{Extensions, Failure, Hop, ProbeId, Route, StopReason, Version};
+use hopshot_linux::{AddressFamily, Extensions, Failure, Hop, ProbeId, Route, StopReason};
 use signal_hook::consts::SIGCONT;
 use std::fmt::Write as _;
 use std::io;
@@ -55,10 +55,10 @@ impl View {
         } else {
             None
         };
-        let column = match (args.output.numeric, Version::of(target)) {
-            (true, Version::V4) => 15,
+        let column = match (args.output.numeric, AddressFamily::of(target)) {
+            (true, AddressFamily::V4) => 15,
             // What is cut to fit needs no room for the longest address there is.
-            (true, Version::V6) => {
+            (true, AddressFamily::V6) => {
                 if size.is_some() {
                     24
                 } else {

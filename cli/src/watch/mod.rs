@@ -19,7 +19,7 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use history::{History, Round};
-use hopshot_linux::{Route, Step, Survey, Traceroute, Version, needs_resolver};
+use hopshot_linux::{AddressFamily, Route, Step, Survey, Traceroute, needs_resolver};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_some() {
         session.events = session.events.and_terminal().map_err(Failure::events)?;
     }
-    let family = Version::of(address.ip());
+    let family = AddressFamily::of(address.ip());
     let (socket, lacks) = (survey.socket(family), survey.lacks(family));
     let confine = || {
         if settings.is_some() {
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     };
     watch.run(settings.map(Screen::enter).transpose().map_err(no_screen)?)?;
     watch.report()?;
-    let rejected = watch.survey.rejected(Version::of(address.ip()));
+    let rejected = watch.survey.rejected(AddressFamily::of(address.ip()));
     watch.session.explain_rejected(watch.forged, rejected);
     Ok(watch.history.reached)
 }

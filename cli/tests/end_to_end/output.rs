@@ -643,9 +643,9 @@ fn help_and_version_go_to_standard_output() {
         assert_eq!((help.status, help.stderr.as_str()), (0, ""));
         assert!(help.stdout.contains(words), "{}", help.stdout);
     }
-    let version = hopshot(&["--version"]);
+    let family = hopshot(&["--version"]);
     assert_eq!(
-        (version.status, version.stdout.as_str()),
+        (family.status, family.stdout.as_str()),
         (0, concat!("hopshot ", env!("CARGO_PKG_VERSION"), "\n"))
     );
 }

@@ -66,13 +66,13 @@ fn all_paths(scenario: &str, kind: &str, target: &str) -> Option<Said> {
 
 fn scenario(name: &str) {
     for kind in ["raw", "ping"] {
-        for (version, target) in FAMILIES {
+        for (family, target) in FAMILIES {
             let Some(said) = all_paths(name, kind, target) else {
                 return;
             };
             let document = said.json();
             let truth =
-                true_links(&Internet::new(&Scenario::named(name).unwrap(), 1).truth(version));
+                true_links(&Internet::new(&Scenario::named(name).unwrap(), 1).truth(family));
             let (certain, doubtful) = (links(&document, true), links(&document, false));
             let either: BTreeSet<Link> = certain.union(&doubtful).copied().collect();
             assert!(

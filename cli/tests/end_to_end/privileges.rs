@@ -4,7 +4,7 @@
 use crate::errors::refused;
 use crate::routes::{FAMILIES, check};
 use crate::world::{HOPSHOT, Said, command_in_scenario, in_lab, skip};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{Internet, Scenario};
 use serde_json::Value;
 use std::fs::{self, Permissions};
@@ -78,13 +78,13 @@ pub(crate) fn can_be_nobody(test: &str) -> bool {
 /// The true route, by a socket of this kind; not every hop if answers may get lost, or are not to
 /// be heard.
 fn assert_true_route(scenario: &str, command: &[&str], socket: &str, complete: bool) {
-    for (version, target) in FAMILIES {
+    for (family, target) in FAMILIES {
         let command = [command, &["-n", "--json", target]].concat();
         let Some(said) = command_in_scenario(scenario, true, &command) else {
             return;
         };
-        assert_eq!(said.stderr, "", "{scenario} {version:?}");
-        assert_true(scenario, version, &said.json(), socket, complete);
+        assert_eq!(said.stderr, "", "{scenario} {family:?}");
+        assert_true(scenario, family, &said.json(), socket, complete);
     }
 }
 
@@ -105,17 +105,29 @@ fn assert_true_survey(scenario: &str, command: &[&str], socket: &str, complete: 
             .unwrap()
             .parse()
             .unwrap();
-        assert_true(scenario, Version::of(address), &document, socket, complete);
+        assert_true(
+            scenario,
+            AddressFamily::of(address),
+            &document,
+            socket,
+            complete,
+        );
         found.push(address.is_ipv6());
     }
     found.sort_unstable();
     assert_eq!(found, [false, true], "{scenario}");
 }
 
-fn assert_true(scenario: &str, version: Version, document: &Value, socket: &str, complete: bool) {
+fn assert_true(
+    scenario: &str,
+    family: AddressFamily,
+    document: &Value,
+    socket: &str,
+    complete: bool,
+) {
     assert_eq!(document["socket"], socket);
     let internet = Internet::new(&Scenario::named(scenario).unwrap(), 1);
-    let truth = internet.truth(version);
+    let truth = internet.truth(family);
     check(scenario, document, &truth, complete);
     if document["stop_reason"] == "reached" {
         let distance = document["distance"].as_u64();

@@ -4,7 +4,7 @@
 use crate::errors::refused;
 use crate::routes::{FAMILIES, check};
 use crate::world::{HOPSHOT, Said, command_in_scenario, lab};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{Internet, Scenario};
 use serde_json::Value;
 
@@ -90,9 +90,9 @@ const NICETIES: [Choice; 10] = [
     },
 ];
 
-fn assert_true(said: &Said, version: Version, what: &str) -> Value {
+fn assert_true(said: &Said, family: AddressFamily, what: &str) -> Value {
     let document = said.json();
-    let truth = Internet::new(&Scenario::named(SCENARIO).unwrap(), 1).truth(version);
+    let truth = Internet::new(&Scenario::named(SCENARIO).unwrap(), 1).truth(family);
     check(SCENARIO, &document, &truth, true);
     assert_eq!(
         (said.status, document["distance"].as_u64()),
@@ -105,7 +105,7 @@ fn assert_true(said: &Said, version: Version, what: &str) -> Value {
 #[test]
 fn each_option_that_is_only_nice_is_done_without_and_told() {
     for choice in NICETIES {
-        for (index, (version, target)) in FAMILIES.into_iter().enumerate() {
+        for (index, (family, target)) in FAMILIES.into_iter().enumerate() {
             let (name, [level, number]) = (choice.names[index], choice.numbers[index]);
             // An IPv4 header has the hop limit in it, where it is seen.
             let sockets = if name == "IP_RECVTTL" {
@@ -132,7 +132,7 @@ fn each_option_that_is_only_nice_is_done_without_and_told() {
                     return;
                 };
                 let what = format!("{name} on {socket} sockets");
-                let document = assert_true(&said, version, &what);
+                let document = assert_true(&said, family, &what);
                 assert!(
                     said.stderr
                         .contains(&format!(" without {name} (Protocol not available): ")),
@@ -167,13 +167,13 @@ fn without_any_of_them_a_trace_is_right_as_well_alone_and_in_a_list() {
     }
     // Raw sockets alone: to the others one of these is necessary.
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
-    for (version, target) in FAMILIES {
+    for (family, target) in FAMILIES {
         for sandbox in [&[][..], &["--no-sandbox"]] {
             let args = [sandbox, &["-v", "--json", "--socket", "raw", target]].concat();
             let Some(said) = with_refused(&options, &args) else {
                 return;
             };
-            assert_true(&said, version, "nothing nice");
+            assert_true(&said, family, "nothing nice");
             assert_eq!(
                 said.stderr.matches("without SO_ATTACH_FILTER").count(),
                 1,
@@ -326,8 +326,8 @@ fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
 type Kinds<'a> = &'a [(&'a str, u8)];
 
 /// socket.h: the family's number, and that of the type.
-fn kind(version: Version, socket: &str, errno: u8) -> String {
-    let family = if version == Version::V4 { 2 } else { 10 };
+fn kind(family: AddressFamily, socket: &str, errno: u8) -> String {
+    let family = if family == AddressFamily::V4 { 2 } else { 10 };
     format!("{family}:{}:{errno}", if socket == "raw" { 3 } else { 2 })
 }
 
@@ -341,13 +341,13 @@ fn where_there_are_no_sockets_of_one_kind_those_of_the_other_are_taken_and_the_r
         (EPFNOSUPPORT, "Protocol family not supported"),
         (EAFNOSUPPORT, "Address family not supported by protocol"),
     ];
-    for (version, target) in FAMILIES {
+    for (family, target) in FAMILIES {
         for (errno, words) in errors {
-            let no_raw = kind(version, "raw", errno);
+            let no_raw = kind(family, "raw", errno);
             let Some(said) = with_refused(&["--socket", &no_raw], &["--json", "-v", target]) else {
                 return;
             };
-            assert_eq!(assert_true(&said, version, words)["socket"], "ping");
+            assert_eq!(assert_true(&said, family, words)["socket"], "ping");
             assert!(
                 said.stderr
                     .contains(&format!("without raw sockets ({words}): ")),
@@ -368,12 +368,12 @@ fn where_there_are_no_sockets_of_one_kind_those_of_the_other_are_taken_and_the_r
                 said.stderr
             );
         }
-        let no_ping = kind(version, "ping", EPROTONOSUPPORT);
+        let no_ping = kind(family, "ping", EPROTONOSUPPORT);
         let Some(said) = with_refused(&["--socket", &no_ping], &["--json", "-v", target]) else {
             return;
         };
         assert_eq!(
-            assert_true(&said, version, "no ping sockets")["socket"],
+            assert_true(&said, family, "no ping sockets")["socket"],
             "raw"
         );
     }
@@ -407,16 +407,16 @@ fn where_the_kernel_tells_nothing_of_neighbours_that_is_told_in_each_mode() {
 
 #[test]
 fn where_there_are_no_sockets_the_error_says_which_and_what_to_do() {
-    for (version, target) in FAMILIES {
+    for (family, target) in FAMILIES {
         let refuse = |errors: Kinds<'_>, args: &[&str]| {
             let kinds: Vec<String> = errors
                 .iter()
-                .map(|(socket, errno)| kind(version, socket, *errno))
+                .map(|(socket, errno)| kind(family, socket, *errno))
                 .collect();
             let options: Vec<&str> = kinds.iter().flat_map(|kind| ["--socket", kind]).collect();
             with_refused(&options, &[args, &[target]].concat())
         };
-        let family = if version == Version::V4 {
+        let family = if family == AddressFamily::V4 {
             "IPv4"
         } else {
             "IPv6"

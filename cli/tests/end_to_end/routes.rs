@@ -2,12 +2,13 @@
 //! the environment runs each that many times in a row.
 
 use crate::world::{HOPSHOT, command_in_scenario, in_scenario, on_chain, shell_in_scenario};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;
 use std::net::IpAddr;
 
-pub(crate) const FAMILIES: [(Version, &str); 2] = [(Version::V4, "{4}"), (Version::V6, "{6}")];
+pub(crate) const FAMILIES: [(AddressFamily, &str); 2] =
+    [(AddressFamily::V4, "{4}"), (AddressFamily::V6, "{6}")];
 
 /// The addresses that answered at each hop, without repetition.
 fn hops(document: &Value) -> Vec<(u64, Vec<IpAddr>)> {
@@ -45,7 +46,7 @@ pub(crate) fn check(name: &str, document: &Value, truth: &Truth, lossless: bool)
 }
 
 /// Each family, as many times as is asked for.
-fn runs() -> impl Iterator<Item = (Version, &'static str)> {
+fn runs() -> impl Iterator<Item = (AddressFamily, &'static str)> {
     let times = std::env::var("HOPSHOT_REPEAT")
         .ok()
         .and_then(|times| times.parse().ok())
@@ -55,14 +56,14 @@ fn runs() -> impl Iterator<Item = (Version, &'static str)> {
 
 /// The routers at the hops in `unheard` answer with what can't be believed.
 fn scenario(name: &str, unheard: &[u64]) {
-    for (version, target) in runs() {
+    for (family, target) in runs() {
         let Some(said) = in_scenario(name, &["-n", "--json", target]) else {
             return;
         };
         assert_eq!(said.stderr, "");
         let document = said.json();
         let internet = Internet::new(&Scenario::named(name).unwrap(), 1);
-        let truth = internet.truth(version);
+        let truth = internet.truth(family);
         let distance = if name == "deadtarget" {
             None
         } else {
@@ -82,18 +83,18 @@ fn scenario(name: &str, unheard: &[u64]) {
             assert_eq!(
                 silent.collect::<Vec<_>>(),
                 unheard,
-                "{name} {version:?}\n{document}"
+                "{name} {family:?}\n{document}"
             );
         }
         assert_eq!(
             document["distance"].as_u64(),
             distance.map(u64::from),
-            "{name} {version:?}\n{document}"
+            "{name} {family:?}\n{document}"
         );
         assert_eq!(
             said.status,
             i32::from(distance.is_none()),
-            "{name} {version:?}"
+            "{name} {family:?}"
         );
     }
 }
@@ -206,12 +207,12 @@ fn a_router_that_is_later_than_most_is_heard_with_patience() {
 
 #[test]
 fn a_chain_of_real_linux_routers() {
-    for (version, target) in runs() {
+    for (family, target) in runs() {
         let Some(said) = on_chain(5, &["-n", "--json", target]) else {
             return;
         };
         let expected: Vec<_> = (1..=5)
-            .map(|hop| (hop, vec![router(version, hop)]))
+            .map(|hop| (hop, vec![router(family, hop)]))
             .collect();
         let found = hops(&said.json());
         assert_eq!(found.len(), 6);
@@ -224,10 +225,10 @@ fn a_chain_of_real_linux_routers() {
 }
 
 /// The lab's addresses: `10.hop.0.1` and `2001:db8:hop::1`.
-fn router(version: Version, hop: u64) -> IpAddr {
-    let text = match version {
-        Version::V4 => format!("10.{hop}.0.1"),
-        Version::V6 => format!("2001:db8:{hop:x}::1"),
+fn router(family: AddressFamily, hop: u64) -> IpAddr {
+    let text = match family {
+        AddressFamily::V4 => format!("10.{hop}.0.1"),
+        AddressFamily::V6 => format!("2001:db8:{hop:x}::1"),
     };
     text.parse().expect("it is an address")
 }
@@ -239,7 +240,7 @@ fn traces_that_run_side_by_side_do_not_mix() {
         return;
     };
     let internet = Internet::new(&Scenario::named("wan").unwrap(), 1);
-    let truth = internet.truth(Version::V4);
+    let truth = internet.truth(AddressFamily::V4);
     assert_eq!(
         said.stdout.lines().count(),
         8,

@@ -15,7 +15,7 @@ pub fn header(probe: &Transmit<'_>, source: IpAddr) -> ip::Header {
         ends,
         hop_limit: probe.hop_limit,
         traffic_class: 0,
-        protocol: ip::icmp(ends.version()),
+        protocol: ip::icmp(ends.family()),
     }
 }
 

@@ -14,7 +14,7 @@
 pub mod packet;
 
 use core::net::IpAddr;
-use hopshot_core::wire::{BufferTooSmall, Version, ip};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, ip};
 use hopshot_core::{Action, Instant, Reply, SendError, Tracer, Transmit};
 use smoltcp::iface::{Interface, PollIngressSingleResult, SocketHandle, SocketSet};
 use smoltcp::phy::Device;
@@ -23,7 +23,7 @@ use smoltcp::wire::{IpProtocol, IpVersion};
 
 /// The octets of a probe's packet with the default payload, in the longer of the two families: what
 /// a transmit buffer must hold.
-pub const PROBE_LEN: usize = ip::header_len(Version::V6) + 32;
+pub const PROBE_LEN: usize = ip::header_len(AddressFamily::V6) + 32;
 /// The octets of the longest answer: a router fills an error up to 576 octets in IPv4 (RFC 1812,
 /// section 4.3.2.3), to 1,280 in IPv6 (RFC 4443, section 3.3). smoltcp drops what a receive buffer
 /// can't hold.
@@ -32,15 +32,15 @@ pub const ANSWER_LEN: usize = 1280;
 /// A raw socket for traces in one family. The buffers need room for one packet each:
 /// [`Stack::step`] takes and gives them one by one.
 pub fn socket<'a>(
-    version: Version,
+    family: AddressFamily,
     receive: raw::PacketBuffer<'a>,
     transmit: raw::PacketBuffer<'a>,
 ) -> raw::Socket<'a> {
-    let (version, protocol) = match version {
-        Version::V4 => (IpVersion::Ipv4, IpProtocol::Icmp),
-        Version::V6 => (IpVersion::Ipv6, IpProtocol::Icmpv6),
+    let (family, protocol) = match family {
+        AddressFamily::V4 => (IpVersion::Ipv4, IpProtocol::Icmp),
+        AddressFamily::V6 => (IpVersion::Ipv6, IpProtocol::Icmpv6),
     };
-    raw::Socket::new(Some(version), Some(protocol), receive, transmit)
+    raw::Socket::new(Some(family), Some(protocol), receive, transmit)
 }
 
 /// What carries a trace: an interface with a route to the target, its device, and one of its
@@ -142,7 +142,7 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
     /// Puts a probe into the socket, behind the IP header that goes with it.
     fn send(&mut self, probe: &Transmit<'_>, source: IpAddr) -> Result<(), SendError> {
         let header = packet::header(probe, source);
-        let len = ip::header_len(header.ends.version()) + probe.message.len();
+        let len = ip::header_len(header.ends.family()) + probe.message.len();
         let socket = self.sockets.get_mut::<raw::Socket>(self.socket);
         let packet = socket.send(len).map_err(|_| FULL)?;
         let at = header.emit(probe.message.len(), packet).map_err(|_| FULL)?;

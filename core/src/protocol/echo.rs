@@ -9,7 +9,7 @@ use crate::answer::{Answer, Back, Discard, Kind, Quoted};
 use crate::config::{ConfigError, check_ranges};
 use crate::probe::Changes;
 use crate::wire::icmp::{self, QuotedEcho, Type};
-use crate::wire::{BufferTooSmall, Ends, Malformed, Version, ip};
+use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, ip};
 
 /// The least payload of a probe in octets: two of balance and the cookie.
 pub const MIN_PAYLOAD: u16 = 10;
@@ -97,8 +97,8 @@ impl Echo {
 }
 
 impl Protocol for Echo {
-    fn number(&self, version: Version) -> u8 {
-        ip::icmp(version)
+    fn number(&self, family: AddressFamily) -> u8 {
+        ip::icmp(family)
     }
 
     fn check(&self) -> Result<(), ConfigError> {
@@ -135,7 +135,7 @@ impl Protocol for Echo {
         answer: &Answer<'_>,
         mut changes: Changes,
     ) -> Result<Match, Discard> {
-        let QuotedEcho { checksum, echo } = read(ends.version(), answer)?;
+        let QuotedEcho { checksum, echo } = read(ends.family(), answer)?;
         let same_ident = echo.ident == self.ident;
         let secret = self.read_back(ends, &echo);
         match (&secret, same_ident, answer.kind) {
@@ -173,7 +173,7 @@ impl Protocol for Echo {
 
     /// Ident and seq.
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
-        let icmp::Echo { ident, seq, .. } = read(Version::of(answer.from), answer)?.echo;
+        let icmp::Echo { ident, seq, .. } = read(AddressFamily::of(answer.from), answer)?.echo;
         Ok(u32::from(ident) << 16 | u32::from(seq))
     }
 }
@@ -187,13 +187,13 @@ enum Secret {
 }
 
 /// Reads the Echo Reply, or the Echo Request that an error quotes.
-fn read<'a>(version: Version, answer: &Answer<'a>) -> Result<QuotedEcho<'a>, Malformed> {
+fn read<'a>(family: AddressFamily, answer: &Answer<'a>) -> Result<QuotedEcho<'a>, Malformed> {
     let (icmp_type, protocol, message) = match answer.back {
         Back::Reply { protocol, message } => (Type::EchoReply, protocol, message),
         Back::Quoted(quoted) => (Type::EchoRequest, quoted.protocol, quoted.message),
     };
-    if protocol != ip::icmp(version) {
+    if protocol != ip::icmp(family) {
         return Err(Malformed::Foreign);
     }
-    QuotedEcho::of_type(icmp_type, version, message)
+    QuotedEcho::of_type(icmp_type, family, message)
 }

@@ -9,7 +9,7 @@ pub(crate) mod echo;
 use crate::answer::{Answer, Discard};
 use crate::config::ConfigError;
 use crate::probe::Changes;
-use crate::wire::{BufferTooSmall, Ends, Malformed, Version};
+use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 
 /// A kind of probe, with the identity that all probes of one trace share.
 ///
@@ -17,7 +17,7 @@ use crate::wire::{BufferTooSmall, Ends, Malformed, Version};
 /// back with every answer to it.
 pub trait Protocol {
     /// The number of the protocol in IP headers of this version.
-    fn number(&self, version: Version) -> u8;
+    fn number(&self, family: AddressFamily) -> u8;
 
     /// Checks every range.
     ///

@@ -14,7 +14,7 @@
 //! | quotes so much of a long datagram that octet 128 is data | told apart: at 128 the checksum must be right, or it is zero and the objects fill all that is left; our probes have zeros there |
 //! | has an object whose length is below 4, or beyond the end | what came before it is kept |
 
-use super::{Version, checksum::Checksum, icmp, ip};
+use super::{AddressFamily, checksum::Checksum, icmp, ip};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the
@@ -31,32 +31,32 @@ pub struct Extensions<'a> {
 impl<'a> Extensions<'a> {
     /// Finds the extensions of an error.
     #[must_use]
-    pub fn of(version: Version, error: &icmp::Error<'a>) -> Self {
+    pub fn of(family: AddressFamily, error: &icmp::Error<'a>) -> Self {
         let [first, second, ..] = error.rest.to_be_bytes();
-        let said = match version {
-            Version::V4 => usize::from(second).saturating_mul(4),
-            Version::V6 => usize::from(first).saturating_mul(8),
+        let said = match family {
+            AddressFamily::V4 => usize::from(second).saturating_mul(4),
+            AddressFamily::V6 => usize::from(first).saturating_mul(8),
         };
-        Self::find(version, error, said, IMPLIED_OFFSET)
+        Self::find(family, error, said, IMPLIED_OFFSET)
     }
 
     /// Finds the extensions of an error whose quoted IP header a kernel keeps to itself: `quoted`
     /// begins behind it, and so does `said`, where the kernel says that they begin; 0 if it
     /// doesn't.
     #[must_use]
-    pub fn behind_header(version: Version, error: &icmp::Error<'a>, said: usize) -> Self {
+    pub fn behind_header(family: AddressFamily, error: &icmp::Error<'a>, said: usize) -> Self {
         Self::find(
-            version,
+            family,
             error,
             said,
-            IMPLIED_OFFSET.saturating_sub(ip::header_len(version)),
+            IMPLIED_OFFSET.saturating_sub(ip::header_len(family)),
         )
     }
 
-    fn find(version: Version, error: &icmp::Error<'a>, said: usize, implied: usize) -> Self {
-        match (version, error.icmp_type) {
+    fn find(family: AddressFamily, error: &icmp::Error<'a>, said: usize, implied: usize) -> Self {
+        match (family, error.icmp_type) {
             (_, icmp::Type::TimeExceeded | icmp::Type::Unreachable) => {}
-            (Version::V4, icmp::Type::ParameterProblem) => {}
+            (AddressFamily::V4, icmp::Type::ParameterProblem) => {}
             _ => return Self::default(),
         }
         let explicit = if said == 0 {

@@ -1,7 +1,7 @@
 //! ICMP (RFC 792) and ICMPv6 (RFC 4443) through one code path: what the two disagree on is a table
 //! of type numbers, and a checksum that covers more in IPv6.
 
-use super::{BufferTooSmall, Ends, Malformed, Version, checksum::Checksum};
+use super::{AddressFamily, BufferTooSmall, Ends, Malformed, checksum::Checksum};
 use zerocopy::network_endian::U16;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -55,28 +55,28 @@ impl Type {
         (Self::ParameterProblem, Some(12), 4),
     ];
 
-    /// The type that `number` means in `version`, if a traceroute knows it.
+    /// The type that `number` means in `family`, if a traceroute knows it.
     #[must_use]
-    pub fn from_number(version: Version, number: u8) -> Option<Self> {
+    pub fn from_number(family: AddressFamily, number: u8) -> Option<Self> {
         Self::NUMBERS
             .iter()
-            .find(|row| Self::column(row, version) == Some(number))
+            .find(|row| Self::column(row, family) == Some(number))
             .map(|row| row.0)
     }
 
-    /// The number of this type in `version`; none for Packet Too Big in IPv4.
+    /// The number of this type in `family`; none for Packet Too Big in IPv4.
     #[must_use]
-    pub fn number(self, version: Version) -> Option<u8> {
+    pub fn number(self, family: AddressFamily) -> Option<u8> {
         Self::NUMBERS
             .iter()
             .find(|row| row.0 == self)
-            .and_then(|row| Self::column(row, version))
+            .and_then(|row| Self::column(row, family))
     }
 
-    const fn column(row: &(Self, Option<u8>, u8), version: Version) -> Option<u8> {
-        match version {
-            Version::V4 => row.1,
-            Version::V6 => Some(row.2),
+    const fn column(row: &(Self, Option<u8>, u8), family: AddressFamily) -> Option<u8> {
+        match family {
+            AddressFamily::V4 => row.1,
+            AddressFamily::V6 => Some(row.2),
         }
     }
 }
@@ -114,13 +114,13 @@ impl Error<'_> {
     /// 1191, section 4: 0 from routers older than it) or Packet Too Big (RFC 4443, section 3.2).
     /// What doesn't fit 16 bits is said as 65,535.
     #[must_use]
-    pub fn mtu(&self, version: Version) -> Option<u16> {
-        match (version, self.icmp_type, self.code) {
-            (Version::V4, Type::Unreachable, 4) => {
+    pub fn mtu(&self, family: AddressFamily) -> Option<u16> {
+        match (family, self.icmp_type, self.code) {
+            (AddressFamily::V4, Type::Unreachable, 4) => {
                 let [_, _, high, low] = self.rest.to_be_bytes();
                 Some(u16::from_be_bytes([high, low]))
             }
-            (Version::V6, Type::PacketTooBig, _) => {
+            (AddressFamily::V6, Type::PacketTooBig, _) => {
                 Some(u16::try_from(self.rest).unwrap_or(u16::MAX))
             }
             _ => None,
@@ -149,8 +149,8 @@ impl<'a> Message<'a> {
     pub fn parse(ends: Ends, octets: &'a [u8]) -> Result<Self, Malformed> {
         let (header, body) =
             RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
-        let version = ends.version();
-        let icmp_type = Type::from_number(version, header.icmp_type).ok_or(Malformed::Foreign)?;
+        let family = ends.family();
+        let icmp_type = Type::from_number(family, header.icmp_type).ok_or(Malformed::Foreign)?;
         if let Some(sum) = Checksum::of_ends(ends, octets.len())
             && sum.with(octets).finish() != 0
         {
@@ -200,7 +200,7 @@ impl<'a> Message<'a> {
                 error.quoted,
             ),
         };
-        let (icmp_type, code) = match icmp_type.number(ends.version()) {
+        let (icmp_type, code) = match icmp_type.number(ends.family()) {
             Some(number) => (number, code),
             // Packet Too Big in IPv4 is Destination Unreachable, code 4.
             None => (3, 4),
@@ -296,19 +296,19 @@ impl<'a> QuotedEcho<'a> {
     ///
     /// # Errors
     /// [`Malformed::Truncated`] under 8 octets, [`Malformed::Foreign`] if it isn't an Echo Request.
-    pub fn parse(version: Version, octets: &'a [u8]) -> Result<Self, Malformed> {
-        Self::of_type(Type::EchoRequest, version, octets)
+    pub fn parse(family: AddressFamily, octets: &'a [u8]) -> Result<Self, Malformed> {
+        Self::of_type(Type::EchoRequest, family, octets)
     }
 
     /// Reads an Echo of this type.
     pub(crate) fn of_type(
         icmp_type: Type,
-        version: Version,
+        family: AddressFamily,
         octets: &'a [u8],
     ) -> Result<Self, Malformed> {
         let (header, payload) =
             RawHeader::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
-        if icmp_type.number(version) != Some(header.icmp_type) || header.code != 0 {
+        if icmp_type.number(family) != Some(header.icmp_type) || header.code != 0 {
             return Err(Malformed::Foreign);
         }
         Ok(Self {
@@ -320,7 +320,7 @@ impl<'a> QuotedEcho<'a> {
 
 impl RawHeader {
     fn request(ends: Ends, ident: u16, seq: u16, checksum: u16) -> Self {
-        let icmp_type = Type::EchoRequest.number(ends.version()).unwrap_or_default();
+        let icmp_type = Type::EchoRequest.number(ends.family()).unwrap_or_default();
         let echo = Echo {
             ident,
             seq,

@@ -2,7 +2,7 @@
 //!
 //! IPv4: RFC 791, section 3.1. IPv6: RFC 8200, section 3; extension headers: section 4.
 
-use super::{BufferTooSmall, Ends, Malformed, Version, checksum::Checksum};
+use super::{AddressFamily, BufferTooSmall, Ends, Malformed, checksum::Checksum};
 use core::net::IpAddr;
 use zerocopy::network_endian::{U16, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -38,21 +38,21 @@ struct Ipv6 {
     destination: [u8; 16],
 }
 
-/// The protocol number of this version's ICMP.
+/// The protocol number of this family's ICMP.
 #[must_use]
-pub const fn icmp(version: Version) -> u8 {
-    match version {
-        Version::V4 => PROTOCOL_ICMP,
-        Version::V6 => PROTOCOL_ICMPV6,
+pub const fn icmp(family: AddressFamily) -> u8 {
+    match family {
+        AddressFamily::V4 => PROTOCOL_ICMP,
+        AddressFamily::V6 => PROTOCOL_ICMPV6,
     }
 }
 
 /// The octets that an IPv4 header without options, or an IPv6 header, takes.
 #[must_use]
-pub const fn header_len(version: Version) -> usize {
-    match version {
-        Version::V4 => size_of::<Ipv4>(),
-        Version::V6 => size_of::<Ipv6>(),
+pub const fn header_len(family: AddressFamily) -> usize {
+    match family {
+        AddressFamily::V4 => size_of::<Ipv4>(),
+        AddressFamily::V6 => size_of::<Ipv6>(),
     }
 }
 
@@ -74,7 +74,7 @@ impl Header {
     /// Whether the payload is of this header's own family's ICMP.
     #[must_use]
     pub const fn is_icmp(&self) -> bool {
-        self.protocol == icmp(self.ends.version())
+        self.protocol == icmp(self.ends.family())
     }
 
     /// Writes a header without options for `payload_len` octets that follow it, and returns its
@@ -85,7 +85,7 @@ impl Header {
     /// [`BufferTooSmall`] if `buf` can't hold the header. A payload over 65,515 (IPv4) or 65,535
     /// octets (IPv6) is written as the longest that the length field can say.
     pub fn emit(&self, payload_len: usize, buf: &mut [u8]) -> Result<usize, BufferTooSmall> {
-        let len = header_len(self.ends.version());
+        let len = header_len(self.ends.family());
         let space = buf.get_mut(..len).ok_or(BufferTooSmall { needed: len })?;
         match (self.ends.source, self.ends.destination) {
             (source, IpAddr::V4(destination)) => {
@@ -133,9 +133,9 @@ impl Header {
 /// As [`parse_quoted`]; also [`Malformed::Truncated`] if the packet is shorter than its header
 /// says.
 pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
-    let total = match version(octets)? {
-        Version::V4 => usize::from(read::<Ipv4>(octets)?.0.total_length.get()),
-        Version::V6 => usize::from(read::<Ipv6>(octets)?.0.payload_length.get())
+    let total = match family(octets)? {
+        AddressFamily::V4 => usize::from(read::<Ipv4>(octets)?.0.total_length.get()),
+        AddressFamily::V6 => usize::from(read::<Ipv6>(octets)?.0.payload_length.get())
             .saturating_add(size_of::<Ipv6>()),
     };
     parse_quoted(octets.get(..total).ok_or(Malformed::Truncated)?)
@@ -150,16 +150,16 @@ pub fn parse(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
 /// [`Malformed::Truncated`] if the header isn't whole, [`Malformed::Header`] if its own length is
 /// impossible, [`Malformed::Fragment`] if the payload isn't the start of the message.
 pub fn parse_quoted(octets: &[u8]) -> Result<(Header, &[u8]), Malformed> {
-    match version(octets)? {
-        Version::V4 => parse_v4(octets),
-        Version::V6 => parse_v6(octets),
+    match family(octets)? {
+        AddressFamily::V4 => parse_v4(octets),
+        AddressFamily::V6 => parse_v6(octets),
     }
 }
 
-fn version(octets: &[u8]) -> Result<Version, Malformed> {
+fn family(octets: &[u8]) -> Result<AddressFamily, Malformed> {
     match octets.first().ok_or(Malformed::Truncated)? >> 4 {
-        4 => Ok(Version::V4),
-        6 => Ok(Version::V6),
+        4 => Ok(AddressFamily::V4),
+        6 => Ok(AddressFamily::V6),
         _ => Err(Malformed::Header),
     }
 }

@@ -14,18 +14,18 @@ pub mod ip;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The version of the Internet Protocol.
+/// A family of addresses, and with it a version of the Internet Protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Version {
+pub enum AddressFamily {
     /// IPv4 (RFC 791), with ICMP (RFC 792).
     V4,
     /// IPv6 (RFC 8200), with ICMPv6 (RFC 4443).
     V6,
 }
 
-impl Version {
-    /// The version of an address.
+impl AddressFamily {
+    /// Returns the family of an address.
     #[must_use]
     pub const fn of(address: IpAddr) -> Self {
         match address {
@@ -62,8 +62,8 @@ pub struct Ends {
 impl Ends {
     /// The family that the message belongs to.
     #[must_use]
-    pub const fn version(&self) -> Version {
-        Version::of(self.destination)
+    pub const fn family(&self) -> AddressFamily {
+        AddressFamily::of(self.destination)
     }
 
     /// The same path, walked back.

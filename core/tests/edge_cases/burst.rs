@@ -7,18 +7,18 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A trace that has sent to five hops at once.
-fn five(version: hopshot_core::wire::Version) -> Config {
+fn five(family: hopshot_core::wire::AddressFamily) -> Config {
     Config {
         max_hops: 8,
         sweep: Some(Sweep::Window { first: 5, step: 1 }),
-        ..config(version)
+        ..config(family)
     }
 }
 
 #[test]
 fn case_36_a_target_that_answers_only_part_of_the_burst_is_not_placed_too_far() {
-    for version in BOTH {
-        let mut trace = Trace::with(five(version));
+    for family in BOTH {
+        let mut trace = Trace::with(five(family));
         // It is at hop 3; its answers to the first probes to hops 3 and 4 get lost.
         trace.play(3, |index, hop| index >= 5 || !matches!(hop, 3 | 4));
         assert_eq!(trace.distance(), Some(3));
@@ -28,8 +28,8 @@ fn case_36_a_target_that_answers_only_part_of_the_burst_is_not_placed_too_far() 
 
 #[test]
 fn case_36_the_hop_below_the_target_is_asked_again_more_often_than_others() {
-    for version in BOTH {
-        let mut trace = Trace::with(five(version));
+    for family in BOTH {
+        let mut trace = Trace::with(five(family));
         // Nothing ever comes from hops 2 and 4: the target may be at 4.
         trace.play(5, |_, hop| !matches!(hop, 2 | 4));
         let probes = |hop: u8| trace.hops.iter().filter(|at| **at == hop).count();
@@ -44,9 +44,9 @@ fn case_36_the_hop_below_the_target_is_asked_again_more_often_than_others() {
 fn case_37_no_router_is_asked_more_often_than_linux_answers_at_once() {
     /// The burst of `net.ipv4.icmp_ratelimit` and of its sister in IPv6.
     const LINUX: usize = 6;
-    for version in BOTH {
+    for family in BOTH {
         for silent in 1..=4 {
-            let mut trace = Trace::with(five(version));
+            let mut trace = Trace::with(five(family));
             trace.play(5, |_, hop| hop != silent);
             assert!((1..=5).all(|hop| trace.hops.iter().filter(|at| **at == hop).count() < LINUX));
         }
@@ -55,10 +55,10 @@ fn case_37_no_router_is_asked_more_often_than_linux_answers_at_once() {
 
 #[test]
 fn case_37_a_router_that_answered_and_then_stopped_may_be_limited() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 3,
-            ..five(version)
+            ..five(family)
         });
         trace.play(5, |index, hop| hop != 2 || index < 5);
         let limited: Vec<u8> = trace
@@ -73,10 +73,10 @@ fn case_37_a_router_that_answered_and_then_stopped_may_be_limited() {
 
 #[test]
 fn case_38_all_attempts_at_all_hops_are_one_flow() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 3,
-            ..five(version)
+            ..five(family)
         });
         trace.play(5, |_, _| true);
         // Type, code, checksum and ident: what load balancers look at.
@@ -89,22 +89,22 @@ fn case_38_all_attempts_at_all_hops_are_one_flow() {
 
 #[test]
 fn case_38_two_routers_at_one_hop_are_both_in_the_route() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..config(version)
+            ..config(family)
         });
         let at_hop_2: Vec<usize> = (0..trace.hops.len())
             .filter(|index| trace.hops[*index] == 2)
             .collect();
         for (index, place) in at_hop_2.into_iter().zip([2, 7]) {
-            let from = router(version, place);
+            let from = router(family, place);
             let message = error(
                 from,
                 Type::TimeExceeded,
                 0,
                 0,
-                &quote(version, &trace.probes[index]),
+                &quote(family, &trace.probes[index]),
             );
             trace.handle(10, from, &message).unwrap();
         }
@@ -117,19 +117,19 @@ fn case_38_two_routers_at_one_hop_are_both_in_the_route() {
             .replies()
             .map(|reply| reply.from)
             .collect();
-        assert_eq!(from, [router(version, 2), router(version, 7)]);
+        assert_eq!(from, [router(family, 2), router(family, 7)]);
     }
 }
 
 #[test]
 fn case_39_a_trace_of_one_hop_probes_that_hop() {
-    for version in BOTH {
+    for family in BOTH {
         for (hop, sweep) in [(1, None), (7, None), (64, None), (64, Some(Sweep::Burst))] {
             let mut trace = Trace::with(Config {
                 first_hop: hop,
                 max_hops: hop,
                 sweep,
-                ..config(version)
+                ..config(family)
             });
             trace.play(hop, |_, _| true);
             assert_eq!(
@@ -142,10 +142,10 @@ fn case_39_a_trace_of_one_hop_probes_that_hop() {
 
 #[test]
 fn case_39_a_target_on_the_link_is_hop_1() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             sweep: None,
-            ..config(version)
+            ..config(family)
         });
         trace.play(1, |_, _| true);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Cases 10 to 12: what routers append to an error, and the known ways of getting it wrong.
 
 use crate::network::{BOTH, Trace, error, octets, probe_packet, router};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::{Interface, Object};
 use hopshot_core::wire::icmp::Type;
@@ -14,8 +14,8 @@ fn structure(objects: &[u8]) -> Vec<u8> {
     versioned([0x20, 0], objects)
 }
 
-fn versioned(version: [u8; 2], objects: &[u8]) -> Vec<u8> {
-    let mut octets = [version[0], version[1], 0, 0].to_vec();
+fn versioned(family: [u8; 2], objects: &[u8]) -> Vec<u8> {
+    let mut octets = [family[0], family[1], 0, 0].to_vec();
     octets.extend_from_slice(objects);
     let sum = Checksum::new().with(&octets).finish();
     octets[2..4].copy_from_slice(&sum.to_be_bytes());
@@ -23,33 +23,33 @@ fn versioned(version: [u8; 2], objects: &[u8]) -> Vec<u8> {
 }
 
 /// The probe, padded with zeros to `len` octets, then the structure.
-fn quoted(version: Version, len: usize, structure: &[u8]) -> Vec<u8> {
-    let mut quoted = probe_packet(version);
+fn quoted(family: AddressFamily, len: usize, structure: &[u8]) -> Vec<u8> {
+    let mut quoted = probe_packet(family);
     quoted.resize(len, 0);
     quoted.extend_from_slice(structure);
     quoted
 }
 
 /// The length field of the message: so many words in octet 5, in IPv6 in octet 4.
-fn words(version: Version, words: u8) -> u32 {
-    match version {
-        Version::V4 => u32::from(words) << 16,
-        Version::V6 => u32::from(words) << 24,
+fn words(family: AddressFamily, words: u8) -> u32 {
+    match family {
+        AddressFamily::V4 => u32::from(words) << 16,
+        AddressFamily::V6 => u32::from(words) << 24,
     }
 }
 
 /// So many octets as the family's length field has to say them.
-fn length(version: Version, octets: usize) -> u32 {
-    let unit = if version == Version::V4 { 4 } else { 8 };
-    words(version, u8::try_from(octets / unit).unwrap())
+fn length(family: AddressFamily, octets: usize) -> u32 {
+    let unit = if family == AddressFamily::V4 { 4 } else { 8 };
+    words(family, u8::try_from(octets / unit).unwrap())
 }
 
 /// Class, C-Type and payload of the objects that an answer brings.
-fn heard(version: Version, rest: u32, quoted: &[u8]) -> Vec<(u8, u8, Vec<u8>)> {
-    let message = error(router(version, 1), Type::TimeExceeded, 0, rest, quoted);
-    let mut trace = Trace::new(version);
+fn heard(family: AddressFamily, rest: u32, quoted: &[u8]) -> Vec<(u8, u8, Vec<u8>)> {
+    let message = error(router(family, 1), Type::TimeExceeded, 0, rest, quoted);
+    let mut trace = Trace::new(family);
     let heard = trace
-        .handle(10, router(version, 1), &message)
+        .handle(10, router(family, 1), &message)
         .expect("whatever is appended, it is an answer");
     assert_eq!(heard.reply.probe.hop, 1);
     heard
@@ -65,13 +65,13 @@ fn one_label() -> Vec<(u8, u8, Vec<u8>)> {
 
 #[test]
 fn case_10_the_length_is_in_words_of_four_octets_and_in_ipv6_of_eight() {
-    for version in BOTH {
+    for family in BOTH {
         for len in [128, 136, 512] {
-            let quoted = quoted(version, len, &structure(&octets(LABEL)));
+            let quoted = quoted(family, len, &structure(&octets(LABEL)));
             assert_eq!(
-                heard(version, length(version, len), &quoted),
+                heard(family, length(family, len), &quoted),
                 one_label(),
-                "{version:?} {len}"
+                "{family:?} {len}"
             );
         }
     }
@@ -79,15 +79,15 @@ fn case_10_the_length_is_in_words_of_four_octets_and_in_ipv6_of_eight() {
 
 #[test]
 fn case_10_a_length_of_255_words_needs_more_than_an_octet() {
-    for (version, len) in [(Version::V4, 1020), (Version::V6, 2040)] {
+    for (family, len) in [(AddressFamily::V4, 1020), (AddressFamily::V6, 2040)] {
         for said in [63, 64, 65, 255] {
             let quoted = quoted(
-                version,
+                family,
                 len / 255 * usize::from(said),
                 &structure(&octets(LABEL)),
             );
             assert_eq!(
-                heard(version, words(version, said), &quoted),
+                heard(family, words(family, said), &quoted),
                 one_label(),
                 "{said} words"
             );
@@ -97,14 +97,21 @@ fn case_10_a_length_of_255_words_needs_more_than_an_octet() {
 
 #[test]
 fn case_10_the_other_familys_length_field_says_nothing() {
-    for (version, rest) in [(Version::V4, 0x4000_0000), (Version::V6, 0x0040_0000)] {
+    for (family, rest) in [
+        (AddressFamily::V4, 0x4000_0000),
+        (AddressFamily::V6, 0x0040_0000),
+    ] {
         // At 256 or 512 octets there is a structure, but this family doesn't look there.
-        let len = if version == Version::V4 { 512 } else { 256 };
+        let len = if family == AddressFamily::V4 {
+            512
+        } else {
+            256
+        };
         assert_eq!(
             heard(
-                version,
+                family,
                 rest,
-                &quoted(version, len, &structure(&octets(LABEL)))
+                &quoted(family, len, &structure(&octets(LABEL)))
             ),
             []
         );
@@ -113,13 +120,9 @@ fn case_10_the_other_familys_length_field_says_nothing() {
 
 #[test]
 fn case_11_no_length_but_a_structure_at_128() {
-    for version in BOTH {
+    for family in BOTH {
         assert_eq!(
-            heard(
-                version,
-                0,
-                &quoted(version, 128, &structure(&octets(LABEL)))
-            ),
+            heard(family, 0, &quoted(family, 128, &structure(&octets(LABEL)))),
             one_label()
         );
     }
@@ -127,13 +130,13 @@ fn case_11_no_length_but_a_structure_at_128() {
 
 #[test]
 fn case_11_a_length_below_128_octets_but_a_structure_at_128() {
-    for version in BOTH {
-        for len in [8, 16, probe_packet(version).len() / 8 * 8, 120] {
-            let quoted = quoted(version, 128, &structure(&octets(LABEL)));
+    for family in BOTH {
+        for len in [8, 16, probe_packet(family).len() / 8 * 8, 120] {
+            let quoted = quoted(family, 128, &structure(&octets(LABEL)));
             assert_eq!(
-                heard(version, length(version, len), &quoted),
+                heard(family, length(family, len), &quoted),
                 one_label(),
-                "{version:?} {len}"
+                "{family:?} {len}"
             );
         }
     }
@@ -141,39 +144,36 @@ fn case_11_a_length_below_128_octets_but_a_structure_at_128() {
 
 #[test]
 fn case_11_a_length_in_octets_instead_of_words() {
-    for version in BOTH {
-        let quoted = quoted(version, 128, &structure(&octets(LABEL)));
-        assert_eq!(heard(version, words(version, 128), &quoted), one_label());
+    for family in BOTH {
+        let quoted = quoted(family, 128, &structure(&octets(LABEL)));
+        assert_eq!(heard(family, words(family, 128), &quoted), one_label());
     }
 }
 
 #[test]
 fn case_11_a_length_below_128_octets_that_is_meant_so() {
-    for version in BOTH {
-        let len = probe_packet(version).len().next_multiple_of(8);
-        let quoted = quoted(version, len, &structure(&octets(LABEL)));
-        assert_eq!(heard(version, length(version, len), &quoted), one_label());
+    for family in BOTH {
+        let len = probe_packet(family).len().next_multiple_of(8);
+        let quoted = quoted(family, len, &structure(&octets(LABEL)));
+        assert_eq!(heard(family, length(family, len), &quoted), one_label());
     }
 }
 
 #[test]
 fn case_11_the_version_in_the_wrong_half_of_its_octet() {
-    for version in BOTH {
+    for family in BOTH {
         let wrong = versioned([0x02, 0], &octets(LABEL));
+        assert_eq!(heard(family, 0, &quoted(family, 128, &wrong)), one_label());
         assert_eq!(
-            heard(version, 0, &quoted(version, 128, &wrong)),
-            one_label()
-        );
-        assert_eq!(
-            heard(version, length(version, 128), &quoted(version, 128, &wrong)),
+            heard(family, length(family, 128), &quoted(family, 128, &wrong)),
             one_label()
         );
         // Its reserved bits are zero, or it is something else.
         let reserved = versioned([0x02, 1], &octets(LABEL));
-        assert_eq!(heard(version, 0, &quoted(version, 128, &reserved)), []);
+        assert_eq!(heard(family, 0, &quoted(family, 128, &reserved)), []);
         // Elsewhere too much may look like it.
         assert_eq!(
-            heard(version, length(version, 160), &quoted(version, 160, &wrong)),
+            heard(family, length(family, 160), &quoted(family, 160, &wrong)),
             []
         );
     }
@@ -181,11 +181,11 @@ fn case_11_the_version_in_the_wrong_half_of_its_octet() {
 
 #[test]
 fn case_11_other_versions_are_unknown() {
-    for version in BOTH {
+    for family in BOTH {
         for first in [0x00, 0x01, 0x10, 0x12, 0x30, 0xf0] {
             let other = versioned([first, 0], &octets(LABEL));
             assert_eq!(
-                heard(version, length(version, 128), &quoted(version, 128, &other)),
+                heard(family, length(family, 128), &quoted(family, 128, &other)),
                 [],
                 "{first:02x}"
             );
@@ -193,11 +193,7 @@ fn case_11_other_versions_are_unknown() {
         // Reserved bits are ignored on receipt.
         let reserved = versioned([0x2f, 0xff], &octets(LABEL));
         assert_eq!(
-            heard(
-                version,
-                length(version, 128),
-                &quoted(version, 128, &reserved)
-            ),
+            heard(family, length(family, 128), &quoted(family, 128, &reserved)),
             one_label()
         );
     }
@@ -205,24 +201,20 @@ fn case_11_other_versions_are_unknown() {
 
 #[test]
 fn case_11_a_checksum_of_zero_was_not_computed() {
-    for version in BOTH {
+    for family in BOTH {
         let unsummed = octets(&format!("20 00 00 00 {LABEL}"));
         assert_eq!(
-            heard(
-                version,
-                length(version, 136),
-                &quoted(version, 136, &unsummed)
-            ),
+            heard(family, length(family, 136), &quoted(family, 136, &unsummed)),
             one_label()
         );
         for rest in [
             0,
-            length(version, 128),
-            length(version, 16),
-            words(version, 128),
+            length(family, 128),
+            length(family, 16),
+            words(family, 128),
         ] {
             assert_eq!(
-                heard(version, rest, &quoted(version, 128, &unsummed)),
+                heard(family, rest, &quoted(family, 128, &unsummed)),
                 one_label(),
                 "{rest:08x}"
             );
@@ -237,27 +229,27 @@ fn case_11_a_checksum_of_zero_was_not_computed() {
         ] {
             let unsummed = octets(&format!("20 00 00 00 {LABEL} {left}"));
             assert_eq!(
-                heard(version, 0, &quoted(version, 128, &unsummed)),
+                heard(family, 0, &quoted(family, 128, &unsummed)),
                 [],
                 "{left}"
             );
         }
         // The version is where it belongs, or the checksum is right.
         let wrong = octets(&format!("02 00 00 00 {LABEL}"));
-        assert_eq!(heard(version, 0, &quoted(version, 128, &wrong)), []);
+        assert_eq!(heard(family, 0, &quoted(family, 128, &wrong)), []);
     }
 }
 
 #[test]
 fn case_11_a_wrong_checksum_is_no_structure() {
-    for version in BOTH {
+    for family in BOTH {
         let right = structure(&octets(LABEL));
         for bit in 0..right.len() * 8 {
             let mut wrong = right.clone();
             wrong[bit / 8] ^= 1 << (bit % 8);
-            for rest in [length(version, 128), 0] {
+            for rest in [length(family, 128), 0] {
                 assert_eq!(
-                    heard(version, rest, &quoted(version, 128, &wrong)),
+                    heard(family, rest, &quoted(family, 128, &wrong)),
                     [],
                     "bit {bit}"
                 );
@@ -268,7 +260,7 @@ fn case_11_a_wrong_checksum_is_no_structure() {
 
 #[test]
 fn case_11_an_object_that_is_too_short_or_too_long_ends_the_list() {
-    for version in BOTH {
+    for family in BOTH {
         for bad in [
             "00 00 01 01",
             "00 01 01 01",
@@ -279,15 +271,15 @@ fn case_11_an_object_that_is_too_short_or_too_long_ends_the_list() {
         ] {
             let objects = octets(&format!("{LABEL} {bad}"));
             let found = heard(
-                version,
-                length(version, 128),
-                &quoted(version, 128, &structure(&objects)),
+                family,
+                length(family, 128),
+                &quoted(family, 128, &structure(&objects)),
             );
             assert_eq!(found, one_label(), "what came before {bad} is kept");
             let found = heard(
-                version,
-                length(version, 128),
-                &quoted(version, 128, &structure(&octets(bad))),
+                family,
+                length(family, 128),
+                &quoted(family, 128, &structure(&octets(bad))),
             );
             assert_eq!(found, [], "{bad}");
         }
@@ -296,12 +288,12 @@ fn case_11_an_object_that_is_too_short_or_too_long_ends_the_list() {
 
 #[test]
 fn case_11_a_length_that_isnt_a_multiple_of_four_is_taken_at_its_word() {
-    for version in BOTH {
+    for family in BOTH {
         let objects = octets(&format!("00 07 f7 01 aa bb cc {LABEL}"));
         let found = heard(
-            version,
-            length(version, 128),
-            &quoted(version, 128, &structure(&objects)),
+            family,
+            length(family, 128),
+            &quoted(family, 128, &structure(&objects)),
         );
         assert_eq!(
             found,
@@ -320,7 +312,7 @@ fn case_11_a_length_that_isnt_a_multiple_of_four_is_taken_at_its_word() {
 
 #[test]
 fn case_11_data_that_looks_like_a_structure_is_told_apart_by_its_checksum() {
-    for version in BOTH {
+    for family in BOTH {
         // A long probe, quoted whole: octet 128 is data, and it begins as a structure with a label
         // would.
         for data in [
@@ -328,24 +320,24 @@ fn case_11_data_that_looks_like_a_structure_is_told_apart_by_its_checksum() {
             octets(&format!("20 00 12 34 {LABEL}")),
             vec![0x20; 40],
         ] {
-            assert_eq!(heard(version, 0, &quoted(version, 128, &data)), []);
+            assert_eq!(heard(family, 0, &quoted(family, 128, &data)), []);
         }
         // Where the message says where they begin, what stands at 128 isn't looked at.
-        let mut quote = quoted(version, 128, &structure(&octets("00 08 f7 01 00 00 00 00")));
+        let mut quote = quoted(family, 128, &structure(&octets("00 08 f7 01 00 00 00 00")));
         quote.resize(160, 0);
         quote.extend(structure(&octets(LABEL)));
-        assert_eq!(heard(version, length(version, 160), &quote), one_label());
+        assert_eq!(heard(family, length(family, 160), &quote), one_label());
     }
 }
 
 #[test]
 fn case_11_a_structure_cut_in_its_header_is_none() {
-    for version in BOTH {
+    for family in BOTH {
         let whole = structure(&octets(LABEL));
         for len in 0..whole.len() {
-            for rest in [length(version, 128), 0] {
+            for rest in [length(family, 128), 0] {
                 assert_eq!(
-                    heard(version, rest, &quoted(version, 128, &whole[..len])),
+                    heard(family, rest, &quoted(family, 128, &whole[..len])),
                     [],
                     "{len} octets"
                 );
@@ -353,9 +345,9 @@ fn case_11_a_structure_cut_in_its_header_is_none() {
         }
         assert_eq!(
             heard(
-                version,
-                length(version, 128),
-                &quoted(version, 128, &structure(&[]))
+                family,
+                length(family, 128),
+                &quoted(family, 128, &structure(&[]))
             ),
             [],
             "no objects"
@@ -367,11 +359,11 @@ fn case_11_a_structure_cut_in_its_header_is_none() {
 fn case_12_classes_of_which_nothing_is_known_are_handed_out_as_they_are() {
     // RFC 8335, section 2.1: class 3, C-Type 2, an interface index. And somebody's own.
     let objects = octets("00 08 03 02 00 00 00 07 00 06 f7 01 ab cd");
-    for version in BOTH {
+    for family in BOTH {
         let found = heard(
-            version,
-            length(version, 128),
-            &quoted(version, 128, &structure(&objects)),
+            family,
+            length(family, 128),
+            &quoted(family, 128, &structure(&objects)),
         );
         assert_eq!(
             found,

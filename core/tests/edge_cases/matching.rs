@@ -5,13 +5,13 @@ use crate::network::{
     router,
 };
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Changes, Config, Discard, Echo, Evidence, Kind, Tally};
 use std::time::Duration;
 
 /// Time Exceeded about a probe of which some octets are others, quoted up to `len` octets of ICMP.
 fn quoting(trace: &mut Trace, len: usize, change: impl Fn(&mut [u8])) -> Result<Changes, Discard> {
-    let (version, from) = (trace.version, router(trace.version, 1));
+    let (family, from) = (trace.family, router(trace.family, 1));
     let mut probe = trace.probes[0].clone();
     change(&mut probe);
     let message = error(
@@ -19,7 +19,7 @@ fn quoting(trace: &mut Trace, len: usize, change: impl Fn(&mut [u8])) -> Result<
         Type::TimeExceeded,
         0,
         0,
-        &quote(version, &probe[..len]),
+        &quote(family, &probe[..len]),
     );
     trace
         .handle(10, from, &message)
@@ -34,17 +34,17 @@ const WITH_COOKIE: usize = 18;
 
 #[test]
 fn case_22_another_ident_is_somebody_elses() {
-    for version in BOTH {
+    for family in BOTH {
         let discard =
-            quoting(&mut Trace::new(version), HEADER, |probe| probe[IDENT] ^= 1).unwrap_err();
+            quoting(&mut Trace::new(family), HEADER, |probe| probe[IDENT] ^= 1).unwrap_err();
         assert_eq!(discard, Discard::NotOurs);
     }
 }
 
 #[test]
 fn case_22_the_cookie_finds_the_probe_though_a_translator_changed_the_ident() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         let changes = quoting(&mut trace, WITH_COOKIE, |probe| probe[IDENT] ^= 1).unwrap();
         assert_eq!(
             (changes, changes.evidence()),
@@ -56,9 +56,9 @@ fn case_22_the_cookie_finds_the_probe_though_a_translator_changed_the_ident() {
 
 #[test]
 fn case_22_the_cookie_is_checked_wherever_it_comes_back() {
-    for version in BOTH {
+    for family in BOTH {
         for octet in HEADER..WITH_COOKIE {
-            let mut trace = Trace::new(version);
+            let mut trace = Trace::new(family);
             let discard = quoting(&mut trace, WITH_COOKIE, |probe| probe[octet] ^= 1).unwrap_err();
             assert_eq!(discard, Discard::WrongCookie);
             assert_eq!(
@@ -70,7 +70,7 @@ fn case_22_the_cookie_is_checked_wherever_it_comes_back() {
             );
         }
         // With another ident as well it may be somebody else's, and is not counted.
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         let both = |probe: &mut [u8]| (probe[IDENT], probe[COOKIE]) = (0, 0);
         assert_eq!(
             quoting(&mut trace, WITH_COOKIE, both).unwrap_err(),
@@ -82,9 +82,9 @@ fn case_22_the_cookie_is_checked_wherever_it_comes_back() {
 
 #[test]
 fn case_22_an_echo_reply_always_has_the_cookie() {
-    for version in BOTH {
-        let target = ends(version).destination;
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let target = ends(family).destination;
+        let mut trace = Trace::new(family);
         for len in HEADER..WITH_COOKIE {
             let message = echo_reply(target, &trace.probes[0][..len]);
             assert_eq!(
@@ -104,15 +104,15 @@ fn case_22_an_echo_reply_always_has_the_cookie() {
 
 #[test]
 fn case_22_a_cookie_that_is_cut_short_is_checked_as_far_as_it_goes() {
-    for version in BOTH {
+    for family in BOTH {
         for len in HEADER..WITH_COOKIE {
             assert!(
-                quoting(&mut Trace::new(version), len, |_| {}).is_ok(),
+                quoting(&mut Trace::new(family), len, |_| {}).is_ok(),
                 "{len} octets"
             );
             for octet in HEADER..len {
                 let discard =
-                    quoting(&mut Trace::new(version), len, |probe| probe[octet] ^= 1).unwrap_err();
+                    quoting(&mut Trace::new(family), len, |probe| probe[octet] ^= 1).unwrap_err();
                 assert_eq!(discard, Discard::WrongCookie, "octet {octet} of {len}");
             }
         }
@@ -121,14 +121,14 @@ fn case_22_a_cookie_that_is_cut_short_is_checked_as_far_as_it_goes() {
 
 #[test]
 fn case_22_a_seq_that_was_never_sent_is_not_ours() {
-    for version in BOTH {
+    for family in BOTH {
         for first_seq in [0x5eac, 0x5eb4, 0, 0xdeb0] {
             // Another trace with our cookie: no answer of a forger, only one to a probe that this
             // trace never sent.
-            let other = Trace::of(config(version), Echo { first_seq, ..ECHO });
-            let mut trace = Trace::new(version);
+            let other = Trace::of(config(family), Echo { first_seq, ..ECHO });
+            let mut trace = Trace::new(family);
             for probe in &other.probes {
-                let target = ends(version).destination;
+                let target = ends(family).destination;
                 assert_eq!(
                     trace
                         .handle(10, target, &echo_reply(target, probe))
@@ -146,14 +146,14 @@ fn case_22_a_seq_that_was_never_sent_is_not_ours() {
 
 #[test]
 fn case_22_a_seq_that_another_probe_had_is_a_wrong_cookie() {
-    for version in BOTH {
+    for family in BOTH {
         // As if a bit of the seq had been turned on the way: balance and cookie come back with the
         // wrong one.
         let discard =
-            quoting(&mut Trace::new(version), HEADER + 2, |probe| probe[7] ^= 1).unwrap_err();
+            quoting(&mut Trace::new(family), HEADER + 2, |probe| probe[7] ^= 1).unwrap_err();
         assert_eq!(discard, Discard::WrongCookie);
-        let target = ends(version).destination;
-        let mut trace = Trace::new(version);
+        let target = ends(family).destination;
+        let mut trace = Trace::new(family);
         let mut message = echo_reply(target, &trace.probes[0]);
         message[7] ^= 1;
         put_right(target, &mut message);
@@ -166,9 +166,9 @@ fn case_22_a_seq_that_another_probe_had_is_a_wrong_cookie() {
 
 #[test]
 fn case_23_seqs_wrap_around_within_a_trace() {
-    for version in BOTH {
+    for family in BOTH {
         for first_seq in [0xfffe, 0xffff, 0] {
-            let mut trace = Trace::of(config(version), Echo { first_seq, ..ECHO });
+            let mut trace = Trace::of(config(family), Echo { first_seq, ..ECHO });
             let seqs: Vec<u16> = trace
                 .probes
                 .iter()
@@ -188,8 +188,8 @@ fn case_23_seqs_wrap_around_within_a_trace() {
 
 #[test]
 fn case_24_of_two_answers_the_first_counts_and_the_second_is_counted() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         assert_eq!(trace.time_exceeded(10, 1).unwrap().rtt, ms(10));
         for copy in 1..=3 {
             assert_eq!(trace.time_exceeded(20, 1).unwrap_err(), Discard::Duplicate);
@@ -210,8 +210,8 @@ fn case_24_of_two_answers_the_first_counts_and_the_second_is_counted() {
 
 #[test]
 fn case_24_a_late_answer_counts_also_after_the_end() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         trace.echo_reply(10, 4).unwrap();
         let end = trace.run_out(11);
         assert_eq!(trace.route()[..3], [None; 3]);
@@ -224,16 +224,16 @@ fn case_24_a_late_answer_counts_also_after_the_end() {
                 ..Tally::default()
             }
         );
-        assert_eq!(trace.route()[1], Some(router(version, 2)));
+        assert_eq!(trace.route()[1], Some(router(family, 2)));
     }
 }
 
 #[test]
 fn case_24_an_answer_from_before_its_probe_takes_no_time() {
-    for version in BOTH {
-        let mut trace = Trace::with(config(version));
+    for family in BOTH {
+        let mut trace = Trace::with(config(family));
         let buf = &mut [0; 64];
-        let mut late = hopshot_core::Tracer::<64>::new(config(version), ECHO).unwrap();
+        let mut late = hopshot_core::Tracer::<64>::new(config(family), ECHO).unwrap();
         let _ = late
             .poll(hopshot_core::Instant::from_millis(1000), buf)
             .unwrap();
@@ -244,9 +244,9 @@ fn case_24_an_answer_from_before_its_probe_takes_no_time() {
 
 #[test]
 fn case_25_a_wrong_checksum_is_no_answer() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
-        let from = router(version, 1);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
+        let from = router(family, 1);
         for right in [
             error(from, Type::TimeExceeded, 0, 0, &trace.quote(1)),
             echo_reply(from, &trace.probes[0]),
@@ -264,38 +264,42 @@ fn case_25_a_wrong_checksum_is_no_answer() {
 
 #[test]
 fn case_25_an_icmpv6_checksum_covers_the_addresses() {
-    let mut trace = Trace::new(Version::V6);
+    let mut trace = Trace::new(AddressFamily::V6);
     let message = error(
-        router(Version::V6, 1),
+        router(AddressFamily::V6, 1),
         Type::TimeExceeded,
         0,
         0,
         &trace.quote(1),
     );
     let discard = trace
-        .handle(10, router(Version::V6, 2), &message)
+        .handle(10, router(AddressFamily::V6, 2), &message)
         .unwrap_err();
     assert_eq!(discard, Discard::Malformed(Malformed::Checksum));
     // Not knowing our own address we take it as it is: a kernel that hands out ICMPv6 has verified
     // it.
     let mut trace = Trace::with(Config {
-        source: Version::V6.unspecified(),
-        ..config(Version::V6)
+        source: AddressFamily::V6.unspecified(),
+        ..config(AddressFamily::V6)
     });
     let message = error(
-        router(Version::V6, 1),
+        router(AddressFamily::V6, 1),
         Type::TimeExceeded,
         0,
         0,
         &trace.quote(1),
     );
-    assert!(trace.handle(10, router(Version::V6, 2), &message).is_ok());
+    assert!(
+        trace
+            .handle(10, router(AddressFamily::V6, 2), &message)
+            .is_ok()
+    );
 }
 
 #[test]
 fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
-    for version in BOTH {
-        let us = if version == Version::V4 {
+    for family in BOTH {
+        let us = if family == AddressFamily::V4 {
             "127.0.0.1"
         } else {
             "::1"
@@ -305,16 +309,16 @@ fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
         let mut trace = Trace::with(Config {
             target: us,
             source: us,
-            ..config(version)
+            ..config(family)
         });
         let request = trace.probes[0].clone();
         let discard = trace.handle(0, us, &request).unwrap_err();
         assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
         let mut reply = request;
-        reply[0] = if version == Version::V4 { 0 } else { 129 };
+        reply[0] = if family == AddressFamily::V4 { 0 } else { 129 };
         // One's complement: from type 8 to 0, or 128 to 129.
         let sum = u16::from_be_bytes([reply[2], reply[3]]);
-        let sum = if version == Version::V4 {
+        let sum = if family == AddressFamily::V4 {
             sum + 0x0800
         } else {
             sum - 0x0100
@@ -331,12 +335,12 @@ fn case_26_our_own_echo_request_on_the_loopback_is_no_answer() {
 
 #[test]
 fn case_27_other_peoples_icmp_uses_up_nothing_and_resets_no_timer() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         let undisturbed = trace.send(1).unwrap();
         for stray in 0..10_000_u16 {
-            let from = router(version, 1);
-            let mut packet = probe_packet(version);
+            let from = router(family, 1);
+            let mut packet = probe_packet(family);
             // Somebody else's ident, then ours with a seq that was never sent.
             let at = packet.len() - 32 + if stray % 2 == 0 { 4 } else { 6 };
             packet[at..at + 2].copy_from_slice(&(stray & 0x0fff).to_be_bytes());
@@ -358,23 +362,23 @@ fn case_27_other_peoples_icmp_uses_up_nothing_and_resets_no_timer() {
 
 #[test]
 fn an_answer_in_the_other_family_is_not_ours() {
-    let v4 = Trace::new(Version::V4);
+    let v4 = Trace::new(AddressFamily::V4);
     let message = error(
-        router(Version::V4, 1),
+        router(AddressFamily::V4, 1),
         Type::TimeExceeded,
         0,
         0,
         &v4.quote(1),
     );
     assert!(
-        Trace::new(Version::V6)
-            .handle(10, router(Version::V4, 1), &message)
+        Trace::new(AddressFamily::V6)
+            .handle(10, router(AddressFamily::V4, 1), &message)
             .is_err()
     );
     let hex = "03 00 00 00 00 00 00 00";
     assert!(
-        Trace::new(Version::V4)
-            .handle(10, router(Version::V6, 1), &octets(hex))
+        Trace::new(AddressFamily::V4)
+            .handle(10, router(AddressFamily::V6, 1), &octets(hex))
             .is_err()
     );
 }

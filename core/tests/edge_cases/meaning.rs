@@ -4,7 +4,7 @@ use crate::network::{
     BOTH, ECHO, Trace, config, echo_reply, ends, error, octets, put_right, quote, router, stranger,
 };
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{
     Changes, Config, Discard, Echo, Evidence, Failure, Kind, Outcome, Reply, SendError, StopReason,
     Sweep,
@@ -29,27 +29,27 @@ fn case_13_time_exceeded_in_reassembly_is_no_hop() {
     // The golden octets of a Time Exceeded with code 1.
     let golden = [
         (
-            Version::V4,
+            AddressFamily::V4,
             "0b 01 aa a1 00 00 00 00 45 00 00 34 00 00 40 00 01 01 8d 31 c0 00 02 01 c6 33 64 63 \
             08 00 c5 c5 1d e7 5e b0",
         ),
         (
-            Version::V6,
+            AddressFamily::V6,
             "03 01 e7 83 00 00 00 00 60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
             20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 80 00 c5 c5 1d e7 5e b0",
         ),
     ];
-    for (version, hex) in golden {
-        let mut trace = Trace::new(version);
+    for (family, hex) in golden {
+        let mut trace = Trace::new(family);
         let discard = trace
-            .handle(10, router(version, 1), &octets(hex))
+            .handle(10, router(family, 1), &octets(hex))
             .unwrap_err();
         assert_eq!(discard, Discard::Malformed(Malformed::Foreign));
         for code in 1..=255 {
             let discard = report(
                 &mut trace,
                 1,
-                router(version, 1),
+                router(family, 1),
                 Type::TimeExceeded,
                 code,
                 0,
@@ -63,32 +63,28 @@ fn case_13_time_exceeded_in_reassembly_is_no_hop() {
 
 #[test]
 fn case_14_an_unreachable_says_its_code() {
-    for version in BOTH {
+    for family in BOTH {
         for code in 0..=255 {
-            let mut trace = Trace::new(version);
-            let reply = report(
-                &mut trace,
-                2,
-                router(version, 2),
-                Type::Unreachable,
-                code,
-                0,
-            )
-            .unwrap();
+            let mut trace = Trace::new(family);
+            let reply =
+                report(&mut trace, 2, router(family, 2), Type::Unreachable, code, 0).unwrap();
             assert_eq!(
                 (reply.kind, reply.icmp_code, reply.probe.hop),
                 (Kind::Unreachable, code, 2)
             );
-            assert_eq!(reply.icmp_type, if version == Version::V4 { 3 } else { 1 });
+            assert_eq!(
+                reply.icmp_type,
+                if family == AddressFamily::V4 { 3 } else { 1 }
+            );
         }
     }
 }
 
 #[test]
 fn case_14_an_unreachable_is_the_end_only_while_nothing_comes_from_behind_it() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
-        report(&mut trace, 2, router(version, 2), Type::Unreachable, 13, 0).unwrap();
+    for family in BOTH {
+        let mut trace = Trace::new(family);
+        report(&mut trace, 2, router(family, 2), Type::Unreachable, 13, 0).unwrap();
         assert_eq!(trace.route().len(), 2, "the path ends there");
         trace.time_exceeded(20, 3).unwrap();
         assert_eq!(trace.route().len(), 4, "it goes on");
@@ -107,16 +103,16 @@ fn case_14_an_unreachable_is_the_end_only_while_nothing_comes_from_behind_it() {
 
 #[test]
 fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
-    for version in BOTH {
-        let target = ends(version).destination;
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let target = ends(family).destination;
+        let mut trace = Trace::new(family);
         // Protocol unreachable; in IPv6 that is a Parameter Problem with code 1.
-        let icmp_type = if version == Version::V4 {
+        let icmp_type = if family == AddressFamily::V4 {
             Type::Unreachable
         } else {
             Type::ParameterProblem
         };
-        let code = if version == Version::V4 { 2 } else { 1 };
+        let code = if family == AddressFamily::V4 { 2 } else { 1 };
         report(&mut trace, 3, target, icmp_type, code, 0).unwrap();
         assert_eq!(trace.distance(), Some(3));
         trace.time_exceeded(20, 1).unwrap();
@@ -131,60 +127,77 @@ fn case_14_an_unreachable_from_the_target_is_the_target_refusing() {
 
 #[test]
 fn case_15_the_mtu_is_told_where_the_router_says_it() {
-    let mtu = |version: Version, icmp_type: Type, code: u8, rest: u32| {
+    let mtu = |family: AddressFamily, icmp_type: Type, code: u8, rest: u32| {
         let mut trace = Trace::of(
-            config(version),
+            config(family),
             Echo {
                 payload_len: 1472,
                 ..ECHO
             },
         );
         let quote = &trace.quote(2)[..100];
-        let message = error(router(version, 2), icmp_type, code, rest, quote);
+        let message = error(router(family, 2), icmp_type, code, rest, quote);
         trace
-            .handle(10, router(version, 2), &message)
+            .handle(10, router(family, 2), &message)
             .unwrap()
             .reply
             .mtu
     };
     assert_eq!(
-        mtu(Version::V4, Type::Unreachable, 4, 0x0000_05d4),
+        mtu(AddressFamily::V4, Type::Unreachable, 4, 0x0000_05d4),
         Some(1492)
     );
     assert_eq!(
-        mtu(Version::V4, Type::Unreachable, 4, 0),
+        mtu(AddressFamily::V4, Type::Unreachable, 4, 0),
         Some(0),
         "a router older than RFC 1191"
     );
     assert_eq!(
-        mtu(Version::V4, Type::Unreachable, 4, 0xffff_0044),
+        mtu(AddressFamily::V4, Type::Unreachable, 4, 0xffff_0044),
         Some(68),
         "the unused half means nothing"
     );
-    assert_eq!(mtu(Version::V4, Type::Unreachable, 1, 0x0000_05d4), None);
-    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1280), Some(1280));
     assert_eq!(
-        mtu(Version::V6, Type::PacketTooBig, 9, 1280),
+        mtu(AddressFamily::V4, Type::Unreachable, 1, 0x0000_05d4),
+        None
+    );
+    assert_eq!(
+        mtu(AddressFamily::V6, Type::PacketTooBig, 0, 1280),
+        Some(1280)
+    );
+    assert_eq!(
+        mtu(AddressFamily::V6, Type::PacketTooBig, 9, 1280),
         Some(1280),
         "the code is ignored: RFC 4443, section 3.2"
     );
-    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 0), Some(0));
+    assert_eq!(mtu(AddressFamily::V6, Type::PacketTooBig, 0, 0), Some(0));
     // What is not less than the packet of 1,500 or 1,520 octets was not too big.
-    assert_eq!(mtu(Version::V4, Type::Unreachable, 4, 1499), Some(1499));
-    assert_eq!(mtu(Version::V6, Type::PacketTooBig, 0, 1519), Some(1519));
+    assert_eq!(
+        mtu(AddressFamily::V4, Type::Unreachable, 4, 1499),
+        Some(1499)
+    );
+    assert_eq!(
+        mtu(AddressFamily::V6, Type::PacketTooBig, 0, 1519),
+        Some(1519)
+    );
     for named in [1520, 9000, 65_535, 9_000_000] {
         assert_eq!(
-            mtu(Version::V4, Type::Unreachable, 4, (named - 20) & 0xffff),
+            mtu(
+                AddressFamily::V4,
+                Type::Unreachable,
+                4,
+                (named - 20) & 0xffff
+            ),
             None,
             "{named}"
         );
         assert_eq!(
-            mtu(Version::V6, Type::PacketTooBig, 0, named),
+            mtu(AddressFamily::V6, Type::PacketTooBig, 0, named),
             None,
             "{named}"
         );
     }
-    assert_eq!(mtu(Version::V6, Type::Unreachable, 4, 1280), None);
+    assert_eq!(mtu(AddressFamily::V6, Type::Unreachable, 4, 1280), None);
 }
 
 #[test]
@@ -196,10 +209,10 @@ fn case_16_messages_that_report_nothing_about_a_probe_are_foreign() {
     let v6 = [
         0, 100, 101, 127, 130, 131, 132, 133, 134, 135, 136, 137, 139, 140, 143, 160, 161, 255,
     ];
-    for (version, types) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
-        let mut trace = Trace::new(version);
+    for (family, types) in [(AddressFamily::V4, &v4[..]), (AddressFamily::V6, &v6[..])] {
+        let mut trace = Trace::new(family);
         for number in types {
-            let from = router(version, 1);
+            let from = router(family, 1);
             let mut message = error(from, Type::TimeExceeded, 0, 0, &trace.quote(1));
             message[0] = *number;
             put_right(from, &mut message);
@@ -216,13 +229,13 @@ fn case_16_messages_that_report_nothing_about_a_probe_are_foreign() {
 
 #[test]
 fn case_17_a_parameter_problem_quotes_the_probe_too() {
-    for version in BOTH {
+    for family in BOTH {
         for rest in [0, 40, 0x1400_0000, u32::MAX] {
-            let mut trace = Trace::new(version);
+            let mut trace = Trace::new(family);
             let reply = report(
                 &mut trace,
                 2,
-                router(version, 2),
+                router(family, 2),
                 Type::ParameterProblem,
                 0,
                 rest,
@@ -232,17 +245,20 @@ fn case_17_a_parameter_problem_quotes_the_probe_too() {
                 (reply.kind, reply.mtu, reply.probe.hop),
                 (Kind::Unreachable, None, 2)
             );
-            assert_eq!(reply.icmp_type, if version == Version::V4 { 12 } else { 4 });
+            assert_eq!(
+                reply.icmp_type,
+                if family == AddressFamily::V4 { 12 } else { 4 }
+            );
         }
     }
 }
 
 #[test]
 fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
-        let message = echo_reply(stranger(version), &trace.probes[2]);
-        let reply = trace.handle(10, stranger(version), &message).unwrap().reply;
+    for family in BOTH {
+        let mut trace = Trace::new(family);
+        let message = echo_reply(stranger(family), &trace.probes[2]);
+        let reply = trace.handle(10, stranger(family), &message).unwrap().reply;
         assert_eq!(
             (reply.kind, reply.changes, reply.evidence()),
             (Kind::Reply, Changes::SENDER, Evidence::Weak)
@@ -260,9 +276,9 @@ fn case_18_an_echo_reply_from_another_address_is_the_target_and_says_so() {
 
 #[test]
 fn case_19_time_exceeded_from_the_targets_address_is_a_hop() {
-    for version in BOTH {
-        let target = ends(version).destination;
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let target = ends(family).destination;
+        let mut trace = Trace::new(family);
         let reply = report(&mut trace, 2, target, Type::TimeExceeded, 0, 0).unwrap();
         assert_eq!((reply.kind, reply.from), (Kind::TimeExceeded, target));
         assert_eq!((trace.distance(), trace.route().len()), (None, 4));
@@ -273,15 +289,15 @@ fn case_19_time_exceeded_from_the_targets_address_is_a_hop() {
 
 #[test]
 fn case_20_routers_that_come_back_are_a_loop_and_what_was_sent_still_counts() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 12,
-            ..config(version)
+            ..config(family)
         });
         // Hop 3, 5 and 7 are the same router; 4, 6 and 8 another one.
         for hop in 1..=9 {
             let place = if hop <= 4 { hop } else { 3 + (hop - 3) % 2 };
-            let from = router(version, place);
+            let from = router(family, place);
             report(&mut trace, hop, from, Type::TimeExceeded, 0, 0).unwrap();
         }
         assert_eq!(
@@ -297,21 +313,13 @@ fn case_20_routers_that_come_back_are_a_loop_and_what_was_sent_still_counts() {
 
 #[test]
 fn case_20_one_address_at_hop_after_hop_is_no_loop() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 12,
-            ..config(version)
+            ..config(family)
         });
         for hop in 1..=9 {
-            report(
-                &mut trace,
-                hop,
-                router(version, 1),
-                Type::TimeExceeded,
-                0,
-                0,
-            )
-            .unwrap();
+            report(&mut trace, hop, router(family, 1), Type::TimeExceeded, 0, 0).unwrap();
         }
         assert_eq!(trace.route().len(), 12);
     }
@@ -337,10 +345,10 @@ fn case_21_any_address_may_send_an_error() {
         "ff02::1",
         "::ffff:10.0.0.1",
     ];
-    for (version, addresses) in [(Version::V4, &v4[..]), (Version::V6, &v6[..])] {
+    for (family, addresses) in [(AddressFamily::V4, &v4[..]), (AddressFamily::V6, &v6[..])] {
         for address in addresses {
             let from: IpAddr = address.parse().unwrap();
-            let mut trace = Trace::new(version);
+            let mut trace = Trace::new(family);
             let reply = report(&mut trace, 1, from, Type::TimeExceeded, 0, 0).unwrap();
             assert_eq!(
                 (reply.from, reply.evidence()),
@@ -353,12 +361,12 @@ fn case_21_any_address_may_send_an_error() {
 
 #[test]
 fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
-    for version in BOTH {
-        let us = ends(version).source;
-        let mut trace = Trace::new(version);
-        let code = if version == Version::V4 { 1 } else { 3 };
+    for family in BOTH {
+        let us = ends(family).source;
+        let mut trace = Trace::new(family);
+        let code = if family == AddressFamily::V4 { 1 } else { 3 };
         report(&mut trace, 1, us, Type::Unreachable, code, 0).unwrap();
-        let icmp_type = if version == Version::V4 { 3 } else { 1 };
+        let icmp_type = if family == AddressFamily::V4 { 3 } else { 1 };
         let failure = Outcome::Failed(Failure::Local {
             icmp_type,
             icmp_code: code,
@@ -398,14 +406,14 @@ fn case_21_an_error_from_our_own_address_is_a_failure_here_and_no_hop() {
 
 #[test]
 fn case_21_to_ourselves_an_unreachable_from_our_own_address_is_the_targets() {
-    for version in BOTH {
-        let us = ends(version).source;
+    for family in BOTH {
+        let us = ends(family).source;
         let mut trace = Trace::with(Config {
             target: us,
-            ..config(version)
+            ..config(family)
         });
         let mut quote = trace.quote(1);
-        let address_len = if version == Version::V4 { 4 } else { 16 };
+        let address_len = if family == AddressFamily::V4 { 4 } else { 16 };
         let at = quote.len() - trace.probes[0].len() - address_len;
         quote.copy_within(at - address_len..at, at);
         let message = error(us, Type::Unreachable, 3, 0, &quote);
@@ -442,9 +450,9 @@ fn only_the_codes_of_a_host_are_host_unreachable() {
 
 #[test]
 fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() {
-    for version in BOTH {
-        let us = ends(version).source;
-        let (host, other) = if version == Version::V4 {
+    for family in BOTH {
+        let us = ends(family).source;
+        let (host, other) = if family == AddressFamily::V4 {
             (1, 13)
         } else {
             (3, 1)
@@ -454,7 +462,7 @@ fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() 
                 attempts: 2,
                 retries: 0,
                 sweep: Some(Sweep::Burst),
-                ..config(version)
+                ..config(family)
             });
             assert_eq!(trace.hops, [1, 2, 3, 4, 1, 2, 3, 4]);
             if let Some(hop) = heard {
@@ -465,7 +473,7 @@ fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() 
                 Type::Unreachable,
                 code,
                 0,
-                &quote(version, &trace.probes[index]),
+                &quote(family, &trace.probes[index]),
             );
             trace.handle(10, us, &message).unwrap();
             trace.tracer.route().failure().is_some()
@@ -473,13 +481,13 @@ fn one_word_of_this_machines_says_why_nobody_answers_only_if_it_holds_for_all() 
         // That the next hop is missing holds for all, and anything does where nobody has answered.
         assert!(
             failure(None, 1, host) && failure(None, 1, other) && failure(Some(1), 1, host),
-            "{version:?}"
+            "{family:?}"
         );
         // A firewall may have refused that one alone; and what is no farther than an answer says
         // nothing.
         assert!(
             !failure(Some(1), 1, other) && !failure(Some(2), 0, host) && !failure(Some(2), 5, host),
-            "{version:?}"
+            "{family:?}"
         );
     }
 }

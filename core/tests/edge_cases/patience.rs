@@ -86,10 +86,10 @@ impl Silence {
 }
 
 /// Asks each hop once, and none again.
-fn once(version: hopshot_core::wire::Version) -> Config {
+fn once(family: hopshot_core::wire::AddressFamily) -> Config {
     Config {
         retries: 0,
-        ..config(version)
+        ..config(family)
     }
 }
 
@@ -113,9 +113,9 @@ fn heard(config: Config, rtt: Duration, routers: &[u8], target: Option<u8>) -> S
 
 #[test]
 fn when_the_target_has_answered_a_hop_that_never_did_is_waited_for_2_3_round_trips() {
-    for version in BOTH {
+    for family in BOTH {
         for rtt in [80, 100, 110] {
-            let lost = heard(once(version), ms(rtt), &[1, 3], Some(4)).lost(2, 0);
+            let lost = heard(once(family), ms(rtt), &[1, 3], Some(4)).lost(2, 0);
             let round_trips = lost.as_secs_f64() / ms(rtt).as_secs_f64();
             assert!(
                 (2.29..2.31).contains(&round_trips),
@@ -129,7 +129,7 @@ fn when_the_target_has_answered_a_hop_that_never_did_is_waited_for_2_3_round_tri
             (150, 310, 310),
             (1000, 1160, 1160),
         ] {
-            let lost = heard(once(version), ms(rtt), &[1, 3], Some(4)).lost(2, 0);
+            let lost = heard(once(family), ms(rtt), &[1, 3], Some(4)).lost(2, 0);
             assert!((ms(least)..=ms(most)).contains(&lost), "{rtt} ms: {lost:?}");
         }
     }
@@ -137,16 +137,16 @@ fn when_the_target_has_answered_a_hop_that_never_did_is_waited_for_2_3_round_tri
 
 #[test]
 fn where_no_end_is_known_a_hop_before_others_is_waited_for_160_ms_longer_than_the_round_trip() {
-    for version in BOTH {
+    for family in BOTH {
         for rtt in [1, 30, 80, 300] {
-            let mut silence = heard(once(version), ms(rtt), &[1, 3], None);
+            let mut silence = heard(once(family), ms(rtt), &[1, 3], None);
             assert_eq!(silence.lost(2, 0), ms(rtt + 160), "{rtt} ms");
         }
         // The farthest router that has answered is a known hop itself: its second probe is one more
         // there.
         let twice = Config {
             attempts: 2,
-            ..once(version)
+            ..once(family)
         };
         assert_eq!(heard(twice, ms(80), &[1, 3], None).lost(3, 1), ms(92));
     }
@@ -155,11 +155,11 @@ fn where_no_end_is_known_a_hop_before_others_is_waited_for_160_ms_longer_than_th
 #[test]
 fn one_more_probe_to_a_hop_that_has_answered_is_waited_for_an_eighth_and_2_ms_longer_than_the_round_trip()
  {
-    for version in BOTH {
+    for family in BOTH {
         for (rtt, wait) in [(1, 90), (40, 90), (80, 92), (160, 182), (800, 902)] {
             let twice = Config {
                 attempts: 2,
-                ..once(version)
+                ..once(family)
             };
             let mut silence = heard(twice, ms(rtt), &[1, 2, 3], Some(4));
             assert_eq!(silence.lost(1, 1), ms(wait), "{rtt} ms");
@@ -169,14 +169,14 @@ fn one_more_probe_to_a_hop_that_has_answered_is_waited_for_an_eighth_and_2_ms_lo
 
 #[test]
 fn patience_multiplies_the_waits_up_to_the_timeout() {
-    for version in BOTH {
-        let timeout = config(version).timeout;
+    for family in BOTH {
+        let timeout = config(family).timeout;
         for patience in [1, 2, 3, 10] {
             for rtt in [1, 80, 300] {
                 let waits = |patience| {
                     let once = Config {
                         patience,
-                        ..once(version)
+                        ..once(family)
                     };
                     let twice = Config {
                         attempts: 2,
@@ -211,7 +211,7 @@ fn patience_multiplies_the_waits_up_to_the_timeout() {
 
 #[test]
 fn patience_multiplies_the_wait_before_a_retry_and_after_it() {
-    for version in BOTH {
+    for family in BOTH {
         let retried = |patience, timeout| {
             let sweep = Some(Sweep::Window { first: 4, step: 1 });
             let config = Config {
@@ -219,7 +219,7 @@ fn patience_multiplies_the_wait_before_a_retry_and_after_it() {
                 sweep,
                 patience,
                 timeout: ms(timeout),
-                ..config(version)
+                ..config(family)
             };
             heard(config, ms(80), &[1, 3], Some(4))
         };
@@ -242,7 +242,7 @@ fn patience_multiplies_the_wait_before_a_retry_and_after_it() {
                 sweep,
                 patience,
                 timeout: ms(9000),
-                ..config(version)
+                ..config(family)
             };
             heard(config, ms(80), &[1, 2], None)
         };
@@ -260,14 +260,14 @@ fn patience_multiplies_the_wait_before_a_retry_and_after_it() {
 
 #[test]
 fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_that_is_lost() {
-    for version in BOTH {
+    for family in BOTH {
         let retried = |retries, rtt| {
             let sweep = Some(Sweep::Window { first: 4, step: 1 });
             heard(
                 Config {
                     retries,
                     sweep,
-                    ..config(version)
+                    ..config(family)
                 },
                 ms(rtt),
                 &[1, 3],
@@ -290,7 +290,7 @@ fn a_retry_is_waited_for_as_long_as_the_first_probe_and_at_least_as_long_as_one_
 
 #[test]
 fn an_answer_later_than_the_wait_for_lost_probes_shows_no_rate_limit() {
-    for version in BOTH {
+    for family in BOTH {
         // As long as the second retry was waited for is no longer than that.
         for (at, limited) in [
             (91, true),
@@ -301,7 +301,7 @@ fn an_answer_later_than_the_wait_for_lost_probes_shows_no_rate_limit() {
         ] {
             let mut trace = Trace::with(Config {
                 sweep: Some(Sweep::Window { first: 4, step: 1 }),
-                ..config(version)
+                ..config(family)
             });
             for hop in [1, 3] {
                 trace.time_exceeded(80, hop).unwrap();
@@ -326,9 +326,9 @@ fn an_answer_later_than_the_wait_for_lost_probes_shows_no_rate_limit() {
 
 #[test]
 fn a_probe_past_the_target_is_waited_for_only_while_the_target_has_answers_to_give() {
-    for version in BOTH {
+    for family in BOTH {
         // Hops 3 and 4 are in flight.
-        let mut silence = heard(once(version), ms(80), &[1], Some(2));
+        let mut silence = heard(once(family), ms(80), &[1], Some(2));
         assert_eq!(
             (silence.end(), silence.reason()),
             (ms(80), Some(StopReason::Reached))
@@ -336,7 +336,7 @@ fn a_probe_past_the_target_is_waited_for_only_while_the_target_has_answers_to_gi
         let three = Config {
             attempts: 3,
             sweep: Some(Sweep::Window { first: 4, step: 1 }),
-            ..once(version)
+            ..once(family)
         };
         let mut silence = heard(three, ms(80), &[1], Some(2));
         // The second to hop 1 left with the first; the third follows the answer. The target's two
@@ -355,10 +355,10 @@ fn a_probe_past_the_target_is_waited_for_only_while_the_target_has_answers_to_gi
 
 #[test]
 fn a_probe_to_the_target_isnt_waited_for_once_another_past_it_has_stood_in() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..once(version)
+            ..once(family)
         });
         // All probes left at once: the second to hop 1 is number 4.
         assert_eq!(trace.hops, [1, 2, 3, 4, 1, 2, 3, 4]);
@@ -385,15 +385,15 @@ fn what_comes_from_behind_an_unreachable_is_waited_for_as_a_slow_router_is() {
         (3, 3, 0, 5.99, 6.01),
         (3, 2, 0x2a, 5.99, 6.01),
     ] {
-        for version in BOTH {
-            let mut trace = Trace::with(once(version));
+        for family in BOTH {
+            let mut trace = Trace::with(once(family));
             trace.time_exceeded(80, 1).unwrap();
             for (hop, from, changed) in [(2, 2, 0), (refused, by, changed)] {
                 let mut quoted = trace.quote(hop);
                 let checksum = quoted.len() - trace.probes[0].len() + 2;
                 quoted[checksum] ^= changed;
-                let message = error(router(version, from), Type::Unreachable, 13, 0, &quoted);
-                let _ = trace.handle(80, router(version, from), &message);
+                let message = error(router(family, from), Type::Unreachable, 13, 0, &quoted);
+                let _ = trace.handle(80, router(family, from), &message);
             }
             let mut silence = Silence::after(trace, 80);
             let round_trips = silence.end().as_secs_f64() / 0.08;
@@ -405,27 +405,21 @@ fn what_comes_from_behind_an_unreachable_is_waited_for_as_a_slow_router_is() {
 
 #[test]
 fn an_unreachable_from_the_last_hop_to_be_probed_is_not_waited_behind() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 2,
-            ..once(version)
+            ..once(family)
         });
         trace.time_exceeded(80, 1).unwrap();
-        let message = error(
-            router(version, 2),
-            Type::Unreachable,
-            13,
-            0,
-            &trace.quote(2),
-        );
-        trace.handle(80, router(version, 2), &message).unwrap();
+        let message = error(router(family, 2), Type::Unreachable, 13, 0, &trace.quote(2));
+        trace.handle(80, router(family, 2), &message).unwrap();
         assert_eq!(trace.send(80), None);
     }
 }
 
 #[test]
 fn a_silent_target_ends_the_trace_when_it_has_been_quiet_for_long_enough() {
-    for version in BOTH {
+    for family in BOTH {
         // The first probe leaves, the sweep goes on, and it is over.
         for (rtt, quiet, unknown) in [
             (Duration::from_nanos(19_999_999), 500, 590),
@@ -440,7 +434,7 @@ fn a_silent_target_ends_the_trace_when_it_has_been_quiet_for_long_enough() {
                 max_hops: 14,
                 sweep,
                 timeout: ms(5000),
-                ..once(version)
+                ..once(family)
             };
             let mut silence = heard(config, rtt, &[1], None);
             assert_eq!(silence.next(), ms(quiet), "{rtt:?}");
@@ -456,12 +450,12 @@ fn a_silent_target_ends_the_trace_when_it_has_been_quiet_for_long_enough() {
 
 #[test]
 fn where_nothing_has_answered_the_timeout_ends_the_trace() {
-    for version in BOTH {
+    for family in BOTH {
         for timeout in [100, 700, 5000] {
             let mut silence = Silence::after(
                 Trace::with(Config {
                     timeout: ms(timeout),
-                    ..once(version)
+                    ..once(family)
                 }),
                 0,
             );
@@ -475,10 +469,10 @@ fn where_nothing_has_answered_the_timeout_ends_the_trace() {
 
 #[test]
 fn no_wait_is_longer_than_the_timeout() {
-    for version in BOTH {
+    for family in BOTH {
         let config = Config {
             timeout: ms(100),
-            ..once(version)
+            ..once(family)
         };
         // A slow router, one more answer, and the unknown.
         assert_eq!(heard(config, ms(80), &[1, 3], Some(4)).lost(2, 0), ms(100));
@@ -517,13 +511,13 @@ fn no_wait_is_longer_than_the_timeout() {
 fn without_a_timeout_to_speak_of_a_trace_that_hears_nothing_ends_all_the_same() {
     // The timeout alone bounds this wait, and it may be the longest there is.
     const YEAR: u64 = 365 * 24 * 60 * 60;
-    for version in BOTH {
+    for family in BOTH {
         for patience in 1..=10_u8 {
             let mut silence = heard(
                 Config {
                     timeout: Duration::MAX,
                     patience,
-                    ..once(version)
+                    ..once(family)
                 },
                 ms(80),
                 &[],
@@ -541,21 +535,21 @@ fn without_a_timeout_to_speak_of_a_trace_that_hears_nothing_ends_all_the_same() 
 
 #[test]
 fn a_weak_answer_leaves_the_wait_for_a_better_one_as_long_as_it_was() {
-    for version in BOTH {
-        let mut trace = Trace::with(once(version));
+    for family in BOTH {
+        let mut trace = Trace::with(once(family));
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.echo_reply(80, 4).unwrap();
         let mut forged = trace.probes[1][..8].to_vec();
         forged[2] ^= 0x2a;
         let message = error(
-            stranger(version),
+            stranger(family),
             Type::TimeExceeded,
             0,
             0,
-            &quote(version, &forged),
+            &quote(family, &forged),
         );
-        trace.handle(80, stranger(version), &message).unwrap();
+        trace.handle(80, stranger(family), &message).unwrap();
         let round_trips = Silence::after(trace, 80).end().as_secs_f64() / 0.08;
         assert!((2.29..2.31).contains(&round_trips), "{round_trips}");
     }
@@ -563,13 +557,13 @@ fn a_weak_answer_leaves_the_wait_for_a_better_one_as_long_as_it_was() {
 
 #[test]
 fn what_this_machine_says_of_a_probe_is_no_answer_to_reckon_with() {
-    for version in BOTH {
+    for family in BOTH {
         // A transmit timestamp, and a failure in our own name.
-        let mut trace = Trace::with(once(version));
+        let mut trace = Trace::with(once(family));
         trace
             .tracer
             .sent(ProbeId { hop: 1, attempt: 1 }, Instant::EPOCH);
-        let us = ends(version).source;
+        let us = ends(family).source;
         let message = error(us, Type::Unreachable, 1, 0, &trace.quote(2));
         trace.handle(1, us, &message).unwrap();
         let mut silence = Silence::after(trace, 1);
@@ -582,23 +576,20 @@ fn what_this_machine_says_of_a_probe_is_no_answer_to_reckon_with() {
 
 #[test]
 fn a_weak_answer_from_the_last_hop_makes_the_trace_no_longer_than_none() {
-    for version in BOTH {
-        let mut trace = Trace::with(once(version));
+    for family in BOTH {
+        let mut trace = Trace::with(once(family));
         trace.time_exceeded(80, 1).unwrap();
         let mut forged = trace.probes[3][..8].to_vec();
         forged[2] ^= 0x2a;
         let message = error(
-            stranger(version),
+            stranger(family),
             Type::TimeExceeded,
             0,
             0,
-            &quote(version, &forged),
+            &quote(family, &forged),
         );
-        trace.handle(80, stranger(version), &message).unwrap();
-        assert_eq!(
-            heard(once(version), ms(80), &[1], None).end(),
-            ms(190 + 290)
-        );
+        trace.handle(80, stranger(family), &message).unwrap();
+        assert_eq!(heard(once(family), ms(80), &[1], None).end(), ms(190 + 290));
         assert_eq!(Silence::after(trace, 80).end(), ms(190 + 290));
     }
 }

@@ -2,22 +2,22 @@
 //! Every answer takes 80 ms, so attempts are 5 ms apart and an answer is overdue after 92.
 
 use crate::network::{BOTH, ECHO, Trace, config, error, ms, router};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Action, Config, Instant, Reason, SendError, StopReason, Sweep, Tracer};
 
 /// A sweep of so many hops, then so many more at a time, of as many as there are.
-fn sweep(version: Version, max_hops: u8, first: u8, step: u8) -> Config {
+fn sweep(family: AddressFamily, max_hops: u8, first: u8, step: u8) -> Config {
     Config {
         max_hops,
         sweep: Some(Sweep::Window { first, step }),
-        ..config(version)
+        ..config(family)
     }
 }
 
 /// Four hops at once.
-fn four(version: Version) -> Config {
-    sweep(version, 4, 4, 1)
+fn four(family: AddressFamily) -> Config {
+    sweep(family, 4, 4, 1)
 }
 
 /// No target within the hops that are probed.
@@ -65,11 +65,11 @@ impl<const N: usize> Trace<N> {
 
 #[test]
 fn retries_leave_the_room_that_the_attempts_need() {
-    for version in BOTH {
+    for family in BOTH {
         // Hop 2 is silent; when its retry is due, three hops have attempts before them.
         let config = Config {
             attempts: 2,
-            ..sweep(version, 6, 3, 3)
+            ..sweep(family, 6, 3, 3)
         };
         assert_eq!(
             played::<12>(config, NONE, &[2]).counts(),
@@ -92,9 +92,9 @@ fn retries_leave_the_room_that_the_attempts_need() {
 
 #[test]
 fn behind_the_target_no_room_is_left_for_attempts() {
-    for version in BOTH {
+    for family in BOTH {
         // Two hops were never probed: what they would have needed goes into retries.
-        let config = sweep(version, 6, 4, 1);
+        let config = sweep(family, 6, 4, 1);
         assert_eq!(played::<6>(config, 4, &[2]).counts(), [1, 3, 1, 1, 0, 0]);
         // While the end isn't known they need it.
         assert_eq!(played::<6>(config, NONE, &[2]).counts(), [1; 6]);
@@ -103,13 +103,13 @@ fn behind_the_target_no_room_is_left_for_attempts() {
 
 #[test]
 fn before_hops_that_dont_answer_attempts_follow_the_answers_from_farther_on() {
-    for version in BOTH {
+    for family in BOTH {
         // Hop 1 leads on in any case, and one more probe goes to each hop with each answer from
         // farther on: hop 3 gets its second because hop 2 passes on what goes there.
         let trace = played::<64>(
             Config {
                 attempts: 5,
-                ..four(version)
+                ..four(family)
             },
             NONE,
             &[3, 4],
@@ -128,11 +128,11 @@ fn before_hops_that_dont_answer_attempts_follow_the_answers_from_farther_on() {
 
 #[test]
 fn where_all_hops_are_routers_attempts_wait_for_nobody() {
-    for version in BOTH {
+    for family in BOTH {
         let trace = played::<64>(
             Config {
                 attempts: 4,
-                ..four(version)
+                ..four(family)
             },
             NONE,
             &[],
@@ -151,11 +151,11 @@ fn where_all_hops_are_routers_attempts_wait_for_nobody() {
 
 #[test]
 fn once_the_target_has_answered_attempts_are_a_sixteenth_of_the_round_trip_apart() {
-    for version in BOTH {
+    for family in BOTH {
         let trace = played::<64>(
             Config {
                 attempts: 3,
-                ..four(version)
+                ..four(family)
             },
             4,
             &[],
@@ -169,12 +169,12 @@ fn once_the_target_has_answered_attempts_are_a_sixteenth_of_the_round_trip_apart
 
 #[test]
 fn probes_past_the_target_are_attempts_at_it() {
-    for version in BOTH {
+    for family in BOTH {
         for (attempts, at_target) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
             let trace = played::<64>(
                 Config {
                     attempts,
-                    ..four(version)
+                    ..four(family)
                 },
                 2,
                 &[],
@@ -189,7 +189,7 @@ fn probes_past_the_target_are_attempts_at_it() {
         // Those that are on their way count as well.
         let mut trace: Trace = Trace::with(Config {
             attempts: 3,
-            ..four(version)
+            ..four(family)
         });
         trace.time_exceeded(80, 1).unwrap();
         trace.echo_reply(80, 2).unwrap();
@@ -201,7 +201,7 @@ fn probes_past_the_target_are_attempts_at_it() {
 
 #[test]
 fn nothing_goes_past_a_target_that_has_answered_though_the_sweep_isnt_done() {
-    for version in BOTH {
+    for family in BOTH {
         let interval = ms(30);
         for sweep in [None, Some(Sweep::Window { first: 8, step: 1 })] {
             let trace = played::<64>(
@@ -209,7 +209,7 @@ fn nothing_goes_past_a_target_that_has_answered_though_the_sweep_isnt_done() {
                     interval,
                     max_hops: 8,
                     sweep,
-                    ..config(version)
+                    ..config(family)
                 },
                 1,
                 &[],
@@ -222,9 +222,9 @@ fn nothing_goes_past_a_target_that_has_answered_though_the_sweep_isnt_done() {
 
 #[test]
 fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
-    for version in BOTH {
+    for family in BOTH {
         for distance in [4, NONE] {
-            let trace = played::<64>(four(version), distance, &[2]);
+            let trace = played::<64>(four(family), distance, &[2]);
             assert_eq!(trace.times(2), [0, 92, 97]);
             assert_eq!(trace.counts(), [1, 3, 1, 1]);
         }
@@ -233,7 +233,7 @@ fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
         let trace = played::<64>(
             Config {
                 attempts: 2,
-                ..four(version)
+                ..four(family)
             },
             4,
             &[2],
@@ -243,7 +243,7 @@ fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
         let trace = played::<64>(
             Config {
                 attempts: 2,
-                ..four(version)
+                ..four(family)
             },
             4,
             &[3],
@@ -254,7 +254,7 @@ fn a_silent_hop_is_asked_again_when_its_answer_is_overdue_and_5_ms_later() {
 
 #[test]
 fn silent_hops_before_the_target_are_asked_again_and_the_last_twice_more() {
-    for version in BOTH {
+    for family in BOTH {
         for (silent, counts) in [
             (&[2, 3][..], [1, 3, 5, 1]),
             (&[1, 2, 3], [3, 3, 5, 1]),
@@ -262,7 +262,7 @@ fn silent_hops_before_the_target_are_asked_again_and_the_last_twice_more() {
             (&[1, 2], [3, 3, 1, 1]),
         ] {
             assert_eq!(
-                played::<64>(four(version), 4, silent).counts(),
+                played::<64>(four(family), 4, silent).counts(),
                 counts,
                 "{silent:?}"
             );
@@ -272,7 +272,7 @@ fn silent_hops_before_the_target_are_asked_again_and_the_last_twice_more() {
 
 #[test]
 fn a_burst_repeats_nothing_but_silent_hops_right_before_the_target() {
-    for version in BOTH {
+    for family in BOTH {
         for (silent, counts) in [
             (&[2, 3][..], [2, 4, 6, 2]),
             (&[3], [2, 2, 6, 2]),
@@ -282,7 +282,7 @@ fn a_burst_repeats_nothing_but_silent_hops_right_before_the_target() {
             let trace = played::<64>(
                 Config {
                     attempts: 2,
-                    ..config(version)
+                    ..config(family)
                 },
                 4,
                 silent,
@@ -293,7 +293,7 @@ fn a_burst_repeats_nothing_but_silent_hops_right_before_the_target() {
         // Half of the target's answers are lost, and half of a router's.
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..config(version)
+            ..config(family)
         });
         trace.play(4, |index, _| index < 5);
         assert_eq!(trace.counts(), [2; 4]);
@@ -302,12 +302,12 @@ fn a_burst_repeats_nothing_but_silent_hops_right_before_the_target() {
 
 #[test]
 fn the_target_is_asked_again_when_no_nearer_hop_can_be_it() {
-    for version in BOTH {
+    for family in BOTH {
         let attempts = |silent: &[u8]| {
             played::<64>(
                 Config {
                     attempts: 2,
-                    ..four(version)
+                    ..four(family)
                 },
                 4,
                 silent,
@@ -323,11 +323,11 @@ fn the_target_is_asked_again_when_no_nearer_hop_can_be_it() {
 
 #[test]
 fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
-    for version in BOTH {
+    for family in BOTH {
         for retries in [1, 2] {
             let config = Config {
                 retries,
-                ..sweep(version, 5, 5, 1)
+                ..sweep(family, 5, 5, 1)
             };
             let trace = played::<64>(config, NONE, &[2, 3, 4, 5]);
             assert_eq!(
@@ -351,7 +351,7 @@ fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
         let none = played::<64>(
             Config {
                 retries: 0,
-                ..four(version)
+                ..four(family)
             },
             NONE,
             &[2, 3, 4],
@@ -362,11 +362,11 @@ fn where_the_path_may_lead_two_hops_get_a_second_probe_and_no_others() {
 
 #[test]
 fn where_the_target_is_heard_only_after_the_quiet_silent_hops_are_asked_again_as_anywhere() {
-    for version in BOTH {
+    for family in BOTH {
         // Nothing answers from hop 6 to 19: at 190 ms the sweep goes on from 14 to 20, and the
         // nearest two get their second.
         let silent: Vec<u8> = (6..=19).collect();
-        let trace = played::<99>(sweep(version, 20, 14, 1), 20, &silent);
+        let trace = played::<99>(sweep(family, 20, 14, 1), 20, &silent);
         assert_eq!(trace.times(20), [190]);
         // At 270 ms the target is known: what left at 0 is overdue, what left at 190 is when it
         // always is.
@@ -388,19 +388,19 @@ fn where_the_target_is_heard_only_after_the_quiet_silent_hops_are_asked_again_as
 
 #[test]
 fn a_sweep_opens_by_its_step_with_each_answer_from_its_edge() {
-    for version in BOTH {
-        let trace = played::<64>(sweep(version, 9, 3, 2), NONE, &[]);
+    for family in BOTH {
+        let trace = played::<64>(sweep(family, 9, 3, 2), NONE, &[]);
         assert_eq!(
             [0, 80, 160, 240].map(|at| trace.sent_at(at)),
             [vec![1, 2, 3], vec![4, 5], vec![6, 7], vec![8, 9]]
         );
-        let trace = played::<64>(sweep(version, 4, 1, 1), NONE, &[]);
+        let trace = played::<64>(sweep(family, 4, 1, 1), NONE, &[]);
         assert_eq!(
             [0, 80, 160, 240].map(|at| trace.sent_at(at)),
             [[1], [2], [3], [4]]
         );
         // An answer from before the edge doesn't open it: the one from it may be on its way.
-        let trace = played::<64>(sweep(version, 9, 3, 3), NONE, &[5, 6]);
+        let trace = played::<64>(sweep(family, 9, 3, 3), NONE, &[5, 6]);
         assert_eq!(
             (trace.sent_at(80), trace.sent_at(160)),
             (vec![4, 5, 6], vec![])
@@ -412,11 +412,11 @@ fn a_sweep_opens_by_its_step_with_each_answer_from_its_edge() {
 
 #[test]
 fn a_sweep_that_begins_farther_out_than_it_is_wide_begins_with_a_step() {
-    for version in BOTH {
+    for family in BOTH {
         let first = |first, step| {
             Trace::with(Config {
                 first_hop: 5,
-                ..sweep(version, 12, first, step)
+                ..sweep(family, 12, first, step)
             })
             .hops
         };
@@ -430,7 +430,7 @@ fn a_sweep_that_begins_farther_out_than_it_is_wide_begins_with_a_step() {
 
 #[test]
 fn the_sweep_goes_on_past_two_silent_hops_at_its_edge_or_past_any_where_paths_seldom_end() {
-    for version in BOTH {
+    for family in BOTH {
         // The edge, the last router heard, and when the next hop is sent to: when what is missing
         // is overdue, or when all is quiet.
         for (edge, last, opens) in [
@@ -442,7 +442,7 @@ fn the_sweep_goes_on_past_two_silent_hops_at_its_edge_or_past_any_where_paths_se
             (30, 28, 92),
         ] {
             let silent: Vec<u8> = (last + 1..=64).collect();
-            let trace = played::<99>(sweep(version, 40, edge, 3), NONE, &silent);
+            let trace = played::<99>(sweep(family, 40, edge, 3), NONE, &silent);
             assert_eq!(trace.times(edge + 1), [opens], "{last} of {edge}");
             if opens == 92 {
                 assert_eq!(trace.sent_at(92), [edge + 1, edge + 2, edge + 3]);
@@ -455,13 +455,13 @@ fn the_sweep_goes_on_past_two_silent_hops_at_its_edge_or_past_any_where_paths_se
 
 #[test]
 fn when_nothing_can_be_sent_every_hop_is_tried_and_the_trace_ends() {
-    for version in BOTH {
+    for family in BOTH {
         for sweep in [Sweep::Window { first: 2, step: 1 }, Sweep::Burst] {
             let config = Config {
                 sweep: Some(sweep),
                 timeout: ms(1),
                 retries: 0,
-                ..config(version)
+                ..config(family)
             };
             let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
             let mut buf = [0; 64];
@@ -485,8 +485,8 @@ fn when_nothing_can_be_sent_every_hop_is_tried_and_the_trace_ends() {
 
 #[test]
 fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
-    for version in BOTH {
-        let mut trace: Trace = Trace::with(sweep(version, 8, 4, 1));
+    for family in BOTH {
+        let mut trace: Trace = Trace::with(sweep(family, 8, 4, 1));
         trace.time_exceeded(10, 1).unwrap();
         assert_eq!(trace.tracer.route().stop_reason(), None);
         trace.tracer.interrupt();
@@ -503,7 +503,7 @@ fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
             Some(StopReason::Interrupted)
         );
 
-        let mut reached = played::<64>(four(version), 4, &[]);
+        let mut reached = played::<64>(four(family), 4, &[]);
         reached.tracer.interrupt();
         assert_eq!(
             reached.tracer.route().stop_reason(),
@@ -514,13 +514,13 @@ fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
 
 #[test]
 fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::<64>::in_room(Config {
             attempts: 3,
-            ..four(version)
+            ..four(family)
         });
         trace.time_exceeded(80, 1).unwrap();
-        let from = router(version, 2);
+        let from = router(family, 2);
         let message = error(from, Type::Unreachable, 13, 0, &trace.quote(2));
         trace.handle(80, from, &message).unwrap();
         trace.run_out(80);
@@ -537,7 +537,7 @@ fn a_router_that_lets_nothing_through_gets_the_attempts_asked_for() {
 
 #[test]
 fn a_router_that_lets_nothing_through_neither_ends_the_sweep_nor_opens_it() {
-    for version in BOTH {
+    for family in BOTH {
         // Behind it others may be that refuse, each just what expires there: hops 4 to 6 are still
         // to be probed when it has refused what was for hops 2 and 3.
         for (refused, counts) in [
@@ -546,12 +546,12 @@ fn a_router_that_lets_nothing_through_neither_ends_the_sweep_nor_opens_it() {
         ] {
             let mut trace = Trace::<64>::in_room(Config {
                 interval: ms(10),
-                ..sweep(version, 9, 6, 3)
+                ..sweep(family, 9, 6, 3)
             });
             (10..=20).step_by(10).for_each(|at| _ = trace.send(at));
             trace.time_exceeded(25, 1).unwrap();
             for hop in refused {
-                let from = router(version, 2);
+                let from = router(family, 2);
                 let message = error(from, Type::Unreachable, 13, 0, &trace.quote(*hop));
                 trace.handle(25, from, &message).unwrap();
             }
@@ -572,11 +572,11 @@ fn each_probe_says_why_it_leaves() {
             .filter(|(at, _)| **at == hop);
         at_hop.map(|(_, reason)| *reason).collect::<Vec<_>>()
     };
-    for version in BOTH {
+    for family in BOTH {
         let config = Config {
             attempts: 2,
             retries: 1,
-            ..four(version)
+            ..four(family)
         };
         let trace = played(config, 4, &[2, 3]);
         assert_eq!(reasons(&trace, 1), [Sweep, Attempt]);
@@ -603,11 +603,11 @@ fn each_probe_says_why_it_leaves() {
 
 #[test]
 fn after_a_short_timeout_the_second_probes_wait_for_nothing_more() {
-    for version in BOTH {
+    for family in BOTH {
         // Later than the timeout no answer is waited for, so none is overdue either.
         let mut trace = Trace::<64>::in_room(Config {
             timeout: ms(100),
-            ..four(version)
+            ..four(family)
         });
         trace.run_out(0);
         let times = [1, 2, 3, 4].map(|hop| trace.times(hop));
@@ -617,13 +617,13 @@ fn after_a_short_timeout_the_second_probes_wait_for_nothing_more() {
 
 #[test]
 fn a_burst_waits_for_its_interval_alone_whatever_is_heard_meanwhile() {
-    for version in BOTH {
+    for family in BOTH {
         let burst = Some(Sweep::Burst);
         let config = Config {
             attempts: 4,
             sweep: burst,
             interval: ms(7),
-            ..four(version)
+            ..four(family)
         };
         // The target answers after 101 ms. Hop 3 is overdue only after 106, and might be the
         // target.

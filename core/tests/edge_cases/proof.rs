@@ -4,7 +4,7 @@
 use crate::network::{BOTH, ECHO, Trace, config, ends, error, ms, quote, router, stranger};
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Version, ip};
+use hopshot_core::wire::{AddressFamily, ip};
 use hopshot_core::{
     Answer, Back, Changes, Config, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome,
     Quoted, QuotedHeader, Reply, StopReason,
@@ -27,9 +27,9 @@ struct Parsed {
 }
 
 /// A router's error about the probe to hop 1 as a ping socket gets it: with eight octets quoted.
-fn parsed(version: Version) -> Parsed {
-    let (from, kind) = (router(version, 1), Kind::TimeExceeded);
-    let destination = Some(ends(version).destination);
+fn parsed(family: AddressFamily) -> Parsed {
+    let (from, kind) = (router(family, 1), Kind::TimeExceeded);
+    let destination = Some(ends(family).destination);
     Parsed {
         hop: 1,
         from,
@@ -42,8 +42,8 @@ fn parsed(version: Version) -> Parsed {
 }
 
 /// The same from somebody who has read ident, seq and checksum off a probe to his own address.
-fn guessed(version: Version, hop: u8, kind: Kind) -> Parsed {
-    let from = stranger(version);
+fn guessed(family: AddressFamily, hop: u8, kind: Kind) -> Parsed {
+    let from = stranger(family);
     Parsed {
         hop,
         from,
@@ -68,7 +68,7 @@ fn accept(trace: &mut Trace, at: u64, parsed: &Parsed) -> Result<Reply, Discard>
     let mut probe = trace.probes[usize::from(hop) - 1].clone();
     probe.truncate(8 + payload);
     probe[2..4].copy_from_slice(&checksum.to_be_bytes());
-    let protocol = ip::icmp(trace.version);
+    let protocol = ip::icmp(trace.family);
     let answer = Answer {
         from,
         hop_limit: Some(61),
@@ -104,22 +104,22 @@ fn both(one: Changes, other: Changes, all: Changes) -> bool {
 
 #[test]
 fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
-    for version in BOTH {
-        let with_checksum = parsed(version);
+    for family in BOTH {
+        let with_checksum = parsed(family);
         let with_cookie = Parsed {
             destination: None,
             payload: COOKIE,
             ..with_checksum
         };
         for proven in [with_checksum, with_cookie] {
-            assert_eq!(changes(config(version), &proven), Changes::default());
+            assert_eq!(changes(config(family), &proven), Changes::default());
         }
         let neither = Parsed {
             destination: None,
             payload: COOKIE - 1,
             ..with_checksum
         };
-        let changes = changes(config(version), &neither);
+        let changes = changes(config(family), &neither);
         assert_eq!(
             (changes, changes.evidence()),
             (Changes::UNPROVEN, Evidence::Weak)
@@ -129,15 +129,15 @@ fn a_checksum_with_its_destination_proves_an_error_and_so_does_the_cookie() {
 
 #[test]
 fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
-    for version in BOTH {
+    for family in BOTH {
         let right = Parsed {
             payload: COOKIE - 1,
-            ..parsed(version)
+            ..parsed(family)
         };
         let cases = [
             (
                 Parsed {
-                    destination: Some(stranger(version)),
+                    destination: Some(stranger(family)),
                     ..right
                 },
                 Changes::DESTINATION,
@@ -154,12 +154,12 @@ fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
             assert!(both(
                 change,
                 Changes::UNPROVEN,
-                changes(config(version), &short)
+                changes(config(family), &short)
             ));
             // A translator that quotes the cookie is told as that.
             assert_eq!(
                 changes(
-                    config(version),
+                    config(family),
                     &Parsed {
                         payload: COOKIE,
                         ..short
@@ -173,32 +173,32 @@ fn a_checksum_or_a_destination_that_is_another_proves_nothing_by_itself() {
 
 #[test]
 fn a_checksum_that_others_may_know_proves_nothing() {
-    for version in BOTH {
-        let mut trace = Trace::of(config(version), PUBLIC);
+    for family in BOTH {
+        let mut trace = Trace::of(config(family), PUBLIC);
         assert_eq!(
-            accept(&mut trace, 10, &parsed(version)).unwrap().changes,
+            accept(&mut trace, 10, &parsed(family)).unwrap().changes,
             Changes::UNPROVEN
         );
         let with_cookie = Parsed {
             payload: COOKIE,
-            ..parsed(version)
+            ..parsed(family)
         };
         assert_eq!(
             accept(&mut trace, 10, &with_cookie).unwrap().changes,
             Changes::default()
         );
         // On the wire it is the same.
-        let mut trace = Trace::of(config(version), PUBLIC);
+        let mut trace = Trace::of(config(family), PUBLIC);
         let whole = trace.quote(1);
         for (len, changes) in [
-            (ip::header_len(version) + 8, Changes::UNPROVEN),
+            (ip::header_len(family) + 8, Changes::UNPROVEN),
             (whole.len(), Changes::default()),
         ] {
             let quoted = &whole[..len];
-            let message = error(router(version, 1), Type::TimeExceeded, 0, 0, quoted);
+            let message = error(router(family, 1), Type::TimeExceeded, 0, 0, quoted);
             assert_eq!(
                 trace
-                    .handle(10, router(version, 1), &message)
+                    .handle(10, router(family, 1), &message)
                     .unwrap()
                     .reply
                     .changes,
@@ -211,31 +211,34 @@ fn a_checksum_that_others_may_know_proves_nothing() {
 #[test]
 fn an_icmpv6_checksum_that_is_not_known_here_proves_nothing() {
     let config = Config {
-        source: Version::V6.unspecified(),
-        ..config(Version::V6)
+        source: AddressFamily::V6.unspecified(),
+        ..config(AddressFamily::V6)
     };
-    assert_eq!(changes(config, &parsed(Version::V6)), Changes::UNPROVEN);
+    assert_eq!(
+        changes(config, &parsed(AddressFamily::V6)),
+        Changes::UNPROVEN
+    );
     // Balance covers the source too, but nothing of it is looked at beyond the cookie.
     let with_cookie = Parsed {
         payload: COOKIE,
-        ..parsed(Version::V6)
+        ..parsed(AddressFamily::V6)
     };
     assert_eq!(changes(config, &with_cookie), Changes::default());
 }
 
 #[test]
 fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
-    for version in BOTH {
+    for family in BOTH {
         let header = QuotedHeader {
-            source: stranger(version),
+            source: stranger(family),
             hop_limit: 2,
             traffic_class: 4,
         };
         let with_header = Parsed {
             header: Some(header),
-            ..parsed(version)
+            ..parsed(family)
         };
-        let reply = accept(&mut Trace::new(version), 10, &with_header).unwrap();
+        let reply = accept(&mut Trace::new(family), 10, &with_header).unwrap();
         assert!(
             reply.changes.contains(Changes::SOURCE)
                 && reply.changes.contains(Changes::TRAFFIC_CLASS)
@@ -244,7 +247,7 @@ fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
             (reply.evidence(), reply.quoted_hop_limit),
             (Evidence::Strong, Some(2))
         );
-        let reply = accept(&mut Trace::new(version), 10, &parsed(version)).unwrap();
+        let reply = accept(&mut Trace::new(family), 10, &parsed(family)).unwrap();
         assert_eq!(
             (reply.quoted_hop_limit, reply.quoted_traffic_class),
             (None, None)
@@ -254,13 +257,13 @@ fn the_rest_of_a_quoted_header_is_compared_where_it_is_known() {
 
 #[test]
 fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
-    for version in BOTH {
+    for family in BOTH {
         for kind in [Kind::TimeExceeded, Kind::Unreachable] {
-            let mut trace = Trace::new(version);
+            let mut trace = Trace::new(family);
             let flood = |trace: &mut Trace| {
                 let guesses = (0..3000)
                     .flat_map(|_| 1..=4)
-                    .map(|hop| guessed(version, hop, kind));
+                    .map(|hop| guessed(family, hop, kind));
                 guesses
                     .filter(|guess| accept(trace, 5, guess).is_ok())
                     .count()
@@ -280,9 +283,9 @@ fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
             assert_eq!(
                 trace.route(),
                 [1, 2, 3].map(|hop| Some(if hop == 3 {
-                    ends(version).destination
+                    ends(family).destination
                 } else {
-                    router(version, hop)
+                    router(family, hop)
                 }))
             );
             assert_eq!(
@@ -295,35 +298,35 @@ fn thousands_of_guesses_keep_no_answer_out_whichever_came_first() {
 
 #[test]
 fn a_guess_does_not_keep_out_a_translators_answer_which_is_weak_too() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
-        accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
+    for family in BOTH {
+        let mut trace = Trace::new(family);
+        accept(&mut trace, 5, &guessed(family, 1, Kind::TimeExceeded)).unwrap();
         let translated = Parsed {
             checksum: 0x4321,
             payload: COOKIE,
-            ..parsed(version)
+            ..parsed(family)
         };
         assert_eq!(
             accept(&mut trace, 10, &translated).unwrap().changes,
             Changes::CHECKSUM
         );
         assert_eq!(
-            accept(&mut trace, 15, &guessed(version, 1, Kind::TimeExceeded)).unwrap_err(),
+            accept(&mut trace, 15, &guessed(family, 1, Kind::TimeExceeded)).unwrap_err(),
             Discard::Duplicate
         );
-        assert_eq!(trace.route()[0], Some(router(version, 1)));
+        assert_eq!(trace.route()[0], Some(router(family, 1)));
     }
 }
 
 #[test]
 fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
-    for version in BOTH {
+    for family in BOTH {
         for kind in [Kind::TimeExceeded, Kind::Unreachable] {
             let silent = Config {
                 attempts: 2,
                 max_hops: 6,
                 sweep: None,
-                ..config(version)
+                ..config(family)
             };
             let mut undisturbed = Trace::with(silent);
             let end = undisturbed.run_out(1);
@@ -331,7 +334,7 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
             // slow the truth is.
             let mut guessed_at = Trace::with(silent);
             for hop in 1..=6 {
-                accept(&mut guessed_at, 25, &guessed(version, hop, kind)).unwrap();
+                accept(&mut guessed_at, 25, &guessed(family, hop, kind)).unwrap();
             }
             assert_eq!(
                 (guessed_at.run_out(25), &guessed_at.hops),
@@ -346,15 +349,15 @@ fn guesses_neither_shorten_nor_lengthen_the_wait_for_the_truth() {
 
 #[test]
 fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..config(version)
+            ..config(family)
         });
         let [first, second] = [0, 4];
         assert_eq!((trace.hops[first], trace.hops[second]), (1, 1));
-        accept(&mut trace, 5, &guessed(version, 1, Kind::TimeExceeded)).unwrap();
-        accept(&mut trace, 5, &guessed(version, 2, Kind::TimeExceeded)).unwrap();
+        accept(&mut trace, 5, &guessed(family, 1, Kind::TimeExceeded)).unwrap();
+        accept(&mut trace, 5, &guessed(family, 2, Kind::TimeExceeded)).unwrap();
         let alone = trace
             .tracer
             .route()
@@ -366,14 +369,14 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
             .unwrap();
         assert_eq!(
             (alone.from, alone.evidence(), alone.rtt),
-            (stranger(version), Evidence::Weak, ms(5))
+            (stranger(family), Evidence::Weak, ms(5))
         );
         // The second probe to the same hop is answered by who is there; the first one's answer got
         // lost.
         let probe = trace.probes[second].clone();
-        let quoted = quote(version, &probe);
-        let message = error(router(version, 1), Type::TimeExceeded, 0, 0, &quoted);
-        trace.handle(10, router(version, 1), &message).unwrap();
+        let quoted = quote(family, &probe);
+        let message = error(router(family, 1), Type::TimeExceeded, 0, 0, &quoted);
+        trace.handle(10, router(family, 1), &message).unwrap();
         trace.run_out(11);
         let route = trace.tracer.route();
         let [one, two] = [1, 2].map(|hop| {
@@ -387,7 +390,7 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
         });
         assert_eq!(
             (one, two),
-            (vec![router(version, 1)], vec![stranger(version)])
+            (vec![router(family, 1)], vec![stranger(family)])
         );
         assert!(
             route
@@ -403,7 +406,7 @@ fn a_guess_stands_where_nobody_answers_and_at_no_hop_that_does() {
 /// An error about a probe that quotes too little to prove anything.
 fn forge(trace: &mut Trace, from: IpAddr, icmp_type: Type, hop: u8) {
     let quoted = trace.quote(hop);
-    let quoted = &quoted[..ip::header_len(trace.version) + 8];
+    let quoted = &quoted[..ip::header_len(trace.family) + 8];
     let reply = trace
         .handle(10, from, &error(from, icmp_type, 0, 0, quoted))
         .unwrap()
@@ -413,11 +416,11 @@ fn forge(trace: &mut Trace, from: IpAddr, icmp_type: Type, hop: u8) {
 
 #[test]
 fn errors_that_prove_nothing_make_no_loop() {
-    for version in BOTH {
+    for family in BOTH {
         let config = Config {
             max_hops: 8,
             retries: 0,
-            ..config(version)
+            ..config(family)
         };
         let mut trace = Trace::of(config, PUBLIC);
         for hop in 1..=2 {
@@ -426,7 +429,7 @@ fn errors_that_prove_nothing_make_no_loop() {
         for hop in 3..=8 {
             forge(
                 &mut trace,
-                router(version, 3 + hop % 2),
+                router(family, 3 + hop % 2),
                 Type::TimeExceeded,
                 hop,
             );
@@ -438,16 +441,16 @@ fn errors_that_prove_nothing_make_no_loop() {
 
 #[test]
 fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
-    for version in BOTH {
+    for family in BOTH {
         for (is_forged, limited) in [(true, vec![]), (false, vec![2])] {
             let config = Config {
                 attempts: 3,
                 retries: 0,
-                ..config(version)
+                ..config(family)
             };
             let mut trace = Trace::of(config, PUBLIC);
             match is_forged {
-                true => forge(&mut trace, stranger(version), Type::TimeExceeded, 2),
+                true => forge(&mut trace, stranger(family), Type::TimeExceeded, 2),
                 false => _ = trace.time_exceeded(10, 2).unwrap(),
             }
             trace.run_out(10);
@@ -463,8 +466,8 @@ fn no_hop_is_called_rate_limited_for_what_proves_nothing() {
 
 #[test]
 fn what_proves_nothing_hides_no_failure_of_this_machine() {
-    for version in BOTH {
-        let (icmp_type, icmp_code) = if version == Version::V4 {
+    for family in BOTH {
+        let (icmp_type, icmp_code) = if family == AddressFamily::V4 {
             (3, 1)
         } else {
             (1, 3)
@@ -476,12 +479,12 @@ fn what_proves_nothing_hides_no_failure_of_this_machine() {
         let config = Config {
             max_hops: 8,
             sweep: None,
-            ..config(version)
+            ..config(family)
         };
         let mut trace = Trace::of(config, PUBLIC);
         trace.time_exceeded(10, 1).unwrap();
         for hop in 2..=8 {
-            forge(&mut trace, stranger(version), Type::TimeExceeded, hop);
+            forge(&mut trace, stranger(family), Type::TimeExceeded, hop);
         }
         trace.tracer.abandon(failure);
         let route = trace.tracer.route();
@@ -493,7 +496,7 @@ fn what_proves_nothing_hides_no_failure_of_this_machine() {
         // Nor where this machine says so of one probe, and the guess is farther out.
         let mut trace = Trace::of(config, PUBLIC);
         let quoted = trace.quote(2);
-        let source = ends(version).source;
+        let source = ends(family).source;
         trace
             .handle(
                 10,
@@ -501,25 +504,25 @@ fn what_proves_nothing_hides_no_failure_of_this_machine() {
                 &error(source, Type::Unreachable, icmp_code, 0, &quoted),
             )
             .unwrap();
-        forge(&mut trace, stranger(version), Type::TimeExceeded, 8);
+        forge(&mut trace, stranger(family), Type::TimeExceeded, 8);
         assert_eq!(trace.tracer.route().failure(), Some(failure));
     }
 }
 
 #[test]
 fn only_the_targets_own_proven_answers_from_behind_it_are_its_samples() {
-    for version in BOTH {
+    for family in BOTH {
         let config = Config {
             max_hops: 8,
             attempts: 3,
             sweep: None,
-            ..config(version)
+            ..config(family)
         };
         let mut trace = Trace::of(config, PUBLIC);
         trace.time_exceeded(10, 1).unwrap();
         trace.time_exceeded(10, 2).unwrap();
         // Of the target, and behind it somebody else, and a forgery in its name.
-        let target = ends(version).destination;
+        let target = ends(family).destination;
         trace.echo_reply(10, 3).unwrap();
         trace.time_exceeded(10, 5).unwrap();
         forge(&mut trace, target, Type::Unreachable, 6);

@@ -2,7 +2,7 @@
 
 use crate::network::{BOTH, ECHO, config, echo_reply, ends, error, message, ms, router};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version, ip};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, ip};
 use hopshot_core::{
     Action, Answer, Arrival, Back, Changes, Config, ConfigError, Discard, Echo, Instant, Kind,
     Match, Protocol, Tracer,
@@ -19,7 +19,7 @@ const PORTS: [u8; 4] = [0x82, 0x9a, 0x82, 0x9b];
 const UDP: u8 = 17;
 
 impl Protocol for Datagrams {
-    fn number(&self, _: Version) -> u8 {
+    fn number(&self, _: AddressFamily) -> u8 {
         UDP
     }
 
@@ -57,8 +57,8 @@ impl Protocol for Datagrams {
 }
 
 /// A trace by datagrams that has sent four of them.
-fn trace(version: Version) -> (Tracer<8, Datagrams>, Vec<Vec<u8>>) {
-    let mut tracer = Tracer::new(config(version), Datagrams { secret: *b"cook" }).unwrap();
+fn trace(family: AddressFamily) -> (Tracer<8, Datagrams>, Vec<Vec<u8>>) {
+    let mut tracer = Tracer::new(config(family), Datagrams { secret: *b"cook" }).unwrap();
     let mut probes = Vec::new();
     let mut buf = [0; 64];
     while let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) {
@@ -69,15 +69,21 @@ fn trace(version: Version) -> (Tracer<8, Datagrams>, Vec<Vec<u8>>) {
 }
 
 /// An error that quotes a datagram.
-fn quoting(version: Version, from: IpAddr, icmp_type: Type, code: u8, probe: &[u8]) -> Vec<u8> {
-    let ends = ends(version);
+fn quoting(
+    family: AddressFamily,
+    from: IpAddr,
+    icmp_type: Type,
+    code: u8,
+    probe: &[u8],
+) -> Vec<u8> {
+    let ends = ends(family);
     let header = ip::Header {
         ends,
         hop_limit: 1,
         traffic_class: 0,
         protocol: UDP,
     };
-    let mut packet = vec![0; ip::header_len(version)];
+    let mut packet = vec![0; ip::header_len(family)];
     header.emit(probe.len(), &mut packet).unwrap();
     error(from, icmp_type, code, 0, &[&packet, probe].concat())
 }
@@ -92,13 +98,13 @@ fn from(from: IpAddr) -> Arrival {
 
 #[test]
 fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
-    for version in BOTH {
-        let (mut tracer, probes) = trace(version);
-        let target = ends(version).destination;
+    for family in BOTH {
+        let (mut tracer, probes) = trace(family);
+        let target = ends(family).destination;
         for hop in [1, 2] {
-            let router = router(version, hop);
+            let router = router(family, hop);
             let probe = &probes[usize::from(hop) - 1];
-            let message = quoting(version, router, Type::TimeExceeded, 0, probe);
+            let message = quoting(family, router, Type::TimeExceeded, 0, probe);
             let reply = tracer.handle(from(router), &message).unwrap().reply;
             assert_eq!(
                 (reply.probe.hop, reply.from, reply.rtt),
@@ -107,8 +113,8 @@ fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
             assert!(reply.changes.is_empty());
         }
         // Port unreachable.
-        let code = if version == Version::V4 { 3 } else { 4 };
-        let message = quoting(version, target, Type::Unreachable, code, &probes[2]);
+        let code = if family == AddressFamily::V4 { 3 } else { 4 };
+        let message = quoting(family, target, Type::Unreachable, code, &probes[2]);
         assert_eq!(
             tracer.handle(from(target), &message).unwrap().reply.kind,
             Kind::Unreachable
@@ -119,12 +125,12 @@ fn a_trace_by_other_probes_knows_its_hops_as_any_other() {
 
 #[test]
 fn what_all_protocols_have_in_common_is_compared_for_each() {
-    for version in BOTH {
-        let target = router(version, 7);
+    for family in BOTH {
+        let target = router(family, 7);
         let config = Config {
             target,
             traffic_class: 4,
-            ..config(version)
+            ..config(family)
         };
         let secret = *b"cook";
         let mut tracer = Tracer::<8, _>::new(config, Datagrams { secret }).unwrap();
@@ -133,8 +139,8 @@ fn what_all_protocols_have_in_common_is_compared_for_each() {
             tracer.poll(Instant::EPOCH, &mut buf),
             Ok(Action::Transmit(_))
         ));
-        let router = router(version, 1);
-        let message = quoting(version, router, Type::TimeExceeded, 0, &buf[..14]);
+        let router = router(family, 1);
+        let message = quoting(family, router, Type::TimeExceeded, 0, &buf[..14]);
         let changes = tracer.handle(from(router), &message).unwrap().reply.changes;
         assert!(changes.contains(Changes::DESTINATION) && changes.contains(Changes::TRAFFIC_CLASS));
         assert!(!changes.contains(Changes::SOURCE) && !changes.contains(Changes::UNPROVEN));
@@ -143,11 +149,11 @@ fn what_all_protocols_have_in_common_is_compared_for_each() {
 
 #[test]
 fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
-    for version in BOTH {
+    for family in BOTH {
         let foreign = Err(Discard::Malformed(Malformed::Foreign));
-        let (mut tracer, probes) = trace(version);
-        let target = ends(version).destination;
-        let (mut echoes, mut buf) = (Tracer::<8>::new(config(version), ECHO).unwrap(), [0; 64]);
+        let (mut tracer, probes) = trace(family);
+        let target = ends(family).destination;
+        let (mut echoes, mut buf) = (Tracer::<8>::new(config(family), ECHO).unwrap(), [0; 64]);
         let Ok(Action::Transmit(probe)) = echoes.poll(Instant::EPOCH, &mut buf) else {
             panic!()
         };
@@ -156,8 +162,8 @@ fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
             tracer.handle(from(target), &reply).map(|heard| heard.reply),
             foreign
         );
-        let router = router(version, 1);
-        let about_datagram = quoting(version, router, Type::TimeExceeded, 0, &probes[0]);
+        let router = router(family, 1);
+        let about_datagram = quoting(family, router, Type::TimeExceeded, 0, &probes[0]);
         assert_eq!(
             echoes
                 .handle(from(router), &about_datagram)
@@ -167,7 +173,7 @@ fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
         // Nor is there a key in it by which a trace could be found.
         let ends = Ends {
             source: router,
-            destination: ends(version).source,
+            destination: ends(family).source,
         };
         let answer = Answer::parse(ends, None, &about_datagram).unwrap();
         assert_eq!(Echo::key(&answer), Err(Malformed::Foreign));
@@ -177,13 +183,13 @@ fn an_answer_to_a_probe_of_one_kind_is_none_to_one_of_another() {
 
 #[test]
 fn an_echo_is_icmp_of_its_family() {
-    assert_eq!(BOTH.map(|version| ECHO.number(version)), [1, 58]);
+    assert_eq!(BOTH.map(|family| ECHO.number(family)), [1, 58]);
 }
 
 #[test]
 fn the_key_of_an_echo_is_its_ident_and_its_seq() {
-    for version in BOTH {
-        let target = ends(version).destination;
+    for family in BOTH {
+        let target = ends(family).destination;
         let (ident, seq) = (0x1de7, 0x5eb0);
         let echo = hopshot_core::wire::icmp::Echo {
             ident,
@@ -193,7 +199,7 @@ fn the_key_of_an_echo_is_its_ident_and_its_seq() {
         let reply = message(target, &hopshot_core::wire::icmp::Message::EchoReply(echo));
         let ends = Ends {
             source: target,
-            destination: ends(version).source,
+            destination: ends(family).source,
         };
         let answer = Answer::parse(ends, None, &reply).unwrap();
         assert_eq!(Echo::key(&answer), Ok(0x1de7_5eb0));

@@ -2,16 +2,16 @@
 //! is right, or it is said that it may not be.
 
 use crate::network::{BOTH, ECHO, Trace, config};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Config, Instant, SendError, StopReason, Sweep, Tracer};
 use std::collections::VecDeque;
 
 /// A trace as it is by default.
-fn default(version: Version) -> Config {
+fn default(family: AddressFamily) -> Config {
     Config {
         max_hops: 32,
         sweep: None,
-        ..config(version)
+        ..config(family)
     }
 }
 
@@ -19,20 +19,20 @@ fn default(version: Version) -> Config {
 /// and how many it is said of that they may not be.
 fn distances<const N: usize>(lost: usize) -> (usize, usize) {
     let (mut right, mut doubted) = (0, 0);
-    for version in BOTH {
+    for family in BOTH {
         for distance in 1..=31 {
-            let mut trace = Trace::<N>::in_room(default(version));
+            let mut trace = Trace::<N>::in_room(default(family));
             trace.play(distance, |index, _| index >= lost);
             match (trace.distance(), trace.tracer.route().stop_reason()) {
                 (found, Some(StopReason::Reached)) => {
-                    assert_eq!(found, Some(distance), "{version:?}, {lost} lost");
+                    assert_eq!(found, Some(distance), "{family:?}, {lost} lost");
                     right += 1;
                 }
                 (_, reason) => {
                     assert_eq!(
                         reason,
                         Some(StopReason::NoRoom),
-                        "{version:?}, {distance} hops, {lost} lost"
+                        "{family:?}, {distance} hops, {lost} lost"
                     );
                     doubted += 1;
                 }
@@ -88,11 +88,11 @@ fn the_last_places_are_used_once_nothing_more_is_to_come() {
 
 #[test]
 fn the_sweep_leaves_the_last_places_to_as_many_silent_hops_as_it_has_passed() {
-    for version in BOTH {
+    for family in BOTH {
         let sweep = Some(Sweep::Window { first: 32, step: 1 });
         let mut trace = Trace::<32>::in_room(Config {
             sweep,
-            ..default(version)
+            ..default(family)
         });
         // The last quarter of the places is at stake: the others go out at once.
         assert_eq!(trace.hops, Vec::from_iter(1..=24));
@@ -101,20 +101,20 @@ fn the_sweep_leaves_the_last_places_to_as_many_silent_hops_as_it_has_passed() {
             trace.send(80);
             // No more places are left than hops that have not answered, and no fewer than one less.
             let sent = usize::from((32 + heard).div_ceil(2).max(24));
-            assert_eq!(trace.hops.len(), sent, "{version:?}, {heard} heard");
+            assert_eq!(trace.hops.len(), sent, "{family:?}, {heard} heard");
         }
     }
 }
 
 #[test]
 fn the_sweep_takes_the_last_places_as_soon_as_nothing_is_waited_for() {
-    for version in BOTH {
+    for family in BOTH {
         // What can't be sent is silent too, but no answer can come.
         let sweep = Some(Sweep::Window { first: 32, step: 1 });
         let mut tracer = Tracer::<32>::new(
             Config {
                 sweep,
-                ..default(version)
+                ..default(family)
             },
             ECHO,
         )
@@ -134,20 +134,24 @@ fn the_sweep_takes_the_last_places_as_soon_as_nothing_is_waited_for() {
         assert_eq!(
             tried,
             Vec::from_iter((1..=32).map(|hop| (hop, (u64::from(hop) - 1) * 1_250_000))),
-            "{version:?}"
+            "{family:?}"
         );
     }
 }
 
 /// The silent hops that are asked again in `N` places, and when, in milliseconds: hop 8 is the
 /// target, and of the others from `first_hop` on those in `heard` answer.
-fn asked_again<const N: usize>(version: Version, first_hop: u8, heard: &[u8]) -> Vec<(u64, u8)> {
+fn asked_again<const N: usize>(
+    family: AddressFamily,
+    first_hop: u8,
+    heard: &[u8],
+) -> Vec<(u64, u8)> {
     let sweep = Some(Sweep::Window { first: 8, step: 1 });
     let mut trace = Trace::<N>::in_room(Config {
         first_hop,
         max_hops: 8,
         sweep,
-        ..config(version)
+        ..config(family)
     });
     let swept = trace.hops.len();
     assert_eq!(trace.hops, Vec::from_iter(first_hop..=8));
@@ -162,44 +166,41 @@ fn asked_again<const N: usize>(version: Version, first_hop: u8, heard: &[u8]) ->
 
 #[test]
 fn with_fewer_places_than_silent_hops_the_end_is_looked_for_from_the_middle_one_probe_at_a_time() {
-    for version in BOTH {
+    for family in BOTH {
         // Every answer takes 80 ms, so the next is asked after 92 more. Three places for seven
         // hops, and one too few.
         assert_eq!(
-            asked_again::<11>(version, 1, &[]),
+            asked_again::<11>(family, 1, &[]),
             [(184, 4), (276, 3), (368, 5)]
         );
         let one_by_one = [(184, 4), (276, 3), (368, 5), (460, 2), (552, 6), (644, 1)];
-        assert_eq!(asked_again::<14>(version, 1, &[]), one_by_one);
+        assert_eq!(asked_again::<14>(family, 1, &[]), one_by_one);
         // With a place for each they are asked when they are due, as long as that is so.
         assert_eq!(
-            asked_again::<15>(version, 1, &[])[..3],
+            asked_again::<15>(family, 1, &[])[..3],
             [(92, 1), (184, 4), (276, 3)]
         );
         assert_eq!(
-            asked_again::<17>(version, 1, &[])[..4],
+            asked_again::<17>(family, 1, &[])[..4],
             [(92, 1), (92, 2), (92, 3), (184, 4)]
         );
         // Hops that were never asked need none.
-        assert_eq!(
-            asked_again::<10>(version, 3, &[])[..2],
-            [(184, 5), (276, 4)]
-        );
-        assert_eq!(asked_again::<11>(version, 3, &[])[..2], [(92, 3), (184, 5)]);
+        assert_eq!(asked_again::<10>(family, 3, &[])[..2], [(184, 5), (276, 4)]);
+        assert_eq!(asked_again::<11>(family, 3, &[])[..2], [(92, 3), (184, 5)]);
     }
 }
 
 #[test]
 fn silent_routers_get_the_last_places_only_where_the_end_is_known() {
-    for version in BOTH {
+    for family in BOTH {
         // Hops 1 and 2 are routers for sure, 4 to 7 may be the target: the middle of 3 and 8 is 5.
         assert_eq!(
-            asked_again::<12>(version, 1, &[3]),
+            asked_again::<12>(family, 1, &[3]),
             [(184, 5), (276, 4), (368, 6), (460, 7)]
         );
         // Hop 7 is a router, so nothing but routers is missing.
         assert_eq!(
-            asked_again::<11>(version, 1, &[2, 3, 7]),
+            asked_again::<11>(family, 1, &[2, 3, 7]),
             [(92, 1), (92, 4), (92, 5)]
         );
     }
@@ -213,7 +214,7 @@ fn with_a_queue_of_one<const N: usize>(distance: u8, frame: u64) -> Trace<N> {
     let (probes, hops, sent, reasons) = Default::default();
     let mut trace = Trace::<N> {
         tracer,
-        version: BOTH[0],
+        family: BOTH[0],
         probes,
         hops,
         sent,

@@ -2,7 +2,7 @@
 
 use crate::network::{BOTH, ECHO, Trace, config, ends, ms};
 use hopshot_core::wire::checksum::Checksum;
-use hopshot_core::wire::{Ends, Version};
+use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_core::{
     Action, Config, ConfigError, Discard, Echo, Failure, Instant, Outcome, ProbeId, Protocol,
     SendError, StopReason, Sweep, Tracer,
@@ -13,8 +13,8 @@ const FIRST: ProbeId = ProbeId { hop: 1, attempt: 1 };
 
 #[test]
 fn case_30_what_cant_be_sent_is_told_and_the_trace_goes_on() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         trace.tracer.fail(FIRST, SendError(113));
         assert_eq!(trace.tracer.route().probes_sent(), 3);
         assert_eq!(
@@ -37,11 +37,11 @@ fn case_30_what_cant_be_sent_is_told_and_the_trace_goes_on() {
 
 #[test]
 fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
-    for version in BOTH {
+    for family in BOTH {
         let mut tracer = Tracer::<64>::new(
             Config {
                 sweep: None,
-                ..config(version)
+                ..config(family)
             },
             ECHO,
         )
@@ -65,13 +65,13 @@ fn case_30_a_trace_of_which_nothing_can_be_sent_ends() {
 }
 
 /// A trace of eight hops in silence, of which these probes fail and the first `heard` hops answer.
-fn silent_trace(version: Version, heard: u8, fails: impl Fn(u8) -> bool) -> Tracer<64> {
+fn silent_trace(family: AddressFamily, heard: u8, fails: impl Fn(u8) -> bool) -> Tracer<64> {
     let config = Config {
         sweep: Some(Sweep::Burst),
         max_hops: 8,
         attempts: 1,
         retries: 0,
-        ..config(version)
+        ..config(family)
     };
     let mut trace = Trace::with(config);
     for hop in (1..=8).filter(|hop| fails(*hop)) {
@@ -87,9 +87,9 @@ fn silent_trace(version: Version, heard: u8, fails: impl Fn(u8) -> bool) -> Trac
 #[test]
 fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer() {
     let failure = Some(Failure::Send(SendError(1)));
-    for version in BOTH {
+    for family in BOTH {
         for (heard, from) in [(0, 1), (2, 3), (2, 6)] {
-            let tracer = silent_trace(version, heard, |hop| hop >= from);
+            let tracer = silent_trace(family, heard, |hop| hop >= from);
             assert_eq!(
                 (tracer.route().failure(), tracer.route().stop_reason()),
                 (failure, Some(StopReason::Local))
@@ -102,7 +102,7 @@ fn what_is_left_has_failed_here_if_nothing_left_any_more_behind_the_last_answer(
             |hop| hop == 3,
             |_| false,
         ] {
-            let tracer = silent_trace(version, 0, fails);
+            let tracer = silent_trace(family, 0, fails);
             assert_eq!(tracer.route().failure(), None);
             assert_ne!(tracer.route().stop_reason(), Some(StopReason::Local));
         }
@@ -118,11 +118,11 @@ fn an_abandoned_trace_ends_at_once_and_what_was_answered_stays() {
         },
         Failure::NextHop,
     ];
-    for (version, failure) in BOTH
+    for (family, failure) in BOTH
         .into_iter()
-        .flat_map(|version| failures.map(|failure| (version, failure)))
+        .flat_map(|family| failures.map(|failure| (family, failure)))
     {
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         let reply = trace.time_exceeded(10, 1).unwrap();
         trace.tracer.abandon(failure);
         assert!(matches!(
@@ -150,7 +150,7 @@ fn no_router_is_blamed_for_a_limit_where_this_machine_is_in_the_way() {
             sweep: Some(Sweep::Burst),
             attempts: 3,
             max_hops: 4,
-            ..config(Version::V4)
+            ..config(AddressFamily::V4)
         };
         let mut trace = Trace::with(config);
         if fails {
@@ -175,8 +175,8 @@ fn no_router_is_blamed_for_a_limit_where_this_machine_is_in_the_way() {
 
 #[test]
 fn case_30_an_answered_probe_cant_fail_any_more() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         let reply = trace.time_exceeded(10, 1).unwrap();
         trace.tracer.fail(FIRST, SendError(1));
         let outcomes: Vec<Outcome> = trace
@@ -193,12 +193,12 @@ fn case_30_an_answered_probe_cant_fail_any_more() {
 
 #[test]
 fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
-    for version in BOTH {
+    for family in BOTH {
         for checksum in [1, 0x5a5a, 0xfffe] {
             for payload_len in [10, 11, 24, 999] {
                 let config = Config {
                     max_hops: 32,
-                    ..config(version)
+                    ..config(family)
                 };
                 let echo = Echo {
                     checksum,
@@ -208,7 +208,7 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
                 };
                 for probe in &Trace::of(config, echo).probes {
                     assert_eq!(probe[2..4], u16::to_be_bytes(checksum));
-                    let sum = Checksum::of_ends(ends(version), probe.len())
+                    let sum = Checksum::of_ends(ends(family), probe.len())
                         .unwrap()
                         .with(probe)
                         .finish();
@@ -221,10 +221,9 @@ fn case_34_every_seq_has_the_same_checksum_and_it_is_right() {
 
 #[test]
 fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
-    for version in BOTH {
+    for family in BOTH {
         for checksum in [0, 0xffff] {
-            let refused =
-                Tracer::<64>::new(config(version), Echo { checksum, ..ECHO }).unwrap_err();
+            let refused = Tracer::<64>::new(config(family), Echo { checksum, ..ECHO }).unwrap_err();
             assert!(matches!(
                 refused,
                 ConfigError::OutOfRange {
@@ -242,11 +241,11 @@ fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
 #[test]
 fn case_34_whoever_fills_in_an_icmpv6_checksum_finds_the_same_for_every_seq() {
     let unknown = Config {
-        source: Version::V6.unspecified(),
+        source: AddressFamily::V6.unspecified(),
         max_hops: 32,
-        ..config(Version::V6)
+        ..config(AddressFamily::V6)
     };
-    let known: Ends = ends(Version::V6);
+    let known: Ends = ends(AddressFamily::V6);
     let sums = Trace::with(unknown).probes.into_iter().map(|probe| {
         assert_eq!(probe[2..4], [0, 0]);
         Checksum::of_ends(known, probe.len())
@@ -260,7 +259,7 @@ fn case_34_whoever_fills_in_an_icmpv6_checksum_finds_the_same_for_every_seq() {
 
 #[test]
 fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed() {
-    for version in BOTH {
+    for family in BOTH {
         // The longest that a probe's memory holds.
         let longest = Duration::from_nanos((1 << 40) - 1);
         for (arrival, rtt) in [
@@ -269,11 +268,11 @@ fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed()
             (u64::MAX / 2_000_000, longest),
         ] {
             assert_eq!(
-                Trace::new(version).time_exceeded(arrival, 1).unwrap().rtt,
+                Trace::new(family).time_exceeded(arrival, 1).unwrap().rtt,
                 rtt
             );
         }
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         trace.time_exceeded(10, 1).unwrap();
         // A transmit timestamp from after the answer.
         trace.tracer.sent(FIRST, Instant::from_millis(11));
@@ -292,11 +291,11 @@ fn case_35_an_rtt_is_never_negative_and_never_longer_than_the_time_that_passed()
 
 #[test]
 fn case_35_a_clock_that_jumps_back_sends_nothing_early_and_ends_all_the_same() {
-    for version in BOTH {
+    for family in BOTH {
         let config = Config {
             interval: ms(5),
             sweep: None,
-            ..config(version)
+            ..config(family)
         };
         let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         let mut buf = [0; 64];

@@ -4,7 +4,7 @@ use crate::network::{
     BOTH, ECHO, Trace, config, echo_reply, error, put_right, quote, router, stranger,
 };
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 use hopshot_core::{
     Action, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Protocol, Sweep, Tracer,
 };
@@ -15,12 +15,12 @@ use std::net::IpAddr;
 type Change = fn(Config) -> Config;
 
 fn refused(change: impl Fn(Config) -> Config) -> (ConfigError, String) {
-    let error = Tracer::<64>::new(change(config(Version::V4)), ECHO).unwrap_err();
+    let error = Tracer::<64>::new(change(config(AddressFamily::V4)), ECHO).unwrap_err();
     (error, error.to_string())
 }
 
 fn refused_echo(echo: Echo) -> (ConfigError, String) {
-    let error = Tracer::<64>::new(config(Version::V4), echo).unwrap_err();
+    let error = Tracer::<64>::new(config(AddressFamily::V4), echo).unwrap_err();
     (error, error.to_string())
 }
 
@@ -138,7 +138,7 @@ fn a_refused_parameter_is_told_with_its_value_and_its_range() {
         (
             ConfigError::MixedFamilies,
             |config| Config {
-                source: Version::V6.unspecified(),
+                source: AddressFamily::V6.unspecified(),
                 ..config
             },
             "IPv6",
@@ -194,9 +194,9 @@ fn every_least_and_greatest_value_is_permitted() {
             Ok(())
         );
     }
-    for version in BOTH {
+    for family in BOTH {
         for change in changes {
-            assert_eq!(change(config(version)).check(), Ok(()));
+            assert_eq!(change(config(family)).check(), Ok(()));
         }
         // 64 probes have room for 64, and not for one more.
         for (first_hop, attempts, fits) in
@@ -206,7 +206,7 @@ fn every_least_and_greatest_value_is_permitted() {
                 first_hop,
                 max_hops: 64,
                 attempts,
-                ..config(version)
+                ..config(family)
             };
             assert_eq!(
                 Tracer::<64>::new(config, ECHO).is_ok(),
@@ -244,8 +244,8 @@ fn every_reason_to_turn_a_message_down_has_a_text_of_its_own() {
 
 #[test]
 fn a_buffer_that_is_too_small_is_told_what_is_needed_and_nothing_has_changed() {
-    for version in BOTH {
-        let mut tracer = Tracer::<64>::new(config(version), ECHO).unwrap();
+    for family in BOTH {
+        let mut tracer = Tracer::<64>::new(config(family), ECHO).unwrap();
         let needed = tracer.protocol().message_len();
         assert_eq!(needed, 8 + 24);
         for len in [0, 9, 10, 17, needed - 1] {
@@ -267,18 +267,18 @@ fn a_buffer_that_is_too_small_is_told_what_is_needed_and_nothing_has_changed() {
 
 /// What is changed in an error about the first probe that another traffic class, and maybe another
 /// source, comes back in.
-fn changed(version: Version, source: bool) -> Changes {
-    let mut trace = Trace::new(version);
-    let mut quoted = quote(version, &trace.probes[0]);
+fn changed(family: AddressFamily, source: bool) -> Changes {
+    let mut trace = Trace::new(family);
+    let mut quoted = quote(family, &trace.probes[0]);
     // The traffic class, in IPv6 over two octets; then the last octet of the source.
-    match version {
-        Version::V4 => quoted[1] = 0x20,
-        Version::V6 => quoted[0] = 0x62,
+    match family {
+        AddressFamily::V4 => quoted[1] = 0x20,
+        AddressFamily::V6 => quoted[0] = 0x62,
     }
     if source {
-        quoted[if version == Version::V4 { 15 } else { 23 }] ^= 1;
+        quoted[if family == AddressFamily::V4 { 15 } else { 23 }] ^= 1;
     }
-    let from = router(version, 1);
+    let from = router(family, 1);
     trace
         .handle(10, from, &error(from, Type::TimeExceeded, 0, 0, &quoted))
         .unwrap()
@@ -307,9 +307,9 @@ fn changes_contain_what_was_changed_and_nothing_else() {
         }
     }
     assert!(Changes::default().is_empty());
-    for version in BOTH {
-        assert_eq!(changed(version, false), Changes::TRAFFIC_CLASS);
-        let both = changed(version, true);
+    for family in BOTH {
+        assert_eq!(changed(family, false), Changes::TRAFFIC_CLASS);
+        let both = changed(family, true);
         for one in each {
             assert_eq!(
                 both.contains(one),
@@ -322,11 +322,11 @@ fn changes_contain_what_was_changed_and_nothing_else() {
 
 #[test]
 fn the_ends_of_a_path_change_places_on_the_way_back() {
-    for version in BOTH {
+    for family in BOTH {
         let Ends {
             source,
             destination,
-        } = crate::network::ends(version);
+        } = crate::network::ends(family);
         let back = Ends {
             source,
             destination,
@@ -338,7 +338,7 @@ fn the_ends_of_a_path_change_places_on_the_way_back() {
 
 #[test]
 fn the_hops_of_the_way_back_are_reckoned_from_the_next_hop_limit_that_systems_start_with() {
-    for version in BOTH {
+    for family in BOTH {
         for (left, hops) in [
             (64, 1),
             (63, 2),
@@ -350,8 +350,8 @@ fn the_hops_of_the_way_back_are_reckoned_from_the_next_hop_limit_that_systems_st
             (255, 1),
             (254, 2),
         ] {
-            let mut trace = Trace::new(version);
-            let target: IpAddr = crate::network::ends(version).destination;
+            let mut trace = Trace::new(family);
+            let target: IpAddr = crate::network::ends(family).destination;
             let mut message = echo_reply(target, &trace.probes[3]);
             put_right(target, &mut message);
             let arrival = |hop_limit| hopshot_core::Arrival {
@@ -369,7 +369,7 @@ fn the_hops_of_the_way_back_are_reckoned_from_the_next_hop_limit_that_systems_st
                 (Some(left), Some(hops)),
                 "{left}"
             );
-            let mut trace = Trace::new(version);
+            let mut trace = Trace::new(family);
             let reply = trace.tracer.handle(arrival(None), &message).unwrap().reply;
             assert_eq!(reply.hops_back(), None);
         }
@@ -378,8 +378,8 @@ fn the_hops_of_the_way_back_are_reckoned_from_the_next_hop_limit_that_systems_st
 
 #[test]
 fn an_outcome_gives_its_reply_if_it_has_one() {
-    for version in BOTH {
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let mut trace = Trace::new(family);
         let reply = trace.time_exceeded(10, 1).unwrap();
         let route = trace.tracer.route();
         let replies: Vec<_> = route
@@ -388,7 +388,7 @@ fn an_outcome_gives_its_reply_if_it_has_one() {
             .collect();
         assert_eq!(replies, [Some(reply), None, None, None]);
         assert_eq!(
-            (reply.kind, reply.from == stranger(version)),
+            (reply.kind, reply.from == stranger(family)),
             (Kind::TimeExceeded, false)
         );
     }

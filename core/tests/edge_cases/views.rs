@@ -1,17 +1,17 @@
 //! What the views of a route say while a trace runs.
 
 use crate::network::{BOTH, Trace, config, echo_reply, ends, error, ms, quote, router, stranger};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{
     Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
 };
 
 /// Four hops at once.
-fn four(version: Version) -> Config {
+fn four(family: AddressFamily) -> Config {
     Config {
         sweep: Some(Sweep::Window { first: 4, step: 1 }),
-        ..config(version)
+        ..config(family)
     }
 }
 
@@ -28,10 +28,10 @@ fn settled(trace: &Trace) -> Vec<u8> {
 
 /// A Time Exceeded that quotes another checksum: weak.
 fn weak(trace: &mut Trace, millis: u64, index: usize) -> Result<Reply, Discard> {
-    let (version, from) = (trace.version, stranger(trace.version));
+    let (family, from) = (trace.family, stranger(trace.family));
     let mut probe = trace.probes[index][..8].to_vec();
     probe[2] ^= 0x2a;
-    let message = error(from, Type::TimeExceeded, 0, 0, &quote(version, &probe));
+    let message = error(from, Type::TimeExceeded, 0, 0, &quote(family, &probe));
     trace
         .handle(millis, from, &message)
         .map(|heard| heard.reply)
@@ -39,8 +39,8 @@ fn weak(trace: &mut Trace, millis: u64, index: usize) -> Result<Reply, Discard> 
 
 #[test]
 fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
-    for version in BOTH {
-        let mut trace = Trace::with(four(version));
+    for family in BOTH {
+        let mut trace = Trace::with(four(family));
         assert_eq!(settled(&trace), []);
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
@@ -66,12 +66,12 @@ fn a_hop_is_settled_when_it_has_its_answers_or_they_were_given_up() {
 
 #[test]
 fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed_before() {
-    for version in BOTH {
+    for family in BOTH {
         for attempts in [1, 3] {
             let mut trace = Trace::with(Config {
                 attempts,
                 max_hops: 3,
-                ..config(version)
+                ..config(family)
             });
             let of_hop = |trace: &Trace, hop| {
                 (0..trace.hops.len())
@@ -80,18 +80,18 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
             };
             let [first, second]: [Vec<usize>; 2] = [1, 2].map(|hop| of_hop(&trace, hop));
             let answer = |trace: &mut Trace, at, index: usize, from| {
-                let quoted = quote(version, &trace.probes[index]);
+                let quoted = quote(family, &trace.probes[index]);
                 trace
                     .handle(at, from, &error(from, Type::TimeExceeded, 0, 0, &quoted))
                     .unwrap();
             };
             for index in of_hop(&trace, 3) as Vec<usize> {
-                let target = ends(version).destination;
+                let target = ends(family).destination;
                 let message = echo_reply(target, &trace.probes[index]);
                 trace.handle(12, target, &message).unwrap();
             }
             // Of hop 1 the first true answer has come, of hop 2 none.
-            answer(&mut trace, 10, first[0], router(version, 1));
+            answer(&mut trace, 10, first[0], router(family, 1));
             for index in first[1..].iter().chain(&second) {
                 weak(&mut trace, 13, *index).unwrap();
             }
@@ -102,11 +102,11 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
             );
             first[1..]
                 .iter()
-                .for_each(|index| answer(&mut trace, 15, *index, router(version, 1)));
+                .for_each(|index| answer(&mut trace, 15, *index, router(family, 1)));
             assert_eq!(settled(&trace), [1, 3]);
             second
                 .iter()
-                .for_each(|index| answer(&mut trace, 16, *index, router(version, 2)));
+                .for_each(|index| answer(&mut trace, 16, *index, router(family, 2)));
             assert_eq!(settled(&trace), [1, 2, 3]);
         }
     }
@@ -114,11 +114,11 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
 
 #[test]
 fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
-    for version in BOTH {
+    for family in BOTH {
         let fail = |trace: &mut Trace, attempt| {
             trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1))
         };
-        let mut trace = Trace::with(four(version));
+        let mut trace = Trace::with(four(family));
         fail(&mut trace, 1);
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
@@ -133,10 +133,10 @@ fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
 
 #[test]
 fn a_hop_that_gets_more_attempts_when_all_is_quiet_isnt_settled_before() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 5,
-            ..four(version)
+            ..four(family)
         });
         trace.play_until(170, u8::MAX, |_, hop| hop <= 2);
         // Hop 2 has three answers to three probes, and two are missing.
@@ -146,10 +146,10 @@ fn a_hop_that_gets_more_attempts_when_all_is_quiet_isnt_settled_before() {
 
 #[test]
 fn a_hop_behind_the_last_router_isnt_settled_before_the_end() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             retries: 0,
-            ..four(version)
+            ..four(family)
         });
         trace
             .tracer
@@ -170,8 +170,8 @@ fn a_hop_behind_the_last_router_isnt_settled_before_the_end() {
 
 #[test]
 fn a_weak_answer_settles_a_hop_only_at_the_end() {
-    for version in BOTH {
-        let mut trace = Trace::with(four(version));
+    for family in BOTH {
+        let mut trace = Trace::with(four(family));
         weak(&mut trace, 80, 1).unwrap();
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
@@ -179,7 +179,7 @@ fn a_weak_answer_settles_a_hop_only_at_the_end() {
         assert_eq!(settled(&trace), [1, 3]);
         trace.time_exceeded(85, 2).unwrap();
         assert_eq!(settled(&trace), [1, 2, 3]);
-        let mut trace = Trace::with(four(version));
+        let mut trace = Trace::with(four(family));
         weak(&mut trace, 80, 1).unwrap();
         trace.run_out(80);
         assert!(settled(&trace).contains(&2));
@@ -188,12 +188,12 @@ fn a_weak_answer_settles_a_hop_only_at_the_end() {
 
 #[test]
 fn the_target_is_settled_when_it_has_answered_often_enough_past_it_too() {
-    for version in BOTH {
+    for family in BOTH {
         for (attempts, settled_by) in [(1, 1), (2, 2), (3, 3)] {
             let mut trace = Trace::with(Config {
                 attempts,
                 retries: 0,
-                ..four(version)
+                ..four(family)
             });
             let at_2 = trace.hops.iter().position(|hop| *hop == 2).unwrap();
             for answered in 1..=3 {
@@ -222,8 +222,8 @@ fn the_target_is_settled_when_it_has_answered_often_enough_past_it_too() {
 
 #[test]
 fn what_is_on_its_way_to_a_hop_that_has_its_answers_is_left_out() {
-    for version in BOTH {
-        let mut trace = Trace::with(four(version));
+    for family in BOTH {
+        let mut trace = Trace::with(four(family));
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
         trace.send(92);
@@ -246,11 +246,11 @@ fn what_is_on_its_way_to_a_hop_that_has_its_answers_is_left_out() {
 
 #[test]
 fn a_route_has_no_hops_that_were_never_probed() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 8,
             first_hop: 2,
-            ..four(version)
+            ..four(family)
         });
         trace.time_exceeded(10, 1).unwrap();
         let hops: Vec<u8> = trace
@@ -265,13 +265,13 @@ fn a_route_has_no_hops_that_were_never_probed() {
 
 #[test]
 fn a_router_may_be_limited_that_answered_and_then_lost_two() {
-    for version in BOTH {
+    for family in BOTH {
         let limited = |answered: usize, timeout: u64| {
             let config = Config {
                 attempts: 3,
                 retries: 0,
                 timeout: ms(timeout),
-                ..config(version)
+                ..config(family)
             };
             let mut trace = Trace::with(config);
             let mut left = answered;
@@ -307,10 +307,10 @@ fn a_router_may_be_limited_that_answered_and_then_lost_two() {
 
 #[test]
 fn what_cant_be_sent_isnt_waited_for() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             retries: 0,
-            ..four(version)
+            ..four(family)
         });
         trace
             .tracer
@@ -325,10 +325,10 @@ fn what_cant_be_sent_isnt_waited_for() {
 
 #[test]
 fn a_trace_that_began_farther_out_goes_on_with_the_nearer_hops() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             first_hop: 3,
-            ..four(version)
+            ..four(family)
         });
         assert_eq!(trace.hops, [3, 4]);
         assert!(trace.tracer.start_from(4).is_err() && trace.tracer.start_from(0).is_err());
@@ -350,14 +350,14 @@ fn a_trace_that_began_farther_out_goes_on_with_the_nearer_hops() {
 
 #[test]
 fn a_loop_ends_the_trace_and_is_told() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 8,
             retries: 0,
-            ..config(version)
+            ..config(family)
         });
         for hop in 1..=8_u8 {
-            let from = router(version, if hop <= 4 { hop } else { 3 + (hop - 3) % 2 });
+            let from = router(family, if hop <= 4 { hop } else { 3 + (hop - 3) % 2 });
             let message = error(from, Type::TimeExceeded, 0, 0, &trace.quote(hop));
             trace.handle(10, from, &message).unwrap();
         }
@@ -369,9 +369,9 @@ fn a_loop_ends_the_trace_and_is_told() {
 
 #[test]
 fn time_exceeded_in_our_own_name_is_a_hop() {
-    for version in BOTH {
-        let us = ends(version).source;
-        let mut trace = Trace::new(version);
+    for family in BOTH {
+        let us = ends(family).source;
+        let mut trace = Trace::new(family);
         let message = error(us, Type::TimeExceeded, 0, 0, &trace.quote(1));
         let reply = trace.handle(10, us, &message).unwrap().reply;
         assert_eq!(trace.route()[0], Some(reply.from));
@@ -380,19 +380,19 @@ fn time_exceeded_in_our_own_name_is_a_hop() {
 
 #[test]
 fn two_routers_that_share_hop_after_hop_are_no_loop() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             max_hops: 6,
             attempts: 2,
             retries: 0,
-            ..config(version)
+            ..config(family)
         });
         // At hops 3 to 5 both answer: neither has another one between two of its hops more than
         // once.
         for index in 0..trace.hops.len() {
             let (hop, first) = (trace.hops[index], index < 6);
             let from = router(
-                version,
+                family,
                 if (3..=5).contains(&hop) {
                     3 + u8::from(first)
                 } else {
@@ -404,7 +404,7 @@ fn two_routers_that_share_hop_after_hop_are_no_loop() {
                 Type::TimeExceeded,
                 0,
                 0,
-                &quote(version, &trace.probes[index]),
+                &quote(family, &trace.probes[index]),
             );
             trace.handle(10, from, &message).unwrap();
         }
@@ -419,10 +419,10 @@ fn two_routers_that_share_hop_after_hop_are_no_loop() {
 
 #[test]
 fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..config(version)
+            ..config(family)
         });
         // The second probe to hop 1 can't be sent; all the others are answered.
         trace
@@ -440,10 +440,10 @@ fn an_answer_that_is_beyond_doubt_isnt_waited_for_again() {
 
 #[test]
 fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             retries: 0,
-            ..four(version)
+            ..four(family)
         });
         trace.time_exceeded(80, 1).unwrap();
         trace.time_exceeded(80, 3).unwrap();
@@ -464,10 +464,10 @@ fn what_the_target_has_answered_says_nothing_of_the_hops_before_it() {
 
 #[test]
 fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_in() {
-    for version in BOTH {
+    for family in BOTH {
         let mut trace = Trace::with(Config {
             attempts: 2,
-            ..config(version)
+            ..config(family)
         });
         let at = Instant::from_millis(80);
         let target = |trace: &Trace| {
@@ -492,9 +492,9 @@ fn what_is_on_its_way_to_the_target_is_left_out_once_probes_past_it_have_stood_i
 
 #[test]
 fn a_route_shows_each_answer_whole() {
-    for version in BOTH {
-        let target = ends(version).destination;
-        let too_big = if version == Version::V4 {
+    for family in BOTH {
+        let target = ends(family).destination;
+        let too_big = if family == AddressFamily::V4 {
             (Type::Unreachable, 4)
         } else {
             (Type::PacketTooBig, 0)
@@ -506,8 +506,8 @@ fn a_route_shows_each_answer_whole() {
             (Some(61), too_big, 0),
             (None, too_big, 51),
         ] {
-            let mut trace = Trace::new(version);
-            let from = router(version, 2);
+            let mut trace = Trace::new(family);
+            let from = router(family, 2);
             let message = error(from, icmp_type, code, mtu, &trace.quote(2));
             let arrival = Arrival {
                 at: Instant::from_millis(10),
@@ -525,7 +525,7 @@ fn a_route_shows_each_answer_whole() {
                 Some(reply)
             );
         }
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         let reply = trace.echo_reply(10, 4).unwrap();
         assert_eq!(
             (reply.from, reply.mtu, reply.quoted_hop_limit),

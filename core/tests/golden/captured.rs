@@ -1,17 +1,17 @@
 //! What a chain of Linux routers answered to the probes of one trace, captured off the wire.
 
 use crate::network::{BOTH, ECHO, Trace, config, ends, octets, probe_packet, router};
-use hopshot_core::wire::{Version, ip};
+use hopshot_core::wire::{AddressFamily, ip};
 use hopshot_core::{Changes, Echo, Evidence, Kind, Protocol, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 
 /// Both captures of a kind.
 macro_rules! captured {
-    ($name:literal, $version:expr) => {
-        octets(match $version {
-            Version::V4 => include_str!(concat!("../captured/", $name, "_v4.hex")),
-            Version::V6 => include_str!(concat!("../captured/", $name, "_v6.hex")),
+    ($name:literal, $family:expr) => {
+        octets(match $family {
+            AddressFamily::V4 => include_str!(concat!("../captured/", $name, "_v4.hex")),
+            AddressFamily::V6 => include_str!(concat!("../captured/", $name, "_v6.hex")),
         })
     };
 }
@@ -25,12 +25,12 @@ fn hear(trace: &mut Trace, packet: &[u8]) -> Reply {
 }
 
 /// A packet that answers a probe with a payload of 24 octets.
-fn heard(version: Version, packet: &[u8]) -> Reply {
-    hear(&mut Trace::new(version), packet)
+fn heard(family: AddressFamily, packet: &[u8]) -> Reply {
+    hear(&mut Trace::new(family), packet)
 }
 
-fn by_family<T>(version: Version, v4: T, v6: T) -> T {
-    if version == Version::V4 { v4 } else { v6 }
+fn by_family<T>(family: AddressFamily, v4: T, v6: T) -> T {
+    if family == AddressFamily::V4 { v4 } else { v6 }
 }
 
 /// What is the same in all of them.
@@ -48,40 +48,40 @@ fn assert_honest(reply: &Reply, hop: u8, from: IpAddr, kind: Kind) {
 
 #[test]
 fn the_probe_that_was_captured_is_the_one_that_a_trace_writes() {
-    for version in BOTH {
-        let packet = probe_packet(version);
-        assert_eq!(Trace::new(version).quote(1), packet);
+    for family in BOTH {
+        let packet = probe_packet(family);
+        assert_eq!(Trace::new(family).quote(1), packet);
         let (header, message) = ip::parse(&packet).unwrap();
-        assert_eq!((header.ends, header.hop_limit), (ends(version), 1));
+        assert_eq!((header.ends, header.hop_limit), (ends(family), 1));
         assert_eq!(message.len(), ECHO.message_len());
     }
 }
 
 #[test]
 fn a_router_says_time_exceeded() {
-    for version in BOTH {
-        let reply = heard(version, &captured!("time_exceeded", version));
-        assert_honest(&reply, 1, router(version, 1), Kind::TimeExceeded);
+    for family in BOTH {
+        let reply = heard(family, &captured!("time_exceeded", family));
+        assert_honest(&reply, 1, router(family, 1), Kind::TimeExceeded);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(64), Some(1)));
         assert_eq!(
             (reply.icmp_type, reply.icmp_code),
-            by_family(version, (11, 0), (3, 0))
+            by_family(family, (11, 0), (3, 0))
         );
         assert_eq!(
             (reply.quoted_hop_limit, reply.quoted_traffic_class),
             (Some(1), Some(0))
         );
-        let reply = heard(version, &captured!("time_exceeded_hop_2", version));
-        assert_honest(&reply, 2, router(version, 2), Kind::TimeExceeded);
+        let reply = heard(family, &captured!("time_exceeded_hop_2", family));
+        assert_honest(&reply, 2, router(family, 2), Kind::TimeExceeded);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(63), Some(2)));
     }
 }
 
 #[test]
 fn the_target_answers() {
-    for version in BOTH {
-        let reply = heard(version, &captured!("echo_reply", version));
-        assert_honest(&reply, 3, ends(version).destination, Kind::Reply);
+    for family in BOTH {
+        let reply = heard(family, &captured!("echo_reply", family));
+        assert_honest(&reply, 3, ends(family).destination, Kind::Reply);
         assert_eq!((reply.hop_limit, reply.hops_back()), (Some(62), Some(3)));
         assert_eq!(
             (reply.quoted_hop_limit, reply.quoted_traffic_class),
@@ -92,70 +92,73 @@ fn the_target_answers() {
 
 #[test]
 fn options_and_extension_headers_stand_before_the_echo_that_a_router_quotes() {
-    for version in BOTH {
-        let packet = captured!("time_exceeded_options", version);
-        let reply = heard(version, &packet);
-        assert_honest(&reply, 1, router(version, 1), Kind::TimeExceeded);
+    for family in BOTH {
+        let packet = captured!("time_exceeded_options", family);
+        let reply = heard(family, &packet);
+        assert_honest(&reply, 1, router(family, 1), Kind::TimeExceeded);
     }
     // In IPv4 the router's own header has the option as well.
-    assert_eq!(captured!("time_exceeded_options", Version::V4)[0], 0x48);
+    assert_eq!(
+        captured!("time_exceeded_options", AddressFamily::V4)[0],
+        0x48
+    );
 }
 
 #[test]
 fn a_router_finds_a_fault_in_the_header() {
-    for version in BOTH {
-        let reply = heard(version, &captured!("parameter_problem", version));
-        assert_honest(&reply, 3, router(version, 1), Kind::Unreachable);
+    for family in BOTH {
+        let reply = heard(family, &captured!("parameter_problem", family));
+        assert_honest(&reply, 3, router(family, 1), Kind::Unreachable);
         assert_eq!(
             (reply.icmp_type, reply.icmp_code, reply.mtu),
-            by_family(version, (12, 0, None), (4, 2, None))
+            by_family(family, (12, 0, None), (4, 2, None))
         );
     }
 }
 
 #[test]
 fn a_router_permits_no_passage() {
-    for version in BOTH {
-        let reply = heard(version, &captured!("prohibited", version));
-        assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
+    for family in BOTH {
+        let reply = heard(family, &captured!("prohibited", family));
+        assert_honest(&reply, 3, router(family, 2), Kind::Unreachable);
         assert_eq!(
             (reply.icmp_type, reply.icmp_code),
-            by_family(version, (3, 13), (1, 1))
+            by_family(family, (3, 13), (1, 1))
         );
-        let reply = heard(version, &captured!("host_unreachable", version));
-        assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
+        let reply = heard(family, &captured!("host_unreachable", family));
+        assert_honest(&reply, 3, router(family, 2), Kind::Unreachable);
         assert_eq!(
             (reply.icmp_type, reply.icmp_code),
-            by_family(version, (3, 1), (1, 3))
+            by_family(family, (3, 1), (1, 3))
         );
     }
 }
 
 #[test]
 fn a_router_says_what_the_next_link_can_carry() {
-    for version in BOTH {
-        let payload_len = by_family(version, 100, 1300);
+    for family in BOTH {
+        let payload_len = by_family(family, 100, 1300);
         let mut trace = Trace::of(
-            config(version),
+            config(family),
             Echo {
                 payload_len,
                 ..ECHO
             },
         );
-        let reply = hear(&mut trace, &captured!("too_big", version));
-        assert_honest(&reply, 3, router(version, 2), Kind::Unreachable);
-        let expected = by_family(version, (3, 4, Some(100)), (2, 0, Some(1280)));
+        let reply = hear(&mut trace, &captured!("too_big", family));
+        assert_honest(&reply, 3, router(family, 2), Kind::Unreachable);
+        let expected = by_family(family, (3, 4, Some(100)), (2, 0, Some(1280)));
         assert_eq!((reply.icmp_type, reply.icmp_code, reply.mtu), expected);
     }
 }
 
 #[test]
 fn a_long_probe_is_quoted_up_to_the_limit_of_its_family() {
-    for version in BOTH {
-        let packet = captured!("time_exceeded_long", version);
-        assert_eq!(packet.len(), by_family(version, 576, 1280));
+    for family in BOTH {
+        let packet = captured!("time_exceeded_long", family);
+        assert_eq!(packet.len(), by_family(family, 576, 1280));
         let mut trace = Trace::of(
-            config(version),
+            config(family),
             Echo {
                 payload_len: 1200,
                 ..ECHO
@@ -164,7 +167,7 @@ fn a_long_probe_is_quoted_up_to_the_limit_of_its_family() {
         assert_honest(
             &hear(&mut trace, &packet),
             1,
-            router(version, 1),
+            router(family, 1),
             Kind::TimeExceeded,
         );
     }
@@ -172,12 +175,12 @@ fn a_long_probe_is_quoted_up_to_the_limit_of_its_family() {
 
 #[test]
 fn all_of_them_are_of_that_trace_and_of_no_other() {
-    for version in BOTH {
+    for family in BOTH {
         let packets = [
-            captured!("time_exceeded", version),
-            captured!("time_exceeded_hop_2", version),
-            captured!("echo_reply", version),
-            captured!("prohibited", version),
+            captured!("time_exceeded", family),
+            captured!("time_exceeded_hop_2", family),
+            captured!("echo_reply", family),
+            captured!("prohibited", family),
         ];
         let other = Echo {
             ident: 0x1de8,
@@ -185,7 +188,7 @@ fn all_of_them_are_of_that_trace_and_of_no_other() {
             ..ECHO
         };
         for packet in packets {
-            assert!(Trace::of(config(version), other).packet(&packet).is_err());
+            assert!(Trace::of(config(family), other).packet(&packet).is_err());
         }
     }
 }

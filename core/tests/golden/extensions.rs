@@ -1,7 +1,7 @@
 //! Extensions of errors: RFC 4884, RFC 4950, RFC 5837. Core reads them and writes none.
 
 use crate::network::{octets, probe_packet, router};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::extensions::{Extensions, Interface, Label, Object, Role};
 use hopshot_core::wire::icmp::{Error, Type};
 
@@ -12,16 +12,16 @@ const INTERFACE_V6: &str = "00 2c 02 0f 00 00 02 15 00 02 00 00 20 01 0d b8 00 0
 const UNKNOWN: &str = "00 08 f7 01 de ad be ef";
 
 /// The quote of the probe filled up to 128 octets, then the structure.
-fn quoted(version: Version, structure: &str) -> Vec<u8> {
-    let mut quoted = probe_packet(version);
+fn quoted(family: AddressFamily, structure: &str) -> Vec<u8> {
+    let mut quoted = probe_packet(family);
     quoted.resize(128, 0);
     quoted.extend(octets(structure));
     quoted
 }
 
 /// Time Exceeded whose length field is right: 128 octets in words of 4, in IPv6 of 8.
-fn time_exceeded(version: Version, quoted: &[u8]) -> Error<'_> {
-    let rest = if version == Version::V4 {
+fn time_exceeded(family: AddressFamily, quoted: &[u8]) -> Error<'_> {
+    let rest = if family == AddressFamily::V4 {
         0x0020_0000
     } else {
         0x1000_0000
@@ -36,8 +36,11 @@ fn time_exceeded(version: Version, quoted: &[u8]) -> Error<'_> {
 
 /// The first object of a structure without a checksum.
 fn object(hex: &str) -> Option<(Vec<u8>, u8, u8)> {
-    let quoted = quoted(Version::V4, &format!("20 00 00 00 {hex}"));
-    let extensions = Extensions::of(Version::V4, &time_exceeded(Version::V4, &quoted));
+    let quoted = quoted(AddressFamily::V4, &format!("20 00 00 00 {hex}"));
+    let extensions = Extensions::of(
+        AddressFamily::V4,
+        &time_exceeded(AddressFamily::V4, &quoted),
+    );
     extensions
         .objects()
         .next()
@@ -46,9 +49,9 @@ fn object(hex: &str) -> Option<(Vec<u8>, u8, u8)> {
 
 #[test]
 fn a_label_stack_is_read_from_the_top() {
-    for version in [Version::V4, Version::V6] {
-        let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
-        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let quoted = quoted(family, &format!("20 00 bd 16 {LABELS}"));
+        let extensions = Extensions::of(family, &time_exceeded(family, &quoted));
         let [object] = extensions.objects().collect::<Vec<_>>()[..] else {
             panic!("one object")
         };
@@ -126,19 +129,19 @@ fn the_fields_of_a_label_fill_their_bits() {
 
 #[test]
 fn an_interface_says_index_address_name_and_mtu() {
-    for (version, checksum, hex) in [
-        (Version::V4, "bc 72", INTERFACE_V4),
-        (Version::V6, "50 ac", INTERFACE_V6),
+    for (family, checksum, hex) in [
+        (AddressFamily::V4, "bc 72", INTERFACE_V4),
+        (AddressFamily::V6, "50 ac", INTERFACE_V6),
     ] {
-        let quoted = quoted(version, &format!("20 00 {checksum} {hex}"));
-        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+        let quoted = quoted(family, &format!("20 00 {checksum} {hex}"));
+        let extensions = Extensions::of(family, &time_exceeded(family, &quoted));
         let [object] = extensions.objects().collect::<Vec<_>>()[..] else {
             panic!("one object")
         };
         let expected = Interface {
             role: Role::Incoming,
             index: Some(533),
-            address: Some(router(version, 1)),
+            address: Some(router(family, 1)),
             name: Some(b"ge-0/0/0.7"),
             mtu: Some(9000),
         };
@@ -188,7 +191,7 @@ fn an_interface_says_only_what_its_type_announces() {
             0b0000_0100,
             "00 01 00 00 c0 00 02 fe",
             Interface {
-                address: Some(router(Version::V4, 1)),
+                address: Some(router(AddressFamily::V4, 1)),
                 ..nothing
             },
         ),
@@ -228,15 +231,15 @@ fn an_interface_says_only_what_its_type_announces() {
 
 #[test]
 fn all_objects_come_out_in_order_the_unknown_ones_too() {
-    for (version, checksum, interface) in [
-        (Version::V4, "04 e2", INTERFACE_V4),
-        (Version::V6, "99 1b", INTERFACE_V6),
+    for (family, checksum, interface) in [
+        (AddressFamily::V4, "04 e2", INTERFACE_V4),
+        (AddressFamily::V6, "99 1b", INTERFACE_V6),
     ] {
         let quoted = quoted(
-            version,
+            family,
             &format!("20 00 {checksum} {LABELS} {interface} {UNKNOWN}"),
         );
-        let extensions = Extensions::of(version, &time_exceeded(version, &quoted));
+        let extensions = Extensions::of(family, &time_exceeded(family, &quoted));
         let classes: Vec<(u8, u8, usize)> = extensions
             .objects()
             .map(|object| (object.class, object.kind, object.payload.len()))
@@ -260,36 +263,36 @@ fn an_object_without_a_payload_is_one() {
 
 #[test]
 fn other_errors_have_no_extensions() {
-    for version in [Version::V4, Version::V6] {
-        let quoted = quoted(version, &format!("20 00 bd 16 {LABELS}"));
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let quoted = quoted(family, &format!("20 00 bd 16 {LABELS}"));
         // In IPv4 a Parameter Problem has them too (RFC 4884, section 4.3); in IPv6 its whole word
         // is the pointer.
         let parameter_problem = Error {
             icmp_type: Type::ParameterProblem,
-            ..time_exceeded(version, &quoted)
+            ..time_exceeded(family, &quoted)
         };
         assert_eq!(
-            Extensions::of(version, &parameter_problem).is_empty(),
-            version == Version::V6
+            Extensions::of(family, &parameter_problem).is_empty(),
+            family == AddressFamily::V6
         );
         let too_big = Error {
             icmp_type: Type::PacketTooBig,
-            ..time_exceeded(version, &quoted)
+            ..time_exceeded(family, &quoted)
         };
-        assert!(Extensions::of(version, &too_big).is_empty());
+        assert!(Extensions::of(family, &too_big).is_empty());
         let unreachable = Error {
             icmp_type: Type::Unreachable,
-            ..time_exceeded(version, &quoted)
+            ..time_exceeded(family, &quoted)
         };
-        assert!(!Extensions::of(version, &unreachable).is_empty());
+        assert!(!Extensions::of(family, &unreachable).is_empty());
     }
 }
 
 /// The checksum right, absent and wrong; the version in the right half and in the wrong one.
 #[test]
 fn without_its_quoted_header_an_error_has_the_same_extensions() {
-    for version in [Version::V4, Version::V6] {
-        let (header, unit) = if version == Version::V4 {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let (header, unit) = if family == AddressFamily::V4 {
             (20, 4)
         } else {
             (40, 8)
@@ -301,25 +304,25 @@ fn without_its_quoted_header_an_error_has_the_same_extensions() {
             "02 00 db 16",
             "02 00 00 00",
         ] {
-            let whole = quoted(version, &format!("{head} {LABELS}"));
+            let whole = quoted(family, &format!("{head} {LABELS}"));
             for said in [0_usize, 128, 128 - unit, 1016] {
                 let words = u32::try_from(said / unit).unwrap();
-                let rest = if version == Version::V4 {
+                let rest = if family == AddressFamily::V4 {
                     words << 16
                 } else {
                     words << 24
                 };
                 let error = |quoted| Error {
                     rest,
-                    ..time_exceeded(version, quoted)
+                    ..time_exceeded(family, quoted)
                 };
-                let all = Extensions::of(version, &error(&whole));
+                let all = Extensions::of(family, &error(&whole));
                 let behind = Extensions::behind_header(
-                    version,
+                    family,
                     &error(&whole[header..]),
                     said.saturating_sub(header),
                 );
-                assert_eq!(behind, all, "{version:?}, {head}, {said}");
+                assert_eq!(behind, all, "{family:?}, {head}, {said}");
                 assert!(said != 128 || head != "20 00 bd 16" || !all.is_empty());
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::network::{BOTH, ends, octets, router};
 use hopshot_core::wire::icmp::{Echo, Error, Message, QuotedEcho, Type, emit_balanced};
-use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 
 /// What the errors quote: the header of the probe and eight octets.
 const QUOTED_V4: &str =
@@ -11,8 +11,8 @@ const QUOTED_V4: &str =
 const QUOTED_V6: &str = "60 00 00 00 00 20 3a 01 20 01 0d b8 00 01 00 00 00 00 00 00 00 00 00 01 \
     20 01 0d b8 00 09 00 00 00 00 00 00 00 00 00 99 80 00 c5 c5 1d e7 5e b0";
 
-fn quoted(version: Version) -> Vec<u8> {
-    octets(if version == Version::V4 {
+fn quoted(family: AddressFamily) -> Vec<u8> {
+    octets(if family == AddressFamily::V4 {
         QUOTED_V4
     } else {
         QUOTED_V6
@@ -27,14 +27,14 @@ const ECHO: Echo<'static> = Echo {
 };
 
 /// The ends of a message to us from the target, and from the first router.
-fn from_target(version: Version) -> Ends {
-    ends(version).reversed()
+fn from_target(family: AddressFamily) -> Ends {
+    ends(family).reversed()
 }
 
-fn from_router(version: Version) -> Ends {
+fn from_router(family: AddressFamily) -> Ends {
     Ends {
-        source: router(version, 1),
-        ..from_target(version)
+        source: router(family, 1),
+        ..from_target(family)
     }
 }
 
@@ -71,14 +71,14 @@ fn check(ends: Ends, hex: &str, message: &Message<'_>) {
 
 /// An error, read and written, and its fields.
 fn check_error(
-    version: Version,
+    family: AddressFamily,
     header: &str,
     icmp_type: Type,
     code: u8,
     rest: u32,
     mtu: Option<u16>,
 ) {
-    let quoted = quoted(version);
+    let quoted = quoted(family);
     let error = Error {
         icmp_type,
         code,
@@ -87,34 +87,34 @@ fn check_error(
     };
     let hex = format!(
         "{header} {}",
-        if version == Version::V4 {
+        if family == AddressFamily::V4 {
             QUOTED_V4
         } else {
             QUOTED_V6
         }
     );
-    check(from_router(version), &hex, &Message::Error(error));
+    check(from_router(family), &hex, &Message::Error(error));
     let golden = octets(&hex);
-    let Ok(Message::Error(read)) = Message::parse(from_router(version), &golden) else {
+    let Ok(Message::Error(read)) = Message::parse(from_router(family), &golden) else {
         panic!("it is an error")
     };
-    assert_eq!(read.icmp_type.number(version), Some(golden[0]));
+    assert_eq!(read.icmp_type.number(family), Some(golden[0]));
     assert_eq!(
         (read.code, read.rest.to_be_bytes()),
         (golden[1], [golden[4], golden[5], golden[6], golden[7]])
     );
-    assert_eq!((read.quoted, read.mtu(version)), (&golden[8..], mtu));
+    assert_eq!((read.quoted, read.mtu(family)), (&golden[8..], mtu));
 }
 
 #[test]
 fn an_echo_request_is_type_8_and_in_ipv6_128() {
     check(
-        ends(Version::V4),
+        ends(AddressFamily::V4),
         "08 00 a2 f8 1d e7 5e b0 68 6f 70",
         &Message::EchoRequest(ECHO),
     );
     check(
-        ends(Version::V6),
+        ends(AddressFamily::V6),
         "80 00 ce 9c 1d e7 5e b0 68 6f 70",
         &Message::EchoRequest(ECHO),
     );
@@ -123,12 +123,12 @@ fn an_echo_request_is_type_8_and_in_ipv6_128() {
 #[test]
 fn an_echo_reply_is_type_0_and_in_ipv6_129() {
     check(
-        from_target(Version::V4),
+        from_target(AddressFamily::V4),
         "00 00 aa f8 1d e7 5e b0 68 6f 70",
         &Message::EchoReply(ECHO),
     );
     check(
-        from_target(Version::V6),
+        from_target(AddressFamily::V6),
         "81 00 cd 9c 1d e7 5e b0 68 6f 70",
         &Message::EchoReply(ECHO),
     );
@@ -137,7 +137,8 @@ fn an_echo_reply_is_type_0_and_in_ipv6_129() {
 #[test]
 fn the_fields_of_an_echo_stand_where_the_rfc_has_them() {
     let golden = octets("00 00 aa f8 1d e7 5e b0 68 6f 70");
-    let Ok(Message::EchoReply(echo)) = Message::parse(from_target(Version::V4), &golden) else {
+    let Ok(Message::EchoReply(echo)) = Message::parse(from_target(AddressFamily::V4), &golden)
+    else {
         panic!("a reply")
     };
     assert_eq!(
@@ -150,7 +151,7 @@ fn the_fields_of_an_echo_stand_where_the_rfc_has_them() {
 #[test]
 fn time_exceeded_is_type_11_and_in_ipv6_3() {
     check_error(
-        Version::V4,
+        AddressFamily::V4,
         "0b 00 aa a2 00 00 00 00",
         Type::TimeExceeded,
         0,
@@ -158,7 +159,7 @@ fn time_exceeded_is_type_11_and_in_ipv6_3() {
         None,
     );
     check_error(
-        Version::V6,
+        AddressFamily::V6,
         "03 00 e7 84 00 00 00 00",
         Type::TimeExceeded,
         0,
@@ -170,7 +171,7 @@ fn time_exceeded_is_type_11_and_in_ipv6_3() {
 #[test]
 fn destination_unreachable_is_type_3_and_in_ipv6_1() {
     check_error(
-        Version::V4,
+        AddressFamily::V4,
         "03 0d b2 95 00 00 00 00",
         Type::Unreachable,
         13,
@@ -178,7 +179,7 @@ fn destination_unreachable_is_type_3_and_in_ipv6_1() {
         None,
     );
     check_error(
-        Version::V6,
+        AddressFamily::V6,
         "01 01 e9 83 00 00 00 00",
         Type::Unreachable,
         1,
@@ -190,7 +191,7 @@ fn destination_unreachable_is_type_3_and_in_ipv6_1() {
 #[test]
 fn packet_too_big_is_type_2_in_ipv6_and_a_code_of_unreachable_in_ipv4() {
     check_error(
-        Version::V4,
+        AddressFamily::V4,
         "03 04 ac ca 00 00 05 d4",
         Type::Unreachable,
         4,
@@ -198,7 +199,7 @@ fn packet_too_big_is_type_2_in_ipv6_and_a_code_of_unreachable_in_ipv4() {
         Some(1492),
     );
     check_error(
-        Version::V6,
+        AddressFamily::V6,
         "02 00 e2 bc 00 00 05 c8",
         Type::PacketTooBig,
         0,
@@ -206,7 +207,7 @@ fn packet_too_big_is_type_2_in_ipv6_and_a_code_of_unreachable_in_ipv4() {
         Some(1480),
     );
     // Written for IPv4, Packet Too Big becomes what IPv4 has for it.
-    let quoted = quoted(Version::V4);
+    let quoted = quoted(AddressFamily::V4);
     let error = Error {
         icmp_type: Type::PacketTooBig,
         code: 0,
@@ -215,7 +216,7 @@ fn packet_too_big_is_type_2_in_ipv6_and_a_code_of_unreachable_in_ipv4() {
     };
     let mut buf = [0xa5; 64];
     let len = Message::Error(error)
-        .emit(from_router(Version::V4), &mut buf)
+        .emit(from_router(AddressFamily::V4), &mut buf)
         .unwrap();
     assert_eq!(
         buf[..len],
@@ -226,7 +227,7 @@ fn packet_too_big_is_type_2_in_ipv6_and_a_code_of_unreachable_in_ipv4() {
 #[test]
 fn parameter_problem_is_type_12_and_in_ipv6_4() {
     check_error(
-        Version::V4,
+        AddressFamily::V4,
         "0c 00 95 a2 14 00 00 00",
         Type::ParameterProblem,
         0,
@@ -234,7 +235,7 @@ fn parameter_problem_is_type_12_and_in_ipv6_4() {
         None,
     );
     check_error(
-        Version::V6,
+        AddressFamily::V6,
         "04 01 e6 5b 00 00 00 28",
         Type::ParameterProblem,
         1,
@@ -245,25 +246,25 @@ fn parameter_problem_is_type_12_and_in_ipv6_4() {
 
 #[test]
 fn every_other_type_is_foreign_in_its_family() {
-    for version in BOTH {
-        let known: &[u8] = if version == Version::V4 {
+    for family in BOTH {
+        let known: &[u8] = if family == AddressFamily::V4 {
             &[0, 3, 8, 11, 12]
         } else {
             &[1, 2, 3, 4, 128, 129]
         };
         for number in 0..=u8::MAX {
-            let icmp_type = Type::from_number(version, number);
+            let icmp_type = Type::from_number(family, number);
             assert_eq!(
                 icmp_type.is_some(),
                 known.contains(&number),
-                "{version:?} type {number}"
+                "{family:?} type {number}"
             );
             let mut message = octets("00 00 00 00 1d e7 5e b0");
             message[0] = number;
             let parsed = Message::parse(
                 Ends {
-                    source: version.unspecified(),
-                    ..from_target(version)
+                    source: family.unspecified(),
+                    ..from_target(family)
                 },
                 &message,
             );
@@ -274,13 +275,13 @@ fn every_other_type_is_foreign_in_its_family() {
 
 #[test]
 fn an_echo_has_the_code_0() {
-    for (version, hex) in [
-        (Version::V4, "00 07 e1 61 1d e7 00 b0"),
-        (Version::V6, "81 01 00 00 1d e7 00 b0"),
+    for (family, hex) in [
+        (AddressFamily::V4, "00 07 e1 61 1d e7 00 b0"),
+        (AddressFamily::V6, "81 01 00 00 1d e7 00 b0"),
     ] {
         let unknown = Ends {
-            destination: version.unspecified(),
-            ..from_target(version)
+            destination: family.unspecified(),
+            ..from_target(family)
         };
         assert_eq!(
             Message::parse(unknown, &octets(hex)),
@@ -293,19 +294,19 @@ fn an_echo_has_the_code_0() {
 fn a_balanced_echo_request_has_the_checksum_asked_for() {
     let golden = [
         (
-            Version::V4,
+            AddressFamily::V4,
             "08 00 c5 c5 1d e7 5e b0 17 9e c0 0c 1e 5a 17 b0 a7 ed",
         ),
         (
-            Version::V6,
+            AddressFamily::V6,
             "80 00 c5 c5 1d e7 5e b0 43 3b c0 0c 1e 5a 17 b0 a7 ed",
         ),
     ];
-    for (version, hex) in golden {
+    for (family, hex) in golden {
         let golden = octets(hex);
         let mut message = vec![0xa5; golden.len()];
         message[10..].copy_from_slice(&golden[10..]);
-        emit_balanced(ends(version), 0x1de7, 0x5eb0, 0xc5c5, &mut message).unwrap();
+        emit_balanced(ends(family), 0x1de7, 0x5eb0, 0xc5c5, &mut message).unwrap();
         assert_eq!(message, golden);
         let echo = Echo {
             ident: 0x1de7,
@@ -313,11 +314,11 @@ fn a_balanced_echo_request_has_the_checksum_asked_for() {
             payload: &golden[8..],
         };
         assert_eq!(
-            Message::parse(ends(version), &message),
+            Message::parse(ends(family), &message),
             Ok(Message::EchoRequest(echo))
         );
         assert_eq!(
-            QuotedEcho::parse(version, &message),
+            QuotedEcho::parse(family, &message),
             Ok(QuotedEcho {
                 checksum: 0xc5c5,
                 echo
@@ -325,7 +326,7 @@ fn a_balanced_echo_request_has_the_checksum_asked_for() {
         );
         let mut short = [0xa5; 9];
         assert_eq!(
-            emit_balanced(ends(version), 1, 2, 3, &mut short),
+            emit_balanced(ends(family), 1, 2, 3, &mut short),
             Err(BufferTooSmall { needed: 10 })
         );
         assert_eq!(short, [0xa5; 9]);
@@ -335,8 +336,8 @@ fn a_balanced_echo_request_has_the_checksum_asked_for() {
 #[test]
 fn where_an_end_is_unknown_the_icmpv6_checksum_is_left_out() {
     let unknown = Ends {
-        source: Version::V6.unspecified(),
-        ..ends(Version::V6)
+        source: AddressFamily::V6.unspecified(),
+        ..ends(AddressFamily::V6)
     };
     let mut message = [0xa5; 18];
     message[10..].copy_from_slice(&octets("c0 0c 1e 5a 17 b0 a7 ed"));

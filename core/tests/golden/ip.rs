@@ -3,7 +3,7 @@
 
 use crate::network::{ends, octets};
 use hopshot_core::wire::ip::{self, Header, PROTOCOL_ICMP, PROTOCOL_ICMPV6};
-use hopshot_core::wire::{BufferTooSmall, Malformed, Version};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Malformed};
 use std::net::IpAddr;
 
 /// A traffic class of DSCP 46 and ECN 1, a hop limit of 7.
@@ -13,14 +13,14 @@ const V6: &str = "6b 90 00 00 00 08 3a 07 20 01 0d b8 00 01 00 00 00 00 00 00 00
 /// What follows both.
 const PAYLOAD: &str = "08 00 c5 c5 1d e7 5e b0";
 
-fn header(version: Version) -> Header {
-    let protocol = if version == Version::V4 {
+fn header(family: AddressFamily) -> Header {
+    let protocol = if family == AddressFamily::V4 {
         PROTOCOL_ICMP
     } else {
         PROTOCOL_ICMPV6
     };
     Header {
-        ends: ends(version),
+        ends: ends(family),
         hop_limit: 7,
         traffic_class: 0xb9,
         protocol,
@@ -29,16 +29,16 @@ fn header(version: Version) -> Header {
 
 #[test]
 fn a_header_is_read_and_written_octet_by_octet() {
-    for (version, hex) in [(Version::V4, V4), (Version::V6, V6)] {
+    for (family, hex) in [(AddressFamily::V4, V4), (AddressFamily::V6, V6)] {
         let golden = octets(hex);
         let packet = octets(&format!("{hex} {PAYLOAD}"));
         assert_eq!(
             ip::parse(&packet),
-            Ok((header(version), &octets(PAYLOAD)[..]))
+            Ok((header(family), &octets(PAYLOAD)[..]))
         );
-        assert_eq!(ip::header_len(version), golden.len());
+        assert_eq!(ip::header_len(family), golden.len());
         let mut buf = vec![0xa5; golden.len() + 4];
-        assert_eq!(header(version).emit(8, &mut buf), Ok(golden.len()));
+        assert_eq!(header(family).emit(8, &mut buf), Ok(golden.len()));
         assert_eq!(buf[..golden.len()], golden);
         assert_eq!(
             buf[golden.len()..],
@@ -47,13 +47,13 @@ fn a_header_is_read_and_written_octet_by_octet() {
         );
         let mut short = vec![0xa5; golden.len() - 1];
         assert_eq!(
-            header(version).emit(8, &mut short),
+            header(family).emit(8, &mut short),
             Err(BufferTooSmall {
                 needed: golden.len()
             })
         );
         assert!(short.iter().all(|octet| *octet == 0xa5));
-        assert!(header(version).is_icmp());
+        assert!(header(family).is_icmp());
     }
 }
 
@@ -91,7 +91,7 @@ fn options_stand_between_an_ipv4_header_and_its_payload() {
     let (read, payload) = ip::parse(&packet).unwrap();
     assert_eq!(
         (read, payload),
-        (header(Version::V4), &octets(PAYLOAD)[..]),
+        (header(AddressFamily::V4), &octets(PAYLOAD)[..]),
         "padding of the link is cut off"
     );
     // The most that there can be: IHL 15, sixty octets.
@@ -99,7 +99,7 @@ fn options_stand_between_an_ipv4_header_and_its_payload() {
     most[0] = 0x4f;
     assert_eq!(
         ip::parse_quoted(&most),
-        Ok((header(Version::V4), &octets(PAYLOAD)[..]))
+        Ok((header(AddressFamily::V4), &octets(PAYLOAD)[..]))
     );
 }
 
@@ -131,7 +131,7 @@ fn extension_headers_stand_between_an_ipv6_header_and_its_payload() {
         packet[5] = u8::try_from(packet.len() - 40).unwrap();
         assert_eq!(
             ip::parse(&packet),
-            Ok((header(Version::V6), &octets(PAYLOAD)[..])),
+            Ok((header(AddressFamily::V6), &octets(PAYLOAD)[..])),
             "{what}"
         );
         // Cut anywhere in the extension headers there is no payload to be found.
@@ -171,21 +171,21 @@ fn a_packet_shorter_than_its_length_field_says_is_not_whole_but_can_be_quoted() 
 #[test]
 fn a_payload_that_is_too_long_for_the_length_field_is_written_as_the_longest() {
     let mut buf = [0xa5; 40];
-    header(Version::V4).emit(65_516, &mut buf).unwrap();
+    header(AddressFamily::V4).emit(65_516, &mut buf).unwrap();
     assert_eq!(buf[2..4], [0xff, 0xff]);
-    header(Version::V6).emit(65_536, &mut buf).unwrap();
+    header(AddressFamily::V6).emit(65_536, &mut buf).unwrap();
     assert_eq!(buf[4..6], [0xff, 0xff]);
 }
 
 #[test]
 fn every_other_version_is_refused() {
-    for version in (0..16).filter(|version| !matches!(version, 4 | 6)) {
+    for family in (0..16).filter(|family| !matches!(family, 4 | 6)) {
         let mut packet = octets(&format!("{V6} {PAYLOAD}"));
-        packet[0] = version << 4 | 5;
+        packet[0] = family << 4 | 5;
         assert_eq!(
             ip::parse_quoted(&packet),
             Err(Malformed::Header),
-            "version {version}"
+            "version {family}"
         );
     }
     assert_eq!(ip::parse_quoted(&[]), Err(Malformed::Truncated));

@@ -4,7 +4,7 @@
 
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
     Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer,
 };
@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub(crate) const BOTH: [Version; 2] = [Version::V4, Version::V6];
+pub(crate) const BOTH: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 
 /// The first probe of the trace, as the router at hop 1 gets it: IP header, ICMP header, balance,
 /// cookie, zeros. It is what the captured packets answer.
@@ -47,8 +47,8 @@ pub(crate) fn octets(hex: &str) -> Vec<u8> {
 }
 
 /// The packet of the first probe.
-pub(crate) fn probe_packet(version: Version) -> Vec<u8> {
-    octets(if version == Version::V4 {
+pub(crate) fn probe_packet(family: AddressFamily) -> Vec<u8> {
+    octets(if family == AddressFamily::V4 {
         PROBE_V4
     } else {
         PROBE_V6
@@ -56,10 +56,10 @@ pub(crate) fn probe_packet(version: Version) -> Vec<u8> {
 }
 
 /// From us to the target.
-pub(crate) fn ends(version: Version) -> Ends {
-    let text = match version {
-        Version::V4 => ["192.0.2.1", "198.51.100.99"],
-        Version::V6 => ["2001:db8:1::1", "2001:db8:9::99"],
+pub(crate) fn ends(family: AddressFamily) -> Ends {
+    let text = match family {
+        AddressFamily::V4 => ["192.0.2.1", "198.51.100.99"],
+        AddressFamily::V6 => ["2001:db8:1::1", "2001:db8:9::99"],
     };
     let [source, destination] = text.map(|text| text.parse().unwrap());
     Ends {
@@ -69,20 +69,20 @@ pub(crate) fn ends(version: Version) -> Ends {
 }
 
 /// The router at `hop`; the first two are the captured ones.
-pub(crate) fn router(version: Version, hop: u8) -> IpAddr {
-    match (version, hop) {
-        (Version::V4, 1) => [192, 0, 2, 254].into(),
-        (Version::V4, _) => [203, 0, 113, hop].into(),
-        (Version::V6, 1) => "2001:db8:1::fe".parse().unwrap(),
-        (Version::V6, _) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, hop.into()].into(),
+pub(crate) fn router(family: AddressFamily, hop: u8) -> IpAddr {
+    match (family, hop) {
+        (AddressFamily::V4, 1) => [192, 0, 2, 254].into(),
+        (AddressFamily::V4, _) => [203, 0, 113, hop].into(),
+        (AddressFamily::V6, 1) => "2001:db8:1::fe".parse().unwrap(),
+        (AddressFamily::V6, _) => [0x2001, 0xdb8, 2, 0, 0, 0, 0, hop.into()].into(),
     }
 }
 
 /// Somebody who is neither on the path nor the target.
-pub(crate) fn stranger(version: Version) -> IpAddr {
-    match version {
-        Version::V4 => [198, 18, 0, 66].into(),
-        Version::V6 => "2001:db8:bad::66".parse().unwrap(),
+pub(crate) fn stranger(family: AddressFamily) -> IpAddr {
+    match family {
+        AddressFamily::V4 => [198, 18, 0, 66].into(),
+        AddressFamily::V6 => "2001:db8:bad::66".parse().unwrap(),
     }
 }
 
@@ -97,11 +97,11 @@ pub(crate) const ECHO: Echo = Echo {
 };
 
 /// The parameters of the trace.
-pub(crate) fn config(version: Version) -> Config {
+pub(crate) fn config(family: AddressFamily) -> Config {
     let Ends {
         source,
         destination,
-    } = ends(version);
+    } = ends(family);
     Config {
         source,
         max_hops: 4,
@@ -113,7 +113,7 @@ pub(crate) fn config(version: Version) -> Config {
 /// A trace under way: what was sent, and when.
 pub(crate) struct Trace<const N: usize = 64> {
     pub(crate) tracer: Tracer<N>,
-    pub(crate) version: Version,
+    pub(crate) family: AddressFamily,
     pub(crate) probes: Vec<Vec<u8>>,
     /// The hop that each was sent to.
     pub(crate) hops: Vec<u8>,
@@ -125,8 +125,8 @@ pub(crate) struct Trace<const N: usize = 64> {
 
 impl Trace {
     /// Four probes sent at 0 ms, to hops 1 to 4.
-    pub(crate) fn new(version: Version) -> Self {
-        Self::with(config(version))
+    pub(crate) fn new(family: AddressFamily) -> Self {
+        Self::with(config(family))
     }
 
     /// Everything sent that goes out at 0 ms.
@@ -148,11 +148,11 @@ impl<const N: usize> Trace<N> {
 
     fn of_in_room(config: Config, echo: Echo) -> Self {
         let tracer = Tracer::new(config, echo).expect("the parameters are in range");
-        let version = Version::of(config.target);
+        let family = AddressFamily::of(config.target);
         let (probes, hops, sent, reasons) = Default::default();
         let mut trace = Self {
             tracer,
-            version,
+            family,
             probes,
             hops,
             sent,
@@ -273,7 +273,7 @@ impl<const N: usize> Trace<N> {
     /// The first probe as the router at its hop gets it: the probe that the captured packets
     /// answer.
     pub(crate) fn quote(&self, hop: u8) -> Vec<u8> {
-        quote(self.version, &self.probes[usize::from(hop) - 1])
+        quote(self.family, &self.probes[usize::from(hop) - 1])
     }
 
     /// Time Exceeded for the first probe to `hop`, as the router there writes it.
@@ -296,19 +296,13 @@ impl<const N: usize> Trace<N> {
     ) -> Result<Reply, Discard> {
         let probe = &self.probes[index];
         let (from, message) = if is_target {
-            let target = ends(self.version).destination;
+            let target = ends(self.family).destination;
             (target, echo_reply(target, probe))
         } else {
-            let router = router(self.version, self.hops[index]);
+            let router = router(self.family, self.hops[index]);
             (
                 router,
-                error(
-                    router,
-                    Type::TimeExceeded,
-                    0,
-                    0,
-                    &quote(self.version, probe),
-                ),
+                error(router, Type::TimeExceeded, 0, 0, &quote(self.family, probe)),
             )
         };
         self.tracer
@@ -338,14 +332,14 @@ impl<const N: usize> Trace<N> {
 }
 
 /// A probe in its IP header, with a hop limit of 1.
-pub(crate) fn quote(version: Version, probe: &[u8]) -> Vec<u8> {
+pub(crate) fn quote(family: AddressFamily, probe: &[u8]) -> Vec<u8> {
     let header = ip::Header {
-        ends: ends(version),
+        ends: ends(family),
         hop_limit: 1,
         traffic_class: 0,
-        protocol: ip::icmp(version),
+        protocol: ip::icmp(family),
     };
-    let mut packet = vec![0; ip::header_len(version)];
+    let mut packet = vec![0; ip::header_len(family)];
     header.emit(probe.len(), &mut packet).unwrap();
     packet.extend_from_slice(probe);
     packet
@@ -376,7 +370,7 @@ pub(crate) fn echo_reply(from: IpAddr, probe: &[u8]) -> Vec<u8> {
 pub(crate) fn message(from: IpAddr, message: &Message<'_>) -> Vec<u8> {
     let ends = Ends {
         source: from,
-        destination: ends(Version::of(from)).source,
+        destination: ends(AddressFamily::of(from)).source,
     };
     let mut octets = vec![0xa5; 4096];
     let len = message.emit(ends, &mut octets).unwrap();
@@ -389,7 +383,7 @@ pub(crate) fn put_right(from: IpAddr, message: &mut [u8]) {
     message[2..4].fill(0);
     let ends = Ends {
         source: from,
-        destination: ends(Version::of(from)).source,
+        destination: ends(AddressFamily::of(from)).source,
     };
     let sum = Checksum::of_ends(ends, message.len())
         .unwrap()

@@ -49,12 +49,12 @@ fn an_object() -> impl Strategy<Value = Vec<u8>> {
 
 /// A structure, its version mostly right, its checksum right, zero or wrong.
 fn a_structure() -> impl Strategy<Value = Vec<u8>> {
-    let version = prop_oneof![4 => Just([0x20, 0]), 1 => Just([0x02, 0]), 1 => any::<[u8; 2]>()];
+    let family = prop_oneof![4 => Just([0x20, 0]), 1 => Just([0x02, 0]), 1 => any::<[u8; 2]>()];
     let checksum =
         prop_oneof![4 => Just(None), 1 => Just(Some(0)), 1 => any::<u16>().prop_map(Some)];
     let objects = prop::collection::vec(an_object(), 0..6);
-    (version, checksum, objects).prop_map(|(version, checksum, objects)| {
-        let mut octets = [&version[..], &[0, 0], &objects.concat()].concat();
+    (family, checksum, objects).prop_map(|(family, checksum, objects)| {
+        let mut octets = [&family[..], &[0, 0], &objects.concat()].concat();
         let checksum = checksum.unwrap_or_else(|| Checksum::new().with(&octets).finish());
         octets[2..4].copy_from_slice(&checksum.to_be_bytes());
         octets
@@ -66,18 +66,18 @@ proptest! {
 
     #[test]
     fn whatever_follows_the_quote_the_answer_is_read_and_no_slice_leaves_the_message(
-        version in a_version(),
+        family in a_version(),
         padded in prop_oneof![Just(128_usize), 72..200_usize],
         rest in prop_oneof![Just(0_u32), Just(0x0020_0000), Just(0x1000_0000), any::<u32>()],
         structure in a_structure(),
         cut in prop_oneof![3 => Just(0_usize), 1 => 0..40_usize],
     ) {
-        let mut quote = probe_packet(version);
+        let mut quote = probe_packet(family);
         quote.resize(padded, 0);
         quote.extend(&structure[..structure.len().saturating_sub(cut)]);
-        let from = router(version, 1);
+        let from = router(family, 1);
         let message = error(from, Type::TimeExceeded, 0, rest, &quote);
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         let heard = trace.handle(10, from, &message).unwrap();
         prop_assert_eq!(heard.reply.probe.hop, 1);
         prop_assert!(read(&heard.extensions, &message)? <= structure.len() / 4);
@@ -85,7 +85,7 @@ proptest! {
 
     #[test]
     fn a_structure_of_whole_objects_comes_out_as_it_went_in(
-        version in a_version(),
+        family in a_version(),
         objects in prop::collection::vec((any::<u8>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..30)), 1..6),
     ) {
         let mut octets = vec![0x20, 0, 0, 0];
@@ -97,13 +97,13 @@ proptest! {
         // Zero says that there is none (RFC 4884, section 7); all ones are the same number.
         let sum = Checksum::new().with(&octets).finish();
         octets[2..4].copy_from_slice(&if sum == 0 { u16::MAX } else { sum }.to_be_bytes());
-        let mut quote = probe_packet(version);
+        let mut quote = probe_packet(family);
         quote.resize(128, 0);
         quote.extend(&octets);
         // Said or not, it is found.
         for rest in [0, 0x0020_0000, 0x1000_0000] {
             let error = Error { icmp_type: Type::TimeExceeded, code: 0, rest, quoted: &quote };
-            let found: Vec<_> = Extensions::of(version, &error).objects()
+            let found: Vec<_> = Extensions::of(family, &error).objects()
                 .map(|Object { class, kind, payload }| (class, kind, payload.to_vec())).collect();
             prop_assert_eq!(&found, &objects);
         }

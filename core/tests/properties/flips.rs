@@ -15,7 +15,7 @@
 
 use crate::network::{BOTH, ECHO, Trace, echo_reply, ends, error, put_right, router};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Changes, Discard, Evidence, Protocol, Reply};
 use std::net::IpAddr;
 use std::ops::Range;
@@ -122,13 +122,13 @@ fn effect(honest: &Reply, turned: Result<Reply, Discard>) -> Effect {
 
 /// Turns every bit of a message, puts its checksum right, and holds what happens against the table.
 fn turn_each(
-    version: Version,
+    family: AddressFamily,
     from: IpAddr,
     message: &[u8],
     table: &[(Range<usize>, &str, &[Effect])],
 ) {
     let hear = |message: &[u8]| {
-        Trace::new(version)
+        Trace::new(family)
             .handle(10, from, message)
             .map(|heard| heard.reply)
     };
@@ -147,7 +147,7 @@ fn turn_each(
             let (_, what, expected) = table[row];
             assert!(
                 expected.contains(&effect),
-                "{version:?} octet {octet}, {what}, bit {bit}: {effect:?}"
+                "{family:?} octet {octet}, {what}, bit {bit}: {effect:?}"
             );
             met[row].push(effect);
         }
@@ -155,16 +155,16 @@ fn turn_each(
     for ((_, what, expected), met) in table.iter().zip(met) {
         assert!(
             expected.iter().all(|effect| met.contains(effect)),
-            "{version:?} {what}: {expected:?} is never met"
+            "{family:?} {what}: {expected:?} is never met"
         );
     }
 }
 
 #[test]
 fn turned_on_the_way_back_every_bit_is_noticed() {
-    for version in BOTH {
-        let trace = Trace::new(version);
-        let (router, target) = (router(version, 1), ends(version).destination);
+    for family in BOTH {
+        let trace = Trace::new(family);
+        let (router, target) = (router(family, 1), ends(family).destination);
         let time_exceeded = error(router, Type::TimeExceeded, 0, 0, &trace.quote(1));
         for (from, message) in [
             (router, time_exceeded),
@@ -173,7 +173,7 @@ fn turned_on_the_way_back_every_bit_is_noticed() {
             for bit in 0..message.len() * 8 {
                 let mut turned = message.clone();
                 turned[bit / 8] ^= 1 << (bit % 8);
-                let discard = Trace::new(version).handle(10, from, &turned).unwrap_err();
+                let discard = Trace::new(family).handle(10, from, &turned).unwrap_err();
                 // A type that isn't known isn't summed up.
                 let foreign = bit < 8 && discard == Discard::Malformed(Malformed::Foreign);
                 assert!(
@@ -187,28 +187,22 @@ fn turned_on_the_way_back_every_bit_is_noticed() {
 
 #[test]
 fn turned_on_the_way_out_every_bit_of_time_exceeded_has_its_effect() {
-    for version in BOTH {
-        let from = router(version, 1);
-        let message = error(
-            from,
-            Type::TimeExceeded,
-            0,
-            0,
-            &Trace::new(version).quote(1),
-        );
-        match version {
-            Version::V4 => turn_each(version, from, &message, &TIME_EXCEEDED_V4),
-            Version::V6 => turn_each(version, from, &message, &TIME_EXCEEDED_V6),
+    for family in BOTH {
+        let from = router(family, 1);
+        let message = error(from, Type::TimeExceeded, 0, 0, &Trace::new(family).quote(1));
+        match family {
+            AddressFamily::V4 => turn_each(family, from, &message, &TIME_EXCEEDED_V4),
+            AddressFamily::V6 => turn_each(family, from, &message, &TIME_EXCEEDED_V6),
         }
     }
 }
 
 #[test]
 fn turned_on_the_way_out_every_bit_of_an_echo_reply_has_its_effect() {
-    for version in BOTH {
-        let target = ends(version).destination;
-        let message = echo_reply(target, &Trace::new(version).probes[0]);
-        turn_each(version, target, &message, &ECHO_REPLY);
+    for family in BOTH {
+        let target = ends(family).destination;
+        let message = echo_reply(target, &Trace::new(family).probes[0]);
+        turn_each(family, target, &message, &ECHO_REPLY);
     }
 }
 
@@ -230,9 +224,9 @@ fn what_tells_a_forger_from_a_router_is_weak_and_what_networks_change_is_not() {
 
 #[test]
 fn in_a_quote_of_eight_octets_only_the_seq_can_name_another_probe() {
-    for version in BOTH {
-        let from = router(version, 1);
-        let quote = Trace::new(version).quote(1);
+    for family in BOTH {
+        let from = router(family, 1);
+        let quote = Trace::new(family).quote(1);
         let quote = &quote[..quote.len() - ECHO.message_len() + 8];
         let message = error(from, Type::TimeExceeded, 0, 0, quote);
         let seq = message.len() - 2..message.len();
@@ -240,7 +234,7 @@ fn in_a_quote_of_eight_octets_only_the_seq_can_name_another_probe() {
             let mut turned = message.clone();
             turned[bit / 8] ^= 1 << (bit % 8);
             put_right(from, &mut turned);
-            let heard = Trace::new(version)
+            let heard = Trace::new(family)
                 .handle(10, from, &turned)
                 .map(|heard| heard.reply.probe.hop);
             // Of 16 bits the last two name one of the four probes: nothing else is there that could

@@ -3,7 +3,7 @@
 use crate::network::{ECHO, Trace, config, ends, error, quote, router, stranger};
 use crate::{a_version, drawn};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Malformed, Version};
+use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Config, Discard, Evidence, StopReason};
 use proptest::prelude::*;
 use std::net::IpAddr;
@@ -32,12 +32,12 @@ enum From {
 }
 
 impl From {
-    fn address(self, version: Version) -> IpAddr {
+    fn address(self, family: AddressFamily) -> IpAddr {
         match self {
-            Self::Stranger => stranger(version),
-            Self::Target => ends(version).destination,
-            Self::Us => ends(version).source,
-            Self::Router(hop) => router(version, hop),
+            Self::Stranger => stranger(family),
+            Self::Target => ends(family).destination,
+            Self::Us => ends(family).source,
+            Self::Router(hop) => router(family, hop),
         }
     }
 }
@@ -84,10 +84,10 @@ fn hear(trace: &mut Trace, ms: u64, message: Message) -> Result<Evidence, Discar
             from,
             icmp_type,
         } => {
-            let from = from.address(trace.version);
+            let from = from.address(trace.family);
             let mut probe = trace.probes[usize::from(hop) - 1][..8].to_vec();
             probe[2] ^= 0x2a;
-            let message = error(from, icmp_type, 0, 0, &quote(trace.version, &probe));
+            let message = error(from, icmp_type, 0, 0, &quote(trace.family, &probe));
             trace
                 .handle(ms, from, &message)
                 .map(|heard| heard.reply.evidence())
@@ -99,8 +99,8 @@ proptest! {
     #![proptest_config(drawn(300))]
 
     #[test]
-    fn the_route_is_the_true_one_whatever_was_forged_and_when(version in a_version(), (messages, silent) in messages()) {
-        let mut trace = Trace::with(Config { max_hops: 8, ..config(version) });
+    fn the_route_is_the_true_one_whatever_was_forged_and_when(family in a_version(), (messages, silent) in messages()) {
+        let mut trace = Trace::with(Config { max_hops: 8, ..config(family) });
         for (ms, message) in (1..).zip(messages) {
             let heard = hear(&mut trace, ms, message);
             match message {
@@ -113,7 +113,7 @@ proptest! {
         prop_assert_eq!((route.distance(), route.stop_reason()), (Some(DISTANCE), Some(StopReason::Reached)));
         for hop in route.hops() {
             let number = hop.number();
-            let truth = if number == DISTANCE { ends(version).destination } else { router(version, number) };
+            let truth = if number == DISTANCE { ends(family).destination } else { router(family, number) };
             for reply in hop.replies() {
                 // Where a router is silent there is nobody to contradict: but it is said to be weak.
                 let doubtful = silent.contains(&number) && reply.evidence() == Evidence::Weak;
@@ -123,9 +123,9 @@ proptest! {
     }
 
     #[test]
-    fn forgeries_alone_never_make_the_trace_stop_looking(version in a_version(), forged in prop::collection::vec(a_forgery(), 0..30)) {
+    fn forgeries_alone_never_make_the_trace_stop_looking(family in a_version(), forged in prop::collection::vec(a_forgery(), 0..30)) {
         let sweep = Some(hopshot_core::Sweep::Window { first: 8, step: 1 });
-        let mut trace = Trace::with(Config { max_hops: 10, sweep, ..config(version) });
+        let mut trace = Trace::with(Config { max_hops: 10, sweep, ..config(family) });
         for (ms, message) in (1..).zip(forged) {
             let _ = hear(&mut trace, ms, message);
         }
@@ -136,21 +136,21 @@ proptest! {
 
     #[test]
     fn without_the_secrets_a_forgery_is_rejected(
-        version in a_version(),
+        family in a_version(),
         quoted in 0..=32_usize,
         octets in any::<[u8; 32]>(),
         icmp_type in prop_oneof![Just(Type::TimeExceeded), Just(Type::Unreachable), Just(Type::PacketTooBig)],
         from_target in any::<bool>(),
     ) {
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         // All that somebody off the path knows: the ends, and what the header of a probe looks like.
         let mut probe = trace.probes[0].clone();
         probe[2..].copy_from_slice(&octets[2..]);
         let config = *trace.tracer.config();
         let (ident, seq) = (u16::from_be_bytes([probe[4], probe[5]]), u16::from_be_bytes([probe[6], probe[7]]));
         prop_assume!(ident != ECHO.ident || seq.wrapping_sub(ECHO.first_seq) >= 4);
-        let from = if from_target { config.target } else { stranger(version) };
-        let message = error(from, icmp_type, 0, 0, &quote(version, &probe[..quoted]));
+        let from = if from_target { config.target } else { stranger(family) };
+        let message = error(from, icmp_type, 0, 0, &quote(family, &probe[..quoted]));
         let discard = trace.handle(5, from, &message).unwrap_err();
         prop_assert!(matches!(discard, Discard::NotOurs | Discard::WrongCookie | Discard::Malformed(_)));
         prop_assert_eq!(discard == Discard::Malformed(Malformed::Truncated), quoted < 8);
@@ -159,12 +159,12 @@ proptest! {
 
     #[test]
     fn an_echo_reply_without_the_cookie_is_rejected_though_ident_and_seq_were_guessed(
-        version in a_version(),
+        family in a_version(),
         payload in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let mut trace = Trace::new(version);
+        let mut trace = Trace::new(family);
         prop_assume!(!payload.starts_with(&trace.probes[0][8..18]));
-        let target = ends(version).destination;
+        let target = ends(family).destination;
         let message = crate::network::echo_reply(target, &[&trace.probes[0][..8], &payload].concat());
         prop_assert_eq!(trace.handle(5, target, &message).unwrap_err(), Discard::WrongCookie);
         prop_assert_eq!((trace.distance(), trace.tracer.route().tally().forged), (None, 1));

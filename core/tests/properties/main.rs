@@ -10,7 +10,7 @@ mod network;
 mod time;
 mod truncation;
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use proptest::prelude::*;
 
 /// How many inputs are drawn for each property.
@@ -22,6 +22,6 @@ fn drawn(cases: u32) -> ProptestConfig {
     }
 }
 
-fn a_version() -> impl Strategy<Value = Version> {
-    prop_oneof![Just(Version::V4), Just(Version::V6)]
+fn a_version() -> impl Strategy<Value = AddressFamily> {
+    prop_oneof![Just(AddressFamily::V4), Just(AddressFamily::V6)]
 }

@@ -2,7 +2,7 @@
 
 use crate::network::{ECHO, Trace, config, echo_reply, ends, error, router};
 use crate::{a_version, drawn};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Config, Echo, Evidence};
 use proptest::prelude::*;
@@ -40,7 +40,7 @@ fn a_pair() -> impl Strategy<Value = (Secrets, Secrets)> {
     })
 }
 
-fn trace(version: Version, secrets: Secrets) -> Trace {
+fn trace(family: AddressFamily, secrets: Secrets) -> Trace {
     let Secrets {
         ident,
         first_seq,
@@ -48,7 +48,7 @@ fn trace(version: Version, secrets: Secrets) -> Trace {
         cookie,
     } = secrets;
     Trace::of(
-        config(version),
+        config(family),
         Echo {
             ident,
             first_seq,
@@ -62,11 +62,11 @@ fn trace(version: Version, secrets: Secrets) -> Trace {
 /// The answers to all four probes: three routers, quoting as much as they do, and the target.
 fn answers(trace: &Trace, quoted: usize) -> Vec<(std::net::IpAddr, Vec<u8>)> {
     let routers = (1..=3).map(|hop| {
-        let (from, mut quote) = (router(trace.version, hop), trace.quote(hop));
+        let (from, mut quote) = (router(trace.family, hop), trace.quote(hop));
         quote.truncate(quote.len() - trace.probes[0].len() + quoted);
         (from, error(from, Type::TimeExceeded, 0, 0, &quote))
     });
-    let target = ends(trace.version).destination;
+    let target = ends(trace.family).destination;
     routers
         .chain([(target, echo_reply(target, &trace.probes[3]))])
         .collect()
@@ -77,13 +77,13 @@ proptest! {
 
     #[test]
     fn each_trace_takes_its_own_answers_whatever_else_it_hears(
-        version in a_version(),
+        family in a_version(),
         (one, other) in a_pair(),
         quoted in prop_oneof![Just(8_usize), 18..=32_usize],
         order in Just((0..8_usize).collect::<Vec<_>>()).prop_shuffle(),
     ) {
         prop_assume!(one.cookie != other.cookie && one.checksum != other.checksum);
-        let (mut one, mut other) = (trace(version, one), trace(version, other));
+        let (mut one, mut other) = (trace(family, one), trace(family, other));
         let all = [answers(&one, quoted), answers(&other, quoted)].concat();
         for index in order {
             let (from, message) = &all[index];
@@ -99,7 +99,7 @@ proptest! {
             }
         }
         for trace in [one, other] {
-            let route = [1, 2, 3].map(|hop| Some(router(version, hop)));
+            let route = [1, 2, 3].map(|hop| Some(router(family, hop)));
             prop_assert_eq!(&trace.route()[..3], &route[..]);
             prop_assert_eq!(trace.distance(), Some(4));
         }
@@ -107,10 +107,10 @@ proptest! {
 
     #[test]
     fn a_seq_finds_its_probe_wherever_the_first_one_stands(
-        version in a_version(),
+        family in a_version(),
         first_seq in prop_oneof![any::<u16>(), 0xfff0..=0xffff_u16],
     ) {
-        let config = Config { max_hops: 32, ..config(version) };
+        let config = Config { max_hops: 32, ..config(family) };
         let mut trace = Trace::of(config, Echo { first_seq, ..ECHO });
         prop_assert_eq!(trace.probes.len(), 32);
         for hop in (1..=31).rev() {

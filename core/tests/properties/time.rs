@@ -32,7 +32,7 @@ proptest! {
 
     #[test]
     fn whatever_the_clock_does_a_trace_keeps_its_promises(
-        version in a_version(),
+        family in a_version(),
         attempts in 1..=3_u8,
         sweep in prop_oneof![
             Just(None),
@@ -43,7 +43,7 @@ proptest! {
         first_hop in 1..=4_u8,
         events in prop::collection::vec(an_event(), 0..120),
     ) {
-        let config = Config { attempts, sweep, first_hop, max_hops: 8, ..config(version) };
+        let config = Config { attempts, sweep, first_hop, max_hops: 8, ..config(family) };
         let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         // What was sent: to which hop, when, and the message.
         let mut sent: Vec<(u8, u64, Vec<u8>)> = Vec::new();
@@ -59,10 +59,10 @@ proptest! {
                 Event::Answer(index, is_target) if !sent.is_empty() => {
                     let (hop, at, message) = &sent[index % sent.len()];
                     let (from, answer) = if is_target {
-                        (ends(version).destination, echo_reply(ends(version).destination, message))
+                        (ends(family).destination, echo_reply(ends(family).destination, message))
                     } else {
-                        let from = router(version, *hop);
-                        (from, error(from, Type::TimeExceeded, 0, 0, &quote(version, message)))
+                        let from = router(family, *hop);
+                        (from, error(from, Type::TimeExceeded, 0, 0, &quote(family, message)))
                     };
                     let arrival = Arrival { at: Instant::from_millis(now), from, hop_limit: None };
                     if let Ok(heard) = tracer.handle(arrival, &answer) {
@@ -96,8 +96,8 @@ proptest! {
     }
 
     #[test]
-    fn while_time_stands_still_a_trace_asks_to_wait_and_does_nothing_else(version in a_version(), at in 0..u64::MAX) {
-        let mut tracer = Tracer::<64>::new(config(version), ECHO).unwrap();
+    fn while_time_stands_still_a_trace_asks_to_wait_and_does_nothing_else(family in a_version(), at in 0..u64::MAX) {
+        let mut tracer = Tracer::<64>::new(config(family), ECHO).unwrap();
         let (now, mut buf) = (Instant::from_nanos(at), [0; 64]);
         let mut told = None;
         for poll in 0..20 {
@@ -114,8 +114,8 @@ proptest! {
     }
 
     #[test]
-    fn a_poll_that_comes_years_late_ends_the_trace_at_once(version in a_version(), late in 10_000..=u64::MAX / 2_000_000) {
-        let mut trace = Trace::new(version);
+    fn a_poll_that_comes_years_late_ends_the_trace_at_once(family in a_version(), late in 10_000..=u64::MAX / 2_000_000) {
+        let mut trace = Trace::new(family);
         prop_assert!(trace.send(late).is_none());
         prop_assert_eq!(trace.probes.len(), 4);
     }

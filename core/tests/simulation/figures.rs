@@ -3,7 +3,7 @@
 //! `UPDATE_FIGURES=1 cargo test -p hopshot-core` writes it anew.
 
 use crate::world::{Traced, leap, trace};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Sweep};
 use hopshot_lab::Scenario;
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ fn even_paths(sweep: Sweep) -> Cost {
     let mut cost = Cost::default();
     for hops in 5..=25 {
         let scenario = Scenario::plain(hops, 80.0);
-        let traced = trace(&scenario, Version::V4, 1, |config| Config {
+        let traced = trace(&scenario, AddressFamily::V4, 1, |config| Config {
             sweep: Some(sweep),
             ..config
         });
@@ -80,7 +80,7 @@ fn even_paths(sweep: Sweep) -> Cost {
 fn leaps(attempts: u8, rtt_ms: f64) -> Cost {
     let mut cost = Cost::default();
     for hops in 5..=20 {
-        let traced = trace(&leap(hops, rtt_ms), Version::V4, 1, |config| Config {
+        let traced = trace(&leap(hops, rtt_ms), AddressFamily::V4, 1, |config| Config {
             attempts,
             ..config
         });
@@ -138,7 +138,7 @@ fn drawn_paths(attempts: u8, sweep: Option<Sweep>) -> Cost {
             max_hops: 64,
             ..config
         };
-        let traced = trace(&scenario, Version::V4, seed, configure);
+        let traced = trace(&scenario, AddressFamily::V4, seed, configure);
         cost.add(&traced, hops, Duration::from_secs_f64(rtt_ms / 1e3));
     }
     cost

@@ -1,15 +1,18 @@
 //! What the plan and the patience promise, as figures of the simulated internet.
 
 use crate::world::{Traced, leap, play, trace, trace_in};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Kind, StopReason, Sweep};
 use hopshot_lab::{Internet, Scenario};
 use std::time::Duration;
 
 fn run(name: &str, attempts: u8) -> Traced {
-    trace(&Scenario::named(name).unwrap(), Version::V4, 1, |config| {
-        Config { attempts, ..config }
-    })
+    trace(
+        &Scenario::named(name).unwrap(),
+        AddressFamily::V4,
+        1,
+        |config| Config { attempts, ..config },
+    )
 }
 
 fn in_rtts(traced: &Traced, rtt_ms: f64) -> f64 {
@@ -89,7 +92,7 @@ fn where_nothing_is_known_to_lead_one_probe_is_sent() {
 fn a_leap_to_another_continent_is_not_taken_for_the_end() {
     for (attempts, most) in [(1, 20), (3, 40)] {
         for leap_ms in [100.0, 200.0, 300.0, 450.0] {
-            let traced = trace(&leap(12, leap_ms), Version::V4, 1, |config| Config {
+            let traced = trace(&leap(12, leap_ms), AddressFamily::V4, 1, |config| Config {
                 attempts,
                 ..config
             });
@@ -112,7 +115,7 @@ fn what_is_far_behind_an_ocean_or_a_satellite_is_waited_for_whatever_the_plan_is
     ] {
         for retries in [0, 2] {
             for leap_ms in [300.0, 700.0] {
-                let traced = trace(&leap(8, leap_ms), Version::V4, 1, |config| Config {
+                let traced = trace(&leap(8, leap_ms), AddressFamily::V4, 1, |config| Config {
                     sweep,
                     retries,
                     max_hops: 8,
@@ -131,13 +134,16 @@ fn what_is_far_behind_an_ocean_or_a_satellite_is_waited_for_whatever_the_plan_is
 #[test]
 fn a_hop_that_is_probed_alone_is_asked_twice() {
     let text = "hops = 9\nrtt_ms = 80\n[[hop]]\nat = 7\nsilent = true\n";
-    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-        Config {
+    let traced = trace(
+        &Scenario::parse(text).unwrap(),
+        AddressFamily::V4,
+        1,
+        |config| Config {
             first_hop: 7,
             max_hops: 7,
             ..config
-        }
-    });
+        },
+    );
     assert_eq!(traced.sent(), 2);
 }
 
@@ -145,9 +151,12 @@ fn a_hop_that_is_probed_alone_is_asked_twice() {
 fn silent_routers_at_the_edge_of_the_sweep_delay_it_as_long_as_a_lost_answer() {
     // 25 hops, 75 ms: 20 of them are in the first sweep.
     let text = "hops = 25\nrtt_ms = 75\n[[hop]]\nat = [19, 20]\nsilent = true\n";
-    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-        config
-    });
+    let traced = trace(
+        &Scenario::parse(text).unwrap(),
+        AddressFamily::V4,
+        1,
+        |config| config,
+    );
     assert!(
         traced.took <= Duration::from_millis(90 + 160),
         "{:?}",
@@ -179,7 +188,7 @@ fn a_slow_router_is_heard_also_where_the_last_hop_probed_is_a_router() {
                 max_hops,
                 ..config
             };
-            let traced = trace(&scenario, Version::V4, 1, configure);
+            let traced = trace(&scenario, AddressFamily::V4, 1, configure);
             assert_eq!(
                 (traced.dark(), traced.stop_reason()),
                 (0, StopReason::MaxHops),
@@ -201,7 +210,7 @@ fn with_patience_routers_are_heard_that_are_as_much_later() {
                 Some(Sweep::Burst),
                 Some(Sweep::Window { first: 1, step: 1 }),
             ] {
-                for version in [Version::V4, Version::V6] {
+                for family in [AddressFamily::V4, AddressFamily::V6] {
                     let dark = |patience| {
                         let configure = |config| Config {
                             attempts,
@@ -210,7 +219,7 @@ fn with_patience_routers_are_heard_that_are_as_much_later() {
                             retries: 0,
                             ..config
                         };
-                        trace(&scenario, version, 1, configure).dark()
+                        trace(&scenario, family, 1, configure).dark()
                     };
                     let hop_by_hop = sweep == Some(Sweep::Window { first: 1, step: 1 });
                     assert_eq!(
@@ -239,8 +248,8 @@ fn with_patience_a_late_router_has_lost_nothing() {
     for (slow_ms, patience) in [(352.7, 3), (866.7, 5), (450.0, 3), (1500.0, 10)] {
         let scenario = late(slow_ms);
         for attempts in [1, 2, 3] {
-            for version in [Version::V4, Version::V6] {
-                let traced = trace(&scenario, version, 1, |config| Config {
+            for family in [AddressFamily::V4, AddressFamily::V6] {
+                let traced = trace(&scenario, family, 1, |config| Config {
                     attempts,
                     patience,
                     ..config
@@ -280,7 +289,7 @@ fn a_router_later_than_its_lost_probes_were_waited_for_is_not_called_rate_limite
         );
         let scenario = Scenario::parse(&text).unwrap();
         for attempts in [1, 2, 3] {
-            let traced = trace(&scenario, Version::V4, 1, |config| Config {
+            let traced = trace(&scenario, AddressFamily::V4, 1, |config| Config {
                 attempts,
                 ..config
             });
@@ -300,7 +309,7 @@ fn a_router_that_is_only_late_is_not_called_rate_limited() {
     for attempts in [1, 3] {
         for interval in [0, 1, 5] {
             let interval = Duration::from_millis(interval);
-            let traced = trace(&scenario, Version::V4, 1, |config| Config {
+            let traced = trace(&scenario, AddressFamily::V4, 1, |config| Config {
                 attempts,
                 interval,
                 ..config
@@ -317,7 +326,7 @@ fn a_router_that_is_only_late_is_not_called_rate_limited() {
 #[test]
 fn every_hop_gets_the_attempts_asked_for_where_the_target_is_not_reached_too() {
     for attempts in [4, 10] {
-        let near = trace(&Scenario::plain(12, 80.0), Version::V4, 1, |config| {
+        let near = trace(&Scenario::plain(12, 80.0), AddressFamily::V4, 1, |config| {
             Config {
                 attempts,
                 max_hops: 4,
@@ -326,7 +335,7 @@ fn every_hop_gets_the_attempts_asked_for_where_the_target_is_not_reached_too() {
         });
         let silent = trace(
             &Scenario::named("deadtarget").unwrap(),
-            Version::V4,
+            AddressFamily::V4,
             1,
             |config| Config { attempts, ..config },
         );
@@ -348,7 +357,7 @@ fn a_slow_router_in_front_of_a_silent_target_is_heard() {
     let text = "hops = 12\nrtt_ms = 80\n[target]\nsilent = true\n[[hop]]\nat = 11\nslow_ms = 150\n";
     let scenario = Scenario::parse(text).unwrap();
     for attempts in [1, 3] {
-        let traced = trace(&scenario, Version::V4, 1, |config| Config {
+        let traced = trace(&scenario, AddressFamily::V4, 1, |config| Config {
             attempts,
             ..config
         });
@@ -367,7 +376,7 @@ fn a_slow_router_in_front_of_a_silent_target_is_heard() {
 fn with_ten_percent_loss_each_way_the_whole_list_is_found_in_99_of_100_runs() {
     let scenario = Scenario::named("loss").unwrap();
     let complete = (0..1000).filter(|seed| {
-        let traced = trace(&scenario, Version::V4, *seed, |config| Config {
+        let traced = trace(&scenario, AddressFamily::V4, *seed, |config| Config {
             attempts: 3,
             ..config
         });
@@ -388,10 +397,10 @@ fn a_target_that_hears_only_part_of_the_burst_is_not_placed_too_far() {
                 ..config
             };
             assert_eq!(
-                trace(&scenario, Version::V4, seed, burst).distance(),
+                trace(&scenario, AddressFamily::V4, seed, burst).distance(),
                 Some(12)
             );
-            let traced = trace(&scenario, Version::V4, seed, |config| Config {
+            let traced = trace(&scenario, AddressFamily::V4, seed, |config| Config {
                 attempts,
                 ..config
             });
@@ -403,9 +412,12 @@ fn a_target_that_hears_only_part_of_the_burst_is_not_placed_too_far() {
 #[test]
 fn a_satellite_behind_the_home_router_is_waited_for() {
     let text = "hops = 4\nrtt_ms = 650\n[[hop]]\nat = 1\nrtt_ms = 1\n[[hop]]\nat = 2\nsilent = true\n[[hop]]\nat = 3\nrtt_ms = 600\n";
-    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-        config
-    });
+    let traced = trace(
+        &Scenario::parse(text).unwrap(),
+        AddressFamily::V4,
+        1,
+        |config| config,
+    );
     assert_eq!(traced.distance(), Some(4));
 }
 
@@ -414,9 +426,12 @@ fn where_nothing_answers_the_timeout_rules() {
     let text =
         "hops = 3\nrtt_ms = 10\n[target]\nsilent = true\n[[hop]]\nat = [1, 2]\nsilent = true\n";
     for timeout in [Duration::from_millis(700), Duration::from_millis(100)] {
-        let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-            Config { timeout, ..config }
-        });
+        let traced = trace(
+            &Scenario::parse(text).unwrap(),
+            AddressFamily::V4,
+            1,
+            |config| Config { timeout, ..config },
+        );
         assert_eq!(traced.stop_reason(), StopReason::Timeout);
         assert!(traced.took <= timeout * 2, "{:?}", traced.took);
     }
@@ -426,13 +441,16 @@ fn where_nothing_answers_the_timeout_rules() {
 fn a_wait_that_the_timeout_has_cut_short_is_told_as_that() {
     let text = "hops = 6\nrtt_ms = 10\n[target]\nsilent = true\n";
     for (timeout, reason) in [(1000, StopReason::Timeout), (1100, StopReason::Quiet)] {
-        let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-            Config {
+        let traced = trace(
+            &Scenario::parse(text).unwrap(),
+            AddressFamily::V4,
+            1,
+            |config| Config {
                 timeout: Duration::from_millis(timeout),
                 sweep: Some(Sweep::Burst),
                 ..config
-            }
-        });
+            },
+        );
         assert_eq!(traced.stop_reason(), reason, "{timeout} ms");
     }
 }
@@ -443,7 +461,9 @@ fn routers_with_linux_limits_stay_visible_as_long_as_they_permit() {
     let mut internet = Internet::new(&scenario, 1);
     let mut start = Duration::ZERO;
     for run in 0..6 {
-        let (tracer, took) = trace_in(&mut internet, Version::V4, run, start, |config| config);
+        let (tracer, took) = trace_in(&mut internet, AddressFamily::V4, run, start, |config| {
+            config
+        });
         let named = tracer
             .route()
             .hops()
@@ -461,7 +481,7 @@ fn a_distance_known_from_before_shapes_the_burst_and_a_path_that_changed_is_stil
         ..config
     };
     for (hops, rtts, waste) in [(12, 1.0, 0), (10, 1.0, 2), (14, 1.9, 3)] {
-        let traced = trace(&Scenario::plain(hops, 80.0), Version::V4, 1, known);
+        let traced = trace(&Scenario::plain(hops, 80.0), AddressFamily::V4, 1, known);
         assert_eq!(traced.distance(), Some(hops));
         assert!(
             in_rtts(&traced, 80.0) <= rtts,
@@ -483,13 +503,14 @@ fn a_trace_that_began_farther_out_can_go_back_to_the_first_hop() {
         let scenario = Scenario::parse(&format!("hops = {hops}\nrtt_ms = 80\n{others}")).unwrap();
         for attempts in [1, 3] {
             let configure = |config| Config { attempts, ..config };
-            let whole = trace(&scenario, Version::V4, 1, configure);
+            let whole = trace(&scenario, AddressFamily::V4, 1, configure);
             let mut internet = Internet::new(&scenario, 1);
             let begin = |config| Config {
                 first_hop: 9,
                 ..configure(config)
             };
-            let (mut tracer, took) = trace_in(&mut internet, Version::V4, 1, Duration::ZERO, begin);
+            let (mut tracer, took) =
+                trace_in(&mut internet, AddressFamily::V4, 1, Duration::ZERO, begin);
             assert!(tracer.start_from(10).is_err());
             tracer.start_from(1).unwrap();
             let took = play(&mut internet, &mut tracer, took);
@@ -534,9 +555,12 @@ fn a_loop_ends_and_is_told_as_one() {
 fn an_unreachable_from_a_router_that_others_pass_is_not_the_end() {
     let text = "hops = 12\nrtt_ms = 80\n[[hop]]\nat = 6\nunreachable = { v4 = [3, 13], v6 = [1, 1], from = 6, to = 6 }\n";
     for attempts in [1, 3] {
-        let traced = trace(&Scenario::parse(text).unwrap(), Version::V6, 1, |config| {
-            Config { attempts, ..config }
-        });
+        let traced = trace(
+            &Scenario::parse(text).unwrap(),
+            AddressFamily::V6,
+            1,
+            |config| Config { attempts, ..config },
+        );
         assert_eq!(
             (traced.stop_reason(), traced.distance()),
             (StopReason::Reached, Some(12))
@@ -556,12 +580,15 @@ fn an_unreachable_from_a_router_that_others_pass_is_not_the_end() {
 #[test]
 fn a_router_that_stops_answering_may_be_rate_limited() {
     let text = "hops = 12\nrtt_ms = 80\n[[hop]]\nat = 6\nlimit = { burst = 1, per_second = 1 }\n";
-    let traced = trace(&Scenario::parse(text).unwrap(), Version::V4, 1, |config| {
-        Config {
+    let traced = trace(
+        &Scenario::parse(text).unwrap(),
+        AddressFamily::V4,
+        1,
+        |config| Config {
             attempts: 3,
             ..config
-        }
-    });
+        },
+    );
     let route = traced.tracer.route();
     let limited: Vec<u8> = route
         .hops()
@@ -574,7 +601,7 @@ fn a_router_that_stops_answering_may_be_rate_limited() {
 fn no_more_probes_leave_than_the_interval_permits() {
     let scenario = Scenario::named("wan").unwrap();
     let interval = Duration::from_millis(2);
-    let traced = trace(&scenario, Version::V4, 1, |config| Config {
+    let traced = trace(&scenario, AddressFamily::V4, 1, |config| Config {
         attempts: 3,
         interval,
         ..config
@@ -648,7 +675,7 @@ fn a_router_that_refuses_what_expires_there_is_never_the_end() {
         Some(Sweep::Window { first: 1, step: 1 }),
         Some(Sweep::Window { first: 3, step: 2 }),
     ];
-    for version in [Version::V4, Version::V6] {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
         for (v4, v6, rest) in [
             ("[3, 10]", "[1, 1]", 0),
             ("[3, 13]", "[1, 6]", 0),
@@ -660,7 +687,7 @@ fn a_router_that_refuses_what_expires_there_is_never_the_end() {
                     plans.into_iter().flat_map(|sweep| [(sweep, 1), (sweep, 3)])
                 {
                     let scenario = refusing(rtt_ms, v4, v6, rest);
-                    let traced = trace(&scenario, version, 1, |config| Config {
+                    let traced = trace(&scenario, family, 1, |config| Config {
                         sweep,
                         attempts,
                         ..config
@@ -669,7 +696,7 @@ fn a_router_that_refuses_what_expires_there_is_never_the_end() {
                     assert_eq!(
                         found,
                         (Some(6), StopReason::Reached, 0),
-                        "{version:?}, {v4}, {rtt_ms} ms, {sweep:?}"
+                        "{family:?}, {v4}, {rtt_ms} ms, {sweep:?}"
                     );
                     let route = traced.tracer.route();
                     let refused = route.hops().nth(1).unwrap().replies().next().unwrap();
@@ -693,7 +720,7 @@ fn a_refusal_in_front_of_an_ocean_is_not_the_end() {
             )
         });
         let scenario = Scenario::parse(&(text + &far.collect::<String>())).unwrap();
-        let traced = trace(&scenario, Version::V4, 1, |config| config);
+        let traced = trace(&scenario, AddressFamily::V4, 1, |config| config);
         assert_eq!(
             (traced.distance(), traced.dark()),
             (Some(6), 0),
@@ -706,9 +733,12 @@ fn a_refusal_in_front_of_an_ocean_is_not_the_end() {
 fn one_that_refuses_all_that_comes_is_the_end_at_any_rtt() {
     for rtt_ms in [0.3, 6.0, 60.0] {
         let text = format!("hops = 12\nrtt_ms = {rtt_ms}\n[[hop]]\nat = 6\nunreachable = {{}}\n");
-        let traced = trace(&Scenario::parse(&text).unwrap(), Version::V4, 1, |config| {
-            config
-        });
+        let traced = trace(
+            &Scenario::parse(&text).unwrap(),
+            AddressFamily::V4,
+            1,
+            |config| config,
+        );
         assert_eq!(
             (traced.stop_reason(), traced.tracer.route().hops().count()),
             (StopReason::Unreachable, 6)

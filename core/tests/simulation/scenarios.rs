@@ -1,7 +1,7 @@
 //! Every scenario of the lab, in both families: what is found is the truth.
 
 use crate::world::{Traced, trace};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Kind, Sweep};
 use hopshot_lab::{Scenario, Truth};
 use std::collections::BTreeSet;
@@ -19,15 +19,15 @@ const OPAQUE: [&str; 3] = ["truncated", "nat-id", "badchecksum"];
 fn each(check: impl Fn(&str, &Traced, &Truth, Config)) {
     for name in Scenario::names() {
         let scenario = Scenario::named(name).unwrap();
-        for version in [Version::V4, Version::V6] {
+        for family in [AddressFamily::V4, AddressFamily::V6] {
             for attempts in [1, 3] {
                 for seed in 0..RUNS {
-                    let traced = trace(&scenario, version, seed, |config| Config {
+                    let traced = trace(&scenario, family, seed, |config| Config {
                         attempts,
                         ..config
                     });
                     let config = *traced.tracer.config();
-                    check(name, &traced, &traced.internet.truth(version), config);
+                    check(name, &traced, &traced.internet.truth(family), config);
                 }
             }
         }
@@ -172,7 +172,7 @@ fn a_burst_is_every_probe_to_every_hop_at_once() {
         sweep: Some(Sweep::Burst),
         ..config
     };
-    let traced = trace(&scenario, Version::V6, 1, burst);
+    let traced = trace(&scenario, AddressFamily::V6, 1, burst);
     assert_eq!(traced.sent(), 32 * 3);
     assert!(traced.internet.log().iter().all(|probe| probe.at_ns == 0));
     assert_eq!(traced.took, std::time::Duration::from_millis(80));
@@ -181,8 +181,8 @@ fn a_burst_is_every_probe_to_every_hop_at_once() {
 #[test]
 fn an_unreachable_ends_the_path_where_it_came_from() {
     let scenario = Scenario::named("unreach").unwrap();
-    for version in [Version::V4, Version::V6] {
-        let traced = trace(&scenario, version, 1, |config| config);
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let traced = trace(&scenario, family, 1, |config| config);
         let route = traced.tracer.route();
         let last = route.hops().last().unwrap();
         assert_eq!(

@@ -1,6 +1,6 @@
 //! A tracer in the simulated internet, on virtual time.
 
-use hopshot_core::wire::{Ends, Version, icmp, ip};
+use hopshot_core::wire::{AddressFamily, Ends, icmp, ip};
 use hopshot_core::{Action, Arrival, Config, Echo, Instant, Outcome, Protocol, StopReason, Tracer};
 use hopshot_lab::{CLIENT, Delivery, Internet, Scenario};
 use std::net::IpAddr;
@@ -35,12 +35,12 @@ pub(crate) fn leap(hops: u8, rtt_ms: f64) -> Scenario {
 /// Traces the scenario's target.
 pub(crate) fn trace(
     scenario: &Scenario,
-    version: Version,
+    family: AddressFamily,
     seed: u64,
     configure: impl Fn(Config) -> Config,
 ) -> Traced {
     let mut internet = Internet::new(scenario, seed);
-    let tracer = trace_in(&mut internet, version, seed, Duration::ZERO, configure);
+    let tracer = trace_in(&mut internet, family, seed, Duration::ZERO, configure);
     Traced {
         took: tracer.1,
         tracer: tracer.0,
@@ -51,15 +51,15 @@ pub(crate) fn trace(
 /// Traces in an internet that has seen traffic before, from `start` on its clock.
 pub(crate) fn trace_in(
     internet: &mut Internet,
-    version: Version,
+    family: AddressFamily,
     seed: u64,
     start: Duration,
     configure: impl Fn(Config) -> Config,
 ) -> (Tracer<768>, Duration) {
     let random = u128::from(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)) << 64
         | u128::from(seed ^ 0x5851_f42d_4c95_7f2d);
-    let client = CLIENT.address(version);
-    let target = internet.target(version);
+    let client = CLIENT.address(family);
+    let target = internet.target(family);
     let config = configure(Config {
         source: client,
         ..Config::new(target)
@@ -122,12 +122,12 @@ fn packet(source: IpAddr, destination: IpAddr, hop_limit: u8, message: &[u8]) ->
         source,
         destination,
     };
-    let mut packet = vec![0; ip::header_len(ends.version()) + message.len()];
+    let mut packet = vec![0; ip::header_len(ends.family()) + message.len()];
     let header = ip::Header {
         ends,
         hop_limit,
         traffic_class: 0,
-        protocol: ip::icmp(ends.version()),
+        protocol: ip::icmp(ends.family()),
     };
     let len = header
         .emit(message.len(), &mut packet)

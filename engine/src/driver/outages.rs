@@ -8,15 +8,15 @@ use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::running::{Endurance, Running};
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
 use std::net::IpAddr;
 use std::time::Duration;
 
 impl<L: Link> Driver<L> {
     /// Whether packets of a family leave this machine.
-    pub(crate) fn health(&self, version: Version) -> Health {
-        self.uplinks[family_index(version)].health
+    pub(crate) fn health(&self, family: AddressFamily) -> Health {
+        self.uplinks[family_index(family)].health
     }
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of
@@ -30,9 +30,9 @@ impl<L: Link> Driver<L> {
     /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix
     /// may lead nowhere, or be closed by a firewall.
     pub(super) fn note_failure(&mut self, failing: IpAddr, now: Instant) {
-        let version = Version::of(failing);
+        let family = AddressFamily::of(failing);
         if !self.leaves_for_others(failing, now) {
-            uplink_of(&mut self.uplinks, version).fail(now);
+            uplink_of(&mut self.uplinks, family).fail(now);
         }
     }
 
@@ -40,23 +40,23 @@ impl<L: Link> Driver<L> {
     /// sending one tells, since a firewall answers no questions: it is an Echo Request with the
     /// identity of no trace, sent no more often than every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
-        let version = Version::of(failing);
-        if let Some(leaves) = self.uplinks[family_index(version)].showed(now) {
+        let family = AddressFamily::of(failing);
+        if let Some(leaves) = self.uplinks[family_index(family)].showed(now) {
             return leaves;
         }
-        let witnesses = self.uplinks[family_index(version)].witnesses(failing);
+        let witnesses = self.uplinks[family_index(family)].witnesses(failing);
         let leaves = witnesses
             .into_iter()
             .flatten()
             .any(|witness| self.send_to(witness).is_some());
-        uplink_of(&mut self.uplinks, version).show(leaves, now);
+        uplink_of(&mut self.uplinks, family).show(leaves, now);
         leaves
     }
 
     fn send_to(&mut self, (target, scope_id): Witness) -> Option<()> {
         /// As far as any host: a firewall may refuse what expires near us.
         const FAR: u8 = 64;
-        let version = Version::of(target);
+        let family = AddressFamily::of(target);
         let source = self.source(target, scope_id).ok()?;
         let config = Config {
             max_hops: 1,
@@ -95,27 +95,27 @@ impl<L: Link> Driver<L> {
         self.identities.give_back(number, ident);
         let left = sent?;
         self.pace.spend(left);
-        if uplink_of(&mut self.uplinks, version).succeed(left) {
-            self.hasten_held(version);
+        if uplink_of(&mut self.uplinks, family).succeed(left) {
+            self.hasten_held(family);
         }
-        self.cut_off(version).is_none().then_some(())
+        self.cut_off(family).is_none().then_some(())
     }
 
     /// Returns whether a target of the same network was reached, which shows whether this one can
     /// be.
     pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
-        self.uplinks[family_index(Version::of(target))].has_witness_near(target)
+        self.uplinks[family_index(AddressFamily::of(target))].has_witness_near(target)
     }
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a
     /// question.
-    pub(crate) fn obstacle(&self, version: Version) -> Option<SendError> {
+    pub(crate) fn obstacle(&self, family: AddressFamily) -> Option<SendError> {
         let mut of_family = self
             .traces
             .values()
-            .filter(|trace| trace.version() == version);
+            .filter(|trace| trace.family() == family);
         let held = of_family.find_map(|trace| trace.held.as_ref()?.error);
-        held.or_else(|| self.uplinks[family_index(version)].obstacle())
+        held.or_else(|| self.uplinks[family_index(family)].obstacle())
     }
 
     /// Whether packets to the target of a trace would leave from another address now, or not at
@@ -155,30 +155,30 @@ impl<L: Link> Driver<L> {
     /// answers.
     pub(super) fn watch_silence(&mut self) {
         let now = self.link.now();
-        for version in [Version::V4, Version::V6] {
-            let index = family_index(version);
+        for family in [AddressFamily::V4, AddressFamily::V6] {
+            let index = family_index(family);
             let is_due = self.uplinks[index]
                 .next_question()
                 .is_some_and(|next| next <= now);
             if self.asks && self.own[index] > 0 && is_due {
-                self.ask(version, now);
-                uplink_of(&mut self.uplinks, version).suspect(now);
+                self.ask(family, now);
+                uplink_of(&mut self.uplinks, family).suspect(now);
             }
         }
     }
 
-    fn ask(&mut self, version: Version, now: Instant) {
+    fn ask(&mut self, family: AddressFamily, now: Instant) {
         let Some(Answerer {
             target: (target, scope_id),
             hop,
             ..
-        }) = uplink_of(&mut self.uplinks, version).ask(now)
+        }) = uplink_of(&mut self.uplinks, family).ask(now)
         else {
             return;
         };
         // One that has yet to leave is enough: at a slow rate they would be ever more.
         if self
-            .questions_of(version)
+            .questions_of(family)
             .any(|(number, trace)| trace.left.is_none() && self.schedule.has(number))
         {
             return;
@@ -203,14 +203,14 @@ impl<L: Link> Driver<L> {
             true,
         ) {
             self.questions.insert(number);
-            self.own[family_index(version)] -= 1;
+            self.own[family_index(family)] -= 1;
         }
     }
 
     /// Asks nobody any longer, since no trace waits for that.
-    pub(super) fn end_questions(&mut self, version: Version) {
+    pub(super) fn end_questions(&mut self, family: AddressFamily) {
         let ended: Vec<usize> = self
-            .questions_of(version)
+            .questions_of(family)
             .map(|(number, _)| number)
             .collect();
         for number in ended {
@@ -221,29 +221,29 @@ impl<L: Link> Driver<L> {
 
     /// Whether it isn't known yet if anybody is heard still, so a trace that has ended without all
     /// answers isn't over: somebody is being asked.
-    pub(crate) fn may_be_silent(&mut self, version: Version) -> bool {
+    pub(crate) fn may_be_silent(&mut self, family: AddressFamily) -> bool {
         let now = self.link.now();
-        if !self.asks || !self.uplinks[family_index(version)].may_be_silent(now) {
+        if !self.asks || !self.uplinks[family_index(family)].may_be_silent(now) {
             return false;
         }
-        if !self.is_asking(version) {
-            self.ask(version, now);
+        if !self.is_asking(family) {
+            self.ask(family, now);
         }
-        self.is_asking(version)
+        self.is_asking(family)
     }
 
     /// Whether a question waits for its answer. One that has ended may not have been taken out yet.
-    fn is_asking(&self, version: Version) -> bool {
-        self.questions_of(version)
+    fn is_asking(&self, family: AddressFamily) -> bool {
+        self.questions_of(family)
             .any(|(number, _)| self.schedule.has(number))
     }
 
-    fn questions_of(&self, version: Version) -> impl Iterator<Item = (usize, &Running)> {
+    fn questions_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Running)> {
         let questions = self
             .questions
             .iter()
             .filter_map(|number| Some((*number, self.traces.get(number)?)));
-        questions.filter(move |(_, trace)| trace.version() == version)
+        questions.filter(move |(_, trace)| trace.family() == family)
     }
 
     /// Leaves the time out of all outages in which this process was stopped: after the last look,
@@ -268,7 +268,7 @@ impl<L: Link> Driver<L> {
         let Some(trace) = self.traces.get(&number) else {
             return false;
         };
-        let uplink = uplink_of(&mut self.uplinks, trace.version());
+        let uplink = uplink_of(&mut self.uplinks, trace.family());
         uplink.suspect(self.link.now());
         uplink.was_cut_off_since(start)
     }
@@ -279,18 +279,18 @@ impl<L: Link> Driver<L> {
     }
 
     /// Whether packets of a family could not be sent, to whomever, since an instant.
-    pub(crate) fn had_outage_since(&self, version: Version, start: Instant) -> bool {
-        self.uplinks[family_index(version)].had_outage_since(start)
+    pub(crate) fn had_outage_since(&self, family: AddressFamily, start: Instant) -> bool {
+        self.uplinks[family_index(family)].had_outage_since(start)
     }
 
     /// Whether nobody was heard for a time after an instant, although much was sent.
-    pub(crate) fn was_silent_after(&self, version: Version, start: Instant) -> bool {
-        self.uplinks[family_index(version)].was_silent_after(start)
+    pub(crate) fn was_silent_after(&self, family: AddressFamily, start: Instant) -> bool {
+        self.uplinks[family_index(family)].was_silent_after(start)
     }
 
     /// The outage of a family that there is although packets leave.
-    pub(crate) fn cut_off(&self, version: Version) -> Option<CutOff> {
-        self.uplinks[family_index(version)].cut_off()
+    pub(crate) fn cut_off(&self, family: AddressFamily) -> Option<CutOff> {
+        self.uplinks[family_index(family)].cut_off()
     }
 
     /// Whether the target of a trace answered, but no probe to the hop before left: then it may be
@@ -302,7 +302,7 @@ impl<L: Link> Driver<L> {
     }
 
     /// Takes silence for what it is from now on: nobody answers.
-    pub(crate) fn accept_silence(&mut self, version: Version) {
-        uplink_of(&mut self.uplinks, version).accept_silence(self.link.now());
+    pub(crate) fn accept_silence(&mut self, family: AddressFamily) {
+        uplink_of(&mut self.uplinks, family).accept_silence(self.link.now());
     }
 }

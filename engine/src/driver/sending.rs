@@ -6,7 +6,7 @@ use crate::link::{Datagram, Link, Obstacle};
 use crate::next_hop::{self, Verdict};
 use crate::running::{Endurance, Held, Running};
 use crate::uplink::CutOff;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
 
 impl<L: Link> Driver<L> {
@@ -69,12 +69,12 @@ impl<L: Link> Driver<L> {
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
-                        uplink_of(&mut self.uplinks, trace.version()).miss_gateway(now);
+                        uplink_of(&mut self.uplinks, trace.family()).miss_gateway(now);
                     }
                     trace.abandon();
                 }
                 Verdict::Innocent => {
-                    let uplink = uplink_of(&mut self.uplinks, trace.version());
+                    let uplink = uplink_of(&mut self.uplinks, trace.family());
                     let way = trace.way();
                     let is_found = || {
                         next_hop::is_gateway(&self.link, way)
@@ -102,8 +102,8 @@ impl<L: Link> Driver<L> {
         let Some(listener) = self.listeners.get(trace.listener) else {
             return Turn::Idle(None);
         };
-        let (version, port) = (listener.port.family, trace.listener);
-        let uplink = uplink_of(&mut self.uplinks, version);
+        let (family, port) = (listener.port.family, trace.listener);
+        let uplink = uplink_of(&mut self.uplinks, family);
         let datagram = Datagram {
             destination: probe.destination,
             scope_id: trace.scope_id,
@@ -119,7 +119,7 @@ impl<L: Link> Driver<L> {
                     uplink.asked(left);
                 }
                 if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
-                    self.hasten_held(version);
+                    self.hasten_held(family);
                 }
                 Turn::Tried(Instant::EPOCH)
             }
@@ -141,13 +141,13 @@ impl<L: Link> Driver<L> {
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),
                 }
-                let health = self.health(version);
+                let health = self.health(family);
                 let due = self
                     .traces
                     .get_mut(&number)
                     .and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 if is_question && due.is_none() {
-                    uplink_of(&mut self.uplinks, version).not_asked(error);
+                    uplink_of(&mut self.uplinks, family).not_asked(error);
                 }
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
@@ -155,8 +155,8 @@ impl<L: Link> Driver<L> {
     }
 
     /// Tries the probes again that could not be sent: one of this family has just left.
-    pub(super) fn hasten_held(&mut self, version: Version) {
-        let is_held = |trace: &Running| trace.held.is_some() && trace.version() == version;
+    pub(super) fn hasten_held(&mut self, family: AddressFamily) {
+        let is_held = |trace: &Running| trace.held.is_some() && trace.family() == family;
         for number in self
             .traces
             .iter()

@@ -3,7 +3,7 @@
 //! A router's word is a hint. The truth is which sizes pass: a limit is known once packets of its
 //! MTU have passed and those one octet larger have not.
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::net::IpAddr;
 
 /// Sizes at which packets get stuck or don't: the plateaus of RFC 1191, section 7.1, and what has
@@ -138,10 +138,10 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) const fn new(family: Version, max_hops: u8) -> Self {
+    pub(super) const fn new(family: AddressFamily, max_hops: u8) -> Self {
         let least = match family {
-            Version::V4 => 68,
-            Version::V6 => 1280,
+            AddressFamily::V4 => 68,
+            AddressFamily::V6 => 1280,
         };
         Self {
             least,

@@ -18,7 +18,7 @@ use crate::survey::{DEFAULT_RATE, Survey};
 use crate::trace::Route;
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
@@ -98,7 +98,7 @@ impl<L: Link> Exploration<L> {
         host: &str,
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
-        settings.check(Version::of(address.ip()))?;
+        settings.check(AddressFamily::of(address.ip()))?;
         let (address, config, confidence) = (
             specified(address),
             settings.config,
@@ -184,7 +184,7 @@ impl<L: Link> Exploration<L> {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.survey
-            .socket(Version::of(self.target()))
+            .socket(AddressFamily::of(self.target()))
             .unwrap_or(SocketKind::Raw)
     }
 
@@ -290,7 +290,7 @@ impl<L: Link> Job for Exploration<L> {
 
     fn finish(mut self) -> Paths {
         self.interrupt();
-        let rejected = self.survey.rejected(Version::of(self.target()));
+        let rejected = self.survey.rejected(AddressFamily::of(self.target()));
         let duration = self.link().now().saturating_since(self.start);
         Paths {
             graph: self.search.graph(),

@@ -11,7 +11,7 @@ use crate::running::Endurance;
 use crate::settings::Settings;
 use crate::trace::{Begun, Listed};
 use crate::uplink::CutOff;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -225,11 +225,11 @@ impl<L: Link> Survey<L> {
     /// once in a while.
     fn is_hopeless(&mut self, target: IpAddr) -> bool {
         const WHILE: Duration = Duration::from_secs(1);
-        let (version, now) = (Version::of(target), self.driver.link.now());
-        if self.driver.cut_off(version).is_none() {
+        let (family, now) = (AddressFamily::of(target), self.driver.link.now());
+        if self.driver.cut_off(family).is_none() {
             return !self.driver.leaves_for_others(target, now);
         }
-        let found = self.found_hopeless[Service::of(version) as usize];
+        let found = self.found_hopeless[Service::of(family) as usize];
         found.is_some_and(|found| now.saturating_since(found) < WHILE)
     }
 
@@ -240,7 +240,7 @@ impl<L: Link> Survey<L> {
             listed.is_trial
                 && self
                     .driver
-                    .cut_off(Version::of(listed.address.ip()))
+                    .cut_off(AddressFamily::of(listed.address.ip()))
                     .is_some()
         };
         let is_trial = |begun: &Begun| begun.listed.as_ref().is_some_and(is_open);
@@ -256,7 +256,7 @@ impl<L: Link> Survey<L> {
             .as_ref()
             .filter(|listed| listed.is_trial)?
             .address;
-        let service = Service::of(Version::of(address.ip()));
+        let service = Service::of(AddressFamily::of(address.ip()));
         let away = self.setbacks.has_ended(service)?;
         let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
         self.found_hopeless[service as usize] = Some(self.driver.link.now());
@@ -400,8 +400,8 @@ impl<L: Link> Survey<L> {
 
     /// Gives up the hosts of a family whose traces were on their way when an outage ended the list,
     /// as those that waited.
-    fn give_up_family(&mut self, family: Version) {
-        let is_of_family = |listed: &Listed| Version::of(listed.address.ip()) == family;
+    fn give_up_family(&mut self, family: AddressFamily) {
+        let is_of_family = |listed: &Listed| AddressFamily::of(listed.address.ip()) == family;
         let is_left = |(number, begun): (&usize, &Begun)| {
             let is_open = !self.driver.is_whole(*number)
                 && self.driver.tracer(*number).route().failure().is_none();
@@ -421,8 +421,8 @@ impl<L: Link> Survey<L> {
 
     pub(super) fn healths(&self) -> Healths {
         [
-            self.driver.health(Version::V4),
-            self.driver.health(Version::V6),
+            self.driver.health(AddressFamily::V4),
+            self.driver.health(AddressFamily::V6),
             self.names,
         ]
     }
@@ -467,15 +467,15 @@ impl<L: Link> Survey<L> {
         let Some(Listed { address, .. }) = &begun.listed else {
             return false;
         };
-        let version = Version::of(address.ip());
+        let family = AddressFamily::of(address.ip());
         !self.is_interrupted
             && !self.setbacks.limit.is_zero()
             && self
                 .setbacks
-                .has_ended::<L::Error>(Service::of(version))
+                .has_ended::<L::Error>(Service::of(family))
                 .is_none()
             && !self.driver.is_whole(number)
-            && self.driver.may_be_silent(version)
+            && self.driver.may_be_silent(family)
     }
 
     /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while
@@ -485,8 +485,8 @@ impl<L: Link> Survey<L> {
         let Listed {
             address, reruns, ..
         } = *begun.listed.as_ref()?;
-        let (version, start, host) = (
-            Version::of(address.ip()),
+        let (family, start, host) = (
+            AddressFamily::of(address.ip()),
             begun.start(),
             begun.host().to_owned(),
         );
@@ -494,14 +494,14 @@ impl<L: Link> Survey<L> {
         if !may_be_run
             || self
                 .setbacks
-                .has_ended::<L::Error>(Service::of(version))
+                .has_ended::<L::Error>(Service::of(family))
                 .is_some()
             || self.driver.is_whole(number)
         {
             return None;
         }
         let has_failed = !self.driver.has_given_up(number)
-            && (self.driver.had_outage_since(version, start) || self.driver.has_moved(number));
+            && (self.driver.had_outage_since(family, start) || self.driver.has_moved(number));
         let was_cut_off = has_failed || self.driver.fell_silent(number, start);
         // Whoever has heard something knows more of the path than that nobody answers: what is
         // missing may be silent. Once is enough where it isn't known that there was an
@@ -510,7 +510,7 @@ impl<L: Link> Survey<L> {
         let most = match (was_cut_off, self.driver.has_heard(number)) {
             // The limit of an outage is enough.
             _ if matches!(
-                self.driver.cut_off(version),
+                self.driver.cut_off(family),
                 Some(CutOff::Gateway | CutOff::BehindGateway)
             ) =>
             {
@@ -521,7 +521,7 @@ impl<L: Link> Survey<L> {
             (false, _) if is_doubtful => MOST_RERUNS_HEARD,
             (false, _) => 1,
         };
-        let is_spoilt = was_cut_off || is_doubtful || self.driver.was_silent_after(version, start);
+        let is_spoilt = was_cut_off || is_doubtful || self.driver.was_silent_after(family, start);
         let is_spoilt = is_spoilt && reruns < most;
         let listed = self
             .begun

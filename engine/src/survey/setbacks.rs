@@ -10,7 +10,7 @@ use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
 use crate::trace::Listed;
 use hopshot_core::Instant;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::collections::{BTreeMap, HashMap};
 use std::mem::take;
 use std::net::SocketAddr;
@@ -50,18 +50,18 @@ pub(super) enum Service {
 impl Service {
     pub(super) const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Names];
 
-    pub(super) const fn of(version: Version) -> Self {
-        match version {
-            Version::V4 => Self::V4,
-            Version::V6 => Self::V6,
+    pub(super) const fn of(family: AddressFamily) -> Self {
+        match family {
+            AddressFamily::V4 => Self::V4,
+            AddressFamily::V6 => Self::V6,
         }
     }
 
     /// The family that it is, unless it is names.
-    pub(super) const fn family(self) -> Option<Version> {
+    pub(super) const fn family(self) -> Option<AddressFamily> {
         match self {
-            Self::V4 => Some(Version::V4),
-            Self::V6 => Some(Version::V6),
+            Self::V4 => Some(AddressFamily::V4),
+            Self::V6 => Some(AddressFamily::V6),
             Self::Names => None,
         }
     }
@@ -136,7 +136,7 @@ impl Setback {
 
     pub(super) fn service(&self) -> Service {
         match self.place {
-            Place::At(address) => Service::of(Version::of(address.ip())),
+            Place::At(address) => Service::of(AddressFamily::of(address.ip())),
             Place::Unknown | Place::Witness => Service::Names,
         }
     }

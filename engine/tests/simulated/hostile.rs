@@ -1,9 +1,9 @@
 //! Lists some of whose hosts are hostile and work together: what they say stands in no result but
 //! their own, and the others go on sharing what is true.
 
-use super::{KINDS, MOST_STEPS, VERSIONS, strong};
+use super::{FAMILIES, KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::icmp::{Echo, Message, Type};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_engine::{Job, Route, Settings, SocketKind, Step, Survey};
 use hopshot_lab::{Attack, Failing, Failure, Hop, Machine, Places, Scenario};
 use std::cell::RefCell;
@@ -16,10 +16,10 @@ use std::time::Duration;
 const DISTANCE: u8 = 12;
 
 /// The name that all hostile hosts give.
-fn forger(version: Version) -> IpAddr {
-    match version {
-        Version::V4 => [10, 66, 66, 66].into(),
-        Version::V6 => [0x2001, 0xdb8, 0x6666, 0, 0, 0, 0, 0x66].into(),
+fn forger(family: AddressFamily) -> IpAddr {
+    match family {
+        AddressFamily::V4 => [10, 66, 66, 66].into(),
+        AddressFamily::V6 => [0x2001, 0xdb8, 0x6666, 0, 0, 0, 0, 0x66].into(),
     }
 }
 
@@ -79,7 +79,7 @@ impl World {
     fn see(&mut self, packet: &[u8]) -> Attack {
         let (header, message) = ip::parse(packet).unwrap();
         let (ends, hop) = (header.ends, header.hop_limit);
-        let version = ends.version();
+        let family = ends.family();
         *self.sent.entry(ends.destination).or_default() += 1;
         let arrives = hop >= DISTANCE;
         if self.silent.contains(&ends.destination) {
@@ -97,7 +97,7 @@ impl World {
         }
         // Sooner than the truth.
         let soon = Duration::from_micros(100);
-        let name = forger(version);
+        let name = forger(family);
         let exceeded = || error(Type::TimeExceeded, name, packet);
         let claimed = match self.claim {
             Some(Claim::Router(at)) if at == hop => Some(exceeded()),
@@ -120,7 +120,7 @@ impl World {
         };
         for _ in 0..to_guess {
             let victim = self.latest[self.random.usize(..self.latest.len())];
-            if Version::of(victim) == version {
+            if AddressFamily::of(victim) == family {
                 let kind = [Type::TimeExceeded, Type::Unreachable][self.random.usize(..2)];
                 let guess = guess(
                     Ends {
@@ -143,7 +143,7 @@ impl World {
 
 /// A probe to somebody else as one's own shows it to be, but for its seq: eight octets of it.
 fn guess(ends: Ends, message: &[u8], seq: u16, hop_limit: u8) -> Vec<u8> {
-    let header_len = ip::header_len(ends.version());
+    let header_len = ip::header_len(ends.family());
     let mut packet = vec![0; header_len + 8];
     packet[header_len..].copy_from_slice(&message[..8]);
     packet[header_len + 6..].copy_from_slice(&seq.to_be_bytes());
@@ -151,7 +151,7 @@ fn guess(ends: Ends, message: &[u8], seq: u16, hop_limit: u8) -> Vec<u8> {
         ends,
         hop_limit,
         traffic_class: 0,
-        protocol: ip::icmp(ends.version()),
+        protocol: ip::icmp(ends.family()),
     };
     header.emit(8, &mut packet).unwrap();
     packet
@@ -167,7 +167,7 @@ fn error_of(kind: Type, from: IpAddr, to: IpAddr, quote: &[u8]) -> Vec<u8> {
         source: from,
         destination: to,
     };
-    let mut message = vec![kind.number(ends.version()).unwrap(), 0, 0, 0, 0, 0, 0, 0];
+    let mut message = vec![kind.number(ends.family()).unwrap(), 0, 0, 0, 0, 0, 0, 0];
     message.extend_from_slice(quote);
     wrap(ends, message)
 }
@@ -197,9 +197,9 @@ fn wrap(ends: Ends, mut message: Vec<u8>) -> Vec<u8> {
         IpAddr::V6(address) => address.octets().to_vec(),
     };
     let len = u32::try_from(message.len()).unwrap();
-    let pseudo = match ends.version() {
-        Version::V4 => Vec::new(),
-        Version::V6 => [
+    let pseudo = match ends.family() {
+        AddressFamily::V4 => Vec::new(),
+        AddressFamily::V6 => [
             octets(ends.source),
             octets(ends.destination),
             len.to_be_bytes().to_vec(),
@@ -216,15 +216,15 @@ fn wrap(ends: Ends, mut message: Vec<u8>) -> Vec<u8> {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     message[2..4].copy_from_slice(&(!sum as u16).to_be_bytes());
-    let mut packet = vec![0; ip::header_len(ends.version()) + message.len()];
+    let mut packet = vec![0; ip::header_len(ends.family()) + message.len()];
     let header = ip::Header {
         ends,
         hop_limit: 60,
         traffic_class: 0,
-        protocol: ip::icmp(ends.version()),
+        protocol: ip::icmp(ends.family()),
     };
     header.emit(message.len(), &mut packet).unwrap();
-    packet[ip::header_len(ends.version())..].copy_from_slice(&message);
+    packet[ip::header_len(ends.family())..].copy_from_slice(&message);
     packet
 }
 
@@ -336,12 +336,12 @@ impl List {
 }
 
 /// The host of a number in the scenario `many`: 256 in each /24, 16 in each /48.
-fn host(version: Version, number: usize) -> IpAddr {
+fn host(family: AddressFamily, number: usize) -> IpAddr {
     let number = u16::try_from(number).unwrap();
     let [high, low] = number.to_be_bytes();
-    match version {
-        Version::V4 => [10, 200, high, low].into(),
-        Version::V6 => [
+    match family {
+        AddressFamily::V4 => [10, 200, high, low].into(),
+        AddressFamily::V6 => [
             0x2001,
             0xdb8,
             0x1000 + number / 16,
@@ -371,7 +371,7 @@ fn many(silent: &[u8]) -> Scenario {
 }
 
 /// Hosts of the families in turn, of which one in twenty is hostile.
-fn hosts(families: &[Version], count: usize, place: Place) -> (Vec<IpAddr>, HashSet<IpAddr>) {
+fn hosts(families: &[AddressFamily], count: usize, place: Place) -> (Vec<IpAddr>, HashSet<IpAddr>) {
     let hosts: Vec<IpAddr> = (0..count)
         .map(|number| host(families[number % families.len()], number))
         .collect();
@@ -392,7 +392,7 @@ fn hosts(families: &[Version], count: usize, place: Place) -> (Vec<IpAddr>, Hash
 fn wrong(route: &Route, scenario: &Scenario) -> Option<(u8, IpAddr)> {
     let truth = Machine::new(scenario, SocketKind::Raw, 0)
         .internet()
-        .truth(Version::of(route.target()));
+        .truth(AddressFamily::of(route.target()));
     let shared = route
         .shared()
         .filter_map(|shared| Some((shared.hop, shared.from?)));
@@ -421,14 +421,10 @@ fn sharing(outcome: &Outcome, list: &List) -> (usize, usize) {
 fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_sharing_whatever_all_claim()
  {
     let mut guessed = 0;
-    let is_forger = |address| {
-        VERSIONS
-            .into_iter()
-            .any(|version| forger(version) == address)
-    };
+    let is_forger = |address| FAMILIES.into_iter().any(|family| forger(family) == address);
     for seed in 0..80 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let families = [&VERSIONS[..1], &VERSIONS[1..], &VERSIONS[..]][random.usize(..3)];
+        let families = [&FAMILIES[..1], &FAMILIES[1..], &FAMILIES[..]][random.usize(..3)];
         let place = PLACES[random.usize(..3)];
         let count = random.usize(500..1500);
         let (hosts, hostile) = hosts(families, count, place);
@@ -509,7 +505,7 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
 
 /// A list of both families that is like any other.
 fn mixed(seed: u64, place: Place) -> List {
-    let (hosts, hostile) = hosts(&VERSIONS, 2_000, place);
+    let (hosts, hostile) = hosts(&FAMILIES, 2_000, place);
     let (silent, failures) = (HashSet::new(), Vec::new());
     List {
         hosts,
@@ -569,12 +565,12 @@ fn after_an_outage_both_families_share_as_soon_as_without() {
             ..mixed(seed, Place::First)
         };
         let outcome = list.run(&many(&[]), SocketKind::Raw, 1);
-        for version in VERSIONS {
+        for family in FAMILIES {
             let others = list
                 .hosts
                 .iter()
                 .copied()
-                .filter(|host| Version::of(*host) != version)
+                .filter(|host| AddressFamily::of(*host) != family)
                 .collect();
             let (sharing, all) = sharing(
                 &outcome,
@@ -585,7 +581,7 @@ fn after_an_outage_both_families_share_as_soon_as_without() {
             );
             assert!(
                 sharing * 100 >= all * 80,
-                "seed {seed}: {version:?} {sharing} of {all}"
+                "seed {seed}: {family:?} {sharing} of {all}"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! Lists of hosts: thousands of them, drawn at random from a seed, on networks that fail.
 
 use super::{KINDS, MOST_STEPS, strong};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Fault, Job, Link, Route, Settings, SocketKind, Step, Survey};
 use hopshot_lab::{Error, Failing, Failure, Machine, Scenario};
 use std::collections::BTreeMap;
@@ -69,11 +69,11 @@ impl List {
 }
 
 /// The host of a number in the scenario `many`.
-fn host(version: Version, number: u32) -> (String, IpAddr) {
+fn host(family: AddressFamily, number: u32) -> (String, IpAddr) {
     let [.., high, low] = number.to_be_bytes();
-    let address = match version {
-        Version::V4 => [10, 200, high, low].into(),
-        Version::V6 => [0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number as u16].into(),
+    let address = match family {
+        AddressFamily::V4 => [10, 200, high, low].into(),
+        AddressFamily::V6 => [0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, number as u16].into(),
     };
     (format!("host{number}"), address)
 }
@@ -111,7 +111,7 @@ fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed
 fn names_only_who_is_there(route: &Route, machine: &Scenario) -> bool {
     let truth = Machine::new(machine, SocketKind::Raw, 0)
         .internet()
-        .truth(Version::of(route.target()));
+        .truth(AddressFamily::of(route.target()));
     let is_there =
         |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
     strong(route).all(is_there)
@@ -122,7 +122,7 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
     let many = Scenario::named("many").unwrap();
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
+        let (kind, family) = (KINDS[random.usize(..2)], super::FAMILIES[random.usize(..2)]);
         let mut machine = Machine::new(&many, kind, seed);
         // Shorter than the limit of an outage, one after the other.
         let mut begin = Duration::from_millis(random.u64(..2_000));
@@ -136,7 +136,7 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
             begin = end + Duration::from_millis(random.u64(2_000..5_000));
         }
         let hosts = (0..random.u32(1..300))
-            .map(|number| host(version, number * 13 % 4096))
+            .map(|number| host(family, number * 13 % 4096))
             .collect();
         let (rate, at_once) = (random.u32(20..20_000), random.usize(1..300));
         let outage_limit = Duration::from_secs(60);
@@ -165,7 +165,7 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
         assert_eq!(
             reached,
             list.hosts.len(),
-            "seed {seed}: {kind:?} {version:?} {:?}",
+            "seed {seed}: {kind:?} {family:?} {:?}",
             results.lost
         );
     }
@@ -188,9 +188,9 @@ fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
             span: begin..begin + Duration::from_millis(random.u64(10..3_000)),
             what,
         });
-        let version = super::VERSIONS[random.usize(..2)];
+        let family = super::FAMILIES[random.usize(..2)];
         let hosts = (0..random.u32(1..100))
-            .map(|number| host(version, number))
+            .map(|number| host(family, number))
             .collect();
         let (rate, at_once) = (random.u32(50..20_000), random.usize(1..100));
         let (outage_limit, interrupted_after) = (Duration::from_secs(60), random.usize(..200));
@@ -221,7 +221,9 @@ fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
                 span: Duration::ZERO..Duration::MAX,
                 what,
             });
-            let hosts = (0..50).map(|number| host(Version::V4, number)).collect();
+            let hosts = (0..50)
+                .map(|number| host(AddressFamily::V4, number))
+                .collect();
             let outage_limit = Duration::from_secs(limit);
             let list = List {
                 hosts,
@@ -254,7 +256,7 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
     let many = Scenario::named("many").unwrap();
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (kind, version) = (KINDS[random.usize(..2)], super::VERSIONS[random.usize(..2)]);
+        let (kind, family) = (KINDS[random.usize(..2)], super::FAMILIES[random.usize(..2)]);
         let all = [
             Failing::Route,
             Failing::Firewall,
@@ -274,7 +276,7 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
             what,
         });
         let hosts = (0..random.u32(1..100))
-            .map(|number| host(version, number))
+            .map(|number| host(family, number))
             .collect();
         let (rate, at_once) = (random.u32(200..20_000), random.usize(1..100));
         let outage_limit = Duration::from_secs([1, 5, 60][random.usize(..3)]);

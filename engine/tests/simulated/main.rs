@@ -4,7 +4,7 @@
 mod hostile;
 mod lists;
 
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{
     Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step,
     StopReason, Thoroughness, Trace,
@@ -12,7 +12,7 @@ use hopshot_engine::{
 use hopshot_lab::{CLIENT, Machine, Scenario, Truth};
 use std::net::{IpAddr, SocketAddr};
 
-const VERSIONS: [Version; 2] = [Version::V4, Version::V6];
+const FAMILIES: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
 
 /// Steps that a job takes at most. One that does nothing over and over would take more.
@@ -30,20 +30,20 @@ fn to_the_end<J: Job<Link = Machine>>(mut job: J) -> J::Output {
 /// The scenario, a machine on it, and the address of its target.
 fn world(
     name: &str,
-    version: Version,
+    family: AddressFamily,
     kind: SocketKind,
     seed: u64,
 ) -> (Machine, SocketAddr, Truth) {
     let machine = Machine::new(&Scenario::named(name).unwrap(), kind, seed);
     let (target, truth) = (
-        machine.internet().target(version),
-        machine.internet().truth(version),
+        machine.internet().target(family),
+        machine.internet().truth(family),
     );
     (machine, (target, 0).into(), truth)
 }
 
-fn trace(name: &str, version: Version, kind: SocketKind, seed: u64) -> (Route, Truth) {
-    let (machine, target, truth) = world(name, version, kind, seed);
+fn trace(name: &str, family: AddressFamily, kind: SocketKind, seed: u64) -> (Route, Truth) {
+    let (machine, target, truth) = world(name, family, kind, seed);
     (
         to_the_end(Trace::start(machine, &Settings::default(), name, target).unwrap()),
         truth,
@@ -65,18 +65,18 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
     // There the route changes while it is traced, or answers come from where nobody is asked.
     let moves = ["changing", "leap", "altreply", "dnat", "demo"];
     for name in Scenario::names().filter(|name| !moves.contains(name)) {
-        for (version, kind) in VERSIONS
+        for (family, kind) in FAMILIES
             .into_iter()
-            .flat_map(|version| KINDS.map(|kind| (version, kind)))
+            .flat_map(|family| KINDS.map(|kind| (family, kind)))
         {
             for seed in 0..5 {
-                let (route, truth) = trace(name, version, kind, seed);
-                assert_eq!(route.source(), CLIENT.address(version));
+                let (route, truth) = trace(name, family, kind, seed);
+                assert_eq!(route.source(), CLIENT.address(family));
                 for (hop, from) in strong(&route) {
                     let is_there = truth.at(hop).contains(&Some(from));
                     assert!(
                         is_there,
-                        "{name} {version:?} {kind:?} seed {seed}: {from} at hop {hop}"
+                        "{name} {family:?} {kind:?} seed {seed}: {from} at hop {hop}"
                     );
                 }
             }
@@ -87,11 +87,11 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
 #[test]
 fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
     for name in ["short", "wan", "long", "many", "mpls", "nodeid", "dup"] {
-        for (version, kind) in VERSIONS
+        for (family, kind) in FAMILIES
             .into_iter()
-            .flat_map(|version| KINDS.map(|kind| (version, kind)))
+            .flat_map(|family| KINDS.map(|kind| (family, kind)))
         {
-            let (route, truth) = trace(name, version, kind, 1);
+            let (route, truth) = trace(name, family, kind, 1);
             assert_eq!(
                 (route.distance(), route.stop_reason()),
                 (truth.distance(), Some(StopReason::Reached)),
@@ -99,7 +99,7 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
             );
             let heard: Vec<u8> = strong(&route).map(|(hop, _)| hop).collect();
             let all: Vec<u8> = (1..=truth.distance().unwrap()).collect();
-            assert_eq!(heard, all, "{name} {version:?} {kind:?}");
+            assert_eq!(heard, all, "{name} {family:?} {kind:?}");
             assert!(
                 route.probes_sent() <= all.len() + 16,
                 "{name}: {}",
@@ -111,13 +111,13 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
 
 #[test]
 fn all_paths_are_found_whatever_the_seed() {
-    for (version, kind) in VERSIONS
+    for (family, kind) in FAMILIES
         .into_iter()
-        .flat_map(|version| KINDS.map(|kind| (version, kind)))
+        .flat_map(|family| KINDS.map(|kind| (family, kind)))
     {
         let mut complete = 0;
         for seed in 0..20 {
-            let (machine, target, truth) = world("ecmp", version, kind, seed);
+            let (machine, target, truth) = world("ecmp", family, kind, seed);
             let settings = Settings::default();
             let paths =
                 Exploration::start(machine, &settings, Thoroughness::default(), "ecmp", target)
@@ -136,17 +136,17 @@ fn all_paths_are_found_whatever_the_seed() {
             complete += usize::from(found == routers);
         }
         // Each search misses something in 5 of 100 cases at most.
-        assert!(complete >= 17, "{version:?} {kind:?}: {complete} of 20");
+        assert!(complete >= 17, "{family:?} {kind:?}: {complete} of 20");
     }
 }
 
 #[test]
 fn the_mtu_of_a_path_is_found_with_its_limits() {
-    for (version, kind) in VERSIONS
+    for (family, kind) in FAMILIES
         .into_iter()
-        .flat_map(|version| KINDS.map(|kind| (version, kind)))
+        .flat_map(|family| KINDS.map(|kind| (family, kind)))
     {
-        let (machine, target, _) = world("mtu", version, kind, 1);
+        let (machine, target, _) = world("mtu", family, kind, 1);
         let search = PathMtu::start(machine, &Settings::default(), "mtu", target, |_, _, _| {
             Ok(1500)
         })
@@ -155,7 +155,7 @@ fn the_mtu_of_a_path_is_found_with_its_limits() {
         assert_eq!(
             (route.path_mtu(), route.bounds()),
             (Some(1280), (1280, 1280)),
-            "{version:?} {kind:?}"
+            "{family:?} {kind:?}"
         );
         assert_eq!(route.limits().len(), 2);
     }

@@ -11,7 +11,7 @@ use embassy_futures::select::{Either, select};
 use embassy_net::Stack;
 use embassy_net::raw::{IpProtocol, IpVersion, PacketMetadata, RawSocket};
 use embassy_time::Timer;
-use hopshot_core::wire::{BufferTooSmall, Version};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall};
 use hopshot_core::{Action, Instant, Tracer};
 
 /// The octets of a probe's packet: an IPv6 header and the default payload.
@@ -31,16 +31,16 @@ pub async fn trace<const N: usize>(
     tracer: &mut Tracer<N>,
 ) -> Result<(), BufferTooSmall> {
     let source = tracer.config().source;
-    let (version, protocol) = match Version::of(source) {
-        Version::V4 => (IpVersion::Ipv4, IpProtocol::Icmp),
-        Version::V6 => (IpVersion::Ipv6, IpProtocol::Icmpv6),
+    let (family, protocol) = match AddressFamily::of(source) {
+        AddressFamily::V4 => (IpVersion::Ipv4, IpProtocol::Icmp),
+        AddressFamily::V6 => (IpVersion::Ipv6, IpProtocol::Icmpv6),
     };
     let (mut receive_meta, mut receive) =
         ([PacketMetadata::EMPTY; ANSWERS], [0; ANSWERS * ANSWER_LEN]);
     let (mut transmit_meta, mut transmit) = ([PacketMetadata::EMPTY; 1], [0; PROBE_LEN]);
     let socket = RawSocket::new(
         stack,
-        Some(version),
+        Some(family),
         Some(protocol),
         &mut receive_meta,
         &mut receive,

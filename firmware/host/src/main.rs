@@ -11,7 +11,7 @@ mod route;
 
 use core::time::Duration;
 use ethernet::{Gateway, Taken};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{CLIENT, Internet, Scenario};
 use std::error::Error;
 use std::io::{self, BufRead, BufReader};
@@ -47,22 +47,22 @@ fn run() -> Result<u8, Box<dyn Error>> {
     let [scenario, family, dashes, program, rest @ ..] = &arguments[..] else {
         return Err("wanted: SCENARIO 4|6 -- COMMAND".into());
     };
-    let version = match (family.as_str(), dashes.as_str()) {
-        ("4", "--") => Version::V4,
-        ("6", "--") => Version::V6,
+    let family = match (family.as_str(), dashes.as_str()) {
+        ("4", "--") => AddressFamily::V4,
+        ("6", "--") => AddressFamily::V6,
         _ => return Err("wanted: SCENARIO 4|6 -- COMMAND".into()),
     };
     let internet = Internet::new(&Scenario::load(scenario)?, 1);
-    let truth = internet.truth(version);
+    let truth = internet.truth(family);
     let cable = Cable::new()?;
-    let gateway: IpAddr = match version {
-        Version::V4 => [10, 0, 0, 1].into(),
-        Version::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+    let gateway: IpAddr = match family {
+        AddressFamily::V4 => [10, 0, 0, 1].into(),
+        AddressFamily::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
     };
     let addresses = format!(
         "arg={},arg={},arg={gateway}",
-        internet.target(version),
-        CLIENT.address(version)
+        internet.target(family),
+        CLIENT.address(family)
     );
     let fill = |text: &String| {
         text.replace("{netdev}", &cable.netdev())

@@ -5,7 +5,7 @@ use etherparse::{
     IcmpEchoHeader, Icmpv4Slice, Icmpv4Type, Icmpv6Slice, Icmpv6Type, IpSlice, LaxIpSlice,
 };
 use hopshot_core::wire::icmp::{Echo, HEADER_LEN, Message};
-use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
 use std::net::IpAddr;
 
 /// An authentication header, which etherparse walks over and we don't: no traceroute sends one.
@@ -84,14 +84,14 @@ fn packet(octets: &[u8]) -> Option<usize> {
 
 fn message(ends: Ends, octets: &[u8]) {
     // With an end unknown we verify nothing.
-    if ends.version() == Version::V6
+    if ends.family() == AddressFamily::V6
         && (ends.source.is_unspecified() || ends.destination.is_unspecified())
     {
         return;
     }
     let ours = Message::parse(ends, octets);
-    let echo = match ends.version() {
-        Version::V4 => {
+    let echo = match ends.family() {
+        AddressFamily::V4 => {
             Icmpv4Slice::from_slice(octets)
                 .ok()
                 .and_then(|theirs| match theirs.icmp_type() {
@@ -100,7 +100,7 @@ fn message(ends: Ends, octets: &[u8]) {
                     _ => None,
                 })
         }
-        Version::V6 => {
+        AddressFamily::V6 => {
             Icmpv6Slice::from_slice(octets)
                 .ok()
                 .and_then(|theirs| match theirs.icmp_type() {

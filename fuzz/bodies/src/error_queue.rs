@@ -6,7 +6,7 @@
 use crate::{ends, packets};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hopshot_core::wire::icmp::Type;
-use hopshot_core::wire::{Ends, Malformed, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
 use hopshot_core::{Answer, Back, Echo, Kind, Protocol, Quoted};
 use hopshot_linux::fuzzing::{control_messages, read};
 
@@ -22,8 +22,8 @@ pub fn body(octets: &[u8]) {
     let (control, message) = rest.split_at(control_len);
     let peer = match to % 3 {
         0 => None,
-        1 => Some(SocketAddr::new(ends::of(Version::V4).destination, 0)),
-        _ => Some(SocketAddr::new(ends::of(Version::V6).destination, 0)),
+        1 => Some(SocketAddr::new(ends::of(AddressFamily::V4).destination, 0)),
+        _ => Some(SocketAddr::new(ends::of(AddressFamily::V6).destination, 0)),
     };
     let said = Said::of(control);
     let read = read(control, peer, message);
@@ -165,9 +165,9 @@ impl Report<'_> {
     /// A raw socket gets the same error whole: it must say the same, wherever the kernel could have
     /// made this report of it.
     fn compare(&self, from: IpAddr, read: &Result<Answer<'_>, Malformed>, quoted: &[u8]) {
-        let version = Version::of(from);
+        let family = AddressFamily::of(from);
         let (number, code, info, data) = self.fields();
-        let icmp_type = match Type::from_number(version, number) {
+        let icmp_type = match Type::from_number(family, number) {
             Some(Type::EchoRequest | Type::EchoReply) | None => {
                 return assert!(read.is_err(), "no error");
             }
@@ -177,22 +177,22 @@ impl Report<'_> {
             return;
         }
         let begin = data as usize & 0xffff;
-        let unit = if version == Version::V4 { 4 } else { 8 };
+        let unit = if family == AddressFamily::V4 { 4 } else { 8 };
         let words = if begin == 0 {
             Some(0)
         } else {
-            words(begin + ip::header_len(version), unit)
+            words(begin + ip::header_len(family), unit)
         };
-        let rest = match (version, icmp_type) {
-            (Version::V4, _) => u32::from(words.unwrap_or(0)) << 16 | info & 0xffff,
-            (Version::V6, Type::PacketTooBig) => info,
-            (Version::V6, _) => u32::from(words.unwrap_or(0)) << 24,
+        let rest = match (family, icmp_type) {
+            (AddressFamily::V4, _) => u32::from(words.unwrap_or(0)) << 16 | info & 0xffff,
+            (AddressFamily::V6, Type::PacketTooBig) => info,
+            (AddressFamily::V6, _) => u32::from(words.unwrap_or(0)) << 24,
         };
-        let message = whole(version, from, [number, code], rest, quoted);
+        let message = whole(family, from, [number, code], rest, quoted);
         let raw = Answer::parse(
             Ends {
                 source: from,
-                ..back(version)
+                ..back(family)
             },
             None,
             &message,
@@ -221,11 +221,11 @@ fn words(len: usize, unit: usize) -> Option<u8> {
 }
 
 /// From a router to us.
-fn back(version: Version) -> Ends {
+fn back(family: AddressFamily) -> Ends {
     let Ends {
         source,
         destination,
-    } = ends::of(version);
+    } = ends::of(family);
     Ends {
         source: destination,
         destination: source,
@@ -233,12 +233,12 @@ fn back(version: Version) -> Ends {
 }
 
 /// The error as it was on the wire.
-fn whole(version: Version, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]) -> Vec<u8> {
+fn whole(family: AddressFamily, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]) -> Vec<u8> {
     let header = ip::Header {
-        ends: ends::of(version),
+        ends: ends::of(family),
         hop_limit: 1,
         traffic_class: 0,
-        protocol: if version == Version::V4 {
+        protocol: if family == AddressFamily::V4 {
             ip::PROTOCOL_ICMP
         } else {
             ip::PROTOCOL_ICMPV6
@@ -246,7 +246,7 @@ fn whole(version: Version, from: IpAddr, head: [u8; 2], rest: u32, quoted: &[u8]
     };
     let mut message = [&[head[0], head[1], 0, 0], &rest.to_be_bytes()[..]].concat();
     message.extend(packets::packet(&header, quoted));
-    packets::put_right(version, from, &mut message);
+    packets::put_right(family, from, &mut message);
     message
 }
 

@@ -6,7 +6,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use core::fmt::{Debug, Display};
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
-use hopshot_linux::Version;
+use hopshot_linux::AddressFamily;
 
 /// Reads `octets` as what comes through the pipe; and writes what they make up, and reads that
 /// back.
@@ -94,10 +94,10 @@ impl Value {
     fn requests(&self) -> [Request; 4] {
         let family = match self.family % 5 {
             0 => Wanted::Any,
-            1 => Wanted::Only(Version::V4),
-            2 => Wanted::Only(Version::V6),
-            3 => Wanted::Rather(Version::V4),
-            _ => Wanted::Rather(Version::V6),
+            1 => Wanted::Only(AddressFamily::V4),
+            2 => Wanted::Only(AddressFamily::V6),
+            3 => Wanted::Rather(AddressFamily::V4),
+            _ => Wanted::Rather(AddressFamily::V6),
         };
         [
             Request::Name(self.address),

@@ -5,7 +5,7 @@ use arbitrary::Arbitrary;
 use core::net::IpAddr;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Answer, Back, Evidence, Kind};
 
 /// What an answer says, and in what it isn't what the target or a router would say.
@@ -79,10 +79,10 @@ impl Shape {
 
     /// Whether it is proven, and how far it has to be believed. With the source left to the kernel
     /// nobody knows the checksum of an ICMPv6 probe.
-    pub(crate) fn rank(&self, version: Version, source_known: bool) -> (bool, Evidence) {
+    pub(crate) fn rank(&self, family: AddressFamily, source_known: bool) -> (bool, Evidence) {
         /// Octets of balance and cookie.
         const COOKIE: u8 = 10;
-        let checksum_counts = source_known || version == Version::V4;
+        let checksum_counts = source_known || family == AddressFamily::V4;
         let (is_proven, is_changed) = match self.says {
             Says::EchoReply => (true, self.stranger),
             _ => {
@@ -103,21 +103,21 @@ impl Shape {
         )
     }
 
-    pub(crate) fn from(&self, version: Version, hop: u8) -> IpAddr {
+    pub(crate) fn from(&self, family: AddressFamily, hop: u8) -> IpAddr {
         match self.says {
-            _ if self.stranger => ends::stranger(version),
-            Says::EchoReply | Says::Refused { .. } => ends::of(version).destination,
-            Says::Local { .. } => ends::of(version).source,
-            _ => ends::router(version, hop),
+            _ if self.stranger => ends::stranger(family),
+            Says::EchoReply | Says::Refused { .. } => ends::of(family).destination,
+            Says::Local { .. } => ends::of(family).source,
+            _ => ends::router(family, hop),
         }
     }
 }
 
 /// The answer of this shape to the `probe` at `hop`: a whole ICMP message.
-pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> Vec<u8> {
-    let true_ends = ends::of(version);
+pub(crate) fn answer(shape: &Shape, family: AddressFamily, hop: u8, probe: &[u8]) -> Vec<u8> {
+    let true_ends = ends::of(family);
     let back = Ends {
-        source: shape.from(version, hop),
+        source: shape.from(family, hop),
         destination: true_ends.source,
     };
     let (icmp_type, code) = match shape.says {
@@ -134,7 +134,7 @@ pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> 
         quoted_probe[2] ^= 0x40;
     }
     let destination = if shape.other_destination {
-        ends::stranger(version)
+        ends::stranger(family)
     } else {
         true_ends.destination
     };
@@ -145,14 +145,14 @@ pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> 
         },
         hop_limit: shape.quoted_hop_limit,
         traffic_class: 0,
-        protocol: if version == Version::V4 {
+        protocol: if family == AddressFamily::V4 {
             ip::PROTOCOL_ICMP
         } else {
             ip::PROTOCOL_ICMPV6
         },
     };
     let quoted = packet(&header, &quoted_probe);
-    let len = ip::header_len(version) + 8 + usize::from(shape.quote);
+    let len = ip::header_len(family) + 8 + usize::from(shape.quote);
     let quoted = &quoted[..len.min(quoted.len())];
     emit(
         back,
@@ -166,10 +166,10 @@ pub(crate) fn answer(shape: &Shape, version: Version, hop: u8, probe: &[u8]) -> 
 }
 
 /// The probe as it leaves: a kernel that knows both ends fills in the checksum that was left out.
-pub(crate) fn on_the_wire(version: Version, probe: &[u8]) -> Vec<u8> {
+pub(crate) fn on_the_wire(family: AddressFamily, probe: &[u8]) -> Vec<u8> {
     let mut probe = probe.to_vec();
     if probe[2..4] == [0, 0] {
-        let sum = Checksum::of_ends(ends::of(version), probe.len())
+        let sum = Checksum::of_ends(ends::of(family), probe.len())
             .expect("both ends are known")
             .with(&probe)
             .finish();
@@ -179,12 +179,12 @@ pub(crate) fn on_the_wire(version: Version, probe: &[u8]) -> Vec<u8> {
 }
 
 /// Puts the checksum of an answer right.
-pub(crate) fn put_right(version: Version, from: IpAddr, message: &mut [u8]) {
+pub(crate) fn put_right(family: AddressFamily, from: IpAddr, message: &mut [u8]) {
     if message.len() >= 8 {
         message[2..4].fill(0);
         let back = Ends {
             source: from,
-            destination: ends::of(version).source,
+            destination: ends::of(family).source,
         };
         let sum = Checksum::of_ends(back, message.len())
             .expect("both ends are known")
@@ -204,7 +204,7 @@ fn echo(probe: &[u8]) -> Echo<'_> {
 }
 
 pub(crate) fn packet(header: &ip::Header, payload: &[u8]) -> Vec<u8> {
-    let len = ip::header_len(header.ends.version());
+    let len = ip::header_len(header.ends.family());
     let mut packet = vec![0; len];
     header
         .emit(payload.len(), &mut packet)

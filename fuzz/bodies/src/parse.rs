@@ -5,7 +5,7 @@ use crate::packets;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{HEADER_LEN, Message, QuotedEcho};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Answer, Echo, Protocol};
 
 /// Reads `octets` as everything that they might be.
@@ -24,16 +24,16 @@ pub fn body(octets: &[u8]) {
     }
     if let Ok((header, payload)) = quoted {
         assert_within(payload, octets);
-        assert!(payload.len() + ip::header_len(header.ends.version()) <= octets.len());
-        quoted_echo(header.ends.version(), payload);
+        assert!(payload.len() + ip::header_len(header.ends.family()) <= octets.len());
+        quoted_echo(header.ends.family(), payload);
     }
-    for version in [Version::V4, Version::V6] {
-        quoted_echo(version, octets);
-        let known = ends::of(version);
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        quoted_echo(family, octets);
+        let known = ends::of(family);
         message(known, octets);
         message(
             Ends {
-                destination: version.unspecified(),
+                destination: family.unspecified(),
                 ..known
             },
             octets,
@@ -51,8 +51,8 @@ fn message(ends: Ends, octets: &[u8]) {
         }
         Ok(Message::Error(error)) => {
             assert_is_rest(error.quoted, octets);
-            let _ = error.mtu(ends.version());
-            extensions(&Extensions::of(ends.version(), &error), octets);
+            let _ = error.mtu(ends.family());
+            extensions(&Extensions::of(ends.family(), &error), octets);
         }
         Err(_) => {}
     }
@@ -83,8 +83,8 @@ fn extensions(extensions: &Extensions<'_>, message: &[u8]) {
     }
 }
 
-fn quoted_echo(version: Version, octets: &[u8]) {
-    if let Ok(quoted) = QuotedEcho::parse(version, octets) {
+fn quoted_echo(family: AddressFamily, octets: &[u8]) {
+    if let Ok(quoted) = QuotedEcho::parse(family, octets) {
         assert_is_rest(quoted.echo.payload, octets);
         assert_eq!(quoted.checksum.to_be_bytes(), octets[2..4]);
         assert_eq!(quoted.echo.ident.to_be_bytes(), octets[4..6]);

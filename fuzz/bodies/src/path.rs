@@ -8,7 +8,7 @@ use crate::tracer::Setup;
 use crate::watched::{Step, Watched};
 use arbitrary::{Arbitrary, Unstructured};
 use core::time::Duration;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Evidence, Hop, MAX_RETRIES, StopReason};
 
 const MILLISECOND: u64 = 1_000_000;
@@ -204,7 +204,7 @@ fn check<const N: usize>(watched: &Watched<N>, config: &Config, routers: &[Route
             assert!(!router.is_silent);
             assert_eq!(
                 reply.from,
-                ends::router(Version::of(config.target), hop.number())
+                ends::router(AddressFamily::of(config.target), hop.number())
             );
         }
     }

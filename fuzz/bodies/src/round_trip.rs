@@ -6,7 +6,7 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{
     BALANCED_LEN, Echo, Error, HEADER_LEN, Message, QuotedEcho, Type, emit_balanced,
 };
-use hopshot_core::wire::{BufferTooSmall, Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, ip};
 
 /// What is in the buffer before.
 const STALE: u8 = 0xa5;
@@ -35,10 +35,14 @@ pub fn body(octets: &[u8]) {
         return;
     };
     input.body = &input.body[..input.body.len().min(SPACE - 100)];
-    let version = if input.v6 { Version::V6 } else { Version::V4 };
-    let mut ends = ends::of(version);
+    let family = if input.v6 {
+        AddressFamily::V6
+    } else {
+        AddressFamily::V4
+    };
+    let mut ends = ends::of(family);
     if !input.ends_known {
-        ends.source = version.unspecified();
+        ends.source = family.unspecified();
     }
     message(&input, ends);
     balanced(&input, ends);
@@ -51,7 +55,7 @@ fn message(input: &Input<'_>, ends: Ends) {
         seq: input.seq,
         payload: input.body,
     };
-    let version = ends.version();
+    let family = ends.family();
     let error = |icmp_type| {
         Message::Error(Error {
             icmp_type,
@@ -60,7 +64,7 @@ fn message(input: &Input<'_>, ends: Ends) {
             quoted: input.body,
         })
     };
-    let message = match Type::from_number(version, input.icmp_type) {
+    let message = match Type::from_number(family, input.icmp_type) {
         Some(Type::EchoRequest) => Message::EchoRequest(echo),
         Some(Type::EchoReply) | None => Message::EchoReply(echo),
         Some(icmp_type) => error(icmp_type),
@@ -70,7 +74,7 @@ fn message(input: &Input<'_>, ends: Ends) {
     assert_eq!(len, HEADER_LEN + input.body.len());
     assert_untouched(&buf[len..]);
     assert_eq!(Message::parse(ends, &buf[..len]), Ok(message));
-    if ends.version() == Version::V4 || input.ends_known {
+    if ends.family() == AddressFamily::V4 || input.ends_known {
         assert_eq!(
             Checksum::of_ends(ends, len)
                 .expect("known")
@@ -97,9 +101,9 @@ fn balanced(input: &Input<'_>, ends: Ends) {
     message[BALANCED_LEN..].copy_from_slice(input.body);
     emit_balanced(ends, input.ident, input.seq, input.checksum, message).expect("there is space");
     assert_eq!(&message[BALANCED_LEN..], input.body, "the payload stays");
-    let known = ends.version() == Version::V4 || input.ends_known;
+    let known = ends.family() == AddressFamily::V4 || input.ends_known;
     let expected = if known { input.checksum } else { 0 };
-    let quoted = QuotedEcho::parse(ends.version(), message).expect("a probe is an Echo Request");
+    let quoted = QuotedEcho::parse(ends.family(), message).expect("a probe is an Echo Request");
     assert_eq!(quoted.checksum, expected, "exactly the checksum asked for");
     assert_eq!(
         (quoted.echo.ident, quoted.echo.seq),
@@ -150,7 +154,7 @@ fn assert_same_sum_for_another_seq(input: &Input<'_>, ends: Ends, message: &[u8]
 fn header(input: &Input<'_>, ends: Ends) {
     // What the parser walks over is no payload.
     let protocol = if matches!(input.protocol, 0 | 43 | 44 | 60) {
-        icmp_protocol(ends.version())
+        icmp_protocol(ends.family())
     } else {
         input.protocol
     };
@@ -164,7 +168,7 @@ fn header(input: &Input<'_>, ends: Ends) {
     let len = header
         .emit(input.body.len(), &mut buf)
         .expect("there is space");
-    assert_eq!(len, ip::header_len(ends.version()));
+    assert_eq!(len, ip::header_len(ends.family()));
     buf[len..][..input.body.len()].copy_from_slice(input.body);
     assert_eq!(
         ip::parse(&buf),
@@ -173,8 +177,8 @@ fn header(input: &Input<'_>, ends: Ends) {
     );
     let packet = &buf[..len + input.body.len()];
     assert_eq!(ip::parse_quoted(packet), Ok((header, input.body)));
-    assert_eq!(header.is_icmp(), protocol == icmp_protocol(ends.version()));
-    if ends.version() == Version::V4 {
+    assert_eq!(header.is_icmp(), protocol == icmp_protocol(ends.family()));
+    if ends.family() == AddressFamily::V4 {
         assert_eq!(Checksum::new().with(&buf[..len]).finish(), 0);
     }
     assert_eq!(
@@ -183,10 +187,10 @@ fn header(input: &Input<'_>, ends: Ends) {
     );
 }
 
-const fn icmp_protocol(version: Version) -> u8 {
-    match version {
-        Version::V4 => ip::PROTOCOL_ICMP,
-        Version::V6 => ip::PROTOCOL_ICMPV6,
+const fn icmp_protocol(family: AddressFamily) -> u8 {
+    match family {
+        AddressFamily::V4 => ip::PROTOCOL_ICMP,
+        AddressFamily::V6 => ip::PROTOCOL_ICMPV6,
     }
 }
 

@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
-use hopshot_core::wire::{Ends, Version, ip};
+use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Answer, Instant, SendError};
 use hopshot_engine::link::{Arrived, Datagram, Obstacle, Port};
 use hopshot_engine::{
@@ -82,17 +82,17 @@ struct Chaos {
     no_sending: bool,
 }
 
-fn ours(version: Version) -> IpAddr {
-    match version {
-        Version::V4 => [192, 0, 2, 1].into(),
-        Version::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+fn ours(family: AddressFamily) -> IpAddr {
+    match family {
+        AddressFamily::V4 => [192, 0, 2, 1].into(),
+        AddressFamily::V6 => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
     }
 }
 
-fn router(version: Version, hop: u8) -> IpAddr {
-    match version {
-        Version::V4 => [203, 0, 113, hop].into(),
-        Version::V6 => [0x2001, 0xdb8, 2, 0, 0, 0, 0, hop.into()].into(),
+fn router(family: AddressFamily, hop: u8) -> IpAddr {
+    match family {
+        AddressFamily::V4 => [203, 0, 113, hop].into(),
+        AddressFamily::V6 => [0x2001, 0xdb8, 2, 0, 0, 0, 0, hop.into()].into(),
     }
 }
 
@@ -104,42 +104,42 @@ fn host(number: u8) -> IpAddr {
     }
 }
 
-const fn index(version: Version) -> usize {
-    match version {
-        Version::V4 => 0,
-        Version::V6 => 1,
+const fn index(family: AddressFamily) -> usize {
+    match family {
+        AddressFamily::V4 => 0,
+        AddressFamily::V6 => 1,
     }
 }
 
 impl Chaos {
     fn bring(&mut self, from: IpAddr, message: &Message<'_>) {
-        let version = Version::of(from);
+        let family = AddressFamily::of(from);
         let ends = Ends {
             source: from,
-            destination: ours(version),
+            destination: ours(family),
         };
         let mut octets = vec![0; 2048];
         if let Ok(len) = message.emit(ends, &mut octets) {
             octets.truncate(len);
-            self.arriving[index(version)].push_back((from, octets));
+            self.arriving[index(family)].push_back((from, octets));
         }
     }
 
     /// An error about a message as if it had been sent to `destination`.
     fn refuse(&mut self, from: IpAddr, destination: IpAddr, message: &[u8], icmp_type: Type) {
-        let version = Version::of(destination);
+        let family = AddressFamily::of(destination);
         let ends = Ends {
-            source: ours(version),
+            source: ours(family),
             destination,
         };
-        let header_len = ip::header_len(version);
+        let header_len = ip::header_len(family);
         let mut quoted = vec![0; header_len + message.len()];
         quoted[header_len..].copy_from_slice(message);
         let header = ip::Header {
             ends,
             hop_limit: 1,
             traffic_class: 0,
-            protocol: ip::icmp(version),
+            protocol: ip::icmp(family),
         };
         header
             .emit(message.len(), &mut quoted)
@@ -164,7 +164,7 @@ impl Chaos {
         else {
             return;
         };
-        let version = Version::of(destination);
+        let family = AddressFamily::of(destination);
         match reaches {
             true => {
                 let (ident, seq) = (word(&message, 4), word(&message, 6));
@@ -176,7 +176,7 @@ impl Chaos {
                 self.bring(destination, &Message::EchoReply(echo));
             }
             false => self.refuse(
-                router(version, hop_limit),
+                router(family, hop_limit),
                 destination,
                 &message,
                 Type::TimeExceeded,
@@ -210,7 +210,7 @@ impl Chaos {
             .get(usize::from(says) % others.len().max(1))
             .copied()
             .unwrap_or(forger);
-        let victim = if Version::of(other) == Version::of(forger) {
+        let victim = if AddressFamily::of(other) == AddressFamily::of(forger) {
             other
         } else {
             forger
@@ -268,7 +268,7 @@ impl Link for Chaos {
 
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let ident = (self.kind == SocketKind::Ping).then_some(77);
-        [Version::V4, Version::V6]
+        [AddressFamily::V4, AddressFamily::V6]
             .map(|family| Port {
                 family,
                 kind: self.kind,
@@ -281,7 +281,7 @@ impl Link for Chaos {
         if self.no_route {
             Err(Failure::NoRoute)
         } else {
-            Ok(ours(Version::of(target)))
+            Ok(ours(AddressFamily::of(target)))
         }
     }
 
@@ -331,7 +331,7 @@ impl Link for Chaos {
         room.copy_from_slice(&octets);
         let ends = Ends {
             source: from,
-            destination: ours(Version::of(from)),
+            destination: ours(AddressFamily::of(from)),
         };
         Ok(Some(Arrived {
             answer: Answer::parse(ends, Some(60), room),
@@ -429,7 +429,7 @@ pub fn body(octets: &[u8]) {
             } => survey.link_mut().forge(own, seq, ident, says),
             Operation::Garbage { octets } => {
                 let from = host(octets[0]);
-                survey.link_mut().arriving[index(Version::of(from))]
+                survey.link_mut().arriving[index(AddressFamily::of(from))]
                     .push_back((from, octets.to_vec()));
             }
             Operation::Fail { route, sending } => {
@@ -458,8 +458,8 @@ pub fn body(octets: &[u8]) {
     for route in &results.routes {
         let replies = route.hops().flat_map(|hop| hop.replies());
         for reply in replies.filter(|reply| reply.evidence() == Evidence::Strong) {
-            let version = Version::of(route.target());
-            let is_router = (1..=64).any(|hop| router(version, hop) == reply.from);
+            let family = AddressFamily::of(route.target());
+            let is_router = (1..=64).any(|hop| router(family, hop) == reply.from);
             assert!(
                 reply.from == route.target() || is_router,
                 "{} proved nothing to {}",
@@ -468,7 +468,7 @@ pub fn body(octets: &[u8]) {
             );
         }
         for shared in route.shared() {
-            let is_router = |from| (1..=64).any(|hop| router(Version::of(from), hop) == from);
+            let is_router = |from| (1..=64).any(|hop| router(AddressFamily::of(from), hop) == from);
             assert!(shared.from.is_none_or(is_router), "{shared:?} is no router");
         }
     }

@@ -7,7 +7,7 @@ use crate::watched::{Step, Watched};
 use arbitrary::{Arbitrary, Unstructured};
 use core::net::IpAddr;
 use core::time::Duration;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
 
 /// The parameters of a trace; every value gives a permitted one.
@@ -29,14 +29,18 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn config(&self) -> Config {
-        let version = if self.v6 { Version::V6 } else { Version::V4 };
-        let ends = ends::of(version);
+        let family = if self.v6 {
+            AddressFamily::V6
+        } else {
+            AddressFamily::V4
+        };
+        let ends = ends::of(family);
         let max_hops = 1 + self.max_hops % MAX_HOPS;
         Config {
             source: if self.source_known {
                 ends.source
             } else {
-                version.unspecified()
+                family.unspecified()
             },
             max_hops,
             first_hop: 1 + self.first_hop % max_hops,
@@ -211,7 +215,7 @@ impl<const N: usize> Play<N> {
                 }
             }
             Call::Garbage(octets) => {
-                let from = ends::stranger(self.watched.version());
+                let from = ends::stranger(self.watched.family());
                 let _ = self.watched.handle(from, octets, self.now);
             }
             Call::Interrupt => self.watched.interrupt(),
@@ -227,18 +231,18 @@ impl<const N: usize> Play<N> {
         cut: u8,
         right: bool,
     ) {
-        let version = self.watched.version();
+        let family = self.watched.family();
         let sent = &self.watched.sent[index];
-        let from = shape.from(version, sent.id.hop);
-        let probe = packets::on_the_wire(version, &sent.message);
-        let mut message = packets::answer(shape, version, sent.id.hop, &probe);
+        let from = shape.from(family, sent.id.hop);
+        let probe = packets::on_the_wire(family, &sent.message);
+        let mut message = packets::answer(shape, family, sent.id.hop, &probe);
         message.truncate(message.len() - usize::from(cut) % message.len());
         for (at, flip) in changes {
             let at = usize::from(at) % message.len();
             message[at] ^= flip;
         }
         if right {
-            packets::put_right(version, from, &mut message);
+            packets::put_right(family, from, &mut message);
         }
         let _ = self.watched.handle(from, &message, self.now);
         self.last = Some((from, message));

@@ -5,7 +5,7 @@ use crate::ends;
 use crate::packets::{self, Shape};
 use core::net::IpAddr;
 use core::time::Duration;
-use hopshot_core::wire::{Version, checksum::Checksum, icmp::QuotedEcho};
+use hopshot_core::wire::{AddressFamily, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
     Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome,
     ProbeId, Protocol, Reply, SendError, StopReason, Sweep, Tally, Tracer,
@@ -60,7 +60,7 @@ pub(crate) struct Watched<const N: usize> {
     tracer: Tracer<N>,
     config: Config,
     echo: Echo,
-    version: Version,
+    family: AddressFamily,
     /// When the last probe was given out.
     polled: u64,
     pub(crate) sent: Vec<Sent>,
@@ -75,12 +75,12 @@ impl<const N: usize> Watched<N> {
         let fits = N >= (swept * usize::from(config.attempts)).max(config.max_hops.into());
         let tracer = Tracer::new(config, echo);
         assert_eq!(tracer.is_ok(), fits, "{tracer:?}");
-        let version = Version::of(config.target);
+        let family = AddressFamily::of(config.target);
         Some(Self {
             tracer: tracer.ok()?,
             config,
             echo,
-            version,
+            family,
             polled: 0,
             sent: Vec::new(),
             stopped: None,
@@ -189,10 +189,10 @@ impl<const N: usize> Watched<N> {
     /// An answer of a known shape to probe number `index`: what becomes of it is known beforehand.
     pub(crate) fn answer(&mut self, index: usize, shape: &Shape, at: u64) -> (IpAddr, Vec<u8>) {
         let sent = self.sent[index].clone();
-        let from = shape.from(self.version, sent.id.hop);
-        let probe = packets::on_the_wire(self.version, &sent.message);
-        let message = packets::answer(shape, self.version, sent.id.hop, &probe);
-        let rank = shape.rank(self.version, !self.config.source.is_unspecified());
+        let from = shape.from(self.family, sent.id.hop);
+        let probe = packets::on_the_wire(self.family, &sent.message);
+        let message = packets::answer(shape, self.family, sent.id.hop, &probe);
+        let rank = shape.rank(self.family, !self.config.source.is_unspecified());
         let result = self.handle(from, &message, at);
         match &sent.reply {
             _ if sent.failed || sent.is_local => {
@@ -280,8 +280,8 @@ impl<const N: usize> Watched<N> {
         &self.tracer
     }
 
-    pub(crate) fn version(&self) -> Version {
-        self.version
+    pub(crate) fn family(&self) -> AddressFamily {
+        self.family
     }
 
     /// Polls at each instant that it is told to, hearing nothing more, until the trace ends. It
@@ -326,7 +326,7 @@ impl<const N: usize> Watched<N> {
         }
         assert_eq!(sent.message.len(), self.echo.message_len());
         let quoted =
-            QuotedEcho::parse(self.version, &sent.message).expect("a probe is an Echo Request");
+            QuotedEcho::parse(self.family, &sent.message).expect("a probe is an Echo Request");
         let index = u16::try_from(before.len()).expect("there are fewer");
         assert_eq!(
             (quoted.echo.ident, quoted.echo.seq),
@@ -334,9 +334,9 @@ impl<const N: usize> Watched<N> {
         );
         assert_eq!(quoted.echo.payload[2..10], self.echo.cookie);
         assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
-        if self.version == Version::V4 || !config.source.is_unspecified() {
+        if self.family == AddressFamily::V4 || !config.source.is_unspecified() {
             assert_eq!(quoted.checksum, self.echo.checksum);
-            let sum = Checksum::of_ends(ends::of(self.version), sent.message.len())
+            let sum = Checksum::of_ends(ends::of(self.family), sent.message.len())
                 .expect("both ends are known");
             assert_eq!(sum.with(&sent.message).finish(), 0);
         }

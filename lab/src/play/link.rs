@@ -2,10 +2,10 @@
 
 use super::failure::{Context, Failure};
 use super::netlink::Netlink;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
+    AddressFamily as Domain, MsgFlags, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::{fs, io};
@@ -61,9 +61,12 @@ impl Link {
             }
         };
         netlink.up(CLIENT_END, false).context(CLIENT_END)?;
-        for (version, prefix_len) in [(Version::V4, PREFIX_LEN.0), (Version::V6, PREFIX_LEN.1)] {
+        for (family, prefix_len) in [
+            (AddressFamily::V4, PREFIX_LEN.0),
+            (AddressFamily::V6, PREFIX_LEN.1),
+        ] {
             netlink
-                .address(CLIENT_END, CLIENT.address(version), prefix_len)
+                .address(CLIENT_END, CLIENT.address(family), prefix_len)
                 .context("the client's address")?;
         }
         Ok(link)
@@ -82,12 +85,7 @@ impl Link {
 
     fn open_packet_socket() -> io::Result<Self> {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let socket = socket(
-            AddressFamily::Packet,
-            SockType::Raw,
-            flags,
-            SockProtocol::EthAll,
-        )?;
+        let socket = socket(Domain::Packet, SockType::Raw, flags, SockProtocol::EthAll)?;
         let mut frame = [0; 12];
         for interface in nix::ifaddrs::getifaddrs()? {
             let Some(address) = interface

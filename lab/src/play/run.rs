@@ -5,7 +5,7 @@ use super::command::{self, Addressee};
 use super::failure::{Context, Failure};
 use super::link::{Link, LinkKind};
 use super::{namespace, player};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{Event, Exit, line};
 use hopshot_lab::{Internet, Scenario};
 use nix::sys::eventfd::EventFd;
@@ -53,8 +53,8 @@ pub(crate) fn run(
     );
     let link = Link::open(options.link)?;
     let target = Addressee {
-        v4: internet.target(Version::V4),
-        v6: internet.target(Version::V6),
+        v4: internet.target(AddressFamily::V4),
+        v6: internet.target(AddressFamily::V6),
         name: scenario.target.name.clone(),
     };
     let stop = EventFd::new().context("eventfd")?;

@@ -8,10 +8,10 @@ const OURS: u16 = 0x1234;
 const COOKIE: [u8; 4] = *b"cook";
 
 /// The program for a trace with this ident.
-fn pass_ident(version: Version, ident: u16) -> Vec<Instruction> {
-    let target = Identity::of(&hopshot_core::Echo::new(0), ends(version).destination).target;
+fn pass_ident(family: AddressFamily, ident: u16) -> Vec<Instruction> {
+    let target = Identity::of(&hopshot_core::Echo::new(0), ends(family).destination).target;
     pass_answers(
-        version,
+        family,
         Some(&Identity {
             ident,
             cookie: COOKIE,
@@ -69,10 +69,10 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
     }
 }
 
-fn ends(version: Version) -> Ends {
-    let (source, destination) = match version {
-        Version::V4 => ("192.0.2.1", "192.0.2.2"),
-        Version::V6 => ("2001:db8::1", "2001:db8::2"),
+fn ends(family: AddressFamily) -> Ends {
+    let (source, destination) = match family {
+        AddressFamily::V4 => ("192.0.2.1", "192.0.2.2"),
+        AddressFamily::V6 => ("2001:db8::1", "2001:db8::2"),
     };
     Ends {
         source: source.parse().unwrap(),
@@ -82,28 +82,28 @@ fn ends(version: Version) -> Ends {
 
 /// `message` as the filter sees it: after an IP header in IPv4, which gets `options` words of
 /// padding.
-fn packet(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
-    let protocol = if version == Version::V4 { 1 } else { 58 };
+fn packet(family: AddressFamily, options: usize, message: &[u8]) -> Vec<u8> {
+    let protocol = if family == AddressFamily::V4 { 1 } else { 58 };
     let header = ip::Header {
-        ends: ends(version),
+        ends: ends(family),
         hop_limit: 9,
         traffic_class: 0,
         protocol,
     };
-    let mut octets = vec![0; ip::header_len(version)];
+    let mut octets = vec![0; ip::header_len(family)];
     header
         .emit(options * 4 + message.len(), &mut octets)
         .unwrap();
-    if version == Version::V4 {
+    if family == AddressFamily::V4 {
         octets[0] += options as u8;
         octets.resize(20 + options * 4, 1);
     }
     [&octets, message].concat()
 }
 
-fn emitted(version: Version, message: Message<'_>) -> Vec<u8> {
+fn emitted(family: AddressFamily, message: Message<'_>) -> Vec<u8> {
     let mut octets = vec![0; 200];
-    let len = message.emit(ends(version), &mut octets).unwrap();
+    let len = message.emit(ends(family), &mut octets).unwrap();
     octets.truncate(len);
     octets
 }
@@ -116,10 +116,10 @@ fn echo(ident: u16) -> Echo<'static> {
     }
 }
 
-fn error(version: Version, icmp_type: Type, options: usize, quoted: Message<'_>) -> Vec<u8> {
-    let quoted = packet(version, options, &emitted(version, quoted));
+fn error(family: AddressFamily, icmp_type: Type, options: usize, quoted: Message<'_>) -> Vec<u8> {
+    let quoted = packet(family, options, &emitted(family, quoted));
     emitted(
-        version,
+        family,
         Message::Error(Error {
             icmp_type,
             code: 0,
@@ -130,10 +130,10 @@ fn error(version: Version, icmp_type: Type, options: usize, quoted: Message<'_>)
 }
 
 /// What the kernel's filter sees of a message: in IPv6 no outer header.
-fn seen(version: Version, options: usize, message: &[u8]) -> Vec<u8> {
-    match version {
-        Version::V4 => packet(version, options, message),
-        Version::V6 => message.to_vec(),
+fn seen(family: AddressFamily, options: usize, message: &[u8]) -> Vec<u8> {
+    match family {
+        AddressFamily::V4 => packet(family, options, message),
+        AddressFamily::V6 => message.to_vec(),
     }
 }
 
@@ -145,7 +145,7 @@ const ERRORS: [Type; 3] = [
 
 #[test]
 fn what_has_the_ident_passes_behind_any_options() {
-    for version in [Version::V4, Version::V6] {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
         let pairs = [
             (0x1234, 0x1234),
             (0, 0),
@@ -155,40 +155,37 @@ fn what_has_the_ident_passes_behind_any_options() {
             (0, 1),
         ];
         for (wanted, ident) in pairs {
-            let (program, ours) = (pass_ident(version, wanted), wanted == ident);
+            let (program, ours) = (pass_ident(family, wanted), wanted == ident);
             for options in 0..=10 {
-                let reply = emitted(version, Message::EchoReply(echo(ident)));
-                assert_eq!(passes(&program, &seen(version, options, &reply)), ours);
-                let request = emitted(version, Message::EchoRequest(echo(ident)));
-                assert!(!passes(&program, &seen(version, options, &request)));
+                let reply = emitted(family, Message::EchoReply(echo(ident)));
+                assert_eq!(passes(&program, &seen(family, options, &reply)), ours);
+                let request = emitted(family, Message::EchoRequest(echo(ident)));
+                assert!(!passes(&program, &seen(family, options, &request)));
                 for icmp_type in ERRORS {
-                    let quoting = if version == Version::V4 {
+                    let quoting = if family == AddressFamily::V4 {
                         10 - options
                     } else {
                         0
                     };
                     let about_probe = error(
-                        version,
+                        family,
                         icmp_type,
                         quoting,
                         Message::EchoRequest(echo(ident)),
                     );
-                    assert_eq!(
-                        passes(&program, &seen(version, options, &about_probe)),
-                        ours
-                    );
+                    assert_eq!(passes(&program, &seen(family, options, &about_probe)), ours);
                     let about_reply =
-                        error(version, icmp_type, quoting, Message::EchoReply(echo(ident)));
-                    assert!(!passes(&program, &seen(version, options, &about_reply)));
+                        error(family, icmp_type, quoting, Message::EchoReply(echo(ident)));
+                    assert!(!passes(&program, &seen(family, options, &about_reply)));
                 }
             }
         }
         assert!(!passes(
             &pass_nothing(),
             &seen(
-                version,
+                family,
                 0,
-                &emitted(version, Message::EchoReply(echo(0x1234)))
+                &emitted(family, Message::EchoReply(echo(0x1234)))
             )
         ));
     }
@@ -196,9 +193,9 @@ fn what_has_the_ident_passes_behind_any_options() {
 
 #[test]
 fn packet_too_big_passes_and_extension_headers_pass_unjudged() {
-    let program = pass_ident(Version::V6, OURS);
+    let program = pass_ident(AddressFamily::V6, OURS);
     let mut message = error(
-        Version::V6,
+        AddressFamily::V6,
         Type::PacketTooBig,
         0,
         Message::EchoRequest(echo(0x1234)),
@@ -220,58 +217,50 @@ fn packet_too_big_passes_and_extension_headers_pass_unjudged() {
 
 #[test]
 fn without_a_trace_the_answers_of_everybody_pass_and_nothing_else() {
-    for version in [Version::V4, Version::V6] {
-        let program = pass_answers(version, None);
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let program = pass_answers(family, None);
         for ident in [0, 0x1234, 0xffff] {
             let about_probe = error(
-                version,
+                family,
                 Type::TimeExceeded,
                 0,
                 Message::EchoRequest(echo(ident)),
             );
-            assert!(passes(&program, &seen(version, 3, &about_probe)));
+            assert!(passes(&program, &seen(family, 3, &about_probe)));
             assert!(passes(
                 &program,
-                &seen(
-                    version,
-                    3,
-                    &emitted(version, Message::EchoReply(echo(ident)))
-                )
+                &seen(family, 3, &emitted(family, Message::EchoReply(echo(ident))))
             ));
             assert!(!passes(
                 &program,
                 &seen(
-                    version,
+                    family,
                     3,
-                    &emitted(version, Message::EchoRequest(echo(ident)))
+                    &emitted(family, Message::EchoRequest(echo(ident)))
                 )
             ));
         }
-        let cut = &error(
-            version,
-            Type::TimeExceeded,
-            0,
-            Message::EchoRequest(echo(7)),
-        )[..8 + ip::header_len(version)];
-        assert!(!passes(&program, &seen(version, 3, cut)));
+        let cut = &error(family, Type::TimeExceeded, 0, Message::EchoRequest(echo(7)))
+            [..8 + ip::header_len(family)];
+        assert!(!passes(&program, &seen(family, 3, cut)));
     }
 }
 
 #[test]
 fn what_has_the_cookie_passes_with_any_ident() {
-    for version in [Version::V4, Version::V6] {
-        let program = pass_ident(version, OURS);
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let program = pass_ident(family, OURS);
         let echo = Echo {
             ident: 0x1235,
             seq: 7,
             payload: b"\x05\x05cookie!!",
         };
-        let reply = emitted(version, Message::EchoReply(echo));
-        assert!(passes(&program, &seen(version, 3, &reply)));
-        let mut about_probe = error(version, Type::TimeExceeded, 0, Message::EchoRequest(echo));
-        while about_probe.len() > 8 + ip::header_len(version) + 14 {
+        let reply = emitted(family, Message::EchoReply(echo));
+        assert!(passes(&program, &seen(family, 3, &reply)));
+        let mut about_probe = error(family, Type::TimeExceeded, 0, Message::EchoRequest(echo));
+        while about_probe.len() > 8 + ip::header_len(family) + 14 {
             assert!(
-                passes(&program, &seen(version, 3, &about_probe)),
+                passes(&program, &seen(family, 3, &about_probe)),
                 "{} octets",
                 about_probe.len()
             );
@@ -279,7 +268,7 @@ fn what_has_the_cookie_passes_with_any_ident() {
         }
         about_probe.pop();
         assert!(
-            !passes(&program, &seen(version, 3, &about_probe)),
+            !passes(&program, &seen(family, 3, &about_probe)),
             "half a cookie"
         );
         let other = Echo {
@@ -288,64 +277,59 @@ fn what_has_the_cookie_passes_with_any_ident() {
         };
         assert!(!passes(
             &program,
-            &seen(version, 3, &emitted(version, Message::EchoReply(other)))
+            &seen(family, 3, &emitted(family, Message::EchoReply(other)))
         ));
         let shifted = Echo {
             payload: b"\x05cookie!!!",
             ..echo
         };
-        let about_other = error(
-            version,
-            Type::TimeExceeded,
-            0,
-            Message::EchoRequest(shifted),
-        );
-        assert!(!passes(&program, &seen(version, 3, &about_other)));
+        let about_other = error(family, Type::TimeExceeded, 0, Message::EchoRequest(shifted));
+        assert!(!passes(&program, &seen(family, 3, &about_other)));
     }
 }
 
 #[test]
 fn what_is_cut_short_before_its_ident_passes_if_it_is_about_our_target() {
-    for version in [Version::V4, Version::V6] {
-        let program = pass_ident(version, OURS);
-        let header = 8 + ip::header_len(version);
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        let program = pass_ident(family, OURS);
+        let header = 8 + ip::header_len(family);
         let whole = error(
-            version,
+            family,
             Type::TimeExceeded,
             0,
             Message::EchoRequest(echo(0x1235)),
         );
-        assert!(!passes(&program, &seen(version, 3, &whole)));
+        assert!(!passes(&program, &seen(family, 3, &whole)));
         let mut about_other = whole.clone();
         about_other[header - 1] ^= 1;
         for len in 0..header + 8 {
             let quotes_header = len >= header;
             assert_eq!(
-                passes(&program, &seen(version, 3, &whole[..len])),
+                passes(&program, &seen(family, 3, &whole[..len])),
                 quotes_header,
                 "{len} octets"
             );
             assert!(
-                !passes(&program, &seen(version, 3, &about_other[..len])),
+                !passes(&program, &seen(family, 3, &about_other[..len])),
                 "{len} octets"
             );
         }
-        assert!(!passes(&program, &seen(version, 3, &whole[..header + 8])));
+        assert!(!passes(&program, &seen(family, 3, &whole[..header + 8])));
     }
 }
 
 /// Whether the core could match this message to a probe with the ident, or with the cookie.
-fn of_use(version: Version, message: &[u8]) -> bool {
+fn of_use(family: AddressFamily, message: &[u8]) -> bool {
     // An unknown end leaves the ICMPv6 checksum alone; the IPv4 one is made right by the caller.
     let ends = Ends {
-        source: version.unspecified(),
-        destination: version.unspecified(),
+        source: family.unspecified(),
+        destination: family.unspecified(),
     };
     let echo = match Message::parse(ends, message) {
         Ok(Message::EchoReply(echo)) => echo,
         Ok(Message::Error(error)) => match ip::parse_quoted(error.quoted) {
-            Ok((header, payload)) if header.is_icmp() && header.ends.version() == version => {
-                match QuotedEcho::parse(version, payload) {
+            Ok((header, payload)) if header.is_icmp() && header.ends.family() == family => {
+                match QuotedEcho::parse(family, payload) {
                     Ok(quoted) => quoted.echo,
                     Err(_) => return false,
                 }
@@ -368,12 +352,16 @@ fn nothing_that_the_core_could_match_is_turned_away() {
     };
     let mut useful = 0;
     for _ in 0..200_000 {
-        let version = if below(2) == 0 {
-            Version::V4
+        let family = if below(2) == 0 {
+            AddressFamily::V4
         } else {
-            Version::V6
+            AddressFamily::V6
         };
-        let options = if version == Version::V4 { below(11) } else { 0 };
+        let options = if family == AddressFamily::V4 {
+            below(11)
+        } else {
+            0
+        };
         let ident = [OURS, OURS, OURS, 0x4321][below(4)];
         let echo = Echo {
             payload: [&b"\x05\x05cookie!!"[..], &[5; 8]][below(2)],
@@ -381,27 +369,27 @@ fn nothing_that_the_core_could_match_is_turned_away() {
         };
         let probe = Message::EchoRequest(echo);
         let mut message = match below(4) {
-            0 => emitted(version, Message::EchoReply(echo)),
-            kind => error(version, ERRORS[kind - 1], options, probe),
+            0 => emitted(family, Message::EchoReply(echo)),
+            kind => error(family, ERRORS[kind - 1], options, probe),
         };
         for _ in 0..below(3) {
             let at = below(message.len());
             message[at] = [below(256) as u8, below(64) as u8][below(2)];
         }
         message.truncate(message.len() - below(message.len() / 2));
-        if version == Version::V4 && message.len() >= 4 {
+        if family == AddressFamily::V4 && message.len() >= 4 {
             message[2..4].fill(0);
             let sum = hopshot_core::wire::checksum::Checksum::new()
                 .with(&message)
                 .finish();
             message[2..4].copy_from_slice(&sum.to_be_bytes());
         }
-        if of_use(version, &message) {
+        if of_use(family, &message) {
             useful += 1;
             assert!(
                 passes(
-                    &pass_ident(version, OURS),
-                    &seen(version, below(11), &message)
+                    &pass_ident(family, OURS),
+                    &seen(family, below(11), &message)
                 ),
                 "{message:02x?}"
             );
@@ -413,11 +401,11 @@ fn nothing_that_the_core_could_match_is_turned_away() {
 #[test]
 fn the_type_filters_name_the_answers() {
     assert_eq!(
-        TypeFilter::answers(Version::V4).0[0],
+        TypeFilter::answers(AddressFamily::V4).0[0],
         !(1 << 0 | 1 << 3 | 1 << 11 | 1 << 12)
     );
-    let v6 = TypeFilter::answers(Version::V6);
+    let v6 = TypeFilter::answers(AddressFamily::V6);
     assert_eq!(v6.0, [!0b11110, !0, !0, !0, !0b10, !0, !0, !0]);
-    assert_eq!(v6.value(Version::V6).len(), 32);
-    assert_eq!(TypeFilter::NONE.value(Version::V4), [0xff; 4]);
+    assert_eq!(v6.value(AddressFamily::V6).len(), 32);
+    assert_eq!(TypeFilter::NONE.value(AddressFamily::V4), [0xff; 4]);
 }

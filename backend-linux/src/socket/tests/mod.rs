@@ -8,7 +8,7 @@ use super::{Arrival, Identity};
 use crate::namespace::{PERMIT_PING, in_namespace};
 use hopshot_core::Instant;
 use hopshot_core::wire::icmp::{Echo, Message};
-use hopshot_core::wire::{Ends, Version};
+use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_engine::Clock;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
@@ -64,7 +64,7 @@ impl Receive for super::Socket {
 
 fn request(destination: IpAddr, ident: u16, seq: u16) -> Vec<u8> {
     let ends = Ends {
-        source: Version::of(destination).unspecified(),
+        source: AddressFamily::of(destination).unspecified(),
         destination,
     };
     let mut octets = vec![0; 64];
@@ -92,7 +92,7 @@ impl Heard {
     fn parse(&self) -> Message<'_> {
         let ends = Ends {
             source: self.from,
-            destination: Version::of(self.from).unspecified(),
+            destination: AddressFamily::of(self.from).unspecified(),
         };
         Message::parse(ends, &self.message).unwrap()
     }

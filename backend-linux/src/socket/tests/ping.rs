@@ -71,9 +71,9 @@ fn an_echo_comes_back_without_a_privilege() {
         || {
             renounce();
             for target in LOOPBACKS.map(address) {
-                let version = Version::of(target);
-                let mut socket = Socket::open(version, &Options::default()).unwrap();
-                let mut other = Socket::open(version, &Options::default()).unwrap();
+                let family = AddressFamily::of(target);
+                let mut socket = Socket::open(family, &Options::default()).unwrap();
+                let mut other = Socket::open(family, &Options::default()).unwrap();
                 assert_eq!(
                     (socket.kind(), other.kind()),
                     (SocketKind::Ping, SocketKind::Ping)
@@ -116,7 +116,7 @@ fn an_ident_that_was_asked_for_is_kept() {
                     ..PING
                 };
                 let target = address(target);
-                let mut socket = Socket::open(Version::of(target), &options).unwrap();
+                let mut socket = Socket::open(AddressFamily::of(target), &options).unwrap();
                 assert_eq!(socket.ident(), Some(0x4242));
                 socket
                     .send(target, 0, 64, &request(target, 1, 9), 0)
@@ -136,16 +136,16 @@ fn what_is_not_permitted_is_said() {
         "socket::tests::ping::what_is_not_permitted_is_said",
         "",
         || {
-            for version in [Version::V4, Version::V6] {
+            for family in [AddressFamily::V4, AddressFamily::V6] {
                 let no_ping = Refusals {
                     raw: None,
                     ping: Some(Errno::ACCESS),
                 };
                 assert_eq!(
-                    Socket::open(version, &PING).err(),
+                    Socket::open(family, &PING).err(),
                     Some(OpenError::Refused(no_ping))
                 );
-                let raw = Socket::open(version, &Options::default()).unwrap();
+                let raw = Socket::open(family, &Options::default()).unwrap();
                 assert_eq!((raw.kind(), raw.ident()), (SocketKind::Raw, None));
             }
             renounce();
@@ -153,7 +153,7 @@ fn what_is_not_permitted_is_said() {
                 kind: Some(SocketKind::Raw),
                 ..Options::default()
             };
-            for version in [Version::V4, Version::V6] {
+            for family in [AddressFamily::V4, AddressFamily::V6] {
                 let refusals = [
                     (Some(Errno::PERM), Some(Errno::ACCESS)),
                     (Some(Errno::PERM), None),
@@ -163,7 +163,7 @@ fn what_is_not_permitted_is_said() {
                     [&Options::default(), &raw, &PING].into_iter().zip(refusals)
                 {
                     let refused = OpenError::Refused(Refusals { raw, ping });
-                    assert_eq!(Socket::open(version, options).err(), Some(refused));
+                    assert_eq!(Socket::open(family, options).err(), Some(refused));
                 }
             }
         },
@@ -185,7 +185,7 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
                 ("2001:db8::2", "2001:db8:1::9", 1),
             ] {
                 let target = address(target);
-                let mut socket = Socket::open(Version::of(target), &PING).unwrap();
+                let mut socket = Socket::open(AddressFamily::of(target), &PING).unwrap();
                 socket
                     .send(target, 0, 9, &request(target, 1, 7), 0)
                     .unwrap();
@@ -201,7 +201,7 @@ fn errors_come_in_full_and_no_send_fails_for_them() {
                 ("2001:db8::2", "2001:db8:1::1"),
             ] {
                 let (router, target) = (address(router), address(target));
-                let mut socket = Socket::open(Version::of(target), &PING).unwrap();
+                let mut socket = Socket::open(AddressFamily::of(target), &PING).unwrap();
                 let ident = socket.ident().unwrap();
                 let mut stamped = 0;
                 // The kernel begins to stamp a moment after it was asked.
@@ -247,7 +247,7 @@ fn the_checksum_that_was_asked_for_is_on_the_wire_and_in_the_quote() {
                 ("2001:db8::1", "2001:db8:1::1"),
             ] {
                 let [source, destination] = [source, target].map(address);
-                let mut socket = Socket::open(Version::of(destination), &PING).unwrap();
+                let mut socket = Socket::open(AddressFamily::of(destination), &PING).unwrap();
                 for (seq, checksum) in [0x1234, 1, 0xfffe].into_iter().enumerate() {
                     let mut probe = [0xa5; 32];
                     let (ends, seq) = (
@@ -282,9 +282,9 @@ fn a_quoted_checksum_or_destination_that_was_changed_is_told() {
                 .into_iter()
                 .zip(["198.51.100.7", "2001:db8::7"])
             {
-                let version = Version::of(us);
-                let mut socket = Socket::open(version, &PING).unwrap();
-                let mut forger = Socket::open(version, &Options::default()).unwrap();
+                let family = AddressFamily::of(us);
+                let mut socket = Socket::open(family, &PING).unwrap();
+                let mut forger = Socket::open(family, &Options::default()).unwrap();
                 for (seq, destination) in [(3, us), (4, address(elsewhere))] {
                     let mut probe = [0; 8];
                     let ends = Ends {
@@ -316,13 +316,13 @@ fn a_quoted_checksum_or_destination_that_was_changed_is_told() {
 
 /// An error to us that quotes these octets as sent between these ends.
 fn quoting(ends: Ends, icmp_type: Type, probe: &[u8]) -> Vec<u8> {
-    let version = ends.version();
-    let protocol = if version == Version::V4 {
+    let family = ends.family();
+    let protocol = if family == AddressFamily::V4 {
         ip::PROTOCOL_ICMP
     } else {
         ip::PROTOCOL_ICMPV6
     };
-    let mut quoted = vec![0; ip::header_len(version)];
+    let mut quoted = vec![0; ip::header_len(family)];
     ip::Header {
         ends,
         hop_limit: 1,
@@ -334,8 +334,8 @@ fn quoting(ends: Ends, icmp_type: Type, probe: &[u8]) -> Vec<u8> {
     quoted.extend_from_slice(probe);
     let mut octets = vec![0; 128];
     let to_us = Ends {
-        source: version.unspecified(),
-        destination: version.unspecified(),
+        source: family.unspecified(),
+        destination: family.unspecified(),
     };
     let error = Message::Error(Error {
         icmp_type,
@@ -354,26 +354,23 @@ fn nobody_else_gets_an_ident_that_was_drawn() {
         "socket::tests::ping::nobody_else_gets_an_ident_that_was_drawn",
         PERMIT_PING,
         || {
-            for version in [Version::V4, Version::V6] {
-                let socket = Socket::open(version, &PING).unwrap();
+            for family in [AddressFamily::V4, AddressFamily::V6] {
+                let socket = Socket::open(family, &PING).unwrap();
                 let thief = Options {
                     ident: socket.ident(),
                     ..PING
                 };
-                for version in [Version::V4, Version::V6] {
+                for family in [AddressFamily::V4, AddressFamily::V6] {
                     assert_eq!(
-                        Socket::open(version, &thief).err(),
+                        Socket::open(family, &thief).err(),
                         Some(OpenError::Other(Errno::ADDRINUSE))
                     );
                 }
                 drop(socket);
                 // One that is given is shared, as long as all want that.
-                let given = Socket::open(version, &thief).unwrap();
+                let given = Socket::open(family, &thief).unwrap();
                 assert_eq!(
-                    (
-                        given.ident(),
-                        Socket::open(version, &thief).unwrap().ident()
-                    ),
+                    (given.ident(), Socket::open(family, &thief).unwrap().ident()),
                     (thief.ident, thief.ident)
                 );
             }
@@ -388,7 +385,7 @@ fn idents_are_no_neighbours() {
         PERMIT_PING,
         || {
             let sockets: Vec<_> = (0..16)
-                .map(|_| Socket::open(Version::V4, &PING).unwrap())
+                .map(|_| Socket::open(AddressFamily::V4, &PING).unwrap())
                 .collect();
             let mut idents: Vec<u16> = sockets.iter().filter_map(Socket::ident).collect();
             idents.sort_unstable();
@@ -417,7 +414,7 @@ fn the_kernel_says_when_a_probe_left() {
                             precise: true,
                             ..Options::default()
                         };
-                        let mut socket = Socket::open(Version::of(target), &options).unwrap();
+                        let mut socket = Socket::open(AddressFamily::of(target), &options).unwrap();
                         let mut departures = BTreeMap::new();
                         let mut spans = Vec::new();
                         for tag in 0..20_u32 {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<IpAddr, OpenError> {
     let [raw, ping] = [SocketKind::Raw, SocketKind::Ping].map(|kind| {
-        let sources = Sources::open(Version::of(destination), kind, options)?;
+        let sources = Sources::open(AddressFamily::of(destination), kind, options)?;
         // The answer to the second question is as right as that to the first.
         let first = sources.of(destination, scope_id);
         let _ = sources.of(address("127.0.0.1"), 0);
@@ -24,8 +24,8 @@ fn source_for(destination: IpAddr, scope_id: u32, options: &Options) -> Result<I
     raw
 }
 
-fn open(version: Version, ident: u16) -> Socket {
-    let mut socket = Socket::open(version, &Options::default()).unwrap();
+fn open(family: AddressFamily, ident: u16) -> Socket {
+    let mut socket = Socket::open(family, &Options::default()).unwrap();
     socket.listen_for(Some(&identity(ident))).unwrap();
     socket
 }
@@ -37,7 +37,7 @@ fn an_echo_comes_back_over_the_loopback_with_the_kernels_stamp() {
         "",
         || {
             for target in LOOPBACKS.map(address) {
-                let mut socket = open(Version::of(target), 0x4242);
+                let mut socket = open(AddressFamily::of(target), 0x4242);
                 assert!(hear(&mut socket).is_none());
                 let mut stamped = 0;
                 for seq in 0..100 {
@@ -78,9 +78,9 @@ fn sockets_hear_only_the_idents_that_they_asked_for() {
         "",
         || {
             for target in LOOPBACKS.map(address) {
-                let version = Version::of(target);
-                let (mut one, mut two) = (open(version, 1), open(version, 2));
-                let mut all = Socket::open(version, &Options::default()).unwrap();
+                let family = AddressFamily::of(target);
+                let (mut one, mut two) = (open(family, 1), open(family, 2));
+                let mut all = Socket::open(family, &Options::default()).unwrap();
                 for ident in [1, 2, 3, 4] {
                     one.send(target, 0, 64, &request(target, ident, 0), 0)
                         .unwrap();
@@ -124,7 +124,7 @@ fn a_message_that_does_not_fit_is_passed_over() {
         "",
         || {
             for target in LOOPBACKS.map(address) {
-                let mut socket = open(Version::of(target), 7);
+                let mut socket = open(AddressFamily::of(target), 7);
                 socket
                     .send(target, 0, 64, &request(target, 7, 0), 0)
                     .unwrap();
@@ -145,7 +145,7 @@ fn what_the_receive_buffer_cannot_hold_is_counted() {
         "",
         || {
             for target in LOOPBACKS.map(address) {
-                let mut socket = open(Version::of(target), 7);
+                let mut socket = open(AddressFamily::of(target), 7);
                 let message = request(target, 7, 0);
                 for _ in 0..20_000 {
                     socket.send(target, 0, 64, &message, 0).unwrap();
@@ -179,12 +179,12 @@ fn options_that_cannot_be_had_are_told_apart() {
                 ..Options::default()
             };
             let cases = [
-                (Version::V4, Options::default(), None),
-                (Version::V4, source("127.0.0.9"), None),
-                (Version::V6, source("::1"), None),
-                (Version::V4, interface("lo"), None),
+                (AddressFamily::V4, Options::default(), None),
+                (AddressFamily::V4, source("127.0.0.9"), None),
+                (AddressFamily::V6, source("::1"), None),
+                (AddressFamily::V4, interface("lo"), None),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
                     Options {
                         traffic_class: Some(0xb8),
                         ..source("::1")
@@ -192,7 +192,7 @@ fn options_that_cannot_be_had_are_told_apart() {
                     None,
                 ),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
                     Options {
                         interface: Some("lo".to_owned()),
                         ..source("fe80::1")
@@ -200,62 +200,66 @@ fn options_that_cannot_be_had_are_told_apart() {
                     None,
                 ),
                 (
-                    Version::V4,
+                    AddressFamily::V4,
                     source("203.0.113.1"),
                     Some(OpenError::SourceNotLocal),
                 ),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
                     source("2001:db8::1"),
                     Some(OpenError::SourceNotLocal),
                 ),
                 (
-                    Version::V4,
+                    AddressFamily::V4,
                     source("224.0.0.1"),
                     Some(OpenError::SourceNotLocal),
                 ),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
                     source("fe80::1"),
                     Some(OpenError::SourceNeedsInterface),
                 ),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
                     source("127.0.0.1"),
                     Some(OpenError::SourceOfOtherFamily),
                 ),
                 (
-                    Version::V4,
+                    AddressFamily::V4,
                     interface("absent"),
                     Some(OpenError::NoSuchInterface),
                 ),
-                (Version::V6, interface(""), Some(OpenError::NoSuchInterface)),
                 (
-                    Version::V6,
+                    AddressFamily::V6,
+                    interface(""),
+                    Some(OpenError::NoSuchInterface),
+                ),
+                (
+                    AddressFamily::V6,
                     interface("lo\0x"),
                     Some(OpenError::NoSuchInterface),
                 ),
                 (
-                    Version::V4,
+                    AddressFamily::V4,
                     interface("a-name-longer-than-any"),
                     Some(OpenError::NoSuchInterface),
                 ),
             ];
             let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
             let before = open_files();
-            for (version, options, error) in cases {
-                assert_eq!(Socket::open(version, &options).err(), error, "{options:?}");
+            for (family, options, error) in cases {
+                assert_eq!(Socket::open(family, &options).err(), error, "{options:?}");
             }
             assert_eq!(open_files(), before, "a descriptor was left open");
 
             renounce();
-            for version in [Version::V4, Version::V6] {
+            for family in [AddressFamily::V4, AddressFamily::V6] {
                 let refused = OpenError::Refused(Refusals {
                     raw: Some(Errno::PERM),
                     ping: None,
                 });
                 assert_eq!(
-                    Socket::open(version, &Options::default()).err(),
+                    Socket::open(family, &Options::default()).err(),
                     Some(refused)
                 );
             }
@@ -296,7 +300,7 @@ fn the_routing_table_says_the_source_or_why_there_is_none() {
                     expected.map(address).map_err(OpenError::Other),
                     "to {destination}"
                 );
-                let sent = open(Version::of(destination), 0).send(
+                let sent = open(AddressFamily::of(destination), 0).send(
                     destination,
                     0,
                     64,
@@ -381,7 +385,8 @@ fn the_source_and_the_first_link_are_those_of_icmp_where_other_protocols_have_an
                 assert_eq!(source_for(target, 0, &Options::default()), Ok(source));
                 for kind in [SocketKind::Raw, SocketKind::Ping] {
                     let link =
-                        FirstLink::open(Version::of(target), kind, &Options::default()).unwrap();
+                        FirstLink::open(AddressFamily::of(target), kind, &Options::default())
+                            .unwrap();
                     assert_eq!(link.mtu(target, 0), Ok(1400), "{target} {kind:?}");
                 }
             }
@@ -417,13 +422,13 @@ fn a_router_reports_probes_and_sending_goes_on() {
             ];
             for (router, target, hop_limit, icmp_type, code) in ways {
                 let (router, target) = (address(router), address(target));
-                let version = Version::of(target);
+                let family = AddressFamily::of(target);
                 let options = Options {
                     traffic_class: Some(0x48),
                     ..Options::default()
                 };
-                let mut socket = Socket::open(version, &options).unwrap();
-                let mut stranger = open(version, 0x7778);
+                let mut socket = Socket::open(family, &options).unwrap();
+                let mut stranger = open(family, 0x7778);
                 socket.listen_for(Some(&identity(0x7777))).unwrap();
                 for seq in 0..TIMES {
                     let sent = clock::now();
@@ -442,7 +447,7 @@ fn a_router_reports_probes_and_sending_goes_on() {
                     assert_eq!((error.icmp_type, error.code), (icmp_type, code));
                     let (quoted, payload) = ip::parse_quoted(error.quoted).unwrap();
                     assert_eq!((quoted.hop_limit, quoted.traffic_class), (hop_limit, 0x48));
-                    assert_eq!(QuotedEcho::parse(version, payload).unwrap().echo.seq, seq);
+                    assert_eq!(QuotedEcho::parse(family, payload).unwrap().echo.seq, seq);
                 }
                 assert!(hear(&mut stranger).is_none() && stranger.dropped() == 0);
             }
@@ -479,7 +484,7 @@ fn a_mark_chooses_the_route() {
                         way.map_err(OpenError::Other),
                         "{target} {mark:?}"
                     );
-                    let mut socket = Socket::open(Version::of(target), &options).unwrap();
+                    let mut socket = Socket::open(AddressFamily::of(target), &options).unwrap();
                     let sent = socket.send(target, 0, 64, &request(target, 5, 0), 0);
                     assert_eq!(sent.map(drop), way, "{target} {mark:?}");
                 }
@@ -501,7 +506,7 @@ fn a_link_local_neighbour_is_reached_by_its_interface() {
                 ..Options::default()
             };
             let scope_id =
-                rustix::net::netdevice::name_to_index(open(Version::V6, 0), "near").unwrap();
+                rustix::net::netdevice::name_to_index(open(AddressFamily::V6, 0), "near").unwrap();
             assert_eq!(
                 source_for(target, 0, &Options::default()),
                 Err(OpenError::Other(Errno::INVAL))
@@ -511,7 +516,7 @@ fn a_link_local_neighbour_is_reached_by_its_interface() {
                     source_for(target, scope_id, &options),
                     Ok(address("fe80::1"))
                 );
-                let mut socket = Socket::open(Version::V6, &options).unwrap();
+                let mut socket = Socket::open(AddressFamily::V6, &options).unwrap();
                 socket.listen_for(Some(&identity(5))).unwrap();
                 socket
                     .send(target, scope_id, 64, &request(target, 5, 0), 0)
@@ -537,7 +542,7 @@ fn a_packet_that_the_queueing_discipline_drops_is_an_error() {
         &setup,
         || {
             for target in ["192.0.2.2", "2001:db8::2"].map(address) {
-                let mut socket = open(Version::of(target), 7);
+                let mut socket = open(AddressFamily::of(target), 7);
                 let start = clock::now();
                 let sent: Vec<_> = (0..20)
                     .map(|seq| socket.send(target, 0, 64, &request(target, 7, seq), 0))

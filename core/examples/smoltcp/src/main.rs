@@ -17,7 +17,7 @@
 mod adapter;
 
 use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Instant, Tracer};
 use smoltcp::iface::{self, Interface, SocketSet};
 use smoltcp::phy::{self, Medium, RawSocket};
@@ -48,7 +48,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let receive = PacketBuffer::new(vec![PacketMetadata::EMPTY], vec![0; ANSWER_LEN]);
     let transmit = PacketBuffer::new(vec![PacketMetadata::EMPTY], vec![0; PROBE_LEN]);
     let mut sockets = SocketSet::new(Vec::new());
-    let socket = sockets.add(adapter::socket(Version::of(target), receive, transmit));
+    let socket = sockets.add(adapter::socket(
+        AddressFamily::of(target),
+        receive,
+        transmit,
+    ));
 
     let start = std::time::Instant::now();
     let now = || Instant::from_nanos(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));

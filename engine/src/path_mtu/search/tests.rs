@@ -16,7 +16,7 @@ enum Says {
 }
 
 /// Searches a path of 12 hops, and returns the search with all its rounds.
-fn searched(family: Version, links: &Links) -> (Search, Vec<Round>) {
+fn searched(family: AddressFamily, links: &Links) -> (Search, Vec<Round>) {
     let mut search = Search::new(family, 32);
     let mut rounds = vec![search.begin(1500, 1)];
     while let Some(next) = {
@@ -89,7 +89,7 @@ fn sizes(rounds: &[Round]) -> Vec<(u16, u8)> {
 #[test]
 fn every_small_link_costs_one_round_more() {
     let links = [(5, 1400, Says::Mtu(1400)), (9, 1280, Says::Mtu(1280))];
-    let (search, rounds) = searched(Version::V4, &links);
+    let (search, rounds) = searched(AddressFamily::V4, &links);
     assert_eq!(sizes(&rounds), [(1500, 1), (1400, 5), (1280, 9)]);
     assert_eq!(search.path_mtu(), Some(1280));
     assert_eq!(search.limits(), [told(5, 1400, None), told(9, 1280, None)]);
@@ -98,7 +98,7 @@ fn every_small_link_costs_one_round_more() {
 #[test]
 fn who_names_no_mtu_or_an_impossible_one_is_believed_that_it_was_too_big() {
     for said in [0, 40, 1500, 9000, u16::MAX] {
-        let (search, rounds) = searched(Version::V4, &[(4, 1410, Says::Mtu(said))]);
+        let (search, rounds) = searched(AddressFamily::V4, &[(4, 1410, Says::Mtu(said))]);
         let descent = [
             (1500, 1),
             (1492, 4),
@@ -119,7 +119,7 @@ fn who_names_no_mtu_or_an_impossible_one_is_believed_that_it_was_too_big() {
 
 #[test]
 fn no_router_makes_packets_smaller_than_every_link_must_carry() {
-    for (family, least) in [(Version::V4, 68), (Version::V6, 1280)] {
+    for (family, least) in [(AddressFamily::V4, 68), (AddressFamily::V6, 1280)] {
         for said in [0, 1, 67, 1279] {
             let (search, rounds) = searched(family, &[(4, 10, Says::Mtu(said))]);
             assert!(rounds.iter().all(|round| round.size >= least), "{rounds:?}");
@@ -130,7 +130,7 @@ fn no_router_makes_packets_smaller_than_every_link_must_carry() {
 
 #[test]
 fn a_router_that_names_one_octet_less_each_time_is_left_for_usual_sizes() {
-    for family in [Version::V4, Version::V6] {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
         let (search, rounds) = searched(family, &[(4, 1410, Says::Made(|size| size - 1))]);
         let descent = [1500, 1499, 1498, 1497, 1492, 1480, 1460, 1420, 1400];
         assert_eq!(
@@ -156,7 +156,7 @@ fn no_lie_makes_the_path_mtu_smaller_than_what_passes_or_the_search_long() {
         |size| 1280 + size.wrapping_mul(40_503) % 220,
         |size| 68 + size.wrapping_mul(40_503) % 1400,
     ];
-    for family in [Version::V4, Version::V6] {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
         for (lie, other) in lies
             .iter()
             .flat_map(|lie| lies.iter().map(move |other| (*lie, *other)))
@@ -195,7 +195,7 @@ fn no_lie_makes_the_path_mtu_smaller_than_what_passes_or_the_search_long() {
 
 #[test]
 fn a_router_that_names_too_little_costs_a_few_rounds() {
-    let (search, rounds) = searched(Version::V4, &[(5, 1000, Says::Mtu(68))]);
+    let (search, rounds) = searched(AddressFamily::V4, &[(5, 1000, Says::Mtu(68))]);
     assert_eq!(rounds[1].beside, Some((69, (5, 7))));
     assert!(rounds.len() <= 9, "{rounds:?}");
     assert_eq!(
@@ -204,7 +204,7 @@ fn a_router_that_names_too_little_costs_a_few_rounds() {
     );
     // Two of them, one inside the other.
     let (search, rounds) = searched(
-        Version::V6,
+        AddressFamily::V6,
         &[(5, 1400, Says::Mtu(1280)), (6, 1300, Says::Mtu(1299))],
     );
     assert_eq!(search.path_mtu(), Some(1300), "{rounds:?}");
@@ -232,7 +232,7 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
             ..Saw::default()
         },
     ] {
-        let mut search = Search::new(Version::V4, 32);
+        let mut search = Search::new(AddressFamily::V4, 32);
         let second = first(&mut search);
         assert_eq!(second.beside, Some((1401, (5, 7))));
         assert_eq!(
@@ -245,7 +245,7 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
         );
     }
     // One octet less than what is too big needs no proof.
-    let (search, rounds) = searched(Version::V4, &[(5, 1499, Says::Mtu(1499))]);
+    let (search, rounds) = searched(AddressFamily::V4, &[(5, 1499, Says::Mtu(1499))]);
     assert_eq!(
         (rounds.len(), rounds[1].beside, search.limits()),
         (2, None, &[told(5, 1499, None)][..])
@@ -254,7 +254,7 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
 
 #[test]
 fn who_refuses_what_passed_before_makes_nothing_smaller() {
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     search.next(
         search.begin(1400, 1),
         Saw {
@@ -286,7 +286,7 @@ fn who_refuses_what_passed_before_makes_nothing_smaller() {
         (MOST_DOUBTS, &[][..], None)
     );
     // Nor is less believed than what has passed.
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     search.next(
         search.begin(1400, 1),
         Saw {
@@ -312,7 +312,7 @@ fn who_refuses_what_passed_before_makes_nothing_smaller() {
 #[test]
 fn where_large_packets_vanish_small_ones_show_it_and_usual_sizes_which() {
     let links = [(6, 1410, Says::Nothing), (9, 1300, Says::Mtu(1300))];
-    for family in [Version::V4, Version::V6] {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
         let (search, rounds) = searched(family, &links);
         // From a hop on that has answered: who is heard shows how long to wait for the others.
         assert_eq!(
@@ -343,7 +343,7 @@ fn where_large_packets_vanish_small_ones_show_it_and_usual_sizes_which() {
 /// narrowing round hears what `hears` makes of whether its probe passed; the one beside it did.
 fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usize) {
     let links = [(6, 1410, Says::Nothing)];
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     let (mut round, mut narrowing) = (search.begin(1500, 1), 0);
     loop {
         let (mut saw, mut beside) = (sent(round.size, round.hops, &links), beside(&round, &links));
@@ -397,7 +397,7 @@ fn a_size_fails_only_beside_one_that_passes_and_twice() {
 
 #[test]
 fn a_size_that_passes_after_all_makes_no_limit() {
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     let mut round = search.begin(1500, 1);
     let mut sweeps = 1;
     // The hops from 6 on answer everything but the sweeps.
@@ -430,7 +430,7 @@ fn a_size_that_passes_after_all_makes_no_limit() {
 
 #[test]
 fn silence_that_is_no_matter_of_size_ends_the_search() {
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     let first = search.begin(1500, 1);
     let check = search
         .next(
@@ -457,7 +457,7 @@ fn silence_that_is_no_matter_of_size_ends_the_search() {
     assert_eq!(search.next(check, Saw::default(), Saw::default()), None);
     assert_eq!((search.limits(), search.path_mtu()), (&[][..], None));
     // Nor does another size help where somebody says what the matter is.
-    let mut search = Search::new(Version::V4, 32);
+    let mut search = Search::new(AddressFamily::V4, 32);
     assert_eq!(
         search.next(
             search.begin(1500, 1),

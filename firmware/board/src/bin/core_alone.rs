@@ -8,13 +8,13 @@
 
 use core::hint::black_box;
 use cortex_m_rt::entry;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Arrival, Config, Echo, Instant, Tracer};
 use hopshot_firmware as _;
 
 #[entry]
 fn main() -> ! {
-    let (target, random) = black_box((Version::V6.unspecified(), 0));
+    let (target, random) = black_box((AddressFamily::V6.unspecified(), 0));
     let (config, echo) = black_box((Config::new(target), Echo::new(random)));
     let Ok(mut tracer) = Tracer::<32>::new(config, echo) else {
         loop {}

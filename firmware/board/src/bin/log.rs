@@ -11,7 +11,7 @@ use cortex_m_rt::entry;
 use defmt_semihosting as _;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::{Extensions, Object};
-use hopshot_core::wire::{BufferTooSmall, Ends, Malformed, Version, icmp, ip};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip};
 use hopshot_core::{
     Action, Answer, Arrival, Changes, Config, ConfigError, Discard, Echo, Evidence, Failure,
     Instant, Kind, Outcome, ProbeId, SendError, StopReason, Sweep, Tracer,
@@ -34,7 +34,7 @@ fn main() -> ! {
 fn log() -> Option<()> {
     defmt::info!("instant {}", Instant::from_millis(5));
     defmt::info!("duration {}", Duration::from_millis(5));
-    defmt::info!("version {}", Version::V6);
+    defmt::info!("version {}", AddressFamily::V6);
     defmt::info!("ends {}", ENDS);
     defmt::info!("malformed {}", Malformed::Checksum);
     defmt::info!("buffer {}", BufferTooSmall { needed: 64 });
@@ -110,7 +110,7 @@ fn log() -> Option<()> {
     defmt::info!("echo {}", echo);
     defmt::info!(
         "quoted {}",
-        icmp::QuotedEcho::parse(Version::V4, transmit.message).ok()?
+        icmp::QuotedEcho::parse(AddressFamily::V4, transmit.message).ok()?
     );
     let mut answer = [0; 32];
     icmp::Message::EchoReply(echo)

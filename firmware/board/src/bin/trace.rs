@@ -10,7 +10,7 @@ mod adapter;
 use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};
 use core::net::IpAddr;
 use cortex_m_rt::entry;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Route, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger::{self, ARGUMENTS_LEN};
@@ -83,7 +83,11 @@ fn run(
     let transmit = PacketBuffer::new(&mut transmitted[..], &mut transmit[..]);
     let mut storage = [SocketStorage::EMPTY];
     let mut sockets = SocketSet::new(&mut storage[..]);
-    let socket = sockets.add(adapter::socket(Version::of(target), receive, transmit));
+    let socket = sockets.add(adapter::socket(
+        AddressFamily::of(target),
+        receive,
+        transmit,
+    ));
 
     // The source is what the checksum of ICMPv6 covers: no kernel fills it in here.
     let config = Config {

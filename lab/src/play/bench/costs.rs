@@ -8,7 +8,7 @@ use super::stats::median;
 use super::targets::exit;
 use super::tools::Installed;
 use crate::play::failure::Failure;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::Scenario;
 use hopshot_lab::log::Exit;
 use std::fs;
@@ -67,8 +67,8 @@ fn wait(bench: &Bench, tools: &[Installed]) -> Result<String, Failure> {
     let scenario = Scenario::load(&file).map_err(|error| Failure::Lab(error.to_string()))?;
     let path = Path::new("nobody", file, scenario, bench.family);
     let target = match bench.family {
-        Version::V4 => "{4}",
-        Version::V6 => "{6}",
+        AddressFamily::V4 => "{4}",
+        AddressFamily::V6 => "{6}",
     };
     let mut rows = Vec::new();
     for kind in ["raw", "ping"] {

@@ -2,7 +2,7 @@
 
 use super::formats::Found;
 use core::time::Duration;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{Event, Exit, Probe};
 use hopshot_lab::{End, Internet, Scenario, Truth};
 use std::net::IpAddr;
@@ -68,7 +68,12 @@ impl Trace {
 
 impl Path {
     /// The path of a scenario.
-    pub(super) fn new(name: &str, argument: String, scenario: Scenario, family: Version) -> Self {
+    pub(super) fn new(
+        name: &str,
+        argument: String,
+        scenario: Scenario,
+        family: AddressFamily,
+    ) -> Self {
         let truth = Internet::new(&scenario, 0).truth(family);
         Self {
             name: name.to_owned(),
@@ -240,7 +245,7 @@ mod tests {
             name,
             name.to_owned(),
             Scenario::named(name).unwrap(),
-            Version::V4,
+            AddressFamily::V4,
         )
     }
 

@@ -5,7 +5,7 @@ use super::formats::Found;
 use super::judge::{Path, Trace};
 use super::tools::Installed;
 use crate::play::failure::Failure;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{self, Event};
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(super) const TIME_LIMIT: u16 = 60;
 pub(super) struct Bench {
     pub(super) lab: PathBuf,
     place: PathBuf,
-    pub(super) family: Version,
+    pub(super) family: AddressFamily,
     number: AtomicUsize,
 }
 
@@ -37,7 +37,7 @@ pub(super) struct How {
 }
 
 impl Bench {
-    pub(super) fn new(family: Version) -> Result<Self, Failure> {
+    pub(super) fn new(family: AddressFamily) -> Result<Self, Failure> {
         let lab = env::current_exe()
             .map_err(|error| Failure::Lab(format!("this program's own path: {error}")))?;
         let place = env::temp_dir().join(format!("hopshot-lab-bench-{}", process::id()));

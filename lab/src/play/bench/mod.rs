@@ -17,7 +17,7 @@ mod tools;
 
 use crate::play::failure::Failure;
 use clap::ValueEnum;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use measure::Bench;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -112,9 +112,9 @@ enum Part {
 /// Measures, and writes the report.
 pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
     let family = if arguments.ipv6 {
-        Version::V6
+        AddressFamily::V6
     } else {
-        Version::V4
+        AddressFamily::V4
     };
     let hopshot = match &arguments.hopshot {
         Some(path) => path.clone(),

@@ -4,7 +4,7 @@ use super::judge::Trace;
 use super::stats::{frequencies, median, share};
 use super::tools::Installed;
 use core::fmt::Write;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::fs;
 
 /// A table: the first row is its head. All columns but the first are numbers, aligned to the right.
@@ -114,7 +114,7 @@ pub(super) fn statuses(traces: &[Trace]) -> String {
 }
 
 /// The machine and the tools: what a reader needs to repeat it.
-pub(super) fn introduction(tools: &[Installed], family: Version, command: &str) -> String {
+pub(super) fn introduction(tools: &[Installed], family: AddressFamily, command: &str) -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let models: Vec<&str> = cpuinfo
@@ -132,8 +132,8 @@ pub(super) fn introduction(tools: &[Installed], family: Version, command: &str) 
         read("/proc/sys/kernel/osrelease").trim(),
         load.split_whitespace().next().unwrap_or("unknown"),
         match family {
-            Version::V4 => "IPv4",
-            Version::V6 => "IPv6",
+            AddressFamily::V4 => "IPv4",
+            AddressFamily::V6 => "IPv6",
         },
     );
     text += "\nEach tool with the settings that suit this job best, without look-ups of names:\n\n";

@@ -9,7 +9,7 @@ use super::tap::{self, Seen};
 use super::tools::Installed;
 use crate::play::failure::Failure;
 use core::time::Duration;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use serde::Deserialize;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,8 +69,8 @@ fn rows(bench: &Bench, tools: &[Installed]) -> Result<Vec<Vec<String>>, Failure>
     let path = shipped(bench, "wan")?;
     let capture = bench.file("capture");
     let (target, family) = match bench.family {
-        Version::V4 => ("{4}", "-4"),
-        Version::V6 => ("{6}", "-6"),
+        AddressFamily::V4 => ("{4}", "-4"),
+        AddressFamily::V6 => ("{6}", "-6"),
     };
     let mut rows = Vec::new();
     for (program, arguments) in COMMANDS {

@@ -7,7 +7,7 @@ use super::stats::median;
 use super::tools::Installed;
 use crate::play::clock::clock;
 use crate::play::failure::Failure;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{self, Event};
 use nix::pty::{Winsize, openpty};
 use std::fs::{self, File};
@@ -139,8 +139,8 @@ impl Bench {
     fn truth(&self, scenario: &str) -> Result<(&'static str, Vec<String>), Failure> {
         let path = shipped(self, scenario)?;
         let target = match self.family {
-            Version::V4 => "{4}",
-            Version::V6 => "{6}",
+            AddressFamily::V4 => "{4}",
+            AddressFamily::V6 => "{6}",
         };
         let hops = (1..)
             .zip(path.hops(0))

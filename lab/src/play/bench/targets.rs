@@ -6,7 +6,7 @@ use super::report::{number, table};
 use super::stats::{median, share};
 use super::tools::Installed;
 use crate::play::failure::Failure;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{Event, Exit};
 use serde::Deserialize;
 use std::fs;
@@ -34,8 +34,8 @@ pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure
     let path = shipped(bench, "many")?;
     let list = bench.file("targets");
     let address = |place: u32| match bench.family {
-        Version::V4 => format!("10.200.{}.{}\n", place / 256, place % 256),
-        Version::V6 => format!("2001:db8:ffff:1::{place:x}\n"),
+        AddressFamily::V4 => format!("10.200.{}.{}\n", place / 256, place % 256),
+        AddressFamily::V6 => format!("2001:db8:ffff:1::{place:x}\n"),
     };
     let text: String = (0..TARGETS).map(address).collect();
     fs::write(&list, text).map_err(|error| Failure::Lab(format!("{}: {error}", list.display())))?;
@@ -133,7 +133,7 @@ fn command(
     };
     words.extend(options);
     let label = format!("{} {}", tool.tool.program, words.join(" ")).replace(&list, "LIST");
-    let program = tool.command(Version::V4)?.into_iter().next()?;
+    let program = tool.command(AddressFamily::V4)?.into_iter().next()?;
     Some((
         label,
         std::iter::once(program)
@@ -184,8 +184,8 @@ pub(super) fn again(bench: &Bench, tools: &[Installed]) -> Result<String, Failur
         for name in ["wan", "long", "silent"] {
             let path = shipped(bench, name)?;
             let target = match bench.family {
-                Version::V4 => "{4}",
-                Version::V6 => "{6}",
+                AddressFamily::V4 => "{4}",
+                AddressFamily::V6 => "{6}",
             };
             let words = [
                 program.as_str(),

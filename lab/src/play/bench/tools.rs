@@ -2,7 +2,7 @@
 //! attempts, as soon as possible.
 
 use super::formats::Format;
-use hopshot_core::wire::Version;
+use hopshot_core::wire::AddressFamily;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
@@ -189,10 +189,10 @@ pub(super) struct Installed {
 impl Installed {
     /// The whole command for a target of this family, which the lab fills in; `None` if the tool
     /// doesn't know the family.
-    pub(super) fn command(&self, family: Version) -> Option<Vec<String>> {
+    pub(super) fn command(&self, family: AddressFamily) -> Option<Vec<String>> {
         let (arguments, target) = match family {
-            Version::V4 => (self.tool.v4, "{4}"),
-            Version::V6 => (self.tool.v6, "{6}"),
+            AddressFamily::V4 => (self.tool.v4, "{4}"),
+            AddressFamily::V6 => (self.tool.v6, "{6}"),
         };
         let filled = arguments
             .split('|')
@@ -206,7 +206,7 @@ impl Installed {
     }
 
     /// The command as a person would type it; tsubame's is a call of its library.
-    pub(super) fn shown(&self, family: Version) -> Option<String> {
+    pub(super) fn shown(&self, family: AddressFamily) -> Option<String> {
         let command = self.command(family)?;
         let arguments = command.get(self.start.len()..)?.iter();
         if self.tool.program == "tsubame" {
@@ -336,10 +336,10 @@ mod tests {
     #[test]
     fn every_command_names_the_target_and_looks_up_no_names() {
         for tool in TOOLS {
-            for (family, target) in [(Version::V4, "{4}"), (Version::V6, "{6}")] {
+            for (family, target) in [(AddressFamily::V4, "{4}"), (AddressFamily::V6, "{6}")] {
                 let Some(command) = here(*tool).command(family) else {
                     assert!(
-                        tool.program == "tsubame" && family == Version::V6,
+                        tool.program == "tsubame" && family == AddressFamily::V6,
                         "{}",
                         tool.label
                     );
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn arguments_may_have_spaces() {
         let tool = TOOLS.iter().find(|tool| tool.program == "scamper").unwrap();
-        let command = here(*tool).command(Version::V4).unwrap();
+        let command = here(*tool).command(AddressFamily::V4).unwrap();
         assert_eq!(
             command,
             [
