@@ -3,7 +3,7 @@
 //!
 //! `hopshot-lab run wan -- target/release/examples/tokio {4}`
 
-use hopshot_linux::{Trace, Traceroute};
+use hopshot_linux::{Settings, Trace};
 use std::error::Error;
 use std::os::fd::AsFd;
 use tokio::io::Interest;
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let host = std::env::args()
         .nth(1)
         .unwrap_or_else(|| "127.0.0.1".to_owned());
-    let trace = run(Traceroute::new(host).start()?).await?;
+    let trace = run(Settings::new().trace(host).start()?).await?;
     let route = trace.finish();
     for hop in route.hops() {
         let times: Vec<String> = hop

@@ -100,6 +100,13 @@ pub enum Error {
         reason: String,
     },
 
+    /// The rest of a list was not traced: the sockets failed.
+    #[error("not traced, since the list ended early: {reason}")]
+    Ended {
+        /// What failed, and what to do about it.
+        reason: String,
+    },
+
     /// The host has addresses, but none of the family that was asked for.
     #[error("'{host}' has no {} address; ask for the other family, or for either", family_name(*.family))]
     NoSuchFamily {
@@ -301,6 +308,7 @@ impl Error {
             Self::NoRoute { .. }
             | Self::GivenUp { .. }
             | Self::Away { .. }
+            | Self::Ended { .. }
             | Self::Interrupted { .. } => true,
             Self::Resolve { may_pass, .. } => *may_pass,
             _ => false,

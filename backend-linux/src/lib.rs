@@ -1,9 +1,9 @@
 //! One-shot ICMP traceroute for Linux: the path to a host in one to two round trips.
 //!
 //! ```no_run
-//! use hopshot_linux::Traceroute;
+//! use hopshot_linux::Settings;
 //!
-//! let route = Traceroute::new("example.com").max_hops(8).run()?;
+//! let route = Settings::new().max_hops(8).trace("example.com").run()?;
 //! for hop in route.hops() {
 //!     match hop.replies().next() {
 //!         Some(reply) => println!("{:2}  {}  {:?}", hop.number(), reply.from, reply.rtt),
@@ -13,12 +13,24 @@
 //! # Ok::<(), hopshot_linux::Error>(())
 //! ```
 //!
-//! [`Traceroute::start`] gives the replies as they come instead:
+//! [`Settings`] hold for any host. Each job has a method of theirs, and a module with what it
+//! returns:
+//!
+//! | job | method | result |
+//! | --- | --- | --- |
+//! | one trace | [`trace`](Settings::trace) | [`Route`] |
+//! | many traces at once | [`many`](Settings::many) | a [`Route`] for each host: [`survey`] |
+//! | all paths | [`paths`](Settings::paths) | [`Paths`](paths::Paths): [`paths`] |
+//! | the largest packets | [`path_mtu`](Settings::path_mtu) | [`MtuRoute`](path_mtu::MtuRoute): [`path_mtu`] |
+//!
+//! `run` does all of it. `start` returns a [`Running`] job, for a loop of one's own or for an event
+//! loop; that of a trace gives the replies as they come:
 //!
 //! ```no_run
-//! # use hopshot_linux::Traceroute;
+//! # use hopshot_linux::Settings;
 //! # use std::time::Duration;
-//! for reply in Traceroute::new("example.com").attempts(3).timeout(Duration::from_secs(1)).start()? {
+//! let settings = Settings::new().attempts(3).timeout(Duration::from_secs(1));
+//! for reply in settings.trace("example.com").start()? {
 //!     println!("{:?}", reply?);
 //! }
 //! # Ok::<(), hopshot_linux::Error>(())
@@ -27,15 +39,15 @@
 //! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the
 //! same but for what [`SocketKind::Ping`] lists; where those aren't either, [`Error::Refused`] says
 //! how to get one of the two. A kernel may refuse options of sockets that a trace is better with:
-//! [`Running::lacks`] tells what is done without. Any number of
-//! traces may run at once in a process and on a machine: each has its ident, and soon after its
-//! first probes the kernel lets it see its own answers only; those of a [`Survey`] share its
-//! sockets, and are told apart here.
+//! [`Running::lacks`] tells what is done without. Any number of traces may run at once in a process
+//! and on a machine: each has its ident, and soon after its first probes the kernel lets it see its
+//! own answers only; those of a [`Survey`](survey::Survey) share its sockets, and are told apart
+//! here.
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent,
-//! or, with [`Traceroute::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says
-//! so for each. A program that does nothing else can give up its privileges before the first answer
-//! is read ([`Running::confine`]), and before a name is looked up ([`Traceroute::open`]).
+//! or, with [`Settings::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so
+//! for each. A program that does nothing else can give up its privileges before the first answer is
+//! read ([`Running::confine`]), and before a name is looked up ([`Plan::open`]).
 //!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
 //! they are.
@@ -47,43 +59,59 @@ mod error;
 pub mod inherited;
 mod interface;
 mod link;
+mod lookups;
 mod many;
 #[cfg(test)]
 mod namespace;
 mod neighbour;
 mod netlink;
-mod paths;
+pub mod path_mtu;
+pub mod paths;
+mod plan;
 pub mod privilege;
 mod resolve;
 mod running;
 mod settings;
 mod socket;
 mod sockets;
-mod survey;
+pub mod survey;
 mod sys;
 mod trace;
 mod words;
 
 pub use error::{Error, failure_text};
+pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_engine::{
-    AddressFamily, Changes, Clock, Clocks, Completeness, ConfigError, Edge, End, Evidence,
-    Extensions, Failure, Graph, Heard, Hop, Interface, Job, Kind, Label, Limit, MAX_ATTEMPTS,
-    MAX_HOPS, MAX_INTERFACES, MAX_LABELS, MAX_PATIENCE, Memory, MtuRoute, Node, NodeId, Order,
-    Outage, Outcome, Paths, ProbeId, Rejected, Reply, Role, Route, Sample, SendError, Shared,
-    SocketKind, Started, Step, StopReason, Stretch, Sweep, Tally, Trial, printable,
+    Changes, Clock, Clocks, ConfigError, Evidence, Failure, Heard, Hop, Job, Kind, MAX_ATTEMPTS,
+    MAX_HOPS, MAX_PATIENCE, Memory, Outcome, ProbeId, Rejected, Reply, Route, SendError,
+    SocketKind, Step, StopReason, Sweep, Tally, printable,
 };
-pub use many::{Many, Routes};
-pub use paths::{AllPaths, Exploration};
+// REMOVE
+pub use hopshot_engine::{
+    Completeness, Edge, End, Extensions, Graph, Interface, Label, Limit, MAX_INTERFACES,
+    MAX_LABELS, MtuRoute, Node, NodeId, Order, Outage, Paths, Role, Sample, Shared, Started,
+    Stretch, Trial,
+};
+pub use path_mtu::PathMtu;
+pub use survey::Survey;
+// UNTIL
+pub use plan::{Kind as PlanKind, Plan};
 pub use resolve::{needs_resolver, resolve};
 pub use running::Running;
-pub use settings::Traceroute;
+pub use settings::Settings;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use socket::fuzzing;
 pub use socket::{Lack, Nicety};
 pub use sockets::Sockets;
-pub use survey::{HostSurvey, Survey};
-pub use trace::{PathMtu, Trace};
+pub use trace::{SingleTrace, Trace};
+
+/// Extensions of answers: MPLS labels, interfaces and what routers call themselves.
+pub mod extensions {
+    pub use hopshot_engine::{
+        Extensions, Interface, Label, MAX_INTERFACES, MAX_LABELS, NodeId, Role,
+    };
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -172,6 +172,8 @@ impl Link for Sockets {
         fds.extend(wake.map(|wake| PollFd::from_borrowed_fd(wake, PollFlags::IN)));
         if !span.is_zero() && !through_arrivals {
             fds.extend(self.open.iter().map(readable));
+            let bell = self.bell.iter();
+            fds.extend(bell.map(|bell| PollFd::from_borrowed_fd(bell.as_fd(), PollFlags::IN)));
         }
         if fds.is_empty() && span.is_zero() {
             return Ok(false);

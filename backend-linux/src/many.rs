@@ -1,60 +1,49 @@
 //! Many traces at once as an iterator: hosts go in, results come out.
 
 use crate::error::Error;
-use crate::settings::Traceroute;
+use crate::settings::Settings;
 use crate::survey::Survey;
 use hopshot_engine::{Order, Route, Step};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-impl Traceroute {
-    /// Traces of many hosts at once, on one pair of sockets: see [`Many`].
+impl Settings {
+    /// Traces of many hosts at once, on a few sockets: see [`Many`].
     ///
     /// ```no_run
-    /// # use hopshot_linux::Traceroute;
+    /// # use hopshot_linux::Settings;
     /// let hosts = ["192.0.2.1", "example.com"];
-    /// for (host, route) in Traceroute::many(hosts).each(|trace| trace.attempts(3)).rate(500).start()? {
+    /// for (host, route) in Settings::new().attempts(3).many(hosts).rate(500).start()? {
     ///     println!("{host}: {:?}", route.map(|route| route.distance()));
     /// }
     /// # Ok::<(), hopshot_linux::Error>(())
     /// ```
-    pub fn many<H: IntoIterator<Item: Into<String>>>(hosts: H) -> Many<H::IntoIter> {
-        Many::new(hosts.into_iter())
+    pub fn many<H: IntoIterator<Item: Into<String>>>(&self, hosts: H) -> Many<H::IntoIter> {
+        Many {
+            hosts: hosts.into_iter(),
+            settings: self.clone(),
+            rate: Survey::DEFAULT_RATE,
+            at_once: Survey::AT_ONCE,
+            outage_limit: None,
+        }
     }
 }
 
-/// Traces of many hosts, all with the same settings: what [`Traceroute::many`] returns.
+/// Traces of many hosts, all with the same settings: what [`Settings::many`] returns.
 #[must_use = "nothing is sent before start"]
 pub struct Many<I> {
     hosts: I,
-    settings: Traceroute,
+    settings: Settings,
     rate: u32,
     at_once: usize,
     outage_limit: Option<Duration>,
 }
 
 impl<I: Iterator<Item: Into<String>>> Many<I> {
-    pub(crate) fn new(hosts: I) -> Self {
-        let settings = Traceroute::new("");
-        Self {
-            hosts,
-            settings,
-            rate: Survey::DEFAULT_RATE,
-            at_once: Survey::AT_ONCE,
-            outage_limit: None,
-        }
-    }
-
     /// How long everything may fail before the list ends: see
     /// [`outage_limit`](hopshot_engine::Survey::outage_limit).
     pub const fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage_limit = Some(limit);
-        self
-    }
-
-    /// Changes the settings of every trace.
-    pub fn each(mut self, set: impl FnOnce(Traceroute) -> Traceroute) -> Self {
-        self.settings = set(self.settings);
         self
     }
 
@@ -74,8 +63,7 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     }
 
     /// Opens the sockets. The iterator that it returns traces the hosts and gives each result when
-    /// it is there. Names are resolved as their turn comes, which the others wait for: where there
-    /// are many, give addresses.
+    /// it is there. Names are looked up side by side, on threads, while others are traced.
     ///
     /// The hosts begin in their order, but for some that are drawn at random, from which the others
     /// learn what they [share](Survey#what-traces-share). They are drawn from all hosts if the
@@ -101,6 +89,7 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
             is_first: true,
             survey,
             failed: VecDeque::new(),
+            failure: None,
         })
     }
 }
@@ -123,8 +112,8 @@ fn to_draw_from((least, most): (usize, Option<usize>), is_first: bool) -> usize 
 ///
 /// A host whose error [may pass](Error::may_pass) can be traced later: [`Error::GivenUp`] where it
 /// failed again and again while others didn't, [`Error::Away`] where everything had failed for as
-/// long as [`Many::outage_limit`] allows. Where the sockets themselves fail the last result has the
-/// error, under the host `""`, and the hosts that are left have none.
+/// long as [`Many::outage_limit`] allows. Where the sockets themselves fail, the hosts that are left
+/// have [`Error::Ended`].
 pub struct Routes<I: Iterator> {
     hosts: Option<I>,
     /// Hosts that were read ahead, and the order in which they are traced.
@@ -134,11 +123,16 @@ pub struct Routes<I: Iterator> {
     is_first: bool,
     survey: Survey,
     failed: VecDeque<(String, Error)>,
+    /// Why the sockets failed.
+    failure: Option<String>,
 }
 
 impl<I: Iterator<Item: Into<String>>> Routes<I> {
     /// Takes as many hosts as there is room for.
     fn take_in(&mut self) {
+        if self.failure.is_some() {
+            return;
+        }
         while self.survey.has_room() {
             let drawn = if self.survey.wants_sample() {
                 self.order.draw()
@@ -175,6 +169,12 @@ impl<I: Iterator<Item: Into<String>>> Routes<I> {
         host
     }
 
+    /// Ends what runs, since the sockets failed.
+    fn fail(&mut self, error: &Error) {
+        self.failure = Some(error.to_string());
+        self.survey.interrupt();
+    }
+
     /// Reads only what is there for sure: to wait for a host that may come late would keep the
     /// others from being traced.
     fn read_ahead(&mut self) {
@@ -198,14 +198,14 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
             if let Some(route) = self.survey.take() {
                 return Some((route.host().to_owned(), Ok(route)));
             }
+            if let Some(reason) = self.failure.clone() {
+                let host = self.next_host()?.into();
+                return Some((host, Err(Error::Ended { reason })));
+            }
             match self.survey.advance(None) {
                 Ok(Step::Done) if self.hosts.is_none() && self.survey.is_empty() => return None,
                 Ok(_) => {}
-                Err(error) => {
-                    (self.hosts, self.order) = (None, Order::new(0));
-                    self.survey.interrupt();
-                    return Some((String::new(), Err(error)));
-                }
+                Err(error) => self.fail(&error),
             }
         }
     }
@@ -214,6 +214,28 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::namespace::in_namespace;
+
+    #[test]
+    fn where_the_sockets_fail_every_host_has_a_result() {
+        let test = "many::tests::where_the_sockets_fail_every_host_has_a_result";
+        in_namespace(test, "", || {
+            let hosts = (1..=40).map(|host| format!("127.0.1.{host}"));
+            let mut routes = Settings::new().many(hosts).at_once(5).start().unwrap();
+            let first = routes.next().unwrap();
+            routes.fail(&Error::Full);
+            let mut names: Vec<String> = vec![first.0];
+            let mut ended = 0;
+            for (host, route) in routes {
+                names.push(host);
+                ended += usize::from(matches!(route, Err(Error::Ended { .. })));
+            }
+            names.sort();
+            names.dedup();
+            assert_eq!(names.len(), 40);
+            assert!(ended >= 30, "{ended}");
+        });
+    }
 
     /// How many hosts are read ahead each time, until none is.
     fn stretches(hosts: impl Iterator<Item = u32>) -> Vec<usize> {

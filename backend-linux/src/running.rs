@@ -28,9 +28,13 @@ pub struct Running<J> {
 
 impl<J: Job<Link = Sockets>> Running<J> {
     pub(crate) fn of(job: J) -> Self {
-        let any = match job.link().open.as_slice() {
-            [_] => None,
-            sockets => any(sockets.iter().map(|pair| pair.socket.as_fd())),
+        let sockets = job.link();
+        let any = match (sockets.open.as_slice(), &sockets.bell) {
+            ([_], None) => None,
+            (open, bell) => {
+                let bell = bell.iter().map(|bell| bell.as_fd());
+                any(open.iter().map(|pair| pair.socket.as_fd()).chain(bell))
+            }
         };
         Self { job, any }
     }

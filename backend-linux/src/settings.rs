@@ -1,38 +1,34 @@
-//! The settings of a trace.
+//! The settings of every job.
 
 use crate::error::Error;
 use crate::resolve::{Resolver, needs_resolver};
 use crate::socket::Options;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{Memory, Settings, SocketKind, Sweep};
+use hopshot_engine::{self as engine, Memory, SocketKind, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// The host to trace, and settings. Each has a default; ranges are checked when the trace starts.
-#[derive(Clone, Debug)]
-#[must_use = "nothing is sent before run or start"]
-pub struct Traceroute {
-    pub(crate) host: String,
+/// Settings of traces, whatever their hosts: what [`trace`](Self::trace), [`paths`](Self::paths),
+/// [`path_mtu`](Self::path_mtu) and [`many`](Self::many) begin with.
+///
+/// Each has a default; ranges are checked when a job starts. Jobs of the same settings learn from
+/// one another how far away hosts are: see [`memory`](Self::memory).
+#[derive(Clone, Debug, Default)]
+#[must_use = "settings alone send nothing"]
+pub struct Settings {
     pub(crate) family: Option<AddressFamily>,
     options: Options,
     dont_fragment: bool,
-    pub(crate) settings: Settings,
+    pub(crate) probes: engine::Settings,
 }
 
-impl Traceroute {
+impl Settings {
     /// The longest to wait for an answer by default.
-    pub const DEFAULT_TIMEOUT: Duration = Settings::DEFAULT_TIMEOUT;
+    pub const DEFAULT_TIMEOUT: Duration = engine::Settings::DEFAULT_TIMEOUT;
 
-    /// A trace of a host: a name, or an address of either family.
-    pub fn new(host: impl Into<String>) -> Self {
-        let (host, options, settings) = (host.into(), Options::default(), Settings::default());
-        Self {
-            host,
-            family: None,
-            options,
-            dont_fragment: false,
-            settings,
-        }
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Only addresses of this family; else the resolver's first choice.
@@ -43,13 +39,13 @@ impl Traceroute {
 
     /// The nearest hop to probe, 1 to `max_hops`; 1 by default.
     pub fn first_hop(mut self, hop: u8) -> Self {
-        self.settings.config.first_hop = hop;
+        self.probes.config.first_hop = hop;
         self
     }
 
     /// The farthest hop to probe, 1 to 64; 32 by default.
     pub fn max_hops(mut self, hops: u8) -> Self {
-        self.settings.config.max_hops = hops;
+        self.probes.config.max_hops = hops;
         self
     }
 
@@ -57,14 +53,14 @@ impl Traceroute {
     /// says that the path leads, a hop gets one probe, and the first two behind the last router
     /// two.
     pub fn attempts(mut self, attempts: u8) -> Self {
-        self.settings.config.attempts = attempts;
+        self.probes.config.attempts = attempts;
         self
     }
 
     /// How many more probes go to a hop that has not answered at all although one behind it has, 0
     /// to 10; 2 by default.
     pub fn retries(mut self, retries: u8) -> Self {
-        self.settings.config.retries = retries;
+        self.probes.config.retries = retries;
         self
     }
 
@@ -73,8 +69,8 @@ impl Traceroute {
     /// nothing answers and the kernel is still looking for the next hop on its link: then it
     /// will say that nobody is there.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.has_timeout = true;
-        self.settings.config.timeout = timeout;
+        self.probes.has_timeout = true;
+        self.probes.config.timeout = timeout;
         self
     }
 
@@ -82,7 +78,7 @@ impl Traceroute {
     /// most are heard then, and hops that never answer hold the end up as much longer.
     /// [`timeout`](Self::timeout) bounds every wait all the same.
     pub fn patience(mut self, patience: u8) -> Self {
-        self.settings.config.patience = patience;
+        self.probes.config.patience = patience;
         self
     }
 
@@ -90,7 +86,7 @@ impl Traceroute {
     /// all traces that run at the same time on this machine.
     pub fn ident(mut self, ident: u16) -> Self {
         self.options.ident = Some(ident);
-        self.settings.ident = Some(ident);
+        self.probes.ident = Some(ident);
         self
     }
 
@@ -113,7 +109,7 @@ impl Traceroute {
     /// default; another may take another path. In a list a flow that is given is the same for
     /// all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
     pub fn flow(mut self, flow: u16) -> Self {
-        self.settings.flow = Some(flow);
+        self.probes.flow = Some(flow);
         self
     }
 
@@ -123,7 +119,7 @@ impl Traceroute {
     /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which
     /// does so once a router has told it of the link that is too small.
     pub fn size(mut self, octets: u16) -> Self {
-        self.settings.size = Some(octets);
+        self.probes.size = Some(octets);
         self
     }
 
@@ -136,22 +132,22 @@ impl Traceroute {
         self
     }
 
-    /// The memory to learn from and to learn into. By default every `Traceroute` has a memory of
-    /// its own, shared with its clones: running the same one again profits from it.
+    /// The memory to learn from and to learn into. By default `Settings` have a memory of
+    /// their own, shared with their clones: running a job again profits from it.
     pub fn memory(mut self, memory: &Memory) -> Self {
-        self.settings.memory = memory.clone();
+        self.probes.memory = memory.clone();
         self
     }
 
     /// The least time between two probes; none by default.
     pub fn interval(mut self, interval: Duration) -> Self {
-        self.settings.config.interval = interval;
+        self.probes.config.interval = interval;
         self
     }
 
     /// How far to go at once; [`Sweep::Burst`] sends every probe to every hop whatever comes back.
     pub fn sweep(mut self, sweep: Sweep) -> Self {
-        self.settings.config.sweep = Some(sweep);
+        self.probes.config.sweep = Some(sweep);
         self
     }
 
@@ -181,17 +177,17 @@ impl Traceroute {
     /// The traffic class (TOS in IPv4) of all probes, DSCP and ECN; 0 by default.
     pub fn traffic_class(mut self, class: u8) -> Self {
         self.options.traffic_class = Some(class);
-        self.settings.config.traffic_class = class;
+        self.probes.config.traffic_class = class;
         self
     }
 
-    /// The address of the host: of the family that was asked for, else of that of the source
+    /// Returns the address of a host: of the family that was asked for, else of that of the source
     /// address if it has one.
     ///
     /// # Errors
     /// As [`resolve`](crate::resolve).
-    pub fn resolve(&self) -> Result<SocketAddr, Error> {
-        self.resolver().resolve(&self.host)
+    pub fn resolve(&self, host: &str) -> Result<SocketAddr, Error> {
+        self.resolver().resolve(host)
     }
 
     pub(crate) fn resolver(&self) -> Resolver {
@@ -199,26 +195,25 @@ impl Traceroute {
     }
 
     /// The family whose sockets are needed, if that can be known without asking a resolver.
-    pub(crate) fn family_to_open(&self) -> Result<Option<AddressFamily>, Error> {
+    pub(crate) fn family_to_open(&self, host: &str) -> Result<Option<AddressFamily>, Error> {
         self.check()?;
-        match needs_resolver(&self.host) {
-            true => Ok(self.family),
-            false => self
-                .resolve()
-                .map(|address| Some(AddressFamily::of(address.ip()))),
+        if needs_resolver(host) {
+            return Ok(self.family);
         }
+        let address = self.resolve(host)?;
+        Ok(Some(AddressFamily::of(address.ip())))
     }
 
     /// Checks what can be checked while the target isn't known.
     pub(crate) fn check(&self) -> Result<(), Error> {
         Ok(self
-            .settings
+            .probes
             .check(self.family.unwrap_or(AddressFamily::V4))?)
     }
 
     /// How the sockets are to be.
     pub(crate) fn socket_options(&self) -> Options {
-        let may_be_fragmented = self.settings.size.is_some() && !self.dont_fragment;
+        let may_be_fragmented = self.probes.size.is_some() && !self.dont_fragment;
         Options {
             may_be_fragmented,
             ..self.options.clone()

@@ -9,6 +9,7 @@ use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A pair of ping sockets and its ident for so many of a survey, in each family.
@@ -18,20 +19,19 @@ const MOST_PINGS: usize = 16;
 const FILES_PER_PING: usize = 32;
 
 /// The sockets of a trace that has no target yet: what
-/// [`Traceroute::open`](crate::Traceroute::open) returns.
+/// [`Plan::open`](crate::Plan::open) returns.
 ///
 /// Opening sockets takes privileges, and finding the address of a name means to read what
 /// strangers' servers say. A program that opens first can [give its privileges
 /// up](crate::privilege::renounce) before it asks for the address:
 ///
 /// ```no_run
-/// use hopshot_linux::{Step, Traceroute, privilege};
+/// use hopshot_linux::{Settings, privilege};
 ///
-/// let traceroute = Traceroute::new("example.com");
-/// let sockets = traceroute.open()?;
+/// let plan = Settings::new().trace("example.com");
+/// let sockets = plan.open()?;
 /// privilege::renounce()?;
-/// let mut trace = traceroute.start_at(sockets, traceroute.resolve()?)?;
-/// while trace.advance(None)? != Step::Done {}
+/// let mut trace = plan.start_at(sockets, plan.resolve()?)?;
 /// # Ok::<(), hopshot_linux::Error>(())
 /// ```
 #[derive(Debug)]
@@ -43,6 +43,8 @@ pub struct Sockets {
     refused: Vec<(AddressFamily, OpenError, Standing)>,
     /// Why the kernel's filter could not be set, if it was refused.
     pub(crate) unfiltered: Option<Errno>,
+    /// Ends a wait for answers when it becomes readable.
+    pub(crate) bell: Option<Arc<OwnedFd>>,
 }
 
 /// The sockets of one family, or, of ping sockets, of an ident.
@@ -104,6 +106,7 @@ impl Sockets {
             neighbours,
             refused: Vec::new(),
             unfiltered: None,
+            bell: None,
         };
         for family in family.map_or(vec![AddressFamily::V4, AddressFamily::V6], |family| {
             vec![family]

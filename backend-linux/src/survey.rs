@@ -1,28 +1,37 @@
-//! Many traces at once, on the same few sockets, of hosts by their names.
+//! Many traces at once, on the same few sockets, of hosts by their names: a [`Survey`] for loops of
+//! one's own, [`Many`] and [`Routes`] as an iterator.
 
 #[cfg(test)]
 mod tests;
 
 use crate::error::Error;
-use crate::resolve::{Resolver, needs_resolver};
+use crate::lookups::Lookups;
+pub use crate::many::{Many, Routes};
+use crate::resolve::needs_resolver;
 use crate::running::Running;
-use crate::settings::Traceroute;
+use crate::settings::Settings;
 use crate::sockets::Sockets;
 use hopshot_core::Instant;
-use hopshot_engine::{self as engine, Job, Route, Sample, Step};
+use hopshot_engine::{self as engine, Job, Link, Route, Step};
+pub use hopshot_engine::{Order, Outage, Sample, Shared, Started};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Many traces at once.
 pub type Survey = Running<HostSurvey>;
 
-/// The job of a [`Survey`]: the engine's, and names.
+/// The job of a [`Survey`]: the engine's, and names, which are looked up side by side on threads.
 pub struct HostSurvey {
     survey: engine::Survey<Sockets>,
-    resolver: Resolver,
-    /// Whether names are looked up here, and not by the caller.
+    lookups: Lookups,
+    /// Whether names that failed are looked up again here, and not by the caller.
     looks_up: bool,
 }
+
+/// The longest sleep while nothing but look-ups is on its way: their end ends it.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl Survey {
     /// Probes a second by default: half a megabit of small packets, spread over all that is traced.
@@ -31,34 +40,37 @@ impl Survey {
     /// Traces in flight by default. Each takes 3 to 6 KiB with one attempt, up to 8 KiB with three.
     pub const AT_ONCE: usize = engine::AT_ONCE;
 
-    /// Opens the sockets of both families, or of the one that the settings name. The host of the
-    /// settings is not traced.
+    /// Opens the sockets of both families, or of the one that the settings name.
     ///
     /// `rate` is in probes a second, all traces together, 1 to 1,000,000; `at_once` the most traces
-    /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). On ping sockets there
-    /// are fewer where each needs many of their seqs: some 2,300 with three attempts, one
-    /// sixteenth of that with one pair of sockets. From 1,000 a second on, probes leave in small
-    /// groups, a millisecond apart, and it is looked for answers after every eighth at most, so
-    /// a target that is nearer than that may get some in vain.
+    /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). On ping sockets there are
+    /// fewer where each needs many of their seqs: some 2,300 with three attempts, one sixteenth of
+    /// that with one pair of sockets. From 1,000 a second on, probes leave in small groups, a
+    /// millisecond apart, and it is looked for answers after every eighth at most, so a target that
+    /// is nearer than that may get some in vain.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
-    pub fn new(settings: &Traceroute, rate: u32, at_once: usize) -> Result<Self, Error> {
+    pub fn new(settings: &Settings, rate: u32, at_once: usize) -> Result<Self, Error> {
         settings.check()?;
         let mut sockets = Sockets::open(settings.family, settings.socket_options())?;
         sockets.open_more_pings();
-        let survey = engine::Survey::start(sockets, &settings.settings, rate, at_once)?;
+        sockets.bell = Lookups::bell();
+        let lookups = Lookups::new(Arc::new(settings.resolver()), sockets.bell.clone());
+        let survey = engine::Survey::start(sockets, &settings.probes, rate, at_once)?;
         Ok(Self::of(HostSurvey {
             survey,
-            resolver: settings.resolver(),
+            lookups,
             looks_up: false,
         }))
     }
 }
 
 impl HostSurvey {
-    /// Adds a host: a name, which is looked up now, or an address. Its trace may begin later, when
-    /// this machine's network permits: see [`take_started`](engine::Survey::take_started).
+    /// Adds a host: an address, or a name, which is looked up while the others are traced.
+    /// [`take_lost`](engine::Survey::take_lost) returns one that has no address. Its trace may
+    /// begin later, when this machine's network permits: see
+    /// [`take_started`](engine::Survey::take_started).
     ///
     /// # Errors
     /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
@@ -68,8 +80,15 @@ impl HostSurvey {
 
     pub(crate) fn add_drawn(&mut self, host: &str, sample: Option<Sample>) -> Result<(), Error> {
         self.looks_up = true;
-        let found = self.resolver.resolve(host);
-        self.add_found(host, found, sample)
+        if !needs_resolver(host) {
+            let found = self.lookups.resolve(host);
+            return self.add_found(host, found, sample);
+        }
+        if !self.has_room() {
+            return Err(Error::Full);
+        }
+        self.lookups.ask(host.to_owned(), sample);
+        Ok(())
     }
 
     /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may
@@ -86,7 +105,7 @@ impl HostSurvey {
         found: Result<SocketAddr, Error>,
         sample: Option<Sample>,
     ) -> Result<(), Error> {
-        let asked_servers = needs_resolver(host) && !self.resolver.has_in_file(host);
+        let asked_servers = needs_resolver(host) && !self.lookups.has_in_file(host);
         self.survey.add_found(host, found, asked_servers, sample)
     }
 
@@ -94,9 +113,43 @@ impl HostSurvey {
     ///
     /// # Errors
     /// As there.
-    pub fn add_as(&mut self, settings: &Traceroute, address: SocketAddr) -> Result<IpAddr, Error> {
-        self.survey
-            .add_as(&settings.settings, &settings.host, address)
+    pub fn add_as(
+        &mut self,
+        settings: &Settings,
+        host: &str,
+        address: SocketAddr,
+    ) -> Result<IpAddr, Error> {
+        self.survey.add_as(&settings.probes, host, address)
+    }
+
+    /// Whether one more host may be added now: see [`engine::Survey::has_room`]. Names that are
+    /// looked up are few at a time.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.survey.has_room() && self.lookups.has_room()
+    }
+
+    /// The number of hosts that were added and not taken yet, those that are looked up included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.survey.len() + self.lookups.pending()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Begins traces of those that were found, as long as there is room.
+    fn take_found(&mut self) {
+        while self.survey.has_room_for_found()
+            && let Some((name, sample, found)) = self.lookups.take()
+        {
+            if let Err(error) = self.add_found(&name, found, sample) {
+                self.survey.give_up(name, error);
+            }
+        }
     }
 }
 
@@ -127,7 +180,13 @@ impl Job for HostSurvey {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.survey.deadline()
+        let look = || match self.lookups.pending() {
+            0 => None,
+            _ if self.lookups.has_threads() => Some(self.link().now().saturating_add(LOOK)),
+            // They were looked up when they were asked for.
+            _ => Some(self.link().now()),
+        };
+        self.survey.deadline().or_else(look)
     }
 
     fn work(&mut self) -> Result<Step, Error> {
@@ -136,19 +195,20 @@ impl Job for HostSurvey {
             return Ok(step);
         }
         while let Some(name) = self.survey.take_name() {
-            let found = self.resolver.resolve(&name);
-            if let Err(error) = self.add_found(&name, found, None) {
-                self.survey.give_up(name, error);
-            }
+            self.lookups.ask(name, None);
         }
-        Ok(if self.deadline().is_none() {
-            Step::Done
-        } else {
-            Step::Running
+        self.take_found();
+        Ok(match self.deadline() {
+            None => Step::Done,
+            Some(_) => Step::Running,
         })
     }
 
     fn interrupt(&mut self) {
+        for name in self.lookups.give_up() {
+            let why = "not traced: interrupted while its address was looked up";
+            self.survey.give_up(name, Error::LookUp(why.to_owned()));
+        }
         self.survey.interrupt();
     }
 

@@ -1,19 +1,18 @@
 //! What a library's user is told of settings that can't be.
 
-use hopshot_linux::{AddressFamily, ConfigError, Error, Traceroute};
+use hopshot_linux::{AddressFamily, ConfigError, Error, Settings};
 
 #[test]
 fn a_setting_out_of_its_range_is_refused_before_a_name_is_looked_up() {
-    let nowhere = || Traceroute::new("nowhere.invalid");
-    for (traceroute, named) in [
-        (nowhere().flow(0), "checksum"),
-        (nowhere().flow(65_535), "checksum"),
-        (nowhere().max_hops(65), "max_hops"),
-        (nowhere().first_hop(0), "first_hop"),
-        (nowhere().attempts(11), "attempts"),
-        (nowhere().retries(11), "retries"),
+    for (settings, named) in [
+        (Settings::new().flow(0), "checksum"),
+        (Settings::new().flow(65_535), "checksum"),
+        (Settings::new().max_hops(65), "max_hops"),
+        (Settings::new().first_hop(0), "first_hop"),
+        (Settings::new().attempts(11), "attempts"),
+        (Settings::new().retries(11), "retries"),
     ] {
-        let refused = traceroute.start().err();
+        let refused = settings.trace("nowhere.invalid").start().err();
         assert!(
             matches!(&refused, Some(Error::Config(ConfigError::OutOfRange { parameter, .. })) if *parameter == named),
             "{named}: {refused:?}"
@@ -28,9 +27,9 @@ fn a_size_must_hold_the_headers_of_its_family_and_what_an_answer_is_known_by() {
         ("nowhere.invalid", Some(AddressFamily::V6), 58),
         ("::1", None, 58),
     ] {
-        let mut traceroute = Traceroute::new(host).size(least - 1);
-        traceroute = family.into_iter().fold(traceroute, Traceroute::family);
-        let refused = traceroute.start().err();
+        let settings = Settings::new().size(least - 1);
+        let settings = family.into_iter().fold(settings, Settings::family);
+        let refused = settings.trace(host).start().err();
         assert!(
             matches!(refused, Some(Error::Size { given, .. }) if given == least - 1),
             "{host}: {refused:?}"
@@ -40,8 +39,9 @@ fn a_size_must_hold_the_headers_of_its_family_and_what_an_answer_is_known_by() {
 
 #[test]
 fn no_text_of_an_error_names_a_letter_of_the_command_line() {
-    let error = Traceroute::new("192.0.2.1")
+    let error = Settings::new()
         .family(AddressFamily::V6)
+        .trace("192.0.2.1")
         .start()
         .err()
         .unwrap();

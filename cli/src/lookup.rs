@@ -42,7 +42,7 @@ pub(crate) fn run() -> ExitCode {
     match privilege::confine_to_lookups() {
         Ok(shortfalls) => {
             let tell = |shortfall: &Shortfall| {
-                write(&Answer::Unconfined(Words::of(&shortfall.to_string())))
+                write(&Answer::Unconfined(Words::of(&shortfall.to_string())));
             };
             shortfalls.iter().for_each(tell);
         }

@@ -14,13 +14,13 @@ use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let settings = args.traceroute(host);
+    let plan = args.settings().path_mtu(host);
     let (mut session, mut search) = Session::start(
         args,
         host,
-        || settings.open_path_mtu(),
+        || plan.open(),
         |sockets, address| {
-            let mut search = settings.start_path_mtu_at(sockets, address)?;
+            let mut search = plan.start_at(sockets, address)?;
             search.launch().map(|()| search)
         },
     )?;

@@ -347,7 +347,7 @@ impl Names {
                 });
             }
             Ok(Answer::Later(host, why)) => {
-                self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str())))
+                self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str())));
             }
             Ok(Answer::Unconfined(what)) => {
                 let mut unconfined = self.unconfined.borrow_mut();

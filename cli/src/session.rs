@@ -40,7 +40,7 @@ impl Session {
         let sockets = open()?;
         let is_named = needs_resolver(host);
         if !is_named && args.asn.database.is_none() {
-            let running = start(sockets, args.traceroute(host).resolve()?)?;
+            let running = start(sockets, args.settings().resolve(host)?)?;
             return Ok((Self::new(args, false)?, running));
         }
         let mut session = Self::new(args, is_named)?;
@@ -94,7 +94,7 @@ impl Session {
     /// The address of the only host: the helper finds that of a name.
     pub(crate) fn address(&mut self, args: &Args, host: &str) -> Result<SocketAddr, Failure> {
         if !needs_resolver(host) {
-            return Ok(args.traceroute(host).resolve()?);
+            return Ok(args.settings().resolve(host)?);
         }
         if !self.names.find(host, args.probing.wanted()) {
             let why = self

@@ -9,13 +9,13 @@ use hopshot_linux::AddressFamily;
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let settings = args.traceroute(host);
+    let plan = args.settings().trace(host);
     let (mut session, mut trace) = Session::start(
         args,
         host,
-        || settings.open(),
+        || plan.open(),
         |sockets, address| {
-            let mut trace = settings.start_at(sockets, address)?;
+            let mut trace = plan.start_at(sockets, address)?;
             // What else there is to do is done while the probes are on their way; no answer is read
             // before all of it.
             trace.launch().map(|()| trace)

@@ -250,7 +250,7 @@ impl Desk<'_> {
                         self.add(host, resolve(host, self.args.probing.family()))?;
                     }
                     _ if self.session.names.find(&host, self.args.probing.wanted()) => {
-                        self.draw(&host, is_drawn)
+                        self.draw(&host, is_drawn);
                     }
                     _ if self.session.names.can_find() => {
                         // The helper has enough to do. A name that was drawn keeps its place: else

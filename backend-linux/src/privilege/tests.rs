@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::namespace::{PERMIT_PING, in_namespace};
-use crate::{Clock, SocketKind, Step, StopReason, Traceroute};
+use crate::{Clock, Settings, SocketKind, Step, StopReason};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -12,7 +12,7 @@ use std::process::Command;
 /// What is expected of a confined process: nothing new can be had, and life goes on.
 fn assert_confined() {
     let denied = |what: &str, kind: Option<ErrorKind>| {
-        assert_eq!(kind, Some(ErrorKind::PermissionDenied), "{what}")
+        assert_eq!(kind, Some(ErrorKind::PermissionDenied), "{what}");
     };
     denied(
         "a file to read",
@@ -56,7 +56,13 @@ fn assert_confined() {
         .map(|error| error.kind());
     denied("a program", command);
     for kind in [SocketKind::Raw, SocketKind::Ping] {
-        assert!(Traceroute::new("127.0.0.1").socket(kind).start().is_err());
+        assert!(
+            Settings::new()
+                .socket(kind)
+                .trace("127.0.0.1")
+                .start()
+                .is_err()
+        );
     }
     // Memory, time and output.
     assert_eq!(
@@ -127,11 +133,8 @@ fn a_confined_trace_runs_to_its_end_on_either_socket() {
             for kind in [SocketKind::Raw, SocketKind::Ping] {
                 for target in ["127.0.0.1", "::1"] {
                     for precise in [false, true] {
-                        let traceroute = Traceroute::new(target)
-                            .socket(kind)
-                            .precise(precise)
-                            .attempts(3);
-                        traces.push((traceroute.start().unwrap(), precise));
+                        let settings = Settings::new().socket(kind).precise(precise).attempts(3);
+                        traces.push((settings.trace(target).start().unwrap(), precise));
                     }
                 }
             }
@@ -173,8 +176,9 @@ fn renouncing_keeps_files_and_sockets_and_gives_up_the_rest() {
             );
             assert!(!thread::capability_is_in_bounding_set(CapabilitySet::NET_RAW).unwrap());
             assert!(
-                Traceroute::new("127.0.0.1")
+                Settings::new()
                     .socket(SocketKind::Raw)
+                    .trace("127.0.0.1")
                     .start()
                     .is_err()
             );

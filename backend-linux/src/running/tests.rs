@@ -1,7 +1,7 @@
 //! Traces of this machine, in network namespaces.
 
 use crate::namespace::{PERMIT_PING, in_namespace};
-use crate::{SocketKind, Step, StopReason, Trace, Traceroute};
+use crate::{Settings, SocketKind, Step, StopReason, Trace};
 use rustix::event::{PollFd, PollFlags};
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ fn a_launch_sends_and_reads_nothing() {
         "running::tests::a_launch_sends_and_reads_nothing",
         "",
         || {
-            let mut trace = Traceroute::new("127.0.0.1").start().unwrap();
+            let mut trace = Settings::new().trace("127.0.0.1").start().unwrap();
             trace.launch().unwrap();
             // Mostly loopback's answer to the first probe is there before the second could leave.
             assert!(trace.route().probes_sent() >= 1);
@@ -31,7 +31,7 @@ fn an_event_loop_of_ones_own_needs_the_descriptor_and_two_calls() {
         "running::tests::an_event_loop_of_ones_own_needs_the_descriptor_and_two_calls",
         "",
         || {
-            let mut trace = Traceroute::new("::1").attempts(3).start().unwrap();
+            let mut trace = Settings::new().attempts(3).trace("::1").start().unwrap();
             while let Some(timeout) = trace.timeout() {
                 let timeout = timeout.try_into().unwrap();
                 let mut fds = [PollFd::new(&trace, PollFlags::IN)];
@@ -53,14 +53,15 @@ fn after_its_first_probes_a_trace_is_not_woken_by_the_answers_of_others() {
     let test =
         "running::tests::after_its_first_probes_a_trace_is_not_woken_by_the_answers_of_others";
     in_namespace(test, SINK, || {
-        let mut trace = Traceroute::new("192.0.2.1").start().unwrap();
+        let mut trace = Settings::new().trace("192.0.2.1").start().unwrap();
         let other = || {
             assert!(
-                Traceroute::new("127.0.0.1")
+                Settings::new()
+                    .trace("127.0.0.1")
                     .start()
                     .unwrap()
                     .all(|reply| reply.is_ok())
-            )
+            );
         };
         let is_readable = |trace: &Trace| {
             let mut fds = [PollFd::new(trace, PollFlags::IN)];
@@ -91,10 +92,11 @@ fn a_next_hop_that_is_not_there_is_waited_for_unless_a_timeout_is_set_and_is_no_
             (SocketKind::Ping, ["192.0.2.99", "2001:db8::99"]),
         ] {
             for host in hosts {
-                let traceroute = Traceroute::new(host).socket(kind).max_hops(3);
-                let route = traceroute
+                let settings = Settings::new().socket(kind).max_hops(3);
+                let route = settings
                     .clone()
                     .timeout(Duration::from_millis(500))
+                    .trace(host)
                     .run()
                     .unwrap();
                 assert_eq!(
@@ -102,7 +104,7 @@ fn a_next_hop_that_is_not_there_is_waited_for_unless_a_timeout_is_set_and_is_no_
                     (Some(StopReason::Timeout), None),
                     "{host}"
                 );
-                let route = traceroute.run().unwrap();
+                let route = settings.trace(host).run().unwrap();
                 assert_eq!(
                     route.stop_reason(),
                     Some(StopReason::Local),

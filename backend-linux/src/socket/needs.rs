@@ -70,7 +70,7 @@ pub enum Nicety {
     RawSockets,
     /// The kernel's stamps on answers.
     ArrivalStamps,
-    /// The kernel's stamps on probes, which [`Traceroute::precise`](crate::Traceroute::precise)
+    /// The kernel's stamps on probes, which [`Settings::precise`](crate::Settings::precise)
     /// asks for.
     DepartureStamps,
     /// The hop limits of answers.

@@ -1,7 +1,8 @@
 //! Lists of hosts of this machine, in network namespaces.
 
-use crate::namespace::{PERMIT_PING, in_namespace};
-use crate::{AddressFamily, Error, Route, SocketKind, Step, Survey, Traceroute, clock};
+use super::Survey;
+use crate::namespace::{PERMIT_PING, as_root_in_namespace, in_namespace};
+use crate::{AddressFamily, Error, Route, Settings, SocketKind, Step, clock};
 use hopshot_core::{StopReason, Sweep};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -23,8 +24,9 @@ fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_
     in_namespace(TEST, PERMIT_PING, || {
         for kind in KINDS {
             let hosts = hosts(500);
-            let many = Traceroute::many(hosts.clone())
-                .each(|trace| trace.socket(kind))
+            let many = Settings::new()
+                .socket(kind)
+                .many(hosts.clone())
                 .rate(100_000)
                 .at_once(60);
             let routes: HashMap<String, Route> = many
@@ -60,7 +62,7 @@ fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
         PERMIT_PING,
         || {
             for kind in KINDS {
-                let settings = Traceroute::new("").attempts(3).socket(kind);
+                let settings = Settings::new().attempts(3).socket(kind);
                 let mut survey = Survey::new(&settings, 100_000, 2).unwrap();
                 let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
                 let before = open();
@@ -95,7 +97,7 @@ fn answers_can_be_taken_as_they_come_each_with_its_host() {
                 // Slowly: at full speed hops beyond the target are probed too, and their answers
                 // are in no hop of the route.
                 let mut survey =
-                    Survey::new(&Traceroute::new("").attempts(3).socket(kind), 100, 10).unwrap();
+                    Survey::new(&Settings::new().attempts(3).socket(kind), 100, 10).unwrap();
                 for host in ["127.0.0.2", "127.0.0.3"] {
                     survey.add(host).unwrap();
                     let started = survey.take_started().unwrap();
@@ -133,7 +135,8 @@ fn a_host_that_can_not_be_traced_is_a_result_among_the_others() {
         "",
         || {
             let hosts = ["127.0.0.2", "no such host", "192.0.2.1", "127.0.0.3"];
-            let mut results: Vec<(String, bool)> = Traceroute::many(hosts)
+            let mut results: Vec<(String, bool)> = Settings::new()
+                .many(hosts)
                 .outage_limit(Duration::ZERO)
                 .start()
                 .unwrap()
@@ -161,12 +164,7 @@ fn a_confined_survey_goes_on_taking_addresses() {
         PERMIT_PING,
         || {
             let mut surveys = KINDS.map(|kind| {
-                Survey::new(
-                    &Traceroute::new("").socket(kind).interface("lo"),
-                    100_000,
-                    100,
-                )
-                .unwrap()
+                Survey::new(&Settings::new().socket(kind).interface("lo"), 100_000, 100).unwrap()
             });
             let _ = surveys[0].confine().unwrap();
             for survey in &mut surveys {
@@ -184,7 +182,9 @@ fn a_confined_survey_goes_on_taking_addresses() {
                     51
                 );
                 survey.outage_limit(Duration::ZERO);
-                assert!(survey.add("localhost").is_err(), "a name needs files");
+                survey.add("localhost").unwrap();
+                while survey.advance(None).unwrap() != Step::Done {}
+                assert!(survey.take_lost().is_some(), "a name needs files");
             }
         },
     );
@@ -197,7 +197,7 @@ fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
     in_namespace(TEST, PERMIT_PING, || {
         let source = IpAddr::from([127, 0, 0, 9]);
         let settings = |kind| {
-            Traceroute::new("")
+            Settings::new()
                 .family(AddressFamily::V4)
                 .socket(kind)
                 .source(source)
@@ -209,7 +209,7 @@ fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
             for host in 1..=20 {
                 assert_eq!(
                     survey
-                        .add_as(&settings(KINDS[0]), ([127, 0, 1, host], 0).into())
+                        .add_as(&settings(KINDS[0]), "host", ([127, 0, 1, host], 0).into())
                         .unwrap(),
                     source
                 );
@@ -226,7 +226,7 @@ fn a_survey_that_is_interrupted_ends_with_what_is_known() {
         "survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known",
         "",
         || {
-            let mut survey = Survey::new(&Traceroute::new(""), 1, 10).unwrap();
+            let mut survey = Survey::new(&Settings::new(), 1, 10).unwrap();
             survey.add("127.0.0.2").unwrap();
             survey.add("127.0.0.3").unwrap();
             survey.advance(None).unwrap();
@@ -248,11 +248,12 @@ fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
         PERMIT_PING,
         || {
             for kind in KINDS {
-                let mut survey = Survey::new(&Traceroute::new("").socket(kind), 1000, 10).unwrap();
+                let mut survey = Survey::new(&Settings::new().socket(kind), 1000, 10).unwrap();
                 survey.add("192.0.2.1").unwrap();
                 // A raw socket hears the answers to others too.
-                Traceroute::new("127.0.0.3")
+                Settings::new()
                     .socket(SocketKind::Raw)
+                    .trace("127.0.0.3")
                     .run()
                     .unwrap();
                 let (start, mut awakenings) = (clock::now(), 0);
@@ -274,12 +275,8 @@ fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
         "survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send",
         "",
         || {
-            let mut survey = Survey::new(
-                &Traceroute::new("").memory(&crate::Memory::none()),
-                10_000,
-                300,
-            )
-            .unwrap();
+            let mut survey =
+                Survey::new(&Settings::new().memory(&crate::Memory::none()), 10_000, 300).unwrap();
             for host in hosts(250) {
                 survey.add(&host).unwrap();
             }
@@ -306,7 +303,7 @@ fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() 
         || {
             // One sweep over all hops, so that nothing but this bound decides how many probes go at
             // a time.
-            let settings = Traceroute::new("")
+            let settings = Settings::new()
                 .max_hops(64)
                 .sweep(Sweep::Window { first: 64, step: 1 });
             let mut survey = Survey::new(&settings, 1_000_000, 1).unwrap();
@@ -323,4 +320,86 @@ fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() 
             );
         },
     );
+}
+
+/// Names that the server below waits for before it answers any.
+const TOGETHER: usize = 8;
+
+/// A name server on loopback that answers nobody before [`TOGETHER`] names were asked for. The
+/// address of `hN.test` is 127.0.0.N.
+fn serve_names() {
+    let server = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+    let (mut held, mut names) = (Vec::new(), std::collections::BTreeSet::new());
+    loop {
+        let mut query = [0; 512];
+        let (len, from) = server.recv_from(&mut query).unwrap();
+        let label: String = query[13..13 + usize::from(query[12])]
+            .iter()
+            .map(|octet| char::from(*octet))
+            .collect();
+        names.insert(label.clone());
+        held.push((query[..len].to_vec(), label, from));
+        if names.len() < TOGETHER {
+            continue;
+        }
+        for (query, label, from) in held.drain(..) {
+            // Label, root and class follow the header (RFC 1035, section 4.1).
+            let question = 12 + usize::from(query[12]) + "\u{4}test\0".len() + 1;
+            let is_a = query[question..question + 2] == [0, 1];
+            let mut answer = query[..question + 4].to_vec();
+            answer[2..12].copy_from_slice(&[0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
+            if is_a {
+                answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 127, 0, 0]);
+                answer.push(label[1..].parse().unwrap());
+            }
+            server.send_to(&answer, from).unwrap();
+        }
+    }
+}
+
+#[test]
+fn names_are_looked_up_side_by_side() {
+    const SERVER: &str = "
+        file=$(mktemp); printf 'nameserver 127.0.0.1\\noptions timeout:5 attempts:1\\n' >$file
+        mount --bind $file /etc/resolv.conf; rm $file; ";
+    let test = "survey::tests::names_are_looked_up_side_by_side";
+    as_root_in_namespace(test, &format!("{PERMIT_PING}{SERVER}"), || {
+        std::thread::spawn(serve_names);
+        let names = (1..=TOGETHER).map(|number| format!("h{number}.test"));
+        let hosts: Vec<String> = names.chain(["127.0.0.99".to_owned()]).collect();
+        let routes: HashMap<String, Route> = Settings::new()
+            .many(hosts.clone())
+            .outage_limit(Duration::ZERO)
+            .start()
+            .unwrap()
+            .map(|(host, route)| (host, route.unwrap()))
+            .collect();
+        assert_eq!(routes.len(), hosts.len());
+        for number in 1..=TOGETHER {
+            let route = &routes[&format!("h{number}.test")];
+            assert_eq!(route.target(), IpAddr::from([127, 0, 0, number as u8]));
+            assert!(route.reached());
+        }
+    });
+}
+
+#[test]
+fn a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up() {
+    const SILENT: &str = "
+        file=$(mktemp); printf 'nameserver 127.0.0.1\\noptions timeout:5 attempts:1\\n' >$file
+        mount --bind $file /etc/resolv.conf; rm $file; ";
+    let test = "survey::tests::a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up";
+    as_root_in_namespace(test, SILENT, || {
+        let _silent = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+        let mut survey = Survey::new(&Settings::new(), 1_000, 10).unwrap();
+        survey.add("h1.test").unwrap();
+        survey.add("127.0.0.2").unwrap();
+        while survey.take().is_none() {
+            assert_eq!(survey.advance(None).unwrap(), Step::Running);
+        }
+        assert!(!survey.is_empty() && survey.take_lost().is_none());
+        survey.interrupt();
+        assert_eq!(survey.take_lost().unwrap().0, "h1.test");
+        assert!(survey.is_empty() && survey.advance(None).unwrap() == Step::Done);
+    });
 }

@@ -9,7 +9,9 @@ use super::watch::Watching;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
-use hopshot_linux::{AllPaths, Survey, Traceroute};
+use hopshot_linux::paths::PathSearch;
+use hopshot_linux::survey::Survey;
+use hopshot_linux::{Plan, Settings};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -271,12 +273,12 @@ impl Args {
         self.targets.first().map(String::as_str)
     }
 
-    /// A trace of the only host: its probes are as far apart as `--rate` says.
-    pub(crate) fn traceroute(&self, host: &str) -> Traceroute {
-        let traceroute = self.probing.traceroute(host);
+    /// The settings of a trace of the only host: its probes are as far apart as `--rate` says.
+    pub(crate) fn settings(&self) -> Settings {
+        let settings = self.probing.settings();
         match self.probing.rate {
-            Some(rate) => traceroute.interval(Duration::from_secs(1) / rate),
-            None => traceroute,
+            Some(rate) => settings.interval(Duration::from_secs(1) / rate),
+            None => settings,
         }
     }
 
@@ -285,29 +287,27 @@ impl Args {
         self.probing.flow.unwrap_or(random % 65_534 + 1)
     }
 
-    /// A round of a watch: without retries, since the next one comes soon, and all rounds of one
-    /// flow and ident. The ident is this one unless another was asked for.
-    pub(crate) fn round(&self, host: &str, flow: u16, ident: u16) -> Traceroute {
-        self.traceroute(host)
+    /// The settings of a round of a watch: without retries, since the next one comes soon, and all
+    /// rounds of one flow and ident. The ident is this one unless another was asked for.
+    pub(crate) fn round(&self, flow: u16, ident: u16) -> Settings {
+        self.settings()
             .retries(0)
             .flow(flow)
             .ident(self.probing.ident.unwrap_or(ident))
     }
 
     /// All paths to the only host, at `--rate` in all.
-    pub(crate) fn all_paths(&self, host: &str) -> AllPaths {
-        let paths = self
-            .probing
-            .traceroute(host)
-            .paths()
-            .confidence(self.probing.confidence / 100.0);
-        paths.rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
+    pub(crate) fn all_paths(&self, host: &str) -> Plan<PathSearch> {
+        let paths = self.probing.settings().paths(host);
+        paths
+            .confidence(self.probing.confidence / 100.0)
+            .rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
     }
 
     /// The survey that sends everything else, at `--rate` in all.
     pub(crate) fn survey(&self) -> Result<Survey, hopshot_linux::Error> {
         let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
-        let mut survey = Survey::new(&self.probing.traceroute(""), rate, self.at_once)?;
+        let mut survey = Survey::new(&self.probing.settings(), rate, self.at_once)?;
         survey.outage_limit(Duration::from_secs(self.outage.into()));
         Ok(survey)
     }

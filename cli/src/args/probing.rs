@@ -4,7 +4,7 @@ use super::values::{Source, mark, number, octet, seconds, source, word};
 use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
 use hopshot_linux::{
-    AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, SocketKind, Sweep, Traceroute,
+    AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, Settings, SocketKind, Sweep,
 };
 use std::time::Duration;
 
@@ -171,12 +171,12 @@ impl Probing {
 
     /// The longest wait for an answer.
     pub(crate) fn wait(&self) -> Duration {
-        self.wait.unwrap_or(Traceroute::DEFAULT_TIMEOUT)
+        self.wait.unwrap_or(Settings::DEFAULT_TIMEOUT)
     }
 
-    /// A trace of a host as the options say; `--rate` is not among its settings.
-    pub(super) fn traceroute(&self, host: &str) -> Traceroute {
-        let mut traceroute = Traceroute::new(host)
+    /// The settings that the options say, but for `--rate`.
+    pub(super) fn settings(&self) -> Settings {
+        let mut settings = Settings::new()
             .first_hop(self.first)
             .max_hops(self.max)
             .attempts(self.attempts)
@@ -184,43 +184,43 @@ impl Probing {
             .precise(self.precise)
             .dont_fragment(self.dont_fragment);
         if let Some(wait) = self.wait {
-            traceroute = traceroute.timeout(wait);
+            settings = settings.timeout(wait);
         }
         if let Some(family) = self.family() {
-            traceroute = traceroute.family(family);
+            settings = settings.family(family);
         }
         if let Some(source) = &self.source {
-            traceroute = traceroute.source(source.address);
+            settings = settings.source(source.address);
         }
         if let Some(interface) = self.interface.as_ref().or(self.source_interface()) {
-            traceroute = traceroute.interface(interface);
+            settings = settings.interface(interface);
         }
         if let Some(mark) = self.mark {
-            traceroute = traceroute.mark(mark);
+            settings = settings.mark(mark);
         }
         if let Some(tos) = self.tos {
-            traceroute = traceroute.traffic_class(tos);
+            settings = settings.traffic_class(tos);
         }
         if let Some(size) = self.size {
-            traceroute = traceroute.size(size);
+            settings = settings.size(size);
         }
         if let Some(ident) = self.ident {
-            traceroute = traceroute.ident(ident);
+            settings = settings.ident(ident);
         }
         if let Some(flow) = self.flow {
-            traceroute = traceroute.flow(flow);
+            settings = settings.flow(flow);
         }
         match self.socket {
             Socket::Auto => {}
-            Socket::Raw => traceroute = traceroute.socket(SocketKind::Raw),
-            Socket::Ping => traceroute = traceroute.socket(SocketKind::Ping),
+            Socket::Raw => settings = settings.socket(SocketKind::Raw),
+            Socket::Ping => settings = settings.socket(SocketKind::Ping),
         }
         if self.no_learning {
-            traceroute = traceroute.memory(&Memory::none());
+            settings = settings.memory(&Memory::none());
         }
         if self.burst {
-            traceroute = traceroute.sweep(Sweep::Burst);
+            settings = settings.sweep(Sweep::Burst);
         }
-        traceroute
+        settings
     }
 }

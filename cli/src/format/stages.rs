@@ -54,7 +54,7 @@ pub(super) fn stages(route: &Route, names: &Names) -> Vec<Stage> {
         let stage = Stage::new(route, hop, names);
         match stages.last_mut() {
             Some(before) if before.first > last_heard && before.instead == stage.instead => {
-                before.join(&stage)
+                before.join(&stage);
             }
             _ => stages.push(stage),
         }

@@ -18,12 +18,12 @@ const OFTEN: Duration = Duration::from_millis(50);
 
 /// Finds the paths and shows them. Returns whether the host answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let settings = args.all_paths(host);
+    let plan = args.all_paths(host);
     let (mut session, mut exploration) = Session::start(
         args,
         host,
-        || settings.open(),
-        |sockets, address| settings.start_at(sockets, address),
+        || plan.open(),
+        |sockets, address| plan.start_at(sockets, address),
     )?;
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));

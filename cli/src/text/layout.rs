@@ -84,7 +84,7 @@ impl Times {
             let is_last = Some(place) == last;
             match self {
                 Self::Full | Self::Fastest => {
-                    texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style))
+                    texts.push((format!("  {:>8.3}{UNIT}", milliseconds(*rtt)), *style));
                 }
                 Self::Short => texts.push((format!(" {:>6.2}", milliseconds(*rtt)), *style)),
             }

@@ -56,7 +56,7 @@ impl From<&Route> for Round {
             for outcome in hop.outcomes() {
                 match outcome {
                     Outcome::Answered(reply) => {
-                        probes.push(reply.is_proven().then_some((reply.from, reply.rtt)))
+                        probes.push(reply.is_proven().then_some((reply.from, reply.rtt)));
                     }
                     Outcome::Lost => probes.push(None),
                     Outcome::InFlight => {}

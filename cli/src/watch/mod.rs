@@ -19,7 +19,8 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use history::{History, Round};
-use hopshot_linux::{AddressFamily, Route, Step, Survey, Traceroute, needs_resolver};
+use hopshot_linux::survey::Survey;
+use hopshot_linux::{AddressFamily, Route, Settings, Step, needs_resolver};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -27,11 +28,11 @@ use screen::{Manner, View};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
-use terminal::{Screen, Settings};
+use terminal::Screen;
 
 /// Watches the host. Returns whether it answered in the last round.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
-    let settings = Settings::read();
+    let settings = terminal::Settings::read();
     if settings.is_none() && args.watch.count.is_none() {
         return Err(Failure::NoTerminal);
     }
@@ -66,7 +67,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         args,
         host,
         address,
-        trace: args.round(host, flow, random_word()?),
+        settings: args.round(flow, random_word()?),
         flow,
         survey,
         session,
@@ -140,8 +141,8 @@ struct Watch<'a> {
     args: &'a Args,
     host: &'a str,
     address: SocketAddr,
-    /// One round.
-    trace: Traceroute,
+    /// Of one round.
+    settings: Settings,
     /// Of all rounds.
     flow: u16,
     survey: Survey,
@@ -228,10 +229,11 @@ impl Watch<'_> {
             .history
             .horizon(self.args.probing.max)
             .max(self.args.probing.first);
-        match self
-            .survey
-            .add_as(&self.trace.clone().max_hops(horizon), self.address)
-        {
+        match self.survey.add_as(
+            &self.settings.clone().max_hops(horizon),
+            self.host,
+            self.address,
+        ) {
             Ok(source) => self.source = Some(source),
             Err(error) if self.begun == 0 && !error.may_pass() => return Err(error.into()),
             Err(error) => {
@@ -283,7 +285,7 @@ impl Watch<'_> {
             Key::Pause => manner.is_paused = !manner.is_paused,
             Key::Reset => {
                 (self.history, self.started) =
-                    (History::default(), (SystemTime::now(), Instant::now()))
+                    (History::default(), (SystemTime::now(), Instant::now()));
             }
             Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
             Key::Help => manner.is_help = !manner.is_help,

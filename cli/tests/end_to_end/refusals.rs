@@ -144,10 +144,10 @@ fn each_option_that_is_only_nice_is_done_without_and_told() {
                 match name {
                     "SO_TIMESTAMPNS" => assert_eq!(clock("clock"), Some("user"), "{what}: {probe}"),
                     "SO_TIMESTAMPING" => {
-                        assert_eq!(clock("sent_clock"), Some("user"), "{what}: {probe}")
+                        assert_eq!(clock("sent_clock"), Some("user"), "{what}: {probe}");
                     }
                     "IP_RECVTTL" | "IPV6_RECVHOPLIMIT" => {
-                        assert!(probe["reply_ttl"].is_null(), "{what}: {probe}")
+                        assert!(probe["reply_ttl"].is_null(), "{what}: {probe}");
                     }
                     _ => {}
                 }

@@ -116,7 +116,7 @@ fn a_hop_is_not_settled_while_true_answers_are_on_their_way_whatever_was_guessed
 fn a_hop_that_is_to_be_asked_again_isnt_settled_though_nothing_is_in_flight() {
     for family in BOTH {
         let fail = |trace: &mut Trace, attempt| {
-            trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1))
+            trace.tracer.fail(ProbeId { hop: 2, attempt }, SendError(1));
         };
         let mut trace = Trace::with(four(family));
         fail(&mut trace, 1);

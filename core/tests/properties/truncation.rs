@@ -79,7 +79,7 @@ fn cut_with_a_checksum_of_its_own_it_says_the_same_or_nothing() {
                 let mut trace = Trace::new(family);
                 match trace.handle(10, from, &short) {
                     Ok(heard) => {
-                        assert_eq!((heard.reply, len >= needed), (whole, true), "{len} octets")
+                        assert_eq!((heard.reply, len >= needed), (whole, true), "{len} octets");
                     }
                     Err(discard) => {
                         assert!(len < needed, "{len} octets: {discard}");

@@ -47,7 +47,7 @@ fn message(ends: Ends, octets: &[u8]) {
     let parsed = Message::parse(ends, octets);
     match parsed {
         Ok(Message::EchoRequest(echo) | Message::EchoReply(echo)) => {
-            assert_is_rest(echo.payload, octets)
+            assert_is_rest(echo.payload, octets);
         }
         Ok(Message::Error(error)) => {
             assert_is_rest(error.quoted, octets);

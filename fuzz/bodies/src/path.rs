@@ -86,13 +86,13 @@ fn trace<const N: usize>(config: Config, echo: Echo, routers: &[Router], forgeri
         }
         match watched.poll(now) {
             Step::Transmitted(index) => {
-                send(&watched, index, now, routers, forgeries, &mut underway)
+                send(&watched, index, now, routers, forgeries, &mut underway);
             }
             Step::Wait(until) => {
                 now = underway
                     .iter()
                     .map(|answer| answer.at)
-                    .fold(until, u64::min)
+                    .fold(until, u64::min);
             }
             Step::Done => {
                 check(&watched, &config, routers);

@@ -263,7 +263,7 @@ impl<const N: usize> Watched<N> {
         }
         match result {
             Err(Discard::Duplicate) => {
-                self.tally.duplicates = self.tally.duplicates.saturating_add(1)
+                self.tally.duplicates = self.tally.duplicates.saturating_add(1);
             }
             Err(Discard::WrongCookie) => self.tally.forged = self.tally.forged.saturating_add(1),
             _ => {}

@@ -264,7 +264,7 @@ fn a_round_that_could_not_begin_counts_and_is_told_and_asked_nobody() {
         history.add(&Round {
             began: Some(later),
             ..round(&[Some(1), Some(9)])
-        })
+        });
     });
     let outage = &history.outages[0];
     assert_eq!(

@@ -153,7 +153,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
                 }
             }
             Part::Lengths => {
-                report.add(&paths::lengths(&bench, &tools, arguments.runs.div_ceil(3))?)?
+                report.add(&paths::lengths(&bench, &tools, arguments.runs.div_ceil(3))?)?;
             }
             Part::Limits => report.add(&counts::limits(&bench, &tools)?)?,
             Part::Hostile => report.add(&counts::hostile(&bench, &tools, arguments.floods)?)?,

@@ -1,0 +1,131 @@
+//! Jobs that have not been started yet: settings, a host, and what is to be found out about it.
+
+use crate::error::Error;
+use crate::running::Running;
+use crate::settings::Settings;
+use crate::sockets::Sockets;
+use hopshot_core::wire::AddressFamily;
+use hopshot_engine::{Job, Step};
+use std::net::SocketAddr;
+
+/// A job that has not been started yet: settings, a host, and what is to be found out about it.
+///
+/// [`run`](Self::run) does all of it. [`start`](Self::start) is for loops of one's own. A program
+/// that has privileges to give up in between calls [`open`](Self::open), and then
+/// [`start_at`](Self::start_at).
+#[derive(Clone, Debug)]
+#[must_use = "nothing is sent before run or start"]
+pub struct Plan<K> {
+    settings: Settings,
+    host: String,
+    pub(crate) kind: K,
+}
+
+/// The kinds of jobs about one host: [`SingleTrace`](crate::SingleTrace),
+/// [`PathSearch`](crate::paths::PathSearch), [`MtuSearch`](crate::path_mtu::MtuSearch).
+pub trait Kind: sealed::Kind {}
+
+impl<K: sealed::Kind> Kind for K {}
+
+/// What a running job of a kind is.
+pub(crate) type JobOf<K> = <K as sealed::Kind>::Job;
+
+pub(crate) mod sealed {
+    use super::{AddressFamily, Error, Job, Settings, SocketAddr, Sockets};
+
+    pub trait Kind {
+        type Job: Job<Link = Sockets>;
+
+        /// Opens the sockets of a family, or of both.
+        fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error>;
+
+        /// Starts it at the address of a host.
+        fn start(
+            &self,
+            settings: &Settings,
+            sockets: Sockets,
+            host: &str,
+            address: SocketAddr,
+        ) -> Result<Self::Job, Error>;
+
+        /// Whether what a job knows is a result, though it failed before its end.
+        fn is_result(job: &Self::Job) -> bool;
+    }
+}
+
+impl<K: Kind> Plan<K> {
+    pub(crate) fn new(settings: &Settings, host: impl Into<String>, kind: K) -> Self {
+        let (settings, host) = (settings.clone(), host.into());
+        Self {
+            settings,
+            host,
+            kind,
+        }
+    }
+
+    /// Runs the job to its end. A search that fails when something is known by then ends with that,
+    /// as interrupted.
+    ///
+    /// # Errors
+    /// [`Error`] if it can't be started. A target that doesn't answer is no error.
+    pub fn run(&self) -> Result<<JobOf<K> as Job>::Output, Error> {
+        let mut running = self.start()?;
+        loop {
+            match running.advance(None) {
+                Ok(Step::Done) => break,
+                Err(error) if !K::is_result(&running) => return Err(error),
+                Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+        Ok(running.finish())
+    }
+
+    /// Resolves the name and opens the sockets. The first probes leave with [`Running::launch`] or
+    /// [`Running::advance`].
+    ///
+    /// # Errors
+    /// [`Error`] if a parameter is out of its range, the name has no address, no route leads to it,
+    /// or a socket can't be opened.
+    pub fn start(&self) -> Result<Running<JobOf<K>>, Error> {
+        // The ranges first: whoever mistyped a number should not wait for a name server to be told.
+        self.settings.check()?;
+        let address = self.resolve()?;
+        let family = AddressFamily::of(address.ip());
+        self.start_at(K::open(&self.settings, Some(family))?, address)
+    }
+
+    /// Opens the sockets before the name is resolved: those of the family of the host if it is an
+    /// address, or of the family that was asked for, else of both. Where this machine has only one
+    /// of both, the other is an error when the job starts at one of its addresses.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), but for what concerns the name and the route.
+    pub fn open(&self) -> Result<Sockets, Error> {
+        K::open(&self.settings, self.settings.family_to_open(&self.host)?)
+    }
+
+    /// Returns the address of the host: see [`Settings::resolve`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resolve(&self) -> Result<SocketAddr, Error> {
+        self.settings.resolve(&self.host)
+    }
+
+    /// Starts the job on sockets that [`open`](Self::open) returned, at an address that is known.
+    /// The port has no meaning.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at(
+        &self,
+        sockets: Sockets,
+        address: SocketAddr,
+    ) -> Result<Running<JobOf<K>>, Error> {
+        let job = self
+            .kind
+            .start(&self.settings, sockets, &self.host, address);
+        job.map(Running::of)
+    }
+}
