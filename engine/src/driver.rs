@@ -196,6 +196,7 @@ impl<L: Link> Driver<L> {
             was_missed,
             has_timeout,
             has_given_up,
+            has_heard: false,
         };
         self.own[family_index(trace.family())] += 1;
         self.traces.insert(number, trace);

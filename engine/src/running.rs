@@ -47,6 +47,8 @@ pub(crate) struct Running {
     pub(crate) has_timeout: bool,
     /// Whether a probe was given up: those that follow are not held any more.
     pub(crate) has_given_up: bool,
+    /// Whether anybody but this machine itself has answered, and proved it.
+    pub(crate) has_heard: bool,
 }
 
 /// For how long a probe that this machine can't send is tried again.
@@ -215,13 +217,10 @@ impl Running {
         None
     }
 
-    /// Whether anybody has answered, and proved it, but this machine itself.
-    pub(crate) fn has_heard(&self) -> bool {
-        let own = self.tracer.config().source;
-        self.tracer.route().hops().any(|hop| {
-            hop.replies()
-                .any(|reply| self.is_somebodys(&reply) && reply.from != own)
-        })
+    /// Remembers that somebody was heard, if an answer shows it: anybody but this machine itself,
+    /// and with proof.
+    pub(crate) fn hear(&mut self, reply: &Reply) {
+        self.has_heard |= self.is_somebodys(reply) && reply.from != self.tracer.config().source;
     }
 
     /// Whether an answer shows that somebody is heard: it is proven. Where all hosts of a list have
@@ -242,7 +241,7 @@ impl Running {
         if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
             return None;
         }
-        self.left.filter(|_| !self.has_heard())
+        self.left.filter(|_| !self.has_heard)
     }
 
     /// When the next hop is to be looked for once before the timeout is over, if that is still to
@@ -307,7 +306,7 @@ impl Running {
             icmp_code: reply.icmp_code,
         };
         let is_missing =
-            failure.is_host_unreachable() && !self.has_heard() && may_be_missing(self.way());
+            failure.is_host_unreachable() && !self.has_heard && may_be_missing(self.way());
         if is_missing {
             self.abandon();
         }

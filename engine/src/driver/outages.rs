@@ -275,7 +275,9 @@ impl<L: Link> Driver<L> {
 
     /// Whether a trace has heard anybody.
     pub(crate) fn has_heard(&self, number: usize) -> bool {
-        self.traces.get(&number).is_some_and(Running::has_heard)
+        self.traces
+            .get(&number)
+            .is_some_and(|trace| trace.has_heard)
     }
 
     /// Whether packets of a family could not be sent, to whomever, since an instant.

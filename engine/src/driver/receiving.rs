@@ -94,6 +94,7 @@ impl<L: Link> Driver<L> {
                         {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
                         }
+                        trace.hear(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
                         self.replies.push_back((number, reply));
