@@ -54,11 +54,14 @@
 #![deny(unsafe_code)]
 
 mod advice;
+mod bell;
 mod clock;
 mod error;
 pub mod inherited;
 mod interface;
 mod link;
+#[cfg(feature = "lookup")]
+pub mod lookup;
 mod lookups;
 mod many;
 #[cfg(test)]
@@ -76,15 +79,16 @@ mod socket;
 mod sockets;
 pub mod survey;
 mod sys;
+mod threads;
 mod trace;
 mod words;
 
 pub use error::{Error, failure_text};
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_engine::{
-    Changes, Clock, Clocks, ConfigError, Evidence, Failure, Heard, Hop, Job, Kind, MAX_ATTEMPTS,
-    MAX_HOPS, MAX_PATIENCE, Memory, Outcome, ProbeId, Rejected, Reply, Route, SendError,
-    SocketKind, Step, StopReason, Sweep, Tally, printable,
+    Changes, Clock, Clocks, ConfigError, Evidence, Failure, Heard, Hop, Inside, Job, Kind,
+    MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId, Rejected, Reply,
+    Route, SendError, SocketKind, Step, StopReason, Sweep, Tally, is_obeyed, printable,
 };
 // REMOVE
 pub use hopshot_engine::{
@@ -104,6 +108,7 @@ pub use settings::Settings;
 pub use socket::fuzzing;
 pub use socket::{Lack, Nicety};
 pub use sockets::Sockets;
+pub use threads::Threads;
 pub use trace::{SingleTrace, Trace};
 
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.

@@ -1,6 +1,7 @@
 //! Sockets that are open before it is known whom they are for.
 
 use crate::advice::Standing;
+use crate::bell::Bell;
 use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, Lack, Nicety, OpenError, Options, Socket, Sources};
@@ -9,7 +10,6 @@ use hopshot_engine::SocketKind;
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A pair of ping sockets and its ident for so many of a survey, in each family.
@@ -44,7 +44,7 @@ pub struct Sockets {
     /// Why the kernel's filter could not be set, if it was refused.
     pub(crate) unfiltered: Option<Errno>,
     /// Ends a wait for answers when it becomes readable.
-    pub(crate) bell: Option<Arc<OwnedFd>>,
+    pub(crate) bell: Option<Bell>,
 }
 
 /// The sockets of one family, or, of ping sockets, of an ident.

@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use crate::bell::Bell;
 use crate::error::Error;
 use crate::lookups::Lookups;
 pub use crate::many::{Many, Routes};
@@ -55,8 +56,9 @@ impl Survey {
         settings.check()?;
         let mut sockets = Sockets::open(settings.family, settings.socket_options())?;
         sockets.open_more_pings();
-        sockets.bell = Lookups::bell();
-        let lookups = Lookups::new(Arc::new(settings.resolver()), sockets.bell.clone());
+        let bell = Bell::new().map_err(Error::system("can't make a descriptor for look-ups"))?;
+        let lookups = Lookups::new(Arc::new(settings.resolver()), bell.clone());
+        sockets.bell = Some(bell);
         let survey = engine::Survey::start(sockets, &settings.probes, rate, at_once)?;
         Ok(Self::of(HostSurvey {
             survey,
@@ -180,12 +182,8 @@ impl Job for HostSurvey {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let look = || match self.lookups.pending() {
-            0 => None,
-            _ if self.lookups.has_threads() => Some(self.link().now().saturating_add(LOOK)),
-            // They were looked up when they were asked for.
-            _ => Some(self.link().now()),
-        };
+        let is_looking = self.lookups.pending() > 0;
+        let look = || is_looking.then(|| self.link().now().saturating_add(LOOK));
         self.survey.deadline().or_else(look)
     }
 

@@ -6,8 +6,8 @@ mod helper;
 
 use crate::ases::Ases;
 use crate::console::printable_words;
-use crate::lookup::protocol::{Answer, Request, Wanted, Word};
 use helper::Helper;
+use hopshot_linux::lookup::{Answer, Request, Wanted, Word};
 use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -453,7 +453,7 @@ pub(crate) fn replying<'r>(hops: impl Iterator<Item = Hop<'r>>) -> impl Iterator
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lookup::protocol::LONGEST_LINE;
+    use hopshot_linux::lookup::lines::LONGEST_LINE;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
 

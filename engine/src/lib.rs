@@ -22,6 +22,7 @@ mod extensions;
 mod fake;
 mod health;
 mod identities;
+mod inside;
 mod job;
 pub mod link;
 mod memory;
@@ -54,6 +55,7 @@ pub use hopshot_core::{
     Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
     Outcome, ProbeId, Reply, SendError, StopReason, Sweep, Tally,
 };
+pub use inside::{Inside, Mechanism, owner};
 pub use job::Job;
 pub use link::{Clock, Clocks, Link, SocketKind};
 pub use memory::Memory;
@@ -61,7 +63,7 @@ pub use near::{Sample, Shared};
 pub use order::Order;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
-pub use printable::printable;
+pub use printable::{is_obeyed, printable};
 pub use rejected::Rejected;
 pub use settings::{Settings, specified};
 pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};

@@ -15,6 +15,14 @@ pub fn printable(text: &str, longest: usize) -> String {
     visible
 }
 
+/// Returns whether a terminal doesn't show a character but obeys it: control characters, and those
+/// that turn or break a line.
+#[must_use]
+pub fn is_obeyed(c: char) -> bool {
+    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    turns || c.is_control() || matches!(c, '\u{2028}'..='\u{2029}')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,8 +1,8 @@
 //! What is sent, and from where.
 
 use super::values::{Source, mark, number, octet, seconds, source, word};
-use crate::lookup::Wanted;
 use clap::{Args, ValueEnum};
+use hopshot_linux::lookup::Wanted;
 use hopshot_linux::{
     AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, Settings, SocketKind, Sweep,
 };

@@ -1,5 +1,7 @@
 //! Text that strangers or files chose, made harmless to a terminal.
 
+pub(crate) use hopshot_linux::is_obeyed;
+
 /// The text with what a terminal would obey, or nobody would see, as `\u{..}`: what hosts and files
 /// are called in any language stays readable.
 pub(crate) fn visible(text: &str) -> String {
@@ -31,13 +33,6 @@ fn is_hidden(c: char) -> bool {
     let others = matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}');
     let planes = matches!(c, '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
     fills || formats || others || planes || c != ' ' && c.is_whitespace()
-}
-
-/// Whether a terminal doesn't show a character but obeys it: control characters, and those that
-/// turn or break a line.
-pub(crate) fn is_obeyed(c: char) -> bool {
-    let turns = matches!(c, '\u{61c}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    turns || c.is_control() || matches!(c, '\u{2028}'..='\u{2029}')
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use crate::ases::Ases;
 use crate::lookup;
-use crate::lookup::protocol::{Lines, Request};
+use hopshot_linux::lookup::Request;
+use hopshot_linux::lookup::lines::Lines;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;

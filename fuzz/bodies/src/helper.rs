@@ -1,12 +1,13 @@
 //! The pipe between the command and its helper: any octets, and any values, in both directions.
 
 use crate::console::is_obeyed;
-use crate::protocol::{Answer, LONGEST_LINE, Lines, Request, Wanted, Word, Words};
 use arbitrary::{Arbitrary, Unstructured};
 use core::fmt::{Debug, Display};
 use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use hopshot_linux::AddressFamily;
+use hopshot_linux::lookup::lines::{LONGEST_LINE, Lines};
+use hopshot_linux::lookup::{Answer, Request, Wanted, Word, Words};
 
 /// Reads `octets` as what comes through the pipe; and writes what they make up, and reads that
 /// back.

@@ -30,9 +30,6 @@ mod console;
 #[allow(dead_code)]
 #[path = "../../../cli/src/targets/lines.rs"]
 mod list_lines;
-#[allow(dead_code)]
-#[path = "../../../cli/src/lookup/protocol.rs"]
-mod protocol;
 
 /// What a target does with its input.
 pub type Body = fn(&[u8]);

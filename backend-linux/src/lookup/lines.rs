@@ -1,5 +1,6 @@
-//! The lines of the helper's pipe: a [`Request`] in one direction, an [`Answer`] in the other. Both
-//! ends read and write them here.
+//! Requests and answers as lines, for the pipe to a helper that looks things up in a process of its
+//! own: a [`Request`] in one direction, an [`Answer`] in the other. Both ends read and write them
+//! here.
 //!
 //! | request | answer |
 //! | --- | --- |
@@ -17,59 +18,21 @@
 //! Text that strangers chose is a [`Word`] or [`Words`], however it came in. Neither can hold the
 //! end of a line, so nobody's name can write an answer of its own.
 
-use crate::console::is_obeyed;
-use hopshot_linux::AddressFamily;
+use super::{Answer, Request, Wanted, Word, Words};
+use hopshot_core::wire::AddressFamily;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-/// The most octets of a [`Word`]. A name in DNS has at most 253 (RFC 1035, section 2.3.4), and an
-/// address may have a zone.
-const LONGEST_WORD: usize = 300;
-/// The most octets of [`Words`].
-const LONGEST_WORDS: usize = 1024;
 /// The most octets of a line that an end waits for. No request or answer is as long.
-pub(crate) const LONGEST_LINE: usize = 4096;
+pub const LONGEST_LINE: usize = 4096;
 /// The most ASes that an answer names. No address has as many.
 const MOST_ASES: usize = 32;
 /// The place of the ASes where no server said.
 const UNANSWERED: &str = "?";
 
-/// A question to the helper.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
-    /// The name of an address.
-    Name(IpAddr),
-    /// The ASes that announce an address.
-    Origin(IpAddr),
-    /// What an AS is called.
-    As(u32),
-    /// The address of a host.
-    Find(Word, Wanted),
-}
-
-/// An answer of the helper.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The name of an address; empty if it has none.
-    Name(IpAddr, Word),
-    /// The ASes that announce an address; `None` if no server said.
-    Origin(IpAddr, Option<Vec<u32>>),
-    /// What an AS is called; empty if nobody knows.
-    As(u32, Words),
-    /// The address of a host. An IPv6 flow label isn't part of it.
-    Found(Word, SocketAddr),
-    /// Why a host has no address.
-    Lost(Word, Words),
-    /// Why a host's address can't be found now. It may be found later.
-    Later(Word, Words),
-    /// A thing that the helper could not give up.
-    Unconfined(Words),
-}
-
 /// A line that is no request or no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Nonsense;
+pub struct Nonsense;
 
 impl FromStr for Request {
     type Err = Nonsense;
@@ -130,7 +93,7 @@ impl FromStr for Answer {
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Name(address, Word(name)) if name.is_empty() => write!(f, "name {address}"),
+            Self::Name(address, name) if name.as_str().is_empty() => write!(f, "name {address}"),
             Self::Name(address, name) => write!(f, "name {address} {name}"),
             Self::Origin(address, None) => write!(f, "origin {address} {UNANSWERED}"),
             Self::Origin(address, Some(numbers)) => {
@@ -140,7 +103,7 @@ impl fmt::Display for Answer {
                     .take(MOST_ASES)
                     .try_for_each(|number| write!(f, " {number}"))
             }
-            Self::As(number, Words(name)) if name.is_empty() => write!(f, "as {number}"),
+            Self::As(number, name) if name.as_str().is_empty() => write!(f, "as {number}"),
             Self::As(number, name) => write!(f, "as {number} {name}"),
             Self::Found(host, address) => write!(f, "found {host} {address}"),
             Self::Lost(host, why) => write!(f, "lost {host} {why}"),
@@ -160,15 +123,6 @@ fn numbers(text: &str) -> Option<Vec<u32>> {
         .take(MOST_ASES)
         .map(|number| number.parse().ok())
         .collect()
-}
-
-/// The family of a host's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wanted {
-    Any,
-    Only(AddressFamily),
-    /// This one if the host has an address of it.
-    Rather(AddressFamily),
 }
 
 impl Wanted {
@@ -199,79 +153,13 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// A host's name or an address, bounded and without spaces. `\u{..}` stands for a space and for
-/// what a terminal obeys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Word(String);
-
-impl Word {
-    pub(crate) fn of(text: &str) -> Self {
-        Self(shown(text, LONGEST_WORD, |c| !c.is_whitespace()))
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Word {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// A sentence or what something is called, bounded, with single spaces. `\u{..}` stands for what a
-/// terminal obeys.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Words(String);
-
-impl Words {
-    pub(crate) fn of(text: &str) -> Self {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        // The bound may fall behind a space, which would be gone at the next reading.
-        Self(
-            shown(&words.join(" "), LONGEST_WORDS, |_| true)
-                .trim_end()
-                .to_owned(),
-        )
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Words {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The text with `\u{..}` for what a terminal obeys or `may_stay` refuses, cut where it would be
-/// longer than so many octets.
-fn shown(text: &str, longest: usize, may_stay: impl Fn(char) -> bool) -> String {
-    let mut shown = String::new();
-    for c in text.chars() {
-        let before = shown.len();
-        match may_stay(c) && !is_obeyed(c) {
-            true => shown.push(c),
-            false => shown.extend(c.escape_unicode()),
-        }
-        if shown.len() > longest {
-            shown.truncate(before);
-            break;
-        }
-    }
-    shown
-}
-
 /// The lines in octets that come in pieces.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Vec<u8>);
+pub struct Lines(Vec<u8>);
 
 impl Lines {
     /// Takes the next octets, and returns each line that they end.
-    pub(crate) fn take(&mut self, octets: &[u8]) -> Vec<String> {
+    pub fn take(&mut self, octets: &[u8]) -> Vec<String> {
         let mut pieces = octets.split(|octet| *octet == b'\n');
         let last = pieces.next_back().unwrap_or_default();
         let mut lines = Vec::new();
@@ -285,7 +173,7 @@ impl Lines {
 
     /// Whether a line has begun that is longer than [`LONGEST_LINE`]. No end of the pipe writes
     /// one.
-    pub(crate) fn is_too_long(&self) -> bool {
+    pub fn is_too_long(&self) -> bool {
         self.0.len() > LONGEST_LINE
     }
 }
@@ -293,6 +181,7 @@ impl Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::IpAddr;
 
     const V6: IpAddr = IpAddr::V6(std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 
@@ -372,31 +261,6 @@ mod tests {
             Ok(Answer::Origin("::1".parse().unwrap(), Some(vec![])))
         );
         assert!(matches!("found a 1.2.3.4".parse(), Ok(Answer::Lost(..))));
-    }
-
-    #[test]
-    fn no_text_writes_a_line_of_its_own_or_reaches_the_terminal() {
-        let hostile = "a\nlost b\r\u{2028}\u{85}\x1b[2J\u{202e} c";
-        let word = Word::of(hostile);
-        assert_eq!(
-            word.as_str(),
-            r"a\u{a}lost\u{20}b\u{d}\u{2028}\u{85}\u{1b}[2J\u{202e}\u{20}c"
-        );
-        assert_eq!(Words::of(hostile).as_str(), r"a lost b \u{1b}[2J\u{202e} c");
-    }
-
-    #[test]
-    fn text_is_bounded_and_cut_neither_within_an_escape_nor_behind_a_space() {
-        assert_eq!(
-            Word::of(&"\u{1}".repeat(9000)).as_str(),
-            r"\u{1}".repeat(60)
-        );
-        assert_eq!(
-            Word::of(&format!("{}\u{1}", "a".repeat(298))).as_str(),
-            "a".repeat(298)
-        );
-        let words = Words::of(&format!("{} b", "a".repeat(LONGEST_WORDS - 1)));
-        assert_eq!(words.as_str(), "a".repeat(LONGEST_WORDS - 1));
     }
 
     #[test]

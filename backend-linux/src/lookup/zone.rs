@@ -7,22 +7,23 @@
 //! | `AS64500.ZONE` | `64500 \| ... \| EXAMPLE-NET` |
 
 use super::dns;
-use crate::inside::owner;
-use hopshot_linux::resolve;
+use crate::resolve::resolve;
+use hopshot_engine::owner;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 
 /// The zone that everybody may ask, about public addresses.
-pub(crate) const PUBLIC_ZONE: &str = "asn.cymru.com";
+pub const PUBLIC_ZONE: &str = "asn.cymru.com";
 /// More ASes than so many announce no prefix.
 const MOST: usize = 8;
 /// Blocks remembered; with more they are forgotten.
 const REMEMBERED: usize = 65_536;
 
-/// A zone, and who is asked.
-pub(super) struct Zone {
+/// A zone of DNS that tells the ASes of addresses, and who is asked.
+#[derive(Debug)]
+pub struct Zone {
     name: String,
     servers: Vec<SocketAddr>,
     /// What the public zone has said of whole blocks of addresses.
@@ -30,7 +31,9 @@ pub(super) struct Zone {
 }
 
 impl Zone {
-    pub(super) fn new(name: String, server: Option<SocketAddr>) -> Self {
+    /// A zone, and the server to ask if it isn't one of the system's.
+    #[must_use]
+    pub fn new(name: String, server: Option<SocketAddr>) -> Self {
         let servers = server.map_or_else(system_servers, |server| vec![server]);
         Self {
             name,
@@ -39,9 +42,11 @@ impl Zone {
         }
     }
 
-    /// The ASes that announce an address, or the IPv4 address [inside](crate::inside), if a server
-    /// says or none may be asked.
-    pub(super) fn origin(&self, address: IpAddr) -> Option<Vec<u32>> {
+    /// Returns the ASes that announce an address, or the IPv4 address [inside](crate::Inside);
+    /// `None` if no server says. Nobody is asked about addresses that aren't public in the
+    /// [public zone](PUBLIC_ZONE).
+    #[must_use]
+    pub fn origin(&self, address: IpAddr) -> Option<Vec<u32>> {
         let address = owner(address);
         let is_public_zone = self.name.eq_ignore_ascii_case(PUBLIC_ZONE);
         if is_public_zone && !is_public(address) {
@@ -68,8 +73,9 @@ impl Zone {
         })
     }
 
-    /// What an AS is called.
-    pub(super) fn name(&self, number: u32) -> Option<String> {
+    /// Returns what an AS is called, if a server says. A stranger wrote it.
+    #[must_use]
+    pub fn name(&self, number: u32) -> Option<String> {
         let texts = dns::texts(&self.servers, &format!("AS{number}.{}", self.name))?;
         texts.iter().find_map(|text| {
             let mut fields = text.split('|').map(str::trim);
