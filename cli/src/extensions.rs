@@ -1,6 +1,6 @@
 //! What routers append to their answers, as text and as JSON.
 
-use hopshot_linux::{Extensions, Interface, Label, NodeId, Role};
+use hopshot_linux::{Interface, Label, NodeId, OwnedExtensions, Role};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use std::net::IpAddr;
 /// In the manner of `traceroute -e`: `<MPLS:L=24001,E=0,S=1,T=1>`, labels of one stack with `/`
 /// between them, and `<INC:7,10.8.0.1,"xe-0/0/1",mtu=9000>` with what the router told,
 /// `<NODE:10.8.0.1,"r1">` with what it calls itself.
-pub(crate) fn text(extensions: &Extensions) -> String {
+pub(crate) fn text(extensions: &OwnedExtensions) -> String {
     let mut text = String::new();
     let labels: Vec<String> = extensions.mpls.iter().map(label).collect();
     if !labels.is_empty() {
@@ -101,8 +101,8 @@ struct JsonInterface {
     mtu: Option<u32>,
 }
 
-impl From<&Extensions> for Json {
-    fn from(extensions: &Extensions) -> Self {
+impl From<&OwnedExtensions> for Json {
+    fn from(extensions: &OwnedExtensions) -> Self {
         let label = |label: &Label| JsonLabel {
             label: label.label,
             tc: label.traffic_class,
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn some() -> Extensions {
+    fn some() -> OwnedExtensions {
         let label = |label, bottom| Label {
             label,
             traffic_class: 3,
@@ -170,7 +170,7 @@ mod tests {
             name: Some("r1".into()),
             address: Some([10, 8, 0, 9].into()),
         });
-        Extensions {
+        OwnedExtensions {
             mpls: vec![label(24002, false), label(16, true)],
             interfaces: vec![whole, bare],
             node,
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn extensions_are_written_as_other_traceroutes_do() {
-        assert_eq!(text(&Extensions::default()), "");
+        assert_eq!(text(&OwnedExtensions::default()), "");
         let expected = "<MPLS:L=24002,E=3,S=0,T=1/L=16,E=3,S=1,T=1> <INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000> \
                         <NXT:mtu=1500> <NODE:10.8.0.9,\"r1\"> <unknown: 2>";
         let nameless = NodeId {
@@ -208,7 +208,7 @@ mod tests {
             document["node"],
             json!({"name": "r1", "address": "10.8.0.9"})
         );
-        let none = serde_json::to_value(Json::from(&Extensions::default())).unwrap();
+        let none = serde_json::to_value(Json::from(&OwnedExtensions::default())).unwrap();
         assert_eq!(
             none,
             json!({"mpls": [], "interface": null, "unknown_objects": 0})

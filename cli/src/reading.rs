@@ -2,8 +2,8 @@
 
 use crate::extensions;
 use hopshot_linux::{
-    AddressFamily, Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason,
-    failure_text,
+    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, OwnedExtensions, Reply, Route,
+    StopReason, failure_text,
 };
 use std::net::IpAddr;
 
@@ -94,7 +94,7 @@ pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
 }
 
 /// Lists the extensions of the answers from an address, each once.
-pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e OwnedExtensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for one in extensions
         .filter(|extensions| !extensions.is_empty())

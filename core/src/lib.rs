@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! Config, Echo -> Tracer::poll -> octets -> your socket ...
-//!    ... your socket -> octets -> Tracer::handle -> Reply -> Route
+//!    ... your socket -> octets -> Tracer::handle -> Reply -> RouteView
 //! ```
 //!
 //! [`Config`] says what to trace, [`Echo`] what the probes are. [`Tracer`] is the state machine:
@@ -178,9 +178,9 @@ pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
 pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
 pub use protocol::{Match, Protocol};
-pub use route::{Hop, Route, StopReason, Tally};
+pub use route::{Hop, RouteView, StopReason, Tally};
 pub use slot::Slot;
 pub use storage::{Inline, Storage};
 pub use table::Progress;
 pub use time::Instant;
-pub use tracer::{Action, Arrival, Heard, Tracer, TracerIn, Transmit};
+pub use tracer::{Accepted, Action, Arrival, Tracer, TracerIn, Transmit};

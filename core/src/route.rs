@@ -26,7 +26,7 @@ pub enum StopReason {
     /// The tracer had no room left to ask the silent hops before the end again: the end may be
     /// nearer than it seems. A [`Tracer`](crate::Tracer) with a greater `N` tells.
     NoRoom,
-    /// All probes that were left failed on this machine: [`Route::failure`] says why.
+    /// All probes that were left failed on this machine: [`RouteView::failure`] says why.
     Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
@@ -46,13 +46,13 @@ pub struct Tally {
 
 /// The path as far as it is known.
 #[derive(Clone, Copy)]
-pub struct Route<'a> {
+pub struct RouteView<'a> {
     view: View<'a>,
     ended: Option<StopReason>,
     tally: Tally,
 }
 
-impl<'a> Route<'a> {
+impl<'a> RouteView<'a> {
     pub(crate) const fn new(view: View<'a>, ended: Option<StopReason>, tally: Tally) -> Self {
         Self { view, ended, tally }
     }
@@ -141,7 +141,7 @@ impl<'a> Route<'a> {
 /// One hop of a route.
 #[derive(Clone, Copy)]
 pub struct Hop<'a> {
-    route: Route<'a>,
+    route: RouteView<'a>,
     number: u8,
 }
 
@@ -279,7 +279,7 @@ impl<'a> Hop<'a> {
 }
 
 #[cfg(feature = "defmt")]
-impl defmt::Format for Route<'_> {
+impl defmt::Format for RouteView<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{} after {} probes:", self.ended, self.probes_sent());
         for hop in self.hops() {

@@ -47,7 +47,7 @@ mod uplink;
 pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};
-pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
+pub use extensions::{Interface, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions};
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
@@ -65,4 +65,4 @@ pub use printable::printable;
 pub use rejected::Rejected;
 pub use settings::{Settings, specified};
 pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};
-pub use trace::{Heard, Route, Trace};
+pub use trace::{HostReply, Route, Trace};

@@ -11,7 +11,7 @@ mod stuck;
 mod trial;
 
 use crate::driver::{Driver, Step};
-use crate::extensions::{Extensions, NONE};
+use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Link, Obstacle, SocketKind};
 use crate::pace::Pace;
@@ -336,7 +336,7 @@ impl<L: Link> PathMtu<L> {
     /// The trace that looks for more of the path now, if that is what is done now, and the size of
     /// its probes in octets. It is left out as long as that size is a router's word alone.
     #[must_use]
-    pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
+    pub fn sweep(&self) -> Option<(u16, hopshot_core::RouteView<'_>)> {
         let begun = self
             .begun
             .as_ref()
@@ -384,7 +384,7 @@ impl<L: Link> PathMtu<L> {
 
     /// What the router appended to the answer of a probe of that trace.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         let begun = self
             .begun
             .as_ref()

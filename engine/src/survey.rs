@@ -15,7 +15,7 @@ use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::Settings;
-use crate::trace::{Begun, Heard, Route};
+use crate::trace::{Begun, HostReply, Route};
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
 use setbacks::Setbacks;
@@ -265,7 +265,7 @@ impl<L: Link> Survey<L> {
 
     /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of
     /// traces that were [taken](Self::take) since.
-    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+    pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
         loop {
             let (number, reply) = self.driver.take_reply()?;
             // Not `if let`: a borrow that is returned from inside a loop would last for all of it.

@@ -3,7 +3,7 @@
 use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
 use crate::error::Fault;
-use crate::extensions::{Extensions, NONE};
+use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
@@ -96,8 +96,12 @@ impl Begun {
     }
 
     /// One of its answers, which its driver has handed out.
-    pub(crate) fn heard<'a, L: Link>(&'a self, driver: &'a Driver<L>, reply: Reply) -> Heard<'a> {
-        Heard {
+    pub(crate) fn heard<'a, L: Link>(
+        &'a self,
+        driver: &'a Driver<L>,
+        reply: Reply,
+    ) -> HostReply<'a> {
+        HostReply {
             host: &self.host,
             target: driver.tracer(self.number).config().target,
             reply,
@@ -160,7 +164,7 @@ impl Begun {
 /// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and
 /// then stands in its place.
 #[derive(Clone, Copy, Debug)]
-pub struct Heard<'a> {
+pub struct HostReply<'a> {
     /// The host of its trace as it was given: a name or an address.
     pub host: &'a str,
     /// The address that is traced.
@@ -170,7 +174,7 @@ pub struct Heard<'a> {
     /// Which clocks its RTT is from.
     pub clocks: Clocks,
     /// What the router appended to it.
-    pub extensions: &'a Extensions,
+    pub extensions: &'a OwnedExtensions,
 }
 
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's
@@ -209,7 +213,7 @@ impl<L: Link> Trace<L> {
     /// The next answer that has come in and has not been taken yet, by this or as the next item of
     /// the iterator. It never sleeps: for a loop of one's own, after each
     /// [`advance`](Job::advance) or [`work`](Job::work).
-    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+    pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
         let (_, reply) = self.driver.take_reply()?;
         Some(self.begun.heard(&self.driver, reply))
     }
@@ -258,7 +262,7 @@ impl<L: Link> Trace<L> {
 
     /// What the router appended to the answer of a probe.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.driver
             .extensions(self.begun.number)
             .get(&probe)
@@ -267,7 +271,7 @@ impl<L: Link> Trace<L> {
 
     /// What is known so far.
     #[must_use]
-    pub fn route(&self) -> hopshot_core::Route<'_> {
+    pub fn route(&self) -> hopshot_core::RouteView<'_> {
         self.tracer().route()
     }
 
@@ -413,7 +417,7 @@ impl Route {
         self.tracer.route().stop_reason()
     }
 
-    /// The failure on this machine that the path ends in: see [`hopshot_core::Route::failure`].
+    /// The failure on this machine that the path ends in: see [`hopshot_core::RouteView::failure`].
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.tracer.route().failure()
@@ -439,7 +443,7 @@ impl Route {
 
     /// What the router appended to the answer of a probe.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.extensions.get(&probe).unwrap_or(&NONE)
     }
 

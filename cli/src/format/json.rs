@@ -12,8 +12,8 @@ use crate::names::{Names, Origin};
 use crate::reading::passes;
 use crate::units::{milliseconds, socket, started};
 use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply,
-    Route, StopReason, failure_text,
+    Changes, Clock, Clocks, Evidence, Hop, Kind, MtuRoute, Outcome, OwnedExtensions, Rejected,
+    Reply, Route, StopReason, failure_text,
 };
 use serde::Serialize;
 use std::io;
@@ -401,7 +401,7 @@ impl Answered {
         attempt: usize,
         reply: &Reply,
         clocks: Clocks,
-        extensions: &Extensions,
+        extensions: &OwnedExtensions,
         names: &Names,
     ) -> Self {
         Self {

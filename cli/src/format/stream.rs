@@ -6,7 +6,7 @@ use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::names::Names;
-use hopshot_linux::{Heard, Outcome, Route, failure_text};
+use hopshot_linux::{HostReply, Outcome, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -117,8 +117,8 @@ impl Format for Stream {
         })
     }
 
-    fn hear(&mut self, heard: &Heard<'_>, names: &Names) -> io::Result<()> {
-        let Heard {
+    fn hear(&mut self, heard: &HostReply<'_>, names: &Names) -> io::Result<()> {
+        let HostReply {
             host,
             target,
             reply,

@@ -4,7 +4,7 @@ use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
-use hopshot_linux::{Changes, Extensions, Hop, Outcome, ProbeId, Reply, Shared};
+use hopshot_linux::{Changes, Hop, Outcome, OwnedExtensions, ProbeId, Reply, Shared};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ pub(super) fn rows<'e>(
     target: IpAddr,
     names: &Names,
     before: &mut Duration,
-    extensions: impl Fn(ProbeId) -> &'e Extensions,
+    extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
 ) -> Vec<Row> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for reply in hop.replies() {
