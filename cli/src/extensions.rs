@@ -126,12 +126,7 @@ impl From<&OwnedExtensions> for Json {
 impl From<&Interface> for JsonInterface {
     fn from(interface: &Interface) -> Self {
         Self {
-            role: match interface.role {
-                Role::Incoming => "incoming",
-                Role::IncomingSubIp => "incoming_sub_ip",
-                Role::Outgoing => "outgoing",
-                Role::NextHop => "next_hop",
-            },
+            role: interface.role.as_str(),
             index: interface.index,
             name: interface.name.clone(),
             address: interface.address,

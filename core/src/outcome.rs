@@ -121,6 +121,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Lost => "lost",
+            Self::Failed(_) => "failed",
+            Self::Answered(_) => "answered",
+        }
+    }
+
     /// The answer, if there is one.
     #[must_use]
     pub const fn reply(&self) -> Option<&Reply> {

@@ -51,6 +51,19 @@ pub enum Reason {
     Recheck,
 }
 
+impl Reason {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sweep => "sweep",
+            Self::Attempt => "attempt",
+            Self::Retry => "retry",
+            Self::Recheck => "recheck",
+        }
+    }
+}
+
 /// A decision of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Next {

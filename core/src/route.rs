@@ -32,6 +32,24 @@ pub enum StopReason {
     Interrupted,
 }
 
+impl StopReason {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Unreachable => "unreachable",
+            Self::Loop => "loop",
+            Self::Quiet => "quiet",
+            Self::MaxHops => "max_hops",
+            Self::Timeout => "timeout",
+            Self::NoRoom => "no_room",
+            Self::Local => "local",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Counts of what arrived beside the answers that stand in the route. They saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

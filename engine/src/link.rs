@@ -145,6 +145,17 @@ pub enum SocketKind {
     Ping,
 }
 
+impl SocketKind {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Ping => "ping",
+        }
+    }
+}
+
 /// A probe to be sent.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'m> {
@@ -200,6 +211,17 @@ pub enum Clock {
     /// time that took.
     #[default]
     User,
+}
+
+impl Clock {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        }
+    }
 }
 
 /// The clocks that the two ends of an RTT are from.

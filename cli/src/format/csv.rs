@@ -1,7 +1,7 @@
 //! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that
 //! can't be traced. Probes that are still on their way when the trace is interrupted have none.
 
-use super::json::{evidence, kind, stop_reason};
+use super::json::stop_reason;
 use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
@@ -117,7 +117,7 @@ impl Csv {
             started: started(route.started()),
             source: Some(route.source()),
             reached: Some(route.reached()),
-            stop_reason: Some(stop_reason(route.stop_reason())),
+            stop_reason: Some(stop_reason(route)),
             flow: Some(route.flow()),
             ..self.row()
         }
@@ -165,12 +165,8 @@ impl Format for Csv {
             (1..).zip(outcomes).filter_map(move |(attempt, outcome)| {
                 let row = match outcome {
                     Outcome::InFlight => return None,
-                    Outcome::Lost => Row {
-                        outcome: "lost",
-                        ..whole.clone()
-                    },
+                    Outcome::Lost => whole.clone(),
                     Outcome::Failed(error) => Row {
-                        outcome: "failed",
                         error: failure_text(error),
                         ..whole.clone()
                     },
@@ -180,6 +176,7 @@ impl Format for Csv {
                 };
                 Some(Row {
                     attempt: Some(attempt),
+                    outcome: outcome.as_str(),
                     ..row
                 })
             })
@@ -230,9 +227,8 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
 fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
     Row {
-        outcome: "answered",
         rtt_ms: Some(milliseconds(reply.rtt)),
-        kind: Some(kind(reply.kind)),
+        kind: Some(reply.kind.as_str()),
         icmp_type: Some(reply.icmp_type),
         icmp_code: Some(reply.icmp_code),
         mtu: reply.mtu,
@@ -240,7 +236,7 @@ fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
         quoted_ttl: reply.quoted_hop_limit,
         quoted_tos: reply.quoted_traffic_class,
         hops_back: reply.hops_back(),
-        evidence: Some(evidence(reply.evidence())),
+        evidence: Some(reply.evidence().as_str()),
         mpls: labels.join("/"),
         ..known(reply.from, names, whole)
     }

@@ -10,10 +10,10 @@ use crate::figures::Figures;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::passes;
-use crate::units::{milliseconds, socket, started};
+use crate::units::{milliseconds, started};
 use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Hop, Kind, MtuRoute, Outcome, OwnedExtensions, Rejected,
-    Reply, Route, StopReason, failure_text,
+    Clocks, Hop, MtuRoute, Outcome, OwnedExtensions, Rejected, Reply, Route, StopReason,
+    failure_text,
 };
 use serde::Serialize;
 use std::io;
@@ -57,7 +57,7 @@ pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Resu
     let tally = route.tally();
     let summary = Summary {
         started: started(route.started()),
-        stop_reason: stop_reason(Some(route.stop_reason())),
+        stop_reason: route.stop_reason().as_str(),
         duration_ms: milliseconds(route.duration()),
         probes_sent: route.probes_sent(),
         duplicates: tally.duplicates,
@@ -307,11 +307,11 @@ impl<'a> Summary<'a> {
         Self {
             target: Target::new(route.host(), route.target()),
             source: route.source(),
-            socket: socket(route.socket()),
+            socket: route.socket().as_str(),
             started: started(route.started()),
             duration_ms: milliseconds(route.duration()),
             reached: route.reached(),
-            stop_reason: stop_reason(route.stop_reason()),
+            stop_reason: stop_reason(route),
             failure: route.failure().map(failure_text),
             distance: route.distance(),
             probes_sent: route.probes_sent(),
@@ -409,9 +409,9 @@ impl Answered {
             from: reply.from,
             known: Known::of(reply.from, names),
             rtt_ms: milliseconds(reply.rtt),
-            clock: clock(clocks.received),
-            sent_clock: clock(clocks.sent),
-            kind: kind(reply.kind),
+            clock: clocks.received.as_str(),
+            sent_clock: clocks.sent.as_str(),
+            kind: reply.kind.as_str(),
             icmp_type: reply.icmp_type,
             icmp_code: reply.icmp_code,
             mtu: reply.mtu,
@@ -419,65 +419,19 @@ impl Answered {
             quoted_ttl: reply.quoted_hop_limit,
             quoted_tos: reply.quoted_traffic_class,
             hops_back: reply.hops_back(),
-            evidence: evidence(reply.evidence()),
-            changed: changed(reply.changes),
+            evidence: reply.evidence().as_str(),
+            changed: reply.changes.names().collect(),
             extensions: extensions.into(),
         }
     }
 }
 
-pub(super) const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Reply => "echo_reply",
-        Kind::TimeExceeded => "time_exceeded",
-        Kind::Unreachable => "unreachable",
-    }
-}
-
-pub(super) const fn evidence(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Strong => "strong",
-        Evidence::Weak => "weak",
-    }
-}
-
-const fn clock(clock: Clock) -> &'static str {
-    match clock {
-        Clock::Kernel => "kernel",
-        Clock::User => "user",
-    }
-}
-
-/// Lists what came back otherwise than it was sent: the quoted header fields, or the sender of an
-/// Echo Reply; and whether an error lacks its proof.
-fn changed(changes: Changes) -> Vec<&'static str> {
-    let all = [
-        (Changes::SOURCE, "source"),
-        (Changes::DESTINATION, "destination"),
-        (Changes::CHECKSUM, "checksum"),
-        (Changes::IDENT, "ident"),
-        (Changes::TRAFFIC_CLASS, "tos"),
-        (Changes::SENDER, "sender"),
-        (Changes::UNPROVEN, "unproven"),
-    ];
-    all.iter()
-        .filter(|(change, _)| changes.contains(*change))
-        .map(|(_, name)| *name)
-        .collect()
-}
-
-pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
-    match reason {
-        Some(StopReason::Reached) => "reached",
-        Some(StopReason::Unreachable) => "unreachable",
-        Some(StopReason::Loop) => "loop",
-        Some(StopReason::Quiet) => "quiet",
-        Some(StopReason::MaxHops) => "max_hops",
-        Some(StopReason::Timeout) => "timeout",
-        Some(StopReason::NoRoom) => "no_room",
-        Some(StopReason::Local) => "local",
-        Some(StopReason::Interrupted) | None => "interrupted",
-    }
+/// Returns the name of why a trace ended. One that was finished before its end was interrupted.
+pub(super) fn stop_reason(route: &Route) -> &'static str {
+    route
+        .stop_reason()
+        .unwrap_or(StopReason::Interrupted)
+        .as_str()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use crate::args::Args;
 use crate::format::json::{JsonRejected, Known, Target};
 use crate::format::settings::{Settings, VERSION};
 use crate::names::Names;
-use crate::units::{milliseconds, socket, started};
-use hopshot_linux::{Completeness, Edge, End, Node, Paths, failure_text};
+use crate::units::{milliseconds, started};
+use hopshot_linux::{Edge, End, Node, Paths, failure_text};
 use serde::Serialize;
 use std::net::IpAddr;
 
@@ -74,10 +74,7 @@ impl<'a> Document<'a> {
                 .unwrap_or_default(),
             rtt_ms: node.rtt.map(milliseconds),
             flows: node.flows,
-            end: node.end.map(|end| match end {
-                End::Target => "target",
-                End::Unreachable => "unreachable",
-            }),
+            end: node.end.map(End::as_str),
             by_packet: graph.is_per_packet(node.hop),
             flow: node.flow,
             sent: node.sent,
@@ -92,17 +89,12 @@ impl<'a> Document<'a> {
         Self {
             target: Target::new(paths.host(), paths.target()),
             source: paths.source(),
-            socket: socket(paths.socket()),
+            socket: paths.socket().as_str(),
             started: started(paths.started()),
             duration_ms: milliseconds(paths.duration()),
             reached: paths.reached(),
             failure: paths.failure().map(failure_text),
-            completeness: match paths.completeness() {
-                Completeness::Complete => "complete",
-                Completeness::FlowLimit => "flow_limit",
-                Completeness::NoProgress => "no_progress",
-                Completeness::Interrupted => "interrupted",
-            },
+            completeness: paths.completeness().as_str(),
             confidence: paths.confidence(),
             flows: paths.flows(),
             probes_sent: paths.probes_sent(),

@@ -123,12 +123,7 @@ impl Report<'_> {
                     last_round: seen.last,
                 })
                 .collect(),
-            state: match hop.mark {
-                Some(Mark::Changed) => "changed",
-                Some(Mark::Up) => "up",
-                Some(Mark::Gone) => "gone",
-                None => "same",
-            },
+            state: hop.mark.map_or("same", Mark::as_str),
             sent: hop.sent,
             lost: hop.lost,
             last_ms: hop.last.map(milliseconds),
@@ -253,10 +248,9 @@ impl From<Incident<'_>> for JsonChange {
 
 impl From<&Change> for JsonChange {
     fn from(change: &Change) -> Self {
-        let (event, from, to) = match change.event {
-            Event::Address(from, to) => ("changed", Some(from), Some(to)),
-            Event::Up => ("up", None, None),
-            Event::Gone => ("gone", None, None),
+        let (from, to) = match change.event {
+            Event::Address(from, to) => (Some(from), Some(to)),
+            Event::Up | Event::Gone => (None, None),
         };
         let what = What::Hops {
             first_hop: change.hops.0,
@@ -266,7 +260,7 @@ impl From<&Change> for JsonChange {
         };
         Self {
             round: change.round,
-            event,
+            event: change.event.mark().as_str(),
             what,
         }
     }

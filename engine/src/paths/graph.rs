@@ -62,6 +62,17 @@ pub enum End {
     Unreachable,
 }
 
+impl End {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// A router at a hop; one that stands at several is several nodes.
 #[derive(Clone, Debug)]
 pub struct Node {

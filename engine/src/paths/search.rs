@@ -51,6 +51,19 @@ pub enum Completeness {
     Interrupted,
 }
 
+impl Completeness {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::FlowLimit => "flow_limit",
+            Self::NoProgress => "no_progress",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// What is known, and what is missing.
 pub(crate) struct Search {
     stopping: Stopping,
