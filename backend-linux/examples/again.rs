@@ -14,8 +14,8 @@ fn main() -> Result<(), Error> {
         println!(
             "distance {:?}, {} probes, {:?}",
             route.distance(),
-            route.probes_sent(),
-            route.duration()
+            route.summary().probes_sent,
+            route.summary().duration
         );
     }
     Ok(())

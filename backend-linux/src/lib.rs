@@ -70,7 +70,8 @@ pub use hopshot_engine::{
     Graph, Hop, HostReply, Interface, Job, Kind, Label, Limit, MAX_ATTEMPTS, MAX_HOPS,
     MAX_INTERFACES, MAX_LABELS, MAX_PATIENCE, Memory, MtuRoute, Node, NodeId, Order, Outage,
     Outcome, OwnedExtensions, Paths, ProbeId, Rejected, Reply, Role, Route, Sample, SendError,
-    Shared, SocketKind, Started, Step, StopReason, Stretch, Sweep, Tally, Trial, printable,
+    Shared, SocketKind, Started, Step, StopReason, Stretch, Summary, Sweep, Tally, Trial,
+    printable,
 };
 pub use many::{Many, Routes};
 pub use paths::{AllPaths, Exploration};

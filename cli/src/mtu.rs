@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => json::path_mtu(args, &route, &session.names),
     };
     shown.map_err(Failure::Output)?;
-    session.explain_rejected(route.tally().forged.into(), route.rejected());
+    session.explain_rejected(route.tally().forged.into(), route.summary().rejected);
     failed.map_or_else(
         || Ok(route.last().route.reached()),
         |error| Err(error.into()),

@@ -9,37 +9,32 @@ use std::net::IpAddr;
 
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
+    let target = route.summary().target;
     if route.reached() {
         let is_doubtful = route.distance().is_none();
         let doubt = match route.hops().next().is_some_and(|hop| hop.is_target()) {
             true => "answered from the first hop probed (-f): it may be nearer",
             false => "answered, but no probe to the hop before it could be sent: it may be nearer",
         };
-        return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
+        return is_doubtful.then(|| format!("{target} {doubt}."));
     }
     if !was_tried(route) {
         let reason = route
             .hops()
             .find_map(failure)
             .map_or_else(|| "interrupted".to_owned(), failure_text);
-        return Some(format!(
-            "No probe could be sent to {}: {reason}.",
-            route.target()
-        ));
+        return Some(format!("No probe could be sent to {target}: {reason}."));
     }
     if why == Some(StopReason::Local)
         && let Some(failure) = route.failure()
     {
         return Some(format!(
-            "No answer from {}: {}.",
-            route.target(),
+            "No answer from {target}: {}.",
             failure_text(failure)
         ));
     }
     let reason = match why {
-        _ if route.target().is_multicast() => {
-            "it is a multicast address, which stands for many hosts"
-        }
+        _ if target.is_multicast() => "it is a multicast address, which stands for many hosts",
         Some(StopReason::Unreachable) if is_too_big(route) => {
             "the packets are too big for a link on the way"
         }
@@ -51,13 +46,13 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Interrupted) | None => "interrupted",
         Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
     };
-    Some(format!("No answer from {}: {reason}.", route.target()))
+    Some(format!("No answer from {target}: {reason}."))
 }
 
 /// Whether this machine took a probe to send: it may say later that it goes nowhere.
 pub(crate) fn was_tried(route: &Route) -> bool {
     let is_taken = |outcome: Outcome| !matches!(outcome, Outcome::Failed(Failure::Send(_)));
-    route.probes_sent() > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
+    route.summary().probes_sent > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
 }
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.

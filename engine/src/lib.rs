@@ -39,6 +39,7 @@ mod running;
 mod schedule;
 mod settings;
 mod storage;
+mod summary;
 mod survey;
 mod trace;
 mod uplink;
@@ -64,5 +65,6 @@ pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thorou
 pub use printable::printable;
 pub use rejected::Rejected;
 pub use settings::{Settings, specified};
+pub use summary::Summary;
 pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};
 pub use trace::{HostReply, Route, Trace};

@@ -18,6 +18,7 @@ use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, Settings, specified};
+use crate::summary::Summary;
 use crate::trace::{Begun, Route};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
@@ -27,7 +28,7 @@ pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
@@ -42,9 +43,7 @@ pub use trial::Trial;
 pub struct PathMtu<L: Link> {
     driver: Driver<L>,
     settings: Settings,
-    host: String,
     address: SocketAddr,
-    source: IpAddr,
     /// The MTU of the first link.
     link: u16,
     search: Search,
@@ -94,7 +93,7 @@ impl Stretch {
 
 /// The path to a host, and how large packets it carries how far.
 pub struct MtuRoute {
-    started: SystemTime,
+    summary: Summary,
     bounds: (u16, u16),
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
@@ -103,32 +102,26 @@ pub struct MtuRoute {
     is_whole: bool,
     /// Whether there was nothing more to find.
     is_over: bool,
-    probes_sent: usize,
-    duration: Duration,
     tally: Tally,
-    rejected: Rejected,
 }
 
 impl MtuRoute {
-    fn new(is_whole: bool, started: SystemTime) -> Self {
+    fn new(is_whole: bool, summary: Summary) -> Self {
         Self {
-            started,
+            summary,
             bounds: (0, u16::MAX),
             stretches: Vec::new(),
             limits: Vec::new(),
             path_mtu: None,
             is_whole,
             is_over: false,
-            probes_sent: 0,
-            duration: Duration::ZERO,
             tally: Tally::default(),
-            rejected: Rejected::default(),
         }
     }
 
     /// Counts a round that is over.
     fn note(&mut self, route: &Route) {
-        self.probes_sent += route.probes_sent();
+        self.summary.probes_sent += route.summary().probes_sent;
         let Tally {
             duplicates,
             late,
@@ -138,7 +131,13 @@ impl MtuRoute {
         self.tally.late = self.tally.late.saturating_add(late);
         self.tally.forged = self.tally.forged.saturating_add(forged);
         // All rounds share the sockets, from whose opening on this counts.
-        self.rejected = route.rejected();
+        self.summary.rejected = route.summary().rejected;
+    }
+
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
+    #[must_use]
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// The size of the largest packets that get to the target, in octets; `None` if that isn't
@@ -180,12 +179,6 @@ impl MtuRoute {
         reason.unwrap_or(StopReason::Interrupted)
     }
 
-    /// When the search was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
     /// Where the path begins to carry only smaller packets, from the nearest such place on. The
     /// first link is not among them.
     #[must_use]
@@ -193,28 +186,10 @@ impl MtuRoute {
         &self.limits
     }
 
-    /// How many probes were sent, those of traces that show no part of the path included.
-    #[must_use]
-    pub const fn probes_sent(&self) -> usize {
-        self.probes_sent
-    }
-
-    /// How long it took.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
-    }
-
     /// What came beside the answers, in all traces.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
     }
 
     /// The path in the parts that the search found it in, at least one. Packets never get larger
@@ -281,22 +256,28 @@ impl<L: Link> PathMtu<L> {
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
-        let (found, start) = (
-            MtuRoute::new(size == link, driver.link.date()),
-            driver.link.now(),
-        );
+        let summary = Summary {
+            host: host.to_owned(),
+            target,
+            // Until the first trace has begun.
+            source: target,
+            socket: driver.socket(family).unwrap_or(SocketKind::Raw),
+            started: driver.link.date(),
+            duration: Duration::ZERO,
+            probes_sent: 0,
+            rejected: Rejected::default(),
+        };
+        let start = driver.link.now();
         let mut this = Self {
             driver,
             settings,
-            host: host.to_owned(),
             address,
-            source: target,
             link,
             search,
             round,
             begun: None,
             beside: None,
-            found,
+            found: MtuRoute::new(size == link, summary),
             aside: None,
             start,
             slowest: Duration::ZERO,
@@ -316,7 +297,7 @@ impl<L: Link> PathMtu<L> {
     /// The address that the probes leave from.
     #[must_use]
     pub const fn source(&self) -> IpAddr {
-        self.source
+        self.found.summary.source
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
@@ -327,10 +308,8 @@ impl<L: Link> PathMtu<L> {
 
     /// The kind of socket that was opened.
     #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.driver
-            .socket(AddressFamily::of(self.target()))
-            .unwrap_or(SocketKind::Raw)
+    pub const fn socket(&self) -> SocketKind {
+        self.found.summary.socket
     }
 
     /// The trace that looks for more of the path now, if that is what is done now, and the size of
@@ -425,7 +404,7 @@ impl<L: Link> PathMtu<L> {
         };
         self.round = round;
         let begun = self.trace(settings, round.size, round.hops)?;
-        self.source = self.driver.tracer(begun.number).config().source;
+        self.found.summary.source = self.driver.tracer(begun.number).config().source;
         self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round
@@ -446,7 +425,7 @@ impl<L: Link> PathMtu<L> {
         Begun::new(
             &settings,
             &mut self.driver,
-            &self.host,
+            &self.found.summary.host,
             self.address,
             None,
             Endurance::Timeout,
@@ -554,7 +533,11 @@ impl<L: Link> Job for PathMtu<L> {
             let _ = self.conclude(begun);
         }
         self.found.stretches.extend(self.aside);
-        self.found.duration = self.driver.link.now().saturating_since(self.start);
+        let summary = &mut self.found.summary;
+        summary.duration = self.driver.link.now().saturating_since(self.start);
+        if let Some(last) = self.found.stretches.last() {
+            summary.source = last.route.summary().source;
+        }
         let bounds = self.search.bounds(self.round, self.link);
         MtuRoute {
             bounds,
@@ -603,7 +586,7 @@ fn look<L: Link>(route: &Route) -> Saw {
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
             // Only this size of packet may be too large for this machine.
             Some(StopReason::Local) => {
-                route.probes_sent() == 0 || !is_too_large::<L>(route.failure())
+                route.summary().probes_sent == 0 || !is_too_large::<L>(route.failure())
             }
             Some(
                 StopReason::Loop

@@ -300,7 +300,8 @@ impl<L: Link> Survey<L> {
             self.near.met(route.shared().next().is_some());
         }
         if let Some(sample) = sample {
-            self.near.learn(sample, route.target(), route.hops());
+            self.near
+                .learn(sample, route.summary().target, route.hops());
             // No sweep to a host of which nothing is known is shorter.
             self.settings.memory.limit =
                 Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));

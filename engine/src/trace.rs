@@ -9,14 +9,14 @@ use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
-use crate::rejected::Rejected;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, Settings, headers_len};
 use crate::storage::Tracer;
+use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A trace among those of a driver, and what the driver doesn't know of it.
 pub(crate) struct Begun {
@@ -146,17 +146,22 @@ impl Begun {
         let shared = spared.unwrap_or_default();
         let family = AddressFamily::of(config.target);
         let (socket, rejected) = (driver.socket(family)?, driver.rejected(family));
-        let duration = driver.link.now().saturating_since(start);
-        Some(Route {
+        let summary = Summary {
             host,
-            started,
-            duration,
+            target: config.target,
+            source: config.source,
             socket,
+            started,
+            duration: driver.link.now().saturating_since(start),
+            probes_sent: tracer.route().probes_sent(),
+            rejected,
+        };
+        Some(Route {
+            summary,
             tracer,
             shared,
             clocks,
             extensions,
-            rejected,
         })
     }
 }
@@ -334,40 +339,24 @@ impl<L: Link> Iterator for Trace<L> {
 
 /// The path to a host.
 pub struct Route {
-    host: String,
-    started: SystemTime,
-    duration: Duration,
-    socket: SocketKind,
+    summary: Summary,
     tracer: Box<Tracer>,
     shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
-    rejected: Rejected,
 }
 
 impl Route {
-    /// The host as it was given: a name or an address.
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The address that was traced.
-    #[must_use]
-    pub fn target(&self) -> IpAddr {
-        self.tracer.config().target
-    }
-
-    /// The address that the probes left from.
-    #[must_use]
-    pub fn source(&self) -> IpAddr {
-        self.tracer.config().source
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// The size of its probes in octets: the whole packet, its IP header included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = headers_len(AddressFamily::of(self.target()));
+        let headers = headers_len(AddressFamily::of(self.summary.target));
         usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
     }
 
@@ -375,18 +364,6 @@ impl Route {
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.tracer.protocol().checksum
-    }
-
-    /// When the trace was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
-    /// How long it took, names not included.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
     }
 
     /// Whether the target answered.
@@ -423,18 +400,6 @@ impl Route {
         self.tracer.route().failure()
     }
 
-    /// How many probes were sent.
-    #[must_use]
-    pub fn probes_sent(&self) -> usize {
-        self.tracer.route().probes_sent()
-    }
-
-    /// The kind of socket that was used.
-    #[must_use]
-    pub const fn socket(&self) -> SocketKind {
-        self.socket
-    }
-
     /// Which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
@@ -445,12 +410,6 @@ impl Route {
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.extensions.get(&probe).unwrap_or(&NONE)
-    }
-
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
     }
 
     /// What else arrived.

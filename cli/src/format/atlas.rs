@@ -119,8 +119,9 @@ struct Entry {
 
 impl<'a> Measurement<'a> {
     fn new(route: &'a Route) -> Self {
-        let started = route
-            .started()
+        let summary = route.summary();
+        let started = summary
+            .started
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Self {
@@ -131,15 +132,15 @@ impl<'a> Measurement<'a> {
             msm_id: 0,
             prb_id: 0,
             timestamp: started.as_secs(),
-            endtime: (started + route.duration()).as_secs(),
-            af: match AddressFamily::of(route.target()) {
+            endtime: (started + summary.duration).as_secs(),
+            af: match AddressFamily::of(summary.target) {
                 AddressFamily::V4 => 4,
                 AddressFamily::V6 => 6,
             },
             proto: "ICMP",
-            dst_name: route.host(),
-            dst_addr: route.target(),
-            src_addr: route.source(),
+            dst_name: &summary.host,
+            dst_addr: summary.target,
+            src_addr: summary.source,
             size: route.size(),
             paris_id: route.flow(),
             result: route

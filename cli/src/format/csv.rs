@@ -111,11 +111,12 @@ impl Csv {
 
     /// Returns a row with what all rows of a route have.
     fn row_of(&self, route: &Route) -> Row {
+        let summary = route.summary();
         Row {
-            target: no_formula(route.host()),
-            target_address: Some(route.target()),
-            started: started(route.started()),
-            source: Some(route.source()),
+            target: no_formula(&summary.host),
+            target_address: Some(summary.target),
+            started: started(summary.started),
+            source: Some(summary.source),
             reached: Some(route.reached()),
             stop_reason: Some(stop_reason(route)),
             flow: Some(route.flow()),

@@ -54,16 +54,16 @@ impl Format for Json {
 
 /// A document of a search for the path MTU.
 pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Result<()> {
-    let tally = route.tally();
+    let (found, tally) = (route.summary(), route.tally());
     let summary = Summary {
-        started: started(route.started()),
+        started: started(found.started),
         stop_reason: route.stop_reason().as_str(),
-        duration_ms: milliseconds(route.duration()),
-        probes_sent: route.probes_sent(),
+        duration_ms: milliseconds(found.duration),
+        probes_sent: found.probes_sent,
         duplicates: tally.duplicates,
         late: tally.late,
         forged: tally.forged,
-        rejected: JsonRejected::new(tally.forged.into(), route.rejected()),
+        rejected: JsonRejected::new(tally.forged.into(), found.rejected),
         ..Summary::new(&route.last().route, names)
     };
     let hops = route.stretches().iter().flat_map(|stretch| {
@@ -304,21 +304,22 @@ impl<'a> Summary<'a> {
                 .map(|router| Known::of(router, names))
                 .unwrap_or_default()
         };
+        let summary = route.summary();
         Self {
-            target: Target::new(route.host(), route.target()),
-            source: route.source(),
-            socket: route.socket().as_str(),
-            started: started(route.started()),
-            duration_ms: milliseconds(route.duration()),
+            target: Target::new(&summary.host, summary.target),
+            source: summary.source,
+            socket: summary.socket.as_str(),
+            started: started(summary.started),
+            duration_ms: milliseconds(summary.duration),
             reached: route.reached(),
             stop_reason: stop_reason(route),
             failure: route.failure().map(failure_text),
             distance: route.distance(),
-            probes_sent: route.probes_sent(),
+            probes_sent: summary.probes_sent,
             duplicates: route.tally().duplicates,
             late: route.tally().late,
             forged: route.tally().forged,
-            rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
+            rejected: JsonRejected::new(route.tally().forged.into(), summary.rejected),
             shared: route
                 .shared()
                 .map(|shared| Shared::new(shared, known(shared.from)))

@@ -161,13 +161,14 @@ impl Format for Stream {
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let of_route = |answering: &mut Answering| answering.is_of(route.host(), route.target());
+        let (host, address) = (&route.summary().host, route.summary().target);
+        let of_route = |answering: &mut Answering| answering.is_of(host, address);
         self.answering
             .extract_if(.., of_route)
             .try_for_each(|mut answering| answering.tell(names))?;
         for hop in route.hops() {
             for (attempt, outcome) in (1..).zip(hop.outcomes()) {
-                let (target, hop) = (Target::new(route.host(), route.target()), hop.number());
+                let (target, hop) = (Target::new(host, address), hop.number());
                 match outcome {
                     Outcome::Answered(_) | Outcome::InFlight => {}
                     Outcome::Lost => print_line(&Event::Lost {

@@ -12,9 +12,7 @@ const NOBODY: &str = " style=\"rounded,dashed\"";
 /// The whole graph. A router that stands at two hops is two nodes.
 pub(super) fn text(paths: &Paths, names: &Names) -> String {
     let mut text = HEAD.to_owned();
-    let source = paths
-        .source()
-        .map_or_else(|| "*".to_owned(), |source| source.to_string());
+    let source = paths.summary().source.to_string();
     let _ = writeln!(
         text,
         "  n0 [label={} style=\"rounded,bold\"]",

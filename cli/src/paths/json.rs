@@ -12,7 +12,7 @@ use std::net::IpAddr;
 #[derive(Serialize)]
 pub(crate) struct Document<'a> {
     target: Target<'a>,
-    source: Option<IpAddr>,
+    source: IpAddr,
     socket: &'static str,
     started: String,
     duration_ms: f64,
@@ -64,7 +64,7 @@ struct Blocked {
 
 impl<'a> Document<'a> {
     pub(crate) fn new(args: &Args, paths: &'a Paths, names: &Names) -> Self {
-        let graph = paths.graph();
+        let (summary, graph) = (paths.summary(), paths.graph());
         let node = |node: &Node| JsonNode {
             hop: node.hop,
             address: node.address,
@@ -87,18 +87,18 @@ impl<'a> Document<'a> {
             certain: edge.is_certain,
         };
         Self {
-            target: Target::new(paths.host(), paths.target()),
-            source: paths.source(),
-            socket: paths.socket().as_str(),
-            started: started(paths.started()),
-            duration_ms: milliseconds(paths.duration()),
+            target: Target::new(&summary.host, summary.target),
+            source: summary.source,
+            socket: summary.socket.as_str(),
+            started: started(summary.started),
+            duration_ms: milliseconds(summary.duration),
             reached: paths.reached(),
             failure: paths.failure().map(failure_text),
             completeness: paths.completeness().as_str(),
             confidence: paths.confidence(),
             flows: paths.flows(),
-            probes_sent: paths.probes_sent(),
-            rejected: JsonRejected::new(paths.forged(), paths.rejected()),
+            probes_sent: summary.probes_sent,
+            rejected: JsonRejected::new(paths.forged(), summary.rejected),
             paths: graph.paths(),
             nodes: graph.nodes().iter().map(node).collect(),
             edges: graph.edges().iter().map(edge).collect(),

@@ -44,7 +44,7 @@ pub(crate) struct Round {
 
 impl From<&Route> for Round {
     fn from(route: &Route) -> Self {
-        let began = Some(route.started());
+        let began = Some(route.summary().started);
         let mut round = Self {
             end: route.distance(),
             reached: route.reached(),

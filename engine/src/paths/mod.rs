@@ -14,6 +14,7 @@ use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::rejected::Rejected;
 use crate::settings::{Settings, specified};
+use crate::summary::Summary;
 use crate::survey::{DEFAULT_RATE, Survey};
 use crate::trace::Route;
 use flows::{FLOWS, Flows};
@@ -23,7 +24,7 @@ use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How thorough a search for all paths is.
 #[derive(Clone, Copy, Debug)]
@@ -104,12 +105,25 @@ impl<L: Link> Exploration<L> {
             settings.config,
             thoroughness.confidence(),
         );
+        let target = address.ip();
         let flows = Flows::new(settings.flow, (link.random()? >> 64) as u64);
-        let paths = Paths::new(host.to_owned(), address.ip(), confidence, link.date());
-        let start = link.now();
+        let (started, start) = (link.date(), link.now());
         let most_flows = thoroughness.most_flows.clamp(1, FLOWS.into());
+        let survey = Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?;
+        let socket = survey.socket(AddressFamily::of(target));
+        let summary = Summary {
+            host: host.to_owned(),
+            target,
+            // Until the first flow has begun.
+            source: target,
+            socket: socket.unwrap_or(SocketKind::Raw),
+            started,
+            duration: Duration::ZERO,
+            probes_sent: 0,
+            rejected: Rejected::default(),
+        };
         let mut exploration = Self {
-            survey: Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?,
+            survey,
             search: Search::new(confidence, most_flows, config.first_hop, config.max_hops),
             address,
             flows,
@@ -119,7 +133,7 @@ impl<L: Link> Exploration<L> {
                 max_hops: config.max_hops,
                 twice: 0,
             },
-            paths,
+            paths: Paths::new(summary, confidence),
             start,
             stuck_since: None,
             retry: Instant::EPOCH,
@@ -128,12 +142,12 @@ impl<L: Link> Exploration<L> {
         exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
         // What keeps the first flow from being traced, such as that no route leads there, is told
         // at once.
-        exploration.add()?;
+        exploration.paths.summary.source = exploration.add()?;
         Ok(exploration)
     }
 
-    /// Begins to trace one more flow.
-    fn add(&mut self) -> Result<(), L::Error> {
+    /// Begins to trace one more flow. Returns the address that its probes leave from.
+    fn add(&mut self) -> Result<IpAddr, L::Error> {
         // Taken only when the flow has begun.
         let mut batch = self.batch;
         let attempts = batch.take();
@@ -152,10 +166,9 @@ impl<L: Link> Exploration<L> {
         settings.flow = Some(self.flows.draw());
         let source = self
             .survey
-            .add_as(&settings, &self.paths.host, self.address)?;
-        self.paths.source.get_or_insert(source);
+            .add_as(&settings, &self.paths.summary.host, self.address)?;
         self.batch = batch;
-        Ok(())
+        Ok(source)
     }
 
     /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for
@@ -163,9 +176,7 @@ impl<L: Link> Exploration<L> {
     fn may_pass(&mut self, error: &L::Error) -> bool {
         let now = self.link().now();
         let since = *self.stuck_since.get_or_insert(now);
-        error.may_pass()
-            && self.paths.source.is_some()
-            && now.saturating_since(since) < self.settings.config.timeout
+        error.may_pass() && now.saturating_since(since) < self.settings.config.timeout
     }
 
     /// The target's address.
@@ -176,16 +187,14 @@ impl<L: Link> Exploration<L> {
 
     /// The address that the probes leave from.
     #[must_use]
-    pub const fn source(&self) -> Option<IpAddr> {
-        self.paths.source
+    pub const fn source(&self) -> IpAddr {
+        self.paths.summary.source
     }
 
     /// The kind of socket that was opened.
     #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.survey
-            .socket(AddressFamily::of(self.target()))
-            .unwrap_or(SocketKind::Raw)
+    pub const fn socket(&self) -> SocketKind {
+        self.paths.summary.socket
     }
 
     /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
@@ -263,7 +272,7 @@ impl<L: Link> Job for Exploration<L> {
         let now = self.link().now();
         while self.batch.flows > 0 && self.survey.has_room() && self.retry <= now {
             match self.add() {
-                Ok(()) => self.stuck_since = None,
+                Ok(_) => self.stuck_since = None,
                 Err(error) if self.may_pass(&error) => {
                     self.retry = now.saturating_add(RETRY);
                 }
@@ -290,13 +299,12 @@ impl<L: Link> Job for Exploration<L> {
 
     fn finish(mut self) -> Paths {
         self.interrupt();
-        let rejected = self.survey.rejected(AddressFamily::of(self.target()));
-        let duration = self.link().now().saturating_since(self.start);
+        let summary = &mut self.paths.summary;
+        summary.rejected = self.survey.rejected(AddressFamily::of(summary.target));
+        summary.duration = self.survey.link().now().saturating_since(self.start);
         Paths {
             graph: self.search.graph(),
             flows: self.search.flows(),
-            rejected,
-            duration,
             ..self.paths
         }
     }
@@ -305,18 +313,11 @@ impl<L: Link> Job for Exploration<L> {
 /// The paths to a host.
 #[derive(Clone, Debug)]
 pub struct Paths {
-    host: String,
-    target: IpAddr,
-    source: Option<IpAddr>,
-    started: SystemTime,
-    duration: Duration,
+    summary: Summary,
     confidence: f64,
     graph: Graph,
     flows: usize,
-    probes_sent: usize,
     forged: u32,
-    rejected: Rejected,
-    socket: Option<SocketKind>,
     failure: Option<Failure>,
     end_failure: Option<Failure>,
     /// Of each hop why a probe to it failed, if one did, and whether one left.
@@ -325,20 +326,13 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(host: String, target: IpAddr, confidence: f64, started: SystemTime) -> Self {
+    fn new(summary: Summary, confidence: f64) -> Self {
         Self {
-            host,
-            target,
-            source: None,
-            started,
-            duration: Duration::ZERO,
+            summary,
             confidence,
             graph: Graph::default(),
             flows: 0,
-            probes_sent: 0,
             forged: 0,
-            rejected: Rejected::default(),
-            socket: None,
             failure: None,
             end_failure: None,
             sent_to: BTreeMap::new(),
@@ -348,8 +342,7 @@ impl Paths {
 
     /// Counts a flow whose trace has ended.
     fn note(&mut self, route: &Route) {
-        self.socket.get_or_insert(route.socket());
-        self.probes_sent += route.probes_sent();
+        self.summary.probes_sent += route.summary().probes_sent;
         self.forged += u32::from(route.tally().forged);
         self.end_failure = route.failure();
         for hop in route.hops() {
@@ -364,34 +357,10 @@ impl Paths {
         }
     }
 
-    /// The host as it was given: a name or an address.
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The address that was traced.
-    #[must_use]
-    pub const fn target(&self) -> IpAddr {
-        self.target
-    }
-
-    /// The address that the probes left from; `None` if it ended before the first flow did.
-    #[must_use]
-    pub const fn source(&self) -> Option<IpAddr> {
-        self.source
-    }
-
-    /// When the search was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
-    /// How long it took.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// How sure it is, if the search is complete, that no next hop of any router is missing.
@@ -412,28 +381,10 @@ impl Paths {
         self.flows
     }
 
-    /// How many probes were sent.
-    #[must_use]
-    pub const fn probes_sent(&self) -> usize {
-        self.probes_sent
-    }
-
     /// Messages with the ident of a flow but without its cookie: forgeries.
     #[must_use]
     pub const fn forged(&self) -> u32 {
         self.forged
-    }
-
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
-    }
-
-    /// The kind of socket that was used.
-    #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.socket.unwrap_or(SocketKind::Raw)
     }
 
     /// Why a probe did not get out of this machine, if one didn't.

@@ -50,7 +50,7 @@ impl List {
             while let Some(route) = survey.take() {
                 results
                     .routes
-                    .entry(route.host().to_owned())
+                    .entry(route.summary().host.clone())
                     .or_default()
                     .push(route);
             }
@@ -111,9 +111,10 @@ fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed
 fn names_only_who_is_there(route: &Route, machine: &Scenario) -> bool {
     let truth = Machine::new(machine, SocketKind::Raw, 0)
         .internet()
-        .truth(AddressFamily::of(route.target()));
-    let is_there =
-        |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
+        .truth(AddressFamily::of(route.summary().target));
+    let is_there = |(hop, from): (u8, IpAddr)| {
+        from == route.summary().target || truth.at(hop).contains(&Some(from))
+    };
     strong(route).all(is_there)
 }
 

@@ -71,7 +71,7 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
         {
             for seed in 0..5 {
                 let (route, truth) = trace(name, family, kind, seed);
-                assert_eq!(route.source(), CLIENT.address(family));
+                assert_eq!(route.summary().source, CLIENT.address(family));
                 for (hop, from) in strong(&route) {
                     let is_there = truth.at(hop).contains(&Some(from));
                     assert!(
@@ -101,9 +101,9 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
             let all: Vec<u8> = (1..=truth.distance().unwrap()).collect();
             assert_eq!(heard, all, "{name} {family:?} {kind:?}");
             assert!(
-                route.probes_sent() <= all.len() + 16,
+                route.summary().probes_sent <= all.len() + 16,
                 "{name}: {}",
-                route.probes_sent()
+                route.summary().probes_sent
             );
         }
     }

@@ -361,7 +361,7 @@ struct Results {
 impl Results {
     fn take(&mut self, survey: &mut Survey<Chaos>) {
         while let Some(route) = survey.take() {
-            *self.counts.entry(route.host().to_owned()).or_default() += 1;
+            *self.counts.entry(route.summary().host.clone()).or_default() += 1;
             self.routes.push(route);
         }
         while let Some((host, _)) = survey.take_lost() {
@@ -458,13 +458,13 @@ pub fn body(octets: &[u8]) {
     for route in &results.routes {
         let replies = route.hops().flat_map(|hop| hop.replies());
         for reply in replies.filter(|reply| reply.evidence() == Evidence::Strong) {
-            let family = AddressFamily::of(route.target());
+            let family = AddressFamily::of(route.summary().target);
             let is_router = (1..=64).any(|hop| router(family, hop) == reply.from);
             assert!(
-                reply.from == route.target() || is_router,
+                reply.from == route.summary().target || is_router,
                 "{} proved nothing to {}",
                 reply.from,
-                route.target()
+                route.summary().target
             );
         }
         for shared in route.shared() {
