@@ -67,7 +67,7 @@ mod words;
 pub use error::{Error, failure_text};
 pub use hopshot_engine::{
     AddressFamily, Changes, Clock, Clocks, Completeness, ConfigError, Edge, End, Evidence, Failure,
-    Graph, Hop, HostReply, Interface, Job, Kind, Label, Limit, MAX_ATTEMPTS, MAX_HOPS,
+    Graph, Hop, HostReply, Interface, Job, Kind, Label, Limit, Loss, MAX_ATTEMPTS, MAX_HOPS,
     MAX_INTERFACES, MAX_LABELS, MAX_PATIENCE, Memory, MtuRoute, Node, NodeId, Order, Outage,
     Outcome, OwnedExtensions, Paths, ProbeId, Rejected, Reply, Role, Route, Sample, SendError,
     Shared, SocketKind, Started, Step, StopReason, Stretch, Summary, Sweep, Tally, Trial,

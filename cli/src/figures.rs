@@ -1,7 +1,7 @@
 //! The figures of a hop: loss, and the least, the middle and the greatest RTT.
 
 use crate::units::milliseconds;
-use hopshot_linux::{Hop, Outcome, Reply};
+use hopshot_linux::{Hop, Loss, Reply};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -20,26 +20,13 @@ pub(crate) struct Figures {
 
 impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
-        let rtts: Vec<Duration> = hop
-            .replies()
-            .filter(Reply::is_proven)
-            .map(|reply| reply.rtt)
-            .collect();
-        let lost = |outcome: &Outcome| match outcome {
-            Outcome::Lost => true,
-            Outcome::Answered(reply) => !reply.is_proven(),
-            Outcome::InFlight | Outcome::Failed(_) => false,
-        };
-        let on_their_way = hop
-            .outcomes()
-            .filter(|outcome| *outcome == Outcome::InFlight)
-            .count();
-        Self::new(rtts, hop.outcomes().filter(lost).count(), on_their_way)
+        let proven = hop.replies().filter(Reply::is_proven);
+        Self::new(proven.map(|reply| reply.rtt).collect(), hop.loss())
     }
 }
 
 impl Figures {
-    fn new(mut rtts: Vec<Duration>, lost: usize, on_their_way: usize) -> Self {
+    fn new(mut rtts: Vec<Duration>, Loss { lost, sent }: Loss) -> Self {
         rtts.sort_unstable();
         let sum: Duration = rtts.iter().sum();
         let average = u32::try_from(rtts.len())
@@ -47,7 +34,7 @@ impl Figures {
             .filter(|count| *count > 0)
             .map(|count| sum / count);
         Self {
-            sent: rtts.len() + lost + on_their_way,
+            sent,
             lost,
             best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
             median_ms: median(&rtts),
@@ -57,7 +44,8 @@ impl Figures {
     }
 }
 
-/// The RTT in the middle of a sorted list, or between the two there, in milliseconds.
+/// The RTT in the middle of a sorted list, or between the two there, in milliseconds: to half a
+/// nanosecond, which [`Hop::median`] rounds.
 pub(crate) fn median(sorted: &[Duration]) -> Option<f64> {
     let at = |index: usize| sorted.get(index).map(|rtt| milliseconds(*rtt));
     let middle = sorted.len() / 2;
@@ -73,14 +61,13 @@ mod tests {
 
     #[test]
     fn the_figures_are_of_what_was_answered_and_the_loss_of_all() {
-        let of = |rtts: &[u64], lost, on_their_way| {
+        let of = |rtts: &[u64], lost, sent| {
             Figures::new(
                 rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(),
-                lost,
-                on_their_way,
+                Loss { lost, sent },
             )
         };
-        let figures = of(&[9, 1, 2], 1, 2);
+        let figures = of(&[9, 1, 2], 1, 6);
         assert_eq!((figures.sent, figures.lost), (6, 1));
         let rtts = [
             figures.best_ms,
@@ -90,7 +77,7 @@ mod tests {
         ];
         assert_eq!(rtts, [1.0, 2.0, 4.0, 9.0].map(Some));
         assert_eq!(
-            of(&[], 3, 0),
+            of(&[], 3, 3),
             Figures {
                 sent: 3,
                 lost: 3,

@@ -178,7 +178,7 @@ pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
 pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
 pub use protocol::{Match, Protocol};
-pub use route::{Hop, RouteView, StopReason, Tally};
+pub use route::{Hop, Loss, RouteView, StopReason, Tally};
 pub use slot::Slot;
 pub use storage::{Inline, Storage};
 pub use table::Progress;

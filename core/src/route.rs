@@ -6,6 +6,7 @@ use crate::plan;
 use crate::slot::Slot;
 use crate::table::{EndKind, View};
 use crate::time::nanos;
+use core::time::Duration;
 
 /// The reason why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +61,16 @@ pub struct Tally {
     pub late: u16,
     /// Messages with our ident but without our cookie: forgeries.
     pub forged: u16,
+}
+
+/// A fraction of the probes to a hop: so many of so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Loss {
+    /// Probes that got no answer, or only one that is [unproven](crate::Changes::UNPROVEN).
+    pub lost: usize,
+    /// Probes that left this machine: those that are lost, answered or still in flight.
+    pub sent: usize,
 }
 
 /// The path as far as it is known.
@@ -292,6 +303,58 @@ impl<'a> Hop<'a> {
         self.outcomes().filter_map(|outcome| match outcome {
             Outcome::Answered(reply) => Some(reply),
             _ => None,
+        })
+    }
+
+    /// Returns the least RTT of its answers; `None` without an answer. Those that are
+    /// [unproven](crate::Changes::UNPROVEN) don't count.
+    #[must_use]
+    pub fn best(&self) -> Option<Duration> {
+        self.rtts().min()
+    }
+
+    /// Returns the RTT in the middle of its answers, or halfway between the two there, rounded down
+    /// to nanoseconds; `None` without an answer. Those that are
+    /// [unproven](crate::Changes::UNPROVEN) don't count.
+    #[must_use]
+    pub fn median(&self) -> Option<Duration> {
+        let last = self.rtts().count().checked_sub(1)?;
+        let lower = self.nth_rtt(last.checked_div(2)?)?;
+        let upper = self.nth_rtt(last.div_ceil(2))?;
+        lower.checked_add(upper)?.checked_div(2)
+    }
+
+    /// Returns the fraction of its probes that are lost. Probes that [failed](Outcome::Failed) on
+    /// this machine don't count.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.outcomes().fold(Loss::default(), |loss, outcome| {
+            let (lost, sent) = match outcome {
+                Outcome::Lost => (1, 1),
+                Outcome::Answered(reply) => (usize::from(!reply.is_proven()), 1),
+                Outcome::InFlight => (0, 1),
+                Outcome::Failed(_) => (0, 0),
+            };
+            Loss {
+                lost: loss.lost.saturating_add(lost),
+                sent: loss.sent.saturating_add(sent),
+            }
+        })
+    }
+
+    /// The RTTs of its answers that are proven, in the order of sending.
+    fn rtts(&self) -> impl Iterator<Item = Duration> + use<'a> {
+        self.replies()
+            .filter(Reply::is_proven)
+            .map(|reply| reply.rtt)
+    }
+
+    /// Returns the RTT with this index in ascending order. Nothing is sorted, as that takes memory.
+    fn nth_rtt(&self, index: usize) -> Option<Duration> {
+        self.rtts().find(|rtt| {
+            let less = self.rtts().filter(|other| other < rtt).count();
+            let equal = self.rtts().filter(|other| other == rtt).count();
+            (less..less.saturating_add(equal)).contains(&index)
         })
     }
 }

@@ -52,7 +52,7 @@ pub use extensions::{Interface, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensi
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
-    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
     Outcome, ProbeId, Reply, SendError, StopReason, Sweep, Tally,
 };
 pub use job::Job;

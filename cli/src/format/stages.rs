@@ -4,7 +4,7 @@ use crate::figures::median;
 use crate::names::Names;
 use crate::reading::{appended, failure, is_target, last_heard, mark};
 use crate::units::milliseconds;
-use hopshot_linux::{Hop, Outcome, Reply, Route, failure_text};
+use hopshot_linux::{Hop, Reply, Route, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -106,11 +106,7 @@ impl Stage {
             first: hop.number(),
             last: hop.number(),
             answered: hop.replies().count() - unproven,
-            lost: hop
-                .outcomes()
-                .filter(|outcome| *outcome == Outcome::Lost)
-                .count()
-                + unproven,
+            lost: hop.loss().lost,
             instead: failure(hop).map(failure_text),
             places,
         }

@@ -2,10 +2,9 @@
 
 use super::view::{View, hops_max};
 use crate::console::print;
-use crate::figures::Figures;
 use crate::reading::was_tried;
 use crate::units::{counted, date};
-use hopshot_linux::{Hop, MtuRoute, Route, Summary};
+use hopshot_linux::{Hop, Loss, MtuRoute, Route, Summary};
 use std::io;
 use std::net::IpAddr;
 
@@ -116,8 +115,8 @@ impl View {
 
 /// The loss at a hop, in words.
 fn loss(hop: Hop<'_>) -> String {
-    match Figures::from(hop) {
-        Figures { lost: 0, .. } => "no loss at the target".to_owned(),
-        Figures { sent, lost, .. } => format!("{lost} of {sent} lost at the target"),
+    match hop.loss() {
+        Loss { lost: 0, .. } => "no loss at the target".to_owned(),
+        Loss { sent, lost, .. } => format!("{lost} of {sent} lost at the target"),
     }
 }

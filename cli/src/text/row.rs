@@ -4,7 +4,7 @@ use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
-use hopshot_linux::{Changes, Hop, Outcome, OwnedExtensions, ProbeId, Reply, Shared};
+use hopshot_linux::{Changes, Hop, Outcome, OwnedExtensions, ProbeId, Shared};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -144,8 +144,7 @@ pub(super) fn rows<'e>(
         Style::Yellow
     };
     let jump = Jump::from(*before);
-    let proven = hop.replies().filter(Reply::is_proven);
-    *before = proven.map(|reply| reply.rtt).min().unwrap_or(*before);
+    *before = hop.best().unwrap_or(*before);
     let row = |address: IpAddr| {
         let is_first = address == first;
         let replies = || hop.replies().filter(move |reply| reply.from == address);

@@ -435,11 +435,6 @@ fn flow(route: &Route) -> Flow {
             Kind::TimeExceeded => None,
         },
     };
-    let is_lost = |outcome: &Outcome| match outcome {
-        Outcome::Lost => true,
-        Outcome::Answered(reply) => !reply.is_proven(),
-        Outcome::InFlight | Outcome::Failed(_) => false,
-    };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),
         answers: hop
@@ -447,7 +442,7 @@ fn flow(route: &Route) -> Flow {
             .filter(Reply::is_proven)
             .map(answered)
             .collect(),
-        lost: hop.outcomes().filter(is_lost).count(),
+        lost: hop.loss().lost,
     };
     Flow {
         number: route.flow(),
