@@ -461,6 +461,7 @@ pub fn failure_text(failure: Failure) -> String {
                 "unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})"
             )
         }
+        _ => "it failed on this machine".to_owned(),
     }
 }
 

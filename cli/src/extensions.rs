@@ -165,12 +165,12 @@ mod tests {
             name: Some("r1".into()),
             address: Some([10, 8, 0, 9].into()),
         });
-        OwnedExtensions {
-            mpls: vec![label(24002, false), label(16, true)],
-            interfaces: vec![whole, bare],
-            node,
-            unknown: 2,
-        }
+        let mut extensions = OwnedExtensions::default();
+        extensions.mpls = vec![label(24002, false), label(16, true)];
+        extensions.interfaces = vec![whole, bare];
+        extensions.node = node;
+        extensions.unknown = 2;
+        extensions
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
         Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
-        Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
+        Some(_) => "nothing more came",
     };
     Some(format!("No answer from {target}: {reason}."))
 }
@@ -145,6 +145,7 @@ pub(crate) fn local_mark(failure: Failure) -> String {
             icmp_type,
             icmp_code,
         } => sign(AddressFamily::V6, icmp_type, icmp_code),
+        _ => "!".to_owned(),
     }
 }
 

@@ -135,6 +135,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![warn(missing_debug_implementations)]
 // Panic-free by construction: whatever can panic is not written.
 #![cfg_attr(
     not(test),

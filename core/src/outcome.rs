@@ -13,6 +13,7 @@ pub struct SendError(pub u16);
 /// The reason why a probe failed on this machine, or on its way out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Failure {
     /// The probe could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
     Send(SendError),
@@ -53,6 +54,7 @@ impl Failure {
 /// An accepted answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Reply {
     /// The probe that it answers.
     pub probe: ProbeId,

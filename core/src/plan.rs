@@ -38,6 +38,7 @@ const NEAR: u8 = 12;
 /// The reason why a probe is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Reason {
     /// The first sweep: the hop has had no probe yet.
     Sweep,

@@ -6,11 +6,13 @@ use crate::plan;
 use crate::slot::Slot;
 use crate::table::{EndKind, View};
 use crate::time::nanos;
+use core::fmt;
 use core::time::Duration;
 
 /// The reason why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum StopReason {
     /// The target answered, and so did all hops that will.
     Reached,
@@ -54,6 +56,7 @@ impl StopReason {
 /// Counts of what arrived beside the answers that stand in the route. They saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Tally {
     /// Further answers to a probe that had one as good.
     pub duplicates: u16,
@@ -356,6 +359,34 @@ impl<'a> Hop<'a> {
             let equal = self.rtts().filter(|other| other == rtt).count();
             (less..less.saturating_add(equal)).contains(&index)
         })
+    }
+}
+
+impl fmt::Debug for RouteView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteView")
+            .field("stop_reason", &self.ended)
+            .field("tally", &self.tally)
+            .field("hops", &List(|| self.hops()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Hop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop")
+            .field("number", &self.number)
+            .field("outcomes", &List(|| self.outcomes()))
+            .finish()
+    }
+}
+
+/// A list for people, of what an iterator gives.
+struct List<F>(F);
+
+impl<I: Iterator<Item: fmt::Debug>, F: Fn() -> I> fmt::Debug for List<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries((self.0)()).finish()
     }
 }
 

@@ -65,6 +65,7 @@ pub struct Arrival {
 /// message: the tracer doesn't keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Accepted<'m> {
     /// The answer.
     pub reply: Reply,

@@ -20,6 +20,7 @@ const MAX_NAME: usize = 63;
 ///
 /// All of it is what the router says, or whoever wrote the answer in its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OwnedExtensions {
     /// The MPLS label stack that the probe arrived with, from the top on; at most [`MAX_LABELS`].
     pub mpls: Vec<Label>,

@@ -12,6 +12,7 @@
 //!
 //! Each is a [`Job`]: its caller may sleep in it, or bring an event loop.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod departures;
 mod distance;

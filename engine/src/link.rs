@@ -128,6 +128,7 @@ pub struct Port {
 
 /// The two kinds of sockets that send Echo Requests and hear the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SocketKind {
     /// A raw socket: sees all of an answer. On Linux it needs the privilege `CAP_NET_RAW`.
     Raw,
@@ -204,6 +205,7 @@ pub enum Audience<'a> {
 
 /// The clock that said when a packet came or went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Clock {
     /// The kernel's, as the packet came in or went out: independent of how busy this machine is.
     Kernel,
@@ -226,6 +228,7 @@ impl Clock {
 
 /// The clocks that the two ends of an RTT are from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Clocks {
     /// When the probe left: [`Clock::Kernel`] only where that was asked for.
     pub sent: Clock,

@@ -26,6 +26,7 @@ use hopshot_core::{
 };
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -74,6 +75,8 @@ struct Stuck {
 }
 
 /// A part of the path, and the trace that found it.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Stretch {
     /// The size of the trace's probes, in octets.
     pub size: u16,
@@ -92,6 +95,7 @@ impl Stretch {
 }
 
 /// The path to a host, and how large packets it carries how far.
+#[derive(Debug)]
 pub struct MtuRoute {
     summary: Summary,
     bounds: (u16, u16),
@@ -126,6 +130,7 @@ impl MtuRoute {
             duplicates,
             late,
             forged,
+            ..
         } = route.tally();
         self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
         self.tally.late = self.tally.late.saturating_add(late);
@@ -482,6 +487,15 @@ impl<L: Link> PathMtu<L> {
     }
 }
 
+impl<L: Link> fmt::Debug for PathMtu<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathMtu")
+            .field("trial", &self.trial())
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<L: Link> Job for PathMtu<L> {
     type Link = L;
     type Output = MtuRoute;
@@ -588,13 +602,8 @@ fn look<L: Link>(route: &Route) -> Saw {
             Some(StopReason::Local) => {
                 route.summary().probes_sent == 0 || !is_too_large::<L>(route.failure())
             }
-            Some(
-                StopReason::Loop
-                | StopReason::MaxHops
-                | StopReason::NoRoom
-                | StopReason::Interrupted,
-            )
-            | None => true,
+            // A loop, an end of the hops or of the room, an interrupt: more would not help.
+            Some(_) | None => true,
         },
     }
 }

@@ -20,6 +20,7 @@ use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
 use setbacks::Setbacks;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Probes a second by default: half a megabit of small packets, spread over all that is traced.
@@ -319,6 +320,15 @@ impl<L: Link> Survey<L> {
     #[must_use]
     pub fn rejected(&self, family: AddressFamily) -> Rejected {
         self.driver.rejected(family)
+    }
+}
+
+impl<L: Link> fmt::Debug for Survey<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Survey")
+            .field("len", &self.len())
+            .field("at_once", &self.at_once)
+            .finish_non_exhaustive()
     }
 }
 

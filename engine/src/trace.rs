@@ -15,6 +15,7 @@ use crate::storage::Tracer;
 use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
@@ -169,6 +170,7 @@ impl Begun {
 /// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and
 /// then stands in its place.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct HostReply<'a> {
     /// The host of its trace as it was given: a name or an address.
     pub host: &'a str,
@@ -317,6 +319,16 @@ impl<L: Link> Job for Trace<L> {
     }
 }
 
+impl<L: Link> fmt::Debug for Trace<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("host", &self.host())
+            .field("target", &self.target())
+            .field("route", &self.route())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<L: Link> Iterator for Trace<L> {
     type Item = Result<Reply, L::Error>;
 
@@ -344,6 +356,16 @@ pub struct Route {
     shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("summary", &self.summary)
+            .field("shared", &self.shared)
+            .field("route", &self.tracer.route())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Route {

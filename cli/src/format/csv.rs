@@ -149,6 +149,7 @@ impl Format for Csv {
                  from,
                  seen,
                  of,
+                 ..
              }| {
                 let row = from.map_or_else(|| whole.clone(), |router| known(router, names, &whole));
                 Row {

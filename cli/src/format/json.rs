@@ -336,6 +336,7 @@ impl Shared {
             from,
             seen,
             of,
+            ..
         } = shared;
         Self {
             hop,

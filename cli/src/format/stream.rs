@@ -124,6 +124,7 @@ impl Format for Stream {
             reply,
             clocks,
             extensions,
+            ..
         } = *heard;
         let answered = Answered::new(
             reply.probe.attempt.into(),

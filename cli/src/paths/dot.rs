@@ -23,7 +23,7 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
     for (index, node) in graph.nodes().iter().enumerate().skip(1) {
         let look = match node.end {
             Some(End::Target) => TARGET,
-            Some(End::Unreachable) => UNREACHABLE,
+            Some(_) => UNREACHABLE,
             None if node.address.is_none() => NOBODY,
             None => "",
         };

@@ -208,7 +208,7 @@ fn how_well(paths: &Paths, last: Option<u8>) -> String {
             "this machine is in the way"
         }
         (Completeness::NoProgress, _) => "routers did not answer (a lower --rate may help)",
-        (Completeness::Interrupted, _) => "interrupted",
+        (_, _) => "interrupted",
     };
     format!("not complete, {why}")
 }

@@ -23,6 +23,7 @@ use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -230,6 +231,15 @@ impl<L: Link> Exploration<L> {
             }
             Err(completeness) => self.paths.completeness = Some(completeness),
         }
+    }
+}
+
+impl<L: Link> fmt::Debug for Exploration<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exploration")
+            .field("flows", &self.flows())
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,6 +38,7 @@ impl Batch {
 
 /// Why there is nothing more to trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Completeness {
     /// Every router has been passed by enough flows.
     Complete,
