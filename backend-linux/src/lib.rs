@@ -39,6 +39,10 @@
 //!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
 //! they are.
+//!
+//! # Features
+//! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
+//!   `document` lets a program add what it knows about addresses.
 #![deny(unsafe_code)]
 
 mod advice;
@@ -65,6 +69,8 @@ mod trace;
 mod words;
 
 pub use error::{Error, failure_text};
+#[cfg(feature = "serde")]
+pub use hopshot_engine::document;
 pub use hopshot_engine::{
     AddressFamily, Changes, Clock, Clocks, Completeness, ConfigError, Edge, End, Evidence, Failure,
     Graph, Hop, HostReply, Interface, Job, Kind, Label, Limit, Loss, MAX_ATTEMPTS, MAX_HOPS,

@@ -66,15 +66,9 @@ fn is_too_big(route: &Route) -> bool {
         && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
 }
 
-/// Whether packets got to this hop, as far as answers prove.
-pub(crate) fn passes(hop: &Hop<'_>) -> bool {
-    hop.replies()
-        .any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
-}
-
 /// The farthest hop that packets got to, as far as answers prove; 0 if there is none.
 pub(crate) fn last_passed<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
-    hops.filter(passes)
+    hops.filter(Hop::is_passed)
         .map(|hop| hop.number())
         .last()
         .unwrap_or(0)

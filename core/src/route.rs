@@ -1,5 +1,6 @@
 //! Read-only views of the result.
 
+use crate::answer::Kind;
 use crate::outcome::{Failure, Outcome, Reply};
 use crate::patience;
 use crate::plan;
@@ -343,6 +344,13 @@ impl<'a> Hop<'a> {
                 sent: loss.sent.saturating_add(sent),
             }
         })
+    }
+
+    /// Whether a packet got to this hop and was not refused there, as far as answers prove.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.replies()
+            .any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
     }
 
     /// The RTTs of its answers that are proven, in the order of sending.

@@ -11,14 +11,21 @@
 //! - [`PathMtu`]: the largest packets that a path carries.
 //!
 //! Each is a [`Job`]: its caller may sleep in it, or bring an event loop.
+//!
+//! # Features
+//! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
+//!   `document` lets a program add what it knows about addresses.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
 mod departures;
 mod distance;
+#[cfg(feature = "serde")]
+pub mod document;
 mod driver;
 mod error;
 mod extensions;
+mod failure;
 #[cfg(test)]
 mod fake;
 mod health;
@@ -50,6 +57,7 @@ pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};
 pub use extensions::{Interface, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions};
+pub use failure::failure_text;
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{

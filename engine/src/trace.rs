@@ -4,6 +4,7 @@ use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
+use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
@@ -159,6 +160,7 @@ impl Begun {
         };
         Some(Route {
             summary,
+            describe: L::describe,
             tracer,
             shared,
             clocks,
@@ -352,6 +354,7 @@ impl<L: Link> Iterator for Trace<L> {
 /// The path to a host.
 pub struct Route {
     summary: Summary,
+    describe: Describe,
     tracer: Box<Tracer>,
     shared: Vec<Shared>,
     clocks: ClocksOf,
@@ -420,6 +423,13 @@ impl Route {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.tracer.route().failure()
+    }
+
+    /// Returns why a probe of this trace failed on its machine, in the machine's words where they
+    /// are its own.
+    #[must_use]
+    pub fn failure_text(&self, failure: Failure) -> String {
+        failure_text(failure, self.describe)
     }
 
     /// Which clocks the RTT of an answered probe is from.

@@ -144,6 +144,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
             hop.is_target(),
             hop.is_settled(),
             hop.may_be_rate_limited(),
+            hop.is_passed(),
         ));
         for outcome in hop.outcomes() {
             black_box(outcome.reply().copied());

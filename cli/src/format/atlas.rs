@@ -8,7 +8,7 @@ use super::json::print_line;
 use super::results::Format;
 use crate::names::Names;
 use crate::reading::failure;
-use crate::units::milliseconds;
+use hopshot_linux::document::milliseconds;
 use hopshot_linux::{AddressFamily, Hop, Kind, Label, Outcome, Reply, Route, failure_text};
 use serde::Serialize;
 use std::io;

@@ -1,15 +1,13 @@
 //! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that
 //! can't be traced. Probes that are still on their way when the trace is interrupted have none.
 
-use super::json::stop_reason;
 use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::console::print;
-use crate::figures::Figures;
 use crate::names::Names;
-use crate::units::{milliseconds, started};
-use hopshot_linux::{Hop, Label, Outcome, Reply, Route, Shared, failure_text};
+use hopshot_linux::document::{Figures, milliseconds, timestamp};
+use hopshot_linux::{Hop, Label, Outcome, Reply, Route, Shared, StopReason, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -112,13 +110,15 @@ impl Csv {
     /// Returns a row with what all rows of a route have.
     fn row_of(&self, route: &Route) -> Row {
         let summary = route.summary();
+        // One that was finished before its end was interrupted.
+        let stop_reason = route.stop_reason().unwrap_or(StopReason::Interrupted);
         Row {
             target: no_formula(&summary.host),
             target_address: Some(summary.target),
-            started: started(summary.started),
+            started: timestamp(summary.started),
             source: Some(summary.source),
             reached: Some(route.reached()),
-            stop_reason: Some(stop_reason(route)),
+            stop_reason: Some(stop_reason.as_str()),
             flow: Some(route.flow()),
             ..self.row()
         }
@@ -190,7 +190,7 @@ impl Format for Csv {
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
         let (target, target_address, error) =
             (no_formula(host), host.parse().ok(), no_formula(why));
-        let started = started(SystemTime::now());
+        let started = timestamp(SystemTime::now());
         let row = Row {
             target,
             target_address,
@@ -212,6 +212,7 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
         median_ms,
         average_ms,
         worst_ms,
+        ..
     } = Figures::from(hop);
     let (hop, sent, lost) = (Some(hop.number()), Some(sent), Some(lost));
     Row {

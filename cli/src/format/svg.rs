@@ -9,8 +9,9 @@ use super::stages::{Place, Stage, stages};
 use crate::console::print;
 use crate::names::Names;
 use crate::reading::ending;
-use crate::units::{date, milliseconds};
+use crate::units::date;
 use canvas::{Canvas, shortened, width};
+use hopshot_linux::document::milliseconds;
 use hopshot_linux::{Route, Summary};
 use std::io;
 

@@ -3,7 +3,7 @@
 use super::blocked_behind;
 use crate::format::dot::{HEAD, TAIL, TARGET, UNREACHABLE, quoted};
 use crate::names::Names;
-use crate::units::milliseconds;
+use hopshot_linux::document::milliseconds;
 use hopshot_linux::{End, Failure, Node, Paths, failure_text};
 use std::fmt::Write as _;
 

@@ -10,6 +10,7 @@ pub use search::Completeness;
 
 use crate::driver::{Driver, Step};
 use crate::error::LinkError;
+use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::rejected::Rejected;
@@ -134,7 +135,7 @@ impl<L: Link> Exploration<L> {
                 max_hops: config.max_hops,
                 twice: 0,
             },
-            paths: Paths::new(summary, confidence),
+            paths: Paths::new(summary, L::describe, confidence),
             start,
             stuck_since: None,
             retry: Instant::EPOCH,
@@ -324,6 +325,7 @@ impl<L: Link> Job for Exploration<L> {
 #[derive(Clone, Debug)]
 pub struct Paths {
     summary: Summary,
+    describe: Describe,
     confidence: f64,
     graph: Graph,
     flows: usize,
@@ -336,9 +338,10 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(summary: Summary, confidence: f64) -> Self {
+    fn new(summary: Summary, describe: Describe, confidence: f64) -> Self {
         Self {
             summary,
+            describe,
             confidence,
             graph: Graph::default(),
             flows: 0,
@@ -401,6 +404,12 @@ impl Paths {
     #[must_use]
     pub const fn failure(&self) -> Option<Failure> {
         self.failure
+    }
+
+    /// Returns why a probe failed on this machine, in the machine's words where they are its own.
+    #[must_use]
+    pub fn failure_text(&self, failure: Failure) -> String {
+        failure_text(failure, self.describe)
     }
 
     /// The failure on this machine that the path of the last flow ends in: see

@@ -1,21 +1,29 @@
 //! The figures of a hop: loss, and the least, the middle and the greatest RTT.
 
-use crate::units::milliseconds;
-use hopshot_linux::{Hop, Loss, Reply};
+use super::value::milliseconds;
+use hopshot_core::{Hop, Loss, Reply};
 use serde::Serialize;
 use std::time::Duration;
 
 /// The probes to a hop, all addresses there together. Probes that did not get out of this machine
 /// don't count; those whose answer proves nothing count as lost; those that were still on their way
-/// when the trace was interrupted count as sent only.
+/// when the trace was interrupted count as sent only. RTTs are in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Figures {
-    pub(crate) sent: usize,
-    pub(crate) lost: usize,
-    pub(crate) best_ms: Option<f64>,
-    pub(crate) median_ms: Option<f64>,
-    pub(crate) average_ms: Option<f64>,
-    pub(crate) worst_ms: Option<f64>,
+#[non_exhaustive]
+pub struct Figures {
+    /// Probes that left this machine.
+    pub sent: usize,
+    /// Those of them that are lost.
+    pub lost: usize,
+    /// The least RTT.
+    pub best_ms: Option<f64>,
+    /// The RTT in the middle, or between the two there: to half a nanosecond, which
+    /// [`Hop::median`] rounds.
+    pub median_ms: Option<f64>,
+    /// The mean of all RTTs.
+    pub average_ms: Option<f64>,
+    /// The greatest RTT.
+    pub worst_ms: Option<f64>,
 }
 
 impl From<Hop<'_>> for Figures {
@@ -26,7 +34,9 @@ impl From<Hop<'_>> for Figures {
 }
 
 impl Figures {
-    fn new(mut rtts: Vec<Duration>, Loss { lost, sent }: Loss) -> Self {
+    /// Sums RTTs up, in whatever order.
+    #[must_use]
+    pub fn new(mut rtts: Vec<Duration>, loss: Loss) -> Self {
         rtts.sort_unstable();
         let sum: Duration = rtts.iter().sum();
         let average = u32::try_from(rtts.len())
@@ -34,8 +44,8 @@ impl Figures {
             .filter(|count| *count > 0)
             .map(|count| sum / count);
         Self {
-            sent,
-            lost,
+            sent: loss.sent,
+            lost: loss.lost,
             best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
             median_ms: median(&rtts),
             average_ms: average.map(milliseconds),
@@ -44,9 +54,8 @@ impl Figures {
     }
 }
 
-/// The RTT in the middle of a sorted list, or between the two there, in milliseconds: to half a
-/// nanosecond, which [`Hop::median`] rounds.
-pub(crate) fn median(sorted: &[Duration]) -> Option<f64> {
+/// The RTT in the middle of a sorted list, or between the two there.
+fn median(sorted: &[Duration]) -> Option<f64> {
     let at = |index: usize| sorted.get(index).map(|rtt| milliseconds(*rtt));
     let middle = sorted.len() / 2;
     match sorted.len() % 2 {
