@@ -3,9 +3,9 @@
 use crate::advice::{Refusals, Standing, advise};
 use crate::interface::has_zone;
 use crate::socket::{OpenError, Options};
-use crate::words::{family_name, without_number};
+use crate::words::{family_name, send_error, without_number};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{ConfigError, Failure, SendError};
+use hopshot_core::{ConfigError, Failure};
 use hopshot_engine::{Fault, LinkError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily as Domain, SocketType};
@@ -201,7 +201,7 @@ pub enum Error {
         reason: io::Error,
     },
 
-    /// A [`Survey`](crate::Survey) has no room for one more trace.
+    /// A [`Survey`](crate::survey::Survey) has no room for one more trace.
     #[error("no room for one more trace now; take one that has ended first")]
     Full,
 
@@ -450,26 +450,7 @@ fn dead_end(errno: Errno) -> io::Error {
 /// ("Operation not permitted").
 #[must_use]
 pub fn failure_text(failure: Failure) -> String {
-    match failure {
-        Failure::Send(SendError(errno)) => {
-            without_number(&io::Error::from_raw_os_error(errno.into()))
-        }
-        Failure::Local { .. } if failure.is_host_unreachable() => {
-            "host unreachable, says this machine itself (a firewall here may say so)".to_owned()
-        }
-        Failure::NextHop => {
-            "host unreachable, says this machine itself: the next hop doesn't answer on its link"
-                .to_owned()
-        }
-        Failure::Local {
-            icmp_type,
-            icmp_code,
-        } => {
-            format!(
-                "unreachable, says this machine itself (ICMP type {icmp_type}, code {icmp_code})"
-            )
-        }
-    }
+    hopshot_engine::failure_text(failure, send_error)
 }
 
 /// What an interface is called, or else its number; none is number 0.

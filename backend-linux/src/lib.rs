@@ -51,6 +51,10 @@
 //!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
 //! they are.
+//!
+//! # Features
+//! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
+//!   `document` lets a program add what it knows about addresses.
 #![deny(unsafe_code)]
 
 mod advice;
@@ -84,22 +88,15 @@ mod trace;
 mod words;
 
 pub use error::{Error, failure_text};
-pub use hopshot_core::wire::AddressFamily;
+#[cfg(feature = "serde")]
+pub use hopshot_engine::document;
 pub use hopshot_engine::{
-    Changes, Clock, Clocks, ConfigError, Evidence, Failure, Heard, Hop, Inside, Job, Kind,
-    MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId, Rejected, Reply,
-    Route, SendError, SocketKind, Step, StopReason, Sweep, Tally, is_obeyed, printable,
+    AddressFamily, Changes, Clock, Clocks, ConfigError, Evidence, Failure, Hop, HostReply, Inside,
+    Job, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId,
+    Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep, Tally,
+    is_obeyed, printable,
 };
-// REMOVE
-pub use hopshot_engine::{
-    Completeness, Edge, End, Extensions, Graph, Interface, Label, Limit, MAX_INTERFACES,
-    MAX_LABELS, MtuRoute, Node, NodeId, Order, Outage, Paths, Role, Sample, Shared, Started,
-    Stretch, Trial,
-};
-pub use path_mtu::PathMtu;
-pub use survey::Survey;
-// UNTIL
-pub use plan::{Kind as PlanKind, Plan};
+pub use plan::{Plan, PlanKind};
 pub use resolve::{needs_resolver, resolve};
 pub use running::Running;
 pub use settings::Settings;
@@ -114,7 +111,7 @@ pub use trace::{SingleTrace, Trace};
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.
 pub mod extensions {
     pub use hopshot_engine::{
-        Extensions, Interface, Label, MAX_INTERFACES, MAX_LABELS, NodeId, Role,
+        Interface, Label, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions, Role,
     };
 }
 

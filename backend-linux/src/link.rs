@@ -4,7 +4,7 @@ use crate::clock;
 use crate::error::{Error, no_route};
 use crate::socket::{Identity, OpenError};
 use crate::sockets::{Pair, Sockets};
-use crate::words::without_number;
+use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, SendError};
 use hopshot_engine::Link;
@@ -12,7 +12,6 @@ use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port,
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
-use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -92,7 +91,7 @@ impl Link for Sockets {
     }
 
     fn describe(error: SendError) -> String {
-        without_number(&io::Error::from_raw_os_error(error.0.into()))
+        send_error(error)
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {

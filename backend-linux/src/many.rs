@@ -196,7 +196,7 @@ impl<I: Iterator<Item: Into<String>>> Iterator for Routes<I> {
                 return Some((host, Err(error)));
             }
             if let Some(route) = self.survey.take() {
-                return Some((route.host().to_owned(), Ok(route)));
+                return Some((route.summary().host.clone(), Ok(route)));
             }
             if let Some(reason) = self.failure.clone() {
                 let host = self.next_host()?.into();

@@ -23,9 +23,9 @@ pub struct Plan<K> {
 
 /// The kinds of jobs about one host: [`SingleTrace`](crate::SingleTrace),
 /// [`PathSearch`](crate::paths::PathSearch), [`MtuSearch`](crate::path_mtu::MtuSearch).
-pub trait Kind: sealed::Kind {}
+pub trait PlanKind: sealed::Kind {}
 
-impl<K: sealed::Kind> Kind for K {}
+impl<K: sealed::Kind> PlanKind for K {}
 
 /// What a running job of a kind is.
 pub(crate) type JobOf<K> = <K as sealed::Kind>::Job;
@@ -53,7 +53,7 @@ pub(crate) mod sealed {
     }
 }
 
-impl<K: Kind> Plan<K> {
+impl<K: PlanKind> Plan<K> {
     pub(crate) fn new(settings: &Settings, host: impl Into<String>, kind: K) -> Self {
         let (settings, host) = (settings.clone(), host.into());
         Self {

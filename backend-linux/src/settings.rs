@@ -19,12 +19,12 @@ pub struct Settings {
     pub(crate) family: Option<AddressFamily>,
     options: Options,
     dont_fragment: bool,
-    pub(crate) probes: engine::Settings,
+    pub(crate) probes: engine::ProbeSettings,
 }
 
 impl Settings {
     /// The longest to wait for an answer by default.
-    pub const DEFAULT_TIMEOUT: Duration = engine::Settings::DEFAULT_TIMEOUT;
+    pub const DEFAULT_TIMEOUT: Duration = engine::ProbeSettings::DEFAULT_TIMEOUT;
 
     /// The defaults.
     pub fn new() -> Self {

@@ -1,5 +1,6 @@
 //! Words that several errors are made of.
 
+use hopshot_core::SendError;
 use hopshot_core::wire::AddressFamily;
 use std::io;
 
@@ -11,6 +12,11 @@ pub(crate) fn without_number(error: &io::Error) -> String {
         .next()
         .unwrap_or_default()
         .to_owned()
+}
+
+/// The words for an error of sending.
+pub(crate) fn send_error(error: SendError) -> String {
+    without_number(&io::Error::from_raw_os_error(error.0.into()))
 }
 
 /// The name of a family.

@@ -7,7 +7,6 @@ mod console;
 mod events;
 mod extensions;
 mod failure;
-mod figures;
 mod format;
 mod inside;
 mod lookup;

@@ -7,9 +7,8 @@ use crate::names::{Names, replying};
 use crate::reading::last_passed;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{
-    AddressFamily, Hop, Limit, MtuRoute, PathMtu, Step, StopReason, Stretch, Trial,
-};
+use hopshot_linux::path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
+use hopshot_linux::{AddressFamily, Hop, Step, StopReason};
 use std::io;
 
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
@@ -64,7 +63,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => json::path_mtu(args, &route, &session.names),
     };
     shown.map_err(Failure::Output)?;
-    session.explain_rejected(route.tally().forged.into(), route.rejected());
+    session.explain_rejected(route.tally().forged.into(), route.summary().rejected);
     failed.map_or_else(
         || Ok(route.last().route.reached()),
         |error| Err(error.into()),

@@ -1,45 +1,40 @@
 //! What a route means to a person: the sentence at its end, and the marks beside its answers.
 
 use crate::extensions;
+use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{
-    AddressFamily, Evidence, Extensions, Failure, Hop, Kind, Outcome, Reply, Route, StopReason,
-    failure_text,
+    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, failure_text,
 };
 use std::net::IpAddr;
 
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
+    let target = route.summary().target;
     if route.reached() {
         let is_doubtful = route.distance().is_none();
         let doubt = match route.hops().next().is_some_and(|hop| hop.is_target()) {
             true => "answered from the first hop probed (-f): it may be nearer",
             false => "answered, but no probe to the hop before it could be sent: it may be nearer",
         };
-        return is_doubtful.then(|| format!("{} {doubt}.", route.target()));
+        return is_doubtful.then(|| format!("{target} {doubt}."));
     }
     if !was_tried(route) {
         let reason = route
             .hops()
             .find_map(failure)
             .map_or_else(|| "interrupted".to_owned(), failure_text);
-        return Some(format!(
-            "No probe could be sent to {}: {reason}.",
-            route.target()
-        ));
+        return Some(format!("No probe could be sent to {target}: {reason}."));
     }
     if why == Some(StopReason::Local)
         && let Some(failure) = route.failure()
     {
         return Some(format!(
-            "No answer from {}: {}.",
-            route.target(),
+            "No answer from {target}: {}.",
             failure_text(failure)
         ));
     }
     let reason = match why {
-        _ if route.target().is_multicast() => {
-            "it is a multicast address, which stands for many hosts"
-        }
+        _ if target.is_multicast() => "it is a multicast address, which stands for many hosts",
         Some(StopReason::Unreachable) if is_too_big(route) => {
             "the packets are too big for a link on the way"
         }
@@ -49,15 +44,15 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
         Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
-        Some(StopReason::Quiet | StopReason::Local | StopReason::Reached) => "nothing more came",
+        Some(_) => "nothing more came",
     };
-    Some(format!("No answer from {}: {reason}.", route.target()))
+    Some(format!("No answer from {target}: {reason}."))
 }
 
 /// Whether this machine took a probe to send: it may say later that it goes nowhere.
 pub(crate) fn was_tried(route: &Route) -> bool {
     let is_taken = |outcome: Outcome| !matches!(outcome, Outcome::Failed(Failure::Send(_)));
-    route.probes_sent() > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
+    route.summary().probes_sent > 0 || route.hops().any(|hop| hop.outcomes().any(is_taken))
 }
 
 /// Whether all that came from behind the last hop that packets passed says that they are too big.
@@ -71,15 +66,9 @@ fn is_too_big(route: &Route) -> bool {
         && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
 }
 
-/// Whether packets got to this hop, as far as answers prove.
-pub(crate) fn passes(hop: &Hop<'_>) -> bool {
-    hop.replies()
-        .any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
-}
-
 /// The farthest hop that packets got to, as far as answers prove; 0 if there is none.
 pub(crate) fn last_passed<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
-    hops.filter(passes)
+    hops.filter(Hop::is_passed)
         .map(|hop| hop.number())
         .last()
         .unwrap_or(0)
@@ -94,7 +83,7 @@ pub(crate) fn last_heard<'r>(hops: impl Iterator<Item = Hop<'r>>) -> u8 {
 }
 
 /// Lists the extensions of the answers from an address, each once.
-pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e Extensions>) -> Vec<String> {
+pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e OwnedExtensions>) -> Vec<String> {
     let mut said: Vec<String> = Vec::new();
     for one in extensions
         .filter(|extensions| !extensions.is_empty())
@@ -150,6 +139,7 @@ pub(crate) fn local_mark(failure: Failure) -> String {
             icmp_type,
             icmp_code,
         } => sign(AddressFamily::V6, icmp_type, icmp_code),
+        _ => "!".to_owned(),
     }
 }
 

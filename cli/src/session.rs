@@ -7,7 +7,6 @@ use crate::console::say;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::units;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{
     Error, Job, Lack, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
@@ -133,7 +132,7 @@ impl Session {
         if self.is_verbose {
             sockets
                 .into_iter()
-                .for_each(|socket| say(&format!("{} sockets", units::socket(socket))));
+                .for_each(|socket| say(&format!("{} sockets", socket.as_str())));
             self.tell(lacks);
             shortfalls
                 .iter()

@@ -45,6 +45,6 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         .finish(&route, &session.names)
         .and_then(|()| format.end())
         .map_err(Failure::Output)?;
-    session.explain_rejected(route.tally().forged.into(), route.rejected());
+    session.explain_rejected(route.tally().forged.into(), route.summary().rejected);
     Ok(route.reached())
 }

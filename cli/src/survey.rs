@@ -7,9 +7,8 @@ use crate::format::{self, Format};
 use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
-use hopshot_linux::{
-    AddressFamily, Error, Outage, Route, Sample, Started, Step, Survey, needs_resolver, resolve,
-};
+use hopshot_linux::survey::{Outage, Sample, Started, Survey};
+use hopshot_linux::{AddressFamily, Error, Route, Step, needs_resolver, resolve};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};

@@ -1,26 +1,6 @@
 //! Values as outputs write them: for programs, and for people.
 
-use hopshot_linux::SocketKind;
-use std::time::{Duration, SystemTime};
-
-/// Nanoseconds divided by a million: a double holds every RTT of a trace exactly to the nanosecond,
-/// and prints it so.
-pub(crate) fn milliseconds(span: Duration) -> f64 {
-    span.as_nanos() as f64 / 1e6
-}
-
-/// RFC 3339, in UTC.
-pub(crate) fn started(at: SystemTime) -> String {
-    humantime::format_rfc3339_nanos(at).to_string()
-}
-
-/// The name of a kind of socket, as `--socket` takes it.
-pub(crate) const fn socket(socket: SocketKind) -> &'static str {
-    match socket {
-        SocketKind::Raw => "raw",
-        SocketKind::Ping => "ping",
-    }
-}
+use std::time::SystemTime;
 
 /// A moment, for people.
 pub(crate) fn date(at: SystemTime) -> String {

@@ -20,6 +20,18 @@ pub enum Kind {
     Unreachable,
 }
 
+impl Kind {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reply => "echo_reply",
+            Self::TimeExceeded => "time_exceeded",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// The probe as an error brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! Config, Echo -> Tracer::poll -> octets -> your socket ...
-//!    ... your socket -> octets -> Tracer::handle -> Reply -> Route
+//!    ... your socket -> octets -> Tracer::handle -> Reply -> RouteView
 //! ```
 //!
 //! [`Config`] says what to trace, [`Echo`] what the probes are. [`Tracer`] is the state machine:
@@ -135,6 +135,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
+#![warn(missing_debug_implementations)]
 // Panic-free by construction: whatever can panic is not written.
 #![cfg_attr(
     not(test),
@@ -178,9 +179,9 @@ pub use plan::Reason;
 pub use probe::{Changes, Evidence, ProbeId};
 pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
 pub use protocol::{Match, Protocol};
-pub use route::{Hop, Route, StopReason, Tally};
+pub use route::{Hop, Loss, RouteView, StopReason, Tally};
 pub use slot::Slot;
 pub use storage::{Inline, Storage};
 pub use table::Progress;
 pub use time::Instant;
-pub use tracer::{Action, Arrival, Heard, Tracer, TracerIn, Transmit};
+pub use tracer::{Accepted, Action, Arrival, Tracer, TracerIn, Transmit};

@@ -13,6 +13,7 @@ pub struct SendError(pub u16);
 /// The reason why a probe failed on this machine, or on its way out of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Failure {
     /// The probe could not be sent: [`Tracer::fail`](crate::Tracer::fail) was called.
     Send(SendError),
@@ -53,6 +54,7 @@ impl Failure {
 /// An accepted answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Reply {
     /// The probe that it answers.
     pub probe: ProbeId,
@@ -121,6 +123,17 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::InFlight => "in_flight",
+            Self::Lost => "lost",
+            Self::Failed(_) => "failed",
+            Self::Answered(_) => "answered",
+        }
+    }
+
     /// The answer, if there is one.
     #[must_use]
     pub const fn reply(&self) -> Option<&Reply> {

@@ -38,6 +38,7 @@ const NEAR: u8 = 12;
 /// The reason why a probe is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum Reason {
     /// The first sweep: the hop has had no probe yet.
     Sweep,
@@ -49,6 +50,19 @@ pub enum Reason {
     /// The hop has had its retries and is still silent, right below the target: it may be the
     /// target itself.
     Recheck,
+}
+
+impl Reason {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sweep => "sweep",
+            Self::Attempt => "attempt",
+            Self::Retry => "retry",
+            Self::Recheck => "recheck",
+        }
+    }
 }
 
 /// A decision of the plan.

@@ -22,6 +22,17 @@ pub enum Evidence {
     Strong,
 }
 
+impl Evidence {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Strong => "strong",
+        }
+    }
+}
+
 /// All that came back otherwise than it was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -55,6 +66,22 @@ impl Changes {
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Returns the names of all that changed, as documents have them.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (Self::SOURCE, "source"),
+            (Self::DESTINATION, "destination"),
+            (Self::CHECKSUM, "checksum"),
+            (Self::IDENT, "ident"),
+            (Self::TRAFFIC_CLASS, "tos"),
+            (Self::SENDER, "sender"),
+            (Self::UNPROVEN, "unproven"),
+        ];
+        all.into_iter()
+            .filter(move |(change, _)| self.contains(*change))
+            .map(|(_, name)| name)
     }
 
     /// The strength that is left to an answer: many networks rewrite the source and the traffic

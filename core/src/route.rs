@@ -1,15 +1,19 @@
 //! Read-only views of the result.
 
+use crate::answer::Kind;
 use crate::outcome::{Failure, Outcome, Reply};
 use crate::patience;
 use crate::plan;
 use crate::slot::Slot;
 use crate::table::{EndKind, View};
 use crate::time::nanos;
+use core::fmt;
+use core::time::Duration;
 
 /// The reason why a trace ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub enum StopReason {
     /// The target answered, and so did all hops that will.
     Reached,
@@ -26,15 +30,34 @@ pub enum StopReason {
     /// The tracer had no room left to ask the silent hops before the end again: the end may be
     /// nearer than it seems. A [`Tracer`](crate::Tracer) with a greater `N` tells.
     NoRoom,
-    /// All probes that were left failed on this machine: [`Route::failure`] says why.
+    /// All probes that were left failed on this machine: [`RouteView::failure`] says why.
     Local,
     /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
     Interrupted,
 }
 
+impl StopReason {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reached => "reached",
+            Self::Unreachable => "unreachable",
+            Self::Loop => "loop",
+            Self::Quiet => "quiet",
+            Self::MaxHops => "max_hops",
+            Self::Timeout => "timeout",
+            Self::NoRoom => "no_room",
+            Self::Local => "local",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
 /// Counts of what arrived beside the answers that stand in the route. They saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Tally {
     /// Further answers to a probe that had one as good.
     pub duplicates: u16,
@@ -44,15 +67,25 @@ pub struct Tally {
     pub forged: u16,
 }
 
+/// A fraction of the probes to a hop: so many of so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Loss {
+    /// Probes that got no answer, or only one that is [unproven](crate::Changes::UNPROVEN).
+    pub lost: usize,
+    /// Probes that left this machine: those that are lost, answered or still in flight.
+    pub sent: usize,
+}
+
 /// The path as far as it is known.
 #[derive(Clone, Copy)]
-pub struct Route<'a> {
+pub struct RouteView<'a> {
     view: View<'a>,
     ended: Option<StopReason>,
     tally: Tally,
 }
 
-impl<'a> Route<'a> {
+impl<'a> RouteView<'a> {
     pub(crate) const fn new(view: View<'a>, ended: Option<StopReason>, tally: Tally) -> Self {
         Self { view, ended, tally }
     }
@@ -141,7 +174,7 @@ impl<'a> Route<'a> {
 /// One hop of a route.
 #[derive(Clone, Copy)]
 pub struct Hop<'a> {
-    route: Route<'a>,
+    route: RouteView<'a>,
     number: u8,
 }
 
@@ -276,10 +309,97 @@ impl<'a> Hop<'a> {
             _ => None,
         })
     }
+
+    /// Returns the least RTT of its answers; `None` without an answer. Those that are
+    /// [unproven](crate::Changes::UNPROVEN) don't count.
+    #[must_use]
+    pub fn best(&self) -> Option<Duration> {
+        self.rtts().min()
+    }
+
+    /// Returns the RTT in the middle of its answers, or halfway between the two there, rounded down
+    /// to nanoseconds; `None` without an answer. Those that are
+    /// [unproven](crate::Changes::UNPROVEN) don't count.
+    #[must_use]
+    pub fn median(&self) -> Option<Duration> {
+        let last = self.rtts().count().checked_sub(1)?;
+        let lower = self.nth_rtt(last.checked_div(2)?)?;
+        let upper = self.nth_rtt(last.div_ceil(2))?;
+        lower.checked_add(upper)?.checked_div(2)
+    }
+
+    /// Returns the fraction of its probes that are lost. Probes that [failed](Outcome::Failed) on
+    /// this machine don't count.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        self.outcomes().fold(Loss::default(), |loss, outcome| {
+            let (lost, sent) = match outcome {
+                Outcome::Lost => (1, 1),
+                Outcome::Answered(reply) => (usize::from(!reply.is_proven()), 1),
+                Outcome::InFlight => (0, 1),
+                Outcome::Failed(_) => (0, 0),
+            };
+            Loss {
+                lost: loss.lost.saturating_add(lost),
+                sent: loss.sent.saturating_add(sent),
+            }
+        })
+    }
+
+    /// Whether a packet got to this hop and was not refused there, as far as answers prove.
+    #[must_use]
+    pub fn is_passed(&self) -> bool {
+        self.replies()
+            .any(|reply| reply.kind != Kind::Unreachable && reply.is_proven())
+    }
+
+    /// The RTTs of its answers that are proven, in the order of sending.
+    fn rtts(&self) -> impl Iterator<Item = Duration> + use<'a> {
+        self.replies()
+            .filter(Reply::is_proven)
+            .map(|reply| reply.rtt)
+    }
+
+    /// Returns the RTT with this index in ascending order. Nothing is sorted, as that takes memory.
+    fn nth_rtt(&self, index: usize) -> Option<Duration> {
+        self.rtts().find(|rtt| {
+            let less = self.rtts().filter(|other| other < rtt).count();
+            let equal = self.rtts().filter(|other| other == rtt).count();
+            (less..less.saturating_add(equal)).contains(&index)
+        })
+    }
+}
+
+impl fmt::Debug for RouteView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RouteView")
+            .field("stop_reason", &self.ended)
+            .field("tally", &self.tally)
+            .field("hops", &List(|| self.hops()))
+            .finish()
+    }
+}
+
+impl fmt::Debug for Hop<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop")
+            .field("number", &self.number)
+            .field("outcomes", &List(|| self.outcomes()))
+            .finish()
+    }
+}
+
+/// A list for people, of what an iterator gives.
+struct List<F>(F);
+
+impl<I: Iterator<Item: fmt::Debug>, F: Fn() -> I> fmt::Debug for List<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries((self.0)()).finish()
+    }
 }
 
 #[cfg(feature = "defmt")]
-impl defmt::Format for Route<'_> {
+impl defmt::Format for RouteView<'_> {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{} after {} probes:", self.ended, self.probes_sent());
         for hop in self.hops() {

@@ -8,7 +8,7 @@ use crate::plan::{self, Next, Reason};
 use crate::probe::{Evidence, ProbeId};
 use crate::protocol::echo::Echo;
 use crate::protocol::{Match, Protocol};
-use crate::route::{Route, StopReason, Tally};
+use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
 use crate::table::{self, EndKind, Path, Progress, View};
@@ -65,7 +65,8 @@ pub struct Arrival {
 /// message: the tracer doesn't keep them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Heard<'m> {
+#[non_exhaustive]
+pub struct Accepted<'m> {
     /// The answer.
     pub reply: Reply,
     /// MPLS labels and the like.
@@ -233,14 +234,14 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         &mut self,
         arrival: Arrival,
         message: &'m [u8],
-    ) -> Result<Heard<'m>, Discard> {
+    ) -> Result<Accepted<'m>, Discard> {
         let ends = Ends {
             source: arrival.from,
             destination: self.config.source,
         };
         let answer = Answer::parse(ends, arrival.hop_limit, message)?;
         let reply = self.accept(arrival.at, &answer)?;
-        Ok(Heard {
+        Ok(Accepted {
             reply,
             extensions: answer.extensions,
         })
@@ -376,8 +377,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
 
     /// Shows what is known so far.
     #[must_use]
-    pub fn route(&self) -> Route<'_> {
-        Route::new(self.view(), self.ended, self.tally)
+    pub fn route(&self) -> RouteView<'_> {
+        RouteView::new(self.view(), self.ended, self.tally)
     }
 
     fn view(&self) -> View<'_> {

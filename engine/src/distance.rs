@@ -1,6 +1,6 @@
 //! The distance of a target, as far as the probes before it have left this machine.
 
-use hopshot_core::{Outcome, Route};
+use hopshot_core::{Outcome, RouteView};
 
 /// A distance, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Distance {
 }
 
 /// Returns the distance of a route's target.
-pub(crate) fn distance(route: &Route<'_>) -> Distance {
+pub(crate) fn distance(route: &RouteView<'_>) -> Distance {
     let Some(distance) = route.distance() else {
         return Distance::Unknown;
     };

@@ -22,6 +22,7 @@ use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::ops::Add;
 use std::time::Duration;
@@ -81,6 +82,14 @@ pub struct Driver<L> {
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
+}
+
+impl<L> fmt::Debug for Driver<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Driver")
+            .field("traces", &self.traces.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The reason why [`Job::advance`](crate::Job::advance) came back.

@@ -20,7 +20,8 @@ const MAX_NAME: usize = 63;
 ///
 /// All of it is what the router says, or whoever wrote the answer in its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Extensions {
+#[non_exhaustive]
+pub struct OwnedExtensions {
     /// The MPLS label stack that the probe arrived with, from the top on; at most [`MAX_LABELS`].
     pub mpls: Vec<Label>,
     /// Interfaces that the probe came in by, or would have left by; at most [`MAX_INTERFACES`].
@@ -33,7 +34,7 @@ pub struct Extensions {
 }
 
 /// What most routers append.
-pub(crate) static NONE: Extensions = Extensions {
+pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
     mpls: Vec::new(),
     interfaces: Vec::new(),
     node: None,
@@ -64,7 +65,7 @@ pub struct NodeId {
     pub address: Option<IpAddr>,
 }
 
-impl Extensions {
+impl OwnedExtensions {
     /// Whether there is nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -123,7 +124,7 @@ mod tests {
     use hopshot_core::wire::icmp::{Error, Type};
 
     /// What is kept of an error in IPv4 with these objects: class, C-Type, payload.
-    fn kept(objects: &[(u8, u8, Vec<u8>)]) -> Extensions {
+    fn kept(objects: &[(u8, u8, Vec<u8>)]) -> OwnedExtensions {
         let mut structure = vec![0x20, 0, 0, 0];
         for (class, kind, payload) in objects {
             let len = u16::try_from(payload.len() + 4).unwrap();
@@ -138,7 +139,7 @@ mod tests {
             rest: 32 << 16,
             quoted: &quoted,
         };
-        Extensions::copy(&wire::Extensions::of(AddressFamily::V4, &error))
+        OwnedExtensions::copy(&wire::Extensions::of(AddressFamily::V4, &error))
     }
 
     fn named(name: &[u8]) -> (u8, u8, Vec<u8>) {
@@ -200,9 +201,9 @@ mod tests {
             (kept.node.as_ref(), kept.unknown, kept.is_empty()),
             (Some(&expected), 2, false)
         );
-        let alone = Extensions {
+        let alone = OwnedExtensions {
             node: Some(expected),
-            ..Extensions::default()
+            ..OwnedExtensions::default()
         };
         assert!(!alone.is_empty());
     }

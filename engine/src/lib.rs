@@ -11,13 +11,21 @@
 //! - [`PathMtu`]: the largest packets that a path carries.
 //!
 //! Each is a [`Job`]: its caller may sleep in it, or bring an event loop.
+//!
+//! # Features
+//! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
+//!   `document` lets a program add what it knows about addresses.
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod departures;
 mod distance;
+#[cfg(feature = "serde")]
+pub mod document;
 mod driver;
 mod error;
 mod extensions;
+mod failure;
 #[cfg(test)]
 mod fake;
 mod health;
@@ -40,6 +48,7 @@ mod running;
 mod schedule;
 mod settings;
 mod storage;
+mod summary;
 mod survey;
 mod trace;
 mod uplink;
@@ -48,11 +57,12 @@ mod uplink;
 pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};
-pub use extensions::{Extensions, Interface, MAX_INTERFACES, MAX_LABELS, NodeId};
+pub use extensions::{Interface, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions};
+pub use failure::failure_text;
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
 pub use hopshot_core::{
-    Changes, ConfigError, Evidence, Failure, Hop, Kind, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
+    Changes, ConfigError, Evidence, Failure, Hop, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
     Outcome, ProbeId, Reply, SendError, StopReason, Sweep, Tally,
 };
 pub use inside::{Inside, Mechanism, owner};
@@ -65,6 +75,7 @@ pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
 pub use printable::{is_obeyed, printable};
 pub use rejected::Rejected;
-pub use settings::{Settings, specified};
+pub use settings::{ProbeSettings, specified};
+pub use summary::Summary;
 pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};
-pub use trace::{Heard, Route, Trace};
+pub use trace::{HostReply, Route, Trace};

@@ -128,6 +128,7 @@ pub struct Port {
 
 /// The two kinds of sockets that send Echo Requests and hear the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SocketKind {
     /// A raw socket: sees all of an answer. On Linux it needs the privilege `CAP_NET_RAW`.
     Raw,
@@ -143,6 +144,17 @@ pub enum SocketKind {
     /// an Echo Reply, nor an error that proves itself.
     #[doc(alias = "unprivileged")]
     Ping,
+}
+
+impl SocketKind {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Ping => "ping",
+        }
+    }
 }
 
 /// A probe to be sent.
@@ -193,6 +205,7 @@ pub enum Audience<'a> {
 
 /// The clock that said when a packet came or went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Clock {
     /// The kernel's, as the packet came in or went out: independent of how busy this machine is.
     Kernel,
@@ -202,8 +215,20 @@ pub enum Clock {
     User,
 }
 
+impl Clock {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::User => "user",
+        }
+    }
+}
+
 /// The clocks that the two ends of an RTT are from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Clocks {
     /// When the probe left: [`Clock::Kernel`] only where that was asked for.
     pub sent: Clock,

@@ -11,13 +11,14 @@ mod stuck;
 mod trial;
 
 use crate::driver::{Driver, Step};
-use crate::extensions::{Extensions, NONE};
+use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Link, Obstacle, SocketKind};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
-use crate::settings::{self, Settings, specified};
+use crate::settings::{self, ProbeSettings, specified};
+use crate::summary::Summary;
 use crate::trace::{Begun, Route};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
@@ -25,9 +26,10 @@ use hopshot_core::{
 };
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
@@ -41,10 +43,8 @@ pub use trial::Trial;
 /// leave the MTU known up to the next usual size: [`Limit::less_than`].
 pub struct PathMtu<L: Link> {
     driver: Driver<L>,
-    settings: Settings,
-    host: String,
+    settings: ProbeSettings,
     address: SocketAddr,
-    source: IpAddr,
     /// The MTU of the first link.
     link: u16,
     search: Search,
@@ -75,6 +75,8 @@ struct Stuck {
 }
 
 /// A part of the path, and the trace that found it.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Stretch {
     /// The size of the trace's probes, in octets.
     pub size: u16,
@@ -93,8 +95,9 @@ impl Stretch {
 }
 
 /// The path to a host, and how large packets it carries how far.
+#[derive(Debug)]
 pub struct MtuRoute {
-    started: SystemTime,
+    summary: Summary,
     bounds: (u16, u16),
     stretches: Vec<Stretch>,
     limits: Vec<Limit>,
@@ -103,42 +106,43 @@ pub struct MtuRoute {
     is_whole: bool,
     /// Whether there was nothing more to find.
     is_over: bool,
-    probes_sent: usize,
-    duration: Duration,
     tally: Tally,
-    rejected: Rejected,
 }
 
 impl MtuRoute {
-    fn new(is_whole: bool, started: SystemTime) -> Self {
+    fn new(is_whole: bool, summary: Summary) -> Self {
         Self {
-            started,
+            summary,
             bounds: (0, u16::MAX),
             stretches: Vec::new(),
             limits: Vec::new(),
             path_mtu: None,
             is_whole,
             is_over: false,
-            probes_sent: 0,
-            duration: Duration::ZERO,
             tally: Tally::default(),
-            rejected: Rejected::default(),
         }
     }
 
     /// Counts a round that is over.
     fn note(&mut self, route: &Route) {
-        self.probes_sent += route.probes_sent();
+        self.summary.probes_sent += route.summary().probes_sent;
         let Tally {
             duplicates,
             late,
             forged,
+            ..
         } = route.tally();
         self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
         self.tally.late = self.tally.late.saturating_add(late);
         self.tally.forged = self.tally.forged.saturating_add(forged);
         // All rounds share the sockets, from whose opening on this counts.
-        self.rejected = route.rejected();
+        self.summary.rejected = route.summary().rejected;
+    }
+
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
+    #[must_use]
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// The size of the largest packets that get to the target, in octets; `None` if that isn't
@@ -150,7 +154,7 @@ impl MtuRoute {
 
     /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the
     /// target; if not, it is the least that the path MTU may be: because the search began with
-    /// smaller packets than the first link carries ([`Settings::size`]), or because the MTU of
+    /// smaller packets than the first link carries ([`ProbeSettings::size`]), or because the MTU of
     /// the last limit isn't known ([`Limit::less_than`]).
     #[must_use]
     pub fn is_exact(&self) -> bool {
@@ -180,12 +184,6 @@ impl MtuRoute {
         reason.unwrap_or(StopReason::Interrupted)
     }
 
-    /// When the search was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
     /// Where the path begins to carry only smaller packets, from the nearest such place on. The
     /// first link is not among them.
     #[must_use]
@@ -193,28 +191,10 @@ impl MtuRoute {
         &self.limits
     }
 
-    /// How many probes were sent, those of traces that show no part of the path included.
-    #[must_use]
-    pub const fn probes_sent(&self) -> usize {
-        self.probes_sent
-    }
-
-    /// How long it took.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
-    }
-
     /// What came beside the answers, in all traces.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
     }
 
     /// The path in the parts that the search found it in, at least one. Packets never get larger
@@ -255,7 +235,7 @@ impl<L: Link> PathMtu<L> {
     /// As [`Trace::start`](crate::Trace::start), and those of `first_link`.
     pub fn start(
         link: L,
-        settings: &Settings,
+        settings: &ProbeSettings,
         host: &str,
         address: SocketAddr,
         first_link: impl FnOnce(&mut L, IpAddr, u32) -> Result<u16, L::Error>,
@@ -281,22 +261,28 @@ impl<L: Link> PathMtu<L> {
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
         let round = search.begin(size, settings.config.first_hop);
-        let (found, start) = (
-            MtuRoute::new(size == link, driver.link.date()),
-            driver.link.now(),
-        );
+        let summary = Summary {
+            host: host.to_owned(),
+            target,
+            // Until the first trace has begun.
+            source: target,
+            socket: driver.socket(family).unwrap_or(SocketKind::Raw),
+            started: driver.link.date(),
+            duration: Duration::ZERO,
+            probes_sent: 0,
+            rejected: Rejected::default(),
+        };
+        let start = driver.link.now();
         let mut this = Self {
             driver,
             settings,
-            host: host.to_owned(),
             address,
-            source: target,
             link,
             search,
             round,
             begun: None,
             beside: None,
-            found,
+            found: MtuRoute::new(size == link, summary),
             aside: None,
             start,
             slowest: Duration::ZERO,
@@ -316,7 +302,7 @@ impl<L: Link> PathMtu<L> {
     /// The address that the probes leave from.
     #[must_use]
     pub const fn source(&self) -> IpAddr {
-        self.source
+        self.found.summary.source
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
@@ -327,16 +313,14 @@ impl<L: Link> PathMtu<L> {
 
     /// The kind of socket that was opened.
     #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.driver
-            .socket(AddressFamily::of(self.target()))
-            .unwrap_or(SocketKind::Raw)
+    pub const fn socket(&self) -> SocketKind {
+        self.found.summary.socket
     }
 
     /// The trace that looks for more of the path now, if that is what is done now, and the size of
     /// its probes in octets. It is left out as long as that size is a router's word alone.
     #[must_use]
-    pub fn sweep(&self) -> Option<(u16, hopshot_core::Route<'_>)> {
+    pub fn sweep(&self) -> Option<(u16, hopshot_core::RouteView<'_>)> {
         let begun = self
             .begun
             .as_ref()
@@ -384,7 +368,7 @@ impl<L: Link> PathMtu<L> {
 
     /// What the router appended to the answer of a probe of that trace.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         let begun = self
             .begun
             .as_ref()
@@ -425,7 +409,7 @@ impl<L: Link> PathMtu<L> {
         };
         self.round = round;
         let begun = self.trace(settings, round.size, round.hops)?;
-        self.source = self.driver.tracer(begun.number).config().source;
+        self.found.summary.source = self.driver.tracer(begun.number).config().source;
         self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round
@@ -437,7 +421,7 @@ impl<L: Link> PathMtu<L> {
 
     fn trace(
         &mut self,
-        mut settings: Settings,
+        mut settings: ProbeSettings,
         size: u16,
         (first, last): (u8, u8),
     ) -> Result<Begun, L::Error> {
@@ -446,7 +430,7 @@ impl<L: Link> PathMtu<L> {
         Begun::new(
             &settings,
             &mut self.driver,
-            &self.host,
+            &self.found.summary.host,
             self.address,
             None,
             Endurance::Timeout,
@@ -503,6 +487,15 @@ impl<L: Link> PathMtu<L> {
     }
 }
 
+impl<L: Link> fmt::Debug for PathMtu<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PathMtu")
+            .field("trial", &self.trial())
+            .field("found", &self.found)
+            .finish_non_exhaustive()
+    }
+}
+
 impl<L: Link> Job for PathMtu<L> {
     type Link = L;
     type Output = MtuRoute;
@@ -554,7 +547,11 @@ impl<L: Link> Job for PathMtu<L> {
             let _ = self.conclude(begun);
         }
         self.found.stretches.extend(self.aside);
-        self.found.duration = self.driver.link.now().saturating_since(self.start);
+        let summary = &mut self.found.summary;
+        summary.duration = self.driver.link.now().saturating_since(self.start);
+        if let Some(last) = self.found.stretches.last() {
+            summary.source = last.route.summary().source;
+        }
         let bounds = self.search.bounds(self.round, self.link);
         MtuRoute {
             bounds,
@@ -603,15 +600,10 @@ fn look<L: Link>(route: &Route) -> Saw {
             Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
             // Only this size of packet may be too large for this machine.
             Some(StopReason::Local) => {
-                route.probes_sent() == 0 || !is_too_large::<L>(route.failure())
+                route.summary().probes_sent == 0 || !is_too_large::<L>(route.failure())
             }
-            Some(
-                StopReason::Loop
-                | StopReason::MaxHops
-                | StopReason::NoRoom
-                | StopReason::Interrupted,
-            )
-            | None => true,
+            // A loop, an end of the hops or of the room, an interrupt: more would not help.
+            Some(_) | None => true,
         },
     }
 }

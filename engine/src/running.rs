@@ -1,6 +1,6 @@
 //! A trace among those of a driver, and what is kept of its answers beside what the core keeps.
 
-use crate::extensions::Extensions;
+use crate::extensions::OwnedExtensions;
 use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::near::Head;
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) type ClocksOf = BTreeMap<ProbeId, Clocks>;
 
 /// What came with the answers, where anything did.
-pub(crate) type ExtensionsOf = BTreeMap<ProbeId, Extensions>;
+pub(crate) type ExtensionsOf = BTreeMap<ProbeId, OwnedExtensions>;
 
 /// One trace among those of a driver.
 pub(crate) struct Running {
@@ -335,7 +335,7 @@ impl Running {
     /// a weaker one.
     pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
         self.clocks.entry(probe).or_default().received = clock;
-        let extensions = Extensions::copy(&answer.extensions);
+        let extensions = OwnedExtensions::copy(&answer.extensions);
         if extensions.is_empty() {
             self.extensions.remove(&probe);
         } else {

@@ -1,4 +1,4 @@
-//! Settings of traces, whatever their targets.
+//! ProbeSettings of traces, whatever their targets.
 
 use crate::error::Fault;
 use crate::memory::Memory;
@@ -7,10 +7,10 @@ use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// Settings of traces, whatever their targets. Ranges are checked when a trace starts.
+/// ProbeSettings of traces, whatever their targets. Ranges are checked when a trace starts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct ProbeSettings {
     /// Hops, attempts, waits and the traffic class. Target and source are filled in at the start,
     /// and the sweep from [`memory`](Self::memory) if there is none.
     pub config: Config,
@@ -31,7 +31,7 @@ pub struct Settings {
     pub(crate) flow_is_public: bool,
 }
 
-impl Default for Settings {
+impl Default for ProbeSettings {
     fn default() -> Self {
         let config = Config {
             timeout: Self::DEFAULT_TIMEOUT,
@@ -50,7 +50,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl ProbeSettings {
     /// The longest to wait for an answer by default.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -14,12 +14,13 @@ use crate::near::{Head, Near, Sample};
 use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
-use crate::settings::Settings;
-use crate::trace::{Begun, Heard, Route};
+use crate::settings::ProbeSettings;
+use crate::trace::{Begun, HostReply, Route};
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
 use setbacks::Setbacks;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// Probes a second by default: half a megabit of small packets, spread over all that is traced.
@@ -57,12 +58,12 @@ pub struct Started {
 /// # Ping sockets
 /// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same
 /// one. So a survey opens up to 16 pairs of ping sockets in each family: fewer where this process
-/// may have less than 512 descriptors, and one where the settings have an [ident](Settings::ident).
+/// may have less than 512 descriptors, and one where the settings have an [ident](ProbeSettings::ident).
 /// A trace takes one of them at random, and there a stretch of seqs at a random place, which isn't
 /// used again as long as there are others. The host of one trace knows the ident of the traces on
 /// its own socket then, and neither their seqs nor their checksums:
 /// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html).
-/// Where the settings have a [flow](Settings::flow) it knows the checksums too; then an error
+/// Where the settings have a [flow](ProbeSettings::flow) it knows the checksums too; then an error
 /// proves nothing unless it quotes the cookie.
 ///
 /// # What traces share
@@ -90,7 +91,7 @@ pub struct Started {
 /// settings have a [sweep](hopshot_core::Config::sweep): probes that would go past its target are
 /// worth more to the others.
 pub struct Survey<L: Link> {
-    settings: Settings,
+    settings: ProbeSettings,
     driver: Driver<L>,
     begun: BTreeMap<usize, Begun>,
     /// What the paths begin with.
@@ -123,7 +124,7 @@ impl<L: Link> Survey<L> {
     /// A parameter of the settings is out of its range.
     pub fn start(
         link: L,
-        settings: &Settings,
+        settings: &ProbeSettings,
         rate: u32,
         at_once: usize,
     ) -> Result<Self, L::Error> {
@@ -222,7 +223,7 @@ impl<L: Link> Survey<L> {
     /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those
     /// of the ports stay as they are, such as the source, and whether probes may be fragmented.
     ///
-    /// Give hosts that you don't trust no [flow](Settings::flow) in common: each would know that of
+    /// Give hosts that you don't trust no [flow](ProbeSettings::flow) in common: each would know that of
     /// the others.
     ///
     /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
@@ -233,7 +234,7 @@ impl<L: Link> Survey<L> {
     /// As [`Trace::start`](crate::Trace::start); [`Fault::Full`] if there is no room.
     pub fn add_as(
         &mut self,
-        settings: &Settings,
+        settings: &ProbeSettings,
         host: &str,
         address: SocketAddr,
     ) -> Result<IpAddr, L::Error> {
@@ -248,7 +249,7 @@ impl<L: Link> Survey<L> {
 
     fn begin(
         &mut self,
-        settings: &Settings,
+        settings: &ProbeSettings,
         host: &str,
         address: SocketAddr,
         head: Option<Head>,
@@ -265,7 +266,7 @@ impl<L: Link> Survey<L> {
 
     /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of
     /// traces that were [taken](Self::take) since.
-    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+    pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
         loop {
             let (number, reply) = self.driver.take_reply()?;
             // Not `if let`: a borrow that is returned from inside a loop would last for all of it.
@@ -300,7 +301,8 @@ impl<L: Link> Survey<L> {
             self.near.met(route.shared().next().is_some());
         }
         if let Some(sample) = sample {
-            self.near.learn(sample, route.target(), route.hops());
+            self.near
+                .learn(sample, route.summary().target, route.hops());
             // No sweep to a host of which nothing is known is shorter.
             self.settings.memory.limit =
                 Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
@@ -318,6 +320,15 @@ impl<L: Link> Survey<L> {
     #[must_use]
     pub fn rejected(&self, family: AddressFamily) -> Rejected {
         self.driver.rejected(family)
+    }
+}
+
+impl<L: Link> fmt::Debug for Survey<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Survey")
+            .field("len", &self.len())
+            .field("at_once", &self.at_once)
+            .finish_non_exhaustive()
     }
 }
 

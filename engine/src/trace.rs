@@ -3,20 +3,22 @@
 use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
 use crate::error::Fault;
-use crate::extensions::{Extensions, NONE};
+use crate::extensions::{NONE, OwnedExtensions};
+use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
-use crate::rejected::Rejected;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
-use crate::settings::{self, Settings, headers_len};
+use crate::settings::{self, ProbeSettings, headers_len};
 use crate::storage::Tracer;
+use crate::summary::Summary;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 /// A trace among those of a driver, and what the driver doesn't know of it.
 pub(crate) struct Begun {
@@ -45,7 +47,7 @@ pub(crate) struct Listed {
 impl Begun {
     /// Gives a driver a trace.
     pub(crate) fn new<L: Link>(
-        settings: &Settings,
+        settings: &ProbeSettings,
         driver: &mut Driver<L>,
         host: &str,
         address: SocketAddr,
@@ -96,8 +98,12 @@ impl Begun {
     }
 
     /// One of its answers, which its driver has handed out.
-    pub(crate) fn heard<'a, L: Link>(&'a self, driver: &'a Driver<L>, reply: Reply) -> Heard<'a> {
-        Heard {
+    pub(crate) fn heard<'a, L: Link>(
+        &'a self,
+        driver: &'a Driver<L>,
+        reply: Reply,
+    ) -> HostReply<'a> {
+        HostReply {
             host: &self.host,
             target: driver.tracer(self.number).config().target,
             reply,
@@ -142,17 +148,23 @@ impl Begun {
         let shared = spared.unwrap_or_default();
         let family = AddressFamily::of(config.target);
         let (socket, rejected) = (driver.socket(family)?, driver.rejected(family));
-        let duration = driver.link.now().saturating_since(start);
-        Some(Route {
+        let summary = Summary {
             host,
-            started,
-            duration,
+            target: config.target,
+            source: config.source,
             socket,
+            started,
+            duration: driver.link.now().saturating_since(start),
+            probes_sent: tracer.route().probes_sent(),
+            rejected,
+        };
+        Some(Route {
+            summary,
+            describe: L::describe,
             tracer,
             shared,
             clocks,
             extensions,
-            rejected,
         })
     }
 }
@@ -160,7 +172,8 @@ impl Begun {
 /// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and
 /// then stands in its place.
 #[derive(Clone, Copy, Debug)]
-pub struct Heard<'a> {
+#[non_exhaustive]
+pub struct HostReply<'a> {
     /// The host of its trace as it was given: a name or an address.
     pub host: &'a str,
     /// The address that is traced.
@@ -170,7 +183,7 @@ pub struct Heard<'a> {
     /// Which clocks its RTT is from.
     pub clocks: Clocks,
     /// What the router appended to it.
-    pub extensions: &'a Extensions,
+    pub extensions: &'a OwnedExtensions,
 }
 
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's
@@ -189,7 +202,7 @@ impl<L: Link> Trace<L> {
     /// A setting is out of its range, or no route leads to the address.
     pub fn start(
         link: L,
-        settings: &Settings,
+        settings: &ProbeSettings,
         host: &str,
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
@@ -209,7 +222,7 @@ impl<L: Link> Trace<L> {
     /// The next answer that has come in and has not been taken yet, by this or as the next item of
     /// the iterator. It never sleeps: for a loop of one's own, after each
     /// [`advance`](Job::advance) or [`work`](Job::work).
-    pub fn take_reply(&mut self) -> Option<Heard<'_>> {
+    pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
         let (_, reply) = self.driver.take_reply()?;
         Some(self.begun.heard(&self.driver, reply))
     }
@@ -258,7 +271,7 @@ impl<L: Link> Trace<L> {
 
     /// What the router appended to the answer of a probe.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.driver
             .extensions(self.begun.number)
             .get(&probe)
@@ -267,7 +280,7 @@ impl<L: Link> Trace<L> {
 
     /// What is known so far.
     #[must_use]
-    pub fn route(&self) -> hopshot_core::Route<'_> {
+    pub fn route(&self) -> hopshot_core::RouteView<'_> {
         self.tracer().route()
     }
 
@@ -308,6 +321,16 @@ impl<L: Link> Job for Trace<L> {
     }
 }
 
+impl<L: Link> fmt::Debug for Trace<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("host", &self.host())
+            .field("target", &self.target())
+            .field("route", &self.route())
+            .finish_non_exhaustive()
+    }
+}
+
 impl<L: Link> Iterator for Trace<L> {
     type Item = Result<Reply, L::Error>;
 
@@ -330,40 +353,35 @@ impl<L: Link> Iterator for Trace<L> {
 
 /// The path to a host.
 pub struct Route {
-    host: String,
-    started: SystemTime,
-    duration: Duration,
-    socket: SocketKind,
+    summary: Summary,
+    describe: Describe,
     tracer: Box<Tracer>,
     shared: Vec<Shared>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
-    rejected: Rejected,
+}
+
+impl fmt::Debug for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Route")
+            .field("summary", &self.summary)
+            .field("shared", &self.shared)
+            .field("route", &self.tracer.route())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Route {
-    /// The host as it was given: a name or an address.
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The address that was traced.
-    #[must_use]
-    pub fn target(&self) -> IpAddr {
-        self.tracer.config().target
-    }
-
-    /// The address that the probes left from.
-    #[must_use]
-    pub fn source(&self) -> IpAddr {
-        self.tracer.config().source
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// The size of its probes in octets: the whole packet, its IP header included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = headers_len(AddressFamily::of(self.target()));
+        let headers = headers_len(AddressFamily::of(self.summary.target));
         usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
     }
 
@@ -371,18 +389,6 @@ impl Route {
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.tracer.protocol().checksum
-    }
-
-    /// When the trace was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
-    /// How long it took, names not included.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
     }
 
     /// Whether the target answered.
@@ -413,22 +419,17 @@ impl Route {
         self.tracer.route().stop_reason()
     }
 
-    /// The failure on this machine that the path ends in: see [`hopshot_core::Route::failure`].
+    /// The failure on this machine that the path ends in: see [`hopshot_core::RouteView::failure`].
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         self.tracer.route().failure()
     }
 
-    /// How many probes were sent.
+    /// Returns why a probe of this trace failed on its machine, in the machine's words where they
+    /// are its own.
     #[must_use]
-    pub fn probes_sent(&self) -> usize {
-        self.tracer.route().probes_sent()
-    }
-
-    /// The kind of socket that was used.
-    #[must_use]
-    pub const fn socket(&self) -> SocketKind {
-        self.socket
+    pub fn failure_text(&self, failure: Failure) -> String {
+        failure_text(failure, self.describe)
     }
 
     /// Which clocks the RTT of an answered probe is from.
@@ -439,14 +440,8 @@ impl Route {
 
     /// What the router appended to the answer of a probe.
     #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &Extensions {
+    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.extensions.get(&probe).unwrap_or(&NONE)
-    }
-
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
     }
 
     /// What else arrived.

@@ -1,7 +1,7 @@
 //! The memory that traces take while they are in flight. A file of its own: its allocator counts.
 
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{Job, Link, Memory, Settings, SocketKind, Survey};
+use hopshot_engine::{Job, Link, Memory, ProbeSettings, SocketKind, Survey};
 use hopshot_lab::{Machine, Scenario};
 use peak_alloc::PeakAlloc;
 use std::net::IpAddr;
@@ -34,7 +34,7 @@ fn octets_per_trace(
          count = 4096\n{path}"
     );
     let machine = || Machine::new(&Scenario::parse(&scenario).unwrap(), SocketKind::Raw, 1);
-    let mut settings = Settings::default();
+    let mut settings = ProbeSettings::default();
     settings.memory = Memory::none();
     settings.config.attempts = attempts;
     let before = HEAP.current_usage();

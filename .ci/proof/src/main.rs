@@ -110,6 +110,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
             heard.reply.hops_back(),
             heard.reply.evidence(),
             heard.reply.changes.is_empty(),
+            heard.reply.changes.names().last(),
         ));
     }
     let ends = Ends {
@@ -143,11 +144,12 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
             hop.is_target(),
             hop.is_settled(),
             hop.may_be_rate_limited(),
+            hop.is_passed(),
         ));
         for outcome in hop.outcomes() {
             black_box(outcome.reply().copied());
         }
-        black_box(hop.replies().last());
+        black_box((hop.replies().last(), hop.best(), hop.median(), hop.loss()));
     }
     tracer.interrupt();
 }

@@ -76,7 +76,7 @@ fn after_its_first_probes_a_trace_is_not_woken_by_the_answers_of_others() {
         while trace.work().unwrap() == Step::Running && is_readable(&trace) {}
         other();
         assert!(!is_readable(&trace));
-        assert!(trace.finish().rejected().not_ours > 0);
+        assert!(trace.finish().summary().rejected.not_ours > 0);
     });
 }
 

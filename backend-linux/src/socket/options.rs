@@ -162,24 +162,20 @@ pub(super) fn open(family: AddressFamily, kind: SocketKind) -> Result<OwnedFd, O
         AddressFamily::V4 => ipproto::ICMP,
         AddressFamily::V6 => ipproto::ICMPV6,
     };
-    let socket_type = match kind {
-        SocketKind::Raw => SocketType::RAW,
-        SocketKind::Ping => SocketType::DGRAM,
+    let is_raw = kind == SocketKind::Raw;
+    let socket_type = if is_raw {
+        SocketType::RAW
+    } else {
+        SocketType::DGRAM
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(domain(family), socket_type, flags, Some(protocol)).map_err(|errno| {
-        match (errno, kind) {
+        match errno {
             // Of sockets of the other kind there would be too many as well.
-            (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM, _) => {
-                OpenError::Other(errno)
-            }
-            (errno, SocketKind::Raw) => OpenError::Refused(Refusals {
-                raw: Some(errno),
-                ping: None,
-            }),
-            (errno, SocketKind::Ping) => OpenError::Refused(Refusals {
-                raw: None,
-                ping: Some(errno),
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => OpenError::Other(errno),
+            errno => OpenError::Refused(Refusals {
+                raw: is_raw.then_some(errno),
+                ping: (!is_raw).then_some(errno),
             }),
         }
     })

@@ -32,7 +32,7 @@ impl Socket {
         let ping = |lacks| ping::Socket::open(family, options, lacks).map(Self::Ping);
         match options.kind {
             Some(SocketKind::Raw) => raw(),
-            Some(SocketKind::Ping) => ping(Lacks::of(family)),
+            Some(_) => ping(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
                     raw: Some(errno), ..

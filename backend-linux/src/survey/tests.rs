@@ -38,7 +38,10 @@ fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_
             for host in hosts {
                 let route = &routes[&host];
                 let target: IpAddr = host.parse().unwrap();
-                assert_eq!((route.target(), route.socket()), (target, kind));
+                assert_eq!(
+                    (route.summary().target, route.summary().socket),
+                    (target, kind)
+                );
                 assert_eq!(
                     (route.distance(), route.stop_reason()),
                     (Some(1), Some(StopReason::Reached))
@@ -118,7 +121,10 @@ fn answers_can_be_taken_as_they_come_each_with_its_host() {
                 let answered = |route: &Route| route.hops().flat_map(|hop| hop.replies()).count();
                 for route in std::iter::from_fn(|| survey.take()) {
                     assert_eq!(
-                        heard.iter().filter(|host| **host == route.host()).count(),
+                        heard
+                            .iter()
+                            .filter(|host| **host == route.summary().host)
+                            .count(),
                         answered(&route)
                     );
                 }
@@ -285,7 +291,7 @@ fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
                 awakenings += 1;
             }
             let probes: usize = std::iter::from_fn(|| survey.take())
-                .map(|route| route.probes_sent())
+                .map(|route| route.summary().probes_sent)
                 .sum();
             assert!(
                 awakenings * 4 < probes,
@@ -314,9 +320,9 @@ fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() 
             // seen.
             assert_eq!(route.distance(), Some(1));
             assert!(
-                route.probes_sent().is_multiple_of(8) && route.probes_sent() < 48,
+                route.summary().probes_sent.is_multiple_of(8) && route.summary().probes_sent < 48,
                 "{}",
-                route.probes_sent()
+                route.summary().probes_sent
             );
         },
     );
@@ -377,7 +383,10 @@ fn names_are_looked_up_side_by_side() {
         assert_eq!(routes.len(), hosts.len());
         for number in 1..=TOGETHER {
             let route = &routes[&format!("h{number}.test")];
-            assert_eq!(route.target(), IpAddr::from([127, 0, 0, number as u8]));
+            assert_eq!(
+                route.summary().target,
+                IpAddr::from([127, 0, 0, number as u8])
+            );
             assert!(route.reached());
         }
     });

@@ -8,8 +8,9 @@ use super::json::print_line;
 use super::results::Format;
 use crate::names::Names;
 use crate::reading::failure;
-use crate::units::milliseconds;
-use hopshot_linux::{AddressFamily, Hop, Kind, Label, Outcome, Reply, Route, failure_text};
+use hopshot_linux::document::milliseconds;
+use hopshot_linux::extensions::Label;
+use hopshot_linux::{AddressFamily, Hop, Kind, Outcome, Reply, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -119,8 +120,9 @@ struct Entry {
 
 impl<'a> Measurement<'a> {
     fn new(route: &'a Route) -> Self {
-        let started = route
-            .started()
+        let summary = route.summary();
+        let started = summary
+            .started
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Self {
@@ -131,15 +133,15 @@ impl<'a> Measurement<'a> {
             msm_id: 0,
             prb_id: 0,
             timestamp: started.as_secs(),
-            endtime: (started + route.duration()).as_secs(),
-            af: match AddressFamily::of(route.target()) {
+            endtime: (started + summary.duration).as_secs(),
+            af: match AddressFamily::of(summary.target) {
                 AddressFamily::V4 => 4,
                 AddressFamily::V6 => 6,
             },
             proto: "ICMP",
-            dst_name: route.host(),
-            dst_addr: route.target(),
-            src_addr: route.source(),
+            dst_name: &summary.host,
+            dst_addr: summary.target,
+            src_addr: summary.source,
             size: route.size(),
             paris_id: route.flow(),
             result: route

@@ -49,7 +49,8 @@ impl Format for Blocks<'_> {
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let mut view = self.view(route.host(), route.target(), route.source(), route.flow())?;
+        let summary = route.summary();
+        let mut view = self.view(&summary.host, summary.target, summary.source, route.flow())?;
         view.finish(route, route.stop_reason(), names)?;
         view.conclude(route)
     }

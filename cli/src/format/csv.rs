@@ -1,15 +1,15 @@
 //! CSV (RFC 4180): a header, then a row for each probe, lost ones too, and one for each host that
 //! can't be traced. Probes that are still on their way when the trace is interrupted have none.
 
-use super::json::{evidence, kind, stop_reason};
 use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::console::print;
-use crate::figures::Figures;
 use crate::names::Names;
-use crate::units::{milliseconds, started};
-use hopshot_linux::{Hop, Label, Outcome, Reply, Route, Shared, failure_text};
+use hopshot_linux::document::{Figures, milliseconds, timestamp};
+use hopshot_linux::extensions::Label;
+use hopshot_linux::survey::Shared;
+use hopshot_linux::{Hop, Outcome, Reply, Route, StopReason, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -111,13 +111,16 @@ impl Csv {
 
     /// Returns a row with what all rows of a route have.
     fn row_of(&self, route: &Route) -> Row {
+        let summary = route.summary();
+        // One that was finished before its end was interrupted.
+        let stop_reason = route.stop_reason().unwrap_or(StopReason::Interrupted);
         Row {
-            target: no_formula(route.host()),
-            target_address: Some(route.target()),
-            started: started(route.started()),
-            source: Some(route.source()),
+            target: no_formula(&summary.host),
+            target_address: Some(summary.target),
+            started: timestamp(summary.started),
+            source: Some(summary.source),
             reached: Some(route.reached()),
-            stop_reason: Some(stop_reason(route.stop_reason())),
+            stop_reason: Some(stop_reason.as_str()),
             flow: Some(route.flow()),
             ..self.row()
         }
@@ -148,6 +151,7 @@ impl Format for Csv {
                  from,
                  seen,
                  of,
+                 ..
              }| {
                 let row = from.map_or_else(|| whole.clone(), |router| known(router, names, &whole));
                 Row {
@@ -165,12 +169,8 @@ impl Format for Csv {
             (1..).zip(outcomes).filter_map(move |(attempt, outcome)| {
                 let row = match outcome {
                     Outcome::InFlight => return None,
-                    Outcome::Lost => Row {
-                        outcome: "lost",
-                        ..whole.clone()
-                    },
+                    Outcome::Lost => whole.clone(),
                     Outcome::Failed(error) => Row {
-                        outcome: "failed",
                         error: failure_text(error),
                         ..whole.clone()
                     },
@@ -180,6 +180,7 @@ impl Format for Csv {
                 };
                 Some(Row {
                     attempt: Some(attempt),
+                    outcome: outcome.as_str(),
                     ..row
                 })
             })
@@ -191,7 +192,7 @@ impl Format for Csv {
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
         let (target, target_address, error) =
             (no_formula(host), host.parse().ok(), no_formula(why));
-        let started = started(SystemTime::now());
+        let started = timestamp(SystemTime::now());
         let row = Row {
             target,
             target_address,
@@ -213,6 +214,7 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
         median_ms,
         average_ms,
         worst_ms,
+        ..
     } = Figures::from(hop);
     let (hop, sent, lost) = (Some(hop.number()), Some(sent), Some(lost));
     Row {
@@ -230,9 +232,8 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
 fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
     Row {
-        outcome: "answered",
         rtt_ms: Some(milliseconds(reply.rtt)),
-        kind: Some(kind(reply.kind)),
+        kind: Some(reply.kind.as_str()),
         icmp_type: Some(reply.icmp_type),
         icmp_code: Some(reply.icmp_code),
         mtu: reply.mtu,
@@ -240,7 +241,7 @@ fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
         quoted_ttl: reply.quoted_hop_limit,
         quoted_tos: reply.quoted_traffic_class,
         hops_back: reply.hops_back(),
-        evidence: Some(evidence(reply.evidence())),
+        evidence: Some(reply.evidence().as_str()),
         mpls: labels.join("/"),
         ..known(reply.from, names, whole)
     }

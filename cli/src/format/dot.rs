@@ -46,7 +46,7 @@ impl Dot {
     /// The nodes of a hop, as they are written if they are new, and their names in the graph.
     fn nodes(&mut self, route: &Route, stage: &Stage, text: &mut String) -> Vec<String> {
         if stage.places.is_empty() {
-            let node = quoted(&[&format!("{} {}", route.target(), stage.number())]);
+            let node = quoted(&[&format!("{} {}", route.summary().target, stage.number())]);
             let said = stage.instead.as_deref().unwrap_or("*");
             let label = quoted(&[&format!("{}  {said}", stage.number())]);
             let _ = writeln!(text, "  {node} [label={label} style=\"rounded,dashed\"]");
@@ -59,7 +59,11 @@ impl Dot {
             // Nobody may be where a forger says to be: the node of who has that address stays as it
             // is.
             let node = match place.is_unproven() {
-                true => quoted(&[&format!("{} {} {address}", route.target(), stage.number())]),
+                true => quoted(&[&format!(
+                    "{} {} {address}",
+                    route.summary().target,
+                    stage.number()
+                )]),
                 false => quoted(&[&address]),
             };
             if is_new {
@@ -97,13 +101,14 @@ impl Dot {
 impl Format for Dot {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let mut text = String::new();
-        let source = quoted(&[&format!("from {}", route.source())]);
-        if self.sources.insert(route.source()) {
-            let label = quoted(&[&route.source().to_string()]);
+        let summary = route.summary();
+        let source = quoted(&[&format!("from {}", summary.source)]);
+        if self.sources.insert(summary.source) {
+            let label = quoted(&[&summary.source.to_string()]);
             let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
         // A comment, since one router may be on the paths of several flows.
-        let _ = writeln!(text, "  // {}: flow {}", route.target(), route.flow());
+        let _ = writeln!(text, "  // {}: flow {}", summary.target, route.flow());
         let (mut before, mut last, mut was_proven) = (vec![source], 0, true);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);

@@ -1,20 +1,16 @@
 //! The JSON document. A field is never renamed or removed; new ones may come:
-//! `cli/schema/hopshot.schema.json` has them all.
+//! `cli/schema/hopshot.schema.json` has them all. The engine makes it; what is added here is what
+//! only the command knows.
 
 use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::console::print;
-use crate::extensions;
-use crate::figures::Figures;
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
-use crate::reading::passes;
-use crate::units::{milliseconds, socket, started};
-use hopshot_linux::{
-    Changes, Clock, Clocks, Evidence, Extensions, Hop, Kind, MtuRoute, Outcome, Rejected, Reply,
-    Route, StopReason, failure_text,
-};
+use hopshot_linux::Route;
+use hopshot_linux::document::{Annotate, MtuBounds, MtuDocument, Target, TraceDocument};
+use hopshot_linux::path_mtu::MtuRoute;
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -34,17 +30,10 @@ impl Json {
 
 impl Format for Json {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let hops = route
-            .hops()
-            .map(|hop| JsonHop::new(route, hop, names))
-            .collect();
-        let summary = Summary::new(route, names);
-        print_line(&Document {
-            summary,
-            hops,
-            settings: self.settings,
-            version: VERSION,
-        })
+        print_line(&Document::with(
+            TraceDocument::new(route, names),
+            self.settings,
+        ))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {
@@ -54,43 +43,12 @@ impl Format for Json {
 
 /// A document of a search for the path MTU.
 pub(crate) fn path_mtu(args: &Args, route: &MtuRoute, names: &Names) -> io::Result<()> {
-    let tally = route.tally();
-    let summary = Summary {
-        started: started(route.started()),
-        stop_reason: stop_reason(Some(route.stop_reason())),
-        duration_ms: milliseconds(route.duration()),
-        probes_sent: route.probes_sent(),
-        duplicates: tally.duplicates,
-        late: tally.late,
-        forged: tally.forged,
-        rejected: JsonRejected::new(tally.forged.into(), route.rejected()),
-        ..Summary::new(&route.last().route, names)
-    };
-    let hops = route.stretches().iter().flat_map(|stretch| {
-        stretch.hops().map(|hop| {
-            let mtu = passes(&hop).then_some(stretch.size);
-            MtuHop {
-                hop: JsonHop::new(&stretch.route, hop, names),
-                mtu,
-            }
-        })
-    });
-    let limits = route.limits().iter().map(|limit| MtuLimit {
-        hop: limit.hop,
-        mtu: limit.mtu,
-        less_than: limit.less_than,
-        from: limit.from,
-    });
-    print_line(&MtuDocument {
-        summary,
-        path_mtu: route.path_mtu(),
-        path_mtu_exact: route.is_exact(),
-        path_mtu_at_least: route.bounds().0,
-        path_mtu_at_most: route.bounds().1,
-        mtu_limits: limits.collect(),
-        hops: hops.collect(),
-        settings: Settings::from(&args.probing),
-        version: VERSION,
+    print_line(&Bounded {
+        document: Document::with(
+            MtuDocument::new(route, names),
+            Settings::from(&args.probing),
+        ),
+        bounds: MtuBounds::from(route),
     })
 }
 
@@ -105,105 +63,32 @@ pub(crate) fn print_line(document: &impl Serialize) -> io::Result<()> {
     print(&line)
 }
 
-/// One trace.
+/// A result, what was asked for, and by whom it was made.
 #[derive(Serialize)]
-struct Document<'a> {
+pub(crate) struct Document<R> {
     #[serde(flatten)]
-    summary: Summary<'a>,
-    hops: Vec<JsonHop>,
+    result: R,
     settings: Settings,
     version: &'static str,
 }
 
-/// A search for the path MTU.
-#[derive(Serialize)]
-struct MtuDocument<'a> {
-    #[serde(flatten)]
-    summary: Summary<'a>,
-    path_mtu: Option<u16>,
-    path_mtu_exact: bool,
-    mtu_limits: Vec<MtuLimit>,
-    hops: Vec<MtuHop>,
-    settings: Settings,
-    version: &'static str,
-    path_mtu_at_least: u16,
-    path_mtu_at_most: u16,
-}
-
-/// A hop from which on packets are smaller.
-#[derive(Serialize)]
-struct MtuLimit {
-    hop: u8,
-    mtu: u16,
-    less_than: Option<u16>,
-    from: Option<IpAddr>,
-}
-
-#[derive(Serialize)]
-struct MtuHop {
-    #[serde(flatten)]
-    hop: JsonHop,
-    /// The size of the packets that got there.
-    mtu: Option<u16>,
-}
-
-/// One trace but for its hops.
-#[derive(Serialize)]
-pub(super) struct Summary<'a> {
-    target: Target<'a>,
-    source: IpAddr,
-    socket: &'static str,
-    started: String,
-    duration_ms: f64,
-    reached: bool,
-    stop_reason: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    distance: Option<u8>,
-    probes_sent: usize,
-    duplicates: u16,
-    late: u16,
-    forged: u16,
-    rejected: JsonRejected,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    shared: Vec<Shared>,
-    flow: u16,
-}
-
-/// A hop that was not probed, because the path begins as those to other hosts do.
-#[derive(Serialize)]
-struct Shared {
-    hop: u8,
-    from: Option<IpAddr>,
-    seen: u8,
-    of: u8,
-    #[serde(flatten)]
-    known: Known,
-}
-
-/// Counts of packets that were no answers.
-#[derive(Serialize)]
-pub(crate) struct JsonRejected {
-    forged: u32,
-    bad_checksum: u32,
-    malformed: u32,
-    not_ours: u32,
-    dropped: u32,
-}
-
-#[derive(Serialize)]
-pub(crate) struct Target<'a> {
-    name: &'a str,
-    address: Option<IpAddr>,
-}
-
-impl<'a> Target<'a> {
-    pub(crate) const fn new(name: &'a str, address: IpAddr) -> Self {
+impl<R> Document<R> {
+    pub(crate) const fn with(result: R, settings: Settings) -> Self {
         Self {
-            name,
-            address: Some(address),
+            result,
+            settings,
+            version: VERSION,
         }
     }
+}
+
+/// A document of a search for the path MTU.
+#[derive(Serialize)]
+struct Bounded<D> {
+    #[serde(flatten)]
+    document: D,
+    #[serde(flatten)]
+    bounds: MtuBounds,
 }
 
 /// A host that could not be traced, among those of a survey.
@@ -216,56 +101,10 @@ pub(super) struct Lost<'a> {
 impl<'a> Lost<'a> {
     pub(super) fn new(host: &'a str, error: &'a str) -> Self {
         Self {
-            target: Target {
-                name: host,
-                address: host.parse().ok(),
-            },
+            target: Target::new(host, host.parse().ok()),
             error,
         }
     }
-}
-
-#[derive(Serialize)]
-struct JsonHop {
-    hop: u8,
-    rate_limited: bool,
-    probes: Vec<Option<Probe>>,
-    #[serde(flatten)]
-    figures: Figures,
-}
-
-/// A probe that was answered, or that could not be sent; a lost one is `null`.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Probe {
-    Answered(Box<Answered>),
-    Failed { attempt: usize, error: String },
-}
-
-/// An answer.
-#[derive(Serialize)]
-pub(super) struct Answered {
-    attempt: usize,
-    from: IpAddr,
-    #[serde(flatten)]
-    known: Known,
-    rtt_ms: f64,
-    /// The clocks that timed the answer's arrival and the probe's departure.
-    clock: &'static str,
-    sent_clock: &'static str,
-    kind: &'static str,
-    icmp_type: u8,
-    icmp_code: u8,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mtu: Option<u16>,
-    reply_ttl: Option<u8>,
-    quoted_ttl: Option<u8>,
-    quoted_tos: Option<u8>,
-    hops_back: Option<u8>,
-    evidence: &'static str,
-    changed: Vec<&'static str>,
-    #[serde(flatten)]
-    extensions: extensions::Json,
 }
 
 /// All that is known of an address so far.
@@ -281,221 +120,20 @@ pub(crate) struct Known {
     ipv4_inside: Option<Inside>,
 }
 
-impl Known {
-    pub(crate) fn of(address: IpAddr, names: &Names) -> Self {
-        let (asn, as_name, more_asns) = match names.origin(address) {
+impl Annotate for Names {
+    type Known = Known;
+
+    fn known(&self, address: IpAddr) -> Known {
+        let (asn, as_name, more_asns) = match self.origin(address) {
             Some(Origin { number, name, more }) => (Some(number), name, more),
             None => (None, None, Vec::new()),
         };
-        Self {
-            name: names.of(address),
+        Known {
+            name: self.of(address),
             asn,
             as_name,
             more_asns,
             ipv4_inside: Inside::of(address),
-        }
-    }
-}
-
-impl<'a> Summary<'a> {
-    pub(super) fn new(route: &'a Route, names: &Names) -> Self {
-        let known = |router: Option<IpAddr>| {
-            router
-                .map(|router| Known::of(router, names))
-                .unwrap_or_default()
-        };
-        Self {
-            target: Target::new(route.host(), route.target()),
-            source: route.source(),
-            socket: socket(route.socket()),
-            started: started(route.started()),
-            duration_ms: milliseconds(route.duration()),
-            reached: route.reached(),
-            stop_reason: stop_reason(route.stop_reason()),
-            failure: route.failure().map(failure_text),
-            distance: route.distance(),
-            probes_sent: route.probes_sent(),
-            duplicates: route.tally().duplicates,
-            late: route.tally().late,
-            forged: route.tally().forged,
-            rejected: JsonRejected::new(route.tally().forged.into(), route.rejected()),
-            shared: route
-                .shared()
-                .map(|shared| Shared::new(shared, known(shared.from)))
-                .collect(),
-            flow: route.flow(),
-        }
-    }
-}
-
-impl Shared {
-    fn new(shared: hopshot_linux::Shared, known: Known) -> Self {
-        let hopshot_linux::Shared {
-            hop,
-            from,
-            seen,
-            of,
-        } = shared;
-        Self {
-            hop,
-            from,
-            seen,
-            of,
-            known,
-        }
-    }
-}
-
-impl JsonRejected {
-    pub(crate) fn new(forged: u32, rejected: Rejected) -> Self {
-        let Rejected {
-            bad_checksum,
-            malformed,
-            not_ours,
-            dropped,
-        } = rejected;
-        Self {
-            forged,
-            bad_checksum,
-            malformed,
-            not_ours,
-            dropped,
-        }
-    }
-}
-
-impl JsonHop {
-    fn new(route: &Route, hop: Hop<'_>, names: &Names) -> Self {
-        let (rate_limited, probes) = (hop.may_be_rate_limited(), probes(route, hop, names));
-        Self {
-            hop: hop.number(),
-            rate_limited,
-            probes,
-            figures: Figures::from(hop),
-        }
-    }
-}
-
-fn probes(route: &Route, hop: Hop<'_>, names: &Names) -> Vec<Option<Probe>> {
-    // At the target some of the probes may have been sent to farther hops: they are numbered as
-    // they stand here.
-    let numbered = (1..).zip(hop.outcomes());
-    let probes = numbered.map(|(attempt, outcome)| match outcome {
-        Outcome::InFlight | Outcome::Lost => None,
-        Outcome::Failed(error) => Some(Probe::Failed {
-            attempt,
-            error: failure_text(error),
-        }),
-        Outcome::Answered(reply) => {
-            let (clocks, extensions) = (route.clocks(reply.probe), route.extensions(reply.probe));
-            Some(Probe::Answered(Box::new(Answered::new(
-                attempt, &reply, clocks, extensions, names,
-            ))))
-        }
-    });
-    probes.collect()
-}
-
-impl Answered {
-    pub(super) fn new(
-        attempt: usize,
-        reply: &Reply,
-        clocks: Clocks,
-        extensions: &Extensions,
-        names: &Names,
-    ) -> Self {
-        Self {
-            attempt,
-            from: reply.from,
-            known: Known::of(reply.from, names),
-            rtt_ms: milliseconds(reply.rtt),
-            clock: clock(clocks.received),
-            sent_clock: clock(clocks.sent),
-            kind: kind(reply.kind),
-            icmp_type: reply.icmp_type,
-            icmp_code: reply.icmp_code,
-            mtu: reply.mtu,
-            reply_ttl: reply.hop_limit,
-            quoted_ttl: reply.quoted_hop_limit,
-            quoted_tos: reply.quoted_traffic_class,
-            hops_back: reply.hops_back(),
-            evidence: evidence(reply.evidence()),
-            changed: changed(reply.changes),
-            extensions: extensions.into(),
-        }
-    }
-}
-
-pub(super) const fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Reply => "echo_reply",
-        Kind::TimeExceeded => "time_exceeded",
-        Kind::Unreachable => "unreachable",
-    }
-}
-
-pub(super) const fn evidence(evidence: Evidence) -> &'static str {
-    match evidence {
-        Evidence::Strong => "strong",
-        Evidence::Weak => "weak",
-    }
-}
-
-const fn clock(clock: Clock) -> &'static str {
-    match clock {
-        Clock::Kernel => "kernel",
-        Clock::User => "user",
-    }
-}
-
-/// Lists what came back otherwise than it was sent: the quoted header fields, or the sender of an
-/// Echo Reply; and whether an error lacks its proof.
-fn changed(changes: Changes) -> Vec<&'static str> {
-    let all = [
-        (Changes::SOURCE, "source"),
-        (Changes::DESTINATION, "destination"),
-        (Changes::CHECKSUM, "checksum"),
-        (Changes::IDENT, "ident"),
-        (Changes::TRAFFIC_CLASS, "tos"),
-        (Changes::SENDER, "sender"),
-        (Changes::UNPROVEN, "unproven"),
-    ];
-    all.iter()
-        .filter(|(change, _)| changes.contains(*change))
-        .map(|(_, name)| *name)
-        .collect()
-}
-
-pub(super) const fn stop_reason(reason: Option<StopReason>) -> &'static str {
-    match reason {
-        Some(StopReason::Reached) => "reached",
-        Some(StopReason::Unreachable) => "unreachable",
-        Some(StopReason::Loop) => "loop",
-        Some(StopReason::Quiet) => "quiet",
-        Some(StopReason::MaxHops) => "max_hops",
-        Some(StopReason::Timeout) => "timeout",
-        Some(StopReason::NoRoom) => "no_room",
-        Some(StopReason::Local) => "local",
-        Some(StopReason::Interrupted) | None => "interrupted",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn an_rtt_keeps_its_nanoseconds() {
-        for (nanos, text) in [
-            (80_123_457, "80.123457"),
-            (1, "1e-6"),
-            (1_999_999_999, "1999.999999"),
-        ] {
-            assert_eq!(
-                serde_json::to_string(&milliseconds(Duration::from_nanos(nanos))).unwrap(),
-                text
-            );
         }
     }
 }

@@ -60,9 +60,10 @@ impl Format for Markdown {
             .iter()
             .flat_map(|stage| rows(stage, self.has_extensions))
             .collect();
-        let summary = match (route.distance(), ending(route, route.stop_reason())) {
-            (Some(1), _) => format!("{}, 1 hop.", route.target()),
-            (Some(distance), _) => format!("{}, {distance} hops.", route.target()),
+        let summary = route.summary();
+        let verdict = match (route.distance(), ending(route, route.stop_reason())) {
+            (Some(1), _) => format!("{}, 1 hop.", summary.target),
+            (Some(distance), _) => format!("{}, {distance} hops.", summary.target),
             (None, why) => plain(&why.unwrap_or_default()),
         };
         let shared = match route.shared().last().map(|last| last.hop) {
@@ -73,18 +74,18 @@ impl Format for Markdown {
             None => String::new(),
         };
         let (source, seconds, probes) = (
-            route.source(),
-            route.duration().as_secs_f64(),
-            route.probes_sent(),
+            summary.source,
+            summary.duration.as_secs_f64(),
+            summary.probes_sent,
         );
         let told = format!(
             "From {source}, {}: {seconds:.2} s, {probes} probes",
-            date(route.started())
+            date(summary.started)
         );
         let told = format!("{told}, flow {}.", route.flow());
         self.section(
-            route.host(),
-            &format!("{summary}{shared}\n\n{told}\n\n{}", table(&rows)),
+            &summary.host,
+            &format!("{verdict}{shared}\n\n{told}\n\n{}", table(&rows)),
         )
     }
 

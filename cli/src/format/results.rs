@@ -1,7 +1,7 @@
 //! What a way of writing results is told.
 
 use crate::names::Names;
-use hopshot_linux::{Heard, Route, Trace};
+use hopshot_linux::{HostReply, Route, Trace};
 use std::io;
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub(crate) trait Format {
     }
 
     /// An answer has come.
-    fn hear(&mut self, _heard: &Heard<'_>, _names: &Names) -> io::Result<()> {
+    fn hear(&mut self, _heard: &HostReply<'_>, _names: &Names) -> io::Result<()> {
         Ok(())
     }
 

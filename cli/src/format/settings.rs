@@ -1,7 +1,7 @@
 //! The settings of a trace, as programs read them.
 
 use crate::args::Probing;
-use crate::units::milliseconds;
+use hopshot_linux::document::milliseconds;
 use serde::Serialize;
 
 /// The version of this program.

@@ -1,10 +1,9 @@
 //! What tables and pictures show of a route: its hops, summed up.
 
-use crate::figures::median;
 use crate::names::Names;
 use crate::reading::{appended, failure, is_target, last_heard, mark};
-use crate::units::milliseconds;
-use hopshot_linux::{Hop, Outcome, Reply, Route, failure_text};
+use hopshot_linux::document::{Figures, milliseconds};
+use hopshot_linux::{Hop, Loss, Reply, Route, failure_text};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -106,11 +105,7 @@ impl Stage {
             first: hop.number(),
             last: hop.number(),
             answered: hop.replies().count() - unproven,
-            lost: hop
-                .outcomes()
-                .filter(|outcome| *outcome == Outcome::Lost)
-                .count()
-                + unproven,
+            lost: hop.loss().lost,
             instead: failure(hop).map(failure_text),
             places,
         }
@@ -183,7 +178,8 @@ impl Place {
 
     /// The one in the middle, or between the two there.
     pub(super) fn median(&self) -> f64 {
-        median(&self.rtts).unwrap_or(0.0)
+        let figures = Figures::new(self.rtts.clone(), Loss::default());
+        figures.median_ms.unwrap_or(0.0)
     }
 }
 

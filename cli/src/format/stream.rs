@@ -1,12 +1,13 @@
 //! JSON lines as it happens. What an event says of a probe has the names and the meaning that it
 //! has in the [document](super::json).
 
-use super::json::{Answered, Known, Lost, Summary, Target, print_line};
+use super::json::{Known, Lost, print_line};
 use super::results::Format;
 use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::names::Names;
-use hopshot_linux::{Heard, Outcome, Route, failure_text};
+use hopshot_linux::document::{Annotate as _, ReplyDocument, Target, TraceEnd};
+use hopshot_linux::{HostReply, Outcome, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -21,13 +22,7 @@ enum Event<'a> {
         version: &'static str,
     },
     /// A better answer to the same probe may follow.
-    Reply {
-        target: Target<'a>,
-        /// The hop that the probe was sent to. The target answers those to farther hops too.
-        hop: u8,
-        #[serde(flatten)]
-        answered: Box<Answered>,
-    },
+    Reply(Box<ReplyDocument<'a, Known>>),
     /// More has become known of an address that answered.
     Address {
         target: Target<'a>,
@@ -46,7 +41,7 @@ enum Event<'a> {
         attempt: usize,
         error: String,
     },
-    End(Summary<'a>),
+    End(Box<TraceEnd<'a, Known>>),
     Error(Lost<'a>),
 }
 
@@ -80,12 +75,12 @@ impl Answering {
 
     /// Says what is known, if that is more.
     fn tell(&mut self, names: &Names) -> io::Result<()> {
-        let known = Known::of(self.address, names);
+        let known = names.known(self.address);
         if known == self.known {
             return Ok(());
         }
         self.known = known;
-        let target = Target::new(&self.host, self.target);
+        let target = Target::new(&self.host, Some(self.target));
         print_line(&Event::Address {
             target,
             address: self.address,
@@ -110,35 +105,21 @@ impl Format for Stream {
             flow,
         };
         print_line(&Event::Begin {
-            target: Target::new(host, target),
+            target: Target::new(host, Some(target)),
             source,
             settings,
             version: VERSION,
         })
     }
 
-    fn hear(&mut self, heard: &Heard<'_>, names: &Names) -> io::Result<()> {
-        let Heard {
-            host,
-            target,
-            reply,
-            clocks,
-            extensions,
-        } = *heard;
-        let answered = Answered::new(
-            reply.probe.attempt.into(),
-            &reply,
-            clocks,
-            extensions,
-            names,
-        );
-        let address = reply.from;
+    fn hear(&mut self, heard: &HostReply<'_>, names: &Names) -> io::Result<()> {
+        let (host, target, address) = (heard.host, heard.target, heard.reply.from);
         if !self
             .answering
             .iter()
             .any(|answering| answering.address == address && answering.is_of(host, target))
         {
-            let known = Known::of(address, names);
+            let known = names.known(address);
             self.answering.push(Answering {
                 host: host.to_owned(),
                 target,
@@ -146,12 +127,7 @@ impl Format for Stream {
                 known,
             });
         }
-        let target = Target::new(host, target);
-        print_line(&Event::Reply {
-            target,
-            hop: reply.probe.hop,
-            answered: Box::new(answered),
-        })
+        print_line(&Event::Reply(Box::new(ReplyDocument::new(heard, names))))
     }
 
     fn learn(&mut self, names: &Names) -> io::Result<()> {
@@ -161,13 +137,14 @@ impl Format for Stream {
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
-        let of_route = |answering: &mut Answering| answering.is_of(route.host(), route.target());
+        let (host, address) = (&route.summary().host, route.summary().target);
+        let of_route = |answering: &mut Answering| answering.is_of(host, address);
         self.answering
             .extract_if(.., of_route)
             .try_for_each(|mut answering| answering.tell(names))?;
         for hop in route.hops() {
             for (attempt, outcome) in (1..).zip(hop.outcomes()) {
-                let (target, hop) = (Target::new(route.host(), route.target()), hop.number());
+                let (target, hop) = (Target::new(host, Some(address)), hop.number());
                 match outcome {
                     Outcome::Answered(_) | Outcome::InFlight => {}
                     Outcome::Lost => print_line(&Event::Lost {
@@ -186,7 +163,7 @@ impl Format for Stream {
                 }
             }
         }
-        print_line(&Event::End(Summary::new(route, names)))
+        print_line(&Event::End(Box::new(TraceEnd::new(route, names))))
     }
 
     fn lose(&mut self, host: &str, why: &str) -> io::Result<bool> {

@@ -9,9 +9,10 @@ use super::stages::{Place, Stage, stages};
 use crate::console::print;
 use crate::names::Names;
 use crate::reading::ending;
-use crate::units::{date, milliseconds};
+use crate::units::date;
 use canvas::{Canvas, shortened, width};
-use hopshot_linux::Route;
+use hopshot_linux::document::milliseconds;
+use hopshot_linux::{Route, Summary};
 use std::io;
 
 const STYLE: &str = "\
@@ -69,25 +70,23 @@ impl Format for Svg {
             }
             _ => ending(route, route.stop_reason()).unwrap_or_default(),
         };
-        let target = route.target().to_string();
-        let at = date(route.started());
+        let Summary {
+            host,
+            target,
+            started,
+            ..
+        } = route.summary();
+        let target = target.to_string();
+        let at = date(*started);
         // Why there is no answer names the target too.
-        let is_named = route.host() == target || !route.reached();
+        let is_named = *host == target || !route.reached();
         let summary = if is_named {
             summary
         } else {
             [target, summary].join(BETWEEN)
         };
         let told = [format!("flow {}", route.flow()), at].join(BETWEEN);
-        print(
-            draw(
-                &format!("Path to {}", route.host()),
-                &summary,
-                &told,
-                &stages,
-            )
-            .as_bytes(),
-        )
+        print(draw(&format!("Path to {host}"), &summary, &told, &stages).as_bytes())
     }
 }
 

@@ -3,8 +3,9 @@
 use super::blocked_behind;
 use crate::format::dot::{HEAD, TAIL, TARGET, UNREACHABLE, quoted};
 use crate::names::Names;
-use crate::units::milliseconds;
-use hopshot_linux::{End, Failure, Node, Paths, failure_text};
+use hopshot_linux::document::milliseconds;
+use hopshot_linux::paths::{End, Node, Paths};
+use hopshot_linux::{Failure, failure_text};
 use std::fmt::Write as _;
 
 const NOBODY: &str = " style=\"rounded,dashed\"";
@@ -12,9 +13,7 @@ const NOBODY: &str = " style=\"rounded,dashed\"";
 /// The whole graph. A router that stands at two hops is two nodes.
 pub(super) fn text(paths: &Paths, names: &Names) -> String {
     let mut text = HEAD.to_owned();
-    let source = paths
-        .source()
-        .map_or_else(|| "*".to_owned(), |source| source.to_string());
+    let source = paths.summary().source.to_string();
     let _ = writeln!(
         text,
         "  n0 [label={} style=\"rounded,bold\"]",
@@ -25,7 +24,7 @@ pub(super) fn text(paths: &Paths, names: &Names) -> String {
     for (index, node) in graph.nodes().iter().enumerate().skip(1) {
         let look = match node.end {
             Some(End::Target) => TARGET,
-            Some(End::Unreachable) => UNREACHABLE,
+            Some(_) => UNREACHABLE,
             None if node.address.is_none() => NOBODY,
             None => "",
         };

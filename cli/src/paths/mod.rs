@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::format::json::print_line;
 use crate::session::Session;
 use crate::text::View;
-use hopshot_linux::{AddressFamily, Failure as Blocked, Graph, Step};
+use hopshot_linux::paths::Graph;
+use hopshot_linux::{AddressFamily, Failure as Blocked, Step};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => print_line(&json::Document::new(args, &paths, names)),
     };
     shown.map_err(Failure::Output)?;
-    session.explain_rejected(paths.forged(), paths.rejected());
+    session.explain_rejected(paths.forged(), paths.summary().rejected);
     failed.map_or_else(|| Ok(paths.reached()), |error| Err(error.into()))
 }
 

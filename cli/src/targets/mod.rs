@@ -13,7 +13,7 @@ mod stream;
 pub(crate) use next::Next;
 
 use file::Lines;
-use hopshot_linux::Order;
+use hopshot_linux::survey::Order;
 use lines::host_of;
 use next::next_of;
 use std::fs::File;

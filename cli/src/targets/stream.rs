@@ -8,7 +8,7 @@
 
 use super::lines::{Lines, not_utf8};
 use super::next::{Next, next_of};
-use hopshot_linux::Order;
+use hopshot_linux::survey::Order;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use std::collections::VecDeque;
 use std::fs::File;

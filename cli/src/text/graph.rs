@@ -11,7 +11,8 @@ use crate::names::Names;
 use crate::paths::blocked_behind;
 use crate::reading::failed;
 use crate::units::{counted, date};
-use hopshot_linux::{Completeness, End, Failure, Graph, Node, Paths, failure_text};
+use hopshot_linux::paths::{Completeness, End, Graph, Node, Paths};
+use hopshot_linux::{Failure, failure_text};
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -21,16 +22,16 @@ impl View {
     pub(crate) fn paths_header(
         &mut self,
         host: &str,
-        source: Option<IpAddr>,
+        source: IpAddr,
         args: &Args,
     ) -> io::Result<()> {
         let (target, max_hops) = (self.target, args.probing.max);
-        let source = source.map(|source| format!("from {source}"));
         let parts = [
             format!("all paths to {host} ({target})"),
             hops_max(max_hops),
+            format!("from {source}"),
         ];
-        print(self.parts(parts.into_iter().chain(source)).as_bytes())
+        print(self.parts(parts).as_bytes())
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
@@ -69,11 +70,11 @@ impl View {
         let graph = paths.graph();
         let blocked: Vec<_> = paths.blocked().collect();
         let mut text = self.graph_lines(graph, names, &blocked);
-        let sentences = match paths.failure().filter(|_| paths.probes_sent() == 0) {
+        let sentences = match paths.failure().filter(|_| paths.summary().probes_sent == 0) {
             Some(failure @ Failure::Send(_)) => {
                 vec![format!(
                     "No probe could be sent to {}: {}.",
-                    paths.target(),
+                    paths.summary().target,
                     failure_text(failure)
                 )]
             }
@@ -151,11 +152,11 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
     let found = format!("{most}{}", counted(graph.paths(), "path"));
     let (flows, probes) = (
         counted(paths.flows() as u64, "flow"),
-        counted(paths.probes_sent() as u64, "probe"),
+        counted(paths.summary().probes_sent as u64, "probe"),
     );
-    let seconds = paths.duration().as_secs_f64();
+    let seconds = paths.summary().duration.as_secs_f64();
     let date = if is_dated {
-        format!(" {}.", date(paths.started()))
+        format!(" {}.", date(paths.summary().started))
     } else {
         String::new()
     };
@@ -168,7 +169,7 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
 /// Says why the target did not answer, if it didn't. `is_longer` is whether the path goes on behind
 /// the hops that were probed.
 fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
-    let target = paths.target();
+    let target = paths.summary().target;
     let refusing = || {
         paths
             .graph()
@@ -208,7 +209,7 @@ fn how_well(paths: &Paths, last: Option<u8>) -> String {
             "this machine is in the way"
         }
         (Completeness::NoProgress, _) => "routers did not answer (a lower --rate may help)",
-        (Completeness::Interrupted, _) => "interrupted",
+        (_, _) => "interrupted",
     };
     format!("not complete, {why}")
 }

@@ -4,7 +4,7 @@
 
 use super::paint::Style;
 use super::row::{Cell, Host, Row};
-use crate::units::milliseconds;
+use hopshot_linux::document::milliseconds;
 use std::time::Duration;
 
 /// The hop's number with the letters of a branch, and what stands between it and the host, at

@@ -2,13 +2,12 @@
 
 use super::view::{View, hops_max};
 use crate::console::print;
-use crate::figures::Figures;
 use crate::reading::was_tried;
 use crate::units::{counted, date};
-use hopshot_linux::{Hop, MtuRoute, Route};
+use hopshot_linux::path_mtu::MtuRoute;
+use hopshot_linux::{Hop, Loss, Route, Summary};
 use std::io;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
 
 /// Before what goes on below.
 const INDENT: usize = 4;
@@ -80,36 +79,31 @@ impl View {
             (Some(distance), target) => (Some(format!("{distance} hops")), target.map(loss)),
             (None, _) => (None, None),
         };
-        let probes = counted(route.probes_sent() as u64, "probe");
+        let probes = counted(route.summary().probes_sent as u64, "probe");
         self.summarize(
             reached.into_iter().chain([probes]).chain(there),
-            route.started(),
-            route.duration(),
+            route.summary(),
         )
     }
 
     /// Says how a search for the path MTU ended.
     pub(crate) fn conclude_search(&self, route: &MtuRoute) -> io::Result<()> {
-        self.summarize(
-            [counted(route.probes_sent() as u64, "probe")],
-            route.started(),
-            route.duration(),
-        )
+        let summary = route.summary();
+        self.summarize([counted(summary.probes_sent as u64, "probe")], summary)
     }
 
     /// Prints parts of the last line, if it is wanted, and then how long it took and when it was.
     fn summarize(
         &self,
         parts: impl IntoIterator<Item = String>,
-        started: SystemTime,
-        duration: Duration,
+        summary: &Summary,
     ) -> io::Result<()> {
         if !self.is_summed_up() {
             return Ok(());
         }
-        let time = format!("{:.2} s", duration.as_secs_f64());
+        let time = format!("{:.2} s", summary.duration.as_secs_f64());
         print(
-            self.parts(parts.into_iter().chain([time, date(started)]))
+            self.parts(parts.into_iter().chain([time, date(summary.started)]))
                 .as_bytes(),
         )
     }
@@ -122,8 +116,8 @@ impl View {
 
 /// The loss at a hop, in words.
 fn loss(hop: Hop<'_>) -> String {
-    match Figures::from(hop) {
-        Figures { lost: 0, .. } => "no loss at the target".to_owned(),
-        Figures { sent, lost, .. } => format!("{lost} of {sent} lost at the target"),
+    match hop.loss() {
+        Loss { lost: 0, .. } => "no loss at the target".to_owned(),
+        Loss { sent, lost, .. } => format!("{lost} of {sent} lost at the target"),
     }
 }

@@ -4,7 +4,9 @@ use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
-use hopshot_linux::{Changes, Extensions, Hop, Outcome, ProbeId, Reply, Shared};
+use hopshot_linux::extensions::OwnedExtensions;
+use hopshot_linux::survey::Shared;
+use hopshot_linux::{Changes, Hop, Outcome, ProbeId};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -119,7 +121,7 @@ pub(super) fn rows<'e>(
     target: IpAddr,
     names: &Names,
     before: &mut Duration,
-    extensions: impl Fn(ProbeId) -> &'e Extensions,
+    extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
 ) -> Vec<Row> {
     let mut addresses: Vec<IpAddr> = Vec::new();
     for reply in hop.replies() {
@@ -144,8 +146,7 @@ pub(super) fn rows<'e>(
         Style::Yellow
     };
     let jump = Jump::from(*before);
-    let proven = hop.replies().filter(Reply::is_proven);
-    *before = proven.map(|reply| reply.rtt).min().unwrap_or(*before);
+    *before = hop.best().unwrap_or(*before);
     let row = |address: IpAddr| {
         let is_first = address == first;
         let replies = || hop.replies().filter(move |reply| reply.from == address);

@@ -7,7 +7,8 @@ use crate::args::Args;
 use crate::console::{can_draw, is_unicode, print, terminal_size};
 use crate::names::Names;
 use crate::reading::{ending, failed, failure, failures, last_heard, silence};
-use hopshot_linux::{AddressFamily, Extensions, Failure, Hop, ProbeId, Route, StopReason};
+use hopshot_linux::extensions::OwnedExtensions;
+use hopshot_linux::{AddressFamily, Failure, Hop, ProbeId, Route, StopReason};
 use signal_hook::consts::SIGCONT;
 use std::fmt::Write as _;
 use std::io;
@@ -173,7 +174,7 @@ impl View {
     pub(crate) fn sketch<'e>(
         &mut self,
         hops: &[Hop<'_>],
-        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
@@ -209,7 +210,7 @@ impl View {
     pub(crate) fn update<'h, 'e>(
         &mut self,
         hops: impl Iterator<Item = Hop<'h>>,
-        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
@@ -251,7 +252,7 @@ impl View {
         &mut self,
         hops: &[Hop<'_>],
         names: &Names,
-        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
     ) -> String {
         let (lines, before) = self.lines(hops, names, extensions);
         self.before = before;
@@ -270,9 +271,9 @@ impl View {
         &mut self,
         hops: &[Hop<'_>],
         names: &Names,
-        extensions: impl Fn(ProbeId) -> &'e Extensions,
+        extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
     ) -> (String, Duration) {
-        let nothing = Extensions::default();
+        let nothing = OwnedExtensions::default();
         let mut before = self.before;
         let rows: Vec<_> = hops
             .iter()

@@ -44,7 +44,7 @@ pub(crate) struct Round {
 
 impl From<&Route> for Round {
     fn from(route: &Route) -> Self {
-        let began = Some(route.started());
+        let began = Some(route.summary().started);
         let mut round = Self {
             end: route.distance(),
             reached: route.reached(),
@@ -222,6 +222,15 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
+    /// Its name in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Up => "up",
+            Self::Gone => "gone",
+        }
+    }
+
     pub(crate) const fn sign(self) -> char {
         match self {
             Self::Changed => '~',
@@ -272,6 +281,17 @@ pub(crate) enum Event {
     Address(IpAddr, IpAddr),
     Up,
     Gone,
+}
+
+impl Event {
+    /// The mark that a hop gets for it.
+    pub(crate) const fn mark(self) -> Mark {
+        match self {
+            Self::Address(..) => Mark::Changed,
+            Self::Up => Mark::Up,
+            Self::Gone => Mark::Gone,
+        }
+    }
 }
 
 impl fmt::Display for Change {

@@ -1,7 +1,7 @@
 //! Which columns there is room for, and what stands in them.
 
 use super::history::{Hop, REMEMBERED};
-use crate::units::milliseconds;
+use hopshot_linux::document::milliseconds;
 use std::time::Duration;
 
 /// The mark, the hop's number, and a space.

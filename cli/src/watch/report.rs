@@ -4,12 +4,13 @@
 use super::history::{Change, Event, History, Hop, Incident, Mark, Outage};
 use super::layout::Layout;
 use crate::console::is_unicode;
-use crate::format::json::{Known, Target};
+use crate::format::json::Known;
 use crate::format::settings::VERSION;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
-use crate::units::{date, milliseconds, started};
+use crate::units::date;
+use hopshot_linux::document::{Annotate as _, Target, milliseconds, timestamp};
 use serde::Serialize;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -118,17 +119,12 @@ impl Report<'_> {
                 .iter()
                 .map(|seen| JsonHost {
                     address: seen.address,
-                    known: Known::of(seen.address, self.names),
+                    known: self.names.known(seen.address),
                     first_round: seen.first,
                     last_round: seen.last,
                 })
                 .collect(),
-            state: match hop.mark {
-                Some(Mark::Changed) => "changed",
-                Some(Mark::Up) => "up",
-                Some(Mark::Gone) => "gone",
-                None => "same",
-            },
+            state: hop.mark.map_or("same", Mark::as_str),
             sent: hop.sent,
             lost: hop.lost,
             last_ms: hop.last.map(milliseconds),
@@ -145,9 +141,9 @@ impl Report<'_> {
             .map(JsonChange::from)
             .collect();
         Document {
-            target: Target::new(self.host, self.target),
+            target: Target::new(self.host, Some(self.target)),
             source: self.source,
-            started: started(self.started),
+            started: timestamp(self.started),
             duration_ms: milliseconds(self.duration),
             every_ms: milliseconds(self.every),
             rounds: self.history.rounds,
@@ -253,10 +249,9 @@ impl From<Incident<'_>> for JsonChange {
 
 impl From<&Change> for JsonChange {
     fn from(change: &Change) -> Self {
-        let (event, from, to) = match change.event {
-            Event::Address(from, to) => ("changed", Some(from), Some(to)),
-            Event::Up => ("up", None, None),
-            Event::Gone => ("gone", None, None),
+        let (from, to) = match change.event {
+            Event::Address(from, to) => (Some(from), Some(to)),
+            Event::Up | Event::Gone => (None, None),
         };
         let what = What::Hops {
             first_hop: change.hops.0,
@@ -266,7 +261,7 @@ impl From<&Change> for JsonChange {
         };
         Self {
             round: change.round,
-            event,
+            event: change.event.mark().as_str(),
             what,
         }
     }
@@ -277,8 +272,8 @@ impl From<&Outage> for JsonChange {
         let what = What::Outage {
             last_round: outage.last,
             rounds: outage.rounds(),
-            began: outage.began.map(started),
-            ended: outage.ended.map(started),
+            began: outage.began.map(timestamp),
+            ended: outage.ended.map(timestamp),
             reason: outage.reason().to_owned(),
         };
         Self {

@@ -247,6 +247,19 @@ pub enum Role {
     NextHop,
 }
 
+impl Role {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Incoming => "incoming",
+            Self::IncomingSubIp => "incoming_sub_ip",
+            Self::Outgoing => "outgoing",
+            Self::NextHop => "next_hop",
+        }
+    }
+}
+
 /// An interface of the router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -3,10 +3,12 @@
 use crate::network::{
     BOTH, ECHO, Trace, config, echo_reply, error, put_right, quote, router, stranger,
 };
+use hopshot_core::wire::extensions::Role;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 use hopshot_core::{
-    Action, Changes, Config, ConfigError, Discard, Echo, Instant, Kind, Protocol, Sweep, Tracer,
+    Action, Changes, Config, ConfigError, Discard, Echo, Evidence, Failure, Instant, Kind, Outcome,
+    Protocol, Reason, StopReason, Sweep, Tracer,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -425,4 +427,80 @@ fn instants_are_reckoned_in_nanoseconds_and_never_overflow() {
             .as_nanos(),
         0
     );
+}
+
+#[test]
+fn what_documents_name_has_the_names_of_their_schema() {
+    let reasons = [
+        StopReason::Reached,
+        StopReason::Unreachable,
+        StopReason::Loop,
+        StopReason::Quiet,
+        StopReason::MaxHops,
+        StopReason::Timeout,
+        StopReason::NoRoom,
+        StopReason::Local,
+        StopReason::Interrupted,
+    ];
+    let expected = [
+        "reached",
+        "unreachable",
+        "loop",
+        "quiet",
+        "max_hops",
+        "timeout",
+        "no_room",
+        "local",
+        "interrupted",
+    ];
+    assert_eq!(reasons.map(StopReason::as_str), expected);
+    let kinds = [Kind::Reply, Kind::TimeExceeded, Kind::Unreachable];
+    assert_eq!(
+        kinds.map(Kind::as_str),
+        ["echo_reply", "time_exceeded", "unreachable"]
+    );
+    let evidence = [Evidence::Weak, Evidence::Strong];
+    assert_eq!(evidence.map(Evidence::as_str), ["weak", "strong"]);
+    let roles = [
+        Role::Incoming,
+        Role::IncomingSubIp,
+        Role::Outgoing,
+        Role::NextHop,
+    ];
+    assert_eq!(
+        roles.map(Role::as_str),
+        ["incoming", "incoming_sub_ip", "outgoing", "next_hop"]
+    );
+    let reasons = [
+        Reason::Sweep,
+        Reason::Attempt,
+        Reason::Retry,
+        Reason::Recheck,
+    ];
+    assert_eq!(
+        reasons.map(Reason::as_str),
+        ["sweep", "attempt", "retry", "recheck"]
+    );
+    let outcomes = [
+        Outcome::InFlight,
+        Outcome::Lost,
+        Outcome::Failed(Failure::NextHop),
+    ];
+    assert_eq!(
+        outcomes.each_ref().map(Outcome::as_str),
+        ["in_flight", "lost", "failed"]
+    );
+    let changes = [
+        (Changes::SOURCE, "source"),
+        (Changes::DESTINATION, "destination"),
+        (Changes::CHECKSUM, "checksum"),
+        (Changes::IDENT, "ident"),
+        (Changes::TRAFFIC_CLASS, "tos"),
+        (Changes::SENDER, "sender"),
+        (Changes::UNPROVEN, "unproven"),
+    ];
+    for (change, name) in changes {
+        assert!(change.names().eq([name]), "{change:?}");
+    }
+    assert_eq!(Changes::default().names().next(), None);
 }

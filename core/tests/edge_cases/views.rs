@@ -4,8 +4,9 @@ use crate::network::{BOTH, Trace, config, echo_reply, ends, error, ms, quote, ro
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{
-    Arrival, Config, Discard, Instant, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
+    Arrival, Config, Discard, Instant, Loss, Outcome, ProbeId, Reply, SendError, StopReason, Sweep,
 };
+use std::time::Duration;
 
 /// Four hops at once.
 fn four(family: AddressFamily) -> Config {
@@ -535,5 +536,67 @@ fn a_route_shows_each_answer_whole() {
             trace.tracer.route().hops().nth(3).unwrap().replies().next(),
             Some(reply)
         );
+    }
+}
+
+/// The least RTT at a hop, the one in the middle, and the loss.
+fn figures(trace: &Trace, hop: u8) -> (Option<Duration>, Option<Duration>, Loss) {
+    let mut hops = trace.tracer.route().hops();
+    let hop = hops.find(|found| found.number() == hop).unwrap();
+    (hop.best(), hop.median(), hop.loss())
+}
+
+#[test]
+fn the_figures_of_a_hop_are_those_of_its_proven_answers() {
+    for family in BOTH {
+        let mut trace = Trace::with(Config {
+            attempts: 4,
+            retries: 0,
+            ..config(family)
+        });
+        let micros = |micros| Some(Duration::from_micros(micros));
+        let loss = |lost, sent| Loss { lost, sent };
+        let probes: Vec<usize> = (0..trace.hops.len())
+            .filter(|index| trace.hops[*index] == 2)
+            .collect();
+        assert_eq!(figures(&trace, 2), (None, None, loss(0, 4)));
+        let medians = [9_000, 9_500, 10_000];
+        for ((index, at), median) in probes.iter().zip([9, 10, 20]).zip(medians) {
+            let at = Instant::from_millis(at);
+            trace.answer(at, *index, false).unwrap();
+            let expected = (micros(9_000), micros(median), loss(0, 4));
+            assert_eq!(figures(&trace, 2), expected);
+        }
+        weak(&mut trace, 21, probes[3]).unwrap();
+        let expected = (micros(9_000), micros(10_000), loss(1, 4));
+        assert_eq!(figures(&trace, 2), expected);
+        let failed = ProbeId { hop: 3, attempt: 1 };
+        trace.tracer.fail(failed, SendError(1));
+        assert_eq!(figures(&trace, 3), (None, None, loss(0, 3)));
+        trace.run_out(22);
+        assert_eq!(figures(&trace, 3), (None, None, loss(3, 3)));
+    }
+}
+
+#[test]
+fn the_median_of_equal_rtts_is_their_rtt_and_of_two_rounded_down() {
+    for family in BOTH {
+        let mut trace = Trace::with(Config {
+            attempts: 4,
+            ..config(family)
+        });
+        let probes = (0..trace.hops.len()).filter(|index| trace.hops[*index] == 1);
+        let nanos = [7_000_001, 7_000_001, 9_000_000, 7_000_002];
+        let expected = [7_000_001, 7_000_001, 7_000_001, 7_000_001];
+        for ((index, at), median) in probes
+            .collect::<Vec<_>>()
+            .into_iter()
+            .zip(nanos)
+            .zip(expected)
+        {
+            trace.answer(Instant::from_nanos(at), index, false).unwrap();
+            let median = Some(Duration::from_nanos(median));
+            assert_eq!(figures(&trace, 1).1, median);
+        }
     }
 }

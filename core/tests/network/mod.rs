@@ -6,7 +6,8 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
-    Action, Arrival, Config, Discard, Echo, Heard, Instant, Protocol, Reason, Reply, Sweep, Tracer,
+    Accepted, Action, Arrival, Config, Discard, Echo, Instant, Protocol, Reason, Reply, Sweep,
+    Tracer,
 };
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -205,7 +206,7 @@ impl<const N: usize> Trace<N> {
         ms: u64,
         from: IpAddr,
         message: &'m [u8],
-    ) -> Result<Heard<'m>, Discard> {
+    ) -> Result<Accepted<'m>, Discard> {
         self.tracer.handle(
             Arrival {
                 at: Instant::from_millis(ms),
@@ -257,7 +258,7 @@ impl<const N: usize> Trace<N> {
     }
 
     /// A whole packet that arrives after 10 ms.
-    pub(crate) fn packet<'m>(&mut self, packet: &'m [u8]) -> Result<Heard<'m>, Discard> {
+    pub(crate) fn packet<'m>(&mut self, packet: &'m [u8]) -> Result<Accepted<'m>, Discard> {
         let (header, message) = ip::parse(packet).expect("it is whole");
         let at = Instant::from_millis(10);
         self.tracer.handle(

@@ -62,6 +62,7 @@ impl Default for Near {
 
 /// A hop that was not probed, because the path is known to begin as those to other hosts do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Shared {
     /// Its number.
     pub hop: u8,

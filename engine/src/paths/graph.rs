@@ -55,6 +55,7 @@ pub(crate) struct Answered {
 
 /// Why a path ends where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum End {
     /// This is the target.
     Target,
@@ -62,8 +63,20 @@ pub enum End {
     Unreachable,
 }
 
+impl End {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Target => "target",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// A router at a hop; one that stands at several is several nodes.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Node {
     /// The hop; that before the first one probed is where all flows come from.
     pub hop: u8,
@@ -103,6 +116,7 @@ impl Node {
 
 /// From a router to its next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Edge {
     /// The index of the nearer node.
     pub from: usize,

@@ -10,10 +10,12 @@ pub use search::Completeness;
 
 use crate::driver::{Driver, Step};
 use crate::error::LinkError;
+use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::rejected::Rejected;
-use crate::settings::{Settings, specified};
+use crate::settings::{ProbeSettings, specified};
+use crate::summary::Summary;
 use crate::survey::{DEFAULT_RATE, Survey};
 use crate::trace::Route;
 use flows::{FLOWS, Flows};
@@ -22,8 +24,9 @@ use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How thorough a search for all paths is.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +71,7 @@ impl Default for Thoroughness {
 /// A search that has been started.
 pub struct Exploration<L: Link> {
     survey: Survey<L>,
-    settings: Settings,
+    settings: ProbeSettings,
     address: SocketAddr,
     search: Search,
     flows: Flows,
@@ -93,7 +96,7 @@ impl<L: Link> Exploration<L> {
     /// As [`Trace::start`](crate::Trace::start).
     pub fn start(
         mut link: L,
-        settings: &Settings,
+        settings: &ProbeSettings,
         thoroughness: Thoroughness,
         host: &str,
         address: SocketAddr,
@@ -104,12 +107,25 @@ impl<L: Link> Exploration<L> {
             settings.config,
             thoroughness.confidence(),
         );
+        let target = address.ip();
         let flows = Flows::new(settings.flow, (link.random()? >> 64) as u64);
-        let paths = Paths::new(host.to_owned(), address.ip(), confidence, link.date());
-        let start = link.now();
+        let (started, start) = (link.date(), link.now());
         let most_flows = thoroughness.most_flows.clamp(1, FLOWS.into());
+        let survey = Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?;
+        let socket = survey.socket(AddressFamily::of(target));
+        let summary = Summary {
+            host: host.to_owned(),
+            target,
+            // Until the first flow has begun.
+            source: target,
+            socket: socket.unwrap_or(SocketKind::Raw),
+            started,
+            duration: Duration::ZERO,
+            probes_sent: 0,
+            rejected: Rejected::default(),
+        };
         let mut exploration = Self {
-            survey: Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?,
+            survey,
             search: Search::new(confidence, most_flows, config.first_hop, config.max_hops),
             address,
             flows,
@@ -119,7 +135,7 @@ impl<L: Link> Exploration<L> {
                 max_hops: config.max_hops,
                 twice: 0,
             },
-            paths,
+            paths: Paths::new(summary, L::describe, confidence),
             start,
             stuck_since: None,
             retry: Instant::EPOCH,
@@ -128,12 +144,12 @@ impl<L: Link> Exploration<L> {
         exploration.batch = exploration.search.next().unwrap_or(exploration.batch);
         // What keeps the first flow from being traced, such as that no route leads there, is told
         // at once.
-        exploration.add()?;
+        exploration.paths.summary.source = exploration.add()?;
         Ok(exploration)
     }
 
-    /// Begins to trace one more flow.
-    fn add(&mut self) -> Result<(), L::Error> {
+    /// Begins to trace one more flow. Returns the address that its probes leave from.
+    fn add(&mut self) -> Result<IpAddr, L::Error> {
         // Taken only when the flow has begun.
         let mut batch = self.batch;
         let attempts = batch.take();
@@ -152,10 +168,9 @@ impl<L: Link> Exploration<L> {
         settings.flow = Some(self.flows.draw());
         let source = self
             .survey
-            .add_as(&settings, &self.paths.host, self.address)?;
-        self.paths.source.get_or_insert(source);
+            .add_as(&settings, &self.paths.summary.host, self.address)?;
         self.batch = batch;
-        Ok(())
+        Ok(source)
     }
 
     /// Whether a flow may begin in a moment that can't now: others have begun, and it is waited for
@@ -163,9 +178,7 @@ impl<L: Link> Exploration<L> {
     fn may_pass(&mut self, error: &L::Error) -> bool {
         let now = self.link().now();
         let since = *self.stuck_since.get_or_insert(now);
-        error.may_pass()
-            && self.paths.source.is_some()
-            && now.saturating_since(since) < self.settings.config.timeout
+        error.may_pass() && now.saturating_since(since) < self.settings.config.timeout
     }
 
     /// The target's address.
@@ -176,16 +189,14 @@ impl<L: Link> Exploration<L> {
 
     /// The address that the probes leave from.
     #[must_use]
-    pub const fn source(&self) -> Option<IpAddr> {
-        self.paths.source
+    pub const fn source(&self) -> IpAddr {
+        self.paths.summary.source
     }
 
     /// The kind of socket that was opened.
     #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.survey
-            .socket(AddressFamily::of(self.target()))
-            .unwrap_or(SocketKind::Raw)
+    pub const fn socket(&self) -> SocketKind {
+        self.paths.summary.socket
     }
 
     /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
@@ -221,6 +232,15 @@ impl<L: Link> Exploration<L> {
             }
             Err(completeness) => self.paths.completeness = Some(completeness),
         }
+    }
+}
+
+impl<L: Link> fmt::Debug for Exploration<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exploration")
+            .field("flows", &self.flows())
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
     }
 }
 
@@ -263,7 +283,7 @@ impl<L: Link> Job for Exploration<L> {
         let now = self.link().now();
         while self.batch.flows > 0 && self.survey.has_room() && self.retry <= now {
             match self.add() {
-                Ok(()) => self.stuck_since = None,
+                Ok(_) => self.stuck_since = None,
                 Err(error) if self.may_pass(&error) => {
                     self.retry = now.saturating_add(RETRY);
                 }
@@ -290,13 +310,12 @@ impl<L: Link> Job for Exploration<L> {
 
     fn finish(mut self) -> Paths {
         self.interrupt();
-        let rejected = self.survey.rejected(AddressFamily::of(self.target()));
-        let duration = self.link().now().saturating_since(self.start);
+        let summary = &mut self.paths.summary;
+        summary.rejected = self.survey.rejected(AddressFamily::of(summary.target));
+        summary.duration = self.survey.link().now().saturating_since(self.start);
         Paths {
             graph: self.search.graph(),
             flows: self.search.flows(),
-            rejected,
-            duration,
             ..self.paths
         }
     }
@@ -305,18 +324,12 @@ impl<L: Link> Job for Exploration<L> {
 /// The paths to a host.
 #[derive(Clone, Debug)]
 pub struct Paths {
-    host: String,
-    target: IpAddr,
-    source: Option<IpAddr>,
-    started: SystemTime,
-    duration: Duration,
+    summary: Summary,
+    describe: Describe,
     confidence: f64,
     graph: Graph,
     flows: usize,
-    probes_sent: usize,
     forged: u32,
-    rejected: Rejected,
-    socket: Option<SocketKind>,
     failure: Option<Failure>,
     end_failure: Option<Failure>,
     /// Of each hop why a probe to it failed, if one did, and whether one left.
@@ -325,20 +338,14 @@ pub struct Paths {
 }
 
 impl Paths {
-    fn new(host: String, target: IpAddr, confidence: f64, started: SystemTime) -> Self {
+    fn new(summary: Summary, describe: Describe, confidence: f64) -> Self {
         Self {
-            host,
-            target,
-            source: None,
-            started,
-            duration: Duration::ZERO,
+            summary,
+            describe,
             confidence,
             graph: Graph::default(),
             flows: 0,
-            probes_sent: 0,
             forged: 0,
-            rejected: Rejected::default(),
-            socket: None,
             failure: None,
             end_failure: None,
             sent_to: BTreeMap::new(),
@@ -348,8 +355,7 @@ impl Paths {
 
     /// Counts a flow whose trace has ended.
     fn note(&mut self, route: &Route) {
-        self.socket.get_or_insert(route.socket());
-        self.probes_sent += route.probes_sent();
+        self.summary.probes_sent += route.summary().probes_sent;
         self.forged += u32::from(route.tally().forged);
         self.end_failure = route.failure();
         for hop in route.hops() {
@@ -364,34 +370,10 @@ impl Paths {
         }
     }
 
-    /// The host as it was given: a name or an address.
+    /// Returns the facts that every result has: who was traced, from where, when and for how long.
     #[must_use]
-    pub fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// The address that was traced.
-    #[must_use]
-    pub const fn target(&self) -> IpAddr {
-        self.target
-    }
-
-    /// The address that the probes left from; `None` if it ended before the first flow did.
-    #[must_use]
-    pub const fn source(&self) -> Option<IpAddr> {
-        self.source
-    }
-
-    /// When the search was started, on the wall clock.
-    #[must_use]
-    pub const fn started(&self) -> SystemTime {
-        self.started
-    }
-
-    /// How long it took.
-    #[must_use]
-    pub const fn duration(&self) -> Duration {
-        self.duration
+    pub const fn summary(&self) -> &Summary {
+        &self.summary
     }
 
     /// How sure it is, if the search is complete, that no next hop of any router is missing.
@@ -412,34 +394,22 @@ impl Paths {
         self.flows
     }
 
-    /// How many probes were sent.
-    #[must_use]
-    pub const fn probes_sent(&self) -> usize {
-        self.probes_sent
-    }
-
     /// Messages with the ident of a flow but without its cookie: forgeries.
     #[must_use]
     pub const fn forged(&self) -> u32 {
         self.forged
     }
 
-    /// What was received and was no answer.
-    #[must_use]
-    pub const fn rejected(&self) -> Rejected {
-        self.rejected
-    }
-
-    /// The kind of socket that was used.
-    #[must_use]
-    pub fn socket(&self) -> SocketKind {
-        self.socket.unwrap_or(SocketKind::Raw)
-    }
-
     /// Why a probe did not get out of this machine, if one didn't.
     #[must_use]
     pub const fn failure(&self) -> Option<Failure> {
         self.failure
+    }
+
+    /// Returns why a probe failed on this machine, in the machine's words where they are its own.
+    #[must_use]
+    pub fn failure_text(&self, failure: Failure) -> String {
+        failure_text(failure, self.describe)
     }
 
     /// The failure on this machine that the path of the last flow ends in: see
@@ -484,11 +454,6 @@ fn flow(route: &Route) -> Flow {
             Kind::TimeExceeded => None,
         },
     };
-    let is_lost = |outcome: &Outcome| match outcome {
-        Outcome::Lost => true,
-        Outcome::Answered(reply) => !reply.is_proven(),
-        Outcome::InFlight | Outcome::Failed(_) => false,
-    };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),
         answers: hop
@@ -496,7 +461,7 @@ fn flow(route: &Route) -> Flow {
             .filter(Reply::is_proven)
             .map(answered)
             .collect(),
-        lost: hop.outcomes().filter(is_lost).count(),
+        lost: hop.loss().lost,
     };
     Flow {
         number: route.flow(),

@@ -38,6 +38,7 @@ impl Batch {
 
 /// Why there is nothing more to trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Completeness {
     /// Every router has been passed by enough flows.
     Complete,
@@ -49,6 +50,19 @@ pub enum Completeness {
     NoProgress,
     /// It was interrupted.
     Interrupted,
+}
+
+impl Completeness {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::FlowLimit => "flow_limit",
+            Self::NoProgress => "no_progress",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// What is known, and what is missing.

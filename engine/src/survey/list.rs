@@ -8,7 +8,7 @@ use crate::health::ALONE;
 use crate::link::Link;
 use crate::near::{Head, Sample};
 use crate::running::Endurance;
-use crate::settings::Settings;
+use crate::settings::ProbeSettings;
 use crate::trace::{Begun, Listed};
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
@@ -283,7 +283,11 @@ impl<L: Link> Survey<L> {
 
     /// The settings of a host's trace, with what other traces have taught. That of a host which was
     /// drawn is whole.
-    fn settings_for(&mut self, address: SocketAddr, is_drawn: bool) -> (Settings, Option<Head>) {
+    fn settings_for(
+        &mut self,
+        address: SocketAddr,
+        is_drawn: bool,
+    ) -> (ProbeSettings, Option<Head>) {
         let mut settings = self.settings.clone();
         // Each host of the list learns a flow that all have from its own probes.
         settings.flow_is_public = settings.flow.is_some();

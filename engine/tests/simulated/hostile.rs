@@ -4,7 +4,7 @@
 use super::{FAMILIES, KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::icmp::{Echo, Message, Type};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
-use hopshot_engine::{Job, Route, Settings, SocketKind, Step, Survey};
+use hopshot_engine::{Job, ProbeSettings, Route, SocketKind, Step, Survey};
 use hopshot_lab::{Attack, Failing, Failure, Hop, Machine, Places, Scenario};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -273,7 +273,7 @@ struct Outcome {
 
 impl List {
     fn run(&self, scenario: &Scenario, kind: SocketKind, attempts: u8) -> Outcome {
-        let mut settings = Settings::default();
+        let mut settings = ProbeSettings::default();
         settings.config.attempts = attempts;
         settings.flow = self.flow;
         let mut machine = Machine::new(scenario, kind, self.seed);
@@ -392,20 +392,21 @@ fn hosts(families: &[AddressFamily], count: usize, place: Place) -> (Vec<IpAddr>
 fn wrong(route: &Route, scenario: &Scenario) -> Option<(u8, IpAddr)> {
     let truth = Machine::new(scenario, SocketKind::Raw, 0)
         .internet()
-        .truth(AddressFamily::of(route.target()));
+        .truth(AddressFamily::of(route.summary().target));
     let shared = route
         .shared()
         .filter_map(|shared| Some((shared.hop, shared.from?)));
     let named: Vec<(u8, IpAddr)> = shared.chain(strong(route)).collect();
-    named
-        .into_iter()
-        .find(|(hop, from)| *from != route.target() && !truth.at(*hop).contains(&Some(*from)))
+    named.into_iter().find(|(hop, from)| {
+        *from != route.summary().target && !truth.at(*hop).contains(&Some(*from))
+    })
 }
 
 /// How many of the hosts that are neither hostile nor drawn share, and how many there are.
 fn sharing(outcome: &Outcome, list: &List) -> (usize, usize) {
     let is_spared = |route: &&Route| {
-        !outcome.drawn.contains(&route.target()) && !list.hostile.contains(&route.target())
+        !outcome.drawn.contains(&route.summary().target)
+            && !list.hostile.contains(&route.summary().target)
     };
     let spared = outcome.routes.iter().filter(is_spared);
     (
@@ -478,20 +479,26 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
         for route in outcome
             .routes
             .iter()
-            .filter(|route| !list.hostile.contains(&route.target()))
+            .filter(|route| !list.hostile.contains(&route.summary().target))
         {
-            assert_eq!(wrong(route, &scenario), None, "{told}: {}", route.host());
+            assert_eq!(
+                wrong(route, &scenario),
+                None,
+                "{told}: {}",
+                route.summary().host
+            );
             guessed += route
                 .hops()
                 .flat_map(|hop| hop.replies())
                 .filter(|reply| is_forger(reply.from))
                 .count();
             // A short outage may not be noticed.
-            let may_be_missed = list.silent.contains(&route.target()) || !list.failures.is_empty();
+            let may_be_missed =
+                list.silent.contains(&route.summary().target) || !list.failures.is_empty();
             assert!(
                 may_be_missed || route.distance() == Some(DISTANCE),
                 "{told}: {}",
-                route.host()
+                route.summary().host
             );
         }
         let (sharing, all) = sharing(&outcome, &list);

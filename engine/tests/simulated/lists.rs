@@ -2,7 +2,7 @@
 
 use super::{KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{Fault, Job, Link, Route, Settings, SocketKind, Step, Survey};
+use hopshot_engine::{Fault, Job, Link, ProbeSettings, Route, SocketKind, Step, Survey};
 use hopshot_lab::{Error, Failing, Failure, Machine, Scenario};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -27,7 +27,7 @@ struct List {
 }
 
 impl List {
-    fn run(&self, machine: Machine, settings: &Settings) -> Results {
+    fn run(&self, machine: Machine, settings: &ProbeSettings) -> Results {
         let mut survey = Survey::start(machine, settings, self.rate, self.at_once).unwrap();
         survey.outage_limit(self.outage_limit);
         let begun = survey.link().now();
@@ -50,7 +50,7 @@ impl List {
             while let Some(route) = survey.take() {
                 results
                     .routes
-                    .entry(route.host().to_owned())
+                    .entry(route.summary().host.clone())
                     .or_default()
                     .push(route);
             }
@@ -111,9 +111,10 @@ fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed
 fn names_only_who_is_there(route: &Route, machine: &Scenario) -> bool {
     let truth = Machine::new(machine, SocketKind::Raw, 0)
         .internet()
-        .truth(AddressFamily::of(route.target()));
-    let is_there =
-        |(hop, from): (u8, IpAddr)| from == route.target() || truth.at(hop).contains(&Some(from));
+        .truth(AddressFamily::of(route.summary().target));
+    let is_there = |(hop, from): (u8, IpAddr)| {
+        from == route.summary().target || truth.at(hop).contains(&Some(from))
+    };
     strong(route).all(is_there)
 }
 
@@ -147,7 +148,7 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
             outage_limit,
             interrupted_after: MOST_STEPS,
         };
-        let mut settings = Settings::default();
+        let mut settings = ProbeSettings::default();
         settings.config.attempts = random.u8(1..4);
         let results = list.run(machine, &settings);
         check(
@@ -201,7 +202,7 @@ fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
             outage_limit,
             interrupted_after,
         };
-        let results = list.run(machine, &Settings::default());
+        let results = list.run(machine, &ProbeSettings::default());
         check(
             &results,
             &list,
@@ -232,7 +233,7 @@ fn what_lasts_ends_the_list_with_its_reason_once_the_limit_is_over() {
                 outage_limit,
                 interrupted_after: MOST_STEPS,
             };
-            let results = list.run(machine, &Settings::default());
+            let results = list.run(machine, &ProbeSettings::default());
             let away = results.lost.values().flatten().filter(|error| match error {
                 Error::Engine(Fault::Away { waited, .. }) => {
                     (limit..limit + 3).contains(&waited.as_secs())
@@ -287,7 +288,7 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
             outage_limit,
             interrupted_after: MOST_STEPS,
         };
-        let results = list.run(machine, &Settings::default());
+        let results = list.run(machine, &ProbeSettings::default());
         check(
             &results,
             &list,

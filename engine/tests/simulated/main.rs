@@ -6,7 +6,7 @@ mod lists;
 
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{
-    Completeness, Evidence, Exploration, Job, PathMtu, Route, Settings, SocketKind, Step,
+    Completeness, Evidence, Exploration, Job, PathMtu, ProbeSettings, Route, SocketKind, Step,
     StopReason, Thoroughness, Trace,
 };
 use hopshot_lab::{CLIENT, Machine, Scenario, Truth};
@@ -45,7 +45,7 @@ fn world(
 fn trace(name: &str, family: AddressFamily, kind: SocketKind, seed: u64) -> (Route, Truth) {
     let (machine, target, truth) = world(name, family, kind, seed);
     (
-        to_the_end(Trace::start(machine, &Settings::default(), name, target).unwrap()),
+        to_the_end(Trace::start(machine, &ProbeSettings::default(), name, target).unwrap()),
         truth,
     )
 }
@@ -71,7 +71,7 @@ fn no_trace_names_anybody_at_a_hop_where_nobody_is() {
         {
             for seed in 0..5 {
                 let (route, truth) = trace(name, family, kind, seed);
-                assert_eq!(route.source(), CLIENT.address(family));
+                assert_eq!(route.summary().source, CLIENT.address(family));
                 for (hop, from) in strong(&route) {
                     let is_there = truth.at(hop).contains(&Some(from));
                     assert!(
@@ -101,9 +101,9 @@ fn where_every_hop_answers_every_hop_is_found_with_hardly_a_probe_too_many() {
             let all: Vec<u8> = (1..=truth.distance().unwrap()).collect();
             assert_eq!(heard, all, "{name} {family:?} {kind:?}");
             assert!(
-                route.probes_sent() <= all.len() + 16,
+                route.summary().probes_sent <= all.len() + 16,
                 "{name}: {}",
-                route.probes_sent()
+                route.summary().probes_sent
             );
         }
     }
@@ -118,7 +118,7 @@ fn all_paths_are_found_whatever_the_seed() {
         let mut complete = 0;
         for seed in 0..20 {
             let (machine, target, truth) = world("ecmp", family, kind, seed);
-            let settings = Settings::default();
+            let settings = ProbeSettings::default();
             let paths =
                 Exploration::start(machine, &settings, Thoroughness::default(), "ecmp", target)
                     .unwrap();
@@ -147,9 +147,13 @@ fn the_mtu_of_a_path_is_found_with_its_limits() {
         .flat_map(|family| KINDS.map(|kind| (family, kind)))
     {
         let (machine, target, _) = world("mtu", family, kind, 1);
-        let search = PathMtu::start(machine, &Settings::default(), "mtu", target, |_, _, _| {
-            Ok(1500)
-        })
+        let search = PathMtu::start(
+            machine,
+            &ProbeSettings::default(),
+            "mtu",
+            target,
+            |_, _, _| Ok(1500),
+        )
         .unwrap();
         let route = to_the_end(search);
         assert_eq!(

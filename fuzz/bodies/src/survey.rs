@@ -11,7 +11,7 @@ use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Answer, Instant, SendError};
 use hopshot_engine::link::{Arrived, Datagram, Obstacle, Port};
 use hopshot_engine::{
-    Clock, Evidence, Fault, Job, Link, LinkError, Route, Settings, SocketKind, Survey,
+    Clock, Evidence, Fault, Job, Link, LinkError, ProbeSettings, Route, SocketKind, Survey,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -361,7 +361,7 @@ struct Results {
 impl Results {
     fn take(&mut self, survey: &mut Survey<Chaos>) {
         while let Some(route) = survey.take() {
-            *self.counts.entry(route.host().to_owned()).or_default() += 1;
+            *self.counts.entry(route.summary().host.clone()).or_default() += 1;
             self.routes.push(route);
         }
         while let Some((host, _)) = survey.take_lost() {
@@ -391,7 +391,7 @@ pub fn body(octets: &[u8]) {
         no_route: false,
         no_sending: false,
     };
-    let mut settings = Settings::default();
+    let mut settings = ProbeSettings::default();
     settings.config.attempts = 1 + setup.attempts % 3;
     let (rate, at_once) = (1 + u32::from(setup.rate), 1 + usize::from(setup.at_once));
     let mut survey = Survey::start(link, &settings, rate, at_once).expect("the settings are good");
@@ -458,13 +458,13 @@ pub fn body(octets: &[u8]) {
     for route in &results.routes {
         let replies = route.hops().flat_map(|hop| hop.replies());
         for reply in replies.filter(|reply| reply.evidence() == Evidence::Strong) {
-            let family = AddressFamily::of(route.target());
+            let family = AddressFamily::of(route.summary().target);
             let is_router = (1..=64).any(|hop| router(family, hop) == reply.from);
             assert!(
-                reply.from == route.target() || is_router,
+                reply.from == route.summary().target || is_router,
                 "{} proved nothing to {}",
                 reply.from,
-                route.target()
+                route.summary().target
             );
         }
         for shared in route.shared() {

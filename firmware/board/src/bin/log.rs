@@ -131,6 +131,7 @@ fn log() -> Option<()> {
     tracer.interrupt();
     defmt::info!("tally {}", tracer.route().tally());
     defmt::info!("hop {}", tracer.route().hops().next()?);
+    defmt::info!("loss {}", tracer.route().hops().next()?.loss());
     defmt::info!("route {}", tracer.route());
     defmt::info!("tracer {}", tracer);
     Some(())

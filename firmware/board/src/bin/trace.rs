@@ -11,7 +11,7 @@ use adapter::{ANSWER_LEN, PROBE_LEN, Stack, Step};
 use core::net::IpAddr;
 use cortex_m_rt::entry;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Route, Tracer};
+use hopshot_core::{Config, Echo, RouteView, Tracer};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger::{self, ARGUMENTS_LEN};
 use hopshot_firmware::text::Line;
@@ -131,7 +131,7 @@ fn addresses() -> Option<Addresses> {
 }
 
 /// One line for each hop up to the last that answered, as traceroute prints it.
-fn print(route: &Route<'_>) {
+fn print(route: &RouteView<'_>) {
     let mut next = 1;
     for hop in route.hops() {
         let Some(reply) = hop.replies().next() else {

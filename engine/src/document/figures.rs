@@ -1,45 +1,42 @@
 //! The figures of a hop: loss, and the least, the middle and the greatest RTT.
 
-use crate::units::milliseconds;
-use hopshot_linux::{Hop, Outcome, Reply};
+use super::value::milliseconds;
+use hopshot_core::{Hop, Loss, Reply};
 use serde::Serialize;
 use std::time::Duration;
 
 /// The probes to a hop, all addresses there together. Probes that did not get out of this machine
 /// don't count; those whose answer proves nothing count as lost; those that were still on their way
-/// when the trace was interrupted count as sent only.
+/// when the trace was interrupted count as sent only. RTTs are in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub(crate) struct Figures {
-    pub(crate) sent: usize,
-    pub(crate) lost: usize,
-    pub(crate) best_ms: Option<f64>,
-    pub(crate) median_ms: Option<f64>,
-    pub(crate) average_ms: Option<f64>,
-    pub(crate) worst_ms: Option<f64>,
+#[non_exhaustive]
+pub struct Figures {
+    /// Probes that left this machine.
+    pub sent: usize,
+    /// Those of them that are lost.
+    pub lost: usize,
+    /// The least RTT.
+    pub best_ms: Option<f64>,
+    /// The RTT in the middle, or between the two there: to half a nanosecond, which
+    /// [`Hop::median`] rounds.
+    pub median_ms: Option<f64>,
+    /// The mean of all RTTs.
+    pub average_ms: Option<f64>,
+    /// The greatest RTT.
+    pub worst_ms: Option<f64>,
 }
 
 impl From<Hop<'_>> for Figures {
     fn from(hop: Hop<'_>) -> Self {
-        let rtts: Vec<Duration> = hop
-            .replies()
-            .filter(Reply::is_proven)
-            .map(|reply| reply.rtt)
-            .collect();
-        let lost = |outcome: &Outcome| match outcome {
-            Outcome::Lost => true,
-            Outcome::Answered(reply) => !reply.is_proven(),
-            Outcome::InFlight | Outcome::Failed(_) => false,
-        };
-        let on_their_way = hop
-            .outcomes()
-            .filter(|outcome| *outcome == Outcome::InFlight)
-            .count();
-        Self::new(rtts, hop.outcomes().filter(lost).count(), on_their_way)
+        let proven = hop.replies().filter(Reply::is_proven);
+        Self::new(proven.map(|reply| reply.rtt).collect(), hop.loss())
     }
 }
 
 impl Figures {
-    fn new(mut rtts: Vec<Duration>, lost: usize, on_their_way: usize) -> Self {
+    /// Sums RTTs up, in whatever order.
+    #[must_use]
+    pub fn new(mut rtts: Vec<Duration>, loss: Loss) -> Self {
         rtts.sort_unstable();
         let sum: Duration = rtts.iter().sum();
         let average = u32::try_from(rtts.len())
@@ -47,8 +44,8 @@ impl Figures {
             .filter(|count| *count > 0)
             .map(|count| sum / count);
         Self {
-            sent: rtts.len() + lost + on_their_way,
-            lost,
+            sent: loss.sent,
+            lost: loss.lost,
             best_ms: rtts.first().map(|rtt| milliseconds(*rtt)),
             median_ms: median(&rtts),
             average_ms: average.map(milliseconds),
@@ -57,8 +54,8 @@ impl Figures {
     }
 }
 
-/// The RTT in the middle of a sorted list, or between the two there, in milliseconds.
-pub(crate) fn median(sorted: &[Duration]) -> Option<f64> {
+/// The RTT in the middle of a sorted list, or between the two there.
+fn median(sorted: &[Duration]) -> Option<f64> {
     let at = |index: usize| sorted.get(index).map(|rtt| milliseconds(*rtt));
     let middle = sorted.len() / 2;
     match sorted.len() % 2 {
@@ -73,14 +70,13 @@ mod tests {
 
     #[test]
     fn the_figures_are_of_what_was_answered_and_the_loss_of_all() {
-        let of = |rtts: &[u64], lost, on_their_way| {
+        let of = |rtts: &[u64], lost, sent| {
             Figures::new(
                 rtts.iter().map(|rtt| Duration::from_millis(*rtt)).collect(),
-                lost,
-                on_their_way,
+                Loss { lost, sent },
             )
         };
-        let figures = of(&[9, 1, 2], 1, 2);
+        let figures = of(&[9, 1, 2], 1, 6);
         assert_eq!((figures.sent, figures.lost), (6, 1));
         let rtts = [
             figures.best_ms,
@@ -90,7 +86,7 @@ mod tests {
         ];
         assert_eq!(rtts, [1.0, 2.0, 4.0, 9.0].map(Some));
         assert_eq!(
-            of(&[], 3, 0),
+            of(&[], 3, 3),
             Figures {
                 sent: 3,
                 lost: 3,

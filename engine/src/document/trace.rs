@@ -1,0 +1,201 @@
+//! The document of a trace.
+
+use super::annotate::Annotate;
+use super::answer::AnswerDocument;
+use super::figures::Figures;
+use super::value::{RejectedDocument, Target, milliseconds, timestamp};
+use crate::near::Shared;
+use crate::path_mtu::MtuRoute;
+use crate::summary::Summary;
+use crate::trace::Route;
+use hopshot_core::{Hop, Outcome, StopReason, Tally};
+use serde::{Serialize, Serializer};
+use std::net::IpAddr;
+
+/// A trace that has ended.
+#[derive(Debug, Serialize)]
+pub struct TraceDocument<'a, K> {
+    #[serde(flatten)]
+    end: TraceEnd<'a, K>,
+    hops: Vec<HopDocument<'a, K>>,
+}
+
+/// A trace that has ended, but for its hops.
+#[derive(Debug, Serialize)]
+pub struct TraceEnd<'a, K> {
+    target: Target<'a>,
+    source: IpAddr,
+    socket: &'static str,
+    started: String,
+    duration_ms: f64,
+    reached: bool,
+    stop_reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+    distance: Option<u8>,
+    probes_sent: usize,
+    duplicates: u16,
+    late: u16,
+    forged: u16,
+    rejected: RejectedDocument,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    shared: Vec<SharedDocument<K>>,
+    flow: u16,
+}
+
+/// A hop that was not probed, because the path begins as those to other hosts do.
+#[derive(Debug, Serialize)]
+struct SharedDocument<K> {
+    hop: u8,
+    from: Option<IpAddr>,
+    seen: u8,
+    of: u8,
+    #[serde(flatten)]
+    known: K,
+}
+
+/// A hop with its probes.
+#[derive(Debug, Serialize)]
+pub struct HopDocument<'a, K> {
+    hop: u8,
+    rate_limited: bool,
+    probes: Vec<Option<Probe<'a, K>>>,
+    #[serde(flatten)]
+    figures: Figures,
+}
+
+/// A probe that was answered, or that could not be sent; a lost one is `null`.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Probe<'a, K> {
+    Answered(Box<AnswerDocument<'a, K>>),
+    Failed { attempt: usize, error: String },
+}
+
+impl<'a, K: Default> TraceDocument<'a, K> {
+    /// Makes the document of a trace.
+    #[must_use]
+    pub fn new(route: &'a Route, annotations: &impl Annotate<Known = K>) -> Self {
+        let hops = route
+            .hops()
+            .map(|hop| HopDocument::new(route, hop, annotations));
+        Self {
+            end: TraceEnd::new(route, annotations),
+            hops: hops.collect(),
+        }
+    }
+}
+
+impl Serialize for Route {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        TraceDocument::new(self, &()).serialize(serializer)
+    }
+}
+
+impl<'a, K: Default> TraceEnd<'a, K> {
+    /// Makes the document of a trace without its hops.
+    #[must_use]
+    pub fn new(route: &'a Route, annotations: &impl Annotate<Known = K>) -> Self {
+        Self::with(
+            route.summary(),
+            route.tally(),
+            route.stop_reason(),
+            route,
+            annotations,
+        )
+    }
+
+    /// Makes that of a search for an MTU, whose last trace shows how the path ends.
+    pub(super) fn of_search(search: &'a MtuRoute, annotations: &impl Annotate<Known = K>) -> Self {
+        Self::with(
+            search.summary(),
+            search.tally(),
+            Some(search.stop_reason()),
+            &search.last().route,
+            annotations,
+        )
+    }
+
+    fn with(
+        summary: &'a Summary,
+        tally: Tally,
+        stop_reason: Option<StopReason>,
+        route: &'a Route,
+        annotations: &impl Annotate<Known = K>,
+    ) -> Self {
+        let shared = route
+            .shared()
+            .map(|shared| SharedDocument::new(shared, annotations));
+        Self {
+            target: Target::new(&summary.host, Some(summary.target)),
+            source: summary.source,
+            socket: summary.socket.as_str(),
+            started: timestamp(summary.started),
+            duration_ms: milliseconds(summary.duration),
+            reached: route.reached(),
+            // One that was finished before its end was interrupted.
+            stop_reason: stop_reason.unwrap_or(StopReason::Interrupted).as_str(),
+            failure: route.failure().map(|failure| route.failure_text(failure)),
+            distance: route.distance(),
+            probes_sent: summary.probes_sent,
+            duplicates: tally.duplicates,
+            late: tally.late,
+            forged: tally.forged,
+            rejected: RejectedDocument::new(tally.forged.into(), summary.rejected),
+            shared: shared.collect(),
+            flow: route.flow(),
+        }
+    }
+}
+
+impl<K: Default> SharedDocument<K> {
+    fn new(shared: Shared, annotations: &impl Annotate<Known = K>) -> Self {
+        let Shared {
+            hop,
+            from,
+            seen,
+            of,
+        } = shared;
+        Self {
+            hop,
+            from,
+            seen,
+            of,
+            known: from
+                .map(|router| annotations.known(router))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+impl<'a, K> HopDocument<'a, K> {
+    pub(super) fn new(
+        route: &'a Route,
+        hop: Hop<'_>,
+        annotations: &impl Annotate<Known = K>,
+    ) -> Self {
+        // At the target some of the probes may have been sent to farther hops: they are numbered
+        // as they stand here.
+        let numbered = (1..).zip(hop.outcomes());
+        let probes = numbered.map(|(attempt, outcome)| match outcome {
+            Outcome::InFlight | Outcome::Lost => None,
+            Outcome::Failed(failure) => Some(Probe::Failed {
+                attempt,
+                error: route.failure_text(failure),
+            }),
+            Outcome::Answered(reply) => Some(Probe::Answered(Box::new(AnswerDocument::new(
+                attempt,
+                &reply,
+                route.clocks(reply.probe),
+                route.extensions(reply.probe),
+                annotations,
+            )))),
+        });
+        Self {
+            hop: hop.number(),
+            rate_limited: hop.may_be_rate_limited(),
+            probes: probes.collect(),
+            figures: Figures::from(hop),
+        }
+    }
+}

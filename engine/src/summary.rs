@@ -1,0 +1,31 @@
+//! The facts that all results have.
+
+use crate::link::SocketKind;
+use crate::rejected::Rejected;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+/// The facts that every result has, be it of one trace or of a search of many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The host as it was given: a name or an address.
+    pub host: String,
+    /// The address that was traced.
+    pub target: IpAddr,
+    /// The address that the probes left from. Of a search for all paths this is the first flow's,
+    /// of a search for an MTU that of the last part of the path: the machine may have got another
+    /// address meanwhile.
+    pub source: IpAddr,
+    /// The kind of socket that was used.
+    pub socket: SocketKind,
+    /// The start, on the wall clock.
+    pub started: SystemTime,
+    /// The time from the start to the end, on the monotonic clock. Look-ups of names are not
+    /// included.
+    pub duration: Duration,
+    /// The number of probes that left this machine, in all traces of a search together.
+    pub probes_sent: usize,
+    /// Counts of messages that were received and were no answer.
+    pub rejected: Rejected,
+}
