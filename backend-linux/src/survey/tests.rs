@@ -333,8 +333,7 @@ const TOGETHER: usize = 8;
 
 /// A name server on loopback that answers nobody before [`TOGETHER`] names were asked for. The
 /// address of `hN.test` is 127.0.0.N.
-fn serve_names() {
-    let server = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+fn serve_names(server: &std::net::UdpSocket) {
     let (mut held, mut names) = (Vec::new(), std::collections::BTreeSet::new());
     loop {
         let mut query = [0; 512];
@@ -370,7 +369,8 @@ fn names_are_looked_up_side_by_side() {
         mount --bind $file /etc/resolv.conf; rm $file; ";
     let test = "survey::tests::names_are_looked_up_side_by_side";
     as_root_in_namespace(test, &format!("{PERMIT_PING}{SERVER}"), || {
-        std::thread::spawn(serve_names);
+        let server = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
+        std::thread::spawn(move || serve_names(&server));
         let names = (1..=TOGETHER).map(|number| format!("h{number}.test"));
         let hosts: Vec<String> = names.chain(["127.0.0.99".to_owned()]).collect();
         let routes: HashMap<String, Route> = Settings::new()
