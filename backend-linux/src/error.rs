@@ -9,7 +9,6 @@ use hopshot_core::{ConfigError, Failure};
 use hopshot_engine::{Fault, LinkError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily as Domain, SocketType};
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use std::time::Duration;
 /// Why a trace could not be started or could not go on. Each text says what to do about it.
 ///
 /// Only what concerns the whole trace is here: a probe that could not be sent is part of the route.
-#[derive(thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A parameter out of its range.
@@ -225,12 +224,6 @@ pub enum Error {
 }
 
 /// As `Display`: it is what a program shows that returns an error from `main`.
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl From<Fault<Self>> for Error {
     fn from(fault: Fault<Self>) -> Self {
         match fault {

@@ -18,6 +18,7 @@ use crate::rejected::Rejected;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::schedule::Schedule;
 use crate::storage::{Growing, Tracer};
+use crate::summary::Reasons;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply};
@@ -206,6 +207,7 @@ impl<L: Link> Driver<L> {
             has_timeout,
             has_given_up,
             has_heard: false,
+            reasons: Reasons::default(),
         };
         self.own[family_index(trace.family())] += 1;
         self.traces.insert(number, trace);

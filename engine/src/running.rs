@@ -6,6 +6,7 @@ use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
 use crate::storage::Tracer;
+use crate::summary::Reasons;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
@@ -49,6 +50,8 @@ pub(crate) struct Running {
     pub(crate) has_given_up: bool,
     /// Whether anybody but this machine itself has answered, and proved it.
     pub(crate) has_heard: bool,
+    /// Why its probes were sent.
+    pub(crate) reasons: Reasons,
 }
 
 /// For how long a probe that this machine can't send is tried again.

@@ -134,6 +134,7 @@ impl Begun {
             clocks,
             extensions,
             head,
+            reasons,
             ..
         } = driver.remove(number)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
@@ -156,6 +157,7 @@ impl Begun {
             started,
             duration: driver.link.now().saturating_since(start),
             probes_sent: tracer.route().probes_sent(),
+            reasons,
             rejected,
         };
         Some(Route {

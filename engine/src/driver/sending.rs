@@ -96,7 +96,10 @@ impl<L: Link> Driver<L> {
                 }
                 Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
                 Action::Done => return Turn::Idle(None),
-                Action::Transmit(probe) => probe,
+                Action::Transmit(probe) => {
+                    trace.reasons.count(probe.reason);
+                    probe
+                }
             },
         };
         let Some(listener) = self.listeners.get(trace.listener) else {
