@@ -123,6 +123,11 @@ impl Held {
         }
     }
 
+    /// How often it could not be sent, but for the last time.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
+    }
+
     /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
     fn seq(&self) -> Option<u16> {
         self.message

@@ -9,6 +9,9 @@ use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
 
+/// A queue that was full so often, for 1.3 s, isn't about to drain: that is a failure as others are.
+const OFTEN: u32 = 8;
+
 impl<L: Link> Driver<L> {
     /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace
     /// permits. Returns how many.
@@ -140,6 +143,9 @@ impl<L: Link> Driver<L> {
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that
                     // don't answer fills a socket's buffer.
+                    Obstacle::Full if is_listed && held.failures() >= OFTEN => {
+                        self.note_failure(target, now);
+                    }
                     Obstacle::TooLarge | Obstacle::Full => {}
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),
