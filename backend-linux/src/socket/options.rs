@@ -72,6 +72,8 @@ pub(crate) enum OpenError {
     SourceOfElsewhere,
     /// The source address is link-local, so an interface must be given with it.
     SourceNeedsInterface,
+    /// The destination belongs to another interface than the one to send by (EINVAL).
+    OtherInterface,
     /// The destination is a broadcast address (EACCES).
     Broadcast,
     /// Anything else.

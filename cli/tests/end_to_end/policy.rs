@@ -245,6 +245,10 @@ fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
             "ff31::1 is link-local, so its interface must follow, as in ff31::1%eth0",
         ),
         (
+            "-i ahead fe80::1%lo",
+            "it belongs to another interface than probes are to leave by",
+        ),
+        (
             "fe80::1",
             "fe80::1 is link-local, so its interface must follow, as in fe80::1%eth0",
         ),
