@@ -379,6 +379,7 @@ pub(crate) fn refused(
             source("it is link-local, so the interface must be given too")
         }
         OpenError::Broadcast => Error::system("can't open a socket")(Errno::ACCESS),
+        OpenError::OtherInterface => Error::system("can't open a socket")(Errno::INVAL),
         OpenError::Other(errno @ (Errno::MFILE | Errno::NFILE)) => Error::NoDescriptor {
             reason: errno.into(),
         },
@@ -410,6 +411,9 @@ pub(crate) fn no_route(
     let reason = match error {
         OpenError::Other(errno) => dead_end(errno),
         OpenError::Broadcast => io::Error::other("it is a broadcast address"),
+        OpenError::OtherInterface => {
+            io::Error::other("it belongs to another interface than probes are to leave by")
+        }
         other => {
             return refused(
                 other,

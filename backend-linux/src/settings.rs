@@ -216,6 +216,7 @@ impl Settings {
         let may_be_fragmented = self.probes.size.is_some() && !self.dont_fragment;
         Options {
             may_be_fragmented,
+            must_stay_whole: self.dont_fragment,
             ..self.options.clone()
         }
     }

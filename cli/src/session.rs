@@ -138,9 +138,11 @@ impl Session {
             shortfalls
                 .iter()
                 .for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
-            if let Some(obstacle) = self.names.obstacle() {
-                say(&format!("nothing can be looked up: {obstacle}"));
-            }
+        }
+        // Else names would be missing without a word.
+        let is_told = self.is_verbose || self.names.are_shown();
+        if let Some(obstacle) = self.names.obstacle().filter(|_| is_told) {
+            say(&format!("nothing can be looked up: {obstacle}"));
         }
         Ok(())
     }

@@ -42,7 +42,8 @@ pub(crate) struct Running {
     pub(crate) held: Option<Held>,
     /// When its first probe left.
     pub(crate) left: Option<Instant>,
-    /// Whether the next hop was missed when it was looked for at [`look_at`](Self::look_at).
+    /// Whether the next hop was missed: when it was looked for at [`look_at`](Self::look_at), or
+    /// while the kernel was waited for.
     pub(crate) was_missed: Option<bool>,
     /// Whether its timeout was chosen by somebody.
     pub(crate) has_timeout: bool,
@@ -313,8 +314,10 @@ impl Running {
             icmp_type: reply.icmp_type,
             icmp_code: reply.icmp_code,
         };
-        let is_missing =
-            failure.is_host_unreachable() && !self.has_heard && may_be_missing(self.way());
+        // The kernel may have turned to another route since.
+        let is_missing = failure.is_host_unreachable()
+            && !self.has_heard
+            && (self.was_missed == Some(true) || may_be_missing(self.way()));
         if is_missing {
             self.abandon();
         }

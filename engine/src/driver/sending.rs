@@ -68,7 +68,10 @@ impl<L: Link> Driver<L> {
                 )
             };
             match if is_over { judge() } else { Verdict::Innocent } {
-                Verdict::Pending(until) => return Turn::Idle(Some(until)),
+                Verdict::Pending(until) => {
+                    trace.was_missed = Some(true);
+                    return Turn::Idle(Some(until));
+                }
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
