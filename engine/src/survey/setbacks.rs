@@ -452,7 +452,7 @@ impl Queue {
         /// The golden ratio of 2³²: its multiples are spread evenly over the range.
         const STEP: u32 = 0x9e37_79b9;
         let len = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
-        let place = u64::from(self.tries.wrapping_mul(STEP)) * len >> 32;
+        let place = (u64::from(self.tries.wrapping_mul(STEP)) * len) >> 32;
         let place = usize::try_from(place).ok()?;
         let key = *self.waiting.keys().nth(place)?;
         self.waiting.remove(&key)
