@@ -142,7 +142,7 @@ impl Machine {
         let since_start = self.now.get().saturating_sub(Duration::from_secs(1));
         self.failures.iter().any(|(failure, whom)| {
             let is_now = failure.what == what && failure.span.contains(&since_start);
-            is_now && target.is_none_or(|target| whom(target))
+            is_now && target.is_none_or(whom)
         })
     }
 
