@@ -51,6 +51,7 @@ mod storage;
 mod summary;
 mod survey;
 mod trace;
+mod trace_id;
 mod uplink;
 
 #[doc(hidden)]

@@ -325,7 +325,7 @@ impl<L: Link> PathMtu<L> {
             .begun
             .as_ref()
             .filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
-        Some((self.round.size, self.driver.tracer(begun.number).route()))
+        Some((self.round.size, self.driver.tracer(begun.id)?.route()))
     }
 
     /// The part of the path that no stretch has yet, as answers to packets of another size show it:
@@ -335,8 +335,9 @@ impl<L: Link> PathMtu<L> {
         let is_check = matches!(self.round.purpose, Purpose::Check { .. });
         let begun = self.begun.as_ref().filter(|_| is_check);
         let running = begun
+            .and_then(|begun| self.driver.tracer(begun.id))
             .into_iter()
-            .flat_map(|begun| self.driver.tracer(begun.number).route().hops());
+            .flat_map(|tracer| tracer.route().hops());
         let is_narrow = matches!(self.round.purpose, Purpose::Narrow { .. });
         let aside = self.aside.iter().filter(move |_| is_narrow);
         let known = self
@@ -359,7 +360,8 @@ impl<L: Link> PathMtu<L> {
         let Some(beside) = &self.beside else {
             return true;
         };
-        let first = self.driver.tracer(beside.number).route().hops().next();
+        let tracer = self.driver.tracer(beside.id);
+        let first = tracer.and_then(|tracer| tracer.route().hops().next());
         first.is_some_and(|hop| {
             hop.replies()
                 .any(|reply| reply.mtu.is_some() && reply.is_proven())
@@ -369,11 +371,9 @@ impl<L: Link> PathMtu<L> {
     /// What the router appended to the answer of a probe of that trace.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
-        let begun = self
-            .begun
+        self.begun
             .as_ref()
-            .and_then(|begun| self.driver.extensions(begun.number).get(&probe));
-        begun.unwrap_or(&NONE)
+            .map_or(&NONE, |begun| self.driver.extensions(begun.id, probe))
     }
 
     /// The parts of the path that are known.
@@ -409,7 +409,7 @@ impl<L: Link> PathMtu<L> {
         };
         self.round = round;
         let begun = self.trace(settings, round.size, round.hops)?;
-        self.found.summary.source = self.driver.tracer(begun.number).config().source;
+        self.found.summary.source = begun.source;
         self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round

@@ -7,6 +7,7 @@ use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::running::{Endurance, Running};
+use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
@@ -70,15 +71,14 @@ impl<L: Link> Driver<L> {
             first_seq,
             ..echo
         };
-        let number = self.added;
-        self.added += 1;
+        let id = self.take_id();
         let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
             self.outbox
                 .resize(self.outbox.len().max(echo.message_len()), 0);
             let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else {
                 return None;
             };
-            let (message, tag) = (probe.message, tag(number, probe.probe));
+            let (message, tag) = (probe.message, tag(id, probe.probe));
             self.link
                 .send(
                     index,
@@ -92,7 +92,7 @@ impl<L: Link> Driver<L> {
                 )
                 .ok()
         });
-        self.identities.give_back(number, ident);
+        self.identities.give_back(id, ident);
         let left = sent?;
         self.pace.spend(left);
         if uplink_of(&mut self.uplinks, family).succeed(left) {
@@ -120,8 +120,8 @@ impl<L: Link> Driver<L> {
 
     /// Whether packets to the target of a trace would leave from another address now, or not at
     /// all.
-    pub(crate) fn has_moved(&mut self, number: usize) -> bool {
-        let Some(trace) = self.traces.get(&number) else {
+    pub(crate) fn has_moved(&mut self, id: TraceId) -> bool {
+        let Some(trace) = self.traces.get(&id) else {
             return false;
         };
         let (target, source, scope_id) = (
@@ -179,7 +179,7 @@ impl<L: Link> Driver<L> {
         // One that has yet to leave is enough: at a slow rate they would be ever more.
         if self
             .questions_of(family)
-            .any(|(number, trace)| trace.left.is_none() && self.schedule.has(number))
+            .any(|(id, trace)| trace.left.is_none() && self.schedule.has(id))
         {
             return;
         }
@@ -194,7 +194,7 @@ impl<L: Link> Driver<L> {
             timeout: LONGEST,
             ..Config::new(target)
         };
-        if let Ok(Some(number)) = self.add(
+        if let Ok(Some((id, _))) = self.add(
             hops,
             Echo::new(random),
             scope_id,
@@ -202,20 +202,17 @@ impl<L: Link> Driver<L> {
             Endurance::Queue,
             true,
         ) {
-            self.questions.insert(number);
+            self.questions.insert(id);
             self.own[family_index(family)] -= 1;
         }
     }
 
     /// Asks nobody any longer, since no trace waits for that.
     pub(super) fn end_questions(&mut self, family: AddressFamily) {
-        let ended: Vec<usize> = self
-            .questions_of(family)
-            .map(|(number, _)| number)
-            .collect();
-        for number in ended {
-            self.questions.remove(&number);
-            self.forget(number);
+        let ended: Vec<TraceId> = self.questions_of(family).map(|(id, _)| id).collect();
+        for id in ended {
+            self.questions.remove(&id);
+            self.forget(id);
         }
     }
 
@@ -235,14 +232,14 @@ impl<L: Link> Driver<L> {
     /// Whether a question waits for its answer. One that has ended may not have been taken out yet.
     fn is_asking(&self, family: AddressFamily) -> bool {
         self.questions_of(family)
-            .any(|(number, _)| self.schedule.has(number))
+            .any(|(id, _)| self.schedule.has(id))
     }
 
-    fn questions_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Running)> {
+    fn questions_of(&self, family: AddressFamily) -> impl Iterator<Item = (TraceId, &Running)> {
         let questions = self
             .questions
             .iter()
-            .filter_map(|number| Some((*number, self.traces.get(number)?)));
+            .filter_map(|id| Some((*id, self.traces.get(id)?)));
         questions.filter(move |(_, trace)| trace.family() == family)
     }
 
@@ -264,8 +261,8 @@ impl<L: Link> Driver<L> {
 
     /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had
     /// been before.
-    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        let Some(trace) = self.traces.get(&number) else {
+    pub(crate) fn fell_silent(&mut self, id: TraceId, start: Instant) -> bool {
+        let Some(trace) = self.traces.get(&id) else {
             return false;
         };
         let uplink = uplink_of(&mut self.uplinks, trace.family());
@@ -274,10 +271,8 @@ impl<L: Link> Driver<L> {
     }
 
     /// Whether a trace has heard anybody.
-    pub(crate) fn has_heard(&self, number: usize) -> bool {
-        self.traces
-            .get(&number)
-            .is_some_and(|trace| trace.has_heard)
+    pub(crate) fn has_heard(&self, id: TraceId) -> bool {
+        self.traces.get(&id).is_some_and(|trace| trace.has_heard)
     }
 
     /// Whether packets of a family could not be sent, to whomever, since an instant.
@@ -297,9 +292,9 @@ impl<L: Link> Driver<L> {
 
     /// Whether the target of a trace answered, but no probe to the hop before left: then it may be
     /// nearer than that.
-    pub(crate) fn has_doubtful_distance(&self, number: usize) -> bool {
+    pub(crate) fn has_doubtful_distance(&self, id: TraceId) -> bool {
         self.traces
-            .get(&number)
+            .get(&id)
             .is_some_and(|trace| distance(&trace.tracer.route()) == Distance::AtMost)
     }
 

@@ -43,10 +43,10 @@ impl<L: Link> Driver<L> {
                     }
                 };
                 // First when the probe left: the RTT of the reply is final.
-                settle(&mut self.link, index, &mut self.traces, self.added);
+                settle(&mut self.link, index, &mut self.traces, self.next);
                 let mut is_ours = false;
-                for number in self.identities.whose(ident, seq) {
-                    let Some(trace) = self.traces.get_mut(&number) else {
+                for id in self.identities.whose(ident, seq) {
+                    let Some(trace) = self.traces.get_mut(&id) else {
                         continue;
                     };
                     if trace.listener != index {
@@ -71,7 +71,7 @@ impl<L: Link> Driver<L> {
                             uplink(&mut self.uplinks, listener.port.family)
                                 .miss_gateway(self.link.now());
                         }
-                        self.schedule.hasten(number);
+                        self.schedule.hasten(id);
                         break;
                     }
                     if let Ok(reply) = accepted {
@@ -97,10 +97,10 @@ impl<L: Link> Driver<L> {
                         trace.hear(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
-                        self.replies.push_back((number, reply));
-                        self.schedule.hasten(number);
+                        self.replies.push_back((id, reply));
+                        self.schedule.hasten(id);
                         if listener.hears != Hears::Everyone && has_all(&trace.tracer, &reply) {
-                            settle(&mut self.link, index, &mut self.traces, self.added);
+                            settle(&mut self.link, index, &mut self.traces, self.next);
                             return Ok(false);
                         }
                         break;
@@ -110,7 +110,7 @@ impl<L: Link> Driver<L> {
                     listener.rejected.count_not_ours();
                 }
             }
-            settle(&mut self.link, index, &mut self.traces, self.added);
+            settle(&mut self.link, index, &mut self.traces, self.next);
         }
         Ok(true)
     }

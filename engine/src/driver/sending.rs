@@ -5,6 +5,7 @@ use crate::departures::tag;
 use crate::link::{Datagram, Link, Obstacle};
 use crate::next_hop::{self, Verdict};
 use crate::running::{Endurance, Held, Running};
+use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
@@ -16,18 +17,18 @@ impl<L: Link> Driver<L> {
         let mut sent = 0;
         let mut now = self.link.now();
         // Where the next of this round is, and whether the round has come to anything.
-        let (mut from, mut is_fruitful) = (0, false);
+        let (mut from, mut is_fruitful) = (TraceId::FIRST, false);
         let most = if self.is_survey { BUNCH } else { 1 };
         while sent < most && self.pace.next() <= now {
-            let Some(number) = self.schedule.due(now, from) else {
+            let Some(id) = self.schedule.due(now, from) else {
                 if !is_fruitful {
                     break;
                 }
-                (from, is_fruitful) = (0, false);
+                (from, is_fruitful) = (TraceId::FIRST, false);
                 continue;
             };
-            from = number + 1;
-            let due = match self.step(number, now) {
+            from = id.next();
+            let due = match self.step(id, now) {
                 Turn::Idle(due) => due,
                 Turn::Tried(due) => {
                     self.pace.spend(now);
@@ -38,14 +39,14 @@ impl<L: Link> Driver<L> {
                     Some(due)
                 }
             };
-            self.schedule.set(number, due);
+            self.schedule.set(id, due);
         }
         sent
     }
 
     /// Asks a trace for what it has to send, and sends that.
-    fn step(&mut self, number: usize, now: Instant) -> Turn {
-        let Some(trace) = self.traces.get_mut(&number) else {
+    fn step(&mut self, id: TraceId, now: Instant) -> Turn {
+        let Some(trace) = self.traces.get_mut(&id) else {
             return Turn::Idle(None);
         };
         if let Some(left) = trace.unheard_since() {
@@ -109,13 +110,13 @@ impl<L: Link> Driver<L> {
             scope_id: trace.scope_id,
             hop_limit: probe.hop_limit,
             message: probe.message,
-            tag: tag(number, probe.probe),
+            tag: tag(id, probe.probe),
         };
         match self.link.send(port, datagram) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
-                if self.questions.contains(&number) {
+                if self.questions.contains(&id) {
                     uplink.asked(left);
                 }
                 if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
@@ -132,7 +133,7 @@ impl<L: Link> Driver<L> {
                     trace.endurance == Endurance::Outage,
                     trace.tracer.config().target,
                 );
-                let is_question = self.questions.contains(&number);
+                let is_question = self.questions.contains(&id);
                 let obstacle = L::obstacle(error);
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that
@@ -144,7 +145,7 @@ impl<L: Link> Driver<L> {
                 let health = self.health(family);
                 let due = self
                     .traces
-                    .get_mut(&number)
+                    .get_mut(&id)
                     .and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 if is_question && due.is_none() {
                     uplink_of(&mut self.uplinks, family).not_asked(error);
@@ -157,13 +158,13 @@ impl<L: Link> Driver<L> {
     /// Tries the probes again that could not be sent: one of this family has just left.
     pub(super) fn hasten_held(&mut self, family: AddressFamily) {
         let is_held = |trace: &Running| trace.held.is_some() && trace.family() == family;
-        for number in self
+        for id in self
             .traces
             .iter()
             .filter(|(_, trace)| is_held(trace))
-            .map(|(number, _)| *number)
+            .map(|(id, _)| *id)
         {
-            self.schedule.hasten(number);
+            self.schedule.hasten(id);
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::trace::{Begun, Listed};
+use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
@@ -17,7 +18,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// After so many traces it is a long list: what counts is its rate, not the round trips of one.
-const LONG_LIST: usize = 16;
+const LONG_LIST: u64 = 16;
 
 /// Hops that a sparing sweep adds per step.
 const SPARING_STEP: u8 = 4;
@@ -185,39 +186,36 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
-        match self.begin(&settings, &setback.host, address, head, endurance) {
-            Ok(number) => {
-                let tracer = self.driver.tracer(number);
-                let (target, source) = (tracer.config().target, tracer.config().source);
-                let flow = tracer.protocol().checksum;
+        let error = match self.begin(&settings, &setback.host, address, head, endurance) {
+            Ok(begun) => {
                 let Setback {
                     host,
                     reruns,
                     sample,
                     ..
                 } = setback;
-                if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed {
-                        address,
-                        reruns,
-                        sample,
-                        is_trial,
-                    });
-                }
-                self.started.push_back(Started {
-                    host,
-                    target,
-                    source,
-                    flow,
+                begun.listed = Some(Listed {
+                    address,
+                    reruns,
+                    sample,
+                    is_trial,
                 });
-                Ok(())
+                let started = Started {
+                    host,
+                    target: begun.target,
+                    source: begun.source,
+                    flow: begun.flow,
+                };
+                self.started.push_back(started);
+                return Ok(());
             }
-            Err(error) if self.may_pass(&error, service) => {
-                self.driver.fail(address.ip());
-                self.hold(setback, error)
-            }
-            Err(error) => Err(error),
+            Err(error) => error,
+        };
+        if !self.may_pass(&error, service) {
+            return Err(error);
         }
+        self.driver.fail(address.ip());
+        self.hold(setback, error)
     }
 
     /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets
@@ -249,8 +247,8 @@ impl<L: Link> Survey<L> {
 
     /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't
     /// traced.
-    pub(super) fn failed_trial(&mut self, number: usize) -> Option<(String, L::Error)> {
-        let begun = self.begun.get(&number)?;
+    pub(super) fn failed_trial(&mut self, id: TraceId) -> Option<(String, L::Error)> {
+        let begun = self.begun.get(&id)?;
         let address = begun
             .listed
             .as_ref()
@@ -258,7 +256,7 @@ impl<L: Link> Survey<L> {
             .address;
         let service = Service::of(AddressFamily::of(address.ip()));
         let away = self.setbacks.has_ended(service)?;
-        let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
+        let lost = (!self.driver.has_heard(id)).then(|| (begun.host().to_owned(), away))?;
         self.found_hopeless[service as usize] = Some(self.driver.link.now());
         Some(lost)
     }
@@ -406,18 +404,18 @@ impl<L: Link> Survey<L> {
     /// as those that waited.
     fn give_up_family(&mut self, family: AddressFamily) {
         let is_of_family = |listed: &Listed| AddressFamily::of(listed.address.ip()) == family;
-        let is_left = |(number, begun): (&usize, &Begun)| {
-            let is_open = !self.driver.is_whole(*number)
-                && self.driver.tracer(*number).route().failure().is_none();
-            (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*number)
+        let is_left = |(id, begun): (&TraceId, &Begun)| {
+            let is_open = !self.driver.is_whole(*id)
+                && self
+                    .driver
+                    .tracer(*id)
+                    .is_some_and(|tracer| tracer.route().failure().is_none());
+            (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*id)
         };
-        let left: Vec<usize> = self.begun.iter().filter_map(is_left).collect();
-        for number in left {
-            self.driver.remove(number);
-            let host = self
-                .begun
-                .remove(&number)
-                .map(|begun| begun.host().to_owned());
+        let left: Vec<TraceId> = self.begun.iter().filter_map(is_left).collect();
+        for id in left {
+            self.driver.remove(id);
+            let host = self.begun.remove(&id).map(|begun| begun.host().to_owned());
             self.lost
                 .extend(host.zip(self.setbacks.has_ended(Service::of(family))));
         }
@@ -464,8 +462,8 @@ impl<L: Link> Survey<L> {
 
     /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether
     /// anybody is heard at all.
-    pub(super) fn is_in_doubt(&mut self, number: usize) -> bool {
-        let Some(begun) = self.begun.get(&number) else {
+    pub(super) fn is_in_doubt(&mut self, id: TraceId) -> bool {
+        let Some(begun) = self.begun.get(&id) else {
             return false;
         };
         let Some(Listed { address, .. }) = &begun.listed else {
@@ -478,14 +476,14 @@ impl<L: Link> Survey<L> {
                 .setbacks
                 .has_ended::<L::Error>(Service::of(family))
                 .is_none()
-            && !self.driver.is_whole(number)
+            && !self.driver.is_whole(id)
             && self.driver.may_be_silent(family)
     }
 
     /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while
     /// it ran packets of its family could not be sent, or their source has changed.
-    pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
-        let begun = self.begun.get(&number)?;
+    pub(super) fn spoilt(&mut self, id: TraceId) -> Option<Setback> {
+        let begun = self.begun.get(&id)?;
         let Listed {
             address, reruns, ..
         } = *begun.listed.as_ref()?;
@@ -500,18 +498,18 @@ impl<L: Link> Survey<L> {
                 .setbacks
                 .has_ended::<L::Error>(Service::of(family))
                 .is_some()
-            || self.driver.is_whole(number)
+            || self.driver.is_whole(id)
         {
             return None;
         }
-        let has_failed = !self.driver.has_given_up(number)
-            && (self.driver.had_outage_since(family, start) || self.driver.has_moved(number));
-        let was_cut_off = has_failed || self.driver.fell_silent(number, start);
+        let has_failed = !self.driver.has_given_up(id)
+            && (self.driver.had_outage_since(family, start) || self.driver.has_moved(id));
+        let was_cut_off = has_failed || self.driver.fell_silent(id, start);
         // Whoever has heard something knows more of the path than that nobody answers: what is
         // missing may be silent. Once is enough where it isn't known that there was an
         // outage at all.
-        let is_doubtful = self.driver.has_doubtful_distance(number);
-        let most = match (was_cut_off, self.driver.has_heard(number)) {
+        let is_doubtful = self.driver.has_doubtful_distance(id);
+        let most = match (was_cut_off, self.driver.has_heard(id)) {
             // The limit of an outage is enough.
             _ if matches!(
                 self.driver.cut_off(family),
@@ -529,7 +527,7 @@ impl<L: Link> Survey<L> {
         let is_spoilt = is_spoilt && reruns < most;
         let listed = self
             .begun
-            .get_mut(&number)
+            .get_mut(&id)
             .filter(|_| is_spoilt)?
             .listed
             .take()?;
