@@ -15,6 +15,7 @@ use crate::identities::{self, Identities};
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::near::Head;
 use crate::pace::Pace;
+use crate::per_family::PerFamily;
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
@@ -62,7 +63,7 @@ pub struct Driver<L> {
     /// One for each port, in their order.
     listeners: Vec<Listener>,
     /// Whether IPv4 and IPv6 get through.
-    uplinks: [Uplink; 2],
+    uplinks: PerFamily<Uplink>,
     /// In the order of age.
     traces: BTreeMap<TraceId, Running>,
     /// The handle of the next trace.
@@ -80,7 +81,7 @@ pub struct Driver<L> {
     questions: BTreeSet<TraceId>,
     asks: bool,
     /// The traces of each family that are no questions.
-    own: [usize; 2],
+    own: PerFamily<usize>,
     replies: VecDeque<(TraceId, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
@@ -118,7 +119,7 @@ impl<L: Link> Driver<L> {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
             link,
-            uplinks: [Uplink::default(); 2],
+            uplinks: PerFamily::default(),
             traces: BTreeMap::new(),
             next: TraceId::FIRST,
             schedule: Schedule::default(),
@@ -127,7 +128,7 @@ impl<L: Link> Driver<L> {
             is_survey: false,
             questions: BTreeSet::new(),
             asks: false,
-            own: [0; 2],
+            own: PerFamily::default(),
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -209,7 +210,7 @@ impl<L: Link> Driver<L> {
             has_given_up,
             has_heard: false,
         };
-        self.own[family_index(trace.family())] += 1;
+        *self.own.get_mut(trace.family()) += 1;
         self.traces.insert(id, trace);
         self.schedule.set(id, Some(Instant::EPOCH));
         Ok(Some((id, source)))
@@ -225,7 +226,8 @@ impl<L: Link> Driver<L> {
     /// The address that packets to a target leave from, or why there is none.
     pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, L::Error> {
         let source = self.link.source(target, scope_id)?;
-        match uplink(&mut self.uplinks, AddressFamily::of(target)).admits(source, target) {
+        let uplink = self.uplinks.get_mut(AddressFamily::of(target));
+        match uplink.admits(source, target) {
             true => Ok(source),
             false => Err(self.link.no_source(target, scope_id)),
         }
@@ -374,7 +376,7 @@ impl<L: Link> Driver<L> {
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, id: TraceId) -> Option<Running> {
         let trace = self.forget(id)?;
-        let own = &mut self.own[family_index(trace.family())];
+        let own = self.own.get_mut(trace.family());
         *own -= 1;
         if *own == 0 {
             self.end_questions(trace.family());
@@ -484,16 +486,5 @@ impl<L: Link> Driver<L> {
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
         self.link
             .wait(if is_lull { LULL } else { span }, is_lull, wake)
-    }
-}
-
-fn uplink(uplinks: &mut [Uplink; 2], family: AddressFamily) -> &mut Uplink {
-    &mut uplinks[family_index(family)]
-}
-
-const fn family_index(family: AddressFamily) -> usize {
-    match family {
-        AddressFamily::V4 => 0,
-        AddressFamily::V6 => 1,
     }
 }

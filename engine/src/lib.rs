@@ -40,6 +40,7 @@ mod order;
 mod pace;
 mod path_mtu;
 mod paths;
+mod per_family;
 mod printable;
 #[cfg(test)]
 mod properties;

@@ -4,6 +4,7 @@
 
 use crate::identities::Identities;
 use crate::near::Near;
+use crate::per_family::FAMILIES;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
@@ -11,8 +12,6 @@ use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
-
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Random(u64);

@@ -1,6 +1,7 @@
 //! Many traces at once, on the same few ports.
 
 mod list;
+mod service;
 mod setbacks;
 
 pub use setbacks::Outage;
@@ -12,6 +13,7 @@ use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::near::{Head, Near, Sample};
 use crate::pace::Pace;
+use crate::per_family::PerFamily;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
@@ -105,7 +107,7 @@ pub struct Survey<L: Link> {
     /// can be.
     known_name: Option<(String, Instant)>,
     /// When an outage of each family was last seen to go on after it had ended the list.
-    found_hopeless: [Option<Instant>; 2],
+    found_hopeless: PerFamily<Option<Instant>>,
     started: VecDeque<Started>,
     lost: VecDeque<(String, L::Error)>,
     names_due: VecDeque<String>,
@@ -146,7 +148,7 @@ impl<L: Link> Survey<L> {
             setbacks: Setbacks::new(),
             names: Health::default(),
             known_name: None,
-            found_hopeless: [None; 2],
+            found_hopeless: PerFamily::default(),
             started: VecDeque::new(),
             lost: VecDeque::new(),
             names_due: VecDeque::new(),

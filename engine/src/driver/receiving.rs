@@ -1,6 +1,6 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Driver, Hears, uplink};
+use super::{Driver, Hears};
 use crate::departures::settle;
 use crate::link::Link;
 use crate::next_hop;
@@ -68,14 +68,15 @@ impl<L: Link> Driver<L> {
                             && trace.endurance == Endurance::Outage
                             && next_hop::is_gateway(&self.link, trace.way())
                         {
-                            uplink(&mut self.uplinks, listener.port.family)
+                            self.uplinks
+                                .get_mut(listener.port.family)
                                 .miss_gateway(self.link.now());
                         }
                         self.schedule.hasten(id);
                         break;
                     }
                     if let Ok(reply) = accepted {
-                        let uplink = uplink(&mut self.uplinks, listener.port.family);
+                        let uplink = self.uplinks.get_mut(listener.port.family);
                         // That this machine answers itself shows nothing of its network, nor does a
                         // forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {

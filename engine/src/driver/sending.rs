@@ -1,6 +1,6 @@
 //! Probes: those of the traces that are due, as the pace permits.
 
-use super::{BUNCH, Driver, uplink as uplink_of};
+use super::{BUNCH, Driver};
 use crate::departures::tag;
 use crate::link::{Datagram, Link, Obstacle};
 use crate::next_hop::{self, Verdict};
@@ -70,12 +70,12 @@ impl<L: Link> Driver<L> {
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
-                        uplink_of(&mut self.uplinks, trace.family()).miss_gateway(now);
+                        self.uplinks.get_mut(trace.family()).miss_gateway(now);
                     }
                     trace.abandon();
                 }
                 Verdict::Innocent => {
-                    let uplink = uplink_of(&mut self.uplinks, trace.family());
+                    let uplink = self.uplinks.get_mut(trace.family());
                     let way = trace.way();
                     let is_found = || {
                         next_hop::is_gateway(&self.link, way)
@@ -104,7 +104,7 @@ impl<L: Link> Driver<L> {
             return Turn::Idle(None);
         };
         let (family, port) = (listener.port.family, trace.listener);
-        let uplink = uplink_of(&mut self.uplinks, family);
+        let uplink = self.uplinks.get_mut(family);
         let datagram = Datagram {
             destination: probe.destination,
             scope_id: trace.scope_id,
@@ -148,7 +148,7 @@ impl<L: Link> Driver<L> {
                     .get_mut(&id)
                     .and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 if is_question && due.is_none() {
-                    uplink_of(&mut self.uplinks, family).not_asked(error);
+                    self.uplinks.get_mut(family).not_asked(error);
                 }
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }

@@ -1,7 +1,8 @@
 //! The hosts of a list: begun as they are added, held back while this machine's network or its name
 //! servers fail, and given up only with a reason.
 
-use super::setbacks::{Healths, Outage, Place, Service, Setback};
+use super::service::{Healths, Service};
+use super::setbacks::{Outage, Place, Setback};
 use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
 use crate::health::ALONE;
@@ -227,7 +228,7 @@ impl<L: Link> Survey<L> {
         if self.driver.cut_off(family).is_none() {
             return !self.driver.leaves_for_others(target, now);
         }
-        let found = self.found_hopeless[Service::of(family) as usize];
+        let found = self.found_hopeless.get(family);
         found.is_some_and(|found| now.saturating_since(found) < WHILE)
     }
 
@@ -254,17 +255,17 @@ impl<L: Link> Survey<L> {
             .as_ref()
             .filter(|listed| listed.is_trial)?
             .address;
-        let service = Service::of(AddressFamily::of(address.ip()));
-        let away = self.setbacks.has_ended(service)?;
+        let family = AddressFamily::of(address.ip());
+        let away = self.setbacks.has_ended(Service::of(family))?;
         let lost = (!self.driver.has_heard(id)).then(|| (begun.host().to_owned(), away))?;
-        self.found_hopeless[service as usize] = Some(self.driver.link.now());
+        *self.found_hopeless.get_mut(family) = Some(self.driver.link.now());
         Some(lost)
     }
 
     /// Whether an error may be over soon. What worked before and doesn't now is this machine's
     /// doing, such as an interface or an address that has gone for a moment.
     fn may_pass(&self, error: &L::Error, service: Service) -> bool {
-        error.may_pass() || error.is_change() && self.healths()[service as usize].has_worked()
+        error.may_pass() || error.is_change() && self.healths().get(service).has_worked()
     }
 
     fn hold(&mut self, setback: Setback, error: L::Error) -> Result<(), L::Error> {
@@ -272,7 +273,7 @@ impl<L: Link> Survey<L> {
             return Err(error);
         }
         let service = setback.service();
-        let (health, now) = (self.healths()[service as usize], self.driver.link.now());
+        let (health, now) = (*self.healths().get(service), self.driver.link.now());
         if service == Service::Names {
             self.ask_witness(now);
         }
@@ -373,7 +374,7 @@ impl<L: Link> Survey<L> {
     fn end_outage(&mut self, service: Service, now: Instant) {
         let family = service.family();
         let healths = self.healths();
-        if healths[service as usize].failing_for(now).is_none() {
+        if healths.get(service).failing_for(now).is_none() {
             return self.setbacks.reopen(service);
         }
         if let Some(family) = family {
@@ -382,7 +383,8 @@ impl<L: Link> Survey<L> {
             } else if let Some(cut_off) = self.driver.cut_off(family) {
                 self.setbacks.note(service, why(cut_off).to_owned());
                 // It may be that nobody answers any more.
-                let is_long = healths[service as usize]
+                let is_long = healths
+                    .get(service)
                     .failed_for()
                     .is_some_and(|failed| failed >= ALONE);
                 if cut_off == CutOff::Silence && is_long {
@@ -393,7 +395,7 @@ impl<L: Link> Survey<L> {
         if let Some(lost) = self.setbacks.end(service, &healths) {
             self.lost.extend(lost);
             if let Some(family) = family {
-                self.found_hopeless[service as usize] = Some(now);
+                *self.found_hopeless.get_mut(family) = Some(now);
                 self.give_up_family(family);
                 self.driver.interrupt_family(family);
             }
@@ -422,11 +424,11 @@ impl<L: Link> Survey<L> {
     }
 
     pub(super) fn healths(&self) -> Healths {
-        [
+        Healths::new(
             self.driver.health(AddressFamily::V4),
             self.driver.health(AddressFamily::V6),
             self.names,
-        ]
+        )
     }
 
     /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or
