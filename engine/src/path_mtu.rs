@@ -100,6 +100,8 @@ pub struct MtuRoute {
     summary: Summary,
     bounds: (u16, u16),
     stretches: Vec<Stretch>,
+    /// The last stretch as long as there is none.
+    unsent: Stretch,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
     /// Whether the first packets were as large as the first link carries.
@@ -110,11 +112,12 @@ pub struct MtuRoute {
 }
 
 impl MtuRoute {
-    fn new(is_whole: bool, summary: Summary) -> Self {
+    fn new(is_whole: bool, summary: Summary, unsent: Stretch) -> Self {
         Self {
             summary,
             bounds: (0, u16::MAX),
             stretches: Vec::new(),
+            unsent,
             limits: Vec::new(),
             path_mtu: None,
             is_whole,
@@ -206,14 +209,8 @@ impl MtuRoute {
 
     /// The last part: its trace says how the search ended.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the first round is part of the path, or aside until the end"
-    )]
     pub fn last(&self) -> &Stretch {
-        self.stretches
-            .last()
-            .expect("a search has a part of the path from its first trace on")
+        self.stretches.last().unwrap_or(&self.unsent)
     }
 
     /// The hops of all parts, each with the size of the packets that went there.
@@ -272,6 +269,11 @@ impl<L: Link> PathMtu<L> {
             probes_sent: 0,
             rejected: Rejected::default(),
         };
+        let unsent = Stretch {
+            size,
+            route: Route::unsent::<L>(summary.clone(), settings.config)?,
+            numbers: settings.config.first_hop..=settings.config.max_hops,
+        };
         let start = driver.link.now();
         let mut this = Self {
             driver,
@@ -282,7 +284,7 @@ impl<L: Link> PathMtu<L> {
             round,
             begun: None,
             beside: None,
-            found: MtuRoute::new(size == link, summary),
+            found: MtuRoute::new(size == link, summary, unsent),
             aside: None,
             start,
             slowest: Duration::ZERO,
