@@ -9,7 +9,6 @@ use hopshot_core::{ConfigError, Failure};
 use hopshot_engine::{Fault, LinkError};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily as Domain, SocketType};
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use std::time::Duration;
 /// Why a trace could not be started or could not go on. Each text says what to do about it.
 ///
 /// Only what concerns the whole trace is here: a probe that could not be sent is part of the route.
-#[derive(thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A parameter out of its range.
@@ -225,12 +224,6 @@ pub enum Error {
 }
 
 /// As `Display`: it is what a program shows that returns an error from `main`.
-impl fmt::Debug for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
 impl From<Fault<Self>> for Error {
     fn from(fault: Fault<Self>) -> Self {
         match fault {
@@ -386,6 +379,7 @@ pub(crate) fn refused(
             source("it is link-local, so the interface must be given too")
         }
         OpenError::Broadcast => Error::system("can't open a socket")(Errno::ACCESS),
+        OpenError::OtherInterface => Error::system("can't open a socket")(Errno::INVAL),
         OpenError::Other(errno @ (Errno::MFILE | Errno::NFILE)) => Error::NoDescriptor {
             reason: errno.into(),
         },
@@ -417,6 +411,9 @@ pub(crate) fn no_route(
     let reason = match error {
         OpenError::Other(errno) => dead_end(errno),
         OpenError::Broadcast => io::Error::other("it is a broadcast address"),
+        OpenError::OtherInterface => {
+            io::Error::other("it belongs to another interface than probes are to leave by")
+        }
         other => {
             return refused(
                 other,

@@ -93,8 +93,8 @@ pub use hopshot_engine::document;
 pub use hopshot_engine::{
     AddressFamily, Changes, Clock, Clocks, ConfigError, Evidence, Failure, Hop, HostReply, Inside,
     Job, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId,
-    Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep, Tally,
-    is_obeyed, printable,
+    Reasons, Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep,
+    Tally, is_obeyed, printable,
 };
 pub use plan::{Plan, PlanKind};
 pub use resolve::{needs_resolver, resolve};

@@ -51,9 +51,14 @@ impl Link for Sockets {
             .sources
             .of(target, scope_id)
             .map_err(|error| no_route(error, target, scope_id, &self.options))?;
-        match self.options.source.is_none() && is_makeshift(source, target) {
-            true => Err(self.no_source(target, scope_id)),
-            false => Ok(source),
+        match self.options.source {
+            None if is_makeshift(source, target) => Err(self.no_source(target, scope_id)),
+            // The kernel would send it all the same, to nobody. (In IPv4 it doesn't.)
+            Some(_) if is_makeshift(source, target) && !self.neighbours.is_own(target) => {
+                let error = OpenError::SourceOfElsewhere;
+                Err(no_route(error, target, scope_id, &self.options))
+            }
+            _ => Ok(source),
         }
     }
 

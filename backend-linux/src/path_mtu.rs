@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::plan::{Plan, sealed};
 use crate::running::Running;
 use crate::settings::Settings;
+use crate::socket::Options;
 use crate::sockets::Sockets;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine as engine;
@@ -30,7 +31,11 @@ impl sealed::Kind for MtuSearch {
     type Job = engine::PathMtu<Sockets>;
 
     fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
-        let options = settings.clone().dont_fragment(true).socket_options();
+        let options = Options {
+            // The question about the first link tells it.
+            must_stay_whole: false,
+            ..settings.clone().dont_fragment(true).socket_options()
+        };
         Sockets::open_for_mtu(family, options)
     }
 

@@ -49,9 +49,9 @@ impl Settings {
         self
     }
 
-    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default. Where nothing
-    /// says that the path leads, a hop gets one probe, and the first two behind the last router
-    /// two.
+    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default (the command asks
+    /// for 3, since people want to see how much times differ). Where nothing says that the path
+    /// leads, a hop gets one probe, and the first two behind the last router two.
     pub fn attempts(mut self, attempts: u8) -> Self {
         self.probes.config.attempts = attempts;
         self
@@ -216,6 +216,7 @@ impl Settings {
         let may_be_fragmented = self.probes.size.is_some() && !self.dont_fragment;
         Options {
             may_be_fragmented,
+            must_stay_whole: self.dont_fragment,
             ..self.options.clone()
         }
     }

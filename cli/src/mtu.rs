@@ -63,7 +63,12 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => json::path_mtu(args, &route, &session.names),
     };
     shown.map_err(Failure::Output)?;
-    session.explain_rejected(route.tally().forged.into(), route.summary().rejected);
+    let summary = route.summary();
+    session.explain(
+        summary.reasons,
+        route.tally().forged.into(),
+        summary.rejected,
+    );
     failed.map_or_else(
         || Ok(route.last().route.reached()),
         |error| Err(error.into()),

@@ -147,6 +147,11 @@ impl Names {
         }
     }
 
+    /// Returns whether something of addresses is shown that only the helper finds.
+    pub(crate) const fn are_shown(&self) -> bool {
+        self.wants_names || matches!(self.ases, Ases::Dns { .. })
+    }
+
     /// The same with another source of AS numbers.
     pub(crate) fn with_ases(self, ases: Ases) -> Self {
         Self { ases, ..self }

@@ -9,9 +9,10 @@ use crate::failure::Failure;
 use crate::names::Names;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{
-    Error, Job, Lack, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
+    Error, Job, Lack, Reasons, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
 };
 use rustix::process::getuid;
+use std::fmt::Display;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
@@ -137,9 +138,11 @@ impl Session {
             shortfalls
                 .iter()
                 .for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
-            if let Some(obstacle) = self.names.obstacle() {
-                say(&format!("nothing can be looked up: {obstacle}"));
-            }
+        }
+        // Else names would be missing without a word.
+        let is_told = self.is_verbose || self.names.are_shown();
+        if let Some(obstacle) = self.names.obstacle().filter(|_| is_told) {
+            say(&format!("nothing can be looked up: {obstacle}"));
         }
         Ok(())
     }
@@ -199,35 +202,27 @@ impl Session {
         Ok(())
     }
 
-    /// Says what arrived and was no answer, and what DNS did not say, to those who want to know.
-    pub(crate) fn explain_rejected(&self, forged: u32, rejected: Rejected) {
+    /// Says why probes were sent, what arrived and was no answer, and what DNS did not say, to those
+    /// who want to know.
+    pub(crate) fn explain(&self, reasons: Reasons, forged: u32, rejected: Rejected) {
         if !self.is_verbose {
             return;
         }
-        let Rejected {
-            bad_checksum,
-            malformed,
-            not_ours,
-            dropped,
-        } = rejected;
-        let counts = [
-            (forged, "forged"),
-            (bad_checksum, "bad checksum"),
-            (malformed, "malformed"),
-            (not_ours, "not ours"),
-            (dropped, "dropped by the kernel"),
+        let sent = [
+            (reasons.sweep, "in the sweep"),
+            (reasons.attempts, "further attempts"),
+            (reasons.retries, "retries"),
+            (reasons.rechecks, "rechecks"),
         ];
-        let said = counts
-            .iter()
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| format!("{count} {what}"));
-        let said: Vec<String> = said.collect();
-        let said = if said.is_empty() {
-            "nothing".to_owned()
-        } else {
-            said.join(", ")
-        };
-        say(&format!("rejected: {said}"));
+        say(&format!("sent: {}", listed(&sent)));
+        let rejected = [
+            (forged, "forged"),
+            (rejected.bad_checksum, "bad checksum"),
+            (rejected.malformed, "malformed"),
+            (rejected.not_ours, "not ours"),
+            (rejected.dropped, "dropped by the kernel"),
+        ];
+        say(&format!("rejected: {}", listed(&rejected)));
         let unconfined = self.names.unconfined();
         unconfined
             .iter()
@@ -238,5 +233,15 @@ impl Session {
                 "no answer from DNS about the ASes of {unanswered} addresses"
             ));
         }
+    }
+}
+
+/// The counts that aren't zero, as a list.
+fn listed<N: Copy + Default + PartialOrd + Display>(counts: &[(N, &str)]) -> String {
+    let there = counts.iter().filter(|(count, _)| *count > N::default());
+    let there: Vec<String> = there.map(|(count, of)| format!("{count} {of}")).collect();
+    match there.is_empty() {
+        true => "nothing".to_owned(),
+        false => there.join(", "),
     }
 }

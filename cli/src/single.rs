@@ -45,6 +45,11 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         .finish(&route, &session.names)
         .and_then(|()| format.end())
         .map_err(Failure::Output)?;
-    session.explain_rejected(route.tally().forged.into(), route.summary().rejected);
+    let summary = route.summary();
+    session.explain(
+        summary.reasons,
+        route.tally().forged.into(),
+        summary.rejected,
+    );
     Ok(route.reached())
 }

@@ -8,7 +8,7 @@ use crate::names::on_route;
 use crate::session::Session;
 use crate::targets::{self, Next, Targets};
 use hopshot_linux::survey::{Outage, Sample, Started, Survey};
-use hopshot_linux::{AddressFamily, Error, Route, Step, needs_resolver, resolve};
+use hopshot_linux::{AddressFamily, Error, Reasons, Route, Step, needs_resolver, resolve};
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, IsTerminal};
 use std::net::{IpAddr, SocketAddr};
@@ -61,6 +61,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         found,
         finished,
         forged: 0,
+        reasons: Reasons::default(),
         interrupted: false,
         unread: None,
         told_limit: None,
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     desk.format.end().map_err(Failure::Output)?;
     let [v4, v6] =
         [AddressFamily::V4, AddressFamily::V6].map(|family| desk.survey.rejected(family));
-    desk.session.explain_rejected(desk.forged, v4 + v6);
+    desk.session.explain(desk.reasons, desk.forged, v4 + v6);
     match desk.unread {
         Some(failure) => Err(failure),
         None => Ok(desk.progress.all_well() && !desk.interrupted),
@@ -94,6 +95,7 @@ struct Desk<'a> {
     found: VecDeque<(String, Result<SocketAddr, Error>)>,
     finished: VecDeque<Route>,
     forged: u32,
+    reasons: Reasons,
     interrupted: bool,
     /// Why the list could not be read to its end.
     unread: Option<Failure>,
@@ -418,6 +420,7 @@ impl Desk<'_> {
     fn take_routes(&mut self) {
         while let Some(route) = self.survey.take() {
             self.forged = self.forged.saturating_add(route.tally().forged.into());
+            self.reasons += route.summary().reasons;
             on_route(&route).for_each(|address| self.session.names.ask(address));
             self.finished.push_back(route);
         }

@@ -20,6 +20,7 @@ use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
 use crate::storage::{Growing, Tracer};
+use crate::summary::Reasons;
 use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
@@ -209,6 +210,7 @@ impl<L: Link> Driver<L> {
             has_timeout,
             has_given_up,
             has_heard: false,
+            reasons: Reasons::default(),
         };
         *self.own.get_mut(trace.family()) += 1;
         self.traces.insert(id, trace);

@@ -91,6 +91,6 @@ pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thorou
 pub use printable::{is_obeyed, printable};
 pub use rejected::Rejected;
 pub use settings::{ProbeSettings, specified};
-pub use summary::Summary;
+pub use summary::{Reasons, Summary};
 pub use survey::{AT_ONCE, DEFAULT_RATE, Outage, Started, Survey};
 pub use trace::{HostReply, Route, Trace};

@@ -18,7 +18,7 @@ use crate::pace::Pace;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, ProbeSettings, specified};
-use crate::summary::Summary;
+use crate::summary::{Reasons, Summary};
 use crate::trace::{Begun, Route};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
@@ -129,6 +129,7 @@ impl MtuRoute {
     /// Counts a round that is over.
     fn note(&mut self, route: &Route) {
         self.summary.probes_sent += route.summary().probes_sent;
+        self.summary.reasons += route.summary().reasons;
         let Tally {
             duplicates,
             late,
@@ -267,6 +268,7 @@ impl<L: Link> PathMtu<L> {
             started: driver.link.date(),
             duration: Duration::ZERO,
             probes_sent: 0,
+            reasons: Reasons::default(),
             rejected: Rejected::default(),
         };
         let unsent = Stretch {

@@ -6,6 +6,7 @@ use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
 use crate::storage::Tracer;
+use crate::summary::Reasons;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
@@ -41,7 +42,8 @@ pub(crate) struct Running {
     pub(crate) held: Option<Held>,
     /// When its first probe left.
     pub(crate) left: Option<Instant>,
-    /// Whether the next hop was missed when it was looked for at [`look_at`](Self::look_at).
+    /// Whether the next hop was missed: when it was looked for at [`look_at`](Self::look_at), or
+    /// while the kernel was waited for.
     pub(crate) was_missed: Option<bool>,
     /// Whether its timeout was chosen by somebody.
     pub(crate) has_timeout: bool,
@@ -49,6 +51,8 @@ pub(crate) struct Running {
     pub(crate) has_given_up: bool,
     /// Whether anybody but this machine itself has answered, and proved it.
     pub(crate) has_heard: bool,
+    /// Why its probes were sent.
+    pub(crate) reasons: Reasons,
 }
 
 /// For how long a probe that this machine can't send is tried again.
@@ -118,6 +122,11 @@ impl Held {
             hop_limit,
             message,
         }
+    }
+
+    /// How often it could not be sent, but for the last time.
+    pub(crate) const fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
@@ -305,8 +314,10 @@ impl Running {
             icmp_type: reply.icmp_type,
             icmp_code: reply.icmp_code,
         };
-        let is_missing =
-            failure.is_host_unreachable() && !self.has_heard && may_be_missing(self.way());
+        // The kernel may have turned to another route since.
+        let is_missing = failure.is_host_unreachable()
+            && !self.has_heard
+            && (self.was_missed == Some(true) || may_be_missing(self.way()));
         if is_missing {
             self.abandon();
         }

@@ -2,7 +2,9 @@
 
 use crate::link::SocketKind;
 use crate::rejected::Rejected;
+use hopshot_core::Reason;
 use std::net::IpAddr;
+use std::ops::AddAssign;
 use std::time::{Duration, SystemTime};
 
 /// The facts that every result has, be it of one trace or of a search of many.
@@ -26,6 +28,44 @@ pub struct Summary {
     pub duration: Duration,
     /// The number of probes that left this machine, in all traces of a search together.
     pub probes_sent: usize,
+    /// The reasons of these probes.
+    pub reasons: Reasons,
     /// Counts of messages that were received and were no answer.
     pub rejected: Rejected,
+}
+
+/// Counts of probes by the reason why they were sent: see [`Reason`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reasons {
+    /// Probes of the first sweep.
+    pub sweep: usize,
+    /// Further attempts that were asked for.
+    pub attempts: usize,
+    /// Probes to hops that were silent.
+    pub retries: usize,
+    /// More of them, to a hop that may be the target itself.
+    pub rechecks: usize,
+}
+
+impl Reasons {
+    pub(crate) const fn count(&mut self, reason: Reason) {
+        let count = match reason {
+            Reason::Sweep => &mut self.sweep,
+            Reason::Attempt => &mut self.attempts,
+            Reason::Retry => &mut self.retries,
+            Reason::Recheck => &mut self.rechecks,
+            _ => return,
+        };
+        *count += 1;
+    }
+}
+
+impl AddAssign for Reasons {
+    fn add_assign(&mut self, other: Self) {
+        self.sweep += other.sweep;
+        self.attempts += other.attempts;
+        self.retries += other.retries;
+        self.rechecks += other.rechecks;
+    }
 }

@@ -215,6 +215,9 @@ impl<L: Link> Survey<L> {
     /// Take the place when the host is drawn, not when its address is found: votes are counted in
     /// the order of the draws. A survey learns nothing of the routers without.
     pub fn sample(&mut self) -> Sample {
+        // No sweep to a host of which nothing is known is shorter; until there are votes none is
+        // longer.
+        self.settings.memory.limit.get_or_insert(SPARING);
         self.near.sample()
     }
 
@@ -306,7 +309,6 @@ impl<L: Link> Survey<L> {
         if let Some(sample) = sample {
             self.near
                 .learn(sample, route.summary().target, route.hops());
-            // No sweep to a host of which nothing is known is shorter.
             self.settings.memory.limit =
                 Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
         }

@@ -13,7 +13,7 @@ use crate::pace::Pace;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, ProbeSettings, headers_len};
 use crate::storage::{Growing, Tracer};
-use crate::summary::Summary;
+use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
@@ -127,6 +127,7 @@ impl Begun {
             clocks,
             extensions,
             head,
+            reasons,
             ..
         } = driver.remove(self.id)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
@@ -138,8 +139,13 @@ impl Begun {
         {
             self.memory.learn(config.target, distance);
         }
+        let summary = Summary {
+            probes_sent: tracer.route().probes_sent(),
+            reasons,
+            ..self.summary(driver)
+        };
         Some(Route {
-            summary: self.summary(driver, tracer.route().probes_sent()),
+            summary,
             describe: L::describe,
             tracer,
             shared: spared.unwrap_or_default(),
@@ -148,7 +154,8 @@ impl Begun {
         })
     }
 
-    fn summary<L: Link>(&self, driver: &Driver<L>, probes_sent: usize) -> Summary {
+    /// The facts of its result, as long as nothing was sent.
+    fn summary<L: Link>(&self, driver: &Driver<L>) -> Summary {
         let family = AddressFamily::of(self.target);
         Summary {
             host: self.host.clone(),
@@ -157,7 +164,8 @@ impl Begun {
             socket: driver.socket(family).unwrap_or(SocketKind::Raw),
             started: self.started,
             duration: driver.link.now().saturating_since(self.start),
-            probes_sent,
+            probes_sent: 0,
+            reasons: Reasons::default(),
             rejected: driver.rejected(family),
         }
     }
@@ -213,7 +221,7 @@ impl<L: Link> Trace<L> {
             None,
             Endurance::Timeout,
         )?;
-        let unsent = Route::unsent::<L>(begun.summary(&driver, 0), settings.config)?;
+        let unsent = Route::unsent::<L>(begun.summary(&driver), settings.config)?;
         Ok(Self {
             driver,
             begun,

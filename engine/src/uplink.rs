@@ -304,14 +304,10 @@ impl Uplink {
     }
 
     fn round_trips(&self) -> Duration {
-        let slowest = self
-            .answerers
-            .iter()
-            .flatten()
-            .map(|answerer| answerer.rtt)
-            .max();
-        // Whoever let one answer wait for long does not slow all others down.
-        slowest.unwrap_or_default().min(LONGEST).saturating_mul(2)
+        let answerers = self.answerers.iter().flatten();
+        let fastest = answerers.map(|answerer| answerer.rtt).min();
+        // Whoever lets an answer wait for long doesn't hide that all others have fallen silent.
+        fastest.unwrap_or_default().min(LONGEST).saturating_mul(2)
     }
 
     /// Returns whether nobody answers any more who did before.

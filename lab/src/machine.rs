@@ -23,6 +23,7 @@ const SENDING: Duration = Duration::from_micros(2);
 /// The errors of sending, with numbers of Linux.
 const NOT_PERMITTED: SendError = SendError(1);
 const TOO_LARGE: SendError = SendError(90);
+const NO_ROOM: SendError = SendError(105);
 
 /// The largest packet that the first link carries, in octets.
 const FIRST_LINK: usize = 1500;
@@ -34,7 +35,7 @@ pub struct Machine {
     random: fastrand::Rng,
     now: Cell<Duration>,
     ports: Vec<Port>,
-    failures: Vec<Failure>,
+    failures: Vec<(Failure, Box<Whom>)>,
     attacker: Option<Box<Attacker>>,
     /// Of IPv4 and of IPv6.
     queues: [BinaryHeap<Queued>; 2],
@@ -59,11 +60,16 @@ pub enum Failing {
     Firewall,
     /// A firewall refuses what may go farther than two hops.
     FarProbes,
+    /// A queue has no room.
+    Queue,
     /// What is sent is lost.
     Probes,
     /// What arrives is lost.
     Answers,
 }
+
+/// Whether a failure is about a target.
+type Whom = dyn Fn(IpAddr) -> bool;
 
 /// Somebody who sees what leaves.
 type Attacker = dyn FnMut(&[u8]) -> Attack;
@@ -113,7 +119,12 @@ impl Machine {
 
     /// Lets something fail.
     pub fn fail(&mut self, failure: Failure) {
-        self.failures.push(failure);
+        self.fail_for(failure, |_| true);
+    }
+
+    /// Lets something fail for some targets; not what arrives, which is everybody's.
+    pub fn fail_for(&mut self, failure: Failure, whom: impl Fn(IpAddr) -> bool + 'static) {
+        self.failures.push((failure, Box::new(whom)));
     }
 
     /// Lets somebody see every packet that leaves: what comes back may be forged, and may stand in
@@ -127,11 +138,12 @@ impl Machine {
         &self.internet
     }
 
-    fn fails(&self, what: Failing) -> bool {
+    fn fails(&self, what: Failing, target: Option<IpAddr>) -> bool {
         let since_start = self.now.get().saturating_sub(Duration::from_secs(1));
-        self.failures
-            .iter()
-            .any(|failure| failure.what == what && failure.span.contains(&since_start))
+        self.failures.iter().any(|(failure, whom)| {
+            let is_now = failure.what == what && failure.span.contains(&since_start);
+            is_now && target.is_none_or(whom)
+        })
     }
 
     fn put(&mut self, deliveries: Vec<Delivery>) {
@@ -191,7 +203,7 @@ impl Link for Machine {
     }
 
     fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Error> {
-        match self.fails(Failing::Route) {
+        match self.fails(Failing::Route, Some(target)) {
             true => Err(Error::NoRoute),
             false => Ok(CLIENT.address(AddressFamily::of(target))),
         }
@@ -204,9 +216,13 @@ impl Link for Machine {
     fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
         let left = self.now();
         self.now.set(self.now.get() + SENDING);
-        let is_far = probe.hop_limit > 2 && self.fails(Failing::FarProbes);
-        if is_far || self.fails(Failing::Firewall) || self.fails(Failing::Route) {
+        let fails = |what| self.fails(what, Some(probe.destination));
+        let is_far = probe.hop_limit > 2 && fails(Failing::FarProbes);
+        if is_far || fails(Failing::Firewall) || fails(Failing::Route) {
             return Err(NOT_PERMITTED);
+        }
+        if fails(Failing::Queue) {
+            return Err(NO_ROOM);
         }
         let family = AddressFamily::of(probe.destination);
         assert_eq!(
@@ -234,17 +250,17 @@ impl Link for Machine {
         header
             .emit(probe.message.len(), &mut packet)
             .expect("there is room");
-        if !self.fails(Failing::Probes) {
+        if !self.fails(Failing::Probes, Some(probe.destination)) {
             self.reach(&packet);
         }
         Ok(left)
     }
 
     fn obstacle(error: SendError) -> Obstacle {
-        if error == TOO_LARGE {
-            Obstacle::TooLarge
-        } else {
-            Obstacle::Other
+        match error {
+            TOO_LARGE => Obstacle::TooLarge,
+            NO_ROOM => Obstacle::Full,
+            _ => Obstacle::Other,
         }
     }
 
@@ -290,7 +306,7 @@ impl Link for Machine {
             let is_heard =
                 read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
             let len = packet.len();
-            if !is_heard || self.fails(Failing::Answers) || len > buf.len() {
+            if !is_heard || self.fails(Failing::Answers, None) || len > buf.len() {
                 continue;
             }
             buf[..len].copy_from_slice(&packet);

@@ -19,6 +19,8 @@ pub(crate) enum Necessity {
     Errors,
     /// Packets that nobody fragments, for a search for the path MTU.
     Unfragmented,
+    /// The same where that was asked for.
+    Whole,
     /// The MTU of a route, for the same.
     Mtu,
     /// The interface that was asked for.
@@ -35,8 +37,8 @@ impl Necessity {
         match (self, family) {
             (Self::Errors, AddressFamily::V4) => "IP_RECVERR",
             (Self::Errors, AddressFamily::V6) => "IPV6_RECVERR",
-            (Self::Unfragmented, AddressFamily::V4) => "IP_MTU_DISCOVER",
-            (Self::Unfragmented, AddressFamily::V6) => "IPV6_MTU_DISCOVER",
+            (Self::Unfragmented | Self::Whole, AddressFamily::V4) => "IP_MTU_DISCOVER",
+            (Self::Unfragmented | Self::Whole, AddressFamily::V6) => "IPV6_MTU_DISCOVER",
             (Self::Mtu, AddressFamily::V4) => "IP_MTU",
             (Self::Mtu, AddressFamily::V6) => "IPV6_MTU",
             (Self::Interface, _) => "SO_BINDTODEVICE",
@@ -55,6 +57,7 @@ impl Necessity {
             Self::Unfragmented | Self::Mtu => {
                 "no path MTU can be found without it: permit it, or trace without asking for the MTU"
             }
+            Self::Whole => "permit it, or let probes be fragmented",
             Self::Interface => "permit it, or leave the interface to the routing table",
             Self::Mark => "permit it, or leave the mark out",
             Self::TrafficClass => "permit it, or leave the traffic class out",

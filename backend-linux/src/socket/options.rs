@@ -41,6 +41,9 @@ pub(crate) struct Options {
     /// Whether a packet may be cut in pieces on its way: by routers (IPv4), by this machine where
     /// it knows of a small MTU.
     pub(crate) may_be_fragmented: bool,
+    /// Whether somebody asked that no packet is cut. Otherwise the kernel may decide, where it
+    /// refuses the option.
+    pub(crate) must_stay_whole: bool,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
     /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none
@@ -69,6 +72,8 @@ pub(crate) enum OpenError {
     SourceOfElsewhere,
     /// The source address is link-local, so an interface must be given with it.
     SourceNeedsInterface,
+    /// The destination belongs to another interface than the one to send by (EINVAL).
+    OtherInterface,
     /// The destination is a broadcast address (EACCES).
     Broadcast,
     /// Anything else.
@@ -226,6 +231,22 @@ pub(super) fn set_fragmentation(
             sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::PROBE)
         }
         (AddressFamily::V6, true) => sockopt::set_ipv6_mtu_discover(fd, Ipv6PathMtuDiscovery::DONT),
+    }
+}
+
+/// The same for probes: what was not asked for is done without.
+pub(super) fn fragment_probes(
+    fd: &OwnedFd,
+    family: AddressFamily,
+    options: &Options,
+    lacks: &mut Lacks,
+) -> Result<(), OpenError> {
+    match set_fragmentation(fd, family, options) {
+        Err(errno) if options.must_stay_whole => Err(OpenError::Necessary(Necessity::Whole, errno)),
+        set => {
+            lacks.note(Nicety::Fragmentation, set);
+            Ok(())
+        }
     }
 }
 

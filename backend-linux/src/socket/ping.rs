@@ -12,7 +12,7 @@
 use super::arrival::Arrival;
 use super::needs::{Lack, Lacks, Necessity, Nicety};
 use super::options::{
-    OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, open, set, set_fragmentation,
+    OpenError, Options, TRANSIENT_ERRORS, apply, endpoint, errors, fragment_probes, open, set,
     set_receive_buffer,
 };
 use super::queue::{Origin, Queue, Report};
@@ -64,10 +64,7 @@ impl Socket {
             ),
             None => open_alone(family, options, &mut lacks)?,
         };
-        lacks.note(
-            Nicety::Fragmentation,
-            set_fragmentation(&sender, family, options),
-        );
+        fragment_probes(&sender, family, options, &mut lacks)?;
         let receiver = open(family, SocketKind::Ping)?;
         lacks.note(
             Nicety::OwnIdent,

@@ -10,7 +10,7 @@ use super::arrival::Arrival;
 use super::filter::{self, Identity};
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{
-    OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, open, set, set_fragmentation,
+    OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, fragment_probes, open, set,
     set_receive_buffer, set_type_filter,
 };
 use super::queue::Queue;
@@ -204,10 +204,7 @@ fn open_sender(
             sys::attach_filter(sender.as_fd(), &filter::pass_nothing()),
         );
     }
-    lacks.note(
-        Nicety::Fragmentation,
-        set_fragmentation(&sender, family, options),
-    );
+    fragment_probes(&sender, family, options, lacks)?;
     lacks.note(Nicety::SendErrors, set(&sender, errors(family), 1));
     Ok(sender)
 }

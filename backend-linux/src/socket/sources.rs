@@ -65,14 +65,25 @@ impl Sources {
     /// # Errors
     /// A route that leads nowhere is always [`OpenError::Other`]: `NETUNREACH` if there is none,
     /// `HOSTUNREACH` for an `unreachable` route, `ACCESS` for a `prohibit` route, `INVAL` for a
-    /// `blackhole` or a link-local destination without its interface. [`OpenError::Broadcast`].
+    /// `blackhole` or a link-local destination without its interface. [`OpenError::Broadcast`] and
+    /// [`OpenError::OtherInterface`].
     pub(crate) fn of(&self, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
         match self.ask(&self.socket, destination, scope_id) {
             Err(OpenError::Other(Errno::ACCESS)) if self.is_broadcast(destination) => {
                 Err(OpenError::Broadcast)
             }
+            // The kernel says the same of a `blackhole` route.
+            Err(OpenError::Other(Errno::INVAL)) if self.is_beside(scope_id) => {
+                Err(OpenError::OtherInterface)
+            }
             found => found,
         }
+    }
+
+    /// Whether a destination's interface isn't the one to send by.
+    fn is_beside(&self, scope_id: u32) -> bool {
+        let is_other = |interface: &Interface| interface.number != scope_id;
+        scope_id != 0 && self.interface.as_ref().is_some_and(is_other)
     }
 
     fn is_broadcast(&self, destination: IpAddr) -> bool {

@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         None => print_line(&json::Document::new(args, &paths, names)),
     };
     shown.map_err(Failure::Output)?;
-    session.explain_rejected(paths.forged(), paths.summary().rejected);
+    let summary = paths.summary();
+    session.explain(summary.reasons, paths.forged(), summary.rejected);
     failed.map_or_else(|| Ok(paths.reached()), |error| Err(error.into()))
 }
 

@@ -20,7 +20,7 @@ use crate::format::json::print_line;
 use crate::session::Session;
 use history::{History, Round};
 use hopshot_linux::survey::Survey;
-use hopshot_linux::{AddressFamily, Route, Settings, Step, needs_resolver};
+use hopshot_linux::{AddressFamily, Reasons, Route, Settings, Step, needs_resolver};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -75,6 +75,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         started: (SystemTime::now(), Instant::now()),
         begun: 0,
         forged: 0,
+        reasons: Reasons::default(),
         history: History::default(),
         has_view: settings.is_some(),
         manner,
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     watch.run(settings.map(Screen::enter).transpose().map_err(no_screen)?)?;
     watch.report()?;
     let rejected = watch.survey.rejected(AddressFamily::of(address.ip()));
-    watch.session.explain_rejected(watch.forged, rejected);
+    watch.session.explain(watch.reasons, watch.forged, rejected);
     Ok(watch.history.reached)
 }
 
@@ -153,6 +154,7 @@ struct Watch<'a> {
     /// Rounds that have begun.
     begun: u32,
     forged: u32,
+    reasons: Reasons,
     history: History,
     /// Whether it is shown on a terminal while it runs.
     has_view: bool,
@@ -272,6 +274,7 @@ impl Watch<'_> {
 
     fn learn(&mut self, route: &Route) {
         self.forged = self.forged.saturating_add(route.tally().forged.into());
+        self.reasons += route.summary().reasons;
         self.history.add(&Round::from(route));
         self.history
             .addresses()

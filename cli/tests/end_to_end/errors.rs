@@ -740,22 +740,35 @@ fn a_dumb_terminal_is_told_as_that() {
 
 #[test]
 fn without_proc_it_is_told_why_there_are_no_names() {
-    let script = "mount -t tmpfs none /proc && $0 -v -q1 $HOPSHOT_LAB_TARGET4";
-    let Some(said) = shell_in_scenario(
-        "short",
-        &format!("export HOPSHOT=$0; unshare -m sh -c '{script}' $0"),
-    ) else {
-        return;
-    };
-    assert!(
-        said.stderr
-            .contains("nothing can be looked up: there is no /proc/self/exe"),
-        "{}",
-        said.stderr
-    );
-    assert!(
-        said.status == 0 && said.stdout.contains(" 5  10.255.0.80"),
-        "{}",
-        said.stdout
-    );
+    const WHY: &str = "nothing can be looked up: there is no /proc/self/exe";
+    // The last is a list.
+    for mode in [
+        "",
+        "-v",
+        "--json",
+        "--paths",
+        "--mtu",
+        "--watch --count 1",
+        "127.0.0.1",
+    ] {
+        for (names, told) in [("", 1), ("-n", 0)] {
+            for (target, address) in [("4", "10.255.0.80"), ("6", "2001:db8:ffff::80")] {
+                let script = format!(
+                    "mount -t tmpfs none /proc && $0 {names} {mode} -q1 $HOPSHOT_LAB_TARGET{target}"
+                );
+                let Some(said) =
+                    shell_in_scenario("short", &format!("unshare -m sh -c '{script}' $0"))
+                else {
+                    return;
+                };
+                assert_eq!(
+                    (said.status, said.stderr.matches(WHY).count()),
+                    (0, told),
+                    "{names} {mode}: {}",
+                    said.stderr
+                );
+                assert!(said.stdout.contains(address), "{mode}: {}", said.stdout);
+            }
+        }
+    }
 }

@@ -508,6 +508,28 @@ fn a_dead_gateway_looks_as_a_dead_host_and_so_does_one_that_is_sought_by_paths_a
     });
 }
 
+#[test]
+fn a_dead_gateway_is_told_although_the_kernel_turns_to_a_wider_route_then() {
+    // By IPv6 it does.
+    let routes = "ip route add 10.4.0.0/16 via 10.1.0.77
+        ip route add 2001:db8:4::/48 via 2001:db8:1::77 dev ahead";
+    on_each_socket(|socket, target, _| {
+        for mode in ["", "-w 5", "--paths", "--mtu"] {
+            let Some(said) = on_chain(&format!(
+                "{routes}; \"$0\" -n -q1 {mode} --socket {socket} {target}"
+            )) else {
+                return;
+            };
+            let why = format!("No answer from {target}: {NOBODY}.\n");
+            assert!(
+                said.status == 1 && said.stdout.contains(&why),
+                "{socket} {mode}: {}",
+                said.stdout
+            );
+        }
+    });
+}
+
 /// The policy by which the kernel chooses among next hops, and whether the source is given.
 const CHOICES: [(u8, bool); 3] = [(0, false), (1, false), (0, true)];
 

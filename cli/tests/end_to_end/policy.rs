@@ -245,6 +245,10 @@ fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
             "ff31::1 is link-local, so its interface must follow, as in ff31::1%eth0",
         ),
         (
+            "-i ahead fe80::1%lo",
+            "it belongs to another interface than probes are to leave by",
+        ),
+        (
             "fe80::1",
             "fe80::1 is link-local, so its interface must follow, as in fe80::1%eth0",
         ),
@@ -279,6 +283,44 @@ fn an_address_to_which_no_trace_can_go_is_told_for_what_it_is() {
                 (4, 3, true),
                 "{args} {socket}: {part}"
             );
+        }
+    }
+}
+
+#[test]
+fn a_loopback_address_sends_to_this_machine_alone() {
+    // Each is an address of this machine, from which the target can't be reached, with another one.
+    let sources = [
+        ("127.0.0.1", "10.4.0.1", "10.1.0.254"),
+        ("::1", "2001:db8:4::1", "2001:db8:1::fe"),
+    ];
+    for (source, target, own) in sources {
+        for socket in ["raw", "ping"] {
+            // The last is a list.
+            let list = format!("--outage 0 {target}");
+            for mode in ["", "--paths", "--mtu", "--watch --count 1", &list] {
+                let Some(said) = after("", socket, &format!("-s {source} {mode} {target}")) else {
+                    return;
+                };
+                let why = format!("can't send from {source}: the target can't be reached from it");
+                assert!(
+                    said.status != 0 && said.stderr.contains(&why),
+                    "{socket} {mode}: {}{}",
+                    said.stdout,
+                    said.stderr
+                );
+            }
+            for (target, mode) in [(own, ""), (own, "--mtu"), (source, "")] {
+                let Some(said) = after("", socket, &format!("-s {source} {mode} --json {target}"))
+                else {
+                    return;
+                };
+                assert_eq!(
+                    (said.status, &said.json()["distance"]),
+                    (0, &1.into()),
+                    "{socket} {target}"
+                );
+            }
         }
     }
 }

@@ -244,7 +244,7 @@ fn without_what_is_only_nice_paths_sizes_and_watches_work_as_well_on_either_sock
 fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
     for (index, (_, target)) in FAMILIES.into_iter().enumerate() {
         let errors = of_each(["IP_RECVERR", "IPV6_RECVERR"], [[0, 11], [41, 25]]);
-        let cases: [(&[&str], Choice, &str); 6] = [
+        let cases: [(&[&str], Choice, &str); 7] = [
             (
                 &[],
                 Choice {
@@ -265,6 +265,14 @@ fn an_option_that_is_necessary_is_an_error_with_its_name_and_what_to_do() {
                 &["--mtu"],
                 of_each(["IP_MTU", "IPV6_MTU"], [[0, 14], [41, 24]]),
                 "asking for the MTU",
+            ),
+            (
+                &["-F"],
+                of_each(
+                    ["IP_MTU_DISCOVER", "IPV6_MTU_DISCOVER"],
+                    [[0, 10], [41, 23]],
+                ),
+                "let probes be fragmented",
             ),
             (
                 &["-t", "8"],

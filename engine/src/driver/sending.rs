@@ -10,6 +10,9 @@ use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
 
+/// A queue that was full so often, for 1.3 s, isn't about to drain: that is a failure as others are.
+const OFTEN: u32 = 8;
+
 impl<L: Link> Driver<L> {
     /// Sends a few probes of the traces that are due, in turn and the oldest first, as the pace
     /// permits. Returns how many.
@@ -66,7 +69,10 @@ impl<L: Link> Driver<L> {
                 )
             };
             match if is_over { judge() } else { Verdict::Innocent } {
-                Verdict::Pending(until) => return Turn::Idle(Some(until)),
+                Verdict::Pending(until) => {
+                    trace.was_missed = Some(true);
+                    return Turn::Idle(Some(until));
+                }
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
@@ -97,7 +103,10 @@ impl<L: Link> Driver<L> {
                 }
                 Action::Done if trace.goes_on() => return Turn::Idle(Some(Instant::EPOCH)),
                 Action::Done => return Turn::Idle(None),
-                Action::Transmit(probe) => probe,
+                Action::Transmit(probe) => {
+                    trace.reasons.count(probe.reason);
+                    probe
+                }
             },
         };
         let Some(listener) = self.listeners.get(trace.listener) else {
@@ -138,6 +147,9 @@ impl<L: Link> Driver<L> {
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that
                     // don't answer fills a socket's buffer.
+                    Obstacle::Full if is_listed && held.failures() >= OFTEN => {
+                        self.note_failure(target, now);
+                    }
                     Obstacle::TooLarge | Obstacle::Full => {}
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),

@@ -15,7 +15,7 @@ use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::rejected::Rejected;
 use crate::settings::{ProbeSettings, specified};
-use crate::summary::Summary;
+use crate::summary::{Reasons, Summary};
 use crate::survey::{DEFAULT_RATE, Survey};
 use crate::trace::Route;
 use flows::{FLOWS, Flows};
@@ -123,6 +123,7 @@ impl<L: Link> Exploration<L> {
             started,
             duration: Duration::ZERO,
             probes_sent: 0,
+            reasons: Reasons::default(),
             rejected: Rejected::default(),
         };
         let mut exploration = Self {
@@ -357,6 +358,7 @@ impl Paths {
     /// Counts a flow whose trace has ended.
     fn note(&mut self, route: &Route) {
         self.summary.probes_sent += route.summary().probes_sent;
+        self.summary.reasons += route.summary().reasons;
         self.forged += u32::from(route.tally().forged);
         self.end_failure = route.failure();
         for hop in route.hops() {

@@ -392,7 +392,7 @@ impl<L: Link> Survey<L> {
                 }
             }
         }
-        if let Some(lost) = self.setbacks.end(service, &healths) {
+        if let Some(lost) = self.setbacks.end(service, &healths, now) {
             self.lost.extend(lost);
             if let Some(family) = family {
                 *self.found_hopeless.get_mut(family) = Some(now);

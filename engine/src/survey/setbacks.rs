@@ -3,7 +3,7 @@
 //! A host that fails while others succeed is tried again after 3 s and after 12 s, and then given
 //! up. While everything fails the fault is this machine's. Then one host at a time is tried, after
 //! pauses that grow to a second. The first success makes all the others due. If none comes within
-//! the limit of an outage, the list ends.
+//! the limit of an outage, all are tried once more, and if none succeeds the list ends.
 
 use super::service::{Healths, PerService, Service};
 use crate::error::{Fault, LinkError};
@@ -26,6 +26,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// The time from the first failure of a host to its second try, and between all that follow the
 /// third.
 const BETWEEN: Duration = Duration::from_secs(3);
+
+/// The time that the last hosts tried have for a success, before the list ends.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// The tries that a host gets at least.
 const TRIES: u32 = 3;
@@ -126,6 +129,9 @@ struct Queue {
     next: Instant,
     /// The last failure.
     reason: String,
+    /// When all that wait were made due for a last try, or the last of them was tried: those that
+    /// were tried one at a time may be those that never succeed.
+    last_call: Option<Instant>,
     /// For how long everything had failed when that ended the list.
     ended: Option<Duration>,
 }
@@ -276,6 +282,7 @@ impl Setbacks {
         &mut self,
         service: Service,
         healths: &Healths,
+        now: Instant,
     ) -> Option<Vec<(String, E)>> {
         let mut failed = healths.get(service).failed_for()?;
         let limit = self.limit_of(service, healths);
@@ -287,6 +294,12 @@ impl Setbacks {
         // At a slow rate the first tries may take longer than the limit.
         let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
         if failed < limit || !is_tried || queue.ended.is_some() {
+            return None;
+        }
+        let called = queue.call(now);
+        // However slow the pace is, there is an end.
+        let is_calling = queue.is_calling() && failed < limit.saturating_mul(2);
+        if is_calling || now.saturating_since(called) < GRACE {
             return None;
         }
         queue.ended = Some(failed);
@@ -307,7 +320,8 @@ impl Setbacks {
 
     /// Takes hosts again that need a service, since it works.
     pub(super) fn reopen(&mut self, service: Service) {
-        self.queues.get_mut(service).ended = None;
+        let queue = self.queues.get_mut(service);
+        (queue.ended, queue.last_call) = (None, None);
     }
 
     /// Returns why no host that needs a service is traced any more, if that is so.
@@ -373,24 +387,62 @@ impl Queue {
 
     fn due(&mut self, health: &Health, now: Instant) -> Option<Setback> {
         // A single failure among successes is no outage, and its host's alone.
-        if health.failing_for(now).is_none() && take(&mut self.tries) > 1 {
-            let waiting = take(&mut self.waiting).into_iter();
-            self.waiting = waiting
-                .map(|((_, age), setback)| ((Instant::EPOCH, age), setback))
-                .collect();
+        if health.failing_for(now).is_none() {
+            self.last_call = None;
+            if take(&mut self.tries) > 1 {
+                self.make_all_due();
+            }
         }
         if self.next(health, now)? > now {
             return None;
         }
-        if health.failing_for(now).is_some() {
+        let is_outage = health.failing_for(now).is_some();
+        if is_outage {
             self.count(now);
         }
+        if is_outage && !self.is_calling() {
+            return self.take_any();
+        }
+        self.last_call = self.last_call.map(|_| now);
         self.waiting.pop_first().map(|(_, setback)| setback)
+    }
+
+    /// Takes another host each time, from all over the list: a stretch of it may lead nowhere.
+    fn take_any(&mut self) -> Option<Setback> {
+        /// The golden ratio of 2³²: its multiples are spread evenly over the range.
+        const STEP: u32 = 0x9e37_79b9;
+        let len = u64::try_from(self.waiting.len()).unwrap_or(u64::MAX);
+        let place = (u64::from(self.tries.wrapping_mul(STEP)) * len) >> 32;
+        let place = usize::try_from(place).ok()?;
+        let key = *self.waiting.keys().nth(place)?;
+        self.waiting.remove(&key)
+    }
+
+    fn make_all_due(&mut self) {
+        let waiting = take(&mut self.waiting).into_iter();
+        self.waiting = waiting
+            .map(|((_, age), setback)| ((Instant::EPOCH, age), setback))
+            .collect();
+    }
+
+    /// Makes all due for a last time, once. Returns when the last of them was tried.
+    fn call(&mut self, now: Instant) -> Instant {
+        if self.last_call.is_none() {
+            self.make_all_due();
+        }
+        *self.last_call.get_or_insert(now)
+    }
+
+    /// Whether some were not tried yet since they were called.
+    fn is_calling(&self) -> bool {
+        let first = self.waiting.first_key_value();
+        self.last_call.is_some() && first.is_some_and(|((due, _), _)| *due == Instant::EPOCH)
     }
 
     fn next(&self, health: &Health, now: Instant) -> Option<Instant> {
         let ((due, _), _) = self.waiting.first_key_value()?;
         match health.failing_for(now) {
+            Some(_) if self.is_calling() => Some(Instant::EPOCH),
             Some(_) => Some(self.next),
             // The others are due as soon as that is seen.
             None if self.tries > 1 => Some(Instant::EPOCH),
@@ -440,7 +492,7 @@ mod tests {
             if others_succeed {
                 healths.get_mut(Service::V4).succeed(at(now));
             }
-            if let Some(lost) = setbacks.end(Service::V4, &healths) {
+            if let Some(lost) = setbacks.end(Service::V4, &healths, at(now)) {
                 return (tries, lost.into_iter().next().unwrap().1);
             }
             if let Some(setback) = setbacks.due(&healths, at(now)) {
@@ -517,13 +569,16 @@ mod tests {
         let first = setbacks.due(&healths, at(50)).unwrap();
         assert!(setbacks.due(&healths, at(50)).is_none(), "one at a time");
         healths.get_mut(Service::V4).succeed(at(60));
+        let tried = first.host.clone();
         setbacks.put(first, at(60));
         assert_eq!(setbacks.next(&healths, at(60)), Some(Instant::EPOCH));
         let due: Vec<String> = std::iter::from_fn(|| setbacks.due(&healths, at(61)))
             .map(|setback| setback.host)
             .collect();
         assert_eq!(due.len(), 100);
-        assert_eq!(due[..2], ["host1", "host2"]);
+        let others = (0..100).map(|number| format!("host{number}"));
+        let others: Vec<String> = others.filter(|host| *host != tried).collect();
+        assert_eq!(due[..99], others);
     }
 
     #[test]

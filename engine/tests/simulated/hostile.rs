@@ -157,7 +157,7 @@ fn guess(ends: Ends, message: &[u8], seq: u16, hop_limit: u8) -> Vec<u8> {
     packet
 }
 
-fn error(kind: Type, from: IpAddr, packet: &[u8]) -> Vec<u8> {
+pub(super) fn error(kind: Type, from: IpAddr, packet: &[u8]) -> Vec<u8> {
     let (header, _) = ip::parse(packet).unwrap();
     error_of(kind, from, header.ends.source, packet)
 }
@@ -172,7 +172,7 @@ fn error_of(kind: Type, from: IpAddr, to: IpAddr, quote: &[u8]) -> Vec<u8> {
     wrap(ends, message)
 }
 
-fn reply(ends: Ends, message: &[u8]) -> Vec<u8> {
+pub(super) fn reply(ends: Ends, message: &[u8]) -> Vec<u8> {
     let ends = Ends {
         source: ends.destination,
         destination: ends.source,

@@ -10,24 +10,24 @@ use std::time::Duration;
 
 /// What came of the hosts of a list, by name.
 #[derive(Default)]
-struct Results {
-    routes: BTreeMap<String, Vec<Route>>,
-    lost: BTreeMap<String, Vec<Error>>,
-    took: Duration,
+pub(super) struct Results {
+    pub(super) routes: BTreeMap<String, Vec<Route>>,
+    pub(super) lost: BTreeMap<String, Vec<Error>>,
+    pub(super) took: Duration,
 }
 
 /// A list, and how it is traced.
-struct List {
-    hosts: Vec<(String, IpAddr)>,
-    rate: u32,
-    at_once: usize,
-    outage_limit: Duration,
+pub(super) struct List {
+    pub(super) hosts: Vec<(String, IpAddr)>,
+    pub(super) rate: u32,
+    pub(super) at_once: usize,
+    pub(super) outage_limit: Duration,
     /// Steps after which it is interrupted.
-    interrupted_after: usize,
+    pub(super) interrupted_after: usize,
 }
 
 impl List {
-    fn run(&self, machine: Machine, settings: &ProbeSettings) -> Results {
+    pub(super) fn run(&self, machine: Machine, settings: &ProbeSettings) -> Results {
         let mut survey = Survey::start(machine, settings, self.rate, self.at_once).unwrap();
         survey.outage_limit(self.outage_limit);
         let begun = survey.link().now();
@@ -69,7 +69,7 @@ impl List {
 }
 
 /// The host of a number in the scenario `many`.
-fn host(family: AddressFamily, number: u32) -> (String, IpAddr) {
+pub(super) fn host(family: AddressFamily, number: u32) -> (String, IpAddr) {
     let [.., high, low] = number.to_be_bytes();
     let address = match family {
         AddressFamily::V4 => [10, 200, high, low].into(),
@@ -78,7 +78,7 @@ fn host(family: AddressFamily, number: u32) -> (String, IpAddr) {
     (format!("host{number}"), address)
 }
 
-fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed: u64) {
+pub(super) fn check(results: &Results, list: &List, is_whole: impl Fn(&Route) -> bool, seed: u64) {
     let was_interrupted = list.interrupted_after < MOST_STEPS;
     for (host, _) in &list.hosts {
         let routes = results.routes.get(host).map_or(&[][..], Vec::as_slice);

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod lists;
+mod outages;
 
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{

@@ -20,6 +20,7 @@ const PING: Options = Options {
     ident: None,
     precise: false,
     may_be_fragmented: false,
+    must_stay_whole: false,
 };
 
 /// What is said of the next arrival, and when and by which clock.
