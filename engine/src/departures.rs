@@ -2,20 +2,21 @@
 
 use crate::link::{Clock, Link};
 use crate::running::Running;
+use crate::trace_id::TraceId;
 use hopshot_core::ProbeId;
 use std::collections::BTreeMap;
 
-/// Corrects when probes left by what the kernel says, if it was asked to say so. `added` traces
-/// were ever added.
+/// Corrects when probes left by what the kernel says, if it was asked to say so. `next` is the
+/// handle of the next trace.
 pub(crate) fn settle<L: Link>(
     link: &mut L,
     port: usize,
-    traces: &mut BTreeMap<usize, Running>,
-    added: usize,
+    traces: &mut BTreeMap<TraceId, Running>,
+    next: TraceId,
 ) {
     while let Some((tag, at)) = link.departed(port) {
-        let (number, probe) = tagged(tag, added);
-        if let Some(trace) = traces.get_mut(&number) {
+        let (id, probe) = tagged(tag, next);
+        if let Some(trace) = traces.get_mut(&id) {
             trace.tracer.sent(probe, at);
             trace.clocks.entry(probe).or_default().sent = Clock::Kernel;
         }
@@ -23,17 +24,18 @@ pub(crate) fn settle<L: Link>(
 }
 
 /// A probe as a number: half for the trace, modulo 2¹⁶, a quarter each for hop and attempt.
-pub(crate) fn tag(number: usize, probe: ProbeId) -> u32 {
-    let [.., high, low] = number.to_be_bytes();
+pub(crate) fn tag(id: TraceId, probe: ProbeId) -> u32 {
+    let [.., high, low] = id.age().to_be_bytes();
     u32::from_be_bytes([high, low, probe.hop, probe.attempt])
 }
 
-/// Reads what [`tag`] writes: the number is the highest below `added` that it can stand for.
-fn tagged(tag: u32, added: usize) -> (usize, ProbeId) {
+/// Reads what [`tag`] writes: the trace is the youngest before `next` that it can stand for.
+fn tagged(tag: u32, next: TraceId) -> (TraceId, ProbeId) {
     let [high, low, hop, attempt] = tag.to_be_bytes();
-    let last = added.wrapping_sub(1);
+    let last = next.age().wrapping_sub(1);
     let back = last.wrapping_sub(u16::from_be_bytes([high, low]).into()) & 0xffff;
-    (last.wrapping_sub(back), ProbeId { hop, attempt })
+    let id = TraceId::after(last.wrapping_sub(back));
+    (id, ProbeId { hop, attempt })
 }
 
 #[cfg(test)]
@@ -48,10 +50,8 @@ mod tests {
         };
         for number in [0, 1, 65_535, 65_536, 70_000, 1_000_000] {
             for younger in [0, 1, 65_535] {
-                assert_eq!(
-                    tagged(tag(number, probe), number + younger + 1),
-                    (number, probe)
-                );
+                let (id, next) = (TraceId::after(number), TraceId::after(number + younger + 1));
+                assert_eq!(tagged(tag(id, probe), next), (id, probe));
             }
         }
     }

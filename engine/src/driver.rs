@@ -10,18 +10,21 @@ mod receiving;
 mod sending;
 
 use crate::error::Fault;
+use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::{self, Identities};
-use crate::link::{Audience, Link, Port, SocketKind};
+use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::near::Head;
 use crate::pace::Pace;
+use crate::per_family::PerFamily;
 use crate::rejected::Rejected;
-use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
+use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Reasons;
+use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Evidence, Hop, Instant, Reply};
+use hopshot_core::{Config, Echo, Evidence, Hop, Instant, ProbeId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -61,10 +64,11 @@ pub struct Driver<L> {
     /// One for each port, in their order.
     listeners: Vec<Listener>,
     /// Whether IPv4 and IPv6 get through.
-    uplinks: [Uplink; 2],
-    /// In the order of age, by a number that is never used again.
-    traces: BTreeMap<usize, Running>,
-    added: usize,
+    uplinks: PerFamily<Uplink>,
+    /// In the order of age.
+    traces: BTreeMap<TraceId, Running>,
+    /// The handle of the next trace.
+    next: TraceId,
     schedule: Schedule,
     identities: Identities,
     pace: Pace,
@@ -75,11 +79,11 @@ pub struct Driver<L> {
     is_survey: bool,
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
     /// whether there are to be any.
-    questions: BTreeSet<usize>,
+    questions: BTreeSet<TraceId>,
     asks: bool,
     /// The traces of each family that are no questions.
-    own: [usize; 2],
-    replies: VecDeque<(usize, Reply)>,
+    own: PerFamily<usize>,
+    replies: VecDeque<(TraceId, Reply)>,
     /// Made when it is looked for answers first: what is launched before need not wait for it.
     inbox: Vec<u8>,
     outbox: Vec<u8>,
@@ -116,16 +120,16 @@ impl<L: Link> Driver<L> {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
             link,
-            uplinks: [Uplink::default(); 2],
+            uplinks: PerFamily::default(),
             traces: BTreeMap::new(),
-            added: 0,
+            next: TraceId::FIRST,
             schedule: Schedule::default(),
             identities: Identities::default(),
             pace,
             is_survey: false,
             questions: BTreeSet::new(),
             asks: false,
-            own: [0; 2],
+            own: PerFamily::default(),
             replies: VecDeque::new(),
             inbox: Vec::new(),
             outbox: Vec::new(),
@@ -147,10 +151,10 @@ impl<L: Link> Driver<L> {
         self.is_survey = true;
     }
 
-    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its number.
-    /// The source is the kernel's choice; the ident and the first seq too where another trace,
-    /// or the kernel, is in the way of those given. With a head it begins there, and goes back
-    /// to hop 1 unless the head fits. `None` if every identity is taken.
+    /// Adds a trace, to be started by the next [`advance`](Self::advance), and returns its handle
+    /// and its source. The source is the kernel's choice; the ident and the first seq too where
+    /// another trace, or the kernel, is in the way of those given. With a head it begins there,
+    /// and goes back to hop 1 unless the head fits. `None` if every identity is taken.
     pub(crate) fn add(
         &mut self,
         config: Config,
@@ -159,7 +163,7 @@ impl<L: Link> Driver<L> {
         head: Option<Head>,
         endurance: Endurance,
         has_timeout: bool,
-    ) -> Result<Option<usize>, L::Error> {
+    ) -> Result<Option<(TraceId, IpAddr)>, L::Error> {
         let source = self.source(config.target, scope_id)?;
         let identity = self.take_identity(&config, &echo).or_else(|| {
             // A trace goes before questions.
@@ -183,12 +187,11 @@ impl<L: Link> Driver<L> {
         let tracer = match Tracer::new_in(Growing::new(&config), config, echo) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
-                self.identities.give_back(self.added, ident);
+                self.identities.give_back(self.next, ident);
                 return Err(Fault::Config(error).into());
             }
         };
-        let number = self.added;
-        self.added += 1;
+        let id = self.take_id();
         let is_to_itself = self.link.is_itself(config.target, source);
         let (clocks, extensions) = (BTreeMap::new(), BTreeMap::new());
         let (held, left, was_missed, has_given_up) = (None, None, None, false);
@@ -209,16 +212,24 @@ impl<L: Link> Driver<L> {
             has_heard: false,
             reasons: Reasons::default(),
         };
-        self.own[family_index(trace.family())] += 1;
-        self.traces.insert(number, trace);
-        self.schedule.set(number, Some(Instant::EPOCH));
-        Ok(Some(number))
+        *self.own.get_mut(trace.family()) += 1;
+        self.traces.insert(id, trace);
+        self.schedule.set(id, Some(Instant::EPOCH));
+        Ok(Some((id, source)))
+    }
+
+    /// A handle for one more trace.
+    fn take_id(&mut self) -> TraceId {
+        let id = self.next;
+        self.next = id.next();
+        id
     }
 
     /// The address that packets to a target leave from, or why there is none.
     pub(crate) fn source(&mut self, target: IpAddr, scope_id: u32) -> Result<IpAddr, L::Error> {
         let source = self.link.source(target, scope_id)?;
-        match uplink(&mut self.uplinks, AddressFamily::of(target)).admits(source, target) {
+        let uplink = self.uplinks.get_mut(AddressFamily::of(target));
+        match uplink.admits(source, target) {
             true => Ok(source),
             false => Err(self.link.no_source(target, scope_id)),
         }
@@ -238,19 +249,31 @@ impl<L: Link> Driver<L> {
             .collect();
         let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
-            let (ident, first_seq) = self.identities.take(self.added, config, echo, *ident)?;
+            let (ident, first_seq) = self.identities.take(self.next, config, echo, *ident)?;
             Some((*index, ident, first_seq))
         })
     }
 
-    /// The state of a trace, by the number that [`add`](Self::add) gave.
-    pub(crate) fn tracer(&self, number: usize) -> &Tracer {
-        &self.traces[&number].tracer
+    /// The state of a trace; `None` once it was taken out.
+    pub(crate) fn tracer(&self, id: TraceId) -> Option<&Tracer> {
+        self.traces.get(&id).map(|trace| &*trace.tracer)
     }
 
-    /// Where the RTTs of a trace are from.
-    pub(crate) fn clocks(&self, number: usize) -> &ClocksOf {
-        &self.traces[&number].clocks
+    /// Which clocks the RTT of an answered probe is from.
+    pub(crate) fn clocks(&self, id: TraceId, probe: ProbeId) -> Clocks {
+        let clocks = self.traces.get(&id).map(|trace| &trace.clocks);
+        clocks
+            .and_then(|clocks| clocks.get(&probe))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// What the router appended to the answer of a probe.
+    pub(crate) fn extensions(&self, id: TraceId, probe: ProbeId) -> &OwnedExtensions {
+        let extensions = self.traces.get(&id).map(|trace| &trace.extensions);
+        extensions
+            .and_then(|extensions| extensions.get(&probe))
+            .unwrap_or(&NONE)
     }
 
     /// Whether probes are due that have not been sent yet.
@@ -271,16 +294,16 @@ impl<L: Link> Driver<L> {
     }
 
     /// Whether a trace goes on without probes that could not be sent.
-    pub(crate) fn has_given_up(&self, number: usize) -> bool {
-        self.traces
-            .get(&number)
-            .is_some_and(|trace| trace.has_given_up)
+    pub(crate) fn has_given_up(&self, id: TraceId) -> bool {
+        self.traces.get(&id).is_some_and(|trace| trace.has_given_up)
     }
 
     /// Whether a trace is whole: its target has answered, and every hop before that, all beyond
     /// doubt.
-    pub(crate) fn is_whole(&self, number: usize) -> bool {
-        let route = self.tracer(number).route();
+    pub(crate) fn is_whole(&self, id: TraceId) -> bool {
+        let Some(route) = self.tracer(id).map(Tracer::route) else {
+            return false;
+        };
         let is_sure = |hop: Hop<'_>| {
             hop.replies()
                 .any(|reply| reply.evidence() == Evidence::Strong)
@@ -289,8 +312,8 @@ impl<L: Link> Driver<L> {
     }
 
     /// How many traces were ever added.
-    pub(crate) const fn added(&self) -> usize {
-        self.added
+    pub(crate) const fn added(&self) -> u64 {
+        self.next.age()
     }
 
     /// Whether it is the pace that holds the traces up.
@@ -316,12 +339,12 @@ impl<L: Link> Driver<L> {
     }
 
     /// A trace that has ended: the oldest.
-    pub(crate) fn ended(&mut self) -> Option<usize> {
-        while let Some(number) = self.schedule.ended() {
-            if !self.questions.remove(&number) {
-                return Some(number);
+    pub(crate) fn ended(&mut self) -> Option<TraceId> {
+        while let Some(id) = self.schedule.ended() {
+            if !self.questions.remove(&id) {
+                return Some(id);
             }
-            self.forget(number);
+            self.forget(id);
         }
         None
     }
@@ -331,11 +354,6 @@ impl<L: Link> Driver<L> {
         self.listeners_of(family)
             .next()
             .map(|(_, listener)| listener.port.kind)
-    }
-
-    /// What came with the answers of a trace.
-    pub(crate) fn extensions(&self, number: usize) -> &ExtensionsOf {
-        &self.traces[&number].extensions
     }
 
     /// What the sockets of a family brought that was no answer.
@@ -358,9 +376,9 @@ impl<L: Link> Driver<L> {
     }
 
     /// Takes a trace out, for keeping.
-    pub(crate) fn remove(&mut self, number: usize) -> Option<Running> {
-        let trace = self.forget(number)?;
-        let own = &mut self.own[family_index(trace.family())];
+    pub(crate) fn remove(&mut self, id: TraceId) -> Option<Running> {
+        let trace = self.forget(id)?;
+        let own = self.own.get_mut(trace.family());
         *own -= 1;
         if *own == 0 {
             self.end_questions(trace.family());
@@ -368,11 +386,10 @@ impl<L: Link> Driver<L> {
         Some(trace)
     }
 
-    fn forget(&mut self, number: usize) -> Option<Running> {
-        let trace = self.traces.remove(&number)?;
-        self.schedule.remove(number);
-        self.identities
-            .give_back(number, trace.tracer.protocol().ident);
+    fn forget(&mut self, id: TraceId) -> Option<Running> {
+        let trace = self.traces.remove(&id)?;
+        self.schedule.remove(id);
+        self.identities.give_back(id, trace.tracer.protocol().ident);
         Some(trace)
     }
 
@@ -384,16 +401,16 @@ impl<L: Link> Driver<L> {
 
     /// Ends the traces of one family with what is known.
     pub(crate) fn interrupt_family(&mut self, family: AddressFamily) {
-        for (number, trace) in &mut self.traces {
+        for (id, trace) in &mut self.traces {
             if trace.family() == family {
                 trace.interrupt();
-                self.schedule.set(*number, None);
+                self.schedule.set(*id, None);
             }
         }
     }
 
-    /// The next reply that has been received and not been taken yet, with the number of its trace.
-    pub(crate) fn take_reply(&mut self) -> Option<(usize, Reply)> {
+    /// The next reply that has been received and not been taken yet, and its trace.
+    pub(crate) fn take_reply(&mut self) -> Option<(TraceId, Reply)> {
         self.replies.pop_front()
     }
 
@@ -471,16 +488,5 @@ impl<L: Link> Driver<L> {
         let is_lull = self.is_survey && !span.is_zero() && span < LULL;
         self.link
             .wait(if is_lull { LULL } else { span }, is_lull, wake)
-    }
-}
-
-fn uplink(uplinks: &mut [Uplink; 2], family: AddressFamily) -> &mut Uplink {
-    &mut uplinks[family_index(family)]
-}
-
-const fn family_index(family: AddressFamily) -> usize {
-    match family {
-        AddressFamily::V4 => 0,
-        AddressFamily::V6 => 1,
     }
 }

@@ -5,6 +5,7 @@
 //! knows where that is, and of the others nothing.
 
 use crate::storage::CAPACITY;
+use crate::trace_id::TraceId;
 use hopshot_core::{Config, Echo};
 use std::collections::{HashMap, VecDeque};
 
@@ -40,7 +41,7 @@ struct Seqs {
 /// The seqs that a trace may use.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
-    trace: usize,
+    trace: TraceId,
     first: u16,
     len: u16,
 }
@@ -58,7 +59,7 @@ impl Stretch {
 impl Seqs {
     /// Takes a stretch for a trace: where it wants to begin, or else elsewhere. `None` if it
     /// doesn't fit.
-    fn take(&mut self, trace: usize, wanted: u16, len: u16) -> Option<u16> {
+    fn take(&mut self, trace: TraceId, wanted: u16, len: u16) -> Option<u16> {
         /// From one place that is tried to the next: the golden ratio, so that they spread, and
         /// odd, so that all get their turn.
         const STRIDE: u16 = 0x9e37;
@@ -92,7 +93,7 @@ impl Seqs {
             .any(|stretch| stretch.overlaps(wanted))
     }
 
-    fn give_back(&mut self, trace: usize) {
+    fn give_back(&mut self, trace: TraceId) {
         if let Some(place) = self.taken.iter().position(|stretch| stretch.trace == trace) {
             self.rested.push_back(self.taken.swap_remove(place));
         }
@@ -104,7 +105,7 @@ impl Identities {
     /// `ident` is given where it can't be chosen. `None` if all are in use.
     pub(crate) fn take(
         &mut self,
-        trace: usize,
+        trace: TraceId,
         config: &Config,
         echo: &Echo,
         ident: Option<u16>,
@@ -139,7 +140,7 @@ impl Identities {
     }
 
     /// A trace needs its identity no more.
-    pub(crate) fn give_back(&mut self, trace: usize, ident: u16) {
+    pub(crate) fn give_back(&mut self, trace: TraceId, ident: u16) {
         match self.shared.get_mut(&ident) {
             Some(seqs) => seqs.give_back(trace),
             None => {
@@ -152,7 +153,7 @@ impl Identities {
     }
 
     /// The traces that an answer with this ident and seq may belong to.
-    pub(crate) fn whose(&self, ident: u16, seq: u16) -> impl Iterator<Item = usize> + use<'_> {
+    pub(crate) fn whose(&self, ident: u16, seq: u16) -> impl Iterator<Item = TraceId> + use<'_> {
         let owner = self.own.get(&ident);
         let sharing = self.shared.get(&ident);
         // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket
@@ -210,20 +211,25 @@ mod tests {
 
     /// In the order of age.
     fn whose(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-        let mut traces: Vec<usize> = identities.whose(ident, seq).collect();
+        let ids = identities.whose(ident, seq);
+        let mut traces: Vec<usize> = ids.map(|id| id.age() as usize).collect();
         traces.sort_unstable();
         traces
+    }
+
+    fn id(trace: usize) -> TraceId {
+        TraceId::after(trace as u64)
     }
 
     #[test]
     fn traces_that_may_choose_get_idents_of_their_own_and_an_answer_finds_its_trace() {
         let mut identities = Identities::default();
         assert_eq!(
-            identities.take(0, &CONFIG, &echo(65_535, 7), None),
+            identities.take(id(0), &CONFIG, &echo(65_535, 7), None),
             Some((65_535, 7))
         );
         assert_eq!(
-            identities.take(1, &CONFIG, &echo(65_535, 9), None),
+            identities.take(id(1), &CONFIG, &echo(65_535, 9), None),
             Some((0, 9))
         );
         assert_eq!(whose(&identities, 65_535, 8), [0]);
@@ -231,10 +237,10 @@ mod tests {
         assert_eq!(whose(&identities, 0, 8), [0_usize; 0]);
         // An ident that nobody has may have been another one on its way.
         assert_eq!(whose(&identities, 5, 9), [0, 1]);
-        identities.give_back(0, 65_535);
+        identities.give_back(id(0), 65_535);
         assert_eq!(
             identities
-                .take(2, &CONFIG, &echo(65_535, 7), None)
+                .take(id(2), &CONFIG, &echo(65_535, 7), None)
                 .map(|(ident, _)| ident),
             Some(65_535)
         );
@@ -268,13 +274,13 @@ mod tests {
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
                 let (ident, first) = identities
-                    .take(trace, &CONFIG, &echo(1, wish), Some(77))
+                    .take(id(trace), &CONFIG, &echo(1, wish), Some(77))
                     .unwrap();
                 assert_eq!(ident, 77);
                 firsts.push(first);
             }
             assert_eq!(
-                identities.take(capacity, &CONFIG, &echo(1, 0), Some(77)),
+                identities.take(id(capacity), &CONFIG, &echo(1, 0), Some(77)),
                 None
             );
             for (trace, first) in firsts.into_iter().enumerate() {
@@ -283,10 +289,10 @@ mod tests {
                 }
             }
             for freed in [0, capacity / 2, capacity - 1] {
-                identities.give_back(freed, 77);
+                identities.give_back(id(freed), 77);
                 assert!(
                     identities
-                        .take(capacity + freed, &CONFIG, &echo(1, 0), Some(77))
+                        .take(id(capacity + freed), &CONFIG, &echo(1, 0), Some(77))
                         .is_some()
                 );
             }
@@ -298,25 +304,25 @@ mod tests {
         let mut identities = Identities::default();
         let (seqs, others) = (random_seqs(2), capacity(&CONFIG, Some(77)) - 1);
         assert_eq!(
-            identities.take(0, &CONFIG, &echo(1, 60_000), Some(77)),
+            identities.take(id(0), &CONFIG, &echo(1, 60_000), Some(77)),
             Some((77, 60_000))
         );
-        identities.give_back(0, 77);
+        identities.give_back(id(0), 77);
         assert_eq!(whose(&identities, 77, 60_000), [0_usize; 0]);
         // One trace after the other, each of which wants to be there too.
         for (trace, seq) in (1..=others).zip(seqs) {
             let wanted = if trace % 2 == 0 { seq } else { 60_000 };
             let (_, first) = identities
-                .take(trace, &CONFIG, &echo(1, wanted), Some(77))
+                .take(id(trace), &CONFIG, &echo(1, wanted), Some(77))
                 .unwrap();
             let distance = first
                 .wrapping_sub(60_000)
                 .min(60_000_u16.wrapping_sub(first));
             assert!(distance >= span(&CONFIG), "trace {trace} at {first}");
-            identities.give_back(trace, 77);
+            identities.give_back(id(trace), 77);
         }
         assert_eq!(
-            identities.take(others + 1, &CONFIG, &echo(1, 60_000), Some(77)),
+            identities.take(id(others + 1), &CONFIG, &echo(1, 60_000), Some(77)),
             Some((77, 60_000))
         );
     }
@@ -336,11 +342,11 @@ mod tests {
                 let mut before: VecDeque<Stretch> = VecDeque::new();
                 for (trace, wish) in wishes.into_iter().enumerate() {
                     let (ident, first) = identities
-                        .take(trace, &CONFIG, &echo(77, wish), given)
+                        .take(id(trace), &CONFIG, &echo(77, wish), given)
                         .unwrap();
                     assert_eq!(ident, 77);
                     let stretch = Stretch {
-                        trace,
+                        trace: id(trace),
                         first,
                         len: span(&CONFIG),
                     };
@@ -349,7 +355,7 @@ mod tests {
                         "{given:?}: {stretch:?} {before:?}"
                     );
                     assert_eq!(whose(&identities, 77, first), [trace]);
-                    identities.give_back(trace, 77);
+                    identities.give_back(id(trace), 77);
                     before.push_back(stretch);
                     before.drain(..before.len().saturating_sub(128));
                 }
@@ -361,9 +367,11 @@ mod tests {
     #[test]
     fn an_ident_that_traces_share_is_no_choice_for_others() {
         let mut identities = Identities::default();
-        identities.take(0, &CONFIG, &echo(1, 5), Some(77)).unwrap();
+        identities
+            .take(id(0), &CONFIG, &echo(1, 5), Some(77))
+            .unwrap();
         assert_eq!(
-            identities.take(1, &CONFIG, &echo(77, 5), None),
+            identities.take(id(1), &CONFIG, &echo(77, 5), None),
             Some((78, 5))
         );
         assert_eq!(

@@ -17,6 +17,19 @@
 //!   `document` lets a program add what it knows about addresses.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
+// Panic-free by construction, as core: whatever can panic is not written.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::indexing_slicing,
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::as_conversions,
+        clippy::string_slice
+    )
+)]
 
 mod departures;
 mod distance;
@@ -40,6 +53,7 @@ mod order;
 mod pace;
 mod path_mtu;
 mod paths;
+mod per_family;
 mod printable;
 #[cfg(test)]
 mod properties;
@@ -51,6 +65,7 @@ mod storage;
 mod summary;
 mod survey;
 mod trace;
+mod trace_id;
 mod uplink;
 
 #[doc(hidden)]

@@ -13,7 +13,7 @@ const CAPACITY: usize = 65_536;
 const RECENT: usize = 5;
 
 /// So many of them it must be: of fewer the median is what one alone says.
-const ENOUGH: usize = 3;
+const ENOUGH: u8 = 3;
 
 /// The distances of targets that were traced before. Clones share what they know.
 ///
@@ -36,7 +36,7 @@ pub struct Memory {
     pub(crate) limit: Option<u8>,
 }
 
-/// The distances of the hosts at a place that were reached last, the oldest first; of a host its
+/// The distances of the hosts at a place that were reached last, the latest first; of a host its
 /// own.
 #[derive(Clone, Copy, Debug, Default)]
 struct Distances {
@@ -111,10 +111,10 @@ impl Memory {
         let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
         let [host, networks @ ..] = places(target);
         let known = networks.iter().filter_map(|network| memory.get(network));
-        let mut known = known.filter(|distances| distances.count >= ENOUGH as u8);
+        let mut known = known.filter(|distances| distances.count >= ENOUGH);
         [
-            memory.get(&host).map(Distances::median),
-            known.next().map(Distances::median),
+            memory.get(&host).and_then(Distances::median),
+            known.next().and_then(Distances::median),
         ]
     }
 
@@ -142,20 +142,21 @@ impl Distances {
     }
 
     fn push(&mut self, distance: u8) {
-        if usize::from(self.count) == RECENT {
-            self.recent.rotate_left(1);
-            self.count -= 1;
+        self.recent.rotate_right(1);
+        let [latest, ..] = &mut self.recent;
+        *latest = distance;
+        if usize::from(self.count) < RECENT {
+            self.count += 1;
         }
-        self.recent[usize::from(self.count)] = distance;
-        self.count += 1;
     }
 
     /// Of an even number the lower one in the middle.
-    fn median(&self) -> u8 {
-        let mut sorted = self.recent;
-        let sorted = &mut sorted[..usize::from(self.count)];
-        sorted.sort_unstable();
-        sorted[(sorted.len() - 1) / 2]
+    fn median(&self) -> Option<u8> {
+        let mut recent = self.recent;
+        let known = recent.get_mut(..usize::from(self.count))?;
+        known.sort_unstable();
+        let middle = known.len().checked_sub(1)? / 2;
+        known.get(middle).copied()
     }
 }
 

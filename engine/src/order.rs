@@ -41,12 +41,14 @@ impl Order {
         } else {
             len.min(FIRST_DRAWS + len / ONE_IN)
         };
+        // Never 0 where anything is drawn.
+        let places = u64::try_from(len).unwrap_or(u64::MAX);
         let mut reserved = HashSet::with_capacity(count);
         let mut draws = Vec::with_capacity(count);
         while draws.len() < count
             && let Some(number) = random.next()
         {
-            let place = usize::try_from(number % len as u64).unwrap_or_default();
+            let place = usize::try_from(number % places).unwrap_or_default();
             if reserved.insert(place) {
                 draws.push(place);
             }

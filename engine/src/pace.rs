@@ -5,7 +5,8 @@ use std::time::Duration;
 
 /// What a pause gives back: a sleep ends a little late, and what was missed by it may be made up
 /// for.
-const SLACK: Duration = Duration::from_millis(5);
+const SLACK: Duration = Duration::from_nanos(SLACK_NANOS);
+const SLACK_NANOS: u64 = 5_000_000;
 
 /// A pace of at most so many probes a second, evenly spread.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +48,7 @@ impl Pace {
     /// Records a departure.
     pub(crate) fn spend(&mut self, now: Instant) {
         if !self.interval.is_zero() {
-            let earliest =
-                Instant::from_nanos(now.as_nanos().saturating_sub(SLACK.as_nanos() as u64));
+            let earliest = Instant::from_nanos(now.as_nanos().saturating_sub(SLACK_NANOS));
             self.next = self.next.max(earliest).saturating_add(self.interval);
         }
     }

@@ -100,6 +100,8 @@ pub struct MtuRoute {
     summary: Summary,
     bounds: (u16, u16),
     stretches: Vec<Stretch>,
+    /// The last stretch as long as there is none.
+    unsent: Stretch,
     limits: Vec<Limit>,
     path_mtu: Option<u16>,
     /// Whether the first packets were as large as the first link carries.
@@ -110,11 +112,12 @@ pub struct MtuRoute {
 }
 
 impl MtuRoute {
-    fn new(is_whole: bool, summary: Summary) -> Self {
+    fn new(is_whole: bool, summary: Summary, unsent: Stretch) -> Self {
         Self {
             summary,
             bounds: (0, u16::MAX),
             stretches: Vec::new(),
+            unsent,
             limits: Vec::new(),
             path_mtu: None,
             is_whole,
@@ -207,14 +210,8 @@ impl MtuRoute {
 
     /// The last part: its trace says how the search ended.
     #[must_use]
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "the first round is part of the path, or aside until the end"
-    )]
     pub fn last(&self) -> &Stretch {
-        self.stretches
-            .last()
-            .expect("a search has a part of the path from its first trace on")
+        self.stretches.last().unwrap_or(&self.unsent)
     }
 
     /// The hops of all parts, each with the size of the packets that went there.
@@ -274,6 +271,11 @@ impl<L: Link> PathMtu<L> {
             reasons: Reasons::default(),
             rejected: Rejected::default(),
         };
+        let unsent = Stretch {
+            size,
+            route: Route::unsent::<L>(summary.clone(), settings.config)?,
+            numbers: settings.config.first_hop..=settings.config.max_hops,
+        };
         let start = driver.link.now();
         let mut this = Self {
             driver,
@@ -284,7 +286,7 @@ impl<L: Link> PathMtu<L> {
             round,
             begun: None,
             beside: None,
-            found: MtuRoute::new(size == link, summary),
+            found: MtuRoute::new(size == link, summary, unsent),
             aside: None,
             start,
             slowest: Duration::ZERO,
@@ -327,7 +329,7 @@ impl<L: Link> PathMtu<L> {
             .begun
             .as_ref()
             .filter(|_| self.round.purpose == Purpose::Sweep && self.is_larger_refused())?;
-        Some((self.round.size, self.driver.tracer(begun.number).route()))
+        Some((self.round.size, self.driver.tracer(begun.id)?.route()))
     }
 
     /// The part of the path that no stretch has yet, as answers to packets of another size show it:
@@ -337,8 +339,9 @@ impl<L: Link> PathMtu<L> {
         let is_check = matches!(self.round.purpose, Purpose::Check { .. });
         let begun = self.begun.as_ref().filter(|_| is_check);
         let running = begun
+            .and_then(|begun| self.driver.tracer(begun.id))
             .into_iter()
-            .flat_map(|begun| self.driver.tracer(begun.number).route().hops());
+            .flat_map(|tracer| tracer.route().hops());
         let is_narrow = matches!(self.round.purpose, Purpose::Narrow { .. });
         let aside = self.aside.iter().filter(move |_| is_narrow);
         let known = self
@@ -361,7 +364,8 @@ impl<L: Link> PathMtu<L> {
         let Some(beside) = &self.beside else {
             return true;
         };
-        let first = self.driver.tracer(beside.number).route().hops().next();
+        let tracer = self.driver.tracer(beside.id);
+        let first = tracer.and_then(|tracer| tracer.route().hops().next());
         first.is_some_and(|hop| {
             hop.replies()
                 .any(|reply| reply.mtu.is_some() && reply.is_proven())
@@ -371,11 +375,9 @@ impl<L: Link> PathMtu<L> {
     /// What the router appended to the answer of a probe of that trace.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
-        let begun = self
-            .begun
+        self.begun
             .as_ref()
-            .and_then(|begun| self.driver.extensions(begun.number).get(&probe));
-        begun.unwrap_or(&NONE)
+            .map_or(&NONE, |begun| self.driver.extensions(begun.id, probe))
     }
 
     /// The parts of the path that are known.
@@ -411,7 +413,7 @@ impl<L: Link> PathMtu<L> {
         };
         self.round = round;
         let begun = self.trace(settings, round.size, round.hops)?;
-        self.found.summary.source = self.driver.tracer(begun.number).config().source;
+        self.found.summary.source = begun.source;
         self.begun = Some(begun);
         // It leaves behind the other, and takes no answer from it.
         self.beside = round

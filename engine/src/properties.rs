@@ -4,14 +4,14 @@
 
 use crate::identities::Identities;
 use crate::near::Near;
+use crate::per_family::FAMILIES;
 use crate::storage::{CAPACITY, Growing, Tracer};
+use crate::trace_id::TraceId;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{Action, Answer, Config, Evidence, Instant, Protocol, Reply};
 use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
-
-const FAMILIES: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 struct Random(u64);
@@ -67,8 +67,15 @@ const FORGER: u8 = 3;
 /// All targets are so far.
 const DISTANCE: u8 = 6;
 
+fn id(number: usize) -> TraceId {
+    TraceId::after(number as u64)
+}
+
 fn answered(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-    identities.whose(ident, seq).collect()
+    identities
+        .whose(ident, seq)
+        .map(|id| id.age() as usize)
+        .collect()
 }
 
 /// A probe of a trace as it left.
@@ -143,7 +150,7 @@ impl List {
             ..Config::new(target)
         };
         let echo = hopshot_core::Echo::new(random);
-        let Some((ident, first_seq)) = self.identities.take(number, &config, &echo, self.ident)
+        let Some((ident, first_seq)) = self.identities.take(id(number), &config, &echo, self.ident)
         else {
             return;
         };
@@ -374,7 +381,8 @@ impl List {
     /// learn of it.
     fn end(&mut self, number: usize) {
         let tracer = self.traces.remove(&number).unwrap();
-        self.identities.give_back(number, tracer.protocol().ident);
+        self.identities
+            .give_back(id(number), tracer.protocol().ident);
         let replies = tracer.route().hops().flat_map(|hop| hop.replies());
         for reply in replies {
             assert!(
@@ -518,7 +526,7 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
                 ident: wanted,
                 ..hopshot_core::Echo::new(random.next().into())
             };
-            if let Some((ident, first)) = identities.take(number, &config, &echo, ident) {
+            if let Some((ident, first)) = identities.take(id(number), &config, &echo, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);
                 live.insert(number, (ident, first, most.min(CAPACITY as u16)));
             }
@@ -530,7 +538,7 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
                     .map(|(number, taken)| (*number, *taken))
                     .unwrap();
                 live.remove(&number);
-                identities.give_back(number, ident);
+                identities.give_back(id(number), ident);
             }
             for (number, (ident, first, most)) in &live {
                 let seq = first.wrapping_add(random.below(usize::from(*most)) as u16);

@@ -1,24 +1,25 @@
 //! Which of a driver's traces wants to be polled next, and which have ended, without a look at all
 //! of them.
 
+use crate::trace_id::TraceId;
 use hopshot_core::Instant;
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound::{Excluded, Unbounded};
 
-/// When each trace wants to be polled. The number of a trace is its age.
+/// When each trace wants to be polled.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
     /// By trace; `None` once it has ended.
-    due: HashMap<usize, Option<Instant>>,
+    due: HashMap<TraceId, Option<Instant>>,
     /// The same in order. What is due has the time [`Instant::EPOCH`], and so stands in front, the
     /// oldest trace first.
-    waiting: BTreeSet<(Instant, usize)>,
-    ended: BTreeSet<usize>,
+    waiting: BTreeSet<(Instant, TraceId)>,
+    ended: BTreeSet<TraceId>,
 }
 
 impl Schedule {
     /// A trace wants to be polled at an instant, and at no other; never again if that is `None`.
-    pub(crate) fn set(&mut self, trace: usize, due: Option<Instant>) {
+    pub(crate) fn set(&mut self, trace: TraceId, due: Option<Instant>) {
         let before = self.due.insert(trace, due);
         if before == Some(due) {
             return;
@@ -31,24 +32,24 @@ impl Schedule {
     }
 
     /// A trace that has not ended wants to be polled now.
-    pub(crate) fn hasten(&mut self, trace: usize) {
+    pub(crate) fn hasten(&mut self, trace: TraceId) {
         if let Some(Some(_)) = self.due.get(&trace) {
             self.set(trace, Some(Instant::EPOCH));
         }
     }
 
     /// Whether a trace has yet to end.
-    pub(crate) fn has(&self, trace: usize) -> bool {
+    pub(crate) fn has(&self, trace: TraceId) -> bool {
         self.due.get(&trace).is_some_and(Option::is_some)
     }
 
     /// A trace is no more.
-    pub(crate) fn remove(&mut self, trace: usize) {
+    pub(crate) fn remove(&mut self, trace: TraceId) {
         let before = self.due.remove(&trace);
         self.forget(trace, before);
     }
 
-    fn forget(&mut self, trace: usize, before: Option<Option<Instant>>) {
+    fn forget(&mut self, trace: TraceId, before: Option<Option<Instant>>) {
         match before {
             Some(Some(due)) => self.waiting.remove(&(due, trace)),
             Some(None) => self.ended.remove(&trace),
@@ -56,9 +57,9 @@ impl Schedule {
         };
     }
 
-    /// The oldest trace that is due now, of those with this number or a higher one.
-    pub(crate) fn due(&mut self, now: Instant, from: usize) -> Option<usize> {
-        let later = (Excluded((Instant::EPOCH, usize::MAX)), Unbounded);
+    /// The oldest trace that is due now, of this one and the younger ones.
+    pub(crate) fn due(&mut self, now: Instant, from: TraceId) -> Option<TraceId> {
+        let later = (Excluded((Instant::EPOCH, TraceId::LAST)), Unbounded);
         while let Some((due, trace)) = self.waiting.range(later).next().copied()
             && due <= now
         {
@@ -66,7 +67,7 @@ impl Schedule {
         }
         let next = self
             .waiting
-            .range((Instant::EPOCH, from)..=(Instant::EPOCH, usize::MAX))
+            .range((Instant::EPOCH, from)..=(Instant::EPOCH, TraceId::LAST))
             .next();
         next.map(|(_, trace)| *trace)
     }
@@ -77,7 +78,7 @@ impl Schedule {
     }
 
     /// The oldest trace that has ended.
-    pub(crate) fn ended(&self) -> Option<usize> {
+    pub(crate) fn ended(&self) -> Option<TraceId> {
         self.ended.first().copied()
     }
 
@@ -96,19 +97,19 @@ mod tests {
 
     fn schedule(due: &[u64]) -> Schedule {
         let mut schedule = Schedule::default();
-        for (trace, due) in due.iter().enumerate() {
-            schedule.set(trace, Some(Instant::from_millis(*due)));
+        for (trace, due) in (0..).zip(due) {
+            schedule.set(TraceId::after(trace), Some(Instant::from_millis(*due)));
         }
         schedule
     }
 
     /// One round from the oldest to the newest.
-    fn round(schedule: &mut Schedule, now: u64) -> Vec<usize> {
-        let mut from = 0;
+    fn round(schedule: &mut Schedule, now: u64) -> Vec<u64> {
+        let mut from = TraceId::FIRST;
         std::iter::from_fn(|| {
             let trace = schedule.due(Instant::from_millis(now), from)?;
-            from = trace + 1;
-            Some(trace)
+            from = trace.next();
+            Some(trace.age())
         })
         .collect()
     }
@@ -117,10 +118,10 @@ mod tests {
     fn what_is_due_comes_by_age_and_the_rest_waits_for_its_time() {
         let mut schedule = schedule(&[30, 20, 10, 40]);
         assert_eq!(schedule.next(), Some(Instant::from_millis(10)));
-        assert_eq!(round(&mut schedule, 9), [0_usize; 0]);
+        assert_eq!(round(&mut schedule, 9), [0_u64; 0]);
         assert_eq!(round(&mut schedule, 30), [0, 1, 2]);
         for trace in [0, 1, 2] {
-            schedule.set(trace, Some(Instant::from_millis(50)));
+            schedule.set(TraceId::after(trace), Some(Instant::from_millis(50)));
         }
         assert_eq!(schedule.next(), Some(Instant::from_millis(40)));
     }
@@ -128,13 +129,13 @@ mod tests {
     #[test]
     fn an_answer_hastens_a_trace_unless_it_has_ended() {
         let mut schedule = schedule(&[30, 20]);
-        schedule.set(1, None);
-        schedule.hasten(0);
-        schedule.hasten(1);
-        schedule.hasten(7);
+        schedule.set(TraceId::after(1), None);
+        schedule.hasten(TraceId::after(0));
+        schedule.hasten(TraceId::after(1));
+        schedule.hasten(TraceId::after(7));
         assert_eq!(
             (round(&mut schedule, 1), schedule.ended()),
-            (vec![0], Some(1))
+            (vec![0], Some(TraceId::after(1)))
         );
     }
 
@@ -142,11 +143,14 @@ mod tests {
     fn traces_that_have_ended_are_found_by_age_until_they_are_removed() {
         let mut schedule = schedule(&[30, 20, 10]);
         assert_eq!(schedule.ended(), None);
-        schedule.set(2, None);
-        assert_eq!(schedule.ended(), Some(2));
+        schedule.set(TraceId::after(2), None);
+        assert_eq!(schedule.ended(), Some(TraceId::after(2)));
         schedule.end();
-        assert_eq!((schedule.next(), schedule.ended()), (None, Some(0)));
-        (0..3).for_each(|trace| schedule.remove(trace));
+        assert_eq!(
+            (schedule.next(), schedule.ended()),
+            (None, Some(TraceId::FIRST))
+        );
+        (0..3).for_each(|trace| schedule.remove(TraceId::after(trace)));
         assert_eq!((schedule.next(), schedule.ended()), (None, None));
     }
 }

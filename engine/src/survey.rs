@@ -1,6 +1,7 @@
 //! Many traces at once, on the same few ports.
 
 mod list;
+mod service;
 mod setbacks;
 
 pub use setbacks::Outage;
@@ -12,10 +13,12 @@ use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::near::{Head, Near, Sample};
 use crate::pace::Pace;
+use crate::per_family::PerFamily;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::trace::{Begun, HostReply, Route};
+use crate::trace_id::TraceId;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
 use setbacks::Setbacks;
@@ -93,7 +96,7 @@ pub struct Started {
 pub struct Survey<L: Link> {
     settings: ProbeSettings,
     driver: Driver<L>,
-    begun: BTreeMap<usize, Begun>,
+    begun: BTreeMap<TraceId, Begun>,
     /// What the paths begin with.
     near: Near,
     at_once: usize,
@@ -104,7 +107,7 @@ pub struct Survey<L: Link> {
     /// can be.
     known_name: Option<(String, Instant)>,
     /// When an outage of each family was last seen to go on after it had ended the list.
-    found_hopeless: [Option<Instant>; 2],
+    found_hopeless: PerFamily<Option<Instant>>,
     started: VecDeque<Started>,
     lost: VecDeque<(String, L::Error)>,
     names_due: VecDeque<String>,
@@ -145,7 +148,7 @@ impl<L: Link> Survey<L> {
             setbacks: Setbacks::new(),
             names: Health::default(),
             known_name: None,
-            found_hopeless: [None; 2],
+            found_hopeless: PerFamily::default(),
             started: VecDeque::new(),
             lost: VecDeque::new(),
             names_due: VecDeque::new(),
@@ -246,8 +249,8 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
-        let number = self.begin(settings, host, address, None, endurance)?;
-        Ok(self.driver.tracer(number).config().source)
+        let begun = self.begin(settings, host, address, None, endurance)?;
+        Ok(begun.source)
     }
 
     fn begin(
@@ -257,44 +260,44 @@ impl<L: Link> Survey<L> {
         address: SocketAddr,
         head: Option<Head>,
         endurance: Endurance,
-    ) -> Result<usize, L::Error> {
+    ) -> Result<&mut Begun, L::Error> {
         if !self.has_place() {
             return Err(Fault::Full.into());
         }
         let begun = Begun::new(settings, &mut self.driver, host, address, head, endurance)?;
-        let number = begun.number;
-        self.begun.insert(number, begun);
-        Ok(number)
+        Ok(self.begun.entry(begun.id).or_insert(begun))
     }
 
     /// The next answer that [`advance`](Job::advance) brought, of any trace, but for those of
     /// traces that were [taken](Self::take) since.
     pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
-        loop {
-            let (number, reply) = self.driver.take_reply()?;
+        let (id, reply) = loop {
+            let (id, reply) = self.driver.take_reply()?;
             // Not `if let`: a borrow that is returned from inside a loop would last for all of it.
-            if self.begun.contains_key(&number) {
-                return Some(self.begun[&number].heard(&self.driver, reply));
+            if self.begun.contains_key(&id) {
+                break (id, reply);
             }
-        }
+        };
+        let begun = self.begun.get(&id)?;
+        Some(begun.heard(&self.driver, reply))
     }
 
     /// The route of a trace that has ended, the oldest first.
     pub fn take(&mut self) -> Option<Route> {
-        let number = loop {
-            let number = self.driver.ended()?;
-            if self.is_in_doubt(number) {
+        let id = loop {
+            let id = self.driver.ended()?;
+            if self.is_in_doubt(id) {
                 return None;
             }
-            match (self.failed_trial(number), self.spoilt(number)) {
+            match (self.failed_trial(id), self.spoilt(id)) {
                 (Some(lost), _) => self.lost.push_back(lost),
                 (None, Some(again)) => self.setbacks.put(again, Instant::EPOCH),
-                (None, None) => break number,
+                (None, None) => break id,
             }
-            self.begun.remove(&number);
-            self.driver.remove(number);
+            self.begun.remove(&id);
+            self.driver.remove(id);
         };
-        let mut begun = self.begun.remove(&number)?;
+        let mut begun = self.begun.remove(&id)?;
         let (sample, has_head) = (
             begun.listed.take().and_then(|listed| listed.sample),
             begun.has_head,

@@ -12,18 +12,23 @@ use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, ProbeSettings, headers_len};
-use crate::storage::Tracer;
-use crate::summary::Summary;
+use crate::storage::{Growing, Tracer};
+use crate::summary::{Reasons, Summary};
+use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
 
 /// A trace among those of a driver, and what the driver doesn't know of it.
 pub(crate) struct Begun {
-    pub(crate) number: usize,
+    pub(crate) id: TraceId,
     host: String,
+    pub(crate) target: IpAddr,
+    pub(crate) source: IpAddr,
+    pub(crate) flow: u16,
     started: SystemTime,
     start: Instant,
     memory: Memory,
@@ -73,14 +78,17 @@ impl Begun {
             ..settings.config
         };
         let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
-        let number = driver
+        let (id, source) = driver
             .add(config, echo, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         let (started, start) = (driver.link.date(), driver.link.now());
         let (host, memory) = (host.to_owned(), settings.memory.clone());
         Ok(Self {
-            number,
+            id,
             host,
+            target,
+            source,
+            flow: echo.checksum,
             started,
             start,
             memory,
@@ -105,30 +113,15 @@ impl Begun {
     ) -> HostReply<'a> {
         HostReply {
             host: &self.host,
-            target: driver.tracer(self.number).config().target,
+            target: self.target,
             reply,
-            clocks: driver
-                .clocks(self.number)
-                .get(&reply.probe)
-                .copied()
-                .unwrap_or_default(),
-            extensions: driver
-                .extensions(self.number)
-                .get(&reply.probe)
-                .unwrap_or(&NONE),
+            clocks: driver.clocks(self.id, reply.probe),
+            extensions: driver.extensions(self.id, reply.probe),
         }
     }
 
     /// Takes it out of its driver, with what is known now, and learns from it.
     pub(crate) fn finish<L: Link>(self, driver: &mut Driver<L>) -> Option<Route> {
-        let Self {
-            number,
-            host,
-            started,
-            start,
-            memory,
-            ..
-        } = self;
         let Running {
             tracer,
             clocks,
@@ -136,7 +129,7 @@ impl Begun {
             head,
             reasons,
             ..
-        } = driver.remove(number)?;
+        } = driver.remove(self.id)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
         // From a hop in the middle the first answer may be the target's, and says nothing of its
@@ -144,30 +137,37 @@ impl Begun {
         if (config.first_hop == 1 || spared.is_some())
             && let Distance::Exactly(distance) = distance(&tracer.route())
         {
-            memory.learn(config.target, distance);
+            self.memory.learn(config.target, distance);
         }
-        let shared = spared.unwrap_or_default();
-        let family = AddressFamily::of(config.target);
-        let (socket, rejected) = (driver.socket(family)?, driver.rejected(family));
         let summary = Summary {
-            host,
-            target: config.target,
-            source: config.source,
-            socket,
-            started,
-            duration: driver.link.now().saturating_since(start),
             probes_sent: tracer.route().probes_sent(),
             reasons,
-            rejected,
+            ..self.summary(driver)
         };
         Some(Route {
             summary,
             describe: L::describe,
             tracer,
-            shared,
+            shared: spared.unwrap_or_default(),
             clocks,
             extensions,
         })
+    }
+
+    /// The facts of its result, as long as nothing was sent.
+    fn summary<L: Link>(&self, driver: &Driver<L>) -> Summary {
+        let family = AddressFamily::of(self.target);
+        Summary {
+            host: self.host.clone(),
+            target: self.target,
+            source: self.source,
+            socket: driver.socket(family).unwrap_or(SocketKind::Raw),
+            started: self.started,
+            duration: driver.link.now().saturating_since(self.start),
+            probes_sent: 0,
+            reasons: Reasons::default(),
+            rejected: driver.rejected(family),
+        }
     }
 }
 
@@ -193,6 +193,9 @@ pub struct HostReply<'a> {
 pub struct Trace<L: Link> {
     driver: Driver<L>,
     begun: Begun,
+    /// The result before the first probe, in place of one that the driver doesn't have. It has it
+    /// until the trace is finished, but only this says so without a panic.
+    unsent: Route,
 }
 
 impl<L: Link> Trace<L> {
@@ -218,7 +221,12 @@ impl<L: Link> Trace<L> {
             None,
             Endurance::Timeout,
         )?;
-        Ok(Self { driver, begun })
+        let unsent = Route::unsent::<L>(begun.summary(&driver), settings.config)?;
+        Ok(Self {
+            driver,
+            begun,
+            unsent,
+        })
     }
 
     /// The next answer that has come in and has not been taken yet, by this or as the next item of
@@ -238,19 +246,19 @@ impl<L: Link> Trace<L> {
     /// The target's address.
     #[must_use]
     pub fn target(&self) -> IpAddr {
-        self.tracer().config().target
+        self.begun.target
     }
 
     /// The address that the probes leave from.
     #[must_use]
     pub fn source(&self) -> IpAddr {
-        self.tracer().config().source
+        self.begun.source
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.tracer().protocol().checksum
+        self.begun.flow
     }
 
     /// The kind of socket that was opened.
@@ -264,30 +272,20 @@ impl<L: Link> Trace<L> {
     /// Which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
-        self.driver
-            .clocks(self.begun.number)
-            .get(&probe)
-            .copied()
-            .unwrap_or_default()
+        self.driver.clocks(self.begun.id, probe)
     }
 
     /// What the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
-        self.driver
-            .extensions(self.begun.number)
-            .get(&probe)
-            .unwrap_or(&NONE)
+        self.driver.extensions(self.begun.id, probe)
     }
 
     /// What is known so far.
     #[must_use]
     pub fn route(&self) -> hopshot_core::RouteView<'_> {
-        self.tracer().route()
-    }
-
-    fn tracer(&self) -> &Tracer {
-        self.driver.tracer(self.begun.number)
+        let tracer = self.driver.tracer(self.begun.id);
+        tracer.unwrap_or(&self.unsent.tracer).route()
     }
 }
 
@@ -316,10 +314,12 @@ impl<L: Link> Job for Trace<L> {
     }
 
     fn finish(self) -> Route {
-        let Self { mut driver, begun } = self;
-        begun
-            .finish(&mut driver)
-            .expect("a trace is in its driver until it is taken out")
+        let Self {
+            mut driver,
+            begun,
+            unsent,
+        } = self;
+        begun.finish(&mut driver).unwrap_or(unsent)
     }
 }
 
@@ -374,6 +374,24 @@ impl fmt::Debug for Route {
 }
 
 impl Route {
+    /// The result of a trace that has sent nothing.
+    pub(crate) fn unsent<L: Link>(summary: Summary, config: Config) -> Result<Self, L::Error> {
+        let config = Config {
+            target: summary.target,
+            source: summary.source,
+            ..config
+        };
+        let tracer = Tracer::new_in(Growing::new(&config), config, Echo::new(0));
+        Ok(Self {
+            summary,
+            describe: L::describe,
+            tracer: Box::new(tracer.map_err(Fault::Config)?),
+            shared: Vec::new(),
+            clocks: BTreeMap::new(),
+            extensions: BTreeMap::new(),
+        })
+    }
+
     /// Returns the facts that every result has: who was traced, from where, when and for how long.
     #[must_use]
     pub const fn summary(&self) -> &Summary {

@@ -3,6 +3,7 @@
 
 use crate::health::Health;
 use hopshot_core::{Instant, SendError};
+use std::mem::swap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -156,8 +157,7 @@ impl Uplink {
             passed.is_none_or(|(passed, _)| network(passed) == network(target.0))
         });
         let place = place.unwrap_or(self.passed.len() - 1);
-        self.passed[..=place].rotate_right(1);
-        self.passed[0] = Some(target);
+        put_first(&mut self.passed, place, target);
     }
 
     /// Returns targets that may show whether others are reached than one that isn't, those of other
@@ -243,8 +243,7 @@ impl Uplink {
         let Some(place) = place.or_else(oldest) else {
             return;
         };
-        self.answerers[..=place].rotate_right(1);
-        self.answerers[0] = Some(answerer);
+        put_first(&mut self.answerers, place, answerer);
     }
 
     /// Returns when somebody is to be asked who answered before, unless anybody is heard until
@@ -395,6 +394,14 @@ fn network(address: IpAddr) -> [u8; 6] {
             let [a, b, c, d, e, f, ..] = address.octets();
             [a, b, c, d, e, f]
         }
+    }
+}
+
+/// Puts a value in front. Those before a place move back by one, and the one there makes room.
+fn put_first<T>(values: &mut [Option<T>], place: usize, first: T) {
+    let mut moved = Some(first);
+    for value in values.iter_mut().take(place + 1) {
+        swap(value, &mut moved);
     }
 }
 

@@ -12,7 +12,7 @@ const END: Duration = Duration::from_secs(253_402_300_800);
 /// and prints it so.
 #[must_use]
 pub fn milliseconds(span: Duration) -> f64 {
-    span.as_nanos() as f64 / 1e6
+    span.div_duration_f64(Duration::from_millis(1))
 }
 
 /// Returns a date and time in UTC, as in RFC 3339, to the nanosecond. Times before 1970 and after

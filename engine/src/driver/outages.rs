@@ -1,12 +1,14 @@
 //! Outages among the traces of a driver: the failures and silences that are this machine's, told
 //! from those of single hosts.
 
-use super::{Driver, family_index, uplink as uplink_of};
+use super::Driver;
 use crate::departures::tag;
 use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
+use crate::per_family::FAMILIES;
 use crate::running::{Endurance, Running};
+use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
@@ -16,7 +18,7 @@ use std::time::Duration;
 impl<L: Link> Driver<L> {
     /// Whether packets of a family leave this machine.
     pub(crate) fn health(&self, family: AddressFamily) -> Health {
-        self.uplinks[family_index(family)].health
+        self.uplinks.get(family).health
     }
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of
@@ -32,7 +34,7 @@ impl<L: Link> Driver<L> {
     pub(super) fn note_failure(&mut self, failing: IpAddr, now: Instant) {
         let family = AddressFamily::of(failing);
         if !self.leaves_for_others(failing, now) {
-            uplink_of(&mut self.uplinks, family).fail(now);
+            self.uplinks.get_mut(family).fail(now);
         }
     }
 
@@ -41,15 +43,15 @@ impl<L: Link> Driver<L> {
     /// identity of no trace, sent no more often than every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
         let family = AddressFamily::of(failing);
-        if let Some(leaves) = self.uplinks[family_index(family)].showed(now) {
+        if let Some(leaves) = self.uplinks.get(family).showed(now) {
             return leaves;
         }
-        let witnesses = self.uplinks[family_index(family)].witnesses(failing);
+        let witnesses = self.uplinks.get(family).witnesses(failing);
         let leaves = witnesses
             .into_iter()
             .flatten()
             .any(|witness| self.send_to(witness).is_some());
-        uplink_of(&mut self.uplinks, family).show(leaves, now);
+        self.uplinks.get_mut(family).show(leaves, now);
         leaves
     }
 
@@ -70,15 +72,14 @@ impl<L: Link> Driver<L> {
             first_seq,
             ..echo
         };
-        let number = self.added;
-        self.added += 1;
+        let id = self.take_id();
         let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
             self.outbox
                 .resize(self.outbox.len().max(echo.message_len()), 0);
             let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else {
                 return None;
             };
-            let (message, tag) = (probe.message, tag(number, probe.probe));
+            let (message, tag) = (probe.message, tag(id, probe.probe));
             self.link
                 .send(
                     index,
@@ -92,10 +93,10 @@ impl<L: Link> Driver<L> {
                 )
                 .ok()
         });
-        self.identities.give_back(number, ident);
+        self.identities.give_back(id, ident);
         let left = sent?;
         self.pace.spend(left);
-        if uplink_of(&mut self.uplinks, family).succeed(left) {
+        if self.uplinks.get_mut(family).succeed(left) {
             self.hasten_held(family);
         }
         self.cut_off(family).is_none().then_some(())
@@ -104,7 +105,9 @@ impl<L: Link> Driver<L> {
     /// Returns whether a target of the same network was reached, which shows whether this one can
     /// be.
     pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
-        self.uplinks[family_index(AddressFamily::of(target))].has_witness_near(target)
+        self.uplinks
+            .get(AddressFamily::of(target))
+            .has_witness_near(target)
     }
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a
@@ -115,13 +118,13 @@ impl<L: Link> Driver<L> {
             .values()
             .filter(|trace| trace.family() == family);
         let held = of_family.find_map(|trace| trace.held.as_ref()?.error);
-        held.or_else(|| self.uplinks[family_index(family)].obstacle())
+        held.or_else(|| self.uplinks.get(family).obstacle())
     }
 
     /// Whether packets to the target of a trace would leave from another address now, or not at
     /// all.
-    pub(crate) fn has_moved(&mut self, number: usize) -> bool {
-        let Some(trace) = self.traces.get(&number) else {
+    pub(crate) fn has_moved(&mut self, id: TraceId) -> bool {
+        let Some(trace) = self.traces.get(&id) else {
             return false;
         };
         let (target, source, scope_id) = (
@@ -141,12 +144,9 @@ impl<L: Link> Driver<L> {
 
     /// When somebody is to be asked next, unless anybody is heard before.
     pub(super) fn next_question(&self) -> Option<Instant> {
-        let uplinks = self
-            .uplinks
-            .iter()
-            .zip(self.own)
-            .filter(|(_, own)| self.asks && *own > 0);
+        let uplinks = self.uplinks.iter().zip(self.own.iter());
         uplinks
+            .filter(|(_, own)| self.asks && **own > 0)
             .filter_map(|(uplink, _)| uplink.next_question())
             .min()
     }
@@ -155,14 +155,12 @@ impl<L: Link> Driver<L> {
     /// answers.
     pub(super) fn watch_silence(&mut self) {
         let now = self.link.now();
-        for family in [AddressFamily::V4, AddressFamily::V6] {
-            let index = family_index(family);
-            let is_due = self.uplinks[index]
-                .next_question()
-                .is_some_and(|next| next <= now);
-            if self.asks && self.own[index] > 0 && is_due {
+        for family in FAMILIES {
+            let uplink = self.uplinks.get(family);
+            let is_due = uplink.next_question().is_some_and(|next| next <= now);
+            if self.asks && *self.own.get(family) > 0 && is_due {
                 self.ask(family, now);
-                uplink_of(&mut self.uplinks, family).suspect(now);
+                self.uplinks.get_mut(family).suspect(now);
             }
         }
     }
@@ -172,14 +170,14 @@ impl<L: Link> Driver<L> {
             target: (target, scope_id),
             hop,
             ..
-        }) = uplink_of(&mut self.uplinks, family).ask(now)
+        }) = self.uplinks.get_mut(family).ask(now)
         else {
             return;
         };
         // One that has yet to leave is enough: at a slow rate they would be ever more.
         if self
             .questions_of(family)
-            .any(|(number, trace)| trace.left.is_none() && self.schedule.has(number))
+            .any(|(id, trace)| trace.left.is_none() && self.schedule.has(id))
         {
             return;
         }
@@ -194,7 +192,7 @@ impl<L: Link> Driver<L> {
             timeout: LONGEST,
             ..Config::new(target)
         };
-        if let Ok(Some(number)) = self.add(
+        if let Ok(Some((id, _))) = self.add(
             hops,
             Echo::new(random),
             scope_id,
@@ -202,20 +200,17 @@ impl<L: Link> Driver<L> {
             Endurance::Queue,
             true,
         ) {
-            self.questions.insert(number);
-            self.own[family_index(family)] -= 1;
+            self.questions.insert(id);
+            *self.own.get_mut(family) -= 1;
         }
     }
 
     /// Asks nobody any longer, since no trace waits for that.
     pub(super) fn end_questions(&mut self, family: AddressFamily) {
-        let ended: Vec<usize> = self
-            .questions_of(family)
-            .map(|(number, _)| number)
-            .collect();
-        for number in ended {
-            self.questions.remove(&number);
-            self.forget(number);
+        let ended: Vec<TraceId> = self.questions_of(family).map(|(id, _)| id).collect();
+        for id in ended {
+            self.questions.remove(&id);
+            self.forget(id);
         }
     }
 
@@ -223,7 +218,7 @@ impl<L: Link> Driver<L> {
     /// answers isn't over: somebody is being asked.
     pub(crate) fn may_be_silent(&mut self, family: AddressFamily) -> bool {
         let now = self.link.now();
-        if !self.asks || !self.uplinks[family_index(family)].may_be_silent(now) {
+        if !self.asks || !self.uplinks.get(family).may_be_silent(now) {
             return false;
         }
         if !self.is_asking(family) {
@@ -235,14 +230,14 @@ impl<L: Link> Driver<L> {
     /// Whether a question waits for its answer. One that has ended may not have been taken out yet.
     fn is_asking(&self, family: AddressFamily) -> bool {
         self.questions_of(family)
-            .any(|(number, _)| self.schedule.has(number))
+            .any(|(id, _)| self.schedule.has(id))
     }
 
-    fn questions_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Running)> {
+    fn questions_of(&self, family: AddressFamily) -> impl Iterator<Item = (TraceId, &Running)> {
         let questions = self
             .questions
             .iter()
-            .filter_map(|number| Some((*number, self.traces.get(number)?)));
+            .filter_map(|id| Some((*id, self.traces.get(id)?)));
         questions.filter(move |(_, trace)| trace.family() == family)
     }
 
@@ -256,55 +251,53 @@ impl<L: Link> Driver<L> {
         let missed = before.saturating_add(now.saturating_since(due.max(asleep)));
         self.looked = now;
         if missed >= STOPPED {
-            self.uplinks
-                .iter_mut()
-                .for_each(|uplink| uplink.health.skip(missed, now));
+            for uplink in self.uplinks.iter_mut() {
+                uplink.health.skip(missed, now);
+            }
         }
     }
 
     /// Whether a trace that is not whole, and began at `start`, ran while nobody was heard who had
     /// been before.
-    pub(crate) fn fell_silent(&mut self, number: usize, start: Instant) -> bool {
-        let Some(trace) = self.traces.get(&number) else {
+    pub(crate) fn fell_silent(&mut self, id: TraceId, start: Instant) -> bool {
+        let Some(trace) = self.traces.get(&id) else {
             return false;
         };
-        let uplink = uplink_of(&mut self.uplinks, trace.family());
+        let uplink = self.uplinks.get_mut(trace.family());
         uplink.suspect(self.link.now());
         uplink.was_cut_off_since(start)
     }
 
     /// Whether a trace has heard anybody.
-    pub(crate) fn has_heard(&self, number: usize) -> bool {
-        self.traces
-            .get(&number)
-            .is_some_and(|trace| trace.has_heard)
+    pub(crate) fn has_heard(&self, id: TraceId) -> bool {
+        self.traces.get(&id).is_some_and(|trace| trace.has_heard)
     }
 
     /// Whether packets of a family could not be sent, to whomever, since an instant.
     pub(crate) fn had_outage_since(&self, family: AddressFamily, start: Instant) -> bool {
-        self.uplinks[family_index(family)].had_outage_since(start)
+        self.uplinks.get(family).had_outage_since(start)
     }
 
     /// Whether nobody was heard for a time after an instant, although much was sent.
     pub(crate) fn was_silent_after(&self, family: AddressFamily, start: Instant) -> bool {
-        self.uplinks[family_index(family)].was_silent_after(start)
+        self.uplinks.get(family).was_silent_after(start)
     }
 
     /// The outage of a family that there is although packets leave.
     pub(crate) fn cut_off(&self, family: AddressFamily) -> Option<CutOff> {
-        self.uplinks[family_index(family)].cut_off()
+        self.uplinks.get(family).cut_off()
     }
 
     /// Whether the target of a trace answered, but no probe to the hop before left: then it may be
     /// nearer than that.
-    pub(crate) fn has_doubtful_distance(&self, number: usize) -> bool {
+    pub(crate) fn has_doubtful_distance(&self, id: TraceId) -> bool {
         self.traces
-            .get(&number)
+            .get(&id)
             .is_some_and(|trace| distance(&trace.tracer.route()) == Distance::AtMost)
     }
 
     /// Takes silence for what it is from now on: nobody answers.
     pub(crate) fn accept_silence(&mut self, family: AddressFamily) {
-        uplink_of(&mut self.uplinks, family).accept_silence(self.link.now());
+        self.uplinks.get_mut(family).accept_silence(self.link.now());
     }
 }

@@ -1,6 +1,6 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Driver, Hears, uplink};
+use super::{Driver, Hears};
 use crate::departures::settle;
 use crate::link::Link;
 use crate::next_hop;
@@ -43,10 +43,10 @@ impl<L: Link> Driver<L> {
                     }
                 };
                 // First when the probe left: the RTT of the reply is final.
-                settle(&mut self.link, index, &mut self.traces, self.added);
+                settle(&mut self.link, index, &mut self.traces, self.next);
                 let mut is_ours = false;
-                for number in self.identities.whose(ident, seq) {
-                    let Some(trace) = self.traces.get_mut(&number) else {
+                for id in self.identities.whose(ident, seq) {
+                    let Some(trace) = self.traces.get_mut(&id) else {
                         continue;
                     };
                     if trace.listener != index {
@@ -68,14 +68,15 @@ impl<L: Link> Driver<L> {
                             && trace.endurance == Endurance::Outage
                             && next_hop::is_gateway(&self.link, trace.way())
                         {
-                            uplink(&mut self.uplinks, listener.port.family)
+                            self.uplinks
+                                .get_mut(listener.port.family)
                                 .miss_gateway(self.link.now());
                         }
-                        self.schedule.hasten(number);
+                        self.schedule.hasten(id);
                         break;
                     }
                     if let Ok(reply) = accepted {
-                        let uplink = uplink(&mut self.uplinks, listener.port.family);
+                        let uplink = self.uplinks.get_mut(listener.port.family);
                         // That this machine answers itself shows nothing of its network, nor does a
                         // forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {
@@ -97,10 +98,10 @@ impl<L: Link> Driver<L> {
                         trace.hear(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
-                        self.replies.push_back((number, reply));
-                        self.schedule.hasten(number);
+                        self.replies.push_back((id, reply));
+                        self.schedule.hasten(id);
                         if listener.hears != Hears::Everyone && has_all(&trace.tracer, &reply) {
-                            settle(&mut self.link, index, &mut self.traces, self.added);
+                            settle(&mut self.link, index, &mut self.traces, self.next);
                             return Ok(false);
                         }
                         break;
@@ -110,7 +111,7 @@ impl<L: Link> Driver<L> {
                     listener.rejected.count_not_ours();
                 }
             }
-            settle(&mut self.link, index, &mut self.traces, self.added);
+            settle(&mut self.link, index, &mut self.traces, self.next);
         }
         Ok(true)
     }

@@ -1,10 +1,11 @@
 //! Probes: those of the traces that are due, as the pace permits.
 
-use super::{BUNCH, Driver, uplink as uplink_of};
+use super::{BUNCH, Driver};
 use crate::departures::tag;
 use crate::link::{Datagram, Link, Obstacle};
 use crate::next_hop::{self, Verdict};
 use crate::running::{Endurance, Held, Running};
+use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
@@ -19,18 +20,18 @@ impl<L: Link> Driver<L> {
         let mut sent = 0;
         let mut now = self.link.now();
         // Where the next of this round is, and whether the round has come to anything.
-        let (mut from, mut is_fruitful) = (0, false);
+        let (mut from, mut is_fruitful) = (TraceId::FIRST, false);
         let most = if self.is_survey { BUNCH } else { 1 };
         while sent < most && self.pace.next() <= now {
-            let Some(number) = self.schedule.due(now, from) else {
+            let Some(id) = self.schedule.due(now, from) else {
                 if !is_fruitful {
                     break;
                 }
-                (from, is_fruitful) = (0, false);
+                (from, is_fruitful) = (TraceId::FIRST, false);
                 continue;
             };
-            from = number + 1;
-            let due = match self.step(number, now) {
+            from = id.next();
+            let due = match self.step(id, now) {
                 Turn::Idle(due) => due,
                 Turn::Tried(due) => {
                     self.pace.spend(now);
@@ -41,14 +42,14 @@ impl<L: Link> Driver<L> {
                     Some(due)
                 }
             };
-            self.schedule.set(number, due);
+            self.schedule.set(id, due);
         }
         sent
     }
 
     /// Asks a trace for what it has to send, and sends that.
-    fn step(&mut self, number: usize, now: Instant) -> Turn {
-        let Some(trace) = self.traces.get_mut(&number) else {
+    fn step(&mut self, id: TraceId, now: Instant) -> Turn {
+        let Some(trace) = self.traces.get_mut(&id) else {
             return Turn::Idle(None);
         };
         if let Some(left) = trace.unheard_since() {
@@ -75,12 +76,12 @@ impl<L: Link> Driver<L> {
                 Verdict::Unreachable => trace.abandon(),
                 Verdict::NoGateway => {
                     if trace.endurance == Endurance::Outage {
-                        uplink_of(&mut self.uplinks, trace.family()).miss_gateway(now);
+                        self.uplinks.get_mut(trace.family()).miss_gateway(now);
                     }
                     trace.abandon();
                 }
                 Verdict::Innocent => {
-                    let uplink = uplink_of(&mut self.uplinks, trace.family());
+                    let uplink = self.uplinks.get_mut(trace.family());
                     let way = trace.way();
                     let is_found = || {
                         next_hop::is_gateway(&self.link, way)
@@ -112,19 +113,19 @@ impl<L: Link> Driver<L> {
             return Turn::Idle(None);
         };
         let (family, port) = (listener.port.family, trace.listener);
-        let uplink = uplink_of(&mut self.uplinks, family);
+        let uplink = self.uplinks.get_mut(family);
         let datagram = Datagram {
             destination: probe.destination,
             scope_id: trace.scope_id,
             hop_limit: probe.hop_limit,
             message: probe.message,
-            tag: tag(number, probe.probe),
+            tag: tag(id, probe.probe),
         };
         match self.link.send(port, datagram) {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
-                if self.questions.contains(&number) {
+                if self.questions.contains(&id) {
                     uplink.asked(left);
                 }
                 if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
@@ -141,7 +142,7 @@ impl<L: Link> Driver<L> {
                     trace.endurance == Endurance::Outage,
                     trace.tracer.config().target,
                 );
-                let is_question = self.questions.contains(&number);
+                let is_question = self.questions.contains(&id);
                 let obstacle = L::obstacle(error);
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that
@@ -156,10 +157,10 @@ impl<L: Link> Driver<L> {
                 let health = self.health(family);
                 let due = self
                     .traces
-                    .get_mut(&number)
+                    .get_mut(&id)
                     .and_then(|trace| trace.hold(held, error, obstacle, &health, now));
                 if is_question && due.is_none() {
-                    uplink_of(&mut self.uplinks, family).not_asked(error);
+                    self.uplinks.get_mut(family).not_asked(error);
                 }
                 Turn::Tried(due.unwrap_or(Instant::EPOCH))
             }
@@ -169,13 +170,13 @@ impl<L: Link> Driver<L> {
     /// Tries the probes again that could not be sent: one of this family has just left.
     pub(super) fn hasten_held(&mut self, family: AddressFamily) {
         let is_held = |trace: &Running| trace.held.is_some() && trace.family() == family;
-        for number in self
+        for id in self
             .traces
             .iter()
             .filter(|(_, trace)| is_held(trace))
-            .map(|(number, _)| *number)
+            .map(|(id, _)| *id)
         {
-            self.schedule.hasten(number);
+            self.schedule.hasten(id);
         }
     }
 }

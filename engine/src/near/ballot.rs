@@ -40,7 +40,7 @@ impl Ballot {
             .iter()
             .take(end.unwrap_or_else(heard))
             .map(|hop| who(*hop));
-        let distance = end.map(|end| hops[end].number());
+        let distance = end.and_then(|end| hops.get(end)).map(Hop::number);
         Self {
             network,
             distance,

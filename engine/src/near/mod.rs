@@ -13,9 +13,10 @@ mod votes;
 
 pub(crate) use ballot::Ballot;
 pub use votes::Sample;
-pub(crate) use votes::WINDOW;
 
 use crate::memory::network;
+use crate::per_family::PerFamily;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Evidence, Hop, Kind, Reply};
 use std::net::IpAddr;
 use tally::{QUORUM, Tally};
@@ -32,7 +33,7 @@ const CHANGED: u8 = 8;
 #[derive(Debug)]
 pub(crate) struct Near {
     votes: Votes,
-    tallies: [Vec<Tally>; 2],
+    tallies: PerFamily<Vec<Tally>>,
     /// The distances of the nearest and the farthest of the drawn hosts, but for as many as may be
     /// hostile.
     nearest: Option<u8>,
@@ -94,7 +95,7 @@ impl Near {
                 .find(|tally| tally.parts())
                 .is_some_and(Tally::is_early)
         };
-        let is_new = self.votes.drawn() < WINDOW as u64
+        let is_new = self.votes.is_first_window()
             && (self.tallies.iter().any(is_unclear)
                 || self.tallies.iter().all(|tallies| start(tallies).is_none()));
         (self.wanted > 0 || is_new) && self.votes.has_room()
@@ -131,13 +132,13 @@ impl Near {
         // neighbour may want.
         let distance =
             distance.filter(|distance| self.nearest.is_some_and(|nearest| nearest <= *distance));
-        let tallies = &self.tallies[usize::from(target.is_ipv6())];
+        let tallies = self.tallies.get(AddressFamily::of(target));
         let (last, router) = start(tallies)?;
         if last == 0 || last + 1 >= distance.unwrap_or(u8::MAX).min(max_hops).into() {
             return None;
         }
         let spared = (1..)
-            .zip(&tallies[..last])
+            .zip(tallies.iter().take(last))
             .map(|(hop, tally)| Shared::new(hop, tally))
             .collect();
         Some(Head {
@@ -159,7 +160,7 @@ impl Near {
 
     fn cast(&mut self, sample: Sample, ballot: Ballot) {
         self.votes.cast(sample, ballot);
-        self.tallies = [true, false].map(|is_ipv4| self.votes.tallies(is_ipv4));
+        self.tallies = PerFamily::new(|family| self.votes.tallies(family));
         (self.nearest, self.farthest) = (self.votes.nearest(), self.votes.farthest());
     }
 
@@ -183,9 +184,8 @@ fn start(tallies: &[Tally]) -> Option<(usize, IpAddr)> {
         .iter()
         .position(Tally::parts)
         .unwrap_or(tallies.len());
-    (0..common)
-        .rev()
-        .find_map(|index| Some((index, tallies[index].start()?)))
+    let mut farthest = tallies.iter().enumerate().take(common).rev();
+    farthest.find_map(|(index, tally)| Some((index, tally.start()?)))
 }
 
 impl Shared {

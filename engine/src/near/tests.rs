@@ -1,6 +1,7 @@
 //! What is learnt from votes: of paths as they are, of hostile hosts in any order, and of changes.
 
 use super::ballot::Who::{self, Nobody, Router, Several};
+use super::votes::WINDOW;
 use super::*;
 use crate::Order;
 use hopshot_core::{Action, Answer, Back, Config, Echo, Instant, Protocol, Quoted, Tracer};

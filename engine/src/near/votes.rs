@@ -8,6 +8,7 @@
 
 use super::ballot::Ballot;
 use super::tally::{QUORUM, Tally};
+use hopshot_core::wire::AddressFamily;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
@@ -43,12 +44,14 @@ pub(crate) struct Votes {
     slots: VecDeque<Slot>,
     /// The number of the first of them.
     first: u64,
+    /// That of the next draw.
+    next: u64,
 }
 
 impl Votes {
-    /// How many draws there ever were.
-    pub(crate) fn drawn(&self) -> u64 {
-        self.first + self.slots.len() as u64
+    /// Whether there were fewer draws than the window has.
+    pub(crate) fn is_first_window(&self) -> bool {
+        self.first == 0 && self.slots.len() < WINDOW
     }
 
     /// Whether one more draw finds room.
@@ -58,9 +61,10 @@ impl Votes {
 
     pub(crate) fn draw(&mut self) -> Sample {
         let sample = Sample {
-            number: self.drawn(),
+            number: self.next,
             is_open: Arc::new(()),
         };
+        self.next += 1;
         self.slots
             .push_back(Slot::Drawn(Arc::downgrade(&sample.is_open)));
         sample
@@ -100,10 +104,10 @@ impl Votes {
     }
 
     /// What the window says of the hops that paths of a family begin with.
-    pub(crate) fn tallies(&self, is_ipv4: bool) -> Vec<Tally> {
+    pub(crate) fn tallies(&self, family: AddressFamily) -> Vec<Tally> {
         let ballots: Vec<&Ballot> = self
             .ballots()
-            .filter(|ballot| ballot.network.is_ipv4() == is_ipv4)
+            .filter(|ballot| AddressFamily::of(ballot.network) == family)
             .collect();
         (0..).map_while(|hop| Tally::of(&ballots, hop)).collect()
     }

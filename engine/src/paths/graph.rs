@@ -177,8 +177,13 @@ impl Graph {
         }
         let mut goes_on = vec![false; self.nodes.len()];
         for edge in &self.edges {
-            ways[edge.to] = ways[edge.to].saturating_add(ways[edge.from]);
-            goes_on[edge.from] = true;
+            let before = ways.get(edge.from).copied().unwrap_or(0);
+            if let Some(ways) = ways.get_mut(edge.to) {
+                *ways = ways.saturating_add(before);
+            }
+            if let Some(goes_on) = goes_on.get_mut(edge.from) {
+                *goes_on = true;
+            }
         }
         ways.iter()
             .zip(goes_on)
@@ -263,21 +268,22 @@ impl Graph {
         }
         self.edges = edges
             .iter()
-            .map(|((from, to), flows)| {
+            .filter_map(|((from, to), flows)| {
                 let is_certain = !(self.is_per_packet(from.0) && self.is_per_packet(to.0));
-                Edge {
-                    from: index[from],
-                    to: index[to],
+                Some(Edge {
+                    from: *index.get(from)?,
+                    to: *index.get(to)?,
                     flows: *flows,
                     is_certain,
-                }
+                })
             })
             .collect();
         self.edges.sort_by_key(|edge| (edge.from, edge.to));
         // One that refuses what expires there, and passes the rest, is no end.
         for edge in &self.edges {
-            let node = &mut self.nodes[edge.from];
-            node.end = node.end.filter(|end| *end != End::Unreachable);
+            if let Some(node) = self.nodes.get_mut(edge.from) {
+                node.end = node.end.filter(|end| *end != End::Unreachable);
+            }
         }
     }
 }
@@ -286,8 +292,8 @@ impl Graph {
 fn per_packet(flows: &[Flow]) -> BTreeSet<u8> {
     let differs = |hop: &&FlowHop| {
         hop.answers
-            .windows(2)
-            .any(|pair| pair[0].from != pair[1].from)
+            .split_first()
+            .is_some_and(|(first, others)| others.iter().any(|other| other.from != first.from))
     };
     flows
         .iter()
@@ -316,14 +322,13 @@ impl Silence {
             .collect();
         let pairs = flows
             .iter()
-            .flat_map(|flow| flow.hops.windows(2))
-            .filter(|pair| !pair[1].answers.is_empty());
+            .flat_map(|flow| flow.hops.iter().zip(flow.hops.iter().skip(1)))
+            .filter(|(_, behind)| !behind.answers.is_empty());
         let led_on = pairs
-            .flat_map(|pair| {
-                pair[0]
-                    .answers
+            .flat_map(|(hop, _)| {
+                hop.answers
                     .iter()
-                    .map(|answer| (pair[0].number, Some(answer.from)))
+                    .map(|answer| (hop.number, Some(answer.from)))
             })
             .collect();
         let is_target = |hop: &&FlowHop| {
@@ -343,20 +348,16 @@ impl Silence {
     /// kept silent at a nearer hop, since it stands there for other flows, doesn't tell where
     /// it is.
     fn end(&self, flow: &Flow) -> usize {
-        let end = |hops: &[FlowHop]| {
-            hops.iter()
-                .rposition(|hop| !hop.answers.is_empty())
-                .map_or(0, |last| last + 1)
+        let hops = flow.hops.iter().enumerate();
+        let mut answered = hops.rev().filter(|(_, hop)| !hop.answers.is_empty());
+        let Some((index, last)) = answered.next() else {
+            return 0;
         };
-        let last = end(&flow.hops);
-        let before = end(&flow.hops[..last.saturating_sub(1)]);
-        let is_elsewhere = flow.hops[before..last]
-            .split_last()
-            .is_some_and(|(last, gap)| {
-                self.targets.contains(&last.number)
-                    && gap.iter().any(|hop| self.targets.contains(&hop.number))
-            });
-        if is_elsewhere { before } else { last }
+        let before = answered.next().map_or(0, |(index, _)| index + 1);
+        let mut silent = flow.hops.iter().take(index).skip(before);
+        let is_elsewhere = self.targets.contains(&last.number)
+            && silent.any(|hop| self.targets.contains(&hop.number));
+        if is_elsewhere { before } else { index + 1 }
     }
 
     /// Whether anybody ever answered from this hop.
@@ -370,7 +371,7 @@ impl Silence {
     pub(crate) fn places<'f>(&self, flow: &'f Flow) -> Vec<(&'f FlowHop, Vec<Place>)> {
         let mut before: Vec<Place> = Vec::new();
         let mut places = Vec::new();
-        for hop in &flow.hops[..self.end(flow)] {
+        for hop in flow.hops.iter().take(self.end(flow)) {
             let mut here: Vec<Place> = hop
                 .answers
                 .iter()

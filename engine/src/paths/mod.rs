@@ -108,7 +108,8 @@ impl<L: Link> Exploration<L> {
             thoroughness.confidence(),
         );
         let target = address.ip();
-        let flows = Flows::new(settings.flow, (link.random()? >> 64) as u64);
+        let seed = u64::try_from(link.random()? >> 64).unwrap_or_default();
+        let flows = Flows::new(settings.flow, seed);
         let (started, start) = (link.date(), link.now());
         let most_flows = thoroughness.most_flows.clamp(1, FLOWS.into());
         let survey = Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?;

@@ -215,11 +215,11 @@ impl Search {
                 .iter()
                 .for_each(|hop| *probed.entry(hop.number).or_default() += 1);
         }
-        let mut next_hops = vec![0; graph.nodes().len()];
-        let mut has_origin = vec![false; graph.nodes().len()];
+        let mut next_hops: HashMap<usize, usize> = HashMap::new();
+        let mut led_to: HashSet<usize> = HashSet::new();
         for edge in graph.edges() {
-            next_hops[edge.from] += 1;
-            has_origin[edge.to] = true;
+            *next_hops.entry(edge.from).or_default() += 1;
+            led_to.insert(edge.to);
         }
         let farthest = graph.nodes().last().map_or(self.max_hops, |node| node.hop);
         let silent: HashSet<u8> = graph
@@ -236,7 +236,8 @@ impl Search {
         };
         let enough = self.stopping.enough(1);
         let (mut missing, mut is_doubtful) = (Vec::new(), false);
-        for (index, (node, next_hops)) in graph.nodes().iter().zip(next_hops).enumerate() {
+        for (index, node) in graph.nodes().iter().enumerate() {
+            let next_hops = next_hops.get(&index).copied().unwrap_or(0);
             let so_far = passed
                 .get(&(node.hop, node.address))
                 .copied()
@@ -245,7 +246,7 @@ impl Search {
             let to_trace = |lack: usize| (lack * all).div_ceil(node.flows.max(1));
             // Whoever was met first by a flow that began there has no origin yet; it may also stay
             // behind one that is silent.
-            if index > 0 && !has_origin[index] && so_far.from_before < enough {
+            if index > 0 && !led_to.contains(&index) && so_far.from_before < enough {
                 let (first_hop, max_hops) = (first_hop(node.hop - 1), node.hop);
                 missing.push(Missing {
                     flows: 1,
@@ -346,12 +347,15 @@ impl Search {
     fn unchecked(&mut self, graph: &Graph) -> Vec<Missing> {
         let enough = self.stopping.enough(1) - 1;
         let hops = graph.nodes().chunk_by(|one, next| one.hop == next.hop);
-        let is_balanced = |nodes: &&[Node]| {
+        let is_balanced = |nodes: &[Node], hop| {
             nodes.iter().filter(|node| node.address.is_some()).count() > 1
-                && !graph.is_per_packet(nodes[0].hop)
+                && !graph.is_per_packet(hop)
         };
-        let unchecked = hops.filter(is_balanced).filter_map(|nodes| {
-            let hop = nodes[0].hop;
+        let unchecked = hops.filter_map(|nodes| {
+            let hop = nodes
+                .first()
+                .map(|node| node.hop)
+                .filter(|hop| is_balanced(nodes, *hop))?;
             let answers = self
                 .flows
                 .iter()

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 /// Give up beyond this many next hops. No real router has as many, and the cost grows with their
 /// cube, which a forger could exploit.
-pub(crate) const MOST_NEXT_HOPS: usize = 256;
+pub(crate) const MOST_NEXT_HOPS: u16 = 256;
 
 /// More flows than there are.
 const NEVER: usize = 65_535;
@@ -21,15 +21,15 @@ const NEVER: usize = 65_535;
 /// Routers that a graph is taken to have at least: most paths have about as many, and the first
 /// flows are traced before it is known. Fewer steps than routers keep what was enough from being
 /// too few each time that one more is found.
-const FEWEST_ROUTERS: usize = 16;
+const FEWEST_ROUTERS: u32 = 16;
 
 /// The rule for one accepted chance of failure.
 #[derive(Debug)]
 pub(crate) struct Stopping {
     failure: f64,
-    routers: usize,
+    routers: u32,
     /// What was worked out, by the number of next hops.
-    enough: HashMap<usize, usize>,
+    enough: HashMap<u16, usize>,
 }
 
 impl Stopping {
@@ -44,7 +44,11 @@ impl Stopping {
 
     /// Takes the number of routers that share the chance of failure.
     pub(crate) fn share(&mut self, routers: usize) {
-        let routers = routers.max(FEWEST_ROUTERS).next_power_of_two();
+        let routers = u32::try_from(routers)
+            .ok()
+            .and_then(u32::checked_next_power_of_two)
+            .unwrap_or(u32::MAX)
+            .max(FEWEST_ROUTERS);
         if routers != self.routers {
             self.routers = routers;
             self.enough.clear();
@@ -53,11 +57,13 @@ impl Stopping {
 
     /// How many flows are enough where so many next hops were seen; where none was, as for one.
     pub(crate) fn enough(&mut self, seen: usize) -> usize {
-        let seen = seen.max(1);
-        if seen >= MOST_NEXT_HOPS {
+        let Some(seen) = u16::try_from(seen.max(1))
+            .ok()
+            .filter(|seen| *seen < MOST_NEXT_HOPS)
+        else {
             return NEVER;
-        }
-        let failure = self.failure / self.routers as f64;
+        };
+        let failure = self.failure / f64::from(self.routers);
         *self
             .enough
             .entry(seen)
@@ -67,19 +73,23 @@ impl Stopping {
 
 /// The least number of draws from so many equally likely things after which one of them is missing
 /// at most so often.
-fn draws(things: usize, failure: f64) -> usize {
-    // How likely it is that 0, 1, 2, ... different ones have been drawn: exact, where a sum of
-    // signs cancels out.
-    let mut seen = vec![0.0; things + 1];
-    seen[0] = 1.0;
+fn draws(things: u16, failure: f64) -> usize {
+    // How likely it is that none, or that 1, 2, 3, ... different ones have been drawn: exact, where
+    // a sum of signs cancels out.
+    let mut none = 1.0;
+    let mut seen = vec![0.0; things.into()];
     let mut draws = 0;
-    while 1.0 - seen[things] > failure {
-        for count in (1..=things).rev() {
-            let again = count as f64 / things as f64;
-            let new = (things - count + 1) as f64 / things as f64;
-            seen[count] = seen[count] * again + seen[count - 1] * new;
+    while seen.last().is_some_and(|all| 1.0 - all > failure) {
+        // That it was one fewer before this draw.
+        let mut fewer = none;
+        for (count, likely) in (1..=things).zip(&mut seen) {
+            let again = f64::from(count) / f64::from(things);
+            let new = f64::from(things - count + 1) / f64::from(things);
+            let before = *likely;
+            *likely = before * again + fewer * new;
+            fewer = before;
         }
-        seen[0] = 0.0;
+        none = 0.0;
         draws += 1;
     }
     draws

@@ -1,7 +1,8 @@
 //! The hosts of a list: begun as they are added, held back while this machine's network or its name
 //! servers fail, and given up only with a reason.
 
-use super::setbacks::{Healths, Outage, Place, Service, Setback};
+use super::service::{Healths, Service};
+use super::setbacks::{Outage, Place, Setback};
 use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
 use crate::health::ALONE;
@@ -10,6 +11,7 @@ use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::trace::{Begun, Listed};
+use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
@@ -17,7 +19,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 /// After so many traces it is a long list: what counts is its rate, not the round trips of one.
-const LONG_LIST: usize = 16;
+const LONG_LIST: u64 = 16;
 
 /// Hops that a sparing sweep adds per step.
 const SPARING_STEP: u8 = 4;
@@ -185,39 +187,36 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
-        match self.begin(&settings, &setback.host, address, head, endurance) {
-            Ok(number) => {
-                let tracer = self.driver.tracer(number);
-                let (target, source) = (tracer.config().target, tracer.config().source);
-                let flow = tracer.protocol().checksum;
+        let error = match self.begin(&settings, &setback.host, address, head, endurance) {
+            Ok(begun) => {
                 let Setback {
                     host,
                     reruns,
                     sample,
                     ..
                 } = setback;
-                if let Some(begun) = self.begun.get_mut(&number) {
-                    begun.listed = Some(Listed {
-                        address,
-                        reruns,
-                        sample,
-                        is_trial,
-                    });
-                }
-                self.started.push_back(Started {
-                    host,
-                    target,
-                    source,
-                    flow,
+                begun.listed = Some(Listed {
+                    address,
+                    reruns,
+                    sample,
+                    is_trial,
                 });
-                Ok(())
+                let started = Started {
+                    host,
+                    target: begun.target,
+                    source: begun.source,
+                    flow: begun.flow,
+                };
+                self.started.push_back(started);
+                return Ok(());
             }
-            Err(error) if self.may_pass(&error, service) => {
-                self.driver.fail(address.ip());
-                self.hold(setback, error)
-            }
-            Err(error) => Err(error),
+            Err(error) => error,
+        };
+        if !self.may_pass(&error, service) {
+            return Err(error);
         }
+        self.driver.fail(address.ip());
+        self.hold(setback, error)
     }
 
     /// Returns whether an outage that has ended the list goes on, as far as is known. Where packets
@@ -229,7 +228,7 @@ impl<L: Link> Survey<L> {
         if self.driver.cut_off(family).is_none() {
             return !self.driver.leaves_for_others(target, now);
         }
-        let found = self.found_hopeless[Service::of(family) as usize];
+        let found = self.found_hopeless.get(family);
         found.is_some_and(|found| now.saturating_since(found) < WHILE)
     }
 
@@ -249,24 +248,24 @@ impl<L: Link> Survey<L> {
 
     /// Returns the host of a trace that has ended and found the outage to go on, and why it isn't
     /// traced.
-    pub(super) fn failed_trial(&mut self, number: usize) -> Option<(String, L::Error)> {
-        let begun = self.begun.get(&number)?;
+    pub(super) fn failed_trial(&mut self, id: TraceId) -> Option<(String, L::Error)> {
+        let begun = self.begun.get(&id)?;
         let address = begun
             .listed
             .as_ref()
             .filter(|listed| listed.is_trial)?
             .address;
-        let service = Service::of(AddressFamily::of(address.ip()));
-        let away = self.setbacks.has_ended(service)?;
-        let lost = (!self.driver.has_heard(number)).then(|| (begun.host().to_owned(), away))?;
-        self.found_hopeless[service as usize] = Some(self.driver.link.now());
+        let family = AddressFamily::of(address.ip());
+        let away = self.setbacks.has_ended(Service::of(family))?;
+        let lost = (!self.driver.has_heard(id)).then(|| (begun.host().to_owned(), away))?;
+        *self.found_hopeless.get_mut(family) = Some(self.driver.link.now());
         Some(lost)
     }
 
     /// Whether an error may be over soon. What worked before and doesn't now is this machine's
     /// doing, such as an interface or an address that has gone for a moment.
     fn may_pass(&self, error: &L::Error, service: Service) -> bool {
-        error.may_pass() || error.is_change() && self.healths()[service as usize].has_worked()
+        error.may_pass() || error.is_change() && self.healths().get(service).has_worked()
     }
 
     fn hold(&mut self, setback: Setback, error: L::Error) -> Result<(), L::Error> {
@@ -274,7 +273,7 @@ impl<L: Link> Survey<L> {
             return Err(error);
         }
         let service = setback.service();
-        let (health, now) = (self.healths()[service as usize], self.driver.link.now());
+        let (health, now) = (*self.healths().get(service), self.driver.link.now());
         if service == Service::Names {
             self.ask_witness(now);
         }
@@ -375,7 +374,7 @@ impl<L: Link> Survey<L> {
     fn end_outage(&mut self, service: Service, now: Instant) {
         let family = service.family();
         let healths = self.healths();
-        if healths[service as usize].failing_for(now).is_none() {
+        if healths.get(service).failing_for(now).is_none() {
             return self.setbacks.reopen(service);
         }
         if let Some(family) = family {
@@ -384,7 +383,8 @@ impl<L: Link> Survey<L> {
             } else if let Some(cut_off) = self.driver.cut_off(family) {
                 self.setbacks.note(service, why(cut_off).to_owned());
                 // It may be that nobody answers any more.
-                let is_long = healths[service as usize]
+                let is_long = healths
+                    .get(service)
                     .failed_for()
                     .is_some_and(|failed| failed >= ALONE);
                 if cut_off == CutOff::Silence && is_long {
@@ -395,7 +395,7 @@ impl<L: Link> Survey<L> {
         if let Some(lost) = self.setbacks.end(service, &healths, now) {
             self.lost.extend(lost);
             if let Some(family) = family {
-                self.found_hopeless[service as usize] = Some(now);
+                *self.found_hopeless.get_mut(family) = Some(now);
                 self.give_up_family(family);
                 self.driver.interrupt_family(family);
             }
@@ -406,29 +406,29 @@ impl<L: Link> Survey<L> {
     /// as those that waited.
     fn give_up_family(&mut self, family: AddressFamily) {
         let is_of_family = |listed: &Listed| AddressFamily::of(listed.address.ip()) == family;
-        let is_left = |(number, begun): (&usize, &Begun)| {
-            let is_open = !self.driver.is_whole(*number)
-                && self.driver.tracer(*number).route().failure().is_none();
-            (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*number)
+        let is_left = |(id, begun): (&TraceId, &Begun)| {
+            let is_open = !self.driver.is_whole(*id)
+                && self
+                    .driver
+                    .tracer(*id)
+                    .is_some_and(|tracer| tracer.route().failure().is_none());
+            (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*id)
         };
-        let left: Vec<usize> = self.begun.iter().filter_map(is_left).collect();
-        for number in left {
-            self.driver.remove(number);
-            let host = self
-                .begun
-                .remove(&number)
-                .map(|begun| begun.host().to_owned());
+        let left: Vec<TraceId> = self.begun.iter().filter_map(is_left).collect();
+        for id in left {
+            self.driver.remove(id);
+            let host = self.begun.remove(&id).map(|begun| begun.host().to_owned());
             self.lost
                 .extend(host.zip(self.setbacks.has_ended(Service::of(family))));
         }
     }
 
     pub(super) fn healths(&self) -> Healths {
-        [
+        Healths::new(
             self.driver.health(AddressFamily::V4),
             self.driver.health(AddressFamily::V6),
             self.names,
-        ]
+        )
     }
 
     /// Whether no host is taken in at present: enough wait, one of them is to be tried first, or
@@ -464,8 +464,8 @@ impl<L: Link> Survey<L> {
 
     /// Whether a trace that has ended, and isn't whole, is to wait until it is known whether
     /// anybody is heard at all.
-    pub(super) fn is_in_doubt(&mut self, number: usize) -> bool {
-        let Some(begun) = self.begun.get(&number) else {
+    pub(super) fn is_in_doubt(&mut self, id: TraceId) -> bool {
+        let Some(begun) = self.begun.get(&id) else {
             return false;
         };
         let Some(Listed { address, .. }) = &begun.listed else {
@@ -478,14 +478,14 @@ impl<L: Link> Survey<L> {
                 .setbacks
                 .has_ended::<L::Error>(Service::of(family))
                 .is_none()
-            && !self.driver.is_whole(number)
+            && !self.driver.is_whole(id)
             && self.driver.may_be_silent(family)
     }
 
     /// Returns the host of a trace that has ended and is to be run again: it isn't whole, and while
     /// it ran packets of its family could not be sent, or their source has changed.
-    pub(super) fn spoilt(&mut self, number: usize) -> Option<Setback> {
-        let begun = self.begun.get(&number)?;
+    pub(super) fn spoilt(&mut self, id: TraceId) -> Option<Setback> {
+        let begun = self.begun.get(&id)?;
         let Listed {
             address, reruns, ..
         } = *begun.listed.as_ref()?;
@@ -500,18 +500,18 @@ impl<L: Link> Survey<L> {
                 .setbacks
                 .has_ended::<L::Error>(Service::of(family))
                 .is_some()
-            || self.driver.is_whole(number)
+            || self.driver.is_whole(id)
         {
             return None;
         }
-        let has_failed = !self.driver.has_given_up(number)
-            && (self.driver.had_outage_since(family, start) || self.driver.has_moved(number));
-        let was_cut_off = has_failed || self.driver.fell_silent(number, start);
+        let has_failed = !self.driver.has_given_up(id)
+            && (self.driver.had_outage_since(family, start) || self.driver.has_moved(id));
+        let was_cut_off = has_failed || self.driver.fell_silent(id, start);
         // Whoever has heard something knows more of the path than that nobody answers: what is
         // missing may be silent. Once is enough where it isn't known that there was an
         // outage at all.
-        let is_doubtful = self.driver.has_doubtful_distance(number);
-        let most = match (was_cut_off, self.driver.has_heard(number)) {
+        let is_doubtful = self.driver.has_doubtful_distance(id);
+        let most = match (was_cut_off, self.driver.has_heard(id)) {
             // The limit of an outage is enough.
             _ if matches!(
                 self.driver.cut_off(family),
@@ -529,7 +529,7 @@ impl<L: Link> Survey<L> {
         let is_spoilt = is_spoilt && reruns < most;
         let listed = self
             .begun
-            .get_mut(&number)
+            .get_mut(&id)
             .filter(|_| is_spoilt)?
             .listed
             .take()?;

@@ -5,6 +5,7 @@
 //! pauses that grow to a second. The first success makes all the others due. If none comes within
 //! the limit of an outage, all are tried once more, and if none succeeds the list ends.
 
+use super::service::{Healths, PerService, Service};
 use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
 use crate::near::Sample;
@@ -41,46 +42,6 @@ pub(super) enum Place {
     /// By one, of no interest: whether there is any answer shows whether names can be looked up.
     Witness,
 }
-
-/// What a host needs to be traced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Service {
-    V4,
-    V6,
-    Names,
-}
-
-impl Service {
-    pub(super) const ALL: [Self; 3] = [Self::V4, Self::V6, Self::Names];
-
-    pub(super) const fn of(family: AddressFamily) -> Self {
-        match family {
-            AddressFamily::V4 => Self::V4,
-            AddressFamily::V6 => Self::V6,
-        }
-    }
-
-    /// The family that it is, unless it is names.
-    pub(super) const fn family(self) -> Option<AddressFamily> {
-        match self {
-            Self::V4 => Some(AddressFamily::V4),
-            Self::V6 => Some(AddressFamily::V6),
-            Self::Names => None,
-        }
-    }
-
-    /// What fails while it does.
-    const fn outage(self) -> &'static str {
-        match self {
-            Self::V4 => "nothing gets through over IPv4",
-            Self::V6 => "nothing gets through over IPv6",
-            Self::Names => "no name can be looked up",
-        }
-    }
-}
-
-/// One [`Health`] for each service, in the order of [`Service::ALL`].
-pub(super) type Healths = [Health; 3];
 
 /// Why no trace of a list gets on at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +111,7 @@ impl Setback {
 pub(super) struct Setbacks {
     /// The longest that everything may fail.
     pub(super) limit: Duration,
-    queues: [Queue; 3],
+    queues: PerService<Queue>,
     /// Numbers hosts by age.
     added: u64,
     /// Names that the caller is looking up again.
@@ -182,7 +143,7 @@ impl Setbacks {
     pub(super) fn new() -> Self {
         Self {
             limit: Self::LIMIT,
-            queues: Default::default(),
+            queues: PerService::default(),
             added: 0,
             asked: HashMap::new(),
         }
@@ -208,7 +169,7 @@ impl Setbacks {
             .flat_map(|queue| take(&mut queue.waiting).into_values());
         let all: Vec<Setback> = waiting.chain(asked).collect();
         let lose = |setback: Setback| {
-            let reason = self.queues[setback.service() as usize].reason.clone();
+            let reason = self.queues.get(setback.service()).reason.clone();
             (setback.host, Fault::Interrupted { reason }.into())
         };
         all.into_iter().map(lose).collect()
@@ -217,7 +178,8 @@ impl Setbacks {
     /// Adds a host to be tried at an instant.
     pub(super) fn put(&mut self, setback: Setback, due: Instant) {
         self.added += 1;
-        self.queues[setback.service() as usize]
+        self.queues
+            .get_mut(setback.service())
             .waiting
             .insert((due, self.added), setback);
     }
@@ -238,7 +200,7 @@ impl Setbacks {
         if let Some(away) = self.has_ended(service) {
             return Err(away);
         }
-        let queue = &mut self.queues[service as usize];
+        let queue = self.queues.get_mut(service);
         if queue.tries == 0 && health.failing_for(now).is_some() {
             queue.count(now);
         }
@@ -272,7 +234,7 @@ impl Setbacks {
     /// turns as in the list: drawn hosts of one that all come behind those of the other would
     /// vote too late, and its traces share nothing meanwhile.
     pub(super) fn due(&mut self, healths: &Healths, now: Instant) -> Option<Setback> {
-        let mut queues: Vec<_> = self.queues.iter_mut().zip(healths).collect();
+        let mut queues: Vec<_> = self.queues.iter_mut().zip(healths.iter()).collect();
         queues.sort_by_key(|(queue, _)| queue.waiting.first_key_value().map(|((_, age), _)| *age));
         queues
             .into_iter()
@@ -283,7 +245,7 @@ impl Setbacks {
     pub(super) fn next(&self, healths: &Healths, now: Instant) -> Option<Instant> {
         self.queues
             .iter()
-            .zip(healths)
+            .zip(healths.iter())
             .filter_map(|(queue, health)| queue.next(health, now))
             .min()
     }
@@ -322,13 +284,13 @@ impl Setbacks {
         healths: &Healths,
         now: Instant,
     ) -> Option<Vec<(String, E)>> {
-        let mut failed = healths[service as usize].failed_for()?;
+        let mut failed = healths.get(service).failed_for()?;
         let limit = self.limit_of(service, healths);
         if let Some(other) = other_worked_since(service, healths) {
             // Both may have been away until a moment ago.
-            failed = failed.min(healths[service as usize].failed_since(other));
+            failed = failed.min(healths.get(service).failed_since(other));
         }
-        let queue = &mut self.queues[service as usize];
+        let queue = self.queues.get_mut(service);
         // At a slow rate the first tries may take longer than the limit.
         let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
         if failed < limit || !is_tried || queue.ended.is_some() {
@@ -358,13 +320,13 @@ impl Setbacks {
 
     /// Takes hosts again that need a service, since it works.
     pub(super) fn reopen(&mut self, service: Service) {
-        let queue = &mut self.queues[service as usize];
+        let queue = self.queues.get_mut(service);
         (queue.ended, queue.last_call) = (None, None);
     }
 
     /// Returns why no host that needs a service is traced any more, if that is so.
     pub(super) fn has_ended<E: LinkError>(&self, service: Service) -> Option<E> {
-        let queue = &self.queues[service as usize];
+        let queue = self.queues.get(service);
         let (what, reason) = (service.outage(), queue.reason.clone());
         queue.ended.map(|waited| {
             Fault::Away {
@@ -384,14 +346,14 @@ impl Setbacks {
         now: Instant,
         at_least: Duration,
     ) -> bool {
-        let failing = healths[service as usize].failing_for(now);
-        let is_waited_for = !self.limit.is_zero() && self.queues[service as usize].ended.is_none();
+        let failing = healths.get(service).failing_for(now);
+        let is_waited_for = !self.limit.is_zero() && self.queues.get(service).ended.is_none();
         is_waited_for && failing.is_some_and(|failing| failing >= at_least)
     }
 
     /// Returns what is to be told of a service that fails.
     pub(super) fn outage(&self, service: Service, healths: &Healths) -> Outage<'_> {
-        let reason = &self.queues[service as usize].reason;
+        let reason = &self.queues.get(service).reason;
         Outage {
             what: service.outage(),
             reason,
@@ -401,7 +363,7 @@ impl Setbacks {
 
     /// Notes why a packet could not be sent that belongs to a trace already begun.
     pub(super) fn note(&mut self, service: Service, reason: String) {
-        self.queues[service as usize].reason = reason;
+        self.queues.get_mut(service).reason = reason;
     }
 }
 
@@ -412,10 +374,8 @@ fn other_worked_since(service: Service, healths: &Healths) -> Option<Instant> {
         Service::V6 => Service::V4,
         Service::Names => return None,
     };
-    let has_worked = healths[service as usize].has_worked();
-    healths[other as usize]
-        .worked_since()
-        .filter(|_| !has_worked)
+    let has_worked = healths.get(service).has_worked();
+    healths.get(other).worked_since().filter(|_| !has_worked)
 }
 
 impl Queue {
@@ -495,6 +455,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::fake::Failure;
+    use crate::per_family::FAMILIES;
 
     const TARGET: SocketAddr = SocketAddr::new(
         std::net::IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)),
@@ -514,28 +475,32 @@ mod tests {
     }
 
     fn healths(ipv4: Health) -> Healths {
-        [ipv4, Health::default(), Health::default()]
+        let mut healths = Healths::default();
+        *healths.get_mut(Service::V4) = ipv4;
+        healths
     }
 
     /// The tries of one host that fails each time, in milliseconds, until it is given up with an
     /// error.
     fn tries(mut healths: Healths, others_succeed: bool) -> (Vec<u64>, Failure) {
         let (mut setbacks, mut tries) = (Setbacks::new(), vec![0]);
-        healths[0].fail(at(0));
+        healths.get_mut(Service::V4).fail(at(0));
         setbacks
-            .hold(host(0, 0), no_route(), &healths[0], at(0))
+            .hold(host(0, 0), no_route(), healths.get(Service::V4), at(0))
             .unwrap();
         for now in 1.. {
             if others_succeed {
-                healths[0].succeed(at(now));
+                healths.get_mut(Service::V4).succeed(at(now));
             }
             if let Some(lost) = setbacks.end(Service::V4, &healths, at(now)) {
                 return (tries, lost.into_iter().next().unwrap().1);
             }
             if let Some(setback) = setbacks.due(&healths, at(now)) {
                 tries.push(now);
-                healths[0].fail(at(now));
-                if let Err(error) = setbacks.hold(setback, no_route(), &healths[0], at(now)) {
+                healths.get_mut(Service::V4).fail(at(now));
+                if let Err(error) =
+                    setbacks.hold(setback, no_route(), healths.get(Service::V4), at(now))
+                {
                     return (tries, error);
                 }
             }
@@ -578,7 +543,7 @@ mod tests {
     #[test]
     fn a_family_that_the_machine_lacks_is_not_waited_for_as_long() {
         let mut healths = healths(Health::default());
-        healths[1].succeed(at(0));
+        healths.get_mut(Service::V6).succeed(at(0));
         assert_eq!(Setbacks::new().outage(Service::V4, &healths).limit, ALONE);
         assert_eq!(
             Setbacks::new().outage(Service::V6, &healths).limit,
@@ -594,16 +559,16 @@ mod tests {
     #[test]
     fn the_first_success_after_an_outage_makes_all_others_due_in_their_order() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
-        healths[0].fail(at(0));
+        healths.get_mut(Service::V4).fail(at(0));
         for number in 0..100 {
             setbacks
-                .hold(host(number, 0), no_route(), &healths[0], at(0))
+                .hold(host(number, 0), no_route(), healths.get(Service::V4), at(0))
                 .unwrap();
         }
         assert!(setbacks.due(&healths, at(49)).is_none());
         let first = setbacks.due(&healths, at(50)).unwrap();
         assert!(setbacks.due(&healths, at(50)).is_none(), "one at a time");
-        healths[0].succeed(at(60));
+        healths.get_mut(Service::V4).succeed(at(60));
         let tried = first.host.clone();
         setbacks.put(first, at(60));
         assert_eq!(setbacks.next(&healths, at(60)), Some(Instant::EPOCH));
@@ -620,20 +585,22 @@ mod tests {
     fn after_an_outage_of_both_families_their_hosts_come_as_in_the_list() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
         let ipv6 = SocketAddr::new(std::net::Ipv6Addr::LOCALHOST.into(), 0);
-        healths[..2]
-            .iter_mut()
-            .for_each(|health| health.fail(at(0)));
+        for family in FAMILIES {
+            healths.get_mut(Service::of(family)).fail(at(0));
+        }
         for number in 0..100 {
             let place = Place::At(if number % 3 == 0 { TARGET } else { ipv6 });
-            let health = healths[usize::from(number % 3 > 0)];
             let setback = Setback::new(number.to_string(), place, None, at(0));
-            setbacks.hold(setback, no_route(), &health, at(0)).unwrap();
+            let health = healths.get(setback.service());
+            setbacks.hold(setback, no_route(), health, at(0)).unwrap();
         }
-        healths[..2]
-            .iter_mut()
-            .for_each(|health| assert!(health.succeed(at(60))));
+        for family in FAMILIES {
+            assert!(healths.get_mut(Service::of(family)).succeed(at(60)));
+        }
         // The tries while everything fails come from either queue.
-        (0..2).for_each(|family| setbacks.queues[family].tries = 2);
+        for family in FAMILIES {
+            setbacks.queues.get_mut(Service::of(family)).tries = 2;
+        }
         let due = std::iter::from_fn(|| setbacks.due(&healths, at(61))).map(|setback| setback.host);
         assert!(due.eq((0..100).map(|number| number.to_string())));
     }
@@ -641,22 +608,22 @@ mod tests {
     #[test]
     fn a_single_failure_among_successes_hastens_nobody() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
-        healths[0].fail(at(0));
+        healths.get_mut(Service::V4).fail(at(0));
         setbacks
-            .hold(host(0, 0), no_route(), &healths[0], at(0))
+            .hold(host(0, 0), no_route(), healths.get(Service::V4), at(0))
             .unwrap();
-        healths[0].succeed(at(1));
+        healths.get_mut(Service::V4).succeed(at(1));
         assert_eq!(setbacks.next(&healths, at(2)), Some(at(3_000)));
     }
 
     #[test]
     fn no_more_hosts_wait_than_there_is_room_for() {
         let (mut setbacks, mut healths) = (Setbacks::new(), healths(Health::default()));
-        healths[0].fail(at(0));
+        healths.get_mut(Service::V4).fail(at(0));
         for number in 0..MOST {
             assert!(!setbacks.is_full());
             setbacks
-                .hold(host(number, 0), no_route(), &healths[0], at(0))
+                .hold(host(number, 0), no_route(), healths.get(Service::V4), at(0))
                 .unwrap();
         }
         assert!(setbacks.is_full());
