@@ -87,7 +87,6 @@ pub type Tracer<const N: usize, P = Echo> = TracerIn<Inline<N>, P>;
 pub struct TracerIn<S, P = Echo> {
     config: Config,
     protocol: P,
-    memory: S,
     path: Path,
     quiet: Option<Instant>,
     /// Whether a router has answered from three hops: it was [marked](table::mark).
@@ -96,6 +95,7 @@ pub struct TracerIn<S, P = Echo> {
     next_send: Instant,
     ended: Option<StopReason>,
     tally: Tally,
+    memory: S,
 }
 
 impl<const N: usize, P: Protocol> Tracer<N, P> {
@@ -388,14 +388,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             hops: self.hops(),
             path: &self.path,
             quiet: self.quiet,
-            room: self.room(),
+            room: self
+                .memory
+                .capacity()
+                .saturating_sub(self.memory.probes().len()),
         }
-    }
-
-    /// Probes that may still be sent.
-    fn room(&self) -> usize {
-        let sent = self.memory.probes().len();
-        self.memory.capacity().saturating_sub(sent)
     }
 
     fn hops(&self) -> &[Progress] {
@@ -406,10 +403,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     }
 
     fn plan(&self, now: Instant) -> Next {
-        if self.room() == 0 {
-            Next::Nothing
-        } else {
-            plan::next(&self.view(), now)
+        let view = self.view();
+        match view.room {
+            0 => Next::Nothing,
+            _ => plan::next(&view, now),
         }
     }
 
