@@ -600,3 +600,62 @@ fn the_median_of_equal_rtts_is_their_rtt_and_of_two_rounded_down() {
         }
     }
 }
+
+#[test]
+fn a_hop_that_was_only_guessed_at_is_not_settled_though_it_is_not_asked_again() {
+    for family in BOTH {
+        let mut trace = Trace::with(Config {
+            retries: 0,
+            ..four(family)
+        });
+        trace.time_exceeded(80, 1).unwrap();
+        trace.time_exceeded(80, 3).unwrap();
+        assert_eq!(settled(&trace), [1, 3]);
+        let second = (0..trace.hops.len()).find(|index| trace.hops[*index] == 2);
+        weak(&mut trace, 81, second.unwrap()).unwrap();
+        assert_eq!(settled(&trace), [1, 3]);
+        trace.time_exceeded(82, 2).unwrap();
+        assert_eq!(settled(&trace), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_hop_is_passed_if_an_answer_proves_that_a_packet_got_there_and_was_not_refused() {
+    for family in BOTH {
+        let mut trace = Trace::with(four(family));
+        let passed = |trace: &Trace| -> Vec<u8> {
+            let hops = trace.tracer.route().hops();
+            let passed = hops.filter(hopshot_core::Hop::is_passed);
+            passed.map(|hop| hop.number()).collect()
+        };
+        assert_eq!(passed(&trace), []);
+        let of = |trace: &Trace, hop| {
+            let mut indexes = 0..trace.hops.len();
+            indexes.find(|index| trace.hops[*index] == hop).unwrap()
+        };
+        let (second, third) = (of(&trace, 2), of(&trace, 3));
+        weak(&mut trace, 80, second).unwrap();
+        let refused = quote(family, &trace.probes[third]);
+        let refused = error(router(family, 3), Type::Unreachable, 0, 0, &refused);
+        trace.handle(80, router(family, 3), &refused).unwrap();
+        assert_eq!(passed(&trace), []);
+        trace.time_exceeded(81, 1).unwrap();
+        assert_eq!(passed(&trace), [1]);
+        trace.time_exceeded(82, 2).unwrap();
+        assert_eq!(passed(&trace), [1, 2]);
+    }
+}
+
+#[test]
+fn a_route_shows_its_hops_and_their_outcomes_to_who_debugs() {
+    for family in BOTH {
+        let mut trace = Trace::with(four(family));
+        trace.time_exceeded(80, 1).unwrap();
+        let (from, route) = (router(family, 1), trace.tracer.route());
+        let shown = format!("{route:?}");
+        assert!(shown.starts_with("RouteView { stop_reason: None, tally: "));
+        assert!(shown.contains("hops: [Hop { number: 1, outcomes: [Answered(Reply { "));
+        assert!(shown.contains(&format!("from: {from}")), "{shown}");
+        assert!(shown.contains("Hop { number: 2, outcomes: [InFlight"));
+    }
+}
