@@ -117,6 +117,9 @@ pub(crate) struct History {
     goes_round: bool,
     /// Why the last round could not be sent, or not in full.
     pub(crate) trouble: Option<String>,
+    /// Rounds of which some probes could not be sent though others were, and why in the last of
+    /// them.
+    pub(crate) in_part: Option<(u32, String)>,
     /// How many hops the path has, as far as is known.
     length: u8,
     /// The target's hop when it last answered.
@@ -324,6 +327,10 @@ impl History {
         (self.reached, self.unreachable) = (round.reached, round.unreachable);
         self.goes_round = round.goes_round;
         self.trouble.clone_from(&round.trouble);
+        if let Some(why) = round.trouble.as_ref().filter(|_| round.away.is_none()) {
+            let before = self.in_part.take().map_or(0, |(rounds, _)| rounds);
+            self.in_part = Some((before + 1, why.clone()));
+        }
         self.count_outage(round);
         // Without an end that is known the path is as long as it was, unless something answered
         // from farther on.

@@ -97,6 +97,9 @@ impl Report<'_> {
             .trouble
             .iter()
             .for_each(|why| text += &format!("in the last round: {why}\n"));
+        if let Some((in_part, why)) = &history.in_part {
+            text += &format!("{in_part} of {rounds} {unit} went out in part: {why}\n");
+        }
         if history.rounds_away > 0 {
             let away = history.rounds_away;
             text += &format!(
@@ -148,6 +151,12 @@ impl Report<'_> {
             every_ms: milliseconds(self.every),
             rounds: self.history.rounds,
             rounds_away: self.history.rounds_away,
+            rounds_in_part: self
+                .history
+                .in_part
+                .as_ref()
+                .map_or(0, |(rounds, _)| *rounds),
+            in_part: self.history.in_part.as_ref().map(|(_, why)| why.as_str()),
             reached: self.history.reached,
             trouble: self.history.trouble.as_deref(),
             distance: self.history.distance,
@@ -169,6 +178,10 @@ pub(crate) struct Document<'a> {
     rounds: u32,
     /// Those of outages.
     rounds_away: u32,
+    /// Those of which some probes could not be sent though others were, and why in the last of
+    /// them.
+    rounds_in_part: u32,
+    in_part: Option<&'a str>,
     /// In the last round.
     reached: bool,
     /// Why the last round could not be sent, or not in full.

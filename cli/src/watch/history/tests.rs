@@ -350,3 +350,25 @@ fn what_is_remembered_is_bounded() {
         (ADDRESSES, REMEMBERED, CHANGES)
     );
 }
+
+#[test]
+fn rounds_that_went_out_in_part_are_counted_with_the_last_reason() {
+    let mut history = history(&[&[Some(1), Some(9)]]);
+    assert_eq!(history.in_part, None);
+    for why in ["no room", "not permitted"] {
+        history.add(&Round {
+            trouble: Some(why.to_owned()),
+            ..round(&[Some(1), Some(9)])
+        });
+    }
+    history.add(&round(&[Some(1), Some(9)]));
+    let expected = Some((2, "not permitted".to_owned()));
+    assert_eq!((&history.trouble, &history.in_part), (&None, &expected));
+    // A round of which nothing left is an outage.
+    history.add(&Round::not_begun(
+        "no route".to_owned(),
+        "none".to_owned(),
+        SystemTime::UNIX_EPOCH,
+    ));
+    assert_eq!(history.in_part, expected);
+}
