@@ -49,6 +49,10 @@
 //! for each. A program that does nothing else can give up its privileges before the first answer is
 //! read ([`Running::confine`]), and before a name is looked up ([`Plan::open`]).
 //!
+//! # Features
+//! - `lookup`: names of addresses and their ASes.
+//! - `serde`: results are `Serialize`, as the documents that the command prints.
+//!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
 //! they are.
 //!
@@ -64,6 +68,7 @@ mod error;
 pub mod inherited;
 mod interface;
 mod link;
+mod list;
 #[cfg(feature = "lookup")]
 pub mod lookup;
 mod lookups;
@@ -81,7 +86,6 @@ mod running;
 mod settings;
 mod socket;
 mod sockets;
-pub mod survey;
 mod sys;
 mod threads;
 mod trace;
@@ -107,6 +111,14 @@ pub use socket::{Lack, Nicety};
 pub use sockets::Sockets;
 pub use threads::Threads;
 pub use trace::{SingleTrace, Trace};
+
+/// Many traces at once: a [`Survey`](survey::Survey) for loops of one's own, [`Many`](survey::Many)
+/// and [`Routes`](survey::Routes) as an iterator.
+pub mod survey {
+    pub use crate::list::{HostSurvey, Survey};
+    pub use crate::many::{Many, Routes};
+    pub use hopshot_engine::{Order, Outage, Sample, Shared, Started};
+}
 
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.
 pub mod extensions {

@@ -1,8 +1,8 @@
 //! Many traces at once as an iterator: hosts go in, results come out.
 
 use crate::error::Error;
+use crate::list::Survey;
 use crate::settings::Settings;
-use crate::survey::Survey;
 use hopshot_engine::{Order, Route, Step};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -66,7 +66,7 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// it is there. Names are looked up side by side, on threads, while others are traced.
     ///
     /// The hosts begin in their order, but for some that are drawn at random, from which the others
-    /// learn what they [share](Survey#what-traces-share). They are drawn from all hosts if the
+    /// learn what they [share](hopshot_engine::Survey#what-traces-share). They are drawn from all hosts if the
     /// iterator's [`size_hint`](Iterator::size_hint) says exactly how many there are, else from the
     /// hosts that it says are there; from 65,536 at a time, and at last up to twice as many. From
     /// fewer, which may be the hostile ones that stand together in a list, none is drawn. An
@@ -230,9 +230,10 @@ mod tests {
                 names.push(host);
                 ended += usize::from(matches!(route, Err(Error::Ended { .. })));
             }
+            assert_eq!(names.len(), 40);
             names.sort();
             names.dedup();
-            assert_eq!(names.len(), 40);
+            assert_eq!(names.len(), 40, "each once");
             assert!(ended >= 30, "{ended}");
         });
     }

@@ -31,7 +31,12 @@ impl<K: sealed::Kind> PlanKind for K {}
 pub(crate) type JobOf<K> = <K as sealed::Kind>::Job;
 
 pub(crate) mod sealed {
-    use super::{AddressFamily, Error, Job, Settings, SocketAddr, Sockets};
+    use crate::error::Error;
+    use crate::settings::Settings;
+    use crate::sockets::Sockets;
+    use hopshot_core::wire::AddressFamily;
+    use hopshot_engine::Job;
+    use std::net::SocketAddr;
 
     pub trait Kind {
         type Job: Job<Link = Sockets>;
@@ -67,7 +72,8 @@ impl<K: PlanKind> Plan<K> {
     /// as interrupted.
     ///
     /// # Errors
-    /// [`Error`] if it can't be started. A target that doesn't answer is no error.
+    /// [`Error`] if it can't be started, or the kernel fails before anything is known. A target that
+    /// doesn't answer is no error.
     pub fn run(&self) -> Result<<JobOf<K> as Job>::Output, Error> {
         let mut running = self.start()?;
         loop {
@@ -114,7 +120,7 @@ impl<K: PlanKind> Plan<K> {
     }
 
     /// Starts the job on sockets that [`open`](Self::open) returned, at an address that is known.
-    /// The port has no meaning.
+    /// The port has no meaning; of a link-local address the scope has.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -126,6 +132,6 @@ impl<K: PlanKind> Plan<K> {
         let job = self
             .kind
             .start(&self.settings, sockets, &self.host, address);
-        job.map(Running::of)
+        job.and_then(Running::of)
     }
 }

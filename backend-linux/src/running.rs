@@ -9,6 +9,7 @@ use crate::socket::Lack;
 use crate::sockets::Sockets;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Step};
+use rustix::io::Errno;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -27,16 +28,17 @@ pub struct Running<J> {
 }
 
 impl<J: Job<Link = Sockets>> Running<J> {
-    pub(crate) fn of(job: J) -> Self {
+    pub(crate) fn of(job: J) -> Result<Self, Error> {
         let sockets = job.link();
         let any = match (sockets.open.as_slice(), &sockets.bell) {
             ([_], None) => None,
             (open, bell) => {
                 let bell = bell.iter().map(|bell| bell.as_fd());
-                any(open.iter().map(|pair| pair.socket.as_fd()).chain(bell))
+                let all = open.iter().map(|pair| pair.socket.as_fd()).chain(bell);
+                Some(any(all).map_err(Error::system("can't wait for several sockets at once"))?)
             }
         };
-        Self { job, any }
+        Ok(Self { job, any })
     }
 
     /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it
@@ -134,13 +136,12 @@ impl<J: Job<Link = Sockets>> Running<J> {
 }
 
 /// A descriptor that is readable when any of these is.
-fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Option<OwnedFd> {
+fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Result<OwnedFd, Errno> {
     use rustix::event::epoll;
-    let any = epoll::create(epoll::CreateFlags::CLOEXEC).ok()?;
+    let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let data = epoll::EventData::new_u64(0);
-    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN))
-        .ok()?;
-    Some(any)
+    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN))?;
+    Ok(any)
 }
 
 impl<J: Job<Link = Sockets>> AsFd for Running<J> {

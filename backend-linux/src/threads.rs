@@ -1,7 +1,8 @@
 //! Threads that do one kind of work side by side.
 
 use std::fmt;
-use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::SeqCst};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{io, thread};
@@ -9,13 +10,15 @@ use std::{io, thread};
 /// The stack of a thread, in octets.
 const STACK: usize = 256 << 10;
 
-/// Threads that do one kind of work side by side, started as they are needed. They end when this is
-/// dropped, and with what they are doing then.
+/// Threads that do one kind of work side by side, started as they are needed. When this is dropped
+/// they end what they are doing, and begin nothing else. A panic ends the work that it is in, and
+/// nothing else.
 pub struct Threads<W> {
     requests: Sender<W>,
     shared: Arc<Shared<W>>,
     started: usize,
     most: usize,
+    name: &'static str,
 }
 
 struct Shared<W> {
@@ -24,22 +27,26 @@ struct Shared<W> {
     /// waits.
     free: AtomicIsize,
     work: Box<dyn Fn(W) + Send + Sync>,
+    /// Whether nothing is to be begun any more.
+    is_over: AtomicBool,
 }
 
 impl<W: Send + 'static> Threads<W> {
-    /// At most so many threads.
-    pub fn new(most: usize, work: impl Fn(W) + Send + Sync + 'static) -> Self {
+    /// At most so many threads, all of one name.
+    pub fn new(name: &'static str, most: usize, work: impl Fn(W) + Send + Sync + 'static) -> Self {
         let (requests, queue) = mpsc::channel();
         let shared = Shared {
             queue: Mutex::new(queue),
             free: AtomicIsize::new(0),
             work: Box::new(work),
+            is_over: AtomicBool::new(false),
         };
         Self {
             requests,
             shared: Arc::new(shared),
             started: 0,
             most,
+            name,
         }
     }
 
@@ -73,24 +80,35 @@ impl<W: Send + 'static> Threads<W> {
     }
 
     fn start(&mut self) -> bool {
-        let is_started = self.started < self.most && start(Arc::clone(&self.shared)).is_ok();
+        let is_started =
+            self.started < self.most && start(self.name, Arc::clone(&self.shared)).is_ok();
         self.started += usize::from(is_started);
         is_started
     }
 }
 
-fn start<W: Send + 'static>(shared: Arc<Shared<W>>) -> io::Result<()> {
+impl<W> Drop for Threads<W> {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, SeqCst);
+    }
+}
+
+fn start<W: Send + 'static>(name: &str, shared: Arc<Shared<W>>) -> io::Result<()> {
     let next = |shared: &Shared<W>| {
         let queue = shared.queue.lock();
         queue.unwrap_or_else(PoisonError::into_inner).recv()
     };
     let run = move || {
         while let Ok(work) = next(&shared) {
-            (shared.work)(work);
+            if shared.is_over.load(SeqCst) {
+                return;
+            }
+            // A thread that a panic ended would be counted on for ever.
+            let _ = catch_unwind(AssertUnwindSafe(|| (shared.work)(work)));
             shared.free.fetch_add(1, SeqCst);
         }
     };
-    let thread = thread::Builder::new().name("name".into());
+    let thread = thread::Builder::new().name(name.into());
     thread.stack_size(STACK).spawn(run).map(drop)
 }
 

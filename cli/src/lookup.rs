@@ -43,7 +43,7 @@ pub(crate) fn run() -> ExitCode {
     let zone = arguments
         .next()
         .map(|zone| Zone::new(zone, arguments.next().and_then(server)));
-    let mut threads = Threads::new(LOOKUPS, move |request: Request| {
+    let mut threads = Threads::new("name", LOOKUPS, move |request: Request| {
         write(&request.answer(zone.as_ref()));
     });
     for line in io::stdin().lock().lines() {

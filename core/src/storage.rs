@@ -10,7 +10,7 @@ use heapless::Vec;
 /// leave: few traces send as many as they may. The types in it are opaque; [`Slot`] has the octets
 /// that each probe takes, [`Progress`] those of each hop.
 pub trait Storage {
-    /// Returns the most probes and the most hops that there is room for.
+    /// Returns the most probes that there is room for.
     fn capacity(&self) -> usize;
 
     /// Returns the probes that were pushed, oldest first.

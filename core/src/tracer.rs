@@ -146,9 +146,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Probes the nearer hops as well, from `first_hop` on: for whoever began farther out because
-    /// those were known, and then heard somebody there whom that doesn't fit. A trace that has
-    /// ended goes on, as far as `N` has room: what silent hops got beyond their attempts is spent.
+    /// Extends the trace to nearer hops, from `first_hop` on. Use it when the hops that were skipped
+    /// turn out not to be what you assumed. A trace that has ended goes on, as far as there is room:
+    /// what silent hops got beyond their attempts is spent.
     ///
     /// # Errors
     /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has

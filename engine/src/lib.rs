@@ -17,7 +17,7 @@
 //!   `document` lets a program add what it knows about addresses.
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
-// Panic-free by construction, as core: whatever can panic is not written.
+// As in core, but for arithmetic: a count that overflows ends the process.
 #![cfg_attr(
     not(test),
     deny(

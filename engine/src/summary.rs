@@ -30,7 +30,7 @@ pub struct Summary {
     pub probes_sent: usize,
     /// The reasons of these probes.
     pub reasons: Reasons,
-    /// Counts of messages that were received and were no answer.
+    /// Counts of received messages that answered no probe.
     pub rejected: Rejected,
 }
 

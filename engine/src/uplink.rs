@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_millis(400);
 /// section 4.3.2.8).
 const PATIENCE_WITH_ROUTERS: Duration = Duration::from_secs(1);
 
-/// A silence of this length beside two round trips that an answer to a question ends was one, if a
-/// target was asked.
+/// The shortest silence, beyond two round trips, that counts as an outage although a target answers
+/// in the end.
 const FLAP: Duration = Duration::from_millis(250);
 
 /// For how long it holds what a packet to others has shown.

@@ -42,7 +42,7 @@ impl Record<'_> {
 }
 
 impl Database {
-    /// Reads a file, which [`new`](Self::new) understands: the former takes rights, the latter none.
+    /// Reads a file for [`new`](Self::new). To open it takes rights, to parse it none.
     ///
     /// # Errors
     /// A sentence that says why it can't be read.

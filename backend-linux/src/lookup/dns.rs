@@ -84,6 +84,9 @@ fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>>
     if !is_answer {
         return None;
     }
+    if answer.has_flags(PacketFlag::TRUNCATION) {
+        return Some(Err(io::Error::other("the answer was cut")));
+    }
     let code = answer.rcode();
     let texts = answer
         .answers

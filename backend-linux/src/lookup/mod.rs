@@ -55,7 +55,7 @@ pub enum Answer {
     Lost(Word, Words),
     /// Why a host's address can't be found now. It may be found later.
     Later(Word, Words),
-    /// Something that whoever looks up could not give up.
+    /// A privilege that the helper could not give up.
     Unconfined(Words),
 }
 
@@ -107,7 +107,7 @@ fn find(host: &str, family: Wanted) -> Result<SocketAddr, Error> {
 }
 
 /// Returns the name of an address, if it has one, as the system's resolver says (a PTR record in
-/// DNS). A stranger wrote it: see [`printable`](crate::printable).
+/// DNS). It waits for the answer. A stranger wrote it: see [`printable`](crate::printable).
 #[must_use]
 #[doc(alias = "getnameinfo")]
 pub fn name(address: IpAddr) -> Option<String> {
@@ -149,7 +149,7 @@ impl Lookups {
             }
         };
         Ok(Self {
-            threads: Threads::new(most, work),
+            threads: Threads::new("look-up", most, work),
             answers,
             bell,
             pending: 0,
@@ -168,8 +168,12 @@ impl Lookups {
 
     /// Returns the next answer, if there is one. It never waits.
     pub fn take(&mut self) -> Option<Answer> {
-        self.bell.clear();
-        let answer = self.answers.try_recv().ok()?;
+        let next = self.answers.try_recv().or_else(|_| {
+            self.bell.clear();
+            // It may have come in between.
+            self.answers.try_recv()
+        });
+        let answer = next.ok()?;
         self.pending -= 1;
         Some(answer)
     }

@@ -17,8 +17,7 @@ pub struct MtuDocument<'a, K> {
     hops: Vec<MtuHop<'a, K>>,
 }
 
-/// The least and the most that a path MTU can be, in octets: the end of a document of a search, as
-/// these fields are younger than all that the command has of its own.
+/// Bounds of the path MTU, in octets. Separate, so that the command can print them last.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct MtuBounds {
     path_mtu_at_least: u16,

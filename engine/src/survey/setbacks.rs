@@ -297,9 +297,9 @@ impl Setbacks {
             return None;
         }
         let called = queue.call(now);
+        let is_calling = queue.is_calling() || now.saturating_since(called) < GRACE;
         // However slow the pace is, there is an end.
-        let is_calling = queue.is_calling() && failed < limit.saturating_mul(2);
-        if is_calling || now.saturating_since(called) < GRACE {
+        if is_calling && failed < limit.saturating_mul(2) {
             return None;
         }
         queue.ended = Some(failed);

@@ -7,14 +7,12 @@ mod tests;
 use crate::bell::Bell;
 use crate::error::Error;
 use crate::lookups::Lookups;
-pub use crate::many::{Many, Routes};
 use crate::resolve::needs_resolver;
 use crate::running::Running;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
 use hopshot_core::Instant;
-use hopshot_engine::{self as engine, Job, Link, Route, Step};
-pub use hopshot_engine::{Order, Outage, Sample, Shared, Started};
+use hopshot_engine::{self as engine, Job, Link, Route, Sample, Step};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -47,8 +45,8 @@ impl Survey {
     /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). On ping sockets there are
     /// fewer where each needs many of their seqs: some 2,300 with three attempts, one sixteenth of
     /// that with one pair of sockets. From 1,000 a second on, probes leave in small groups, a
-    /// millisecond apart, and it is looked for answers after every eighth at most, so a target that
-    /// is nearer than that may get some in vain.
+    /// millisecond apart, and the survey looks for answers at least once every eight probes: a target
+    /// that is nearer than that may get some in vain.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
@@ -60,16 +58,17 @@ impl Survey {
         let lookups = Lookups::new(Arc::new(settings.resolver()), bell.clone());
         sockets.bell = Some(bell);
         let survey = engine::Survey::start(sockets, &settings.probes, rate, at_once)?;
-        Ok(Self::of(HostSurvey {
+        Self::of(HostSurvey {
             survey,
             lookups,
             looks_up: false,
-        }))
+        })
     }
 }
 
 impl HostSurvey {
-    /// Adds a host: an address, or a name, which is looked up while the others are traced.
+    /// Adds a host: an address, or a name, which is looked up while the others are traced; where this
+    /// process may start no thread, the look-up is waited for.
     /// [`take_lost`](engine::Survey::take_lost) returns one that has no address. Its trace may
     /// begin later, when this machine's network permits: see
     /// [`take_started`](engine::Survey::take_started).
@@ -137,7 +136,13 @@ impl HostSurvey {
         self.survey.len() + self.lookups.pending()
     }
 
-    /// Whether there is none.
+    /// Returns whether there is nothing to advance, nor anything looked up.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.survey.is_idle() && self.lookups.pending() == 0
+    }
+
+    /// Returns whether no host is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -182,8 +187,12 @@ impl Job for HostSurvey {
     }
 
     fn deadline(&self) -> Option<Instant> {
+        let now = || self.link().now();
+        if self.lookups.is_ready() && self.survey.has_room_for_found() {
+            return Some(now());
+        }
         let is_looking = self.lookups.pending() > 0;
-        let look = || is_looking.then(|| self.link().now().saturating_add(LOOK));
+        let look = || is_looking.then(|| now().saturating_add(LOOK));
         self.survey.deadline().or_else(look)
     }
 
@@ -192,9 +201,12 @@ impl Job for HostSurvey {
         if !self.looks_up {
             return Ok(step);
         }
-        while let Some(name) = self.survey.take_name() {
-            self.lookups.ask(name, None);
+        while self.lookups.has_room()
+            && let Some(name) = self.survey.take_name()
+        {
+            self.lookups.ask_again(name);
         }
+        self.lookups.hear();
         self.take_found();
         Ok(match self.deadline() {
             None => Step::Done,

@@ -20,7 +20,7 @@ fn hosts(count: u16) -> Vec<String> {
 
 #[test]
 fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket() {
-    const TEST: &str = "survey::tests::more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket";
+    const TEST: &str = "list::tests::more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_of_socket";
     in_namespace(TEST, PERMIT_PING, || {
         for kind in KINDS {
             let hosts = hosts(500);
@@ -61,7 +61,7 @@ fn more_hosts_than_are_traced_at_once_each_get_their_own_route_from_either_kind_
 #[test]
 fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
     in_namespace(
-        "survey::tests::traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix",
+        "list::tests::traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix",
         PERMIT_PING,
         || {
             for kind in KINDS {
@@ -93,7 +93,7 @@ fn traces_side_by_side_in_one_driver_share_its_sockets_and_do_not_mix() {
 #[test]
 fn answers_can_be_taken_as_they_come_each_with_its_host() {
     in_namespace(
-        "survey::tests::answers_can_be_taken_as_they_come_each_with_its_host",
+        "list::tests::answers_can_be_taken_as_they_come_each_with_its_host",
         PERMIT_PING,
         || {
             for kind in KINDS {
@@ -137,7 +137,7 @@ fn answers_can_be_taken_as_they_come_each_with_its_host() {
 #[test]
 fn a_host_that_can_not_be_traced_is_a_result_among_the_others() {
     in_namespace(
-        "survey::tests::a_host_that_can_not_be_traced_is_a_result_among_the_others",
+        "list::tests::a_host_that_can_not_be_traced_is_a_result_among_the_others",
         "",
         || {
             let hosts = ["127.0.0.2", "no such host", "192.0.2.1", "127.0.0.3"];
@@ -166,7 +166,7 @@ fn a_host_that_can_not_be_traced_is_a_result_among_the_others() {
 #[test]
 fn a_confined_survey_goes_on_taking_addresses() {
     in_namespace(
-        "survey::tests::a_confined_survey_goes_on_taking_addresses",
+        "list::tests::a_confined_survey_goes_on_taking_addresses",
         PERMIT_PING,
         || {
             let mut surveys = KINDS.map(|kind| {
@@ -199,7 +199,7 @@ fn a_confined_survey_goes_on_taking_addresses() {
 #[test]
 fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
     const TEST: &str =
-        "survey::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
+        "list::tests::a_confined_survey_asks_for_routes_from_the_source_that_was_given";
     in_namespace(TEST, PERMIT_PING, || {
         let source = IpAddr::from([127, 0, 0, 9]);
         let settings = |kind| {
@@ -229,7 +229,7 @@ fn a_confined_survey_asks_for_routes_from_the_source_that_was_given() {
 #[test]
 fn a_survey_that_is_interrupted_ends_with_what_is_known() {
     in_namespace(
-        "survey::tests::a_survey_that_is_interrupted_ends_with_what_is_known",
+        "list::tests::a_survey_that_is_interrupted_ends_with_what_is_known",
         "",
         || {
             let mut survey = Survey::new(&Settings::new(), 1, 10).unwrap();
@@ -250,7 +250,7 @@ fn a_survey_that_is_interrupted_ends_with_what_is_known() {
 #[test]
 fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
     in_namespace(
-        "survey::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives",
+        "list::tests::a_survey_whose_hosts_wait_sleeps_whatever_arrives",
         PERMIT_PING,
         || {
             for kind in KINDS {
@@ -278,7 +278,7 @@ fn a_survey_whose_hosts_wait_sleeps_whatever_arrives() {
 #[test]
 fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
     in_namespace(
-        "survey::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send",
+        "list::tests::a_survey_wakes_up_less_often_than_it_has_probes_to_send",
         "",
         || {
             let mut survey =
@@ -304,7 +304,7 @@ fn a_survey_wakes_up_less_often_than_it_has_probes_to_send() {
 #[test]
 fn however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe() {
     in_namespace(
-        "survey::tests::however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe",
+        "list::tests::however_fast_it_may_go_a_survey_looks_for_answers_after_every_eighth_probe",
         "",
         || {
             // One sweep over all hops, so that nothing but this bound decides how many probes go at
@@ -367,7 +367,7 @@ fn names_are_looked_up_side_by_side() {
     const SERVER: &str = "
         file=$(mktemp); printf 'nameserver 127.0.0.1\\noptions timeout:5 attempts:1\\n' >$file
         mount --bind $file /etc/resolv.conf; rm $file; ";
-    let test = "survey::tests::names_are_looked_up_side_by_side";
+    let test = "list::tests::names_are_looked_up_side_by_side";
     as_root_in_namespace(test, &format!("{PERMIT_PING}{SERVER}"), || {
         let server = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
         std::thread::spawn(move || serve_names(&server));
@@ -397,7 +397,7 @@ fn a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up() {
     const SILENT: &str = "
         file=$(mktemp); printf 'nameserver 127.0.0.1\\noptions timeout:5 attempts:1\\n' >$file
         mount --bind $file /etc/resolv.conf; rm $file; ";
-    let test = "survey::tests::a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up";
+    let test = "list::tests::a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up";
     as_root_in_namespace(test, SILENT, || {
         let _silent = std::net::UdpSocket::bind("127.0.0.1:53").unwrap();
         let mut survey = Survey::new(&Settings::new(), 1_000, 10).unwrap();
@@ -410,5 +410,19 @@ fn a_survey_that_is_interrupted_names_the_hosts_that_were_looked_up() {
         survey.interrupt();
         assert_eq!(survey.take_lost().unwrap().0, "h1.test");
         assert!(survey.is_empty() && survey.advance(None).unwrap() == Step::Done);
+    });
+}
+
+#[test]
+fn names_that_are_found_while_there_is_no_room_begin_as_soon_as_there_is() {
+    let test = "list::tests::names_that_are_found_while_there_is_no_room_begin_as_soon_as_there_is";
+    in_namespace(test, PERMIT_PING, || {
+        let begun = std::time::Instant::now();
+        let many = Settings::new().many(["localhost"; 40]).at_once(1);
+        let reached = many.start().unwrap();
+        let reached = reached.filter(|(_, route)| route.as_ref().is_ok_and(Route::reached));
+        assert_eq!(reached.count(), 40);
+        // A second for each would be 40.
+        assert!(begun.elapsed() < Duration::from_secs(20));
     });
 }
