@@ -49,14 +49,11 @@
 //! for each. A program that does nothing else can give up its privileges before the first answer is
 //! read ([`Running::confine`]), and before a name is looked up ([`Plan::open`]).
 //!
-//! # Features
-//! - `lookup`: names of addresses and their ASes.
-//! - `serde`: results are `Serialize`, as the documents that the command prints.
-//!
 //! The state machine and the formats are [`hopshot_core`]'s, whose views of a result are used as
 //! they are.
 //!
 //! # Features
+//! - `lookup`: the names of addresses and their ASes, in the module `lookup`.
 //! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
 //!   `document` lets a program add what it knows about addresses.
 #![deny(unsafe_code)]
