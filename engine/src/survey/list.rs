@@ -407,11 +407,12 @@ impl<L: Link> Survey<L> {
     fn give_up_family(&mut self, family: AddressFamily) {
         let is_of_family = |listed: &Listed| AddressFamily::of(listed.address.ip()) == family;
         let is_left = |(id, begun): (&TraceId, &Begun)| {
-            let is_open = !self.driver.is_whole(*id)
-                && self
-                    .driver
-                    .tracer(*id)
-                    .is_some_and(|tracer| tracer.route().failure().is_none());
+            // What has ended by a failure here is a result with its reason.
+            let goes_on = self.driver.tracer(*id).is_some_and(|tracer| {
+                let route = tracer.route();
+                route.failure().is_none() || route.stop_reason().is_none()
+            });
+            let is_open = goes_on && !self.driver.is_whole(*id);
             (is_open && begun.listed.as_ref().is_some_and(is_of_family)).then_some(*id)
         };
         let left: Vec<TraceId> = self.begun.iter().filter_map(is_left).collect();
