@@ -102,7 +102,7 @@ pub enum Error {
     /// The rest of a list was not traced: the sockets failed.
     #[error("not traced, since the list ended early: {reason}")]
     Ended {
-        /// What failed, and what to do about it.
+        /// The failure, and the remedy.
         reason: String,
     },
 
@@ -387,7 +387,7 @@ pub(crate) fn refused(
     }
 }
 
-/// What it means that the kernel doesn't know where to send from. `scope_id` is the interface that
+/// Explains that the kernel doesn't know where to send from. `scope_id` is the interface that
 /// a link-local destination belongs to, else 0.
 pub(crate) fn no_route(
     error: OpenError,

@@ -35,6 +35,7 @@ struct Asked {
     name: String,
     /// Its vote on the nearest hops, if it has one.
     sample: Option<Sample>,
+    /// Whether the survey still knows of it, and tells what becomes of it.
     is_again: bool,
 }
 

@@ -7,9 +7,9 @@ use serde::de::IgnoredAny;
 use std::fs;
 use std::net::IpAddr;
 
-/// So many networks of a file are looked at; if none of them has an AS it is of another kind.
+/// Networks of a file that are looked at. If none of them has an AS the file is of another kind.
 const SAMPLE: usize = 1000;
-/// No file of AS numbers is longer; it is read as a whole.
+/// The longest file of AS numbers, in octets. It is read as a whole.
 const LONGEST: u64 = 1 << 30;
 
 /// A file of networks in MaxMind's format, which has AS numbers as theirs (GeoLite2-ASN) and those
@@ -17,7 +17,7 @@ const LONGEST: u64 = 1 << 30;
 #[derive(Debug)]
 pub struct Database(Reader<Vec<u8>>);
 
-/// What a network's record says of its AS.
+/// The AS in a network's record.
 #[derive(Deserialize)]
 struct Record<'r> {
     autonomous_system_number: Option<Number>,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// still waits for the answer.
 const TRIES: [Duration; 2] = [Duration::from_millis(150), Duration::from_secs(1)];
 /// Without more being said a message has at most 512 octets (RFC 1035, section 2.3.4). Longer ones
-/// come cut, and aren't read.
+/// come cut, which is no answer.
 const LONGEST_MESSAGE: usize = 512;
 
 /// The texts that a name has, if one of the servers says; each try asks the next of them.
@@ -70,8 +70,7 @@ fn question(name: &str) -> simple_dns::Result<Question<'_>> {
     ))
 }
 
-/// What a message says to a query, if it is the answer to it. A name that doesn't exist has no
-/// texts.
+/// Reads the texts of a message, if it is the answer to a query. A name that doesn't exist has none.
 fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>> {
     let answer = Packet::parse(message).ok()?;
     let ([asked], [question]) = (query.questions.as_slice(), answer.questions.as_slice()) else {

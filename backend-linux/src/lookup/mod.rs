@@ -34,7 +34,7 @@ pub enum Request {
     Name(IpAddr),
     /// The ASes that announce an address.
     Origin(IpAddr),
-    /// What an AS is called.
+    /// The name of an AS.
     As(u32),
     /// The address of a host.
     Find(Word, Wanted),
@@ -47,7 +47,7 @@ pub enum Answer {
     Name(IpAddr, Word),
     /// The ASes that announce an address; `None` if no server said.
     Origin(IpAddr, Option<Vec<u32>>),
-    /// What an AS is called; empty if nobody knows.
+    /// The name of an AS; empty if nobody knows.
     As(u32, Words),
     /// The address of a host. An IPv6 flow label isn't part of it.
     Found(Word, SocketAddr),

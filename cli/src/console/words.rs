@@ -3,10 +3,10 @@
 use hopshot_linux::printable;
 use std::env;
 
-/// What an AS is called goes on a line with much else.
+/// The most characters of the name of an AS: it goes on a line with much else.
 const LONGEST_WORDS: usize = 64;
 
-/// What an AS is called, on one line whatever its owner wrote.
+/// Makes the name of an AS harmless: one line, whatever its owner wrote.
 pub(crate) fn printable_words(text: &str) -> String {
     words(text, is_unicode())
 }

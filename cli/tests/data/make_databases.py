@@ -10,7 +10,7 @@ def write(name, kind, records, numbers="u32"):
     writer = MMDBWriter(ip_version=6, ipv4_compatible=True, database_type=kind, int_type=numbers, description={"en": "A test of hopshot"})
     for networks, record in records:
         writer.insert_network(IPSet(networks), record)
-    writer.to_db_file(str(Path(__file__).with_name(name)))
+    writer.to_db_file(str(Path(__file__).parent / name))
 
 
 def asn(number, name):
@@ -26,5 +26,5 @@ records = [(networks, asn(number, f"EXAMPLE-{number} Example Network")) for numb
 records.append((["10.255.0.0/16", "2001:db8:ffff::/48"], asn(64511, "Target\x1b[2J Networks")))
 write("asn.mmdb", "Test-ASN", records)
 for numbers in ("u16", "u64"):
-    write(f"{numbers}.mmdb", "Test-ASN", [(["10.0.0.0/8"], asn(64500, "EXAMPLE"))], numbers)
+    write(f"../../../backend-linux/tests/data/{numbers}.mmdb", "Test-ASN", [(["10.0.0.0/8"], asn(64500, "EXAMPLE"))], numbers)
 write("country.mmdb", "Test-Country", [(["10.0.0.0/8", "2001:db8::/32"], {"country": {"iso_code": "ZZ"}})])
