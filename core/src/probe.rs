@@ -17,9 +17,9 @@ pub enum Evidence {
     /// The quoted destination, checksum or ident isn't what was sent (a NAT on the path, or a
     /// forgery), a reply came from another address than the target's, or an error is
     /// [unproven](Changes::UNPROVEN).
-    Weak,
+    Weak = 1,
     /// Everything that counts came back as it was sent, and a reply came from the target.
-    Strong,
+    Strong = 2,
 }
 
 impl Evidence {

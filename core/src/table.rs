@@ -2,7 +2,7 @@
 //! about the path.
 
 use crate::answer::Kind;
-use crate::config::Config;
+use crate::config::{Config, MAX_HOPS};
 use crate::probe::Evidence;
 use crate::slot::{Slot, is_same};
 use crate::time::Instant;
@@ -67,15 +67,6 @@ impl Progress {
         }
         progress
     }
-
-    /// The best evidence that this hop is the target.
-    const fn target(&self) -> Option<Evidence> {
-        match (self.surely_reached, self.reached) {
-            (1.., _) => Some(Evidence::Strong),
-            (0, 1..) => Some(Evidence::Weak),
-            (0, 0) => None,
-        }
-    }
 }
 
 /// The end of a path.
@@ -89,7 +80,7 @@ pub(crate) struct End {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndKind {
     /// The target answered from here.
-    Target,
+    Target = 1,
     /// From here on routers come back that were on the path before.
     Loop,
     /// A router here lets nothing through, and nothing came from behind it.
@@ -115,77 +106,57 @@ impl Path {
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
-    // In a function of its own it takes more room.
-    #[inline(always)]
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
-        let numbered = || (1u8..).zip(hops);
-        // The best evidence that the path goes on behind a hop's predecessor.
-        let passes_from = |hop: u8| {
-            behind(hops, hop.saturating_sub(1))
-                .iter()
-                .filter_map(|hop| hop.passes)
-                .max()
-        };
-        let target = |least: Evidence| {
-            let mut found = numbered().filter(|(_, progress)| progress.target() >= Some(least));
-            found.find_map(|(hop, progress)| {
-                let evidence = progress.target()?;
-                let stands = evidence == Evidence::Strong || passes_from(hop).is_none();
-                stands.then_some(End {
-                    hop,
-                    kind: EndKind::Target,
-                    evidence,
-                })
-            })
-        };
-        let passed = |least: Evidence| {
-            let passing = numbered().filter(|(_, progress)| progress.passes >= Some(least));
-            passing.map(|(hop, _)| hop).last().unwrap_or(0)
-        };
-        let barrier = || {
-            numbered().find_map(|(hop, progress)| {
-                let evidence = progress.barred?;
-                let stands = Some(evidence) > passes_from(hop.saturating_add(1));
-                let is_last = usize::from(hop) == hops.len();
-                let evidence = if is_last || bars(probes, hop) {
-                    evidence
-                } else {
-                    Evidence::Weak
-                };
-                stands.then_some(End {
-                    hop,
-                    kind: EndKind::Barrier,
-                    evidence,
-                })
-            })
-        };
-        Self {
-            top: passed(Evidence::Weak),
-            sure_top: passed(Evidence::Strong),
-            end: target(Evidence::Strong)
-                .or_else(|| target(Evidence::Weak))
-                .or_else(|| {
-                    may_loop
-                        .then(|| find_loop(probes, Evidence::Strong))
-                        .flatten()
-                })
-                .or_else(|| {
-                    may_loop
-                        .then(|| find_loop(probes, Evidence::Weak))
-                        .flatten()
-                })
-                .or_else(barrier),
-            slowest: probes
-                .iter()
-                .filter_map(|probe| probe.rtt().filter(|_| probe.is_proven()))
-                .max(),
+        let mut path = Self::default();
+        let (mut target, mut barrier) = (None::<End>, None);
+        // The best evidence that the path goes on behind what was looked at: from the far end.
+        let mut passes = None;
+        for (hop, progress) in (1..=MAX_HOPS).zip(hops).rev() {
+            let end = |kind, evidence| End {
+                hop,
+                kind,
+                evidence,
+            };
+            if let Some(evidence) = progress.barred.filter(|barred| Some(*barred) > passes) {
+                barrier = Some(end(EndKind::Barrier, evidence));
+            }
+            passes = passes.max(progress.passes);
+            if path.top == 0 && progress.passes.is_some() {
+                path.top = hop;
+            }
+            if path.sure_top == 0 && progress.passes == Some(Evidence::Strong) {
+                path.sure_top = hop;
+            }
+            if progress.surely_reached > 0 {
+                target = Some(end(EndKind::Target, Evidence::Strong));
+            } else if progress.reached > 0
+                && passes.is_none()
+                && target.is_none_or(|target| target.evidence == Evidence::Weak)
+            {
+                target = Some(end(EndKind::Target, Evidence::Weak));
+            }
         }
+        path.end = target
+            .or_else(|| find_loop(probes).filter(|_| may_loop))
+            .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
+        path.slowest = probes
+            .iter()
+            .filter_map(|probe| probe.rtt().filter(|_| probe.is_proven()))
+            .max();
+        path
     }
 
     /// The end, if it is certain enough to stop at.
     pub(crate) fn certain_end(&self) -> Option<End> {
         self.end.filter(|end| end.evidence == Evidence::Strong)
     }
+}
+
+/// A barrier that was not met by what goes farther is weak.
+fn weigh(barrier: End, hops: &[Progress], probes: &[Slot]) -> End {
+    let is_met = usize::from(barrier.hop) == hops.len() || bars(probes, barrier.hop);
+    let evidence = if is_met { barrier.evidence } else { Evidence::Weak };
+    End { evidence, ..barrier }
 }
 
 /// Whether a router that refused what expired at `hop` also refused what was to go farther. Some
@@ -236,53 +207,52 @@ pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice
 /// could be a change of the path, and one address at hop after hop is a translator that speaks for
-/// all behind it. All the answers that make it are at least as well proven as `evidence`.
-fn find_loop(probes: &[Slot], evidence: Evidence) -> Option<End> {
-    let marked = probes
-        .iter()
-        .filter(|probe| probe.is_marked())
-        .filter_map(Slot::passed_by);
-    let third = marked
-        .filter_map(|router| third_visit(probes, evidence, router))
-        .min()?;
-    Some(End {
-        hop: third,
-        kind: EndKind::Loop,
-        evidence,
-    })
+/// all behind it. It is as well proven as the answers that make it.
+fn find_loop(probes: &[Slot]) -> Option<End> {
+    [Evidence::Strong, Evidence::Weak]
+        .into_iter()
+        .find_map(|evidence| {
+            let marked = probes
+                .iter()
+                .filter(|probe| probe.is_marked())
+                .filter_map(Slot::passed_by);
+            let third = marked
+                .filter_map(|router| third_visit(probes, evidence, router))
+                .min()?;
+            Some(End {
+                hop: third,
+                kind: EndKind::Loop,
+                evidence,
+            })
+        })
 }
 
 /// The hop where `router` is on the path for the third time.
 fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option<u8> {
-    let (mut its, mut others) = (0u64, 0u64);
-    for probe in probes
-        .iter()
-        .filter(|probe| probe.changes().evidence() >= evidence)
-    {
+    let (mut wanted, mut between) = (0u64, 0u64);
+    for probe in probes {
         match probe.passed_by() {
-            Some(from) if is_same(from, router) => its |= bit(probe.hop()),
-            Some(_) => others |= bit(probe.hop()),
+            Some(_) if probe.changes().evidence() < evidence => {}
+            Some(from) if is_same(from, router) => wanted |= bit(probe.hop()),
+            Some(_) => between |= bit(probe.hop()),
             None => {}
         }
     }
-    let mut at = lowest(its);
-    for next in [others, its, others, its] {
-        at = lowest(next & !(at | at.wrapping_sub(1)));
-    }
-    u8::try_from(at.trailing_zeros())
-        .ok()
-        .and_then(|zeros| zeros.checked_add(1))
-        .filter(|_| at != 0)
+    // It, another, it, another, it.
+    let mut left = 5u8;
+    (1..=MAX_HOPS).find(|_| {
+        if wanted & 1 == 1 {
+            left = left.saturating_sub(1);
+            (wanted, between) = (between, wanted);
+        }
+        (wanted, between) = (wanted >> 1, between >> 1);
+        left == 0
+    })
 }
 
 /// The set that holds just this hop.
 fn bit(hop: u8) -> u64 {
     1u64.wrapping_shl(u32::from(hop).wrapping_sub(1))
-}
-
-/// The set that holds just the nearest hop of a set.
-const fn lowest(hops: u64) -> u64 {
-    hops & hops.wrapping_neg()
 }
 
 /// Everything that [`plan`](crate::plan) and [`patience`](crate::patience) decide upon.
