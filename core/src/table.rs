@@ -100,13 +100,11 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// `may_loop` says whether a router was marked.
-    ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], may_loop: bool) -> Self {
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot]) -> Self {
         let mut path = Self::default();
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
@@ -137,7 +135,7 @@ impl Path {
             }
         }
         path.end = target
-            .or_else(|| find_loop(probes).filter(|_| may_loop))
+            .or_else(|| find_loop(probes))
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
         path.slowest = probes
             .iter()
@@ -183,13 +181,13 @@ const MOST_MARKED: u8 = 4;
 
 /// Marks an answer of a router that has answered from three hops, as it must have in a loop: one
 /// answer for each such router.
-pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
+pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) {
     let (mut hops, mut others) = (0u64, 0u8);
     let mut last = None;
     for probe in probes {
         let is_its = probe.passed_by().is_some_and(|from| is_same(from, router));
         match (is_its, probe.is_marked()) {
-            (true, true) => return false,
+            (true, true) => return,
             (false, true) => others = others.saturating_add(1),
             (true, false) => {
                 hops |= bit(probe.hop());
@@ -198,11 +196,9 @@ pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) -> bool {
             (false, false) => {}
         }
     }
-    let is_new = hops.count_ones() >= 3 && others < MOST_MARKED;
-    if let Some(probe) = last.filter(|_| is_new) {
+    if let Some(probe) = last.filter(|_| hops.count_ones() >= 3 && others < MOST_MARKED) {
         probe.mark();
     }
-    is_new
 }
 
 /// A loop: a router that is on the path three times, each time with another one in between. Twice

@@ -50,6 +50,7 @@ impl Instant {
     }
 
     /// This instant, `nanos` nanoseconds later.
+    #[inline(never)]
     pub(crate) const fn after(self, nanos: u64) -> Self {
         Self(self.0.saturating_add(nanos))
     }

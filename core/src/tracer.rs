@@ -89,8 +89,6 @@ pub struct TracerIn<S, P = Echo> {
     protocol: P,
     path: Path,
     quiet: Option<Instant>,
-    /// Whether a router has answered from three hops: it was [marked](table::mark).
-    may_loop: bool,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -124,7 +122,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             memory,
             path: Path::default(),
             quiet: None,
-            may_loop: false,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
@@ -307,10 +304,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // The mark of a router that is no longer believed here goes to another of its answers.
         for router in [before, router].iter().flatten() {
-            self.may_loop |= table::mark(self.memory.probes_mut(), router);
+            table::mark(self.memory.probes_mut(), router);
         }
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), self.memory.probes(), self.may_loop);
+        self.path = Path::survey(self.hops(), self.memory.probes());
         Ok(reply)
     }
 
@@ -324,7 +321,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = Path::survey(self.hops(), self.memory.probes(), self.may_loop);
+            self.path = Path::survey(self.hops(), self.memory.probes());
         }
     }
 
