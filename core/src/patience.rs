@@ -74,16 +74,6 @@ pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
         .max()
 }
 
-/// When a probe is given up, or, if its answer so far is weak, the wait for a better one; `None` if
-/// nobody waits.
-pub(crate) fn deadline(view: &View<'_>, probe: &Slot) -> Option<Instant> {
-    Some(
-        probe
-            .sent()
-            .after(wait(view, probe)?.min(nanos(view.config.timeout))),
-    )
-}
-
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
 /// without patience.
 // In its callers it takes more room.
@@ -136,47 +126,87 @@ fn from_quiet(slowest: Option<u64>) -> u64 {
     }
 }
 
-fn wait(view: &View<'_>, probe: &Slot) -> Option<u64> {
-    let slowest = view.path.slowest.unwrap_or(TYPICAL);
-    let progress = view.progress(probe.hop());
-    if progress.sure >= view.config.attempts {
-        return None;
+/// When probes are given up, as things stand: spans in nanoseconds.
+pub(crate) struct Patience {
+    attempts: u8,
+    timeout: u64,
+    /// From a probe on, at a hop that has answered.
+    lost: u64,
+    /// From the first probe of a hop on, until its first answer.
+    slow: u64,
+    /// The last hop that is known to be on the path, before its target.
+    known: u8,
+    /// Whether the target has answered often enough, if it is known where it is.
+    has_enough: Option<bool>,
+    quiet: Option<Instant>,
+    /// From a probe on, until it is quiet.
+    until_quiet: u64,
+    /// From then on.
+    from_quiet: u64,
+    factor: u64,
+}
+
+impl Patience {
+    pub(crate) fn of(view: &View<'_>) -> Self {
+        let slowest = view.path.slowest;
+        let typical = slowest.unwrap_or(TYPICAL);
+        let slowest_router = typical.saturating_add(SLOW_ROUTER);
+        let (slow, known, has_enough) = match view.path.certain_end() {
+            None => (slowest_router, view.path.sure_top, None),
+            Some(end) => {
+                // 2.3, without a division: that of 64 bits is a long function where the processor
+                // has none.
+                let slow = (typical.saturating_mul(147) >> 6).max(SLOW_ROUTER);
+                let (known, has_enough) = match end.kind {
+                    EndKind::Target => (
+                        end.hop.saturating_sub(1),
+                        view.samples_sure(end) >= view.config.attempts,
+                    ),
+                    EndKind::Loop | EndKind::Barrier => (u8::MAX, false),
+                };
+                (slow.min(slowest_router), known, Some(has_enough))
+            }
+        };
+        Self {
+            attempts: view.config.attempts,
+            timeout: nanos(view.config.timeout),
+            lost: patient(view, overdue(slowest).max(LOST)),
+            slow: patient(view, slow),
+            known,
+            has_enough,
+            quiet: view.quiet,
+            until_quiet: patient(view, until_quiet(slowest)),
+            from_quiet: patient(view, from_quiet(slowest)),
+            factor: view.config.patience.into(),
+        }
     }
-    let lost = patient(view, overdue(view.path.slowest).max(LOST));
-    let slowest_router = slowest.saturating_add(SLOW_ROUTER);
-    let slow = match view.path.certain_end() {
-        // 2.3, without a division: that of 64 bits is a long function where the processor has none.
-        Some(_) => (slowest.saturating_mul(147) >> 6).clamp(SLOW_ROUTER, slowest_router),
-        None => slowest_router,
-    };
-    let slow = patient(view, slow);
-    // What a slow router owes to its first probe is owed to those that followed too: until then
-    // they are late, not lost.
-    let first = view.sent_at(progress.first);
-    let after_first = probe.sent().nanos_since(first);
-    let at_known_hop = if progress.sure == 0 {
-        lost.max(slow.saturating_sub(after_first))
-    } else {
-        lost
-    };
-    match view.path.certain_end() {
-        Some(end) if probe.hop() < end.hop => Some(at_known_hop),
-        Some(end) if end.kind == EndKind::Target => {
-            (view.samples_sure(end) < view.config.attempts).then_some(lost)
+
+    /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;
+    /// `None` if nobody waits. `first` is when the first probe to its hop left.
+    pub(crate) fn deadline(&self, probe: &Slot, sure: u8, first: Instant) -> Option<Instant> {
+        if sure >= self.attempts {
+            return None;
         }
-        Some(_) => Some(at_known_hop),
-        None if probe.hop() <= view.path.sure_top => Some(at_known_hop),
-        None => {
-            // All that was sent before it was quiet is waited for as long as what is sent then.
-            let until_quiet = match view.quiet {
-                Some(quiet) => {
-                    let from_first =
-                        patient(view, quiet.nanos_since(first)).saturating_sub(after_first);
-                    from_first.max(patient(view, quiet.nanos_since(probe.sent())))
+        let sent = probe.sent();
+        let lost = sent.after(self.lost);
+        let deadline = if probe.hop() <= self.known {
+            // What a slow router owes to its first probe is owed to those that followed too: until
+            // then they are late, not lost.
+            if sure == 0 { lost.max(first.after(self.slow)) } else { lost }
+        } else {
+            match (self.has_enough, self.quiet) {
+                (Some(true), _) => return None,
+                (Some(false), _) => lost,
+                (None, None) => sent.after(self.until_quiet).after(self.from_quiet),
+                // All that was sent before it was quiet is waited for as long as what is sent then.
+                (None, Some(quiet)) => {
+                    let patient = |from: Instant| {
+                        from.after(quiet.nanos_since(from).min(u64::MAX >> 8).wrapping_mul(self.factor))
+                    };
+                    patient(first).max(patient(sent)).after(self.from_quiet)
                 }
-                None => patient(view, until_quiet(view.path.slowest)),
-            };
-            Some(until_quiet.saturating_add(patient(view, from_quiet(view.path.slowest))))
-        }
+            }
+        };
+        Some(deadline.min(sent.after(self.timeout)))
     }
 }

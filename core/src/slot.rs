@@ -32,8 +32,6 @@ const IPV4: u8 = 1 << 3;
 const MTU: u8 = 1 << 4;
 const HOP_LIMIT: u8 = 1 << 5;
 const QUOTED: u8 = 1 << 6;
-/// Stands for its router among those that may be in a loop.
-const MARKED: u8 = 1 << 7;
 
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
@@ -147,16 +145,6 @@ impl Slot {
     pub(crate) fn barred_by(&self) -> Option<&[u8; 16]> {
         (self.state & STATE == UNREACHABLE && self.changes.evidence() == Evidence::Strong)
             .then_some(&self.from)
-    }
-
-    /// Whether [`mark`](Self::mark) was called for the answer that it has.
-    pub(crate) const fn is_marked(&self) -> bool {
-        self.state & MARKED != 0
-    }
-
-    /// Lets it stand for its router among those that may be in a loop, until it has another answer.
-    pub(crate) const fn mark(&mut self) {
-        self.state |= MARKED;
     }
 
     /// Its RTT in nanoseconds, if it was answered.

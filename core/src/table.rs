@@ -100,11 +100,13 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// `found_loop` is the loop that the path goes into.
+    ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot]) -> Self {
+    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], found_loop: Option<End>) -> Self {
         let mut path = Self::default();
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
@@ -135,7 +137,7 @@ impl Path {
             }
         }
         path.end = target
-            .or_else(|| find_loop(probes))
+            .or(found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
         path.slowest = probes
             .iter()
@@ -175,56 +177,24 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
 
-/// Routers that are looked at for loops, at most: each costs a pass over all probes, which somebody
-/// on the path could exploit. A loop of more finds one of these again as surely as any other.
-const MOST_MARKED: u8 = 4;
-
-/// Marks an answer of a router that has answered from three hops, as it must have in a loop: one
-/// answer for each such router.
-pub(crate) fn mark(probes: &mut [Slot], router: &[u8; 16]) {
-    let (mut hops, mut others) = (0u64, 0u8);
-    let mut last = None;
-    for probe in probes {
-        let is_its = probe.passed_by().is_some_and(|from| is_same(from, router));
-        match (is_its, probe.is_marked()) {
-            (true, true) => return,
-            (false, true) => others = others.saturating_add(1),
-            (true, false) => {
-                hops |= bit(probe.hop());
-                last = Some(probe);
-            }
-            (false, false) => {}
-        }
-    }
-    if let Some(probe) = last.filter(|_| hops.count_ones() >= 3 && others < MOST_MARKED) {
-        probe.mark();
-    }
-}
-
-/// A loop: a router that is on the path three times, each time with another one in between. Twice
-/// could be a change of the path, and one address at hop after hop is a translator that speaks for
-/// all behind it. It is as well proven as the answers that make it.
-fn find_loop(probes: &[Slot]) -> Option<End> {
-    [Evidence::Strong, Evidence::Weak]
-        .into_iter()
-        .find_map(|evidence| {
-            let marked = probes
-                .iter()
-                .filter(|probe| probe.is_marked())
-                .filter_map(Slot::passed_by);
-            let third = marked
-                .filter_map(|router| third_visit(probes, evidence, router))
-                .min()?;
-            Some(End {
-                hop: third,
-                kind: EndKind::Loop,
-                evidence,
-            })
+/// The loop that a router is in: it is on the path three times, each time with another one in
+/// between. Twice could be a change of the path, and one address at hop after hop is a translator
+/// that speaks for all behind it. The loop is as well proven as the answers that make it.
+pub(crate) fn find_loop(probes: &[Slot], router: &[u8; 16]) -> Option<End> {
+    let levels = [Evidence::Strong, Evidence::Weak];
+    levels.into_iter().find_map(|evidence| {
+        third_visit(probes, router, evidence).map(|hop| End {
+            hop,
+            kind: EndKind::Loop,
+            evidence,
         })
+    })
 }
 
 /// The hop where `router` is on the path for the third time.
-fn third_visit(probes: &[Slot], evidence: Evidence, router: &[u8; 16]) -> Option<u8> {
+// In its caller it takes more room.
+#[inline(never)]
+fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option<u8> {
     let (mut wanted, mut between) = (0u64, 0u64);
     for probe in probes {
         match probe.passed_by() {

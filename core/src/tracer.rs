@@ -3,7 +3,7 @@
 use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError};
 use crate::outcome::{Failure, Reply, SendError};
-use crate::patience;
+use crate::patience::{self, Patience};
 use crate::plan::{self, Next, Reason};
 use crate::probe::{Evidence, ProbeId};
 use crate::protocol::echo::Echo;
@@ -11,10 +11,11 @@ use crate::protocol::{Match, Protocol};
 use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
-use crate::table::{self, EndKind, Path, Progress, View};
+use crate::table::{self, End, EndKind, Path, Progress, View};
 use crate::time::Instant;
 use crate::wire::extensions::Extensions;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
+use core::cmp::Reverse;
 use core::net::IpAddr;
 
 /// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
@@ -89,6 +90,8 @@ pub struct TracerIn<S, P = Echo> {
     protocol: P,
     path: Path,
     quiet: Option<Instant>,
+    /// The nearest loop, of the best proven ones.
+    path_loop: Option<End>,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -122,6 +125,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             memory,
             path: Path::default(),
             quiet: None,
+            path_loop: None,
             next_send: Instant::EPOCH,
             ended: None,
             tally: Tally::default(),
@@ -287,7 +291,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         if probe.is_lost() {
             self.tally.late = self.tally.late.saturating_add(1);
         }
-        let before = probe.passed_by().copied();
+        let was_answered = probe.is_answered();
         let packet_len = self
             .protocol
             .message_len()
@@ -302,12 +306,17 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             });
         }
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
-        // The mark of a router that is no longer believed here goes to another of its answers.
-        for router in [before, router].iter().flatten() {
-            table::mark(self.memory.probes_mut(), router);
+        // What is replaced was weak, so a loop that was proven doesn't stand on it.
+        if was_answered && self.path_loop.is_some_and(|found| found.evidence == Evidence::Weak) {
+            self.path_loop = None;
         }
+        let found = router.and_then(|router| table::find_loop(self.memory.probes(), &router));
+        self.path_loop = [self.path_loop, found]
+            .into_iter()
+            .flatten()
+            .min_by_key(|found| (Reverse(found.evidence), found.hop));
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), self.memory.probes());
+        self.path = Path::survey(self.hops(), self.memory.probes(), self.path_loop);
         Ok(reply)
     }
 
@@ -321,7 +330,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = Path::survey(self.hops(), self.memory.probes());
+            self.path = Path::survey(self.hops(), self.memory.probes(), self.path_loop);
         }
     }
 
@@ -437,26 +446,25 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// rest, or for a better answer, will be over.
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
-        for index in 0..u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX) {
+        let patience = Patience::of(&self.view());
+        for index in 0..self.memory.probes().len() {
             let view = self.view();
-            let deadline = match view.probes.get(usize::from(index)) {
-                Some(probe) if probe.may_improve() => patience::deadline(&view, probe),
-                _ => continue,
+            let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
+                continue;
             };
-            match (
-                deadline,
-                self.memory.probes_mut().get_mut(usize::from(index)),
-            ) {
-                (Some(at), Some(probe)) if at <= now => {
-                    if probe.is_in_flight() {
+            let progress = view.progress(probe.hop());
+            let first = view.sent_at(progress.first);
+            match patience.deadline(probe, progress.sure, first) {
+                Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
+                Some(_) if probe.is_in_flight() => {
+                    let hop = probe.hop();
+                    if let Some(probe) = self.memory.probes_mut().get_mut(index) {
                         probe.lose(now);
-                        any_lost = true;
-                        let hop = probe.hop();
-                        self.sum_up(hop);
                     }
+                    any_lost = true;
+                    self.sum_up(hop);
                 }
-                (Some(at), _) => soonest = Some(soonest.map_or(at, |other| other.min(at))),
-                (None, _) => {}
+                _ => {}
             }
         }
         (any_lost, soonest)
