@@ -165,7 +165,7 @@ impl<'a> RouteView<'a> {
             .path
             .end
             .map_or(self.view.config.max_hops, |end| end.hop);
-        let hops = self.view.config.first_hop..=last;
+        let hops = self.view.config.first_hop..last.saturating_add(1);
         hops.filter(move |hop| route.view.progress(*hop).sent > 0)
             .map(move |number| Hop { route, number })
     }

@@ -111,7 +111,10 @@ impl Path {
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
         let mut passes = None;
-        for (hop, progress) in (1..=MAX_HOPS).zip(hops).rev() {
+        let mut behind = u8::try_from(hops.len()).unwrap_or(MAX_HOPS);
+        for progress in hops.iter().rev() {
+            let hop = behind;
+            behind = behind.saturating_sub(1);
             let end = |kind, evidence| End {
                 hop,
                 kind,
@@ -206,7 +209,7 @@ fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option
     }
     // It, another, it, another, it.
     let mut left = 5u8;
-    (1..=MAX_HOPS).find(|_| {
+    (1..MAX_HOPS.saturating_add(1)).find(|_| {
         if wanted & 1 == 1 {
             left = left.saturating_sub(1);
             (wanted, between) = (between, wanted);
