@@ -18,7 +18,7 @@
 use crate::config::Sweep;
 use crate::patience;
 use crate::table::{End, EndKind, Progress, View};
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 
 /// Between two retries at one hop, at least.
 const RETRY_GAP: u64 = 5_000_000;
@@ -110,7 +110,7 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
             continue;
         }
         if at > now {
-            soonest = Some(soonest.map_or(at, |other| other.min(at)));
+            soonest = earlier(soonest, Some(at));
         } else if ready.is_none_or(|(least, ..)| rank < least) {
             ready = Some((rank, hop, reason));
         }

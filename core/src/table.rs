@@ -77,6 +77,16 @@ pub(crate) struct End {
     pub(crate) evidence: Evidence,
 }
 
+impl End {
+    pub(crate) fn is_better_than(self, other: Self) -> bool {
+        if self.evidence == other.evidence {
+            self.hop < other.hop
+        } else {
+            self.evidence > other.evidence
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndKind {
     /// The target answered from here.

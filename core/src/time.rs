@@ -69,6 +69,15 @@ impl Instant {
     }
 }
 
+/// The earlier of two instants, where both are there.
+#[inline(never)]
+pub(crate) fn earlier(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// A span of less than 2^41 nanoseconds, without a division of 64 bits: that is a long function
 /// where the processor has none. 10^9 is 2^9 times 1,953,125.
 #[inline(never)]

@@ -12,10 +12,9 @@ use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
 use crate::table::{self, End, EndKind, Path, Progress, View};
-use crate::time::Instant;
+use crate::time::{Instant, earlier};
 use crate::wire::extensions::Extensions;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, ip};
-use core::cmp::Reverse;
 use core::net::IpAddr;
 
 /// The least time between a probe that could not be sent and the next, in nanoseconds: what a frame
@@ -219,7 +218,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             if any_lost {
                 continue;
             }
-            match [soonest, quiet_at, given_up].into_iter().flatten().min() {
+            match earlier(earlier(soonest, quiet_at), given_up) {
                 Some(_) if quiet_at.is_some_and(|at| at <= now) => self.quiet = Some(now),
                 Some(at) => return Ok(Action::Wait(at)),
                 None => self.ended = Some(self.reason()),
@@ -310,11 +309,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         if was_answered && self.path_loop.is_some_and(|found| found.evidence == Evidence::Weak) {
             self.path_loop = None;
         }
-        let found = router.and_then(|router| table::find_loop(self.memory.probes(), &router));
-        self.path_loop = [self.path_loop, found]
-            .into_iter()
-            .flatten()
-            .min_by_key(|found| (Reverse(found.evidence), found.hop));
+        if let Some(router) = router
+            && let Some(found) = table::find_loop(self.memory.probes(), &router)
+            && self.path_loop.is_none_or(|known| found.is_better_than(known))
+        {
+            self.path_loop = Some(found);
+        }
         self.sum_up(hop);
         self.path = Path::survey(self.hops(), self.memory.probes(), self.path_loop);
         Ok(reply)
@@ -455,7 +455,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             let progress = view.progress(probe.hop());
             let first = view.sent_at(progress.first);
             match patience.deadline(probe, progress.sure, first) {
-                Some(at) if at > now => soonest = Some(soonest.map_or(at, |other| other.min(at))),
+                Some(at) if at > now => soonest = earlier(soonest, Some(at)),
                 Some(_) if probe.is_in_flight() => {
                     let hop = probe.hop();
                     if let Some(probe) = self.memory.probes_mut().get_mut(index) {
