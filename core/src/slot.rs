@@ -132,6 +132,7 @@ impl Slot {
     }
 
     /// The router's address as it is kept here, if this is its Time Exceeded, and proven.
+    #[inline(never)]
     pub(crate) const fn passed_by(&self) -> Option<&[u8; 16]> {
         if self.state & STATE == TIME_EXCEEDED && self.is_proven() {
             Some(&self.from)
@@ -148,6 +149,7 @@ impl Slot {
     }
 
     /// Its RTT in nanoseconds, if it was answered.
+    #[inline(never)]
     pub(crate) const fn rtt(&self) -> Option<u64> {
         let [a, b, c, d, e] = self.rtt;
         if self.is_answered() {
@@ -303,6 +305,7 @@ impl Slot {
             | flag(header.is_some(), QUOTED);
     }
 
+    #[inline(never)]
     fn from(&self) -> IpAddr {
         let [.., a, b, c, d] = self.from;
         if self.state & IPV4 == 0 {

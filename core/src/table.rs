@@ -116,6 +116,7 @@ impl Path {
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
+    #[inline(never)]
     pub(crate) fn survey(hops: &[Progress], probes: &[Slot], found_loop: Option<End>) -> Self {
         let mut path = Self::default();
         let (mut target, mut barrier) = (None::<End>, None);
@@ -186,6 +187,7 @@ fn bars(probes: &[Slot], hop: u8) -> bool {
     router.is_some_and(|router| behind.any(|other| is_same(router, other)))
 }
 
+#[inline(never)]
 fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
@@ -261,6 +263,7 @@ impl View<'_> {
             .unwrap_or_default()
     }
 
+    #[inline(never)]
     pub(crate) fn sent_at(&self, index: u16) -> Instant {
         self.probes
             .get(usize::from(index))
@@ -298,6 +301,7 @@ impl View<'_> {
     }
 
     /// The hops behind `hop`.
+    #[inline(never)]
     pub(crate) fn behind(&self, hop: u8) -> &[Progress] {
         behind(self.hops, hop)
     }

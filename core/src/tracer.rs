@@ -263,6 +263,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         accepted
     }
 
+    #[inline(never)]
     fn match_up(&mut self, at: Instant, answer: &Answer<'_>) -> Result<Reply, Discard> {
         let ends = self.config.ends();
         let changes = answer.changes(ends, self.config.traffic_class);
@@ -401,6 +402,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
+    #[inline(never)]
     fn hops(&self) -> &[Progress] {
         self.memory
             .hops()
