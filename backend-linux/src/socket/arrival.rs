@@ -93,5 +93,5 @@ pub(super) fn answer<'b>(
 /// (`SO_EE_RFC4884_FLAG_INVALID`) is left out: the parser judges them as it does on raw sockets,
 /// where a bad object doesn't spoil those before it.
 fn extensions<'b>(family: AddressFamily, error: &Error<'b>, data: u32) -> Extensions<'b> {
-    Extensions::behind_header(family, error, (data & 0xffff) as usize)
+    Extensions::behind_header(family, error, (data & 0xffff) as u16)
 }

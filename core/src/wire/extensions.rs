@@ -14,77 +14,89 @@
 //! | quotes so much of a long datagram that octet 128 is data | told apart: at 128 the checksum must be right, or it is zero and the objects fill all that is left; our probes have zeros there |
 //! | has an object whose length is below 4, or beyond the end | what came before it is kept |
 
-use super::{AddressFamily, checksum::Checksum, icmp, ip};
+use super::{AddressFamily, checksum::Checksum, icmp};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the
 /// quoted datagram.
-const IMPLIED_OFFSET: usize = 128;
+const IMPLIED_OFFSET: u16 = 128;
 
-/// The extension objects of an error: a view of the message. Empty if it has none.
+/// The extension objects of an error: a view of the message, which is searched when it is asked
+/// for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extensions<'a> {
-    objects: &'a [u8],
+    /// The quoted datagram, and what follows it.
+    quoted: &'a [u8],
+    /// Where the message says that they begin; 0 if it doesn't say.
+    said: u16,
+    /// Where they begin else.
+    implied: u16,
 }
 
 impl<'a> Extensions<'a> {
-    /// Finds the extensions of an error.
+    /// The extensions of an error.
     #[must_use]
     pub fn of(family: AddressFamily, error: &icmp::Error<'a>) -> Self {
         let [first, second, ..] = error.rest.to_be_bytes();
         let said = match family {
-            AddressFamily::V4 => usize::from(second).saturating_mul(4),
-            AddressFamily::V6 => usize::from(first).saturating_mul(8),
+            AddressFamily::V4 => u16::from(second).wrapping_mul(4),
+            AddressFamily::V6 => u16::from(first).wrapping_mul(8),
         };
-        Self::find(family, error, said, IMPLIED_OFFSET)
+        Self::beginning_at(family, error, said, IMPLIED_OFFSET)
     }
 
-    /// Finds the extensions of an error whose quoted IP header a kernel keeps to itself: `quoted`
-    /// begins behind it, and so does `said`, where the kernel says that they begin; 0 if it
-    /// doesn't.
+    /// The extensions of an error whose quoted IP header a kernel keeps to itself: `quoted` begins
+    /// behind it, and so does `said`, where the kernel says that they begin; 0 if it doesn't.
     #[must_use]
-    pub fn behind_header(family: AddressFamily, error: &icmp::Error<'a>, said: usize) -> Self {
-        Self::find(
-            family,
-            error,
-            said,
-            IMPLIED_OFFSET.saturating_sub(ip::header_len(family)),
-        )
+    pub fn behind_header(family: AddressFamily, error: &icmp::Error<'a>, said: u16) -> Self {
+        let implied = match family {
+            AddressFamily::V4 => IMPLIED_OFFSET.wrapping_sub(20),
+            AddressFamily::V6 => IMPLIED_OFFSET.wrapping_sub(40),
+        };
+        Self::beginning_at(family, error, said, implied)
     }
 
-    fn find(family: AddressFamily, error: &icmp::Error<'a>, said: usize, implied: usize) -> Self {
+    fn beginning_at(
+        family: AddressFamily,
+        error: &icmp::Error<'a>,
+        said: u16,
+        implied: u16,
+    ) -> Self {
         match (family, error.icmp_type) {
-            (_, icmp::Type::TimeExceeded | icmp::Type::Unreachable) => {}
-            (AddressFamily::V4, icmp::Type::ParameterProblem) => {}
-            _ => return Self::default(),
+            (_, icmp::Type::TimeExceeded | icmp::Type::Unreachable)
+            | (AddressFamily::V4, icmp::Type::ParameterProblem) => Self {
+                quoted: error.quoted,
+                said,
+                implied,
+            },
+            _ => Self::default(),
         }
-        let explicit = if said == 0 {
-            None
-        } else {
-            Structure::at(error.quoted, said)
-        };
-        let objects = match explicit {
+    }
+
+    fn find(&self) -> &'a [u8] {
+        let at = |offset: u16| Structure::at(self.quoted, offset.into());
+        let explicit = if self.said == 0 { None } else { at(self.said) };
+        match explicit {
             Some(structure) if structure.version == 2 && structure.checksum != Sum::Wrong => {
                 structure.objects
             }
-            _ => match Structure::at(error.quoted, implied) {
+            _ => match at(self.implied) {
                 Some(structure) if structure.is_told_from_data() => structure.objects,
                 _ => &[],
             },
-        };
-        Self { objects }
+        }
     }
 
     /// Whether there are none.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.find().is_empty()
     }
 
     /// The objects, in order, up to the first that contradicts itself.
     pub fn objects(&self) -> impl Iterator<Item = Object<'a>> + use<'a> {
-        let mut rest = self.objects;
+        let mut rest = self.find();
         core::iter::from_fn(move || {
             let (object, behind) = Object::split(rest)?;
             rest = behind;
