@@ -3,7 +3,7 @@
 use crate::probe::Changes;
 use crate::wire::extensions::Extensions;
 use crate::wire::icmp::{Message, Type};
-use crate::wire::{Ends, Malformed, ip};
+use crate::wire::{Ends, Malformed, ip, is_same};
 use core::fmt;
 use core::net::IpAddr;
 
@@ -181,17 +181,17 @@ impl<'a> Answer<'a> {
     pub(crate) fn changes(&self, sent: Ends, traffic_class: u8) -> Changes {
         let mut changes = Changes::default();
         match &self.back {
-            Back::Reply { .. } => changes.note(Changes::SENDER, self.from != sent.destination),
+            Back::Reply { .. } => changes.note(Changes::SENDER, !is_same(self.from, sent.destination)),
             Back::Quoted(quoted) => {
                 let is_another = quoted
                     .destination
-                    .is_some_and(|destination| destination != sent.destination);
+                    .is_some_and(|destination| !is_same(destination, sent.destination));
                 changes.note(Changes::DESTINATION, is_another);
             }
         }
         if let Some(header) = self.header() {
             let is_known = !sent.source.is_unspecified();
-            changes.note(Changes::SOURCE, is_known && header.source != sent.source);
+            changes.note(Changes::SOURCE, is_known && !is_same(header.source, sent.source));
             changes.note(
                 Changes::TRAFFIC_CLASS,
                 header.traffic_class != traffic_class,

@@ -1,7 +1,7 @@
 //! The target of a trace, and its limits.
 
 use crate::answer::Kind;
-use crate::wire::{AddressFamily, Ends};
+use crate::wire::{AddressFamily, Ends, is_same};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -159,7 +159,7 @@ impl Config {
     /// the source in place of that.
     #[must_use]
     pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
-        kind == Kind::Unreachable && from == self.source && from != self.target
+        kind == Kind::Unreachable && is_same(from, self.source) && !is_same(from, self.target)
     }
 
     /// From us to the target.

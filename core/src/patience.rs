@@ -20,7 +20,7 @@
 //!   can't keep the true one away.
 
 use crate::slot::Slot;
-use crate::table::{EndKind, Progress, View};
+use crate::table::{EndKind, View};
 use crate::time::{Instant, nanos};
 
 const fn millis(millis: u64) -> u64 {
@@ -58,20 +58,19 @@ pub(crate) fn spacing(slowest: Option<u64>) -> u64 {
     slowest.unwrap_or_default() >> 4
 }
 
-/// When a probe is lost, most likely, to a hop that is no farther than others that have answered.
-pub(crate) fn lost_at(view: &View<'_>, progress: &Progress) -> Instant {
-    view.sent_at(progress.first)
-        .after(overdue(view.path.slowest).max(LOST))
+/// How long after a probe to a hop that is no farther than others that have answered it is lost,
+/// most likely.
+#[inline(never)]
+pub(crate) fn lost(slowest: Option<u64>) -> u64 {
+    overdue(slowest).max(LOST)
 }
 
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
     let patience = until_quiet(view.path.slowest).min(nanos(view.config.timeout));
-    let ahead = view.behind(view.top()).iter();
-    ahead
-        .map(|progress| view.sent_at(progress.first).after(patience))
-        .max()
+    let last = view.last_first(view.behind(view.path.top), false);
+    last.map(|last| last.after(patience))
 }
 
 /// How long after the first probe of a silent hop a retry leaves that would leave after `wait`
@@ -95,12 +94,14 @@ pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
         )
 }
 
-// In its callers it takes more room.
-#[inline(never)]
 fn patient(view: &View<'_>, wait: u64) -> u64 {
+    times(wait, view.config.patience)
+}
+
+#[inline(never)]
+fn times(wait: u64, patience: u8) -> u64 {
     // Two years are long enough, and need no check.
-    wait.min(u64::MAX >> 8)
-        .wrapping_mul(view.config.patience.into())
+    wait.min(u64::MAX >> 8).wrapping_mul(patience.into())
 }
 
 /// How long after the last of the probes sent so far nothing more is expected of them.
@@ -143,7 +144,7 @@ pub(crate) struct Patience {
     until_quiet: u64,
     /// From then on.
     from_quiet: u64,
-    factor: u64,
+    factor: u8,
 }
 
 impl Patience {
@@ -170,14 +171,14 @@ impl Patience {
         Self {
             attempts: view.config.attempts,
             timeout: nanos(view.config.timeout),
-            lost: patient(view, overdue(slowest).max(LOST)),
+            lost: patient(view, lost(slowest)),
             slow: patient(view, slow),
             known,
             has_enough,
             quiet: view.quiet,
             until_quiet: patient(view, until_quiet(slowest)),
             from_quiet: patient(view, from_quiet(slowest)),
-            factor: view.config.patience.into(),
+            factor: view.config.patience,
         }
     }
 
@@ -200,13 +201,17 @@ impl Patience {
                 (None, None) => sent.after(self.until_quiet).after(self.from_quiet),
                 // All that was sent before it was quiet is waited for as long as what is sent then.
                 (None, Some(quiet)) => {
-                    let patient = |from: Instant| {
-                        from.after(quiet.nanos_since(from).min(u64::MAX >> 8).wrapping_mul(self.factor))
-                    };
-                    patient(first).max(patient(sent)).after(self.from_quiet)
+                    let first = self.until(quiet, first);
+                    first.max(self.until(quiet, sent)).after(self.from_quiet)
                 }
             }
         };
         Some(deadline.min(sent.after(self.timeout)))
+    }
+
+    /// When it is quiet for what left then, as far as patience goes.
+    #[inline(never)]
+    fn until(&self, quiet: Instant, sent: Instant) -> Instant {
+        sent.after(times(quiet.nanos_since(sent), self.factor))
     }
 }

@@ -134,7 +134,7 @@ struct Search {
 
 impl Search {
     fn of(view: &View<'_>, spare: usize) -> Option<Self> {
-        let (top, end) = (view.top(), view.path.end?.hop);
+        let (top, end) = (view.path.top, view.path.end?.hop);
         let silent = (1u8..)
             .zip(view.hops)
             .take(end.into())
@@ -164,7 +164,7 @@ pub(crate) fn is_unsure(view: &View<'_>) -> bool {
     let mut hidden = (1u8..)
         .zip(view.hops)
         .take(end.into())
-        .skip(view.top().into());
+        .skip(view.path.top.into());
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
 }
 
@@ -246,7 +246,7 @@ fn leads(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     // A loss is worth one more probe where the path may or may not lead, and none where nothing
     // said that it leads.
-    let is_near = view.quiet.is_some() && hop <= view.top().saturating_add(EDGE);
+    let is_near = view.quiet.is_some() && hop <= view.path.top.saturating_add(EDGE);
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
@@ -276,6 +276,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
     }
 }
 
+#[inline(never)]
 fn is_target(end: End, hop: u8) -> bool {
     end.kind == EndKind::Target && hop == end.hop
 }
@@ -283,23 +284,9 @@ fn is_target(end: End, hop: u8) -> bool {
 /// Returns when no nearer hop can turn out to be the target any more, unless its answer is overdue:
 /// the answers to one burst may come in another order than its probes left.
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
-    let between = usize::from(end.hop.saturating_sub(1)).saturating_sub(view.path.top.into());
-    let unheard = view
-        .behind(view.path.top)
-        .iter()
-        .take(between)
-        .filter(|progress| progress.heard == 0);
-    unheard
-        .map(|progress| overdue(view, progress))
-        .max()
-        .unwrap_or(Instant::EPOCH)
-}
-
-// In its callers it takes more room.
-#[inline(never)]
-fn overdue(view: &View<'_>, progress: &Progress) -> Instant {
-    view.sent_at(progress.first)
-        .after(patience::overdue(view.path.slowest))
+    let between = view.between(view.path.top, end.hop.saturating_sub(1));
+    view.last_first(between, true)
+        .map_or(Instant::EPOCH, |last| last.after(patience::overdue(view.path.slowest)))
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if
@@ -348,10 +335,8 @@ fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
 /// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end
 /// so near: then there may be routers there that are silent.
 fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
-    let missing = edge.saturating_sub(view.top());
-    let silent = view.behind(view.top()).iter().take(missing.into());
-    let lost = silent
-        .map(|progress| patience::lost_at(view, progress))
-        .max();
-    lost.filter(|_| missing <= EDGE || edge < NEAR)
+    let missing = edge.saturating_sub(view.path.top);
+    let last = view.last_first(view.between(view.path.top, edge), false);
+    last.filter(|_| missing <= EDGE || edge < NEAR)
+        .map(|last| last.after(patience::lost(view.path.slowest)))
 }

@@ -264,7 +264,7 @@ impl<'a> Hop<'a> {
         let enough = heard >= attempts;
         let is_pending = |probe: &Slot| probe.is_in_flight() || !probe.is_proven();
         let at = move |probe: &Slot| probe.hop() == number && !(enough && is_pending(probe));
-        let reached = move |probe: &Slot| probe.is_proven() && probe.is_of(view.config.target);
+        let reached = move |probe: &Slot| probe.is_proven() && probe.is_targets();
         let past = move |probe: &Slot| probe.hop() > number && reached(probe);
         let count = view.probes.len();
         let own = view.probes.iter().filter(|probe| at(probe)).count();

@@ -12,6 +12,7 @@
 use crate::answer::{Answer, Kind};
 use crate::outcome::{Failure, Outcome, Reply, SendError};
 use crate::probe::{Changes, Evidence, ProbeId};
+use crate::wire::is_same as is_same_address;
 use crate::time::{Instant, short_span};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -32,6 +33,8 @@ const IPV4: u8 = 1 << 3;
 const MTU: u8 = 1 << 4;
 const HOP_LIMIT: u8 = 1 << 5;
 const QUOTED: u8 = 1 << 6;
+/// The target wrote it.
+const TARGETS: u8 = 1 << 7;
 
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
@@ -118,12 +121,8 @@ impl Slot {
     }
 
     /// Whether the target wrote its answer.
-    pub(crate) fn is_of(&self, target: IpAddr) -> bool {
-        match self.state & STATE {
-            REPLY => true,
-            UNREACHABLE => self.from() == target,
-            _ => false,
-        }
+    pub(crate) const fn is_targets(&self) -> bool {
+        self.state & TARGETS != 0
     }
 
     /// Whether its answer, if it has one, may decide anything.
@@ -269,6 +268,7 @@ impl Slot {
         received: Instant,
         answer: &Answer<'_>,
         changes: Changes,
+        target: IpAddr,
         packet_len: usize,
     ) {
         self.set_received(self.sent(), received);
@@ -298,8 +298,14 @@ impl Slot {
             Kind::Unreachable => UNREACHABLE,
         };
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
+        let is_targets = match answer.kind {
+            Kind::Reply => true,
+            Kind::TimeExceeded => false,
+            Kind::Unreachable => is_same_address(answer.from, target),
+        };
         self.state = kind
             | family
+            | flag(is_targets, TARGETS)
             | flag(mtu.is_some(), MTU)
             | flag(answer.hop_limit.is_some(), HOP_LIMIT)
             | flag(header.is_some(), QUOTED);

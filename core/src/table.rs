@@ -6,7 +6,6 @@ use crate::config::{Config, MAX_HOPS};
 use crate::probe::Evidence;
 use crate::slot::{Slot, is_same};
 use crate::time::Instant;
-use core::net::IpAddr;
 
 /// The memory of one hop: its probes, summed up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,7 +33,7 @@ pub struct Progress {
 
 impl Progress {
     /// Sums up the probes sent to `hop`.
-    pub(crate) fn of(hop: u8, target: IpAddr, probes: &[Slot]) -> Self {
+    pub(crate) fn of(hop: u8, probes: &[Slot]) -> Self {
         let mut progress = Self::default();
         for (index, probe) in (0..).zip(probes).filter(|(_, probe)| probe.hop() == hop) {
             if progress.sent == 0 {
@@ -54,7 +53,7 @@ impl Progress {
             let evidence = probe.changes().evidence();
             let sure = u8::from(evidence == Evidence::Strong);
             progress.sure = progress.sure.saturating_add(sure);
-            if probe.is_of(target) {
+            if probe.is_targets() {
                 progress.reached = progress.reached.saturating_add(1);
                 progress.surely_reached = progress.surely_reached.saturating_add(sure);
                 continue;
@@ -100,9 +99,10 @@ pub(crate) enum EndKind {
 /// The path as the answers tell it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Path {
-    /// The farthest hop that passed a probe on; 0 before any did.
+    /// The last hop that is known to lead on, or that need not be known since the probes begin
+    /// behind it.
     pub(crate) top: u8,
-    /// The same, beyond doubt.
+    /// The farthest hop that passed a probe on beyond doubt; 0 before any did.
     pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
     /// The greatest RTT so far, in nanoseconds.
@@ -110,14 +110,19 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// `found_loop` is the loop that the path goes into.
+    /// Probes begin at `first_hop`; `found_loop` is the loop that the path goes into.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
     /// router as well proven answered from behind it. A barrier that was not met by what goes
     /// farther is weak: something behind it must be asked first.
     #[inline(never)]
-    pub(crate) fn survey(hops: &[Progress], probes: &[Slot], found_loop: Option<End>) -> Self {
+    pub(crate) fn survey(
+        first_hop: u8,
+        hops: &[Progress],
+        probes: &[Slot],
+        found_loop: Option<End>,
+    ) -> Self {
         let mut path = Self::default();
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
@@ -150,6 +155,7 @@ impl Path {
                 target = Some(end(EndKind::Target, Evidence::Weak));
             }
         }
+        path.top = path.top.max(first_hop.saturating_sub(1));
         path.end = target
             .or(found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
@@ -250,12 +256,6 @@ pub(crate) struct View<'a> {
 }
 
 impl View<'_> {
-    /// The last hop that is known to lead on, or that need not be known since the probes begin
-    /// behind it.
-    pub(crate) fn top(&self) -> u8 {
-        self.path.top.max(self.config.first_hop.saturating_sub(1))
-    }
-
     pub(crate) fn progress(&self, hop: u8) -> Progress {
         self.hops
             .get(usize::from(hop).wrapping_sub(1))
@@ -268,6 +268,19 @@ impl View<'_> {
         self.probes
             .get(usize::from(index))
             .map_or(Instant::EPOCH, Slot::sent)
+    }
+
+    /// Returns when the last of the first probes to these hops left: of all, or of those that are
+    /// silent.
+    #[inline(never)]
+    pub(crate) fn last_first(&self, hops: &[Progress], only_silent: bool) -> Option<Instant> {
+        let mut last = None;
+        for progress in hops {
+            if progress.heard == 0 || !only_silent {
+                last = last.max(Some(self.sent_at(progress.first)));
+            }
+        }
+        last
     }
 
     /// Counts the answers of the target's hop, and of the target to probes that went past it: each
@@ -301,8 +314,15 @@ impl View<'_> {
     }
 
     /// The hops behind `hop`.
-    #[inline(never)]
     pub(crate) fn behind(&self, hop: u8) -> &[Progress] {
         behind(self.hops, hop)
+    }
+
+    /// The hops behind `hop`, up to `last`.
+    #[inline(never)]
+    pub(crate) fn between(&self, hop: u8, last: u8) -> &[Progress] {
+        self.hops
+            .get(hop.into()..last.into())
+            .unwrap_or_default()
     }
 }

@@ -119,10 +119,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         Self::check(&config, &memory)?;
         protocol.check()?;
         Ok(Self {
+            path: Path::survey(config.first_hop, &[], &[], None),
             config,
             protocol,
             memory,
-            path: Path::default(),
             quiet: None,
             path_loop: None,
             next_send: Instant::EPOCH,
@@ -169,6 +169,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         };
         Self::check(&config, &self.memory)?;
         self.config = config;
+        self.path = self.survey();
         self.quiet = None;
         self.ended = None;
         Ok(())
@@ -296,7 +297,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .protocol
             .message_len()
             .saturating_add(ip::header_len(AddressFamily::of(self.config.target)));
-        probe.take(at, answer, changes, packet_len);
+        probe.take(at, answer, changes, self.config.target, packet_len);
         let reply = probe.reply();
         if local {
             let (icmp_type, icmp_code) = answer.icmp;
@@ -317,7 +318,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             self.path_loop = Some(found);
         }
         self.sum_up(hop);
-        self.path = Path::survey(self.hops(), self.memory.probes(), self.path_loop);
+        self.path = self.survey();
         Ok(reply)
     }
 
@@ -331,7 +332,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         slot.leave(at);
         if slot.is_answered() {
-            self.path = Path::survey(self.hops(), self.memory.probes(), self.path_loop);
+            self.path = self.survey();
         }
     }
 
@@ -472,8 +473,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         (any_lost, soonest)
     }
 
+    fn survey(&self) -> Path {
+        Path::survey(self.config.first_hop, self.hops(), self.memory.probes(), self.path_loop)
+    }
+
     fn sum_up(&mut self, hop: u8) {
-        let progress = Progress::of(hop, self.config.target, self.memory.probes());
+        let progress = Progress::of(hop, self.memory.probes());
         if let Some(slot) = self
             .memory
             .hops_mut()

@@ -76,6 +76,12 @@ impl Ends {
     }
 }
 
+/// Tells whether two addresses are the same. In its callers the comparison takes more room.
+#[inline(never)]
+pub(crate) fn is_same(one: IpAddr, other: IpAddr) -> bool {
+    one == other
+}
+
 /// Copies octets between slices of one length. The standard library's own copy panics where they
 /// differ, and at some opt levels the compiler doesn't see that they can't.
 fn copy(to: &mut [u8], from: &[u8]) {
