@@ -7,17 +7,19 @@ use crate::wire::{Ends, Malformed, ip, is_same};
 use core::fmt;
 use core::net::IpAddr;
 
-/// The meaning of an answer.
+/// The meaning of an answer. Its number (`as u8`) and its name ([`as_str`](Self::as_str)) are those
+/// of this list for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
 pub enum Kind {
     /// The target's own answer.
-    Reply,
+    Reply = 1,
     /// A router's answer: the hop limit ran out there, the path goes on.
-    TimeExceeded,
+    TimeExceeded = 2,
     /// A router's or the target's answer: no way further. Destination Unreachable, Packet Too Big
     /// or Parameter Problem; ICMP type and code say which.
-    Unreachable,
+    Unreachable = 3,
 }
 
 impl Kind {
@@ -181,7 +183,9 @@ impl<'a> Answer<'a> {
     pub(crate) fn changes(&self, sent: Ends, traffic_class: u8) -> Changes {
         let mut changes = Changes::default();
         match &self.back {
-            Back::Reply { .. } => changes.note(Changes::SENDER, !is_same(self.from, sent.destination)),
+            Back::Reply { .. } => {
+                changes.note(Changes::SENDER, !is_same(self.from, sent.destination))
+            }
             Back::Quoted(quoted) => {
                 let is_another = quoted
                     .destination
@@ -191,7 +195,10 @@ impl<'a> Answer<'a> {
         }
         if let Some(header) = self.header() {
             let is_known = !sent.source.is_unspecified();
-            changes.note(Changes::SOURCE, is_known && !is_same(header.source, sent.source));
+            changes.note(
+                Changes::SOURCE,
+                is_known && !is_same(header.source, sent.source),
+            );
             changes.note(
                 Changes::TRAFFIC_CLASS,
                 header.traffic_class != traffic_class,

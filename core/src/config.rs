@@ -92,6 +92,18 @@ pub struct Config {
 }
 
 impl Config {
+    /// The parameters of no trace: all zeros.
+    pub(crate) const IDLE: Self = Self {
+        first_hop: 0,
+        max_hops: 0,
+        retries: 0,
+        attempts: 0,
+        timeout: Duration::ZERO,
+        patience: 0,
+        sweep: Some(Sweep::Burst),
+        ..Self::new(AddressFamily::V4.unspecified())
+    };
+
     /// The default parameters for a trace of `target`.
     #[must_use]
     pub const fn new(target: IpAddr) -> Self {

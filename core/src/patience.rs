@@ -193,7 +193,11 @@ impl Patience {
         let deadline = if probe.hop() <= self.known {
             // What a slow router owes to its first probe is owed to those that followed too: until
             // then they are late, not lost.
-            if sure == 0 { lost.max(first.after(self.slow)) } else { lost }
+            if sure == 0 {
+                lost.max(first.after(self.slow))
+            } else {
+                lost
+            }
         } else {
             match (self.has_enough, self.quiet) {
                 (Some(true), _) => return None,

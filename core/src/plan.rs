@@ -35,21 +35,23 @@ const EDGE: u8 = 2;
 /// Paths seldom end nearer than this.
 const NEAR: u8 = 12;
 
-/// The reason why a probe is sent.
+/// The reason why a probe is sent. Its number (`as u8`) and its name ([`as_str`](Self::as_str)) are
+/// those of this list for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum Reason {
     /// The first sweep: the hop has had no probe yet.
-    Sweep,
+    Sweep = 1,
     /// One of the attempts asked for, since the path is known to lead there.
-    Attempt,
+    Attempt = 2,
     /// The hop is silent, and a probe or its answer may be lost. As long as the hop has not had all
     /// attempts asked for, the retry is one of them.
-    Retry,
+    Retry = 3,
     /// The hop has had its retries and is still silent, right below the target: it may be the
     /// target itself.
-    Recheck,
+    Recheck = 4,
 }
 
 impl Reason {
@@ -286,7 +288,9 @@ fn is_target(end: End, hop: u8) -> bool {
 fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = view.between(view.path.top, end.hop.saturating_sub(1));
     view.last_first(between, true)
-        .map_or(Instant::EPOCH, |last| last.after(patience::overdue(view.path.slowest)))
+        .map_or(Instant::EPOCH, |last| {
+            last.after(patience::overdue(view.path.slowest))
+        })
 }
 
 /// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if

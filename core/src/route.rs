@@ -10,30 +10,33 @@ use crate::time::nanos;
 use core::fmt;
 use core::time::Duration;
 
-/// The reason why a trace ended.
+/// The reason why a trace ended. Its number (`as u8`) and its name ([`as_str`](Self::as_str)) are
+/// those of this list for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(u8)]
 pub enum StopReason {
+    /// [`Tracer::stop`](crate::Tracer::stop) was called, or [`Tracer::start`](crate::Tracer::start)
+    /// was not.
+    Interrupted = 0,
     /// The target answered, and so did all hops that will.
-    Reached,
+    Reached = 1,
     /// A router, or the target itself, said that there is no way further.
-    Unreachable,
+    Unreachable = 2,
     /// Routers came back that were on the path before.
-    Loop,
+    Loop = 3,
     /// Nothing more came.
-    Quiet,
+    Quiet = 4,
     /// All hops up to `max_hops` are routers.
-    MaxHops,
+    MaxHops = 5,
     /// The timeout was over before it could be known that nothing more comes.
-    Timeout,
+    Timeout = 6,
     /// The tracer had no room left to ask the silent hops before the end again: the end may be
     /// nearer than it seems. A [`Tracer`](crate::Tracer) with a greater `N` tells.
-    NoRoom,
+    NoRoom = 7,
     /// All probes that were left failed on this machine: [`RouteView::failure`] says why.
-    Local,
-    /// [`Tracer::interrupt`](crate::Tracer::interrupt) was called.
-    Interrupted,
+    Local = 8,
 }
 
 impl StopReason {
@@ -83,6 +86,14 @@ pub struct RouteView<'a> {
     view: View<'a>,
     ended: Option<StopReason>,
     tally: Tally,
+}
+
+impl Tally {
+    pub(crate) const NONE: Self = Self {
+        duplicates: 0,
+        late: 0,
+        forged: 0,
+    };
 }
 
 impl<'a> RouteView<'a> {

@@ -12,8 +12,8 @@
 use crate::answer::{Answer, Kind};
 use crate::outcome::{Failure, Outcome, Reply, SendError};
 use crate::probe::{Changes, Evidence, ProbeId};
-use crate::wire::is_same as is_same_address;
 use crate::time::{Instant, short_span};
+use crate::wire::is_same as is_same_address;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest RTT that is kept, in nanoseconds: 18 minutes.
@@ -85,8 +85,11 @@ impl Slot {
         self.hop
     }
 
-    pub(crate) const fn attempt(&self) -> u8 {
-        self.attempt
+    pub(crate) const fn id(&self) -> ProbeId {
+        ProbeId {
+            hop: self.hop,
+            attempt: self.attempt,
+        }
     }
 
     pub(crate) const fn sent(&self) -> Instant {
@@ -189,10 +192,7 @@ impl Slot {
     pub(crate) fn reply(&self) -> Reply {
         let there = |bit: u8, value: u8| (self.state & bit != 0).then_some(value);
         Reply {
-            probe: ProbeId {
-                hop: self.hop,
-                attempt: self.attempt,
-            },
+            probe: self.id(),
             from: self.from(),
             rtt: short_span(self.rtt().unwrap_or_default()),
             kind: self.kind().unwrap_or(Kind::Unreachable),

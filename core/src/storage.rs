@@ -23,6 +23,12 @@ pub trait Storage {
     /// [`capacity`](Self::capacity).
     fn push(&mut self, probe: Slot);
 
+    /// Takes back the probe that was pushed last.
+    fn pop(&mut self);
+
+    /// Forgets all probes, and sets all hops to their default.
+    fn clear(&mut self);
+
     /// Returns the hops, nearest first: at least as many as the trace has, all with their default
     /// at first.
     fn hops(&self) -> &[Progress];
@@ -38,12 +44,20 @@ pub struct Inline<const N: usize> {
     hops: [Progress; N],
 }
 
-impl<const N: usize> Default for Inline<N> {
-    fn default() -> Self {
+impl<const N: usize> Inline<N> {
+    /// Memory that nothing was pushed to: all zeros.
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             probes: Vec::new(),
-            hops: [Progress::default(); N],
+            hops: [Progress::NONE; N],
         }
+    }
+}
+
+impl<const N: usize> Default for Inline<N> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -63,6 +77,15 @@ impl<const N: usize> Storage for Inline<N> {
     fn push(&mut self, probe: Slot) {
         // Beyond the capacity there is no place, and nothing to do about it.
         let _ = self.probes.push(probe);
+    }
+
+    fn pop(&mut self) {
+        self.probes.pop();
+    }
+
+    fn clear(&mut self) {
+        self.probes.clear();
+        self.hops.fill(Progress::NONE);
     }
 
     fn hops(&self) -> &[Progress] {

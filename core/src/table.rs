@@ -8,7 +8,7 @@ use crate::slot::{Slot, is_same};
 use crate::time::Instant;
 
 /// The memory of one hop: its probes, summed up.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Progress {
     /// Probes sent.
     pub(crate) sent: u8,
@@ -31,7 +31,27 @@ pub struct Progress {
     pub(crate) last: u16,
 }
 
+impl Default for Progress {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
 impl Progress {
+    /// No probe yet.
+    pub(crate) const NONE: Self = Self {
+        sent: 0,
+        waiting: 0,
+        heard: 0,
+        sure: 0,
+        passes: None,
+        reached: 0,
+        surely_reached: 0,
+        barred: None,
+        first: 0,
+        last: 0,
+    };
+
     /// Sums up the probes sent to `hop`.
     pub(crate) fn of(hop: u8, probes: &[Slot]) -> Self {
         let mut progress = Self::default();
@@ -97,7 +117,7 @@ pub(crate) enum EndKind {
 }
 
 /// The path as the answers tell it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Path {
     /// The last hop that is known to lead on, or that need not be known since the probes begin
     /// behind it.
@@ -110,6 +130,14 @@ pub(crate) struct Path {
 }
 
 impl Path {
+    /// Nothing is known.
+    pub(crate) const UNKNOWN: Self = Self {
+        top: 0,
+        sure_top: 0,
+        end: None,
+        slowest: None,
+    };
+
     /// Probes begin at `first_hop`; `found_loop` is the loop that the path goes into.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
@@ -123,7 +151,7 @@ impl Path {
         probes: &[Slot],
         found_loop: Option<End>,
     ) -> Self {
-        let mut path = Self::default();
+        let mut path = Self::UNKNOWN;
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
         let mut passes = None;
@@ -175,8 +203,15 @@ impl Path {
 /// A barrier that was not met by what goes farther is weak.
 fn weigh(barrier: End, hops: &[Progress], probes: &[Slot]) -> End {
     let is_met = usize::from(barrier.hop) == hops.len() || bars(probes, barrier.hop);
-    let evidence = if is_met { barrier.evidence } else { Evidence::Weak };
-    End { evidence, ..barrier }
+    let evidence = if is_met {
+        barrier.evidence
+    } else {
+        Evidence::Weak
+    };
+    End {
+        evidence,
+        ..barrier
+    }
 }
 
 /// Whether a router that refused what expired at `hop` also refused what was to go farther. Some
@@ -321,8 +356,6 @@ impl View<'_> {
     /// The hops behind `hop`, up to `last`.
     #[inline(never)]
     pub(crate) fn between(&self, hop: u8, last: u8) -> &[Progress] {
-        self.hops
-            .get(hop.into()..last.into())
-            .unwrap_or_default()
+        self.hops.get(hop.into()..last.into()).unwrap_or_default()
     }
 }

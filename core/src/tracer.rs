@@ -36,6 +36,7 @@ pub enum Action<'b> {
 /// A probe to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
 pub struct Transmit<'b> {
     /// The name of the probe: for [`Tracer::fail`], if it can't be sent.
     pub probe: ProbeId,
@@ -45,6 +46,8 @@ pub struct Transmit<'b> {
     pub destination: IpAddr,
     /// The hop limit to send it with (TTL in IPv4).
     pub hop_limit: u8,
+    /// The traffic class to send it with (TOS in IPv4): [`Config::traffic_class`].
+    pub traffic_class: u8,
     /// The ICMP message. In IPv6 its checksum is zero if [`Config::source`] wasn't given.
     pub message: &'b [u8],
 }
@@ -99,36 +102,83 @@ pub struct TracerIn<S, P = Echo> {
 }
 
 impl<const N: usize, P: Protocol> Tracer<N, P> {
-    /// A trace that has not sent anything yet.
+    /// A tracer without a trace: [`start`](Self::start) gives it one. It is all zeros, so as a
+    /// `static` it takes no flash.
+    ///
+    /// ```
+    /// use hopshot_core::Tracer;
+    /// # use std::sync::Mutex;
+    ///
+    /// static TRACER: Mutex<Tracer<48>> = Mutex::new(Tracer::idle());
+    /// ```
+    #[must_use]
+    pub const fn idle() -> Self {
+        Self::idle_in(Inline::new())
+    }
+
+    /// A trace that has not sent anything yet. Where the stack is short, see
+    /// [`start`](Self::start).
     ///
     /// # Errors
-    /// [`ConfigError`] if a parameter is out of its range, or if `N` is less than hops times
-    /// attempts.
+    /// As of [`start`](Self::start).
     pub fn new(config: Config, protocol: P) -> Result<Self, ConfigError> {
-        Self::new_in(Inline::default(), config, protocol)
+        Self::new_in(Inline::new(), config, protocol)
+    }
+}
+
+impl<S, P: Protocol> TracerIn<S, P> {
+    /// A tracer without a trace, in memory that nothing was pushed to. Until it is
+    /// [started](Self::start) its trace has ended, [interrupted](StopReason::Interrupted).
+    #[must_use]
+    pub const fn idle_in(memory: S) -> Self {
+        Self {
+            config: Config::IDLE,
+            protocol: P::IDLE,
+            path: Path::UNKNOWN,
+            quiet: None,
+            path_loop: None,
+            next_send: Instant::EPOCH,
+            ended: Some(StopReason::Interrupted),
+            tally: Tally::NONE,
+            memory,
+        }
     }
 }
 
 impl<S: Storage, P: Protocol> TracerIn<S, P> {
-    /// A trace that has not sent anything yet, in memory that nothing was pushed to.
+    /// A trace that has not sent anything yet, in memory of the caller's.
     ///
     /// # Errors
-    /// [`ConfigError`] if a parameter is out of its range, or if the memory has room for less than
-    /// hops times attempts.
+    /// As of [`start`](Self::start).
     pub fn new_in(memory: S, config: Config, protocol: P) -> Result<Self, ConfigError> {
-        Self::check(&config, &memory)?;
+        let mut tracer = Self::idle_in(memory);
+        tracer.start(config, protocol)?;
+        Ok(tracer)
+    }
+
+    /// Starts a trace in place, whatever the tracer did before: that is forgotten.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if a parameter is out of its range, or if there is room for less than hops
+    /// times attempts. Nothing has changed then.
+    pub fn start(&mut self, config: Config, protocol: P) -> Result<(), ConfigError> {
+        Self::check(&config, &self.memory)?;
         protocol.check()?;
-        Ok(Self {
-            path: Path::survey(config.first_hop, &[], &[], None),
-            config,
-            protocol,
-            memory,
-            quiet: None,
-            path_loop: None,
-            next_send: Instant::EPOCH,
-            ended: None,
-            tally: Tally::default(),
-        })
+        self.config = config;
+        self.protocol = protocol;
+        self.memory.clear();
+        self.path_loop = None;
+        self.next_send = Instant::EPOCH;
+        self.tally = Tally::NONE;
+        self.resume();
+        Ok(())
+    }
+
+    /// Lets it go on from what is known.
+    fn resume(&mut self) {
+        self.path = self.survey();
+        self.quiet = None;
+        self.ended = None;
     }
 
     fn check(config: &Config, memory: &S) -> Result<(), ConfigError> {
@@ -169,9 +219,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         };
         Self::check(&config, &self.memory)?;
         self.config = config;
-        self.path = self.survey();
-        self.quiet = None;
-        self.ended = None;
+        self.resume();
         Ok(())
     }
 
@@ -308,12 +356,18 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
         let (hop, router) = (probe.hop(), probe.passed_by().copied());
         // What is replaced was weak, so a loop that was proven doesn't stand on it.
-        if was_answered && self.path_loop.is_some_and(|found| found.evidence == Evidence::Weak) {
+        if was_answered
+            && self
+                .path_loop
+                .is_some_and(|found| found.evidence == Evidence::Weak)
+        {
             self.path_loop = None;
         }
         if let Some(router) = router
             && let Some(found) = table::find_loop(self.memory.probes(), &router)
-            && self.path_loop.is_none_or(|known| found.is_better_than(known))
+            && self
+                .path_loop
+                .is_none_or(|known| found.is_better_than(known))
         {
             self.path_loop = Some(found);
         }
@@ -333,6 +387,19 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         slot.leave(at);
         if slot.is_answered() {
             self.path = self.survey();
+        }
+    }
+
+    /// The probe that [`poll`](Self::poll) gave out last was not sent, since a queue is full: its
+    /// place is given back, as if it had not been polled. The same probe comes with the next
+    /// [`poll`](Self::poll): call that when there is room. An older probe stays as it is; for what
+    /// can't be sent at all there is [`fail`](Self::fail).
+    pub fn unsent(&mut self, probe: ProbeId) {
+        let is_it = |last: &Slot| last.id() == probe && last.is_in_flight();
+        if self.memory.probes().last().is_some_and(is_it) {
+            self.memory.pop();
+            self.sum_up(probe.hop);
+            self.next_send = Instant::EPOCH;
         }
     }
 
@@ -375,11 +442,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .probes_mut()
             .iter_mut()
             .rev()
-            .find(|sent| (sent.hop(), sent.attempt()) == (probe.hop, probe.attempt))
+            .find(|sent| sent.id() == probe)
     }
 
     /// Ends the trace now, with what is known.
-    pub fn interrupt(&mut self) {
+    pub fn stop(&mut self) {
         self.ended.get_or_insert(StopReason::Interrupted);
     }
 
@@ -441,6 +508,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             reason,
             destination: self.config.target,
             hop_limit: hop,
+            traffic_class: self.config.traffic_class,
             message,
         })
     }
@@ -474,7 +542,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     }
 
     fn survey(&self) -> Path {
-        Path::survey(self.config.first_hop, self.hops(), self.memory.probes(), self.path_loop)
+        Path::survey(
+            self.config.first_hop,
+            self.hops(),
+            self.memory.probes(),
+            self.path_loop,
+        )
     }
 
     fn sum_up(&mut self, hop: u8) {
@@ -531,7 +604,7 @@ mod tests {
     use crate::outcome::Outcome;
     use core::time::Duration;
 
-    const ECHO: Echo = Echo::new(7);
+    const ECHO: Echo = Echo::new([7; 16]);
 
     fn config(max_hops: u8) -> Config {
         Config {
@@ -642,29 +715,21 @@ mod tests {
         tracer
     }
 
-    fn marked(tracer: &Tracer<64>) -> usize {
-        tracer
-            .memory
-            .probes()
-            .iter()
-            .filter(|probe| probe.is_marked())
-            .count()
+    fn end(tracer: &Tracer<64>) -> Option<(u8, EndKind)> {
+        tracer.path.end.map(|end| (end.hop, end.kind))
     }
 
     #[test]
-    fn a_loop_costs_as_little_work_as_there_are_probes() {
-        // Each mark costs a pass over the probes. Twice is no loop.
-        assert_eq!(marked(&answered(|hop| hop % 32)), 0);
+    fn a_loop_of_any_length_ends_where_its_first_router_is_met_again() {
+        assert_eq!(end(&answered(|hop| hop % 32)), None);
         assert_eq!(
-            marked(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })),
-            1
+            end(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })),
+            Some((24, EndKind::Loop))
         );
         for routers in [2, 3, 4, 5, 21] {
             let tracer = answered(|hop| hop % routers);
-            assert_eq!(marked(&tracer), usize::from(routers.min(4)));
-            let end = tracer.path.end.map(|end| (end.hop, end.kind));
             assert_eq!(
-                end,
+                end(&tracer),
                 Some((2 * routers + 1, EndKind::Loop)),
                 "{routers} routers"
             );
@@ -674,11 +739,63 @@ mod tests {
     #[test]
     fn a_better_sending_time_leaves_a_loop_as_it_is() {
         let mut tracer = answered(|hop| hop % 3);
-        let before = (marked(&tracer), tracer.path.end);
+        let before = tracer.path.end;
         for hop in 1..=64 {
             tracer.sent(ProbeId { hop, attempt: 1 }, Instant::from_millis(1));
         }
-        assert_eq!((marked(&tracer), tracer.path.end), before);
+        assert_eq!(tracer.path.end, before);
+    }
+
+    #[test]
+    fn an_idle_tracer_has_nothing_to_do_and_starts_again_and_again() {
+        static IDLE: Tracer<8> = Tracer::idle();
+        let mut tracer = IDLE.clone();
+        let mut buf = [0; 32];
+        assert_eq!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Done));
+        assert_eq!(tracer.route().stop_reason(), Some(StopReason::Interrupted));
+        assert_eq!(tracer.route().hops().count(), 0);
+        for max_hops in [3, 5, 1] {
+            tracer.start(config(max_hops), ECHO).unwrap();
+            assert_eq!(tracer.route().stop_reason(), None);
+            assert_eq!(tracer.route().probes_sent(), 0);
+            for hop in 1..=max_hops {
+                let Ok(Action::Transmit(probe)) = tracer.poll(Instant::EPOCH, &mut buf) else {
+                    panic!()
+                };
+                assert_eq!(probe.hop_limit, hop);
+            }
+            reply(&mut tracer, 5, &buf);
+        }
+        // What can't be started leaves it as it is.
+        assert!(tracer.start(config(9), ECHO).is_err());
+        assert_eq!(tracer.route().distance(), Some(1));
+    }
+
+    #[test]
+    fn a_probe_that_was_not_sent_comes_again() {
+        let (mut tracer, mut first) = tracer();
+        tracer.unsent(PROBE);
+        assert_eq!(tracer.route().probes_sent(), 0);
+        let mut again = [0; 32];
+        let later = Instant::from_millis(900);
+        assert!(matches!(
+            tracer.poll(later, &mut again),
+            Ok(Action::Transmit(Transmit { probe: PROBE, .. }))
+        ));
+        assert_eq!(first, again);
+        assert_eq!(
+            reply(&mut tracer, 905, &first).rtt,
+            Duration::from_millis(5)
+        );
+        // What was answered has been sent, whatever the caller says; so has what isn't the last.
+        tracer.unsent(PROBE);
+        assert_eq!(tracer.route().distance(), Some(1));
+        let mut tracer = Tracer::<8>::new(config(2), ECHO).unwrap();
+        for _ in 1..=2 {
+            let _ = tracer.poll(Instant::EPOCH, &mut first);
+        }
+        tracer.unsent(PROBE);
+        assert_eq!(tracer.route().probes_sent(), 2);
     }
 
     #[test]

@@ -205,7 +205,7 @@ mod tests {
         Echo {
             ident,
             first_seq,
-            ..Echo::new(0)
+            ..Echo::new([0; 16])
         }
     }
 

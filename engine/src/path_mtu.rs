@@ -254,7 +254,7 @@ impl<L: Link> PathMtu<L> {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Echo::new(driver.link.random()?).checksum,
+            None => Echo::new(driver.link.random()?.to_be_bytes()).checksum,
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));

@@ -149,7 +149,7 @@ impl List {
             max_hops: 12,
             ..Config::new(target)
         };
-        let echo = hopshot_core::Echo::new(random);
+        let echo = hopshot_core::Echo::new(random.to_be_bytes());
         let Some((ident, first_seq)) = self.identities.take(id(number), &config, &echo, self.ident)
         else {
             return;
@@ -450,8 +450,12 @@ fn met(family: AddressFamily, hop: u8) -> Reply {
         source,
         ..Config::new(target)
     };
-    let mut tracer =
-        Tracer::new_in(Growing::new(&config), config, hopshot_core::Echo::new(7)).unwrap();
+    let mut tracer = Tracer::new_in(
+        Growing::new(&config),
+        config,
+        hopshot_core::Echo::new([7; 16]),
+    )
+    .unwrap();
     let mut buf = [0; 128];
     assert!(matches!(
         tracer.poll(Instant::EPOCH, &mut buf),
@@ -524,7 +528,7 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             let wanted = random.below(40) as u16;
             let echo = hopshot_core::Echo {
                 ident: wanted,
-                ..hopshot_core::Echo::new(random.next().into())
+                ..hopshot_core::Echo::new(u128::from(random.next()).to_be_bytes())
             };
             if let Some((ident, first)) = identities.take(id(number), &config, &echo, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);

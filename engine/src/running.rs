@@ -9,11 +9,9 @@ use crate::storage::Tracer;
 use crate::summary::Reasons;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
-    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
-    Transmit,
+    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Reason, Reply, SendError, Transmit,
 };
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 /// The pause before a probe that could not be sent is tried again, at first.
@@ -69,6 +67,26 @@ pub(crate) enum Endurance {
     Outage,
 }
 
+/// A probe that is to leave: from the tracer, or held before.
+#[derive(Clone, Copy)]
+pub(crate) struct Leaving<'m> {
+    pub(crate) probe: ProbeId,
+    reason: Reason,
+    pub(crate) hop_limit: u8,
+    pub(crate) message: &'m [u8],
+}
+
+impl<'m> From<Transmit<'m>> for Leaving<'m> {
+    fn from(probe: Transmit<'m>) -> Self {
+        Self {
+            probe: probe.probe,
+            reason: probe.reason,
+            hop_limit: probe.hop_limit,
+            message: probe.message,
+        }
+    }
+}
+
 /// A probe that could not be sent.
 #[derive(Debug)]
 pub(crate) struct Held {
@@ -86,13 +104,12 @@ pub(crate) struct Held {
 
 impl Held {
     /// Keeps a probe that was to leave now.
-    pub(crate) fn new(probe: &Transmit<'_>, now: Instant) -> Self {
-        let Transmit {
+    pub(crate) fn new(probe: &Leaving<'_>, now: Instant) -> Self {
+        let Leaving {
             probe,
             reason,
             hop_limit,
             message,
-            ..
         } = *probe;
         Self {
             probe,
@@ -107,7 +124,7 @@ impl Held {
     }
 
     /// The probe as the tracer gave it out.
-    pub(crate) fn transmit(&self, destination: IpAddr) -> Transmit<'_> {
+    pub(crate) fn leaving(&self) -> Leaving<'_> {
         let Self {
             probe,
             reason,
@@ -115,10 +132,9 @@ impl Held {
             ref message,
             ..
         } = *self;
-        Transmit {
+        Leaving {
             probe,
             reason,
-            destination,
             hop_limit,
             message,
         }
@@ -339,7 +355,7 @@ impl Running {
         {
             self.tracer.fail(probe, error);
         }
-        self.tracer.interrupt();
+        self.tracer.stop();
     }
 
     /// Keeps what the tracer doesn't of an answer that it has accepted, in place of what came with

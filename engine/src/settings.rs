@@ -60,7 +60,7 @@ impl ProbeSettings {
     /// [`Fault::Config`] and [`Fault::Size`].
     pub fn check<E>(&self, family: AddressFamily) -> Result<(), Fault<E>> {
         self.config.check().map_err(Fault::Config)?;
-        let template = Echo::new(0);
+        let template = Echo::new([0; 16]);
         Echo {
             checksum: self.flow.unwrap_or(template.checksum),
             ..template
@@ -73,7 +73,7 @@ impl ProbeSettings {
     /// The payload that makes a probe as large as was asked for.
     pub(crate) fn payload_len<E>(&self, family: AddressFamily) -> Result<u16, Fault<E>> {
         let Some(given) = self.size else {
-            return Ok(Echo::new(0).payload_len);
+            return Ok(Echo::new([0; 16]).payload_len);
         };
         let headers = headers_len(family);
         let least = headers + MIN_PAYLOAD;

@@ -49,6 +49,15 @@ impl Storage for Growing {
         self.probes.push(probe);
     }
 
+    fn pop(&mut self) {
+        self.probes.pop();
+    }
+
+    fn clear(&mut self) {
+        self.probes.clear();
+        self.hops.fill(Progress::default());
+    }
+
     fn hops(&self) -> &[Progress] {
         &self.hops
     }

@@ -60,7 +60,7 @@ impl Begun {
         endurance: Endurance,
     ) -> Result<Self, L::Error> {
         let (target, scope_id) = settings::target(address);
-        let random = Echo::new(driver.link.random()?);
+        let random = Echo::new(driver.link.random()?.to_be_bytes());
         let echo = Echo {
             ident: settings.ident.unwrap_or(random.ident),
             checksum: settings.flow.unwrap_or(random.checksum),
@@ -381,7 +381,7 @@ impl Route {
             source: summary.source,
             ..config
         };
-        let tracer = Tracer::new_in(Growing::new(&config), config, Echo::new(0));
+        let tracer = Tracer::new_in(Growing::new(&config), config, Echo::new([0; 16]));
         Ok(Self {
             summary,
             describe: L::describe,

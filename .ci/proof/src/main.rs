@@ -31,7 +31,7 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
         source,
         ..Config::new(target)
     };
-    let echo = Echo::new(number.into());
+    let echo = Echo::new([number; 16]);
     black_box((
         config.check().is_ok(),
         echo.check().is_ok(),
@@ -151,7 +151,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
         }
         black_box((hop.replies().last(), hop.best(), hop.median(), hop.loss()));
     }
-    tracer.interrupt();
+    tracer.stop();
 }
 
 fn start() {

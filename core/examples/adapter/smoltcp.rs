@@ -118,7 +118,7 @@ impl<'a, 's, D: Device> Stack<'a, 's, D> {
                 .held_since
                 .is_some_and(|since| now.saturating_since(since) >= tracer.config().timeout)
             {
-                tracer.interrupt();
+                tracer.stop();
                 return Ok(Step::Done);
             }
             return Ok(Step::Wait(self.wake_at(now).unwrap_or(now)));

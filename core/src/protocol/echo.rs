@@ -23,7 +23,7 @@ pub const MAX_PAYLOAD: u16 = 65_507;
 /// ```
 /// use hopshot_core::{Echo, Protocol};
 ///
-/// let random = 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef; // from a real source of randomness
+/// let random = *b"0123456789abcdef"; // from a real source of randomness
 /// let echo = Echo { payload_len: 56, ..Echo::new(random) };
 /// assert_eq!(echo.message_len(), 64);
 /// ```
@@ -48,15 +48,20 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Takes ident, first seq, checksum and cookie from `random`, which should be unpredictable:
-    /// they tell an answer from a forgery.
+    /// The octets of a probe with the default payload, without its IP header: 32.
+    pub const DEFAULT_MESSAGE_LEN: usize = Self::new([0; 16]).message_len();
+
+    /// Takes ident, first seq, checksum and cookie from `random`, of which every octet counts. They
+    /// tell an answer from a forgery, so nobody else may be able to guess them:
+    /// [`embedding`](crate::embedding#random-octets) says what to do on a board without a source of
+    /// randomness.
     #[must_use]
-    pub const fn new(random: u128) -> Self {
-        let [a, b, c, d, e, f, cookie @ ..] = random.to_be_bytes();
-        let [cookie @ .., _, _] = cookie;
+    pub const fn new(random: [u8; 16]) -> Self {
+        let [a, b, c, d, e, f, rest @ ..] = random;
+        let [cookie @ .., y, z] = rest;
         Self {
             ident: u16::from_be_bytes([a, b]),
-            first_seq: u16::from_be_bytes([c, d]),
+            first_seq: u16::from_be_bytes([c ^ y, d ^ z]),
             checksum: match u16::from_be_bytes([e, f]) {
                 0 | u16::MAX => 0x5a5a,
                 other => other,
@@ -65,6 +70,16 @@ impl Echo {
             cookie,
             payload_len: 24,
         }
+    }
+
+    /// Octets of a probe, without its IP header.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "any u16 fits, and `From` isn't const"
+    )]
+    pub const fn message_len(&self) -> usize {
+        (self.payload_len as usize).saturating_add(icmp::HEADER_LEN)
     }
 
     /// Compares what came back with what was sent with this seq. The balance is different in each
@@ -97,6 +112,15 @@ impl Echo {
 }
 
 impl Protocol for Echo {
+    const IDLE: Self = Self {
+        ident: 0,
+        first_seq: 0,
+        checksum: 0,
+        checksum_is_public: false,
+        cookie: [0; 8],
+        payload_len: 0,
+    };
+
     fn number(&self, family: AddressFamily) -> u8 {
         ip::icmp(family)
     }
@@ -109,7 +133,7 @@ impl Protocol for Echo {
     }
 
     fn message_len(&self) -> usize {
-        usize::from(self.payload_len).saturating_add(icmp::HEADER_LEN)
+        self.message_len()
     }
 
     fn emit(&self, ends: Ends, index: u16, message: &mut [u8]) -> Result<(), BufferTooSmall> {

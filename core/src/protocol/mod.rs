@@ -9,6 +9,8 @@ pub(crate) mod echo;
 use crate::answer::{Answer, Discard};
 use crate::config::ConfigError;
 use crate::probe::Changes;
+#[cfg(doc)]
+use crate::tracer::Tracer;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 
 /// A kind of probe, with the identity that all probes of one trace share.
@@ -16,6 +18,9 @@ use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 /// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come
 /// back with every answer to it.
 pub trait Protocol {
+    /// What a tracer holds that has no trace yet. Best all zeros: see [`Tracer::idle`].
+    const IDLE: Self;
+
     /// The number of the protocol in IP headers of this version.
     fn number(&self, family: AddressFamily) -> u8;
 

@@ -489,7 +489,7 @@ fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
         let mut trace: Trace = Trace::with(sweep(family, 8, 4, 1));
         trace.time_exceeded(10, 1).unwrap();
         assert_eq!(trace.tracer.route().stop_reason(), None);
-        trace.tracer.interrupt();
+        trace.tracer.stop();
         assert_eq!((trace.send(11), trace.probes.len()), (None, 4));
         assert_eq!(
             trace.tracer.route().stop_reason(),
@@ -504,7 +504,7 @@ fn an_interrupt_ends_the_trace_at_once_and_an_end_before_it_stands() {
         );
 
         let mut reached = played::<64>(four(family), 4, &[]);
-        reached.tracer.interrupt();
+        reached.tracer.stop();
         assert_eq!(
             reached.tracer.route().stop_reason(),
             Some(StopReason::Reached)

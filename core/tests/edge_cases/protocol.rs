@@ -19,6 +19,8 @@ const PORTS: [u8; 4] = [0x82, 0x9a, 0x82, 0x9b];
 const UDP: u8 = 17;
 
 impl Protocol for Datagrams {
+    const IDLE: Self = Self { secret: [0; 4] };
+
     fn number(&self, _: AddressFamily) -> u8 {
         UDP
     }

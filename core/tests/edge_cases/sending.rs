@@ -232,7 +232,7 @@ fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
                 }
             ));
         }
-        for random in [0, u128::MAX] {
+        for random in [[0; 16], [0xff; 16]] {
             assert!(Echo::new(random).check().is_ok());
         }
     }

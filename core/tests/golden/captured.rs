@@ -2,7 +2,7 @@
 
 use crate::network::{BOTH, ECHO, Trace, config, ends, octets, probe_packet, router};
 use hopshot_core::wire::{AddressFamily, ip};
-use hopshot_core::{Changes, Echo, Evidence, Kind, Protocol, Reply};
+use hopshot_core::{Changes, Echo, Evidence, Kind, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 

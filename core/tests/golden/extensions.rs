@@ -320,7 +320,7 @@ fn without_its_quoted_header_an_error_has_the_same_extensions() {
                 let behind = Extensions::behind_header(
                     family,
                     &error(&whole[header..]),
-                    said.saturating_sub(header),
+                    said.saturating_sub(header).try_into().unwrap(),
                 );
                 assert_eq!(behind, all, "{family:?}, {head}, {said}");
                 assert!(said != 128 || head != "20 00 bd 16" || !all.is_empty());

@@ -6,8 +6,7 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::{Error, Message, Type};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
-    Accepted, Action, Arrival, Config, Discard, Echo, Instant, Protocol, Reason, Reply, Sweep,
-    Tracer,
+    Accepted, Action, Arrival, Config, Discard, Echo, Instant, Reason, Reply, Sweep, Tracer,
 };
 use std::collections::VecDeque;
 use std::net::IpAddr;

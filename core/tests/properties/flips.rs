@@ -16,7 +16,7 @@
 use crate::network::{BOTH, ECHO, Trace, echo_reply, ends, error, put_right, router};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{AddressFamily, Malformed};
-use hopshot_core::{Changes, Discard, Evidence, Protocol, Reply};
+use hopshot_core::{Changes, Discard, Evidence, Reply};
 use std::net::IpAddr;
 use std::ops::Range;
 

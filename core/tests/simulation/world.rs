@@ -1,7 +1,7 @@
 //! A tracer in the simulated internet, on virtual time.
 
 use hopshot_core::wire::{AddressFamily, Ends, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Echo, Instant, Outcome, Protocol, StopReason, Tracer};
+use hopshot_core::{Action, Arrival, Config, Echo, Instant, Outcome, StopReason, Tracer};
 use hopshot_lab::{CLIENT, Delivery, Internet, Scenario};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -64,7 +64,7 @@ pub(crate) fn trace_in(
         source: client,
         ..Config::new(target)
     });
-    let mut tracer = Tracer::new(config, Echo::new(random.rotate_left(37)))
+    let mut tracer = Tracer::new(config, Echo::new(random.rotate_left(37).to_be_bytes()))
         .expect("the parameters are in range");
     let ended = play(internet, &mut tracer, start);
     (tracer, ended - start)

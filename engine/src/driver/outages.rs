@@ -11,7 +11,7 @@ use crate::running::{Endurance, Running};
 use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Action, Config, Echo, Instant, Protocol, SendError, Tracer};
+use hopshot_core::{Action, Config, Echo, Instant, SendError, Tracer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ impl<L: Link> Driver<L> {
             source,
             ..Config::new(target)
         };
-        let echo = Echo::new(self.link.random().ok()?);
+        let echo = Echo::new(self.link.random().ok()?.to_be_bytes());
         let (index, ident, first_seq) = self.take_identity(&config, &echo)?;
         let echo = Echo {
             ident,
@@ -194,7 +194,7 @@ impl<L: Link> Driver<L> {
         };
         if let Ok(Some((id, _))) = self.add(
             hops,
-            Echo::new(random),
+            Echo::new(random.to_be_bytes()),
             scope_id,
             None,
             Endurance::Queue,

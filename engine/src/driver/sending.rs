@@ -93,9 +93,10 @@ impl<L: Link> Driver<L> {
                 }
             }
         }
+        let destination = trace.tracer.config().target;
         let held = trace.held.take();
         let probe = match &held {
-            Some(held) => held.transmit(trace.tracer.config().target),
+            Some(held) => held.leaving(),
             None => match trace.poll(now, &mut self.outbox) {
                 Action::Wait(until) => {
                     let look_at = trace.unheard_since().and_then(|_| trace.look_at());
@@ -105,7 +106,7 @@ impl<L: Link> Driver<L> {
                 Action::Done => return Turn::Idle(None),
                 Action::Transmit(probe) => {
                     trace.reasons.count(probe.reason);
-                    probe
+                    probe.into()
                 }
             },
         };
@@ -115,7 +116,7 @@ impl<L: Link> Driver<L> {
         let (family, port) = (listener.port.family, trace.listener);
         let uplink = self.uplinks.get_mut(family);
         let datagram = Datagram {
-            destination: probe.destination,
+            destination,
             scope_id: trace.scope_id,
             hop_limit: probe.hop_limit,
             message: probe.message,
@@ -128,7 +129,7 @@ impl<L: Link> Driver<L> {
                 if self.questions.contains(&id) {
                     uplink.asked(left);
                 }
-                if !trace.is_to_itself && uplink.sent((probe.destination, trace.scope_id), left) {
+                if !trace.is_to_itself && uplink.sent((destination, trace.scope_id), left) {
                     self.hasten_held(family);
                 }
                 Turn::Tried(Instant::EPOCH)

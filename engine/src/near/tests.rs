@@ -4,7 +4,7 @@ use super::ballot::Who::{self, Nobody, Router, Several};
 use super::votes::WINDOW;
 use super::*;
 use crate::Order;
-use hopshot_core::{Action, Answer, Back, Config, Echo, Instant, Protocol, Quoted, Tracer};
+use hopshot_core::{Action, Answer, Back, Config, Echo, Instant, Quoted, Tracer};
 use std::net::Ipv6Addr;
 
 /// Who answers at hop `hop` in either family.
@@ -286,7 +286,7 @@ fn traced(silent: &[u8], beside: &[(u8, Kind)]) -> Vec<Who> {
         retries: 0,
         ..Config::new(target)
     };
-    let echo = Echo::new(0x1234_5678);
+    let echo = Echo::new(0x1234_5678_u128.to_be_bytes());
     let mut tracer = Tracer::<32>::new(config, echo).unwrap();
     let (mut now, mut buf) = (Instant::EPOCH, [0; 128]);
     loop {

@@ -22,7 +22,7 @@ pub fn arguments(buf: &mut [u8; ARGUMENTS_LEN]) -> &str {
 }
 
 /// Sixteen octets that nobody else can know, from the host.
-pub fn random() -> Option<u128> {
+pub fn random() -> Option<[u8; 16]> {
     const NAME: &[u8] = b"/dev/urandom\0";
     const OPEN_BINARY: usize = 1;
     let mut octets = [0; 16];
@@ -33,7 +33,7 @@ pub fn random() -> Option<u128> {
     // SAFETY: the block and the buffer it names outlive the call, and the debugger writes no more
     // than the size given. With a file that could not be opened it fails.
     let unread = unsafe { syscall(nr::READ, &block) };
-    (unread == 0).then_some(u128::from_ne_bytes(octets))
+    (unread == 0).then_some(octets)
 }
 
 /// Text for whoever is debugging.

@@ -15,7 +15,7 @@ use hopshot_core::{Config, Echo, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRI
 pub(crate) struct Setup {
     v6: bool,
     source_known: bool,
-    random: u128,
+    random: [u8; 16],
     max_hops: u8,
     first_hop: u8,
     attempts: u8,

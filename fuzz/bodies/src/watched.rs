@@ -8,7 +8,7 @@ use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, checksum::Checksum, icmp::QuotedEcho};
 use hopshot_core::{
     Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome,
-    ProbeId, Protocol, Reply, SendError, StopReason, Sweep, Tally, Tracer,
+    ProbeId, Reply, SendError, StopReason, Sweep, Tally, Tracer,
 };
 
 /// What a silent hop right below the target may get beyond its retries.
@@ -147,7 +147,7 @@ impl<const N: usize> Watched<N> {
     }
 
     pub(crate) fn interrupt(&mut self) {
-        self.tracer.interrupt();
+        self.tracer.stop();
         self.check();
         assert!(self.stopped.is_some());
     }

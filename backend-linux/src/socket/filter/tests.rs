@@ -9,7 +9,7 @@ const COOKIE: [u8; 4] = *b"cook";
 
 /// The program for a trace with this ident.
 fn pass_ident(family: AddressFamily, ident: u16) -> Vec<Instruction> {
-    let target = Identity::of(&hopshot_core::Echo::new(0), ends(family).destination).target;
+    let target = Identity::of(&hopshot_core::Echo::new([0; 16]), ends(family).destination).target;
     pass_answers(
         family,
         Some(&Identity {

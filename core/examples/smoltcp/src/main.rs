@@ -62,7 +62,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         source,
         ..Config::new(target)
     };
-    let mut tracer = Tracer::<96>::new(config, Echo::new(u128::from_ne_bytes(random)))?;
+    let mut tracer = Tracer::<96>::new(config, Echo::new(random))?;
     let mut stack = Stack::new(&mut interface, &mut device, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
     loop {

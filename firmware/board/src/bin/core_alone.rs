@@ -14,11 +14,12 @@ use hopshot_firmware as _;
 
 #[entry]
 fn main() -> ! {
-    let (target, random) = black_box((AddressFamily::V6.unspecified(), 0));
-    let (config, echo) = black_box((Config::new(target), Echo::new(random)));
-    let Ok(mut tracer) = Tracer::<32>::new(config, echo) else {
+    let target = black_box(AddressFamily::V6.unspecified());
+    let (config, echo) = black_box((Config::new(target), Echo::new(black_box([0; 16]))));
+    let mut tracer = Tracer::<32>::idle();
+    if tracer.start(config, echo).is_err() {
         loop {}
-    };
+    }
     let mut buf = [0; 64];
     let mut packet = [0; 128];
     loop {

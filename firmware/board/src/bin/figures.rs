@@ -82,7 +82,7 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
         max_hops: HOPS,
         ..Config::new(ends.destination)
     };
-    let (config, echo) = black_box((config, Echo::new(0x0123_4567_89ab_cdef)));
+    let (config, echo) = black_box((config, Echo::new(*b"0123456789abcdef")));
     let mut tracer = Tracer::<32>::new(config, echo).ok()?;
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
     let start = clock.now();
@@ -120,7 +120,7 @@ fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
         sweep: Some(Sweep::Burst),
         ..Config::new(ends.destination)
     };
-    let (config, echo) = black_box((config, Echo::new(7)));
+    let (config, echo) = black_box((config, Echo::new([7; 16])));
     let mut tracer = Tracer::<{ HOPS as usize }>::new(config, echo).ok()?;
     let (start, mut worst) = (clock.now(), 0);
     let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
@@ -155,7 +155,7 @@ fn deepest(ends: Ends) -> Option<(u32, u32)> {
         attempts: 2,
         ..Config::new(ends.destination)
     };
-    let (config, echo) = black_box((config, Echo::new(7)));
+    let (config, echo) = black_box((config, Echo::new([7; 16])));
     let mut tracer = Tracer::<48>::new(config, echo);
     let tracer = tracer.as_mut().ok()?;
     let (mut at, mut message) = (Instant::EPOCH, [0; MESSAGE_LEN]);

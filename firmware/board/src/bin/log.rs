@@ -82,7 +82,7 @@ fn log() -> Option<()> {
         ..Config::new(TARGET)
     };
     defmt::info!("config {}", config);
-    defmt::info!("identity {}", Echo::new(7));
+    defmt::info!("identity {}", Echo::new([7; 16]));
     defmt::info!(
         "error {}",
         Tracer::<1>::new(
@@ -90,11 +90,11 @@ fn log() -> Option<()> {
                 attempts: 2,
                 ..config
             },
-            Echo::new(7)
+            Echo::new([7; 16])
         )
         .err()? as ConfigError
     );
-    let mut tracer = Tracer::<4>::new(config, Echo::new(7)).ok()?;
+    let mut tracer = Tracer::<4>::new(config, Echo::new([7; 16])).ok()?;
     let mut buf = [0; 32];
     let action = tracer.poll(Instant::EPOCH, &mut buf).ok()?;
     defmt::info!("action {}", action);
@@ -128,7 +128,7 @@ fn log() -> Option<()> {
         Answer::parse(ENDS.reversed(), Some(64), &answer).ok()?
     );
     defmt::info!("heard {}", tracer.handle(arrival, &answer).ok()?);
-    tracer.interrupt();
+    tracer.stop();
     defmt::info!("tally {}", tracer.route().tally());
     defmt::info!("hop {}", tracer.route().hops().next()?);
     defmt::info!("loss {}", tracer.route().hops().next()?.loss());

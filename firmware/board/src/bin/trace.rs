@@ -94,17 +94,15 @@ fn run(
         source,
         ..Config::new(target)
     };
-    // Used where it was made: taking it out of the result would be one more copy of it on the
-    // stack.
-    let mut tracer = Tracer::<PROBES>::new(config, Echo::new(random));
-    let tracer = tracer
-        .as_mut()
+    let mut tracer = Tracer::<PROBES>::idle();
+    tracer
+        .start(config, Echo::new(random))
         .map_err(|_| "source and target are of different families")?;
     let mut stack = Stack::new(&mut interface, nic, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
     loop {
         match stack
-            .step(tracer, clock.now(), &mut buf)
+            .step(&mut tracer, clock.now(), &mut buf)
             .map_err(|_| "the buffer is too small")?
         {
             Step::Heard(_) | Step::Busy => {}
