@@ -36,7 +36,10 @@ fn under(options: &[&str], test: &str, setup: &str) {
     let unshare = |script: &str, arguments: &[&str]| -> std::io::Result<Output> {
         let mut command = Command::new("unshare");
         command.args(options).args(["--", "sh", "-c", script]);
-        command.args(arguments).env(INSIDE, "1").output()
+        // tc, which Debian has on root's path alone.
+        let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        command.env("PATH", path).env(INSIDE, "1");
+        command.args(arguments).output()
     };
     let text = |output: &Output| {
         String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()

@@ -31,7 +31,7 @@ fn lab(arguments: &[&str]) -> Option<Output> {
 fn skipped(output: &Output) {
     let _ = writeln!(
         std::io::stderr(),
-        "skipped: {}",
+        "SKIPPED: {}",
         String::from_utf8_lossy(&output.stderr).trim()
     );
 }

@@ -5,6 +5,7 @@ use crate::world::{HOPSHOT, command_in_scenario, in_scenario};
 use serde_json::{Value, json};
 
 const KINDS: [&str; 2] = ["raw", "ping"];
+
 const TARGETS: [&str; 2] = ["{4}", "{6}"];
 
 /// A path of six hops whose router at hop 2 refuses what expires there, and passes all the rest.

@@ -1,24 +1,32 @@
-//! The command as its users run it. Tests that need network namespaces say so and skip where the
-//! kernel doesn't permit them; with `HOPSHOT_NO_SKIP` in the environment they fail instead.
+//! The command as its users run it, beside programs that every Linux machine has: a shell,
+//! util-linux and iproute2. `with_programs` has the tests that need more.
+//!
+//! Tests that need network namespaces say so and skip where the kernel doesn't permit them; with
+//! `HOPSHOT_NO_SKIP` in the environment they fail instead.
 
+mod appended;
 mod asn;
 mod errors;
 mod field;
 mod formats;
+mod learning;
 mod local;
 mod lookups;
 mod mtu;
+mod mtu_lies;
+mod options;
 mod outage;
-mod outage_ends;
-mod outage_of_names;
 mod output;
 mod paths;
 mod policy;
 mod privileges;
+mod readers;
 mod refusals;
 mod routes;
 mod survey;
 mod sweeper;
+mod terminal;
 mod unproven;
 mod watch;
+#[path = "../world/mod.rs"]
 mod world;

@@ -1,14 +1,11 @@
 //! Sizes of probes, and links that are too small for them, on real Linux routers and in the lab.
 
-use crate::routes::FAMILIES;
-use crate::watch::{Tmux, shows};
+use crate::world::read::marks;
 use crate::world::{
-    HOPSHOT, Said, command_in_scenario, command_on_chain, has, hopshot, in_lab, in_scenario,
-    shell_in_scenario,
+    FAMILIES, HOPSHOT, KINDS, Said, command_in_scenario, command_on_chain, hopshot, in_lab,
+    in_scenario, shell_in_scenario,
 };
 use serde_json::Value;
-
-const KINDS: [&str; 2] = ["raw", "ping"];
 
 /// A chain of four routers and the target, whose third link carries 1400 octets.
 fn behind_a_small_link(kind: &str, args: &[&str]) -> Option<Said> {
@@ -111,63 +108,6 @@ fn in_ipv6_this_machine_fragments_once_it_has_been_told() {
     }
 }
 
-/// The marks of a text, with their hops.
-fn marks(text: &str) -> Vec<(u32, u32)> {
-    let marks = text.lines().filter_map(|line| {
-        let mark = line
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("F="))?;
-        Some((
-            line.split_whitespace().next()?.parse().ok()?,
-            mark.parse().ok()?,
-        ))
-    });
-    marks.collect()
-}
-
-#[test]
-fn small_links_are_marked_where_traceroute_marks_them() {
-    if !has(
-        "traceroute",
-        "small_links_are_marked_where_traceroute_marks_them",
-    ) {
-        return;
-    }
-    let options = ["--ping", "--mtu", "3=1400", "--mtu", "5=1300"];
-    for (_, target) in FAMILIES {
-        let Some(other) =
-            command_on_chain(4, &options, &["traceroute", "--mtu", "-n", "-I", target])
-        else {
-            return;
-        };
-        assert_eq!(
-            marks(&other.stdout),
-            [(1, 1500), (3, 1400), (5, 1300)],
-            "{}{}",
-            other.stdout,
-            other.stderr
-        );
-        for kind in KINDS {
-            let command = [HOPSHOT, "-n", "--mtu", "--socket", kind, target];
-            let Some(said) = command_on_chain(4, &options, &command) else {
-                return;
-            };
-            assert_eq!(
-                marks(&said.stdout),
-                marks(&other.stdout),
-                "{kind} {}{}",
-                said.stdout,
-                said.stderr
-            );
-            assert_eq!(
-                (said.status, said.stdout.lines().last()),
-                (0, Some("path MTU 1300")),
-                "{kind}"
-            );
-        }
-    }
-}
-
 #[test]
 fn what_was_learnt_before_does_not_hide_where_a_small_link_is() {
     let twice = "$0 --mtu $1 >/dev/null; exec $0 -n --mtu $1";
@@ -194,7 +134,7 @@ fn what_was_learnt_before_does_not_hide_where_a_small_link_is() {
 type Limit = (u64, u64, Option<u64>, bool);
 
 /// What `--mtu` says of a scenario of twelve hops, and the limits in it.
-fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
+pub(crate) fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
     let document = in_scenario(scenario, &["-n", "-q1", "--json", "--mtu", target])?.json();
     let limits = document["mtu_limits"]
         .as_array()
@@ -211,52 +151,6 @@ fn limits(scenario: &str, target: &str) -> Option<(Value, Vec<Limit>)> {
         });
     let limits = limits.collect();
     Some((document, limits))
-}
-
-#[test]
-fn a_search_shows_the_whole_path_while_it_goes_on_and_keeps_what_it_knows_when_it_is_interrupted() {
-    for name in ["HOPSHOT_LAB_TARGET4", "HOPSHOT_LAB_TARGET6"] {
-        let script = format!(
-            "stty -echo; \"$0\" --mtu \"${name}\" & pid=$!; read go; kill -TERM $pid; wait $pid; exec sleep 60"
-        );
-        let Some(tmux) = Tmux::start("mtu-silent", &script, (80, 24)) else {
-            return;
-        };
-        tmux.wait("whole path beside a trial", |lines| {
-            shows(lines, "12  target.example (", " ms")
-                && lines.iter().any(|line| line.contains(": trying "))
-        });
-        tmux.call(&["send-keys", "Enter"]);
-        let is_over = |lines: &[&str]| lines.iter().any(|line| line.ends_with(" UTC"));
-        let lines = tmux.wait("end", is_over);
-        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        assert!(
-            shows(&lines, " 6  core6.ams.example (", " ms")
-                && shows(&lines, "12  target.example (", " ms"),
-            "{lines:#?}"
-        );
-        let hops = lines.iter().filter(|line| line.contains(".example ("));
-        let point = |line: &&&str| {
-            line.find(')')
-                .and_then(|host| line[host..].find('.').map(|point| host + point))
-        };
-        let points: Vec<_> = hops.filter_map(|line| point(&line)).collect();
-        assert!(
-            points.len() >= 12 && points.iter().all(|point| *point == points[0]),
-            "{lines:#?}"
-        );
-        let verdict = lines
-            .iter()
-            .find_map(|line| line.strip_prefix("path MTU: at least "));
-        assert!(
-            verdict.is_some_and(|line| line.ends_with(" (interrupted)")),
-            "{lines:#?}"
-        );
-        assert!(
-            !lines.iter().any(|line| line.contains("trying")),
-            "{lines:#?}"
-        );
-    }
 }
 
 #[test]
@@ -318,144 +212,6 @@ fn every_small_link_is_found_in_one_round_trip_more() {
 }
 
 #[test]
-fn routers_that_name_impossible_mtus_do_not_lead_astray() {
-    for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-odd", target) else {
-            return;
-        };
-        // A refusal that names no less than what it refuses isn't one for the size: nobody has
-        // named that limit.
-        let expected = [
-            (4, 1492, Some(1500), false),
-            (7, 1420, Some(1460), true),
-            (10, 1280, Some(1400), true),
-        ];
-        assert_eq!(
-            (limits.as_slice(), &document["path_mtu"]),
-            (&expected[..], &1280.into()),
-            "{document}"
-        );
-    }
-}
-
-/// A scenario of twelve hops with this link behind hop 5, in a file.
-fn behind_a_link(name: &str, link: &str) -> String {
-    let path = std::env::temp_dir().join(format!("hopshot-{name}-{}.toml", std::process::id()));
-    std::fs::write(&path, format!("[[hop]]\nat = 5\nlink = {link}\n"))
-        .expect("a file can be written");
-    path.to_str().expect("the path is text").to_owned()
-}
-
-#[test]
-fn a_router_that_lies_makes_no_packet_smaller_than_those_that_pass() {
-    // What is named for a link that carries 1450 octets, in which families, and what is found.
-    let usual = (1420, Some(1460));
-    for (number, (says, target, (mtu, less_than))) in [
-        ("68", "{4}", usual),
-        ("1280", "{4}", usual),
-        ("1280", "{6}", usual),
-        ("1279", "{6}", usual),
-        ("68", "{6}", usual),
-        ("0", "{6}", usual),
-        ("9000", "{6}", usual),
-        ("\"one-less\"", "{4}", usual),
-        ("\"one-less\"", "{6}", usual),
-        ("1449", "{4}", (1450, Some(1460))),
-        ("1450", "{4}", (1450, None)),
-        ("1450", "{6}", (1450, None)),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        let scenario = behind_a_link(
-            &format!("mtu-lie-{number}"),
-            &format!("{{ mtu = 1450, says = {says} }}"),
-        );
-        let Some((document, limits)) = limits(&scenario, target) else {
-            return;
-        };
-        std::fs::remove_file(scenario).expect("the file can be removed");
-        // Nobody has named a limit who names more than what he refuses.
-        let is_named = says != "9000";
-        assert_eq!(
-            limits,
-            [(6, mtu, less_than, is_named)],
-            "{says} {target}: {document}"
-        );
-        assert_eq!(
-            (&document["path_mtu"], &document["distance"]),
-            (&mtu.into(), &12.into()),
-            "{says}: {document}"
-        );
-        assert_eq!(
-            document["path_mtu_exact"],
-            less_than.is_none(),
-            "{says}: {document}"
-        );
-        // Nor is any hop shown with packets smaller than that.
-        let hops = document["hops"].as_array().unwrap().iter();
-        let mtus: Vec<_> = hops.map(|hop| hop["mtu"].as_u64()).collect();
-        assert_eq!(
-            mtus,
-            [[Some(1500); 5].as_slice(), &[Some(mtu); 7]].concat(),
-            "{says}: {document}"
-        );
-    }
-}
-
-#[test]
-fn a_path_of_liars_is_found_to_its_end() {
-    for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-liars", target) else {
-            return;
-        };
-        assert_eq!(
-            limits[..2],
-            [(3, 1492, Some(1497), true), (6, 1420, Some(1460), true)],
-            "{document}"
-        );
-        let (mtu, less_than) = (limits[2].1, limits[2].2.unwrap_or(1301));
-        assert!(
-            (1280..=1300).contains(&mtu) && (1301..=1420).contains(&less_than),
-            "{document}"
-        );
-        assert_eq!(
-            (limits.len(), &document["path_mtu"]),
-            (3, &mtu.into()),
-            "{document}"
-        );
-    }
-}
-
-#[test]
-fn the_text_marks_no_hop_with_what_a_router_lied() {
-    let scenario = behind_a_link("mtu-lie-text", "{ mtu = 1450, says = 68 }");
-    let Some(said) = in_scenario(&scenario, &["-n", "-q1", "--mtu", "{4}"]) else {
-        return;
-    };
-    std::fs::remove_file(scenario).expect("the file can be removed");
-    assert_eq!(
-        marks(&said.stdout),
-        [(1, 1500), (6, 1420)],
-        "{}",
-        said.stdout
-    );
-    assert!(
-        said.stdout.contains(
-            "\nHop 6: packets of 1420 octets pass, packets of 1460 don't; 10.5.0.1 names no size that was confirmed."
-        ),
-        "{}",
-        said.stdout
-    );
-    assert!(
-        said.stdout
-            .ends_with("path MTU at least 1420, less than 1460\n"),
-        "{}",
-        said.stdout
-    );
-}
-
-#[test]
 fn packets_that_vanish_without_a_word_are_told_from_silence() {
     for (_, target) in FAMILIES {
         let Some((document, vanish)) = limits("mtu-silent", target) else {
@@ -491,21 +247,6 @@ fn a_silent_target_ends_the_search_as_it_ends_a_trace() {
             .collect();
         assert_eq!(hops, (1..=32).collect::<Vec<_>>(), "{document}");
         assert_eq!(document["hops"][10]["mtu"], 1500, "{document}");
-    }
-}
-
-#[test]
-fn who_does_not_prove_that_a_packet_was_too_big_makes_none_smaller() {
-    for (_, target) in FAMILIES {
-        let Some((document, limits)) = limits("mtu-forged", target) else {
-            return;
-        };
-        assert_eq!(limits, [(6, 1400, Some(1420), false)], "{document}");
-        assert_eq!(
-            (&document["path_mtu"], &document["distance"]),
-            (&1400.into(), &12.into()),
-            "{document}"
-        );
     }
 }
 

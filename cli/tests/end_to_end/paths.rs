@@ -1,8 +1,7 @@
 //! All paths to a host: in every scenario that balances load, the graph is the true one.
 
-use crate::routes::FAMILIES;
 use crate::world::{
-    HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, on_chain, shell_in_scenario,
+    FAMILIES, HOPSHOT, Said, command_in_scenario, hopshot, in_scenario, on_chain, shell_in_scenario,
 };
 use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;

@@ -2,17 +2,9 @@
 //! apart. And routes that lead nowhere, and the ways to name an interface.
 
 use crate::errors::refused;
+use crate::world::chain::WAYS;
 use crate::world::{HOPSHOT, Said, command_on_chain};
 use serde_json::Value;
-
-/// Each socket in each family: the target at the end of a chain of three routers, the address of
-/// this machine, the kind of socket.
-const WAYS: [(&str, &str, &str); 4] = [
-    ("10.4.0.1", "10.1.0.254", "raw"),
-    ("10.4.0.1", "10.1.0.254", "ping"),
-    ("2001:db8:4::1", "2001:db8:1::fe", "raw"),
-    ("2001:db8:4::1", "2001:db8:1::fe", "ping"),
-];
 
 /// Leaves the route of the chain to ICMP alone.
 const ICMP_ALONE: &str = "
@@ -164,28 +156,6 @@ fn a_rule_by_ports_that_holds_for_probes_is_followed_by_all_that_is_asked_about_
                 return;
             };
             assert_eq!(said.json()["source"], source, "{what}: {}", said.stdout);
-        }
-    }
-}
-
-#[test]
-fn a_hook_of_a_cgroup_that_redirects_udp_changes_nothing() {
-    const HOOKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hooked.py");
-    for (target, source, socket) in WAYS {
-        // The last is a list.
-        for job in ["", "--paths", "--mtu", target] {
-            let script = format!("exec {HOPSHOT} -n -q1 --json --socket {socket} {job} {target}");
-            let Some(said) =
-                command_on_chain(3, &["--ping"], &["python3", HOOKED, "sh", "-c", &script])
-            else {
-                return;
-            };
-            let what = format!("{target} {socket} {job}: {}{}", said.stdout, said.stderr);
-            assert_eq!(said.status, 0, "{what}");
-            for line in said.stdout.lines() {
-                let document: Value = serde_json::from_str(line).unwrap();
-                assert_eq!(document["source"], source, "{what}");
-            }
         }
     }
 }

@@ -2,8 +2,8 @@
 //! told by `-v`, and an error names what is necessary and what to do.
 
 use crate::errors::refused;
-use crate::routes::{FAMILIES, check};
-use crate::world::{HOPSHOT, Said, command_in_scenario, lab};
+use crate::routes::check;
+use crate::world::{FAMILIES, HOPSHOT, Said, command_in_scenario, lab};
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{Internet, Scenario};
 use serde_json::Value;
@@ -12,12 +12,19 @@ const SCENARIO: &str = "wan";
 
 /// asm-generic/errno.h
 const EPERM: u8 = 1;
+
 const EMFILE: u8 = 24;
+
 const ENOSYS: u8 = 38;
+
 const ENOPROTOOPT: u8 = 92;
+
 const EPROTONOSUPPORT: u8 = 93;
+
 const ESOCKTNOSUPPORT: u8 = 94;
+
 const EPFNOSUPPORT: u8 = 96;
+
 const EAFNOSUPPORT: u8 = 97;
 
 /// Runs hopshot where ping sockets are permitted, and what the options of the lab say is refused.

@@ -1,14 +1,13 @@
 //! In every scenario, in both families, the command finds the true route. `HOPSHOT_REPEAT=50` in
 //! the environment runs each that many times in a row.
 
-use crate::world::{HOPSHOT, command_in_scenario, in_scenario, on_chain, shell_in_scenario};
+use crate::world::{
+    FAMILIES, HOPSHOT, command_in_scenario, in_scenario, on_chain, shell_in_scenario,
+};
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{Internet, Scenario, Truth};
 use serde_json::Value;
 use std::net::IpAddr;
-
-pub(crate) const FAMILIES: [(AddressFamily, &str); 2] =
-    [(AddressFamily::V4, "{4}"), (AddressFamily::V6, "{6}")];
 
 /// The addresses that answered at each hop, without repetition.
 fn hops(document: &Value) -> Vec<(u64, Vec<IpAddr>)> {

@@ -8,6 +8,7 @@ use std::fs;
 
 /// Hosts of the list; the eighth is hostile, and hop 4 is silent for all.
 const HOSTS: u32 = 150;
+
 const HOSTILE: u32 = 7;
 
 /// The addresses in the scenario's file.

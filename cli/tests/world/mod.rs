@@ -1,11 +1,24 @@
 //! The real command in a network of its own: the lab's simulated internet, or real Linux routers.
 
+pub(crate) mod chain;
+pub(crate) mod lists;
+pub(crate) mod read;
+pub(crate) mod users;
+
+use hopshot_core::wire::AddressFamily;
 use serde_json::Value;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::SystemTime;
+
+/// The kinds of sockets.
+pub(crate) const KINDS: [&str; 2] = ["raw", "ping"];
+
+/// Each family, with the lab's word for the target's address.
+pub(crate) const FAMILIES: [(AddressFamily, &str); 2] =
+    [(AddressFamily::V4, "{4}"), (AddressFamily::V6, "{6}")];
 
 /// What the command said and how it ended.
 pub(crate) struct Said {
@@ -82,6 +95,7 @@ pub(crate) fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
         .args(lab_args)
         .args(args)
         .env(OPTIONS.0, OPTIONS.1)
+        .env("PATH", path())
         .stdin(Stdio::null())
         .output()
         .expect("the lab can be started");
@@ -97,6 +111,12 @@ pub(crate) fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
     None
 }
 
+/// Where programs are. In a namespace an ordinary user may call what is on root's path alone, as tc
+/// is in Debian.
+fn path() -> String {
+    std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
+}
+
 /// Not possible here; a failure where nothing may be skipped. Not eprintln!, which the harness
 /// hides when the test passes.
 pub(crate) fn skip(test: &str, reason: &str) {
@@ -105,15 +125,6 @@ pub(crate) fn skip(test: &str, reason: &str) {
         "{test} can't run here: {reason}"
     );
     let _ = writeln!(io::stderr(), "SKIPPED {test}: {reason}");
-}
-
-/// Whether this machine has a program that a test calls.
-pub(crate) fn has(program: &str, test: &str) -> bool {
-    let is_there = Command::new(program).arg("--version").output().is_ok();
-    if !is_there {
-        skip(test, &format!("it needs {program}"));
-    }
-    is_there
 }
 
 /// The lab's binary, which stands beside hopshot's.

@@ -1,6 +1,6 @@
 //! Name servers fail for a moment, or for good: no host of a list is lost without a reason.
 
-use crate::outage::assert_all_whole;
+use crate::world::lists::assert_all_whole;
 use crate::world::{HOPSHOT, Said, command_on_chain};
 use serde_json::Value;
 

@@ -1,13 +1,9 @@
 //! This machine's network fails and stays away, or fails in another way next: a list ends, and says
 //! why.
 
-use crate::outage::{ADDRESSES, ROUTES, SOCKETS, assert_all_whole, waited};
-use crate::world::{HOPSHOT, Said, command_on_chain};
+use crate::world::lists::{ROUTES, SOCKETS, assert_all_whole, run, run_by, waited};
+use crate::world::{HOPSHOT, Said};
 use serde_json::Value;
-
-/// The longest that a list of these tests may take, in seconds; one that hangs ends with status
-/// 124.
-const LONGEST: u32 = 90;
 
 /// Answers vanish, whatever the neighbours say of their addresses.
 const SILENCE: &str = "nft -f - <<'END'
@@ -35,29 +31,6 @@ icmpv6 type echo-request {verdict}
 END
 true"
     )
-}
-
-/// Runs a list on a chain of six hops while a shell script goes on.
-fn run(before: &str, list: &str, options: &str, meanwhile: &str) -> Option<Said> {
-    run_by(
-        &format!("timeout {LONGEST} {HOPSHOT}"),
-        before,
-        list,
-        options,
-        meanwhile,
-    )
-}
-
-/// The same by a command, which the script knows as `$pid`.
-fn run_by(command: &str, before: &str, list: &str, options: &str, meanwhile: &str) -> Option<Said> {
-    let script = format!(
-        "{before}
-        ({list}) | {command} -n -q1 --json {options} --targets - &
-        pid=$!
-        {meanwhile}
-        wait $pid"
-    );
-    command_on_chain(5, &["--ping"], &["sh", "-c", &script])
 }
 
 fn documents(said: &Said) -> Vec<Value> {
@@ -279,32 +252,4 @@ fn the_time_in_which_a_list_was_stopped_is_none_of_an_outage() {
         };
         assert_all_whole(&said, 60, family);
     });
-}
-
-#[test]
-fn an_address_that_is_still_to_come_is_waited_for() {
-    // The route is there, and the kernel would send from `::1`.
-    let before = "ip -6 address flush dev ahead";
-    for (_, target, socket) in &SOCKETS[2..] {
-        let meanwhile = format!("sleep 4; {ADDRESSES}; {ROUTES}");
-        let list = format!("yes {target} | head -n 30; yes 10.6.0.1 | head -n 30");
-        let Some(said) = run(before, &list, &format!("--socket {socket}"), &meanwhile) else {
-            return;
-        };
-        assert_all_whole(&said, 60, socket);
-        assert!(
-            !said.stdout.contains("\"source\":\"::1\""),
-            "{}",
-            said.stdout
-        );
-        let script = format!("{before}; timeout {LONGEST} {HOPSHOT} -n --socket {socket} {target}");
-        let Some(said) = command_on_chain(1, &["--ping"], &["sh", "-c", &script]) else {
-            return;
-        };
-        assert!(
-            said.status == 2 && said.stderr.contains("no route to 2001:db8:6::1"),
-            "{}",
-            said.stderr
-        );
-    }
 }

@@ -1,0 +1,21 @@
+//! The command beside programs that not every machine has: nft, Python, dnsmasq, tmux, traceroute.
+//! `cargo test --workspace` leaves these tests out;
+//!
+//!     cargo test --workspace --test with_programs
+//!
+//! runs them. Where one of the programs is missing its tests fail.
+
+mod asn;
+mod cgroups;
+mod firewall;
+mod guesser;
+mod lookups;
+mod outage;
+mod outage_ends;
+mod outage_of_names;
+mod terminal;
+mod traceroute;
+// `end_to_end` uses the rest.
+#[allow(dead_code)]
+#[path = "../world/mod.rs"]
+mod world;
