@@ -184,8 +184,7 @@ pub enum Error {
         reason: &'static str,
     },
 
-    /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are
-    /// to do.
+    /// No socket of this family was opened.
     #[error("no {} socket was opened for this; open those of both families, or of this one", family_name(*.0))]
     NoSocket(AddressFamily),
 

@@ -97,7 +97,7 @@ pub use hopshot_engine::{
     Reasons, Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep,
     Tally, is_obeyed, printable,
 };
-pub use plan::{Plan, PlanKind};
+pub use plan::{Opened, Plan, PlanKind};
 pub use resolve::{needs_resolver, resolve};
 pub use running::Running;
 pub use settings::Settings;

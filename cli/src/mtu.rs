@@ -14,15 +14,10 @@ use std::io;
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let plan = args.settings().path_mtu(host);
-    let (mut session, mut search) = Session::start(
-        args,
-        host,
-        || plan.open(),
-        |sockets, address| {
-            let mut search = plan.start_at(sockets, address)?;
-            search.launch().map(|()| search)
-        },
-    )?;
+    let (mut session, mut search) = Session::start(args, host, &plan, |opened, address| {
+        let mut search = opened.start_at(address)?;
+        search.launch().map(|()| search)
+    })?;
     let mut text = match args.output.format() {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),

@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::names::Names;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{
-    Error, Job, Lack, Reasons, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
+    Error, Job, Lack, Opened, Plan, PlanKind, Reasons, Rejected, Running, SocketKind, Sockets,
+    Step, needs_resolver,
 };
 use rustix::process::getuid;
 use std::fmt::Display;
@@ -28,24 +29,24 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens sockets, and starts what runs on them at the address of a host. Privileges are given
+    /// Opens the sockets of a job, and starts it at the address of its host. Privileges are given
     /// up in between if there is anything to be read or asked for; else while the first probes
     /// are on their way.
-    pub(crate) fn start<R>(
+    pub(crate) fn start<K: PlanKind, R>(
         args: &Args,
         host: &str,
-        open: impl FnOnce() -> Result<Sockets, Error>,
-        start: impl FnOnce(Sockets, SocketAddr) -> Result<R, Error>,
+        plan: &Plan<K>,
+        start: impl FnOnce(Opened<K>, SocketAddr) -> Result<R, Error>,
     ) -> Result<(Self, R), Failure> {
-        let sockets = open()?;
+        let opened = plan.open()?;
         let is_named = needs_resolver(host);
         if !is_named && args.asn.database.is_none() {
-            let running = start(sockets, args.settings().resolve(host)?)?;
+            let running = start(opened, args.settings().resolve(host)?)?;
             return Ok((Self::new(args, false)?, running));
         }
         let mut session = Self::new(args, is_named)?;
         let address = session.address(args, host)?;
-        Ok((session, start(sockets, address)?))
+        Ok((session, start(opened, address)?))
     }
 
     /// As [`with_files`](Self::with_files), where there is no file to be opened.

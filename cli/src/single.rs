@@ -10,17 +10,12 @@ use hopshot_linux::AddressFamily;
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let plan = args.settings().trace(host);
-    let (mut session, mut trace) = Session::start(
-        args,
-        host,
-        || plan.open(),
-        |sockets, address| {
-            let mut trace = plan.start_at(sockets, address)?;
-            // What else there is to do is done while the probes are on their way; no answer is read
-            // before all of it.
-            trace.launch().map(|()| trace)
-        },
-    )?;
+    let (mut session, mut trace) = Session::start(args, host, &plan, |opened, address| {
+        let mut trace = opened.start_at(address)?;
+        // What else there is to do is done while the probes are on their way; no answer is read
+        // before all of it.
+        trace.launch().map(|()| trace)
+    })?;
     let (mut format, family) = (format::of(args), AddressFamily::of(trace.target()));
     format
         .begin(host, trace.target(), trace.source(), trace.flow())
