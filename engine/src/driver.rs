@@ -16,6 +16,7 @@ use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::near::Head;
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
+use crate::protocol::{Key, Probing};
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
@@ -24,7 +25,7 @@ use crate::summary::Reasons;
 use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Evidence, Hop, Instant, ProbeId, Reply};
+use hopshot_core::{Config, Evidence, Hop, Instant, ProbeId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -158,36 +159,32 @@ impl<L: Link> Driver<L> {
     pub(crate) fn add(
         &mut self,
         config: Config,
-        echo: Echo,
+        probing: Probing,
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
         has_timeout: bool,
     ) -> Result<Option<(TraceId, IpAddr)>, L::Error> {
         let source = self.source(config.target, scope_id)?;
-        let identity = self.take_identity(&config, &echo).or_else(|| {
+        let identity = self.take_identity(&config, &probing).or_else(|| {
             // A trace goes before questions.
             self.end_questions(AddressFamily::of(config.target));
-            self.take_identity(&config, &echo)
+            self.take_identity(&config, &probing)
         });
-        let Some((listener, ident, first_seq)) = identity else {
+        let Some((listener, first)) = identity else {
             return Ok(None);
         };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
-        let echo = Echo {
-            ident,
-            first_seq,
-            ..echo
-        };
+        let probing = probing.with_first_key(first);
         let config = Config {
             source,
             first_hop,
             ..config
         };
-        let tracer = match Tracer::new_in(Growing::new(&config), config, echo) {
+        let tracer = match Tracer::new_in(Growing::new(&config), config, probing) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
-                self.identities.give_back(self.next, ident);
+                self.identities.give_back(self.next, first.ident);
                 return Err(Fault::Config(error).into());
             }
         };
@@ -237,7 +234,8 @@ impl<L: Link> Driver<L> {
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
     /// else knows which it will be: the first that has room from a random one on.
-    fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
+    fn take_identity(&mut self, config: &Config, probing: &Probing) -> Option<(usize, Key)> {
+        let wanted = probing.first_key();
         let family = AddressFamily::of(config.target);
         let idents = self
             .listeners
@@ -247,10 +245,10 @@ impl<L: Link> Driver<L> {
         let idents: Vec<_> = idents
             .map(|(index, listener)| (index, listener.port.ident))
             .collect();
-        let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
+        let (before, from) = idents.split_at(usize::from(wanted.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
-            let (ident, first_seq) = self.identities.take(self.next, config, echo, *ident)?;
-            Some((*index, ident, first_seq))
+            let first = self.identities.take(self.next, config, wanted, *ident)?;
+            Some((*index, first))
         })
     }
 
@@ -389,7 +387,8 @@ impl<L: Link> Driver<L> {
     fn forget(&mut self, id: TraceId) -> Option<Running> {
         let trace = self.traces.remove(&id)?;
         self.schedule.remove(id);
-        self.identities.give_back(id, trace.tracer.protocol().ident);
+        let ident = trace.tracer.protocol().first_key().ident;
+        self.identities.give_back(id, ident);
         Some(trace)
     }
 

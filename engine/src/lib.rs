@@ -57,6 +57,7 @@ mod per_family;
 mod printable;
 #[cfg(test)]
 mod properties;
+mod protocol;
 mod rejected;
 mod running;
 mod schedule;
@@ -89,6 +90,7 @@ pub use order::Order;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
 pub use printable::{is_obeyed, printable};
+pub use protocol::Probing;
 pub use rejected::Rejected;
 pub use settings::{ProbeSettings, specified};
 pub use summary::{Reasons, Summary};

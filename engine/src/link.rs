@@ -1,8 +1,9 @@
 //! The seam to a machine: what the engine needs of an operating system, or of a simulated internet.
 
 use crate::error::LinkError;
+use crate::protocol::Probing;
 use hopshot_core::wire::{AddressFamily, Malformed};
-use hopshot_core::{Answer, Echo, Instant, SendError};
+use hopshot_core::{Answer, Instant, SendError};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -199,8 +200,8 @@ pub struct Arrived<'b> {
 pub enum Audience<'a> {
     /// Everybody.
     Everyone,
-    /// One trace: its identity and its target.
-    Trace(&'a Echo, IpAddr),
+    /// One trace: its probes and its target.
+    Trace(&'a Probing, IpAddr),
 }
 
 /// The clock that said when a packet came or went.

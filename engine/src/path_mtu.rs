@@ -15,15 +15,14 @@ use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Link, Obstacle, SocketKind};
 use crate::pace::Pace;
+use crate::protocol::Probing;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, ProbeSettings, specified};
 use crate::summary::{Reasons, Summary};
 use crate::trace::{Begun, Route};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{
-    Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally,
-};
+use hopshot_core::{Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
 pub use search::Limit;
 use search::{Purpose, Round, Saw, Search, TooBig};
 use std::fmt;
@@ -254,7 +253,7 @@ impl<L: Link> PathMtu<L> {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Echo::new(driver.link.random()?).checksum,
+            None => Probing::new(driver.link.random()?).flow(),
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));

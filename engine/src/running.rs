@@ -128,15 +128,6 @@ impl Held {
     pub(crate) const fn failures(&self) -> u32 {
         self.failures
     }
-
-    /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
-    fn seq(&self) -> Option<u16> {
-        self.message
-            .get(6..8)?
-            .try_into()
-            .ok()
-            .map(u16::from_be_bytes)
-    }
 }
 
 impl Running {
@@ -176,9 +167,8 @@ impl Running {
     /// Returns whether a message can't be an answer, since the probe with this seq has not left
     /// yet: a local firewall that rejects a probe writes an ICMP error about it too.
     pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| held.seq() == Some(seq))
+        let held = self.held.as_ref();
+        held.is_some_and(|held| self.tracer.protocol().seq(&held.message) == Some(seq))
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or
@@ -242,7 +232,7 @@ impl Running {
                 .into_iter()
                 .any(is_wrong)
         };
-        reply.is_proven() || self.tracer.protocol().checksum_is_public && is_right()
+        reply.is_proven() || self.tracer.protocol().flow_is_public() && is_right()
     }
 
     /// When its first probe left, if it has not ended and nobody has answered.

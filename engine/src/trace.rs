@@ -10,13 +10,14 @@ use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
+use crate::protocol::Probing;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
-use crate::settings::{self, ProbeSettings, headers_len};
+use crate::settings::{self, ProbeSettings};
 use crate::storage::{Growing, Tracer};
 use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{Config, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -60,14 +61,8 @@ impl Begun {
         endurance: Endurance,
     ) -> Result<Self, L::Error> {
         let (target, scope_id) = settings::target(address);
-        let random = Echo::new(driver.link.random()?);
-        let echo = Echo {
-            ident: settings.ident.unwrap_or(random.ident),
-            checksum: settings.flow.unwrap_or(random.checksum),
-            checksum_is_public: settings.flow_is_public,
-            payload_len: settings.payload_len(AddressFamily::of(target))?,
-            ..random
-        };
+        let random = driver.link.random()?;
+        let probing = settings.probing(AddressFamily::of(target), random)?;
         let sweep = settings
             .config
             .sweep
@@ -79,7 +74,7 @@ impl Begun {
         };
         let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
         let (id, source) = driver
-            .add(config, echo, scope_id, head, endurance, has_timeout)?
+            .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         let (started, start) = (driver.link.date(), driver.link.now());
         let (host, memory) = (host.to_owned(), settings.memory.clone());
@@ -88,7 +83,7 @@ impl Begun {
             host,
             target,
             source,
-            flow: echo.checksum,
+            flow: probing.flow(),
             started,
             start,
             memory,
@@ -381,7 +376,7 @@ impl Route {
             source: summary.source,
             ..config
         };
-        let tracer = Tracer::new_in(Growing::new(&config), config, Echo::new(0));
+        let tracer = Tracer::new_in(Growing::new(&config), config, Probing::new(0));
         Ok(Self {
             summary,
             describe: L::describe,
@@ -401,14 +396,14 @@ impl Route {
     /// The size of its probes in octets: the whole packet, its IP header included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = headers_len(AddressFamily::of(self.summary.target));
-        usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
+        let family = AddressFamily::of(self.summary.target);
+        self.tracer.protocol().size(family)
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.tracer.protocol().checksum
+        self.tracer.protocol().flow()
     }
 
     /// Whether the target answered.

@@ -4,11 +4,11 @@ use super::{Driver, Hears};
 use crate::departures::settle;
 use crate::link::Link;
 use crate::next_hop;
+use crate::protocol::Key;
 use crate::running::Endurance;
 use crate::storage::Tracer;
 use crate::uplink::Answerer;
-use hopshot_core::wire::Malformed;
-use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply};
+use hopshot_core::{Discard, Evidence, Kind, Outcome, Reply};
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is
 /// taken for lost, but a flood can't keep the loop from sending.
@@ -34,8 +34,8 @@ impl<L: Link> Driver<L> {
                 };
                 let known = arrival
                     .answer
-                    .and_then(|answer| Ok((key(&answer)?, answer)));
-                let ((ident, seq), answer) = match known {
+                    .and_then(|answer| Ok((Key::of(&answer)?, answer)));
+                let (key, answer) = match known {
                     Ok(known) => known,
                     Err(malformed) => {
                         listener.rejected.count(malformed);
@@ -45,14 +45,14 @@ impl<L: Link> Driver<L> {
                 // First when the probe left: the RTT of the reply is final.
                 settle(&mut self.link, index, &mut self.traces, self.next);
                 let mut is_ours = false;
-                for id in self.identities.whose(ident, seq) {
+                for id in self.identities.whose(key) {
                     let Some(trace) = self.traces.get_mut(&id) else {
                         continue;
                     };
                     if trace.listener != index {
                         continue;
                     }
-                    if trace.has_not_sent(seq) {
+                    if trace.has_not_sent(key.seq) {
                         let answer = trace.in_own_name(&answer, &self.link);
                         is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
                         continue;
@@ -115,12 +115,6 @@ impl<L: Link> Driver<L> {
         }
         Ok(true)
     }
-}
-
-/// The ident and the seq of the Echo Request that is answered.
-fn key(answer: &Answer<'_>) -> Result<(u16, u16), Malformed> {
-    let [a, b, c, d] = Echo::key(answer)?.to_be_bytes();
-    Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// Whether a trace needs no more answers after this one. What is known decides, not the time:
