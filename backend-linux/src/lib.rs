@@ -57,6 +57,7 @@
 //! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
 //!   `document` lets a program add what it knows about addresses.
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod advice;
 mod bell;

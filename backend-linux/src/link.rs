@@ -78,6 +78,7 @@ impl Link for Sockets {
             hop_limit,
             message,
             tag,
+            ..
         } = probe;
         let Some(pair) = self.open.get_mut(port) else {
             return Err(number(Errno::BADF));

@@ -5,6 +5,7 @@ use crate::list::Survey;
 use crate::settings::Settings;
 use hopshot_engine::{Order, Route, Step};
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 impl Settings {
@@ -30,6 +31,7 @@ impl Settings {
 }
 
 /// Traces of many hosts, all with the same settings: what [`Settings::many`] returns.
+#[derive(Debug)]
 #[must_use = "nothing is sent before start"]
 pub struct Many<I> {
     hosts: I,
@@ -125,6 +127,15 @@ pub struct Routes<I: Iterator> {
     failed: VecDeque<(String, Error)>,
     /// Why the sockets failed.
     failure: Option<String>,
+}
+
+impl<I: Iterator> fmt::Debug for Routes<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes")
+            .field("survey", &self.survey)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<I: Iterator<Item: Into<String>>> Routes<I> {

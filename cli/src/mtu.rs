@@ -179,6 +179,7 @@ fn trial(trial: Trial) -> String {
         } => {
             format!("hop {hop}: {passes} octets pass, {fails} don't: trying {size} ...")
         }
+        _ => "trying another size ...".to_owned(),
     }
 }
 
@@ -205,6 +206,7 @@ fn doubt(limit: &Limit) -> Option<String> {
         mtu,
         less_than,
         from,
+        ..
     } = *limit;
     let less_than = less_than?;
     let why = match from {

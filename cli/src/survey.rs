@@ -314,6 +314,7 @@ impl Desk<'_> {
             target,
             source,
             flow,
+            ..
         }) = self.survey.take_started()
         {
             self.format
@@ -337,6 +338,7 @@ impl Desk<'_> {
                 what,
                 reason,
                 limit,
+                ..
             }) if self.told_limit.is_none_or(|told| told < limit) => {
                 self.told_limit = Some(limit);
                 let text = format!(

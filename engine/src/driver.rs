@@ -100,6 +100,7 @@ impl<L> fmt::Debug for Driver<L> {
 
 /// The reason why [`Job::advance`](crate::Job::advance) came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Something may have changed; call again.
     Running,

@@ -160,6 +160,7 @@ impl SocketKind {
 
 /// A probe to be sent.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Datagram<'m> {
     /// The target.
     pub destination: IpAddr,
@@ -175,6 +176,7 @@ pub struct Datagram<'m> {
 
 /// The reason why a packet could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Obstacle {
     /// It is too large for the first link, and others may not be.
     TooLarge,
@@ -197,6 +199,7 @@ pub struct Arrived<'b> {
 
 /// Those whose answers are wanted.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Audience<'a> {
     /// Everybody.
     Everyone,

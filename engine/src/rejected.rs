@@ -8,6 +8,7 @@ use hopshot_core::wire::Malformed;
 /// on. Nor is what had not been read when a trace had all that it needs. Forgeries are counted by
 /// [`Tally::forged`](crate::Tally::forged).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Rejected {
     /// Cut short before what tells whose they are, or with a header that contradicts itself.
     pub malformed: u32,

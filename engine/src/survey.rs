@@ -38,6 +38,7 @@ const SPARING: u8 = 8;
 
 /// A trace that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Started {
     /// The host as it was given.
     pub host: String,

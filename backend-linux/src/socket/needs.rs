@@ -151,6 +151,7 @@ impl Nicety {
 /// A [`Nicety`] that the kernel has refused, and that is done without. `Display` says what is
 /// different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lack {
     family: AddressFamily,
     nicety: Nicety,

@@ -33,6 +33,7 @@ const MOST_TRIES: u8 = 6;
 
 /// A place from which on the path carries only smaller packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limit {
     /// The first hop behind the link.
     pub hop: u8,

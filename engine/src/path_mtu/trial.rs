@@ -4,6 +4,7 @@ use super::search::{Purpose, Round};
 
 /// What a search tries, with sizes in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trial {
     /// Packets of this size go to all hops that are left.
     Sweep {

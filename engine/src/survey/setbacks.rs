@@ -45,6 +45,7 @@ pub(super) enum Place {
 
 /// Why no trace of a list gets on at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outage<'a> {
     /// What fails, such as `nothing gets through over IPv4`.
     pub what: &'static str,
