@@ -121,7 +121,7 @@ pub mod survey {
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.
 pub mod extensions {
     pub use hopshot_engine::{
-        Interface, Label, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions, Role,
+        Label, MAX_INTERFACES, MAX_LABELS, OwnedExtensions, OwnedInterface, OwnedNodeId, Role,
     };
 }
 

@@ -7,7 +7,7 @@ mod helper;
 use crate::ases::Ases;
 use crate::console::printable_words;
 use helper::Helper;
-use hopshot_linux::lookup::{Answer, Request, Wanted, Word};
+use hopshot_linux::lookup::{Request, Response, Wanted, Word};
 use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -326,12 +326,12 @@ impl Names {
         match line.parse() {
             // Whoever owns an address, or an AS, owns its name; and what a stranger's server said
             // may be why there is none.
-            Ok(Answer::Name(address, name)) => self.know(address, |facts| {
+            Ok(Response::Name(address, name)) => self.know(address, |facts| {
                 facts
                     .name
                     .learn(known(name.as_str()).map(|name| printable(&name, LONGEST)));
             }),
-            Ok(Answer::Origin(address, numbers)) => self.know(address, |facts| {
+            Ok(Response::Origin(address, numbers)) => self.know(address, |facts| {
                 if facts.origin.is_pending() && numbers.is_none() {
                     self.unanswered.set(self.unanswered.get() + 1);
                 }
@@ -340,21 +340,21 @@ impl Names {
                     self.call(*number, || Fact::asked(helper.ask(&Request::As(*number))));
                 }
             }),
-            Ok(Answer::As(number, name)) => {
+            Ok(Response::As(number, name)) => {
                 if let Some(fact) = self.called.borrow_mut().get_mut(&number) {
                     fact.learn(known(name.as_str()).map(|name| printable_words(&name)));
                 }
             }
-            Ok(Answer::Found(host, address)) => self.settle(host.as_str(), || Ok(address)),
-            Ok(Answer::Lost(host, why)) => {
+            Ok(Response::Found(host, address)) => self.settle(host.as_str(), || Ok(address)),
+            Ok(Response::Lost(host, why)) => {
                 self.settle(host.as_str(), || {
                     Err(Error::LookUp(why.as_str().to_owned()))
                 });
             }
-            Ok(Answer::Later(host, why)) => {
+            Ok(Response::Later(host, why)) => {
                 self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str())));
             }
-            Ok(Answer::Unconfined(what)) => {
+            Ok(Response::Unconfined(what)) => {
                 let mut unconfined = self.unconfined.borrow_mut();
                 // Not without end, whatever the helper writes.
                 if unconfined.len() < SHORTFALLS {

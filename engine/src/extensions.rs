@@ -25,9 +25,9 @@ pub struct OwnedExtensions {
     /// The MPLS label stack that the probe arrived with, from the top on; at most [`MAX_LABELS`].
     pub mpls: Vec<Label>,
     /// Interfaces that the probe came in by, or would have left by; at most [`MAX_INTERFACES`].
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Vec<OwnedInterface>,
     /// What the router calls itself, if it does.
-    pub node: Option<NodeId>,
+    pub node: Option<OwnedNodeId>,
     /// How many objects there were of a kind that isn't known here, that contradict themselves, or
     /// beyond what is kept.
     pub unknown: usize,
@@ -43,7 +43,7 @@ pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
 
 /// An interface of a router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
+pub struct OwnedInterface {
     /// What it is to the probe.
     pub role: Role,
     /// Its index on the router.
@@ -58,7 +58,7 @@ pub struct Interface {
 
 /// A router, wherever its answer comes from. What it doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeId {
+pub struct OwnedNodeId {
     /// Its name, made [`printable`].
     pub name: Option<String>,
     /// An address that it can be reached at.
@@ -85,9 +85,9 @@ impl OwnedExtensions {
             } else if let (Some(interface), true) =
                 (object.interface(), kept.interfaces.len() < MAX_INTERFACES)
             {
-                kept.interfaces.push(Interface::copy(&interface));
+                kept.interfaces.push(OwnedInterface::copy(&interface));
             } else if let (Some(node), None) = (object.node(), &kept.node) {
-                kept.node = Some(NodeId {
+                kept.node = Some(OwnedNodeId {
                     name: node.name.map(printable_name),
                     address: node.address,
                 });
@@ -99,7 +99,7 @@ impl OwnedExtensions {
     }
 }
 
-impl Interface {
+impl OwnedInterface {
     fn copy(view: &wire::Interface<'_>) -> Self {
         let name = view.name.map(printable_name);
         Self {
@@ -175,7 +175,7 @@ mod tests {
             kept.mpls,
             [label(24001, 3, false, 1), label(16, 0, true, 2)]
         );
-        let expected = Interface {
+        let expected = OwnedInterface {
             role: Role::Incoming,
             index: Some(7),
             name: Some("xe-0/0/1".to_owned()),
@@ -193,7 +193,7 @@ mod tests {
             b"\x00\x01\x00\x00\x0a\x08\x00\x01\x08r\x1b1\x00\x00\x00\x00",
         );
         let kept = kept(&[node(0b0010, b""), first, node(0b0010, b"\x04two")]);
-        let expected = NodeId {
+        let expected = OwnedNodeId {
             name: Some(r"r\u{1b}1".to_owned()),
             address: Some([10, 8, 0, 1].into()),
         };

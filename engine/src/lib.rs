@@ -73,7 +73,7 @@ mod uplink;
 pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};
-pub use extensions::{Interface, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions};
+pub use extensions::{MAX_INTERFACES, MAX_LABELS, OwnedExtensions, OwnedInterface, OwnedNodeId};
 pub use failure::failure_text;
 pub use hopshot_core::wire::AddressFamily;
 pub use hopshot_core::wire::extensions::{Label, Role};
