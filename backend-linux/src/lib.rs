@@ -115,7 +115,7 @@ pub use trace::{SingleTrace, Trace};
 pub mod survey {
     pub use crate::list::{HostSurvey, Survey};
     pub use crate::many::{Many, Routes};
-    pub use hopshot_engine::{Order, Outage, Sample, Shared, Started};
+    pub use hopshot_engine::{Order, Outage, Sample, SharedHop, Started};
 }
 
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.

@@ -313,7 +313,7 @@ impl Job for HostSurvey {
         {
             self.lookups.ask_again(name);
         }
-        self.lookups.hear();
+        self.lookups.collect();
         self.take_found();
         Ok(match self.deadline() {
             None => Step::Done,

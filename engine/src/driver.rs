@@ -13,13 +13,13 @@ use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::{self, Identities};
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
-use crate::near::Head;
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
 use crate::protocol::{Key, Probing};
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
+use crate::shared::Head;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Reasons;
 use crate::trace_id::TraceId;
@@ -45,18 +45,18 @@ const LULL: Duration = Duration::from_millis(1);
 struct Listener {
     port: Port,
     rejected: Rejected,
-    hears: Hears,
+    filter: Filter,
 }
 
-/// Those whose answers a port brings.
+/// The filter of what a port brings.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hears {
-    /// Everybody's so far. What is no answer to the trace wakes the driver, which passes it over.
-    Unsaid,
-    /// Those of the trace, unless the machine can't tell them from others.
+enum Filter {
+    /// None so far. What is no answer to the trace wakes the driver, which passes it over.
+    Unset,
+    /// Only answers to the trace, unless the machine can't tell them from others.
     Own,
-    /// Everybody's: there are many traces, or there will be.
-    Everyone,
+    /// None: there are many traces, or there will be.
+    None,
 }
 
 /// Any number of traces on the ports of a machine.
@@ -116,7 +116,7 @@ impl<L: Link> Driver<L> {
         let listener = |port| Listener {
             port,
             rejected: Rejected::default(),
-            hears: Hears::Unsaid,
+            filter: Filter::Unset,
         };
         Self {
             listeners: link.ports().map(listener).collect(),
@@ -143,7 +143,7 @@ impl<L: Link> Driver<L> {
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
             self.link.listen_for(port, Audience::Everyone);
-            listener.hears = Hears::Everyone;
+            listener.filter = Filter::None;
         }
     }
 
@@ -454,10 +454,10 @@ impl<L: Link> Driver<L> {
     /// 0.1 ms sooner.
     pub(crate) fn listen(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
-            if listener.hears != Hears::Unsaid {
+            if listener.filter != Filter::Unset {
                 continue;
             }
-            listener.hears = Hears::Own;
+            listener.filter = Filter::Own;
             // Without `expect_many` there is one trace.
             let own = self
                 .traces

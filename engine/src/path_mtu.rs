@@ -24,7 +24,7 @@ use crate::trace::{Begun, Route};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally};
 pub use search::Limit;
-use search::{Purpose, Round, Saw, Search, TooBig};
+use search::{Findings, Purpose, Round, Search, TooBig};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -446,14 +446,14 @@ impl<L: Link> PathMtu<L> {
             return Ok(Step::Done);
         };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
-        let beside = beside.map_or_else(Saw::default, |beside| look::<L>(&beside));
+        let beside = beside.map_or_else(Findings::default, |beside| findings::<L>(&beside));
         let round = self.round;
         let next = match self.is_interrupted {
             true => {
-                self.search.note(round, look::<L>(&route), beside);
+                self.search.note(round, findings::<L>(&route), beside);
                 None
             }
-            false => self.search.next(round, look::<L>(&route), beside),
+            false => self.search.next(round, findings::<L>(&route), beside),
         };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
@@ -574,7 +574,7 @@ fn is_about_size(reply: &Reply) -> bool {
 }
 
 /// What a round's trace says about its size.
-fn look<L: Link>(route: &Route) -> Saw {
+fn findings<L: Link>(route: &Route) -> Findings {
     let replies = || {
         route
             .hops()
@@ -594,7 +594,7 @@ fn look<L: Link>(route: &Route) -> Saw {
         })
     });
     let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply) && reply.is_proven());
-    Saw {
+    Findings {
         passed,
         too_big: too_big.min_by_key(|too_big| too_big.hop),
         reached: replies().any(|(_, reply)| reply.kind == Kind::Reply) && route.reached(),

@@ -3,9 +3,9 @@
 //! result who didn't prove to have seen a probe of it.
 
 use crate::identities::Identities;
-use crate::near::Near;
 use crate::per_family::FAMILIES;
 use crate::protocol::{Key, Probing};
+use crate::shared::SharedHops;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
@@ -107,7 +107,7 @@ struct List {
     seen: Vec<Probe>,
     /// Who has seen a probe of a trace.
     proofs: HashSet<(usize, IpAddr)>,
-    near: Near,
+    shared_hops: SharedHops,
     /// Who has proved to be at a hop, whole traces say.
     named: HashSet<(u8, IpAddr)>,
     /// How many routers a trace took over from others.
@@ -128,7 +128,7 @@ impl List {
             packets: Vec::new(),
             seen: Vec::new(),
             proofs: HashSet::new(),
-            near: Near::default(),
+            shared_hops: SharedHops::default(),
             named: HashSet::new(),
             shared: 0,
         }
@@ -386,7 +386,7 @@ impl List {
                 self.named.insert((reply.probe.hop, reply.from));
             }
         }
-        let routers = learn(&mut self.near, &tracer);
+        let routers = vote(&mut self.shared_hops, &tracer);
         assert!(
             routers.iter().all(|router| self.named.contains(router)),
             "{routers:?} are shared"
@@ -417,11 +417,11 @@ impl List {
 }
 
 /// Teaches a whole trace, and returns the routers that the next one would take over from others.
-fn learn(near: &mut Near, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
+fn vote(shared: &mut SharedHops, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
     let target = tracer.config().target;
-    let sample = near.sample();
-    near.learn(sample, target, tracer.route().hops());
-    let Some(mut head) = near.head(target, None, 12) else {
+    let sample = shared.sample();
+    shared.vote(sample, target, tracer.route().hops());
+    let Some(mut head) = shared.head(target, None, 12) else {
         return Vec::new();
     };
     // It takes them over once the farthest of them has answered.

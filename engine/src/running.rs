@@ -3,8 +3,8 @@
 use crate::extensions::OwnedExtensions;
 use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
-use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
+use crate::shared::Head;
 use crate::storage::Tracer;
 use crate::summary::Reasons;
 use hopshot_core::wire::AddressFamily;
@@ -218,7 +218,7 @@ impl Running {
 
     /// Remembers that somebody was heard, if an answer shows it: anybody but this machine itself,
     /// and with proof.
-    pub(crate) fn hear(&mut self, reply: &Reply) {
+    pub(crate) fn note_answer(&mut self, reply: &Reply) {
         self.has_heard |= self.is_somebodys(reply) && reply.from != self.tracer.config().source;
     }
 
@@ -292,10 +292,10 @@ impl Running {
         Answer { from, ..*answer }
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of
+    /// Records what this machine says of a probe. That the next hop isn't there holds for all of
     /// them, if the neighbour's state permits it: a firewall says the same. Returns whether it
     /// is so.
-    pub(crate) fn hear_local(
+    pub(crate) fn note_local(
         &mut self,
         reply: &Reply,
         may_be_missing: impl FnOnce(Way) -> bool,

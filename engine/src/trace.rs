@@ -8,11 +8,11 @@ use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
-use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
 use crate::protocol::Probing;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, ProbeSettings};
+use crate::shared::{Head, Sample, SharedHop};
 use crate::storage::{Growing, Tracer};
 use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
@@ -353,7 +353,7 @@ pub struct Route {
     summary: Summary,
     describe: Describe,
     tracer: Box<Tracer>,
-    shared: Vec<Shared>,
+    shared: Vec<SharedHop>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
 }
@@ -468,7 +468,7 @@ impl Route {
     /// The nearest hops that were not probed, because the path is known to begin with them, and how
     /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
     /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
-    pub fn shared(&self) -> impl Iterator<Item = Shared> {
+    pub fn shared(&self) -> impl Iterator<Item = SharedHop> {
         self.shared.iter().copied()
     }
 

@@ -102,10 +102,10 @@ impl<L: Link> Driver<L> {
 
     /// Returns whether a target of the same network was reached, which shows whether this one can
     /// be.
-    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
+    pub(crate) fn has_witness_beside(&self, target: IpAddr) -> bool {
         self.uplinks
             .get(AddressFamily::of(target))
-            .has_witness_near(target)
+            .has_witness_beside(target)
     }
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a

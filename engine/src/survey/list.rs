@@ -7,9 +7,9 @@ use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
 use crate::health::ALONE;
 use crate::link::Link;
-use crate::near::{Head, Sample};
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
+use crate::shared::{Head, Sample};
 use crate::trace::{Begun, Listed};
 use crate::trace_id::TraceId;
 use crate::uplink::CutOff;
@@ -172,7 +172,7 @@ impl<L: Link> Survey<L> {
         let has_ended = ended.is_some();
         // The network may be back, or there may be a way to this host: others may have been at
         // fault.
-        let is_trial = has_ended && self.driver.has_witness_near(address.ip());
+        let is_trial = has_ended && self.driver.has_witness_beside(address.ip());
         if let Some(away) = ended
             && is_trial
             && self.is_hopeless(address.ip())
@@ -291,11 +291,11 @@ impl<L: Link> Survey<L> {
         // Each host of the list learns a flow that all have from its own probes.
         settings.flow_is_public = settings.flow.is_some();
         let distance = settings.memory.distance(address.ip());
-        let head = if is_drawn || !self.learns() {
+        let head = if is_drawn || !self.shares() {
             None
         } else {
-            self.near.pass();
-            self.near
+            self.shared.pass();
+            self.shared
                 .head(address.ip(), distance, settings.config.max_hops)
         };
         if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {

@@ -8,7 +8,7 @@
 use super::service::{Healths, PerService, Service};
 use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
-use crate::near::Sample;
+use crate::shared::Sample;
 use crate::trace::Listed;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
