@@ -1,6 +1,7 @@
 //! Many traces at once, on the same few ports.
 
 mod list;
+mod outages;
 mod service;
 mod setbacks;
 
