@@ -42,7 +42,7 @@ pub struct Many<I> {
 }
 
 impl<I: Iterator<Item: Into<String>>> Many<I> {
-    /// How long everything may fail before the list ends: see
+    /// Sets how long everything may fail before the list ends: see
     /// [`outage_limit`](crate::survey::HostSurvey::outage_limit).
     pub const fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage_limit = Some(limit);

@@ -27,7 +27,7 @@ pub trait PlanKind: sealed::Kind {}
 
 impl<K: sealed::Kind> PlanKind for K {}
 
-/// What a running job of a kind is.
+/// The running job of a kind.
 pub(crate) type JobOf<K> = <K as sealed::Kind>::Job;
 
 pub(crate) mod sealed {

@@ -42,8 +42,8 @@ impl<J: Job<Link = Sockets>> Running<J> {
         Ok(Self { job, any })
     }
 
-    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it
-    /// has ended, or when what has ended is to be taken first.
+    /// Returns how long to wait for an answer at most before [`work`](Self::work) is called; `None`
+    /// once it has ended, or when what has ended is to be taken first.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.job.timeout()

@@ -1,4 +1,4 @@
-//! When probes left, by the kernel's word: it gives a number back that goes with each.
+//! Departures of probes, by the kernel's word: it gives a number back that goes with each.
 
 use crate::link::{Clock, Link};
 use crate::running::Running;

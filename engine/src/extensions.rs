@@ -1,5 +1,5 @@
-//! What routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950), interfaces
-//! (RFC 5837), and who they are (draft-ietf-intarea-extended-icmp-nodeid).
+//! Extensions that routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950),
+//! interfaces (RFC 5837), and who they are (draft-ietf-intarea-extended-icmp-nodeid).
 
 use crate::printable;
 use hopshot_core::wire::extensions::{self as wire, Label, Role};
@@ -16,7 +16,7 @@ pub const MAX_INTERFACES: usize = 4;
 /// of a longer one is cut off.
 const MAX_NAME: usize = 63;
 
-/// What a router appended to an answer. Most append nothing.
+/// The extensions that a router appended to an answer. Most append nothing.
 ///
 /// All of it is what the router says, or whoever wrote the answer in its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,14 +26,14 @@ pub struct OwnedExtensions {
     pub mpls: Vec<Label>,
     /// Interfaces that the probe came in by, or would have left by; at most [`MAX_INTERFACES`].
     pub interfaces: Vec<OwnedInterface>,
-    /// What the router calls itself, if it does.
+    /// The router's name for itself, if it has told one.
     pub node: Option<OwnedNodeId>,
-    /// How many objects there were of a kind that isn't known here, that contradict themselves, or
-    /// beyond what is kept.
+    /// The number of objects of a kind that isn't known here, that contradict themselves, or beyond
+    /// what is kept.
     pub unknown: usize,
 }
 
-/// What most routers append.
+/// The extensions of most routers: nothing.
 pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
     mpls: Vec::new(),
     interfaces: Vec::new(),
@@ -44,7 +44,7 @@ pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
 /// An interface of a router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedInterface {
-    /// What it is to the probe.
+    /// Its role for the probe.
     pub role: Role,
     /// Its index on the router.
     pub index: Option<u32>,

@@ -1,4 +1,4 @@
-//! Who is who among the traces of a driver: an answer says which ident and seq it is about.
+//! Identities of the traces of a driver: an answer says which ident and seq it is about.
 //!
 //! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for
 //! all; there each trace has a stretch of seqs of its own, at a random place: the host of one trace

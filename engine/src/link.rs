@@ -191,7 +191,7 @@ pub enum Obstacle {
 pub struct Arrived<'b> {
     /// The answer that it is, or why it is none.
     pub answer: Result<Answer<'b>, Malformed>,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
     /// The clock that says so.
     pub clock: Clock,
@@ -234,9 +234,9 @@ impl Clock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Clocks {
-    /// When the probe left: [`Clock::Kernel`] only where that was asked for.
+    /// The clock for when the probe left: [`Clock::Kernel`] only where that was asked for.
     pub sent: Clock,
-    /// When the answer came: [`Clock::Kernel`], but for the odd one.
+    /// The clock for when the answer came: [`Clock::Kernel`], but for the odd one.
     pub received: Clock,
 }
 

@@ -36,13 +36,13 @@ pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
 ///
-/// What a router says is tried if it proves itself ([`Evidence::Strong`](hopshot_core::Evidence::Strong)), and believed once
-/// packets of that size have passed and those one octet larger have not. One that is older than RFC
-/// 1191 and names no MTU, or one that names what can't be or what isn't true, is believed that the
-/// packet was too big; then usual sizes are tried. Where large packets are answered by nobody, a
-/// small one shows whether it is their size, and then usual sizes show which, each beside a smaller
-/// one that is answered: silence alone may be loss, or a router that has answered enough. Both
-/// leave the MTU known up to the next usual size: [`Limit::less_than`].
+/// What a router says is tried if it proves itself ([`Strong`](hopshot_core::Evidence::Strong)),
+/// and believed once packets of that size have passed and those one octet larger have not. One that
+/// is older than RFC 1191 and names no MTU, or one that names what can't be or what isn't true, is
+/// believed that the packet was too big; then usual sizes are tried. Where large packets are
+/// answered by nobody, a small one shows whether it is their size, and then usual sizes show which,
+/// each beside a smaller one that is answered: silence alone may be loss, or a router that has
+/// answered enough. Both leave the MTU known up to the next usual size: [`Limit::less_than`].
 pub struct PathMtu<L: Link> {
     driver: Driver<L>,
     settings: ProbeSettings,
@@ -207,7 +207,7 @@ impl<L: Link> PathMtu<L> {
             .filter(move |hop| hop.number() > known)
     }
 
-    /// What the search tries at present.
+    /// Returns what the search tries at present.
     #[must_use]
     pub const fn trial(&self) -> Trial {
         Trial::of(self.round)
@@ -226,7 +226,7 @@ impl<L: Link> PathMtu<L> {
         })
     }
 
-    /// What the router appended to the answer of a probe of that trace.
+    /// Returns what the router appended to the answer of a probe of that trace.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.begun
@@ -240,7 +240,7 @@ impl<L: Link> PathMtu<L> {
         &self.found.stretches
     }
 
-    /// Where the path is known to carry only smaller packets.
+    /// Returns where the path is known to carry only smaller packets.
     #[must_use]
     pub fn limits(&self) -> &[Limit] {
         self.search.limits()

@@ -323,7 +323,7 @@ impl<L: Link> Survey<L> {
         self.driver.socket(family)
     }
 
-    /// What the sockets of a family brought that was no answer to any trace.
+    /// Returns counts of what the sockets of a family brought that was no answer to any trace.
     #[must_use]
     pub fn rejected(&self, family: AddressFamily) -> Rejected {
         self.driver.rejected(family)

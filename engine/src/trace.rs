@@ -177,9 +177,9 @@ pub struct HostReply<'a> {
     pub target: IpAddr,
     /// The answer.
     pub reply: Reply,
-    /// Which clocks its RTT is from.
+    /// The clocks that its RTT is from.
     pub clocks: Clocks,
-    /// What the router appended to it.
+    /// The extensions that the router appended to it.
     pub extensions: &'a OwnedExtensions,
 }
 
@@ -264,19 +264,19 @@ impl<L: Link> Trace<L> {
             .unwrap_or(SocketKind::Raw)
     }
 
-    /// Which clocks the RTT of an answered probe is from.
+    /// Returns which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
         self.driver.clocks(self.begun.id, probe)
     }
 
-    /// What the router appended to the answer of a probe.
+    /// Returns what the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.driver.extensions(self.begun.id, probe)
     }
 
-    /// What is known so far.
+    /// Returns what is known so far.
     #[must_use]
     pub fn route(&self) -> hopshot_core::RouteView<'_> {
         let tracer = self.driver.tracer(self.begun.id);
@@ -428,7 +428,7 @@ impl Route {
         hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
     }
 
-    /// Why the trace ended; `None` if it was still running when it was finished.
+    /// Returns why the trace ended; `None` if it was still running when it was finished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.tracer.route().stop_reason()
@@ -447,19 +447,19 @@ impl Route {
         failure_text(failure, self.describe)
     }
 
-    /// Which clocks the RTT of an answered probe is from.
+    /// Returns which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
         self.clocks.get(&probe).copied().unwrap_or_default()
     }
 
-    /// What the router appended to the answer of a probe.
+    /// Returns what the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.extensions.get(&probe).unwrap_or(&NONE)
     }
 
-    /// What else arrived.
+    /// Returns counts of what else arrived.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tracer.route().tally()

@@ -1,5 +1,5 @@
-//! Whether one family gets through: whether its packets leave this machine, and whether answers
-//! come in at all.
+//! The way out of one family: whether its packets leave this machine, and whether answers come in
+//! at all.
 
 use crate::health::Health;
 use hopshot_core::{Instant, SendError};

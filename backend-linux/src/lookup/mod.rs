@@ -1,7 +1,7 @@
 //! Look-ups of what belongs to addresses and hosts: names, ASes, addresses of hosts.
 //!
-//! [`Request`] and [`Response`] are what may be asked and said. [`Request::answer`] looks one up and
-//! waits for it; [`Lookups`] do so side by side, on threads. A program that reads what strangers
+//! [`Request`] and [`Response`] are what may be asked and said. [`Request::answer`] looks one up
+//! and waits for it; [`Lookups`] do so side by side, on threads. A program that reads what strangers
 //! send had better look things up in another process, which has no privileges (see
 //! [`privilege::confine_to_lookups`](crate::privilege::confine_to_lookups)): then the two go over a
 //! pipe as [lines]. The command `hopshot` does that.
@@ -51,9 +51,9 @@ pub enum Response {
     As(u32, Words),
     /// The address of a host. An IPv6 flow label isn't part of it.
     Found(Word, SocketAddr),
-    /// Why a host has no address.
+    /// The reason why a host has no address.
     Lost(Word, Words),
-    /// Why a host's address can't be found now. It may be found later.
+    /// The reason why a host's address can't be found now. It may be found later.
     Later(Word, Words),
     /// A privilege that the helper could not give up.
     Unconfined(Words),

@@ -1,4 +1,4 @@
-//! What the trace of a round says about the size of its packets.
+//! Findings of a round: what its trace says about the size of its packets.
 
 use super::search::{Findings, TooBig};
 use crate::link::{Link, Obstacle};

@@ -108,8 +108,8 @@ impl MtuRoute {
         self.bounds
     }
 
-    /// Why the search ended: as its last trace did, unless it was [interrupted](crate::Job::interrupt)
-    /// or failed.
+    /// Returns why the search ended: as its last trace did, unless it was
+    /// [interrupted](crate::Job::interrupt) or failed.
     #[must_use]
     pub fn stop_reason(&self) -> StopReason {
         let reason = if self.is_over {
@@ -120,14 +120,14 @@ impl MtuRoute {
         reason.unwrap_or(StopReason::Interrupted)
     }
 
-    /// Where the path begins to carry only smaller packets, from the nearest such place on. The
-    /// first link is not among them.
+    /// Returns where the path begins to carry only smaller packets, from the nearest such place on.
+    /// The first link is not among them.
     #[must_use]
     pub fn limits(&self) -> &[Limit] {
         &self.limits
     }
 
-    /// What came beside the answers, in all traces.
+    /// Returns counts of what came beside the answers, in all traces.
     #[must_use]
     pub const fn tally(&self) -> Tally {
         self.tally

@@ -1,4 +1,4 @@
-//! Which size next, and from which hop on: the search itself, without packets.
+//! The search itself, without packets: which size is next, and from which hop on.
 //!
 //! A router's word is a hint. The truth is which sizes pass: a limit is known once packets of its
 //! MTU have passed and those one octet larger have not.
@@ -39,8 +39,7 @@ pub struct Limit {
     pub hop: u8,
     /// The size of the largest packets that are known to pass, in octets.
     pub mtu: u16,
-    /// Where the true MTU isn't known, the size of the smallest packets that are known not to
-    /// pass.
+    /// The size of the smallest packets that are known not to pass, where the true MTU isn't known.
     pub less_than: Option<u16>,
     /// The router that said so; `None` where none did that proves it.
     pub from: Option<IpAddr>,
@@ -95,7 +94,7 @@ impl Round {
     }
 }
 
-/// What a trace showed.
+/// The findings of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Findings {
     /// The farthest hop that the packets got to; 0 if no answer says so.

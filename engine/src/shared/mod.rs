@@ -69,10 +69,10 @@ pub struct SharedHop {
     pub hop: u8,
     /// Its router; `None` where nobody answers, or where it isn't well enough known who does.
     pub from: Option<IpAddr>,
-    /// How many traces named this router, of the last 64 that were [drawn](crate::Survey::sample);
-    /// 0 without a router.
+    /// The number of traces that named this router, of the last 64 that were
+    /// [drawn](crate::Survey::sample); 0 without a router.
     pub seen: u8,
-    /// How many of these passed this hop.
+    /// The number of these that passed this hop.
     pub of: u8,
 }
 

@@ -22,8 +22,8 @@ const LONG_LIST: u64 = 16;
 const SPARING_STEP: u8 = 4;
 
 impl<L: Link> Survey<L> {
-    /// How long everything may fail before the list ends: 60 s by default. Until then the hosts
-    /// wait, and all are traced when the network is back. With zero nothing is tried again.
+    /// Sets how long everything may fail before the list ends: 60 s by default. Until then the
+    /// hosts wait, and all are traced when the network is back. With zero nothing is tried again.
     pub const fn outage_limit(&mut self, limit: Duration) {
         self.setbacks.limit = limit;
     }

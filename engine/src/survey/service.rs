@@ -1,10 +1,10 @@
-//! What hosts need to be traced, each of which may fail for a while.
+//! Services that hosts need to be traced, each of which may fail for a while.
 
 use crate::health::Health;
 use hopshot_core::wire::AddressFamily;
 use std::slice::{Iter, IterMut};
 
-/// What a host needs to be traced.
+/// A service that a host needs to be traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     V4,
