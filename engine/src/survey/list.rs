@@ -6,11 +6,11 @@ use super::setbacks::{Place, Setback};
 use super::{SPARING, Started, Survey};
 use crate::error::LinkError;
 use crate::link::Link;
+use crate::per_family::PerFamily;
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::shared::{Head, Sample};
 use crate::trace::Listed;
-use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -294,8 +294,7 @@ impl<L: Link> Survey<L> {
 
     pub(super) fn healths(&self) -> Healths {
         Healths::new(
-            self.driver.health(AddressFamily::V4),
-            self.driver.health(AddressFamily::V6),
+            PerFamily::new(|family| self.driver.health(family)),
             self.names,
         )
     }
