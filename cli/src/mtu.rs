@@ -98,7 +98,7 @@ impl Text {
             }
             self.print(stretch, names)?;
         }
-        self.view.tell(&trial(search.trial()));
+        self.view.set_status(&trial(search.trial()));
         let Some((size, route)) = search.sweep() else {
             let hops: Vec<Hop<'_>> = search.sketch().collect();
             return self

@@ -106,7 +106,7 @@ impl Session {
             return Err(Error::LookUp(text).into());
         }
         loop {
-            self.names.hear();
+            self.names.receive();
             let left = self.names.give_up_late();
             if let Some((_, found)) = self.names.found().pop() {
                 return Ok(found?);
@@ -135,7 +135,7 @@ impl Session {
             sockets
                 .into_iter()
                 .for_each(|socket| say(&format!("{} sockets", socket.as_str())));
-            self.tell(lacks);
+            self.say_lacks(lacks);
             shortfalls
                 .iter()
                 .for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
@@ -149,7 +149,7 @@ impl Session {
     }
 
     /// Says what the sockets do without, once, to those who want to know.
-    pub(crate) fn tell(&mut self, lacks: &[Lack]) {
+    pub(crate) fn say_lacks(&mut self, lacks: &[Lack]) {
         if !self.is_verbose {
             return;
         }
@@ -173,7 +173,7 @@ impl Session {
             if self.events.interrupted() {
                 running.interrupt();
             }
-            self.names.hear();
+            self.names.receive();
             show(running, &self.names, step).map_err(Failure::Output)?;
             if step == Step::Done {
                 return Ok(());
@@ -181,12 +181,12 @@ impl Session {
         }
     }
 
-    /// Waits for the names of these that are still asked for, as long as that is worth it; `learn`
-    /// is told of each.
+    /// Waits for the names of these that are still asked for, as long as that is worth it; `show`
+    /// is called for each.
     pub(crate) fn wait_for_names<I: Iterator<Item = IpAddr>>(
         &mut self,
         addresses: impl Fn() -> I,
-        mut learn: impl FnMut(&Names) -> io::Result<()>,
+        mut show: impl FnMut(&Names) -> io::Result<()>,
     ) -> Result<(), Failure> {
         while let Some(left) = self.names.patience(addresses()) {
             if self.events.interrupted()
@@ -197,8 +197,8 @@ impl Session {
             {
                 break;
             }
-            self.names.hear();
-            learn(&self.names).map_err(Failure::Output)?;
+            self.names.receive();
+            show(&self.names).map_err(Failure::Output)?;
         }
         Ok(())
     }

@@ -26,16 +26,19 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     session.confine([trace.socket()], &trace.lacks(family), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
-            format.hear(&heard, names)?;
+            format.reply(&heard, names)?;
         }
         replying(trace.route().hops()).for_each(|address| names.ask(address));
-        format.learn(names)?;
+        format.update_names(names)?;
         format.update(trace, names)
     })?;
     // The filter of its answers is set after the first probes.
-    session.tell(&trace.lacks(family));
+    session.say_lacks(&trace.lacks(family));
     let route = trace.finish();
-    session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
+    session.wait_for_names(
+        || replying(route.hops()),
+        |names| format.update_names(names),
+    )?;
     format
         .finish(&route, &session.names)
         .and_then(|()| format.end())
