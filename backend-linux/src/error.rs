@@ -1,4 +1,4 @@
-//! What can go wrong, and what the user can do about it.
+//! The error of every job, and what the user can do about it.
 
 use crate::advice::{Refusals, Standing, advise};
 use crate::interface::has_zone;
@@ -13,7 +13,8 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
-/// Why a trace could not be started or could not go on. Each text says what to do about it.
+/// The reason why a trace could not be started or could not go on. Each text says what to do about
+/// it.
 ///
 /// Only what concerns the whole trace is here: a probe that could not be sent is part of the route.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +35,12 @@ pub enum Error {
         least: u16,
     },
 
-    /// What can be neither an address nor a name, so that no resolver was asked.
+    /// A host that can be neither an address nor a name, so that no resolver was asked.
     #[error("'{}' is no host: {why}; give one address or name", host.escape_debug())]
     NoHost {
-        /// What was given.
+        /// The host as it was given.
         host: String,
-        /// What is wrong with it.
+        /// The fault.
         why: &'static str,
     },
 
@@ -51,7 +52,7 @@ pub enum Error {
     Resolve {
         /// The name.
         host: String,
-        /// What the resolver said.
+        /// The resolver's reason.
         reason: io::Error,
         /// Whether it may be found later: the resolver failed, and didn't say that there is no
         /// such name.
@@ -74,7 +75,7 @@ pub enum Error {
     GivenUp {
         /// The failure of the last try.
         reason: Box<Error>,
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
         /// The time between the first try and the last.
         waited: Duration,
@@ -83,7 +84,7 @@ pub enum Error {
     /// A host of a list waited to be tried again when the list was interrupted.
     #[error("not traced: interrupted while it waited to be tried again ({reason})")]
     Interrupted {
-        /// Why it had to wait.
+        /// The reason why it had to wait.
         reason: String,
     },
 
@@ -95,7 +96,7 @@ pub enum Error {
         what: &'static str,
         /// For how long.
         waited: Duration,
-        /// Why, at last.
+        /// The last reason.
         reason: String,
     },
 
@@ -119,22 +120,22 @@ pub enum Error {
     /// process may not open it.
     #[error("{advice}")]
     Refused {
-        /// What the kernel said of a raw socket, if one was tried.
+        /// The kernel's reason against a raw socket, if one was tried.
         raw: Option<io::Error>,
-        /// What it said of a ping socket.
+        /// Its reason against a ping socket.
         ping: Option<io::Error>,
-        /// What that means, and what to do about it.
+        /// The meaning of that, and what to do about it.
         advice: String,
     },
 
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {
-        /// What the kernel calls it.
+        /// The kernel's name of it.
         option: &'static str,
-        /// What the kernel said.
+        /// The kernel's reason.
         reason: io::Error,
-        /// What to do without it.
+        /// Advice on how to do without it.
         remedy: &'static str,
     },
 
@@ -150,14 +151,14 @@ pub enum Error {
         destination: IpAddr,
         /// The interface that it was given with, as link-local addresses are.
         interface: Option<String>,
-        /// What the kernel said.
+        /// The kernel's reason.
         reason: io::Error,
     },
 
     /// This process may not mark its packets.
     #[error("marks aren't permitted to this user: {0}")]
     Mark(
-        /// What may be done so that they are.
+        /// Advice on how to permit them.
         String,
     ),
 
@@ -180,12 +181,11 @@ pub enum Error {
     Source {
         /// The address.
         source_address: IpAddr,
-        /// Why, and what would do.
+        /// The reason, and what would do.
         reason: &'static str,
     },
 
-    /// No socket of this family is among the [`Sockets`](crate::Sockets), or none for what they are
-    /// to do.
+    /// No socket of this family was opened.
     #[error("no {} socket was opened for this; open those of both families, or of this one", family_name(*.0))]
     NoSocket(AddressFamily),
 
@@ -209,16 +209,16 @@ pub enum Error {
         "can't open a socket: {reason}; raise the limit of open files (ulimit -n), or close some"
     )]
     NoDescriptor {
-        /// What the kernel said.
+        /// The kernel's reason.
         reason: io::Error,
     },
 
     /// The kernel refused something that should work.
     #[error("{what}: {reason}")]
     System {
-        /// What was tried.
+        /// The attempt.
         what: &'static str,
-        /// What the kernel said.
+        /// The kernel's reason.
         reason: io::Error,
     },
 }
@@ -333,7 +333,7 @@ fn of_resolver(reason: &io::Error) -> String {
         .to_owned()
 }
 
-/// What a socket's refusal means for a trace.
+/// Makes the error that a socket's refusal means for a trace.
 pub(crate) fn refused(
     error: OpenError,
     family: AddressFamily,
@@ -443,14 +443,14 @@ fn dead_end(errno: Errno) -> io::Error {
     io::Error::other(format!("{route} ({})", without_number(&errno.into())))
 }
 
-/// Why a probe failed on this machine, in the kernel's words where they are the kernel's
+/// Returns why a probe failed on this machine, in the kernel's words where they are the kernel's
 /// ("Operation not permitted").
 #[must_use]
 pub fn failure_text(failure: Failure) -> String {
     hopshot_engine::failure_text(failure, send_error)
 }
 
-/// What an interface is called, or else its number; none is number 0.
+/// Returns the name of an interface, or else its number; none is number 0.
 fn interface(scope_id: u32) -> Option<String> {
     let socket = || rustix::net::socket(Domain::INET6, SocketType::DGRAM, None);
     let name = || rustix::net::netdevice::index_to_name(socket()?, scope_id);

@@ -57,6 +57,7 @@
 //! - `serde`: results are `Serialize`, as the documents that `hopshot --json` prints, and the module
 //!   `document` lets a program add what it knows about addresses.
 #![deny(unsafe_code)]
+#![warn(missing_debug_implementations)]
 
 mod advice;
 mod bell;
@@ -97,7 +98,7 @@ pub use hopshot_engine::{
     Reasons, Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep,
     Tally, is_obeyed, printable,
 };
-pub use plan::{Plan, PlanKind};
+pub use plan::{Opened, Plan, PlanKind};
 pub use resolve::{needs_resolver, resolve};
 pub use running::Running;
 pub use settings::Settings;
@@ -114,13 +115,13 @@ pub use trace::{SingleTrace, Trace};
 pub mod survey {
     pub use crate::list::{HostSurvey, Survey};
     pub use crate::many::{Many, Routes};
-    pub use hopshot_engine::{Order, Outage, Sample, Shared, Started};
+    pub use hopshot_engine::{Order, Outage, Sample, SharedHop, Started};
 }
 
 /// Extensions of answers: MPLS labels, interfaces and what routers call themselves.
 pub mod extensions {
     pub use hopshot_engine::{
-        Interface, Label, MAX_INTERFACES, MAX_LABELS, NodeId, OwnedExtensions, Role,
+        Label, MAX_INTERFACES, MAX_LABELS, OwnedExtensions, OwnedInterface, OwnedNodeId, Role,
     };
 }
 

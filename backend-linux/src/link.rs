@@ -7,8 +7,8 @@ use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, SendError};
-use hopshot_engine::Link;
 use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
+use hopshot_engine::{Link, Probing};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
@@ -78,6 +78,7 @@ impl Link for Sockets {
             hop_limit,
             message,
             tag,
+            ..
         } = probe;
         let Some(pair) = self.open.get_mut(port) else {
             return Err(number(Errno::BADF));
@@ -135,8 +136,8 @@ impl Link for Sockets {
     /// socket notes that.
     fn listen_for(&mut self, port: usize, audience: Audience<'_>) {
         let own = match audience {
-            Audience::Everyone => None,
-            Audience::Trace(echo, target) => Some(Identity::of(echo, target)),
+            Audience::Trace(Probing::Echo(echo), target) => Some(Identity::of(echo, target)),
+            _ => None,
         };
         let Some(pair) = self.open.get_mut(port) else {
             return;

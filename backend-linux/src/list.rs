@@ -12,9 +12,13 @@ use crate::running::Running;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
 use hopshot_core::Instant;
-use hopshot_engine::{self as engine, Job, Link, Route, Sample, Step};
+use hopshot_core::wire::AddressFamily;
+use hopshot_engine::{
+    self as engine, HostReply, Job, Link, Outage, Rejected, Route, Sample, SocketKind, Started,
+    Step,
+};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +26,16 @@ use std::time::Duration;
 pub type Survey = Running<HostSurvey>;
 
 /// The job of a [`Survey`]: the engine's, and names, which are looked up side by side on threads.
+///
+/// [`add`](Self::add) hosts while there [is room](Self::has_room), call
+/// [`advance`](Running::advance), and [`take`](Self::take) the routes of traces that have ended and
+/// [the hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty).
+/// [What traces share](engine::Survey#what-traces-share) is learnt from hosts that were drawn at
+/// random.
+///
+/// A program that looks names up itself, in a process of its own for example, calls
+/// [`add_found`](Self::add_found) in place of `add`, and takes [the names to look up
+/// again](Self::take_name) as well.
 pub struct HostSurvey {
     survey: engine::Survey<Sockets>,
     lookups: Lookups,
@@ -67,11 +81,16 @@ impl Survey {
 }
 
 impl HostSurvey {
+    /// Sets how long everything may fail before the list ends: 60 s by default. Until then the
+    /// hosts wait, and all are traced when the network is back. With zero nothing is tried again.
+    pub const fn outage_limit(&mut self, limit: Duration) {
+        self.survey.outage_limit(limit);
+    }
+
     /// Adds a host: an address, or a name, which is looked up while the others are traced; where this
-    /// process may start no thread, the look-up is waited for.
-    /// [`take_lost`](engine::Survey::take_lost) returns one that has no address. Its trace may
-    /// begin later, when this machine's network permits: see
-    /// [`take_started`](engine::Survey::take_started).
+    /// process may start no thread, the look-up is waited for. [`take_lost`](Self::take_lost)
+    /// returns one that has no address. Its trace may begin later, when this machine's network
+    /// permits: see [`take_started`](Self::take_started).
     ///
     /// # Errors
     /// Why it can't be traced, and won't be later either; [`Error::Full`] if there is no room.
@@ -94,9 +113,8 @@ impl HostSurvey {
 
     /// Adds a host with what came of a look-up made elsewhere. If that has failed and [may
     /// pass](Error::may_pass), the name is to be looked up again when
-    /// [`take_name`](engine::Survey::take_name) gives it back. With the
-    /// [`sample`](engine::Survey::sample) of a host that was drawn at random its trace is whole,
-    /// and the others learn from it.
+    /// [`take_name`](Self::take_name) gives it back. With the [`sample`](Self::sample) of a host
+    /// that was drawn at random its trace is whole, and the others learn from it.
     ///
     /// # Errors
     /// As [`add`](Self::add).
@@ -123,14 +141,52 @@ impl HostSurvey {
         self.survey.add_as(&settings.probes, host, address)
     }
 
-    /// Whether one more host may be added now: see [`engine::Survey::has_room`]. Names that are
-    /// looked up are few at a time.
+    /// Returns the next name that is to be looked up again, for [`add_found`](Self::add_found). It
+    /// may be one that was found before: whether it still is shows whether names can be looked up
+    /// at all. `None` once [`add`](Self::add) was called: then all names are looked up here.
+    pub fn take_name(&mut self) -> Option<String> {
+        match self.looks_up {
+            true => None,
+            false => self.survey.take_name(),
+        }
+    }
+
+    /// Gives a name back that was [taken](Self::take_name) and can't be looked up now, since too
+    /// many are.
+    pub fn put_back_name(&mut self, name: String) {
+        self.survey.put_back_name(name);
+    }
+
+    /// Returns the name that was [taken](Self::take_name) to be looked up, although its host has
+    /// its result.
+    #[must_use]
+    pub fn witness(&self) -> Option<&str> {
+        self.survey.witness()
+    }
+
+    /// Returns whether one more host may be added now: see [`engine::Survey::has_room`]. Names that
+    /// are looked up are few at a time.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.survey.has_room() && self.lookups.has_room()
     }
 
-    /// The number of hosts that were added and not taken yet, those that are looked up included.
+    /// Returns the same for a host whose name was looked up elsewhere: it may begin where new ones
+    /// may not, since too many wait. Only so is seen that names are found again.
+    #[must_use]
+    pub fn has_room_for_found(&self) -> bool {
+        self.survey.has_room_for_found()
+    }
+
+    /// Returns the most traces that there may be at a time, running or ended: what was asked for,
+    /// or on ping sockets fewer.
+    #[must_use]
+    pub const fn at_once(&self) -> usize {
+        self.survey.at_once()
+    }
+
+    /// Returns the number of hosts that were added and not taken yet, those that are looked up
+    /// included.
     #[must_use]
     pub fn len(&self) -> usize {
         self.survey.len() + self.lookups.pending()
@@ -148,6 +204,62 @@ impl HostSurvey {
         self.len() == 0
     }
 
+    /// Returns whether the survey would learn from a host that is drawn at random from the whole
+    /// list: see [`engine::Survey::wants_sample`].
+    #[must_use]
+    pub fn wants_sample(&self) -> bool {
+        self.survey.wants_sample()
+    }
+
+    /// Returns a place among the votes for a host that **was drawn at random** from all hosts of
+    /// the list: see [`engine::Survey::sample`].
+    pub fn sample(&mut self) -> Sample {
+        self.survey.sample()
+    }
+
+    /// Returns the next trace that has begun since the last call. A host whose trace was spoilt by
+    /// an outage begins again. Those that were not taken are forgotten by the next
+    /// [`work`](Running::work).
+    pub fn take_started(&mut self) -> Option<Started> {
+        self.survey.take_started()
+    }
+
+    /// Returns the next answer that was received, of any trace but those that were
+    /// [taken](Self::take) since. Those that were not taken are forgotten by the next
+    /// [`work`](Running::work), and stand in the routes all the same.
+    pub fn take_reply(&mut self) -> Option<HostReply<'_>> {
+        self.survey.take_reply()
+    }
+
+    /// Returns the route of a trace that has ended, the oldest first.
+    pub fn take(&mut self) -> Option<Route> {
+        self.survey.take()
+    }
+
+    /// Returns the next host that was given up after it had been added, and why.
+    pub fn take_lost(&mut self) -> Option<(String, Error)> {
+        self.survey.take_lost()
+    }
+
+    /// Returns what keeps all hosts waiting, if that has lasted for a second, or for two where it
+    /// is names.
+    #[must_use]
+    pub fn outage(&self) -> Option<Outage<'_>> {
+        self.survey.outage()
+    }
+
+    /// Returns the kind of socket that is open for a family, if one is.
+    #[must_use]
+    pub fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
+        self.survey.socket(family)
+    }
+
+    /// Returns counts of what the sockets of a family brought that was no answer to any trace.
+    #[must_use]
+    pub fn rejected(&self, family: AddressFamily) -> Rejected {
+        self.survey.rejected(family)
+    }
+
     /// Begins traces of those that were found, as long as there is room.
     fn take_found(&mut self) {
         while self.survey.has_room_for_found()
@@ -160,17 +272,12 @@ impl HostSurvey {
     }
 }
 
-impl Deref for HostSurvey {
-    type Target = engine::Survey<Sockets>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.survey
-    }
-}
-
-impl DerefMut for HostSurvey {
-    fn deref_mut(&mut self) -> &mut Self::Target {
-        &mut self.survey
+impl fmt::Debug for HostSurvey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostSurvey")
+            .field("survey", &self.survey)
+            .field("pending", &self.lookups.pending())
+            .finish_non_exhaustive()
     }
 }
 
@@ -206,7 +313,7 @@ impl Job for HostSurvey {
         {
             self.lookups.ask_again(name);
         }
-        self.lookups.hear();
+        self.lookups.collect();
         self.take_found();
         Ok(match self.deadline() {
             None => Step::Done,

@@ -90,8 +90,8 @@ impl Lookups {
         self.asked.insert(number, asked);
     }
 
-    /// Hears what was found since the last time.
-    pub(crate) fn hear(&mut self) {
+    /// Collects what was found since the last time.
+    pub(crate) fn collect(&mut self) {
         // First: what is found meanwhile rings again.
         self.bell.clear();
         self.ready.extend(self.found.try_iter());

@@ -5,6 +5,7 @@ use crate::list::Survey;
 use crate::settings::Settings;
 use hopshot_engine::{Order, Route, Step};
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 impl Settings {
@@ -30,6 +31,7 @@ impl Settings {
 }
 
 /// Traces of many hosts, all with the same settings: what [`Settings::many`] returns.
+#[derive(Debug)]
 #[must_use = "nothing is sent before start"]
 pub struct Many<I> {
     hosts: I,
@@ -40,8 +42,8 @@ pub struct Many<I> {
 }
 
 impl<I: Iterator<Item: Into<String>>> Many<I> {
-    /// How long everything may fail before the list ends: see
-    /// [`outage_limit`](hopshot_engine::Survey::outage_limit).
+    /// Sets how long everything may fail before the list ends: see
+    /// [`outage_limit`](crate::survey::HostSurvey::outage_limit).
     pub const fn outage_limit(mut self, limit: Duration) -> Self {
         self.outage_limit = Some(limit);
         self
@@ -125,6 +127,15 @@ pub struct Routes<I: Iterator> {
     failed: VecDeque<(String, Error)>,
     /// Why the sockets failed.
     failure: Option<String>,
+}
+
+impl<I: Iterator> fmt::Debug for Routes<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Routes")
+            .field("survey", &self.survey)
+            .field("failed", &self.failed)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<I: Iterator<Item: Into<String>>> Routes<I> {

@@ -46,9 +46,9 @@ impl Plan<PathSearch> {
     /// Flows traced at most by default.
     pub const MOST_FLOWS: usize = Thoroughness::MOST_FLOWS;
 
-    /// How sure to be that no next hop of any router is missing in the graph: above 0, below 1.
-    /// What is beyond 0.5 to 0.999999 is taken for the nearest, and what is no number for 0.95, the
-    /// default.
+    /// Sets how sure to be that no next hop of any router is missing in the graph, above 0 and
+    /// below 1. What is beyond 0.5 to 0.999999 is taken for the nearest. The default is 0.95, also
+    /// for what is no number.
     pub const fn confidence(mut self, confidence: f64) -> Self {
         self.kind.thoroughness.confidence = confidence;
         self

@@ -5,14 +5,14 @@ use crate::running::Running;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{Job, Step};
+use hopshot_engine::{Job, SocketKind, Step};
 use std::net::SocketAddr;
 
 /// A job that has not been started yet: settings, a host, and what is to be found out about it.
 ///
 /// [`run`](Self::run) does all of it. [`start`](Self::start) is for loops of one's own. A program
 /// that has privileges to give up in between calls [`open`](Self::open), and then
-/// [`start_at`](Self::start_at).
+/// [`Opened::start_at`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is sent before run or start"]
 pub struct Plan<K> {
@@ -27,7 +27,7 @@ pub trait PlanKind: sealed::Kind {}
 
 impl<K: sealed::Kind> PlanKind for K {}
 
-/// What a running job of a kind is.
+/// The running job of a kind.
 pub(crate) type JobOf<K> = <K as sealed::Kind>::Job;
 
 pub(crate) mod sealed {
@@ -38,7 +38,7 @@ pub(crate) mod sealed {
     use hopshot_engine::Job;
     use std::net::SocketAddr;
 
-    pub trait Kind {
+    pub trait Kind: Clone {
         type Job: Job<Link = Sockets>;
 
         /// Opens the sockets of a family, or of both.
@@ -98,7 +98,7 @@ impl<K: PlanKind> Plan<K> {
         self.settings.check()?;
         let address = self.resolve()?;
         let family = AddressFamily::of(address.ip());
-        self.start_at(K::open(&self.settings, Some(family))?, address)
+        self.open_for(Some(family))?.start_at(address)
     }
 
     /// Opens the sockets before the name is resolved: those of the family of the host if it is an
@@ -107,8 +107,15 @@ impl<K: PlanKind> Plan<K> {
     ///
     /// # Errors
     /// As [`start`](Self::start), but for what concerns the name and the route.
-    pub fn open(&self) -> Result<Sockets, Error> {
-        K::open(&self.settings, self.settings.family_to_open(&self.host)?)
+    pub fn open(&self) -> Result<Opened<K>, Error> {
+        self.open_for(self.settings.family_to_open(&self.host)?)
+    }
+
+    fn open_for(&self, family: Option<AddressFamily>) -> Result<Opened<K>, Error> {
+        Ok(Opened {
+            sockets: K::open(&self.settings, family)?,
+            plan: self.clone(),
+        })
     }
 
     /// Returns the address of the host: see [`Settings::resolve`].
@@ -118,20 +125,49 @@ impl<K: PlanKind> Plan<K> {
     pub fn resolve(&self) -> Result<SocketAddr, Error> {
         self.settings.resolve(&self.host)
     }
+}
 
-    /// Starts the job on sockets that [`open`](Self::open) returned, at an address that is known.
-    /// The port has no meaning; of a link-local address the scope has.
+/// A job whose sockets are open, and that has no target yet: what [`Plan::open`] returns.
+///
+/// Opening sockets takes privileges, and finding the address of a name means to read what
+/// strangers' servers say. A program that opens first can [give its privileges
+/// up](crate::privilege::renounce) before it asks for the address:
+///
+/// ```no_run
+/// use hopshot_linux::{Settings, privilege};
+///
+/// let plan = Settings::new().trace("example.com");
+/// let opened = plan.open()?;
+/// privilege::renounce()?;
+/// let mut trace = opened.start_at(plan.resolve()?)?;
+/// # Ok::<(), hopshot_linux::Error>(())
+/// ```
+#[derive(Debug)]
+#[must_use = "nothing is sent before start_at"]
+pub struct Opened<K> {
+    plan: Plan<K>,
+    sockets: Sockets,
+}
+
+impl<K: PlanKind> Opened<K> {
+    /// Starts the job at an address of its host. The port has no meaning; of a link-local address
+    /// the scope has.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
-    pub fn start_at(
-        &self,
-        sockets: Sockets,
-        address: SocketAddr,
-    ) -> Result<Running<JobOf<K>>, Error> {
-        let job = self
-            .kind
-            .start(&self.settings, sockets, &self.host, address);
+    /// As [`Plan::start`].
+    pub fn start_at(self, address: SocketAddr) -> Result<Running<JobOf<K>>, Error> {
+        let Plan {
+            settings,
+            host,
+            kind,
+        } = &self.plan;
+        let job = kind.start(settings, self.sockets, host, address);
         job.and_then(Running::of)
+    }
+
+    /// Returns the kind of socket that is open for a family, if one is.
+    #[must_use]
+    pub fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
+        self.sockets.of(family).map(|pair| pair.socket.kind())
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 /// an error to be read where that is how the kernel tells of one (`EPOLLERR`, on ping sockets), and
 /// two calls: [`timeout`](Self::timeout) says how long to wait for that at most,
 /// [`work`](Self::work) does what there is to do then. `examples/tokio.rs` shows it.
+#[derive(Debug)]
 pub struct Running<J> {
     pub(crate) job: J,
     /// Readable when one of several sockets is.
@@ -41,8 +42,8 @@ impl<J: Job<Link = Sockets>> Running<J> {
         Ok(Self { job, any })
     }
 
-    /// How long to wait for an answer at most before [`work`](Self::work) is called; `None` once it
-    /// has ended, or when what has ended is to be taken first.
+    /// Returns how long to wait for an answer at most before [`work`](Self::work) is called; `None`
+    /// once it has ended, or when what has ended is to be taken first.
     #[must_use]
     pub fn timeout(&self) -> Option<Duration> {
         self.job.timeout()

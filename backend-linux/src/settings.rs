@@ -49,16 +49,16 @@ impl Settings {
         self
     }
 
-    /// How many answers to ask for at each hop of the path, 1 to 10; 1 by default (the command asks
-    /// for 3, since people want to see how much times differ). Where nothing says that the path
-    /// leads, a hop gets one probe, and the first two behind the last router two.
+    /// Sets how many answers to ask for at each hop of the path, 1 to 10; 1 by default (the command
+    /// asks for 3, since people want to see how much times differ). Where nothing says that the
+    /// path leads, a hop gets one probe, and the first two behind the last router two.
     pub fn attempts(mut self, attempts: u8) -> Self {
         self.probes.config.attempts = attempts;
         self
     }
 
-    /// How many more probes go to a hop that has not answered at all although one behind it has, 0
-    /// to 10; 2 by default.
+    /// Sets how many more probes go to a hop that has not answered at all although one behind it
+    /// has, 0 to 10; 2 by default.
     pub fn retries(mut self, retries: u8) -> Self {
         self.probes.config.retries = retries;
         self
@@ -145,7 +145,8 @@ impl Settings {
         self
     }
 
-    /// How far to go at once; [`Sweep::Burst`] sends every probe to every hop whatever comes back.
+    /// Sets how far to go at once; [`Sweep::Burst`] sends every probe to every hop whatever comes
+    /// back.
     pub fn sweep(mut self, sweep: Sweep) -> Self {
         self.probes.config.sweep = Some(sweep);
         self

@@ -1,4 +1,4 @@
-//! Sockets that are open before it is known whom they are for.
+//! The sockets of a job, which may be open before its target is known.
 
 use crate::advice::Standing;
 use crate::bell::Bell;
@@ -18,22 +18,7 @@ const MOST_PINGS: usize = 16;
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PING: usize = 32;
 
-/// The sockets of a trace that has no target yet: what
-/// [`Plan::open`](crate::Plan::open) returns.
-///
-/// Opening sockets takes privileges, and finding the address of a name means to read what
-/// strangers' servers say. A program that opens first can [give its privileges
-/// up](crate::privilege::renounce) before it asks for the address:
-///
-/// ```no_run
-/// use hopshot_linux::{Settings, privilege};
-///
-/// let plan = Settings::new().trace("example.com");
-/// let sockets = plan.open()?;
-/// privilege::renounce()?;
-/// let mut trace = plan.start_at(sockets, plan.resolve()?)?;
-/// # Ok::<(), hopshot_linux::Error>(())
-/// ```
+/// The sockets of a job: its [`Link`](hopshot_engine::Link) to this machine.
 #[derive(Debug)]
 pub struct Sockets {
     pub(crate) options: Options,
@@ -202,11 +187,5 @@ impl Sockets {
             Some((_, error, standing)) => refused(*error, family, &self.options, *standing),
             None => Error::NoSocket(family),
         }
-    }
-
-    /// The kind of socket that is open for a family, if one is.
-    #[must_use]
-    pub fn kind(&self, family: AddressFamily) -> Option<SocketKind> {
-        self.of(family).map(|pair| pair.socket.kind())
     }
 }

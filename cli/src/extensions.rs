@@ -1,6 +1,6 @@
 //! What routers append to their answers, as text.
 
-use hopshot_linux::extensions::{Interface, Label, NodeId, OwnedExtensions, Role};
+use hopshot_linux::extensions::{Label, OwnedExtensions, OwnedInterface, OwnedNodeId, Role};
 use std::fmt::Write as _;
 
 /// In the manner of `traceroute -e`: `<MPLS:L=24001,E=0,S=1,T=1>`, labels of one stack with `/`
@@ -37,7 +37,7 @@ fn label(label: &Label) -> String {
     )
 }
 
-fn node(node: &NodeId) -> String {
+fn node(node: &OwnedNodeId) -> String {
     let fields = [
         node.address.map(|address| address.to_string()),
         node.name.as_ref().map(|name| format!("\"{name}\"")),
@@ -46,7 +46,7 @@ fn node(node: &NodeId) -> String {
     format!("NODE:{}", fields.join(","))
 }
 
-fn interface(interface: &Interface) -> String {
+fn interface(interface: &OwnedInterface) -> String {
     let role = match interface.role {
         Role::Incoming => "INC",
         Role::IncomingSubIp => "SUB",
@@ -74,21 +74,21 @@ mod tests {
             bottom,
             ttl: 1,
         };
-        let whole = Interface {
+        let whole = OwnedInterface {
             role: Role::Incoming,
             index: Some(7),
             name: Some("xe-0/0/1".into()),
             address: Some([10, 8, 0, 1].into()),
             mtu: Some(9000),
         };
-        let bare = Interface {
+        let bare = OwnedInterface {
             role: Role::NextHop,
             index: None,
             name: None,
             address: None,
             mtu: Some(1500),
         };
-        let node = Some(NodeId {
+        let node = Some(OwnedNodeId {
             name: Some("r1".into()),
             address: Some([10, 8, 0, 9].into()),
         });
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(text(&OwnedExtensions::default()), "");
         let expected = "<MPLS:L=24002,E=3,S=0,T=1/L=16,E=3,S=1,T=1> <INC:7,10.8.0.1,\"xe-0/0/1\",mtu=9000> \
                         <NXT:mtu=1500> <NODE:10.8.0.9,\"r1\"> <unknown: 2>";
-        let nameless = NodeId {
+        let nameless = OwnedNodeId {
             name: None,
             address: None,
         };

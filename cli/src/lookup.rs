@@ -13,7 +13,7 @@
 //! and as a third the server to ask if it isn't one of the system's.
 
 use hopshot_linux::Threads;
-use hopshot_linux::lookup::{Answer, Request, Word, Words, Zone};
+use hopshot_linux::lookup::{Request, Response, Word, Words, Zone};
 use hopshot_linux::privilege::{self, Shortfall};
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
@@ -29,12 +29,12 @@ pub(crate) fn run() -> ExitCode {
     match privilege::confine_to_lookups() {
         Ok(shortfalls) => {
             let tell = |shortfall: &Shortfall| {
-                write(&Answer::Unconfined(Words::of(&shortfall.to_string())));
+                write(&Response::Unconfined(Words::of(&shortfall.to_string())));
             };
             shortfalls.iter().for_each(tell);
         }
         Err(error) => {
-            write(&Answer::Unconfined(Words::of(&error.to_string())));
+            write(&Response::Unconfined(Words::of(&error.to_string())));
             return ExitCode::from(2);
         }
     }
@@ -59,18 +59,21 @@ pub(crate) fn run() -> ExitCode {
         match refused.err() {
             None => {}
             Some(Request::Find(host, _)) => {
-                write(&Answer::Later(host, Words::of("no thread can be started")));
+                write(&Response::Later(
+                    host,
+                    Words::of("no thread can be started"),
+                ));
             }
-            Some(Request::Name(address)) => write(&Answer::Name(address, Word::of(""))),
-            Some(Request::Origin(address)) => write(&Answer::Origin(address, Some(Vec::new()))),
-            Some(Request::As(number)) => write(&Answer::As(number, Words::of(""))),
+            Some(Request::Name(address)) => write(&Response::Name(address, Word::of(""))),
+            Some(Request::Origin(address)) => write(&Response::Origin(address, Some(Vec::new()))),
+            Some(Request::As(number)) => write(&Response::As(number, Words::of(""))),
         }
     }
     // Lookups that still run end here too.
     ExitCode::SUCCESS
 }
 
-fn write(answer: &Answer) {
+fn write(answer: &Response) {
     let _ = io::stdout()
         .lock()
         .write_all(format!("{answer}\n").as_bytes());

@@ -14,15 +14,10 @@ use std::io;
 /// Searches for the path MTU and shows it with the path. Returns whether the target answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let plan = args.settings().path_mtu(host);
-    let (mut session, mut search) = Session::start(
-        args,
-        host,
-        || plan.open(),
-        |sockets, address| {
-            let mut search = plan.start_at(sockets, address)?;
-            search.launch().map(|()| search)
-        },
-    )?;
+    let (mut session, mut search) = Session::start(args, host, &plan, |opened, address| {
+        let mut search = opened.start_at(address)?;
+        search.launch().map(|()| search)
+    })?;
     let mut text = match args.output.format() {
         Format::Json => None,
         _ => Some(Text::begin(args, host, &search).map_err(Failure::Output)?),
@@ -103,7 +98,7 @@ impl Text {
             }
             self.print(stretch, names)?;
         }
-        self.view.tell(&trial(search.trial()));
+        self.view.set_status(&trial(search.trial()));
         let Some((size, route)) = search.sweep() else {
             let hops: Vec<Hop<'_>> = search.sketch().collect();
             return self
@@ -184,6 +179,7 @@ fn trial(trial: Trial) -> String {
         } => {
             format!("hop {hop}: {passes} octets pass, {fails} don't: trying {size} ...")
         }
+        _ => "trying another size ...".to_owned(),
     }
 }
 
@@ -210,6 +206,7 @@ fn doubt(limit: &Limit) -> Option<String> {
         mtu,
         less_than,
         from,
+        ..
     } = *limit;
     let less_than = less_than?;
     let why = match from {

@@ -7,7 +7,7 @@ mod helper;
 use crate::ases::Ases;
 use crate::console::printable_words;
 use helper::Helper;
-use hopshot_linux::lookup::{Answer, Request, Wanted, Word};
+use hopshot_linux::lookup::{Request, Response, Wanted, Word};
 use hopshot_linux::{Error, Hop, Route, printable};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -80,7 +80,7 @@ impl<T> Fact<T> {
     }
 
     /// Takes an answer, if none has come yet.
-    fn learn(&mut self, answer: Option<T>) {
+    fn fill(&mut self, answer: Option<T>) {
         if self.is_pending() {
             *self = answer.map_or(Self::Unknown, Self::Known);
         }
@@ -254,7 +254,7 @@ impl Names {
         let late: Vec<String> = self.wanted.borrow().iter().filter_map(late).collect();
         for host in late {
             let why = format!("no answer in {} s", LONGEST_LOOKUP.as_secs());
-            self.settle(&host, || Err(later(&host, &why)));
+            self.end_look_up(&host, || Err(later(&host, &why)));
         }
         let wanted = self.wanted.borrow();
         wanted
@@ -283,19 +283,20 @@ impl Names {
 
     /// Reads what the helper has found. A helper that ends, or talks nonsense, is let go, and
     /// nothing more becomes known.
-    pub(crate) fn hear(&self) {
-        let hear = |helper: &mut Helper| helper.hear(|line, helper| self.learn(line, helper));
-        let goes_on = self.helper.borrow_mut().as_mut().is_none_or(hear);
+    pub(crate) fn receive(&self) {
+        let receive =
+            |helper: &mut Helper| helper.receive(|line, helper| self.take_line(line, helper));
+        let goes_on = self.helper.borrow_mut().as_mut().is_none_or(receive);
         if !goes_on {
             *self.helper.borrow_mut() = None;
             for facts in self.addresses.borrow_mut().values_mut() {
-                facts.name.learn(None);
-                facts.origin.learn(None);
+                facts.name.fill(None);
+                facts.origin.fill(None);
             }
             self.called
                 .borrow_mut()
                 .values_mut()
-                .for_each(|name| name.learn(None));
+                .for_each(|name| name.fill(None));
             let wanted: Vec<String> = self.wanted.borrow().keys().cloned().collect();
             let why = self
                 .obstacle()
@@ -307,12 +308,12 @@ impl Names {
             };
             wanted
                 .iter()
-                .for_each(|host| self.settle(host, || Err(gone(host))));
+                .for_each(|host| self.end_look_up(host, || Err(gone(host))));
         }
     }
 
     /// A host that was asked for is found, or is not.
-    fn settle(&self, host: &str, found: impl Fn() -> Result<SocketAddr, Error>) {
+    fn end_look_up(&self, host: &str, found: impl Fn() -> Result<SocketAddr, Error>) {
         if let Some((times, _)) = self.wanted.borrow_mut().remove(host) {
             self.found
                 .borrow_mut()
@@ -321,40 +322,40 @@ impl Names {
     }
 
     /// Takes a line of the helper: only what was asked for, and only once.
-    fn learn(&self, line: &str, helper: &Helper) {
+    fn take_line(&self, line: &str, helper: &Helper) {
         let known = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         match line.parse() {
             // Whoever owns an address, or an AS, owns its name; and what a stranger's server said
             // may be why there is none.
-            Ok(Answer::Name(address, name)) => self.know(address, |facts| {
+            Ok(Response::Name(address, name)) => self.update(address, |facts| {
                 facts
                     .name
-                    .learn(known(name.as_str()).map(|name| printable(&name, LONGEST)));
+                    .fill(known(name.as_str()).map(|name| printable(&name, LONGEST)));
             }),
-            Ok(Answer::Origin(address, numbers)) => self.know(address, |facts| {
+            Ok(Response::Origin(address, numbers)) => self.update(address, |facts| {
                 if facts.origin.is_pending() && numbers.is_none() {
                     self.unanswered.set(self.unanswered.get() + 1);
                 }
-                facts.origin.learn(numbers);
+                facts.origin.fill(numbers);
                 if let Some(number) = facts.origin.known().and_then(|numbers| numbers.first()) {
                     self.call(*number, || Fact::asked(helper.ask(&Request::As(*number))));
                 }
             }),
-            Ok(Answer::As(number, name)) => {
+            Ok(Response::As(number, name)) => {
                 if let Some(fact) = self.called.borrow_mut().get_mut(&number) {
-                    fact.learn(known(name.as_str()).map(|name| printable_words(&name)));
+                    fact.fill(known(name.as_str()).map(|name| printable_words(&name)));
                 }
             }
-            Ok(Answer::Found(host, address)) => self.settle(host.as_str(), || Ok(address)),
-            Ok(Answer::Lost(host, why)) => {
-                self.settle(host.as_str(), || {
+            Ok(Response::Found(host, address)) => self.end_look_up(host.as_str(), || Ok(address)),
+            Ok(Response::Lost(host, why)) => {
+                self.end_look_up(host.as_str(), || {
                     Err(Error::LookUp(why.as_str().to_owned()))
                 });
             }
-            Ok(Answer::Later(host, why)) => {
-                self.settle(host.as_str(), || Err(later(host.as_str(), why.as_str())));
+            Ok(Response::Later(host, why)) => {
+                self.end_look_up(host.as_str(), || Err(later(host.as_str(), why.as_str())));
             }
-            Ok(Answer::Unconfined(what)) => {
+            Ok(Response::Unconfined(what)) => {
                 let mut unconfined = self.unconfined.borrow_mut();
                 // Not without end, whatever the helper writes.
                 if unconfined.len() < SHORTFALLS {
@@ -366,9 +367,9 @@ impl Names {
     }
 
     /// Something has become known of an address, if it was asked about.
-    fn know(&self, address: IpAddr, learn: impl FnOnce(&mut Facts)) {
+    fn update(&self, address: IpAddr, update: impl FnOnce(&mut Facts)) {
         if let Some(facts) = self.addresses.borrow_mut().get_mut(&address) {
-            learn(facts);
+            update(facts);
         }
     }
 
@@ -496,12 +497,12 @@ mod tests {
         helper
             .write_all(b"name 192.0.2.1 other\nnonsense\nname 192.0")
             .unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(names.of(one).as_deref(), Some(r"a\u{1b}\u{20}b"));
         assert_eq!((names.of(two), names.of(three)), (None, None));
         assert!(names.patience([two].into_iter()).is_some());
         helper.write_all(b".2.2\n").unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(
             (names.of(two), names.patience([one, two].into_iter())),
             (None, None)
@@ -531,7 +532,7 @@ mod tests {
             )
             .unwrap();
         assert_eq!(asked(&mut helper).matches("origin 192.0.2.2\n").count(), 1);
-        names.hear();
+        names.receive();
         assert_eq!(asked(&mut helper), "as 64500\n");
         let origin = |address| {
             names
@@ -554,7 +555,7 @@ mod tests {
         helper
             .write_all(b"as 64501 OTHER\nas 64500 EXAMPLE\x1b\x07  NET\nas 64500 OTHER\norigin 192.0.2.1 64501\n")
             .unwrap();
-        names.hear();
+        names.receive();
         let called = Some(r"EXAMPLE\u{1b}\u{7} NET".to_owned());
         assert_eq!(
             [one, two].map(origin),
@@ -575,13 +576,13 @@ mod tests {
                 b"origin 192.0.2.1\norigin 192.0.2.2 ?\norigin 192.0.2.2 ?\nname 192.0.2.2\n",
             )
             .unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(
             (names.unanswered(), names.patience([two].into_iter())),
             (2, None)
         );
         helper.write_all(b"origin 192.0.2.3 64500\n").unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(names.unanswered(), 1);
     }
 
@@ -594,7 +595,7 @@ mod tests {
         helper
             .write_all(b"name 192.0.2.1\norigin 192.0.2.1 64500\n")
             .unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(
             (
                 asked(&mut helper).contains("as 64500\n"),
@@ -610,7 +611,7 @@ mod tests {
         let (names, helper) = played();
         names.ask(one);
         drop(helper);
-        names.hear();
+        names.receive();
         assert_eq!(
             (names.patience([one].into_iter()), names.with_fd(|_| ())),
             (None, None)
@@ -619,7 +620,7 @@ mod tests {
         let (names, mut helper) = played();
         names.ask(one);
         helper.write_all(&[b'a'; 2 * LONGEST_LINE]).unwrap();
-        names.hear();
+        names.receive();
         assert_eq!(
             (names.patience([one].into_iter()), names.with_fd(|_| ())),
             (None, None)

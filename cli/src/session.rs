@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::names::Names;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{
-    Error, Job, Lack, Reasons, Rejected, Running, SocketKind, Sockets, Step, needs_resolver,
+    Error, Job, Lack, Opened, Plan, PlanKind, Reasons, Rejected, Running, SocketKind, Sockets,
+    Step, needs_resolver,
 };
 use rustix::process::getuid;
 use std::fmt::Display;
@@ -28,24 +29,24 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens sockets, and starts what runs on them at the address of a host. Privileges are given
+    /// Opens the sockets of a job, and starts it at the address of its host. Privileges are given
     /// up in between if there is anything to be read or asked for; else while the first probes
     /// are on their way.
-    pub(crate) fn start<R>(
+    pub(crate) fn start<K: PlanKind, R>(
         args: &Args,
         host: &str,
-        open: impl FnOnce() -> Result<Sockets, Error>,
-        start: impl FnOnce(Sockets, SocketAddr) -> Result<R, Error>,
+        plan: &Plan<K>,
+        start: impl FnOnce(Opened<K>, SocketAddr) -> Result<R, Error>,
     ) -> Result<(Self, R), Failure> {
-        let sockets = open()?;
+        let opened = plan.open()?;
         let is_named = needs_resolver(host);
         if !is_named && args.asn.database.is_none() {
-            let running = start(sockets, args.settings().resolve(host)?)?;
+            let running = start(opened, args.settings().resolve(host)?)?;
             return Ok((Self::new(args, false)?, running));
         }
         let mut session = Self::new(args, is_named)?;
         let address = session.address(args, host)?;
-        Ok((session, start(sockets, address)?))
+        Ok((session, start(opened, address)?))
     }
 
     /// As [`with_files`](Self::with_files), where there is no file to be opened.
@@ -105,7 +106,7 @@ impl Session {
             return Err(Error::LookUp(text).into());
         }
         loop {
-            self.names.hear();
+            self.names.receive();
             let left = self.names.give_up_late();
             if let Some((_, found)) = self.names.found().pop() {
                 return Ok(found?);
@@ -134,7 +135,7 @@ impl Session {
             sockets
                 .into_iter()
                 .for_each(|socket| say(&format!("{} sockets", socket.as_str())));
-            self.tell(lacks);
+            self.say_lacks(lacks);
             shortfalls
                 .iter()
                 .for_each(|shortfall| say(&format!("not confined in full: {shortfall}")));
@@ -148,7 +149,7 @@ impl Session {
     }
 
     /// Says what the sockets do without, once, to those who want to know.
-    pub(crate) fn tell(&mut self, lacks: &[Lack]) {
+    pub(crate) fn say_lacks(&mut self, lacks: &[Lack]) {
         if !self.is_verbose {
             return;
         }
@@ -172,7 +173,7 @@ impl Session {
             if self.events.interrupted() {
                 running.interrupt();
             }
-            self.names.hear();
+            self.names.receive();
             show(running, &self.names, step).map_err(Failure::Output)?;
             if step == Step::Done {
                 return Ok(());
@@ -180,12 +181,12 @@ impl Session {
         }
     }
 
-    /// Waits for the names of these that are still asked for, as long as that is worth it; `learn`
-    /// is told of each.
+    /// Waits for the names of these that are still asked for, as long as that is worth it; `show`
+    /// is called for each.
     pub(crate) fn wait_for_names<I: Iterator<Item = IpAddr>>(
         &mut self,
         addresses: impl Fn() -> I,
-        mut learn: impl FnMut(&Names) -> io::Result<()>,
+        mut show: impl FnMut(&Names) -> io::Result<()>,
     ) -> Result<(), Failure> {
         while let Some(left) = self.names.patience(addresses()) {
             if self.events.interrupted()
@@ -196,8 +197,8 @@ impl Session {
             {
                 break;
             }
-            self.names.hear();
-            learn(&self.names).map_err(Failure::Output)?;
+            self.names.receive();
+            show(&self.names).map_err(Failure::Output)?;
         }
         Ok(())
     }

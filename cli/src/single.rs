@@ -10,17 +10,12 @@ use hopshot_linux::AddressFamily;
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let plan = args.settings().trace(host);
-    let (mut session, mut trace) = Session::start(
-        args,
-        host,
-        || plan.open(),
-        |sockets, address| {
-            let mut trace = plan.start_at(sockets, address)?;
-            // What else there is to do is done while the probes are on their way; no answer is read
-            // before all of it.
-            trace.launch().map(|()| trace)
-        },
-    )?;
+    let (mut session, mut trace) = Session::start(args, host, &plan, |opened, address| {
+        let mut trace = opened.start_at(address)?;
+        // What else there is to do is done while the probes are on their way; no answer is read
+        // before all of it.
+        trace.launch().map(|()| trace)
+    })?;
     let (mut format, family) = (format::of(args), AddressFamily::of(trace.target()));
     format
         .begin(host, trace.target(), trace.source(), trace.flow())
@@ -31,16 +26,19 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     session.confine([trace.socket()], &trace.lacks(family), || trace.confine())?;
     session.follow(&mut trace, |trace, names, _| {
         while let Some(heard) = trace.take_reply() {
-            format.hear(&heard, names)?;
+            format.reply(&heard, names)?;
         }
         replying(trace.route().hops()).for_each(|address| names.ask(address));
-        format.learn(names)?;
+        format.update_names(names)?;
         format.update(trace, names)
     })?;
     // The filter of its answers is set after the first probes.
-    session.tell(&trace.lacks(family));
+    session.say_lacks(&trace.lacks(family));
     let route = trace.finish();
-    session.wait_for_names(|| replying(route.hops()), |names| format.learn(names))?;
+    session.wait_for_names(
+        || replying(route.hops()),
+        |names| format.update_names(names),
+    )?;
     format
         .finish(&route, &session.names)
         .and_then(|()| format.end())

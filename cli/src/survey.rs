@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     session.confine(sockets, &lacks, || survey.confine())?;
     let progress = Progress::new(args);
     let (format, found, finished) = (format::of(args), VecDeque::new(), VecDeque::new());
-    let mut desk = Desk {
+    let mut pipeline = Pipeline {
         args,
         targets,
         survey,
@@ -67,23 +67,25 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         told_limit: None,
         looked: Instant::now(),
     };
-    desk.run()?;
-    if !desk.progress.any() && !desk.interrupted {
-        return Err(desk.unread.unwrap_or(Failure::NoHosts));
+    pipeline.run()?;
+    if !pipeline.progress.any() && !pipeline.interrupted {
+        return Err(pipeline.unread.unwrap_or(Failure::NoHosts));
     }
-    desk.format.end().map_err(Failure::Output)?;
+    pipeline.format.end().map_err(Failure::Output)?;
     let [v4, v6] =
-        [AddressFamily::V4, AddressFamily::V6].map(|family| desk.survey.rejected(family));
-    desk.session.explain(desk.reasons, desk.forged, v4 + v6);
-    match desk.unread {
+        [AddressFamily::V4, AddressFamily::V6].map(|family| pipeline.survey.rejected(family));
+    pipeline
+        .session
+        .explain(pipeline.reasons, pipeline.forged, v4 + v6);
+    match pipeline.unread {
         Some(failure) => Err(failure),
-        None => Ok(desk.progress.all_well() && !desk.interrupted),
+        None => Ok(pipeline.progress.all_well() && !pipeline.interrupted),
     }
 }
 
 /// Everything on its way: hosts whose addresses are looked up or wait for room, traces that run,
 /// routes that wait for names.
-struct Desk<'a> {
+struct Pipeline<'a> {
     args: &'a Args,
     targets: Targets,
     survey: Survey,
@@ -105,7 +107,7 @@ struct Desk<'a> {
     looked: Instant,
 }
 
-impl Desk<'_> {
+impl Pipeline<'_> {
     fn run(&mut self) -> Result<(), Failure> {
         let mut more = true;
         loop {
@@ -117,9 +119,9 @@ impl Desk<'_> {
                 }
                 self.interrupt()?;
             }
-            self.session.names.hear();
+            self.session.names.receive();
             let names_late = self.session.names.give_up_late();
-            self.hear_found();
+            self.collect_found();
             self.take_started()?;
             self.take_replies()?;
             self.take_routes();
@@ -128,7 +130,7 @@ impl Desk<'_> {
             self.take_found()?;
             more = more && self.take_in()?;
             self.take_started()?;
-            self.tell_outage();
+            self.say_outage();
             let idle = self.survey.is_idle();
             if !more && idle && self.on_their_way() == 0 {
                 self.progress.clear();
@@ -314,6 +316,7 @@ impl Desk<'_> {
             target,
             source,
             flow,
+            ..
         }) = self.survey.take_started()
         {
             self.format
@@ -331,12 +334,13 @@ impl Desk<'_> {
 
     /// Says once that this machine is cut off, again if that may last longer than was said, and
     /// once that it no longer is.
-    fn tell_outage(&mut self) {
+    fn say_outage(&mut self) {
         match self.survey.outage() {
             Some(Outage {
                 what,
                 reason,
                 limit,
+                ..
             }) if self.told_limit.is_none_or(|told| told < limit) => {
                 self.told_limit = Some(limit);
                 let text = format!(
@@ -371,9 +375,9 @@ impl Desk<'_> {
         Ok(())
     }
 
-    /// Hears which hosts have been found. A look-up that failed while this process was stopped says
-    /// nothing of name servers now.
-    fn hear_found(&mut self) {
+    /// Takes the hosts that have been found. A look-up that failed while this process was stopped
+    /// says nothing of name servers now.
+    fn collect_found(&mut self) {
         let was_stopped = std::mem::replace(&mut self.looked, Instant::now()).elapsed() >= STOPPED;
         for (host, found) in self.session.names.found() {
             let is_stale =
@@ -411,7 +415,7 @@ impl Desk<'_> {
     fn take_replies(&mut self) -> Result<(), Failure> {
         while let Some(heard) = self.survey.take_reply() {
             self.format
-                .hear(&heard, &self.session.names)
+                .reply(&heard, &self.session.names)
                 .map_err(Failure::Output)?;
         }
         Ok(())

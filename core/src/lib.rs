@@ -65,7 +65,7 @@
 //! #     }
 //! # }
 //! # let target = IpAddr::from([198, 51, 100, 7]);
-//! # let random = 0x243f_6a88_85a3_08d3_1319_8a2e_0370_7344;
+//! # let random = *b"0123456789abcdef";
 //! # let mut network = Network { me: [192, 0, 2, 100].into(), target, now: Instant::EPOCH, answers: VecDeque::new() };
 //! // Room for 64 probes. `random` is 16 octets that nobody else can know.
 //! let config = Config { max_hops: 16, ..Config::new(target) };

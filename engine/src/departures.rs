@@ -1,4 +1,4 @@
-//! When probes left, by the kernel's word: it gives a number back that goes with each.
+//! Departures of probes, by the kernel's word: it gives a number back that goes with each.
 
 use crate::link::{Clock, Link};
 use crate::running::Running;
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Corrects when probes left by what the kernel says, if it was asked to say so. `next` is the
 /// handle of the next trace.
-pub(crate) fn settle<L: Link>(
+pub(crate) fn correct_departures<L: Link>(
     link: &mut L,
     port: usize,
     traces: &mut BTreeMap<TraceId, Running>,

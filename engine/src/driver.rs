@@ -13,18 +13,19 @@ use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::{self, Identities};
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
-use crate::near::Head;
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
+use crate::protocol::{Key, Probing};
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
+use crate::shared::Head;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Reasons;
 use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Evidence, Hop, Instant, ProbeId, Reply};
+use hopshot_core::{Config, Evidence, Hop, Instant, ProbeId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -44,18 +45,18 @@ const LULL: Duration = Duration::from_millis(1);
 struct Listener {
     port: Port,
     rejected: Rejected,
-    hears: Hears,
+    filter: Filter,
 }
 
-/// Those whose answers a port brings.
+/// The filter of what a port brings.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hears {
-    /// Everybody's so far. What is no answer to the trace wakes the driver, which passes it over.
-    Unsaid,
-    /// Those of the trace, unless the machine can't tell them from others.
+enum Filter {
+    /// None so far. What is no answer to the trace wakes the driver, which passes it over.
+    Unset,
+    /// Only answers to the trace, unless the machine can't tell them from others.
     Own,
-    /// Everybody's: there are many traces, or there will be.
-    Everyone,
+    /// None: there are many traces, or there will be.
+    None,
 }
 
 /// Any number of traces on the ports of a machine.
@@ -99,6 +100,7 @@ impl<L> fmt::Debug for Driver<L> {
 
 /// The reason why [`Job::advance`](crate::Job::advance) came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Step {
     /// Something may have changed; call again.
     Running,
@@ -114,7 +116,7 @@ impl<L: Link> Driver<L> {
         let listener = |port| Listener {
             port,
             rejected: Rejected::default(),
-            hears: Hears::Unsaid,
+            filter: Filter::Unset,
         };
         Self {
             listeners: link.ports().map(listener).collect(),
@@ -141,7 +143,7 @@ impl<L: Link> Driver<L> {
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
             self.link.listen_for(port, Audience::Everyone);
-            listener.hears = Hears::Everyone;
+            listener.filter = Filter::None;
         }
     }
 
@@ -158,36 +160,32 @@ impl<L: Link> Driver<L> {
     pub(crate) fn add(
         &mut self,
         config: Config,
-        echo: Echo,
+        probing: Probing,
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
         has_timeout: bool,
     ) -> Result<Option<(TraceId, IpAddr)>, L::Error> {
         let source = self.source(config.target, scope_id)?;
-        let identity = self.take_identity(&config, &echo).or_else(|| {
+        let identity = self.take_identity(&config, &probing).or_else(|| {
             // A trace goes before questions.
             self.end_questions(AddressFamily::of(config.target));
-            self.take_identity(&config, &echo)
+            self.take_identity(&config, &probing)
         });
-        let Some((listener, ident, first_seq)) = identity else {
+        let Some((listener, first)) = identity else {
             return Ok(None);
         };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
-        let echo = Echo {
-            ident,
-            first_seq,
-            ..echo
-        };
+        let probing = probing.with_first_key(first);
         let config = Config {
             source,
             first_hop,
             ..config
         };
-        let tracer = match Tracer::new_in(Growing::new(&config), config, echo) {
+        let tracer = match Tracer::new_in(Growing::new(&config), config, probing) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
-                self.identities.give_back(self.next, ident);
+                self.identities.give_back(self.next, first.ident);
                 return Err(Fault::Config(error).into());
             }
         };
@@ -237,7 +235,8 @@ impl<L: Link> Driver<L> {
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
     /// else knows which it will be: the first that has room from a random one on.
-    fn take_identity(&mut self, config: &Config, echo: &Echo) -> Option<(usize, u16, u16)> {
+    fn take_identity(&mut self, config: &Config, probing: &Probing) -> Option<(usize, Key)> {
+        let wanted = probing.first_key();
         let family = AddressFamily::of(config.target);
         let idents = self
             .listeners
@@ -247,10 +246,10 @@ impl<L: Link> Driver<L> {
         let idents: Vec<_> = idents
             .map(|(index, listener)| (index, listener.port.ident))
             .collect();
-        let (before, from) = idents.split_at(usize::from(echo.ident).checked_rem(idents.len())?);
+        let (before, from) = idents.split_at(usize::from(wanted.ident).checked_rem(idents.len())?);
         from.iter().chain(before).find_map(|(index, ident)| {
-            let (ident, first_seq) = self.identities.take(self.next, config, echo, *ident)?;
-            Some((*index, ident, first_seq))
+            let first = self.identities.take(self.next, config, wanted, *ident)?;
+            Some((*index, first))
         })
     }
 
@@ -389,7 +388,8 @@ impl<L: Link> Driver<L> {
     fn forget(&mut self, id: TraceId) -> Option<Running> {
         let trace = self.traces.remove(&id)?;
         self.schedule.remove(id);
-        self.identities.give_back(id, trace.tracer.protocol().ident);
+        let ident = trace.tracer.protocol().first_key().ident;
+        self.identities.give_back(id, ident);
         Some(trace)
     }
 
@@ -454,10 +454,10 @@ impl<L: Link> Driver<L> {
     /// 0.1 ms sooner.
     pub(crate) fn listen(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
-            if listener.hears != Hears::Unsaid {
+            if listener.filter != Filter::Unset {
                 continue;
             }
-            listener.hears = Hears::Own;
+            listener.filter = Filter::Own;
             // Without `expect_many` there is one trace.
             let own = self
                 .traces

@@ -1,4 +1,4 @@
-//! What can go wrong in the engine, as errors of the machine that it runs on.
+//! Faults of the engine, as errors of the machine that it runs on.
 
 use hopshot_core::ConfigError;
 use hopshot_core::wire::AddressFamily;

@@ -1,5 +1,5 @@
-//! What routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950), interfaces
-//! (RFC 5837), and who they are (draft-ietf-intarea-extended-icmp-nodeid).
+//! Extensions that routers append to their errors, kept: RFC 4884, with label stacks (RFC 4950),
+//! interfaces (RFC 5837), and who they are (draft-ietf-intarea-extended-icmp-nodeid).
 
 use crate::printable;
 use hopshot_core::wire::extensions::{self as wire, Label, Role};
@@ -16,7 +16,7 @@ pub const MAX_INTERFACES: usize = 4;
 /// of a longer one is cut off.
 const MAX_NAME: usize = 63;
 
-/// What a router appended to an answer. Most append nothing.
+/// The extensions that a router appended to an answer. Most append nothing.
 ///
 /// All of it is what the router says, or whoever wrote the answer in its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,15 +25,15 @@ pub struct OwnedExtensions {
     /// The MPLS label stack that the probe arrived with, from the top on; at most [`MAX_LABELS`].
     pub mpls: Vec<Label>,
     /// Interfaces that the probe came in by, or would have left by; at most [`MAX_INTERFACES`].
-    pub interfaces: Vec<Interface>,
-    /// What the router calls itself, if it does.
-    pub node: Option<NodeId>,
-    /// How many objects there were of a kind that isn't known here, that contradict themselves, or
-    /// beyond what is kept.
+    pub interfaces: Vec<OwnedInterface>,
+    /// The router's name for itself, if it has told one.
+    pub node: Option<OwnedNodeId>,
+    /// The number of objects of a kind that isn't known here, that contradict themselves, or beyond
+    /// what is kept.
     pub unknown: usize,
 }
 
-/// What most routers append.
+/// The extensions of most routers: nothing.
 pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
     mpls: Vec::new(),
     interfaces: Vec::new(),
@@ -43,8 +43,8 @@ pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
 
 /// An interface of a router (RFC 5837, section 4). What the router doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Interface {
-    /// What it is to the probe.
+pub struct OwnedInterface {
+    /// Its role for the probe.
     pub role: Role,
     /// Its index on the router.
     pub index: Option<u32>,
@@ -58,7 +58,7 @@ pub struct Interface {
 
 /// A router, wherever its answer comes from. What it doesn't tell is `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeId {
+pub struct OwnedNodeId {
     /// Its name, made [`printable`].
     pub name: Option<String>,
     /// An address that it can be reached at.
@@ -85,9 +85,9 @@ impl OwnedExtensions {
             } else if let (Some(interface), true) =
                 (object.interface(), kept.interfaces.len() < MAX_INTERFACES)
             {
-                kept.interfaces.push(Interface::copy(&interface));
+                kept.interfaces.push(OwnedInterface::copy(&interface));
             } else if let (Some(node), None) = (object.node(), &kept.node) {
-                kept.node = Some(NodeId {
+                kept.node = Some(OwnedNodeId {
                     name: node.name.map(printable_name),
                     address: node.address,
                 });
@@ -99,7 +99,7 @@ impl OwnedExtensions {
     }
 }
 
-impl Interface {
+impl OwnedInterface {
     fn copy(view: &wire::Interface<'_>) -> Self {
         let name = view.name.map(printable_name);
         Self {
@@ -175,7 +175,7 @@ mod tests {
             kept.mpls,
             [label(24001, 3, false, 1), label(16, 0, true, 2)]
         );
-        let expected = Interface {
+        let expected = OwnedInterface {
             role: Role::Incoming,
             index: Some(7),
             name: Some("xe-0/0/1".to_owned()),
@@ -193,7 +193,7 @@ mod tests {
             b"\x00\x01\x00\x00\x0a\x08\x00\x01\x08r\x1b1\x00\x00\x00\x00",
         );
         let kept = kept(&[node(0b0010, b""), first, node(0b0010, b"\x04two")]);
-        let expected = NodeId {
+        let expected = OwnedNodeId {
             name: Some(r"r\u{1b}1".to_owned()),
             address: Some([10, 8, 0, 1].into()),
         };

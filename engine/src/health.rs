@@ -1,4 +1,5 @@
-//! Whether something works at present: packets of a family leave this machine, names are found.
+//! The health of something that works or doesn't at present: packets of a family leave this
+//! machine, names are found.
 
 use hopshot_core::Instant;
 use std::time::Duration;

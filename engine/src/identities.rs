@@ -1,12 +1,13 @@
-//! Who is who among the traces of a driver: an answer says which ident and seq it is about.
+//! Identities of the traces of a driver: an answer says which ident and seq it is about.
 //!
 //! Where the ident is ours to choose, every trace has one of its own. A ping socket has one for
 //! all; there each trace has a stretch of seqs of its own, at a random place: the host of one trace
 //! knows where that is, and of the others nothing.
 
+use crate::protocol::Key;
 use crate::storage::CAPACITY;
 use crate::trace_id::TraceId;
-use hopshot_core::{Config, Echo};
+use hopshot_core::Config;
 use std::collections::{HashMap, VecDeque};
 
 /// With more idents than this no answer is looked for among the traces of others: the core would
@@ -101,28 +102,28 @@ impl Seqs {
 }
 
 impl Identities {
-    /// An ident and a first seq for a trace: those that it wants, or others if those are in use.
+    /// The key of the first probe of a trace: the one that it wants, or another if that is in use.
     /// `ident` is given where it can't be chosen. `None` if all are in use.
     pub(crate) fn take(
         &mut self,
         trace: TraceId,
         config: &Config,
-        echo: &Echo,
+        wanted: Key,
         ident: Option<u16>,
-    ) -> Option<(u16, u16)> {
-        let (wanted, len) = (echo.first_seq, span(config));
+    ) -> Option<Key> {
+        let len = span(config);
         if let Some(ident) = ident {
             return self
                 .shared
                 .entry(ident)
                 .or_default()
-                .take(trace, wanted, len)
-                .map(|first| (ident, first));
+                .take(trace, wanted.seq, len)
+                .map(|seq| Key { ident, seq });
         }
         let is_free =
             |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
         let ident = (0..=u16::MAX)
-            .map(|more| echo.ident.wrapping_add(more))
+            .map(|more| wanted.ident.wrapping_add(more))
             .find(is_free)?;
         let rested = self
             .rested
@@ -134,9 +135,9 @@ impl Identities {
             taken: Vec::new(),
             rested,
         }
-        .take(trace, wanted, len)?;
+        .take(trace, wanted.seq, len)?;
         self.own.insert(ident, Stretch { trace, first, len });
-        Some((ident, first))
+        Some(Key { ident, seq: first })
     }
 
     /// A trace needs its identity no more.
@@ -152,8 +153,8 @@ impl Identities {
         }
     }
 
-    /// The traces that an answer with this ident and seq may belong to.
-    pub(crate) fn whose(&self, ident: u16, seq: u16) -> impl Iterator<Item = TraceId> + use<'_> {
+    /// The traces that an answer with this key may belong to.
+    pub(crate) fn whose(&self, Key { ident, seq }: Key) -> impl Iterator<Item = TraceId> + use<'_> {
         let owner = self.own.get(&ident);
         let sharing = self.shared.get(&ident);
         // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket
@@ -196,22 +197,19 @@ fn span(config: &Config) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Probing;
     use hopshot_core::Instant;
     use std::net::{IpAddr, Ipv4Addr};
 
     const CONFIG: Config = Config::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
-    fn echo(ident: u16, first_seq: u16) -> Echo {
-        Echo {
-            ident,
-            first_seq,
-            ..Echo::new([0; 16])
-        }
+    const fn key(ident: u16, seq: u16) -> Key {
+        Key { ident, seq }
     }
 
     /// In the order of age.
     fn whose(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-        let ids = identities.whose(ident, seq);
+        let ids = identities.whose(key(ident, seq));
         let mut traces: Vec<usize> = ids.map(|id| id.age() as usize).collect();
         traces.sort_unstable();
         traces
@@ -225,12 +223,12 @@ mod tests {
     fn traces_that_may_choose_get_idents_of_their_own_and_an_answer_finds_its_trace() {
         let mut identities = Identities::default();
         assert_eq!(
-            identities.take(id(0), &CONFIG, &echo(65_535, 7), None),
-            Some((65_535, 7))
+            identities.take(id(0), &CONFIG, key(65_535, 7), None),
+            Some(key(65_535, 7))
         );
         assert_eq!(
-            identities.take(id(1), &CONFIG, &echo(65_535, 9), None),
-            Some((0, 9))
+            identities.take(id(1), &CONFIG, key(65_535, 9), None),
+            Some(key(0, 9))
         );
         assert_eq!(whose(&identities, 65_535, 8), [0]);
         assert_eq!(whose(&identities, 0, 9), [1]);
@@ -240,8 +238,8 @@ mod tests {
         identities.give_back(id(0), 65_535);
         assert_eq!(
             identities
-                .take(id(2), &CONFIG, &echo(65_535, 7), None)
-                .map(|(ident, _)| ident),
+                .take(id(2), &CONFIG, key(65_535, 7), None)
+                .map(|first| first.ident),
             Some(65_535)
         );
     }
@@ -273,14 +271,14 @@ mod tests {
             assert!(capacity > 200, "{capacity}");
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
-                let (ident, first) = identities
-                    .take(id(trace), &CONFIG, &echo(1, wish), Some(77))
+                let Key { ident, seq: first } = identities
+                    .take(id(trace), &CONFIG, key(1, wish), Some(77))
                     .unwrap();
                 assert_eq!(ident, 77);
                 firsts.push(first);
             }
             assert_eq!(
-                identities.take(id(capacity), &CONFIG, &echo(1, 0), Some(77)),
+                identities.take(id(capacity), &CONFIG, key(1, 0), Some(77)),
                 None
             );
             for (trace, first) in firsts.into_iter().enumerate() {
@@ -292,7 +290,7 @@ mod tests {
                 identities.give_back(id(freed), 77);
                 assert!(
                     identities
-                        .take(id(capacity + freed), &CONFIG, &echo(1, 0), Some(77))
+                        .take(id(capacity + freed), &CONFIG, key(1, 0), Some(77))
                         .is_some()
                 );
             }
@@ -304,16 +302,16 @@ mod tests {
         let mut identities = Identities::default();
         let (seqs, others) = (random_seqs(2), capacity(&CONFIG, Some(77)) - 1);
         assert_eq!(
-            identities.take(id(0), &CONFIG, &echo(1, 60_000), Some(77)),
-            Some((77, 60_000))
+            identities.take(id(0), &CONFIG, key(1, 60_000), Some(77)),
+            Some(key(77, 60_000))
         );
         identities.give_back(id(0), 77);
         assert_eq!(whose(&identities, 77, 60_000), [0_usize; 0]);
         // One trace after the other, each of which wants to be there too.
         for (trace, seq) in (1..=others).zip(seqs) {
             let wanted = if trace % 2 == 0 { seq } else { 60_000 };
-            let (_, first) = identities
-                .take(id(trace), &CONFIG, &echo(1, wanted), Some(77))
+            let Key { seq: first, .. } = identities
+                .take(id(trace), &CONFIG, key(1, wanted), Some(77))
                 .unwrap();
             let distance = first
                 .wrapping_sub(60_000)
@@ -322,8 +320,8 @@ mod tests {
             identities.give_back(id(trace), 77);
         }
         assert_eq!(
-            identities.take(id(others + 1), &CONFIG, &echo(1, 60_000), Some(77)),
-            Some((77, 60_000))
+            identities.take(id(others + 1), &CONFIG, key(1, 60_000), Some(77)),
+            Some(key(77, 60_000))
         );
     }
 
@@ -341,8 +339,8 @@ mod tests {
                 let mut identities = Identities::default();
                 let mut before: VecDeque<Stretch> = VecDeque::new();
                 for (trace, wish) in wishes.into_iter().enumerate() {
-                    let (ident, first) = identities
-                        .take(id(trace), &CONFIG, &echo(77, wish), given)
+                    let Key { ident, seq: first } = identities
+                        .take(id(trace), &CONFIG, key(77, wish), given)
                         .unwrap();
                     assert_eq!(ident, 77);
                     let stretch = Stretch {
@@ -368,11 +366,11 @@ mod tests {
     fn an_ident_that_traces_share_is_no_choice_for_others() {
         let mut identities = Identities::default();
         identities
-            .take(id(0), &CONFIG, &echo(1, 5), Some(77))
+            .take(id(0), &CONFIG, key(1, 5), Some(77))
             .unwrap();
         assert_eq!(
-            identities.take(id(1), &CONFIG, &echo(77, 5), None),
-            Some((78, 5))
+            identities.take(id(1), &CONFIG, key(77, 5), None),
+            Some(key(78, 5))
         );
         assert_eq!(
             (whose(&identities, 77, 5), whose(&identities, 78, 5)),
@@ -388,7 +386,7 @@ mod tests {
             max_hops: 20,
             ..CONFIG
         };
-        let mut tracer = hopshot_core::Tracer::<CAPACITY>::new(config, echo(1, 0)).unwrap();
+        let mut tracer = hopshot_core::Tracer::<CAPACITY, _>::new(config, Probing::new(0)).unwrap();
         let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], 0);
         loop {
             match tracer.poll(now, &mut buf).unwrap() {

@@ -1,8 +1,9 @@
 //! The seam to a machine: what the engine needs of an operating system, or of a simulated internet.
 
 use crate::error::LinkError;
+use crate::protocol::Probing;
 use hopshot_core::wire::{AddressFamily, Malformed};
-use hopshot_core::{Answer, Echo, Instant, SendError};
+use hopshot_core::{Answer, Instant, SendError};
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -159,6 +160,7 @@ impl SocketKind {
 
 /// A probe to be sent.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Datagram<'m> {
     /// The target.
     pub destination: IpAddr,
@@ -174,6 +176,7 @@ pub struct Datagram<'m> {
 
 /// The reason why a packet could not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Obstacle {
     /// It is too large for the first link, and others may not be.
     TooLarge,
@@ -188,7 +191,7 @@ pub enum Obstacle {
 pub struct Arrived<'b> {
     /// The answer that it is, or why it is none.
     pub answer: Result<Answer<'b>, Malformed>,
-    /// When it arrived.
+    /// The time of arrival.
     pub at: Instant,
     /// The clock that says so.
     pub clock: Clock,
@@ -196,11 +199,12 @@ pub struct Arrived<'b> {
 
 /// Those whose answers are wanted.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub enum Audience<'a> {
     /// Everybody.
     Everyone,
-    /// One trace: its identity and its target.
-    Trace(&'a Echo, IpAddr),
+    /// One trace: its probes and its target.
+    Trace(&'a Probing, IpAddr),
 }
 
 /// The clock that said when a packet came or went.
@@ -230,9 +234,9 @@ impl Clock {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Clocks {
-    /// When the probe left: [`Clock::Kernel`] only where that was asked for.
+    /// The clock for when the probe left: [`Clock::Kernel`] only where that was asked for.
     pub sent: Clock,
-    /// When the answer came: [`Clock::Kernel`], but for the odd one.
+    /// The clock for when the answer came: [`Clock::Kernel`], but for the odd one.
     pub received: Clock,
 }
 

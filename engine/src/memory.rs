@@ -1,4 +1,4 @@
-//! What one trace learnt that spares the next one probes.
+//! Distances that one trace has learnt, which spare the next one probes.
 
 use hopshot_core::Sweep;
 use std::collections::HashMap;

@@ -1,4 +1,4 @@
-//! What the state of the next hop means for a trace that hears nobody.
+//! The meaning of the next hop's state for a trace that hears nobody.
 
 use crate::link::{Link, Neighbour, NextHop, Way};
 use hopshot_core::Instant;

@@ -1,4 +1,4 @@
-//! How fast probes may leave, all traces together.
+//! The pace at which probes may leave, all traces together.
 
 use hopshot_core::Instant;
 use std::time::Duration;

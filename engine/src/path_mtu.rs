@@ -6,6 +6,8 @@
 //! such links cost *k* + 1 round trips: beside each sweep goes one of packets that are one
 //! octet larger, which shows whether that router told the truth.
 
+mod findings;
+mod route;
 mod search;
 mod stuck;
 mod trial;
@@ -13,34 +15,34 @@ mod trial;
 use crate::driver::{Driver, Step};
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
-use crate::link::{Link, Obstacle, SocketKind};
+use crate::link::{Link, SocketKind};
 use crate::pace::Pace;
+use crate::protocol::Probing;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, ProbeSettings, specified};
 use crate::summary::{Reasons, Summary};
 use crate::trace::{Begun, Route};
+use findings::findings;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{
-    Echo, Evidence, Failure, Hop, Instant, Kind, ProbeId, Reply, StopReason, Tally,
-};
+use hopshot_core::{Hop, Instant, ProbeId, Reply};
+pub use route::{MtuRoute, Stretch};
 pub use search::Limit;
-use search::{Purpose, Round, Saw, Search, TooBig};
+use search::{Findings, Purpose, Round, Search};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::time::Duration;
 pub use trial::Trial;
 
 /// A search for the largest packets that the path to a host carries, while it runs: a [`Job`].
 ///
-/// What a router says is tried if it proves itself ([`Evidence::Strong`]), and believed once
-/// packets of that size have passed and those one octet larger have not. One that is older than RFC
-/// 1191 and names no MTU, or one that names what can't be or what isn't true, is believed that the
-/// packet was too big; then usual sizes are tried. Where large packets are answered by nobody, a
-/// small one shows whether it is their size, and then usual sizes show which, each beside a smaller
-/// one that is answered: silence alone may be loss, or a router that has answered enough. Both
-/// leave the MTU known up to the next usual size: [`Limit::less_than`].
+/// What a router says is tried if it proves itself ([`Strong`](hopshot_core::Evidence::Strong)),
+/// and believed once packets of that size have passed and those one octet larger have not. One that
+/// is older than RFC 1191 and names no MTU, or one that names what can't be or what isn't true, is
+/// believed that the packet was too big; then usual sizes are tried. Where large packets are
+/// answered by nobody, a small one shows whether it is their size, and then usual sizes show which,
+/// each beside a smaller one that is answered: silence alone may be loss, or a router that has
+/// answered enough. Both leave the MTU known up to the next usual size: [`Limit::less_than`].
 pub struct PathMtu<L: Link> {
     driver: Driver<L>,
     settings: ProbeSettings,
@@ -72,154 +74,6 @@ struct Stuck {
     since: Instant,
     /// When it is tried again.
     retry: Instant,
-}
-
-/// A part of the path, and the trace that found it.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Stretch {
-    /// The size of the trace's probes, in octets.
-    pub size: u16,
-    /// The trace; hops outside of the stretch may be part of it.
-    pub route: Route,
-    numbers: RangeInclusive<u8>,
-}
-
-impl Stretch {
-    /// The hops of this part.
-    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
-        self.route
-            .hops()
-            .filter(|hop| self.numbers.contains(&hop.number()))
-    }
-}
-
-/// The path to a host, and how large packets it carries how far.
-#[derive(Debug)]
-pub struct MtuRoute {
-    summary: Summary,
-    bounds: (u16, u16),
-    stretches: Vec<Stretch>,
-    /// The last stretch as long as there is none.
-    unsent: Stretch,
-    limits: Vec<Limit>,
-    path_mtu: Option<u16>,
-    /// Whether the first packets were as large as the first link carries.
-    is_whole: bool,
-    /// Whether there was nothing more to find.
-    is_over: bool,
-    tally: Tally,
-}
-
-impl MtuRoute {
-    fn new(is_whole: bool, summary: Summary, unsent: Stretch) -> Self {
-        Self {
-            summary,
-            bounds: (0, u16::MAX),
-            stretches: Vec::new(),
-            unsent,
-            limits: Vec::new(),
-            path_mtu: None,
-            is_whole,
-            is_over: false,
-            tally: Tally::default(),
-        }
-    }
-
-    /// Counts a round that is over.
-    fn note(&mut self, route: &Route) {
-        self.summary.probes_sent += route.summary().probes_sent;
-        self.summary.reasons += route.summary().reasons;
-        let Tally {
-            duplicates,
-            late,
-            forged,
-            ..
-        } = route.tally();
-        self.tally.duplicates = self.tally.duplicates.saturating_add(duplicates);
-        self.tally.late = self.tally.late.saturating_add(late);
-        self.tally.forged = self.tally.forged.saturating_add(forged);
-        // All rounds share the sockets, from whose opening on this counts.
-        self.summary.rejected = route.summary().rejected;
-    }
-
-    /// Returns the facts that every result has: who was traced, from where, when and for how long.
-    #[must_use]
-    pub const fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// The size of the largest packets that get to the target, in octets; `None` if that isn't
-    /// known, as where it didn't answer.
-    #[must_use]
-    pub const fn path_mtu(&self) -> Option<u16> {
-        self.path_mtu
-    }
-
-    /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the
-    /// target; if not, it is the least that the path MTU may be: because the search began with
-    /// smaller packets than the first link carries ([`ProbeSettings::size`]), or because the MTU of
-    /// the last limit isn't known ([`Limit::less_than`]).
-    #[must_use]
-    pub fn is_exact(&self) -> bool {
-        self.path_mtu.is_some()
-            && self
-                .limits
-                .last()
-                .map_or(self.is_whole, |limit| limit.less_than.is_none())
-    }
-
-    /// The least and the most that the path MTU can be, in octets: equal where it is known. Every
-    /// link carries at least what IP requires, and none of the path's more than the first one.
-    #[must_use]
-    pub const fn bounds(&self) -> (u16, u16) {
-        self.bounds
-    }
-
-    /// Why the search ended: as its last trace did, unless it was [interrupted](PathMtu::interrupt)
-    /// or failed.
-    #[must_use]
-    pub fn stop_reason(&self) -> StopReason {
-        let reason = if self.is_over {
-            self.last().route.stop_reason()
-        } else {
-            None
-        };
-        reason.unwrap_or(StopReason::Interrupted)
-    }
-
-    /// Where the path begins to carry only smaller packets, from the nearest such place on. The
-    /// first link is not among them.
-    #[must_use]
-    pub fn limits(&self) -> &[Limit] {
-        &self.limits
-    }
-
-    /// What came beside the answers, in all traces.
-    #[must_use]
-    pub const fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// The path in the parts that the search found it in, at least one. Packets never get larger
-    /// from one to the next.
-    #[must_use]
-    pub fn stretches(&self) -> &[Stretch] {
-        &self.stretches
-    }
-
-    /// The last part: its trace says how the search ended.
-    #[must_use]
-    pub fn last(&self) -> &Stretch {
-        self.stretches.last().unwrap_or(&self.unsent)
-    }
-
-    /// The hops of all parts, each with the size of the packets that went there.
-    pub fn hops(&self) -> impl Iterator<Item = (u16, Hop<'_>)> {
-        self.stretches
-            .iter()
-            .flat_map(|stretch| stretch.hops().map(|hop| (stretch.size, hop)))
-    }
 }
 
 impl<L: Link> PathMtu<L> {
@@ -254,7 +108,7 @@ impl<L: Link> PathMtu<L> {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Echo::new(driver.link.random()?.to_be_bytes()).checksum,
+            None => Probing::new(driver.link.random()?).flow(),
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
@@ -353,7 +207,7 @@ impl<L: Link> PathMtu<L> {
             .filter(move |hop| hop.number() > known)
     }
 
-    /// What the search tries at present.
+    /// Returns what the search tries at present.
     #[must_use]
     pub const fn trial(&self) -> Trial {
         Trial::of(self.round)
@@ -372,7 +226,7 @@ impl<L: Link> PathMtu<L> {
         })
     }
 
-    /// What the router appended to the answer of a probe of that trace.
+    /// Returns what the router appended to the answer of a probe of that trace.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.begun
@@ -386,7 +240,7 @@ impl<L: Link> PathMtu<L> {
         &self.found.stretches
     }
 
-    /// Where the path is known to carry only smaller packets.
+    /// Returns where the path is known to carry only smaller packets.
     #[must_use]
     pub fn limits(&self) -> &[Limit] {
         self.search.limits()
@@ -447,14 +301,14 @@ impl<L: Link> PathMtu<L> {
             return Ok(Step::Done);
         };
         let beside = self.beside.take().and_then(|beside| self.take(beside));
-        let beside = beside.map_or_else(Saw::default, |beside| look::<L>(&beside));
+        let beside = beside.map_or_else(Findings::default, |beside| findings::<L>(&beside));
         let round = self.round;
         let next = match self.is_interrupted {
             true => {
-                self.search.note(round, look::<L>(&route), beside);
+                self.search.note(round, findings::<L>(&route), beside);
                 None
             }
-            false => self.search.next(round, look::<L>(&route), beside),
+            false => self.search.next(round, findings::<L>(&route), beside),
         };
         self.found.is_over = next.is_none() && !self.is_interrupted;
         let begin = round.first_unknown();
@@ -564,55 +418,4 @@ impl<L: Link> Job for PathMtu<L> {
             ..self.found
         }
     }
-}
-
-/// Whether it says that the packet was too big, be that true or not: by its type and code.
-fn is_about_size(reply: &Reply) -> bool {
-    match reply.from {
-        IpAddr::V4(_) => (reply.icmp_type, reply.icmp_code) == (3, 4),
-        IpAddr::V6(_) => reply.icmp_type == 2,
-    }
-}
-
-/// What a round's trace says about its size.
-fn look<L: Link>(route: &Route) -> Saw {
-    let replies = || {
-        route
-            .hops()
-            .flat_map(|hop| hop.replies().map(move |reply| (hop.number(), reply)))
-    };
-    let passing =
-        replies().filter(|(_, reply)| reply.kind != Kind::Unreachable && reply.is_proven());
-    let passed = passing.map(|(hop, _)| hop).max().unwrap_or(0);
-    // Where packets pass all the same, it was not this link that they were too big for.
-    let behind =
-        replies().filter(|(hop, reply)| *hop > passed && reply.evidence() == Evidence::Strong);
-    let too_big = behind.filter_map(|(hop, reply)| {
-        Some(TooBig {
-            hop,
-            by: reply.from,
-            mtu: reply.mtu?,
-        })
-    });
-    let is_doubtful = replies().any(|(_, reply)| is_about_size(&reply) && reply.is_proven());
-    Saw {
-        passed,
-        too_big: too_big.min_by_key(|too_big| too_big.hop),
-        reached: replies().any(|(_, reply)| reply.kind == Kind::Reply) && route.reached(),
-        ended: match route.stop_reason() {
-            Some(StopReason::Unreachable) => !is_doubtful,
-            Some(StopReason::Quiet | StopReason::Timeout | StopReason::Reached) => false,
-            // Only this size of packet may be too large for this machine.
-            Some(StopReason::Local) => {
-                route.summary().probes_sent == 0 || !is_too_large::<L>(route.failure())
-            }
-            // A loop, an end of the hops or of the room, an interrupt: more would not help.
-            Some(_) | None => true,
-        },
-    }
-}
-
-/// Whether it is this machine's refusal of a packet that doesn't fit the first link.
-fn is_too_large<L: Link>(failure: Option<Failure>) -> bool {
-    matches!(failure, Some(Failure::Send(error)) if L::obstacle(error) == Obstacle::TooLarge)
 }

@@ -3,8 +3,9 @@
 //! result who didn't prove to have seen a probe of it.
 
 use crate::identities::Identities;
-use crate::near::Near;
 use crate::per_family::FAMILIES;
+use crate::protocol::{Key, Probing};
+use crate::shared::SharedHops;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
@@ -71,11 +72,8 @@ fn id(number: usize) -> TraceId {
     TraceId::after(number as u64)
 }
 
-fn answered(identities: &Identities, ident: u16, seq: u16) -> Vec<usize> {
-    identities
-        .whose(ident, seq)
-        .map(|id| id.age() as usize)
-        .collect()
+fn answered(identities: &Identities, key: Key) -> Vec<usize> {
+    identities.whose(key).map(|id| id.age() as usize).collect()
 }
 
 /// A probe of a trace as it left.
@@ -109,7 +107,7 @@ struct List {
     seen: Vec<Probe>,
     /// Who has seen a probe of a trace.
     proofs: HashSet<(usize, IpAddr)>,
-    near: Near,
+    shared_hops: SharedHops,
     /// Who has proved to be at a hop, whole traces say.
     named: HashSet<(u8, IpAddr)>,
     /// How many routers a trace took over from others.
@@ -130,7 +128,7 @@ impl List {
             packets: Vec::new(),
             seen: Vec::new(),
             proofs: HashSet::new(),
-            near: Near::default(),
+            shared_hops: SharedHops::default(),
             named: HashSet::new(),
             shared: 0,
         }
@@ -149,19 +147,18 @@ impl List {
             max_hops: 12,
             ..Config::new(target)
         };
-        let echo = hopshot_core::Echo::new(random.to_be_bytes());
-        let Some((ident, first_seq)) = self.identities.take(id(number), &config, &echo, self.ident)
+        let probing = Probing::new(random);
+        let wanted = probing.first_key();
+        let Some(first) = self
+            .identities
+            .take(id(number), &config, wanted, self.ident)
         else {
             return;
         };
-        let echo = hopshot_core::Echo {
-            ident,
-            first_seq,
-            ..echo
-        };
+        let probing = probing.with_first_key(first);
         self.traces.insert(
             number,
-            Tracer::new_in(Growing::new(&config), config, echo).unwrap(),
+            Tracer::new_in(Growing::new(&config), config, probing).unwrap(),
         );
         self.added += 1;
     }
@@ -297,15 +294,13 @@ impl List {
         let at = self.random.below(self.traces.len().max(1));
         match self.traces.values().nth(at) {
             Some(tracer) if !self.random.one_in(4) => {
-                let hopshot_core::Echo {
-                    ident, first_seq, ..
-                } = *tracer.protocol();
+                let Key { ident, seq } = tracer.protocol().first_key();
                 let index = if self.is_silent {
                     1
                 } else {
                     self.random.below(6)
                 };
-                (ident, first_seq.wrapping_add(index as u16))
+                (ident, seq.wrapping_add(index as u16))
             }
             _ => (self.random.word(), self.random.word()),
         }
@@ -351,9 +346,7 @@ impl List {
         };
         let packet = &self.packets[at];
         let answer = Answer::parse(ends(packet.from), Some(60), &packet.message).unwrap();
-        let [a, b, c, d] = hopshot_core::Echo::key(&answer).unwrap().to_be_bytes();
-        let (ident, seq) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
-        let numbers = answered(&self.identities, ident, seq);
+        let numbers = answered(&self.identities, Key::of(&answer).unwrap());
         for number in numbers {
             assert!(
                 self.traces.contains_key(&number),
@@ -382,7 +375,7 @@ impl List {
     fn end(&mut self, number: usize) {
         let tracer = self.traces.remove(&number).unwrap();
         self.identities
-            .give_back(id(number), tracer.protocol().ident);
+            .give_back(id(number), tracer.protocol().first_key().ident);
         let replies = tracer.route().hops().flat_map(|hop| hop.replies());
         for reply in replies {
             assert!(
@@ -393,7 +386,7 @@ impl List {
                 self.named.insert((reply.probe.hop, reply.from));
             }
         }
-        let routers = learn(&mut self.near, &tracer);
+        let routers = vote(&mut self.shared_hops, &tracer);
         assert!(
             routers.iter().all(|router| self.named.contains(router)),
             "{routers:?} are shared"
@@ -424,11 +417,11 @@ impl List {
 }
 
 /// Teaches a whole trace, and returns the routers that the next one would take over from others.
-fn learn(near: &mut Near, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
+fn vote(shared: &mut SharedHops, tracer: &Tracer) -> Vec<(u8, IpAddr)> {
     let target = tracer.config().target;
-    let sample = near.sample();
-    near.learn(sample, target, tracer.route().hops());
-    let Some(mut head) = near.head(target, None, 12) else {
+    let sample = shared.sample();
+    shared.vote(sample, target, tracer.route().hops());
+    let Some(mut head) = shared.head(target, None, 12) else {
         return Vec::new();
     };
     // It takes them over once the farthest of them has answered.
@@ -450,12 +443,7 @@ fn met(family: AddressFamily, hop: u8) -> Reply {
         source,
         ..Config::new(target)
     };
-    let mut tracer = Tracer::new_in(
-        Growing::new(&config),
-        config,
-        hopshot_core::Echo::new([7; 16]),
-    )
-    .unwrap();
+    let mut tracer = Tracer::new_in(Growing::new(&config), config, Probing::new(7)).unwrap();
     let mut buf = [0; 128];
     assert!(matches!(
         tracer.poll(Instant::EPOCH, &mut buf),
@@ -526,13 +514,13 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             };
             // Few, so that they are wanted twice.
             let wanted = random.below(40) as u16;
-            let echo = hopshot_core::Echo {
+            let wanted = Key {
                 ident: wanted,
-                ..hopshot_core::Echo::new(u128::from(random.next()).to_be_bytes())
+                ..Probing::new(random.next().into()).first_key()
             };
-            if let Some((ident, first)) = identities.take(id(number), &config, &echo, ident) {
+            if let Some(first) = identities.take(id(number), &config, wanted, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);
-                live.insert(number, (ident, first, most.min(CAPACITY as u16)));
+                live.insert(number, (first.ident, first.seq, most.min(CAPACITY as u16)));
             }
             while live.len() > 60 || !live.is_empty() && random.one_in(3) {
                 let at = random.below(live.len());
@@ -546,9 +534,14 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             }
             for (number, (ident, first, most)) in &live {
                 let seq = first.wrapping_add(random.below(usize::from(*most)) as u16);
-                assert_eq!(answered(&identities, *ident, seq), [*number]);
+                let key = Key { ident: *ident, seq };
+                assert_eq!(answered(&identities, key), [*number]);
             }
-            let anybody = answered(&identities, random.below(40) as u16, random.word());
+            let anybody = Key {
+                ident: random.below(40) as u16,
+                seq: random.word(),
+            };
+            let anybody = answered(&identities, anybody);
             assert!(anybody.iter().all(|number| live.contains_key(number)));
         }
     }

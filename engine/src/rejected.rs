@@ -2,12 +2,13 @@
 
 use hopshot_core::wire::Malformed;
 
-/// How many messages were received and were no answer to any trace that shares the sockets, from
-/// their opening on. The counts saturate. What the kernel's filter turned away is not among them:
-/// most of what is about other traces, or about nothing at all, from soon after the first probes
-/// on. Nor is what had not been read when a trace had all that it needs. Forgeries are counted by
-/// [`Tally::forged`](crate::Tally::forged).
+/// Counts of messages that were received and were no answer to any trace that shares the sockets,
+/// from their opening on. The counts saturate. What the kernel's filter turned away is not among
+/// them: most of what is about other traces, or about nothing at all, from soon after the first
+/// probes on. Nor is what had not been read when a trace had all that it needs. Forgeries are
+/// counted by [`Tally::forged`](crate::Tally::forged).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub struct Rejected {
     /// Cut short before what tells whose they are, or with a header that contradicts itself.
     pub malformed: u32,

@@ -3,13 +3,14 @@
 use crate::extensions::OwnedExtensions;
 use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
-use crate::near::Head;
 use crate::next_hop::{DOUBTFUL, Patience};
+use crate::shared::Head;
 use crate::storage::Tracer;
 use crate::summary::Reasons;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{
-    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Reason, Reply, SendError, Transmit,
+    Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
+    Transmit,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -144,15 +145,6 @@ impl Held {
     pub(crate) const fn failures(&self) -> u32 {
         self.failures
     }
-
-    /// The seq of the Echo Request (RFC 792; RFC 4443, section 4.1).
-    fn seq(&self) -> Option<u16> {
-        self.message
-            .get(6..8)?
-            .try_into()
-            .ok()
-            .map(u16::from_be_bytes)
-    }
 }
 
 impl Running {
@@ -192,9 +184,8 @@ impl Running {
     /// Returns whether a message can't be an answer, since the probe with this seq has not left
     /// yet: a local firewall that rejects a probe writes an ICMP error about it too.
     pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
-        self.held
-            .as_ref()
-            .is_some_and(|held| held.seq() == Some(seq))
+        let held = self.held.as_ref();
+        held.is_some_and(|held| self.tracer.protocol().seq(&held.message) == Some(seq))
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or
@@ -244,7 +235,7 @@ impl Running {
 
     /// Remembers that somebody was heard, if an answer shows it: anybody but this machine itself,
     /// and with proof.
-    pub(crate) fn hear(&mut self, reply: &Reply) {
+    pub(crate) fn note_answer(&mut self, reply: &Reply) {
         self.has_heard |= self.is_somebodys(reply) && reply.from != self.tracer.config().source;
     }
 
@@ -258,7 +249,7 @@ impl Running {
                 .into_iter()
                 .any(is_wrong)
         };
-        reply.is_proven() || self.tracer.protocol().checksum_is_public && is_right()
+        reply.is_proven() || self.tracer.protocol().flow_is_public() && is_right()
     }
 
     /// When its first probe left, if it has not ended and nobody has answered.
@@ -318,10 +309,10 @@ impl Running {
         Answer { from, ..*answer }
     }
 
-    /// Learns what this machine says of a probe. That the next hop isn't there holds for all of
+    /// Records what this machine says of a probe. That the next hop isn't there holds for all of
     /// them, if the neighbour's state permits it: a firewall says the same. Returns whether it
     /// is so.
-    pub(crate) fn hear_local(
+    pub(crate) fn note_local(
         &mut self,
         reply: &Reply,
         may_be_missing: impl FnOnce(Way) -> bool,

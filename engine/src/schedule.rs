@@ -1,5 +1,5 @@
-//! Which of a driver's traces wants to be polled next, and which have ended, without a look at all
-//! of them.
+//! The schedule of a driver's traces: which wants to be polled next, and which have ended, without
+//! a look at all of them.
 
 use crate::trace_id::TraceId;
 use hopshot_core::Instant;

@@ -1,13 +1,14 @@
-//! ProbeSettings of traces, whatever their targets.
+//! Settings of traces, whatever their targets.
 
 use crate::error::Fault;
 use crate::memory::Memory;
+use crate::protocol::{Key, Probing};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, MIN_PAYLOAD, Protocol};
+use hopshot_core::{Config, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-/// ProbeSettings of traces, whatever their targets. Ranges are checked when a trace starts.
+/// Settings of traces, whatever their targets. Ranges are checked when a trace starts.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProbeSettings {
@@ -60,31 +61,34 @@ impl ProbeSettings {
     /// [`Fault::Config`] and [`Fault::Size`].
     pub fn check<E>(&self, family: AddressFamily) -> Result<(), Fault<E>> {
         self.config.check().map_err(Fault::Config)?;
-        let template = Echo::new([0; 16]);
-        Echo {
-            checksum: self.flow.unwrap_or(template.checksum),
-            ..template
-        }
-        .check()
-        .map_err(Fault::Config)?;
-        self.payload_len(family).map(drop)
+        self.probing(family, 0).map(drop)
     }
 
-    /// The payload that makes a probe as large as was asked for.
-    pub(crate) fn payload_len<E>(&self, family: AddressFamily) -> Result<u16, Fault<E>> {
+    /// Returns the probes of a trace: as was asked for, and the rest at random.
+    pub(crate) fn probing<E>(
+        &self,
+        family: AddressFamily,
+        random: u128,
+    ) -> Result<Probing, Fault<E>> {
+        let mut probing = Probing::new(random);
+        if let Some(ident) = self.ident {
+            let first = probing.first_key();
+            probing = probing.with_first_key(Key { ident, ..first });
+        }
+        if let Some(flow) = self.flow {
+            probing = probing.with_flow(flow, self.flow_is_public);
+        }
+        probing.check().map_err(Fault::Config)?;
         let Some(given) = self.size else {
-            return Ok(Echo::new([0; 16]).payload_len);
+            return Ok(probing);
         };
-        let headers = headers_len(family);
-        let least = headers + MIN_PAYLOAD;
-        match given >= least {
-            true => Ok(given - headers),
-            false => Err(Fault::Size {
+        probing
+            .with_size(family, given)
+            .map_err(|least| Fault::Size {
                 family,
                 given,
                 least,
-            }),
-        }
+            })
     }
 }
 
@@ -104,13 +108,5 @@ pub(crate) fn target(address: SocketAddr) -> (IpAddr, u32) {
     match specified(address) {
         SocketAddr::V4(v4) => (IpAddr::V4(*v4.ip()), 0),
         SocketAddr::V6(v6) => (IpAddr::V6(*v6.ip()), v6.scope_id()),
-    }
-}
-
-/// The octets of a probe's headers, IP's and ICMP's.
-pub(crate) const fn headers_len(family: AddressFamily) -> u16 {
-    match family {
-        AddressFamily::V4 => 20 + 8,
-        AddressFamily::V6 => 40 + 8,
     }
 }

@@ -1,6 +1,7 @@
 //! The memory of a trace, which grows as its probes leave.
 
-use hopshot_core::{Config, Echo, Progress, Slot, Storage, TracerIn};
+use crate::protocol::Probing;
+use hopshot_core::{Config, Progress, Slot, Storage, TracerIn};
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
 pub(crate) const CAPACITY: usize = 768;
@@ -9,7 +10,7 @@ pub(crate) const CAPACITY: usize = 768;
 const STEP: usize = 16;
 
 /// A trace of the engine's.
-pub(crate) type Tracer = TracerIn<Growing, Echo>;
+pub(crate) type Tracer = TracerIn<Growing, Probing>;
 
 /// Memory for [`CAPACITY`] probes, of which there is as much as was needed so far.
 #[derive(Clone, Debug)]

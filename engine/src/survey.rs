@@ -1,6 +1,7 @@
 //! Many traces at once, on the same few ports.
 
 mod list;
+mod outages;
 mod service;
 mod setbacks;
 
@@ -11,12 +12,12 @@ use crate::error::Fault;
 use crate::health::Health;
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
-use crate::near::{Head, Near, Sample};
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::ProbeSettings;
+use crate::shared::{Head, Sample, SharedHops};
 use crate::trace::{Begun, HostReply, Route};
 use crate::trace_id::TraceId;
 use hopshot_core::Instant;
@@ -38,6 +39,7 @@ const SPARING: u8 = 8;
 
 /// A trace that has begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Started {
     /// The host as it was given.
     pub host: String,
@@ -98,7 +100,7 @@ pub struct Survey<L: Link> {
     driver: Driver<L>,
     begun: BTreeMap<TraceId, Begun>,
     /// What the paths begin with.
-    near: Near,
+    shared: SharedHops,
     at_once: usize,
     setbacks: Setbacks,
     /// Whether names can be looked up.
@@ -143,7 +145,7 @@ impl<L: Link> Survey<L> {
             settings: settings.clone(),
             driver,
             begun: BTreeMap::new(),
-            near: Near::default(),
+            shared: SharedHops::default(),
             at_once,
             setbacks: Setbacks::new(),
             names: Health::default(),
@@ -207,7 +209,7 @@ impl<L: Link> Survey<L> {
     /// wants 16 or more, then one in 16 hosts, and more if the paths seem to have changed.
     #[must_use]
     pub fn wants_sample(&self) -> bool {
-        self.learns() && self.near.wants_sample()
+        self.shares() && self.shared.wants_sample()
     }
 
     /// A place among the votes for a host that **was drawn at random** from all hosts of the list,
@@ -218,11 +220,11 @@ impl<L: Link> Survey<L> {
         // No sweep to a host of which nothing is known is shorter; until there are votes none is
         // longer.
         self.settings.memory.limit.get_or_insert(SPARING);
-        self.near.sample()
+        self.shared.sample()
     }
 
     /// Whether traces spare the next ones probes, and are whole unless they are spared some.
-    const fn learns(&self) -> bool {
+    const fn shares(&self) -> bool {
         !self.settings.memory.is_none() && self.settings.config.first_hop == 1
     }
 
@@ -304,13 +306,13 @@ impl<L: Link> Survey<L> {
         );
         let route = begun.finish(&mut self.driver)?;
         if has_head {
-            self.near.met(route.shared().next().is_some());
+            self.shared.met(route.shared().next().is_some());
         }
         if let Some(sample) = sample {
-            self.near
-                .learn(sample, route.summary().target, route.hops());
+            self.shared
+                .vote(sample, route.summary().target, route.hops());
             self.settings.memory.limit =
-                Some(self.near.sweep_limit().unwrap_or(SPARING).max(SPARING));
+                Some(self.shared.sweep_limit().unwrap_or(SPARING).max(SPARING));
         }
         Some(route)
     }
@@ -321,7 +323,7 @@ impl<L: Link> Survey<L> {
         self.driver.socket(family)
     }
 
-    /// What the sockets of a family brought that was no answer to any trace.
+    /// Returns counts of what the sockets of a family brought that was no answer to any trace.
     #[must_use]
     pub fn rejected(&self, family: AddressFamily) -> Rejected {
         self.driver.rejected(family)

@@ -8,15 +8,16 @@ use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
-use crate::near::{Head, Sample, Shared};
 use crate::pace::Pace;
+use crate::protocol::Probing;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
-use crate::settings::{self, ProbeSettings, headers_len};
+use crate::settings::{self, ProbeSettings};
+use crate::shared::{Head, Sample, SharedHop};
 use crate::storage::{Growing, Tracer};
 use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{Config, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -60,14 +61,8 @@ impl Begun {
         endurance: Endurance,
     ) -> Result<Self, L::Error> {
         let (target, scope_id) = settings::target(address);
-        let random = Echo::new(driver.link.random()?.to_be_bytes());
-        let echo = Echo {
-            ident: settings.ident.unwrap_or(random.ident),
-            checksum: settings.flow.unwrap_or(random.checksum),
-            checksum_is_public: settings.flow_is_public,
-            payload_len: settings.payload_len(AddressFamily::of(target))?,
-            ..random
-        };
+        let random = driver.link.random()?;
+        let probing = settings.probing(AddressFamily::of(target), random)?;
         let sweep = settings
             .config
             .sweep
@@ -79,7 +74,7 @@ impl Begun {
         };
         let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
         let (id, source) = driver
-            .add(config, echo, scope_id, head, endurance, has_timeout)?
+            .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         let (started, start) = (driver.link.date(), driver.link.now());
         let (host, memory) = (host.to_owned(), settings.memory.clone());
@@ -88,7 +83,7 @@ impl Begun {
             host,
             target,
             source,
-            flow: echo.checksum,
+            flow: probing.flow(),
             started,
             start,
             memory,
@@ -182,9 +177,9 @@ pub struct HostReply<'a> {
     pub target: IpAddr,
     /// The answer.
     pub reply: Reply,
-    /// Which clocks its RTT is from.
+    /// The clocks that its RTT is from.
     pub clocks: Clocks,
-    /// What the router appended to it.
+    /// The extensions that the router appended to it.
     pub extensions: &'a OwnedExtensions,
 }
 
@@ -269,19 +264,19 @@ impl<L: Link> Trace<L> {
             .unwrap_or(SocketKind::Raw)
     }
 
-    /// Which clocks the RTT of an answered probe is from.
+    /// Returns which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
         self.driver.clocks(self.begun.id, probe)
     }
 
-    /// What the router appended to the answer of a probe.
+    /// Returns what the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.driver.extensions(self.begun.id, probe)
     }
 
-    /// What is known so far.
+    /// Returns what is known so far.
     #[must_use]
     pub fn route(&self) -> hopshot_core::RouteView<'_> {
         let tracer = self.driver.tracer(self.begun.id);
@@ -358,7 +353,7 @@ pub struct Route {
     summary: Summary,
     describe: Describe,
     tracer: Box<Tracer>,
-    shared: Vec<Shared>,
+    shared: Vec<SharedHop>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
 }
@@ -381,7 +376,7 @@ impl Route {
             source: summary.source,
             ..config
         };
-        let tracer = Tracer::new_in(Growing::new(&config), config, Echo::new([0; 16]));
+        let tracer = Tracer::new_in(Growing::new(&config), config, Probing::new(0));
         Ok(Self {
             summary,
             describe: L::describe,
@@ -401,14 +396,14 @@ impl Route {
     /// The size of its probes in octets: the whole packet, its IP header included.
     #[must_use]
     pub fn size(&self) -> usize {
-        let headers = headers_len(AddressFamily::of(self.summary.target));
-        usize::from(headers) + usize::from(self.tracer.protocol().payload_len)
+        let family = AddressFamily::of(self.summary.target);
+        self.tracer.protocol().size(family)
     }
 
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.tracer.protocol().checksum
+        self.tracer.protocol().flow()
     }
 
     /// Whether the target answered.
@@ -433,7 +428,7 @@ impl Route {
         hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
     }
 
-    /// Why the trace ended; `None` if it was still running when it was finished.
+    /// Returns why the trace ended; `None` if it was still running when it was finished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.tracer.route().stop_reason()
@@ -452,19 +447,19 @@ impl Route {
         failure_text(failure, self.describe)
     }
 
-    /// Which clocks the RTT of an answered probe is from.
+    /// Returns which clocks the RTT of an answered probe is from.
     #[must_use]
     pub fn clocks(&self, probe: ProbeId) -> Clocks {
         self.clocks.get(&probe).copied().unwrap_or_default()
     }
 
-    /// What the router appended to the answer of a probe.
+    /// Returns what the router appended to the answer of a probe.
     #[must_use]
     pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
         self.extensions.get(&probe).unwrap_or(&NONE)
     }
 
-    /// What else arrived.
+    /// Returns counts of what else arrived.
     #[must_use]
     pub fn tally(&self) -> Tally {
         self.tracer.route().tally()
@@ -473,7 +468,7 @@ impl Route {
     /// The nearest hops that were not probed, because the path is known to begin with them, and how
     /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
     /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
-    pub fn shared(&self) -> impl Iterator<Item = Shared> {
+    pub fn shared(&self) -> impl Iterator<Item = SharedHop> {
         self.shared.iter().copied()
     }
 

@@ -1,5 +1,5 @@
-//! Whether one family gets through: whether its packets leave this machine, and whether answers
-//! come in at all.
+//! The way out of one family: whether its packets leave this machine, and whether answers come in
+//! at all.
 
 use crate::health::Health;
 use hopshot_core::{Instant, SendError};
@@ -175,7 +175,7 @@ impl Uplink {
     }
 
     /// Returns whether a target of the same network is known to be behind a router.
-    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
+    pub(crate) fn has_witness_beside(&self, target: IpAddr) -> bool {
         self.passed
             .iter()
             .flatten()
@@ -206,7 +206,7 @@ impl Uplink {
     }
 
     /// Records an answer.
-    pub(crate) fn hear(&mut self, at: Instant) {
+    pub(crate) fn answered(&mut self, at: Instant) {
         let flap = if self.asks_targets() {
             FLAP
         } else {
@@ -440,7 +440,7 @@ mod tests {
         );
         uplink.suspect(at(5_000));
         assert!(uplink.cut_off().is_none());
-        uplink.hear(at(6_000));
+        uplink.answered(at(6_000));
         uplink.remember(answerer([192, 0, 2, 1]));
         uplink.suspect(at(9_000));
         assert!(
@@ -455,7 +455,7 @@ mod tests {
         let target = ([192, 0, 2, 1].into(), 0);
         assert!(uplink.cut_off().is_some() && !uplink.sent(target, at(9_500)));
         assert!(uplink.health.failing_for(at(9_500)).is_some() && !uplink.may_be_silent(at(9_500)));
-        uplink.hear(at(9_600));
+        uplink.answered(at(9_600));
         assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(9_600)).is_none());
         assert!(uplink.was_cut_off_since(at(9_599)) && !uplink.was_cut_off_since(at(9_600)));
     }
@@ -464,7 +464,7 @@ mod tests {
     fn where_nobody_can_be_asked_nothing_is_due() {
         let mut uplink = Uplink::default();
         // Somebody whose answers are changed on their way, so that they are weak.
-        uplink.hear(at(1_000));
+        uplink.answered(at(1_000));
         assert!(uplink.next_question().is_none() && !uplink.may_be_silent(at(9_000)));
         uplink.remember(answerer([192, 0, 2, 1]));
         assert_eq!(uplink.next_question(), Some(at(1_100)));
@@ -477,7 +477,7 @@ mod tests {
             rtt: Duration::from_secs(3_000),
             ..answerer([192, 0, 2, 1])
         });
-        uplink.hear(at(0));
+        uplink.answered(at(0));
         ask(&mut uplink, 100, 4_500);
         uplink.suspect(at(4_499));
         assert!(uplink.cut_off().is_none());
@@ -488,7 +488,7 @@ mod tests {
     #[test]
     fn routers_are_given_more_time_and_are_asked_in_turn() {
         let mut uplink = Uplink::default();
-        uplink.hear(at(0));
+        uplink.answered(at(0));
         (1..=6).for_each(|router| uplink.remember(answerer([10, 0, 0, router])));
         let mut asked = Vec::new();
         for now in (100..=500).step_by(100) {
@@ -512,14 +512,14 @@ mod tests {
     fn silence_that_was_waited_out_is_no_outage_until_somebody_is_heard_again() {
         let mut uplink = Uplink::default();
         uplink.remember(answerer([192, 0, 2, 1]));
-        uplink.hear(at(0));
+        uplink.answered(at(0));
         ask(&mut uplink, 100, 1_000);
         uplink.suspect(at(1_000));
         uplink.accept_silence(at(2_000));
         uplink.suspect(at(9_000));
         assert!(uplink.cut_off().is_none() && uplink.next_question().is_none());
         assert!(!uplink.may_be_silent(at(9_000)), "it is known");
-        uplink.hear(at(10_000));
+        uplink.answered(at(10_000));
         ask(&mut uplink, 10_100, 11_000);
         uplink.suspect(at(11_000));
         assert!(uplink.cut_off().is_some());
@@ -529,7 +529,7 @@ mod tests {
     fn a_question_that_can_not_be_sent_is_not_waited_for() {
         let mut uplink = Uplink::default();
         uplink.remember(answerer([192, 0, 2, 1]));
-        uplink.hear(at(0));
+        uplink.answered(at(0));
         uplink.ask(at(100));
         assert!(uplink.may_be_silent(at(150)), "it is about to leave");
         uplink.not_asked(SendError(1));
@@ -539,7 +539,7 @@ mod tests {
         assert!(uplink.may_be_silent(at(250)));
         uplink.not_asked(SendError(1));
         assert!(uplink.may_be_silent(at(250)));
-        uplink.hear(at(300));
+        uplink.answered(at(300));
         assert_eq!(uplink.obstacle(), None);
     }
 
@@ -555,7 +555,7 @@ mod tests {
         uplink.miss_gateway(at(3_000));
         assert_eq!(uplink.cut_off(), Some(CutOff::Gateway));
         uplink.find_gateway();
-        uplink.hear(at(4_000));
+        uplink.answered(at(4_000));
         assert!(uplink.cut_off().is_none() && uplink.health.failing_for(at(4_000)).is_none());
     }
 
@@ -582,14 +582,14 @@ mod tests {
     fn a_silence_that_is_over_spoils_what_was_on_its_way() {
         let mut uplink = Uplink::default();
         uplink.remember(answerer([192, 0, 2, 1]));
-        uplink.hear(at(1_000));
+        uplink.answered(at(1_000));
         for (answered, is_silence) in [(1_449, false), (2_450, true)] {
             ask(
                 &mut uplink,
                 answered - 349 - u64::from(is_silence),
                 answered,
             );
-            uplink.hear(at(answered));
+            uplink.answered(at(answered));
             assert_eq!(uplink.was_silent_after(at(1_200)), is_silence);
         }
         assert!(!uplink.was_silent_after(at(2_450)));

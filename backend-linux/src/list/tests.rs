@@ -176,7 +176,9 @@ fn a_confined_survey_goes_on_taking_addresses() {
             for survey in &mut surveys {
                 for host in hosts(50) {
                     let address: IpAddr = host.parse().unwrap();
-                    survey.add_at(&host, (address, 0).into()).unwrap();
+                    survey
+                        .add_found(&host, Ok((address, 0).into()), None)
+                        .unwrap();
                 }
                 while survey.advance(None).unwrap() != Step::Done {}
                 let routes: Vec<Route> = std::iter::from_fn(|| survey.take()).collect();

@@ -1,5 +1,5 @@
 //! Requests and answers as lines, for the pipe to a helper that looks things up in a process of its
-//! own: a [`Request`] in one direction, an [`Answer`] in the other. Both ends read and write them
+//! own: a [`Request`] in one direction, a [`Response`] in the other. Both ends read and write them
 //! here.
 //!
 //! | request | answer |
@@ -18,7 +18,7 @@
 //! Text that strangers chose is a [`Word`] or [`Words`], however it came in. Neither can hold the
 //! end of a line, so nobody's name can write an answer of its own.
 
-use super::{Answer, Request, Wanted, Word, Words};
+use super::{Request, Response, Wanted, Word, Words};
 use hopshot_core::wire::AddressFamily;
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +63,7 @@ impl fmt::Display for Request {
     }
 }
 
-impl FromStr for Answer {
+impl FromStr for Response {
     type Err = Nonsense;
 
     fn from_str(line: &str) -> Result<Self, Nonsense> {
@@ -90,7 +90,7 @@ impl FromStr for Answer {
     }
 }
 
-impl fmt::Display for Answer {
+impl fmt::Display for Response {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(address, name) if name.as_str().is_empty() => write!(f, "name {address}"),
@@ -205,28 +205,31 @@ mod tests {
         let at = "[fe80::1%3]:0".parse().unwrap();
         for (answer, line) in [
             (
-                Answer::Name(V6, Word::of("a.example")),
+                Response::Name(V6, Word::of("a.example")),
                 "name 2001:db8::1 a.example",
             ),
-            (Answer::Name(V6, Word::of("")), "name 2001:db8::1"),
+            (Response::Name(V6, Word::of("")), "name 2001:db8::1"),
             (
-                Answer::Origin(V6, Some(vec![1, 2])),
+                Response::Origin(V6, Some(vec![1, 2])),
                 "origin 2001:db8::1 1 2",
             ),
-            (Answer::Origin(V6, Some(vec![])), "origin 2001:db8::1"),
-            (Answer::Origin(V6, None), "origin 2001:db8::1 ?"),
-            (Answer::As(1, Words::of("EXAMPLE NET")), "as 1 EXAMPLE NET"),
-            (Answer::As(1, Words::of("")), "as 1"),
+            (Response::Origin(V6, Some(vec![])), "origin 2001:db8::1"),
+            (Response::Origin(V6, None), "origin 2001:db8::1 ?"),
             (
-                Answer::Found(host(), at),
+                Response::As(1, Words::of("EXAMPLE NET")),
+                "as 1 EXAMPLE NET",
+            ),
+            (Response::As(1, Words::of("")), "as 1"),
+            (
+                Response::Found(host(), at),
                 "found m\u{fc}nchen.example [fe80::1%3]:0",
             ),
             (
-                Answer::Lost(host(), Words::of("no such host")),
+                Response::Lost(host(), Words::of("no such host")),
                 "lost m\u{fc}nchen.example no such host",
             ),
             (
-                Answer::Later(host(), Words::of("try again")),
+                Response::Later(host(), Words::of("try again")),
                 "later m\u{fc}nchen.example try again",
             ),
         ] {
@@ -251,16 +254,16 @@ mod tests {
             " name ::1",
         ] {
             assert_eq!(
-                (line.parse::<Request>(), line.parse::<Answer>()),
+                (line.parse::<Request>(), line.parse::<Response>()),
                 (Err(Nonsense), Err(Nonsense)),
                 "{line}"
             );
         }
         assert_eq!(
             "origin ::1 1 x".parse(),
-            Ok(Answer::Origin("::1".parse().unwrap(), Some(vec![])))
+            Ok(Response::Origin("::1".parse().unwrap(), Some(vec![])))
         );
-        assert!(matches!("found a 1.2.3.4".parse(), Ok(Answer::Lost(..))));
+        assert!(matches!("found a 1.2.3.4".parse(), Ok(Response::Lost(..))));
     }
 
     #[test]

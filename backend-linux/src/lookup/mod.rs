@@ -1,7 +1,7 @@
 //! Look-ups of what belongs to addresses and hosts: names, ASes, addresses of hosts.
 //!
-//! [`Request`] and [`Answer`] are what may be asked and said. [`Request::answer`] looks one up and
-//! waits for it; [`Lookups`] do so side by side, on threads. A program that reads what strangers
+//! [`Request`] and [`Response`] are what may be asked and said. [`Request::answer`] looks one up
+//! and waits for it; [`Lookups`] do so side by side, on threads. A program that reads what strangers
 //! send had better look things up in another process, which has no privileges (see
 //! [`privilege::confine_to_lookups`](crate::privilege::confine_to_lookups)): then the two go over a
 //! pipe as [lines]. The command `hopshot` does that.
@@ -27,7 +27,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::mpsc::{self, Receiver};
 
-/// A question.
+/// A request: what is to be looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// The name of an address.
@@ -40,9 +40,9 @@ pub enum Request {
     Find(Word, Wanted),
 }
 
-/// An answer.
+/// The response to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum Response {
     /// The name of an address; empty if it has none.
     Name(IpAddr, Word),
     /// The ASes that announce an address; `None` if no server said.
@@ -51,9 +51,9 @@ pub enum Answer {
     As(u32, Words),
     /// The address of a host. An IPv6 flow label isn't part of it.
     Found(Word, SocketAddr),
-    /// Why a host has no address.
+    /// The reason why a host has no address.
     Lost(Word, Words),
-    /// Why a host's address can't be found now. It may be found later.
+    /// The reason why a host's address can't be found now. It may be found later.
     Later(Word, Words),
     /// A privilege that the helper could not give up.
     Unconfined(Words),
@@ -73,22 +73,22 @@ pub enum Wanted {
 impl Request {
     /// Looks it up, and waits for the answer. Without a zone nothing is known of ASes.
     #[must_use]
-    pub fn answer(self, zone: Option<&Zone>) -> Answer {
+    pub fn answer(self, zone: Option<&Zone>) -> Response {
         match self {
             Self::Name(address) => {
-                Answer::Name(address, Word::of(&name(address).unwrap_or_default()))
+                Response::Name(address, Word::of(&name(address).unwrap_or_default()))
             }
             Self::Origin(address) => {
-                Answer::Origin(address, zone.and_then(|zone| zone.origin(address)))
+                Response::Origin(address, zone.and_then(|zone| zone.origin(address)))
             }
             Self::As(number) => {
                 let name = zone.and_then(|zone| zone.name(number));
-                Answer::As(number, Words::of(&name.unwrap_or_default()))
+                Response::As(number, Words::of(&name.unwrap_or_default()))
             }
             Self::Find(host, family) => match find(host.as_str(), family) {
-                Ok(address) => Answer::Found(host, address),
-                Err(error) if error.may_pass() => Answer::Later(host, Words::of(&error.reason())),
-                Err(error) => Answer::Lost(host, Words::of(&error.to_string())),
+                Ok(address) => Response::Found(host, address),
+                Err(error) if error.may_pass() => Response::Later(host, Words::of(&error.reason())),
+                Err(error) => Response::Lost(host, Words::of(&error.to_string())),
             },
         }
     }
@@ -129,7 +129,7 @@ fn is_name(name: &str) -> bool {
 #[derive(Debug)]
 pub struct Lookups {
     threads: Threads<Request>,
-    answers: Receiver<Answer>,
+    answers: Receiver<Response>,
     bell: Bell,
     pending: usize,
 }
@@ -167,7 +167,7 @@ impl Lookups {
     }
 
     /// Returns the next answer, if there is one. It never waits.
-    pub fn take(&mut self) -> Option<Answer> {
+    pub fn take(&mut self) -> Option<Response> {
         let next = self.answers.try_recv().or_else(|_| {
             self.bell.clear();
             // It may have come in between.
@@ -217,7 +217,7 @@ mod tests {
             let mut fds = [PollFd::new(&lookups, PollFlags::IN)];
             rustix::event::poll(&mut fds, None).unwrap();
             while let Some(answer) = lookups.take() {
-                let Answer::Found(host, address) = answer else {
+                let Response::Found(host, address) = answer else {
                     panic!("{answer:?}")
                 };
                 assert_eq!(address.ip().to_string(), host.as_str());

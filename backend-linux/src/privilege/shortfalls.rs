@@ -1,9 +1,9 @@
-//! What a sandbox lacks.
+//! Shortfalls of a sandbox.
 
 use std::io;
 
-/// What could not be taken from this process. It has no privilege all the same: that is an error,
-/// and not among these.
+/// Rights that could not be taken from this process. It has no privilege all the same: that is an
+/// error, and not among these.
 #[must_use = "what is left open is worth telling"]
 #[derive(Debug, Default)]
 pub struct Shortfalls(Vec<Shortfall>);
@@ -16,7 +16,7 @@ pub enum Shortfall {
     #[error("{0} other threads were running already, and are not confined")]
     OtherThreads(usize),
 
-    /// What the sockets receive could not be fixed.
+    /// Filters of the sockets can still be changed.
     #[error("can't set and lock the socket's filter: {0}")]
     SocketFilter(io::Error),
 

@@ -1,5 +1,5 @@
-//! Which packets the kernel gives to a receiving socket at all: filters by type, and by what tells
-//! whose answer it is.
+//! Filters of the packets that the kernel gives to a receiving socket at all: by type, and by what
+//! tells whose answer it is.
 //!
 //! Every raw socket of a machine gets a copy of every ICMP packet that comes in. What a trace can't
 //! use is best turned away before it wakes the process and fills the receive buffer. The filters
@@ -12,7 +12,7 @@ use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use std::net::IpAddr;
 
-/// What tells the answers of a trace from those of others.
+/// The octets that tell the answers of a trace from those of others.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     /// The ICMP identifier.

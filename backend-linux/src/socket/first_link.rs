@@ -1,4 +1,4 @@
-//! How large a packet the first link carries.
+//! The size of the packets that the first link carries.
 
 use super::needs::Necessity;
 use super::options::{OpenError, Options, asked, errors, set, set_fragmentation};

@@ -12,15 +12,15 @@ use std::net::{IpAddr, SocketAddr};
 /// A packet as a ping socket reads it.
 #[derive(Debug)]
 pub struct Read<'b> {
-    /// Who sent it, if it came from the network.
+    /// The sender, if it came from the network.
     pub from: Option<IpAddr>,
     /// The hop limit that was left.
     pub hop_limit: Option<u8>,
     /// Whether it came with a stamp.
     pub is_stamped: bool,
-    /// What a `sock_extended_err` says: type, code, info and data.
+    /// The contents of a `sock_extended_err`: type, code, info and data.
     pub report: Option<(u8, u8, u32, u32)>,
-    /// What it answers; `None` if it isn't from the network.
+    /// The answer that it is; `None` if it isn't from the network.
     pub answer: Option<Result<Answer<'b>, Malformed>>,
 }
 

@@ -65,7 +65,7 @@ impl Necessity {
     }
 }
 
-/// What a trace is better with, and possible without.
+/// An option that a trace is better with, and possible without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Nicety {
@@ -78,7 +78,7 @@ pub enum Nicety {
     DepartureStamps,
     /// The hop limits of answers.
     HopLimits,
-    /// Where the extensions of an error begin.
+    /// The place where the extensions of an error begin.
     Extensions,
     /// Errors of sending on raw sockets, such as of a full queue.
     SendErrors,
@@ -151,6 +151,7 @@ impl Nicety {
 /// A [`Nicety`] that the kernel has refused, and that is done without. `Display` says what is
 /// different.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Lack {
     family: AddressFamily,
     nicety: Nicety,

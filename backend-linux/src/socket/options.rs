@@ -23,7 +23,7 @@ const RECEIVE_BUFFER: usize = 4 << 20;
 /// read, and in a flood more may come between two calls.
 pub(super) const TRANSIENT_ERRORS: u32 = 64;
 
-/// How packets are to leave this machine.
+/// Options of how packets leave this machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The source address, one of this machine's; else the kernel chooses.
@@ -53,7 +53,7 @@ pub(crate) struct Options {
     pub(crate) precise: bool,
 }
 
-/// Why a socket could not be opened.
+/// The reason why a socket could not be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenError {
     /// There is no socket of a kind that was tried, or this process may not open it.

@@ -1,4 +1,4 @@
-//! Which address the kernel would send from.
+//! The address that the kernel would send from.
 //!
 //! The question is asked with a socket of the protocol that is probed, and of the kind that probes:
 //! rules of routing tell protocols apart (`ip rule add ipproto icmp`), and a hook of a cgroup may

@@ -8,7 +8,7 @@ use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::document::{Figures, milliseconds, timestamp};
 use hopshot_linux::extensions::Label;
-use hopshot_linux::survey::Shared;
+use hopshot_linux::survey::SharedHop;
 use hopshot_linux::{Hop, Outcome, Reply, Route, StopReason, failure_text};
 use serde::Serialize;
 use std::io;
@@ -146,7 +146,7 @@ impl Format for Csv {
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
         let whole = self.row_of(route);
         let shared = route.shared().map(
-            |Shared {
+            |SharedHop {
                  hop,
                  from,
                  seen,

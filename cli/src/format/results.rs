@@ -20,12 +20,12 @@ pub(crate) trait Format {
     }
 
     /// An answer has come.
-    fn hear(&mut self, _heard: &HostReply<'_>, _names: &Names) -> io::Result<()> {
+    fn reply(&mut self, _heard: &HostReply<'_>, _names: &Names) -> io::Result<()> {
         Ok(())
     }
 
     /// More may be known of addresses.
-    fn learn(&mut self, _names: &Names) -> io::Result<()> {
+    fn update_names(&mut self, _names: &Names) -> io::Result<()> {
         Ok(())
     }
 

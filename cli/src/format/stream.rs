@@ -74,7 +74,7 @@ impl Answering {
     }
 
     /// Says what is known, if that is more.
-    fn tell(&mut self, names: &Names) -> io::Result<()> {
+    fn print_news(&mut self, names: &Names) -> io::Result<()> {
         let known = names.known(self.address);
         if known == self.known {
             return Ok(());
@@ -112,7 +112,7 @@ impl Format for Stream {
         })
     }
 
-    fn hear(&mut self, heard: &HostReply<'_>, names: &Names) -> io::Result<()> {
+    fn reply(&mut self, heard: &HostReply<'_>, names: &Names) -> io::Result<()> {
         let (host, target, address) = (heard.host, heard.target, heard.reply.from);
         if !self
             .answering
@@ -130,10 +130,10 @@ impl Format for Stream {
         print_line(&Event::Reply(Box::new(ReplyDocument::new(heard, names))))
     }
 
-    fn learn(&mut self, names: &Names) -> io::Result<()> {
+    fn update_names(&mut self, names: &Names) -> io::Result<()> {
         self.answering
             .iter_mut()
-            .try_for_each(|answering| answering.tell(names))
+            .try_for_each(|answering| answering.print_news(names))
     }
 
     fn finish(&mut self, route: &Route, names: &Names) -> io::Result<()> {
@@ -141,7 +141,7 @@ impl Format for Stream {
         let of_route = |answering: &mut Answering| answering.is_of(host, address);
         self.answering
             .extract_if(.., of_route)
-            .try_for_each(|mut answering| answering.tell(names))?;
+            .try_for_each(|mut answering| answering.print_news(names))?;
         for hop in route.hops() {
             for (attempt, outcome) in (1..).zip(hop.outcomes()) {
                 let (target, hop) = (Target::new(host, Some(address)), hop.number());

@@ -66,7 +66,7 @@ impl Helper {
 
     /// Takes each line that has come. Returns whether more may come: not of a helper that ends, or
     /// talks nonsense.
-    pub(super) fn hear(&mut self, mut learn: impl FnMut(&str, &Self)) -> bool {
+    pub(super) fn receive(&mut self, mut take: impl FnMut(&str, &Self)) -> bool {
         let mut octets = [0; 4096];
         // Not without end, whatever the helper writes.
         for _ in 0..READS {
@@ -79,7 +79,7 @@ impl Helper {
             self.lines
                 .take(&octets[..len])
                 .iter()
-                .for_each(|line| learn(line, self));
+                .for_each(|line| take(line, self));
             if self.lines.is_too_long() {
                 return false;
             }

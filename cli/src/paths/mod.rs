@@ -20,12 +20,9 @@ const OFTEN: Duration = Duration::from_millis(50);
 /// Finds the paths and shows them. Returns whether the host answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let plan = args.all_paths(host);
-    let (mut session, mut exploration) = Session::start(
-        args,
-        host,
-        || plan.open(),
-        |sockets, address| plan.start_at(sockets, address),
-    )?;
+    let (mut session, mut exploration) = Session::start(args, host, &plan, |opened, address| {
+        opened.start_at(address)
+    })?;
     let format = args.output.format();
     let mut view = (format == Format::Text).then(|| View::new(exploration.target(), args));
     if let Some(view) = &mut view {

@@ -5,7 +5,7 @@ use crate::inside::Inside;
 use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
 use hopshot_linux::extensions::OwnedExtensions;
-use hopshot_linux::survey::Shared;
+use hopshot_linux::survey::SharedHop;
 use hopshot_linux::{Changes, Hop, Outcome, ProbeId};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -104,7 +104,7 @@ impl Row {
 
 /// The row of a hop that was not probed, because the path begins as those to other hosts do; `None`
 /// if no router is known there.
-pub(super) fn shared(shared: &Shared, names: &Names) -> Option<Row> {
+pub(super) fn shared(shared: &SharedHop, names: &Names) -> Option<Row> {
     let host = Some(Host::new(shared.from?, names));
     let notes = vec![format!("shared: {} of {}", shared.seen, shared.of)];
     Some(Row {

@@ -151,7 +151,7 @@ impl View {
             .filter(|hop| hop.number() >= next)
             .copied()
             .collect();
-        let lines = self.settle(&hops, names, |probe| route.extensions(probe));
+        let lines = self.settled_lines(&hops, names, |probe| route.extensions(probe));
         if !hops.is_empty() {
             self.layout.keep_columns();
         }
@@ -165,7 +165,7 @@ impl View {
     }
 
     /// Says what is done at present, where that can be drawn over.
-    pub(crate) fn tell(&mut self, status: &str) {
+    pub(crate) fn set_status(&mut self, status: &str) {
         let line = self.layout.first_line(status);
         self.status = format!("{}\n", Style::Faint.paint(&line, self.layout.colours));
     }
@@ -228,7 +228,7 @@ impl View {
             if settled.is_empty() {
                 return Ok(());
             }
-            let lines = self.settle(settled, names, &extensions);
+            let lines = self.settled_lines(settled, names, &extensions);
             return self.draw(&lines, "");
         };
         let all = self.lines(&hops, names, &extensions).0;
@@ -240,7 +240,7 @@ impl View {
                 self.draw("", &all)
             };
         }
-        let settled = self.settle(settled, names, &extensions);
+        let settled = self.settled_lines(settled, names, &extensions);
         let live = self.lines(live, names, extensions).0;
         // A line that scrolls away could not be drawn over.
         let live = self.with_status(&live, height);
@@ -248,7 +248,7 @@ impl View {
     }
 
     /// The lines of hops that are settled: the next call is for those behind them.
-    fn settle<'e>(
+    fn settled_lines<'e>(
         &mut self,
         hops: &[Hop<'_>],
         names: &Names,
@@ -316,7 +316,7 @@ impl View {
             .hops()
             .filter(|hop| hop.number() >= next && hop.number() <= last_heard);
         let mut text = self.shared(route, names);
-        text += &self.settle(&left.collect::<Vec<_>>(), names, |probe| {
+        text += &self.settled_lines(&left.collect::<Vec<_>>(), names, |probe| {
             route.extensions(probe)
         });
         text += &self.unanswered(route);

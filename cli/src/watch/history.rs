@@ -464,7 +464,7 @@ impl Hop {
             match probe {
                 Some((address, rtt)) => {
                     self.time(*rtt);
-                    event = self.hear(*address, round).or(event);
+                    event = self.note_address(*address, round).or(event);
                 }
                 None => self.lost += 1,
             }
@@ -516,7 +516,7 @@ impl Hop {
     }
 
     /// Puts an address first.
-    fn hear(&mut self, address: IpAddr, round: u32) -> Option<Event> {
+    fn note_address(&mut self, address: IpAddr, round: u32) -> Option<Event> {
         let before = self.addresses.first().map(|seen| seen.address);
         match self
             .addresses

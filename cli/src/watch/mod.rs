@@ -24,7 +24,7 @@ use hopshot_linux::{AddressFamily, Reasons, Route, Settings, Step, needs_resolve
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
-use screen::{Manner, View};
+use screen::{Look, View};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         }
     };
     session.confine(socket, &lacks, confine)?;
-    let manner = Manner {
+    let look = Look {
         is_paused: false,
         is_named: !args.output.numeric,
         is_help: false,
@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         reasons: Reasons::default(),
         history: History::default(),
         has_view: settings.is_some(),
-        manner,
+        look,
     };
     watch.run(settings.map(Screen::enter).transpose().map_err(no_screen)?)?;
     watch.report()?;
@@ -158,7 +158,7 @@ struct Watch<'a> {
     history: History,
     /// Whether it is shown on a terminal while it runs.
     has_view: bool,
-    manner: Manner,
+    look: Look,
 }
 
 impl Watch<'_> {
@@ -174,7 +174,7 @@ impl Watch<'_> {
                 return Ok(());
             }
             let now = Instant::now();
-            if is_idle && !self.manner.is_paused && now >= next {
+            if is_idle && !self.look.is_paused && now >= next {
                 self.begin()?;
                 next = on_grid(next, now, self.args.watch.every);
                 is_new = true;
@@ -187,17 +187,17 @@ impl Watch<'_> {
                 screen
                     .draw(|frame| scrolled = self.view().draw(frame))
                     .map_err(no_screen)?;
-                self.manner.scrolled = scrolled;
+                self.look.scrolled = scrolled;
             }
-            let goes_on = !self.manner.is_paused && self.args.watch.count != Some(self.begun);
+            let goes_on = !self.look.is_paused && self.args.watch.count != Some(self.begun);
             is_new = self.wait(if goes_on && is_idle {
                 Some(next - now)
             } else {
                 None
             })?;
-            self.session.names.hear();
+            self.session.names.receive();
             while let Some(route) = self.survey.take() {
-                self.learn(&route);
+                self.record(&route);
                 is_new = true;
             }
             if let Some(screen) = &mut screen {
@@ -272,7 +272,7 @@ impl Watch<'_> {
         Ok(step == Step::Woken)
     }
 
-    fn learn(&mut self, route: &Route) {
+    fn record(&mut self, route: &Route) {
         self.forged = self.forged.saturating_add(route.tally().forged.into());
         self.reasons += route.summary().reasons;
         self.history.add(&Round::from(route));
@@ -283,18 +283,18 @@ impl Watch<'_> {
 
     /// Does what a key is for. Returns whether the watch goes on.
     fn press(&mut self, key: Key, screen: &mut Screen) -> io::Result<bool> {
-        let manner = &mut self.manner;
+        let look = &mut self.look;
         match key {
-            Key::Pause => manner.is_paused = !manner.is_paused,
+            Key::Pause => look.is_paused = !look.is_paused,
             Key::Reset => {
                 (self.history, self.started) =
                     (History::default(), (SystemTime::now(), Instant::now()));
             }
-            Key::Names => manner.is_named = !manner.is_named && !self.args.output.numeric,
-            Key::Help => manner.is_help = !manner.is_help,
-            Key::Close => manner.is_help = false,
-            Key::Up => manner.scrolled = manner.scrolled.saturating_sub(1),
-            Key::Down => manner.scrolled += 1,
+            Key::Names => look.is_named = !look.is_named && !self.args.output.numeric,
+            Key::Help => look.is_help = !look.is_help,
+            Key::Close => look.is_help = false,
+            Key::Up => look.scrolled = look.scrolled.saturating_sub(1),
+            Key::Down => look.scrolled += 1,
             Key::Redraw => screen.redraw()?,
             Key::Quit => return Ok(false),
         }
@@ -308,7 +308,7 @@ impl Watch<'_> {
             history: &self.history,
             names: &self.session.names,
             every: self.args.watch.every,
-            manner: self.manner,
+            look: self.look,
         }
     }
 

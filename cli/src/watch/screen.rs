@@ -28,12 +28,12 @@ pub(crate) struct View<'a> {
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
     pub(crate) every: Duration,
-    pub(crate) manner: Manner,
+    pub(crate) look: Look,
 }
 
 /// How it is shown, which the keys change.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
+pub(crate) struct Look {
     pub(crate) is_paused: bool,
     pub(crate) is_named: bool,
     pub(crate) is_help: bool,
@@ -70,7 +70,7 @@ impl View<'_> {
         let layout = Layout::new(area.width.into(), widest.max().unwrap_or(0));
         let lines = self.lines(&layout);
         let hidden = lines.len().saturating_sub(hops.height.into());
-        let scrolled = self.manner.scrolled.min(hidden);
+        let scrolled = self.look.scrolled.min(hidden);
         let header = Line::styled(layout.header(), Modifier::REVERSED);
         frame.render_widget(
             Paragraph::new(vec![self.title(head.width.into()), header]),
@@ -82,14 +82,14 @@ impl View<'_> {
         );
         frame.render_widget(Paragraph::new(incidents), changed);
         frame.render_widget(Paragraph::new(self.foot(hidden > 0)), foot);
-        if self.manner.is_help {
+        if self.look.is_help {
             self.help(frame, area);
         }
         scrolled
     }
 
     fn title(&self, width: usize) -> Line<'_> {
-        let rounds = match self.manner.is_paused {
+        let rounds = match self.look.is_paused {
             true => format!("round {}, paused", self.history.rounds),
             false if width < 60 => format!("round {}", self.history.rounds),
             false => format!(
@@ -121,7 +121,7 @@ impl View<'_> {
             whole
         };
         let left: String = left.chars().take(room).collect();
-        let stands_out = self.manner.is_paused || self.history.trouble.is_some();
+        let stands_out = self.look.is_paused || self.history.trouble.is_some();
         let style = if stands_out {
             self.style(Color::Yellow).add_modifier(Modifier::BOLD)
         } else {
@@ -135,7 +135,7 @@ impl View<'_> {
 
     fn lines(&self, layout: &Layout) -> Vec<Line<'_>> {
         if self.history.rounds == 0 {
-            let what = if self.manner.is_paused {
+            let what = if self.look.is_paused {
                 "nothing is counted yet"
             } else {
                 "the first round is on its way"
@@ -214,7 +214,7 @@ impl View<'_> {
     fn graph(&self, hop: &Hop, width: usize) -> Vec<Span<'static>> {
         let shown = hop.rtts.len().saturating_sub(width);
         let shown = hop.rtts.iter().skip(shown);
-        let levels: &[char] = if self.manner.unicode {
+        let levels: &[char] = if self.look.unicode {
             &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
         } else {
             &['_', '.', '-', '=', '#']
@@ -252,7 +252,7 @@ impl View<'_> {
     }
 
     fn foot(&self, more: bool) -> Line<'static> {
-        let keys = if self.manner.is_paused {
+        let keys = if self.look.is_paused {
             "p resume"
         } else {
             "p pause"
@@ -299,7 +299,7 @@ impl View<'_> {
 
     fn label(&self, address: IpAddr) -> Host {
         let host = Host::new(address, self.names);
-        if self.manner.is_named {
+        if self.look.is_named {
             host
         } else {
             host.nameless()
@@ -307,13 +307,13 @@ impl View<'_> {
     }
 
     const fn ellipsis(&self) -> char {
-        if self.manner.unicode { '…' } else { '~' }
+        if self.look.unicode { '…' } else { '~' }
     }
 
     /// A colour of the first eight, which are readable on light and on dark; none if none are
     /// wanted.
     fn style(&self, colour: Color) -> Style {
-        if self.manner.colours && colour != Color::Reset {
+        if self.look.colours && colour != Color::Reset {
             Style::new().fg(colour)
         } else {
             Style::new()

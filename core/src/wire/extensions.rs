@@ -15,6 +15,7 @@
 //! | has an object whose length is below 4, or beyond the end | what came before it is kept |
 
 use super::{AddressFamily, checksum::Checksum, icmp};
+use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Where extensions stand when the message doesn't say (RFC 4884, section 5.5), in octets of the
@@ -23,14 +24,13 @@ const IMPLIED_OFFSET: u16 = 128;
 
 /// The extension objects of an error: a view of the message, which is searched when it is asked
 /// for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[derive(Clone, Copy, Default)]
 pub struct Extensions<'a> {
     /// The quoted datagram, and what follows it.
     quoted: &'a [u8],
     /// Where the message says that they begin; 0 if it doesn't say.
     said: u16,
-    /// Where they begin else.
+    /// Where they begin otherwise.
     implied: u16,
 }
 
@@ -50,6 +50,7 @@ impl<'a> Extensions<'a> {
     /// behind it, and so does `said`, where the kernel says that they begin; 0 if it doesn't.
     #[must_use]
     pub fn behind_header(family: AddressFamily, error: &icmp::Error<'a>, said: u16) -> Self {
+        // The least that a header takes: options before it would move them.
         let implied = match family {
             AddressFamily::V4 => IMPLIED_OFFSET.wrapping_sub(20),
             AddressFamily::V6 => IMPLIED_OFFSET.wrapping_sub(40),
@@ -102,6 +103,29 @@ impl<'a> Extensions<'a> {
             rest = behind;
             Some(object)
         })
+    }
+}
+
+impl PartialEq for Extensions<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.find() == other.find()
+    }
+}
+
+impl Eq for Extensions<'_> {}
+
+impl fmt::Debug for Extensions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions")
+            .field("objects", &self.find())
+            .finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Extensions<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Extensions {{ objects: {} }}", self.find());
     }
 }
 

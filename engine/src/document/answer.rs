@@ -2,7 +2,7 @@
 
 use super::annotate::Annotate;
 use super::value::{Target, milliseconds};
-use crate::extensions::{Interface, NodeId, OwnedExtensions};
+use crate::extensions::{OwnedExtensions, OwnedInterface, OwnedNodeId};
 use crate::link::Clocks;
 use crate::trace::HostReply;
 use hopshot_core::Reply;
@@ -157,8 +157,8 @@ impl<'a> From<&'a OwnedExtensions> for Appended<'a> {
     }
 }
 
-impl<'a> From<&'a Interface> for InterfaceDocument<'a> {
-    fn from(interface: &'a Interface) -> Self {
+impl<'a> From<&'a OwnedInterface> for InterfaceDocument<'a> {
+    fn from(interface: &'a OwnedInterface) -> Self {
         Self {
             role: interface.role.as_str(),
             index: interface.index,
@@ -169,8 +169,8 @@ impl<'a> From<&'a Interface> for InterfaceDocument<'a> {
     }
 }
 
-impl<'a> From<&'a NodeId> for NodeDocument<'a> {
-    fn from(node: &'a NodeId) -> Self {
+impl<'a> From<&'a OwnedNodeId> for NodeDocument<'a> {
+    fn from(node: &'a OwnedNodeId) -> Self {
         Self {
             name: node.name.as_deref(),
             address: node.address,
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_field_of_an_extension_is_there() {
-        let interface = |role, name: Option<&str>| Interface {
+        let interface = |role, name: Option<&str>| OwnedInterface {
             role,
             index: Some(7),
             name: name.map(str::to_owned),
@@ -204,7 +204,7 @@ mod tests {
                 interface(Role::Incoming, Some("xe-0/0/1")),
                 interface(Role::NextHop, None),
             ],
-            node: Some(NodeId {
+            node: Some(OwnedNodeId {
                 name: Some("r1".into()),
                 address: Some([10, 8, 0, 9].into()),
             }),

@@ -34,11 +34,15 @@ impl From<Hop<'_>> for Figures {
 }
 
 impl Figures {
-    /// Sums RTTs up, in whatever order.
+    /// Sums RTTs up, in whatever order. A sum that is longer than a `Duration` is taken for the
+    /// longest.
     #[must_use]
     pub fn new(mut rtts: Vec<Duration>, loss: Loss) -> Self {
         rtts.sort_unstable();
-        let sum: Duration = rtts.iter().sum();
+        // Not `Iterator::sum`, which panics where the sum is too long.
+        let sum = rtts
+            .iter()
+            .fold(Duration::ZERO, |sum, rtt| sum.saturating_add(*rtt));
         let average = u32::try_from(rtts.len())
             .ok()
             .filter(|count| *count > 0)
@@ -93,6 +97,34 @@ mod tests {
                 ..Figures::default()
             }
         );
+    }
+
+    #[test]
+    fn rtts_of_any_length_have_figures() {
+        let longest = milliseconds(Duration::MAX);
+        for (rtts, [best, median, average, worst]) in [
+            (vec![Duration::MAX], [longest; 4]),
+            (
+                vec![Duration::MAX; 2],
+                [longest, longest, longest / 2.0, longest],
+            ),
+            (
+                vec![Duration::MAX, Duration::ZERO, Duration::from_nanos(1)],
+                [0.0, 1e-6, longest / 3.0, longest],
+            ),
+        ] {
+            let loss = Loss {
+                lost: usize::MAX,
+                sent: usize::MAX,
+            };
+            let figures = Figures::new(rtts, loss);
+            assert_eq!(figures.best_ms, Some(best));
+            assert_eq!(figures.median_ms, Some(median));
+            let found = figures.average_ms.unwrap();
+            assert!((found / average - 1.0).abs() < 1e-12, "{found} {average}");
+            assert_eq!(figures.worst_ms, Some(worst));
+            assert_eq!((figures.sent, figures.lost), (usize::MAX, usize::MAX));
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use super::annotate::Annotate;
 use super::answer::AnswerDocument;
 use super::figures::Figures;
 use super::value::{RejectedDocument, Target, milliseconds, timestamp};
-use crate::near::Shared;
 use crate::path_mtu::MtuRoute;
+use crate::shared::SharedHop;
 use crate::summary::Summary;
 use crate::trace::Route;
 use hopshot_core::{Hop, Outcome, StopReason, Tally};
@@ -149,8 +149,8 @@ impl<'a, K: Default> TraceEnd<'a, K> {
 }
 
 impl<K: Default> SharedDocument<K> {
-    fn new(shared: Shared, annotations: &impl Annotate<Known = K>) -> Self {
-        let Shared {
+    fn new(shared: SharedHop, annotations: &impl Annotate<Known = K>) -> Self {
+        let SharedHop {
             hop,
             from,
             seen,

@@ -7,11 +7,12 @@ use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::per_family::FAMILIES;
+use crate::protocol::Probing;
 use crate::running::{Endurance, Running};
 use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Action, Config, Echo, Instant, SendError, Tracer};
+use hopshot_core::{Action, Config, Instant, Protocol, SendError, Tracer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl<L: Link> Driver<L> {
     }
 
     /// Returns whether a packet leaves for another target than one for which none does. Only
-    /// sending one tells, since a firewall answers no questions: it is an Echo Request with the
+    /// sending one tells, since a firewall answers no questions: it is a probe with the
     /// identity of no trace, sent no more often than every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
         let family = AddressFamily::of(failing);
@@ -65,17 +66,14 @@ impl<L: Link> Driver<L> {
             source,
             ..Config::new(target)
         };
-        let echo = Echo::new(self.link.random().ok()?.to_be_bytes());
-        let (index, ident, first_seq) = self.take_identity(&config, &echo)?;
-        let echo = Echo {
-            ident,
-            first_seq,
-            ..echo
-        };
+        let probing = Probing::new(self.link.random().ok()?);
+        let (index, first) = self.take_identity(&config, &probing)?;
+        let probing = probing.with_first_key(first);
         let id = self.take_id();
-        let sent = Tracer::<1>::new(config, echo).ok().and_then(|mut tracer| {
+        let tracer = Tracer::<1, _>::new(config, probing).ok();
+        let sent = tracer.and_then(|mut tracer| {
             self.outbox
-                .resize(self.outbox.len().max(echo.message_len()), 0);
+                .resize(self.outbox.len().max(probing.message_len()), 0);
             let Ok(Action::Transmit(probe)) = tracer.poll(self.link.now(), &mut self.outbox) else {
                 return None;
             };
@@ -93,7 +91,7 @@ impl<L: Link> Driver<L> {
                 )
                 .ok()
         });
-        self.identities.give_back(id, ident);
+        self.identities.give_back(id, first.ident);
         let left = sent?;
         self.pace.spend(left);
         if self.uplinks.get_mut(family).succeed(left) {
@@ -104,10 +102,10 @@ impl<L: Link> Driver<L> {
 
     /// Returns whether a target of the same network was reached, which shows whether this one can
     /// be.
-    pub(crate) fn has_witness_near(&self, target: IpAddr) -> bool {
+    pub(crate) fn has_witness_beside(&self, target: IpAddr) -> bool {
         self.uplinks
             .get(AddressFamily::of(target))
-            .has_witness_near(target)
+            .has_witness_beside(target)
     }
 
     /// Why the last packet of a trace could not be sent, if it waits to be tried again, or else a
@@ -194,7 +192,7 @@ impl<L: Link> Driver<L> {
         };
         if let Ok(Some((id, _))) = self.add(
             hops,
-            Echo::new(random.to_be_bytes()),
+            Probing::new(random),
             scope_id,
             None,
             Endurance::Queue,

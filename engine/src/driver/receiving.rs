@@ -1,14 +1,14 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Driver, Hears};
-use crate::departures::settle;
+use super::{Driver, Filter};
+use crate::departures::correct_departures;
 use crate::link::Link;
 use crate::next_hop;
+use crate::protocol::Key;
 use crate::running::Endurance;
 use crate::storage::Tracer;
 use crate::uplink::Answerer;
-use hopshot_core::wire::Malformed;
-use hopshot_core::{Answer, Discard, Echo, Evidence, Kind, Outcome, Protocol, Reply};
+use hopshot_core::{Discard, Evidence, Kind, Outcome, Reply};
 
 /// Messages read in one go: as many as the receive buffer holds, so that nothing that is there is
 /// taken for lost, but a flood can't keep the loop from sending.
@@ -34,8 +34,8 @@ impl<L: Link> Driver<L> {
                 };
                 let known = arrival
                     .answer
-                    .and_then(|answer| Ok((key(&answer)?, answer)));
-                let ((ident, seq), answer) = match known {
+                    .and_then(|answer| Ok((Key::of(&answer)?, answer)));
+                let (key, answer) = match known {
                     Ok(known) => known,
                     Err(malformed) => {
                         listener.rejected.count(malformed);
@@ -43,16 +43,16 @@ impl<L: Link> Driver<L> {
                     }
                 };
                 // First when the probe left: the RTT of the reply is final.
-                settle(&mut self.link, index, &mut self.traces, self.next);
+                correct_departures(&mut self.link, index, &mut self.traces, self.next);
                 let mut is_ours = false;
-                for id in self.identities.whose(ident, seq) {
+                for id in self.identities.whose(key) {
                     let Some(trace) = self.traces.get_mut(&id) else {
                         continue;
                     };
                     if trace.listener != index {
                         continue;
                     }
-                    if trace.has_not_sent(seq) {
+                    if trace.has_not_sent(key.seq) {
                         let answer = trace.in_own_name(&answer, &self.link);
                         is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
                         continue;
@@ -64,7 +64,7 @@ impl<L: Link> Driver<L> {
                         && trace.is_local(&reply)
                     {
                         // No answer: nobody was heard.
-                        if trace.hear_local(&reply, |way| next_hop::may_be_missing(&self.link, way))
+                        if trace.note_local(&reply, |way| next_hop::may_be_missing(&self.link, way))
                             && trace.endurance == Endurance::Outage
                             && next_hop::is_gateway(&self.link, trace.way())
                         {
@@ -80,7 +80,7 @@ impl<L: Link> Driver<L> {
                         // That this machine answers itself shows nothing of its network, nor does a
                         // forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {
-                            uplink.hear(arrival.at);
+                            uplink.answered(arrival.at);
                             if self.asks && reply.evidence() == Evidence::Strong {
                                 let target = (trace.tracer.config().target, trace.scope_id);
                                 uplink.remember(Answerer {
@@ -95,13 +95,13 @@ impl<L: Link> Driver<L> {
                         {
                             uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
                         }
-                        trace.hear(&reply);
+                        trace.note_answer(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);
                         trace.compare(&reply);
                         self.replies.push_back((id, reply));
                         self.schedule.hasten(id);
-                        if listener.hears != Hears::Everyone && has_all(&trace.tracer, &reply) {
-                            settle(&mut self.link, index, &mut self.traces, self.next);
+                        if listener.filter != Filter::None && has_all(&trace.tracer, &reply) {
+                            correct_departures(&mut self.link, index, &mut self.traces, self.next);
                             return Ok(false);
                         }
                         break;
@@ -111,16 +111,10 @@ impl<L: Link> Driver<L> {
                     listener.rejected.count_not_ours();
                 }
             }
-            settle(&mut self.link, index, &mut self.traces, self.next);
+            correct_departures(&mut self.link, index, &mut self.traces, self.next);
         }
         Ok(true)
     }
-}
-
-/// The ident and the seq of the Echo Request that is answered.
-fn key(answer: &Answer<'_>) -> Result<(u16, u16), Malformed> {
-    let [a, b, c, d] = Echo::key(answer)?.to_be_bytes();
-    Ok((u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d])))
 }
 
 /// Whether a trace needs no more answers after this one. What is known decides, not the time:

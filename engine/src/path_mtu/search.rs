@@ -1,4 +1,4 @@
-//! Which size next, and from which hop on: the search itself, without packets.
+//! The search itself, without packets: which size is next, and from which hop on.
 //!
 //! A router's word is a hint. The truth is which sizes pass: a limit is known once packets of its
 //! MTU have passed and those one octet larger have not.
@@ -33,13 +33,13 @@ const MOST_TRIES: u8 = 6;
 
 /// A place from which on the path carries only smaller packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limit {
     /// The first hop behind the link.
     pub hop: u8,
     /// The size of the largest packets that are known to pass, in octets.
     pub mtu: u16,
-    /// Where the true MTU isn't known, the size of the smallest packets that are known not to
-    /// pass.
+    /// The size of the smallest packets that are known not to pass, where the true MTU isn't known.
     pub less_than: Option<u16>,
     /// The router that said so; `None` where none did that proves it.
     pub from: Option<IpAddr>,
@@ -94,9 +94,9 @@ impl Round {
     }
 }
 
-/// What a trace showed.
+/// The findings of a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Saw {
+pub(super) struct Findings {
     /// The farthest hop that the packets got to; 0 if no answer says so.
     pub(super) passed: u8,
     /// Behind that, the nearest hop on whose way they were too big.
@@ -179,15 +179,15 @@ impl Search {
     }
 
     /// Takes what a round showed that there is no other after.
-    pub(super) fn note(&mut self, round: Round, saw: Saw, beside: Saw) {
+    pub(super) fn note(&mut self, round: Round, found: Findings, beside: Findings) {
         let sizes = [
-            Some((saw, round.size)),
+            Some((found, round.size)),
             round.beside.map(|(size, _)| (beside, size)),
         ];
         let answered = sizes
             .into_iter()
             .flatten()
-            .filter(|(saw, _)| saw.reached)
+            .filter(|(found, _)| found.reached)
             .map(|(_, size)| size);
         self.answered = answered.fold(self.answered, u16::max);
     }
@@ -210,28 +210,39 @@ impl Search {
     }
 
     /// The round after this one, which showed that, as the trace beside it did; `None` at the end.
-    pub(super) fn next(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
-        self.note(round, saw, beside);
-        self.carried.push((saw.passed, round.size));
+    pub(super) fn next(
+        &mut self,
+        round: Round,
+        found: Findings,
+        beside: Findings,
+    ) -> Option<Round> {
+        self.note(round, found, beside);
+        self.carried.push((found.passed, round.size));
         self.carried
             .extend(round.beside.map(|(size, _)| (beside.passed, size)));
         match round.purpose {
-            Purpose::Sweep => self.after_sweep(round, saw, beside),
-            Purpose::Check { hop, fails } if saw.passed >= hop => Some(narrow(
-                hop, saw.passed, self.least, fails, fails, None, fails,
+            Purpose::Sweep => self.after_sweep(round, found, beside),
+            Purpose::Check { hop, fails } if found.passed >= hop => Some(narrow(
+                hop,
+                found.passed,
+                self.least,
+                fails,
+                fails,
+                None,
+                fails,
             )),
             Purpose::Check { .. } => None,
-            Purpose::Narrow { .. } => self.after_narrow(round, saw, beside),
+            Purpose::Narrow { .. } => self.after_narrow(round, found, beside),
         }
     }
 
-    fn after_sweep(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
+    fn after_sweep(&mut self, round: Round, found: Findings, beside: Findings) -> Option<Round> {
         let Round {
             size,
             hops: (first, last),
             ..
         } = round;
-        if saw.reached {
+        if found.reached {
             self.path_mtu = Some(size);
         }
         if let Some((larger, _)) = round.beside
@@ -239,19 +250,19 @@ impl Search {
         {
             return Some(again);
         }
-        match saw {
+        match found {
             // One that has let this size pass before lies, now or then.
-            Saw {
+            Findings {
                 too_big: Some(TooBig { hop, .. }),
                 ..
             } if self.carried(hop) >= size => self.again(hop, size),
-            Saw {
+            Findings {
                 too_big: Some(too_big),
                 ..
             } => self.shrink(size, too_big),
-            Saw { reached: true, .. } => None,
-            Saw { ended: false, .. } if size > self.least && saw.passed < last => {
-                let hop = first.max(saw.passed + 1);
+            Findings { reached: true, .. } => None,
+            Findings { ended: false, .. } if size > self.least && found.passed < last => {
+                let hop = first.max(found.passed + 1);
                 let (purpose, hops) = (
                     Purpose::Check { hop, fails: size },
                     ((hop - 1).max(1), last),
@@ -269,14 +280,14 @@ impl Search {
 
     /// Takes what packets one octet larger than the last limit showed. If they pass, the router
     /// named too little, and the truth is to be found between what passes and what did not.
-    fn verify(&mut self, larger: u16, saw: Saw) -> Option<Round> {
+    fn verify(&mut self, larger: u16, found: Findings) -> Option<Round> {
         let limit = self.limits.last_mut()?;
         let (hop, fails, from) = (limit.hop, limit.less_than?, limit.from);
-        if saw.passed >= hop {
+        if found.passed >= hop {
             limit.mtu = larger;
             return Some(narrow(
                 hop,
-                saw.passed,
+                found.passed,
                 larger,
                 fails,
                 fails,
@@ -285,13 +296,16 @@ impl Search {
             ));
         }
         // Silence shows nothing: then the true MTU stays unknown.
-        if saw.too_big.is_some_and(|too_big| Some(too_big.by) == from) {
+        if found
+            .too_big
+            .is_some_and(|too_big| Some(too_big.by) == from)
+        {
             limit.less_than = None;
         }
         None
     }
 
-    fn after_narrow(&mut self, round: Round, saw: Saw, beside: Saw) -> Option<Round> {
+    fn after_narrow(&mut self, round: Round, found: Findings, beside: Findings) -> Option<Round> {
         let Round {
             size,
             hops: (_, far),
@@ -312,9 +326,12 @@ impl Search {
             let size = between(passes, fails).unwrap_or(fails);
             Some(narrow(hop, far, passes, fails, stuck, from, size))
         };
-        let refused = from.is_some() && saw.too_big.is_some_and(|too_big| Some(too_big.by) == from);
+        let refused = from.is_some()
+            && found
+                .too_big
+                .is_some_and(|too_big| Some(too_big.by) == from);
         // One that is too big for a link behind has passed here.
-        if saw.passed >= hop || saw.too_big.is_some() && !refused {
+        if found.passed >= hop || found.too_big.is_some() && !refused {
             return match size == fails {
                 false => next(size, fails),
                 true if size < stuck => next(size, stuck),

@@ -1,9 +1,10 @@
-//! What a search does, for those who watch it.
+//! The present trial of a search, for those who watch it.
 
 use super::search::{Purpose, Round};
 
-/// What a search tries, with sizes in octets.
+/// The trial of a search, with sizes in octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Trial {
     /// Packets of this size go to all hops that are left.
     Sweep {

@@ -53,7 +53,7 @@ pub(crate) struct Answered {
     pub(crate) end: Option<End>,
 }
 
-/// Why a path ends where it does.
+/// The reason why a path ends where it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum End {
@@ -85,17 +85,17 @@ pub struct Node {
     pub address: Option<IpAddr>,
     /// Its fastest answer.
     pub rtt: Option<Duration>,
-    /// How many flows were seen to pass here.
+    /// The number of flows that were seen to pass here.
     pub flows: usize,
-    /// Whether a path ends here.
+    /// The end of a path, if one ends here.
     pub end: Option<End>,
     /// One of these flows, by which the path through here can be traced again; `None` if none is
     /// known.
     pub flow: Option<u16>,
-    /// How many probes these flows sent to the target.
+    /// The number of probes that these flows sent to the target.
     pub sent: usize,
-    /// How many of them the target did not answer: the loss of the paths through here, not of this
-    /// router's answers.
+    /// The number of those that the target did not answer: the loss of the paths through here, not
+    /// of this router's answers.
     pub lost: usize,
 }
 
@@ -122,7 +122,7 @@ pub struct Edge {
     pub from: usize,
     /// The index of the farther one.
     pub to: usize,
-    /// How many flows took it.
+    /// The number of flows that took it.
     pub flows: usize,
     /// Whether it is known to be there. Between two hops that both balance by packet nobody can
     /// tell who leads to whom.
@@ -160,15 +160,15 @@ impl Graph {
         self.per_packet.contains(&hop)
     }
 
-    /// How many flows got no answer from this hop though others did: lost, limited, or a silent
-    /// router among others.
+    /// Returns how many flows got no answer from this hop though others did: lost, limited, or a
+    /// silent router among others.
     #[must_use]
     pub fn unanswered(&self, hop: u8) -> usize {
         self.unanswered.get(&hop).copied().unwrap_or(0)
     }
 
-    /// How many ways lead from the beginning to an end, by the edges that there are; none if nobody
-    /// answered. Saturates.
+    /// Returns how many ways lead from the beginning to an end, by the edges that there are; none
+    /// if nobody answered. Saturates.
     #[must_use]
     pub fn paths(&self) -> u64 {
         let mut ways = vec![0_u64; self.nodes.len()];

@@ -28,11 +28,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// How thorough a search for all paths is.
+/// The thoroughness of a search for all paths.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Thoroughness {
-    /// How sure to be that no next hop of any router is missing: above 0, below 1. What is beyond
+    /// The confidence that no next hop of any router is missing: above 0, below 1. What is beyond
     /// 0.5 to 0.999999 is taken for the nearest, and what is no number for 0.95.
     pub confidence: f64,
     /// Probes a second, all flows together, 1 to 1,000,000 (what is beyond is taken for the
@@ -201,13 +201,13 @@ impl<L: Link> Exploration<L> {
         self.paths.summary.socket
     }
 
-    /// How many flows' traces have ended: what [`graph`](Self::graph) is of.
+    /// Returns how many flows' traces have ended: what [`graph`](Self::graph) is of.
     #[must_use]
     pub fn flows(&self) -> usize {
         self.search.flows()
     }
 
-    /// What is known so far, of the flows whose traces have ended.
+    /// Returns what is known so far, of the flows whose traces have ended.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.search.graph()
@@ -379,7 +379,8 @@ impl Paths {
         &self.summary
     }
 
-    /// How sure it is, if the search is complete, that no next hop of any router is missing.
+    /// Returns how sure it is, if the search is complete, that no next hop of any router is
+    /// missing.
     #[must_use]
     pub const fn confidence(&self) -> f64 {
         self.confidence
@@ -391,7 +392,7 @@ impl Paths {
         &self.graph
     }
 
-    /// How many flows were traced.
+    /// Returns how many flows were traced.
     #[must_use]
     pub const fn flows(&self) -> usize {
         self.flows
@@ -403,7 +404,7 @@ impl Paths {
         self.forged
     }
 
-    /// Why a probe did not get out of this machine, if one didn't.
+    /// Returns why a probe did not get out of this machine, if one didn't.
     #[must_use]
     pub const fn failure(&self) -> Option<Failure> {
         self.failure
@@ -438,7 +439,7 @@ impl Paths {
             .any(|node| node.end == Some(End::Target))
     }
 
-    /// Whether all routers were passed by enough flows, or why not.
+    /// Returns whether all routers were passed by enough flows, or why not.
     #[must_use]
     pub fn completeness(&self) -> Completeness {
         self.completeness.unwrap_or(Completeness::Interrupted)

@@ -1,4 +1,4 @@
-//! Which flows to trace next, until every router has shown its next hops.
+//! The search for flows to trace next, until every router has shown its next hops.
 
 use super::graph::{Flow, Graph, Node, Place, Silence};
 use super::stopping::Stopping;
@@ -36,7 +36,7 @@ impl Batch {
     }
 }
 
-/// Why there is nothing more to trace.
+/// The reason why there is nothing more to trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Completeness {
@@ -132,7 +132,7 @@ impl Search {
     /// What to trace now that all that was asked for is there.
     ///
     /// # Errors
-    /// Why there is nothing more to trace.
+    /// The reason why there is nothing more to trace.
     pub(crate) fn next(&mut self) -> Result<Batch, Completeness> {
         let left = self.most_flows.saturating_sub(self.flows.len());
         if self.flows.is_empty() {

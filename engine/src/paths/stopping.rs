@@ -1,4 +1,4 @@
-//! How many flows through a router are enough to have seen all of its next hops.
+//! The number of flows through a router that is enough to have seen all of its next hops.
 //!
 //! The rule is that of the multipath detection algorithm: D. Veitch, B. Augustin, R. Teixeira, T.
 //! Friedman, 'Failure Control in Multipath Route Tracing', IEEE INFOCOM 2009. A balancer with one

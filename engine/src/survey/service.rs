@@ -1,10 +1,10 @@
-//! What hosts need to be traced, each of which may fail for a while.
+//! Services that hosts need to be traced, each of which may fail for a while.
 
 use crate::health::Health;
+use crate::per_family::PerFamily;
 use hopshot_core::wire::AddressFamily;
-use std::slice::{Iter, IterMut};
 
-/// What a host needs to be traced.
+/// A service that a host needs to be traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     V4,
@@ -41,45 +41,44 @@ impl Service {
     }
 }
 
-/// A value for each service.
+/// A value for each service: one for each family, and one for names.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct PerService<T>([T; 3]);
+pub(super) struct PerService<T> {
+    families: PerFamily<T>,
+    names: T,
+}
 
-/// How each service does.
+/// The health of each service.
 pub(super) type Healths = PerService<Health>;
 
 impl<T> PerService<T> {
-    pub(super) const fn new(v4: T, v6: T, names: T) -> Self {
-        Self([v4, v6, names])
+    pub(super) const fn new(families: PerFamily<T>, names: T) -> Self {
+        Self { families, names }
     }
 
     /// The value of a service.
     pub(super) const fn get(&self, service: Service) -> &T {
-        let [v4, v6, names] = &self.0;
-        match service {
-            Service::V4 => v4,
-            Service::V6 => v6,
-            Service::Names => names,
+        match service.family() {
+            Some(family) => self.families.get(family),
+            None => &self.names,
         }
     }
 
     /// The value of a service, to change it.
     pub(super) const fn get_mut(&mut self, service: Service) -> &mut T {
-        let [v4, v6, names] = &mut self.0;
-        match service {
-            Service::V4 => v4,
-            Service::V6 => v6,
-            Service::Names => names,
+        match service.family() {
+            Some(family) => self.families.get_mut(family),
+            None => &mut self.names,
         }
     }
 
     /// All values, in the order of [`Service::ALL`].
-    pub(super) fn iter(&self) -> Iter<'_, T> {
-        self.0.iter()
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.families.iter().chain([&self.names])
     }
 
     /// All values, in the order of [`Service::ALL`], to change them.
-    pub(super) fn iter_mut(&mut self) -> IterMut<'_, T> {
-        self.0.iter_mut()
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.families.iter_mut().chain([&mut self.names])
     }
 }

@@ -8,7 +8,7 @@
 use super::service::{Healths, PerService, Service};
 use crate::error::{Fault, LinkError};
 use crate::health::{ALONE, Health, pause};
-use crate::near::Sample;
+use crate::shared::Sample;
 use crate::trace::Listed;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -43,14 +43,15 @@ pub(super) enum Place {
     Witness,
 }
 
-/// Why no trace of a list gets on at present.
+/// The reason why no trace of a list gets on at present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Outage<'a> {
-    /// What fails, such as `nothing gets through over IPv4`.
+    /// The failure, such as `nothing gets through over IPv4`.
     pub what: &'static str,
     /// The last reason for it.
     pub reason: &'a str,
-    /// How long it may last before it ends the list.
+    /// The time that it may last before it ends the list.
     pub limit: Duration,
 }
 

@@ -7,7 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::str::FromStr;
 use hopshot_linux::AddressFamily;
 use hopshot_linux::lookup::lines::{LONGEST_LINE, Lines};
-use hopshot_linux::lookup::{Answer, Request, Wanted, Word, Words};
+use hopshot_linux::lookup::{Request, Response, Wanted, Word, Words};
 
 /// Reads `octets` as what comes through the pipe; and writes what they make up, and reads that
 /// back.
@@ -49,7 +49,7 @@ fn arrive(octets: &[u8]) {
         line.parse::<Request>()
             .iter()
             .for_each(|request| read_back(std::slice::from_ref(request)));
-        line.parse::<Answer>()
+        line.parse::<Response>()
             .iter()
             .for_each(|answer| read_back(std::slice::from_ref(answer)));
     }
@@ -108,7 +108,7 @@ impl Value {
         ]
     }
 
-    fn answers(&self) -> [Answer; 7] {
+    fn answers(&self) -> [Response; 7] {
         let (word, words) = (Word::of(&self.text), Words::of(&self.more));
         let numbers = self.numbers.map(|numbers| {
             let numbers = numbers
@@ -122,13 +122,13 @@ impl Value {
             at.set_scope_id(self.scope);
         }
         [
-            Answer::Name(self.address, word.clone()),
-            Answer::Origin(self.address, numbers),
-            Answer::As(self.number, words.clone()),
-            Answer::Found(word.clone(), at),
-            Answer::Lost(word.clone(), words.clone()),
-            Answer::Later(word, words.clone()),
-            Answer::Unconfined(words),
+            Response::Name(self.address, word.clone()),
+            Response::Origin(self.address, numbers),
+            Response::As(self.number, words.clone()),
+            Response::Found(word.clone(), at),
+            Response::Lost(word.clone(), words.clone()),
+            Response::Later(word, words.clone()),
+            Response::Unconfined(words),
         ]
     }
 }

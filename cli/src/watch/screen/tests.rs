@@ -5,7 +5,7 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::time::SystemTime;
 
-const MANNER: Manner = Manner {
+const LOOK: Look = Look {
     is_paused: false,
     is_named: true,
     is_help: false,
@@ -46,7 +46,7 @@ fn history() -> History {
     history
 }
 
-fn screen(width: u16, height: u16, history: &History, manner: Manner) -> Vec<String> {
+fn screen(width: u16, height: u16, history: &History, look: Look) -> Vec<String> {
     let names = Names::start(false, Ases::Off, false);
     let view = View {
         host: "target.example",
@@ -54,7 +54,7 @@ fn screen(width: u16, height: u16, history: &History, manner: Manner) -> Vec<Str
         history,
         names: &names,
         every: Duration::from_secs(1),
-        manner,
+        look,
     };
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| _ = view.draw(frame)).unwrap();
@@ -84,7 +84,7 @@ fn each_hop_has_a_line_with_its_figures_and_one_for_each_address_that_it_had() {
         " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1",
         " q quit  h help  p pause  r reset  n names",
     ];
-    assert_eq!(screen(95, 11, &history(), MANNER), expected);
+    assert_eq!(screen(95, 11, &history(), LOOK), expected);
 }
 
 #[test]
@@ -97,14 +97,14 @@ fn a_narrow_and_low_terminal_has_what_matters_most() {
         "~ 3 2001:db…34:5678     0%   90.0   60.0",
         " q quit  h help  up/down scroll  p pause",
     ];
-    assert_eq!(screen(40, 6, &history(), MANNER), expected);
+    assert_eq!(screen(40, 6, &history(), LOOK), expected);
     let below = screen(
         40,
         6,
         &history(),
-        Manner {
+        Look {
             scrolled: 9,
-            ..MANNER
+            ..LOOK
         },
     );
     assert_eq!(below[4], "  4 2001:db8::4      33.3%  120.0   80.0");
@@ -116,9 +116,9 @@ fn without_unicode_there_is_ascii_alone() {
         95,
         11,
         &history(),
-        Manner {
+        Look {
             unicode: false,
-            ..MANNER
+            ..LOOK
         },
     );
     assert!(lines.iter().all(|line| line.is_ascii()), "{lines:#?}");
@@ -128,19 +128,19 @@ fn without_unicode_there_is_ascii_alone() {
 #[test]
 fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
     let mut history = history();
-    let first = |manner, history: &History| screen(80, 11, history, manner).swap_remove(0);
+    let first = |look, history: &History| screen(80, 11, history, look).swap_remove(0);
     assert!(
         first(
-            Manner {
+            Look {
                 is_paused: true,
-                ..MANNER
+                ..LOOK
             },
             &history
         )
         .ends_with(" round 3, paused")
     );
     history.trouble = Some("can't send: Network is unreachable".to_owned());
-    assert!(first(MANNER, &history).ends_with(" can't send: Network is unreachable"));
+    assert!(first(LOOK, &history).ends_with(" can't send: Network is unreachable"));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn an_outage_stands_among_the_changes_of_the_path_while_it_lasts_and_when_it_is_
         "none".to_owned(),
         SystemTime::UNIX_EPOCH,
     ));
-    let last = |history: &History| screen(110, 12, history, MANNER)[9..11].to_vec();
+    let last = |history: &History| screen(110, 12, history, LOOK)[9..11].to_vec();
     let change =
         " round 3: hop 3 has become 2001:db8:1234:5678:9abc:def0:1234:5678, was 2001:db8:3::1";
     let outage = " round 4: nothing left this machine (none), ";
@@ -177,7 +177,7 @@ fn the_host_stays_in_the_first_line_however_long_the_trouble_is() {
     history.trouble = Some(
         "no route to 2001:db8::4: Network is unreachable; check the address, and more".to_owned(),
     );
-    let first = |width| screen(width, 11, &history, MANNER).swap_remove(0);
+    let first = |width| screen(width, 11, &history, LOOK).swap_remove(0);
     assert_eq!(
         first(80),
         "hopshot target.example no route to 2001:db8::4: Network is unreachable; check t…"
@@ -187,12 +187,12 @@ fn the_host_stays_in_the_first_line_however_long_the_trouble_is() {
 
 #[test]
 fn before_the_first_round_only_one_that_is_on_its_way_is_told_so() {
-    let first = |manner| screen(80, 11, &History::default(), manner).swap_remove(2);
-    assert_eq!(first(MANNER), "    the first round is on its way");
+    let first = |look| screen(80, 11, &History::default(), look).swap_remove(2);
+    assert_eq!(first(LOOK), "    the first round is on its way");
     assert_eq!(
-        first(Manner {
+        first(Look {
             is_paused: true,
-            ..MANNER
+            ..LOOK
         }),
         "    nothing is counted yet"
     );
@@ -203,7 +203,7 @@ fn a_target_that_is_silent_is_told() {
     let mut history = history();
     history.add(&Round::default());
     assert!(
-        screen(80, 11, &history, MANNER)
+        screen(80, 11, &history, LOOK)
             .contains(&"    the target did not answer in the last round".to_owned())
     );
 }
@@ -213,14 +213,14 @@ fn colours_are_left_out_where_they_are_not_wanted() {
     let names = Names::start(false, Ases::Off, false);
     let history = history();
     let coloured = |colours| {
-        let manner = Manner { colours, ..MANNER };
+        let look = Look { colours, ..LOOK };
         let view = View {
             host: "h",
             target: "::1".parse().unwrap(),
             history: &history,
             names: &names,
             every: Duration::from_secs(1),
-            manner,
+            look,
         };
         let mut terminal = Terminal::new(TestBackend::new(80, 12)).unwrap();
         terminal.draw(|frame| _ = view.draw(frame)).unwrap();
@@ -238,9 +238,9 @@ fn colours_are_left_out_where_they_are_not_wanted() {
 
 #[test]
 fn the_help_fits_any_screen_and_names_every_key() {
-    let help = Manner {
+    let help = Look {
         is_help: true,
-        ..MANNER
+        ..LOOK
     };
     let lines = screen(80, 24, &history(), help).join("\n");
     for (key, text) in KEYS {

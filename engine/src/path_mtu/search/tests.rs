@@ -34,13 +34,13 @@ fn searched(family: AddressFamily, links: &Links) -> (Search, Vec<Round>) {
 }
 
 /// What the trace beside a round shows.
-fn beside(round: &Round, links: &Links) -> Saw {
+fn beside(round: &Round, links: &Links) -> Findings {
     round
         .beside
-        .map_or_else(Saw::default, |(size, hops)| sent(size, hops, links))
+        .map_or_else(Findings::default, |(size, hops)| sent(size, hops, links))
 }
 
-fn sent(size: u16, (first, last): (u8, u8), links: &Links) -> Saw {
+fn sent(size: u16, (first, last): (u8, u8), links: &Links) -> Findings {
     let stuck = links
         .iter()
         .find(|(hop, mtu, _)| *mtu < size && *hop <= last.min(12));
@@ -53,19 +53,19 @@ fn sent(size: u16, (first, last): (u8, u8), links: &Links) -> Saw {
         })
     };
     match stuck {
-        None => Saw {
+        None => Findings {
             passed: last.min(12),
             reached: last >= 12,
-            ..Saw::default()
+            ..Findings::default()
         },
-        Some((hop, _, says)) => Saw {
+        Some((hop, _, says)) => Findings {
             passed: if *hop > first { hop - 1 } else { 0 },
             too_big: match says {
                 Says::Mtu(mtu) => too_big(*hop, *mtu),
                 Says::Made(make) => too_big(*hop, make(size)),
                 Says::Nothing => None,
             },
-            ..Saw::default()
+            ..Findings::default()
         },
     }
 }
@@ -216,7 +216,7 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
     let first = |search: &mut Search| {
         let begun = search.begin(1500, 1);
         search
-            .next(begun, sent(1500, (1, 32), &links), Saw::default())
+            .next(begun, sent(1500, (1, 32), &links), Findings::default())
             .unwrap()
     };
     // What came of the larger ones: nothing, or the word of another than the router.
@@ -226,10 +226,10 @@ fn a_limit_is_known_only_once_larger_packets_have_not_passed() {
         mtu: 1400,
     };
     for beside in [
-        Saw::default(),
-        Saw {
+        Findings::default(),
+        Findings {
             too_big: Some(other),
-            ..Saw::default()
+            ..Findings::default()
         },
     ] {
         let mut search = Search::new(AddressFamily::V4, 32);
@@ -257,11 +257,11 @@ fn who_refuses_what_passed_before_makes_nothing_smaller() {
     let mut search = Search::new(AddressFamily::V4, 32);
     search.next(
         search.begin(1400, 1),
-        Saw {
+        Findings {
             passed: 12,
-            ..Saw::default()
+            ..Findings::default()
         },
-        Saw::default(),
+        Findings::default(),
     );
     let mut round = search.begin(1400, 5);
     let refused = TooBig {
@@ -272,11 +272,11 @@ fn who_refuses_what_passed_before_makes_nothing_smaller() {
     let mut rounds = 0;
     while let Some(next) = search.next(
         round,
-        Saw {
+        Findings {
             too_big: Some(refused),
-            ..Saw::default()
+            ..Findings::default()
         },
-        Saw::default(),
+        Findings::default(),
     ) {
         assert_eq!(next.size, 1400);
         (round, rounds) = (next, rounds + 1);
@@ -289,19 +289,19 @@ fn who_refuses_what_passed_before_makes_nothing_smaller() {
     let mut search = Search::new(AddressFamily::V4, 32);
     search.next(
         search.begin(1400, 1),
-        Saw {
+        Findings {
             passed: 12,
-            ..Saw::default()
+            ..Findings::default()
         },
-        Saw::default(),
+        Findings::default(),
     );
     let next = search.next(
         search.begin(1500, 1),
-        Saw {
+        Findings {
             too_big: Some(refused),
-            ..Saw::default()
+            ..Findings::default()
         },
-        Saw::default(),
+        Findings::default(),
     );
     assert_eq!(
         next.map(|next| (next.size, next.beside)),
@@ -346,17 +346,18 @@ fn narrowed(mut hears: impl FnMut(usize, bool) -> (bool, bool)) -> (Search, usiz
     let mut search = Search::new(AddressFamily::V4, 32);
     let (mut round, mut narrowing) = (search.begin(1500, 1), 0);
     loop {
-        let (mut saw, mut beside) = (sent(round.size, round.hops, &links), beside(&round, &links));
+        let (mut found, mut beside) =
+            (sent(round.size, round.hops, &links), beside(&round, &links));
         if matches!(round.purpose, Purpose::Narrow { .. }) {
-            let passed = |is_heard| Saw {
+            let passed = |is_heard| Findings {
                 passed: if is_heard { round.hops.1 } else { 0 },
-                ..Saw::default()
+                ..Findings::default()
             };
-            let (heard, smaller_answered) = hears(narrowing, saw.passed >= 6);
-            (saw, beside) = (passed(heard), passed(smaller_answered));
+            let (heard, smaller_answered) = hears(narrowing, found.passed >= 6);
+            (found, beside) = (passed(heard), passed(smaller_answered));
             narrowing += 1;
         }
-        match search.next(round, saw, beside) {
+        match search.next(round, found, beside) {
             Some(next) => round = next,
             None => return (search, narrowing),
         }
@@ -404,18 +405,18 @@ fn a_size_that_passes_after_all_makes_no_limit() {
     while let Some(next) = search.next(
         round,
         match round.purpose {
-            Purpose::Sweep => Saw {
+            Purpose::Sweep => Findings {
                 passed: 5,
-                ..Saw::default()
+                ..Findings::default()
             },
-            _ => Saw {
+            _ => Findings {
                 passed: round.hops.1.min(12),
-                ..Saw::default()
+                ..Findings::default()
             },
         },
-        Saw {
+        Findings {
             passed: 6,
-            ..Saw::default()
+            ..Findings::default()
         },
     ) {
         sweeps += u8::from(next.purpose == Purpose::Sweep);
@@ -435,38 +436,41 @@ fn silence_that_is_no_matter_of_size_ends_the_search() {
     let check = search
         .next(
             first,
-            Saw {
+            Findings {
                 passed: 7,
-                ..Saw::default()
+                ..Findings::default()
             },
-            Saw::default(),
+            Findings::default(),
         )
         .unwrap();
     assert_eq!((check.size, check.hops), (68, (7, 32)));
     assert_eq!(
         search.next(
             check,
-            Saw {
+            Findings {
                 passed: 7,
-                ..Saw::default()
+                ..Findings::default()
             },
-            Saw::default()
+            Findings::default()
         ),
         None
     );
-    assert_eq!(search.next(check, Saw::default(), Saw::default()), None);
+    assert_eq!(
+        search.next(check, Findings::default(), Findings::default()),
+        None
+    );
     assert_eq!((search.limits(), search.path_mtu()), (&[][..], None));
     // Nor does another size help where somebody says what the matter is.
     let mut search = Search::new(AddressFamily::V4, 32);
     assert_eq!(
         search.next(
             search.begin(1500, 1),
-            Saw {
+            Findings {
                 passed: 7,
                 ended: true,
-                ..Saw::default()
+                ..Findings::default()
             },
-            Saw::default()
+            Findings::default()
         ),
         None
     );

@@ -1,5 +1,5 @@
-//! The routers near us, which the paths to all hosts begin with: what spares the traces of a survey
-//! their nearest hops.
+//! The first hops that the paths to all hosts share: what spares the traces of a survey their
+//! nearest hops.
 //!
 //! Traces of hosts that are drawn at random, whole ones, [vote](votes) on who is at a hop. A trace
 //! of another host then begins at the farthest hop whose router answers more often than not. If
@@ -31,7 +31,7 @@ const CHANGED: u8 = 8;
 
 /// What drawn traces said of the hops, in IPv4 and in IPv6, and how many more of them are wanted.
 #[derive(Debug)]
-pub(crate) struct Near {
+pub(crate) struct SharedHops {
     votes: Votes,
     tallies: PerFamily<Vec<Tally>>,
     /// The distances of the nearest and the farthest of the drawn hosts, but for as many as may be
@@ -46,7 +46,7 @@ pub(crate) struct Near {
     missed: u8,
 }
 
-impl Default for Near {
+impl Default for SharedHops {
     fn default() -> Self {
         let (votes, tallies) = Default::default();
         Self {
@@ -64,28 +64,28 @@ impl Default for Near {
 /// A hop that was not probed, because the path is known to begin as those to other hosts do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Shared {
+pub struct SharedHop {
     /// Its number.
     pub hop: u8,
     /// Its router; `None` where nobody answers, or where it isn't well enough known who does.
     pub from: Option<IpAddr>,
-    /// How many traces named this router, of the last 64 that were [drawn](crate::Survey::sample);
-    /// 0 without a router.
+    /// The number of traces that named this router, of the last 64 that were
+    /// [drawn](crate::Survey::sample); 0 without a router.
     pub seen: u8,
-    /// How many of these passed this hop.
+    /// The number of these that passed this hop.
     pub of: u8,
 }
 
 /// The nearest hops of a path as they are elsewhere.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
-    spared: Vec<Shared>,
+    spared: Vec<SharedHop>,
     /// Who answers at the hop where the trace begins.
     router: IpAddr,
     is_met: bool,
 }
 
-impl Near {
+impl SharedHops {
     /// Whether the next host should be drawn at random. While nothing is known traces are whole
     /// anyway, so all may be drawn; and where the first few votes differ some more make it clear.
     pub(crate) fn wants_sample(&self) -> bool {
@@ -139,7 +139,7 @@ impl Near {
         }
         let spared = (1..)
             .zip(tallies.iter().take(last))
-            .map(|(hop, tally)| Shared::new(hop, tally))
+            .map(|(hop, tally)| SharedHop::new(hop, tally))
             .collect();
         Some(Head {
             spared,
@@ -148,8 +148,8 @@ impl Near {
         })
     }
 
-    /// Learns from the whole trace of a host that was drawn.
-    pub(crate) fn learn<'r>(
+    /// Counts the vote of a host that was drawn: its whole trace.
+    pub(crate) fn vote<'r>(
         &mut self,
         sample: Sample,
         target: IpAddr,
@@ -188,7 +188,7 @@ fn start(tallies: &[Tally]) -> Option<(usize, IpAddr)> {
     farthest.find_map(|(index, tally)| Some((index, tally.start()?)))
 }
 
-impl Shared {
+impl SharedHop {
     fn new(hop: u8, tally: &Tally) -> Self {
         let from = tally.name();
         Self {
@@ -220,7 +220,7 @@ impl Head {
     }
 
     /// The hops that were not probed, if the path is known to begin so.
-    pub(crate) fn spared(&self) -> Option<&[Shared]> {
+    pub(crate) fn spared(&self) -> Option<&[SharedHop]> {
         self.is_met.then_some(&self.spared)
     }
 }

@@ -34,9 +34,9 @@ fn with(mut path: Vec<Who>, hop: usize, who: Who) -> Vec<Who> {
     path
 }
 
-fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
-    let sample = near.sample();
-    near.cast(
+fn vote(shared: &mut SharedHops, target: IpAddr, hops: Vec<Who>) {
+    let sample = shared.sample();
+    shared.cast(
         sample,
         Ballot {
             network: network(target),
@@ -47,25 +47,25 @@ fn vote(near: &mut Near, target: IpAddr, hops: Vec<Who>) {
 }
 
 /// What was learnt from IPv4 hosts of ever other networks.
-fn taught(paths: &[Vec<Who>]) -> Near {
-    let mut near = Near::default();
+fn taught(paths: &[Vec<Who>]) -> SharedHops {
+    let mut shared = SharedHops::default();
     (0..)
         .step_by(16)
         .zip(paths)
-        .for_each(|(number, path)| vote(&mut near, host(true, number), path.clone()));
-    near
+        .for_each(|(number, path)| vote(&mut shared, host(true, number), path.clone()));
+    shared
 }
 
-fn head(near: &Near) -> Option<Head> {
-    near.head(host(true, 0), None, 32)
+fn head(shared: &SharedHops) -> Option<Head> {
+    shared.head(host(true, 0), None, 32)
 }
 
-fn first_hop(near: &Near) -> Option<u8> {
-    head(near).map(|head| head.first_hop())
+fn first_hop(shared: &SharedHops) -> Option<u8> {
+    head(shared).map(|head| head.first_hop())
 }
 
-fn names(near: &Near) -> Vec<Option<IpAddr>> {
-    head(near).map_or(Vec::new(), |head| {
+fn names(shared: &SharedHops) -> Vec<Option<IpAddr>> {
+    head(shared).map_or(Vec::new(), |head| {
         head.spared.iter().map(|shared| shared.from).collect()
     })
 }
@@ -74,9 +74,9 @@ fn names(near: &Near) -> Vec<Option<IpAddr>> {
 fn sixteen_drawn_hosts_must_agree() {
     let paths = vec![path(true); 16];
     assert_eq!(first_hop(&taught(&paths[..15])), None);
-    let near = taught(&paths);
-    assert_eq!(first_hop(&near), Some(5));
-    let spared = head(&near).unwrap().spared;
+    let shared = taught(&paths);
+    assert_eq!(first_hop(&shared), Some(5));
+    let spared = head(&shared).unwrap().spared;
     assert!(
         spared
             .iter()
@@ -84,34 +84,34 @@ fn sixteen_drawn_hosts_must_agree() {
         "{spared:?}"
     );
     assert_eq!(
-        names(&near),
+        names(&shared),
         (1..=4)
             .map(|hop| Some(router(true, hop)))
             .collect::<Vec<_>>()
     );
     assert!(
-        near.head(host(false, 0), None, 32).is_none(),
+        shared.head(host(false, 0), None, 32).is_none(),
         "the other family's paths are others"
     );
 }
 
 #[test]
 fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() {
-    let mut near = Near::default();
-    let draws = |near: &mut Near, hosts: usize| -> Vec<Sample> {
+    let mut shared = SharedHops::default();
+    let draws = |shared: &mut SharedHops, hosts: usize| -> Vec<Sample> {
         let draw = |_| {
-            let wanted = near.wants_sample();
+            let wanted = shared.wants_sample();
             if !wanted {
-                near.pass();
+                shared.pass();
             }
-            wanted.then(|| near.sample())
+            wanted.then(|| shared.sample())
         };
         (0..hosts).filter_map(draw).collect()
     };
-    let first = draws(&mut near, 100);
+    let first = draws(&mut shared, 100);
     assert_eq!(first.len(), WINDOW + 2);
     for (number, sample) in (0..).step_by(16).zip(first) {
-        near.cast(
+        shared.cast(
             sample,
             Ballot {
                 distance: None,
@@ -120,24 +120,26 @@ fn draws_are_wanted_until_something_is_known_and_then_for_one_host_in_sixteen() 
             },
         );
     }
-    assert_eq!(draws(&mut near, 17 * 10).len(), 10);
+    assert_eq!(draws(&mut shared, 17 * 10).len(), 10);
     // Where traces don't meet what is known, one for each that misses.
-    (0..100).for_each(|_| near.met(true));
-    (0..CHANGED - 1).for_each(|_| near.met(false));
-    let wanted =
-        |near: &mut Near| std::iter::from_fn(|| near.wants_sample().then(|| near.sample())).count();
-    assert_eq!(wanted(&mut near), 0);
-    (0..5).for_each(|_| near.met(false));
-    assert_eq!(wanted(&mut near), 5);
+    (0..100).for_each(|_| shared.met(true));
+    (0..CHANGED - 1).for_each(|_| shared.met(false));
+    let wanted = |shared: &mut SharedHops| {
+        std::iter::from_fn(|| shared.wants_sample().then(|| shared.sample())).count()
+    };
+    assert_eq!(wanted(&mut shared), 0);
+    (0..5).for_each(|_| shared.met(false));
+    assert_eq!(wanted(&mut shared), 5);
 }
 
 #[test]
 fn one_network_alone_names_nobody_but_spares_probes_all_the_same() {
     for (networks, named) in [(1, false), (3, false), (4, true)] {
-        let mut near = Near::default();
-        (0..64).for_each(|number| vote(&mut near, host(true, number % networks * 16), path(true)));
-        assert_eq!(first_hop(&near), Some(5));
-        let spared = head(&near).unwrap().spared;
+        let mut shared = SharedHops::default();
+        (0..64)
+            .for_each(|number| vote(&mut shared, host(true, number % networks * 16), path(true)));
+        assert_eq!(first_hop(&shared), Some(5));
+        let spared = head(&shared).unwrap().spared;
         assert!(
             spared
                 .iter()
@@ -388,8 +390,8 @@ fn an_answer_that_proves_nothing_is_no_vote_and_cuts_none() {
 
 #[test]
 fn a_host_among_the_shared_routers_is_traced_whole_and_so_is_all_within_one_hop() {
-    let near = taught_distances(&[Some(5); 64]);
-    let is_spared = |distance, max_hops| near.head(host(true, 0), distance, max_hops).is_some();
+    let shared = taught_distances(&[Some(5); 64]);
+    let is_spared = |distance, max_hops| shared.head(host(true, 0), distance, max_hops).is_some();
     assert!(!is_spared(Some(5), 32) && !is_spared(None, 5));
     assert!(is_spared(Some(6), 32) && is_spared(None, 6));
     assert!(head(&taught(&vec![path(true)[..1].to_vec(); 16])).is_none());
@@ -397,17 +399,17 @@ fn a_host_among_the_shared_routers_is_traced_whole_and_so_is_all_within_one_hop(
 
 #[test]
 fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
-    let (mut near, mut late) = (Near::default(), Vec::new());
+    let (mut shared, mut late) = (SharedHops::default(), Vec::new());
     let usurped = with(path(true), 3, Router(router(true, 66)));
     let honest = with(path(true), 3, Nobody);
     // One in ten lets its trace last until all of them can end at once.
     for number in 0..400 {
-        let sample = near.sample();
+        let sample = shared.sample();
         match number % 10 {
             0 => late.push((number, sample)),
             _ => {
                 let network = network(host(true, number));
-                near.cast(
+                shared.cast(
                     sample,
                     Ballot {
                         network,
@@ -419,7 +421,7 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
         }
     }
     for (number, sample) in late {
-        near.cast(
+        shared.cast(
             sample,
             Ballot {
                 distance: None,
@@ -427,13 +429,13 @@ fn votes_count_in_the_order_of_the_draws_whenever_they_come() {
                 hops: usurped.clone(),
             },
         );
-        assert_eq!((first_hop(&near), names(&near)[2]), (Some(5), None));
+        assert_eq!((first_hop(&shared), names(&shared)[2]), (Some(5), None));
     }
 }
 
 #[test]
 fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
-    let (mut near, mut kept) = (Near::default(), Vec::new());
+    let (mut shared, mut kept) = (SharedHops::default(), Vec::new());
     let moved = with(path(true), 5, Router(router(true, 55)));
     for number in 0..1280 {
         let hops = if number < 640 {
@@ -443,32 +445,32 @@ fn draws_that_never_vote_hold_nothing_up_and_take_no_memory() {
         };
         match number % 8 {
             // Given up, as where a name has no address.
-            0 => drop(near.sample()),
-            1 => kept.push(near.sample()),
-            _ => vote(&mut near, host(true, number), hops),
+            0 => drop(shared.sample()),
+            1 => kept.push(shared.sample()),
+            _ => vote(&mut shared, host(true, number), hops),
         }
     }
-    assert_eq!(head(&near).unwrap().router, router(true, 55));
-    let mut near = Near::default();
-    while near.votes.has_room() {
-        kept.push(near.sample());
+    assert_eq!(head(&shared).unwrap().router, router(true, 55));
+    let mut shared = SharedHops::default();
+    while shared.votes.has_room() {
+        kept.push(shared.sample());
     }
-    assert!(kept.len() < 10_000 && !near.wants_sample());
+    assert!(kept.len() < 10_000 && !shared.wants_sample());
 }
 
 #[test]
 fn a_change_is_shared_no_more_after_thirteen_draws_and_known_after_some_fifty() {
-    let mut near = taught(&vec![path(true); 200]);
+    let mut shared = taught(&vec![path(true); 200]);
     let moved = with(path(true), 5, Router(router(true, 55)));
     let begins: Vec<Option<u8>> = (0..64)
         .map(|number| {
-            vote(&mut near, host(true, number * 16), moved.clone());
-            first_hop(&near)
+            vote(&mut shared, host(true, number * 16), moved.clone());
+            first_hop(&shared)
         })
         .collect();
     assert_eq!(begins.iter().position(|first| *first == Some(4)), Some(12));
     assert_eq!(
-        (begins.last(), head(&near).unwrap().router),
+        (begins.last(), head(&shared).unwrap().router),
         (Some(&Some(5)), router(true, 55))
     );
 }
@@ -506,9 +508,9 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
             let honest = with(path(is_ipv4), 3, Nobody);
             for claim in claims {
                 let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
-                let (mut near, mut known) = (Near::default(), 0);
+                let (mut shared, mut known) = (SharedHops::default(), 0);
                 loop {
-                    let drawn = if near.wants_sample() {
+                    let drawn = if shared.wants_sample() {
                         list.draw()
                     } else {
                         None
@@ -519,7 +521,7 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
                     let target = host(is_ipv4, place as u16 % 4096);
                     if drawn.is_some() {
                         vote(
-                            &mut near,
+                            &mut shared,
                             target,
                             if order[place] {
                                 claim.clone()
@@ -529,8 +531,8 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
                         );
                         continue;
                     }
-                    near.pass();
-                    let Some(head) = near.head(target, None, 32) else {
+                    shared.pass();
+                    let Some(head) = shared.head(target, None, 32) else {
                         continue;
                     };
                     let spared = head
@@ -552,13 +554,13 @@ fn five_hostile_hosts_of_a_hundred_neither_name_a_router_nor_stop_the_learning_i
 }
 
 /// The lessons of hosts that answered at these distances, or not at all.
-fn taught_distances(distances: &[Option<u8>]) -> Near {
-    let mut near = taught(&[]);
+fn taught_distances(distances: &[Option<u8>]) -> SharedHops {
+    let mut shared = taught(&[]);
     for (number, distance) in (0..).zip(distances) {
-        let sample = near.sample();
+        let sample = shared.sample();
         // Ever other networks, and both families.
         let network = network(host(number % 3 > 0, number * 16));
-        near.cast(
+        shared.cast(
             sample,
             Ballot {
                 network,
@@ -567,7 +569,7 @@ fn taught_distances(distances: &[Option<u8>]) -> Near {
             },
         );
     }
-    near
+    shared
 }
 
 #[test]
@@ -631,9 +633,9 @@ fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_a
             let hosts = 4001;
             for order in orders(&mut random, hosts, hosts / 20) {
                 let mut list = Order::by(hosts, std::iter::repeat_with(|| random.u64(..)));
-                let (mut near, mut misled, mut slow) = (Near::default(), 0, Vec::new());
+                let (mut shared, mut misled, mut slow) = (SharedHops::default(), 0, Vec::new());
                 loop {
-                    let drawn = if near.wants_sample() {
+                    let drawn = if shared.wants_sample() {
                         list.draw()
                     } else {
                         None
@@ -653,7 +655,7 @@ fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_a
                             path(is_ipv4)
                         };
                         let vote = (
-                            near.sample(),
+                            shared.sample(),
                             Ballot {
                                 network: network(target),
                                 distance,
@@ -661,24 +663,24 @@ fn five_hostile_hosts_of_a_hundred_are_believed_no_distance_however_few_others_a
                             },
                         );
                         match distance {
-                            Some(_) => near.cast(vote.0, vote.1),
+                            Some(_) => shared.cast(vote.0, vote.1),
                             // Who doesn't answer is waited for.
                             None => slow.push(vote),
                         }
                         if slow.len() > 60 {
                             let (sample, ballot) = slow.remove(0);
-                            near.cast(sample, ballot);
+                            shared.cast(sample, ballot);
                         }
                         continue;
                     }
-                    near.pass();
+                    shared.pass();
                     // All its neighbours that were reached are hostile.
                     let is_misled = match claim {
                         2 => {
-                            near.head(target, None, 32).is_some()
-                                && near.head(target, Some(claim), 32).is_none()
+                            shared.head(target, None, 32).is_some()
+                                && shared.head(target, Some(claim), 32).is_none()
                         }
-                        _ => near.sweep_limit().is_some_and(|limit| limit > 12),
+                        _ => shared.sweep_limit().is_some_and(|limit| limit > 12),
                     };
                     misled += usize::from(is_misled);
                 }
