@@ -184,7 +184,7 @@ impl<'a> Answer<'a> {
         let mut changes = Changes::default();
         match &self.back {
             Back::Reply { .. } => {
-                changes.note(Changes::SENDER, !is_same(self.from, sent.destination))
+                changes.note(Changes::SENDER, !is_same(self.from, sent.destination));
             }
             Back::Quoted(quoted) => {
                 let is_another = quoted

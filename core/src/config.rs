@@ -127,33 +127,11 @@ impl Config {
     /// # Errors
     /// The first [`ConfigError`] found.
     pub fn check(&self) -> Result<(), ConfigError> {
-        check_ranges([
-            ("max_hops", u16::from(self.max_hops), 1, u16::from(MAX_HOPS)),
-            (
-                "first_hop",
-                u16::from(self.first_hop),
-                1,
-                u16::from(self.max_hops),
-            ),
-            (
-                "attempts",
-                u16::from(self.attempts),
-                1,
-                u16::from(MAX_ATTEMPTS),
-            ),
-            (
-                "retries",
-                u16::from(self.retries),
-                0,
-                u16::from(MAX_RETRIES),
-            ),
-            (
-                "patience",
-                u16::from(self.patience),
-                1,
-                u16::from(MAX_PATIENCE),
-            ),
-        ])?;
+        check_range("max_hops", self.max_hops.into(), 1, MAX_HOPS.into())?;
+        check_range("first_hop", self.first_hop.into(), 1, self.max_hops.into())?;
+        check_range("attempts", self.attempts.into(), 1, MAX_ATTEMPTS.into())?;
+        check_range("retries", self.retries.into(), 0, MAX_RETRIES.into())?;
+        check_range("patience", self.patience.into(), 1, MAX_PATIENCE.into())?;
         if let Some(Sweep::Window { first: 0, .. } | Sweep::Window { step: 0, .. }) = self.sweep {
             return Err(ConfigError::EmptySweep);
         }
@@ -191,21 +169,24 @@ impl Config {
     }
 }
 
-/// Checks parameters: each with its name, its value, the least and the greatest.
-pub(crate) fn check_ranges<const N: usize>(
-    ranges: [(&'static str, u16, u16, u16); N],
+/// Checks a parameter against the least and the greatest.
+#[inline(never)]
+pub(crate) const fn check_range(
+    parameter: &'static str,
+    given: u16,
+    least: u16,
+    greatest: u16,
 ) -> Result<(), ConfigError> {
-    for (parameter, given, least, greatest) in ranges {
-        if given < least || given > greatest {
-            return Err(ConfigError::OutOfRange {
-                parameter,
-                given,
-                least,
-                greatest,
-            });
-        }
+    if given < least || given > greatest {
+        Err(ConfigError::OutOfRange {
+            parameter,
+            given,
+            least,
+            greatest,
+        })
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// The reason why a trace can't be set up.

@@ -183,5 +183,5 @@ pub use route::{Hop, Loss, RouteView, StopReason, Tally};
 pub use slot::Slot;
 pub use storage::{Inline, Storage};
 pub use table::Progress;
-pub use time::Instant;
+pub use time::{Extend32, Instant};
 pub use tracer::{Accepted, Action, Arrival, Tracer, TracerIn, Transmit};

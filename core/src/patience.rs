@@ -68,7 +68,7 @@ pub(crate) fn lost(slowest: Option<u64>) -> u64 {
 /// When the sweep should go on beyond what it was held back to, because nothing more is expected
 /// from what was sent.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
-    let patience = until_quiet(view.path.slowest).min(nanos(view.config.timeout));
+    let patience = until_quiet(view.path.slowest()).min(nanos(view.config.timeout));
     let last = view.last_first(view.behind(view.path.top), false);
     last.map(|last| last.after(patience))
 }
@@ -86,7 +86,7 @@ pub(crate) fn until_retry(view: &View<'_>, wait: u64) -> u64 {
 
 /// Whether the timeout, not what was heard, bounds the wait for the unknown.
 pub(crate) fn timeout_rules(view: &View<'_>) -> bool {
-    let slowest = view.path.slowest;
+    let slowest = view.path.slowest();
     nanos(view.config.timeout)
         <= patient(
             view,
@@ -149,7 +149,7 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) fn of(view: &View<'_>) -> Self {
-        let slowest = view.path.slowest;
+        let slowest = view.path.slowest();
         let typical = slowest.unwrap_or(TYPICAL);
         let slowest_router = typical.saturating_add(SLOW_ROUTER);
         let (slow, known, has_enough) = match view.path.certain_end() {

@@ -257,7 +257,7 @@ fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
 #[inline(never)]
 fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant {
     let last = view.sent_at(progress.last);
-    let next = last.after(patience::spacing(view.path.slowest));
+    let next = last.after(patience::spacing(view.path.slowest()));
     match (reason, view.path.end) {
         (Reason::Attempt, _) if view.config.sweep() == Sweep::Burst => Instant::EPOCH,
         (_, Some(end)) if is_target(end, hop) => next.max(end_is_sure(view, end)),
@@ -269,7 +269,7 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
                 Some(quiet) if end.is_none() && hop >= view.path.top => {
                     (quiet.nanos_since(first), 0)
                 }
-                _ => (patience::overdue(view.path.slowest), RETRY_GAP),
+                _ => (patience::overdue(view.path.slowest()), RETRY_GAP),
             };
             first
                 .after(patience::until_retry(view, wait))
@@ -289,7 +289,7 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
     let between = view.between(view.path.top, end.hop.saturating_sub(1));
     view.last_first(between, true)
         .map_or(Instant::EPOCH, |last| {
-            last.after(patience::overdue(view.path.slowest))
+            last.after(patience::overdue(view.path.slowest()))
         })
 }
 
@@ -342,5 +342,5 @@ fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
     let missing = edge.saturating_sub(view.path.top);
     let last = view.last_first(view.between(view.path.top, edge), false);
     last.filter(|_| missing <= EDGE || edge < NEAR)
-        .map(|last| last.after(patience::lost(view.path.slowest)))
+        .map(|last| last.after(patience::lost(view.path.slowest())))
 }

@@ -206,6 +206,11 @@ impl Slot {
         }
     }
 
+    /// Lets it have left so many nanoseconds earlier.
+    pub(crate) const fn turn_back(&mut self, nanos: u64) {
+        self.sent = self.sent().before(nanos).as_nanos().to_le_bytes();
+    }
+
     /// Remembers a better time of sending. A probe that was answered left no later than its answer
     /// came.
     pub(crate) fn leave(&mut self, mut at: Instant) {

@@ -54,37 +54,42 @@ impl Progress {
 
     /// Sums up the probes sent to `hop`.
     pub(crate) fn of(hop: u8, probes: &[Slot]) -> Self {
-        let mut progress = Self::default();
+        let mut progress = Self::NONE;
         for (index, probe) in (0..).zip(probes).filter(|(_, probe)| probe.hop() == hop) {
-            if progress.sent == 0 {
-                progress.first = index;
-            }
-            progress.last = index;
-            progress.sent = progress.sent.saturating_add(1);
-            if probe.is_in_flight() {
-                progress.waiting = progress.waiting.saturating_add(1);
-            }
-            let Some(kind) = probe.kind() else { continue };
-            // Anybody may have written it: the hop is as silent as before.
-            if !probe.is_proven() {
-                continue;
-            }
-            progress.heard = progress.heard.saturating_add(1);
-            let evidence = probe.changes().evidence();
-            let sure = u8::from(evidence == Evidence::Strong);
-            progress.sure = progress.sure.saturating_add(sure);
-            if probe.is_targets() {
-                progress.reached = progress.reached.saturating_add(1);
-                progress.surely_reached = progress.surely_reached.saturating_add(sure);
-                continue;
-            }
-            let shows = match kind {
-                Kind::Unreachable => &mut progress.barred,
-                Kind::TimeExceeded | Kind::Reply => &mut progress.passes,
-            };
-            *shows = (*shows).max(Some(evidence));
+            progress.add(index, probe);
         }
         progress
+    }
+
+    /// Adds a probe, behind all that were sent before.
+    pub(crate) fn add(&mut self, index: u16, probe: &Slot) {
+        if self.sent == 0 {
+            self.first = index;
+        }
+        self.last = index;
+        self.sent = self.sent.saturating_add(1);
+        if probe.is_in_flight() {
+            self.waiting = self.waiting.saturating_add(1);
+        }
+        let Some(kind) = probe.kind() else { return };
+        // Anybody may have written it: the hop is as silent as before.
+        if !probe.is_proven() {
+            return;
+        }
+        self.heard = self.heard.saturating_add(1);
+        let evidence = probe.changes().evidence();
+        let sure = u8::from(evidence == Evidence::Strong);
+        self.sure = self.sure.saturating_add(sure);
+        if probe.is_targets() {
+            self.reached = self.reached.saturating_add(1);
+            self.surely_reached = self.surely_reached.saturating_add(sure);
+            return;
+        }
+        let shows = match kind {
+            Kind::Unreachable => &mut self.barred,
+            Kind::TimeExceeded | Kind::Reply => &mut self.passes,
+        };
+        *shows = (*shows).max(Some(evidence));
     }
 }
 
@@ -125,17 +130,25 @@ pub(crate) struct Path {
     /// The farthest hop that passed a probe on beyond doubt; 0 before any did.
     pub(crate) sure_top: u8,
     pub(crate) end: Option<End>,
-    /// The greatest RTT so far, in nanoseconds.
-    pub(crate) slowest: Option<u64>,
+    /// The greatest RTT so far, in nanoseconds, plus one; 0 before there is any.
+    slowest: u64,
 }
 
 impl Path {
+    /// Nothing is known of a path whose probes begin at `first_hop`.
+    pub(crate) const fn from(first_hop: u8) -> Self {
+        Self {
+            top: first_hop.saturating_sub(1),
+            ..Self::UNKNOWN
+        }
+    }
+
     /// Nothing is known.
     pub(crate) const UNKNOWN: Self = Self {
         top: 0,
         sure_top: 0,
         end: None,
-        slowest: None,
+        slowest: 0,
     };
 
     /// Probes begin at `first_hop`; `found_loop` is the loop that the path goes into.
@@ -187,11 +200,16 @@ impl Path {
         path.end = target
             .or(found_loop)
             .or_else(|| barrier.map(|barrier| weigh(barrier, hops, probes)));
-        path.slowest = probes
-            .iter()
-            .filter_map(|probe| probe.rtt().filter(|_| probe.is_proven()))
-            .max();
+        for probe in probes.iter().filter(|probe| probe.is_proven()) {
+            let rtt = probe.rtt().map_or(0, |rtt| rtt.saturating_add(1));
+            path.slowest = path.slowest.max(rtt);
+        }
         path
+    }
+
+    /// The greatest RTT so far, in nanoseconds.
+    pub(crate) const fn slowest(&self) -> Option<u64> {
+        self.slowest.checked_sub(1)
     }
 
     /// The end, if it is certain enough to stop at.
@@ -237,14 +255,16 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
 /// between. Twice could be a change of the path, and one address at hop after hop is a translator
 /// that speaks for all behind it. The loop is as well proven as the answers that make it.
 pub(crate) fn find_loop(probes: &[Slot], router: &[u8; 16]) -> Option<End> {
-    let levels = [Evidence::Strong, Evidence::Weak];
-    levels.into_iter().find_map(|evidence| {
+    let of = |evidence| {
         third_visit(probes, router, evidence).map(|hop| End {
             hop,
             kind: EndKind::Loop,
             evidence,
         })
-    })
+    };
+    // Where all answers together make none, the better proven ones don't either.
+    let weak = of(Evidence::Weak)?;
+    of(Evidence::Strong).or(Some(weak))
 }
 
 /// The hop where `router` is on the path for the third time.
@@ -260,16 +280,23 @@ fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option
             None => {}
         }
     }
+    if wanted.count_ones() < 3 {
+        return None;
+    }
     // It, another, it, another, it.
-    let mut left = 5u8;
-    (1..MAX_HOPS.saturating_add(1)).find(|_| {
+    let (mut hop, mut left) = (0u8, 5u8);
+    while wanted != 0 {
+        hop = hop.saturating_add(1);
         if wanted & 1 == 1 {
             left = left.saturating_sub(1);
+            if left == 0 {
+                return Some(hop);
+            }
             (wanted, between) = (between, wanted);
         }
         (wanted, between) = (wanted >> 1, between >> 1);
-        left == 0
-    })
+    }
+    None
 }
 
 /// The set that holds just this hop.

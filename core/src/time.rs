@@ -5,8 +5,10 @@ use core::time::Duration;
 /// A moment, in nanoseconds since an epoch of the caller's choice.
 ///
 /// The epoch must not move while a trace runs: use a monotonic clock (`CLOCK_MONOTONIC`, a hardware
-/// timer, a simulation's counter). All arithmetic saturates; an instant that jumps back is treated
-/// as "no time has passed".
+/// timer, a simulation's counter). [`Extend32`] makes one of a counter of 32 bits. All arithmetic
+/// saturates. An instant that jumps back is treated as "no time has passed"; where
+/// [`poll`](crate::Tracer::poll) is given one that is more than a second before the last, the clock
+/// has begun again, and the trace goes on by the new one.
 ///
 /// ```
 /// use core::time::Duration;
@@ -55,6 +57,11 @@ impl Instant {
         Self(self.0.saturating_add(nanos))
     }
 
+    /// This instant, `nanos` nanoseconds earlier.
+    pub(crate) const fn before(self, nanos: u64) -> Self {
+        Self(self.0.saturating_sub(nanos))
+    }
+
     /// The nanoseconds from `earlier` to this instant; zero if `earlier` is the later one.
     // In its callers it takes more room.
     #[inline(never)]
@@ -66,6 +73,76 @@ impl Instant {
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.nanos_since(earlier))
+    }
+}
+
+/// A clock that never wraps, made of a hardware counter of 32 bits that does.
+///
+/// Ask it at least once while the counter goes round, which takes 43 s at 100 MHz, 71 minutes at 1
+/// MHz and 49 days at 1 kHz.
+///
+/// ```
+/// use hopshot_core::{Extend32, Instant};
+///
+/// let mut clock = Extend32::new(1_000); // ticks a second
+/// clock.now(u32::MAX);
+/// let before = clock.now(u32::MAX);
+/// assert_eq!(clock.now(1), Instant::from_nanos(before.as_nanos() + 2_000_000));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Extend32 {
+    /// Nanoseconds a tick.
+    whole: u32,
+    /// What is beyond them, in 2^-32 ns.
+    fraction: u32,
+    /// What is left of a nanosecond, in 2^-32 ns.
+    rest: u32,
+    count: u32,
+    nanos: u64,
+}
+
+impl Extend32 {
+    /// A counter with so many ticks a second, 1 or more, whose count is 0 at the epoch. Without a
+    /// tick the clock stands still.
+    #[must_use]
+    #[expect(
+        clippy::as_conversions,
+        reason = "widened, and what is narrowed is less than a tick; `From` isn't const"
+    )]
+    pub const fn new(hz: u32) -> Self {
+        const SECOND: u32 = 1_000_000_000;
+        let (whole, rest) = match (SECOND.checked_div(hz), SECOND.checked_rem(hz)) {
+            (Some(whole), Some(rest)) => (whole, rest as u64),
+            _ => (0, 0),
+        };
+        let fraction = match (rest << 32).checked_div(hz as u64) {
+            Some(fraction) => fraction as u32,
+            None => 0,
+        };
+        Self {
+            whole,
+            fraction,
+            rest: 0,
+            count: 0,
+            nanos: 0,
+        }
+    }
+
+    /// The time at which the counter has this count.
+    pub fn now(&mut self, count: u32) -> Instant {
+        let ticks = u64::from(count.wrapping_sub(self.count));
+        self.count = count;
+        // At most (2^32 - 1)^2 + 2^32 - 1, which fits.
+        let parts = ticks
+            .wrapping_mul(self.fraction.into())
+            .wrapping_add(self.rest.into());
+        self.rest = u32::try_from(parts & u64::from(u32::MAX)).unwrap_or_default();
+        self.nanos = self
+            .nanos
+            .saturating_add(ticks.wrapping_mul(self.whole.into()))
+            .saturating_add(parts >> 32);
+        Instant(self.nanos)
     }
 }
 
@@ -103,6 +180,35 @@ pub(crate) fn nanos(span: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_counter_that_wraps_makes_a_clock_that_does_not() {
+        for hz in [
+            1,
+            7,
+            1_000,
+            32_768,
+            1_000_000,
+            12_500_000,
+            100_000_000,
+            u32::MAX,
+        ] {
+            let mut clock = Extend32::new(hz);
+            let (mut ticks, mut count) = (0u128, 0u32);
+            for step in [1, 2, u32::MAX, 12_345, u32::MAX / 2, 3, u32::MAX] {
+                count = count.wrapping_add(step);
+                ticks += u128::from(step);
+                let exact = ticks * 1_000_000_000 / u128::from(hz);
+                let late = exact - u128::from(clock.now(count).as_nanos());
+                // A second is off by less than 2^-32 ns for each of its ticks.
+                assert!(
+                    late <= 1 + (ticks >> 32),
+                    "{hz} Hz after {ticks} ticks: {late} ns late"
+                );
+            }
+        }
+        assert_eq!(Extend32::new(0).now(5), Instant::EPOCH);
+    }
 
     #[test]
     fn a_short_span_is_what_a_long_one_would_be() {

@@ -21,6 +21,9 @@ use core::net::IpAddr;
 /// takes at 10 Mbit/s.
 const AFTER_FAILURE: u64 = 1_250_000;
 
+/// A clock that goes back by more, in nanoseconds, has begun again.
+const BACK: u64 = 1_000_000_000;
+
 /// The next thing to do, as [`Tracer::poll`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -94,6 +97,8 @@ pub struct TracerIn<S, P = Echo> {
     quiet: Option<Instant>,
     /// The nearest loop, of the best proven ones.
     path_loop: Option<End>,
+    /// When the last poll was.
+    polled: Instant,
     /// No probe leaves before this instant.
     next_send: Instant,
     ended: Option<StopReason>,
@@ -137,6 +142,7 @@ impl<S, P: Protocol> TracerIn<S, P> {
             path: Path::UNKNOWN,
             quiet: None,
             path_loop: None,
+            polled: Instant::EPOCH,
             next_send: Instant::EPOCH,
             ended: Some(StopReason::Interrupted),
             tally: Tally::NONE,
@@ -152,7 +158,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// As of [`start`](Self::start).
     pub fn new_in(memory: S, config: Config, protocol: P) -> Result<Self, ConfigError> {
         let mut tracer = Self::idle_in(memory);
-        tracer.start(config, protocol)?;
+        tracer.start(&config, protocol)?;
         Ok(tracer)
     }
 
@@ -161,24 +167,20 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// # Errors
     /// [`ConfigError`] if a parameter is out of its range, or if there is room for less than hops
     /// times attempts. Nothing has changed then.
-    pub fn start(&mut self, config: Config, protocol: P) -> Result<(), ConfigError> {
-        Self::check(&config, &self.memory)?;
+    pub fn start(&mut self, config: &Config, protocol: P) -> Result<(), ConfigError> {
+        Self::check(config, &self.memory)?;
         protocol.check()?;
-        self.config = config;
+        self.config = *config;
         self.protocol = protocol;
         self.memory.clear();
         self.path_loop = None;
+        self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
-        self.resume();
-        Ok(())
-    }
-
-    /// Lets it go on from what is known.
-    fn resume(&mut self) {
-        self.path = self.survey();
+        self.path = Path::from(config.first_hop);
         self.quiet = None;
         self.ended = None;
+        Ok(())
     }
 
     fn check(config: &Config, memory: &S) -> Result<(), ConfigError> {
@@ -219,7 +221,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         };
         Self::check(&config, &self.memory)?;
         self.config = config;
-        self.resume();
+        self.path = self.survey();
+        self.quiet = None;
+        self.ended = None;
         Ok(())
     }
 
@@ -247,6 +251,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         now: Instant,
         buf: &'b mut [u8],
     ) -> Result<Action<'b>, BufferTooSmall> {
+        let back = self.polled.nanos_since(now);
+        if back > BACK {
+            self.turn_back(back);
+        }
+        self.polled = now;
         loop {
             if self.ended.is_some() {
                 return Ok(Action::Done);
@@ -273,6 +282,15 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 None => self.ended = Some(self.reason()),
             }
         }
+    }
+
+    /// Lets all that has happened be so much earlier.
+    fn turn_back(&mut self, nanos: u64) {
+        for probe in self.memory.probes_mut() {
+            probe.turn_back(nanos);
+        }
+        self.quiet = self.quiet.map(|quiet| quiet.before(nanos));
+        self.next_send = self.next_send.before(nanos);
     }
 
     /// A message that arrived: parsed, and accepted if it answers a probe of this trace.
@@ -499,8 +517,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.protocol.emit(self.config.ends(), index, message)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
-        self.memory.push(Slot::new(hop, attempt, now));
-        self.sum_up(hop);
+        let slot = Slot::new(hop, attempt, now);
+        self.memory.push(slot);
+        if let Some(progress) = self.progress_mut(hop) {
+            progress.add(index, &slot);
+        }
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };
         Ok(Transmit {
@@ -532,8 +553,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                     if let Some(probe) = self.memory.probes_mut().get_mut(index) {
                         probe.lose(now);
                     }
+                    if let Some(progress) = self.progress_mut(hop) {
+                        progress.waiting = progress.waiting.saturating_sub(1);
+                    }
                     any_lost = true;
-                    self.sum_up(hop);
                 }
                 _ => {}
             }
@@ -552,13 +575,14 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
 
     fn sum_up(&mut self, hop: u8) {
         let progress = Progress::of(hop, self.memory.probes());
-        if let Some(slot) = self
-            .memory
-            .hops_mut()
-            .get_mut(usize::from(hop).wrapping_sub(1))
-        {
-            *slot = progress;
+        if let Some(place) = self.progress_mut(hop) {
+            *place = progress;
         }
+    }
+
+    fn progress_mut(&mut self, hop: u8) -> Option<&mut Progress> {
+        let index = usize::from(hop).wrapping_sub(1);
+        self.memory.hops_mut().get_mut(index)
     }
 
     // In its callers it takes more room.
@@ -755,7 +779,7 @@ mod tests {
         assert_eq!(tracer.route().stop_reason(), Some(StopReason::Interrupted));
         assert_eq!(tracer.route().hops().count(), 0);
         for max_hops in [3, 5, 1] {
-            tracer.start(config(max_hops), ECHO).unwrap();
+            tracer.start(&config(max_hops), ECHO).unwrap();
             assert_eq!(tracer.route().stop_reason(), None);
             assert_eq!(tracer.route().probes_sent(), 0);
             for hop in 1..=max_hops {
@@ -767,8 +791,36 @@ mod tests {
             reply(&mut tracer, 5, &buf);
         }
         // What can't be started leaves it as it is.
-        assert!(tracer.start(config(9), ECHO).is_err());
+        assert!(tracer.start(&config(9), ECHO).is_err());
         assert_eq!(tracer.route().distance(), Some(1));
+    }
+
+    #[test]
+    fn a_clock_that_begins_again_does_not_hold_the_trace_up() {
+        for interval in [0, 30] {
+            let config = Config {
+                interval: Duration::from_millis(interval),
+                ..config(6)
+            };
+            let (mut tracer, mut buf) = (Tracer::<8>::new(config, ECHO).unwrap(), [0; 32]);
+            let mut now = Instant::from_millis(u32::MAX.into());
+            let mut spent = Duration::ZERO;
+            for step in 0.. {
+                // Before the third thing that it does, and once more when it is quiet.
+                if step == 2 || step == 9 {
+                    now = Instant::from_millis(3);
+                }
+                match tracer.poll(now, &mut buf).unwrap() {
+                    Action::Transmit(_) => {}
+                    Action::Wait(at) => {
+                        spent += at.saturating_since(now);
+                        now = at;
+                    }
+                    Action::Done => break,
+                }
+            }
+            assert!(spent < Duration::from_secs(5), "{spent:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,9 @@ use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
-use hopshot_core::{Action, Answer, Arrival, Config, Echo, Instant, Protocol, SendError, Tracer};
+use hopshot_core::{
+    Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tracer,
+};
 
 /// All of it.
 #[inline(never)]
@@ -31,7 +33,7 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
         source,
         ..Config::new(target)
     };
-    let echo = Echo::new([number; 16]);
+    let echo = Echo::new(u128::from(number).to_be_bytes());
     black_box((
         config.check().is_ok(),
         echo.check().is_ok(),
@@ -40,7 +42,11 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
     ));
     if let Ok(mut tracer) = Tracer::<32>::new(config, echo) {
         trace(&mut tracer, octets, buf, number, source);
+        black_box(tracer.start(&config, echo).is_ok());
     }
+    black_box(Tracer::<32>::idle().route().stop_reason());
+    let mut clock = Extend32::new(black_box(1_000_000));
+    black_box(clock.now(octets.len().try_into().unwrap_or_default()));
     #[cfg(feature = "flawed")]
     black_box(octets[black_box(9)]);
 }
@@ -95,6 +101,7 @@ fn trace(tracer: &mut Tracer<32>, octets: &[u8], buf: &mut [u8], number: u64, fr
         let probe = transmit.probe;
         black_box(transmit.message);
         tracer.sent(probe, now);
+        tracer.unsent(probe);
         tracer.fail(probe, SendError(1));
     }
     if let Ok(heard) = tracer.handle(

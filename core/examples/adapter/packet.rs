@@ -14,7 +14,7 @@ pub fn header(probe: &Transmit<'_>, source: IpAddr) -> ip::Header {
     ip::Header {
         ends,
         hop_limit: probe.hop_limit,
-        traffic_class: 0,
+        traffic_class: probe.traffic_class,
         protocol: ip::icmp(ends.family()),
     }
 }

@@ -24,10 +24,10 @@ use smoltcp::wire::{IpProtocol, IpVersion};
 /// The octets of a probe's packet with the default payload, in the longer of the two families: what
 /// a transmit buffer must hold.
 pub const PROBE_LEN: usize = ip::header_len(AddressFamily::V6) + 32;
-/// The octets of the longest answer: a router fills an error up to 576 octets in IPv4 (RFC 1812,
-/// section 4.3.2.3), to 1,280 in IPv6 (RFC 4443, section 3.3). smoltcp drops what a receive buffer
-/// can't hold.
-pub const ANSWER_LEN: usize = 1280;
+/// The octets of the longest answer's packet. A router can quote no more than the 72 octets that
+/// were sent, padded to 128 where it appends extensions (RFC 4884, section 5.1), which seldom take
+/// another hundred. smoltcp drops what a receive buffer can't hold.
+pub const ANSWER_LEN: usize = 512;
 
 /// A raw socket for traces in one family. The buffers need room for one packet each:
 /// [`Stack::step`] takes and gives them one by one.

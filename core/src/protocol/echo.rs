@@ -6,7 +6,7 @@
 
 use super::{Match, Protocol};
 use crate::answer::{Answer, Back, Discard, Kind, Quoted};
-use crate::config::{ConfigError, check_ranges};
+use crate::config::{ConfigError, check_range};
 use crate::probe::Changes;
 use crate::wire::icmp::{self, QuotedEcho, Type};
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, ip};
@@ -126,10 +126,8 @@ impl Protocol for Echo {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        check_ranges([
-            ("payload_len", self.payload_len, MIN_PAYLOAD, MAX_PAYLOAD),
-            ("checksum", self.checksum, 1, u16::MAX.saturating_sub(1)),
-        ])
+        check_range("payload_len", self.payload_len, MIN_PAYLOAD, MAX_PAYLOAD)?;
+        check_range("checksum", self.checksum, 1, u16::MAX.saturating_sub(1))
     }
 
     fn message_len(&self) -> usize {

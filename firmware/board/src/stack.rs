@@ -24,21 +24,23 @@ pub fn high_water() -> usize {
     end as usize - word as usize
 }
 
-/// What is left unpainted below a function: its own calls, while it paints, and an interrupt's
-/// frame.
-const MARGIN: usize = 256;
+/// What is left unpainted below a function: its own calls, while it paints.
+const MARGIN: usize = 32;
 
 /// Paints the free stack anew and does some work; the octets of stack that it took. The work should
 /// be a function of its own that isn't inlined: what it keeps in its caller's frame is not counted.
 pub fn depth_of(work: impl FnOnce()) -> usize {
     let here = msp::read() as usize;
     let mut word = addr_of_mut!(__sheap);
-    while (word as usize) < here - MARGIN {
-        // SAFETY: memory between the statics and the stack's end, with a margin: nobody's, until
-        // the stack grows into it.
-        unsafe { word.write_volatile(cortex_m_rt::STACK_PAINT_VALUE) };
-        word = word.wrapping_add(1);
-    }
+    // An interrupt's frame would be painted over.
+    cortex_m::interrupt::free(|_| {
+        while (word as usize) < here - MARGIN {
+            // SAFETY: memory between the statics and the stack's end, with a margin: nobody's,
+            // until the stack grows into it.
+            unsafe { word.write_volatile(cortex_m_rt::STACK_PAINT_VALUE) };
+            word = word.wrapping_add(1);
+        }
+    });
     work();
     high_water() - (addr_of!(_stack_start) as usize - here)
 }

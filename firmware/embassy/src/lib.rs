@@ -16,8 +16,8 @@ use hopshot_core::{Action, Instant, Tracer};
 
 /// The octets of a probe's packet: an IPv6 header and the default payload.
 const PROBE_LEN: usize = 40 + 32;
-/// The octets of the longest answer.
-const ANSWER_LEN: usize = 1280;
+/// The octets of the longest answer's packet: a quote of what was sent, and extensions.
+const ANSWER_LEN: usize = 512;
 /// How many answers may wait until this task has its turn.
 const ANSWERS: usize = 4;
 

@@ -17,7 +17,7 @@ fn main() -> ! {
     let target = black_box(AddressFamily::V6.unspecified());
     let (config, echo) = black_box((Config::new(target), Echo::new(black_box([0; 16]))));
     let mut tracer = Tracer::<32>::idle();
-    if tracer.start(config, echo).is_err() {
+    if tracer.start(&config, echo).is_err() {
         loop {}
     }
     let mut buf = [0; 64];

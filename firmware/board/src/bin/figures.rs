@@ -1,5 +1,5 @@
 //! Figures of the core, taken on the board: octets of a tracer, instructions for one probe out and
-//! one answer in, and the stack that either takes at most.
+//! one answer in, in the mean and at worst, and the stack that either takes at most.
 //!
 //! To be run with QEMU's `-icount shift=0`: time is then the count of instructions, one a
 //! nanosecond.
@@ -8,9 +8,12 @@
 
 use core::hint::black_box;
 use core::net::IpAddr;
+use core::time::Duration;
 use cortex_m_rt::entry;
 use hopshot_core::wire::{Ends, icmp, ip};
-use hopshot_core::{Action, Arrival, Config, Echo, Instant, Sweep, Tracer};
+use hopshot_core::{
+    Action, Arrival, Config, Echo, Instant, MAX_ATTEMPTS, MAX_HOPS, Protocol, Sweep, Tracer,
+};
 use hopshot_firmware::clock::Clock;
 use hopshot_firmware::debugger;
 use hopshot_firmware::stack;
@@ -40,6 +43,9 @@ const PATHS: [(&str, Ends); 2] = [
 
 #[entry]
 fn main() -> ! {
+    // Zeros: on the stack they would not fit.
+    static mut SMALL: Tracer<32> = Tracer::idle();
+    static mut LARGE: Tracer<640> = Tracer::idle();
     let Some(peripherals) = cortex_m::Peripherals::take() else {
         debugger::exit(false)
     };
@@ -53,13 +59,20 @@ fn main() -> ! {
         };
         figure("poll_", family, poll);
         figure("handle_", family, handle);
-        let Some(worst) = slowest(&clock, ends) else {
+        let Some((poll, handle)) = slowest(&clock, ends, SMALL, 1) else {
             debugger::exit(false)
         };
-        figure("handle_worst_", family, worst);
-        let Some((poll, handle)) = deepest(ends) else {
+        figure("poll_worst_", family, poll);
+        figure("handle_worst_", family, handle);
+        let Some((poll, handle)) = slowest(&clock, ends, LARGE, MAX_ATTEMPTS) else {
             debugger::exit(false)
         };
+        figure("poll_worst_640_", family, poll);
+        figure("handle_worst_640_", family, handle);
+        let Some((start, poll, handle)) = deepest(ends) else {
+            debugger::exit(false)
+        };
+        figure("start_stack_", family, start);
         figure("poll_stack_", family, poll);
         figure("handle_stack_", family, handle);
     }
@@ -112,43 +125,68 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
     ))
 }
 
-/// Instructions of the slowest handle: 32 hops, of which ten routers are each at three.
-fn slowest(clock: &Clock, ends: Ends) -> Option<u32> {
-    const HOPS: u8 = 32;
+/// Instructions of the slowest poll and of the slowest handle of a trace that has all there is: as
+/// many hops as there may be, every fifth silent, every router at three hops, and retries until
+/// there is no room.
+fn slowest<const N: usize>(
+    clock: &Clock,
+    ends: Ends,
+    tracer: &mut Tracer<N>,
+    attempts: u8,
+) -> Option<(u32, u32)> {
+    let hops = (N / usize::from(attempts)).min(MAX_HOPS.into());
     let config = Config {
         source: ends.source,
+        max_hops: u8::try_from(hops).ok()?,
+        attempts,
         sweep: Some(Sweep::Burst),
         ..Config::new(ends.destination)
     };
-    let (config, echo) = black_box((config, Echo::new([7; 16])));
-    let mut tracer = Tracer::<{ HOPS as usize }>::new(config, echo).ok()?;
-    let (start, mut worst) = (clock.now(), 0);
-    let mut probes = [[0; MESSAGE_LEN]; HOPS as usize];
-    for probe in &mut probes {
-        let Ok(Action::Transmit(_)) = tracer.poll(black_box(start), probe) else {
-            return None;
-        };
-    }
-    for (hop, probe) in (1u8..).zip(&probes) {
-        let mut packet = [0; 128];
-        // No loop, as far as the search must go to see it: nobody else answers in between.
-        let from = router(ends, (hop - 1) / 3);
-        let message = time_exceeded(from, ends, probe, &mut packet)?;
+    let echo = Echo::new([7; 16]);
+    tracer.start(black_box(&config), black_box(echo)).ok()?;
+    let (mut at, mut message, mut packet) = (Instant::EPOCH, [0; MESSAGE_LEN], [0; 128]);
+    let (mut polling, mut handling) = (0, 0);
+    let (mut sent, mut answered) = ([0; N], 0);
+    let mut count = 0;
+    loop {
         let before = clock.now();
-        let arrival = Arrival {
-            at: before,
-            from,
-            hop_limit: Some(64),
-        };
-        black_box(tracer.handle(arrival, black_box(message)).ok()?);
-        worst = worst.max(clock.now().saturating_since(before).subsec_nanos());
+        let action = tracer.poll(black_box(at), &mut message).ok()?;
+        polling = polling.max(clock.now().saturating_since(before).subsec_nanos());
+        match action {
+            Action::Transmit(probe) => {
+                *sent.get_mut(count)? = probe.hop_limit;
+                count += 1;
+                continue;
+            }
+            Action::Wait(until) if answered == count => at = until,
+            Action::Wait(_) => {}
+            Action::Done => return Some((polling, handling)),
+        }
+        // All that were sent since the last wait are answered now, a millisecond apart.
+        for (index, hop) in sent.iter().enumerate().take(count).skip(answered) {
+            at = at.saturating_add(Duration::from_millis(1));
+            if hop % 5 == 0 {
+                continue;
+            }
+            echo.emit(ends, u16::try_from(index).ok()?, &mut message).ok()?;
+            let from = router(ends, (hop - 1) / 3);
+            let answer = time_exceeded(from, ends, &message, &mut packet)?;
+            let arrival = Arrival {
+                at,
+                from,
+                hop_limit: Some(64),
+            };
+            let before = clock.now();
+            black_box(tracer.handle(arrival, black_box(answer)).ok()?);
+            handling = handling.max(clock.now().saturating_since(before).subsec_nanos());
+        }
+        answered = count;
     }
-    Some(worst)
 }
 
-/// The most stack that a poll and a handle take, over a whole trace that has all there is: two
+/// The most stack that the start, a poll and a handle take, over a whole trace that has all there is: two
 /// attempts, a loop of three routers to be found, silent hops, retries, and the end.
-fn deepest(ends: Ends) -> Option<(u32, u32)> {
+fn deepest(ends: Ends) -> Option<(u32, u32, u32)> {
     let config = Config {
         source: ends.source,
         max_hops: HOPS,
@@ -156,15 +194,16 @@ fn deepest(ends: Ends) -> Option<(u32, u32)> {
         ..Config::new(ends.destination)
     };
     let (config, echo) = black_box((config, Echo::new([7; 16])));
-    let mut tracer = Tracer::<48>::new(config, echo);
-    let tracer = tracer.as_mut().ok()?;
+    let mut tracer = Tracer::<48>::idle();
+    let tracer = black_box(&mut tracer);
+    let starting = stack::depth_of(|| start(tracer, &config, &echo));
     let (mut at, mut message) = (Instant::EPOCH, [0; MESSAGE_LEN]);
     let (mut polling, mut handling) = (0, 0);
     for _ in 0..1000 {
         let mut next = Step::Done;
         polling = polling.max(stack::depth_of(|| next = poll(tracer, at, &mut message)));
         match next {
-            Step::Done => return Some((polling as u32, handling as u32)),
+            Step::Done => return Some((starting as u32, polling as u32, handling as u32)),
             Step::Wait(until) => at = until,
             Step::Sent(hop) if hop % 5 == 0 => {}
             Step::Sent(hop) => {
@@ -188,6 +227,11 @@ enum Step {
     Sent(u8),
     Wait(Instant),
     Done,
+}
+
+#[inline(never)]
+fn start(tracer: &mut Tracer<48>, config: &Config, echo: &Echo) {
+    let _ = black_box(tracer.start(config, *echo));
 }
 
 #[inline(never)]

@@ -20,8 +20,8 @@ use smoltcp::iface::{self, Interface, SocketSet, SocketStorage};
 use smoltcp::socket::raw::{PacketBuffer, PacketMetadata};
 use smoltcp::wire::IpCidr;
 
-/// The most probes of a trace: one to each of 32 hops.
-const PROBES: usize = 32;
+/// The most probes of a trace: one to each of 32 hops, and room to ask silent ones again.
+const PROBES: usize = 48;
 
 /// Who is where.
 struct Addresses {
@@ -96,7 +96,7 @@ fn run(
     };
     let mut tracer = Tracer::<PROBES>::idle();
     tracer
-        .start(config, Echo::new(random))
+        .start(&config, Echo::new(random))
         .map_err(|_| "source and target are of different families")?;
     let mut stack = Stack::new(&mut interface, nic, &mut sockets, socket);
     let mut buf = [0; PROBE_LEN];
