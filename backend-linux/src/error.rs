@@ -40,7 +40,7 @@ pub enum Error {
     NoHost {
         /// The host as it was given.
         host: String,
-        /// The fault.
+        /// The reason why it can't be a host.
         why: &'static str,
     },
 
@@ -124,18 +124,18 @@ pub enum Error {
         raw: Option<io::Error>,
         /// Its reason against a ping socket.
         ping: Option<io::Error>,
-        /// The meaning of that, and what to do about it.
+        /// Advice: what the refusals mean, and how to get a socket.
         advice: String,
     },
 
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {
-        /// The kernel's name of it.
+        /// The name of the option.
         option: &'static str,
         /// The kernel's reason.
         reason: io::Error,
-        /// Advice on how to do without it.
+        /// Advice on how to trace without the option.
         remedy: &'static str,
     },
 
@@ -158,7 +158,7 @@ pub enum Error {
     /// This process may not mark its packets.
     #[error("marks aren't permitted to this user: {0}")]
     Mark(
-        /// Advice on how to permit them.
+        /// Advice on how to permit marks.
         String,
     ),
 
@@ -181,7 +181,7 @@ pub enum Error {
     Source {
         /// The address.
         source_address: IpAddr,
-        /// The reason, and what would do.
+        /// The reason, and an address that would do.
         reason: &'static str,
     },
 
@@ -216,7 +216,7 @@ pub enum Error {
     /// The kernel refused something that should work.
     #[error("{what}: {reason}")]
     System {
-        /// The attempt.
+        /// The operation that failed.
         what: &'static str,
         /// The kernel's reason.
         reason: io::Error,

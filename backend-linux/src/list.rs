@@ -30,8 +30,8 @@ pub type Survey = Running<HostSurvey>;
 /// [`add`](Self::add) hosts while there [is room](Self::has_room), call
 /// [`advance`](Running::advance), and [`take`](Self::take) the routes of traces that have ended and
 /// [the hosts](Self::take_lost) that were given up, until it is [empty](Self::is_empty).
-/// [What traces share](engine::Survey#what-traces-share) is learnt from hosts that were drawn at
-/// random.
+/// The survey learns [what traces share](engine::Survey#what-traces-share) from hosts that were
+/// drawn at random only.
 ///
 /// A program that looks names up itself, in a process of its own for example, calls
 /// [`add_found`](Self::add_found) in place of `add`, and takes [the names to look up
@@ -99,11 +99,11 @@ impl HostSurvey {
     }
 
     pub(crate) fn add_drawn(&mut self, host: &str, sample: Option<Sample>) -> Result<(), Error> {
-        self.looks_up = true;
         if !needs_resolver(host) {
             let found = self.lookups.resolve(host);
             return self.add_found(host, found, sample);
         }
+        self.looks_up = true;
         if !self.has_room() {
             return Err(Error::Full);
         }
@@ -161,7 +161,7 @@ impl HostSurvey {
     /// its result.
     #[must_use]
     pub fn witness(&self) -> Option<&str> {
-        self.survey.witness()
+        self.survey.witness().filter(|_| !self.looks_up)
     }
 
     /// Returns whether one more host may be added now: see [`engine::Survey::has_room`]. Names that
@@ -171,8 +171,8 @@ impl HostSurvey {
         self.survey.has_room() && self.lookups.has_room()
     }
 
-    /// Returns the same for a host whose name was looked up elsewhere: it may begin where new ones
-    /// may not, since too many wait. Only so is seen that names are found again.
+    /// Returns whether a host may be added now whose name was looked up elsewhere. There may be room
+    /// for it while new hosts wait: otherwise nobody would notice that names are found again.
     #[must_use]
     pub fn has_room_for_found(&self) -> bool {
         self.survey.has_room_for_found()

@@ -15,7 +15,7 @@ use crate::identities::{self, Identities};
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
-use crate::protocol::{Key, Probing};
+use crate::protocol::{Key, Probes};
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
@@ -51,12 +51,12 @@ struct Listener {
 /// The filter of what a port brings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filter {
-    /// None so far. What is no answer to the trace wakes the driver, which passes it over.
+    /// Not set yet. What is no answer to the trace wakes the driver, which passes it over.
     Unset,
     /// Only answers to the trace, unless the machine can't tell them from others.
     Own,
-    /// None: there are many traces, or there will be.
-    None,
+    /// Off: there are many traces, or there will be.
+    Off,
 }
 
 /// Any number of traces on the ports of a machine.
@@ -143,7 +143,7 @@ impl<L: Link> Driver<L> {
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
             self.link.listen_for(port, Audience::Everyone);
-            listener.filter = Filter::None;
+            listener.filter = Filter::Off;
         }
     }
 
@@ -160,7 +160,7 @@ impl<L: Link> Driver<L> {
     pub(crate) fn add(
         &mut self,
         config: Config,
-        probing: Probing,
+        probing: Probes,
         scope_id: u32,
         head: Option<Head>,
         endurance: Endurance,
@@ -235,7 +235,7 @@ impl<L: Link> Driver<L> {
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
     /// else knows which it will be: the first that has room from a random one on.
-    fn take_identity(&mut self, config: &Config, probing: &Probing) -> Option<(usize, Key)> {
+    fn take_identity(&mut self, config: &Config, probing: &Probes) -> Option<(usize, Key)> {
         let wanted = probing.first_key();
         let family = AddressFamily::of(config.target);
         let idents = self

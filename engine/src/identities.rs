@@ -197,7 +197,7 @@ fn span(config: &Config) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Probing;
+    use crate::protocol::Probes;
     use hopshot_core::Instant;
     use std::net::{IpAddr, Ipv4Addr};
 
@@ -386,7 +386,7 @@ mod tests {
             max_hops: 20,
             ..CONFIG
         };
-        let mut tracer = hopshot_core::Tracer::<CAPACITY, _>::new(config, Probing::new(0)).unwrap();
+        let mut tracer = hopshot_core::Tracer::<CAPACITY, _>::new(config, Probes::new(0)).unwrap();
         let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], 0);
         loop {
             match tracer.poll(now, &mut buf).unwrap() {

@@ -89,7 +89,7 @@ pub use order::Order;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
 pub use printable::{is_obeyed, printable};
-pub use protocol::Probing;
+pub use protocol::Probes;
 pub use rejected::Rejected;
 pub use settings::{ProbeSettings, specified};
 pub use shared::{Sample, SharedHop};

@@ -1,7 +1,7 @@
 //! The seam to a machine: what the engine needs of an operating system, or of a simulated internet.
 
 use crate::error::LinkError;
-use crate::protocol::Probing;
+use crate::protocol::Probes;
 use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Answer, Instant, SendError};
 use std::net::IpAddr;
@@ -204,7 +204,7 @@ pub enum Audience<'a> {
     /// Everybody.
     Everyone,
     /// One trace: its probes and its target.
-    Trace(&'a Probing, IpAddr),
+    Trace(&'a Probes, IpAddr),
 }
 
 /// The clock that said when a packet came or went.

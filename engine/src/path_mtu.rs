@@ -17,7 +17,7 @@ use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::pace::Pace;
-use crate::protocol::Probing;
+use crate::protocol::Probes;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, ProbeSettings, specified};
@@ -108,7 +108,7 @@ impl<L: Link> PathMtu<L> {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Probing::new(driver.link.random()?).flow(),
+            None => Probes::new(driver.link.random()?).flow(),
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));

@@ -4,7 +4,7 @@
 
 use crate::identities::Identities;
 use crate::per_family::FAMILIES;
-use crate::protocol::{Key, Probing};
+use crate::protocol::{Key, Probes};
 use crate::shared::SharedHops;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use crate::trace_id::TraceId;
@@ -147,7 +147,7 @@ impl List {
             max_hops: 12,
             ..Config::new(target)
         };
-        let probing = Probing::new(random);
+        let probing = Probes::new(random);
         let wanted = probing.first_key();
         let Some(first) = self
             .identities
@@ -443,7 +443,7 @@ fn met(family: AddressFamily, hop: u8) -> Reply {
         source,
         ..Config::new(target)
     };
-    let mut tracer = Tracer::new_in(Growing::new(&config), config, Probing::new(7)).unwrap();
+    let mut tracer = Tracer::new_in(Growing::new(&config), config, Probes::new(7)).unwrap();
     let mut buf = [0; 128];
     assert!(matches!(
         tracer.poll(Instant::EPOCH, &mut buf),
@@ -516,7 +516,7 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             let wanted = random.below(40) as u16;
             let wanted = Key {
                 ident: wanted,
-                ..Probing::new(random.next().into()).first_key()
+                ..Probes::new(random.next().into()).first_key()
             };
             if let Some(first) = identities.take(id(number), &config, wanted, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);

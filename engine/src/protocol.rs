@@ -1,5 +1,5 @@
-//! The protocols of probes, and what tells the probes of one trace from those of others. Nothing
-//! else in the engine knows what a probe is made of.
+//! The protocols of probes, and what tells the probes of one trace from those of others. Only this
+//! file matches on the protocol.
 //!
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
@@ -10,7 +10,7 @@ use hopshot_core::{Answer, Changes, ConfigError, Discard, Echo, MIN_PAYLOAD, Mat
 /// The probes of a trace: their protocol, and the identity that all of them share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Probing {
+pub enum Probes {
     /// ICMP Echo Requests.
     Echo(Echo),
 }
@@ -28,7 +28,7 @@ pub(crate) struct Key {
 impl Key {
     /// Reads the key of the probe that is answered.
     pub(crate) fn of(answer: &Answer<'_>) -> Result<Self, Malformed> {
-        let [a, b, c, d] = Probing::key(answer)?.to_be_bytes();
+        let [a, b, c, d] = Probes::key(answer)?.to_be_bytes();
         Ok(Self {
             ident: u16::from_be_bytes([a, b]),
             seq: u16::from_be_bytes([c, d]),
@@ -36,7 +36,7 @@ impl Key {
     }
 }
 
-impl Probing {
+impl Probes {
     /// Makes the probes of a trace from octets that nobody can predict.
     pub(crate) const fn new(random: u128) -> Self {
         Self::Echo(Echo::new(random.to_be_bytes()))
@@ -52,7 +52,7 @@ impl Probing {
         }
     }
 
-    /// Has the first probe another key.
+    /// Gives the first probe another key.
     pub(crate) const fn with_first_key(self, Key { ident, seq }: Key) -> Self {
         match self {
             Self::Echo(echo) => Self::Echo(Echo {
@@ -121,7 +121,7 @@ impl Probing {
     }
 }
 
-impl Protocol for Probing {
+impl Protocol for Probes {
     const IDLE: Self = Self::Echo(Echo::IDLE);
 
     fn number(&self, family: AddressFamily) -> u8 {
@@ -159,8 +159,8 @@ impl Protocol for Probing {
         }
     }
 
-    /// Only one protocol can have the answer: that whose number it has.
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
+        // Echo is the only protocol.
         Echo::key(answer)
     }
 }
@@ -175,12 +175,12 @@ mod tests {
     fn a_size_is_that_of_the_whole_packet_and_holds_what_an_answer_is_known_by() {
         for (family, least) in FAMILIES {
             for size in [least, 100, 1_500, u16::MAX] {
-                let probing = Probing::new(7).with_size(family, size).unwrap();
+                let probing = Probes::new(7).with_size(family, size).unwrap();
                 assert_eq!(probing.size(family), usize::from(size));
                 assert!(probing.check().is_ok());
             }
             for size in [0, 27, least - 1] {
-                assert_eq!(Probing::new(7).with_size(family, size), Err(least));
+                assert_eq!(Probes::new(7).with_size(family, size), Err(least));
             }
         }
     }
@@ -192,9 +192,7 @@ mod tests {
                 ident: 0x1234,
                 seq: u16::MAX,
             };
-            let probing = Probing::new(7)
-                .with_first_key(first)
-                .with_flow(0x5678, true);
+            let probing = Probes::new(7).with_first_key(first).with_flow(0x5678, true);
             assert_eq!(probing.first_key(), first);
             assert_eq!((probing.flow(), probing.flow_is_public()), (0x5678, true));
             let ends = Ends {

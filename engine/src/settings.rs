@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::memory::Memory;
-use crate::protocol::{Key, Probing};
+use crate::protocol::{Key, Probes};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,8 +69,8 @@ impl ProbeSettings {
         &self,
         family: AddressFamily,
         random: u128,
-    ) -> Result<Probing, Fault<E>> {
-        let mut probing = Probing::new(random);
+    ) -> Result<Probes, Fault<E>> {
+        let mut probing = Probes::new(random);
         if let Some(ident) = self.ident {
             let first = probing.first_key();
             probing = probing.with_first_key(Key { ident, ..first });

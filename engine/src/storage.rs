@@ -1,6 +1,6 @@
 //! The memory of a trace, which grows as its probes leave.
 
-use crate::protocol::Probing;
+use crate::protocol::Probes;
 use hopshot_core::{Config, Progress, Slot, Storage, TracerIn};
 
 /// Probes that one trace may send: all attempts at all hops, and what silent hops get beyond that.
@@ -10,7 +10,7 @@ pub(crate) const CAPACITY: usize = 768;
 const STEP: usize = 16;
 
 /// A trace of the engine's.
-pub(crate) type Tracer = TracerIn<Growing, Probing>;
+pub(crate) type Tracer = TracerIn<Growing, Probes>;
 
 /// Memory for [`CAPACITY`] probes, of which there is as much as was needed so far.
 #[derive(Clone, Debug)]

@@ -99,7 +99,7 @@ pub struct Survey<L: Link> {
     settings: ProbeSettings,
     driver: Driver<L>,
     begun: BTreeMap<TraceId, Begun>,
-    /// What the paths begin with.
+    /// The first hops that paths share.
     shared: SharedHops,
     at_once: usize,
     setbacks: Setbacks,

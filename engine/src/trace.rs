@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::pace::Pace;
-use crate::protocol::Probing;
+use crate::protocol::Probes;
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, ProbeSettings};
 use crate::shared::{Head, Sample, SharedHop};
@@ -376,7 +376,7 @@ impl Route {
             source: summary.source,
             ..config
         };
-        let tracer = Tracer::new_in(Growing::new(&config), config, Probing::new(0));
+        let tracer = Tracer::new_in(Growing::new(&config), config, Probes::new(0));
         Ok(Self {
             summary,
             describe: L::describe,

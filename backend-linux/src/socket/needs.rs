@@ -65,7 +65,7 @@ impl Necessity {
     }
 }
 
-/// An option that a trace is better with, and possible without.
+/// A socket option that improves a trace, and isn't necessary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Nicety {

@@ -3,7 +3,7 @@
 use super::about::About;
 use super::asn::Asn;
 use super::output::{Format, Output};
-use super::probing::Probing;
+use super::probing::Probes;
 use super::values;
 use super::watch::Watching;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -48,7 +48,7 @@ pub(crate) struct Args {
     pub(crate) outage: u32,
 
     #[command(flatten)]
-    pub(crate) probing: Probing,
+    pub(crate) probing: Probes,
 
     #[command(flatten)]
     pub(crate) watch: Watching,

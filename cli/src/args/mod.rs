@@ -14,7 +14,7 @@ mod watch;
 pub(crate) use asn::Asn;
 pub(crate) use line::Args;
 pub(crate) use output::Format;
-pub(crate) use probing::Probing;
+pub(crate) use probing::Probes;
 
 use about::Page;
 use clap::error::ErrorKind;

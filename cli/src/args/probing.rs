@@ -11,7 +11,7 @@ use std::time::Duration;
 /// The options that shape a trace.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probes")]
-pub(crate) struct Probing {
+pub(crate) struct Probes {
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -121,7 +121,7 @@ enum Socket {
     Ping,
 }
 
-impl Probing {
+impl Probes {
     /// Checks what no single argument can be blamed for.
     pub(super) fn check(&self) -> Result<(), String> {
         if self.first > self.max {

@@ -1,6 +1,6 @@
 //! The settings of a trace, as programs read them.
 
-use crate::args::Probing;
+use crate::args::Probes;
 use hopshot_linux::document::milliseconds;
 use serde::Serialize;
 
@@ -21,8 +21,8 @@ pub(crate) struct Settings {
     pub(super) patience: u8,
 }
 
-impl From<&Probing> for Settings {
-    fn from(probing: &Probing) -> Self {
+impl From<&Probes> for Settings {
+    fn from(probing: &Probes) -> Self {
         Self {
             first_hop: probing.first,
             max_hops: probing.max,

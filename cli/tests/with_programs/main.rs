@@ -1,4 +1,5 @@
-//! The command beside programs that not every machine has: nft, Python, dnsmasq, tmux, traceroute.
+//! The command beside programs that not every machine has: nft, Python, dnsmasq, tmux, traceroute,
+//! setcap.
 //! `cargo test --workspace` leaves these tests out;
 //!
 //!     cargo test --workspace --test with_programs

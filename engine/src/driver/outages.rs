@@ -7,7 +7,7 @@ use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::per_family::FAMILIES;
-use crate::protocol::Probing;
+use crate::protocol::Probes;
 use crate::running::{Endurance, Running};
 use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
@@ -39,9 +39,9 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Returns whether a packet leaves for another target than one for which none does. Only
-    /// sending one tells, since a firewall answers no questions: it is a probe with the
-    /// identity of no trace, sent no more often than every 50 ms.
+    /// Returns whether a packet leaves for any target but `failing`. Only sending one tells, since a
+    /// firewall answers no questions: a probe with the identity of no trace, no more often than
+    /// every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
         let family = AddressFamily::of(failing);
         if let Some(leaves) = self.uplinks.get(family).showed(now) {
@@ -66,7 +66,7 @@ impl<L: Link> Driver<L> {
             source,
             ..Config::new(target)
         };
-        let probing = Probing::new(self.link.random().ok()?);
+        let probing = Probes::new(self.link.random().ok()?);
         let (index, first) = self.take_identity(&config, &probing)?;
         let probing = probing.with_first_key(first);
         let id = self.take_id();
@@ -192,7 +192,7 @@ impl<L: Link> Driver<L> {
         };
         if let Ok(Some((id, _))) = self.add(
             hops,
-            Probing::new(random),
+            Probes::new(random),
             scope_id,
             None,
             Endurance::Queue,

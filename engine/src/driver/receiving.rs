@@ -100,7 +100,7 @@ impl<L: Link> Driver<L> {
                         trace.compare(&reply);
                         self.replies.push_back((id, reply));
                         self.schedule.hasten(id);
-                        if listener.filter != Filter::None && has_all(&trace.tracer, &reply) {
+                        if listener.filter != Filter::Off && has_all(&trace.tracer, &reply) {
                             correct_departures(&mut self.link, index, &mut self.traces, self.next);
                             return Ok(false);
                         }

@@ -14,10 +14,10 @@ use hopshot_core::wire::AddressFamily;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// How often a trace that hears nothing at all is run again.
+/// The most reruns of a trace that has heard nobody.
 const MOST_RERUNS: u8 = 6;
 
-/// Reruns of a trace that has heard somebody.
+/// The most reruns of a trace that has heard somebody.
 const MOST_RERUNS_HEARD: u8 = 3;
 
 impl<L: Link> Survey<L> {
