@@ -101,16 +101,6 @@ pub(crate) struct End {
     pub(crate) evidence: Evidence,
 }
 
-impl End {
-    pub(crate) fn is_better_than(self, other: Self) -> bool {
-        if self.evidence == other.evidence {
-            self.hop < other.hop
-        } else {
-            self.evidence > other.evidence
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EndKind {
     /// The target answered from here.
@@ -251,26 +241,64 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
     hops.get(hop.into()..).unwrap_or_default()
 }
 
-/// The loop that a router is in: it is on the path three times, each time with another one in
-/// between. Twice could be a change of the path, and one address at hop after hop is a translator
-/// that speaks for all behind it. The loop is as well proven as the answers that make it.
-pub(crate) fn find_loop(probes: &[Slot], router: &[u8; 16]) -> Option<End> {
+/// The loop that the path goes into, after an answer at `hop`: a router that is on it three times,
+/// each time with another one in between. Twice could be a change of the path, and one address at
+/// hop after hop is a translator that speaks for all behind it. The loop is as well proven as the
+/// answers that make it.
+///
+/// An answer can close a loop of its own router, or come between two answers of a router that is at
+/// the nearest hop before it; and it may take the place of one that made the loop that is `known`.
+/// So these are looked at, and no others: each costs a pass over all probes.
+pub(crate) fn find_loop(
+    hops: &[Progress],
+    probes: &[Slot],
+    hop: u8,
+    known: Option<End>,
+) -> Option<End> {
+    let before = |evidence| nearest(hops, hop, evidence);
     let of = |evidence| {
-        third_visit(probes, router, evidence).map(|hop| End {
+        let before = before(evidence);
+        let known = known.map_or(0, |known| known.hop);
+        let mut third = None::<u8>;
+        for probe in probes {
+            if let Some(router) = probe.passed_by()
+                && [hop, before, known].contains(&probe.hop())
+                && let Some(visit) = third_visit(probes, router, evidence)
+            {
+                third = Some(third.map_or(visit, |third| third.min(visit)));
+            }
+        }
+        third.map(|hop| End {
             hop,
             kind: EndKind::Loop,
             evidence,
         })
     };
-    // Where all answers together make none, the better proven ones don't either.
-    let weak = of(Evidence::Weak)?;
-    of(Evidence::Strong).or(Some(weak))
+    let weak = of(Evidence::Weak);
+    // The strong answers are among all: where a router is in no loop by those, it is in none by
+    // these.
+    if weak.is_none() && before(Evidence::Weak) == before(Evidence::Strong) {
+        return None;
+    }
+    of(Evidence::Strong).or(weak)
+}
+
+/// The nearest hop before `hop` that passes probes on, so well proven; 0 if there is none.
+fn nearest(hops: &[Progress], hop: u8, evidence: Evidence) -> u8 {
+    let before = (1..hop).zip(hops);
+    before.fold(0, |nearest, (number, progress)| {
+        if progress.passes >= Some(evidence) {
+            number
+        } else {
+            nearest
+        }
+    })
 }
 
 /// The hop where `router` is on the path for the third time.
 // In its caller it takes more room.
 #[inline(never)]
-fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option<u8> {
+pub(crate) fn third_visit(probes: &[Slot], router: &[u8; 16], evidence: Evidence) -> Option<u8> {
     let (mut wanted, mut between) = (0u64, 0u64);
     for probe in probes {
         match probe.passed_by() {

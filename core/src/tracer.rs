@@ -95,7 +95,7 @@ pub struct TracerIn<S, P = Echo> {
     protocol: P,
     path: Path,
     quiet: Option<Instant>,
-    /// The nearest loop, of the best proven ones.
+    /// The loop that the path goes into.
     path_loop: Option<End>,
     /// When the last poll was.
     polled: Instant,
@@ -358,7 +358,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         if probe.is_lost() {
             self.tally.late = self.tally.late.saturating_add(1);
         }
-        let was_answered = probe.is_answered();
         let packet_len = self
             .protocol
             .message_len()
@@ -372,24 +371,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 icmp_code,
             });
         }
-        let (hop, router) = (probe.hop(), probe.passed_by().copied());
-        // What is replaced was weak, so a loop that was proven doesn't stand on it.
-        if was_answered
-            && self
-                .path_loop
-                .is_some_and(|found| found.evidence == Evidence::Weak)
-        {
-            self.path_loop = None;
-        }
-        if let Some(router) = router
-            && let Some(found) = table::find_loop(self.memory.probes(), &router)
-            && self
-                .path_loop
-                .is_none_or(|known| found.is_better_than(known))
-        {
-            self.path_loop = Some(found);
-        }
+        let hop = probe.hop();
         self.sum_up(hop);
+        let (hops, probes) = (self.hops(), self.memory.probes());
+        self.path_loop = table::find_loop(hops, probes, hop, self.path_loop);
         self.path = self.survey();
         Ok(reply)
     }
@@ -743,8 +728,81 @@ mod tests {
         tracer.path.end.map(|end| (end.hop, end.kind))
     }
 
+    /// Lets the router with this number answer a probe, weakly where the quoted destination is
+    /// another.
+    fn answer_from(tracer: &mut Tracer<64>, hop: u8, router: u8, is_weak: bool) {
+        let mut message = [0; 32];
+        let index = u16::from(hop - 1);
+        ECHO.emit(tracer.config.ends(), index, &mut message)
+            .unwrap();
+        let back = Back::Quoted(Quoted {
+            destination: is_weak.then(|| [192, 0, 2, 99].into()),
+            header: None,
+            protocol: ip::PROTOCOL_ICMP,
+            message: &message,
+        });
+        let answer = Answer {
+            from: [10, 0, 0, router].into(),
+            ..answer(Kind::TimeExceeded, back)
+        };
+        let _ = tracer.accept(Instant::from_millis(5), &answer);
+    }
+
+    /// The loop that a look at all routers finds.
+    fn any_loop(tracer: &Tracer<64>) -> Option<(u8, Evidence)> {
+        let probes = tracer.memory.probes();
+        [Evidence::Strong, Evidence::Weak]
+            .into_iter()
+            .find_map(|evidence| {
+                let routers = probes.iter().filter_map(Slot::passed_by);
+                let thirds =
+                    routers.filter_map(|router| table::third_visit(probes, router, evidence));
+                thirds.min().map(|hop| (hop, evidence))
+            })
+    }
+
     #[test]
-    fn a_loop_of_any_length_ends_where_its_first_router_is_met_again() {
+    fn a_loop_is_found_in_whatever_order_its_answers_come_and_however_well_they_are_proven() {
+        let mut random = 1u32;
+        let mut below = |most: usize| {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random >> 8) as usize % most
+        };
+        let (mut strong, mut weak) = (0, 0);
+        for _ in 0..20_000 {
+            let config = Config {
+                sweep: Some(Sweep::Burst),
+                ..config(12)
+            };
+            let (mut tracer, mut buf) = (Tracer::<64>::new(config, ECHO).unwrap(), [0; 32]);
+            while let Ok(Action::Transmit(_)) = tracer.poll(Instant::EPOCH, &mut buf) {}
+            // Answers in any order, some of them twice: a strong one takes the place of a weak one,
+            // which may be another router's.
+            let routers = 2 + below(3);
+            let honest: [u8; 12] = core::array::from_fn(|_| below(routers) as u8);
+            for _ in 0..8 + below(16) {
+                let hop = below(12);
+                let (router, is_weak) = match below(4) {
+                    0 => (below(routers) as u8, true),
+                    1 => (honest[hop], true),
+                    _ => (honest[hop], false),
+                };
+                answer_from(&mut tracer, hop as u8 + 1, router, is_weak);
+                let found = tracer.path_loop.map(|found| (found.hop, found.evidence));
+                let any = any_loop(&tracer);
+                // A weak loop that others than those that have just answered make may come later.
+                if any.is_none_or(|(_, evidence)| evidence == Evidence::Strong) {
+                    assert_eq!(found, any);
+                }
+                strong += u32::from(any.is_some_and(|any| any.1 == Evidence::Strong));
+                weak += u32::from(found.is_some_and(|found| found.1 == Evidence::Weak));
+            }
+        }
+        assert!(strong > 1000 && weak > 1000, "{strong}, {weak}");
+    }
+
+    #[test]
+    fn a_loop_of_any_length_ends_where_its_first_router_is_met_for_the_third_time() {
         assert_eq!(end(&answered(|hop| hop % 32)), None);
         assert_eq!(
             end(&answered(|hop| if hop % 8 == 0 { 200 } else { hop })),
