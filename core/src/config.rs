@@ -61,7 +61,8 @@ pub struct Config {
     pub target: IpAddr,
     /// The address that probes leave from, or the unspecified one of the target's family. Where no
     /// kernel fills in the ICMPv6 checksum it must be given; it also lets the checksum of ICMPv6
-    /// answers be verified.
+    /// answers be verified. In both families, errors from it are this machine's own word
+    /// ([`Failure::Local`](crate::Failure::Local)), and the quoted source is compared with it.
     pub source: IpAddr,
     /// The traffic class (TOS in IPv4) that probes are sent with, which only the caller can do: to
     /// tell whether it was changed on the way. 0 by default.
@@ -92,7 +93,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The parameters of no trace: all zeros.
+    /// The parameters of no trace: all zeros, and so is `Burst`, which `None` is not.
     pub(crate) const IDLE: Self = Self {
         first_hop: 0,
         max_hops: 0,

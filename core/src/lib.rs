@@ -70,7 +70,7 @@
 //! // Room for 64 probes. `random` is 16 octets that nobody else can know.
 //! let config = Config { max_hops: 16, ..Config::new(target) };
 //! let mut tracer = Tracer::<64>::new(config, Echo::new(random))?;
-//! let mut buf = [0; 64];
+//! let mut buf = [0; Echo::DEFAULT_MESSAGE_LEN];
 //! loop {
 //!     while let Some((arrival, message)) = network.receive() {
 //!         match tracer.handle(arrival, &message) {

@@ -106,11 +106,11 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
         let Some(reason) = reason(view, hop, progress) else {
             continue;
         };
-        let at = due(view, hop, progress, reason);
         let is_extra = progress.sent >= view.config.attempts;
         if is_extra && (spare == 0 || search.is_some_and(|search| search.waits(hop))) {
             continue;
         }
+        let at = due(view, hop, progress, reason);
         if at > now {
             soonest = earlier(soonest, Some(at));
         } else if ready.is_none_or(|(least, ..)| rank < least) {

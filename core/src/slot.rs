@@ -206,7 +206,7 @@ impl Slot {
         }
     }
 
-    /// Lets it have left so many nanoseconds earlier.
+    /// Moves the time of sending back, after the clock began again.
     pub(crate) const fn turn_back(&mut self, nanos: u64) {
         self.sent = self.sent().before(nanos).as_nanos().to_le_bytes();
     }

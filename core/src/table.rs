@@ -126,7 +126,7 @@ pub(crate) struct Path {
 
 impl Path {
     /// Nothing is known of a path whose probes begin at `first_hop`.
-    pub(crate) const fn from(first_hop: u8) -> Self {
+    pub(crate) const fn beginning_at(first_hop: u8) -> Self {
         Self {
             top: first_hop.saturating_sub(1),
             ..Self::UNKNOWN
@@ -141,7 +141,8 @@ impl Path {
         slowest: 0,
     };
 
-    /// Probes begin at `first_hop`; `found_loop` is the loop that the path goes into.
+    /// Weighs the answers of a trace whose probes begin at `first_hop`, on a path that goes into
+    /// `found_loop` if it does.
     ///
     /// The nearest end against which no answer speaks: the target's own word stands against all
     /// others, a weak one only where no router answered from there on, a barrier only where no
@@ -247,25 +248,42 @@ fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
 /// answers that make it.
 ///
 /// An answer can close a loop of its own router, or come between two answers of a router that is at
-/// the nearest hop before it; and it may take the place of one that made the loop that is `known`.
-/// So these are looked at, and no others: each costs a pass over all probes.
+/// the nearest hop before it, if it is nearer than `top`; and it may take the place of one that made
+/// the loop that is `known`. So these are looked at, and no others: each costs a pass over all
+/// probes.
 pub(crate) fn find_loop(
     hops: &[Progress],
     probes: &[Slot],
     hop: u8,
+    top: u8,
     known: Option<End>,
 ) -> Option<End> {
-    let before = |evidence| nearest(hops, hop, evidence);
+    let before = |evidence| {
+        if hop < top {
+            nearest(hops, hop, evidence)
+        } else {
+            0
+        }
+    };
     let of = |evidence| {
-        let before = before(evidence);
         let known = known.map_or(0, |known| known.hop);
         let mut third = None::<u8>;
-        for probe in probes {
-            if let Some(router) = probe.passed_by()
-                && [hop, before, known].contains(&probe.hop())
-                && let Some(visit) = third_visit(probes, router, evidence)
-            {
-                third = Some(third.map_or(visit, |third| third.min(visit)));
+        for number in [hop, before(evidence), known] {
+            let Some(progress) = hops.get(usize::from(number).wrapping_sub(1)) else {
+                continue;
+            };
+            let from_first = probes.get(progress.first.into()..).unwrap_or_default();
+            let its = from_first.iter().filter(|probe| probe.hop() == number);
+            let mut seen = None;
+            for router in its.take(progress.sent.into()).filter_map(Slot::passed_by) {
+                // Most often it is one and the same at all attempts.
+                if seen.is_some_and(|seen| is_same(seen, router)) {
+                    continue;
+                }
+                seen = Some(router);
+                if let Some(visit) = third_visit(probes, router, evidence) {
+                    third = Some(third.map_or(visit, |third| third.min(visit)));
+                }
             }
         }
         third.map(|hop| End {

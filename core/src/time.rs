@@ -1,14 +1,16 @@
 //! Instants without a clock: the caller reads the time and passes it in.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 /// A moment, in nanoseconds since an epoch of the caller's choice.
 ///
-/// The epoch must not move while a trace runs: use a monotonic clock (`CLOCK_MONOTONIC`, a hardware
-/// timer, a simulation's counter). [`Extend32`] makes one of a counter of 32 bits. All arithmetic
-/// saturates. An instant that jumps back is treated as "no time has passed"; where
+/// The epoch should not move while a trace runs: use a monotonic clock (`CLOCK_MONOTONIC`, a
+/// hardware timer, a simulation's counter). [`Extend32`] makes one of a counter of 32 bits. All
+/// arithmetic saturates. An instant that jumps back is treated as "no time has passed"; where
 /// [`poll`](crate::Tracer::poll) is given one that is more than a second before the last, the clock
-/// has begun again, and the trace goes on by the new one.
+/// has begun again, and the trace goes on by the new one. RTTs of probes that were in flight are
+/// too short then, and an instant that [`Action::Wait`](crate::Action::Wait) named before is void.
 ///
 /// ```
 /// use core::time::Duration;
@@ -78,40 +80,47 @@ impl Instant {
 
 /// A clock that never wraps, made of a hardware counter of 32 bits that does.
 ///
-/// Ask it at least once while the counter goes round, which takes 43 s at 100 MHz, 71 minutes at 1
-/// MHz and 49 days at 1 kHz.
+/// Ask it at least twice while the counter goes round, which takes 43 s at 100 MHz, 71 minutes at 1
+/// MHz and 49 days at 1 kHz. A count of less than half a round ago, as an interrupt handler may
+/// have noted it, is taken for what it is.
 ///
 /// ```
+/// use core::num::NonZeroU32;
 /// use hopshot_core::{Extend32, Instant};
 ///
-/// let mut clock = Extend32::new(1_000); // ticks a second
-/// clock.now(u32::MAX);
-/// let before = clock.now(u32::MAX);
-/// assert_eq!(clock.now(1), Instant::from_nanos(before.as_nanos() + 2_000_000));
+/// const KILOHERTZ: NonZeroU32 = NonZeroU32::new(1_000).unwrap();
+/// let mut clock = Extend32::new(KILOHERTZ);
+/// for quarter in 1..=3 {
+///     clock.now(quarter << 30);
+/// }
+/// let noted = clock.now(u32::MAX);
+/// let now = clock.now(1);
+/// assert_eq!(now, Instant::from_nanos(noted.as_nanos() + 2_000_000));
+/// assert_eq!(clock.now(u32::MAX), noted);
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Extend32 {
     /// Nanoseconds a tick.
     whole: u32,
-    /// What is beyond them, in 2^-32 ns.
+    /// The fraction of a nanosecond in a tick, in 2^-32 ns.
     fraction: u32,
-    /// What is left of a nanosecond, in 2^-32 ns.
+    /// The fraction of a nanosecond in the time so far, in 2^-32 ns.
     rest: u32,
     count: u32,
     nanos: u64,
 }
 
 impl Extend32 {
-    /// A counter with so many ticks a second, 1 or more, whose count is 0 at the epoch. Without a
-    /// tick the clock stands still.
+    /// A counter with `hz` ticks a second, whose count is 0 at the epoch.
     #[must_use]
     #[expect(
         clippy::as_conversions,
         reason = "widened, and what is narrowed is less than a tick; `From` isn't const"
     )]
-    pub const fn new(hz: u32) -> Self {
+    pub const fn new(hz: NonZeroU32) -> Self {
         const SECOND: u32 = 1_000_000_000;
+        let hz = hz.get();
         let (whole, rest) = match (SECOND.checked_div(hz), SECOND.checked_rem(hz)) {
             (Some(whole), Some(rest)) => (whole, rest as u64),
             _ => (0, 0),
@@ -131,7 +140,15 @@ impl Extend32 {
 
     /// The time at which the counter has this count.
     pub fn now(&mut self, count: u32) -> Instant {
-        let ticks = u64::from(count.wrapping_sub(self.count));
+        let ticks = count.wrapping_sub(self.count);
+        if ticks > u32::MAX >> 1 {
+            let ticks = u64::from(ticks.wrapping_neg());
+            let nanos = ticks
+                .wrapping_mul(self.whole.into())
+                .saturating_add(ticks.wrapping_mul(self.fraction.into()) >> 32);
+            return Instant(self.nanos.saturating_sub(nanos));
+        }
+        let ticks = u64::from(ticks);
         self.count = count;
         // At most (2^32 - 1)^2 + 2^32 - 1, which fits.
         let parts = ticks
@@ -193,9 +210,18 @@ mod tests {
             100_000_000,
             u32::MAX,
         ] {
-            let mut clock = Extend32::new(hz);
+            let mut clock = Extend32::new(NonZeroU32::new(hz).unwrap());
             let (mut ticks, mut count) = (0u128, 0u32);
-            for step in [1, 2, u32::MAX, 12_345, u32::MAX / 2, 3, u32::MAX] {
+            for step in [
+                1,
+                2,
+                u32::MAX / 2,
+                12_345,
+                u32::MAX / 2,
+                3,
+                u32::MAX / 2,
+                u32::MAX / 3,
+            ] {
                 count = count.wrapping_add(step);
                 ticks += u128::from(step);
                 let exact = ticks * 1_000_000_000 / u128::from(hz);
@@ -205,9 +231,15 @@ mod tests {
                     late <= 1 + (ticks >> 32),
                     "{hz} Hz after {ticks} ticks: {late} ns late"
                 );
+                // A count from before is before, and the clock doesn't move by it.
+                let now = clock.now(count);
+                let back = step.min(1_000);
+                let noted = clock.now(count.wrapping_sub(back));
+                let apart = u128::from(back) * 1_000_000_000 / u128::from(hz);
+                assert!(u128::from(now.nanos_since(noted)).abs_diff(apart) <= 1);
+                assert_eq!(clock.now(count), now);
             }
         }
-        assert_eq!(Extend32::new(0).now(5), Instant::EPOCH);
     }
 
     #[test]

@@ -21,7 +21,8 @@ use core::net::IpAddr;
 /// takes at 10 Mbit/s.
 const AFTER_FAILURE: u64 = 1_250_000;
 
-/// A clock that goes back by more, in nanoseconds, has begun again.
+/// A clock that goes back by more, in nanoseconds, has begun again: no readings that were taken in
+/// another order than they are passed on are so far apart.
 const BACK: u64 = 1_000_000_000;
 
 /// The next thing to do, as [`Tracer::poll`] says.
@@ -41,7 +42,7 @@ pub enum Action<'b> {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub struct Transmit<'b> {
-    /// The name of the probe: for [`Tracer::fail`], if it can't be sent.
+    /// The name of the probe, for [`Tracer::sent`], [`Tracer::unsent`] and [`Tracer::fail`].
     pub probe: ProbeId,
     /// The reason why it is sent.
     pub reason: Reason,
@@ -88,7 +89,7 @@ pub type Tracer<const N: usize, P = Echo> = TracerIn<Inline<N>, P>;
 /// It does no I/O and reads no clock: [`poll`](Self::poll) says what to send and when,
 /// [`handle`](Self::handle) takes what arrives, [`route`](Self::route) shows what is known. Nothing
 /// in it panics, allocates or blocks, whatever arrives in whatever order, and it always ends if
-/// time goes on.
+/// time goes on and its probes are not all [given back](Self::unsent).
 #[derive(Clone, Debug)]
 pub struct TracerIn<S, P = Echo> {
     config: Config,
@@ -97,7 +98,7 @@ pub struct TracerIn<S, P = Echo> {
     quiet: Option<Instant>,
     /// The loop that the path goes into.
     path_loop: Option<End>,
-    /// When the last poll was.
+    /// The time of the last poll.
     polled: Instant,
     /// No probe leaves before this instant.
     next_send: Instant,
@@ -177,7 +178,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.polled = Instant::EPOCH;
         self.next_send = Instant::EPOCH;
         self.tally = Tally::NONE;
-        self.path = Path::from(config.first_hop);
+        self.path = Path::beginning_at(config.first_hop);
         self.quiet = None;
         self.ended = None;
         Ok(())
@@ -284,7 +285,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Lets all that has happened be so much earlier.
+    /// Moves all instants back, after the clock began again.
     fn turn_back(&mut self, nanos: u64) {
         for probe in self.memory.probes_mut() {
             probe.turn_back(nanos);
@@ -374,7 +375,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let hop = probe.hop();
         self.sum_up(hop);
         let (hops, probes) = (self.hops(), self.memory.probes());
-        self.path_loop = table::find_loop(hops, probes, hop, self.path_loop);
+        self.path_loop = table::find_loop(hops, probes, hop, self.path.top, self.path_loop);
         self.path = self.survey();
         Ok(reply)
     }
@@ -393,17 +394,22 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// The probe that [`poll`](Self::poll) gave out last was not sent, since a queue is full: its
-    /// place is given back, as if it had not been polled. The same probe comes with the next
-    /// [`poll`](Self::poll): call that when there is room. An older probe stays as it is; for what
-    /// can't be sent at all there is [`fail`](Self::fail).
+    /// Gives back the probe that [`poll`](Self::poll) gave out last, because a queue is full. Call
+    /// it only if the probe surely won't leave: its number is used again. Several are given back in
+    /// the reverse order. The next [`poll`](Self::poll) decides anew, so call that when there is
+    /// room. A trace whose every probe is given back never ends; for what can't be sent at all there
+    /// is [`fail`](Self::fail).
     pub fn unsent(&mut self, probe: ProbeId) {
-        let is_it = |last: &Slot| last.id() == probe && last.is_in_flight();
-        if self.memory.probes().last().is_some_and(is_it) {
-            self.memory.pop();
-            self.sum_up(probe.hop);
+        let is_it = |last: &&Slot| last.id() == probe && last.is_in_flight();
+        let Some(last) = self.memory.probes().last().filter(is_it) else {
+            return;
+        };
+        // A probe that failed before may have put the next one off.
+        if self.next_send == last.sent().saturating_add(self.config.interval) {
             self.next_send = Instant::EPOCH;
         }
+        self.memory.pop();
+        self.sum_up(probe.hop);
     }
 
     /// The probe that [`poll`](Self::poll) gave out could not be sent. The trace goes on without

@@ -18,7 +18,7 @@ use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 /// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come
 /// back with every answer to it.
 pub trait Protocol {
-    /// What a tracer holds that has no trace yet. Best all zeros: see [`Tracer::idle`].
+    /// The protocol of a tracer without a trace: best all zeros, see [`Tracer::idle`].
     const IDLE: Self;
 
     /// The number of the protocol in IP headers of this version.

@@ -22,15 +22,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// quoted datagram.
 const IMPLIED_OFFSET: u16 = 128;
 
-/// The extension objects of an error: a view of the message, which is searched when it is asked
-/// for.
+/// The extension objects of an error: a view of the message. Each call searches it anew, so keep
+/// the iterator rather than ask twice.
 #[derive(Clone, Copy, Default)]
 pub struct Extensions<'a> {
     /// The quoted datagram, and what follows it.
     quoted: &'a [u8],
-    /// Where the message says that they begin; 0 if it doesn't say.
+    /// The offset that the message gives; 0 for none.
     said: u16,
-    /// Where they begin otherwise.
+    /// The offset otherwise.
     implied: u16,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Extensions<'a> {
     /// behind it, and so does `said`, where the kernel says that they begin; 0 if it doesn't.
     #[must_use]
     pub fn behind_header(family: AddressFamily, error: &icmp::Error<'a>, said: u16) -> Self {
-        // The least that a header takes: options before it would move them.
+        // Behind a header without options: a kernel that keeps it doesn't tell of any.
         let implied = match family {
             AddressFamily::V4 => IMPLIED_OFFSET.wrapping_sub(20),
             AddressFamily::V6 => IMPLIED_OFFSET.wrapping_sub(40),

@@ -109,7 +109,7 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
     for (hop, probe) in (1u8..).zip(&probes) {
         let mut packet = [0; 128];
         let from = router(ends, hop);
-        let message = time_exceeded(from, ends, probe, &mut packet)?;
+        let message = time_exceeded(from, ends, ends.source, probe, &mut packet)?;
         let before = clock.now();
         let arrival = Arrival {
             at: before,
@@ -125,30 +125,64 @@ fn measure(clock: &Clock, ends: Ends) -> Option<(u32, u32)> {
     ))
 }
 
-/// Instructions of the slowest poll and of the slowest handle of a trace that has all there is: as
-/// many hops as there may be, every fifth silent, every router at three hops, and retries until
-/// there is no room.
+/// A path that costs much.
+#[derive(Clone, Copy)]
+enum Costly {
+    /// Every fifth hop silent, every router at three hops in a row.
+    Rows,
+    /// Two routers in turn.
+    Loop,
+    /// The same, but whose answers are weak.
+    WeakLoop,
+    /// The target behind silent hops, which answers last.
+    Silent,
+}
+
+/// Instructions of the slowest poll and of the slowest handle, over traces of all costly paths:
+/// with every probe at once, and with the sweep as it is by default and room for retries.
 fn slowest<const N: usize>(
     clock: &Clock,
     ends: Ends,
     tracer: &mut Tracer<N>,
     attempts: u8,
 ) -> Option<(u32, u32)> {
-    let hops = (N / usize::from(attempts)).min(MAX_HOPS.into());
-    let config = Config {
-        source: ends.source,
-        max_hops: u8::try_from(hops).ok()?,
-        attempts,
-        sweep: Some(Sweep::Burst),
-        ..Config::new(ends.destination)
+    let (mut polling, mut handling) = (0, 0);
+    for path in [Costly::Rows, Costly::Loop, Costly::WeakLoop, Costly::Silent] {
+        for (sweep, places) in [(Some(Sweep::Burst), N), (None, N * 3 / 4)] {
+            let hops = (places / usize::from(attempts)).min(MAX_HOPS.into());
+            let config = Config {
+                source: ends.source,
+                max_hops: u8::try_from(hops).ok()?,
+                attempts,
+                sweep,
+                ..Config::new(ends.destination)
+            };
+            let (poll, handle) = trace(clock, tracer, &config, path)?;
+            polling = polling.max(poll);
+            handling = handling.max(handle);
+        }
+    }
+    Some((polling, handling))
+}
+
+/// Instructions of the slowest poll and of the slowest handle of a trace.
+fn trace<const N: usize>(
+    clock: &Clock,
+    tracer: &mut Tracer<N>,
+    config: &Config,
+    path: Costly,
+) -> Option<(u32, u32)> {
+    let ends = Ends {
+        source: config.source,
+        destination: config.target,
     };
     let echo = Echo::new([7; 16]);
-    tracer.start(black_box(&config), black_box(echo)).ok()?;
+    tracer.start(black_box(config), black_box(echo)).ok()?;
     let (mut at, mut message, mut packet) = (Instant::EPOCH, [0; MESSAGE_LEN], [0; 128]);
     let (mut polling, mut handling) = (0, 0);
     let (mut sent, mut answered) = ([0; N], 0);
     let mut count = 0;
-    loop {
+    for _ in 0..100 * N {
         let before = clock.now();
         let action = tracer.poll(black_box(at), &mut message).ok()?;
         polling = polling.max(clock.now().saturating_since(before).subsec_nanos());
@@ -165,12 +199,28 @@ fn slowest<const N: usize>(
         // All that were sent since the last wait are answered now, a millisecond apart.
         for (index, hop) in sent.iter().enumerate().take(count).skip(answered) {
             at = at.saturating_add(Duration::from_millis(1));
-            if hop % 5 == 0 {
-                continue;
-            }
+            let (router, quoted) = match path {
+                Costly::Rows if hop % 5 == 0 => continue,
+                Costly::Rows => ((hop - 1) / 3, ends),
+                Costly::Loop => (hop % 2, ends),
+                Costly::WeakLoop => (
+                    hop % 2,
+                    Ends {
+                        destination: ends.source,
+                        ..ends
+                    },
+                ),
+                Costly::Silent if *hop == config.max_hops => (0, ends),
+                Costly::Silent => continue,
+            };
             echo.emit(ends, u16::try_from(index).ok()?, &mut message).ok()?;
-            let from = router(ends, (hop - 1) / 3);
-            let answer = time_exceeded(from, ends, &message, &mut packet)?;
+            let mut from = self::router(ends, router);
+            let answer = if matches!(path, Costly::Silent) {
+                from = ends.destination;
+                echo_reply(ends, &message, &mut packet)?
+            } else {
+                time_exceeded(from, quoted, ends.source, &message, &mut packet)?
+            };
             let arrival = Arrival {
                 at,
                 from,
@@ -182,6 +232,7 @@ fn slowest<const N: usize>(
         }
         answered = count;
     }
+    None
 }
 
 /// The most stack that the start, a poll and a handle take, over a whole trace that has all there is: two
@@ -209,7 +260,7 @@ fn deepest(ends: Ends) -> Option<(u32, u32, u32)> {
             Step::Sent(hop) => {
                 let mut packet = [0; 128];
                 let from = router(ends, hop % 3);
-                let answer = time_exceeded(from, ends, &message, &mut packet)?;
+                let answer = time_exceeded(from, ends, ends.source, &message, &mut packet)?;
                 let arrival = Arrival {
                     at,
                     from,
@@ -260,12 +311,13 @@ fn router(ends: Ends, hop: u8) -> IpAddr {
 fn time_exceeded<'b>(
     from: IpAddr,
     probe_ends: Ends,
+    to: IpAddr,
     probe: &[u8],
     buf: &'b mut [u8; 128],
 ) -> Option<&'b [u8]> {
     let ends = Ends {
         source: from,
-        destination: probe_ends.source,
+        destination: to,
     };
     let mut quoted = [0; 40 + MESSAGE_LEN];
     let protocol = if ends.source.is_ipv4() {
@@ -289,5 +341,16 @@ fn time_exceeded<'b>(
         quoted,
     };
     let len = icmp::Message::Error(error).emit(ends, buf).ok()?;
+    Some(&buf[..len])
+}
+
+/// The target's answer.
+fn echo_reply<'b>(ends: Ends, probe: &[u8], buf: &'b mut [u8; 128]) -> Option<&'b [u8]> {
+    let Ok(icmp::Message::EchoRequest(echo)) = icmp::Message::parse(ends, probe) else {
+        return None;
+    };
+    let len = icmp::Message::EchoReply(echo)
+        .emit(ends.reversed(), buf)
+        .ok()?;
     Some(&buf[..len])
 }
