@@ -61,8 +61,10 @@ pub(crate) struct Watched<const N: usize> {
     config: Config,
     echo: Echo,
     family: AddressFamily,
-    /// When the last probe was given out.
-    polled: u64,
+    /// No probe may leave before.
+    due: u64,
+    /// The time of the last poll.
+    clock: u64,
     pub(crate) sent: Vec<Sent>,
     stopped: Option<StopReason>,
     tally: Tally,
@@ -81,7 +83,8 @@ impl<const N: usize> Watched<N> {
             config,
             echo,
             family,
-            polled: 0,
+            due: 0,
+            clock: 0,
             sent: Vec::new(),
             stopped: None,
             tally: Tally::default(),
@@ -89,6 +92,7 @@ impl<const N: usize> Watched<N> {
     }
 
     pub(crate) fn poll(&mut self, now: u64) -> Step {
+        self.turn_back(now);
         let mut buf = [0xa5; 512];
         let distance = self.sure_distance();
         let step = match self
@@ -109,7 +113,8 @@ impl<const N: usize> Watched<N> {
                     reply: None,
                 });
                 self.check_probe(distance);
-                self.polled = now;
+                let interval = self.config.interval.as_nanos();
+                self.due = now.saturating_add(u64::try_from(interval).unwrap_or(u64::MAX));
                 Step::Transmitted(self.sent.len() - 1)
             }
             Action::Wait(until) => {
@@ -127,11 +132,24 @@ impl<const N: usize> Watched<N> {
 
     /// With too little space nothing is sent, and nothing is lost by it.
     pub(crate) fn poll_short(&mut self, now: u64, space: u8) {
+        self.turn_back(now);
         let mut buf = vec![0xa5; usize::from(space) % self.echo.message_len()];
         if let Err(error) = self.tracer.poll(Instant::from_nanos(now), &mut buf) {
             assert_eq!(error.needed, self.echo.message_len());
         }
         self.check();
+    }
+
+    /// A clock that goes back by more than a second has begun again, and all that was goes with it.
+    fn turn_back(&mut self, now: u64) {
+        let back = self.clock.saturating_sub(now);
+        self.clock = now;
+        if back > 1_000_000_000 {
+            for sent in &mut self.sent {
+                sent.at = sent.at.saturating_sub(back);
+            }
+            self.due = self.due.saturating_sub(back);
+        }
     }
 
     /// Probe number `index` could not be sent after all.
@@ -317,13 +335,7 @@ impl<const N: usize> Watched<N> {
                 "a probe to hop {hop} past the target at {distance}"
             );
         }
-        if !before.is_empty() {
-            let interval = u64::try_from(config.interval.as_nanos()).unwrap_or(u64::MAX);
-            assert!(
-                sent.at >= self.polled.saturating_add(interval),
-                "sent before its time"
-            );
-        }
+        assert!(sent.at >= self.due, "sent before its time");
         assert_eq!(sent.message.len(), self.echo.message_len());
         let quoted =
             QuotedEcho::parse(self.family, &sent.message).expect("a probe is an Echo Request");
