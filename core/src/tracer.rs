@@ -861,30 +861,89 @@ mod tests {
 
     #[test]
     fn a_clock_that_begins_again_does_not_hold_the_trace_up() {
-        for interval in [0, 30] {
+        // Whenever it does, be it among the first probes, once it is quiet, or near the end.
+        for (interval, at) in [0, 30]
+            .into_iter()
+            .flat_map(|ms| (0..20).map(move |at| (ms, at)))
+        {
             let config = Config {
                 interval: Duration::from_millis(interval),
                 ..config(6)
             };
-            let (mut tracer, mut buf) = (Tracer::<8>::new(config, ECHO).unwrap(), [0; 32]);
-            let mut now = Instant::from_millis(u32::MAX.into());
-            let mut spent = Duration::ZERO;
+            let (mut tracer, mut buf) = (Tracer::<12>::new(config, ECHO).unwrap(), [0; 32]);
+            let (mut now, mut spent) = (Instant::from_millis(1 << 32), Duration::ZERO);
             for step in 0.. {
-                // Before the third thing that it does, and once more when it is quiet.
-                if step == 2 || step == 9 {
+                if step == at {
                     now = Instant::from_millis(3);
                 }
                 match tracer.poll(now, &mut buf).unwrap() {
                     Action::Transmit(_) => {}
-                    Action::Wait(at) => {
-                        spent += at.saturating_since(now);
-                        now = at;
+                    Action::Wait(until) => {
+                        spent += until.saturating_since(now);
+                        now = until;
                     }
                     Action::Done => break,
                 }
             }
-            assert!(spent < Duration::from_secs(5), "{spent:?}");
+            assert!(
+                spent < Duration::from_secs(5),
+                "{interval} ms, {at}: {spent:?}"
+            );
         }
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_by_a_second_has_not_begun_again() {
+        for (back, expected) in [(1_000_000_000, 0), (1_000_000_001, 5_000_000)] {
+            let (mut tracer, mut buf) = (Tracer::<8>::new(config(2), ECHO).unwrap(), [0; 32]);
+            let sent = Instant::from_millis(10_000);
+            let _ = tracer.poll(sent, &mut buf);
+            let now = sent.before(back);
+            let _ = tracer.poll(now, &mut [0; 32]);
+            let heard = now.after(5_000_000).as_nanos() / 1_000_000;
+            let rtt = reply(&mut tracer, heard, &buf).rtt;
+            assert!(
+                rtt.as_nanos().abs_diff(expected) <= 1_000_000,
+                "{back}: {rtt:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_queue_that_was_full_puts_off_nothing_but_what_failed_does() {
+        let config = Config {
+            interval: Duration::from_millis(30),
+            ..config(4)
+        };
+        let is_sent =
+            |action: Result<Action<'_>, BufferTooSmall>| matches!(action, Ok(Action::Transmit(_)));
+        let (mut tracer, mut buf) = (Tracer::<8>::new(config, ECHO).unwrap(), [0; 32]);
+        let now = Instant::from_millis(10);
+        assert!(is_sent(tracer.poll(now, &mut buf)));
+        tracer.unsent(PROBE);
+        assert!(is_sent(tracer.poll(now, &mut buf)));
+        // Once it has left, or failed, the next one waits.
+        tracer.unsent(ProbeId { hop: 2, attempt: 1 });
+        assert!(matches!(tracer.poll(now, &mut buf), Ok(Action::Wait(_))));
+        let (mut tracer, now) = (
+            Tracer::<8>::new(
+                Config {
+                    interval: Duration::ZERO,
+                    ..config
+                },
+                ECHO,
+            )
+            .unwrap(),
+            now,
+        );
+        assert!(is_sent(tracer.poll(now, &mut buf)));
+        assert!(is_sent(tracer.poll(now, &mut buf)));
+        tracer.fail(PROBE, SendError(105));
+        tracer.unsent(ProbeId { hop: 2, attempt: 1 });
+        assert_eq!(
+            tracer.poll(now, &mut buf),
+            Ok(Action::Wait(now.after(AFTER_FAILURE)))
+        );
     }
 
     #[test]

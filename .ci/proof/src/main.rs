@@ -7,6 +7,7 @@
 
 use core::hint::black_box;
 use core::net::IpAddr;
+use core::num::NonZeroU32;
 use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
@@ -45,7 +46,7 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
         black_box(tracer.start(&config, echo).is_ok());
     }
     black_box(Tracer::<32>::idle().route().stop_reason());
-    let mut clock = Extend32::new(black_box(1_000_000));
+    let mut clock = Extend32::new(black_box(NonZeroU32::MIN));
     black_box(clock.now(octets.len().try_into().unwrap_or_default()));
     #[cfg(feature = "flawed")]
     black_box(octets[black_box(9)]);

@@ -239,6 +239,16 @@ fn case_34_neither_form_of_a_zero_checksum_is_ever_sent() {
 }
 
 #[test]
+fn every_random_bit_makes_another_identity() {
+    let random = *b"0123456789abcdef";
+    for bit in 0..128 {
+        let mut other = random;
+        other[bit / 8] ^= 1 << (bit % 8);
+        assert_ne!(Echo::new(other), Echo::new(random), "bit {bit}");
+    }
+}
+
+#[test]
 fn case_34_whoever_fills_in_an_icmpv6_checksum_finds_the_same_for_every_seq() {
     let unknown = Config {
         source: AddressFamily::V6.unspecified(),

@@ -454,7 +454,22 @@ fn what_documents_name_has_the_names_of_their_schema() {
         "interrupted",
     ];
     assert_eq!(reasons.map(StopReason::as_str), expected);
+    // The numbers are for good too.
+    let numbers = reasons.map(|reason| reason as u8);
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 0]);
+    let whys = [
+        Reason::Sweep,
+        Reason::Attempt,
+        Reason::Retry,
+        Reason::Recheck,
+    ];
+    assert_eq!(whys.map(|why| why as u8), [1, 2, 3, 4]);
+    assert_eq!(
+        whys.map(Reason::as_str),
+        ["sweep", "attempt", "retry", "recheck"]
+    );
     let kinds = [Kind::Reply, Kind::TimeExceeded, Kind::Unreachable];
+    assert_eq!(kinds.map(|kind| kind as u8), [1, 2, 3]);
     assert_eq!(
         kinds.map(Kind::as_str),
         ["echo_reply", "time_exceeded", "unreachable"]
