@@ -386,7 +386,7 @@ fn no_cell_of_a_csv_is_a_formula_whoever_chose_it() {
 fn interrupted(socket: &str, target: &str, format: &str) -> Option<Said> {
     let options =
         format!("-n -q1 -w 60 --patience 10 --socket {socket} --format {format} {target}");
-    let script = format!("timeout --foreground -s INT 1.5 \"$0\" {options}; exit 0");
+    let script = format!("timeout --foreground -s INT 3 \"$0\" {options}; exit 0");
     command_in_scenario("deadtarget", true, &["sh", "-c", &script, HOPSHOT])
 }
 
