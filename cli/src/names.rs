@@ -157,8 +157,8 @@ impl Names {
         Self { ases, ..self }
     }
 
-    /// What becomes readable when [`hear`](Self::hear) has something to do; for `with`, since it
-    /// may go away later.
+    /// Calls `with` with the descriptor that becomes readable when [`receive`](Self::receive) has
+    /// something to do. It may go away later, so it isn't returned.
     pub(crate) fn with_fd<T>(&self, with: impl FnOnce(BorrowedFd<'_>) -> T) -> Option<T> {
         self.helper
             .borrow()

@@ -90,8 +90,9 @@ impl MtuRoute {
 
     /// Whether larger packets than [`path_mtu`](Self::path_mtu) says are known not to get to the
     /// target; if not, it is the least that the path MTU may be: because the search began with
-    /// smaller packets than the first link carries ([`ProbeSettings::size`]), or because the MTU of
-    /// the last limit isn't known ([`Limit::less_than`]).
+    /// smaller packets than the first link carries
+    /// ([`ProbeSettings::size`](crate::ProbeSettings::size)), or because the MTU of the last limit
+    /// isn't known ([`Limit::less_than`]).
     #[must_use]
     pub fn is_exact(&self) -> bool {
         self.path_mtu.is_some()
