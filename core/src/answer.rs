@@ -3,7 +3,7 @@
 use crate::probe::Changes;
 use crate::wire::extensions::Extensions;
 use crate::wire::icmp::{Message, Type};
-use crate::wire::{Ends, Malformed, ip, is_same};
+use crate::wire::{Ends, Malformed, ip, is_same_address};
 use core::fmt;
 use core::net::IpAddr;
 
@@ -184,12 +184,15 @@ impl<'a> Answer<'a> {
         let mut changes = Changes::default();
         match &self.back {
             Back::Reply { .. } => {
-                changes.note(Changes::SENDER, !is_same(self.from, sent.destination));
+                changes.note(
+                    Changes::SENDER,
+                    !is_same_address(self.from, sent.destination),
+                );
             }
             Back::Quoted(quoted) => {
                 let is_another = quoted
                     .destination
-                    .is_some_and(|destination| !is_same(destination, sent.destination));
+                    .is_some_and(|destination| !is_same_address(destination, sent.destination));
                 changes.note(Changes::DESTINATION, is_another);
             }
         }
@@ -197,7 +200,7 @@ impl<'a> Answer<'a> {
             let is_known = !sent.source.is_unspecified();
             changes.note(
                 Changes::SOURCE,
-                is_known && !is_same(header.source, sent.source),
+                is_known && !is_same_address(header.source, sent.source),
             );
             changes.note(
                 Changes::TRAFFIC_CLASS,

@@ -1,7 +1,7 @@
 //! The target of a trace, and its limits.
 
 use crate::answer::Kind;
-use crate::wire::{AddressFamily, Ends, is_same};
+use crate::wire::{AddressFamily, Ends, is_same_address};
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
@@ -150,7 +150,9 @@ impl Config {
     /// the source in place of that.
     #[must_use]
     pub fn is_local(&self, kind: Kind, from: IpAddr) -> bool {
-        kind == Kind::Unreachable && is_same(from, self.source) && !is_same(from, self.target)
+        kind == Kind::Unreachable
+            && is_same_address(from, self.source)
+            && !is_same_address(from, self.target)
     }
 
     /// From us to the target.

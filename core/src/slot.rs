@@ -13,7 +13,7 @@ use crate::answer::{Answer, Kind};
 use crate::outcome::{Failure, Outcome, Reply, SendError};
 use crate::probe::{Changes, Evidence, ProbeId};
 use crate::time::{Instant, short_span};
-use crate::wire::is_same as is_same_address;
+use crate::wire::is_same_address;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The longest RTT that is kept, in nanoseconds: 18 minutes.

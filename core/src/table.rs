@@ -159,10 +159,10 @@ impl Path {
         let (mut target, mut barrier) = (None::<End>, None);
         // The best evidence that the path goes on behind what was looked at: from the far end.
         let mut passes = None;
-        let mut behind = u8::try_from(hops.len()).unwrap_or(MAX_HOPS);
+        let mut nearer = u8::try_from(hops.len()).unwrap_or(MAX_HOPS);
         for progress in hops.iter().rev() {
-            let hop = behind;
-            behind = behind.saturating_sub(1);
+            let hop = nearer;
+            nearer = nearer.saturating_sub(1);
             let end = |kind, evidence| End {
                 hop,
                 kind,
@@ -235,11 +235,6 @@ fn bars(probes: &[Slot], hop: u8) -> bool {
         .filter(|probe| probe.hop() > hop)
         .filter_map(Slot::barred_by);
     router.is_some_and(|router| behind.any(|other| is_same(router, other)))
-}
-
-#[inline(never)]
-fn behind(hops: &[Progress], hop: u8) -> &[Progress] {
-    hops.get(hop.into()..).unwrap_or_default()
 }
 
 /// The loop that the path goes into, after an answer at `hop`: a router that is on it three times,
@@ -422,8 +417,9 @@ impl View<'_> {
     }
 
     /// The hops behind `hop`.
+    #[inline(never)]
     pub(crate) fn behind(&self, hop: u8) -> &[Progress] {
-        behind(self.hops, hop)
+        self.hops.get(hop.into()..).unwrap_or_default()
     }
 
     /// The hops behind `hop`, up to `last`.

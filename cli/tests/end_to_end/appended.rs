@@ -1,9 +1,9 @@
-//! What routers append to their answers, and what was rejected.
+//! Extensions that routers append to their answers, and answers that were rejected.
 
 use crate::world::{HOPSHOT, command_in_scenario, hopshot, in_scenario};
 use serde_json::{Value, json};
 
-/// What hops 4 to 8 of the scenario "mpls" append.
+/// The extensions of hops 4 to 8 of the scenario "mpls".
 fn assert_extensions(document: &Value, interface_address: &str) {
     let probes = |hop: usize| {
         document["hops"][hop - 1]["probes"]

@@ -1,4 +1,4 @@
-//! The AS of each address: from a file, and from name servers, good ones and bad.
+//! The AS of each address, from a file.
 
 use crate::errors::refused;
 use crate::world::read::ases;

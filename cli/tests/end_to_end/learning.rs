@@ -1,4 +1,4 @@
-//! What the hosts of a list teach about each other, and what hostile ones don't.
+//! Hops that the hosts of a list share are learnt from them, and not from hostile ones.
 
 use crate::survey::{addresses, addresses_or_silence, documents};
 use crate::world::{command_in_scenario, in_scenario, shell_in_scenario};

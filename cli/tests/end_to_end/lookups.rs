@@ -1,4 +1,4 @@
-//! Who reads what strangers' name servers say: nobody who may do anything.
+//! The groups that names are looked up with: none that may do anything.
 
 use crate::world::users::{Copy, USER, can_be_nobody};
 use crate::world::{HOPSHOT, command_in_scenario};

@@ -1,5 +1,5 @@
-//! The command as its users run it, beside programs that every Linux machine has: a shell,
-//! util-linux and iproute2. `with_programs` has the tests that need more.
+//! The command as its users run it, beside programs that nearly every Linux machine has: those that
+//! docs/install.md names. `with_programs` has the tests that need more.
 //!
 //! Tests that need network namespaces say so and skip where the kernel doesn't permit them; with
 //! `HOPSHOT_NO_SKIP` in the environment they fail instead.

@@ -1,4 +1,4 @@
-//! What depends on whether there is a terminal, and on which.
+//! Output with a terminal and without, and on different ones.
 
 use crate::world::{in_scenario, shell_in_scenario};
 

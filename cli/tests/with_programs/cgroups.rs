@@ -1,11 +1,13 @@
 //! Programs that a cgroup hooks into the system calls of sockets.
 
+use crate::needs::needs;
 use crate::world::chain::WAYS;
 use crate::world::{HOPSHOT, command_on_chain};
 use serde_json::Value;
 
 #[test]
 fn a_hook_of_a_cgroup_that_redirects_udp_changes_nothing() {
+    needs("python3");
     const HOOKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/hooked.py");
     for (target, source, socket) in WAYS {
         // The last is a list.

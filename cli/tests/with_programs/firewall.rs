@@ -1,5 +1,6 @@
-//! What a firewall of this machine refuses: it is summed up, and no router is blamed for it.
+//! Refusals by a firewall of this machine: they are summed up, and no router is blamed for them.
 
+use crate::needs::needs;
 use crate::world::chain::{NOBODY, on_chain, on_each_choice, on_each_socket};
 use crate::world::{HOPSHOT, command_in_scenario};
 use serde_json::Value;
@@ -16,6 +17,7 @@ fn firewall(rule: &str) -> String {
 
 #[test]
 fn a_firewall_that_lets_nothing_out_is_told_once_and_nobody_else_is_blamed() {
+    needs("nft");
     for rule in ["drop", "reject"] {
         let firewall = firewall(rule);
         on_each_socket(|socket, target, _| {
@@ -71,6 +73,7 @@ fn a_firewall_that_lets_nothing_out_is_told_once_and_nobody_else_is_blamed() {
 
 #[test]
 fn each_mark_of_a_probe_that_failed_here_has_its_reason_and_no_router_is_limited() {
+    needs("nft");
     // A ping socket tries again at once, so several in a row are dropped; and the first ones, since
     // later ones are sent again.
     let firewall = firewall("numgen inc mod 40 '<' 4 drop");
@@ -101,6 +104,7 @@ fn each_mark_of_a_probe_that_failed_here_has_its_reason_and_no_router_is_limited
 #[test]
 fn where_some_hops_at_the_end_are_silent_and_some_are_forbidden_here_each_format_tells_them_apart()
 {
+    needs("nft");
     let formats = [
         ("text", "12-19  *", "20-32  ! "),
         ("markdown", "| 12-19 | \\*", "| 20-32 | "),
@@ -132,6 +136,7 @@ fn where_some_hops_at_the_end_are_silent_and_some_are_forbidden_here_each_format
 
 #[test]
 fn all_paths_are_not_complete_where_this_machine_lets_no_probe_out_to_a_hop() {
+    needs("nft");
     for (range, first, last) in [("3-64", 3, 32), ("2", 2, 2), ("4", 4, 4), ("1", 1, 1)] {
         on_each_socket(|socket, target, _| {
             if (socket, target.contains(':')) == ("ping", true) {
@@ -229,6 +234,7 @@ fn assert_nothing_left(document: &Value) {
 #[test]
 fn what_this_machine_says_of_its_own_probes_is_not_counted_as_a_strangers_and_none_of_them_was_sent()
  {
+    needs("nft");
     let reject = firewall("reject");
     on_each_socket(|socket, target, dead| {
         for (setup, target) in [(reject.as_str(), target), ("true", dead)] {
@@ -260,6 +266,7 @@ fn what_this_machine_says_of_its_own_probes_is_not_counted_as_a_strangers_and_no
 
 #[test]
 fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() {
+    needs("nft");
     for range in ["1-64", "3-64"] {
         let rules = format!(
             "nft add table inet f; nft add chain inet f o '{{ type filter hook output priority 0; }}'
@@ -296,6 +303,7 @@ fn a_firewall_that_calls_a_host_unreachable_is_not_taken_for_a_dead_neighbour() 
 
 #[test]
 fn a_gateway_that_lives_is_not_blamed_for_a_dead_one_of_the_same_route() {
+    needs("nft");
     on_each_choice(|policy, socket, target, source| {
         let (ip, net, alive, dead) = match target.contains(':') {
             true => ("ip6", "2001:db8::/32", "2001:db8:1::1", "2001:db8:1::77"),
@@ -347,6 +355,7 @@ fn a_gateway_that_lives_is_not_blamed_for_a_dead_one_of_the_same_route() {
 
 #[test]
 fn so_they_do_where_the_kernel_has_forgotten_them_or_says_nothing_of_some() {
+    needs("nft");
     on_each_socket(|socket, _, dead| {
         let prefix = dead.trim_end_matches(|digit: char| digit.is_ascii_digit());
         let hosts: Vec<String> = (70..80).map(|host| format!("{prefix}{host}")).collect();
@@ -382,6 +391,7 @@ fn so_they_do_where_the_kernel_has_forgotten_them_or_says_nothing_of_some() {
 
 #[test]
 fn an_outage_of_a_watch_is_told_also_if_it_is_shorter_than_an_answer_is_waited_for() {
+    needs("nft");
     for rule in ["drop", "reject"] {
         let firewall = firewall(rule);
         on_each_socket(|socket, target, _| {

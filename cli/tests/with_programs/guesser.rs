@@ -1,5 +1,6 @@
 //! Somebody sends answers to probes that he doesn't see, all the time.
 
+use crate::needs::needs;
 use crate::world::read::read;
 use crate::world::{HOPSHOT, command_on_chain};
 use serde_json::Value;
@@ -40,6 +41,7 @@ fn while_somebody_guesses(
 
 #[test]
 fn a_dead_neighbour_is_told_whoever_guesses() {
+    needs("python3");
     let lists = ["seq -f 10.1.0.%.0f 70 89", "seq -f 2001:db8:1::%.0f 70 89"];
     while_somebody_guesses(lists, "true", |documents, run| {
         assert_eq!(documents.len(), 20, "{run}");
@@ -51,6 +53,8 @@ fn a_dead_neighbour_is_told_whoever_guesses() {
 
 #[test]
 fn a_silent_outage_is_seen_whoever_guesses() {
+    needs("python3");
+    needs("nft");
     let drop = "{ chain i { type filter hook prerouting priority -400; iifname ahead drop; }; }";
     let cut = format!(
         "sleep 0.7; nft 'table inet hopshot {drop}'; sleep 2.5; nft delete table inet hopshot"

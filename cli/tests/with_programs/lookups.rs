@@ -1,5 +1,6 @@
-//! Who reads what strangers' name servers say: nobody who may do anything.
+//! The process that reads what strangers' name servers say: it may do nothing else.
 
+use crate::needs::needs;
 use crate::world::users::{Copy, USER, can_be_nobody};
 use crate::world::{HOPSHOT, Said, command_in_scenario, skip};
 use std::process::Command;
@@ -89,6 +90,7 @@ fn assert_harmless(way: &str, command: &[&str]) {
 
 #[test]
 fn when_a_name_is_asked_for_no_process_has_a_privilege() {
+    needs("python3");
     const TEST: &str = "when_a_name_is_asked_for_no_process_has_a_privilege";
     if !can_be_nobody(TEST) {
         return;

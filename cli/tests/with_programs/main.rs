@@ -11,6 +11,7 @@ mod cgroups;
 mod firewall;
 mod guesser;
 mod lookups;
+mod needs;
 mod outage;
 mod outage_ends;
 mod outage_of_names;

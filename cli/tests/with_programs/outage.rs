@@ -1,5 +1,6 @@
 //! A firewall cuts the network off for a moment: no host of a list is lost without a reason.
 
+use crate::needs::needs;
 use crate::world::lists::{
     SOCKETS, assert_no_outage, assert_nothing_is_lost, assert_nothing_is_lost_on, whole_of,
 };
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 #[test]
 fn a_list_outlasts_a_firewall_that_drops_or_rejects_what_leaves() {
+    needs("nft");
     // The kernel doesn't tell an IPv6 ping socket what a firewall has dropped: some of it is loss
     // there, all of it an outage.
     let random = ("numgen random mod 10 < 4 drop", &SOCKETS[..3]);
@@ -30,6 +32,7 @@ true"
 
 #[test]
 fn a_list_outlasts_answers_that_are_dropped_without_a_word() {
+    needs("nft");
     let cut = "nft -f - <<'END'
 table inet hopshot { chain input { type filter hook prerouting priority -400; iifname ahead drop; }; }
 END
@@ -39,6 +42,7 @@ true";
 
 #[test]
 fn hosts_on_their_way_when_an_outage_ends_the_list_are_told_the_reason_as_well() {
+    needs("nft");
     const DEAD_GATEWAY: (&str, &str) = (
         "table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }",
         "the gateway doesn't answer on its link",
@@ -105,11 +109,13 @@ true";
 
 #[test]
 fn a_prefix_that_is_closed_is_no_outage_however_many_hosts_are_in_it() {
+    needs("nft");
     assert_no_outage(CLOSED);
 }
 
 #[test]
 fn a_list_of_few_hosts_at_a_time_outlasts_an_outage_and_gives_single_ones_up() {
+    needs("nft");
     let waits = |cut: &str, mend: &str| {
         let script = format!(
             "(sleep 0.5; {cut}; sleep 14; {mend}) & yes 10.3.0.1 | head -n 80 |
@@ -142,6 +148,7 @@ fn a_list_of_few_hosts_at_a_time_outlasts_an_outage_and_gives_single_ones_up() {
 
 #[test]
 fn one_closed_network_loses_nobody_elsewhere() {
+    needs("nft");
     // Those that are closed fill all places, and the last that was reached is one of them.
     let close = "sleep 0.7; nft -f - <<'END'
 table inet hopshot { chain output { type filter hook output priority 0; ip daddr 10.6.0.0/24 drop; }; }
@@ -171,6 +178,7 @@ true";
 
 #[test]
 fn a_firewall_that_refuses_what_expires_near_us_costs_that_hop_alone() {
+    needs("nft");
     let before = "nft -f - <<'END'
 table inet hopshot { chain output { type filter hook output priority 0; ip ttl 1 drop; }; }
 END
@@ -189,6 +197,7 @@ true";
 #[test]
 fn a_gateway_that_answers_no_question_for_its_address_is_an_outage_whatever_this_machine_says_of_it()
  {
+    needs("nft");
     let cut = "sleep 0.7; nft -f - <<'END'
 table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }
 END
@@ -210,6 +219,7 @@ ip neigh flush dev ahead; sleep 16; nft delete table netdev hopshot";
 
 #[test]
 fn a_firewall_that_lets_few_probes_out_makes_no_target_farther_than_it_is() {
+    needs("nft");
     let run = |family: &'static str, target: &'static str, socket: &'static str| {
         let limit = "limit rate over 30/second burst 5 packets drop";
         let script = format!(
@@ -248,6 +258,7 @@ END
 
 #[test]
 fn this_machine_in_a_list_hides_no_outage() {
+    needs("nft");
     let cut = "sleep 0.7; nft -f - <<'END'
 table netdev hopshot { chain in { type filter hook ingress device ahead priority 0; drop; }; }
 END
@@ -273,6 +284,7 @@ ip neigh flush dev ahead; sleep 5; nft delete table netdev hopshot";
 
 #[test]
 fn silence_loses_nobody_however_few_are_on_their_way_and_at_the_end_of_a_list_too() {
+    needs("nft");
     const SILENCE: &str = "nft -f - <<'END'
 table inet hopshot { chain input { type filter hook prerouting priority -400; iifname != lo drop; }; }
 END

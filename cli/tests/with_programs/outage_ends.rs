@@ -1,6 +1,7 @@
 //! This machine's network fails and stays away, or fails in another way next: a list ends, and says
 //! why.
 
+use crate::needs::needs;
 use crate::world::lists::{ROUTES, SOCKETS, assert_all_whole, run, run_by, waited};
 use crate::world::{HOPSHOT, Said};
 use serde_json::Value;
@@ -54,6 +55,7 @@ fn on_each(
 
 #[test]
 fn silence_that_lasts_is_a_result_of_each_host_and_the_list_ends() {
+    needs("nft");
     on_each(&SOCKETS, |family, target, socket| {
         let (list, cut) = (
             format!("yes {target} | head -n 100"),
@@ -87,6 +89,7 @@ fn silence_that_lasts_is_a_result_of_each_host_and_the_list_ends() {
 
 #[test]
 fn a_firewall_that_closes_for_good_ends_the_list_and_is_its_reason() {
+    needs("nft");
     // To an IPv6 ping socket what is dropped is silence.
     on_each(&SOCKETS[..3], |family, target, socket| {
         for verdict in ["drop", "reject"] {
@@ -120,6 +123,7 @@ fn a_firewall_that_closes_for_good_ends_the_list_and_is_its_reason() {
 
 #[test]
 fn a_firewall_that_closes_while_the_last_host_is_waited_for_is_not_waited_for_without_end() {
+    needs("nft");
     let deaf = "nft -f - <<'END'
 table inet deaf { chain input { type filter hook prerouting priority -400
 ip saddr 10.6.0.1 drop
@@ -153,6 +157,7 @@ true";
 
 #[test]
 fn a_gateway_that_comes_back_with_nobody_behind_it_is_not_blamed_any_longer() {
+    needs("nft");
     on_each(&SOCKETS[1..3], |family, target, socket| {
         let list = format!("yes {target} | head -n 60");
         let meanwhile =
@@ -191,6 +196,7 @@ fn a_gateway_that_comes_back_with_nobody_behind_it_is_not_blamed_any_longer() {
 
 #[test]
 fn what_comes_after_the_end_of_an_outage_is_traced_although_the_list_had_ended() {
+    needs("nft");
     let cuts = [
         (SILENCE, "nft delete table inet silence"),
         (NO_GATEWAY, "nft delete table netdev gateway"),
@@ -240,6 +246,7 @@ fn what_comes_after_the_end_of_an_outage_is_traced_although_the_list_had_ended()
 
 #[test]
 fn the_time_in_which_a_list_was_stopped_is_none_of_an_outage() {
+    needs("nft");
     on_each(&SOCKETS[1..3], |family, target, socket| {
         let list = format!("yes {target} | head -n 60");
         let meanwhile = format!(

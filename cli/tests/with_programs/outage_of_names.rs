@@ -1,5 +1,6 @@
 //! Name servers fail for a moment, or for good: no host of a list is lost without a reason.
 
+use crate::needs::needs;
 use crate::world::lists::assert_all_whole;
 use crate::world::{HOPSHOT, Said, command_on_chain};
 use serde_json::Value;
@@ -19,6 +20,7 @@ fn names(manner: &str, options: &str, names: &str) -> Option<Said> {
 
 #[test]
 fn a_list_outlasts_name_servers_that_fail() {
+    needs("python3");
     for manner in ["servfail", "refused", "silent"] {
         let Some(said) = names(
             &format!("{manner} 0.4 0.4"),
@@ -33,6 +35,7 @@ fn a_list_outlasts_name_servers_that_fail() {
 
 #[test]
 fn a_list_outlasts_name_servers_that_fail_for_one_type_of_address() {
+    needs("python3");
     // The name with one address, the one with both, and each family that they are wanted in.
     let cases = [
         ("1", "h", ""),
@@ -53,6 +56,7 @@ fn a_list_outlasts_name_servers_that_fail_for_one_type_of_address() {
 
 #[test]
 fn hosts_that_need_no_name_server_show_nothing_of_it() {
+    needs("python3");
     let others = ["[2001:db8:6::1]", "[fe80::1%lo]", "localhost", "10.6.0.1"];
     let run = |other: &str| {
         let list = format!(
@@ -83,6 +87,7 @@ fn hosts_that_need_no_name_server_show_nothing_of_it() {
 
 #[test]
 fn more_names_may_wait_than_there_is_room_for() {
+    needs("python3");
     let list = "seq -f h%.0f.example 6000";
     let Some(said) = names("servfail 0.3 6", "--outage 20", list) else {
         return;
@@ -97,6 +102,7 @@ fn more_names_may_wait_than_there_is_room_for() {
 
 #[test]
 fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
+    needs("python3");
     let list = "for i in $(seq 20); do echo h$i.example; done; echo bad.example; echo none.example";
     let Some(said) = names("servfail 99 0", "", list) else {
         return;
@@ -125,6 +131,7 @@ fn a_name_that_fails_among_others_is_given_up_with_its_reason() {
 
 #[test]
 fn a_look_up_that_failed_while_the_list_was_stopped_is_made_again() {
+    needs("python3");
     let script = format!(
         "python3 {DNS} silent 0.5 10 sh -c '(seq -f h%.0f.example 40; sleep 1; seq -f h%.0f.example 40) |
         {HOPSHOT} -n -q1 --json --outage 12 --targets - &
@@ -139,6 +146,7 @@ fn a_look_up_that_failed_while_the_list_was_stopped_is_made_again() {
 
 #[test]
 fn a_zone_that_fails_at_the_end_of_a_list_is_no_outage_however_many_names_are_in_it() {
+    needs("python3");
     let list = "for name in h bad; do seq -f $name%.0f.example 40; done";
     let Some(said) = names("servfail 99 0", "--outage 18", list) else {
         return;
@@ -158,6 +166,7 @@ fn a_zone_that_fails_at_the_end_of_a_list_is_no_outage_however_many_names_are_in
 
 #[test]
 fn an_interrupt_names_the_hosts_whose_addresses_were_looked_up_once_each() {
+    needs("python3");
     // Those of the first are asked for a second time when the interrupt comes.
     for (manner, reason) in [
         ("servfail", "(Temporary failure in name resolution)"),
@@ -186,6 +195,7 @@ fn an_interrupt_names_the_hosts_whose_addresses_were_looked_up_once_each() {
 
 #[test]
 fn names_are_waited_for_although_addresses_can_be_traced() {
+    needs("python3");
     let lists = [
         // None was ever found.
         ("servfail 0 15", "echo 10.6.0.1; seq -f h%.0f.example 200"),

@@ -113,7 +113,7 @@ pub(crate) fn in_lab(lab_args: &[&str], args: &[&str]) -> Option<Said> {
 
 /// Where programs are. In a namespace an ordinary user may call what is on root's path alone, as tc
 /// is in Debian.
-fn path() -> String {
+pub(crate) fn path() -> String {
     std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin"
 }
 
