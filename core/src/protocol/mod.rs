@@ -9,8 +9,6 @@ pub(crate) mod echo;
 use crate::answer::{Answer, Discard};
 use crate::config::ConfigError;
 use crate::probe::Changes;
-#[cfg(doc)]
-use crate::tracer::Tracer;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 
 /// A kind of probe, with the identity that all probes of one trace share.
@@ -18,7 +16,7 @@ use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 /// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come
 /// back with every answer to it.
 pub trait Protocol {
-    /// The protocol of a tracer without a trace: best all zeros, see [`Tracer::idle`].
+    /// The protocol of a tracer without a trace: best all zeros, see [`Tracer::idle`](crate::Tracer::idle).
     const IDLE: Self;
 
     /// The number of the protocol in IP headers of this version.
