@@ -91,7 +91,8 @@ pub struct Answer<'a> {
     pub hop_limit: Option<u8>,
     /// The meaning of the answer.
     pub kind: Kind,
-    /// The ICMP type and code, as the answer's family numbers them.
+    /// The ICMP type and code, as the answer's family numbers them. Of a datagram or segment of the
+    /// target the type is 0; the code is 0 in UDP, the flags in TCP.
     pub icmp: (u8, u8),
     /// The MTU that a Fragmentation Needed or Packet Too Big names, in octets.
     pub mtu: Option<u16>,

@@ -43,9 +43,9 @@ impl Changes {
     pub const DESTINATION: Self = Self(1);
     /// The quoted source address: translated on the way out, and not translated back in the quote.
     pub const SOURCE: Self = Self(2);
-    /// The quoted ICMP checksum.
+    /// The quoted checksum of ICMP or UDP.
     pub const CHECKSUM: Self = Self(4);
-    /// The quoted ident.
+    /// The quoted ident; in TCP and UDP the quoted source port.
     pub const IDENT: Self = Self(8);
     /// The quoted traffic class (TOS): remarked on the way.
     pub const TRAFFIC_CLASS: Self = Self(16);
@@ -55,6 +55,8 @@ impl Changes {
     /// with the right destination. Such an error stands at its hop, as a weak one, and decides
     /// nothing.
     pub const UNPROVEN: Self = Self(64);
+    /// The quoted destination port of TCP or UDP: translated on the way to the target.
+    pub const PORT: Self = Self(128);
 
     /// Whether all of `other` are among these.
     #[must_use]
@@ -78,6 +80,7 @@ impl Changes {
             (Self::TRAFFIC_CLASS, "tos"),
             (Self::SENDER, "sender"),
             (Self::UNPROVEN, "unproven"),
+            (Self::PORT, "destination_port"),
         ];
         all.into_iter()
             .filter(move |(change, _)| self.contains(*change))

@@ -266,12 +266,13 @@ impl Slot {
         };
     }
 
-    /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the
-    /// length of the probe.
+    /// Remembers an answer of this kind that came at `received`, in place of what is here.
+    /// `packet_len` is the length of the probe.
     pub(crate) fn take(
         &mut self,
         received: Instant,
         answer: &Answer<'_>,
+        kind: Kind,
         changes: Changes,
         target: IpAddr,
         packet_len: usize,
@@ -297,18 +298,18 @@ impl Slot {
                 0
             }
         };
-        let kind = match answer.kind {
+        let state = match kind {
             Kind::Reply => REPLY,
             Kind::TimeExceeded => TIME_EXCEEDED,
             Kind::Unreachable => UNREACHABLE,
         };
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-        let is_targets = match answer.kind {
+        let is_targets = match kind {
             Kind::Reply => true,
             Kind::TimeExceeded => false,
             Kind::Unreachable => is_same_address(answer.from, target),
         };
-        self.state = kind
+        self.state = state
             | family
             | flag(is_targets, TARGETS)
             | flag(mtu.is_some(), MTU)

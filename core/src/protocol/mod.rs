@@ -5,8 +5,10 @@
 //! octets.
 
 pub(crate) mod echo;
+pub(crate) mod tcp;
+pub(crate) mod udp;
 
-use crate::answer::{Answer, Discard};
+use crate::answer::{Answer, Discard, Kind};
 use crate::config::ConfigError;
 use crate::probe::Changes;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
@@ -50,6 +52,12 @@ pub trait Protocol {
         answer: &Answer<'_>,
         changes: Changes,
     ) -> Result<Match, Discard>;
+
+    /// Returns what an answer to one of the probes means, where that isn't what it says:
+    /// [`Answer::kind`].
+    fn kind(&self, _ends: Ends, answer: &Answer<'_>) -> Kind {
+        answer.kind
+    }
 
     /// The part of an answer that tells traces on one socket apart.
     ///

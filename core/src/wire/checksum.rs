@@ -1,4 +1,4 @@
-//! The Internet checksum (RFC 1071), of IPv4 headers, ICMP and ICMPv6.
+//! The Internet checksum (RFC 1071), of IPv4 headers, ICMP, ICMPv6, TCP and UDP.
 
 use super::Ends;
 use core::net::IpAddr;
@@ -47,6 +47,27 @@ impl Checksum {
             (_, IpAddr::V6(_)) => None,
             (_, IpAddr::V4(_)) => Some(Self::new()),
         }
+    }
+
+    /// What the checksum of a TCP segment or UDP datagram of `length` octets covers before it: the
+    /// pseudo-header (RFC 9293, section 3.1; RFC 768; RFC 8200, section 8.1). `None` where an end
+    /// isn't known.
+    #[must_use]
+    pub fn of_pseudo_header(ends: Ends, protocol: u8, length: usize) -> Option<Self> {
+        if ends.source.is_unspecified() || ends.destination.is_unspecified() {
+            return None;
+        }
+        let sum = match (ends.source, ends.destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Self::new()
+                .with(&source.octets())
+                .with(&destination.octets()),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Self::new()
+                .with(&source.octets())
+                .with(&destination.octets()),
+            _ => return None,
+        };
+        let length = u32::try_from(length).unwrap_or(u32::MAX).to_be_bytes();
+        Some(sum.with(&length).with(&[0, protocol]))
     }
 
     /// Adds octets as big-endian 16-bit words; an odd last octet is padded with a zero, so only the

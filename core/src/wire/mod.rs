@@ -1,4 +1,5 @@
-//! Formats on the wire, one module each: [`checksum`], [`icmp`], [`ip`] and [`extensions`].
+//! Formats on the wire, one module each: [`checksum`], [`icmp`], [`ip`], [`tcp`], [`udp`] and
+//! [`extensions`].
 //!
 //! Everything here is a pure function of octets. `parse` reads a view out of the caller's buffer
 //! and never copies a payload; `emit` writes into the caller's buffer and says how many octets it
@@ -10,6 +11,8 @@ pub mod checksum;
 pub mod extensions;
 pub mod icmp;
 pub mod ip;
+pub mod tcp;
+pub mod udp;
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -97,7 +100,7 @@ pub enum Malformed {
     Truncated,
     /// An IP header of an unknown version, or one whose length field points out of the packet.
     Header,
-    /// The ICMP checksum is wrong.
+    /// The checksum of the message is wrong.
     Checksum,
     /// A fragment that doesn't hold the start of the message.
     Fragment,
@@ -110,7 +113,7 @@ impl fmt::Display for Malformed {
         f.write_str(match self {
             Self::Truncated => "the message is cut short",
             Self::Header => "an IP header contradicts itself",
-            Self::Checksum => "the ICMP checksum is wrong",
+            Self::Checksum => "the checksum is wrong",
             Self::Fragment => "a fragment without the start of the message",
             Self::Foreign => "not an ICMP message of a traceroute",
         })
