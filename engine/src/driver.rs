@@ -15,7 +15,7 @@ use crate::identities::{self, Identities};
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
-use crate::protocol::{Key, Probes};
+use crate::protocol::{Key, ProbeProtocol, Probes};
 use crate::rejected::Rejected;
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
@@ -62,6 +62,8 @@ enum Filter {
 /// Any number of traces on the ports of a machine.
 pub struct Driver<L> {
     pub(crate) link: L,
+    /// That of all probes.
+    protocol: ProbeProtocol,
     /// One for each port, in their order.
     listeners: Vec<Listener>,
     /// Whether IPv4 and IPv6 get through.
@@ -111,8 +113,8 @@ pub enum Step {
 }
 
 impl<L: Link> Driver<L> {
-    /// A driver without traces, which sends at the given pace.
-    pub(crate) fn new(link: L, pace: Pace) -> Self {
+    /// A driver without traces, which sends probes of a protocol at the given pace.
+    pub(crate) fn new(link: L, protocol: ProbeProtocol, pace: Pace) -> Self {
         let listener = |port| Listener {
             port,
             rejected: Rejected::default(),
@@ -122,6 +124,7 @@ impl<L: Link> Driver<L> {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
             link,
+            protocol,
             uplinks: PerFamily::default(),
             traces: BTreeMap::new(),
             next: TraceId::FIRST,

@@ -48,6 +48,10 @@ struct Stretch {
 }
 
 impl Stretch {
+    fn has(&self, seq: Option<u16>) -> bool {
+        seq.is_none_or(|seq| self.contains(seq))
+    }
+
     const fn contains(&self, seq: u16) -> bool {
         seq.wrapping_sub(self.first) < self.len
     }
@@ -117,14 +121,23 @@ impl Identities {
                 .shared
                 .entry(ident)
                 .or_default()
-                .take(trace, wanted.seq, len)
-                .map(|seq| Key { ident, seq });
+                .take(trace, wanted.seq?, len)
+                .map(|seq| Key {
+                    ident,
+                    seq: Some(seq),
+                });
         }
         let is_free =
             |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
         let ident = (0..=u16::MAX)
             .map(|more| wanted.ident.wrapping_add(more))
+            .filter(|ident| *ident != 0 || wanted.seq.is_some())
             .find(is_free)?;
+        let Some(seq) = wanted.seq else {
+            let first = 0;
+            self.own.insert(ident, Stretch { trace, first, len });
+            return Some(Key { ident, seq: None });
+        };
         let rested = self
             .rested
             .iter()
@@ -135,9 +148,12 @@ impl Identities {
             taken: Vec::new(),
             rested,
         }
-        .take(trace, wanted.seq, len)?;
+        .take(trace, seq, len)?;
         self.own.insert(ident, Stretch { trace, first, len });
-        Some(Key { ident, seq: first })
+        Some(Key {
+            ident,
+            seq: Some(first),
+        })
     }
 
     /// A trace needs its identity no more.
@@ -167,7 +183,7 @@ impl Identities {
             .chain(sharing)
             .chain(all.into_iter().flatten());
         stretches
-            .filter(move |stretch| stretch.contains(seq))
+            .filter(move |stretch| stretch.has(seq))
             .map(|stretch| stretch.trace)
     }
 }
@@ -197,14 +213,17 @@ fn span(config: &Config) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::Probes;
+    use crate::protocol::ProbeProtocol;
     use hopshot_core::Instant;
     use std::net::{IpAddr, Ipv4Addr};
 
     const CONFIG: Config = Config::new(IpAddr::V4(Ipv4Addr::LOCALHOST));
 
     const fn key(ident: u16, seq: u16) -> Key {
-        Key { ident, seq }
+        Key {
+            ident,
+            seq: Some(seq),
+        }
     }
 
     /// In the order of age.
@@ -244,6 +263,11 @@ mod tests {
         );
     }
 
+    fn parts(key: Option<Key>) -> (u16, u16) {
+        let Key { ident, seq } = key.unwrap();
+        (ident, seq.unwrap())
+    }
+
     /// As of a source of randomness, but the same each time: a linear congruential generator (D. E.
     /// Knuth, MMIX).
     fn random_seqs(seed: u64) -> impl Iterator<Item = u16> {
@@ -271,9 +295,8 @@ mod tests {
             assert!(capacity > 200, "{capacity}");
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
-                let Key { ident, seq: first } = identities
-                    .take(id(trace), &CONFIG, key(1, wish), Some(77))
-                    .unwrap();
+                let taken = identities.take(id(trace), &CONFIG, key(1, wish), Some(77));
+                let (ident, first) = parts(taken);
                 assert_eq!(ident, 77);
                 firsts.push(first);
             }
@@ -310,9 +333,8 @@ mod tests {
         // One trace after the other, each of which wants to be there too.
         for (trace, seq) in (1..=others).zip(seqs) {
             let wanted = if trace % 2 == 0 { seq } else { 60_000 };
-            let Key { seq: first, .. } = identities
-                .take(id(trace), &CONFIG, key(1, wanted), Some(77))
-                .unwrap();
+            let taken = identities.take(id(trace), &CONFIG, key(1, wanted), Some(77));
+            let (_, first) = parts(taken);
             let distance = first
                 .wrapping_sub(60_000)
                 .min(60_000_u16.wrapping_sub(first));
@@ -339,9 +361,8 @@ mod tests {
                 let mut identities = Identities::default();
                 let mut before: VecDeque<Stretch> = VecDeque::new();
                 for (trace, wish) in wishes.into_iter().enumerate() {
-                    let Key { ident, seq: first } = identities
-                        .take(id(trace), &CONFIG, key(77, wish), given)
-                        .unwrap();
+                    let taken = identities.take(id(trace), &CONFIG, key(77, wish), given);
+                    let (ident, first) = parts(taken);
                     assert_eq!(ident, 77);
                     let stretch = Stretch {
                         trace: id(trace),
@@ -386,7 +407,9 @@ mod tests {
             max_hops: 20,
             ..CONFIG
         };
-        let mut tracer = hopshot_core::Tracer::<CAPACITY, _>::new(config, Probes::new(0)).unwrap();
+        let mut tracer =
+            hopshot_core::Tracer::<CAPACITY, _>::new(config, ProbeProtocol::Icmp.probes(0))
+                .unwrap();
         let (mut now, mut buf, mut sent) = (Instant::EPOCH, [0; 64], 0);
         loop {
             match tracer.poll(now, &mut buf).unwrap() {

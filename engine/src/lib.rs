@@ -81,6 +81,7 @@ pub use hopshot_core::{
     Changes, ConfigError, Evidence, Failure, Hop, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE,
     Outcome, ProbeId, Reply, SendError, StopReason, Sweep, Tally,
 };
+pub use hopshot_core::{TcpOptions, UdpPayload};
 pub use inside::{Inside, Mechanism, owner};
 pub use job::Job;
 pub use link::{Clock, Clocks, Link, SocketKind};
@@ -89,7 +90,7 @@ pub use order::Order;
 pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
 pub use printable::{is_obeyed, printable};
-pub use protocol::Probes;
+pub use protocol::{ProbeProtocol, Probes, TargetAnswer};
 pub use rejected::Rejected;
 pub use settings::{ProbeSettings, specified};
 pub use shared::{Sample, SharedHop};

@@ -17,7 +17,6 @@ use crate::extensions::{NONE, OwnedExtensions};
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
 use crate::pace::Pace;
-use crate::protocol::Probes;
 use crate::rejected::Rejected;
 use crate::running::Endurance;
 use crate::settings::{self, ProbeSettings, specified};
@@ -99,7 +98,7 @@ impl<L: Link> PathMtu<L> {
         let mut settings = settings.clone();
         // Two traces may run at a time.
         let pace = Pace::every(settings.config.interval, link.now());
-        let mut driver = Driver::new(link, pace);
+        let mut driver = Driver::new(link, settings.protocol, pace);
         // Traces are added after the filter may have been locked.
         driver.expect_many();
         // First: it tells better why there is no route.
@@ -108,7 +107,7 @@ impl<L: Link> PathMtu<L> {
         // The same way for all sizes.
         settings.flow = Some(match settings.flow {
             Some(flow) => flow,
-            None => Probes::new(driver.link.random()?).flow(),
+            None => settings.protocol.probes(driver.link.random()?).flow(),
         });
         let search = Search::new(family, settings.config.max_hops);
         let size = settings.size.map_or(link, |size| size.min(link));
@@ -127,7 +126,11 @@ impl<L: Link> PathMtu<L> {
         };
         let unsent = Stretch {
             size,
-            route: Route::unsent::<L>(summary.clone(), settings.config)?,
+            route: Route::unsent::<L>(
+                summary.clone(),
+                settings.protocol.probes(0),
+                settings.config,
+            )?,
             numbers: settings.config.first_hop..=settings.config.max_hops,
         };
         let start = driver.link.now();

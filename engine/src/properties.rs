@@ -4,7 +4,7 @@
 
 use crate::identities::Identities;
 use crate::per_family::FAMILIES;
-use crate::protocol::{Key, Probes};
+use crate::protocol::{Key, ProbeProtocol};
 use crate::shared::SharedHops;
 use crate::storage::{CAPACITY, Growing, Tracer};
 use crate::trace_id::TraceId;
@@ -147,7 +147,7 @@ impl List {
             max_hops: 12,
             ..Config::new(target)
         };
-        let probing = Probes::new(random);
+        let probing = ProbeProtocol::Icmp.probes(random);
         let wanted = probing.first_key();
         let Some(first) = self
             .identities
@@ -300,7 +300,7 @@ impl List {
                 } else {
                     self.random.below(6)
                 };
-                (ident, seq.wrapping_add(index as u16))
+                (ident, seq.unwrap().wrapping_add(index as u16))
             }
             _ => (self.random.word(), self.random.word()),
         }
@@ -443,7 +443,8 @@ fn met(family: AddressFamily, hop: u8) -> Reply {
         source,
         ..Config::new(target)
     };
-    let mut tracer = Tracer::new_in(Growing::new(&config), config, Probes::new(7)).unwrap();
+    let mut tracer =
+        Tracer::new_in(Growing::new(&config), config, ProbeProtocol::Icmp.probes(7)).unwrap();
     let mut buf = [0; 128];
     assert!(matches!(
         tracer.poll(Instant::EPOCH, &mut buf),
@@ -516,11 +517,14 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             let wanted = random.below(40) as u16;
             let wanted = Key {
                 ident: wanted,
-                ..Probes::new(random.next().into()).first_key()
+                ..ProbeProtocol::Icmp.probes(random.next().into()).first_key()
             };
             if let Some(first) = identities.take(id(number), &config, wanted, ident) {
                 let most = u16::from(config.max_hops) * u16::from(config.attempts);
-                live.insert(number, (first.ident, first.seq, most.min(CAPACITY as u16)));
+                live.insert(
+                    number,
+                    (first.ident, first.seq.unwrap(), most.min(CAPACITY as u16)),
+                );
             }
             while live.len() > 60 || !live.is_empty() && random.one_in(3) {
                 let at = random.below(live.len());
@@ -534,12 +538,15 @@ fn an_answer_is_for_one_trace_at_most_and_for_none_that_has_ended() {
             }
             for (number, (ident, first, most)) in &live {
                 let seq = first.wrapping_add(random.below(usize::from(*most)) as u16);
-                let key = Key { ident: *ident, seq };
+                let key = Key {
+                    ident: *ident,
+                    seq: Some(seq),
+                };
                 assert_eq!(answered(&identities, key), [*number]);
             }
             let anybody = Key {
                 ident: random.below(40) as u16,
-                seq: random.word(),
+                seq: Some(random.word()),
             };
             let anybody = answered(&identities, anybody);
             assert!(anybody.iter().all(|number| live.contains_key(number)));

@@ -4,8 +4,93 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
-use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip};
-use hopshot_core::{Answer, Changes, ConfigError, Discard, Echo, MIN_PAYLOAD, Match, Protocol};
+use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
+use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
+use hopshot_core::{Protocol, Quoted, Reply, Sweep, Tcp, TcpAnswer, TcpOptions, Udp, UdpPayload};
+
+/// The protocol of probes, with what of it is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProbeProtocol {
+    /// ICMP Echo Requests.
+    #[default]
+    Icmp,
+    /// UDP datagrams to a port.
+    Udp {
+        /// The destination port, not 0.
+        port: u16,
+        /// What the datagrams say.
+        payload: UdpPayload,
+    },
+    /// TCP SYNs to a port.
+    Tcp {
+        /// The destination port, not 0.
+        port: u16,
+        /// The options that come with them.
+        options: TcpOptions,
+    },
+}
+
+impl ProbeProtocol {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Icmp => "icmp",
+            Self::Udp { .. } => "udp",
+            Self::Tcp { .. } => "tcp",
+        }
+    }
+
+    /// Returns its number in IP headers.
+    #[must_use]
+    pub const fn number(self, family: AddressFamily) -> u8 {
+        match self {
+            Self::Icmp => ip::icmp(family),
+            Self::Udp { .. } => udp::PROTOCOL,
+            Self::Tcp { .. } => tcp::PROTOCOL,
+        }
+    }
+
+    /// Returns the destination port, if it has one.
+    #[must_use]
+    pub const fn port(self) -> Option<u16> {
+        match self {
+            Self::Icmp => None,
+            Self::Udp { port, .. } | Self::Tcp { port, .. } => Some(port),
+        }
+    }
+
+    /// Returns how far a first sweep goes at once. A SYN that goes past the end is a connection to
+    /// somebody's server, so there are at most three of them.
+    pub(crate) fn sweep(self, sweep: Option<Sweep>) -> Option<Sweep> {
+        const PAST_END: u8 = 3;
+        match (self, sweep) {
+            (Self::Tcp { .. }, None) => Some(Sweep::Window {
+                first: PAST_END,
+                step: PAST_END,
+            }),
+            (Self::Tcp { .. }, Some(Sweep::Window { first, step })) => Some(Sweep::Window {
+                first,
+                step: step.min(PAST_END),
+            }),
+            _ => sweep,
+        }
+    }
+
+    /// Makes the probes of a trace from octets that nobody can predict.
+    pub(crate) const fn probes(self, random: u128) -> Probes {
+        let random = random.to_be_bytes();
+        match self {
+            Self::Icmp => Probes::Echo(Echo::new(random)),
+            Self::Udp { port, payload } => Probes::Udp(Udp::new(port, payload, random)),
+            Self::Tcp { port, options } => Probes::Tcp(Tcp {
+                options,
+                ..Tcp::new(port, random)
+            }),
+        }
+    }
+}
 
 /// The probes of a trace: their protocol, and the identity that all of them share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,60 +98,142 @@ use hopshot_core::{Answer, Changes, ConfigError, Discard, Echo, MIN_PAYLOAD, Mat
 pub enum Probes {
     /// ICMP Echo Requests.
     Echo(Echo),
+    /// UDP datagrams of one flow.
+    Udp(Udp),
+    /// TCP SYNs of one flow.
+    Tcp(Tcp),
+}
+
+/// What the target said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TargetAnswer {
+    /// An ICMP Echo Reply.
+    EchoReply,
+    /// A UDP datagram: somebody listens on the port.
+    Datagram,
+    /// An ICMP Port Unreachable: nobody listens on the port.
+    PortUnreachable,
+    /// A TCP SYN/ACK: the port is open.
+    SynAck,
+    /// A TCP RST: the port is closed.
+    Rst,
+    /// A TCP ACK alone: the target has a connection of an earlier probe.
+    Ack,
+}
+
+impl TargetAnswer {
+    /// Returns its name in documents.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EchoReply => "echo_reply",
+            Self::Datagram => "datagram",
+            Self::PortUnreachable => "port_unreachable",
+            Self::SynAck => "syn_ack",
+            Self::Rst => "rst",
+            Self::Ack => "ack",
+        }
+    }
+
+    /// Returns whether it shows that the port is open, or that it is closed, if it shows that.
+    #[must_use]
+    pub const fn is_open(self) -> Option<bool> {
+        match self {
+            Self::SynAck | Self::Datagram => Some(true),
+            Self::Rst | Self::PortUnreachable => Some(false),
+            Self::EchoReply | Self::Ack => None,
+        }
+    }
 }
 
 /// The key that an answer finds its probe by, among those of all traces on a port: of an Echo
-/// Request its ident and its seq.
+/// Request its ident and its seq; of the others the source port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key {
     /// The part that all probes of a trace share.
     pub(crate) ident: u16,
-    /// The number of the probe: one more for each, beginning anywhere.
-    pub(crate) seq: u16,
+    /// The number of the probe: one more for each, beginning anywhere. `None` where the trace has
+    /// the ident for itself, and numbers its probes in its own way.
+    pub(crate) seq: Option<u16>,
 }
 
 impl Key {
     /// Reads the key of the probe that is answered.
     pub(crate) fn of(answer: &Answer<'_>) -> Result<Self, Malformed> {
+        let (Back::Reply { protocol, .. } | Back::Quoted(Quoted { protocol, .. })) = answer.back
+        else {
+            return Err(Malformed::Foreign);
+        };
         let [a, b, c, d] = Probes::key(answer)?.to_be_bytes();
+        let has_seq = !matches!(protocol, tcp::PROTOCOL | udp::PROTOCOL);
         Ok(Self {
             ident: u16::from_be_bytes([a, b]),
-            seq: u16::from_be_bytes([c, d]),
+            seq: has_seq.then_some(u16::from_be_bytes([c, d])),
         })
     }
 }
 
 impl Probes {
-    /// Makes the probes of a trace from octets that nobody can predict.
-    pub(crate) const fn new(random: u128) -> Self {
-        Self::Echo(Echo::new(random.to_be_bytes()))
-    }
-
     /// Returns the key of the first probe.
     pub(crate) const fn first_key(&self) -> Key {
         match self {
             Self::Echo(echo) => Key {
                 ident: echo.ident,
-                seq: echo.first_seq,
+                seq: Some(echo.first_seq),
+            },
+            Self::Udp(Udp { source_port, .. }) | Self::Tcp(Tcp { source_port, .. }) => Key {
+                ident: *source_port,
+                seq: None,
             },
         }
     }
 
     /// Gives the first probe another key.
-    pub(crate) const fn with_first_key(self, Key { ident, seq }: Key) -> Self {
+    pub(crate) fn with_first_key(self, Key { ident, seq }: Key) -> Self {
         match self {
             Self::Echo(echo) => Self::Echo(Echo {
                 ident,
-                first_seq: seq,
+                first_seq: seq.unwrap_or(echo.first_seq),
                 ..echo
             }),
+            other => other.with_source_port(ident),
         }
     }
 
-    /// Returns the flow: what load balancers look at.
+    /// Returns their protocol, with what of it was asked for.
+    pub(crate) const fn protocol(&self) -> ProbeProtocol {
+        match *self {
+            Self::Echo(_) => ProbeProtocol::Icmp,
+            Self::Udp(Udp { port, payload, .. }) => ProbeProtocol::Udp { port, payload },
+            Self::Tcp(Tcp { port, options, .. }) => ProbeProtocol::Tcp { port, options },
+        }
+    }
+
+    /// Returns the source port, if they have one.
+    pub(crate) const fn source_port(&self) -> Option<u16> {
+        match self {
+            Self::Echo(_) => None,
+            Self::Udp(Udp { source_port, .. }) | Self::Tcp(Tcp { source_port, .. }) => {
+                Some(*source_port)
+            }
+        }
+    }
+
+    const fn with_source_port(self, source_port: u16) -> Self {
+        match self {
+            Self::Echo(_) => self,
+            Self::Udp(udp) => Self::Udp(Udp { source_port, ..udp }),
+            Self::Tcp(tcp) => Self::Tcp(Tcp { source_port, ..tcp }),
+        }
+    }
+
+    /// Returns the flow: what load balancers look at. Of Echo Requests it is the checksum, of the
+    /// others the source port.
     pub(crate) const fn flow(&self) -> u16 {
         match self {
             Self::Echo(echo) => echo.checksum,
+            Self::Udp(Udp { source_port, .. }) | Self::Tcp(Tcp { source_port, .. }) => *source_port,
         }
     }
 
@@ -74,6 +241,7 @@ impl Probes {
     pub(crate) const fn flow_is_public(&self) -> bool {
         match self {
             Self::Echo(echo) => echo.checksum_is_public,
+            Self::Udp(_) | Self::Tcp(_) => false,
         }
     }
 
@@ -85,6 +253,7 @@ impl Probes {
                 checksum_is_public: is_public,
                 ..echo
             }),
+            other => other.with_source_port(flow),
         }
     }
 
@@ -93,20 +262,25 @@ impl Probes {
         ip::header_len(family) + self.message_len()
     }
 
-    /// Gives the probes another size, or returns the least that they can have.
+    /// Gives the probes another size, or returns the least that they can have. A SYN has the one
+    /// that it has.
     pub(crate) fn with_size(self, family: AddressFamily, size: u16) -> Result<Self, u16> {
+        let payload_len = |headers: usize, least_payload: u16| {
+            let headers = u16::try_from(ip::header_len(family) + headers).unwrap_or(u16::MAX);
+            let least = headers.saturating_add(least_payload);
+            let payload_len = size.checked_sub(headers).filter(|_| size >= least);
+            payload_len.ok_or(least)
+        };
         match self {
-            Self::Echo(echo) => {
-                let headers = ip::header_len(family) + icmp::HEADER_LEN;
-                let headers = u16::try_from(headers).unwrap_or(u16::MAX);
-                let least = headers.saturating_add(MIN_PAYLOAD);
-                let payload_len = size.checked_sub(headers).filter(|_| size >= least);
-                let payload_len = payload_len.ok_or(least)?;
-                Ok(Self::Echo(Echo {
-                    payload_len,
-                    ..echo
-                }))
-            }
+            Self::Echo(echo) => Ok(Self::Echo(Echo {
+                payload_len: payload_len(icmp::HEADER_LEN, MIN_PAYLOAD)?,
+                ..echo
+            })),
+            Self::Udp(udp) => Ok(Self::Udp(Udp {
+                payload_len: payload_len(udp::HEADER_LEN, udp.payload.least())?,
+                ..udp
+            })),
+            Self::Tcp(_) => Ok(self),
         }
     }
 
@@ -116,8 +290,26 @@ impl Probes {
         let seq = match self {
             // RFC 792; RFC 4443, section 4.1.
             Self::Echo(_) => message.get(6..8)?,
+            Self::Udp(_) | Self::Tcp(_) => return None,
         };
         seq.try_into().ok().map(u16::from_be_bytes)
+    }
+
+    /// Returns what the target said, if a reply is the target's own.
+    pub(crate) fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
+        if reply.kind != Kind::Reply {
+            return None;
+        }
+        Some(match self {
+            Self::Echo(_) => TargetAnswer::EchoReply,
+            Self::Udp(_) if reply.icmp_type == 0 => TargetAnswer::Datagram,
+            Self::Udp(_) => TargetAnswer::PortUnreachable,
+            Self::Tcp(_) => match TcpAnswer::of(reply.icmp_code) {
+                TcpAnswer::SynAck => TargetAnswer::SynAck,
+                TcpAnswer::Rst => TargetAnswer::Rst,
+                TcpAnswer::Ack => TargetAnswer::Ack,
+            },
+        })
     }
 }
 
@@ -127,24 +319,32 @@ impl Protocol for Probes {
     fn number(&self, family: AddressFamily) -> u8 {
         match self {
             Self::Echo(echo) => echo.number(family),
+            Self::Udp(udp) => udp.number(family),
+            Self::Tcp(tcp) => tcp.number(family),
         }
     }
 
     fn check(&self) -> Result<(), ConfigError> {
         match self {
             Self::Echo(echo) => echo.check(),
+            Self::Udp(udp) => udp.check(),
+            Self::Tcp(tcp) => tcp.check(),
         }
     }
 
     fn message_len(&self) -> usize {
         match self {
             Self::Echo(echo) => echo.message_len(),
+            Self::Udp(udp) => udp.message_len(),
+            Self::Tcp(tcp) => tcp.message_len(),
         }
     }
 
     fn emit(&self, ends: Ends, index: u16, message: &mut [u8]) -> Result<(), BufferTooSmall> {
         match self {
             Self::Echo(echo) => echo.emit(ends, index, message),
+            Self::Udp(udp) => udp.emit(ends, index, message),
+            Self::Tcp(tcp) => tcp.emit(ends, index, message),
         }
     }
 
@@ -156,12 +356,23 @@ impl Protocol for Probes {
     ) -> Result<Match, Discard> {
         match self {
             Self::Echo(echo) => echo.recognize(ends, answer, changes),
+            Self::Udp(udp) => udp.recognize(ends, answer, changes),
+            Self::Tcp(tcp) => tcp.recognize(ends, answer, changes),
+        }
+    }
+
+    fn kind(&self, ends: Ends, answer: &Answer<'_>) -> Kind {
+        match self {
+            Self::Echo(echo) => echo.kind(ends, answer),
+            Self::Udp(udp) => udp.kind(ends, answer),
+            Self::Tcp(tcp) => tcp.kind(ends, answer),
         }
     }
 
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
-        // Echo is the only protocol.
         Echo::key(answer)
+            .or_else(|_| Tcp::key(answer))
+            .or_else(|_| Udp::key(answer))
     }
 }
 
@@ -175,12 +386,18 @@ mod tests {
     fn a_size_is_that_of_the_whole_packet_and_holds_what_an_answer_is_known_by() {
         for (family, least) in FAMILIES {
             for size in [least, 100, 1_500, u16::MAX] {
-                let probing = Probes::new(7).with_size(family, size).unwrap();
+                let probing = ProbeProtocol::Icmp
+                    .probes(7)
+                    .with_size(family, size)
+                    .unwrap();
                 assert_eq!(probing.size(family), usize::from(size));
                 assert!(probing.check().is_ok());
             }
             for size in [0, 27, least - 1] {
-                assert_eq!(Probes::new(7).with_size(family, size), Err(least));
+                assert_eq!(
+                    ProbeProtocol::Icmp.probes(7).with_size(family, size),
+                    Err(least)
+                );
             }
         }
     }
@@ -190,9 +407,12 @@ mod tests {
         for (family, _) in FAMILIES {
             let first = Key {
                 ident: 0x1234,
-                seq: u16::MAX,
+                seq: Some(u16::MAX),
             };
-            let probing = Probes::new(7).with_first_key(first).with_flow(0x5678, true);
+            let probing = ProbeProtocol::Icmp
+                .probes(7)
+                .with_first_key(first)
+                .with_flow(0x5678, true);
             assert_eq!(probing.first_key(), first);
             assert_eq!((probing.flow(), probing.flow_is_public()), (0x5678, true));
             let ends = Ends {

@@ -183,9 +183,9 @@ impl Running {
 
     /// Returns whether a message can't be an answer, since the probe with this seq has not left
     /// yet: a local firewall that rejects a probe writes an ICMP error about it too.
-    pub(crate) fn has_not_sent(&self, seq: u16) -> bool {
-        let held = self.held.as_ref();
-        held.is_some_and(|held| self.tracer.protocol().seq(&held.message) == Some(seq))
+    pub(crate) fn has_not_sent(&self, seq: Option<u16>) -> bool {
+        let held = self.held.as_ref().filter(|_| seq.is_some());
+        held.is_some_and(|held| self.tracer.protocol().seq(&held.message) == seq)
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or

@@ -2,7 +2,7 @@
 
 use crate::error::Fault;
 use crate::memory::Memory;
-use crate::protocol::{Key, Probes};
+use crate::protocol::{Key, ProbeProtocol, Probes};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,13 +18,16 @@ pub struct ProbeSettings {
     /// Whether the timeout was chosen by somebody. If not, a trace outside a list waits a second
     /// longer where nothing answers and the kernel is still looking for the next hop.
     pub has_timeout: bool,
+    /// The protocol of the probes.
+    pub protocol: ProbeProtocol,
     /// The ICMP identifier of all probes; a random one for each trace if none is given.
     pub ident: Option<u16>,
-    /// The flow, 1 to 65,534: the ICMP checksum of all probes; a random one for each trace if none
-    /// is given.
+    /// The flow, 1 to 65,534: the ICMP checksum of all probes, or their source port in TCP and UDP;
+    /// a random one for each trace if none is given.
     pub flow: Option<u16>,
     /// The size of a probe in octets, IP header included: 38 to 65,535 in IPv4, 58 to 65,535 in
-    /// IPv6; 52 and 72 if none is given.
+    /// IPv6; 52 and 72 if none is given. In UDP it may be smaller or must be larger by what the
+    /// payload takes; a SYN has a size of its own.
     pub size: Option<u16>,
     /// The memory to learn from and to learn into.
     pub memory: Memory,
@@ -42,6 +45,7 @@ impl Default for ProbeSettings {
         Self {
             config,
             has_timeout,
+            protocol: ProbeProtocol::Icmp,
             ident,
             flow,
             size,
@@ -70,7 +74,7 @@ impl ProbeSettings {
         family: AddressFamily,
         random: u128,
     ) -> Result<Probes, Fault<E>> {
-        let mut probing = Probes::new(random);
+        let mut probing = self.protocol.probes(random);
         if let Some(ident) = self.ident {
             let first = probing.first_key();
             probing = probing.with_first_key(Key { ident, ..first });

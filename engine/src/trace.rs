@@ -9,7 +9,7 @@ use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::pace::Pace;
-use crate::protocol::Probes;
+use crate::protocol::{ProbeProtocol, Probes, TargetAnswer};
 use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
 use crate::settings::{self, ProbeSettings};
 use crate::shared::{Head, Sample, SharedHop};
@@ -17,7 +17,7 @@ use crate::storage::{Growing, Tracer};
 use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
+use hopshot_core::{Config, Evidence, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -29,7 +29,8 @@ pub(crate) struct Begun {
     host: String,
     pub(crate) target: IpAddr,
     pub(crate) source: IpAddr,
-    pub(crate) flow: u16,
+    /// Its probes; their flow may be another one than was asked for.
+    pub(crate) probes: Probes,
     started: SystemTime,
     start: Instant,
     memory: Memory,
@@ -66,7 +67,7 @@ impl Begun {
         let sweep = settings
             .config
             .sweep
-            .or_else(|| settings.memory.sweep(target));
+            .or_else(|| settings.protocol.sweep(settings.memory.sweep(target)));
         let config = Config {
             target,
             sweep,
@@ -77,13 +78,16 @@ impl Begun {
             .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         let (started, start) = (driver.link.date(), driver.link.now());
+        let probes = driver
+            .tracer(id)
+            .map_or(probing, |tracer| *tracer.protocol());
         let (host, memory) = (host.to_owned(), settings.memory.clone());
         Ok(Self {
             id,
             host,
             target,
             source,
-            flow: probing.flow(),
+            probes,
             started,
             start,
             memory,
@@ -110,6 +114,7 @@ impl Begun {
             host: &self.host,
             target: self.target,
             reply,
+            answer: self.probes.target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
             extensions: driver.extensions(self.id, reply.probe),
         }
@@ -177,6 +182,8 @@ pub struct HostReply<'a> {
     pub target: IpAddr,
     /// The answer.
     pub reply: Reply,
+    /// What the target said, if the answer is the target's own.
+    pub answer: Option<TargetAnswer>,
     /// The clocks that its RTT is from.
     pub clocks: Clocks,
     /// The extensions that the router appended to it.
@@ -207,7 +214,7 @@ impl<L: Link> Trace<L> {
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
         settings.check(AddressFamily::of(address.ip()))?;
-        let mut driver = Driver::new(link, Pace::UNBOUND);
+        let mut driver = Driver::new(link, settings.protocol, Pace::UNBOUND);
         let begun = Begun::new(
             settings,
             &mut driver,
@@ -216,7 +223,7 @@ impl<L: Link> Trace<L> {
             None,
             Endurance::Timeout,
         )?;
-        let unsent = Route::unsent::<L>(begun.summary(&driver), settings.config)?;
+        let unsent = Route::unsent::<L>(begun.summary(&driver), begun.probes, settings.config)?;
         Ok(Self {
             driver,
             begun,
@@ -253,7 +260,7 @@ impl<L: Link> Trace<L> {
     /// The flow of all its probes: what load balancers tell flows apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
-        self.begun.flow
+        self.begun.probes.flow()
     }
 
     /// The kind of socket that was opened.
@@ -370,13 +377,17 @@ impl fmt::Debug for Route {
 
 impl Route {
     /// The result of a trace that has sent nothing.
-    pub(crate) fn unsent<L: Link>(summary: Summary, config: Config) -> Result<Self, L::Error> {
+    pub(crate) fn unsent<L: Link>(
+        summary: Summary,
+        probes: Probes,
+        config: Config,
+    ) -> Result<Self, L::Error> {
         let config = Config {
             target: summary.target,
             source: summary.source,
             ..config
         };
-        let tracer = Tracer::new_in(Growing::new(&config), config, Probes::new(0));
+        let tracer = Tracer::new_in(Growing::new(&config), config, probes);
         Ok(Self {
             summary,
             describe: L::describe,
@@ -404,6 +415,35 @@ impl Route {
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.tracer.protocol().flow()
+    }
+
+    /// Returns the protocol of its probes.
+    #[must_use]
+    pub fn protocol(&self) -> ProbeProtocol {
+        self.tracer.protocol().protocol()
+    }
+
+    /// Returns the source port of its probes, if they have one.
+    #[must_use]
+    pub fn source_port(&self) -> Option<u16> {
+        self.tracer.protocol().source_port()
+    }
+
+    /// Returns what the target said, if a reply is the target's own.
+    #[must_use]
+    pub fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
+        self.tracer.protocol().target_answer(reply)
+    }
+
+    /// Returns whether the port of the target is open, or closed, if an answer shows it.
+    #[must_use]
+    pub fn is_open(&self) -> Option<bool> {
+        let replies = self
+            .hops()
+            .flat_map(|hop| hop.replies().collect::<Vec<_>>());
+        let strong = replies.filter(|reply| reply.evidence() == Evidence::Strong);
+        let mut known = strong.filter_map(|reply| self.target_answer(&reply)?.is_open());
+        known.next()
     }
 
     /// Whether the target answered.

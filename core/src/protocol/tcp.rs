@@ -121,9 +121,10 @@ impl Tcp {
         let [.., check] = self.key;
         let [_, _, a, b] = check.to_be_bytes();
         let rounds = self.key.into_iter();
-        let (left, right) = rounds.fold((u16::from_be_bytes([a, b]), index), |(left, right), key| {
-            (right, left ^ mix(right, key))
-        });
+        let (left, right) = rounds
+            .fold((u16::from_be_bytes([a, b]), index), |(left, right), key| {
+                (right, left ^ mix(right, key))
+            });
         u32::from(left) << 16 | u32::from(right)
     }
 
@@ -144,7 +145,9 @@ impl Tcp {
 const fn mix(half: u16, key: u32) -> u16 {
     let [a, b] = half.to_be_bytes();
     let product = (u32::from_be_bytes([0, 0, a, b]) ^ key).wrapping_mul(key.rotate_left(9) | 1);
-    let [c, d, ..] = (product ^ product >> 15).wrapping_mul(0x9e37_79b1).to_be_bytes();
+    let [c, d, ..] = (product ^ product >> 15)
+        .wrapping_mul(0x9e37_79b1)
+        .to_be_bytes();
     u16::from_be_bytes([c, d])
 }
 

@@ -105,11 +105,16 @@ impl UdpPayload {
         }
     }
 
-    /// The octets that it takes at least, which are the default.
+    /// The octets that it takes at least.
+    #[must_use]
+    pub const fn least(self) -> u16 {
+        self.layout().len
+    }
+
     const fn default_len(self) -> u16 {
         match self {
             Self::Plain => 24,
-            _ => self.layout().len,
+            _ => self.least(),
         }
     }
 
@@ -223,7 +228,7 @@ impl Protocol for Udp {
     fn check(&self) -> Result<(), ConfigError> {
         check_range("source_port", self.source_port, 1, u16::MAX)?;
         check_range("port", self.port, 1, u16::MAX)?;
-        let least = self.payload.layout().len;
+        let least = self.payload.least();
         check_range("payload_len", self.payload_len, least, MAX_PAYLOAD)
     }
 
@@ -264,7 +269,8 @@ impl Protocol for Udp {
                 return Err(Discard::NotOurs);
             }
             let (balance_at, cookie_at) = self.payload.answered();
-            let is_wrong = cookie_at.is_some_and(|at| cut(datagram.payload, at) != Some(self.cookie));
+            let is_wrong =
+                cookie_at.is_some_and(|at| cut(datagram.payload, at) != Some(self.cookie));
             let index = cut(datagram.payload, balance_at)
                 .and_then(|balance| self.index_of_balance(ends, balance))
                 .filter(|_| !is_wrong);
@@ -327,11 +333,10 @@ fn cut<const N: usize>(octets: &[u8], at: usize) -> Option<[u8; N]> {
 /// Reads the datagram of the target, or the one that an error quotes.
 fn read<'a>(answer: &Answer<'a>) -> Result<Datagram<'a>, Malformed> {
     match answer.back {
-        Back::Reply { protocol, message } | Back::Quoted(Quoted { protocol, message, .. })
-            if protocol == udp::PROTOCOL =>
-        {
-            Datagram::parse_quoted(message)
-        }
+        Back::Reply { protocol, message }
+        | Back::Quoted(Quoted {
+            protocol, message, ..
+        }) if protocol == udp::PROTOCOL => Datagram::parse_quoted(message),
         _ => Err(Malformed::Foreign),
     }
 }

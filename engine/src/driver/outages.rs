@@ -7,7 +7,6 @@ use crate::distance::{Distance, distance};
 use crate::health::Health;
 use crate::link::{Datagram, Link};
 use crate::per_family::FAMILIES;
-use crate::protocol::Probes;
 use crate::running::{Endurance, Running};
 use crate::trace_id::TraceId;
 use crate::uplink::{Answerer, CutOff, LONGEST, Witness};
@@ -66,7 +65,7 @@ impl<L: Link> Driver<L> {
             source,
             ..Config::new(target)
         };
-        let probing = Probes::new(self.link.random().ok()?);
+        let probing = self.protocol.probes(self.link.random().ok()?);
         let (index, first) = self.take_identity(&config, &probing)?;
         let probing = probing.with_first_key(first);
         let id = self.take_id();
@@ -192,7 +191,7 @@ impl<L: Link> Driver<L> {
         };
         if let Ok(Some((id, _))) = self.add(
             hops,
-            Probes::new(random),
+            self.protocol.probes(random),
             scope_id,
             None,
             Endurance::Queue,

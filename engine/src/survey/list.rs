@@ -169,7 +169,7 @@ impl<L: Link> Survey<L> {
                     host,
                     target: begun.target,
                     source: begun.source,
-                    flow: begun.flow,
+                    flow: begun.probes.flow(),
                 };
                 self.started.push_back(started);
                 return Ok(());
