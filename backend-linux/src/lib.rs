@@ -60,6 +60,7 @@
 #![warn(missing_debug_implementations)]
 
 mod advice;
+mod any;
 mod bell;
 mod clock;
 mod error;
@@ -95,8 +96,8 @@ pub use hopshot_engine::document;
 pub use hopshot_engine::{
     AddressFamily, Changes, Clock, Clocks, ConfigError, Evidence, Failure, Hop, HostReply, Inside,
     Job, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId,
-    Reasons, Rejected, Reply, Route, SendError, SocketKind, Step, StopReason, Summary, Sweep,
-    Tally, is_obeyed, printable,
+    ProbeProtocol, Reasons, Rejected, Reply, Route, SendError, SocketKind, Step, StopReason,
+    Summary, Sweep, Tally, TargetAnswer, TcpOptions, UdpPayload, is_obeyed, printable,
 };
 pub use plan::{Opened, Plan, PlanKind};
 pub use resolve::{needs_resolver, resolve};

@@ -2,13 +2,13 @@
 
 use crate::clock;
 use crate::error::{Error, no_route};
-use crate::socket::{Identity, OpenError};
+use crate::socket::{OpenError, Own};
 use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, SendError};
+use hopshot_engine::Link;
 use hopshot_engine::link::{Arrived, Audience, Datagram, NextHop, Obstacle, Port, Way};
-use hopshot_engine::{Link, Probes};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::rand::GetRandomFlags;
@@ -136,7 +136,7 @@ impl Link for Sockets {
     /// socket notes that.
     fn listen_for(&mut self, port: usize, audience: Audience<'_>) {
         let own = match audience {
-            Audience::Trace(Probes::Echo(echo), target) => Some(Identity::of(echo, target)),
+            Audience::Trace(probes, target) => Own::of(probes, target),
             _ => None,
         };
         let Some(pair) = self.open.get_mut(port) else {

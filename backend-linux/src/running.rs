@@ -3,13 +3,13 @@
 #[cfg(test)]
 mod tests;
 
+use crate::any::any;
 use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
 use crate::socket::Lack;
 use crate::sockets::Sockets;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Step};
-use rustix::io::Errno;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -134,15 +134,6 @@ impl<J: Job<Link = Sockets>> Running<J> {
     pub fn lacks(&self, family: AddressFamily) -> Vec<Lack> {
         self.job.link().lacks(family).to_vec()
     }
-}
-
-/// A descriptor that is readable when any of these is.
-fn any<'f>(mut fds: impl Iterator<Item = BorrowedFd<'f>>) -> Result<OwnedFd, Errno> {
-    use rustix::event::epoll;
-    let any = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let data = epoll::EventData::new_u64(0);
-    fds.try_for_each(|fd| epoll::add(&any, fd, data, epoll::EventFlags::IN))?;
-    Ok(any)
 }
 
 impl<J: Job<Link = Sockets>> AsFd for Running<J> {

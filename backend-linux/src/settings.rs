@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::resolve::{Resolver, needs_resolver};
 use crate::socket::Options;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{self as engine, Memory, SocketKind, Sweep};
+use hopshot_engine::{self as engine, Memory, ProbeProtocol, SocketKind, Sweep};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -90,6 +90,13 @@ impl Settings {
         self
     }
 
+    /// The protocol of the probes; ICMP by default. TCP and UDP need raw sockets.
+    pub fn protocol(mut self, protocol: ProbeProtocol) -> Self {
+        self.options.protocol = protocol;
+        self.probes.protocol = protocol;
+        self
+    }
+
     /// The kind of socket; by default raw where that is permitted, else ping.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
@@ -110,6 +117,14 @@ impl Settings {
     /// all hosts, so it proves nothing: errors that don't quote the cookie are weak then.
     pub fn flow(mut self, flow: u16) -> Self {
         self.probes.flow = Some(flow);
+        self
+    }
+
+    /// The source port of all probes of a trace by TCP or UDP, so that a flow can be repeated, such
+    /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the
+    /// place of the [flow](Self::flow).
+    pub fn source_port(mut self, port: u16) -> Self {
+        self.probes.flow = Some(port);
         self
     }
 

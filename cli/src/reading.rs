@@ -3,7 +3,8 @@
 use crate::extensions;
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{
-    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, Reply, Route, StopReason, failure_text,
+    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, StopReason,
+    failure_text,
 };
 use std::net::IpAddr;
 
@@ -38,6 +39,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Unreachable) if is_too_big(route) => {
             "the packets are too big for a link on the way"
         }
+        Some(StopReason::Unreachable) if route.is_filtered() => "the last hop forbids it: filtered",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
@@ -174,6 +176,14 @@ fn sign(family: AddressFamily, icmp_type: u8, icmp_code: u8) -> String {
         (AddressFamily::V4, 3, code) | (AddressFamily::V6, 1, code) => format!("!<{code}>"),
         (_, icmp_type, code) => format!("!<{icmp_type}-{code}>"),
     }
+}
+
+/// Whether the port of the target is open, in the words of traceroute, if an answer shows it.
+pub(crate) fn state(protocol: ProbeProtocol, reply: &Reply) -> Option<String> {
+    let is_open = protocol.target_answer(reply)?.is_open()?;
+    let is_sure = reply.evidence() == Evidence::Strong;
+    let state = if is_open { "[open]" } else { "[closed]" };
+    is_sure.then(|| state.to_owned())
 }
 
 /// Explains a path that is silent up to its target, where that is longer than a home network.

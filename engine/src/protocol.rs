@@ -61,6 +61,46 @@ impl ProbeProtocol {
         }
     }
 
+    /// Returns the flow that a number of 1 to 65,534 stands for. Source ports are those of the upper
+    /// half, where few services listen.
+    #[must_use]
+    pub const fn flow(self, number: u16) -> u16 {
+        match self {
+            Self::Icmp => number,
+            Self::Udp { .. } | Self::Tcp { .. } => 0x8000 | number,
+        }
+    }
+
+    /// Returns what the target said, if a reply is the target's own.
+    #[must_use]
+    pub fn target_answer(self, reply: &Reply) -> Option<TargetAnswer> {
+        if reply.kind != Kind::Reply {
+            return None;
+        }
+        Some(match self {
+            Self::Icmp => TargetAnswer::EchoReply,
+            Self::Udp { .. } if reply.icmp_type == 0 => TargetAnswer::Datagram,
+            Self::Udp { .. } => TargetAnswer::PortUnreachable,
+            Self::Tcp { .. } => match TcpAnswer::of(reply.icmp_code) {
+                TcpAnswer::SynAck => TargetAnswer::SynAck,
+                TcpAnswer::Rst => TargetAnswer::Rst,
+                TcpAnswer::Ack => TargetAnswer::Ack,
+            },
+        })
+    }
+
+    /// Returns whether an answer says that a firewall forbids the probes (RFC 1812, section
+    /// 5.2.7.1; RFC 4443, section 3.1). Of ICMP it may mean anything.
+    #[must_use]
+    pub fn is_filtered(self, reply: &Reply) -> bool {
+        let family = AddressFamily::of(reply.from);
+        let forbids = match (family, reply.icmp_type, reply.icmp_code) {
+            (AddressFamily::V4, 3, 9 | 10 | 13) | (AddressFamily::V6, 1, 1 | 5 | 6) => true,
+            _ => false,
+        };
+        forbids && reply.kind == Kind::Unreachable && self != Self::Icmp
+    }
+
     /// Returns how far a first sweep goes at once. A SYN that goes past the end is a connection to
     /// somebody's server, so there are at most three of them.
     pub(crate) fn sweep(self, sweep: Option<Sweep>) -> Option<Sweep> {
@@ -293,23 +333,6 @@ impl Probes {
             Self::Udp(_) | Self::Tcp(_) => return None,
         };
         seq.try_into().ok().map(u16::from_be_bytes)
-    }
-
-    /// Returns what the target said, if a reply is the target's own.
-    pub(crate) fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
-        if reply.kind != Kind::Reply {
-            return None;
-        }
-        Some(match self {
-            Self::Echo(_) => TargetAnswer::EchoReply,
-            Self::Udp(_) if reply.icmp_type == 0 => TargetAnswer::Datagram,
-            Self::Udp(_) => TargetAnswer::PortUnreachable,
-            Self::Tcp(_) => match TcpAnswer::of(reply.icmp_code) {
-                TcpAnswer::SynAck => TargetAnswer::SynAck,
-                TcpAnswer::Rst => TargetAnswer::Rst,
-                TcpAnswer::Ack => TargetAnswer::Ack,
-            },
-        })
     }
 }
 

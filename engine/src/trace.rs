@@ -114,7 +114,7 @@ impl Begun {
             host: &self.host,
             target: self.target,
             reply,
-            answer: self.probes.target_answer(&reply),
+            answer: self.probes.protocol().target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
             extensions: driver.extensions(self.id, reply.probe),
         }
@@ -432,7 +432,19 @@ impl Route {
     /// Returns what the target said, if a reply is the target's own.
     #[must_use]
     pub fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
-        self.tracer.protocol().target_answer(reply)
+        self.protocol().target_answer(reply)
+    }
+
+    /// Returns whether a firewall forbids the probes: see [`ProbeProtocol::is_filtered`].
+    #[must_use]
+    pub fn is_filtered(&self) -> bool {
+        let protocol = self.protocol();
+        let refusals = self
+            .hops()
+            .flat_map(|hop| hop.replies().collect::<Vec<_>>());
+        let mut refusals = refusals.filter(|reply| reply.is_proven());
+        self.stop_reason() == Some(StopReason::Unreachable)
+            && refusals.any(|reply| protocol.is_filtered(&reply))
     }
 
     /// Returns whether the port of the target is open, or closed, if an answer shows it.

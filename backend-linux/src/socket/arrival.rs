@@ -3,19 +3,21 @@
 use super::queue::Report;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, Type};
-use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
-use hopshot_core::{Answer, Back, Instant, Kind, Quoted};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip, tcp, udp};
+use hopshot_core::{Answer, Back, Instant, Kind, Quoted, Tcp, Udp};
 use hopshot_engine::Clock;
 use std::net::IpAddr;
 
-/// An ICMP message that was received.
+/// A message that was received.
 #[derive(Debug)]
 pub(crate) struct Arrival<'b> {
     /// The sender.
     pub(crate) from: IpAddr,
     /// The hop limit (TTL in IPv4) that was left.
     pub(crate) hop_limit: Option<u8>,
-    /// The message, from its ICMP header on; of an error that the kernel has taken apart, the Echo
+    /// The protocol of the message.
+    pub(super) protocol: u8,
+    /// The message, from its own header on; of an error that the kernel has taken apart, the Echo
     /// Request that it quotes.
     pub(super) message: &'b [u8],
     /// The kernel's report on an error that it has taken apart.
@@ -41,7 +43,13 @@ impl<'b> Arrival<'b> {
                     source: self.from,
                     destination: AddressFamily::of(self.from).unspecified(),
                 };
-                Answer::parse(ends, self.hop_limit, self.message)
+                match self.protocol {
+                    // Of these it isn't verified: what comes from this machine has none, where a
+                    // device would fill it in. Their numbers prove them.
+                    tcp::PROTOCOL => Tcp::answer(ends, self.hop_limit, self.message),
+                    udp::PROTOCOL => Udp::answer(ends, self.hop_limit, self.message),
+                    _ => Answer::parse(ends, self.hop_limit, self.message),
+                }
             }
         }
     }

@@ -10,6 +10,7 @@ use crate::sys::Instruction;
 use hopshot_core::Echo;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
+use hopshot_engine::{ProbeProtocol, Probes};
 use std::net::IpAddr;
 
 /// The octets that tell the answers of a trace from those of others.
@@ -43,6 +44,27 @@ impl Identity {
     }
 }
 
+/// What tells the answers to the probes of a trace from those of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Own {
+    /// Of Echo Requests.
+    Echo(Identity),
+    /// Of UDP and TCP: our port.
+    Port(u16),
+}
+
+impl Own {
+    /// That of a trace with these probes and this target, if it is known.
+    pub(crate) const fn of(probes: &Probes, target: IpAddr) -> Option<Self> {
+        match probes {
+            Probes::Echo(echo) => Some(Self::Echo(Identity::of(echo, target))),
+            Probes::Udp(udp) => Some(Self::Port(udp.source_port)),
+            Probes::Tcp(tcp) => Some(Self::Port(tcp.source_port)),
+            _ => None,
+        }
+    }
+}
+
 /// A set of message types, as `ICMP_FILTER` and `ICMPV6_FILTER` want it: a bit for each type that
 /// is to be turned away.
 pub(super) struct TypeFilter([u32; 8]);
@@ -51,10 +73,12 @@ impl TypeFilter {
     /// Turns every type away.
     pub(super) const NONE: Self = Self([u32::MAX; 8]);
 
-    /// Turns away all but Echo Replies and errors.
-    pub(super) fn answers(family: AddressFamily) -> Self {
+    /// Turns away all but errors, and Echo Replies where they are answers to the probes.
+    pub(super) fn answers(family: AddressFamily, protocol: ProbeProtocol) -> Self {
         let mut blocked = [u32::MAX; 8];
-        for number in errors(family).chain(Type::EchoReply.number(family)) {
+        let reply = Type::EchoReply.number(family);
+        let reply = reply.filter(|_| protocol == ProbeProtocol::Icmp);
+        for number in errors(family).chain(reply) {
             blocked[usize::from(number / 32)] &= !(1 << (number % 32));
         }
         Self(blocked)
@@ -118,17 +142,50 @@ pub(super) fn pass_answers(family: AddressFamily, trace: Option<&Identity>) -> V
             program.if_equal(u32::from_be_bytes(trace.target), Label::Pass);
         }
     }
-    program.at(Label::Drop);
-    program.line(RETURN, 0);
-    program.at(Label::Pass);
-    program.line(RETURN, u32::MAX);
-    program.assemble()
+    program.end()
+}
+
+/// The program that passes errors about packets of this protocol, and of those in IPv6 with
+/// extension headers of any.
+pub(super) fn pass_errors_about(family: AddressFamily, protocol: u8) -> Vec<Instruction> {
+    let mut program = Program::default();
+    match family {
+        AddressFamily::V4 => {
+            program.line(LOAD_INDEX_HEADER_LEN, 0);
+            program.line(LOAD_OCTET_INDEXED, ICMP_LEN + PROTOCOL);
+        }
+        AddressFamily::V6 => {
+            program.line(LOAD_OCTET, ICMP_LEN + NEXT_HEADER);
+            for extension in EXTENSIONS {
+                program.if_equal(extension, Label::Pass);
+            }
+        }
+    }
+    program.if_equal(protocol.into(), Label::Pass);
+    program.end()
+}
+
+/// The program that passes TCP segments and UDP datagrams from this port, to a port of ours if one
+/// is given.
+pub(super) fn pass_from(family: AddressFamily, port: u16, ours: Option<u16>) -> Vec<Instruction> {
+    const DESTINATION: u32 = 2;
+    let mut program = Program::default();
+    if family == AddressFamily::V4 {
+        program.line(LOAD_INDEX_HEADER_LEN, 0);
+    }
+    program.line(LOAD_WORD16_INDEXED, 0);
+    program.unless_equal(port.into(), Label::Drop);
+    if let Some(ours) = ours {
+        program.line(LOAD_WORD16_INDEXED, DESTINATION);
+        program.unless_equal(ours.into(), Label::Drop);
+    }
+    program.jump(Label::Pass);
+    program.end()
 }
 
 /// Brings to the index where in an IPv4 packet the Echo is. The program sees the outer IP header
 /// first.
 fn find_echo_v4() -> Program {
-    const PROTOCOL: u32 = 9;
     const DESTINATION: u32 = 16;
     let mut program = Program::default();
     program.line(LOAD_INDEX_HEADER_LEN, 0);
@@ -155,7 +212,6 @@ fn find_echo_v4() -> Program {
 /// Brings to the index where in an ICMPv6 message the Echo is. The program sees the message without
 /// its outer header, and begins with an index of zero.
 fn find_echo_v6() -> Program {
-    const NEXT_HEADER: u32 = 6;
     const IPV6_LEN: u32 = 40;
     const END_OF_DESTINATION: u32 = 36;
     let mut program = Program::default();
@@ -163,7 +219,7 @@ fn find_echo_v6() -> Program {
     program.sort_by_type(AddressFamily::V6);
     program.at(Label::Error);
     program.line(LOAD_OCTET, ICMP_LEN + NEXT_HEADER);
-    for extension in [0, 43, 44, 60] {
+    for extension in EXTENSIONS {
         program.if_equal(extension, Label::Pass);
     }
     program.unless_equal(58, Label::Drop);
@@ -179,6 +235,12 @@ fn find_echo_v6() -> Program {
 fn number(icmp_type: Type, family: AddressFamily) -> u32 {
     icmp_type.number(family).unwrap_or_default().into()
 }
+
+/// Where in an IPv4 header the protocol is, and in an IPv6 header the next header.
+const PROTOCOL: u32 = 9;
+const NEXT_HEADER: u32 = 6;
+/// IPv6 extension headers.
+const EXTENSIONS: [u32; 4] = [0, 43, 44, 60];
 
 /// The octets of an ICMP header; where in an Echo the ident is, and the cookie.
 const ICMP_LEN: u32 = 8;
@@ -304,6 +366,15 @@ impl Program {
             self.if_equal(error.into(), Label::Error);
         }
         self.jump(Label::Drop);
+    }
+
+    /// Ends the program with what becomes of the packet: nothing if no jump has led elsewhere.
+    fn end(mut self) -> Vec<Instruction> {
+        self.at(Label::Drop);
+        self.line(RETURN, 0);
+        self.at(Label::Pass);
+        self.line(RETURN, u32::MAX);
+        self.assemble()
     }
 
     /// Turns labels into distances. A program here has fewer than 40 lines, so every distance fits

@@ -6,7 +6,7 @@ use super::queue::{Origin, Packet, Queue, Report};
 use super::sources::open_to_ask;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, sockopt};
 use std::net::IpAddr;
@@ -54,7 +54,8 @@ impl FirstLink {
         const TOO_LARGE: usize = 65_515;
         let Self(socket) = self;
         let family = AddressFamily::of(destination);
-        rustix::net::connect(&socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
+        rustix::net::connect(&socket, &asked(destination, scope_id, ProbeProtocol::Icmp))
+            .map_err(OpenError::Other)?;
         let learnt = match family {
             AddressFamily::V4 => sockopt::ip_mtu(&socket),
             AddressFamily::V6 => sockopt::ipv6_mtu(&socket),

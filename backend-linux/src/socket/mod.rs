@@ -21,7 +21,7 @@ mod tests;
 
 #[cfg(any(test, feature = "fuzzing"))]
 use arrival::Arrival;
-pub(crate) use filter::Identity;
+pub(crate) use filter::Own;
 pub(crate) use first_link::FirstLink;
 pub use needs::{Lack, Nicety};
 pub(crate) use options::{OpenError, Options};

@@ -7,7 +7,7 @@ use crate::interface::{self, Interface};
 use crate::sys::{self, Name};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use rustix::net::{AddressFamily as Domain, SocketFlags, SocketType, ipproto, sockopt};
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     /// Whether somebody asked that no packet is cut. Otherwise the kernel may decide, where it
     /// refuses the option.
     pub(crate) must_stay_whole: bool,
+    /// The protocol of probes.
+    pub(crate) protocol: ProbeProtocol,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
     /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none
@@ -161,11 +163,17 @@ pub(super) fn bind_source(
     })
 }
 
-/// Opens an ICMP or ICMPv6 socket: non-blocking, closed when another program is executed.
-pub(super) fn open(family: AddressFamily, kind: SocketKind) -> Result<OwnedFd, OpenError> {
-    let protocol = match family {
-        AddressFamily::V4 => ipproto::ICMP,
-        AddressFamily::V6 => ipproto::ICMPV6,
+/// Opens a socket of the protocol of probes: non-blocking, closed when another program is executed.
+pub(super) fn open(
+    family: AddressFamily,
+    kind: SocketKind,
+    protocol: ProbeProtocol,
+) -> Result<OwnedFd, OpenError> {
+    let protocol = match (protocol, family) {
+        (ProbeProtocol::Tcp { .. }, _) => ipproto::TCP,
+        (ProbeProtocol::Udp { .. }, _) => ipproto::UDP,
+        (_, AddressFamily::V4) => ipproto::ICMP,
+        (_, AddressFamily::V6) => ipproto::ICMPV6,
     };
     let is_raw = kind == SocketKind::Raw;
     let socket_type = if is_raw {
@@ -187,11 +195,23 @@ pub(super) fn open(family: AddressFamily, kind: SocketKind) -> Result<OwnedFd, O
 }
 
 /// Keeps a raw socket that only sends, or asks, from receiving packets that it would never read.
-pub(super) fn deafen(fd: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) {
-    lacks.note(
-        Nicety::TypeFilter,
-        set_type_filter(fd, family, &filter::TypeFilter::NONE),
-    );
+pub(super) fn deafen(
+    fd: &OwnedFd,
+    family: AddressFamily,
+    protocol: ProbeProtocol,
+    lacks: &mut Lacks,
+) {
+    if protocol == ProbeProtocol::Icmp {
+        lacks.note(
+            Nicety::TypeFilter,
+            set_type_filter(fd, family, &filter::TypeFilter::NONE),
+        );
+    } else {
+        lacks.note(
+            Nicety::PacketFilter,
+            sys::attach_filter(fd.as_fd(), &filter::pass_nothing()),
+        );
+    }
     lacks.note(Nicety::Buffer, sockopt::set_socket_recv_buffer_size(fd, 0));
 }
 
@@ -267,14 +287,15 @@ pub(super) fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr 
     }
 }
 
-/// An address for a question about the route of an Echo Request. Where the port of others is, the
-/// kernel keeps the type and code of a message when it looks a route up: a rule by ports goes by
+/// An address for a question about the route of probes. Where the port of others is, the kernel
+/// keeps the type and code of an ICMP message when it looks a route up: a rule by ports goes by
 /// that.
-pub(super) fn asked(destination: IpAddr, scope_id: u32) -> SocketAddr {
+pub(super) fn asked(destination: IpAddr, scope_id: u32, protocol: ProbeProtocol) -> SocketAddr {
     let echo = Type::EchoRequest
         .number(AddressFamily::of(destination))
         .unwrap_or_default();
-    endpoint(destination, scope_id, u16::from_be_bytes([echo, 0]))
+    let port = protocol.port().unwrap_or(u16::from_be_bytes([echo, 0]));
+    endpoint(destination, scope_id, port)
 }
 
 const fn domain(family: AddressFamily) -> Domain {

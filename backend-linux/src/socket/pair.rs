@@ -1,14 +1,14 @@
 //! A pair of sockets of either kind.
 
 use super::arrival::Arrival;
-use super::filter::Identity;
+use super::filter::Own;
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{OpenError, Options};
 use super::{ping, raw};
 use crate::advice::Refusals;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -32,6 +32,8 @@ impl Socket {
         let ping = |lacks| ping::Socket::open(family, options, lacks).map(Self::Ping);
         match options.kind {
             Some(SocketKind::Raw) => raw(),
+            // A ping socket sends nothing else.
+            _ if options.protocol != ProbeProtocol::Icmp => raw(),
             Some(_) => ping(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
@@ -86,7 +88,7 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&mut self, trace: Option<&Own>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
             Self::Ping(_) => Ok(()),

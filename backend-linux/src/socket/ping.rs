@@ -19,8 +19,8 @@ use super::queue::{Origin, Queue, Report};
 use super::sender::Sender;
 use crate::sys::{self, Name};
 use hopshot_core::Instant;
-use hopshot_core::wire::AddressFamily;
-use hopshot_engine::SocketKind;
+use hopshot_core::wire::{AddressFamily, ip};
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::sockopt;
 use std::net::{IpAddr, SocketAddr};
@@ -65,7 +65,7 @@ impl Socket {
             None => open_alone(family, options, &mut lacks)?,
         };
         fragment_probes(&sender, family, options, &mut lacks)?;
-        let receiver = open(family, SocketKind::Ping)?;
+        let receiver = open(family, SocketKind::Ping, ProbeProtocol::Icmp)?;
         lacks.note(
             Nicety::OwnIdent,
             sockopt::set_socket_reuseaddr(&sender, true),
@@ -145,6 +145,7 @@ impl Socket {
             let (hop_limit, report, message) =
                 (packet.hop_limit, packet.report, &buf[..packet.len]);
             return Ok(Some(Arrival {
+                protocol: ip::icmp(AddressFamily::of(from)),
                 from,
                 hop_limit,
                 message,
@@ -219,7 +220,7 @@ fn open_sender(
     may_share: bool,
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
-    let sender = open(family, SocketKind::Ping)?;
+    let sender = open(family, SocketKind::Ping, ProbeProtocol::Icmp)?;
     lacks.note(
         Nicety::OwnIdent,
         sockopt::set_socket_reuseaddr(&sender, may_share),

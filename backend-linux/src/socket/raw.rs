@@ -1,4 +1,7 @@
-//! Raw ICMP and ICMPv6 sockets: raw(7), icmp(7), ipv6(7).
+//! Raw sockets: raw(7), icmp(7), ipv6(7).
+//!
+//! Probes of TCP and UDP leave by raw sockets of these protocols, and the target's own answers come
+//! in by one more; errors about them are ICMP.
 //!
 //! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a
 //! packet that a queueing discipline drops (ENOBUFS; without it the send "succeeds"), but such a
@@ -7,7 +10,7 @@
 //! receives, and never reports errors.
 
 use super::arrival::Arrival;
-use super::filter::{self, Identity};
+use super::filter::{self, Own};
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{
     OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, fragment_probes, open, set,
@@ -15,10 +18,11 @@ use super::options::{
 };
 use super::queue::Queue;
 use super::sender::Sender;
-use crate::sys::{self, Name};
+use crate::any::any;
+use crate::sys::{self, Instruction, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::{AddressFamily, ip};
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -29,10 +33,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 #[derive(Debug)]
 pub(crate) struct Socket {
     family: AddressFamily,
+    protocol: ProbeProtocol,
     sender: Sender,
-    receiver: OwnedFd,
-    arrivals: Queue,
+    /// Of ICMP; and of the protocol of the probes where that is another one.
+    receivers: Vec<Receiver>,
+    /// Readable when one of several receivers is.
+    any: Option<OwnedFd>,
     pub(super) lacks: Lacks,
+}
+
+/// A socket that receives messages of one protocol.
+#[derive(Debug)]
+struct Receiver {
+    fd: OwnedFd,
+    arrivals: Queue,
+    protocol: u8,
 }
 
 impl Socket {
@@ -47,15 +62,25 @@ impl Socket {
     pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let mut lacks = Lacks::of(family);
         // First: the kernel begins to stamp packets a moment after it was asked.
-        let receiver = open_receiver(family, &mut lacks)?;
+        let icmp = open_receiver(family, options.protocol, &mut lacks)?;
+        let mut receivers = vec![Receiver::new(icmp, ip::icmp(family))];
+        if let Some(port) = options.protocol.port() {
+            let own = open_own_receiver(family, options.protocol, port, &mut lacks)?;
+            receivers.push(Receiver::new(own, options.protocol.number(family)));
+        }
+        let any = match receivers.as_slice() {
+            [_] => None,
+            several => Some(any(several.iter().map(|receiver| receiver.fd.as_fd()))?),
+        };
         let sender = open_sender(family, options, &mut lacks)?;
         apply(options, family, sender.as_fd(), 0)?;
         let sender = Sender::new(sender, family, options.precise, 0, &mut lacks);
         Ok(Self {
             family,
+            protocol: options.protocol,
             sender,
-            receiver,
-            arrivals: Queue::of_arrivals(),
+            receivers,
+            any,
             lacks,
         })
     }
@@ -65,15 +90,18 @@ impl Socket {
         self.lacks.list()
     }
 
-    /// Receives from now on the Echo Replies of this trace, and the errors about its Echo Requests;
-    /// nothing else, but for errors whose quote the filter can't read. If no trace is given,
-    /// those of everybody. What is in the receive buffer already stays there.
+    /// Receives from now on the answers to the probes of this trace, and no others, but for errors
+    /// whose quote the filter can't read or that a translator may have changed. If no trace is
+    /// given, those to everybody's probes. What is in the receive buffer already stays there.
     ///
     /// # Errors
     /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
     /// received stays as it was.
-    pub(crate) fn listen_for(&mut self, trace: Option<&Identity>) -> Result<(), Errno> {
-        let attached = sys::attach_filter(self.as_fd(), &filter::pass_answers(self.family, trace));
+    pub(crate) fn listen_for(&mut self, trace: Option<&Own>) -> Result<(), Errno> {
+        let attached = self.receivers.iter().try_for_each(|receiver| {
+            let filter = receiver.filter(self.family, self.protocol, trace);
+            sys::attach_filter(receiver.fd.as_fd(), &filter)
+        });
         self.lacks.note(Nicety::PacketFilter, attached);
         attached
     }
@@ -84,12 +112,14 @@ impl Socket {
     /// EPERM if that was done already.
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         sys::attach_filter(self.sender.fd.as_fd(), &filter::pass_nothing())?;
-        [&self.sender.fd, &self.receiver]
-            .into_iter()
+        self.receivers
+            .iter()
+            .map(|receiver| &receiver.fd)
+            .chain([&self.sender.fd])
             .try_for_each(|fd| set(fd, Name::SO_LOCK_FILTER, 1))
     }
 
-    /// Sends one ICMP message. In IPv6 the kernel fills in its checksum. If the kernel has no room
+    /// Sends one message. In ICMPv6 the kernel fills in its checksum. If the kernel has no room
     /// for it (ENOBUFS, EAGAIN) it is tried again for about 3 ms. `scope_id` is the interface
     /// that a link-local destination belongs to, else 0. `tag` comes back with its
     /// [`departure`](Self::departure). Returns the moment right before it went.
@@ -123,18 +153,25 @@ impl Socket {
         self.sender.count();
     }
 
-    /// Receives one ICMP message into `buf`; `None` when there are no more for now. What doesn't
+    /// Receives one message into `buf`; `None` when there are no more for now. What doesn't
     /// fit, and what isn't whole, is passed over.
     ///
     /// # Errors
     /// None that are expected; an error that only happens once is passed over too.
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
-        let mut errors = 0;
+        let (mut errors, mut next) = (0, 0);
         loop {
-            let packet = match self.arrivals.read(self.receiver.as_fd(), buf) {
+            let Some(receiver) = self.receivers.get_mut(next) else {
+                return Ok(None);
+            };
+            let protocol = receiver.protocol;
+            let packet = match receiver.arrivals.read(receiver.fd.as_fd(), buf) {
                 Ok(Some(packet)) if packet.cut => continue,
                 Ok(Some(packet)) => packet,
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    next += 1;
+                    continue;
+                }
                 Err(errno) if errors == TRANSIENT_ERRORS => return Err(errno),
                 Err(_) => {
                     errors += 1;
@@ -152,6 +189,7 @@ impl Socket {
             return Ok(Some(Arrival {
                 from,
                 hop_limit,
+                protocol,
                 message,
                 report: None,
                 at,
@@ -160,7 +198,7 @@ impl Socket {
         }
     }
 
-    /// Where in a packet the ICMP message is: in IPv4 behind the outer header, which has the hop
+    /// Where in a packet the message is: in IPv4 behind the outer header, which has the hop
     /// limit.
     fn find_message(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
         match self.family {
@@ -176,13 +214,46 @@ impl Socket {
     /// See [`Rejected::dropped`](crate::Rejected::dropped).
     #[doc(alias = "SO_MEMINFO")]
     pub(crate) fn dropped(&self) -> u32 {
-        sys::drops(self.as_fd()).unwrap_or(0)
+        let dropped = |receiver: &Receiver| sys::drops(receiver.fd.as_fd()).unwrap_or(0);
+        self.receivers.iter().map(dropped).sum()
+    }
+}
+
+impl Receiver {
+    fn new(fd: OwnedFd, protocol: u8) -> Self {
+        Self {
+            fd,
+            arrivals: Queue::of_arrivals(),
+            protocol,
+        }
+    }
+
+    /// The filter that passes what answers the probes of a trace, or of everybody.
+    fn filter(
+        &self,
+        family: AddressFamily,
+        probes: ProbeProtocol,
+        trace: Option<&Own>,
+    ) -> Vec<Instruction> {
+        let is_icmp = self.protocol == ip::icmp(family);
+        match (probes.port(), trace) {
+            (Some(_), _) if is_icmp => filter::pass_errors_about(family, probes.number(family)),
+            (Some(port), Some(Own::Port(ours))) => filter::pass_from(family, port, Some(*ours)),
+            (Some(port), _) => filter::pass_from(family, port, None),
+            (None, Some(Own::Echo(echo))) => filter::pass_answers(family, Some(echo)),
+            (None, _) => filter::pass_answers(family, None),
+        }
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.receiver.as_fd()
+        // There is always the receiver of ICMP.
+        match (&self.any, self.receivers.as_slice()) {
+            (Some(any), _) => any.as_fd(),
+            (None, [only, ..]) => only.fd.as_fd(),
+            (None, []) => self.sender.fd.as_fd(),
+        }
     }
 }
 
@@ -194,8 +265,8 @@ fn open_sender(
     options: &Options,
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
-    let sender = open(family, SocketKind::Raw)?;
-    deafen(&sender, family, lacks);
+    let sender = open(family, SocketKind::Raw, options.protocol)?;
+    deafen(&sender, family, options.protocol, lacks);
     if options.precise {
         // The types above 31, which IPv4 filters by nothing else, would take the room of transmit
         // timestamps.
@@ -209,24 +280,47 @@ fn open_sender(
     Ok(sender)
 }
 
-/// A socket that receives, with a stamp on each packet and, in IPv6, its hop limit.
-fn open_receiver(family: AddressFamily, lacks: &mut Lacks) -> Result<OwnedFd, OpenError> {
-    let receiver = open(family, SocketKind::Raw)?;
-    let answers = filter::TypeFilter::answers(family);
+/// A socket that receives ICMP, with a stamp on each packet and, in IPv6, its hop limit.
+fn open_receiver(
+    family: AddressFamily,
+    probes: ProbeProtocol,
+    lacks: &mut Lacks,
+) -> Result<OwnedFd, OpenError> {
+    let receiver = open(family, SocketKind::Raw, ProbeProtocol::Icmp)?;
+    let answers = filter::TypeFilter::answers(family, probes);
     lacks.note(
         Nicety::TypeFilter,
         set_type_filter(&receiver, family, &answers),
     );
+    hear(&receiver, family, lacks);
+    Ok(receiver)
+}
+
+/// The same for what the target itself sends to probes that aren't ICMP.
+fn open_own_receiver(
+    family: AddressFamily,
+    probes: ProbeProtocol,
+    port: u16,
+    lacks: &mut Lacks,
+) -> Result<OwnedFd, OpenError> {
+    let receiver = open(family, SocketKind::Raw, probes)?;
+    // At once: it would hear all that this machine does.
+    let filter = filter::pass_from(family, port, None);
+    lacks.note(
+        Nicety::PacketFilter,
+        sys::attach_filter(receiver.as_fd(), &filter),
+    );
+    hear(&receiver, family, lacks);
+    Ok(receiver)
+}
+
+fn hear(receiver: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) {
     lacks.note(
         Nicety::ArrivalStamps,
-        set(&receiver, Name::SO_TIMESTAMPNS, 1),
+        set(receiver, Name::SO_TIMESTAMPNS, 1),
     );
     if family == AddressFamily::V6 {
-        lacks.note(
-            Nicety::HopLimits,
-            set(&receiver, Name::IPV6_RECVHOPLIMIT, 1),
-        );
+        lacks.note(Nicety::HopLimits, set(receiver, Name::IPV6_RECVHOPLIMIT, 1));
     }
-    lacks.note(Nicety::Buffer, set_receive_buffer(&receiver));
-    Ok(receiver)
+    lacks.note(Nicety::Buffer, set_receive_buffer(receiver));
 }

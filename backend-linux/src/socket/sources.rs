@@ -9,7 +9,7 @@ use super::needs::Lacks;
 use super::options::{OpenError, Options, apply, asked, bind_interface, bind_source, deafen, open};
 use crate::interface::Interface;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, sockopt};
 use std::iter;
@@ -27,6 +27,7 @@ pub(crate) struct Sources {
     interface: Option<Interface>,
     /// The source address that was asked for, where the kernel forgets it: on raw sockets.
     source: Option<IpAddr>,
+    protocol: ProbeProtocol,
 }
 
 impl Sources {
@@ -56,6 +57,7 @@ impl Sources {
             broadcasting,
             interface,
             source,
+            protocol: options.protocol,
         })
     }
 
@@ -113,13 +115,10 @@ impl Sources {
                 AddressFamily::of(source),
             )?;
         }
-        look_up(socket, destination, scope_id)
+        let asked = asked(destination, scope_id, self.protocol);
+        rustix::net::connect(socket, &asked).map_err(OpenError::Other)?;
+        Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.ip())
     }
-}
-
-fn look_up(socket: &OwnedFd, destination: IpAddr, scope_id: u32) -> Result<IpAddr, OpenError> {
-    rustix::net::connect(socket, &asked(destination, scope_id)).map_err(OpenError::Other)?;
-    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.ip())
 }
 
 /// Opens a socket that asks for the route of probes, and receives nothing.
@@ -128,10 +127,10 @@ pub(super) fn open_to_ask(
     kind: SocketKind,
     options: &Options,
 ) -> Result<(OwnedFd, Option<Interface>), OpenError> {
-    let socket = open(family, kind)?;
+    let socket = open(family, kind, options.protocol)?;
     if kind == SocketKind::Raw {
         // What is refused here the sockets of the trace have told already.
-        deafen(&socket, family, &mut Lacks::of(family));
+        deafen(&socket, family, options.protocol, &mut Lacks::of(family));
     }
     let interface = apply(options, family, socket.as_fd(), 0)?;
     Ok((socket, interface))

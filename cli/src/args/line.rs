@@ -160,9 +160,8 @@ pub(super) fn one_line(error: &clap::Error) -> String {
 /// Explains options of other traceroutes that hopshot doesn't have.
 fn of_traceroute(option: &str) -> Option<&'static str> {
     Some(match option {
-        "-I" | "--icmp" => "hopshot always sends ICMP; leave it out",
-        "-T" | "-U" | "-p" | "-D" | "-P" | "-M" | "--tcp" | "--udp" | "--sctp" | "--port" => {
-            "hopshot sends ICMP only, no TCP or UDP, and ICMP has no ports"
+        "-D" | "-P" | "-M" | "--sctp" => {
+            "hopshot sends ICMP, TCP (--tcp) and UDP (--udp), and no other protocol"
         }
         "-N" => "hopshot probes many hops at once as it is; leave it out",
         "-g" => "hopshot follows the routes of this machine; ip route changes them",
@@ -235,6 +234,9 @@ impl Args {
                 return Err(format!("{option} supports the formats {named} only"));
             }
         }
+        if self.probing.protocol.source_port.is_some() && self.single().is_none() {
+            return Err("--source-port is for one host: give one".to_owned());
+        }
         self.probing.check()
     }
 
@@ -284,7 +286,9 @@ impl Args {
 
     /// The flow that was asked for, or one that a random number stands for.
     pub(crate) fn flow_of(&self, random: u16) -> u16 {
-        self.probing.flow.unwrap_or(random % 65_534 + 1)
+        let given = self.probing.flow.or(self.probing.protocol.source_port);
+        let protocol = self.probing.protocol.chosen();
+        given.unwrap_or(protocol.flow(random % 65_534 + 1))
     }
 
     /// The settings of a round of a watch: without retries, since the next one comes soon, and all

@@ -8,6 +8,7 @@ mod help;
 mod line;
 mod output;
 mod probing;
+mod protocol;
 mod values;
 mod watch;
 

@@ -1,10 +1,12 @@
 //! What is sent, and from where.
 
+use super::protocol::Protocol;
 use super::values::{Source, mark, number, octet, seconds, source, word};
 use clap::{Args, ValueEnum};
 use hopshot_linux::lookup::Wanted;
 use hopshot_linux::{
-    AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, Settings, SocketKind, Sweep,
+    AddressFamily, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Memory, ProbeProtocol, Settings,
+    SocketKind, Sweep,
 };
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probes")]
 pub(crate) struct Probes {
+    #[command(flatten)]
+    pub(crate) protocol: Protocol,
+
     /// Use IPv4 only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -130,11 +135,50 @@ impl Probes {
                 self.max, self.first
             ));
         }
+        self.protocol.check()?;
+        self.check_beside_protocol()?;
         match (self.source_interface(), &self.interface) {
             (Some(one), Some(other)) if one != other => Err(format!(
                 "--source names the interface {one}, and --interface {other}: leave one out"
             )),
             _ => Ok(()),
+        }
+    }
+
+    /// Checks what goes with which protocol.
+    fn check_beside_protocol(&self) -> Result<(), String> {
+        let protocol = self.protocol.chosen();
+        let name = match protocol {
+            ProbeProtocol::Tcp { .. } => "--tcp",
+            ProbeProtocol::Udp { .. } => "--udp",
+            _ => return Ok(()),
+        };
+        let is_tcp = name == "--tcp";
+        let beside = [
+            (
+                matches!(self.socket, Socket::Ping),
+                "--socket ping: ping sockets send ICMP only; leave it out",
+            ),
+            (
+                self.ident.is_some(),
+                "--ident: only ICMP has one; --source-port tells flows apart",
+            ),
+            (
+                self.flow.is_some(),
+                "--flow: only ICMP has one; --source-port tells flows apart",
+            ),
+            (
+                is_tcp && self.size.is_some(),
+                "--size: a SYN has the size that it has; use ICMP or UDP",
+            ),
+            (
+                is_tcp && self.mtu,
+                "--mtu: a SYN has the size that it has; use ICMP or UDP",
+            ),
+        ];
+        match beside.into_iter().find(|(is_so, _)| *is_so) {
+            Some((_, why)) => Err(format!("{name} can't be used with {why}")),
+            None => Ok(()),
         }
     }
 
@@ -209,6 +253,10 @@ impl Probes {
         }
         if let Some(flow) = self.flow {
             settings = settings.flow(flow);
+        }
+        settings = settings.protocol(self.protocol.chosen());
+        if let Some(port) = self.protocol.source_port {
+            settings = settings.source_port(port);
         }
         match self.socket {
             Socket::Auto => {}

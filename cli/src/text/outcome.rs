@@ -21,7 +21,14 @@ impl View {
         flow: u16,
         max_hops: u8,
     ) -> io::Result<()> {
-        let flow = self.is_verbose.then(|| format!("flow {flow}"));
+        let flow = self.is_verbose.then(|| match self.protocol.port() {
+            Some(_) => format!("source port {flow}"),
+            None => format!("flow {flow}"),
+        });
+        let port = self.protocol.port().map(|port| {
+            let name = self.protocol.as_str().to_uppercase();
+            format!("{name} port {port}")
+        });
         let parts = [
             format!("traceroute to {host} ({})", self.target),
             hops_max(max_hops),
@@ -30,6 +37,7 @@ impl View {
             self.parts(
                 parts
                     .into_iter()
+                    .chain(port)
                     .chain([format!("from {source}")])
                     .chain(flow),
             )

@@ -3,10 +3,10 @@
 use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
-use crate::reading::{appended, failed, failure, is_target, local_mark, mark};
+use crate::reading::{appended, failed, failure, is_target, local_mark, mark, state};
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::survey::SharedHop;
-use hopshot_linux::{Changes, Hop, Outcome, ProbeId};
+use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -119,6 +119,7 @@ pub(super) fn shared(shared: &SharedHop, names: &Names) -> Option<Row> {
 pub(super) fn rows<'e>(
     hop: Hop<'_>,
     target: IpAddr,
+    protocol: ProbeProtocol,
     names: &Names,
     before: &mut Duration,
     extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
@@ -173,6 +174,9 @@ pub(super) fn rows<'e>(
         if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER))
         {
             notes.push(format!("answers for {target}"));
+        }
+        if is_target(hop, address) {
+            notes.extend(replies().find_map(|reply| state(protocol, &reply)));
         }
         notes.extend(Inside::of(address).map(|inside| inside.to_string()));
         Row {

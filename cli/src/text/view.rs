@@ -8,7 +8,7 @@ use crate::console::{can_draw, is_unicode, print, terminal_size};
 use crate::names::Names;
 use crate::reading::{ending, failed, failure, failures, last_heard, silence};
 use hopshot_linux::extensions::OwnedExtensions;
-use hopshot_linux::{AddressFamily, Failure, Hop, ProbeId, Route, StopReason};
+use hopshot_linux::{AddressFamily, Failure, Hop, ProbeId, ProbeProtocol, Route, StopReason};
 use signal_hook::consts::SIGCONT;
 use std::fmt::Write as _;
 use std::io;
@@ -26,6 +26,7 @@ const ORIGIN: usize = " [AS64500 EXAMPLE-NET]".len();
 /// The text on standard output, and what stands there already.
 pub(crate) struct View {
     pub(super) target: IpAddr,
+    pub(super) protocol: ProbeProtocol,
     /// The hop that the next settled line is for.
     next: u8,
     /// The fastest answer of the last hop before that.
@@ -70,6 +71,7 @@ impl View {
         };
         let mut view = Self {
             target,
+            protocol: args.probing.protocol.chosen(),
             next: 1,
             before: Duration::ZERO,
             layout: Layout {
@@ -278,13 +280,20 @@ impl View {
         let rows: Vec<_> = hops
             .iter()
             .flat_map(|hop| {
-                let mut rows = rows(*hop, self.target, names, &mut before, |probe| {
-                    if self.extensions {
-                        extensions(probe)
-                    } else {
-                        &nothing
-                    }
-                });
+                let mut rows = rows(
+                    *hop,
+                    self.target,
+                    self.protocol,
+                    names,
+                    &mut before,
+                    |probe| {
+                        if self.extensions {
+                            extensions(probe)
+                        } else {
+                            &nothing
+                        }
+                    },
+                );
                 let notes = self
                     .notes
                     .iter()

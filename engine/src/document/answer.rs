@@ -4,6 +4,7 @@ use super::annotate::Annotate;
 use super::value::{Target, milliseconds};
 use crate::extensions::{OwnedExtensions, OwnedInterface, OwnedNodeId};
 use crate::link::Clocks;
+use crate::protocol::TargetAnswer;
 use crate::trace::HostReply;
 use hopshot_core::Reply;
 use hopshot_core::wire::extensions::Label;
@@ -32,6 +33,9 @@ pub struct AnswerDocument<'a, K> {
     clock: &'static str,
     sent_clock: &'static str,
     kind: &'static str,
+    /// What the target said, if it is its own answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<&'static str>,
     icmp_type: u8,
     icmp_code: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +94,7 @@ impl<'a, K> ReplyDocument<'a, K> {
             host,
             target,
             reply,
+            answer,
             clocks,
             extensions,
         } = *reply;
@@ -97,7 +102,7 @@ impl<'a, K> ReplyDocument<'a, K> {
         Self {
             target: Target::new(host, Some(target)),
             hop: reply.probe.hop,
-            answer: AnswerDocument::new(attempt, &reply, clocks, extensions, annotations),
+            answer: AnswerDocument::new(attempt, &reply, answer, clocks, extensions, annotations),
         }
     }
 }
@@ -112,6 +117,7 @@ impl<'a, K> AnswerDocument<'a, K> {
     pub(super) fn new(
         attempt: usize,
         reply: &Reply,
+        answer: Option<TargetAnswer>,
         clocks: Clocks,
         extensions: &'a OwnedExtensions,
         annotations: &impl Annotate<Known = K>,
@@ -123,7 +129,11 @@ impl<'a, K> AnswerDocument<'a, K> {
             rtt_ms: milliseconds(reply.rtt),
             clock: clocks.received.as_str(),
             sent_clock: clocks.sent.as_str(),
-            kind: reply.kind.as_str(),
+            kind: match answer {
+                None | Some(TargetAnswer::EchoReply) => reply.kind.as_str(),
+                Some(_) => "reply",
+            },
+            answer: answer.map(TargetAnswer::as_str),
             icmp_type: reply.icmp_type,
             icmp_code: reply.icmp_code,
             mtu: reply.mtu,

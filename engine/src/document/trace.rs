@@ -26,6 +26,11 @@ pub struct TraceEnd<'a, K> {
     target: Target<'a>,
     source: IpAddr,
     socket: &'static str,
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_port: Option<u16>,
     started: String,
     duration_ms: f64,
     reached: bool,
@@ -130,11 +135,17 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             target: Target::new(&summary.host, Some(summary.target)),
             source: summary.source,
             socket: summary.socket.as_str(),
+            protocol: route.protocol().as_str(),
+            port: route.protocol().port(),
+            source_port: route.source_port(),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
             reached: route.reached(),
             // One that was finished before its end was interrupted.
-            stop_reason: stop_reason.unwrap_or(StopReason::Interrupted).as_str(),
+            stop_reason: match stop_reason.unwrap_or(StopReason::Interrupted) {
+                StopReason::Unreachable if route.is_filtered() => "filtered",
+                reason => reason.as_str(),
+            },
             failure: route.failure().map(|failure| route.failure_text(failure)),
             distance: route.distance(),
             probes_sent: summary.probes_sent,
@@ -186,6 +197,7 @@ impl<'a, K> HopDocument<'a, K> {
             Outcome::Answered(reply) => Some(Probe::Answered(Box::new(AnswerDocument::new(
                 attempt,
                 &reply,
+                route.target_answer(&reply),
                 route.clocks(reply.probe),
                 route.extensions(reply.probe),
                 annotations,

@@ -167,7 +167,7 @@ impl<L: Link> Exploration<L> {
             attempts,
             ..settings.config
         };
-        settings.flow = Some(self.flows.draw());
+        settings.flow = Some(settings.protocol.flow(self.flows.draw()));
         let source = self
             .survey
             .add_as(&settings, &self.paths.summary.host, self.address)?;

@@ -1,0 +1,97 @@
+//! The protocol of probes.
+
+use super::values::number;
+use clap::Args;
+use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
+
+/// The options that say what probes are.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Probes")]
+pub(crate) struct Protocol {
+    /// Send ICMP Echo Requests: the default
+    #[arg(short = 'I', long, overrides_with_all = ["tcp", "udp"])]
+    icmp: bool,
+
+    /// Send TCP SYNs, to port 443 if -p names no other; needs a raw socket
+    #[arg(short = 'T', long, overrides_with_all = ["icmp", "udp"])]
+    tcp: bool,
+
+    /// Send UDP datagrams, to port 33434 if -p names no other; needs a raw socket
+    #[arg(short = 'U', long, overrides_with_all = ["icmp", "tcp"])]
+    udp: bool,
+
+    /// With --udp: begin a QUIC connection, to port 443 if -p names no other
+    #[arg(long)]
+    quic: bool,
+
+    /// With --tcp: send the options that browsers' systems send
+    #[arg(long)]
+    full_syn: bool,
+
+    /// The destination port of TCP or UDP, 1 to 65535; to 53, UDP asks a DNS question
+    #[arg(short, long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
+    port: Option<u16>,
+
+    /// The source port of TCP or UDP, 1 to 65535: that of a connection, to see its path; random if
+    /// not given
+    #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
+    pub(super) source_port: Option<u16>,
+}
+
+impl Protocol {
+    /// The protocol that was asked for.
+    pub(crate) fn chosen(&self) -> ProbeProtocol {
+        /// Where classic traceroutes begin, and hardly anybody listens.
+        const UNUSED: u16 = 33_434;
+        const HTTPS: u16 = 443;
+        const DNS: u16 = 53;
+        let port_or = |usual| self.port.unwrap_or(usual);
+        match (self.tcp, self.udp) {
+            (true, _) => ProbeProtocol::Tcp {
+                port: port_or(HTTPS),
+                options: if self.full_syn {
+                    TcpOptions::Full
+                } else {
+                    TcpOptions::Mss
+                },
+            },
+            (_, true) if self.quic => ProbeProtocol::Udp {
+                port: port_or(HTTPS),
+                payload: UdpPayload::Quic,
+            },
+            (_, true) => ProbeProtocol::Udp {
+                port: port_or(UNUSED),
+                payload: if self.port == Some(DNS) {
+                    UdpPayload::Dns
+                } else {
+                    UdpPayload::Plain
+                },
+            },
+            (false, false) => ProbeProtocol::Icmp,
+        }
+    }
+
+    /// Checks what goes with what.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let has_ports = self.tcp || self.udp;
+        let lonely = [
+            (self.quic && !self.udp, "--quic goes with --udp only"),
+            (
+                self.full_syn && !self.tcp,
+                "--full-syn goes with --tcp only",
+            ),
+            (
+                self.port.is_some() && !has_ports,
+                "--port goes with --tcp or --udp: ICMP has no ports",
+            ),
+            (
+                self.source_port.is_some() && !has_ports,
+                "--source-port goes with --tcp or --udp: ICMP has no ports",
+            ),
+        ];
+        match lonely.into_iter().find(|(is_so, _)| *is_so) {
+            Some((_, why)) => Err(why.to_owned()),
+            None => Ok(()),
+        }
+    }
+}
