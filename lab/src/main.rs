@@ -69,6 +69,13 @@ enum Task {
         /// Leave the kernel's limits on ICMP errors as they are: 6, then one a second.
         #[arg(long)]
         ratelimit: bool,
+        /// Serve TCP and UDP on a port of the target; may be given for several.
+        #[arg(long, value_name = "PORT")]
+        serve: Vec<u16>,
+        /// Run a shell command at a hop first, 0 for the start: to set up a firewall, or, with '&',
+        /// to serve; may be given for several.
+        #[arg(long, value_name = "HOP=SCRIPT", value_parser = chain::At::parse)]
+        at: Vec<chain::At>,
         #[command(flatten)]
         inside: Inside,
     },
@@ -137,8 +144,20 @@ fn main() -> ExitCode {
             routers,
             mtu,
             ratelimit,
+            serve,
+            at,
             inside: Inside { ping, command },
-        } => chain::run(routers, &mtu, ratelimit, ping, &command),
+        } => chain::run(
+            routers,
+            &chain::Setting {
+                mtus: mtu,
+                ratelimit,
+                ping,
+                serve,
+                at,
+            },
+            &command,
+        ),
         Task::Refuse {
             option,
             socket,

@@ -3,13 +3,17 @@
 use super::command::Conduct;
 use super::command::{self, Addressee};
 use super::failure::{Context, Failure};
-use super::{namespace, netlink::Netlink};
+use super::{namespace, netlink::Netlink, serve};
 use core::time::Duration;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::fs::File;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 /// The prefixes that all links lie in.
 const ALL: [(IpAddr, u8); 2] = [
@@ -64,19 +68,56 @@ impl Mtu {
     }
 }
 
+/// A shell command for a hop.
+#[derive(Clone, Debug)]
+pub(crate) struct At {
+    hop: u8,
+    script: String,
+}
+
+impl At {
+    /// Reads `HOP=SCRIPT`.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (hop, script) = text
+            .split_once('=')
+            .ok_or("a hop and a command, such as 2='nft -f rules'")?;
+        let hop = hop.parse().map_err(|_| "no number of a hop before the =")?;
+        let script = script.to_owned();
+        Ok(Self { hop, script })
+    }
+}
+
+/// What is special about a chain.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    pub(crate) mtus: Vec<Mtu>,
+    /// Whether the kernel's limits on ICMP errors stay as they are.
+    pub(crate) ratelimit: bool,
+    /// Whether every group may open ping sockets.
+    pub(crate) ping: bool,
+    /// Ports that the target serves.
+    pub(crate) serve: Vec<u16>,
+    pub(crate) at: Vec<At>,
+}
+
 /// Builds the chain, runs the command at its start, and gives the command's exit status.
-pub(crate) fn run(
-    routers: u8,
-    mtus: &[Mtu],
-    ratelimit: bool,
-    ping: bool,
-    command: &[String],
-) -> Result<u8, Failure> {
+pub(crate) fn run(routers: u8, setting: &Setting, command: &[String]) -> Result<u8, Failure> {
+    let Setting {
+        mtus,
+        ratelimit,
+        ping,
+        serve,
+        at,
+    } = setting;
     let target = routers + 1;
-    if let Some(Mtu { hop, .. }) = mtus.iter().find(|mtu| !(1..=target).contains(&mtu.hop)) {
-        return Err(Failure::Lab(format!(
-            "--mtu {hop}: the hops are 1 to {target}"
-        )));
+    let hops = mtus
+        .iter()
+        .map(|mtu| mtu.hop.max(1) == mtu.hop && mtu.hop <= target);
+    if !hops
+        .chain(at.iter().map(|at| at.hop <= target))
+        .all(|is_one| is_one)
+    {
+        return Err(Failure::Lab(format!("the hops are 1 to {target}")));
     }
     namespace::enter()?;
     let name = |hop: u8| {
@@ -107,7 +148,7 @@ pub(crate) fn run(
                 namespace::set(setting, "1").context(setting)?;
             }
         }
-        if !ratelimit {
+        if !*ratelimit {
             for setting in ["net/ipv4/icmp_ratelimit", "net/ipv6/icmp/ratelimit"] {
                 namespace::set(setting, "0").context(setting)?;
             }
@@ -139,13 +180,21 @@ pub(crate) fn run(
         }
     }
     setns(&nodes[0], CloneFlags::CLONE_NEWNET).context("setns")?;
-    if ping {
+    if *ping {
         namespace::permit_ping()?;
     }
     let [v4, v6] = far(target);
     for address in [v4, v6] {
         wait_for(address)?;
     }
+    setns(&nodes[usize::from(target)], CloneFlags::CLONE_NEWNET).context("setns")?;
+    serve.iter().try_for_each(|port| serve::serve(*port))?;
+    let mut scripts = Vec::new();
+    for At { hop, script } in at {
+        setns(&nodes[usize::from(*hop)], CloneFlags::CLONE_NEWNET).context("setns")?;
+        scripts.push(Script::run(script)?);
+    }
+    setns(&nodes[0], CloneFlags::CLONE_NEWNET).context("setns")?;
     command::run(
         command,
         &Addressee {
@@ -156,6 +205,33 @@ pub(crate) fn run(
         Conduct::default(),
     )
     .map(|exit| exit.status)
+}
+
+/// A script that has ended. What it left behind ends when this is dropped.
+struct Script(Pid);
+
+impl Script {
+    fn run(script: &str) -> Result<Self, Failure> {
+        let mut shell = Command::new("sh")
+            .args(["-c", script])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("sh")?;
+        let group = Pid::from_raw(i32::try_from(shell.id()).unwrap_or(i32::MAX));
+        let ended = Self(group);
+        match shell.wait().context("sh")?.success() {
+            true => Ok(ended),
+            false => Err(Failure::Lab(format!("'{script}' has failed"))),
+        }
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = killpg(self.0, Signal::SIGKILL);
+    }
 }
 
 /// Waits until packets go there and back: interfaces take a moment to come up, and neighbours to be

@@ -12,6 +12,7 @@ mod netlink;
 mod player;
 pub(crate) mod refuse;
 pub(crate) mod run;
+mod serve;
 
 pub(crate) use command::Conduct;
 pub(crate) use failure::Failure;
