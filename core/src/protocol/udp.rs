@@ -244,6 +244,9 @@ impl Protocol for Udp {
         let checksum = self.checksum(index);
         let balance = self.rest(ends).with(&checksum.to_be_bytes()).finish();
         let payload = message.get_mut(udp::HEADER_LEN..).ok_or(too_small)?;
+        if payload.len() < usize::from(layout.len) {
+            return Err(too_small);
+        }
         payload.fill(0);
         for (to, from) in payload.iter_mut().zip(layout.head) {
             *to = *from;

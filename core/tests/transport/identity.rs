@@ -1,0 +1,317 @@
+//! What tells the probes of a trace apart, and its answers from those of others.
+
+use crate::network::{BOTH, ends, router};
+use crate::{PAYLOADS, probe, quoting, recognized, tcp, udp};
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::wire::udp::Datagram;
+use hopshot_core::wire::{AddressFamily, Ends, Malformed};
+use hopshot_core::{Answer, Changes, ConfigError, Discard, Kind, Protocol, Tcp, Udp, UdpPayload};
+use std::collections::HashSet;
+
+const EXCEEDED: (Type, u8) = (Type::TimeExceeded, 0);
+
+/// From a router to us.
+fn to_us(from: std::net::IpAddr) -> Ends {
+    let family = AddressFamily::of(from);
+    Ends {
+        source: from,
+        destination: ends(family).source,
+    }
+}
+
+/// The index that an error brings back, which quotes so many octets.
+fn index_of(protocol: &impl Protocol, error: &[u8], family: AddressFamily) -> Result<u16, Discard> {
+    let answer = Answer::parse(to_us(router(family, 1)), None, error).unwrap();
+    recognized(protocol, &answer).map(|found| {
+        assert!(found.changes.is_empty(), "{:?}", found.changes);
+        found.index
+    })
+}
+
+#[test]
+fn every_index_comes_back_with_eight_octets_and_with_all_of_the_probe() {
+    for family in BOTH {
+        let from = router(family, 1);
+        for index in (0..=u16::MAX).step_by(97).chain([u16::MAX - 2]) {
+            let probe = probe(&tcp(), ends(family), index);
+            for octets in [8, probe.len()] {
+                let error = quoting(&tcp(), from, EXCEEDED, &probe, octets);
+                assert_eq!(index_of(&tcp(), &error, family), Ok(index));
+            }
+        }
+        for payload in PAYLOADS {
+            let udp = udp(payload);
+            for index in (0..65_534).step_by(997) {
+                let probe = probe(&udp, ends(family), index);
+                for octets in [8, 9, 10, 20, 50, probe.len()] {
+                    let error = quoting(&udp, from, EXCEEDED, &probe, octets);
+                    assert_eq!(index_of(&udp, &error, family), Ok(index), "{octets} octets");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_flow_and_no_two_probes_alike() {
+    for family in BOTH {
+        let (mut seqs, mut checksums) = (HashSet::new(), HashSet::new());
+        for index in 0..2_000 {
+            let syn = probe(&tcp(), ends(family), index);
+            assert_eq!(syn[..4], probe(&tcp(), ends(family), 0)[..4]);
+            let [a, b, c, d] = syn[4..8].try_into().unwrap();
+            seqs.insert(u32::from_be_bytes([a, b, c, d]));
+            let datagram = probe(&udp(UdpPayload::Plain), ends(family), index);
+            let read = Datagram::parse(ends(family), &datagram).unwrap();
+            assert!(read.checksum != 0 && read.checksum != u16::MAX);
+            checksums.insert(read.checksum);
+        }
+        assert_eq!((seqs.len(), checksums.len()), (2_000, 2_000));
+        // Far apart, as challenge acknowledgments want it: none in the window of another.
+        let mut seqs: Vec<u32> = seqs.into_iter().collect();
+        seqs.sort_unstable();
+        let far = seqs.windows(2).filter(|pair| pair[1] - pair[0] > 65_535);
+        assert!(far.count() > 1_900);
+    }
+}
+
+#[test]
+fn checksums_pass_by_zero_wherever_they_begin() {
+    for first in [0, 1, 65_530, 65_533, 65_534, 65_535] {
+        for family in BOTH {
+            let udp = Udp {
+                first,
+                ..udp(UdpPayload::Plain)
+            };
+            for index in 0..16 {
+                let probe = probe(&udp, ends(family), index);
+                assert!(Datagram::parse(ends(family), &probe).is_ok());
+                let error = quoting(&udp, router(family, 1), EXCEEDED, &probe, 8);
+                assert_eq!(index_of(&udp, &error, family), Ok(index), "from {first}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_guess_of_a_seq_is_hardly_ever_right() {
+    // 64 probes of 2³² numbers: none in 100,000 guesses, most likely.
+    let (tcp, family) = (tcp(), AddressFamily::V4);
+    let template = probe(&tcp, ends(family), 0);
+    let right = (0..100_000_u32).filter(|guess| {
+        let mut guessed = template.clone();
+        guessed[4..8].copy_from_slice(&guess.wrapping_mul(0x9e37_79b9).to_be_bytes());
+        let error = quoting(&tcp, router(family, 1), EXCEEDED, &guessed, 8);
+        index_of(&tcp, &error, family).is_ok_and(|index| index < 64)
+    });
+    assert_eq!(right.count(), 0);
+}
+
+#[test]
+fn what_a_translator_changed_is_told_and_the_probe_is_known_all_the_same() {
+    for family in BOTH {
+        let from = router(family, 1);
+        let changed = |protocol: &dyn Fn(&Answer<'_>) -> Changes, error: &[u8]| {
+            protocol(&Answer::parse(to_us(from), None, error).unwrap())
+        };
+        // TCP: ports.
+        for (at, change) in [(1, Changes::IDENT), (3, Changes::PORT)] {
+            let mut syn = probe(&tcp(), ends(family), 5);
+            syn[at] ^= 1;
+            let error = quoting(&tcp(), from, EXCEEDED, &syn, 8);
+            let found = |answer: &Answer<'_>| {
+                let found = recognized(&tcp(), answer).unwrap();
+                assert_eq!(found.index, 5);
+                found.changes
+            };
+            assert!(changed(&found, &error).contains(change));
+        }
+        // UDP: ports and checksum, where the cookie came back too.
+        let udp = udp(UdpPayload::Plain);
+        for (at, change) in [
+            (1, Changes::IDENT),
+            (3, Changes::PORT),
+            (6, Changes::CHECKSUM),
+        ] {
+            let mut datagram = probe(&udp, ends(family), 5);
+            datagram[at] ^= 1;
+            let error = quoting(&udp, from, EXCEEDED, &datagram, 100);
+            let found = |answer: &Answer<'_>| {
+                let found = recognized(&udp, answer).unwrap();
+                assert_eq!(found.index, 5);
+                found.changes
+            };
+            assert!(changed(&found, &error).contains(change));
+            if at == 1 {
+                let error = quoting(&udp, from, EXCEEDED, &datagram, 8);
+                let answer = Answer::parse(to_us(from), None, &error).unwrap();
+                assert_eq!(recognized(&udp, &answer), Err(Discard::NotOurs));
+            }
+        }
+        // Another cookie is a forger's.
+        let mut datagram = probe(&udp, ends(family), 5);
+        datagram[12] ^= 1;
+        let error = quoting(&udp, from, EXCEEDED, &datagram, 100);
+        let answer = Answer::parse(to_us(from), None, &error).unwrap();
+        assert_eq!(recognized(&udp, &answer), Err(Discard::WrongCookie));
+    }
+}
+
+/// What a server returns to a datagram: its ports the other way round, and this payload.
+fn datagram(to: &[u8], payload: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(payload.len() + 8).unwrap();
+    [&to[2..4], &to[..2], &len.to_be_bytes(), &[0, 0], payload].concat()
+}
+
+#[test]
+fn an_answer_of_a_server_is_its_own_probes() {
+    for family in BOTH {
+        let from_target = ends(family).reversed();
+        for payload in PAYLOADS {
+            let udp = udp(payload);
+            for index in (0..300).step_by(7) {
+                let probe = probe(&udp, ends(family), index);
+                let sent = &probe[8..];
+                let said = match payload {
+                    // An echo, or a DNS server that rejects the question: RFC 1035, section 4.1.1.
+                    UdpPayload::Plain => [sent[..2].to_vec(), b"\x80\x01".to_vec()].concat(),
+                    UdpPayload::Dns => [
+                        sent[..2].to_vec(),
+                        b"\x81\x80\0\x01\0\0\0\0\0\0\0\0\x02\0\x01".to_vec(),
+                    ]
+                    .concat(),
+                    // RFC 9000, section 17.2.1: the connection IDs change places.
+                    _ => [
+                        &b"\xff\0\0\0\0\x08"[..],
+                        &sent[15..23],
+                        b"\x08",
+                        &sent[6..14],
+                        b"\0\0\0\x01",
+                    ]
+                    .concat(),
+                };
+                let reply = datagram(&probe, &said);
+                let answer = Udp::answer(from_target, Some(60), &reply).unwrap();
+                assert_eq!((answer.kind, answer.icmp), (Kind::Reply, (0, 0)));
+                let found = recognized(&udp, &answer).unwrap();
+                assert_eq!((found.index, found.changes), (index, Changes::default()));
+                assert_eq!(Udp::key(&answer), Ok(u32::from(udp.source_port) << 16));
+                // To another port it is somebody else's.
+                let mut other = reply.clone();
+                other[3] ^= 1;
+                let answer = Udp::answer(from_target, None, &other).unwrap();
+                assert_eq!(recognized(&udp, &answer), Err(Discard::NotOurs));
+            }
+        }
+    }
+}
+
+/// A segment that answers one of ours: with these flags, and an acknowledgment of this number.
+fn segment(tcp: &Tcp, flags: u8, ack: u32) -> Vec<u8> {
+    let ports = [tcp.port.to_be_bytes(), tcp.source_port.to_be_bytes()].concat();
+    let rest = [0x50, flags, 0xff, 0xff, 0, 0, 0, 0];
+    [&ports, &[9; 4][..], &ack.to_be_bytes(), &rest].concat()
+}
+
+#[test]
+fn a_segment_that_acknowledges_a_probe_is_its_answer_and_no_other_is() {
+    use hopshot_core::TcpAnswer;
+    for family in BOTH {
+        let tcp = tcp();
+        // Not known: then nothing is verified.
+        let from_target = Ends {
+            source: ends(family).destination,
+            destination: family.unspecified(),
+        };
+        for index in 0..200 {
+            for (flags, said) in [
+                (0x12, TcpAnswer::SynAck),
+                (0x14, TcpAnswer::Rst),
+                (0x10, TcpAnswer::Ack),
+            ] {
+                let segment = segment(&tcp, flags, tcp.seq(index).wrapping_add(1));
+                let answer = Tcp::answer(from_target, Some(60), &segment).unwrap();
+                assert_eq!(TcpAnswer::of(answer.icmp.1), said);
+                assert_eq!(
+                    recognized(&tcp, &answer).map(|found| found.index),
+                    Ok(index)
+                );
+                assert_eq!(Tcp::key(&answer), Ok(u32::from(tcp.source_port) << 16));
+            }
+            for ack in [tcp.seq(index), tcp.seq(index).wrapping_add(2)] {
+                let segment = segment(&tcp, 0x12, ack);
+                let answer = Tcp::answer(from_target, None, &segment).unwrap();
+                assert_eq!(recognized(&tcp, &answer), Err(Discard::WrongCookie));
+            }
+        }
+        // Without an acknowledgment it answers nothing.
+        for flags in [0x02, 0x04, 0x00] {
+            let answer = Tcp::answer(from_target, None, &segment(&tcp, flags, 1)).map(drop);
+            assert_eq!(answer, Err(Malformed::Foreign));
+        }
+    }
+}
+
+#[test]
+fn port_unreachable_is_the_targets_own_answer_and_no_routers() {
+    for (family, code) in BOTH.into_iter().zip([3, 4]) {
+        let udp = udp(UdpPayload::Plain);
+        let probe = probe(&udp, ends(family), 0);
+        for (from, kind) in [
+            (ends(family).destination, Kind::Reply),
+            (router(family, 1), Kind::Unreachable),
+        ] {
+            let error = quoting(&udp, from, (Type::Unreachable, code), &probe, 8);
+            let answer = Answer::parse(to_us(from), None, &error).unwrap();
+            assert_eq!(udp.kind(ends(family), &answer), kind);
+            let error = quoting(&udp, from, (Type::Unreachable, 0), &probe, 8);
+            let answer = Answer::parse(to_us(from), None, &error).unwrap();
+            assert_eq!(udp.kind(ends(family), &answer), Kind::Unreachable);
+        }
+    }
+}
+
+#[test]
+fn ranges_are_checked() {
+    let out = |parameter, given, least| {
+        Err(ConfigError::OutOfRange {
+            parameter,
+            given,
+            least,
+            greatest: if parameter == "payload_len" {
+                65_507
+            } else {
+                65_535
+            },
+        })
+    };
+    assert_eq!(tcp().check(), Ok(()));
+    assert_eq!(Tcp { port: 0, ..tcp() }.check(), out("port", 0, 1));
+    assert_eq!(
+        Tcp {
+            source_port: 0,
+            ..tcp()
+        }
+        .check(),
+        out("source_port", 0, 1)
+    );
+    for (payload, least) in PAYLOADS.into_iter().zip([10, 40, 1200]) {
+        let udp = udp(payload);
+        assert_eq!(udp.check(), Ok(()));
+        assert_eq!(Udp { port: 0, ..udp }.check(), out("port", 0, 1));
+        assert_eq!(
+            Udp {
+                source_port: 0,
+                ..udp
+            }
+            .check(),
+            out("source_port", 0, 1)
+        );
+        let payload_len = least - 1;
+        assert_eq!(
+            Udp { payload_len, ..udp }.check(),
+            out("payload_len", payload_len, least)
+        );
+    }
+    assert!(tcp().source_port >= 0x8000 && udp(UdpPayload::Plain).source_port >= 0x8000);
+}
