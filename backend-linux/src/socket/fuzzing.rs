@@ -4,7 +4,7 @@
 use super::queue::{Report, Said};
 use super::{Arrival, ping};
 use crate::sys::Cmsgs;
-use hopshot_core::wire::Malformed;
+use hopshot_core::wire::{AddressFamily, Malformed, ip};
 use hopshot_core::{Answer, Echo, Instant, Protocol};
 use hopshot_engine::Clock;
 use std::net::{IpAddr, SocketAddr};
@@ -39,6 +39,7 @@ pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> 
     } = Said::parse(control, peer);
     let from = ping::sender(report.as_ref(), peer);
     let arrival = |from| Arrival {
+        protocol: ip::icmp(AddressFamily::of(from)),
         from,
         hop_limit,
         message,

@@ -401,11 +401,66 @@ fn nothing_that_the_core_could_match_is_turned_away() {
 #[test]
 fn the_type_filters_name_the_answers() {
     assert_eq!(
-        TypeFilter::answers(AddressFamily::V4).0[0],
+        TypeFilter::answers(AddressFamily::V4, ProbeProtocol::Icmp).0[0],
         !(1 << 0 | 1 << 3 | 1 << 11 | 1 << 12)
     );
-    let v6 = TypeFilter::answers(AddressFamily::V6);
+    let v6 = TypeFilter::answers(AddressFamily::V6, ProbeProtocol::Icmp);
     assert_eq!(v6.0, [!0b11110, !0, !0, !0, !0b10, !0, !0, !0]);
     assert_eq!(v6.value(AddressFamily::V6).len(), 32);
     assert_eq!(TypeFilter::NONE.value(AddressFamily::V4), [0xff; 4]);
+}
+
+#[test]
+fn errors_about_one_protocol_pass_and_about_others_do_not() {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        for protocol in [6, 17] {
+            let program = pass_errors_about(family, protocol);
+            for quoted in [1, 6, 17, 58] {
+                for options in [0, 3] {
+                    let mut message = error(
+                        family,
+                        Type::TimeExceeded,
+                        0,
+                        Message::EchoRequest(echo(OURS)),
+                    );
+                    let at = if family == AddressFamily::V4 { 9 } else { 6 };
+                    message[8 + at] = quoted;
+                    let passed = passes(&program, &seen(family, options, &message));
+                    assert_eq!(passed, quoted == protocol, "{protocol} of {quoted}");
+                }
+            }
+            let short = seen(family, 0, &[11, 0, 0, 0, 0, 0, 0, 0, 0x45]);
+            assert!(!passes(&program, &short), "a quote that is cut short");
+        }
+    }
+    // What has extension headers passes: the protocol stands behind them.
+    let mut message = error(
+        AddressFamily::V6,
+        Type::TimeExceeded,
+        0,
+        Message::EchoRequest(echo(OURS)),
+    );
+    message[8 + 6] = 44;
+    assert!(passes(&pass_errors_about(AddressFamily::V6, 6), &message));
+}
+
+#[test]
+fn segments_from_the_port_pass_to_ours_where_one_is_given() {
+    for family in [AddressFamily::V4, AddressFamily::V6] {
+        for (from, to) in [(443, 50_000), (443, 50_001), (80, 50_000), (50_000, 443)] {
+            for options in [0, 3] {
+                let segment =
+                    [u16::to_be_bytes(from), u16::to_be_bytes(to), [0; 2], [0; 2]].concat();
+                let packet = seen(family, options, &segment);
+                let any = passes(&pass_from(family, 443, None), &packet);
+                assert_eq!(any, from == 443);
+                let ours = passes(&pass_from(family, 443, Some(50_000)), &packet);
+                assert_eq!(ours, (from, to) == (443, 50_000));
+            }
+        }
+        assert!(!passes(
+            &pass_from(family, 443, None),
+            &seen(family, 0, &[1])
+        ));
+    }
 }

@@ -4,7 +4,8 @@
 mod ping;
 mod raw;
 
-use super::{Arrival, Identity};
+use super::filter::Identity;
+use super::{Arrival, Own};
 use crate::namespace::{PERMIT_PING, in_namespace};
 use hopshot_core::Instant;
 use hopshot_core::wire::icmp::{Echo, Message};
@@ -37,12 +38,12 @@ fn renounce() {
 }
 
 /// A trace with this ident, and a cookie that nothing here has.
-fn identity(ident: u16) -> Identity {
-    Identity {
+fn identity(ident: u16) -> Own {
+    Own::Echo(Identity {
         ident,
         cookie: *b"none",
         target: [0; 4],
-    }
+    })
 }
 
 /// Both kinds of sockets, and whichever was opened.

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 const PING: Options = Options {
+    protocol: hopshot_engine::ProbeProtocol::Icmp,
     source: None,
     interface: None,
     mark: None,
