@@ -266,6 +266,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             }
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
+                Next::Now(hop, _) if self.protocol.is_serial() && self.busy_until(hop) > now => {
+                    Some(self.busy_until(hop))
+                }
                 Next::Now(hop, reason) => {
                     return self.transmit(hop, reason, now, buf).map(Action::Transmit);
                 }
@@ -497,6 +500,17 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             0 => Next::Nothing,
             _ => plan::next(&view, now),
         }
+    }
+
+    /// Until when the target, if this is its hop, is left to answer what it has got.
+    fn busy_until(&self, hop: u8) -> Instant {
+        let progress = self.view().progress(hop);
+        let is_target = |end: End| end.kind == EndKind::Target && end.hop == hop;
+        if progress.waiting == 0 || !self.path.end.is_some_and(is_target) {
+            return Instant::EPOCH;
+        }
+        let last = self.view().sent_at(progress.last);
+        last.after(patience::overdue(self.path.slowest()))
     }
 
     fn transmit<'b>(

@@ -384,6 +384,14 @@ impl Protocol for Probes {
         }
     }
 
+    fn is_serial(&self) -> bool {
+        match self {
+            Self::Echo(echo) => echo.is_serial(),
+            Self::Udp(udp) => udp.is_serial(),
+            Self::Tcp(tcp) => tcp.is_serial(),
+        }
+    }
+
     fn kind(&self, ends: Ends, answer: &Answer<'_>) -> Kind {
         match self {
             Self::Echo(echo) => echo.kind(ends, answer),

@@ -53,6 +53,12 @@ pub trait Protocol {
         changes: Changes,
     ) -> Result<Match, Discard>;
 
+    /// Whether the target answers one probe at a time, so that each attempt there waits for the
+    /// answer to the last.
+    fn is_serial(&self) -> bool {
+        false
+    }
+
     /// Returns what an answer to one of the probes means, where that isn't what it says:
     /// [`Answer::kind`].
     fn kind(&self, _ends: Ends, answer: &Answer<'_>) -> Kind {

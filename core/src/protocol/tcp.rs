@@ -217,6 +217,12 @@ impl Protocol for Tcp {
         Ok(Match { index, changes })
     }
 
+    /// While a connection is half open the target acknowledges no other SYN of the same flow (RFC
+    /// 5961, section 4), until a RST has ended it.
+    fn is_serial(&self) -> bool {
+        true
+    }
+
     /// The source port. Where a translator changed it, it is another one.
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
         let port = match read(answer)? {
