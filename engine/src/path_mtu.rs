@@ -117,6 +117,7 @@ impl<L: Link> PathMtu<L> {
             target,
             // Until the first trace has begun.
             source: target,
+            protocol: settings.protocol,
             socket: driver.socket(family).unwrap_or(SocketKind::Raw),
             started: driver.link.date(),
             duration: Duration::ZERO,

@@ -176,6 +176,21 @@ impl TargetAnswer {
         }
     }
 
+    /// Returns whether it is an ICMP message.
+    #[must_use]
+    pub const fn is_icmp(self) -> bool {
+        matches!(self, Self::EchoReply | Self::PortUnreachable)
+    }
+
+    /// Returns the [`Kind::as_str`] of such an answer: of Echo Replies their own.
+    #[must_use]
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::EchoReply => Kind::Reply.as_str(),
+            _ => "reply",
+        }
+    }
+
     /// Returns whether it shows that the port is open, or that it is closed, if it shows that.
     #[must_use]
     pub const fn is_open(self) -> Option<bool> {

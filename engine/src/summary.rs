@@ -1,6 +1,7 @@
 //! The facts that all results have.
 
 use crate::link::SocketKind;
+use crate::protocol::ProbeProtocol;
 use crate::rejected::Rejected;
 use hopshot_core::Reason;
 use std::net::IpAddr;
@@ -19,6 +20,8 @@ pub struct Summary {
     /// of a search for an MTU that of the last part of the path: the machine may have got another
     /// address meanwhile.
     pub source: IpAddr,
+    /// The protocol of the probes.
+    pub protocol: ProbeProtocol,
     /// The kind of socket that was used.
     pub socket: SocketKind,
     /// The start, on the wall clock.

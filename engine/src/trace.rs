@@ -161,6 +161,7 @@ impl Begun {
             host: self.host.clone(),
             target: self.target,
             source: self.source,
+            protocol: self.probes.protocol(),
             socket: driver.socket(family).unwrap_or(SocketKind::Raw),
             started: self.started,
             duration: driver.link.now().saturating_since(self.start),
@@ -433,6 +434,16 @@ impl Route {
     #[must_use]
     pub fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
         self.protocol().target_answer(reply)
+    }
+
+    /// Returns the name of a stop reason in documents: where a firewall forbids the probes,
+    /// `filtered`.
+    #[must_use]
+    pub fn named(&self, reason: StopReason) -> &'static str {
+        match reason {
+            StopReason::Unreachable if self.is_filtered() => "filtered",
+            reason => reason.as_str(),
+        }
     }
 
     /// Returns whether a firewall forbids the probes: see [`ProbeProtocol::is_filtered`].

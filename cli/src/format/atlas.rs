@@ -10,7 +10,9 @@ use crate::names::Names;
 use crate::reading::failure;
 use hopshot_linux::document::milliseconds;
 use hopshot_linux::extensions::Label;
-use hopshot_linux::{AddressFamily, Hop, Kind, Outcome, Reply, Route, failure_text};
+use hopshot_linux::{
+    AddressFamily, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, TargetAnswer, failure_text,
+};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -78,6 +80,9 @@ enum Answer {
         ttl: Option<u8>,
         #[serde(skip_serializing_if = "Option::is_none")]
         err: Option<Unreachable>,
+        /// Of a TCP segment.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        flags: Option<&'static str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         mtu: Option<u16>,
         /// The probe's TTL when the answer was made, unless 1.
@@ -138,7 +143,11 @@ impl<'a> Measurement<'a> {
                 AddressFamily::V4 => 4,
                 AddressFamily::V6 => 6,
             },
-            proto: "ICMP",
+            proto: match summary.protocol {
+                ProbeProtocol::Tcp { .. } => "TCP",
+                ProbeProtocol::Udp { .. } => "UDP",
+                _ => "ICMP",
+            },
             dst_name: &summary.host,
             dst_addr: summary.target,
             src_addr: summary.source,
@@ -170,6 +179,12 @@ fn answers(route: &Route, hop: Hop<'_>) -> Answers {
             rtt: milliseconds(reply.rtt),
             ttl: reply.hop_limit,
             err: unreachable(&reply),
+            flags: match route.target_answer(&reply) {
+                Some(TargetAnswer::SynAck) => Some("SA"),
+                Some(TargetAnswer::Rst) => Some("RA"),
+                Some(TargetAnswer::Ack) => Some("A"),
+                _ => None,
+            },
             mtu: reply.mtu,
             ittl: reply.quoted_hop_limit.filter(|left| *left != 1),
             icmpext: appended(&route.extensions(reply.probe).mpls),

@@ -7,9 +7,8 @@ use crate::args::Args;
 use crate::console::print;
 use crate::names::Names;
 use hopshot_linux::document::{Figures, milliseconds, timestamp};
-use hopshot_linux::extensions::Label;
 use hopshot_linux::survey::SharedHop;
-use hopshot_linux::{Hop, Outcome, Reply, Route, StopReason, failure_text};
+use hopshot_linux::{Hop, Outcome, Reply, Route, StopReason, TargetAnswer, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -73,6 +72,11 @@ struct Row {
     dont_fragment: Option<bool>,
     patience: Option<u8>,
     version: &'static str,
+    protocol: Option<&'static str>,
+    port: Option<u16>,
+    source_port: Option<u16>,
+    /// What the target said.
+    answer: Option<&'static str>,
 }
 
 impl Csv {
@@ -120,8 +124,11 @@ impl Csv {
             started: timestamp(summary.started),
             source: Some(summary.source),
             reached: Some(route.reached()),
-            stop_reason: Some(stop_reason.as_str()),
+            stop_reason: Some(route.named(stop_reason)),
             flow: Some(route.flow()),
+            protocol: Some(summary.protocol.as_str()),
+            port: summary.protocol.port(),
+            source_port: route.source_port(),
             ..self.row()
         }
     }
@@ -174,9 +181,7 @@ impl Format for Csv {
                         error: failure_text(error),
                         ..whole.clone()
                     },
-                    Outcome::Answered(reply) => {
-                        answered(&reply, &route.extensions(reply.probe).mpls, names, &whole)
-                    }
+                    Outcome::Answered(reply) => answered(route, &reply, names, &whole),
                 };
                 Some(Row {
                     attempt: Some(attempt),
@@ -229,13 +234,17 @@ fn of_hop(hop: Hop<'_>, whole: &Row) -> Row {
     }
 }
 
-fn answered(reply: &Reply, stack: &[Label], names: &Names, whole: &Row) -> Row {
+fn answered(route: &Route, reply: &Reply, names: &Names, whole: &Row) -> Row {
+    let stack = &route.extensions(reply.probe).mpls;
+    let answer = route.target_answer(reply);
+    let is_icmp = answer.is_none_or(TargetAnswer::is_icmp);
     let labels: Vec<String> = stack.iter().map(|label| label.label.to_string()).collect();
     Row {
         rtt_ms: Some(milliseconds(reply.rtt)),
-        kind: Some(reply.kind.as_str()),
-        icmp_type: Some(reply.icmp_type),
-        icmp_code: Some(reply.icmp_code),
+        kind: Some(answer.map_or(reply.kind.as_str(), TargetAnswer::kind)),
+        icmp_type: is_icmp.then_some(reply.icmp_type),
+        icmp_code: is_icmp.then_some(reply.icmp_code),
+        answer: answer.map(TargetAnswer::as_str),
         mtu: reply.mtu,
         reply_ttl: reply.hop_limit,
         quoted_ttl: reply.quoted_hop_limit,

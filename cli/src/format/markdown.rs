@@ -82,7 +82,13 @@ impl Format for Markdown {
             "From {source}, {}: {seconds:.2} s, {probes} probes",
             date(summary.started)
         );
-        let told = format!("{told}, flow {}.", route.flow());
+        let told = match summary.protocol.port() {
+            None => format!("{told}, flow {}.", route.flow()),
+            Some(port) => {
+                let (name, own) = (summary.protocol.as_str().to_uppercase(), route.flow());
+                format!("{told}, {name} port {port}, source port {own}.")
+            }
+        };
         self.section(
             &summary.host,
             &format!("{verdict}{shared}\n\n{told}\n\n{}", table(&rows)),

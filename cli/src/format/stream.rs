@@ -7,7 +7,7 @@ use super::settings::{Settings, VERSION};
 use crate::args::Args;
 use crate::names::Names;
 use hopshot_linux::document::{Annotate as _, ReplyDocument, Target, TraceEnd};
-use hopshot_linux::{HostReply, Outcome, Route, failure_text};
+use hopshot_linux::{HostReply, Outcome, ProbeProtocol, Route, failure_text};
 use serde::Serialize;
 use std::io;
 use std::net::IpAddr;
@@ -50,11 +50,15 @@ enum Event<'a> {
 struct Begun {
     #[serde(flatten)]
     settings: Settings,
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     flow: u16,
 }
 
 pub(super) struct Stream {
     settings: Settings,
+    protocol: ProbeProtocol,
     /// The hosts that answered in the traces that run.
     answering: Vec<Answering>,
 }
@@ -93,6 +97,7 @@ impl Stream {
     pub(super) fn new(args: &Args) -> Self {
         Self {
             settings: Settings::from(&args.probing),
+            protocol: args.probing.protocol.chosen(),
             answering: Vec::new(),
         }
     }
@@ -102,6 +107,8 @@ impl Format for Stream {
     fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<()> {
         let settings = Begun {
             settings: self.settings,
+            protocol: self.protocol.as_str(),
+            port: self.protocol.port(),
             flow,
         };
         print_line(&Event::Begin {

@@ -325,6 +325,7 @@ impl Watch<'_> {
             started: self.started.0,
             duration,
             every: self.args.watch.every,
+            protocol: self.args.probing.protocol.chosen(),
             flow: self.flow,
             history: &self.history,
             names: &self.session.names,

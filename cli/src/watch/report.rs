@@ -10,6 +10,7 @@ use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
 use crate::units::date;
+use hopshot_linux::ProbeProtocol;
 use hopshot_linux::document::{Annotate as _, Target, milliseconds, timestamp};
 use serde::Serialize;
 use std::net::IpAddr;
@@ -23,6 +24,7 @@ pub(crate) struct Report<'a> {
     pub(crate) started: SystemTime,
     pub(crate) duration: Duration,
     pub(crate) every: Duration,
+    pub(crate) protocol: ProbeProtocol,
     pub(crate) flow: u16,
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
@@ -42,7 +44,14 @@ impl Report<'_> {
         let source = self
             .source
             .map_or_else(String::new, |source| format!("from {source}, "));
-        text += &format!("{source}flow {}, since {}\n", self.flow, date(self.started));
+        let flow = match self.protocol.port() {
+            None => format!("flow {}", self.flow),
+            Some(port) => {
+                let name = self.protocol.as_str().to_uppercase();
+                format!("{name} port {port}, source port {}", self.flow)
+            }
+        };
+        text += &format!("{source}{flow}, since {}\n", date(self.started));
         let label = |address| Host::new(address, self.names);
         let widest = history
             .hops
@@ -163,6 +172,8 @@ impl Report<'_> {
             hops: hops.collect(),
             changes,
             flow: self.flow,
+            protocol: self.protocol.as_str(),
+            port: self.protocol.port(),
             version: VERSION,
         }
     }
@@ -192,6 +203,9 @@ pub(crate) struct Document<'a> {
     changes: Vec<JsonChange>,
     /// Of all rounds.
     flow: u16,
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     version: &'static str,
 }
 

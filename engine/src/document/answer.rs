@@ -36,8 +36,9 @@ pub struct AnswerDocument<'a, K> {
     /// What the target said, if it is its own answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<&'static str>,
-    icmp_type: u8,
-    icmp_code: u8,
+    /// Null where it isn't ICMP.
+    icmp_type: Option<u8>,
+    icmp_code: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     mtu: Option<u16>,
     reply_ttl: Option<u8>,
@@ -122,6 +123,7 @@ impl<'a, K> AnswerDocument<'a, K> {
         extensions: &'a OwnedExtensions,
         annotations: &impl Annotate<Known = K>,
     ) -> Self {
+        let is_icmp = answer.is_none_or(TargetAnswer::is_icmp);
         Self {
             attempt,
             from: reply.from,
@@ -129,13 +131,10 @@ impl<'a, K> AnswerDocument<'a, K> {
             rtt_ms: milliseconds(reply.rtt),
             clock: clocks.received.as_str(),
             sent_clock: clocks.sent.as_str(),
-            kind: match answer {
-                None | Some(TargetAnswer::EchoReply) => reply.kind.as_str(),
-                Some(_) => "reply",
-            },
+            kind: answer.map_or(reply.kind.as_str(), TargetAnswer::kind),
             answer: answer.map(TargetAnswer::as_str),
-            icmp_type: reply.icmp_type,
-            icmp_code: reply.icmp_code,
+            icmp_type: is_icmp.then_some(reply.icmp_type),
+            icmp_code: is_icmp.then_some(reply.icmp_code),
             mtu: reply.mtu,
             reply_ttl: reply.hop_limit,
             quoted_ttl: reply.quoted_hop_limit,

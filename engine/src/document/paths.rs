@@ -12,6 +12,9 @@ pub struct PathsDocument<'a, K> {
     target: Target<'a>,
     source: IpAddr,
     socket: &'static str,
+    protocol: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port: Option<u16>,
     started: String,
     duration_ms: f64,
     reached: bool,
@@ -92,6 +95,8 @@ impl<'a, K: Default> PathsDocument<'a, K> {
             target: Target::new(&summary.host, Some(summary.target)),
             source: summary.source,
             socket: summary.socket.as_str(),
+            protocol: summary.protocol.as_str(),
+            port: summary.protocol.port(),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
             reached: paths.reached(),

@@ -119,6 +119,7 @@ impl<L: Link> Exploration<L> {
             target,
             // Until the first flow has begun.
             source: target,
+            protocol: settings.protocol,
             socket: socket.unwrap_or(SocketKind::Raw),
             started,
             duration: Duration::ZERO,
