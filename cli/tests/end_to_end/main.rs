@@ -26,6 +26,7 @@ mod routes;
 mod survey;
 mod sweeper;
 mod terminal;
+mod transport;
 mod unproven;
 mod watch;
 #[path = "../world/mod.rs"]
