@@ -266,13 +266,12 @@ impl Slot {
         };
     }
 
-    /// Remembers an answer of this kind that came at `received`, in place of what is here.
-    /// `packet_len` is the length of the probe.
+    /// Remembers an answer that came at `received`, in place of what is here. `packet_len` is the
+    /// length of the probe.
     pub(crate) fn take(
         &mut self,
         received: Instant,
         answer: &Answer<'_>,
-        kind: Kind,
         changes: Changes,
         target: IpAddr,
         packet_len: usize,
@@ -298,23 +297,28 @@ impl Slot {
                 0
             }
         };
-        let state = match kind {
+        let kind = match answer.kind {
             Kind::Reply => REPLY,
             Kind::TimeExceeded => TIME_EXCEEDED,
             Kind::Unreachable => UNREACHABLE,
         };
         let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-        let is_targets = match kind {
+        let is_targets = match answer.kind {
             Kind::Reply => true,
             Kind::TimeExceeded => false,
             Kind::Unreachable => is_same_address(answer.from, target),
         };
-        self.state = state
+        self.state = kind
             | family
             | flag(is_targets, TARGETS)
             | flag(mtu.is_some(), MTU)
             | flag(answer.hop_limit.is_some(), HOP_LIMIT)
             | flag(header.is_some(), QUOTED);
+    }
+
+    /// Takes its answer, an error, for the target's own.
+    pub(crate) const fn be_reply(&mut self) {
+        self.state = self.state & !STATE | REPLY | TARGETS;
     }
 
     #[inline(never)]

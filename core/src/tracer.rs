@@ -348,8 +348,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .get_mut(usize::from(index))
             .ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
-        let kind = self.protocol.kind(ends, answer);
-        let local = self.config.is_local(kind, answer.from);
+        // Not the error's own kind, so that probes that know no such thing pay nothing for it.
+        let is_reply = self.protocol.is_reply(ends, answer);
+        let local = !is_reply && self.config.is_local(answer.kind, answer.from);
         if local && changes.evidence() == Evidence::Weak {
             return Err(Discard::NotOurs);
         }
@@ -370,7 +371,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .protocol
             .message_len()
             .saturating_add(ip::header_len(AddressFamily::of(self.config.target)));
-        probe.take(at, answer, kind, changes, self.config.target, packet_len);
+        probe.take(at, answer, changes, self.config.target, packet_len);
+        if is_reply {
+            probe.be_reply();
+        }
         let reply = probe.reply();
         if local {
             let (icmp_type, icmp_code) = answer.icmp;

@@ -407,11 +407,11 @@ impl Protocol for Probes {
         }
     }
 
-    fn kind(&self, ends: Ends, answer: &Answer<'_>) -> Kind {
+    fn is_reply(&self, ends: Ends, error: &Answer<'_>) -> bool {
         match self {
-            Self::Echo(echo) => echo.kind(ends, answer),
-            Self::Udp(udp) => udp.kind(ends, answer),
-            Self::Tcp(tcp) => tcp.kind(ends, answer),
+            Self::Echo(echo) => echo.is_reply(ends, error),
+            Self::Udp(udp) => udp.is_reply(ends, error),
+            Self::Tcp(tcp) => tcp.is_reply(ends, error),
         }
     }
 

@@ -8,7 +8,7 @@ pub(crate) mod echo;
 pub(crate) mod tcp;
 pub(crate) mod udp;
 
-use crate::answer::{Answer, Discard, Kind};
+use crate::answer::{Answer, Discard};
 use crate::config::ConfigError;
 use crate::probe::Changes;
 use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
@@ -59,10 +59,9 @@ pub trait Protocol {
         false
     }
 
-    /// Returns what an answer to one of the probes means, where that isn't what it says:
-    /// [`Answer::kind`].
-    fn kind(&self, _ends: Ends, answer: &Answer<'_>) -> Kind {
-        answer.kind
+    /// Whether an error about one of the probes is the target's own answer, a [`Kind::Reply`](crate::Kind::Reply).
+    fn is_reply(&self, _ends: Ends, _error: &Answer<'_>) -> bool {
+        false
     }
 
     /// The part of an answer that tells traces on one socket apart.

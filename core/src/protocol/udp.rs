@@ -301,16 +301,12 @@ impl Protocol for Udp {
     }
 
     /// Port Unreachable from the target is its answer (RFC 1122, section 4.1.3.1).
-    fn kind(&self, ends: Ends, answer: &Answer<'_>) -> Kind {
+    fn is_reply(&self, ends: Ends, error: &Answer<'_>) -> bool {
         let is_port = match ends.family() {
-            AddressFamily::V4 => answer.icmp == (3, 3),
-            AddressFamily::V6 => answer.icmp == (1, 4),
+            AddressFamily::V4 => error.icmp == (3, 3),
+            AddressFamily::V6 => error.icmp == (1, 4),
         };
-        if is_port && is_same_address(answer.from, ends.destination) {
-            Kind::Reply
-        } else {
-            answer.kind
-        }
+        is_port && is_same_address(error.from, ends.destination)
     }
 
     /// The source port. Where a translator changed it, it is another one.
