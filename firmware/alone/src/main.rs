@@ -1,8 +1,8 @@
 //! The core and nothing else, for its size: whole traces through memory that nobody knows the
 //! content of.
 //!
-//! The linker keeps `Tracer::idle`, `start`, `poll`, `handle`, and the route. It knows of no board,
-//! so it can be linked for any target; it is never run.
+//! The linker keeps `Tracer::idle`, `start`, `poll`, `handle`, and the route. The program knows no
+//! board, so it links for any target; it is never run.
 #![no_std]
 #![no_main]
 
@@ -17,6 +17,7 @@ extern "C" fn _start() -> ! {
     let (config, echo) = black_box((Config::new(target), Echo::new(black_box([0; 16]))));
     let mut tracer = Tracer::<32>::idle();
     if tracer.start(&config, echo).is_err() {
+        #[expect(clippy::empty_loop, reason = "never run, so it wastes nothing")]
         loop {}
     }
     let mut buf = [0; 64];
