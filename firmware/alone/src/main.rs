@@ -1,23 +1,23 @@
 //! The core and nothing else, for its size: whole traces through memory that nobody knows the
 //! content of.
 //!
-//! Beside what every program for this board has, the linker keeps `Tracer::new`, `poll`, `handle`,
-//! and the route.
+//! The linker keeps `Tracer::idle`, `start`, `poll`, `handle`, and the route. The program knows no
+//! board, so it links for any target; it is never run.
 #![no_std]
 #![no_main]
 
 use core::hint::black_box;
-use cortex_m_rt::entry;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Arrival, Config, Echo, Instant, Tracer};
-use hopshot_firmware as _;
 
-#[entry]
-fn main() -> ! {
+// SAFETY: the linker starts from this name, and nothing else has it.
+#[unsafe(no_mangle)]
+extern "C" fn _start() -> ! {
     let target = black_box(AddressFamily::V6.unspecified());
     let (config, echo) = black_box((Config::new(target), Echo::new(black_box([0; 16]))));
     let mut tracer = Tracer::<32>::idle();
     if tracer.start(&config, echo).is_err() {
+        #[expect(clippy::empty_loop, reason = "never run, so it wastes nothing")]
         loop {}
     }
     let mut buf = [0; 64];
@@ -45,4 +45,9 @@ fn main() -> ! {
         }
         black_box(tracer.route().stop_reason());
     }
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
 }
