@@ -257,10 +257,7 @@ fn port_unreachable_is_the_targets_own_answer_and_no_routers() {
     for (family, code) in BOTH.into_iter().zip([3, 4]) {
         let udp = udp(UdpPayload::Plain);
         let probe = probe(&udp, ends(family), 0);
-        for (from, is_reply) in [
-            (ends(family).destination, true),
-            (router(family, 1), false),
-        ] {
+        for (from, is_reply) in [(ends(family).destination, true), (router(family, 1), false)] {
             let error = quoting(&udp, from, (Type::Unreachable, code), &probe, 8);
             let answer = Answer::parse(to_us(from), None, &error).unwrap();
             assert_eq!(udp.is_reply(ends(family), &answer), is_reply);
