@@ -216,16 +216,20 @@ pub(crate) struct Key {
 impl Key {
     /// Reads the key of the probe that is answered.
     pub(crate) fn of(answer: &Answer<'_>) -> Result<Self, Malformed> {
-        let (Back::Reply { protocol, .. } | Back::Quoted(Quoted { protocol, .. })) = answer.back
-        else {
-            return Err(Malformed::Foreign);
-        };
         let [a, b, c, d] = Probes::key(answer)?.to_be_bytes();
-        let has_seq = !matches!(protocol, tcp::PROTOCOL | udp::PROTOCOL);
+        let has_seq = !matches!(protocol_of(answer), Some(tcp::PROTOCOL | udp::PROTOCOL));
         Ok(Self {
             ident: u16::from_be_bytes([a, b]),
             seq: has_seq.then_some(u16::from_be_bytes([c, d])),
         })
+    }
+}
+
+/// Returns the protocol of what came back.
+const fn protocol_of(answer: &Answer<'_>) -> Option<u8> {
+    match answer.back {
+        Back::Reply { protocol, .. } | Back::Quoted(Quoted { protocol, .. }) => Some(protocol),
+        _ => None,
     }
 }
 
@@ -416,9 +420,11 @@ impl Protocol for Probes {
     }
 
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
-        Echo::key(answer)
-            .or_else(|_| Tcp::key(answer))
-            .or_else(|_| Udp::key(answer))
+        match protocol_of(answer) {
+            Some(tcp::PROTOCOL) => Tcp::key(answer),
+            Some(udp::PROTOCOL) => Udp::key(answer),
+            _ => Echo::key(answer),
+        }
     }
 }
 

@@ -164,12 +164,11 @@ fn the_file_of_options_is_printed_and_nothing_is_traced() {
 #[test]
 fn options_of_other_traceroutes_are_explained_in_one_line() {
     for (line, why) in [
-        (&["-I"][..], "'-I': hopshot always sends ICMP"),
-        (&["-T", "-p", "443"], "'-T': hopshot sends ICMP only"),
-        (&["-nU"], "'-U': hopshot sends ICMP only"),
-        (&["-p", "33434"], "'-p': hopshot sends ICMP only"),
-        (&["--tcp"], "'--tcp': hopshot sends ICMP only"),
-        (&["--port=80"], "'--port': hopshot sends ICMP only"),
+        (
+            &["-D"][..],
+            "'-D': hopshot sends ICMP, TCP (--tcp) and UDP (--udp)",
+        ),
+        (&["--sctp"], "'--sctp': hopshot sends ICMP, TCP"),
         (
             &["-c", "3"],
             "'-c': a report of so many rounds is --watch --count 10",

@@ -199,6 +199,7 @@ fn json_has_the_documented_fields_and_no_others() {
         "target",
         "source",
         "socket",
+        "protocol",
         "started",
         "duration_ms",
         "reached",
