@@ -32,24 +32,34 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod balance;
 mod hop;
+mod host;
 mod hostile;
 mod liar;
 mod limit;
 pub mod log;
 mod machine;
 mod map;
+mod middlebox;
 mod model;
+mod responder;
 mod scenario;
 mod sweeper;
+mod target;
+mod translator;
+mod transport;
 mod usurper;
 
 pub use answer::Delivery;
-pub use hop::{ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, Rate, Unreachable};
+pub use hop::{
+    ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, PortNat, Rate, Unreachable,
+};
+pub use host::{Partial, Target, TcpPorts, UdpPorts};
 pub use machine::{Attack, Error, Failing, Failure, Machine};
 pub use map::{Both, CLIENT, End, PREFIX_LEN, TruePath, Truth};
 pub use model::Internet;
 pub use scenario::{
-    Balance, Diamond, Flood, Later, Loop, Partial, Scenario, ScenarioError, Sweep, Sweeper, Target,
-    Usurper,
+    Balance, Diamond, Flood, Later, Loop, Scenario, ScenarioError, Sweep, Sweeper, Usurper,
 };
+pub use transport::{Ports, Protocol};

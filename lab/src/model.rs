@@ -1,18 +1,23 @@
 //! The simulated internet: packets with their time of arrival go in, answers with the time they are
 //! due come out.
 
-use crate::answer::{Delivery, Report, Request, echo_reply, error};
-use crate::hop::ErrorKind;
+use crate::answer::{Delivery, Report, Request, error, remaining};
+use crate::balance::flow_hash;
+use crate::hop::Hop;
 use crate::hostile::Attacker;
-use crate::limit::{Bucket, Window};
-use crate::log::{Answer, Fate, Probe};
-use crate::map::{Both, Map, Place, Router, Truth};
+use crate::limit::Bucket;
+use crate::log::{Answer, Fate, Probe, Sent};
+use crate::map::{Both, Map, Router, Truth};
+use crate::middlebox::{self, View};
+use crate::responder::Responder;
 use crate::scenario::{Balance, Scenario};
 use crate::sweeper::Hostile;
+use crate::target::{Arrival, Hosts};
+use crate::transport::{Flow, Protocol, RST, SYN, Segment};
 use crate::usurper;
 use core::time::Duration;
-use hopshot_core::wire::{AddressFamily, icmp};
-use std::collections::VecDeque;
+use hopshot_core::wire::{AddressFamily, Ends};
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 /// A simulated internet, with everything it remembers.
@@ -30,27 +35,12 @@ pub struct Internet {
     /// What makes one seed's balancers choose otherwise than another's.
     salt: u64,
     buckets: Vec<[Bucket; 2]>,
-    target_bucket: [Bucket; 2],
-    target_window: [Window; 2],
+    hosts: Hosts,
+    /// Which flows a router that passes only the first SYN has seen.
+    begun: BTreeSet<(usize, Flow)>,
     attacker: Option<Attacker>,
     sweeper: Option<Hostile>,
     log: Vec<Probe>,
-}
-
-/// Who answers a probe, and how.
-enum Responder {
-    /// A router, with the kind of its error and how much of the hop limit was left there.
-    Router {
-        router: usize,
-        hop: u8,
-        kind: ErrorKind,
-        rest: u32,
-        left: u8,
-    },
-    /// An echo from the target, or from a router that was the destination itself.
-    Echo { router: Option<usize>, hop: u8 },
-    /// Nobody.
-    Nobody { hop: u8 },
 }
 
 impl Internet {
@@ -66,8 +56,8 @@ impl Internet {
         Self {
             salt: random.u64(..),
             buckets: vec![Default::default(); map.routers.len()],
-            target_bucket: Default::default(),
-            target_window: Default::default(),
+            hosts: Hosts::new(seed),
+            begun: BTreeSet::new(),
             attacker: scenario
                 .flood
                 .map(|flood| Attacker::new(flood, random.fork())),
@@ -87,10 +77,16 @@ impl Internet {
         self.map.target_addresses().address(family)
     }
 
-    /// The route that a trace to the target should find.
+    /// The route that a trace to the target should find with ICMP.
     #[must_use]
     pub fn truth(&self, family: AddressFamily) -> Truth {
-        self.map.truth(family)
+        self.map.truth(family, Protocol::Icmp, 0)
+    }
+
+    /// The route that a trace to a port of the target should find.
+    #[must_use]
+    pub fn truth_to(&self, family: AddressFamily, protocol: Protocol, port: u16) -> Truth {
+        self.map.truth(family, protocol, port)
     }
 
     /// Every name with its addresses: the target's first, then the routers', also of those that
@@ -129,60 +125,53 @@ impl Internet {
         }
     }
 
-    /// A packet from the client arrives; its answers, the earliest first. What isn't an Echo
-    /// Request is ignored.
+    /// A packet from the client arrives; its answers, the earliest first. What is no Echo Request,
+    /// TCP segment or UDP datagram is ignored.
     pub fn receive(&mut self, now: Duration, packet: &[u8]) -> Vec<Delivery> {
         let Some(request) = Request::parse(packet) else {
             return Vec::new();
         };
-        let begun = *self.first_packet.get_or_insert(now);
-        while self
-            .later
-            .front()
-            .is_some_and(|(from, _)| begun.saturating_add(*from) <= now)
-            && let Some((_, map)) = self.later.pop_front()
-        {
-            self.map = map;
+        self.follow(now);
+        let path = self.choose_path(&request);
+        let is_lost = self.random.f64() < self.scenario.loss;
+        let mut responder = Responder::of(&self.map, &request, path);
+        if let Some(hop) = self.firewall(&request, path, responder.hop(), is_lost) {
+            responder = Responder::Nobody { hop };
+        }
+        if request.segment().is_some_and(|segment| segment.has(RST)) {
+            if let (false, Responder::Host { router: None, hop }) = (is_lost, responder)
+                && let Some((flow, segment)) = self.arrived(&request, path, hop)
+            {
+                self.hosts.reset(flow, segment);
+            }
+            return Vec::new();
         }
         if let Some(attacker) = &mut self.attacker {
             attacker.overhear(now, &request);
         }
-        let path = self.choose_path(&request);
-        let mut responder = self.responder(&request, path);
-        if let (Some(liar), Responder::Echo { router: None, hop }) =
+        if let (Some(liar), Responder::Host { router: None, hop }) =
             (self.scenario.liar, &responder)
             && liar.is_mute(&request, &self.map.target)
         {
             responder = Responder::Nobody { hop: *hop };
         }
-        if let (Some(sweeper), Responder::Echo { .. }) = (&mut self.sweeper, &responder) {
+        if let (Some(sweeper), Responder::Host { .. }) = (&mut self.sweeper, &responder) {
             sweeper.overhear(now, &request, &self.map);
         }
-        let (hop, distance) = (responder.hop(), self.map.distance(path));
-        self.log.push(Probe {
-            at_ns: nanos(now),
-            destination: request.header.ends.destination,
-            hop_limit: request.header.hop_limit,
-            traffic_class: request.header.traffic_class,
-            ident: request.echo.ident,
-            seq: request.echo.seq,
-            checksum: request.checksum,
-            length: packet.len(),
-            path,
-            hop,
-            past_target: distance.is_some_and(|distance| request.header.hop_limit > distance),
-            fate: Fate::Answered,
-            answers: Vec::new(),
-        });
-        let (fate, mut deliveries) = self.respond(now, &request, &responder);
+        self.log.push(self.entry(now, &request, path, &responder));
+        let (fate, mut deliveries) = if is_lost {
+            (Fate::Lost, Vec::new())
+        } else {
+            self.respond(now, &request, path, &responder)
+        };
         if let Some(probe) = self.log.last_mut() {
             probe.fate = fate;
             probe.answers = deliveries
                 .iter()
-                .map(|delivery| entry(now, delivery))
+                .map(|delivery| answer(now, delivery))
                 .collect();
         }
-        if let (Some(usurper), Responder::Echo { router: None, .. }) =
+        if let (Some(usurper), Responder::Host { router: None, .. }) =
             (self.scenario.usurper, &responder)
             && let Some(packet) = usurper.claim(&request, &self.log, &self.map.target)
         {
@@ -195,19 +184,58 @@ impl Internet {
         deliveries
     }
 
-    /// What arrives up to `until` without being an answer to anything; empty unless the scenario
-    /// has an attacker.
+    /// Takes the map of the time.
+    fn follow(&mut self, now: Duration) {
+        let begun = *self.first_packet.get_or_insert(now);
+        while self
+            .later
+            .front()
+            .is_some_and(|(from, _)| begun.saturating_add(*from) <= now)
+            && let Some((_, map)) = self.later.pop_front()
+        {
+            self.map = map;
+        }
+    }
+
+    /// The entry in the log of a probe that hasn't been answered yet.
+    fn entry(
+        &self,
+        now: Duration,
+        request: &Request<'_>,
+        path: usize,
+        responder: &Responder,
+    ) -> Probe {
+        let distance = self.map.distance(path);
+        let (echo, segment) = (request.echo(), request.segment());
+        Probe {
+            at_ns: nanos(now),
+            destination: request.header.ends.destination,
+            hop_limit: request.header.hop_limit,
+            traffic_class: request.header.traffic_class,
+            protocol: request.protocol(),
+            ports: request.ports(),
+            tcp: segment.map(|Segment { seq, flags, .. }| Sent { seq, flags }),
+            ident: echo.map_or(0, |echo| echo.ident),
+            seq: echo.map_or(0, |echo| echo.seq),
+            checksum: request.checksum(),
+            length: request.packet.len(),
+            path,
+            hop: responder.hop(),
+            past_target: distance.is_some_and(|distance| request.header.hop_limit > distance),
+            fate: Fate::Answered,
+            answers: Vec::new(),
+        }
+    }
+
+    /// What has been sent up to `until` without being the answer to a packet: an attacker's
+    /// messages, and what the target sends again.
     pub fn unsolicited(&mut self, until: Duration) -> Vec<Delivery> {
-        let flood = self
-            .attacker
-            .iter_mut()
-            .flat_map(|attacker| attacker.messages(until));
+        let flood = self.attacker.iter_mut();
+        let sweep = self.sweeper.iter_mut();
         flood
-            .chain(
-                self.sweeper
-                    .iter_mut()
-                    .flat_map(|sweeper| sweeper.messages(until)),
-            )
+            .flat_map(|attacker| attacker.messages(until))
+            .chain(sweep.flat_map(|sweeper| sweeper.messages(until)))
+            .chain(self.hosts.repeats(until))
             .collect()
     }
 
@@ -215,9 +243,10 @@ impl Internet {
     #[must_use]
     pub fn next_unsolicited(&self) -> Option<Duration> {
         let flood = self.attacker.as_ref().and_then(Attacker::next);
-        flood
+        let sweep = self.sweeper.as_ref().and_then(Hostile::next);
+        [flood, sweep, self.hosts.next()]
             .into_iter()
-            .chain(self.sweeper.as_ref().and_then(Hostile::next))
+            .flatten()
             .min()
     }
 
@@ -244,175 +273,69 @@ impl Internet {
         path
     }
 
-    fn responder(&self, request: &Request<'_>, path: usize) -> Responder {
-        let family = request.family();
-        let (hop_limit, destination) = (request.header.hop_limit, request.header.ends.destination);
-        let host = self.map.paths[path]
-            .iter()
-            .position(|router| self.map.routers[*router].addresses.address(family) == destination);
-        let host_distance = host.and_then(|index| u8::try_from(index + 1).ok());
-        let reach = host_distance.map_or(hop_limit, |distance| hop_limit.min(distance));
-        let barrier = self.map.barrier(path, hop_limit);
-        if !request.may_be_fragmented()
-            && let Some((hop, router, link)) =
-                self.map.bottleneck(path, reach, request.packet.len())
-            && barrier.is_none_or(|(barrier, ..)| hop < barrier)
-        {
-            if link.silent {
-                return Responder::Nobody { hop };
+    /// The routers before a hop, which what gets there has passed.
+    fn passed(&self, path: usize, hop: u8) -> impl DoubleEndedIterator<Item = &Hop> {
+        self.map
+            .before(path, hop)
+            .map(|router| &self.map.routers[router].entry)
+    }
+
+    /// The hop of the firewall that drops a packet on its way to a hop.
+    fn firewall(
+        &mut self,
+        request: &Request<'_>,
+        path: usize,
+        hop: u8,
+        is_lost: bool,
+    ) -> Option<u8> {
+        let is_syn = request.segment().is_some_and(|segment| segment.has(SYN));
+        for (place, router) in (1..).zip(self.map.before(path, hop)) {
+            let entry = &self.map.routers[router].entry;
+            if entry.drops.contains(&request.protocol()) {
+                return Some(place);
             }
-            // RFC 1191, section 4; RFC 4443, section 3.2.
-            let kind = match family {
-                AddressFamily::V4 => ErrorKind {
-                    icmp_type: 3,
-                    code: 4,
-                },
-                AddressFamily::V6 => ErrorKind {
-                    icmp_type: 2,
-                    code: 0,
-                },
-            };
-            let said = link.says.map_or(link.mtu, |says| {
-                says.mtu(request.packet.len(), request.echo.seq)
-            });
-            let rest = said.into();
-            return Responder::Router {
-                router,
-                hop,
-                kind,
-                rest,
-                left: hop_limit - (hop - 1),
-            };
-        }
-        if let (Some(index), Some(distance)) = (host, host_distance)
-            && hop_limit >= distance
-        {
-            return Responder::Echo {
-                router: Some(self.map.paths[path][index]),
-                hop: distance,
-            };
-        }
-        if let Some((hop, router, barrier)) = barrier {
-            let kind = match family {
-                AddressFamily::V4 => barrier.v4,
-                AddressFamily::V6 => barrier.v6,
-            };
-            return Responder::Router {
-                router,
-                hop,
-                kind,
-                rest: barrier.rest,
-                left: hop_limit - (hop - 1),
-            };
-        }
-        match self.map.place(path, hop_limit) {
-            Place::Router(router) => {
-                let icmp_type = icmp::Type::TimeExceeded.number(family).unwrap_or_default();
-                let kind = ErrorKind {
-                    icmp_type,
-                    code: self.map.routers[router].entry.code,
-                };
-                Responder::Router {
-                    router,
-                    hop: hop_limit.max(1),
-                    kind,
-                    rest: 0,
-                    left: 1,
+            if let Some(flow) = request.flow().filter(|_| is_syn && entry.first_syn_only) {
+                let key = (router, flow);
+                let is_first = !self.begun.contains(&key);
+                if !is_first {
+                    return Some(place);
                 }
-            }
-            Place::Target => {
-                let hop = self.map.distance(path).unwrap_or(u8::MAX);
-                if self.map.is_target(destination) {
-                    Responder::Echo { router: None, hop }
-                } else {
-                    Responder::Nobody { hop }
+                // A packet that gets lost has begun nothing.
+                if !is_lost {
+                    self.begun.insert(key);
                 }
             }
         }
+        None
+    }
+
+    /// A segment as it gets to a hop, and the connection that it belongs to there.
+    fn arrived(&self, request: &Request<'_>, path: usize, hop: u8) -> Option<(Flow, Segment)> {
+        let packet = middlebox::pass(request, self.passed(path, hop), View::Arrived);
+        let arrived = packet.as_deref().and_then(Request::parse);
+        let arrived = arrived.as_ref().unwrap_or(request);
+        Some((arrived.flow()?, arrived.segment()?))
     }
 
     fn respond(
         &mut self,
         now: Duration,
         request: &Request<'_>,
+        path: usize,
         responder: &Responder,
     ) -> (Fate, Vec<Delivery>) {
-        if self.random.f64() < self.scenario.loss {
-            return (Fate::Lost, Vec::new());
-        }
-        let family = request.family();
-        let bucket = usize::from(family == AddressFamily::V6);
-        let (hop, copies, packet) = match *responder {
-            Responder::Nobody { .. } => return (Fate::Silent, Vec::new()),
-            Responder::Router {
-                router,
-                hop,
-                kind,
-                rest,
-                left,
-            } => {
-                let from = self.map.error_addresses(router).address(family);
-                let Router { entry, .. } = &self.map.routers[router];
-                if entry.silent {
-                    return (Fate::Silent, Vec::new());
-                }
-                if entry
-                    .limit
-                    .is_some_and(|limit| !self.buckets[router][bucket].take(now, limit, family))
-                {
-                    return (Fate::Limited, Vec::new());
-                }
-                let report = Report {
-                    icmp_type: kind.icmp_type,
-                    code: kind.code,
-                    rest,
-                    left,
-                };
-                let packet = error(request, from, remaining(u8::MAX, hop), &report, entry);
-                (hop, entry.duplicates.unwrap_or(0), packet)
-            }
-            Responder::Echo {
-                router: Some(router),
-                hop,
-            } => {
-                let Router {
-                    addresses, entry, ..
-                } = &self.map.routers[router];
-                if entry.silent {
-                    return (Fate::Silent, Vec::new());
-                }
-                let packet =
-                    echo_reply(request, addresses.address(family), remaining(u8::MAX, hop));
-                (hop, entry.duplicates.unwrap_or(0), packet)
-            }
-            Responder::Echo { router: None, hop } => {
-                let target = &self.map.target;
-                if target.silent {
-                    return (Fate::Silent, Vec::new());
-                }
-                if target
-                    .limit
-                    .is_some_and(|limit| !self.target_bucket[bucket].take(now, limit, family))
-                    || target
-                        .partial
-                        .is_some_and(|partial| !self.target_window[bucket].take(now, partial))
-                {
-                    return (Fate::Limited, Vec::new());
-                }
-                let from = match request.header.ends.destination {
-                    first if first == self.map.target_addresses().address(family) => {
-                        self.map.reply_addresses().address(family)
-                    }
-                    other => other,
-                };
-                (
-                    hop,
-                    self.scenario.duplicates,
-                    echo_reply(request, from, remaining(target.hop_limit, hop)),
-                )
-            }
+        let (packet, copies) = match self.answer(now, request, path, responder) {
+            Ok(answered) => answered,
+            Err(fate) => return (fate, Vec::new()),
         };
+        let hop = responder.hop();
         let (rtt, loss) = self.round_trip(responder, hop);
+        if self.map.target.resends
+            && let Responder::Host { router: None, .. } = responder
+            && let Some((flow, _)) = self.arrived(request, path, hop)
+        {
+            self.hosts.repeat(now, flow, rtt, &packet);
+        }
         if self.random.f64() < self.scenario.loss || self.random.f64() < loss {
             return (Fate::AnswerLost, Vec::new());
         }
@@ -425,16 +348,106 @@ impl Internet {
         (Fate::Answered, (0..=copies).map(copy).collect())
     }
 
+    /// The packet of an answer and how many copies follow it, or why there is none.
+    fn answer(
+        &mut self,
+        now: Duration,
+        request: &Request<'_>,
+        path: usize,
+        responder: &Responder,
+    ) -> Result<(Vec<u8>, u8), Fate> {
+        let family = request.family();
+        let hop = responder.hop();
+        let [arrived, quoted] = [View::Arrived, View::Quoted]
+            .map(|view| middlebox::pass(request, self.passed(path, hop), view));
+        let [arrived, quoted] =
+            [&arrived, &quoted].map(|packet| packet.as_deref().and_then(Request::parse));
+        let arrived = arrived.as_ref().unwrap_or(request);
+        let quoted = quoted.as_ref().unwrap_or(request);
+        match *responder {
+            Responder::Nobody { .. } => Err(Fate::Silent),
+            Responder::Router {
+                router,
+                kind,
+                rest,
+                left,
+                ..
+            } => {
+                let from = self.map.error_addresses(router).address(family);
+                let Router { entry, .. } = &self.map.routers[router];
+                if entry.silent {
+                    return Err(Fate::Silent);
+                }
+                let bucket = &mut self.buckets[router][usize::from(family == AddressFamily::V6)];
+                if entry
+                    .limit
+                    .is_some_and(|limit| !bucket.take(now, limit, family))
+                {
+                    return Err(Fate::Limited);
+                }
+                let report = Report {
+                    icmp_type: kind.icmp_type,
+                    code: kind.code,
+                    rest,
+                    left,
+                };
+                let packet = error(quoted, from, remaining(u8::MAX, hop), &report, entry);
+                Ok((packet, entry.duplicates.unwrap_or(0)))
+            }
+            Responder::Host { router, .. } => {
+                let from = self.address(request.header.ends.destination, router);
+                let starts_with = router.map_or(self.map.target.hop_limit, |_| u8::MAX);
+                let arrival = Arrival {
+                    request: arrived,
+                    quoted,
+                    back: Ends {
+                        source: from,
+                        destination: request.header.ends.source,
+                    },
+                    hop_limit: remaining(starts_with, hop),
+                    left: request.header.hop_limit - (hop - 1),
+                };
+                let (mut packet, copies) = match router {
+                    Some(router) => {
+                        let Router { entry, .. } = &self.map.routers[router];
+                        if entry.silent {
+                            return Err(Fate::Silent);
+                        }
+                        (arrival.refuse()?, entry.duplicates.unwrap_or(0))
+                    }
+                    None => {
+                        let packet = self.hosts.answer(now, &arrival, &self.map.target)?;
+                        (packet, self.scenario.duplicates)
+                    }
+                };
+                middlebox::pass_back(&mut packet, self.passed(path, hop));
+                Ok((packet, copies))
+            }
+        }
+    }
+
+    /// The address that a host answers from.
+    fn address(&self, destination: IpAddr, router: Option<usize>) -> IpAddr {
+        let family = AddressFamily::of(destination);
+        match router {
+            Some(router) => self.map.routers[router].addresses.address(family),
+            None if destination == self.map.target_addresses().address(family) => {
+                self.map.reply_addresses().address(family)
+            }
+            None => destination,
+        }
+    }
+
     /// How long an answer takes, and how often this responder's answers get lost.
     fn round_trip(&mut self, responder: &Responder, hop: u8) -> (Duration, f64) {
         let plain = self.scenario.rtt_ms * f64::from(hop) / f64::from(self.scenario.hops);
         let router = match responder {
             Responder::Router { router, .. }
-            | Responder::Echo {
+            | Responder::Host {
                 router: Some(router),
                 ..
             } => Some(*router),
-            Responder::Echo { router: None, .. } | Responder::Nobody { .. } => None,
+            Responder::Host { router: None, .. } | Responder::Nobody { .. } => None,
         };
         let (base, jitter, loss) = router.map_or((plain, self.scenario.jitter_ms, 0.0), |router| {
             let entry = &self.map.routers[router].entry;
@@ -451,58 +464,22 @@ impl Internet {
     }
 }
 
-impl Responder {
-    const fn hop(&self) -> u8 {
-        match self {
-            Self::Router { hop, .. } | Self::Echo { hop, .. } | Self::Nobody { hop } => *hop,
-        }
-    }
-}
-
-/// What is left of a hop limit after the way back from a hop: the sender itself doesn't count.
-const fn remaining(hop_limit: u8, hop: u8) -> u8 {
-    let left = hop_limit.saturating_sub(hop.saturating_sub(1));
-    if left == 0 { 1 } else { left }
-}
-
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn entry(now: Duration, delivery: &Delivery) -> Answer {
+fn answer(now: Duration, delivery: &Delivery) -> Answer {
     let (header, message) =
         hopshot_core::wire::ip::parse(&delivery.packet).expect("the model makes whole packets");
+    let protocol = Protocol::numbered(header.protocol, header.ends.family()).unwrap_or_default();
+    let is_icmp = protocol == Protocol::Icmp;
     Answer {
         from: header.ends.source,
-        icmp_type: message[0],
-        icmp_code: message[1],
+        protocol,
+        icmp_type: if is_icmp { message[0] } else { 0 },
+        icmp_code: if is_icmp { message[1] } else { 0 },
+        flags: (protocol == Protocol::Tcp).then(|| message[13]),
         rtt_ns: nanos(delivery.due - now),
         delivered_ns: None,
     }
-}
-
-/// FNV-1a over what a balancer looks at. Routers' own hashes are secret; any that mixes well shows
-/// the same behaviour.
-fn flow_hash(request: &Request<'_>, ident: bool, salt: u64) -> u64 {
-    let message =
-        &request.packet[request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len()..];
-    let network: &[u8] = match request.family() {
-        AddressFamily::V4 => &request.packet[9..10],
-        AddressFamily::V6 => &request.packet[1..4],
-    };
-    let addresses = match request.family() {
-        AddressFamily::V4 => &request.packet[12..20],
-        AddressFamily::V6 => &request.packet[8..40],
-    };
-    let flow = &message[..if ident { 6 } else { 4 }];
-    let parts = [&salt.to_be_bytes()[..], network, addresses, flow];
-    let hash = parts
-        .into_iter()
-        .flatten()
-        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
-        });
-    // FNV's low bits are weak; fold the high ones in.
-    let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash ^ (hash >> 33)
 }
