@@ -43,6 +43,7 @@ mod machine;
 mod map;
 mod middlebox;
 mod model;
+mod network;
 mod responder;
 mod scenario;
 mod sweeper;

@@ -75,6 +75,8 @@ pub enum End {
     Silent,
     /// At a router that says "unreachable".
     Unreachable,
+    /// At a firewall, which drops without a word.
+    Dropped,
     /// Nowhere.
     Loop,
 }
@@ -323,7 +325,7 @@ impl Map {
                     let port = self.target.port(protocol, port);
                     let last = self.paths[path].last().copied();
                     let (answer, end) = match (port, last) {
-                        _ if is_dropped => (None, End::Silent),
+                        _ if is_dropped => (None, End::Dropped),
                         (Port::Rejected, Some(router)) => {
                             let mute = self.routers[router].entry.is_mute();
                             ((!mute).then(|| answerer(router)), End::Unreachable)
