@@ -16,8 +16,8 @@ pub enum Event {
     Exit(Exit),
 }
 
-/// An Echo Request, a TCP segment or a UDP datagram that left the client. An RST is none: the kernel
-/// sends it by itself.
+/// An Echo Request, a TCP segment or a UDP datagram that left the client. An RST is none: the
+/// kernel sends it by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// When it arrived in the simulated internet.

@@ -5,7 +5,7 @@ use crate::hop::{ErrorKind, Hop};
 use crate::host::{Port, Target};
 use crate::limit::{Bucket, Window};
 use crate::log::Fate;
-use crate::transport::{self, ACK, FIN, Flow, Protocol, RST, SYN, Segment};
+use crate::transport::{self, ACK, FIN, Flow, Ports, Protocol, RST, SYN, Segment};
 use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, Ends};
 use std::collections::BTreeMap;
@@ -296,13 +296,7 @@ impl Arrival<'_> {
         match self.request.body {
             Body::Echo(echo) => Ok(echo_reply(self.back, echo, self.hop_limit)),
             Body::Segment(segment) if segment.has(RST) => Err(Fate::Silent),
-            Body::Segment(segment) if segment.has(ACK) => {
-                Ok(self.segment(segment.ack, 0, RST, None))
-            }
-            Body::Segment(segment) => {
-                let ack = segment.seq.wrapping_add(segment.length);
-                Ok(self.segment(0, ack, RST | ACK, None))
-            }
+            Body::Segment(segment) => Ok(self.wrap(&segment.refusal(), 0, None)),
             Body::Datagram(_) => Ok(self.error(match self.back.family() {
                 AddressFamily::V4 => [3, 3].into(),
                 AddressFamily::V6 => [1, 4].into(),
@@ -311,7 +305,7 @@ impl Arrival<'_> {
     }
 
     fn segment(&self, seq: u32, ack: u32, flags: u8, mss: Option<u16>) -> Vec<u8> {
-        let ports = self.request.ports().map(transport::Ports::reversed);
+        let ports = self.request.ports().map(Ports::reversed);
         let segment = Segment {
             ports: ports.expect("it answers a segment"),
             seq,
@@ -319,13 +313,16 @@ impl Arrival<'_> {
             flags,
             length: 0,
         };
-        let window = if flags & RST == 0 { WINDOW } else { 0 };
-        let message = transport::segment(self.back, &segment, window, mss);
+        self.wrap(&segment, WINDOW, mss)
+    }
+
+    fn wrap(&self, segment: &Segment, window: u16, mss: Option<u16>) -> Vec<u8> {
+        let message = transport::segment(self.back, segment, window, mss);
         wrap(self.back, Protocol::Tcp, self.hop_limit, &message)
     }
 
     fn datagram(&self, payload: &[u8]) -> Vec<u8> {
-        let ports = self.request.ports().map(transport::Ports::reversed);
+        let ports = self.request.ports().map(Ports::reversed);
         let ports = ports.expect("it answers a datagram");
         let message = transport::datagram(self.back, ports, payload);
         wrap(self.back, Protocol::Udp, self.hop_limit, &message)

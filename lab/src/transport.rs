@@ -127,6 +127,22 @@ impl Segment {
     pub(crate) const fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
+
+    /// The RST with which a host refuses it (RFC 9293, section 3.5.2).
+    pub(crate) const fn refusal(&self) -> Self {
+        let (seq, ack, flags) = if self.has(ACK) {
+            (self.ack, 0, RST)
+        } else {
+            (0, self.seq.wrapping_add(self.length), RST | ACK)
+        };
+        Self {
+            ports: self.ports.reversed(),
+            seq,
+            ack,
+            flags,
+            length: 0,
+        }
+    }
 }
 
 /// The length of a TCP header, if it is whole.

@@ -1,6 +1,6 @@
 //! Hosts: what their ports do.
 
-use crate::packets::{ACK, BOTH, PORT, Probe, RST, Read, SYN, TCP, UDP, named, parsed, send};
+use crate::packets::{ACK, BOTH, PORT, Probe, RST, Read, SYN, TCP, UDP, named, parsed, read, send};
 use core::time::Duration;
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::Fate;
@@ -123,6 +123,39 @@ fn a_reset_of_the_client_ends_the_connection_and_is_no_probe() {
         assert_eq!((flags, ack), (SYN | ACK, again.seq + 1));
         assert_ne!(new_isn, isn);
         assert_eq!(internet.log().len(), 2);
+    }
+}
+
+#[test]
+fn the_clients_kernel_resets_what_it_has_not_asked_for() {
+    for family in BOTH {
+        for name in ["wan", "seq-nat", "port-nat"] {
+            let mut internet = named(name);
+            let syn = Probe::new(&internet, family, 30, 443);
+            let far = Probe {
+                seq: FIRST + (1 << 28),
+                ..syn
+            };
+            let mut ask = |syn: Probe<'_>| {
+                internet
+                    .receive(Duration::ZERO, &syn.tcp())
+                    .remove(0)
+                    .packet
+            };
+            let (answer, challenge) = (ask(syn), ask(far));
+            for (packet, seq) in [(&answer, FIRST + 1), (&challenge, FIRST + 1)] {
+                let reset = hopshot_lab::reset(packet).unwrap();
+                assert_eq!(read(&reset).numbers(), (RST, seq, 0));
+                assert_eq!(hopshot_lab::reset(&reset), None);
+                assert!(internet.receive(Duration::ZERO, &reset).is_empty());
+            }
+            let again = send(&mut internet, 0, &far.tcp()).unwrap().numbers();
+            assert_eq!((again.0, again.2), (SYN | ACK, far.seq + 1));
+            let mut wrong = answer;
+            *wrong.last_mut().unwrap() ^= 1;
+            assert_eq!(hopshot_lab::reset(&wrong), None);
+            assert_eq!(hopshot_lab::reset(&syn.udp()), None);
+        }
     }
 }
 
