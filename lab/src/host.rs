@@ -25,6 +25,8 @@ pub struct Target {
     pub silent: bool,
     /// How many answers it sends.
     pub limit: Option<Limit>,
+    /// How many ICMP errors it sends, of all its answers: about closed UDP ports.
+    pub errors: Option<Limit>,
     /// It answers only some of each burst.
     pub partial: Option<Partial>,
     /// It answers from this IPv4 address.
@@ -183,6 +185,7 @@ impl Default for Target {
             shift_v6: 0,
             silent: false,
             limit: None,
+            errors: None,
             partial: None,
             reply_v4: None,
             reply_v6: None,

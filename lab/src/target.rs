@@ -47,6 +47,7 @@ pub(crate) struct Arrival<'a> {
 pub(crate) struct Hosts {
     /// Of IPv4 and of IPv6.
     buckets: [Bucket; 2],
+    errors: [Bucket; 2],
     windows: [Window; 2],
     /// In an order, so that a seed always gives the same.
     connections: BTreeMap<Flow, Connection>,
@@ -86,6 +87,7 @@ impl Hosts {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
             buckets: Default::default(),
+            errors: Default::default(),
             windows: Default::default(),
             connections: BTreeMap::new(),
             random: fastrand::Rng::with_seed(!seed),
@@ -114,6 +116,17 @@ impl Hosts {
             || target
                 .partial
                 .is_some_and(|partial| !self.windows[number].take(now, partial))
+        {
+            return Err(Fate::Limited);
+        }
+        let is_error = match request.body {
+            Body::Datagram(_) => port == Port::Closed,
+            Body::Echo(_) | Body::Segment(_) => false,
+        } || port == Port::Rejected;
+        if is_error
+            && target
+                .errors
+                .is_some_and(|limit| !self.errors[number].take(now, limit, family))
         {
             return Err(Fate::Limited);
         }

@@ -90,6 +90,9 @@ fn the_same_seq_gets_the_same_syn_ack_and_a_near_one_a_reset() {
         };
         let first = send(&mut internet, 0, &near(0));
         assert_eq!(send(&mut internet, 1, &near(0)), first);
+        // As often as a challenge, and the two together.
+        assert_eq!(send(&mut internet, 2, &near(0)), None);
+        assert_eq!(send(&mut internet, 2, &near(1 << 28)), None);
         assert_eq!(
             send(&mut internet, 2, &near(5)).unwrap().numbers(),
             (RST | ACK, 0, FIRST + 6)
@@ -298,6 +301,23 @@ fn a_datagram_comes_back_or_nobody_is_there() {
             quoted: message,
         };
         assert_eq!(send(&mut internet, 0, &closed), Some(expected));
+    }
+}
+
+#[test]
+fn errors_about_closed_ports_are_limited_as_a_routers_are() {
+    for family in BOTH {
+        let mut internet = named("ratelimit");
+        let udp = Probe::new(&internet, family, 30, 81);
+        let tcp = udp.tcp();
+        let answered = |internet: &mut _, packet: &[u8]| {
+            let sent = (0..10).filter(|_| send(internet, 0, packet).is_some());
+            sent.count()
+        };
+        assert_eq!(answered(&mut internet, &udp.udp()), 6);
+        assert_eq!(answered(&mut internet, &tcp), 10);
+        let echo = Probe { port: 7, ..udp };
+        assert_eq!(answered(&mut internet, &echo.udp()), 10);
     }
 }
 
