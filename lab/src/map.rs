@@ -224,11 +224,7 @@ impl Map {
     }
 
     /// The routers that a packet passes on a path before it gets to a hop.
-    pub(crate) fn before(
-        &self,
-        path: usize,
-        hop: u8,
-    ) -> impl DoubleEndedIterator<Item = usize> + '_ {
+    pub(crate) fn before(&self, path: usize, hop: u8) -> impl Iterator<Item = usize> + '_ {
         let passed = usize::from(hop).saturating_sub(1);
         self.paths[path].iter().take(passed).copied()
     }

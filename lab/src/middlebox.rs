@@ -47,8 +47,8 @@ pub(crate) fn pass<'h>(
     (packet != request.packet).then_some(packet)
 }
 
-/// Changes an answer of the target back, box by box from the far end.
-pub(crate) fn pass_back<'h>(packet: &mut [u8], boxes: impl DoubleEndedIterator<Item = &'h Hop>) {
+/// Changes an answer of the target back. The order of the boxes makes no difference.
+pub(crate) fn pass_back<'h>(packet: &mut [u8], boxes: impl Iterator<Item = &'h Hop>) {
     let Ok((header, message)) = ip::parse(packet) else {
         return;
     };
@@ -58,7 +58,7 @@ pub(crate) fn pass_back<'h>(packet: &mut [u8], boxes: impl DoubleEndedIterator<I
         Some(Protocol::Icmp) | None => return,
     };
     let message = &mut packet[start..];
-    for hop in boxes.rev() {
+    for hop in boxes {
         if hop.port_nat.is_some() {
             let port = u16::from_be_bytes([message[2], message[3]]);
             transport::set_destination_port(message, protocol, inside(port));

@@ -97,7 +97,7 @@ impl Network {
     }
 
     /// The routers before a hop, which what gets there has passed.
-    fn passed(&self, path: usize, hop: u8) -> impl DoubleEndedIterator<Item = &Hop> {
+    fn passed(&self, path: usize, hop: u8) -> impl Iterator<Item = &Hop> {
         self.map
             .before(path, hop)
             .map(|router| &self.map.routers[router].entry)

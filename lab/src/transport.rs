@@ -441,6 +441,22 @@ mod tests {
     }
 
     #[test]
+    fn a_checksum_of_zero_is_sent_as_ones() {
+        for (ends, ..) in messages() {
+            let all = (1..=u16::MAX).map(|source| {
+                let ports = Ports { source, ..PORTS };
+                let message = datagram(ends, ports, b"");
+                assert!(is_right(ends, Protocol::Udp, &message));
+                checksum(Protocol::Udp, &message)
+            });
+            assert_eq!(
+                all.filter(|sum| [0, 0xffff].contains(sum)).max(),
+                Some(0xffff)
+            );
+        }
+    }
+
+    #[test]
     fn an_mss_is_lowered_wherever_its_option_stands() {
         let (ends, _, plain) = messages().next().unwrap();
         let with = |options: &[u8]| {

@@ -5,6 +5,7 @@ use crate::packets::{
 };
 use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, icmp, ip};
+use hopshot_lab::log::Fate;
 use hopshot_lab::{Internet, Scenario};
 use std::collections::HashSet;
 
@@ -86,6 +87,18 @@ fn a_balancer_keeps_five_fields_together_and_nothing_else() {
             }
             assert_eq!(seen.len(), 8, "each path is taken by some flow");
         }
+        // Nor does one that looks at the ident of ICMP look farther.
+        let mut internet = parsed("[[diamond]]\nat = 4\nlengths = [1, 1, 1, 1]\nby = \"ident\"");
+        for seq in 0..50 {
+            let seq = seq << 26;
+            let probe = Probe {
+                seq,
+                ..Probe::new(&internet, family, 4, 443)
+            };
+            internet.receive(Duration::ZERO, &probe.tcp());
+        }
+        let paths: HashSet<_> = internet.log().iter().map(|probe| probe.path).collect();
+        assert_eq!(paths.len(), 1);
         // The same ports of another protocol are another flow.
         let mut internet = named("ecmp");
         for port in 1..100 {
@@ -272,6 +285,43 @@ fn a_lowered_mss_shows_in_quotes_that_are_long_enough() {
             send(&mut internet, 0, &syn.tcp()).unwrap().numbers().0,
             SYN | ACK
         );
+    }
+}
+
+#[test]
+fn an_mss_means_something_in_a_syn_alone() {
+    for family in BOTH {
+        let mut internet = named("mss-clamp");
+        let ack = Probe {
+            flags: ACK,
+            ..Probe::new(&internet, family, 9, 443)
+        }
+        .tcp();
+        assert_eq!(
+            send(&mut internet, 0, &ack).unwrap().quoted(),
+            message(&ack)
+        );
+    }
+}
+
+#[test]
+fn a_syn_that_is_lost_leaves_the_firewall_open() {
+    for family in BOTH {
+        let mut internet = parsed("loss = 0.5\n[[hop]]\nat = 1\nfirst_syn_only = true");
+        for source_port in 1..100 {
+            let syn = Probe {
+                source_port,
+                ..Probe::new(&internet, family, 2, 443)
+            };
+            for _ in 0..40 {
+                internet.receive(Duration::ZERO, &syn.tcp());
+            }
+            let log = internet.take_log();
+            let passed = log
+                .iter()
+                .filter(|probe| probe.hop == 2 && probe.fate != Fate::Lost);
+            assert_eq!(passed.count(), 1);
+        }
     }
 }
 

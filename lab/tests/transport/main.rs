@@ -1,6 +1,7 @@
 //! TCP and UDP in the simulated internet, in both families.
 
 mod boxes;
+mod connections;
 mod packets;
 mod target;
 
