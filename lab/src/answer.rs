@@ -1,8 +1,11 @@
-//! The octets of an answer: an error with its quote, as routers make it and as translators leave
-//! it, or an Echo Reply.
+//! A request, and the octets of an answer: an error with its quote, as routers make it and as
+//! translators leave it, or an Echo Reply.
 
 use crate::hop::{Hop, Nat};
 use crate::map::{INSIDE, OUTSIDE};
+use crate::translator::outside;
+use crate::transport::{self, Datagram, Flow, Ports, Protocol, Segment};
+use core::ops::Range;
 use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::{AddressFamily, Ends, icmp, ip};
@@ -23,31 +26,94 @@ pub struct Delivery {
 /// A packet that may be answered.
 pub(crate) struct Request<'a> {
     pub(crate) header: ip::Header,
-    pub(crate) echo: icmp::Echo<'a>,
-    pub(crate) checksum: u16,
     pub(crate) packet: &'a [u8],
+    /// Where the message behind the IP header starts.
+    pub(crate) start: usize,
+    pub(crate) body: Body<'a>,
+}
+
+/// The message of a request.
+#[derive(Clone, Copy)]
+pub(crate) enum Body<'a> {
+    Echo(icmp::Echo<'a>),
+    Segment(Segment),
+    Datagram(Datagram<'a>),
 }
 
 impl<'a> Request<'a> {
-    /// Reads an Echo Request; anything else isn't answered by anybody here.
+    /// Reads an Echo Request, a TCP segment or a UDP datagram; anything else isn't answered by
+    /// anybody here.
     pub(crate) fn parse(packet: &'a [u8]) -> Option<Self> {
         let (header, message) = ip::parse(packet).ok()?;
-        let (true, Ok(icmp::Message::EchoRequest(echo))) =
-            (header.is_icmp(), icmp::Message::parse(header.ends, message))
-        else {
-            return None;
+        let family = header.ends.family();
+        let body = match Protocol::numbered(header.protocol, family)? {
+            Protocol::Icmp => match icmp::Message::parse(header.ends, message) {
+                Ok(icmp::Message::EchoRequest(echo)) => Body::Echo(echo),
+                _ => return None,
+            },
+            Protocol::Tcp => Body::Segment(Segment::parse(message)?),
+            Protocol::Udp => Body::Datagram(Datagram::parse(message)?),
         };
-        let checksum = u16::from_be_bytes([message[2], message[3]]);
+        // In IPv6 there may be extension headers between.
+        let length = match family {
+            AddressFamily::V4 => u16::from_be_bytes([packet[2], packet[3]]).into(),
+            AddressFamily::V6 => usize::from(u16::from_be_bytes([packet[4], packet[5]])) + 40,
+        };
         Some(Self {
             header,
-            echo,
-            checksum,
-            packet,
+            packet: &packet[..length],
+            start: length - message.len(),
+            body,
         })
     }
 
     pub(crate) fn family(&self) -> AddressFamily {
         self.header.ends.family()
+    }
+
+    /// What is behind the IP header.
+    pub(crate) fn message(&self) -> &'a [u8] {
+        &self.packet[self.start..]
+    }
+
+    pub(crate) const fn protocol(&self) -> Protocol {
+        match self.body {
+            Body::Echo(_) => Protocol::Icmp,
+            Body::Segment(_) => Protocol::Tcp,
+            Body::Datagram(_) => Protocol::Udp,
+        }
+    }
+
+    pub(crate) fn echo(&self) -> Option<icmp::Echo<'a>> {
+        match self.body {
+            Body::Echo(echo) => Some(echo),
+            Body::Segment(_) | Body::Datagram(_) => None,
+        }
+    }
+
+    pub(crate) fn segment(&self) -> Option<Segment> {
+        match self.body {
+            Body::Segment(segment) => Some(segment),
+            Body::Echo(_) | Body::Datagram(_) => None,
+        }
+    }
+
+    pub(crate) fn ports(&self) -> Option<Ports> {
+        match self.body {
+            Body::Echo(_) => None,
+            Body::Segment(segment) => Some(segment.ports),
+            Body::Datagram(datagram) => Some(datagram.ports),
+        }
+    }
+
+    /// The connection that it belongs to.
+    pub(crate) fn flow(&self) -> Option<Flow> {
+        Some(Flow::new(self.header.ends, self.ports()?))
+    }
+
+    /// The checksum of the message.
+    pub(crate) fn checksum(&self) -> u16 {
+        transport::checksum(self.protocol(), self.message())
     }
 
     /// Whether a router may cut it in pieces: IPv6's never may.
@@ -68,15 +134,17 @@ pub(crate) struct Report {
 }
 
 /// The whole packet of an Echo Reply.
-pub(crate) fn echo_reply(request: &Request<'_>, from: IpAddr, hop_limit: u8) -> Vec<u8> {
-    let ends = Ends {
-        source: from,
-        destination: request.header.ends.source,
-    };
-    let mut message = vec![0; icmp::HEADER_LEN + request.echo.payload.len()];
-    let emitted = icmp::Message::EchoReply(request.echo).emit(ends, &mut message);
+pub(crate) fn echo_reply(ends: Ends, echo: icmp::Echo<'_>, hop_limit: u8) -> Vec<u8> {
+    let mut message = vec![0; icmp::HEADER_LEN + echo.payload.len()];
+    let emitted = icmp::Message::EchoReply(echo).emit(ends, &mut message);
     debug_assert!(emitted.is_ok(), "the buffer has the message's length");
-    wrap(ends, hop_limit, &message)
+    wrap(ends, Protocol::Icmp, hop_limit, &message)
+}
+
+/// What is left of a hop limit after the way back from a hop: the sender itself doesn't count.
+pub(crate) const fn remaining(hop_limit: u8, hop: u8) -> u8 {
+    let left = hop_limit.saturating_sub(hop.saturating_sub(1));
+    if left == 0 { 1 } else { left }
 }
 
 /// The whole packet of an error.
@@ -111,22 +179,18 @@ pub(crate) fn error(
     message.extend_from_slice(&body);
     let checksum = checksum(ends, &message) ^ if by.bad_checksum { 0x5555 } else { 0 };
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
-    wrap(ends, hop_limit, &message)
+    wrap(ends, Protocol::Icmp, hop_limit, &message)
 }
 
 /// Puts the IP header before a message.
-pub(crate) fn wrap(ends: Ends, hop_limit: u8, message: &[u8]) -> Vec<u8> {
+pub(crate) fn wrap(ends: Ends, protocol: Protocol, hop_limit: u8, message: &[u8]) -> Vec<u8> {
     let family = ends.family();
-    let protocol = match family {
-        AddressFamily::V4 => ip::PROTOCOL_ICMP,
-        AddressFamily::V6 => ip::PROTOCOL_ICMPV6,
-    };
     let mut packet = vec![0; ip::header_len(family)];
     let emitted = ip::Header {
         ends,
         hop_limit,
         traffic_class: 0,
-        protocol,
+        protocol: protocol.number(family),
     }
     .emit(message.len(), &mut packet);
     debug_assert!(emitted.is_ok(), "the buffer has the header's length");
@@ -147,42 +211,21 @@ pub(crate) fn checksum(ends: Ends, message: &[u8]) -> u16 {
 fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
     let family = request.family();
     let mut quote = request.packet.to_vec();
-    // Where the addresses are, how long they are, where the hop limit is, where the ICMP header
-    // starts.
-    let (source, length, hop_limit, icmp) = match family {
-        AddressFamily::V4 => (12, 4, 8, usize::from(quote[0] & 0x0f) * 4),
-        AddressFamily::V6 => (
-            8,
-            16,
-            7,
-            quote.len() - icmp::HEADER_LEN - request.echo.payload.len(),
-        ),
-    };
+    let (hop_limit, start) = (
+        if family == AddressFamily::V4 { 8 } else { 7 },
+        request.start,
+    );
     quote[hop_limit] = by.quoted_hop_limit.unwrap_or(left);
-    for change in &by.nat {
-        match change {
-            Nat::Source => put(&mut quote[source..source + length], OUTSIDE.address(family)),
-            Nat::Destination => put(
-                &mut quote[source + length..source + 2 * length],
-                INSIDE.address(family),
-            ),
-            Nat::Ident => quote[icmp + 5] ^= 0x0f,
-            Nat::Checksum => quote[icmp + 2] ^= 0x0f,
-        }
-    }
-    let ends = ip::parse_quoted(&quote).map_or(request.header.ends, |(header, _)| header.ends);
-    if !by.nat.is_empty() && !by.nat.contains(&Nat::Checksum) {
-        // A translator keeps the checksum right for what it changed.
-        quote[icmp + 2..icmp + 4].fill(0);
-        let sum = checksum(ends, &quote[icmp..]);
-        quote[icmp + 2..icmp + 4].copy_from_slice(&sum.to_be_bytes());
+    match request.protocol() {
+        Protocol::Icmp => translate_echo(&mut quote, request, &by.nat),
+        protocol => translate(&mut quote, request, protocol, &by.nat),
     }
     let header_len = match family {
         AddressFamily::V4 => {
             quote[10..12].fill(0);
-            let sum = Checksum::new().with(&quote[..icmp]).finish();
+            let sum = Checksum::new().with(&quote[..start]).finish();
             quote[10..12].copy_from_slice(&sum.to_be_bytes());
-            icmp
+            start
         }
         AddressFamily::V6 => ip::header_len(family),
     };
@@ -194,6 +237,59 @@ fn quote(request: &Request<'_>, by: &Hop, left: u8) -> Vec<u8> {
     };
     quote.truncate(by.quote.map_or(whole, |octets| header_len + octets));
     quote
+}
+
+/// Changes a quoted Echo Request.
+fn translate_echo(quote: &mut [u8], request: &Request<'_>, changes: &[Nat]) {
+    let (family, icmp) = (request.family(), request.start);
+    for change in changes {
+        match change {
+            Nat::Source => put(&mut quote[addresses(family).0], OUTSIDE.address(family)),
+            Nat::Destination => put(&mut quote[addresses(family).1], INSIDE.address(family)),
+            Nat::Port => {}
+            Nat::Ident => quote[icmp + 5] ^= 0x0f,
+            Nat::Checksum => quote[icmp + 2] ^= 0x0f,
+        }
+    }
+    let ends = ip::parse_quoted(quote).map_or(request.header.ends, |(header, _)| header.ends);
+    if !changes.is_empty() && !changes.contains(&Nat::Checksum) {
+        // A translator keeps the checksum right for what it changed.
+        quote[icmp + 2..icmp + 4].fill(0);
+        let sum = checksum(ends, &quote[icmp..]);
+        quote[icmp + 2..icmp + 4].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+/// Changes a quoted TCP segment or UDP datagram, with its checksum unless that is to be wrong.
+fn translate(quote: &mut [u8], request: &Request<'_>, protocol: Protocol, changes: &[Nat]) {
+    let family = request.family();
+    let (header, message) = quote.split_at_mut(request.start);
+    for change in changes {
+        let (place, address) = match change {
+            Nat::Source => (addresses(family).0, OUTSIDE.address(family)),
+            Nat::Destination => (addresses(family).1, INSIDE.address(family)),
+            Nat::Port => {
+                let port = request.ports().map_or(0, |ports| ports.source);
+                transport::set_source_port(message, protocol, outside(port));
+                continue;
+            }
+            Nat::Ident | Nat::Checksum => continue,
+        };
+        let old = header[place.clone()].to_vec();
+        put(&mut header[place.clone()], address);
+        transport::adjust(message, protocol, &old, &header[place]);
+    }
+    if changes.contains(&Nat::Checksum) {
+        transport::set_checksum(message, protocol, request.checksum() ^ 0x0f00);
+    }
+}
+
+/// Where in an IP header the source and the destination are.
+const fn addresses(family: AddressFamily) -> (Range<usize>, Range<usize>) {
+    match family {
+        AddressFamily::V4 => (12..16, 16..20),
+        AddressFamily::V6 => (8..24, 24..40),
+    }
 }
 
 fn put(place: &mut [u8], address: IpAddr) {

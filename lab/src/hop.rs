@@ -1,5 +1,6 @@
 //! A router's entry in a scenario: what it is like, where it differs from the others.
 
+use crate::transport::Protocol;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -58,6 +59,24 @@ pub struct Hop {
     pub unsaid: bool,
     /// The ICMP checksum of its answers is wrong.
     pub bad_checksum: bool,
+    /// A firewall: no probes of these protocols get past it.
+    pub drops: Vec<Protocol>,
+    /// A firewall: of a connection only the first SYN ever gets past it.
+    pub first_syn_only: bool,
+    /// So much is added to the sequence number of a TCP segment that passes. What the target
+    /// acknowledges is changed back; quotes from behind are not.
+    pub rewrites_seq: Option<u32>,
+    /// The MSS of a SYN that passes is no greater than this.
+    pub clamps_mss: Option<u16>,
+    /// The source port of what passes is translated, and that of answers back again.
+    pub port_nat: Option<PortNat>,
+}
+
+impl Hop {
+    /// Whether nothing that it sends can be taken for an answer to a probe.
+    pub(crate) fn is_mute(&self) -> bool {
+        self.silent || self.bad_checksum || self.quote.is_some_and(|quote| quote < 8)
+    }
 }
 
 /// The number of a hop, or several.
@@ -164,14 +183,13 @@ pub enum Made {
 }
 
 impl Says {
-    /// The MTU that is named for a packet of so many octets, which is like no other by its sequence
-    /// number.
-    pub(crate) fn mtu(self, octets: usize, seq: u16) -> u16 {
+    /// The MTU that is named for a packet of so many octets, which is like no other by a number.
+    pub(crate) fn mtu(self, octets: usize, number: u16) -> u16 {
         let octets = u16::try_from(octets).unwrap_or(u16::MAX);
         match self {
             Self::Mtu(mtu) => mtu,
             Self::Made(Made::OneLess) => octets.saturating_sub(1),
-            Self::Made(Made::Any) => seq.wrapping_mul(40_503) % octets.max(1),
+            Self::Made(Made::Any) => number.wrapping_mul(40_503) % octets.max(1),
         }
     }
 }
@@ -212,10 +230,20 @@ pub enum Nat {
     Source,
     /// The destination: the target's address inside.
     Destination,
-    /// The ident, and with it the checksum.
+    /// The source port of TCP and UDP.
+    Port,
+    /// The ident of ICMP, and with it the checksum.
     Ident,
     /// The checksum alone.
     Checksum,
+}
+
+/// A translator of ports.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PortNat {
+    /// It doesn't translate quotes back.
+    pub leaves_quotes: bool,
 }
 
 /// An MPLS label stack entry (RFC 3032).

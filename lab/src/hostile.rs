@@ -4,6 +4,7 @@
 use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
 use crate::scenario::Flood;
+use crate::transport::{self, ACK, Protocol, RST, SYN};
 use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, Ends, icmp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -22,7 +23,9 @@ pub(crate) struct Attacker {
 struct Victim {
     ends: Ends,
     probe: Vec<u8>,
-    icmp: usize,
+    /// Where the header behind the IP header starts.
+    start: usize,
+    protocol: Protocol,
 }
 
 impl Attacker {
@@ -38,11 +41,11 @@ impl Attacker {
 
     /// Learns of a trace; the flood starts with its first probe.
     pub(crate) fn overhear(&mut self, now: Duration, request: &Request<'_>) {
-        let icmp = request.packet.len() - icmp::HEADER_LEN - request.echo.payload.len();
         self.victim = Some(Victim {
             ends: request.header.ends,
             probe: request.packet.to_vec(),
-            icmp,
+            start: request.start,
+            protocol: request.protocol(),
         });
         self.next.get_or_insert(now);
     }
@@ -69,6 +72,7 @@ impl Attacker {
         let victim = self.victim.as_ref()?;
         let random = &mut self.random;
         let family = victim.ends.family();
+        let is_icmp = victim.protocol == Protocol::Icmp;
         let spoofed = match family {
             AddressFamily::V4 => IpAddr::V4(Ipv4Addr::new(10, 66, random.u8(..), random.u8(1..))),
             AddressFamily::V6 => IpAddr::V6(Ipv6Addr::new(
@@ -100,8 +104,9 @@ impl Attacker {
         let icmp_type = error(kinds[random.usize(..kinds.len())]);
         let mut quote = victim.probe.clone();
         quote[if family == AddressFamily::V4 { 8 } else { 7 }] = random.u8(..);
-        // The secrets: checksum, ident, seq and the payload.
-        random.fill(&mut quote[victim.icmp + 2..]);
+        // The secrets: of ICMP checksum, ident, seq and the payload; of others all but the ports.
+        let known = if is_icmp { 2 } else { 4 };
+        random.fill(&mut quote[victim.start + known..]);
         let mut message = vec![icmp_type, 0, 0, 0, 0, 0, 0, 0];
         match random.u8(..6) {
             // Any octets.
@@ -119,9 +124,20 @@ impl Attacker {
             2 => message.extend_from_slice(&quote[..random.usize(..=quote.len())]),
             // An error with a guessed quote.
             3 => message.extend_from_slice(&quote),
+            // A segment or a datagram of the target's with a guess.
+            4 if !is_icmp => {
+                message = quote.split_off(victim.start);
+                message[..4].rotate_left(2);
+                if victim.protocol == Protocol::Tcp {
+                    message[13] = [SYN | ACK, RST | ACK, ACK][random.usize(..3)];
+                }
+                let ends = victim.ends.reversed();
+                transport::seal(ends, victim.protocol, &mut message);
+                return Some(wrap(ends, victim.protocol, random.u8(1..), &message));
+            }
             // An echo reply with a guess.
             4 => {
-                message = quote.split_off(victim.icmp);
+                message = quote.split_off(victim.start);
                 message[0] = error(icmp::Type::EchoReply);
             }
             // An error with a header length that points out of the packet, or that is too short to
@@ -137,6 +153,6 @@ impl Attacker {
             let sum = checksum(ends, &message) ^ if random.u8(..8) == 0 { 0x1234 } else { 0 };
             message[2..4].copy_from_slice(&sum.to_be_bytes());
         }
-        Some(wrap(ends, random.u8(1..), &message))
+        Some(wrap(ends, Protocol::Icmp, random.u8(1..), &message))
     }
 }

@@ -1,7 +1,8 @@
 //! Targets that seem farther away than they are.
 
 use crate::answer::Request;
-use crate::scenario::{Liar, Target};
+use crate::host::Target;
+use crate::scenario::Liar;
 
 impl Liar {
     /// Whether a host is one of them.

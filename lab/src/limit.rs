@@ -1,7 +1,7 @@
 //! Who answers only so often: token buckets, and hosts that answer part of a burst.
 
 use crate::hop::{Limit, Rate};
-use crate::scenario::Partial;
+use crate::host::Partial;
 use core::time::Duration;
 use hopshot_core::wire::AddressFamily;
 

@@ -2,6 +2,7 @@
 //! answer. Times are nanoseconds on the clock that the packets were given with; in a log file that
 //! is `CLOCK_MONOTONIC`.
 
+use crate::transport::{ACK, Ports, Protocol, SYN};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -15,7 +16,8 @@ pub enum Event {
     Exit(Exit),
 }
 
-/// An Echo Request that left the client.
+/// An Echo Request, a TCP segment or a UDP datagram that left the client. An RST is none: the
+/// kernel sends it by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// When it arrived in the simulated internet.
@@ -26,11 +28,20 @@ pub struct Probe {
     pub hop_limit: u8,
     /// The traffic class (TOS in IPv4).
     pub traffic_class: u8,
-    /// The ident.
+    /// Its protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The ports, of TCP and UDP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Ports>,
+    /// What else a TCP header says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tcp: Option<Sent>,
+    /// The ident of ICMP; else 0.
     pub ident: u16,
-    /// The sequence number.
+    /// The sequence number of ICMP; else 0.
     pub seq: u16,
-    /// The ICMP checksum.
+    /// The checksum behind the IP header.
     pub checksum: u16,
     /// The length of the whole packet.
     pub length: usize,
@@ -45,6 +56,23 @@ pub struct Probe {
     pub fate: Fate,
     /// The answers that the client will get.
     pub answers: Vec<Answer>,
+}
+
+/// Fields of a TCP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sent {
+    /// The sequence number.
+    pub seq: u32,
+    /// The flags: 2 is SYN, 16 is ACK.
+    pub flags: u8,
+}
+
+impl Probe {
+    /// Whether it is a TCP segment that asks for a connection.
+    #[must_use]
+    pub fn is_syn(&self) -> bool {
+        self.tcp.is_some_and(|sent| sent.flags & (SYN | ACK) == SYN)
+    }
 }
 
 /// What became of a probe.
@@ -68,10 +96,16 @@ pub enum Fate {
 pub struct Answer {
     /// Its sender, as the packet says.
     pub from: IpAddr,
-    /// The ICMP type.
+    /// Its protocol.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// The ICMP type; 0 if it isn't ICMP.
     pub icmp_type: u8,
-    /// The ICMP code.
+    /// The ICMP code; 0 if it isn't ICMP.
     pub icmp_code: u8,
+    /// The flags of a TCP segment: 18 is SYN/ACK, 20 RST/ACK, 16 ACK.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flags: Option<u8>,
     /// The round trip: from [`Probe::at_ns`] to the moment it is due.
     pub rtt_ns: u64,
     /// When it was really handed over to the client's kernel; none on virtual time, or if the

@@ -1,6 +1,7 @@
 //! A machine on the simulated internet, on virtual time: a link for the engine.
 
 use crate::answer::Delivery;
+use crate::kernel;
 use crate::map::CLIENT;
 use crate::model::Internet;
 use crate::scenario::Scenario;
@@ -301,6 +302,9 @@ impl Link for Machine {
             let Some(Reverse((due, _, packet))) = self.queues[queue].pop() else {
                 break;
             };
+            if let Some(reset) = kernel::reset(&packet) {
+                self.internet.receive(now, &reset);
+            }
             let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
             // A ping socket hears of nothing that isn't its own.
             let is_heard =

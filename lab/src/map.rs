@@ -2,7 +2,9 @@
 //! target, and the truth that a trace should find.
 
 use crate::hop::{Hop, Link, Unreachable};
-use crate::scenario::{Diamond, Loop, Scenario, Target};
+use crate::host::{Port, Target};
+use crate::scenario::{Diamond, Loop, Scenario};
+use crate::transport::Protocol;
 use hopshot_core::wire::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -73,6 +75,8 @@ pub enum End {
     Silent,
     /// At a router that says "unreachable".
     Unreachable,
+    /// At a firewall, which drops without a word.
+    Dropped,
     /// Nowhere.
     Loop,
 }
@@ -219,6 +223,12 @@ impl Map {
             })
     }
 
+    /// The routers that a packet passes on a path before it gets to a hop.
+    pub(crate) fn before(&self, path: usize, hop: u8) -> impl Iterator<Item = usize> + '_ {
+        let passed = usize::from(hop).saturating_sub(1);
+        self.paths[path].iter().take(passed).copied()
+    }
+
     /// The target's distance on a path; `None` in a loop.
     pub(crate) fn distance(&self, path: usize) -> Option<u8> {
         let routers = u8::try_from(self.paths[path].len()).unwrap_or(u8::MAX);
@@ -266,32 +276,40 @@ impl Map {
         }
     }
 
-    pub(crate) fn truth(&self, family: AddressFamily) -> Truth {
+    pub(crate) fn truth(&self, family: AddressFamily, protocol: Protocol, port: u16) -> Truth {
         Truth {
             paths: (0..self.paths.len())
-                .map(|path| self.true_path(path, family))
+                .map(|path| self.true_path(path, family, protocol, port))
                 .collect(),
         }
     }
 
-    fn true_path(&self, path: usize, family: AddressFamily) -> TruePath {
+    fn true_path(
+        &self,
+        path: usize,
+        family: AddressFamily,
+        protocol: Protocol,
+        port: u16,
+    ) -> TruePath {
         let mut hops = Vec::new();
+        let drops = |router: usize| self.routers[router].entry.drops.contains(&protocol);
+        let answerer = |router: usize| self.error_addresses(router).address(family);
         for hop_limit in 1..=u8::MAX {
-            let barrier = self.barrier(path, hop_limit);
+            let barrier = self
+                .barrier(path, hop_limit)
+                .filter(|(hop, ..)| !self.before(path, *hop).any(drops));
             let place = barrier.map_or_else(
                 || self.place(path, hop_limit),
                 |(_, router, _)| Place::Router(router),
             );
+            let is_dropped = barrier.is_none() && self.before(path, hop_limit).any(drops);
             match place {
                 Place::Router(router) => {
                     let entry = &self.routers[router].entry;
                     // What can't be told from noise, or isn't an answer to this probe, counts as
                     // silence.
-                    let mute = entry.silent
-                        || entry.bad_checksum
-                        || entry.quote.is_some_and(|quote| quote < 8);
-                    let mute = mute || (entry.code != 0 && barrier.is_none());
-                    hops.push((!mute).then(|| self.error_addresses(router).address(family)));
+                    let mute = entry.is_mute() || (entry.code != 0 && barrier.is_none());
+                    hops.push((!mute && !is_dropped).then(|| answerer(router)));
                     if barrier.is_some_and(|(_, _, barrier)| barrier.to == u8::MAX) {
                         return TruePath {
                             hops,
@@ -300,12 +318,20 @@ impl Map {
                     }
                 }
                 Place::Target => {
-                    let answers = !self.target.silent;
-                    hops.push(answers.then(|| self.reply_addresses().address(family)));
-                    return TruePath {
-                        hops,
-                        end: if answers { End::Target } else { End::Silent },
+                    let port = self.target.port(protocol, port);
+                    let last = self.paths[path].last().copied();
+                    let (answer, end) = match (port, last) {
+                        _ if is_dropped => (None, End::Dropped),
+                        (Port::Rejected, Some(router)) => {
+                            let mute = self.routers[router].entry.is_mute();
+                            ((!mute).then(|| answerer(router)), End::Unreachable)
+                        }
+                        (Port::Filtered, _) => (None, End::Silent),
+                        _ if self.target.silent => (None, End::Silent),
+                        _ => (Some(self.reply_addresses().address(family)), End::Target),
                     };
+                    hops.push(answer);
+                    return TruePath { hops, end };
                 }
             }
         }

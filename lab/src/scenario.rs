@@ -2,10 +2,10 @@
 //! path of 25 hops is two lines.
 
 use crate::hop::{Hop, Limit};
+use crate::host::Target;
 use core::fmt;
 use core::time::Duration;
 use serde::Deserialize;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A path to a target, and how everything on it behaves.
 #[derive(Clone, Debug, Deserialize)]
@@ -89,73 +89,14 @@ pub struct Diamond {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Balance {
-    /// A hash of addresses, protocol (in IPv6 the flow label) and the first four octets of the ICMP
-    /// header: type, code and checksum, where TCP and UDP have their ports.
+    /// A hash of the addresses, the protocol, in IPv6 the flow label, and the first four octets
+    /// behind the IP header: the ports of TCP and UDP; type, code and checksum of ICMP.
     #[default]
     Flow,
-    /// As [`Balance::Flow`], and the ident with it.
+    /// As [`Balance::Flow`], and the ident of ICMP with it.
     Ident,
     /// Nothing: every packet goes its own way.
     Packet,
-}
-
-/// The target.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Target {
-    /// Its IPv4 address.
-    pub v4: Ipv4Addr,
-    /// Its IPv6 address.
-    pub v6: Ipv6Addr,
-    /// Its name.
-    pub name: String,
-    /// So many hosts are there side by side: this address and those that follow it. The name is
-    /// the first one's.
-    pub count: u32,
-    /// So many bits further left in an IPv6 address stands the number of the host among these:
-    /// with 80 each is in a /48 of its own.
-    pub shift_v6: u8,
-    /// It never answers.
-    pub silent: bool,
-    /// How many answers it sends.
-    pub limit: Option<Limit>,
-    /// It answers only some of each burst.
-    pub partial: Option<Partial>,
-    /// It answers from this IPv4 address.
-    pub reply_v4: Option<Ipv4Addr>,
-    /// It answers from this IPv6 address.
-    pub reply_v6: Option<Ipv6Addr>,
-    /// The hop limit that its answers start with.
-    pub hop_limit: u8,
-}
-
-impl Target {
-    /// The number of a host among those at the target's place.
-    pub(crate) fn place(&self, address: IpAddr) -> Option<u32> {
-        let place = match address {
-            IpAddr::V4(address) => address.to_bits().wrapping_sub(self.v4.to_bits()).into(),
-            IpAddr::V6(address) => address
-                .to_bits()
-                .wrapping_sub(self.v6.to_bits())
-                .rotate_right(self.shift_v6.into()),
-        };
-        u32::try_from(place)
-            .ok()
-            .filter(|place| *place < self.count)
-    }
-}
-
-/// A host that answers only part of a burst.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Partial {
-    /// So many requests are dropped when nothing came for 10 s: the neighbour's address is still
-    /// being asked for.
-    pub skip: u32,
-    /// So many are answered in each window.
-    pub answer: u32,
-    /// How long a window is.
-    pub window_ms: f64,
 }
 
 /// Messages that nobody asked for, from the first probe on.
@@ -261,24 +202,6 @@ impl Default for Scenario {
     }
 }
 
-impl Default for Target {
-    fn default() -> Self {
-        Self {
-            v4: Ipv4Addr::new(10, 255, 0, 80),
-            v6: Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x80),
-            name: "target.example".to_owned(),
-            count: 1,
-            shift_v6: 0,
-            silent: false,
-            limit: None,
-            partial: None,
-            reply_v4: None,
-            reply_v6: None,
-            hop_limit: 64,
-        }
-    }
-}
-
 /// Why a scenario can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScenarioError(String);
@@ -335,6 +258,15 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "sweeper",
     "many",
     "changing",
+    "tcp-open",
+    "tcp-filtered",
+    "tcp-rejected",
+    "first-syn",
+    "no-icmp",
+    "short-quotes",
+    "seq-nat",
+    "port-nat",
+    "mss-clamp",
 ];
 
 impl Scenario {

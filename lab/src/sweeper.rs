@@ -5,6 +5,7 @@ use crate::answer::Delivery;
 use crate::answer::{Request, checksum, wrap};
 use crate::map::Map;
 use crate::scenario::{Sweep, Sweeper};
+use crate::transport::Protocol;
 use core::time::Duration;
 use hopshot_core::wire::icmp::{Echo, Message, Type};
 use hopshot_core::wire::{Ends, ip};
@@ -51,6 +52,9 @@ impl Hostile {
         ]
         .map(|number| map.host(number).address(family));
         let ends = request.header.ends;
+        let Some(echo) = request.echo() else {
+            return;
+        };
         if ends.destination != host || self.learnt.is_some() {
             return;
         }
@@ -61,8 +65,8 @@ impl Hostile {
         self.learnt = Some(Learnt {
             ends,
             quoted,
-            ident: request.echo.ident,
-            checksum: request.checksum,
+            ident: echo.ident,
+            checksum: request.checksum(),
         });
         self.next = Some(now);
     }
@@ -125,7 +129,7 @@ impl Learnt {
             0,
             0,
         ];
-        message.extend_from_slice(&wrap(quoted_ends, 1, &probe));
+        message.extend_from_slice(&wrap(quoted_ends, Protocol::Icmp, 1, &probe));
         debug_assert_eq!(message.len(), 16 + ip::header_len(family));
         let back = Ends {
             source: ends.destination,
@@ -133,6 +137,6 @@ impl Learnt {
         };
         let sum = checksum(back, &message);
         message[2..4].copy_from_slice(&sum.to_be_bytes());
-        wrap(back, 64, &message)
+        wrap(back, Protocol::Icmp, 64, &message)
     }
 }

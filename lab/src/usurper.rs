@@ -1,10 +1,11 @@
 //! Targets that use what their own probes tell them: they answer in place of a router that says
 //! nothing.
 
-use crate::answer::{Report, Request, error};
+use crate::answer::{Body, Report, Request, error};
 use crate::hop::Hop;
+use crate::host::Target;
 use crate::log::Probe;
-use crate::scenario::{Target, Usurper};
+use crate::scenario::Usurper;
 use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, icmp};
 use std::net::IpAddr;
@@ -26,27 +27,22 @@ impl Usurper {
         log: &[Probe],
         target: &Target,
     ) -> Option<Vec<u8>> {
-        let ends = request.header.ends;
+        let (ends, echo) = (request.header.ends, request.echo()?);
         if !self.is_at(target.place(ends.destination)?, target.count) {
             return None;
         }
         let is_its = |probe: &&Probe| {
             (probe.destination, probe.ident, probe.hop_limit)
-                == (ends.destination, request.echo.ident, self.hop)
+                == (ends.destination, echo.ident, self.hop)
         };
         let seq = log.iter().rev().find(is_its)?.seq;
         let mut packet = request.packet.to_vec();
-        let icmp = packet.len() - icmp::HEADER_LEN - request.echo.payload.len();
-        packet[icmp..][SEQ].copy_from_slice(&seq.to_be_bytes());
-        let echo = icmp::Echo {
-            seq,
-            ..request.echo
-        };
+        packet[request.start..][SEQ].copy_from_slice(&seq.to_be_bytes());
         let claimed = Request {
             header: request.header,
-            echo,
-            checksum: request.checksum,
             packet: &packet,
+            start: request.start,
+            body: Body::Echo(icmp::Echo { seq, ..echo }),
         };
         let family = request.family();
         let icmp_type = icmp::Type::TimeExceeded.number(family)?;

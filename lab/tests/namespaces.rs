@@ -279,3 +279,32 @@ fn exchange<A: SockaddrLike>(
     }
     panic!("no answer at hop {hop_limit}");
 }
+
+#[test]
+fn a_real_kernel_connects_to_open_ports_through_every_box_and_to_no_other() {
+    for (scenario, port, is_open) in [
+        ("wan", 443, true),
+        ("wan", 81, false),
+        ("first-syn", 443, true),
+        ("no-icmp", 80, true),
+        ("seq-nat", 443, true),
+        ("port-nat", 443, true),
+        ("port-nat", 81, false),
+        ("mss-clamp", 443, true),
+        ("tcp-rejected", 443, false),
+    ] {
+        for target in ["{4}", "{6}"] {
+            let script = format!("exec 3<>/dev/tcp/{target}/{port}");
+            let arguments = ["run", scenario, "--time-limit", "20", "--", "bash", "-c"];
+            let Some(output) = lab(&[&arguments[..], &[&script]].concat()) else {
+                return;
+            };
+            let status = i32::from(!is_open);
+            assert_eq!(
+                output.status.code(),
+                Some(status),
+                "{scenario} {target} {port}"
+            );
+        }
+    }
+}

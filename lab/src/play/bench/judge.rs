@@ -238,6 +238,7 @@ const fn exit(event: &Event) -> Option<Exit> {
 mod tests {
     use super::super::formats::Format;
     use super::*;
+    use hopshot_lab::Protocol;
     use hopshot_lab::log::{Answer, Fate};
 
     fn path(name: &str) -> Path {
@@ -261,8 +262,10 @@ mod tests {
         let from = "10.0.0.9".parse().unwrap();
         let answer = Answer {
             from,
+            protocol: Protocol::Icmp,
             icmp_type: 0,
             icmp_code: 0,
+            flags: None,
             rtt_ns: 1,
             delivered_ns: Some(delivered_ns),
         };
@@ -271,6 +274,9 @@ mod tests {
             destination: from,
             hop_limit,
             traffic_class: 0,
+            protocol: Protocol::Icmp,
+            ports: None,
+            tcp: None,
             ident: 1,
             seq: 1,
             checksum: 1,
