@@ -4,7 +4,7 @@ use crate::extensions;
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{
     AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, StopReason,
-    failure_text,
+    TargetAnswer, failure_text,
 };
 use std::net::IpAddr;
 
@@ -18,6 +18,12 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             false => "answered, but no probe to the hop before it could be sent: it may be nearer",
         };
         return is_doubtful.then(|| format!("{target} {doubt}."));
+    }
+    if let Some(state) = route.knock().and_then(TargetAnswer::is_open) {
+        let state = if state { "[open]" } else { "[closed]" };
+        return Some(format!(
+            "{target} answers, {state}, but its distance isn't known: a single probe from another port got there."
+        ));
     }
     if !was_tried(route) {
         let reason = route

@@ -214,6 +214,7 @@ impl Session {
             (reasons.attempts, "further attempts"),
             (reasons.retries, "retries"),
             (reasons.rechecks, "rechecks"),
+            (reasons.knocks, "to learn the distance"),
         ];
         say(&format!("sent: {}", listed(&sent)));
         let rejected = [

@@ -4,7 +4,7 @@
 mod tests;
 
 use crate::answer::{Answer, Discard, Kind};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Sweep};
 use crate::outcome::{Failure, Reply, SendError};
 use crate::patience::{self, Patience};
 use crate::plan::{self, Next, Reason};
@@ -229,6 +229,16 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.quiet = None;
         self.ended = None;
         Ok(())
+    }
+
+    /// Lets the first sweep go as far as this hop at once, up to
+    /// [`max_hops`](Config::max_hops): the target is thought to be there. What was sent already
+    /// stays, and a [`Sweep::Burst`] stays one.
+    pub fn expect(&mut self, hop: u8) {
+        if let Sweep::Window { step, .. } = self.config.sweep() {
+            let first = hop.clamp(1, self.config.max_hops);
+            self.config.sweep = Some(Sweep::Window { first, step });
+        }
     }
 
     /// The parameters of the trace.

@@ -5,10 +5,12 @@
 //! ident. Reading before each send spares probes that an answer has made needless; a survey reads
 //! and wakes up less often ([`BUNCH`], [`LULL`]).
 
+mod knocks;
 mod outages;
 mod receiving;
 mod sending;
 
+use self::knocks::Knocks;
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::{self, Identities};
@@ -83,6 +85,8 @@ pub struct Driver<L> {
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
     /// whether there are to be any.
     questions: BTreeSet<TraceId>,
+    /// Traces of one probe each, and the trace that it is to tell of the target's distance.
+    knocks: Knocks,
     asks: bool,
     /// The traces of each family that are no questions.
     own: PerFamily<usize>,
@@ -133,6 +137,7 @@ impl<L: Link> Driver<L> {
             pace,
             is_survey: false,
             questions: BTreeSet::new(),
+            knocks: Knocks::new(),
             asks: false,
             own: PerFamily::default(),
             replies: VecDeque::new(),
@@ -212,6 +217,7 @@ impl<L: Link> Driver<L> {
             has_given_up,
             has_heard: false,
             reasons: Reasons::default(),
+            knock: None,
         };
         *self.own.get_mut(trace.family()) += 1;
         self.traces.insert(id, trace);
@@ -343,6 +349,11 @@ impl<L: Link> Driver<L> {
     /// A trace that has ended: the oldest.
     pub(crate) fn ended(&mut self) -> Option<TraceId> {
         while let Some(id) = self.schedule.ended() {
+            if self.knocks.contains_key(&id) {
+                // It belongs to its trace, which may be counting on it.
+                self.schedule.remove(id);
+                continue;
+            }
             if !self.questions.remove(&id) {
                 return Some(id);
             }
@@ -379,6 +390,7 @@ impl<L: Link> Driver<L> {
 
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, id: TraceId) -> Option<Running> {
+        self.end_knock(id);
         let trace = self.forget(id)?;
         let own = self.own.get_mut(trace.family());
         *own -= 1;
@@ -465,7 +477,8 @@ impl<L: Link> Driver<L> {
             let own = self
                 .traces
                 .values()
-                .find(|trace| trace.family() == listener.port.family);
+                .find(|trace| trace.family() == listener.port.family)
+                .filter(|_| self.knocks.is_empty());
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
             });

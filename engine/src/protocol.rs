@@ -118,6 +118,11 @@ impl ProbeProtocol {
         }
     }
 
+    /// Returns whether one probe is to find out how far away the target is before others go as far.
+    pub(crate) const fn knocks(self) -> bool {
+        matches!(self, Self::Tcp { .. })
+    }
+
     /// Makes the probes of a trace from octets that nobody can predict.
     pub(crate) const fn probes(self, random: u128) -> Probes {
         let random = random.to_be_bytes();

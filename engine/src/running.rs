@@ -52,6 +52,8 @@ pub(crate) struct Running {
     pub(crate) has_heard: bool,
     /// Why its probes were sent.
     pub(crate) reasons: Reasons,
+    /// The target's answer to the knock.
+    pub(crate) knock: Option<Reply>,
 }
 
 /// For how long a probe that this machine can't send is tried again.

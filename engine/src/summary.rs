@@ -49,6 +49,8 @@ pub struct Reasons {
     pub retries: usize,
     /// More of them, to a hop that may be the target itself.
     pub rechecks: usize,
+    /// Probes that were to find out how far away the target is.
+    pub knocks: usize,
 }
 
 impl Reasons {
@@ -70,5 +72,6 @@ impl AddAssign for Reasons {
         self.attempts += other.attempts;
         self.retries += other.retries;
         self.rechecks += other.rechecks;
+        self.knocks += other.knocks;
     }
 }

@@ -64,10 +64,13 @@ impl Begun {
         let (target, scope_id) = settings::target(address);
         let random = driver.link.random()?;
         let probing = settings.probing(AddressFamily::of(target), random)?;
+        let known = settings.memory.sweep(target);
         let sweep = settings
             .config
             .sweep
-            .or_else(|| settings.protocol.sweep(settings.memory.sweep(target)));
+            .or_else(|| settings.protocol.sweep(known));
+        let knocks =
+            settings.protocol.knocks() && settings.config.sweep.is_none() && known.is_none();
         let config = Config {
             target,
             sweep,
@@ -77,6 +80,9 @@ impl Begun {
         let (id, source) = driver
             .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
+        if knocks && !has_head {
+            driver.knock(id);
+        }
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver
             .tracer(id)
@@ -128,6 +134,7 @@ impl Begun {
             extensions,
             head,
             reasons,
+            knock,
             ..
         } = driver.remove(self.id)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
@@ -140,7 +147,7 @@ impl Begun {
             self.memory.learn(config.target, distance);
         }
         let summary = Summary {
-            probes_sent: tracer.route().probes_sent(),
+            probes_sent: tracer.route().probes_sent() + reasons.knocks,
             reasons,
             ..self.summary(driver)
         };
@@ -148,6 +155,7 @@ impl Begun {
             summary,
             describe: L::describe,
             tracer,
+            knock,
             shared: spared.unwrap_or_default(),
             clocks,
             extensions,
@@ -361,6 +369,7 @@ pub struct Route {
     summary: Summary,
     describe: Describe,
     tracer: Box<Tracer>,
+    knock: Option<Reply>,
     shared: Vec<SharedHop>,
     clocks: ClocksOf,
     extensions: ExtensionsOf,
@@ -393,6 +402,7 @@ impl Route {
             summary,
             describe: L::describe,
             tracer: Box::new(tracer.map_err(Fault::Config)?),
+            knock: None,
             shared: Vec::new(),
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -456,6 +466,13 @@ impl Route {
         let mut refusals = refusals.filter(|reply| reply.is_proven());
         self.stop_reason() == Some(StopReason::Unreachable)
             && refusals.any(|reply| protocol.is_filtered(&reply))
+    }
+
+    /// Returns what the target said to the probe that was to find out how far away it is. It came
+    /// from another source port.
+    #[must_use]
+    pub fn knock(&self) -> Option<TargetAnswer> {
+        self.target_answer(self.knock.as_ref()?)
     }
 
     /// Returns whether the port of the target is open, or closed, if an answer shows it.

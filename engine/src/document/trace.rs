@@ -5,6 +5,7 @@ use super::answer::AnswerDocument;
 use super::figures::Figures;
 use super::value::{RejectedDocument, Target, milliseconds, timestamp};
 use crate::path_mtu::MtuRoute;
+use crate::protocol::TargetAnswer;
 use crate::shared::SharedHop;
 use crate::summary::Summary;
 use crate::trace::Route;
@@ -31,6 +32,9 @@ pub struct TraceEnd<'a, K> {
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_port: Option<u16>,
+    /// What the target said to the probe that was to find out its distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knock: Option<&'static str>,
     started: String,
     duration_ms: f64,
     reached: bool,
@@ -138,6 +142,7 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             protocol: summary.protocol.as_str(),
             port: summary.protocol.port(),
             source_port: route.source_port(),
+            knock: route.knock().map(TargetAnswer::as_str),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
             reached: route.reached(),

@@ -1,6 +1,6 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Driver, Filter};
+use super::{Driver, Filter, knocks};
 use crate::departures::correct_departures;
 use crate::link::Link;
 use crate::next_hop;
@@ -73,6 +73,13 @@ impl<L: Link> Driver<L> {
                                 .miss_gateway(self.link.now());
                         }
                         self.schedule.hasten(id);
+                        break;
+                    }
+                    if let Ok(reply) = &accepted
+                        && self.knocks.contains_key(&id)
+                    {
+                        let (traces, schedule) = (&mut self.traces, &mut self.schedule);
+                        knocks::take(&self.knocks, traces, schedule, id, reply);
                         break;
                     }
                     if let Ok(reply) = accepted {

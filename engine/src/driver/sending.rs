@@ -43,6 +43,9 @@ impl<L: Link> Driver<L> {
                 }
             };
             self.schedule.set(id, due);
+            if due.is_none() {
+                self.end_knock(id);
+            }
         }
         sent
     }
