@@ -1,5 +1,6 @@
 //! Values as outputs write them: for programs, and for people.
 
+use hopshot_linux::ProbeProtocol;
 use std::time::SystemTime;
 
 /// A moment, for people.
@@ -11,4 +12,10 @@ pub(crate) fn date(at: SystemTime) -> String {
 /// So many of something.
 pub(crate) fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The port that probes go to, if they go to one.
+pub(crate) fn port(protocol: ProbeProtocol) -> Option<String> {
+    let port = protocol.port()?;
+    Some(format!("{} port {port}", protocol.as_str().to_uppercase()))
 }

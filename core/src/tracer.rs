@@ -516,11 +516,10 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Until when the target, if this is its hop, is left to answer what it has got.
+    /// Until when the target, if this may be its hop, is left to answer what it has got.
     fn busy_until(&self, hop: u8) -> Instant {
         let progress = self.view().progress(hop);
-        let is_target = |end: End| end.kind == EndKind::Target && end.hop == hop;
-        if progress.waiting == 0 || !self.path.end.is_some_and(is_target) {
+        if progress.waiting == 0 || hop <= self.path.top {
             return Instant::EPOCH;
         }
         let last = self.view().sent_at(progress.last);

@@ -7,7 +7,7 @@ use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::reading::ending;
-use crate::units::date;
+use crate::units::{date, port};
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;
@@ -82,12 +82,9 @@ impl Format for Markdown {
             "From {source}, {}: {seconds:.2} s, {probes} probes",
             date(summary.started)
         );
-        let told = match summary.protocol.port() {
+        let told = match port(summary.protocol) {
             None => format!("{told}, flow {}.", route.flow()),
-            Some(port) => {
-                let (name, own) = (summary.protocol.as_str().to_uppercase(), route.flow());
-                format!("{told}, {name} port {port}, source port {own}.")
-            }
+            Some(port) => format!("{told}, {port}, source port {}.", route.flow()),
         };
         self.section(
             &summary.host,

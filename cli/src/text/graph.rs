@@ -10,7 +10,7 @@ use crate::inside::Inside;
 use crate::names::Names;
 use crate::paths::blocked_behind;
 use crate::reading::failed;
-use crate::units::{counted, date};
+use crate::units::{counted, date, port};
 use hopshot_linux::paths::{Completeness, End, Graph, Node, Paths};
 use hopshot_linux::{Failure, failure_text};
 use std::io;
@@ -29,9 +29,12 @@ impl View {
         let parts = [
             format!("all paths to {host} ({target})"),
             hops_max(max_hops),
-            format!("from {source}"),
         ];
-        print(self.parts(parts).as_bytes())
+        let parts = parts.into_iter().chain(port(self.protocol));
+        print(
+            self.parts(parts.chain([format!("from {source}")]))
+                .as_bytes(),
+        )
     }
 
     /// Draws what is known so far, if this is a terminal: as much of it as there is room for.
@@ -88,12 +91,16 @@ impl View {
     /// nothing for that. Then those of the hops behind them to which no probe got out of this
     /// machine.
     fn graph_lines(&mut self, graph: &Graph, names: &Names, blocked: &[(u8, Failure)]) -> String {
-        let rows_with = |flows| rows(graph, names, flows, blocked);
-        let with_flows = rows_with(true);
+        let option = match self.protocol.port() {
+            Some(_) => "--source-port",
+            None => "--flow",
+        };
+        let rows_with = |option| rows(graph, names, option, blocked);
+        let with_flows = rows_with(Some(option));
         let rows = if self.layout.has_room(&with_flows) {
             with_flows
         } else {
-            rows_with(false)
+            rows_with(None)
         };
         let mut lines = self.layout.lines(&rows);
         for (first, last, why) in blocked_behind(graph, blocked) {
@@ -247,7 +254,8 @@ fn hops(graph: &Graph) -> impl Iterator<Item = (u8, &[Node])> {
 /// The room that a share takes, as in ` 25 %`.
 const SHARE: usize = 5;
 
-fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]) -> Vec<Row> {
+/// The rows of all routers. With an option, each has the flow that leads to it.
+fn rows(graph: &Graph, names: &Names, option: Option<&str>, blocked: &[(u8, Failure)]) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut before = Duration::ZERO;
     let (mut nearer, mut first) = (1, 1);
@@ -278,8 +286,8 @@ fn rows(graph: &Graph, names: &Names, has_flows: bool, blocked: &[(u8, Failure)]
             if node.end == Some(End::Unreachable) {
                 notes.push("unreachable".to_owned());
             }
-            if has_flows && nodes.len() > 1 {
-                notes.extend(node.flow.map(|flow| format!("--flow {flow}")));
+            if let Some(option) = option.filter(|_| nodes.len() > 1) {
+                notes.extend(node.flow.map(|flow| format!("{option} {flow}")));
             }
             let branch = if nodes.len() > 1 {
                 letters(place)

@@ -3,7 +3,7 @@
 use super::view::{View, hops_max};
 use crate::console::print;
 use crate::reading::was_tried;
-use crate::units::{counted, date};
+use crate::units::{counted, date, port};
 use hopshot_linux::path_mtu::MtuRoute;
 use hopshot_linux::{Hop, Loss, Route, Summary};
 use std::io;
@@ -25,10 +25,6 @@ impl View {
             Some(_) => format!("source port {flow}"),
             None => format!("flow {flow}"),
         });
-        let port = self.protocol.port().map(|port| {
-            let name = self.protocol.as_str().to_uppercase();
-            format!("{name} port {port}")
-        });
         let parts = [
             format!("traceroute to {host} ({})", self.target),
             hops_max(max_hops),
@@ -37,7 +33,7 @@ impl View {
             self.parts(
                 parts
                     .into_iter()
-                    .chain(port)
+                    .chain(port(self.protocol))
                     .chain([format!("from {source}")])
                     .chain(flow),
             )

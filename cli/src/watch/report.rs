@@ -9,7 +9,7 @@ use crate::format::settings::VERSION;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::text::Host;
-use crate::units::date;
+use crate::units::{date, port};
 use hopshot_linux::ProbeProtocol;
 use hopshot_linux::document::{Annotate as _, Target, milliseconds, timestamp};
 use serde::Serialize;
@@ -44,12 +44,9 @@ impl Report<'_> {
         let source = self
             .source
             .map_or_else(String::new, |source| format!("from {source}, "));
-        let flow = match self.protocol.port() {
+        let flow = match port(self.protocol) {
             None => format!("flow {}", self.flow),
-            Some(port) => {
-                let name = self.protocol.as_str().to_uppercase();
-                format!("{name} port {port}, source port {}", self.flow)
-            }
+            Some(port) => format!("{port}, source port {}", self.flow),
         };
         text += &format!("{source}{flow}, since {}\n", date(self.started));
         let label = |address| Host::new(address, self.names);
