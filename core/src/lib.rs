@@ -16,6 +16,9 @@
 //! [`poll`](Tracer::poll) writes the next probe into your buffer, or says until when there is
 //! nothing to do; [`handle`](Tracer::handle) takes each ICMP message that arrives, whoever sent it,
 //! and finds the probe that it answers; [`route`](Tracer::route) is a view of what is known so far.
+//! Probes may be of TCP or UDP as well: [`Tcp`] and [`Udp`] in place of [`Echo`], each linked only
+//! where it is named.
+//!
 //! One packet in gives at most one reply out, so there is no queue and no callback, and time comes
 //! in as an argument, so a hardware timer, a kernel timestamp and a simulation are the same thing.
 //!

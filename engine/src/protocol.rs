@@ -94,10 +94,10 @@ impl ProbeProtocol {
     #[must_use]
     pub fn is_filtered(self, reply: &Reply) -> bool {
         let family = AddressFamily::of(reply.from);
-        let forbids = match (family, reply.icmp_type, reply.icmp_code) {
-            (AddressFamily::V4, 3, 9 | 10 | 13) | (AddressFamily::V6, 1, 1 | 5 | 6) => true,
-            _ => false,
-        };
+        let forbids = matches!(
+            (family, reply.icmp_type, reply.icmp_code),
+            (AddressFamily::V4, 3, 9 | 10 | 13) | (AddressFamily::V6, 1, 1 | 5 | 6)
+        );
         forbids && reply.kind == Kind::Unreachable && self != Self::Icmp
     }
 

@@ -463,7 +463,7 @@ impl Route {
         let refusals = self
             .hops()
             .flat_map(|hop| hop.replies().collect::<Vec<_>>());
-        let mut refusals = refusals.filter(|reply| reply.is_proven());
+        let mut refusals = refusals.filter(Reply::is_proven);
         self.stop_reason() == Some(StopReason::Unreachable)
             && refusals.any(|reply| protocol.is_filtered(&reply))
     }

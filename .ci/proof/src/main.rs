@@ -14,7 +14,8 @@ use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
-    Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tracer,
+    Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tcp, TcpAnswer,
+    TcpOptions, Tracer, Udp, UdpPayload,
 };
 
 /// All of it.
@@ -45,11 +46,55 @@ fn everything(octets: &[u8], buf: &mut [u8], number: u64, addresses: [IpAddr; 2]
         trace(&mut tracer, octets, buf, number, source);
         black_box(tracer.start(&config, echo).is_ok());
     }
+    transport(octets, buf, number, config);
     black_box(Tracer::<32>::idle().route().stop_reason());
     let mut clock = Extend32::new(black_box(NonZeroU32::MIN));
     black_box(clock.now(octets.len().try_into().unwrap_or_default()));
     #[cfg(feature = "flawed")]
     black_box(octets[black_box(9)]);
+}
+
+/// Traces by TCP and by UDP.
+#[inline(never)]
+fn transport(octets: &[u8], buf: &mut [u8], number: u64, config: Config) {
+    let (random, at) = (
+        u128::from(number).to_be_bytes(),
+        Instant::from_nanos(number),
+    );
+    let ends = Ends {
+        source: config.target,
+        destination: config.source,
+    };
+    let [a, b, c, ..] = number.to_be_bytes();
+    let port = u16::from_be_bytes([a, b]);
+    let tcp = Tcp {
+        options: black_box(TcpOptions::Full),
+        ..Tcp::new(port, random)
+    };
+    if let Ok(mut tracer) = Tracer::<32, _>::new(config, tcp) {
+        tracer.expect(c);
+        black_box(tracer.poll(at, buf).is_ok());
+        if let Ok(answer) = Tcp::answer(ends, Some(c), octets) {
+            black_box((
+                tracer.accept(at, &answer).is_ok(),
+                Tcp::key(&answer).is_ok(),
+            ));
+            black_box(TcpAnswer::of(answer.icmp.1));
+        }
+    }
+    let payloads = [UdpPayload::Plain, UdpPayload::Dns, UdpPayload::Quic];
+    for payload in black_box(payloads) {
+        let udp = Udp::new(port, payload, random);
+        if let Ok(mut tracer) = Tracer::<32, _>::new(config, udp) {
+            black_box(tracer.poll(at, buf).is_ok());
+            if let Ok(answer) = Udp::answer(ends, Some(c), octets) {
+                black_box((
+                    tracer.accept(at, &answer).is_ok(),
+                    Udp::key(&answer).is_ok(),
+                ));
+            }
+        }
+    }
 }
 
 #[inline(never)]

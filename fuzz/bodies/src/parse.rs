@@ -5,8 +5,10 @@ use crate::packets;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{HEADER_LEN, Message, QuotedEcho};
+use hopshot_core::wire::tcp::{Flags, QuotedSegment, Segment};
+use hopshot_core::wire::udp::Datagram;
 use hopshot_core::wire::{AddressFamily, Ends, ip};
-use hopshot_core::{Answer, Echo, Protocol};
+use hopshot_core::{Answer, Changes, Echo, Protocol, Tcp, Udp, UdpPayload};
 
 /// Reads `octets` as everything that they might be.
 pub fn body(octets: &[u8]) {
@@ -28,6 +30,7 @@ pub fn body(octets: &[u8]) {
         quoted_echo(header.ends.family(), payload);
     }
     for family in [AddressFamily::V4, AddressFamily::V6] {
+        transport(family, octets);
         quoted_echo(family, octets);
         let known = ends::of(family);
         message(known, octets);
@@ -41,6 +44,51 @@ pub fn body(octets: &[u8]) {
         // Behind the checksum there is more to reach.
         message(known, &with_right_checksum(known, octets));
     }
+}
+
+/// What the target may say by TCP and UDP, and what errors may quote of them.
+fn transport(family: AddressFamily, octets: &[u8]) {
+    let unknown = Ends {
+        source: ends::of(family).source,
+        destination: family.unspecified(),
+    };
+    for ends in [ends::of(family), unknown] {
+        if let Ok(segment) = Segment::parse(ends, octets) {
+            let quoted = QuotedSegment::parse(octets).expect("what is whole can be quoted");
+            assert_eq!((segment.source, segment.seq), (quoted.source, quoted.seq));
+            assert_eq!(segment.destination, quoted.destination);
+            let answer = Tcp::answer(ends, Some(9), octets);
+            assert_eq!(answer.is_ok(), segment.flags.contains(Flags::ACK));
+        }
+        if let Ok(answer) = Tcp::answer(ends, Some(9), octets) {
+            assert_eq!(Tcp::key(&answer).unwrap() >> 16, word(octets, 2));
+            recognize(&answer);
+        }
+        if let Ok(datagram) = Datagram::parse(ends, octets) {
+            assert_within(datagram.payload, octets);
+            assert_eq!(datagram.payload.len() + 8, word(octets, 4) as usize);
+        }
+        if let Ok(answer) = Udp::answer(ends, Some(9), octets) {
+            assert_eq!(Udp::key(&answer).unwrap() >> 16, word(octets, 2));
+            recognize(&answer);
+        }
+    }
+}
+
+/// An answer, as traces of each protocol see it. A guess that is right is one of 2²⁷ at best.
+fn recognize(answer: &Answer<'_>) {
+    let ends = ends::of(AddressFamily::of(answer.from));
+    let random = *b"0123456789abcdef";
+    let _ = Tcp::new(443, random).recognize(ends, answer, Changes::default());
+    for payload in [UdpPayload::Plain, UdpPayload::Dns, UdpPayload::Quic] {
+        let udp = Udp::new(53, payload, random);
+        let _ = udp.recognize(ends, answer, Changes::default());
+        let _ = udp.is_reply(ends, answer);
+    }
+}
+
+fn word(octets: &[u8], at: usize) -> u32 {
+    u16::from_be_bytes([octets[at], octets[at + 1]]).into()
 }
 
 fn message(ends: Ends, octets: &[u8]) {
@@ -63,6 +111,7 @@ fn message(ends: Ends, octets: &[u8]) {
         let message = packets::came_back(&answer);
         assert_within(message, octets);
         assert!(octets.ends_with(message), "a message goes on to the end");
+        recognize(&answer);
         if let Ok(key) = Echo::key(&answer) {
             assert_eq!(key.to_be_bytes(), message[4..8]);
         }
