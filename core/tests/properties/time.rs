@@ -47,9 +47,17 @@ proptest! {
         let mut tracer = Tracer::<64>::new(config, ECHO).unwrap();
         // What was sent: to which hop, when, and the message.
         let mut sent: Vec<(u8, u64, Vec<u8>)> = Vec::new();
-        let (mut now, mut buf) = (1_000_u64, [0xa5; 64]);
+        let (mut now, mut polled, mut buf) = (1_000_u64, 0_u64, [0xa5; 64]);
         for (event, jump) in events {
             now = now.saturating_add_signed(jump);
+            if matches!(event, Event::Poll) {
+                // A clock that goes back by more than a second has begun again.
+                let back = polled.saturating_sub(now);
+                for (_, at, _) in sent.iter_mut().filter(|_| back > 1_000) {
+                    *at = at.saturating_sub(back);
+                }
+                polled = now;
+            }
             match event {
                 Event::Poll => match tracer.poll(Instant::from_millis(now), &mut buf).unwrap() {
                     Action::Transmit(probe) => sent.push((probe.hop_limit, now, probe.message.to_vec())),
