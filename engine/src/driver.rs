@@ -10,7 +10,6 @@ mod outages;
 mod receiving;
 mod sending;
 
-use self::knocks::Knocks;
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::{self, Identities};
@@ -86,7 +85,7 @@ pub struct Driver<L> {
     /// whether there are to be any.
     questions: BTreeSet<TraceId>,
     /// Traces of one probe each, and the trace that it is to tell of the target's distance.
-    knocks: Knocks,
+    knocks: BTreeMap<TraceId, TraceId>,
     asks: bool,
     /// The traces of each family that are no questions.
     own: PerFamily<usize>,
@@ -137,7 +136,7 @@ impl<L: Link> Driver<L> {
             pace,
             is_survey: false,
             questions: BTreeSet::new(),
-            knocks: Knocks::new(),
+            knocks: BTreeMap::new(),
             asks: false,
             own: PerFamily::default(),
             replies: VecDeque::new(),

@@ -17,6 +17,7 @@ mod outage_ends;
 mod outage_of_names;
 mod terminal;
 mod traceroute;
+mod transport;
 // `end_to_end` uses the rest.
 #[allow(dead_code)]
 #[path = "../world/mod.rs"]

@@ -52,13 +52,10 @@ impl<L: Link> Driver<L> {
     }
 }
 
-/// The knocks, each with the trace that it is for.
-pub(super) type Knocks = BTreeMap<TraceId, TraceId>;
-
 /// Takes an answer to a knock: its trace goes as far at once as the target seems to be
 /// away.
 pub(super) fn take(
-    knocks: &Knocks,
+    knocks: &BTreeMap<TraceId, TraceId>,
     traces: &mut BTreeMap<TraceId, Running>,
     schedule: &mut Schedule,
     id: TraceId,
