@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::error::{Error, no_route};
-use crate::socket::{OpenError, Own};
+use crate::socket::{HeldPort, OpenError, Own};
 use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
@@ -40,6 +40,7 @@ impl Link for Sockets {
             family: pair.family,
             kind: pair.socket.kind(),
             ident: pair.socket.ident(),
+            own_port: pair.held.as_ref().and_then(HeldPort::number),
         };
         self.open.iter().map(port)
     }

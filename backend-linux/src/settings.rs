@@ -124,6 +124,7 @@ impl Settings {
     /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the
     /// place of the [flow](Self::flow).
     pub fn source_port(mut self, port: u16) -> Self {
+        self.options.source_port = Some(port);
         self.probes.flow = Some(port);
         self
     }

@@ -4,7 +4,7 @@ use crate::advice::Standing;
 use crate::bell::Bell;
 use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
-use crate::socket::{FirstLink, Lack, Nicety, OpenError, Options, Socket, Sources};
+use crate::socket::{FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources};
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::SocketKind;
 use rustix::io::Errno;
@@ -39,17 +39,25 @@ pub(crate) struct Pair {
     pub(crate) socket: Socket,
     pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
+    /// Of TCP and UDP.
+    pub(crate) held: Option<HeldPort>,
 }
 
 impl Pair {
     fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
-        let socket = Socket::open(family, options)?;
+        let mut socket = Socket::open(family, options)?;
+        let held = HeldPort::open(family, options);
+        socket.note(
+            Nicety::OwnPort,
+            held.as_ref().map(drop).map_err(|errno| *errno),
+        );
         let sources = Sources::open(family, socket.kind(), options)?;
         Ok(Self {
             family,
             socket,
             sources: Arc::new(sources),
             first_link: None,
+            held: held.ok().flatten(),
         })
     }
 
@@ -145,6 +153,7 @@ impl Sockets {
                 socket,
                 sources: Arc::clone(&sources),
                 first_link: None,
+                held: None,
             };
             self.open.extend(opened.map(pair));
         }

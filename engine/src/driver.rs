@@ -241,6 +241,13 @@ impl<L: Link> Driver<L> {
         }
     }
 
+    /// The source port that is held for one trace of a family, unless a trace has it.
+    pub(crate) fn own_port(&self, family: AddressFamily) -> Option<u16> {
+        let (_, listener) = self.listeners_of(family).next()?;
+        let port = listener.port.own_port;
+        port.filter(|port| !self.identities.has(*port))
+    }
+
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
     /// else knows which it will be: the first that has room from a random one on.
     fn take_identity(&mut self, config: &Config, probing: &Probes) -> Option<(usize, Key)> {

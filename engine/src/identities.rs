@@ -156,6 +156,11 @@ impl Identities {
         })
     }
 
+    /// Whether a trace has this ident.
+    pub(crate) fn has(&self, ident: u16) -> bool {
+        self.own.contains_key(&ident)
+    }
+
     /// A trace needs its identity no more.
     pub(crate) fn give_back(&mut self, trace: TraceId, ident: u16) {
         match self.shared.get_mut(&ident) {

@@ -125,6 +125,8 @@ pub struct Port {
     /// The ident of everything that it sends, whatever the message says; `None` if that stays as
     /// it is.
     pub ident: Option<u16>,
+    /// A source port of TCP or UDP that no other program of this machine can take, if one is held.
+    pub own_port: Option<u16>,
 }
 
 /// The two kinds of sockets that send Echo Requests and hear the answers.

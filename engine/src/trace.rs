@@ -63,7 +63,10 @@ impl Begun {
     ) -> Result<Self, L::Error> {
         let (target, scope_id) = settings::target(address);
         let random = driver.link.random()?;
-        let probing = settings.probing(AddressFamily::of(target), random)?;
+        let family = AddressFamily::of(target);
+        let probing = settings.probing(family, random)?;
+        let own_port = driver.own_port(family).filter(|_| settings.flow.is_none());
+        let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
         let known = settings.memory.sweep(target);
         let sweep = settings
             .config

@@ -98,6 +98,7 @@ impl Machine {
                 family,
                 kind,
                 ident,
+                own_port: None,
             }
         };
         let ports = [AddressFamily::V4, AddressFamily::V6]
@@ -290,6 +291,7 @@ impl Link for Machine {
             family,
             kind,
             ident,
+            ..
         }) = self.ports.get(port).copied()
         else {
             return Ok(None);

@@ -8,6 +8,7 @@ mod filter;
 mod first_link;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod held_port;
 mod needs;
 mod options;
 mod pair;
@@ -23,6 +24,7 @@ mod tests;
 use arrival::Arrival;
 pub(crate) use filter::Own;
 pub(crate) use first_link::FirstLink;
+pub(crate) use held_port::HeldPort;
 pub use needs::{Lack, Nicety};
 pub(crate) use options::{OpenError, Options};
 pub(crate) use pair::Socket;

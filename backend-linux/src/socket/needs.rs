@@ -94,6 +94,8 @@ pub enum Nicety {
     PacketFilter,
     /// An ident on ping sockets that no other user can take.
     OwnIdent,
+    /// A source port of TCP or UDP that no other program of this machine uses.
+    OwnPort,
     /// The kernel's knowledge of the next hop: whether it answers on its link.
     Neighbours,
 }
@@ -119,6 +121,7 @@ impl Nicety {
             (Self::TypeFilter, AddressFamily::V6) => "ICMPV6_FILTER",
             (Self::PacketFilter, _) => "SO_ATTACH_FILTER",
             (Self::OwnIdent, _) => "SO_REUSEADDR",
+            (Self::OwnPort, _) => "a source port of its own",
             (Self::Neighbours, _) => "rtnetlink",
         }
     }
@@ -141,6 +144,7 @@ impl Nicety {
                 "this program passes over what the kernel would keep away"
             }
             Self::OwnIdent => "other users of this machine can take the answers",
+            Self::OwnPort => "another program may get the answers, and answer them",
             Self::Neighbours => {
                 "a next hop that doesn't answer on its link may be taken for a silent one"
             }

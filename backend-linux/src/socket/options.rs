@@ -46,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) must_stay_whole: bool,
     /// The protocol of probes.
     pub(crate) protocol: ProbeProtocol,
+    /// The source port of TCP or UDP; else a free one.
+    pub(crate) source_port: Option<u16>,
     /// The kind of socket; else raw where that is permitted.
     pub(crate) kind: Option<SocketKind>,
     /// The ident; a raw socket leaves it to whoever sends, a ping socket takes a free one if none
@@ -298,7 +300,7 @@ pub(super) fn asked(destination: IpAddr, scope_id: u32, protocol: ProbeProtocol)
     endpoint(destination, scope_id, port)
 }
 
-const fn domain(family: AddressFamily) -> Domain {
+pub(super) const fn domain(family: AddressFamily) -> Domain {
     match family {
         AddressFamily::V4 => Domain::INET,
         AddressFamily::V6 => Domain::INET6,

@@ -273,6 +273,7 @@ impl Link for Chaos {
                 family,
                 kind: self.kind,
                 ident,
+                own_port: None,
             })
             .into_iter()
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 const PING: Options = Options {
     protocol: hopshot_engine::ProbeProtocol::Icmp,
+    source_port: None,
     source: None,
     interface: None,
     mark: None,
