@@ -519,7 +519,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// Until when the target, if this may be its hop, is left to answer what it has got.
     fn busy_until(&self, hop: u8) -> Instant {
         let progress = self.view().progress(hop);
-        if progress.waiting == 0 || hop <= self.path.top {
+        let is_burst = self.config.sweep() == Sweep::Burst;
+        if progress.waiting == 0 || hop <= self.path.top || is_burst {
             return Instant::EPOCH;
         }
         let last = self.view().sent_at(progress.last);

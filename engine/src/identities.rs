@@ -130,7 +130,11 @@ impl Identities {
         let is_free =
             |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
         let ident = (0..=u16::MAX)
-            .map(|more| wanted.ident.wrapping_add(more))
+            .map(|more| match wanted.seq {
+                Some(_) => wanted.ident.wrapping_add(more),
+                // Source ports stay in the half that they begin in.
+                None => wanted.ident & 0x8000 | wanted.ident.wrapping_add(more) & 0x7fff,
+            })
             .filter(|ident| *ident != 0 || wanted.seq.is_some())
             .find(is_free)?;
         let Some(seq) = wanted.seq else {

@@ -86,6 +86,12 @@ impl Memory {
         own.or(neighbours)
     }
 
+    /// The distance of a target, if it was reached before.
+    pub(crate) fn exactly(&self, target: IpAddr) -> Option<u8> {
+        let [own, _] = self.known(target);
+        own
+    }
+
     /// The first sweep to a target whose distance can be guessed.
     pub(crate) fn sweep(&self, target: IpAddr) -> Option<Sweep> {
         const STEP: u8 = 5;

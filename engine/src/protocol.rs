@@ -4,9 +4,12 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
+use crate::memory::Memory;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
 use hopshot_core::{Protocol, Quoted, Reply, Sweep, Tcp, TcpAnswer, TcpOptions, Udp, UdpPayload};
+
+use std::net::IpAddr;
 
 /// The protocol of probes, with what of it is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -101,20 +104,17 @@ impl ProbeProtocol {
         forbids && reply.kind == Kind::Unreachable && self != Self::Icmp
     }
 
-    /// Returns how far a first sweep goes at once. A SYN that goes past the end is a connection to
-    /// somebody's server, so there are at most three of them.
-    pub(crate) fn sweep(self, sweep: Option<Sweep>) -> Option<Sweep> {
+    /// Returns how far the first sweep to a target goes at once, by what is known of it. A SYN that
+    /// goes past the end is a connection to somebody's server: there are at most three of them, and
+    /// nothing is guessed.
+    pub(crate) fn sweep(self, memory: &Memory, target: IpAddr) -> Option<Sweep> {
         const PAST_END: u8 = 3;
-        match (self, sweep) {
-            (Self::Tcp { .. }, None) => Some(Sweep::Window {
-                first: PAST_END,
+        match self {
+            Self::Tcp { .. } => Some(Sweep::Window {
+                first: memory.exactly(target).unwrap_or(PAST_END),
                 step: PAST_END,
             }),
-            (Self::Tcp { .. }, Some(Sweep::Window { first, step })) => Some(Sweep::Window {
-                first,
-                step: step.min(PAST_END),
-            }),
-            _ => sweep,
+            _ => memory.sweep(target),
         }
     }
 
@@ -347,17 +347,6 @@ impl Probes {
             Self::Tcp(_) => Ok(self),
         }
     }
-
-    /// Returns the [`Key::seq`] of a probe that was written. A `message` of another protocol, or
-    /// one that is too short, has none.
-    pub(crate) fn seq(&self, message: &[u8]) -> Option<u16> {
-        let seq = match self {
-            // RFC 792; RFC 4443, section 4.1.
-            Self::Echo(_) => message.get(6..8)?,
-            Self::Udp(_) | Self::Tcp(_) => return None,
-        };
-        seq.try_into().ok().map(u16::from_be_bytes)
-    }
 }
 
 impl Protocol for Probes {
@@ -478,9 +467,8 @@ mod tests {
             };
             let mut message = vec![0; probing.message_len()];
             probing.emit(ends, 2, &mut message).unwrap();
-            assert_eq!(probing.seq(&message), Some(1));
+            assert_eq!(message[6..8], 1_u16.to_be_bytes());
             assert_eq!(message[4..6], first.ident.to_be_bytes());
-            assert_eq!(probing.seq(&message[..7]), None);
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::next_hop::{DOUBTFUL, Patience};
 use crate::shared::Head;
 use crate::storage::Tracer;
 use crate::summary::Reasons;
-use hopshot_core::wire::AddressFamily;
+use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
     Transmit,
@@ -183,11 +183,22 @@ impl Running {
         self.tracer.start_from(1).is_ok()
     }
 
-    /// Returns whether a message can't be an answer, since the probe with this seq has not left
-    /// yet: a local firewall that rejects a probe writes an ICMP error about it too.
-    pub(crate) fn has_not_sent(&self, seq: Option<u16>) -> bool {
-        let held = self.held.as_ref().filter(|_| seq.is_some());
-        held.is_some_and(|held| self.tracer.protocol().seq(&held.message) == seq)
+    /// Returns whether a message can't be an answer, since the probe that it is about has not left
+    /// yet: a local firewall that rejects a probe writes an ICMP error, or a RST, about it too.
+    pub(crate) fn has_not_sent(&self, answer: &Answer<'_>) -> bool {
+        let Some(held) = &self.held else {
+            return false;
+        };
+        let (protocol, config) = (self.tracer.protocol(), self.tracer.config());
+        let ends = Ends {
+            source: config.source,
+            destination: config.target,
+        };
+        let Ok(found) = protocol.recognize(ends, answer, Changes::default()) else {
+            return false;
+        };
+        let mut message = vec![0; protocol.message_len()];
+        protocol.emit(ends, found.index, &mut message).is_ok() && message == held.message
     }
 
     /// Decides about a probe that could not be sent: keeps it and returns when to try again, or

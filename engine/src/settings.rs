@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::memory::Memory;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Protocol};
+use hopshot_core::{Config, ConfigError, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -86,6 +86,16 @@ impl ProbeSettings {
         let Some(given) = self.size else {
             return Ok(probing);
         };
+        let size = probing.size(family);
+        if matches!(probing, Probes::Tcp(_)) && usize::from(given) != size {
+            let size = u16::try_from(size).unwrap_or(u16::MAX);
+            return Err(Fault::Config(ConfigError::OutOfRange {
+                parameter: "size",
+                given,
+                least: size,
+                greatest: size,
+            }));
+        }
         probing
             .with_size(family, given)
             .map_err(|least| Fault::Size {

@@ -67,13 +67,12 @@ impl Begun {
         let probing = settings.probing(family, random)?;
         let own_port = driver.own_port(family).filter(|_| settings.flow.is_none());
         let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
-        let known = settings.memory.sweep(target);
         let sweep = settings
             .config
             .sweep
-            .or_else(|| settings.protocol.sweep(known));
-        let knocks =
-            settings.protocol.knocks() && settings.config.sweep.is_none() && known.is_none();
+            .or_else(|| settings.protocol.sweep(&settings.memory, target));
+        let is_known = settings.config.sweep.is_some() || settings.memory.exactly(target).is_some();
+        let knocks = settings.protocol.knocks() && !is_known;
         let config = Config {
             target,
             sweep,
@@ -463,12 +462,14 @@ impl Route {
     #[must_use]
     pub fn is_filtered(&self) -> bool {
         let protocol = self.protocol();
-        let refusals = self
+        let refusals = |hop: Hop<'_>| hop.replies().filter(Reply::is_proven).collect::<Vec<_>>();
+        let last = self
             .hops()
-            .flat_map(|hop| hop.replies().collect::<Vec<_>>());
-        let mut refusals = refusals.filter(Reply::is_proven);
+            .map(refusals)
+            .filter(|refusals| !refusals.is_empty())
+            .last();
         self.stop_reason() == Some(StopReason::Unreachable)
-            && refusals.any(|reply| protocol.is_filtered(&reply))
+            && last.is_some_and(|last| last.iter().any(|reply| protocol.is_filtered(reply)))
     }
 
     /// Returns what the target said to the probe that was to find out how far away it is. It came

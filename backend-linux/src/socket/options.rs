@@ -291,12 +291,15 @@ pub(super) fn endpoint(address: IpAddr, scope_id: u32, port: u16) -> SocketAddr 
 
 /// An address for a question about the route of probes. Where the port of others is, the kernel
 /// keeps the type and code of an ICMP message when it looks a route up: a rule by ports goes by
-/// that.
+/// that. Of what raw sockets send by TCP and UDP it knows no ports, so none is asked about either.
 pub(super) fn asked(destination: IpAddr, scope_id: u32, protocol: ProbeProtocol) -> SocketAddr {
     let echo = Type::EchoRequest
         .number(AddressFamily::of(destination))
         .unwrap_or_default();
-    let port = protocol.port().unwrap_or(u16::from_be_bytes([echo, 0]));
+    let port = match protocol {
+        ProbeProtocol::Icmp => u16::from_be_bytes([echo, 0]),
+        _ => 0,
+    };
     endpoint(destination, scope_id, port)
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Socket {
     sender: Sender,
     /// Of ICMP; and of the protocol of the probes where that is another one.
     receivers: Vec<Receiver>,
+    /// The receiver that is read next: a flood on one must not keep the others from being read.
+    turn: usize,
     /// Readable when one of several receivers is.
     any: Option<OwnedFd>,
     pub(super) lacks: Lacks,
@@ -80,6 +82,7 @@ impl Socket {
             protocol: options.protocol,
             sender,
             receivers,
+            turn: 0,
             any,
             lacks,
         })
@@ -159,17 +162,19 @@ impl Socket {
     /// # Errors
     /// None that are expected; an error that only happens once is passed over too.
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
-        let (mut errors, mut next) = (0, 0);
+        let (mut errors, mut empty) = (0, 0);
         loop {
-            let Some(receiver) = self.receivers.get_mut(next) else {
+            if empty == self.receivers.len() {
                 return Ok(None);
-            };
+            }
+            self.turn = (self.turn + 1) % self.receivers.len();
+            let receiver = &mut self.receivers[self.turn];
             let protocol = receiver.protocol;
             let packet = match receiver.arrivals.read(receiver.fd.as_fd(), buf) {
                 Ok(Some(packet)) if packet.cut => continue,
                 Ok(Some(packet)) => packet,
                 Ok(None) => {
-                    next += 1;
+                    empty += 1;
                     continue;
                 }
                 Err(errno) if errors == TRANSIENT_ERRORS => return Err(errno),

@@ -19,6 +19,8 @@ impl Args {
     /// with packets as large as the first link carries, since that is what it measures. A trace
     /// of one host sends at most `-q` 10 times `-m` 64 probes, and then waits.
     ///
+    /// A source port may be another user's, or one that only root may have.
+    ///
     /// The rest harms nobody: `--source` and `--interface` name what the user may send from anyway,
     /// `--tos` needs no privilege, `--ident` and `--flow` change no number of packets, and
     /// `--no-sandbox` keeps no privilege.
@@ -32,6 +34,9 @@ impl Args {
                 format!("--size may be at most {SIZE}")
             }
             _ if probing.mark.is_some() => "--mark is not permitted".to_owned(),
+            _ if probing.protocol.source_port.is_some() => {
+                "--source-port is not permitted".to_owned()
+            }
             _ => {
                 if probing.mtu {
                     probing.rate.get_or_insert(RATE);
@@ -74,6 +79,10 @@ mod tests {
                 "--size may be at most 1500 ",
             ),
             ("hopshot --mark 0 ::1", "--mark is not permitted "),
+            (
+                "hopshot -T --source-port 50000 ::1",
+                "--source-port is not permitted ",
+            ),
         ] {
             let why = held(line).err().unwrap_or_default();
             assert!(

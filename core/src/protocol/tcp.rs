@@ -207,7 +207,8 @@ impl Protocol for Tcp {
             }
             Read::Reply(reply) => self
                 .index(reply.ack.wrapping_sub(1))
-                .ok_or(Discard::WrongCookie)?,
+                // Of an earlier trace on these ports, or of a connection of somebody else's.
+                .ok_or(Discard::NotOurs)?,
             Read::Quoted(quoted) => {
                 changes.note(Changes::IDENT, quoted.source != self.source_port);
                 changes.note(Changes::PORT, quoted.destination != self.port);

@@ -277,7 +277,8 @@ impl Protocol for Udp {
             let index = cut(datagram.payload, balance_at)
                 .and_then(|balance| self.index_of_balance(ends, balance))
                 .filter(|_| !is_wrong);
-            let index = index.ok_or(Discard::WrongCookie)?;
+            // A server that speaks of something else answers no probe that can be told.
+            let index = index.ok_or(Discard::NotOurs)?;
             return Ok(Match { index, changes });
         };
         let same_source = datagram.source == self.source_port;
@@ -285,16 +286,25 @@ impl Protocol for Udp {
         let cookie = cut(datagram.payload, layout.cookie_at);
         let by_balance = cut(datagram.payload, layout.balance_at)
             .and_then(|balance| self.index_of_balance(ends, balance));
+        changes.note(Changes::IDENT, !same_source);
+        changes.note(Changes::PORT, datagram.destination != self.port);
+        // A translator that changes addresses or ports changes the checksum too, which then says
+        // another index.
+        let translated = [
+            Changes::SOURCE,
+            Changes::DESTINATION,
+            Changes::IDENT,
+            Changes::PORT,
+        ];
+        let is_translated = translated.iter().any(|change| changes.contains(*change));
         let index = match (cookie == Some(self.cookie), by_balance) {
             // Also with other ports and another checksum: a translator may change them, but nobody
             // else can know the cookie.
             (true, Some(index)) => index,
-            _ if !same_source => return Err(Discard::NotOurs),
+            _ if is_translated => return Err(Discard::NotOurs),
             _ if cookie.is_some() => return Err(Discard::WrongCookie),
             _ => by_checksum.ok_or(Discard::NotOurs)?,
         };
-        changes.note(Changes::IDENT, !same_source);
-        changes.note(Changes::PORT, datagram.destination != self.port);
         let is_summed = !ends.source.is_unspecified();
         changes.note(Changes::CHECKSUM, is_summed && by_checksum != Some(index));
         Ok(Match { index, changes })

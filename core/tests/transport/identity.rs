@@ -1,11 +1,14 @@
 //! What tells the probes of a trace apart, and its answers from those of others.
 
-use crate::network::{BOTH, ends, router};
+use crate::network::{BOTH, config, ends, router};
 use crate::{PAYLOADS, probe, quoting, recognized, tcp, udp};
+use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::udp::Datagram;
 use hopshot_core::wire::{AddressFamily, Ends, Malformed};
-use hopshot_core::{Answer, Changes, ConfigError, Discard, Kind, Protocol, Tcp, Udp, UdpPayload};
+use hopshot_core::{
+    Answer, Changes, ConfigError, Discard, Instant, Kind, Protocol, Tcp, Tracer, Udp, UdpPayload,
+};
 use std::collections::HashSet;
 
 const EXCEEDED: (Type, u8) = (Type::TimeExceeded, 0);
@@ -142,7 +145,8 @@ fn what_a_translator_changed_is_told_and_the_probe_is_known_all_the_same() {
                 found.changes
             };
             assert!(changed(&found, &error).contains(change));
-            if at == 1 {
+            if at < 6 {
+                // With the checksum alone it can't be told which probe it is.
                 let error = quoting(&udp, from, EXCEEDED, &datagram, 8);
                 let answer = Answer::parse(to_us(from), None, &error).unwrap();
                 assert_eq!(recognized(&udp, &answer), Err(Discard::NotOurs));
@@ -241,7 +245,7 @@ fn a_segment_that_acknowledges_a_probe_is_its_answer_and_no_other_is() {
             for ack in [tcp.seq(index), tcp.seq(index).wrapping_add(2)] {
                 let segment = segment(&tcp, 0x12, ack);
                 let answer = Tcp::answer(from_target, None, &segment).unwrap();
-                assert_eq!(recognized(&tcp, &answer), Err(Discard::WrongCookie));
+                assert_eq!(recognized(&tcp, &answer), Err(Discard::NotOurs));
             }
         }
         // Without an acknowledgment it answers nothing.
@@ -311,4 +315,34 @@ fn ranges_are_checked() {
         );
     }
     assert!(tcp().source_port >= 0x8000 && udp(UdpPayload::Plain).source_port >= 0x8000);
+}
+
+#[test]
+fn a_short_quote_with_another_address_may_be_of_any_probe() {
+    for family in BOTH {
+        let udp = udp(UdpPayload::Plain);
+        for (octets, is_known) in [(8, false), (17, false), (18, true), (32, true)] {
+            let probe = probe(&udp, ends(family), 3);
+            let mut error = quoting(&udp, router(family, 1), EXCEEDED, &probe, octets);
+            // The last octet of the quoted source, and a checksum that fits: as translators leave it.
+            let at = 8 + if family == AddressFamily::V4 { 15 } else { 23 };
+            error[at] ^= 1;
+            error[2..4].fill(0);
+            let sum = Checksum::of_ends(to_us(router(family, 1)), error.len()).unwrap();
+            let sum = sum.with(&error).finish();
+            error[2..4].copy_from_slice(&sum.to_be_bytes());
+            let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+            let mut tracer = Tracer::<64, _>::new(config(family), udp).unwrap();
+            for _ in 0..4 {
+                let mut buf = [0; 64];
+                tracer.poll(Instant::EPOCH, &mut buf).unwrap();
+            }
+            let accepted = tracer.accept(Instant::from_millis(5), &answer);
+            assert_eq!(accepted.is_ok(), is_known, "{octets} octets: {accepted:?}");
+            if let Ok(reply) = accepted {
+                assert_eq!(reply.probe.hop, 4);
+                assert!(reply.changes.contains(Changes::SOURCE));
+            }
+        }
+    }
 }

@@ -52,6 +52,9 @@ impl<L: Link> Driver<L> {
     }
 }
 
+/// Hardly a path is longer.
+const FARTHEST: u8 = 30;
+
 /// Takes an answer to a knock: its trace goes as far at once as the target seems to be
 /// away.
 pub(super) fn take(
@@ -67,7 +70,8 @@ pub(super) fn take(
     let is_targets = reply.kind == Kind::Reply && reply.evidence() == Evidence::Strong;
     if let Some(trace) = traces.get_mut(parent).filter(|_| is_targets) {
         trace.knock = Some(*reply);
-        if let Some(hops) = reply.hops_back() {
+        // A hop limit that suggests more is that of a system which begins with another one.
+        if let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST) {
             trace.tracer.expect(hops);
         }
         schedule.hasten(*parent);

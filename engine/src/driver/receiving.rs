@@ -52,7 +52,7 @@ impl<L: Link> Driver<L> {
                     if trace.listener != index {
                         continue;
                     }
-                    if trace.has_not_sent(key.seq) {
+                    if trace.has_not_sent(&answer) {
                         let answer = trace.in_own_name(&answer, &self.link);
                         is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
                         continue;

@@ -155,6 +155,8 @@ impl<L: Link> Driver<L> {
                         self.note_failure(target, now);
                     }
                     Obstacle::TooLarge | Obstacle::Full => {}
+                    // Its trace will meet the same.
+                    Obstacle::Other if self.knocks.contains_key(&id) => {}
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),
                 }

@@ -168,7 +168,12 @@ impl<L: Link> Exploration<L> {
             attempts,
             ..settings.config
         };
-        settings.flow = Some(settings.protocol.flow(self.flows.draw()));
+        let mut flow = self.flows.draw();
+        // Each source port once, and one that was given as it is.
+        while settings.flow != Some(flow) && settings.protocol.flow(flow) != flow {
+            flow = self.flows.draw();
+        }
+        settings.flow = Some(flow);
         let source = self
             .survey
             .add_as(&settings, &self.paths.summary.host, self.address)?;
