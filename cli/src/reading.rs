@@ -22,7 +22,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if let Some(state) = route.knock().and_then(TargetAnswer::is_open) {
         let state = if state { "[open]" } else { "[closed]" };
         return Some(format!(
-            "{target} answers, {state}, but its distance isn't known: a single probe from another port got there."
+            "{target} is {state}, but only a probe from another source port was answered: its distance is unknown."
         ));
     }
     if !was_tried(route) {

@@ -165,21 +165,35 @@ pub(super) fn pass_errors_about(family: AddressFamily, protocol: u8) -> Vec<Inst
     program.end()
 }
 
-/// The program that passes TCP segments and UDP datagrams from this port, to a port of ours if one
-/// is given.
-pub(super) fn pass_from(family: AddressFamily, port: u16, ours: Option<u16>) -> Vec<Instruction> {
+/// The program that passes segments and datagrams from the port of the target to a port of ours.
+/// If none is given there are many traces: to all ports, but of TCP only what begins or resets a
+/// connection, and not all that others are sent from such ports.
+pub(super) fn pass_from_target(
+    family: AddressFamily,
+    protocol: ProbeProtocol,
+    ours: Option<u16>,
+) -> Vec<Instruction> {
     const DESTINATION: u32 = 2;
+    const FLAGS: u32 = 13;
+    const SYN_OR_RST: u32 = 0x06;
     let mut program = Program::default();
     if family == AddressFamily::V4 {
         program.line(LOAD_INDEX_HEADER_LEN, 0);
     }
     program.line(LOAD_WORD16_INDEXED, 0);
+    let port = protocol.port().unwrap_or_default();
     program.unless_equal(port.into(), Label::Drop);
-    if let Some(ours) = ours {
-        program.line(LOAD_WORD16_INDEXED, DESTINATION);
-        program.unless_equal(ours.into(), Label::Drop);
+    match (ours, protocol) {
+        (Some(ours), _) => {
+            program.line(LOAD_WORD16_INDEXED, DESTINATION);
+            program.if_equal(ours.into(), Label::Pass);
+        }
+        (None, ProbeProtocol::Tcp { .. }) => {
+            program.line(LOAD_OCTET_INDEXED, FLAGS);
+            program.if_any(SYN_OR_RST, Label::Pass);
+        }
+        (None, _) => program.jump(Label::Pass),
     }
-    program.jump(Label::Pass);
     program.end()
 }
 
@@ -269,6 +283,7 @@ const ADD_INDEX: u16 = 0x0c;
 const MOVE_TO_INDEX: u16 = 0x07;
 const JUMP: u16 = 0x05;
 const JUMP_IF_EQUAL: u16 = 0x15;
+const JUMP_IF_ANY: u16 = 0x45;
 /// Jumps if the accumulator is the index or more.
 const JUMP_UNLESS_BELOW_INDEX: u16 = 0x3d;
 /// Ends the program: how many octets of the packet pass.
@@ -318,6 +333,17 @@ impl Program {
         self.lines.push(Line {
             code: JUMP_IF_EQUAL,
             k,
+            yes: Some(label),
+            no: None,
+        });
+    }
+
+    /// Adds a line that goes to `label` if the accumulator has any of these bits, and on to the next
+    /// line if not.
+    fn if_any(&mut self, bits: u32, label: Label) {
+        self.lines.push(Line {
+            code: JUMP_IF_ANY,
+            k: bits,
             yes: Some(label),
             no: None,
         });

@@ -3,7 +3,7 @@
 //! Probes of TCP and UDP leave by raw sockets of these protocols, and the target's own answers come
 //! in by one more; errors about them are ICMP.
 //!
-//! Two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a
+//! Sending and receiving are two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a
 //! packet that a queueing discipline drops (ENOBUFS; without it the send "succeeds"), but such a
 //! socket gets every ICMP error twice, in its error queue and as a packet, and both fill the same
 //! receive buffer. So one descriptor sends, and only its error queue is ever read; the other one
@@ -28,8 +28,7 @@ use std::net::IpAddr;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A pair of raw sockets of one family. `AsFd` is the receiving one, readable when there may be an
-/// [`Arrival`].
+/// Raw sockets of one family. `AsFd` is readable when there may be an [`Arrival`].
 #[derive(Debug)]
 pub(crate) struct Socket {
     family: AddressFamily,
@@ -66,8 +65,8 @@ impl Socket {
         // First: the kernel begins to stamp packets a moment after it was asked.
         let icmp = open_receiver(family, options.protocol, &mut lacks)?;
         let mut receivers = vec![Receiver::new(icmp, ip::icmp(family))];
-        if let Some(port) = options.protocol.port() {
-            let own = open_own_receiver(family, options.protocol, port, &mut lacks)?;
+        if options.protocol != ProbeProtocol::Icmp {
+            let own = open_own_receiver(family, options.protocol, &mut lacks)?;
             receivers.push(Receiver::new(own, options.protocol.number(family)));
         }
         let any = match receivers.as_slice() {
@@ -243,8 +242,10 @@ impl Receiver {
         let is_icmp = self.protocol == ip::icmp(family);
         match (probes.port(), trace) {
             (Some(_), _) if is_icmp => filter::pass_errors_about(family, probes.number(family)),
-            (Some(port), Some(Own::Port(ours))) => filter::pass_from(family, port, Some(*ours)),
-            (Some(port), _) => filter::pass_from(family, port, None),
+            (Some(_), Some(Own::Port(ours))) => {
+                filter::pass_from_target(family, probes, Some(*ours))
+            }
+            (Some(_), _) => filter::pass_from_target(family, probes, None),
             (None, Some(Own::Echo(echo))) => filter::pass_answers(family, Some(echo)),
             (None, _) => filter::pass_answers(family, None),
         }
@@ -305,12 +306,11 @@ fn open_receiver(
 fn open_own_receiver(
     family: AddressFamily,
     probes: ProbeProtocol,
-    port: u16,
     lacks: &mut Lacks,
 ) -> Result<OwnedFd, OpenError> {
     let receiver = open(family, SocketKind::Raw, probes)?;
     // At once: it would hear all that this machine does.
-    let filter = filter::pass_from(family, port, None);
+    let filter = filter::pass_from_target(family, probes, None);
     lacks.note(
         Nicety::PacketFilter,
         sys::attach_filter(receiver.as_fd(), &filter),

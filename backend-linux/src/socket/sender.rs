@@ -103,7 +103,7 @@ impl Sender {
         }
     }
 
-    /// Sends one ICMP message. If the kernel has no room for it (ENOBUFS, EAGAIN) it is tried again
+    /// Sends one message. If the kernel has no room for it (ENOBUFS, EAGAIN) it is tried again
     /// for about 3 ms. `tag` comes back with its [`departure`](Self::departure). Returns the
     /// moment right before it went.
     pub(super) fn send(

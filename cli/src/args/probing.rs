@@ -157,23 +157,23 @@ impl Probes {
         let beside = [
             (
                 matches!(self.socket, Socket::Ping),
-                "--socket ping: ping sockets send ICMP only; leave it out",
+                "--socket ping, which sends ICMP only",
             ),
             (
                 self.ident.is_some(),
-                "--ident: only ICMP has one; --source-port tells flows apart",
+                "--ident, which only ICMP has; --source-port tells flows apart",
             ),
             (
                 self.flow.is_some(),
-                "--flow: only ICMP has one; --source-port tells flows apart",
+                "--flow, which only ICMP has; --source-port tells flows apart",
             ),
             (
                 is_tcp && self.size.is_some(),
-                "--size: a SYN has the size that it has; use ICMP or UDP",
+                "--size: the size of a SYN is fixed; use ICMP or UDP",
             ),
             (
                 is_tcp && self.mtu,
-                "--mtu: a SYN has the size that it has; use ICMP or UDP",
+                "--mtu: the size of a SYN is fixed; use ICMP or UDP",
             ),
         ];
         match beside.into_iter().find(|(is_so, _)| *is_so) {

@@ -24,7 +24,7 @@ pub(crate) struct Protocol {
     #[arg(long)]
     quic: bool,
 
-    /// With --tcp: send the options that browsers' systems send
+    /// With --tcp: send the TCP options that operating systems usually send
     #[arg(long)]
     full_syn: bool,
 
@@ -75,18 +75,15 @@ impl Protocol {
     pub(super) fn check(&self) -> Result<(), String> {
         let has_ports = self.tcp || self.udp;
         let lonely = [
-            (self.quic && !self.udp, "--quic goes with --udp only"),
-            (
-                self.full_syn && !self.tcp,
-                "--full-syn goes with --tcp only",
-            ),
+            (self.quic && !self.udp, "--quic requires --udp"),
+            (self.full_syn && !self.tcp, "--full-syn requires --tcp"),
             (
                 self.port.is_some() && !has_ports,
-                "--port goes with --tcp or --udp: ICMP has no ports",
+                "--port requires --tcp or --udp: ICMP has no ports",
             ),
             (
                 self.source_port.is_some() && !has_ports,
-                "--source-port goes with --tcp or --udp: ICMP has no ports",
+                "--source-port requires --tcp or --udp: ICMP has no ports",
             ),
         ];
         match lonely.into_iter().find(|(is_so, _)| *is_so) {

@@ -196,24 +196,27 @@ fn what_does_not_go_together_is_refused_with_the_reason() {
     for (args, why) in [
         (
             &["-p", "80"][..],
-            "--port goes with --tcp or --udp: ICMP has no ports",
+            "--port requires --tcp or --udp: ICMP has no ports",
         ),
         (
             &["--source-port", "80"],
-            "--source-port goes with --tcp or --udp",
+            "--source-port requires --tcp or --udp",
         ),
-        (&["--quic"], "--quic goes with --udp only"),
-        (&["-U", "--full-syn"], "--full-syn goes with --tcp only"),
-        (&["-T", "--socket", "ping"], "ping sockets send ICMP only"),
-        (&["-T", "--mtu"], "a SYN has the size that it has"),
-        (&["-T", "--size", "100"], "a SYN has the size that it has"),
+        (&["--quic"], "--quic requires --udp"),
+        (&["-U", "--full-syn"], "--full-syn requires --tcp"),
+        (
+            &["-T", "--socket", "ping"],
+            "--socket ping, which sends ICMP only",
+        ),
+        (&["-T", "--mtu"], "the size of a SYN is fixed"),
+        (&["-T", "--size", "100"], "the size of a SYN is fixed"),
         (
             &["-U", "--flow", "7"],
-            "only ICMP has one; --source-port tells flows apart",
+            "which only ICMP has; --source-port tells flows apart",
         ),
         (
             &["-U", "--ident", "7"],
-            "only ICMP has one; --source-port tells flows apart",
+            "which only ICMP has; --source-port tells flows apart",
         ),
         (&["-T", "-p", "0"], "0"),
         (

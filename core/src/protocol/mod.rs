@@ -18,7 +18,8 @@ use crate::wire::{AddressFamily, BufferTooSmall, Ends, Malformed};
 /// The tracer numbers its probes from 0, in the order they leave. The index of a probe must come
 /// back with every answer to it.
 pub trait Protocol {
-    /// The protocol of a tracer without a trace: best all zeros, see [`Tracer::idle`](crate::Tracer::idle).
+    /// The protocol of a tracer without a trace: best all zeros, see
+    /// [`Tracer::idle`](crate::Tracer::idle).
     const IDLE: Self;
 
     /// The number of the protocol in IP headers of this version.
@@ -59,7 +60,8 @@ pub trait Protocol {
         false
     }
 
-    /// Whether an error about one of the probes is the target's own answer, a [`Kind::Reply`](crate::Kind::Reply).
+    /// Whether an error about one of the probes is the target's own answer: a
+    /// [`Kind::Reply`](crate::Kind::Reply).
     fn is_reply(&self, _ends: Ends, _error: &Answer<'_>) -> bool {
         false
     }

@@ -3,6 +3,7 @@
 use super::*;
 use hopshot_core::wire::icmp::{Echo, Error, Message, QuotedEcho};
 use hopshot_core::wire::{Ends, ip};
+use hopshot_engine::{TcpOptions, UdpPayload};
 
 const OURS: u16 = 0x1234;
 const COOKIE: [u8; 4] = *b"cook";
@@ -51,7 +52,12 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
             AND => Some(a & k),
             SHIFT_LEFT => Some(a << k),
             ADD_INDEX => Some(a + x),
-            MOVE_TO_INDEX | STORE | JUMP | JUMP_IF_EQUAL | JUMP_UNLESS_BELOW_INDEX => Some(a),
+            MOVE_TO_INDEX
+            | STORE
+            | JUMP
+            | JUMP_IF_EQUAL
+            | JUMP_IF_ANY
+            | JUMP_UNLESS_BELOW_INDEX => Some(a),
             RETURN => return k != 0,
             _ => panic!("not an instruction: {code:#x}"),
         };
@@ -64,6 +70,7 @@ fn passes(program: &[Instruction], packet: &[u8]) -> bool {
             JUMP => at += k as usize,
             JUMP_UNLESS_BELOW_INDEX => at += usize::from(if a >= x { jt } else { jf }),
             JUMP_IF_EQUAL => at += usize::from(if a == k { jt } else { jf }),
+            JUMP_IF_ANY => at += usize::from(if a & k != 0 { jt } else { jf }),
             _ => {}
         }
     }
@@ -445,22 +452,34 @@ fn errors_about_one_protocol_pass_and_about_others_do_not() {
 }
 
 #[test]
-fn segments_from_the_port_pass_to_ours_where_one_is_given() {
+fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_begins_or_resets() {
+    let tcp = ProbeProtocol::Tcp {
+        port: 443,
+        options: TcpOptions::Mss,
+    };
+    let udp = ProbeProtocol::Udp {
+        port: 443,
+        payload: UdpPayload::Plain,
+    };
     for family in [AddressFamily::V4, AddressFamily::V6] {
         for (from, to) in [(443, 50_000), (443, 50_001), (80, 50_000), (50_000, 443)] {
-            for options in [0, 3] {
-                let segment =
-                    [u16::to_be_bytes(from), u16::to_be_bytes(to), [0; 2], [0; 2]].concat();
-                let packet = seen(family, options, &segment);
-                let any = passes(&pass_from(family, 443, None), &packet);
-                assert_eq!(any, from == 443);
-                let ours = passes(&pass_from(family, 443, Some(50_000)), &packet);
-                assert_eq!(ours, (from, to) == (443, 50_000));
+            // SYN/ACK, RST/ACK, ACK, data.
+            for (flags, begins) in [(0x12, true), (0x14, true), (0x10, false), (0x18, false)] {
+                for options in [0, 3] {
+                    let ports = [u16::to_be_bytes(from), u16::to_be_bytes(to)].concat();
+                    let segment = [&ports[..], &[0; 8], &[0x50, flags], &[0; 6]].concat();
+                    let packet = seen(family, options, &segment);
+                    let is_from = from == 443;
+                    for (protocol, any) in [(tcp, begins), (udp, true)] {
+                        let passed = passes(&pass_from_target(family, protocol, None), &packet);
+                        assert_eq!(passed, is_from && any);
+                        let ours = pass_from_target(family, protocol, Some(50_000));
+                        assert_eq!(passes(&ours, &packet), (from, to) == (443, 50_000));
+                    }
+                }
             }
         }
-        assert!(!passes(
-            &pass_from(family, 443, None),
-            &seen(family, 0, &[1])
-        ));
+        let short = seen(family, 0, &[1]);
+        assert!(!passes(&pass_from_target(family, tcp, None), &short));
     }
 }
