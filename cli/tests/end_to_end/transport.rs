@@ -155,25 +155,31 @@ fn every_format_says_what_was_probed_and_what_the_target_said() {
 }
 
 #[test]
-fn several_hosts_have_a_source_port_each() {
+fn the_hosts_of_a_list_are_told_apart() {
     for protocol in ["-T", "-U"] {
-        let args = [
-            "-n", "-q1", "--json", protocol, "-p", OPEN, TARGETS[0], TARGETS[1], "10.3.0.1",
+        let hosts = [
+            TARGETS[0],
+            TARGETS[1],
+            "10.3.0.1",
+            "10.2.0.1",
+            "2001:db8:2::1",
         ];
-        let Some(said) = on_chain(&args) else { return };
-        let documents = said
-            .stdout
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let mut ports: Vec<u64> = documents
+        let args = ["-n", "-q1", "--json", protocol, "-p", CLOSED];
+        let Some(said) = on_chain(&[&args[..], &hosts].concat()) else {
+            return;
+        };
+        assert_eq!(said.status, 0, "{}", said.stderr);
+        let documents = said.stdout.lines();
+        let documents = documents.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let mut distances: Vec<_> = documents
             .map(|document| {
                 assert_eq!(document["stop_reason"], "reached", "{document}");
-                document["source_port"].as_u64().unwrap()
+                assert!(document["source_port"].as_u64() >= Some(1024), "{document}");
+                document["distance"].as_u64().unwrap()
             })
             .collect();
-        ports.sort_unstable();
-        ports.dedup();
-        assert_eq!(ports.len(), 3, "{ports:?}");
+        distances.sort_unstable();
+        assert_eq!(distances, [2, 2, 3, 4, 4]);
     }
 }
 
