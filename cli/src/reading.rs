@@ -11,6 +11,14 @@ use std::net::IpAddr;
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
+    let is_found = route.hops().any(|hop| hop.is_target());
+    let knock = route.knock().filter(|_| !is_found);
+    if let Some(state) = knock.and_then(TargetAnswer::is_open) {
+        let state = if state { "[open]" } else { "[closed]" };
+        return Some(format!(
+            "{target} is {state}, but only a probe from another source port was answered: its distance is unknown."
+        ));
+    }
     if route.reached() {
         let is_doubtful = route.distance().is_none();
         let doubt = match route.hops().next().is_some_and(|hop| hop.is_target()) {
@@ -18,12 +26,6 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             false => "answered, but no probe to the hop before it could be sent: it may be nearer",
         };
         return is_doubtful.then(|| format!("{target} {doubt}."));
-    }
-    if let Some(state) = route.knock().and_then(TargetAnswer::is_open) {
-        let state = if state { "[open]" } else { "[closed]" };
-        return Some(format!(
-            "{target} is {state}, but only a probe from another source port was answered: its distance is unknown."
-        ));
     }
     if !was_tried(route) {
         let reason = route

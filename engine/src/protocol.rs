@@ -163,7 +163,8 @@ pub enum TargetAnswer {
     SynAck,
     /// A TCP RST: the port is closed.
     Rst,
-    /// A TCP ACK alone: the target has a connection of an earlier probe.
+    /// A TCP ACK alone: the SYN/ACK was lost, and a later SYN has drawn this, so the RTT is too
+    /// long.
     Ack,
 }
 

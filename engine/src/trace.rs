@@ -490,10 +490,10 @@ impl Route {
         known.next()
     }
 
-    /// Whether the target answered.
+    /// Whether the target answered, be it the [knock](Self::knock) alone.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.tracer.route().distance().is_some()
+        self.tracer.route().distance().is_some() || self.knock.is_some()
     }
 
     /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or

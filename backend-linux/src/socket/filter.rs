@@ -166,8 +166,9 @@ pub(super) fn pass_errors_about(family: AddressFamily, protocol: u8) -> Vec<Inst
 }
 
 /// The program that passes segments and datagrams from the port of the target to a port of ours.
-/// If none is given there are many traces: to all ports, but of TCP only what begins or resets a
-/// connection, and not all that others are sent from such ports.
+/// If none is given there are many traces: to all ports, but of TCP only what can hold no more than
+/// a header and its options, or begins or resets a connection, and not all that others are sent from
+/// such ports.
 pub(super) fn pass_from_target(
     family: AddressFamily,
     protocol: ProbeProtocol,
@@ -176,6 +177,8 @@ pub(super) fn pass_from_target(
     const DESTINATION: u32 = 2;
     const FLAGS: u32 = 13;
     const SYN_OR_RST: u32 = 0x06;
+    /// RFC 9293, section 3.1: 15 words.
+    const LONGEST_HEADER: u32 = 60;
     let mut program = Program::default();
     if family == AddressFamily::V4 {
         program.line(LOAD_INDEX_HEADER_LEN, 0);
@@ -191,6 +194,7 @@ pub(super) fn pass_from_target(
         (None, ProbeProtocol::Tcp { .. }) => {
             program.line(LOAD_OCTET_INDEXED, FLAGS);
             program.if_any(SYN_OR_RST, Label::Pass);
+            program.unless_longer(LONGEST_HEADER, Label::Pass);
         }
         (None, _) => program.jump(Label::Pass),
     }
@@ -346,6 +350,23 @@ impl Program {
             k: bits,
             yes: Some(label),
             no: None,
+        });
+    }
+
+    /// Adds lines that go to `label` unless the packet has more octets than so many from the index
+    /// on, which is lost.
+    fn unless_longer(&mut self, octets: u32, label: Label) {
+        self.line(LOAD_LEN, 0);
+        self.line(AND, 0);
+        self.line(ADD, octets + 1);
+        self.line(ADD_INDEX, 0);
+        self.line(MOVE_TO_INDEX, 0);
+        self.line(LOAD_LEN, 0);
+        self.lines.push(Line {
+            code: JUMP_UNLESS_BELOW_INDEX,
+            k: 0,
+            yes: None,
+            no: Some(label),
         });
     }
 

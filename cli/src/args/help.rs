@@ -97,6 +97,10 @@ const AFTER: [Section; 7] = [
                 "2/3",
                 "on a narrow terminal: the fastest of 2 answers to 3 probes",
             ),
+            (
+                "ack",
+                "by TCP: the answer was lost, and a later probe has drawn another; the time is too long",
+            ),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),
             ("!P", "protocol unreachable"),

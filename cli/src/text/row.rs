@@ -6,7 +6,7 @@ use crate::names::{Names, Origin};
 use crate::reading::{appended, failed, failure, is_target, local_mark, mark, state};
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::survey::SharedHop;
-use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol};
+use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol, TargetAnswer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -160,7 +160,11 @@ pub(super) fn rows<'e>(
                 } else {
                     Style::Faint
                 },
-                mark: mark(&reply),
+                mark: if protocol.target_answer(&reply) == Some(TargetAnswer::Ack) {
+                    "ack".to_owned()
+                } else {
+                    mark(&reply)
+                },
             }),
             Outcome::Lost if is_first => Some(Cell::Lost(loss)),
             Outcome::Failed(failure) if is_first => Some(Cell::Failed(local_mark(failure))),

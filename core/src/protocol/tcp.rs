@@ -266,8 +266,8 @@ pub enum TcpAnswer {
     SynAck,
     /// A RST: the port is closed.
     Rst,
-    /// An ACK alone (RFC 5961, section 4): the target is there, and has a connection of an earlier
-    /// probe.
+    /// An ACK alone (RFC 5961, section 4): the SYN has begun a connection, and its SYN/ACK was lost.
+    /// Another SYN has drawn this, so the RTT is too long.
     Ack,
 }
 

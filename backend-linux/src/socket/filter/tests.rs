@@ -452,7 +452,7 @@ fn errors_about_one_protocol_pass_and_about_others_do_not() {
 }
 
 #[test]
-fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_begins_or_resets() {
+fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_has_no_data() {
     let tcp = ProbeProtocol::Tcp {
         port: 443,
         options: TcpOptions::Mss,
@@ -463,11 +463,19 @@ fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_begins_or_
     };
     for family in [AddressFamily::V4, AddressFamily::V6] {
         for (from, to) in [(443, 50_000), (443, 50_001), (80, 50_000), (50_000, 443)] {
-            // SYN/ACK, RST/ACK, ACK, data.
-            for (flags, begins) in [(0x12, true), (0x14, true), (0x10, false), (0x18, false)] {
+            // SYN/ACK, RST/ACK, ACK, data: little may be options.
+            for (flags, data, begins) in [
+                (0x12, 100, true),
+                (0x14, 0, true),
+                (0x10, 0, true),
+                (0x10, 40, true),
+                (0x18, 41, false),
+                (0x18, 1400, false),
+            ] {
                 for options in [0, 3] {
                     let ports = [u16::to_be_bytes(from), u16::to_be_bytes(to)].concat();
-                    let segment = [&ports[..], &[0; 8], &[0x50, flags], &[0; 6]].concat();
+                    let header = [&ports[..], &[0; 8], &[0x50, flags], &[0; 6]].concat();
+                    let segment = [&header[..], &vec![0; data]].concat();
                     let packet = seen(family, options, &segment);
                     let is_from = from == 443;
                     for (protocol, any) in [(tcp, begins), (udp, true)] {
