@@ -113,6 +113,24 @@ def what_can_not_be_sent_is_in_every_format():
     assert "Message too long" in list(ElementTree.fromstring(chain("svg")).itertext())
 
 
+def tcp_and_udp_are_in_every_format(scenario, protocol, target):
+    """Whatever stands between, and whatever the target says."""
+    options = ["-n", "-q1", protocol, target]
+    lab = lambda *more: subprocess.run([LAB, "run", scenario, "--", HOPSHOT, *options, *more], capture_output=True, timeout=60, check=False)
+    text = lambda *more: lab(*more).stdout.decode()
+    document = json.loads(text("--json"))
+    DOCUMENT.validate(document)
+    assert document["protocol"] == protocol.strip("-") and document["port"] and document["source_port"]
+    for line in text("--json-stream").splitlines():
+        EVENT.validate(json.loads(line))
+    WATCH.validate(json.loads(text("--watch", "--count", "2", "--every", "0.3", "--json")))
+    PATHS.validate(json.loads(text("--paths", "--json")))
+    result = TracerouteResult(text("--format", "atlas"), on_malformation=TracerouteResult.ACTION_FAIL)
+    assert result.protocol == protocol.strip("-").upper(), result.protocol
+    rows = list(csv.DictReader(io.StringIO(text("--format", "csv"), newline=""), strict=True))
+    assert {row["protocol"] for row in rows} == {protocol.strip("-")}
+
+
 def lost_hosts_have_documents_and_events():
     hosts = ["--outage", "1", "no-such.example", "10.255.0.80"]
     for line in run("short", "--json", *hosts, status=1).splitlines():
@@ -279,6 +297,9 @@ def main():
             add(the_report_of_a_watch_is_as_its_schema_says, scenario, status, target)
         for scenario, status, target in (("ecmp", 0, "{6}"), ("ecmp-packet", 0, "{4}"), ("unreach", 1, "{4}")):
             add(the_graph_of_all_paths_is_as_its_schema_says, scenario, status, target)
+        for scenario in ("wan", "first-syn", "no-icmp", "port-nat", "tcp-rejected", "tcp-filtered"):
+            add(tcp_and_udp_are_in_every_format, scenario, "--tcp", "{4}")
+            add(tcp_and_udp_are_in_every_format, scenario, "--udp", "{6}")
         for scenario, status in (("mtu", 0), ("mtu-odd", 0), ("mtu-silent", 0), ("mtu-forged", 0), ("deadtarget", 1)):
             for target in TARGETS:
                 add(a_search_for_the_path_mtu_is_as_the_schema_says, scenario, status, target)
