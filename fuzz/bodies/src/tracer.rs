@@ -112,6 +112,9 @@ enum Call<'a> {
     Garbage(&'a [u8]),
     Interrupt,
     StartFrom(u8),
+    /// There was no room for the probe just sent.
+    Unsent,
+    Start,
 }
 
 /// Decodes a set-up and calls from `octets`, makes them, and lets the trace run out.
@@ -220,6 +223,8 @@ impl<const N: usize> Play<N> {
             }
             Call::Interrupt => self.watched.interrupt(),
             Call::StartFrom(hop) => self.watched.start_from(hop % (MAX_HOPS + 2)),
+            Call::Unsent => self.watched.unsent(),
+            Call::Start => self.watched.start(),
         }
     }
 

@@ -164,6 +164,32 @@ impl<const N: usize> Watched<N> {
         self.check();
     }
 
+    /// The probe that was sent last is given back: if it is in flight it never was.
+    pub(crate) fn unsent(&mut self) {
+        let Some(last) = self.sent.last() else {
+            return;
+        };
+        let before = self.tracer.route().probes_sent();
+        self.tracer.unsent(last.id);
+        if self.tracer.route().probes_sent() < before {
+            assert!(last.reply.is_none() && !last.failed && !last.is_local);
+            self.sent.pop();
+            self.due = 0;
+        }
+        self.check();
+    }
+
+    /// The same trace from the start, in place.
+    pub(crate) fn start(&mut self) {
+        let result = self.tracer.start(&self.config, self.echo);
+        assert!(result.is_ok(), "it has been started before: {result:?}");
+        (self.due, self.clock) = (0, 0);
+        self.sent.clear();
+        self.stopped = None;
+        self.tally = Tally::default();
+        self.check();
+    }
+
     pub(crate) fn interrupt(&mut self) {
         self.tracer.stop();
         self.check();
