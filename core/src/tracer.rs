@@ -236,7 +236,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// stays, and a [`Sweep::Burst`] stays one.
     pub fn expect(&mut self, hop: u8) {
         if let Sweep::Window { step, .. } = self.config.sweep() {
-            let first = hop.clamp(1, self.config.max_hops);
+            // Not `clamp`, which panics where the least is more than the most: an idle tracer goes
+            // to no hop at all.
+            let first = hop.min(self.config.max_hops).max(1);
             self.config.sweep = Some(Sweep::Window { first, step });
         }
     }

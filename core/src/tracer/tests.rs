@@ -64,6 +64,25 @@ fn rtt(tracer: &Tracer<8>) -> Duration {
 const PROBE: ProbeId = ProbeId { hop: 1, attempt: 1 };
 
 #[test]
+fn an_idle_tracer_expects_nothing_and_a_trace_no_more_than_its_hops() {
+    let mut tracer = Tracer::<8>::idle();
+    tracer.expect(9);
+    assert_eq!(tracer.route().stop_reason(), Some(StopReason::Interrupted));
+    let config = Config {
+        max_hops: 4,
+        ..Config::new([192, 0, 2, 1].into())
+    };
+    tracer.start(&config, Echo::new([7; 16])).unwrap();
+    for (hop, expected) in [(0, 1), (3, 3), (200, 4)] {
+        tracer.expect(hop);
+        let Some(Sweep::Window { first, .. }) = tracer.config().sweep else {
+            panic!("it has a window");
+        };
+        assert_eq!(first, expected);
+    }
+}
+
+#[test]
 fn a_transmit_timestamp_moves_the_sending_time() {
     let (mut tracer, probe) = tracer();
     tracer.sent(PROBE, Instant::from_millis(12));
