@@ -129,7 +129,8 @@ impl Settings {
         self
     }
 
-    /// The size of a probe in octets: the whole packet, its IP header included. 38 to 65,535 in
+    /// The size of a probe by ICMP or UDP in octets: the whole packet, its IP header included. By UDP
+    /// the least is what the payload takes; the size of a SYN is fixed. By ICMP: 38 to 65,535 in
     /// IPv4, 58 to 65,535 in IPv6; by default 52 and 72, which every link carries. A probe
     /// whose size was chosen may be fragmented on its way, unless
     /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which

@@ -63,7 +63,7 @@ enum Filter {
 /// Any number of traces on the ports of a machine.
 pub struct Driver<L> {
     pub(crate) link: L,
-    /// That of all probes.
+    /// The protocol of all probes.
     protocol: ProbeProtocol,
     /// One for each port, in their order.
     listeners: Vec<Listener>,

@@ -149,7 +149,7 @@ pub enum Probes {
     Tcp(Tcp),
 }
 
-/// What the target said.
+/// An answer of the target's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetAnswer {

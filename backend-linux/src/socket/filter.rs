@@ -44,17 +44,17 @@ impl Identity {
     }
 }
 
-/// What tells the answers to the probes of a trace from those of others.
+/// The mark by which the kernel knows the answers to one trace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Own {
-    /// Of Echo Requests.
+    /// The ident, cookie and target of Echo Requests.
     Echo(Identity),
-    /// Of UDP and TCP: our port.
+    /// The source port of UDP and TCP.
     Port(u16),
 }
 
 impl Own {
-    /// That of a trace with these probes and this target, if it is known.
+    /// Returns the mark of a trace with these probes and this target, if it has one.
     pub(crate) const fn of(probes: &Probes, target: IpAddr) -> Option<Self> {
         match probes {
             Probes::Echo(echo) => Some(Self::Echo(Identity::of(echo, target))),
@@ -166,9 +166,9 @@ pub(super) fn pass_errors_about(family: AddressFamily, protocol: u8) -> Vec<Inst
 }
 
 /// The program that passes segments and datagrams from the port of the target to a port of ours.
-/// If none is given there are many traces: to all ports, but of TCP only what can hold no more than
-/// a header and its options, or begins or resets a connection, and not all that others are sent from
-/// such ports.
+/// If no port is given there are many traces, and segments to all ports pass: but of TCP only those
+/// without data, and those that begin or reset a connection. The rest belongs to connections of
+/// other programs.
 pub(super) fn pass_from_target(
     family: AddressFamily,
     protocol: ProbeProtocol,
@@ -254,7 +254,7 @@ fn number(icmp_type: Type, family: AddressFamily) -> u32 {
     icmp_type.number(family).unwrap_or_default().into()
 }
 
-/// Where in an IPv4 header the protocol is, and in an IPv6 header the next header.
+/// The places of the protocol in an IPv4 header, and of the next header in an IPv6 header.
 const PROTOCOL: u32 = 9;
 const NEXT_HEADER: u32 = 6;
 /// IPv6 extension headers.
@@ -342,8 +342,8 @@ impl Program {
         });
     }
 
-    /// Adds a line that goes to `label` if the accumulator has any of these bits, and on to the next
-    /// line if not.
+    /// Adds a line that goes to `label` if the accumulator has any of these bits, and on to the
+    /// next line if not.
     fn if_any(&mut self, bits: u32, label: Label) {
         self.lines.push(Line {
             code: JUMP_IF_ANY,

@@ -3,11 +3,11 @@
 //! Probes of TCP and UDP leave by raw sockets of these protocols, and the target's own answers come
 //! in by one more; errors about them are ICMP.
 //!
-//! Sending and receiving are two descriptors, since one can't do both well. Only a socket with `IP_RECVERR` learns of a
-//! packet that a queueing discipline drops (ENOBUFS; without it the send "succeeds"), but such a
-//! socket gets every ICMP error twice, in its error queue and as a packet, and both fill the same
-//! receive buffer. So one descriptor sends, and only its error queue is ever read; the other one
-//! receives, and never reports errors.
+//! Sending and receiving are two descriptors, since one can't do both well. Only a socket with
+//! `IP_RECVERR` learns of a packet that a queueing discipline drops (ENOBUFS; without it the send
+//! "succeeds"), but such a socket gets every ICMP error twice, in its error queue and as a packet,
+//! and both fill the same receive buffer. So one descriptor sends, and only its error queue is ever
+//! read; the other one receives, and never reports errors.
 
 use super::arrival::Arrival;
 use super::filter::{self, Own};
@@ -34,7 +34,7 @@ pub(crate) struct Socket {
     family: AddressFamily,
     protocol: ProbeProtocol,
     sender: Sender,
-    /// Of ICMP; and of the protocol of the probes where that is another one.
+    /// A receiver of ICMP, and one of the probes' own protocol where that is another.
     receivers: Vec<Receiver>,
     /// The receiver that is read next: a flood on one must not keep the others from being read.
     turn: usize,
@@ -202,7 +202,7 @@ impl Socket {
         }
     }
 
-    /// Where in a packet the message is: in IPv4 behind the outer header, which has the hop
+    /// Returns where in a packet the message is: in IPv4 behind the outer header, which has the hop
     /// limit.
     fn find_message(&self, packet: &[u8]) -> Option<(Range<usize>, Option<u8>)> {
         match self.family {
@@ -302,7 +302,7 @@ fn open_receiver(
     Ok(receiver)
 }
 
-/// The same for what the target itself sends to probes that aren't ICMP.
+/// Opens the socket that receives what the target itself sends, by TCP or UDP.
 fn open_own_receiver(
     family: AddressFamily,
     probes: ProbeProtocol,

@@ -41,7 +41,7 @@ pub(crate) struct Protocol {
 impl Protocol {
     /// The protocol that was asked for.
     pub(crate) fn chosen(&self) -> ProbeProtocol {
-        /// Where classic traceroutes begin, and hardly anybody listens.
+        /// The first port of classic traceroutes, where hardly anybody listens.
         const UNUSED: u16 = 33_434;
         const HTTPS: u16 = 443;
         const DNS: u16 = 53;

@@ -25,8 +25,8 @@ const fn mss(family: AddressFamily) -> u16 {
 /// but the port and the random octets; [`Tracer::new`](crate::Tracer::new) checks the ranges.
 ///
 /// Answers of the target are segments, which [`Tcp::answer`] reads; they go to
-/// [`Tracer::accept`](crate::Tracer::accept). Errors go to [`Tracer::handle`](crate::Tracer::handle)
-/// as ever. [`Config::source`](crate::Config::source) must be given, else the checksum is zero.
+/// [`Tracer::accept`](crate::Tracer::accept). Errors go to
+/// [`Tracer::handle`](crate::Tracer::handle) as ever. [`Config::source`](crate::Config::source) must be given, else the checksum is zero.
 /// Somebody must answer a SYN/ACK with a RST, so that the target keeps no connection: an operating
 /// system does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +51,8 @@ pub enum TcpOptions {
     /// The maximum segment size alone: 4 octets.
     #[default]
     Mss,
-    /// What browsers' systems send: maximum segment size, SACK permitted, timestamps and window
-    /// scale, 20 octets. Some firewalls drop a SYN without them.
+    /// The options that operating systems usually send: maximum segment size, SACK permitted,
+    /// timestamps and window scale, 20 octets. Some firewalls drop a SYN without them.
     Full,
 }
 
@@ -224,7 +224,7 @@ impl Protocol for Tcp {
         true
     }
 
-    /// The source port. Where a translator changed it, it is another one.
+    /// The source port, as it came back: a translator may have changed it.
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
         let port = match read(answer)? {
             Read::Reply(segment) => segment.destination,
@@ -258,7 +258,7 @@ fn read(answer: &Answer<'_>) -> Result<Read, Malformed> {
     }
 }
 
-/// What the target said to a SYN.
+/// The target's answer to a SYN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TcpAnswer {
@@ -266,8 +266,8 @@ pub enum TcpAnswer {
     SynAck,
     /// A RST: the port is closed.
     Rst,
-    /// An ACK alone (RFC 5961, section 4): the SYN has begun a connection, and its SYN/ACK was lost.
-    /// Another SYN has drawn this, so the RTT is too long.
+    /// An ACK alone (RFC 5961, section 4): the SYN began a connection, and its SYN/ACK was lost. A
+    /// later SYN drew this, so the RTT is too long.
     Ack,
 }
 

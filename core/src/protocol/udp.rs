@@ -34,11 +34,11 @@ pub struct Udp {
     pub source_port: u16,
     /// The destination port of all probes, not 0.
     pub port: u16,
-    /// What the first checksum is reckoned from, random.
+    /// The number that checksums are computed from, random.
     pub first: u16,
     /// Random octets in the payload of all probes. An answer that brings back others is none.
     pub cookie: [u8; 8],
-    /// What the probes say.
+    /// The content of the probes.
     pub payload: UdpPayload,
     /// The payload of a probe in octets: from what [`UdpPayload`] takes to
     /// [`MAX_PAYLOAD`](crate::MAX_PAYLOAD).
@@ -277,7 +277,7 @@ impl Protocol for Udp {
             let index = cut(datagram.payload, balance_at)
                 .and_then(|balance| self.index_of_balance(ends, balance))
                 .filter(|_| !is_wrong);
-            // A server that speaks of something else answers no probe that can be told.
+            // An answer that returns nothing of the probe can't be credited to one.
             let index = index.ok_or(Discard::NotOurs)?;
             return Ok(Match { index, changes });
         };
@@ -319,7 +319,7 @@ impl Protocol for Udp {
         is_port && is_same_address(error.from, ends.destination)
     }
 
-    /// The source port. Where a translator changed it, it is another one.
+    /// The source port, as it came back: a translator may have changed it.
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed> {
         let datagram = read(answer)?;
         let port = match answer.back {

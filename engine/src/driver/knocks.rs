@@ -1,9 +1,9 @@
 //! Knocks: where each probe past the end is a connection to somebody's server, one probe finds out
 //! about how far away the target is, so that few of the others go past it.
 //!
-//! A knock is a trace of one probe as far as its trace may go, from a port of its own: on the same
-//! flow the target would answer the one or the other (see [`Tcp`](hopshot_core::Tcp)). The hop limit
-//! of its answer tells the distance on the way back.
+//! A knock is a trace of one probe, sent as far as its parent may go, from a port of its own: of two
+//! SYNs on one flow the target answers only the first. The hop limit of the answer tells the
+//! distance on the way back.
 
 use super::Driver;
 use crate::link::Link;
