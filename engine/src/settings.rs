@@ -20,7 +20,8 @@ pub struct ProbeSettings {
     pub has_timeout: bool,
     /// The protocol of the probes.
     pub protocol: ProbeProtocol,
-    /// The ICMP identifier of all probes; a random one for each trace if none is given.
+    /// The ICMP identifier of all probes; a random one for each trace if none is given. Probes of
+    /// TCP and UDP have none.
     pub ident: Option<u16>,
     /// The flow, 1 to 65,534: the ICMP checksum of all probes, or their source port in TCP and UDP;
     /// a random one for each trace if none is given.
@@ -75,7 +76,7 @@ impl ProbeSettings {
         random: u128,
     ) -> Result<Probes, Fault<E>> {
         let mut probing = self.protocol.probes(random);
-        if let Some(ident) = self.ident {
+        if let (Some(ident), ProbeProtocol::Icmp) = (self.ident, self.protocol) {
             let first = probing.first_key();
             probing = probing.with_first_key(Key { ident, ..first });
         }
