@@ -185,7 +185,7 @@ pub use probe::{Changes, Evidence, ProbeId};
 pub use protocol::echo::{Echo, MAX_PAYLOAD, MIN_PAYLOAD};
 pub use protocol::tcp::{Tcp, TcpAnswer, TcpOptions};
 pub use protocol::udp::{Udp, UdpPayload};
-pub use protocol::{Match, Protocol};
+pub use protocol::{APART, Match, Protocol};
 pub use route::{Hop, Loss, RouteView, StopReason, Tally};
 pub use slot::Slot;
 pub use storage::{Inline, Storage};

@@ -14,6 +14,12 @@
 //!    target, since it may be the target itself.
 //! 4. The target needs none where probes of the first sweep went past it: each of those is one more
 //!    sample of it.
+//! 5. **Where a probe past the end begins a connection** ([`Protocol::connects`]) the sweep ends at
+//!    its first hops, where the target is expected, or goes one step past the last router; nothing
+//!    goes on to `max_hops`, and of silent hops only the next and the expected one get a second
+//!    probe.
+//!
+//! [`Protocol::connects`]: crate::Protocol::connects
 
 use crate::config::Sweep;
 use crate::patience;
@@ -83,6 +89,16 @@ pub(crate) enum Next {
 // In its caller it takes more room.
 #[inline(never)]
 pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
+    choose::<false>(view, now)
+}
+
+/// The same where a probe that reaches the target [connects](crate::Protocol::connects). What has no
+/// such probes isn't linked with the care that they take.
+pub(crate) fn next_connecting(view: &View<'_>, now: Instant) -> Next {
+    choose::<true>(view, now)
+}
+
+fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
     let hops = (1u8..)
         .zip(view.hops)
         .skip(usize::from(view.config.first_hop).saturating_sub(1));
@@ -90,7 +106,7 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
     // others.
     let mut soonest: Option<Instant> = None;
     if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
-        match reach(view, now) {
+        match reach::<CONNECTS>(view, now) {
             (reach, _) if hop <= reach => return Next::Now(hop, Reason::Sweep),
             (_, opens) => soonest = opens,
         }
@@ -103,7 +119,12 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
             progress.sent,
             search.map_or(0, |search| search.middle.abs_diff(hop)),
         );
-        let Some(reason) = reason(view, hop, progress) else {
+        let reason = if CONNECTS && is_silent_end(view, hop) {
+            is_doubtful(view, hop, progress).then_some(Reason::Retry)
+        } else {
+            reason(view, hop, progress)
+        };
+        let Some(reason) = reason else {
             continue;
         };
         let is_extra = progress.sent >= view.config.attempts;
@@ -252,6 +273,22 @@ fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
+/// Whether a hop is behind the last router, where nothing is expected to answer.
+fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
+    view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
+}
+
+/// Whether a hop at the silent end gets a second probe although it may
+/// be a stranger's server: the next one, and the one where the target is expected.
+fn is_doubtful(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
+    let is_expected = match view.config.sweep() {
+        // A single step is nobody's expectation.
+        Sweep::Window { first, step } => hop == first && first > step,
+        Sweep::Burst => false,
+    };
+    progress.sent == 1 && (is_expected || hop == view.path.top.saturating_add(1))
+}
+
 /// Returns when a probe that a hop gets for this reason is to leave.
 // In its caller it takes more room.
 #[inline(never)]
@@ -297,19 +334,23 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
 /// ever.
 // In its caller it takes every poll more instructions than a call does.
 #[inline(never)]
-fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
+fn reach<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
     let end = view.path.certain_end();
     match view.config.sweep() {
         Sweep::Window { first, step } => match end {
             Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
             None if is_held_back(view) => (0, None),
-            None if view.quiet.is_some() => (view.config.max_hops, None),
+            None if view.quiet.is_some() && !CONNECTS => (view.config.max_hops, None),
             _ => {
-                let edge = window(view, first, step);
+                let edge = window::<CONNECTS>(view, first, step);
                 match silent_edge(view, edge) {
                     // Many routers may refuse, each just what expires there: the sweep looks as far
                     // as if none had been heard.
                     _ if end.is_some() => (edge, None),
+                    // As long as nobody has answered, nothing says that the end is near.
+                    Some(at) if CONNECTS && at <= now && view.path.top > 0 => {
+                        (view.path.top.saturating_add(step), None)
+                    }
                     Some(at) if at <= now => (edge.saturating_add(step), None),
                     opens => (edge, opens),
                 }
@@ -320,20 +361,20 @@ fn reach(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
 }
 
 /// Returns how far the window is open, by the answers from its edge.
-fn window(view: &View<'_>, first: u8, step: u8) -> u8 {
+fn window<const CONNECTS: bool>(view: &View<'_>, first: u8, step: u8) -> u8 {
     let nearest = view.config.first_hop;
     let first = if first < nearest {
         nearest.saturating_add(step).saturating_sub(1)
     } else {
         first
     };
-    let steps = match view.path.top.checked_sub(first) {
-        Some(past) => past.checked_div(step).unwrap_or(0).saturating_add(1),
+    let more = match view.path.top.checked_sub(first) {
+        // Always as far past the last router.
+        Some(past) if CONNECTS => past.saturating_add(step),
+        Some(past) => step.saturating_mul(past.checked_div(step).unwrap_or(0).saturating_add(1)),
         None => 0,
     };
-    first
-        .saturating_add(steps.saturating_mul(step))
-        .min(view.config.max_hops)
+    first.saturating_add(more).min(view.config.max_hops)
 }
 
 /// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end

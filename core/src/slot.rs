@@ -36,6 +36,9 @@ const QUOTED: u8 = 1 << 6;
 /// The target wrote it.
 const TARGETS: u8 = 1 << 7;
 
+/// The bit of `attempt` that says that the probe left on a flow of its own.
+const APART: u8 = 1 << 7;
+
 /// Tells whether two addresses are the same: in four words, which are compared faster than sixteen
 /// octets.
 #[inline(never)]
@@ -88,8 +91,18 @@ impl Slot {
     pub(crate) const fn id(&self) -> ProbeId {
         ProbeId {
             hop: self.hop,
-            attempt: self.attempt,
+            attempt: self.attempt & !APART,
         }
+    }
+
+    /// Remembers that it left on a flow of its own.
+    pub(crate) const fn set_apart(&mut self) {
+        self.attempt |= APART;
+    }
+
+    /// Whether it left on a flow of its own.
+    pub(crate) const fn is_apart(&self) -> bool {
+        self.attempt & APART != 0
     }
 
     pub(crate) const fn sent(&self) -> Instant {

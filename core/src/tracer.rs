@@ -10,7 +10,7 @@ use crate::patience::{self, Patience};
 use crate::plan::{self, Next, Reason};
 use crate::probe::{Evidence, ProbeId};
 use crate::protocol::echo::Echo;
-use crate::protocol::{Match, Protocol};
+use crate::protocol::{APART, Match, Protocol};
 use crate::route::{RouteView, StopReason, Tally};
 use crate::slot::Slot;
 use crate::storage::{Inline, Storage};
@@ -278,7 +278,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             }
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop, _) if self.protocol.is_serial() && self.busy_until(hop) > now => {
+                Next::Now(hop, _) if self.protocol.connects() && self.busy_until(hop) > now => {
                     Some(self.busy_until(hop))
                 }
                 Next::Now(hop, reason) => {
@@ -354,10 +354,16 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let ends = self.config.ends();
         let changes = answer.changes(ends, self.config.traffic_class);
         let Match { index, changes } = self.protocol.recognize(ends, answer, changes)?;
+        let detours = self.protocol.detours();
+        let (place, is_apart) = match detours {
+            true => (index & !APART, index & APART != 0),
+            false => (index, false),
+        };
         let probe = self
             .memory
             .probes_mut()
-            .get_mut(usize::from(index))
+            .get_mut(usize::from(place))
+            .filter(|probe| !detours || probe.is_apart() == is_apart)
             .ok_or(Discard::NotOurs)?;
         // In our own name anybody can write: what isn't proven is nothing.
         // Not the error's own kind, so that probes that know no such thing pay nothing for it.
@@ -502,6 +508,36 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
+    /// Returns the index of a probe, as [`Protocol::emit`] got it; `None` if there is none.
+    #[must_use]
+    pub fn index(&self, probe: ProbeId) -> Option<u16> {
+        let mut probes = (0..).zip(self.memory.probes());
+        let (place, slot) = probes.find(|(_, slot)| slot.id() == probe)?;
+        Some(if slot.is_apart() {
+            place | APART
+        } else {
+            place
+        })
+    }
+
+    /// Whether a probe leaves on a flow of its own: where nothing shows that those of the flow get
+    /// as far, and a retry is due, or such a retry has been answered.
+    fn is_detour(&self, hop: u8, reason: Reason) -> bool {
+        let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
+        let mut behind = self
+            .memory
+            .probes()
+            .iter()
+            .filter(|probe| probe.hop() >= hop);
+        let is_passed = behind.any(|probe| is_answered(probe) && !probe.is_apart());
+        !is_passed
+            && match reason {
+                Reason::Sweep => false,
+                Reason::Attempt => self.view().progress(hop).heard > 0,
+                Reason::Retry | Reason::Recheck => true,
+            }
+    }
+
     #[inline(never)]
     fn hops(&self) -> &[Progress] {
         self.memory
@@ -514,6 +550,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         let view = self.view();
         match view.room {
             0 => Next::Nothing,
+            _ if self.protocol.connects() => plan::next_connecting(&view, now),
             _ => plan::next(&view, now),
         }
     }
@@ -536,16 +573,21 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         now: Instant,
         buf: &'b mut [u8],
     ) -> Result<Transmit<'b>, BufferTooSmall> {
-        let index = u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX);
+        let place = u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX);
+        let is_apart = self.protocol.detours() && place < APART && self.is_detour(hop, reason);
+        let index = if is_apart { place | APART } else { place };
         let needed = self.protocol.message_len();
         let message = buf.get_mut(..needed).ok_or(BufferTooSmall { needed })?;
         self.protocol.emit(self.config.ends(), index, message)?;
         let attempt = self.view().progress(hop).sent.saturating_add(1);
         // There is room: the plan is asked only when there is.
-        let slot = Slot::new(hop, attempt, now);
+        let mut slot = Slot::new(hop, attempt, now);
+        if is_apart {
+            slot.set_apart();
+        }
         self.memory.push(slot);
         if let Some(progress) = self.progress_mut(hop) {
-            progress.add(index, &slot);
+            progress.add(place, &slot);
         }
         self.next_send = now.saturating_add(self.config.interval);
         let probe = ProbeId { hop, attempt };

@@ -398,11 +398,19 @@ impl Protocol for Probes {
         }
     }
 
-    fn is_serial(&self) -> bool {
+    fn connects(&self) -> bool {
         match self {
-            Self::Echo(echo) => echo.is_serial(),
-            Self::Udp(udp) => udp.is_serial(),
-            Self::Tcp(tcp) => tcp.is_serial(),
+            Self::Echo(echo) => echo.connects(),
+            Self::Udp(udp) => udp.connects(),
+            Self::Tcp(tcp) => tcp.connects(),
+        }
+    }
+
+    fn detours(&self) -> bool {
+        match self {
+            Self::Echo(echo) => echo.detours(),
+            Self::Udp(udp) => udp.detours(),
+            Self::Tcp(tcp) => tcp.detours(),
         }
     }
 

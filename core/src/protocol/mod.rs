@@ -54,9 +54,16 @@ pub trait Protocol {
         changes: Changes,
     ) -> Result<Match, Discard>;
 
-    /// Whether the target answers one probe at a time, so that each attempt there waits for the
-    /// answer to the last.
-    fn is_serial(&self) -> bool {
+    /// Whether a probe that reaches the target begins a connection there. Then few go past the end,
+    /// and each attempt at the target waits for the answer to the last, since a target answers one
+    /// at a time.
+    fn connects(&self) -> bool {
+        false
+    }
+
+    /// Whether a hop that no probe of the flow is known to have passed is asked again from another
+    /// flow: then the index of such a probe has the bit [`APART`].
+    fn detours(&self) -> bool {
         false
     }
 
@@ -73,11 +80,15 @@ pub trait Protocol {
     fn key(answer: &Answer<'_>) -> Result<u32, Malformed>;
 }
 
+/// The bit of an index that says that the probe left on a flow of its own: see
+/// [`Protocol::detours`].
+pub const APART: u16 = 1 << 15;
+
 /// The probe that an answer belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Match {
-    /// The index of the probe. There may be no such probe.
+    /// The index of the probe, as [`emit`](Protocol::emit) got it. There may be no such probe.
     pub index: u16,
     /// All that came back otherwise than it was sent.
     pub changes: Changes,

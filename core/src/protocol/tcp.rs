@@ -4,7 +4,7 @@
 //! enciphered with a key: so they are far apart, as challenge acknowledgments want it, every error
 //! brings the whole of it back in its first 8 octets, and the target acknowledges it.
 
-use super::{Match, Protocol};
+use super::{APART, Match, Protocol};
 use crate::answer::{Answer, Back, Discard, Kind};
 use crate::config::{ConfigError, check_range};
 use crate::probe::Changes;
@@ -41,6 +41,10 @@ pub struct Tcp {
     pub options: TcpOptions,
     /// The key of the sequence numbers, random.
     pub key: [u32; 4],
+    /// Whether silent hops are asked again from other source ports: the others of the
+    /// [`PORTS`](Self::PORTS) in a row that `source_port` is one of. Some firewalls pass only the
+    /// first SYN of a flow.
+    pub detours: bool,
 }
 
 /// TCP options of a probe.
@@ -82,6 +86,24 @@ impl Tcp {
                 u32::from_be_bytes([i, j, k, l]),
                 u32::from_be_bytes([m, n, o, p]),
             ],
+            detours: true,
+        }
+    }
+
+    /// The source ports of a trace with [`detours`](Self::detours): so many in a row, from a
+    /// multiple of that on.
+    pub const PORTS: u16 = 16;
+
+    /// The source port of the probe with this index.
+    #[must_use]
+    pub const fn source_port_of(&self, index: u16) -> u16 {
+        if !self.detours || index & APART == 0 {
+            return self.source_port;
+        }
+        // Those of some probes in a row all differ.
+        match self.source_port ^ (index % (Self::PORTS - 1) + 1) {
+            0 => self.source_port,
+            other => other,
         }
     }
 
@@ -138,6 +160,23 @@ impl Tcp {
         let [_, _, a, b] = check.to_be_bytes();
         (left == u16::from_be_bytes([a, b])).then_some(right)
     }
+
+    /// The index of a probe whose sequence number was changed on the way, if its ports weren't and
+    /// its window came back.
+    fn index_by_window(&self, quoted: &QuotedSegment<'_>) -> Option<u16> {
+        let place = quoted.window?.checked_sub(LEAST_WINDOW)?;
+        let ports = (quoted.source, quoted.destination);
+        let is_it = |index: &u16| ports == (self.source_port_of(*index), self.port);
+        [place, place | APART].into_iter().find(is_it)
+    }
+}
+
+/// The least window of a probe. Those above it say which probe it is, to those who rewrite sequence
+/// numbers and their routers: of the first thousand.
+const LEAST_WINDOW: u16 = 0xfc00;
+
+const fn window_of(index: u16) -> u16 {
+    LEAST_WINDOW | index & !LEAST_WINDOW
 }
 
 /// One round of the cipher, a Feistel network on two halves of 16 bits. It need not withstand those
@@ -157,6 +196,7 @@ impl Protocol for Tcp {
         port: 0,
         options: TcpOptions::Mss,
         key: [0; 4],
+        detours: false,
     };
 
     fn number(&self, _: AddressFamily) -> u8 {
@@ -189,7 +229,14 @@ impl Protocol for Tcp {
             // and a window scale of 7 (section 2.2).
             *rest = [4, 2, 8, 10, a, b, c, d, 0, 0, 0, 0, 1, 3, 3, 7];
         }
-        tcp::emit_syn(ends, self.source_port, self.port, seq, message)
+        tcp::emit_syn(
+            ends,
+            self.source_port_of(index),
+            self.port,
+            seq,
+            window_of(index),
+            message,
+        )
     }
 
     fn recognize(
@@ -199,20 +246,25 @@ impl Protocol for Tcp {
         mut changes: Changes,
     ) -> Result<Match, Discard> {
         let index = match read(answer)? {
-            // From the target's port to ours.
-            Read::Reply(reply)
-                if (reply.destination, reply.source) != (self.source_port, self.port) =>
-            {
-                return Err(Discard::NotOurs);
-            }
             Read::Reply(reply) => self
                 .index(reply.ack.wrapping_sub(1))
+                // From the target's port to ours.
+                .filter(|index| {
+                    (reply.destination, reply.source) == (self.source_port_of(*index), self.port)
+                })
                 // Of an earlier trace on these ports, or of a connection of somebody else's.
                 .ok_or(Discard::NotOurs)?,
             Read::Quoted(quoted) => {
-                changes.note(Changes::IDENT, quoted.source != self.source_port);
+                let index = self.index(quoted.seq);
+                // The window is no secret: whoever guesses the port can write it.
+                changes.note(Changes::SEQ, index.is_none());
+                changes.note(Changes::UNPROVEN, index.is_none());
+                let index = index
+                    .or_else(|| self.index_by_window(&quoted))
+                    .ok_or(Discard::NotOurs)?;
+                changes.note(Changes::IDENT, quoted.source != self.source_port_of(index));
                 changes.note(Changes::PORT, quoted.destination != self.port);
-                self.index(quoted.seq).ok_or(Discard::NotOurs)?
+                index
             }
         };
         Ok(Match { index, changes })
@@ -220,8 +272,12 @@ impl Protocol for Tcp {
 
     /// While a connection is half open the target acknowledges no other SYN of the same flow (RFC
     /// 5961, section 4), until a RST has ended it.
-    fn is_serial(&self) -> bool {
+    fn connects(&self) -> bool {
         true
+    }
+
+    fn detours(&self) -> bool {
+        self.detours
     }
 
     /// The source port, as it came back: a translator may have changed it.
@@ -235,12 +291,12 @@ impl Protocol for Tcp {
 }
 
 /// What came back.
-enum Read {
+enum Read<'a> {
     Reply(Segment),
-    Quoted(QuotedSegment),
+    Quoted(QuotedSegment<'a>),
 }
 
-fn read(answer: &Answer<'_>) -> Result<Read, Malformed> {
+fn read<'a>(answer: &Answer<'a>) -> Result<Read<'a>, Malformed> {
     match answer.back {
         Back::Reply { protocol, message } if protocol == tcp::PROTOCOL => {
             // Its checksum was verified, or can't be.

@@ -94,30 +94,59 @@ impl Segment {
     }
 }
 
-/// A quoted segment: the 8 octets of a probe that every error brings back.
+/// A quoted segment: the 8 octets of a probe that every error brings back, and what more there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct QuotedSegment {
+pub struct QuotedSegment<'a> {
     /// The source port.
     pub source: u16,
     /// The destination port.
     pub destination: u16,
     /// The sequence number.
     pub seq: u32,
+    /// The window, if it came back.
+    pub window: Option<u16>,
+    /// The options, if all of them came back.
+    pub options: Option<&'a [u8]>,
 }
 
-impl QuotedSegment {
+impl<'a> QuotedSegment<'a> {
     /// Reads the start of a segment as an error quotes it.
     ///
     /// # Errors
     /// [`Malformed::Truncated`] under 8 octets.
-    pub fn parse(octets: &[u8]) -> Result<Self, Malformed> {
-        let (start, _) = Start::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
+    pub fn parse(octets: &'a [u8]) -> Result<Self, Malformed> {
+        let (start, behind) = Start::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
+        let rest = Rest::ref_from_prefix(behind).ok().map(|(rest, _)| rest);
+        let options = rest.and_then(|rest| {
+            let header_len = usize::from(rest.data_offset >> 4).saturating_mul(4);
+            octets.get(HEADER_LEN..header_len)
+        });
         Ok(Self {
             source: start.source.get(),
             destination: start.destination.get(),
             seq: start.seq.get(),
+            window: rest.map(|rest| rest.window.get()),
+            options,
         })
+    }
+}
+
+/// Returns the maximum segment size among the options of a SYN (RFC 9293, section 3.2), if it is
+/// there.
+#[must_use]
+pub fn mss(options: &[u8]) -> Option<u16> {
+    /// The end of the list, and padding: the kinds without a length.
+    const END: u8 = 0;
+    const NOTHING: u8 = 1;
+    let mut rest = options;
+    loop {
+        match *rest {
+            [2, 4, high, low, ..] => return Some(u16::from_be_bytes([high, low])),
+            [NOTHING, ref others @ ..] => rest = others,
+            [END, ..] | [] | [_] => return None,
+            [_, len, ..] => rest = rest.get(usize::from(len).max(2)..)?,
+        }
     }
 }
 
@@ -132,10 +161,9 @@ pub fn emit_syn(
     source: u16,
     destination: u16,
     seq: u32,
+    window: u16,
     message: &mut [u8],
 ) -> Result<(), BufferTooSmall> {
-    /// What a receiver without window scaling may be sent at most (RFC 9293, section 3.1).
-    const WINDOW: u16 = u16::MAX;
     let (len, needed) = (message.len(), HEADER_LEN);
     let too_small = BufferTooSmall { needed };
     let (header, options) = message.split_at_mut_checked(needed).ok_or(too_small)?;
@@ -152,7 +180,7 @@ pub fn emit_syn(
         ack: 0.into(),
         data_offset: words << 4,
         flags: Flags::SYN.0,
-        window: WINDOW.into(),
+        window: window.into(),
         checksum: 0.into(),
         urgent: 0.into(),
     };

@@ -2,7 +2,7 @@
 
 use crate::network::{BOTH, ends, octets};
 use crate::{PAYLOADS, RANDOM, probe, tcp, udp};
-use hopshot_core::wire::tcp::{Flags, HEADER_LEN, QuotedSegment, Segment, emit_syn};
+use hopshot_core::wire::tcp::{Flags, HEADER_LEN, QuotedSegment, Segment, emit_syn, mss};
 use hopshot_core::wire::udp::Datagram;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Malformed};
 use hopshot_core::{Protocol, Tcp, TcpOptions, Udp, UdpPayload};
@@ -53,7 +53,14 @@ fn a_syn_is_written_as_it_is_read() {
         let mut message = golden.clone();
         message[..HEADER_LEN].fill(0xa5);
         assert_eq!(
-            emit_syn(ends(family), 0xc0de, 443, 0x1234_5678, &mut message),
+            emit_syn(
+                ends(family),
+                0xc0de,
+                443,
+                0x1234_5678,
+                u16::MAX,
+                &mut message
+            ),
             Ok(())
         );
         assert_eq!(message, golden);
@@ -64,12 +71,25 @@ fn a_syn_is_written_as_it_is_read() {
             (source, destination, seq)
         );
         assert_eq!((read.ack, read.flags), (0, Flags::SYN));
-        let quoted = QuotedSegment {
+        let quoted = |octets: usize| QuotedSegment {
             source,
             destination,
             seq,
+            window: (octets >= HEADER_LEN).then_some(u16::MAX),
+            options: golden.get(HEADER_LEN..).filter(|_| octets == golden.len()),
         };
-        assert_eq!(QuotedSegment::parse(&golden[..8]), Ok(quoted));
+        for octets in 8..=golden.len() {
+            let read = QuotedSegment::parse(&golden[..octets]);
+            assert_eq!(read, Ok(quoted(octets)), "{octets} octets");
+        }
+        assert_eq!(
+            mss(&golden[HEADER_LEN..]),
+            Some(if family == AddressFamily::V4 {
+                1460
+            } else {
+                1440
+            })
+        );
         assert_eq!(
             QuotedSegment::parse(&golden[..7]),
             Err(Malformed::Truncated)
@@ -77,7 +97,7 @@ fn a_syn_is_written_as_it_is_read() {
         let mut short = [0; 19];
         let needed = 20;
         let too_small = Err(BufferTooSmall { needed });
-        assert_eq!(emit_syn(ends(family), 1, 2, 3, &mut short), too_small);
+        assert_eq!(emit_syn(ends(family), 1, 2, 3, 4, &mut short), too_small);
     }
 }
 

@@ -7,7 +7,8 @@ use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::udp::Datagram;
 use hopshot_core::wire::{AddressFamily, Ends, Malformed};
 use hopshot_core::{
-    Answer, Changes, ConfigError, Discard, Instant, Kind, Protocol, Tcp, Tracer, Udp, UdpPayload,
+    APART, Answer, Changes, ConfigError, Discard, Instant, Kind, Protocol, Tcp, Tracer, Udp,
+    UdpPayload,
 };
 use std::collections::HashSet;
 
@@ -105,7 +106,8 @@ fn a_guess_of_a_seq_is_hardly_ever_right() {
         let mut guessed = template.clone();
         guessed[4..8].copy_from_slice(&guess.wrapping_mul(0x9e37_79b9).to_be_bytes());
         let error = quoting(&tcp, router(family, 1), EXCEEDED, &guessed, 8);
-        index_of(&tcp, &error, family).is_ok_and(|index| index < 64)
+        let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+        recognized(&tcp, &answer).is_ok_and(|found| found.index & !APART < 64)
     });
     assert_eq!(right.count(), 0);
 }
@@ -343,6 +345,88 @@ fn a_short_quote_with_another_address_may_be_of_any_probe() {
                 assert_eq!(reply.probe.hop, 4);
                 assert!(reply.changes.contains(Changes::SOURCE));
             }
+        }
+    }
+}
+
+#[test]
+fn a_retry_apart_leaves_from_a_port_of_its_own_and_its_answers_find_it() {
+    for family in BOTH {
+        let tcp = tcp();
+        let ports: HashSet<u16> = (5..20).map(|n| tcp.source_port_of(n | APART)).collect();
+        assert_eq!(ports.len(), 15, "those of 15 probes in a row all differ");
+        assert!(!ports.contains(&tcp.source_port));
+        assert!(
+            ports
+                .iter()
+                .all(|port| port / Tcp::PORTS == tcp.source_port / Tcp::PORTS)
+        );
+        for index in [0, 1, 14, 15, 16, 1_000, APART - 1] {
+            let index = index | APART;
+            let probe = probe(&tcp, ends(family), index);
+            let port = tcp.source_port_of(index);
+            assert_eq!(probe[..2], port.to_be_bytes());
+            let error = quoting(&tcp, router(family, 1), EXCEEDED, &probe, 8);
+            assert_eq!(index_of(&tcp, &error, family), Ok(index));
+            let from_target = Ends {
+                source: ends(family).destination,
+                destination: family.unspecified(),
+            };
+            // To that port, and to no other of them.
+            for (destination, is_it) in [(port, true), (tcp.source_port, false)] {
+                let mut segment = segment(&tcp, 0x12, tcp.seq(index).wrapping_add(1));
+                segment[2..4].copy_from_slice(&destination.to_be_bytes());
+                let answer = Tcp::answer(from_target, None, &segment).unwrap();
+                let found = recognized(&tcp, &answer).map(|found| found.index);
+                assert_eq!(
+                    found,
+                    if is_it {
+                        Ok(index)
+                    } else {
+                        Err(Discard::NotOurs)
+                    }
+                );
+            }
+        }
+        let one_flow = Tcp {
+            detours: false,
+            ..tcp
+        };
+        assert_eq!(one_flow.source_port_of(7 | APART), tcp.source_port);
+    }
+    // No port is 0.
+    for source_port in 1..16 {
+        let tcp = Tcp {
+            source_port,
+            ..tcp()
+        };
+        assert!((0..40).all(|index| tcp.source_port_of(index | APART) != 0));
+    }
+}
+
+#[test]
+fn a_probe_whose_seq_was_changed_is_known_by_its_window_but_proves_nothing() {
+    for family in BOTH {
+        for index in [0, 3, 1_023, APART, APART | 9] {
+            let mut probe = probe(&tcp(), ends(family), index);
+            probe[5] ^= 0x10;
+            for (octets, is_known) in [(8, false), (15, false), (20, true), (24, true)] {
+                let error = quoting(&tcp(), router(family, 1), EXCEEDED, &probe, octets);
+                let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+                let found = recognized(&tcp(), &answer);
+                assert_eq!(found.is_ok(), is_known, "{octets} octets");
+                if let Ok(found) = found {
+                    assert_eq!(found.index, index);
+                    let names: Vec<_> = found.changes.names().collect();
+                    assert_eq!(names, ["checksum", "unproven"]);
+                    assert!(found.changes.contains(Changes::SEQ));
+                }
+            }
+            // Nor is it if a port was changed too.
+            probe[1] ^= 0x40;
+            let error = quoting(&tcp(), router(family, 1), EXCEEDED, &probe, 24);
+            let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+            assert_eq!(recognized(&tcp(), &answer), Err(Discard::NotOurs));
         }
     }
 }

@@ -5,9 +5,10 @@ use crate::{quoting, tcp, udp};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_core::{
-    Action, Arrival, Config, Evidence, Instant, Kind, Protocol, StopReason, Sweep, Tcp, Tracer,
-    Udp, UdpPayload,
+    APART, Action, Arrival, Config, Evidence, Instant, Kind, Protocol, Reply, StopReason, Sweep,
+    Tcp, Tracer, Udp, UdpPayload,
 };
+use std::collections::HashSet;
 
 fn config(family: AddressFamily) -> Config {
     let Ends {
@@ -31,7 +32,21 @@ fn play<P: Protocol + Copy>(
     reply: impl Fn(&[u8]) -> Vec<u8>,
     accept: impl Fn(&mut Tracer<64, P>, Instant, &[u8]),
 ) -> (Tracer<64, P>, usize) {
-    let mut tracer = Tracer::<64, P>::new(config(family), protocol).unwrap();
+    play_through(&config(family), protocol, routers, reply, accept, |_, _| {
+        true
+    })
+}
+
+/// The same where not every probe passes: of each it is said how far it goes.
+fn play_through<P: Protocol + Copy>(
+    config: &Config,
+    protocol: P,
+    routers: u8,
+    reply: impl Fn(&[u8]) -> Vec<u8>,
+    accept: impl Fn(&mut Tracer<64, P>, Instant, &[u8]),
+    mut passes: impl FnMut(u8, &[u8]) -> bool,
+) -> (Tracer<64, P>, usize) {
+    let mut tracer = Tracer::<64, P>::new(*config, protocol).unwrap();
     let (mut buf, mut now, mut past) = ([0; 1500], 0, 0);
     let mut due: Vec<(u64, u8, Vec<u8>)> = Vec::new();
     loop {
@@ -42,7 +57,7 @@ fn play<P: Protocol + Copy>(
             if hop > routers {
                 accept(&mut tracer, at, &reply(&probe));
             } else {
-                let from = router(family, hop);
+                let from = router(AddressFamily::of(config.target), hop);
                 let error = quoting(&protocol, from, (Type::TimeExceeded, 0), &probe, 8);
                 let hop_limit = None;
                 let arrival = Arrival {
@@ -57,11 +72,13 @@ fn play<P: Protocol + Copy>(
             Action::Transmit(probe) => {
                 past += usize::from(probe.hop_limit > routers + 1);
                 let hop = probe.hop_limit.min(routers + 1);
-                due.push((
-                    now + u64::from(hop),
-                    probe.hop_limit,
-                    probe.message.to_vec(),
-                ));
+                if passes(hop, probe.message) {
+                    due.push((
+                        now + u64::from(hop),
+                        probe.hop_limit,
+                        probe.message.to_vec(),
+                    ));
+                }
             }
             Action::Wait(until) => {
                 let until = until.as_nanos().div_ceil(1_000_000);
@@ -95,12 +112,8 @@ fn a_trace_by_syns_ends_at_an_open_and_at_a_closed_port_and_few_go_past() {
     for family in BOTH {
         for flags in [0x12, 0x14] {
             for routers in 0..7 {
-                let accept = |tracer: &mut Tracer<64, Tcp>, at, message: &[u8]| {
-                    let answer = Tcp::answer(from_target(family), Some(60), message).unwrap();
-                    tracer.accept(at, &answer).map(drop).unwrap();
-                };
                 let syn_ack = |syn: &[u8]| segment(syn, flags);
-                let (tracer, past) = play(family, tcp(), routers, syn_ack, accept);
+                let (tracer, past) = play(family, tcp(), routers, syn_ack, accept_segment);
                 let route = tracer.route();
                 assert_eq!(route.stop_reason(), Some(StopReason::Reached));
                 assert_eq!(route.distance(), Some(routers + 1));
@@ -160,6 +173,110 @@ fn a_trace_by_datagrams_ends_where_nobody_listens_and_where_somebody_does() {
                     .iter()
                     .all(|reply| (reply.icmp_type == 0) == is_open)
             );
+        }
+    }
+}
+
+fn accept_segment(tracer: &mut Tracer<64, Tcp>, at: Instant, message: &[u8]) {
+    let family = AddressFamily::of(tracer.config().target);
+    let answer = Tcp::answer(from_target(family), Some(60), message).unwrap();
+    tracer.accept(at, &answer).map(drop).unwrap();
+}
+
+/// How many probes were answered at each hop of a route, and whether all of them left on its flow.
+fn answered(tracer: &Tracer<64, Tcp>) -> Vec<(usize, bool)> {
+    let is_apart = |reply: &Reply| tracer.index(reply.probe).unwrap() & APART != 0;
+    let hops = tracer.route();
+    let hops = hops.hops().map(|hop| {
+        let replies: Vec<_> = hop.replies().collect();
+        (replies.len(), !replies.iter().any(is_apart))
+    });
+    hops.collect()
+}
+
+#[test]
+fn behind_a_firewall_that_passes_one_syn_of_a_flow_every_hop_answers_on_a_flow_of_its_own() {
+    for family in BOTH {
+        for attempts in [1, 3] {
+            let mut seen = HashSet::new();
+            // Behind the second router.
+            let passes = |hop: u8, syn: &[u8]| hop <= 2 || seen.insert(syn[..4].to_vec());
+            let config = Config {
+                attempts,
+                sweep: Some(Sweep::Window { first: 6, step: 3 }),
+                ..config(family)
+            };
+            let syn_ack = |syn: &[u8]| segment(syn, 0x12);
+            let (tracer, past) = play_through(&config, tcp(), 5, syn_ack, accept_segment, passes);
+            let route = tracer.route();
+            assert_eq!(route.stop_reason(), Some(StopReason::Reached));
+            assert!(past <= 2, "{past} past the end");
+            assert_eq!(route.distance(), Some(6));
+            let answered = answered(&tracer);
+            // The third hop had the flow's own.
+            assert!(answered[..2].iter().all(|(_, is_one_flow)| *is_one_flow));
+            assert!(answered[3..].iter().all(|(_, is_one_flow)| !is_one_flow));
+            assert!(
+                answered.iter().all(|(number, _)| *number > 0),
+                "{answered:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_lost_before_a_hop_that_answers_is_asked_again_on_the_same_flow() {
+    for family in BOTH {
+        for lost in 1..5 {
+            let mut seen = HashSet::new();
+            let passes = |hop: u8, _: &[u8]| hop != lost || !seen.insert(hop);
+            let syn_ack = |syn: &[u8]| segment(syn, 0x12);
+            let (tracer, _) =
+                play_through(&config(family), tcp(), 4, syn_ack, accept_segment, passes);
+            assert_eq!(tracer.route().distance(), Some(5));
+            assert_eq!(answered(&tracer)[..4], [(1, true); 4], "{lost}");
+        }
+    }
+}
+
+#[test]
+fn a_target_whose_syn_ack_is_lost_is_asked_again_from_another_port() {
+    for family in BOTH {
+        // The target answers no other SYN of the flow.
+        let passes = |hop: u8, syn: &[u8]| hop < 5 || syn[..2] != tcp().source_port.to_be_bytes();
+        let config = Config {
+            sweep: Some(Sweep::Window { first: 5, step: 3 }),
+            ..config(family)
+        };
+        let syn_ack = |syn: &[u8]| segment(syn, 0x12);
+        let (tracer, past) = play_through(&config, tcp(), 4, syn_ack, accept_segment, passes);
+        assert_eq!(tracer.route().distance(), Some(5));
+        assert!(past <= 2, "{past} past the end");
+        assert_eq!(answered(&tracer)[4], (1, false));
+    }
+}
+
+#[test]
+fn a_silent_target_gets_few_syns_wherever_it_is() {
+    for family in BOTH {
+        for routers in 1..7 {
+            let mut received = 0;
+            let passes = |hop: u8, _: &[u8]| {
+                received += usize::from(hop > routers);
+                hop <= routers
+            };
+            let config = Config {
+                max_hops: 30,
+                ..config(family)
+            };
+            let nothing = |_: &[u8]| Vec::new();
+            let (tracer, _) =
+                play_through(&config, tcp(), routers, nothing, accept_segment, passes);
+            let route = tracer.route();
+            assert_eq!(route.stop_reason(), Some(StopReason::Quiet));
+            assert_eq!(route.hops().count(), usize::from(routers) + 3);
+            // Three past the last router, the first of them a second time from another port.
+            assert_eq!(received, 4, "behind {routers} routers");
         }
     }
 }
