@@ -12,6 +12,7 @@ mod inside;
 mod lookup;
 mod mtu;
 mod names;
+mod on_the_way;
 mod paths;
 mod reading;
 mod session;

@@ -98,6 +98,7 @@ pub(crate) fn appended<'e>(extensions: impl Iterator<Item = &'e OwnedExtensions>
     for one in extensions
         .filter(|extensions| !extensions.is_empty())
         .map(extensions::text)
+        .filter(|one| !one.is_empty())
     {
         if !said.contains(&one) {
             said.push(one);

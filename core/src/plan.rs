@@ -286,7 +286,8 @@ fn is_doubtful(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
         Sweep::Window { first, step } => hop == first && first > step,
         Sweep::Burst => false,
     };
-    progress.sent == 1 && (is_expected || hop == view.path.top.saturating_add(1))
+    let may_retry = progress.sent == 1 && view.config.retries > 0;
+    may_retry && (is_expected || hop == view.path.top.saturating_add(1))
 }
 
 /// Returns when a probe that a hop gets for this reason is to leave.

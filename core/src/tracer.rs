@@ -488,6 +488,13 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.ended.get_or_insert(StopReason::Interrupted);
     }
 
+    /// Whether nothing more is expected from what was sent at first, although the target has not
+    /// been heard.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
+    }
+
     /// Shows what is known so far.
     #[must_use]
     pub fn route(&self) -> RouteView<'_> {

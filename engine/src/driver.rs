@@ -12,14 +12,15 @@ mod sending;
 
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
-use crate::identities::{self, Identities};
+use crate::identities::Identities;
 use crate::link::{Audience, Clocks, Link, Port, SocketKind};
 use crate::pace::Pace;
 use crate::per_family::PerFamily;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use crate::rejected::Rejected;
-use crate::running::{Endurance, Running};
+use crate::running::{Endurance, Knocks, Running};
 use crate::schedule::Schedule;
+use crate::settings::ProbeSettings;
 use crate::shared::Head;
 use crate::storage::{Growing, Tracer};
 use crate::summary::Reasons;
@@ -84,7 +85,7 @@ pub struct Driver<L> {
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
     /// whether there are to be any.
     questions: BTreeSet<TraceId>,
-    /// Traces of one probe each, and the trace that it is to tell of the target's distance.
+    /// Traces of one probe each, and the trace that each is to tell how far away its target is.
     knocks: BTreeMap<TraceId, TraceId>,
     asks: bool,
     /// The traces of each family that are no questions.
@@ -116,8 +117,8 @@ pub enum Step {
 }
 
 impl<L: Link> Driver<L> {
-    /// A driver without traces, which sends probes of a protocol at the given pace.
-    pub(crate) fn new(link: L, protocol: ProbeProtocol, pace: Pace) -> Self {
+    /// A driver without traces, which sends probes of the settings' protocol at the given pace.
+    pub(crate) fn new(link: L, settings: &ProbeSettings, pace: Pace) -> Self {
         let listener = |port| Listener {
             port,
             rejected: Rejected::default(),
@@ -127,12 +128,12 @@ impl<L: Link> Driver<L> {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
             link,
-            protocol,
+            protocol: settings.protocol,
             uplinks: PerFamily::default(),
             traces: BTreeMap::new(),
             next: TraceId::FIRST,
             schedule: Schedule::default(),
-            identities: Identities::default(),
+            identities: Identities::new(settings.ports()),
             pace,
             is_survey: false,
             questions: BTreeSet::new(),
@@ -216,7 +217,7 @@ impl<L: Link> Driver<L> {
             has_given_up,
             has_heard: false,
             reasons: Reasons::default(),
-            knock: None,
+            knocks: Knocks::default(),
         };
         *self.own.get_mut(trace.family()) += 1;
         self.traces.insert(id, trace);
@@ -342,7 +343,7 @@ impl<L: Link> Driver<L> {
                 .listeners_of(family)
                 .map(|(_, listener)| listener.port.ident);
             idents
-                .map(|ident| identities::capacity(config, ident))
+                .map(|ident| self.identities.capacity(config, ident))
                 .sum::<usize>()
         };
         self.listeners
@@ -396,7 +397,7 @@ impl<L: Link> Driver<L> {
 
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, id: TraceId) -> Option<Running> {
-        self.end_knock(id);
+        self.end_knocks(id);
         let trace = self.forget(id)?;
         let own = self.own.get_mut(trace.family());
         *own -= 1;

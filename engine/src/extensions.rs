@@ -2,6 +2,7 @@
 //! interfaces (RFC 5837), and who they are (draft-ietf-intarea-extended-icmp-nodeid).
 
 use crate::printable;
+use crate::quoted_syn::QuotedSyn;
 use hopshot_core::wire::extensions::{self as wire, Label, Role};
 use std::net::IpAddr;
 
@@ -31,6 +32,8 @@ pub struct OwnedExtensions {
     /// The number of objects of a kind that isn't known here, that contradict themselves, or beyond
     /// what is kept.
     pub unknown: usize,
+    /// Not an extension: what the quote shows of middleboxes before the router.
+    pub syn: Option<QuotedSyn>,
 }
 
 /// The extensions of most routers: nothing.
@@ -39,6 +42,7 @@ pub(crate) static NONE: OwnedExtensions = OwnedExtensions {
     interfaces: Vec::new(),
     node: None,
     unknown: 0,
+    syn: None,
 };
 
 /// An interface of a router (RFC 5837, section 4). What the router doesn't tell is `None`.
@@ -73,6 +77,7 @@ impl OwnedExtensions {
             && self.interfaces.is_empty()
             && self.node.is_none()
             && self.unknown == 0
+            && self.syn.is_none()
     }
 
     /// Copies what is kept out of a message.

@@ -28,6 +28,8 @@ pub(crate) struct Identities {
     /// one to its own.
     rested: VecDeque<(u16, Stretch)>,
     shared: HashMap<u16, Seqs>,
+    /// The bits by which the source ports of one trace differ.
+    ports: u16,
 }
 
 /// The seqs of an ident that traces share.
@@ -106,6 +108,29 @@ impl Seqs {
 }
 
 impl Identities {
+    /// The identities of traces that have so many source ports each: a power of two, in a row.
+    pub(crate) fn new(ports: u16) -> Self {
+        Self {
+            ports: ports.saturating_sub(1),
+            ..Self::default()
+        }
+    }
+
+    /// How many traces with these parameters can be told apart, where `ident` is given or not.
+    pub(crate) fn capacity(&self, config: &Config, ident: Option<u16>) -> usize {
+        match (ident, self.ports) {
+            (None, 0) => usize::from(u16::MAX) + 1,
+            // Half of all source ports are taken, and each trace may ask another how far it is.
+            (None, ports) => usize::from(u16::MAX / 2 / (ports + 1)).div_ceil(2),
+            (Some(_), _) => places(span(config)),
+        }
+    }
+
+    /// The source port that stands for all of a trace's.
+    const fn first_port(&self, port: u16) -> u16 {
+        port & !self.ports
+    }
+
     /// The key of the first probe of a trace: the one that it wants, or another if that is in use.
     /// `ident` is given where it can't be chosen. `None` if all are in use.
     pub(crate) fn take(
@@ -127,9 +152,11 @@ impl Identities {
                     seq: Some(seq),
                 });
         }
-        let is_free =
-            |ident: &u16| !self.own.contains_key(ident) && !self.shared.contains_key(ident);
-        let ident = (0..=u16::MAX)
+        let is_free = |ident: &u16| {
+            !self.own.contains_key(&self.first_port(*ident)) && !self.shared.contains_key(ident)
+        };
+        let ident = (0..=u16::MAX / (self.ports + 1))
+            .map(|more| more * (self.ports + 1))
             .map(|more| match wanted.seq {
                 Some(_) => wanted.ident.wrapping_add(more),
                 // Source ports stay in the half that they begin in.
@@ -138,8 +165,8 @@ impl Identities {
             .filter(|ident| *ident != 0 || wanted.seq.is_some())
             .find(is_free)?;
         let Some(seq) = wanted.seq else {
-            let first = 0;
-            self.own.insert(ident, Stretch { trace, first, len });
+            let (first, port) = (0, self.first_port(ident));
+            self.own.insert(port, Stretch { trace, first, len });
             return Some(Key { ident, seq: None });
         };
         let rested = self
@@ -162,11 +189,12 @@ impl Identities {
 
     /// Whether a trace has this ident.
     pub(crate) fn has(&self, ident: u16) -> bool {
-        self.own.contains_key(&ident)
+        self.own.contains_key(&self.first_port(ident))
     }
 
     /// A trace needs its identity no more.
     pub(crate) fn give_back(&mut self, trace: TraceId, ident: u16) {
+        let ident = self.first_port(ident);
         match self.shared.get_mut(&ident) {
             Some(seqs) => seqs.give_back(trace),
             None => {
@@ -180,7 +208,7 @@ impl Identities {
 
     /// The traces that an answer with this key may belong to.
     pub(crate) fn whose(&self, Key { ident, seq }: Key) -> impl Iterator<Item = TraceId> + use<'_> {
-        let owner = self.own.get(&ident);
+        let owner = self.own.get(&self.first_port(ident));
         let sharing = self.shared.get(&ident);
         // A translator may have changed the ident; the cookie tells. The kernel gives a ping socket
         // no such answer.
@@ -194,14 +222,6 @@ impl Identities {
         stretches
             .filter(move |stretch| stretch.has(seq))
             .map(|stretch| stretch.trace)
-    }
-}
-
-/// How many traces with these parameters can be told apart, where `ident` is given or not.
-pub(crate) fn capacity(config: &Config, ident: Option<u16>) -> usize {
-    match ident {
-        None => usize::from(u16::MAX) + 1,
-        Some(_) => places(span(config)),
     }
 }
 
@@ -272,6 +292,33 @@ mod tests {
         );
     }
 
+    #[test]
+    fn all_source_ports_of_a_trace_are_its_own() {
+        let port = |ident| Key { ident, seq: None };
+        let mut identities = Identities::new(16);
+        let capacity = identities.capacity(&CONFIG, None);
+        assert_eq!(capacity, 1_024);
+        let mut firsts = Vec::new();
+        // Each with another beside it, which asks how far its target is.
+        for trace in 0..2 * capacity {
+            let taken = identities.take(id(trace), &CONFIG, port(0xc0de), None);
+            firsts.push(taken.unwrap().ident);
+        }
+        assert_eq!(firsts[0], 0xc0de, "as it was wanted");
+        let more = identities.take(id(2 * capacity), &CONFIG, port(0xc0de), None);
+        assert_eq!(more, None);
+        for (trace, first) in firsts.iter().enumerate() {
+            assert!(first & 0x8000 != 0);
+            for ident in (0..16).map(|other| first ^ other) {
+                let owners: Vec<_> = identities.whose(port(ident)).collect();
+                assert_eq!(owners, [id(trace)]);
+                assert!(identities.has(ident));
+            }
+        }
+        identities.give_back(id(0), firsts[0]);
+        assert!(!identities.has(0xc0df));
+    }
+
     fn parts(key: Option<Key>) -> (u16, u16) {
         let Key { ident, seq } = key.unwrap();
         (ident, seq.unwrap())
@@ -300,7 +347,7 @@ mod tests {
         ];
         for wishes in wishes {
             let mut identities = Identities::default();
-            let capacity = capacity(&CONFIG, Some(77));
+            let capacity = identities.capacity(&CONFIG, Some(77));
             assert!(capacity > 200, "{capacity}");
             let mut firsts = Vec::new();
             for (trace, wish) in (0..capacity).zip(wishes) {
@@ -332,7 +379,10 @@ mod tests {
     #[test]
     fn a_stretch_begins_where_it_is_wanted_and_is_not_used_again_soon() {
         let mut identities = Identities::default();
-        let (seqs, others) = (random_seqs(2), capacity(&CONFIG, Some(77)) - 1);
+        let (seqs, others) = (
+            random_seqs(2),
+            Identities::default().capacity(&CONFIG, Some(77)) - 1,
+        );
         assert_eq!(
             identities.take(id(0), &CONFIG, key(1, 60_000), Some(77)),
             Some(key(77, 60_000))

@@ -57,6 +57,7 @@ mod printable;
 #[cfg(test)]
 mod properties;
 mod protocol;
+mod quoted_syn;
 mod rejected;
 mod running;
 mod schedule;
@@ -91,6 +92,7 @@ pub use path_mtu::{Limit, MtuRoute, PathMtu, Stretch, Trial};
 pub use paths::{Completeness, Edge, End, Exploration, Graph, Node, Paths, Thoroughness};
 pub use printable::{is_obeyed, printable};
 pub use protocol::{ProbeProtocol, Probes, TargetAnswer};
+pub use quoted_syn::QuotedSyn;
 pub use rejected::Rejected;
 pub use settings::{ProbeSettings, specified};
 pub use shared::{Sample, SharedHop};

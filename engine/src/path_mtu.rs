@@ -98,7 +98,7 @@ impl<L: Link> PathMtu<L> {
         let mut settings = settings.clone();
         // Two traces may run at a time.
         let pace = Pace::every(settings.config.interval, link.now());
-        let mut driver = Driver::new(link, settings.protocol, pace);
+        let mut driver = Driver::new(link, &settings, pace);
         // Traces are added after the filter may have been locked.
         driver.expect_many();
         // First: it tells better why there is no route.

@@ -118,6 +118,14 @@ impl ProbeProtocol {
         }
     }
 
+    /// Returns the names of all that came back otherwise than it was sent, as documents have them.
+    pub fn changed(self, changes: Changes) -> impl Iterator<Item = &'static str> {
+        changes.names().map(move |name| match (self, name) {
+            (Self::Tcp { .. }, "checksum") => "seq",
+            _ => name,
+        })
+    }
+
     /// Returns whether one probe is to find out how far away the target is before others go as far.
     pub(crate) const fn knocks(self) -> bool {
         matches!(self, Self::Tcp { .. })
@@ -290,6 +298,25 @@ impl Probes {
             Self::Echo(_) => self,
             Self::Udp(udp) => Self::Udp(Udp { source_port, ..udp }),
             Self::Tcp(tcp) => Self::Tcp(Tcp { source_port, ..tcp }),
+        }
+    }
+
+    /// Returns the source port of the probe with this index, if it has one.
+    pub(crate) const fn source_port_of(&self, index: u16) -> Option<u16> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp.source_port_of(index)),
+            other => other.source_port(),
+        }
+    }
+
+    /// Keeps all probes on one flow, also where silent hops might answer another.
+    pub(crate) const fn on_one_flow(self) -> Self {
+        match self {
+            Self::Tcp(tcp) => Self::Tcp(Tcp {
+                detours: false,
+                ..tcp
+            }),
+            other => other,
         }
     }
 

@@ -4,9 +4,11 @@ use crate::extensions::OwnedExtensions;
 use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
 use crate::next_hop::{DOUBTFUL, Patience};
+use crate::quoted_syn::QuotedSyn;
 use crate::shared::Head;
 use crate::storage::Tracer;
 use crate::summary::Reasons;
+use crate::trace_id::TraceId;
 use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
@@ -52,8 +54,18 @@ pub(crate) struct Running {
     pub(crate) has_heard: bool,
     /// Why its probes were sent.
     pub(crate) reasons: Reasons,
-    /// The target's answer to the knock.
-    pub(crate) knock: Option<Reply>,
+    pub(crate) knocks: Knocks,
+}
+
+/// The knocks of a trace: see [`Driver::knock`](crate::driver::Driver::knock).
+#[derive(Debug, Default)]
+pub(crate) struct Knocks {
+    /// How often it may knock.
+    pub(crate) left: u8,
+    /// Those on their way, and those that were given up.
+    pub(crate) made: Vec<TraceId>,
+    /// The target's answer.
+    pub(crate) answer: Option<Reply>,
 }
 
 /// For how long a probe that this machine can't send is tried again.
@@ -265,6 +277,11 @@ impl Running {
         reply.is_proven() || self.tracer.protocol().flow_is_public() && is_right()
     }
 
+    /// Whether it is time to knock: for the first time, or once more because all is silent.
+    pub(crate) fn knocks_now(&self) -> bool {
+        self.knocks.left > 0 && self.knocks.answer.is_none() && self.tracer.is_quiet()
+    }
+
     /// When its first probe left, if it has not ended and nobody has answered.
     pub(crate) fn unheard_since(&self) -> Option<Instant> {
         if self.held.is_some() || self.tracer.route().stop_reason().is_some() {
@@ -366,7 +383,15 @@ impl Running {
     /// a weaker one.
     pub(crate) fn note(&mut self, probe: ProbeId, clock: Clock, answer: &Answer<'_>) {
         self.clocks.entry(probe).or_default().received = clock;
-        let extensions = OwnedExtensions::copy(&answer.extensions);
+        let config = self.tracer.config();
+        let ends = Ends {
+            source: config.source,
+            destination: config.target,
+        };
+        let extensions = OwnedExtensions {
+            syn: QuotedSyn::of(self.tracer.protocol(), ends, answer),
+            ..OwnedExtensions::copy(&answer.extensions)
+        };
         if extensions.is_empty() {
             self.extensions.remove(&probe);
         } else {

@@ -4,7 +4,7 @@ use crate::error::Fault;
 use crate::memory::Memory;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, ConfigError, Protocol};
+use hopshot_core::{Config, ConfigError, Protocol, Tcp};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct ProbeSettings {
     pub memory: Memory,
     /// Whether others than the target know the flow, so that it proves nothing.
     pub(crate) flow_is_public: bool,
+    /// Whether silent hops are never asked again on another flow.
+    pub(crate) one_flow: bool,
 }
 
 impl Default for ProbeSettings {
@@ -52,6 +54,7 @@ impl Default for ProbeSettings {
             size,
             memory,
             flow_is_public: false,
+            one_flow: false,
         }
     }
 }
@@ -69,6 +72,14 @@ impl ProbeSettings {
         self.probing(family, 0).map(drop)
     }
 
+    /// Returns how many source ports each trace has, in a row.
+    pub(crate) const fn ports(&self) -> u16 {
+        match self.protocol {
+            ProbeProtocol::Tcp { .. } if !self.one_flow => Tcp::PORTS,
+            _ => 1,
+        }
+    }
+
     /// Returns the probes of a trace: as was asked for, and the rest at random.
     pub(crate) fn probing<E>(
         &self,
@@ -82,6 +93,9 @@ impl ProbeSettings {
         }
         if let Some(flow) = self.flow {
             probing = probing.with_flow(flow, self.flow_is_public);
+        }
+        if self.one_flow {
+            probing = probing.on_one_flow();
         }
         probing.check().map_err(Fault::Config)?;
         let Some(given) = self.size else {

@@ -135,7 +135,7 @@ impl<L: Link> Survey<L> {
     ) -> Result<Self, L::Error> {
         settings.check(AddressFamily::V4)?;
         let pace = Pace::per_second(rate.clamp(1, 1_000_000), link.now());
-        let mut driver = Driver::new(link, settings.protocol, pace);
+        let mut driver = Driver::new(link, settings, pace);
         driver.expect_many();
         driver.expect_survey();
         let at_once = at_once

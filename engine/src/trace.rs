@@ -61,6 +61,7 @@ impl Begun {
         head: Option<Head>,
         endurance: Endurance,
     ) -> Result<Self, L::Error> {
+        let has_head = head.is_some();
         let (target, scope_id) = settings::target(address);
         let random = driver.link.random()?;
         let family = AddressFamily::of(target);
@@ -71,19 +72,19 @@ impl Begun {
             .config
             .sweep
             .or_else(|| settings.protocol.sweep(&settings.memory, target));
-        let is_known = settings.config.sweep.is_some() || settings.memory.exactly(target).is_some();
-        let knocks = settings.protocol.knocks() && !is_known;
+        let is_known = has_head || settings.memory.exactly(target).is_some();
+        let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {
             target,
             sweep,
             ..settings.config
         };
-        let (has_timeout, has_head) = (settings.has_timeout, head.is_some());
+        let has_timeout = settings.has_timeout;
         let (id, source) = driver
             .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
-        if knocks && !has_head {
-            driver.knock(id);
+        if knocks {
+            driver.permit_knocks(id, !is_known);
         }
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver
@@ -122,6 +123,10 @@ impl Begun {
             host: &self.host,
             target: self.target,
             reply,
+            protocol: self.probes.protocol(),
+            detour: driver
+                .tracer(self.id)
+                .and_then(|tracer| detour(tracer, reply.probe)),
             answer: self.probes.protocol().target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
             extensions: driver.extensions(self.id, reply.probe),
@@ -136,7 +141,7 @@ impl Begun {
             extensions,
             head,
             reasons,
-            knock,
+            knocks,
             ..
         } = driver.remove(self.id)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
@@ -157,7 +162,7 @@ impl Begun {
             summary,
             describe: L::describe,
             tracer,
-            knock,
+            knock: knocks.answer,
             shared: spared.unwrap_or_default(),
             clocks,
             extensions,
@@ -193,12 +198,39 @@ pub struct HostReply<'a> {
     pub target: IpAddr,
     /// The answer.
     pub reply: Reply,
+    /// The protocol of the probe.
+    pub protocol: ProbeProtocol,
+    /// The source port of the probe, if it isn't that of the trace: see [`Route::detour`].
+    pub detour: Option<u16>,
     /// What the target said, if the answer is the target's own.
     pub answer: Option<TargetAnswer>,
     /// The clocks that its RTT is from.
     pub clocks: Clocks,
     /// The extensions that the router appended to it.
     pub extensions: &'a OwnedExtensions,
+}
+
+impl HostReply<'_> {
+    /// Returns the names of all that came back otherwise than it was sent, as documents have them.
+    #[must_use]
+    pub fn changed(&self) -> Vec<&'static str> {
+        let syn = self.extensions.syn.into_iter();
+        let of_syn = syn.flat_map(|syn| {
+            let mss = syn.mss.map(|_| "mss");
+            mss.into_iter()
+                .chain(syn.options_changed.then_some("options"))
+        });
+        self.protocol
+            .changed(self.reply.changes)
+            .chain(of_syn)
+            .collect()
+    }
+}
+
+/// Returns the source port of a probe, if it isn't that of its trace.
+fn detour(tracer: &Tracer, probe: ProbeId) -> Option<u16> {
+    let port = tracer.protocol().source_port_of(tracer.index(probe)?);
+    port.filter(|_| port != tracer.protocol().source_port())
 }
 
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's
@@ -225,7 +257,7 @@ impl<L: Link> Trace<L> {
         address: SocketAddr,
     ) -> Result<Self, L::Error> {
         settings.check(AddressFamily::of(address.ip()))?;
-        let mut driver = Driver::new(link, settings.protocol, Pace::UNBOUND);
+        let mut driver = Driver::new(link, settings, Pace::UNBOUND);
         let begun = Begun::new(
             settings,
             &mut driver,
@@ -442,6 +474,47 @@ impl Route {
         self.tracer.protocol().source_port()
     }
 
+    /// Returns the source port of a probe, if it isn't that of the trace: a hop that is silent, while
+    /// nothing shows that any SYN of the flow gets as far, is asked again from another one. A
+    /// firewall that passes the first SYN of a flow alone hides nothing so, but a load balancer may
+    /// have sent that SYN another way.
+    #[must_use]
+    pub fn detour(&self, probe: ProbeId) -> Option<u16> {
+        detour(&self.tracer, probe)
+    }
+
+    /// Returns whether all answers are to probes of one flow.
+    #[must_use]
+    pub fn is_one_flow(&self) -> bool {
+        self.first_detour().is_none()
+    }
+
+    /// Returns the first hop that answered a probe of another flow: up to there it is one flow.
+    #[must_use]
+    pub fn first_detour(&self) -> Option<u8> {
+        let mut hops = self.hops();
+        let is_apart = |hop: &Hop<'_>| {
+            hop.replies()
+                .any(|reply| self.detour(reply.probe).is_some())
+        };
+        hops.find(is_apart).map(|hop| hop.number())
+    }
+
+    /// Returns an answer with all that belongs to it.
+    #[must_use]
+    pub fn told(&self, reply: Reply) -> HostReply<'_> {
+        HostReply {
+            host: &self.summary.host,
+            target: self.summary.target,
+            protocol: self.protocol(),
+            detour: self.detour(reply.probe),
+            answer: self.target_answer(&reply),
+            clocks: self.clocks(reply.probe),
+            extensions: self.extensions(reply.probe),
+            reply,
+        }
+    }
+
     /// Returns what the target said, if a reply is the target's own.
     #[must_use]
     pub fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
@@ -479,7 +552,8 @@ impl Route {
         self.target_answer(self.knock.as_ref()?)
     }
 
-    /// Returns whether the port of the target is open, or closed, if an answer shows it.
+    /// Returns whether the port of the target is open, or closed, if an answer shows it, be it to the
+    /// [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
         let replies = self
@@ -487,7 +561,7 @@ impl Route {
             .flat_map(|hop| hop.replies().collect::<Vec<_>>());
         let strong = replies.filter(|reply| reply.evidence() == Evidence::Strong);
         let mut known = strong.filter_map(|reply| self.target_answer(&reply)?.is_open());
-        known.next()
+        known.next().or_else(|| self.knock()?.is_open())
     }
 
     /// Whether the target answered, be it the [knock](Self::knock) alone.

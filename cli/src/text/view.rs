@@ -6,6 +6,7 @@ use super::row::{self, rows};
 use crate::args::Args;
 use crate::console::{can_draw, is_unicode, print, terminal_size};
 use crate::names::Names;
+use crate::on_the_way::findings;
 use crate::reading::{ending, failed, failure, failures, last_heard, silence};
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{AddressFamily, Failure, Hop, ProbeId, ProbeProtocol, Route, StopReason};
@@ -333,8 +334,8 @@ impl View {
         if let Some(why) = ending(route, why) {
             text += &self.sentence(&why);
         }
-        if let Some(why) = silence(route) {
-            text += &self.sentence(&why);
+        for told in silence(route).into_iter().chain(findings(route)) {
+            text += &self.sentence(&told);
         }
         self.draw(&text, "")
     }

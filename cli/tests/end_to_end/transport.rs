@@ -286,7 +286,7 @@ fn in_no_scenario_is_a_port_or_a_distance_wrong_and_few_syns_go_past_the_end() {
             ("mss-clamp", Some(12)),
             ("mpls", Some(12)),
             // The first SYN of each flow is all that passes.
-            ("first-syn", None),
+            ("first-syn", Some(12)),
         ] {
             for (port, answer) in [("443", "syn_ack"), ("81", "rst")] {
                 let Some((document, past)) = in_scenario(scenario, &["-q1", "-p", port, target])
@@ -300,19 +300,18 @@ fn in_no_scenario_is_a_port_or_a_distance_wrong_and_few_syns_go_past_the_end() {
                     answers(&document).iter().all(|said| *said == answer),
                     "{said}"
                 );
-                if distance.is_some() {
-                    assert!(
-                        past <= 4,
-                        "{past} past the end, the one from another port included: {said}"
-                    );
-                } else {
-                    assert_eq!(document["knock"], answer, "{said}");
-                }
+                assert!(
+                    past <= 4,
+                    "{past} past the end, the one from another port included: {said}"
+                );
+                assert_eq!(document["one_flow"], scenario != "first-syn", "{said}");
             }
         }
         for (scenario, stop_reason) in [("tcp-filtered", "quiet"), ("tcp-rejected", "filtered")] {
-            let (document, _) = in_scenario(scenario, &["-q1", target]).unwrap();
+            let (document, past) = in_scenario(scenario, &["-q1", target]).unwrap();
             assert_eq!(document["stop_reason"], stop_reason, "{document}");
+            // Two to learn the distance.
+            assert!(past <= 4, "{past} past a silent target: {document}");
             assert_eq!(
                 (&document["reached"], &document["knock"]),
                 (&false.into(), &Value::Null)
@@ -351,5 +350,61 @@ fn no_flow_is_mixed_with_another_where_load_is_balanced_by_ports() {
         };
         assert_eq!(way(4), way(5), "{document}");
         assert_eq!((way(8), way(9)), (way(9), way(10)), "{document}");
+    }
+}
+
+#[test]
+fn what_a_middlebox_does_is_told_with_the_hop_that_shows_it() {
+    for (_, target) in FAMILIES {
+        for (scenario, change, first_hop) in [
+            ("mss-clamp", "mss", 5),
+            ("seq-nat", "seq", 4),
+            ("port-nat", "ident", 9),
+        ] {
+            let Some((document, _)) = in_scenario(scenario, &["-q1", target]) else {
+                return;
+            };
+            for (hop, number) in document["hops"].as_array().unwrap().iter().zip(1..12) {
+                let changed = hop["probes"][0]["changed"].as_array().unwrap();
+                let is_told = changed.iter().any(|name| name == change);
+                let is_true = number >= first_hop;
+                assert_eq!(is_told, is_true, "{scenario}: {hop}");
+                let mss = &hop["probes"][0]["mss"];
+                let clamped = is_true && change == "mss";
+                assert_eq!(*mss, if clamped { 1360.into() } else { Value::Null });
+            }
+        }
+        for (scenario, told) in [
+            ("mss-clamp", "MSS clamped to 1360 before hop 5."),
+            (
+                "seq-nat",
+                "Sequence numbers rewritten before hop 4: nothing proves",
+            ),
+            (
+                "first-syn",
+                "One flow up to hop 5; from hop 6 on only probes from other source ports passed.",
+            ),
+        ] {
+            let options = ["run", scenario, "--", HOPSHOT, "-n", "-q1", "-T"];
+            let said = in_lab(&options, &[target]).unwrap();
+            assert!(said.stdout.contains(told), "{scenario}: {}", said.stdout);
+        }
+    }
+}
+
+#[test]
+fn behind_a_firewall_each_hop_shows_the_port_that_was_let_through() {
+    for (_, target) in FAMILIES {
+        let Some((document, _)) = in_scenario("first-syn", &["-q1", target]) else {
+            return;
+        };
+        let mut ports = std::collections::HashSet::new();
+        for (hop, number) in document["hops"].as_array().unwrap().iter().zip(1..) {
+            let probes = hop["probes"].as_array().unwrap();
+            let answered = probes.iter().find(|probe| !probe.is_null()).unwrap();
+            let port = answered["source_port"].as_u64();
+            assert_eq!(port.is_some(), number > 5, "{hop}");
+            assert!(port.is_none_or(|port| ports.insert(port)), "{hop}");
+        }
     }
 }

@@ -3,10 +3,8 @@
 use super::annotate::Annotate;
 use super::value::{Target, milliseconds};
 use crate::extensions::{OwnedExtensions, OwnedInterface, OwnedNodeId};
-use crate::link::Clocks;
 use crate::protocol::TargetAnswer;
 use crate::trace::HostReply;
-use hopshot_core::Reply;
 use hopshot_core::wire::extensions::Label;
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
@@ -47,6 +45,12 @@ pub struct AnswerDocument<'a, K> {
     hops_back: Option<u8>,
     evidence: &'static str,
     changed: Vec<&'static str>,
+    /// The source port of the probe, if it isn't that of the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_port: Option<u16>,
+    /// The maximum segment size that the quoted SYN had, if it isn't the one that was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mss: Option<u16>,
     #[serde(flatten)]
     appended: Appended<'a>,
 }
@@ -91,19 +95,11 @@ impl<'a, K> ReplyDocument<'a, K> {
     /// Makes the document of an answer.
     #[must_use]
     pub fn new(reply: &HostReply<'a>, annotations: &impl Annotate<Known = K>) -> Self {
-        let HostReply {
-            host,
-            target,
-            reply,
-            answer,
-            clocks,
-            extensions,
-        } = *reply;
-        let attempt = reply.probe.attempt.into();
+        let probe = reply.reply.probe;
         Self {
-            target: Target::new(host, Some(target)),
-            hop: reply.probe.hop,
-            answer: AnswerDocument::new(attempt, &reply, answer, clocks, extensions, annotations),
+            target: Target::new(reply.host, Some(reply.target)),
+            hop: probe.hop,
+            answer: AnswerDocument::new(probe.attempt.into(), reply, annotations),
         }
     }
 }
@@ -117,12 +113,16 @@ impl Serialize for HostReply<'_> {
 impl<'a, K> AnswerDocument<'a, K> {
     pub(super) fn new(
         attempt: usize,
-        reply: &Reply,
-        answer: Option<TargetAnswer>,
-        clocks: Clocks,
-        extensions: &'a OwnedExtensions,
+        told: &HostReply<'a>,
         annotations: &impl Annotate<Known = K>,
     ) -> Self {
+        let HostReply {
+            reply,
+            answer,
+            clocks,
+            extensions,
+            ..
+        } = *told;
         let is_icmp = answer.is_none_or(TargetAnswer::is_icmp);
         Self {
             attempt,
@@ -141,7 +141,9 @@ impl<'a, K> AnswerDocument<'a, K> {
             quoted_tos: reply.quoted_traffic_class,
             hops_back: reply.hops_back(),
             evidence: reply.evidence().as_str(),
-            changed: reply.changes.names().collect(),
+            changed: told.changed(),
+            source_port: told.detour,
+            mss: extensions.syn.and_then(|syn| syn.mss),
             appended: extensions.into(),
         }
     }
@@ -218,6 +220,7 @@ mod tests {
                 address: Some([10, 8, 0, 9].into()),
             }),
             unknown: 2,
+            syn: None,
         };
         let document = |extensions| serde_json::to_value(Appended::from(extensions)).unwrap();
         let [first, second] = [("incoming", Some("xe-0/0/1")), ("next_hop", None)].map(

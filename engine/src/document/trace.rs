@@ -32,6 +32,8 @@ pub struct TraceEnd<'a, K> {
     port: Option<u16>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_port: Option<u16>,
+    /// Whether all answers are to probes of this flow.
+    one_flow: bool,
     /// What the target said to the probe that was to find out its distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     knock: Option<&'static str>,
@@ -142,6 +144,7 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             protocol: summary.protocol.as_str(),
             port: summary.protocol.port(),
             source_port: route.source_port(),
+            one_flow: route.is_one_flow(),
             knock: route.knock().map(TargetAnswer::as_str),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
@@ -198,10 +201,7 @@ impl<'a, K> HopDocument<'a, K> {
             }),
             Outcome::Answered(reply) => Some(Probe::Answered(Box::new(AnswerDocument::new(
                 attempt,
-                &reply,
-                route.target_answer(&reply),
-                route.clocks(reply.probe),
-                route.extensions(reply.probe),
+                &route.told(reply),
                 annotations,
             )))),
         });

@@ -32,7 +32,12 @@ impl<L: Link> Driver<L> {
             };
             from = id.next();
             let due = match self.step(id, now) {
-                Turn::Idle(due) => due,
+                Turn::Idle(due) => {
+                    if self.traces.get(&id).is_some_and(Running::knocks_now) {
+                        self.knock(id);
+                    }
+                    due
+                }
                 Turn::Tried(due) => {
                     self.pace.spend(now);
                     sent += 1;
@@ -44,7 +49,7 @@ impl<L: Link> Driver<L> {
             };
             self.schedule.set(id, due);
             if due.is_none() {
-                self.end_knock(id);
+                self.end_knocks(id);
             }
         }
         sent

@@ -168,6 +168,7 @@ impl<L: Link> Exploration<L> {
             attempts,
             ..settings.config
         };
+        settings.one_flow = true;
         let mut flow = self.flows.draw();
         // Each source port once, and one that was given as it is.
         while settings.flow != Some(flow) && settings.protocol.flow(flow) != flow {

@@ -1,0 +1,51 @@
+//! What middleboxes did to the probes of a trace, and up to where all of them are one flow:
+//! sentences for people.
+
+use hopshot_linux::{Changes, Hop, ProbeProtocol, QuotedSyn, Reply, Route};
+
+/// Says what was changed on the way, each with the first hop whose quote shows it.
+pub(crate) fn findings(route: &Route) -> Vec<String> {
+    let ProbeProtocol::Tcp { .. } = route.protocol() else {
+        return Vec::new();
+    };
+    let syn = |reply: &Reply| route.extensions(reply.probe).syn;
+    let mss = first(route, |reply| syn(reply)?.mss).map(|(hop, mss)| match mss {
+        0 => format!("MSS option taken away {}.", before(hop)),
+        mss => format!("MSS clamped to {mss} {}.", before(hop)),
+    });
+    let is_changed = |syn: QuotedSyn| syn.options_changed.then_some(());
+    let options = first(route, |reply| syn(reply).and_then(is_changed))
+        .map(|(hop, ())| format!("TCP options changed {}.", before(hop)));
+    let is_rewritten = |reply: &Reply| reply.changes.contains(Changes::SEQ).then_some(());
+    let seq = first(route, is_rewritten).map(|(hop, ())| {
+        format!(
+            "Sequence numbers rewritten {}: nothing proves the answers with a question mark.",
+            before(hop)
+        )
+    });
+    let flow = route.first_detour().map(|hop| match hop {
+        1 => "Not one flow: each hop answered another source port.".to_owned(),
+        hop => format!(
+            "One flow up to hop {}; from hop {hop} on only probes from other source ports passed.",
+            hop - 1
+        ),
+    });
+    [mss, options, seq, flow].into_iter().flatten().collect()
+}
+
+/// Returns the first hop with an answer that shows something, and what it shows.
+fn first<T>(route: &Route, shows: impl Fn(&Reply) -> Option<T>) -> Option<(u8, T)> {
+    let shown = |hop: Hop<'_>| {
+        let found = hop.replies().find_map(|reply| shows(&reply));
+        found.map(|what| (hop.number(), what))
+    };
+    route.hops().find_map(shown)
+}
+
+/// Says where it was done: a router quotes what came in, so not by itself.
+fn before(hop: u8) -> String {
+    match hop {
+        1 => "on this machine".to_owned(),
+        hop => format!("before hop {hop}"),
+    }
+}
