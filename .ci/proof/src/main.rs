@@ -12,10 +12,11 @@ use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
+use hopshot_core::wire::tcp::mss;
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
-    Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tcp, TcpAnswer,
-    TcpOptions, Tracer, Udp, UdpPayload,
+    APART, Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tcp,
+    TcpAnswer, TcpOptions, Tracer, Udp, UdpPayload,
 };
 
 /// All of it.
@@ -73,7 +74,12 @@ fn transport(octets: &[u8], buf: &mut [u8], number: u64, config: Config) {
     };
     if let Ok(mut tracer) = Tracer::<32, _>::new(config, tcp) {
         tracer.expect(c);
-        black_box(tracer.poll(at, buf).is_ok());
+        if let Ok(Action::Transmit(probe)) = tracer.poll(at, buf) {
+            let index = tracer.index(probe.probe);
+            black_box(index.map(|index| tcp.source_port_of(index | APART)));
+        }
+        black_box(tracer.is_quiet());
+        black_box(mss(octets));
         if let Ok(answer) = Tcp::answer(ends, Some(c), octets) {
             black_box((
                 tracer.accept(at, &answer).is_ok(),

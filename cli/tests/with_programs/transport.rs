@@ -157,7 +157,7 @@ fn translators_make_no_false_statement() {
 }
 
 #[test]
-fn where_only_the_first_syn_passes_the_port_is_open_and_the_distance_unknown() {
+fn where_only_the_first_syn_passes_every_hop_is_asked_from_another_port() {
     needs("nft");
     let first = rules(
         2,
@@ -176,9 +176,13 @@ fn where_only_the_first_syn_passes_the_port_is_open_and_the_distance_unknown() {
         let Some(document) = trace(&[&first], target, &["-T", "-q1"]) else {
             return;
         };
-        assert_eq!(document["distance"], Value::Null);
-        assert_eq!(document["knock"], "syn_ack", "{document}");
-        assert_eq!(answers(&document), [""; 0]);
+        assert_eq!(document["distance"], 4, "{document}");
+        assert_eq!(answers(&document), ["syn_ack"]);
+        assert_eq!(document["one_flow"], false);
+        for hop in document["hops"].as_array().unwrap() {
+            let mut probes = hop["probes"].as_array().unwrap().iter();
+            assert!(probes.any(|probe| !probe.is_null()), "{hop}");
+        }
     }
 }
 
