@@ -128,6 +128,13 @@ pub enum Error {
         advice: String,
     },
 
+    /// Another program of this machine has the source port.
+    #[error("another program has source port {0}: give another one, or none, for one that is free")]
+    PortInUse(
+        /// The port.
+        u16,
+    ),
+
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {
@@ -363,6 +370,7 @@ pub(crate) fn refused(
             remedy: necessity.remedy(),
         },
         OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
+        OpenError::PortInUse => Error::PortInUse(options.source_port.unwrap_or_default()),
         OpenError::NoSuchInterface => {
             Error::NoSuchInterface(options.interface.clone().unwrap_or_default())
         }

@@ -67,7 +67,7 @@ impl Survey {
     pub fn new(settings: &Settings, rate: u32, at_once: usize) -> Result<Self, Error> {
         settings.check()?;
         let mut sockets = Sockets::open(settings.family, settings.socket_options())?;
-        sockets.open_more_pings();
+        sockets.open_more();
         let bell = Bell::new().map_err(Error::system("can't make a descriptor for look-ups"))?;
         let lookups = Lookups::new(Arc::new(settings.resolver()), bell.clone());
         sockets.bell = Some(bell);

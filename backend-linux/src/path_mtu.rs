@@ -34,7 +34,7 @@ impl sealed::Kind for MtuSearch {
         let options = Options {
             // The question about the first link tells it.
             must_stay_whole: false,
-            ..settings.clone().dont_fragment(true).socket_options()
+            ..settings.clone().dont_fragment(true).options_for_several()
         };
         Sockets::open_for_mtu(family, options)
     }

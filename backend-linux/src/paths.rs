@@ -73,7 +73,7 @@ impl sealed::Kind for PathSearch {
     type Job = engine::Exploration<Sockets>;
 
     fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
-        Sockets::open(family, settings.socket_options())
+        Sockets::open(family, settings.options_for_several())
     }
 
     fn start(
@@ -83,7 +83,7 @@ impl sealed::Kind for PathSearch {
         host: &str,
         address: SocketAddr,
     ) -> Result<Self::Job, Error> {
-        sockets.open_more_pings();
+        sockets.open_more();
         engine::Exploration::start(sockets, &settings.probes, self.thoroughness, host, address)
     }
 

@@ -229,6 +229,19 @@ impl Settings {
             .check(self.family.unwrap_or(AddressFamily::V4))?)
     }
 
+    /// The same for several traces at a time to one host. By UDP those need raw sockets: each is of a
+    /// source port of its own, or all are of one, and a UDP socket has one for one trace.
+    pub(crate) fn options_for_several(&self) -> Options {
+        let options = self.socket_options();
+        match self.probes.protocol {
+            ProbeProtocol::Udp { .. } => Options {
+                kind: Some(SocketKind::Raw),
+                ..options
+            },
+            _ => options,
+        }
+    }
+
     /// How the sockets are to be.
     pub(crate) fn socket_options(&self) -> Options {
         let may_be_fragmented = self.probes.size.is_some() && !self.dont_fragment;

@@ -46,7 +46,11 @@ pub(crate) struct Pair {
 impl Pair {
     fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let mut socket = Socket::open(family, options)?;
-        let held = HeldPort::open(family, options);
+        let held = match socket.kind() {
+            // It is the socket's own.
+            SocketKind::Udp => Ok(None),
+            _ => HeldPort::open(family, options),
+        };
         socket.note(
             Nicety::OwnPort,
             held.as_ref().map(drop).map_err(|errno| *errno),
@@ -121,9 +125,10 @@ impl Sockets {
         }
     }
 
-    /// Opens more ping sockets in the families that have one, as many as this process may well
-    /// have: whoever is traced by one of them learns its ident, and no other.
-    pub(crate) fn open_more_pings(&mut self) {
+    /// Opens more sockets in the families that have none that are raw, as many as this process may
+    /// well have: whoever is traced by a ping socket learns its ident, and no other; by a UDP socket
+    /// one host is traced at a time.
+    pub(crate) fn open_more(&mut self) {
         let most = rustix::process::getrlimit(Resource::Nofile)
             .current
             .map_or(MOST_PINGS, |files| {
@@ -139,11 +144,11 @@ impl Sockets {
             kind: Some(SocketKind::Ping),
             ..self.options.clone()
         };
-        let pings = self
+        let without_privilege = self
             .open
             .iter()
-            .filter(|pair| pair.socket.kind() == SocketKind::Ping);
-        let families: Vec<_> = pings
+            .filter(|pair| pair.socket.kind() != SocketKind::Raw);
+        let families: Vec<_> = without_privilege
             .map(|pair| (pair.family, Arc::clone(&pair.sources)))
             .collect();
         for (family, sources) in families {

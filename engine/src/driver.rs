@@ -339,11 +339,12 @@ impl<L: Link> Driver<L> {
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let of_family = |family: AddressFamily| {
-            let idents = self
-                .listeners_of(family)
-                .map(|(_, listener)| listener.port.ident);
-            idents
-                .map(|ident| self.identities.capacity(config, ident))
+            let ports = self.listeners_of(family).map(|(_, listener)| listener.port);
+            ports
+                .map(|port| match port.kind {
+                    SocketKind::Udp => 1,
+                    _ => self.identities.capacity(config, port.ident),
+                })
                 .sum::<usize>()
         };
         self.listeners

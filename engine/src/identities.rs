@@ -141,6 +141,14 @@ impl Identities {
         ident: Option<u16>,
     ) -> Option<Key> {
         let len = span(config);
+        if let (Some(ident), None) = (ident, wanted.seq) {
+            let first = 0;
+            let is_free = !self.own.contains_key(&ident);
+            return is_free.then(|| {
+                self.own.insert(ident, Stretch { trace, first, len });
+                Key { ident, seq: None }
+            });
+        }
         if let Some(ident) = ident {
             return self
                 .shared

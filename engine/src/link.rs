@@ -122,14 +122,14 @@ pub struct Port {
     pub family: AddressFamily,
     /// The kind of socket.
     pub kind: SocketKind,
-    /// The ident of everything that it sends, whatever the message says; `None` if that stays as
-    /// it is.
+    /// The ident of everything that it sends, or the source port, whatever the message says; `None`
+    /// if that stays as it is.
     pub ident: Option<u16>,
     /// A source port of TCP or UDP that no other program of this machine can take, if one is held.
     pub own_port: Option<u16>,
 }
 
-/// The two kinds of sockets that send Echo Requests and hear the answers.
+/// The kinds of sockets that send probes and hear the answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SocketKind {
@@ -147,6 +147,11 @@ pub enum SocketKind {
     /// an Echo Reply, nor an error that proves itself.
     #[doc(alias = "unprivileged")]
     Ping,
+    /// A UDP socket: on Linux every user may open one. It sends UDP probes alone. The kernel keeps
+    /// all of the quoted headers to itself but for the destination, so an error must quote 18 octets
+    /// behind the IP header, for the cookie of the probe; a router that quotes less looks silent. A
+    /// socket has one source port, so it serves one trace at a time.
+    Udp,
 }
 
 impl SocketKind {
@@ -156,6 +161,7 @@ impl SocketKind {
         match self {
             Self::Raw => "raw",
             Self::Ping => "ping",
+            Self::Udp => "udp",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::queue::Report;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Error, Type};
-use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip, tcp, udp};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, tcp, udp};
 use hopshot_core::{Answer, Back, Instant, Kind, Quoted, Tcp, Udp};
 use hopshot_engine::Clock;
 use std::net::IpAddr;
@@ -35,7 +35,13 @@ impl<'b> Arrival<'b> {
     /// See [`Answer::parse`].
     pub(crate) fn answer(&self) -> Result<Answer<'b>, Malformed> {
         match &self.report {
-            Some(report) => answer(report, self.from, self.hop_limit, self.message),
+            Some(report) => answer(
+                report,
+                self.protocol,
+                self.from,
+                self.hop_limit,
+                self.message,
+            ),
             // The kernel has verified an ICMPv6 checksum before a socket sees the message (RFC
             // 3542, section 3.1).
             None => {
@@ -55,11 +61,12 @@ impl<'b> Arrival<'b> {
     }
 }
 
-/// Returns the answer that the kernel has taken apart; `quoted` is the quoted message, from its
-/// ICMP header on. Of the quoted IP header the kernel tells the destination, and keeps the rest to
+/// Returns the answer that the kernel has taken apart; `quoted` is the quoted message of this
+/// protocol, from its header on. Of the quoted IP header the kernel tells the destination, and keeps the rest to
 /// itself.
 pub(super) fn answer<'b>(
     report: &Report,
+    protocol: u8,
     from: IpAddr,
     hop_limit: Option<u8>,
     quoted: &'b [u8],
@@ -83,7 +90,7 @@ pub(super) fn answer<'b>(
     let back = Quoted {
         destination,
         header: None,
-        protocol: ip::icmp(family),
+        protocol,
         message: quoted,
     };
     Ok(Answer {

@@ -50,8 +50,8 @@ impl FirstLink {
     /// # Errors
     /// As [`Sources::of`](super::Sources::of).
     pub(crate) fn mtu(self, destination: IpAddr, scope_id: u32) -> Result<u16, OpenError> {
-        /// With an IPv4 header as much as an IP packet can be.
-        const TOO_LARGE: usize = 65_515;
+        /// With headers of IPv4 and UDP as much as an IP packet can be.
+        const TOO_LARGE: usize = 65_507;
         let Self(socket) = self;
         let family = AddressFamily::of(destination);
         rustix::net::connect(&socket, &asked(destination, scope_id, ProbeProtocol::Icmp))

@@ -1,7 +1,7 @@
-//! Sockets that send Echo Requests with a hop limit of their own each, and receive what comes back.
+//! Sockets that send probes with a hop limit of their own each, and receive what comes back.
 //!
 //! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets
-//! need none where the administrator permits them, and see less.
+//! need none where the administrator permits them, and see less; [`udp`] sockets never need any.
 
 mod arrival;
 mod filter;
@@ -19,6 +19,7 @@ mod sender;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 #[cfg(any(test, feature = "fuzzing"))]
 use arrival::Arrival;

@@ -129,7 +129,7 @@ impl Nicety {
     /// Returns what is different without it.
     const fn loss(self) -> &'static str {
         match self {
-            Self::RawSockets => "ping sockets, which hear less, take their place",
+            Self::RawSockets => "others, which hear less, take their place",
             Self::ArrivalStamps => "RTTs end when this program reads the answer",
             Self::DepartureStamps => "RTTs begin when this program sends the probe",
             Self::HopLimits => "the hop limits of answers aren't known",

@@ -66,6 +66,8 @@ pub(crate) enum OpenError {
     Necessary(Necessity, Errno),
     /// This process may not mark packets (EPERM).
     MarkNotPermitted,
+    /// Another program has the source port (EADDRINUSE).
+    PortInUse,
     /// There is no interface of that name (ENODEV).
     NoSuchInterface,
     /// The source address isn't one of this machine's (EADDRNOTAVAIL).

@@ -4,7 +4,7 @@ use super::arrival::Arrival;
 use super::filter::Own;
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{OpenError, Options};
-use super::{ping, raw};
+use super::{ping, raw, udp};
 use crate::advice::Refusals;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub(crate) enum Socket {
     Raw(raw::Socket),
     Ping(ping::Socket),
+    Udp(udp::Socket),
 }
 
 impl Socket {
@@ -29,19 +30,22 @@ impl Socket {
     /// See [`OpenError`].
     pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let raw = || raw::Socket::open(family, options).map(Self::Raw);
-        let ping = |lacks| ping::Socket::open(family, options, lacks).map(Self::Ping);
+        let other = |lacks| match options.protocol {
+            ProbeProtocol::Udp { .. } => udp::Socket::open(family, options, lacks).map(Self::Udp),
+            _ => ping::Socket::open(family, options, lacks).map(Self::Ping),
+        };
         match options.kind {
             Some(SocketKind::Raw) => raw(),
-            // A ping socket sends nothing else.
-            _ if options.protocol != ProbeProtocol::Icmp => raw(),
-            Some(_) => ping(Lacks::of(family)),
+            // There is no other for it.
+            _ if matches!(options.protocol, ProbeProtocol::Tcp { .. }) => raw(),
+            Some(_) => other(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
                     raw: Some(errno), ..
                 })) => {
                     let mut lacks = Lacks::of(family);
                     lacks.note(Nicety::RawSockets, Err(errno));
-                    ping(lacks).map_err(|error| match error {
+                    other(lacks).map_err(|error| match error {
                         OpenError::Refused(ping) => OpenError::Refused(Refusals {
                             raw: Some(errno),
                             ..ping
@@ -59,6 +63,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.lacks(),
             Self::Ping(ping) => ping.lacks(),
+            Self::Udp(udp) => udp.lacks(),
         }
     }
 
@@ -67,6 +72,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.lacks.note(nicety, done),
             Self::Ping(ping) => ping.lacks.note(nicety, done),
+            Self::Udp(udp) => udp.lacks.note(nicety, done),
         }
     }
 
@@ -75,15 +81,17 @@ impl Socket {
         match self {
             Self::Raw(_) => SocketKind::Raw,
             Self::Ping(_) => SocketKind::Ping,
+            Self::Udp(_) => SocketKind::Udp,
         }
     }
 
-    /// The ident that everything it sends will have, whatever the message says; `None` if it stays
-    /// as it is.
+    /// The ident or the source port that everything it sends will have, whatever the message says;
+    /// `None` if it stays as it is.
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
             Self::Raw(_) => None,
             Self::Ping(ping) => Some(ping.ident()),
+            Self::Udp(udp) => Some(udp.port()),
         }
     }
 
@@ -91,7 +99,7 @@ impl Socket {
     pub(crate) fn listen_for(&mut self, trace: Option<&Own>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
-            Self::Ping(_) => Ok(()),
+            Self::Ping(_) | Self::Udp(_) => Ok(()),
         }
     }
 
@@ -99,7 +107,7 @@ impl Socket {
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.lock_filter(),
-            Self::Ping(_) => Ok(()),
+            Self::Ping(_) | Self::Udp(_) => Ok(()),
         }
     }
 
@@ -115,6 +123,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
             Self::Ping(ping) => ping.send(destination, scope_id, hop_limit, message, tag),
+            Self::Udp(udp) => udp.send(destination, scope_id, hop_limit, message, tag),
         }
     }
 
@@ -124,6 +133,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.dropped(),
             Self::Ping(ping) => ping.dropped(),
+            Self::Udp(udp) => udp.dropped(),
         }
     }
 
@@ -132,6 +142,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.departure(),
             Self::Ping(ping) => ping.departure(),
+            Self::Udp(udp) => udp.departure(),
         }
     }
 
@@ -140,6 +151,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.receive(buf),
             Self::Ping(ping) => ping.receive(buf),
+            Self::Udp(udp) => udp.receive(buf),
         }
     }
 }
@@ -149,6 +161,7 @@ impl AsFd for Socket {
         match self {
             Self::Raw(raw) => raw.as_fd(),
             Self::Ping(ping) => ping.as_fd(),
+            Self::Udp(udp) => udp.as_fd(),
         }
     }
 }

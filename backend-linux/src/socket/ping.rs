@@ -28,7 +28,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Errors of earlier packets that a send overlooks: each makes one send fail in place of its own
 /// packet.
-const PENDING_ERRORS: usize = 3;
+pub(super) const PENDING_ERRORS: usize = 3;
 
 /// A pair of ping sockets of one family and one ident. `AsFd` is the receiving one.
 #[derive(Debug)]
@@ -172,7 +172,9 @@ impl AsFd for Socket {
 ///
 /// In a flood more are told than can be overlooked, also while the queue has no room for them. What
 /// an ICMP error makes is no failure of this socket: then there is nothing to read for now.
-fn overlook<T>(mut read: impl FnMut() -> Result<Option<T>, Errno>) -> Result<Option<T>, Errno> {
+pub(super) fn overlook<T>(
+    mut read: impl FnMut() -> Result<Option<T>, Errno>,
+) -> Result<Option<T>, Errno> {
     /// Linux: `icmp_err_convert` in net/ipv4/icmp.c, `icmpv6_err_convert` in net/ipv6/icmp.c.
     const TOLD: [Errno; 10] = [
         Errno::NETUNREACH,
@@ -258,7 +260,11 @@ fn bind(fd: &OwnedFd, family: AddressFamily, ident: u16) -> Result<(), Errno> {
 }
 
 /// Asks for errors, and for stamps and hop limits of everything.
-fn hear_all(fd: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) -> Result<(), OpenError> {
+pub(super) fn hear_all(
+    fd: &OwnedFd,
+    family: AddressFamily,
+    lacks: &mut Lacks,
+) -> Result<(), OpenError> {
     let [extensions, hop_limits] = match family {
         AddressFamily::V4 => [Name::IP_RECVERR_RFC4884, Name::IP_RECVTTL],
         AddressFamily::V6 => [Name::IPV6_RECVERR_RFC4884, Name::IPV6_RECVHOPLIMIT],

@@ -39,6 +39,8 @@ const STAMP_BUFFER: usize = 256 << 10;
 pub(super) struct Sender {
     pub(super) fd: OwnedFd,
     family: AddressFamily,
+    /// The destination port, where the socket has ports.
+    pub(super) port: u16,
     /// How many errors a send overlooks, because they may be about an earlier packet.
     overlooked: usize,
     departures: Option<Departures>,
@@ -98,6 +100,7 @@ impl Sender {
         Self {
             fd,
             family,
+            port: 0,
             overlooked,
             departures,
         }
@@ -197,9 +200,9 @@ impl Sender {
             )
             .unwrap_or(0);
         }
-        // The port would be taken for a protocol number on a raw socket, and means nothing on a
-        // ping socket.
-        let destination = endpoint(destination, scope_id, 0);
+        // It would be taken for a protocol number on a raw socket, and means nothing on a ping
+        // socket: there it is 0.
+        let destination = endpoint(destination, scope_id, self.port);
         let fd = self.fd.as_fd();
         retry_on_intr(|| {
             let now = clock::now();

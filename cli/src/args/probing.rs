@@ -118,12 +118,14 @@ pub(crate) struct Probes {
 /// The kind of socket to open.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Socket {
-    /// Raw where that is permitted, else ping
+    /// Raw where that is permitted, else ping, or by UDP a UDP socket
     Auto,
     /// Raw
     Raw,
     /// Ping
     Ping,
+    /// UDP
+    Udp,
 }
 
 impl Probes {
@@ -151,6 +153,9 @@ impl Probes {
         let name = match protocol {
             ProbeProtocol::Tcp { .. } => "--tcp",
             ProbeProtocol::Udp { .. } => "--udp",
+            _ if matches!(self.socket, Socket::Udp) => {
+                return Err("--socket udp requires --udp: it sends UDP only".to_owned());
+            }
             _ => return Ok(()),
         };
         let is_tcp = name == "--tcp";
@@ -158,6 +163,14 @@ impl Probes {
             (
                 matches!(self.socket, Socket::Ping),
                 "--socket ping, which sends ICMP only",
+            ),
+            (
+                is_tcp && matches!(self.socket, Socket::Udp),
+                "--socket udp, which sends UDP only",
+            ),
+            (
+                self.mtu && matches!(self.socket, Socket::Udp),
+                "--mtu and --socket udp: that takes raw sockets",
             ),
             (
                 self.ident.is_some(),
@@ -262,6 +275,7 @@ impl Probes {
             Socket::Auto => {}
             Socket::Raw => settings = settings.socket(SocketKind::Raw),
             Socket::Ping => settings = settings.socket(SocketKind::Ping),
+            Socket::Udp => settings = settings.socket(SocketKind::Udp),
         }
         if self.no_learning {
             settings = settings.memory(&Memory::none());

@@ -305,7 +305,8 @@ impl Protocol for Udp {
             _ if cookie.is_some() => return Err(Discard::WrongCookie),
             _ => by_checksum.ok_or(Discard::NotOurs)?,
         };
-        let is_summed = !ends.source.is_unspecified();
+        // 0 where a kernel keeps it to itself.
+        let is_summed = !ends.source.is_unspecified() && datagram.checksum != 0;
         changes.note(Changes::CHECKSUM, is_summed && by_checksum != Some(index));
         Ok(Match { index, changes })
     }

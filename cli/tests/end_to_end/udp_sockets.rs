@@ -1,0 +1,174 @@
+//! UDP by sockets that every user may open.
+
+use crate::world::users::{Copy, NOBODY, can_be_nobody};
+use crate::world::{FAMILIES, HOPSHOT, command_on_chain, in_lab};
+use serde_json::Value;
+
+/// What a hop shows: who answered, and how well that is proven.
+fn shown(document: &Value) -> Vec<Vec<(String, String)>> {
+    let of_probe = |probe: &Value| {
+        let field = |name: &str| probe[name].as_str().map(str::to_owned);
+        Some((field("from")?, field("evidence")?))
+    };
+    let of_hop = |hop: &Value| {
+        let probes = hop["probes"].as_array().unwrap().iter();
+        probes.filter_map(of_probe).collect()
+    };
+    document["hops"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(of_hop)
+        .collect()
+}
+
+fn traced(scenario: &str, socket: &str, target: &str) -> Option<Value> {
+    let options = [
+        "run", "--seed", "7", scenario, "--", HOPSHOT, "-n", "-q1", "--json", "-U",
+    ];
+    let said = in_lab(
+        &options,
+        &["--socket", socket, "--source-port", "40001", target],
+    )?;
+    let document = said.json();
+    assert_eq!(document["socket"], socket);
+    assert_eq!(
+        (&document["source_port"], &document["protocol"]),
+        (&40_001.into(), &"udp".into())
+    );
+    Some(document)
+}
+
+#[test]
+fn the_route_is_that_of_raw_sockets() {
+    for (_, target) in FAMILIES {
+        for scenario in [
+            "short", "wan", "long", "silent", "dup", "mpls", "loop", "altreply", "hostile",
+        ] {
+            let [Some(raw), Some(udp)] =
+                ["raw", "udp"].map(|socket| traced(scenario, socket, target))
+            else {
+                return;
+            };
+            assert_eq!(shown(&udp), shown(&raw), "{scenario}");
+            for field in ["distance", "stop_reason", "reached"] {
+                assert_eq!(udp[field], raw[field], "{scenario}");
+            }
+            if scenario == "mpls" {
+                let labels = |document: &Value| document["hops"][4]["probes"][0]["mpls"].clone();
+                assert_eq!(labels(&udp), labels(&raw));
+                assert!(
+                    labels(&udp)
+                        .as_array()
+                        .is_some_and(|labels| !labels.is_empty()),
+                    "{udp}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_router_that_quotes_no_payload_looks_silent_and_misleads_nobody() {
+    for (_, target) in FAMILIES {
+        let Some(document) = traced("short-quotes", "udp", target) else {
+            return;
+        };
+        assert_eq!(
+            (&document["distance"], &document["stop_reason"]),
+            (&12.into(), &"reached".into())
+        );
+        let shown = shown(&document);
+        assert!(shown[..11].iter().all(Vec::is_empty), "{document}");
+    }
+}
+
+#[test]
+fn nobody_has_the_whole_route_and_the_state_of_the_port() {
+    const TEST: &str = "nobody_has_the_whole_route_and_the_state_of_the_port";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("udp");
+    for target in ["10.4.0.1", "2001:db8:4::1"] {
+        for (port, answer) in [("4430", "datagram"), ("4431", "port_unreachable")] {
+            let args = [copy.path(), "-n", "--json", "-U", "-p", port, target];
+            let command = [&NOBODY[..], &args].concat();
+            let Some(said) = command_on_chain(3, &["--serve", "4430"], &command) else {
+                return;
+            };
+            let document = said.json();
+            assert_eq!(
+                (&document["socket"], &document["distance"]),
+                (&"udp".into(), &4.into())
+            );
+            let hops = document["hops"].as_array().unwrap();
+            for hop in &hops[..3] {
+                let probes = hop["probes"].as_array().unwrap();
+                assert!(
+                    probes.iter().all(|probe| probe["evidence"] == "strong"),
+                    "{hop}"
+                );
+            }
+            let last = hops[3]["probes"].as_array().unwrap();
+            assert!(
+                last.iter().all(|probe| probe["answer"] == answer),
+                "{document}"
+            );
+        }
+        // More hosts than sockets.
+        let hosts = [target; 40];
+        let args = [&[copy.path(), "-n", "-q1", "--json", "-U"][..], &hosts].concat();
+        let said = command_on_chain(3, &[], &[&NOBODY[..], &args].concat()).unwrap();
+        let documents = said
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let distances: Vec<Value> = documents
+            .map(|document| document["distance"].clone())
+            .collect();
+        assert_eq!(distances, vec![Value::from(4); 40], "{}", said.stderr);
+        let watch = [
+            "-n", "-q1", "--json", "-U", "--watch", "--count", "3", "--every", "0.2",
+        ];
+        let args = [&[copy.path()][..], &watch, &[target]].concat();
+        let said = command_on_chain(3, &[], &[&NOBODY[..], &args].concat()).unwrap();
+        let document = said.json();
+        assert_eq!(
+            (&document["rounds"], &document["distance"]),
+            (&3.into(), &4.into())
+        );
+        assert!(
+            document["hops"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|hop| hop["lost"] == 0),
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn a_port_that_another_program_has_is_an_error() {
+    for host in ["127.0.0.1", "::1"] {
+        let held = std::net::UdpSocket::bind((host, 0)).unwrap();
+        let port = held.local_addr().unwrap().port().to_string();
+        let said = crate::world::hopshot(&["-U", "--socket", "udp", "--source-port", &port, host]);
+        assert_eq!(said.status, 2, "{}", said.stdout);
+        assert!(said.stderr.contains(&port), "{}", said.stderr);
+    }
+}
+
+#[test]
+fn what_a_udp_socket_cannot_do_is_refused_with_the_reason() {
+    for (args, why) in [
+        (&[][..], "--socket udp requires --udp"),
+        (&["-T"], "--socket udp, which sends UDP only"),
+        (&["-U", "--mtu"], "that takes raw sockets"),
+    ] {
+        let said = crate::world::hopshot(&[&["--socket", "udp"], args, &["127.0.0.1"]].concat());
+        assert_eq!(said.status, 2, "{args:?}");
+        assert!(said.stderr.contains(why), "{args:?}: {}", said.stderr);
+    }
+}
