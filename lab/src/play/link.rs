@@ -1,6 +1,7 @@
 //! The wire between the client's kernel and the simulated internet.
 
 use super::failure::{Context, Failure};
+use super::neighbour;
 use super::netlink::Netlink;
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
@@ -55,7 +56,8 @@ impl Link {
                 netlink
                     .veth(CLIENT_END, OTHER_END, None)
                     .context("veth pair")?;
-                // Nobody must ask for neighbours: there are none.
+                // The kernel must not ask for neighbours: there are none. A program may, and gets an
+                // answer.
                 netlink.up(OTHER_END, false).context(OTHER_END)?;
                 Self::open_packet_socket().context("packet socket")?
             }
@@ -118,7 +120,15 @@ impl Link {
             ),
         };
         match read {
-            Ok(length) => Ok(buf.get(start..length).or(Some(&[]))),
+            Ok(length) => {
+                if let (Self::Veth(socket, addresses), Some(frame)) = (self, buf.get(..length))
+                    && let Some(&here) = addresses.last_chunk()
+                    && let Some(reply) = neighbour::answer(frame, here)
+                {
+                    send(socket.as_raw_fd(), &reply, MsgFlags::empty())?;
+                }
+                Ok(buf.get(start..length).or(Some(&[])))
+            }
             Err(error)
                 if matches!(
                     error.kind(),

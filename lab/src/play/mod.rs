@@ -8,6 +8,7 @@ pub(crate) mod demo;
 mod failure;
 mod link;
 mod namespace;
+mod neighbour;
 mod netlink;
 mod player;
 pub(crate) mod refuse;
