@@ -1,8 +1,8 @@
 //! The wire between the client's kernel and the simulated internet.
 
 use super::failure::{Context, Failure};
-use super::neighbour;
 use super::netlink::Netlink;
+use super::{neighbour, offload};
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
 use nix::sys::socket::{
@@ -121,11 +121,9 @@ impl Link {
         };
         match read {
             Ok(length) => {
-                if let (Self::Veth(socket, addresses), Some(frame)) = (self, buf.get(..length))
-                    && let Some(&here) = addresses.last_chunk()
-                    && let Some(reply) = neighbour::answer(frame, here)
+                if let (Self::Veth(socket, addresses), Some(frame)) = (self, buf.get_mut(..length))
                 {
-                    send(socket.as_raw_fd(), &reply, MsgFlags::empty())?;
+                    Self::serve(socket, addresses, frame)?;
                 }
                 Ok(buf.get(start..length).or(Some(&[])))
             }
@@ -139,6 +137,19 @@ impl Link {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Does for a frame what a network card and a neighbour would.
+    fn serve(socket: &OwnedFd, addresses: &[u8; 12], frame: &mut [u8]) -> io::Result<()> {
+        if let Some(packet) = frame.get_mut(ETHERNET_HEADER..) {
+            let _ = offload::complete(packet);
+        }
+        if let Some(&here) = addresses.last_chunk()
+            && let Some(reply) = neighbour::answer(frame, here)
+        {
+            send(socket.as_raw_fd(), &reply, MsgFlags::empty())?;
+        }
+        Ok(())
     }
 
     /// Hands a packet to the client's kernel.

@@ -10,6 +10,7 @@ mod link;
 mod namespace;
 mod neighbour;
 mod netlink;
+mod offload;
 mod player;
 pub(crate) mod refuse;
 pub(crate) mod run;
