@@ -283,6 +283,7 @@ fn exchange<A: SockaddrLike>(
 #[test]
 fn a_real_kernel_connects_to_open_ports_through_every_box_and_to_no_other() {
     for (scenario, port, is_open) in [
+        ("wan --link veth", 443, true),
         ("wan", 443, true),
         ("wan", 81, false),
         ("first-syn", 443, true),
@@ -295,8 +296,9 @@ fn a_real_kernel_connects_to_open_ports_through_every_box_and_to_no_other() {
     ] {
         for target in ["{4}", "{6}"] {
             let script = format!("exec 3<>/dev/tcp/{target}/{port}");
-            let arguments = ["run", scenario, "--time-limit", "20", "--", "bash", "-c"];
-            let Some(output) = lab(&[&arguments[..], &[&script]].concat()) else {
+            let run: Vec<&str> = ["run"].into_iter().chain(scenario.split(' ')).collect();
+            let arguments = ["--time-limit", "20", "--", "bash", "-c", &script];
+            let Some(output) = lab(&[&run[..], &arguments].concat()) else {
                 return;
             };
             let status = i32::from(!is_open);

@@ -2,6 +2,7 @@
 
 use super::failure::{Context, Failure};
 use super::netlink::Netlink;
+use super::{neighbour, offload};
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::{CLIENT, PREFIX_LEN};
 use nix::sys::socket::{
@@ -55,7 +56,8 @@ impl Link {
                 netlink
                     .veth(CLIENT_END, OTHER_END, None)
                     .context("veth pair")?;
-                // Nobody must ask for neighbours: there are none.
+                // The kernel must not ask for neighbours: there are none. A program may, and gets an
+                // answer.
                 netlink.up(OTHER_END, false).context(OTHER_END)?;
                 Self::open_packet_socket().context("packet socket")?
             }
@@ -118,7 +120,13 @@ impl Link {
             ),
         };
         match read {
-            Ok(length) => Ok(buf.get(start..length).or(Some(&[]))),
+            Ok(length) => {
+                if let (Self::Veth(socket, addresses), Some(frame)) = (self, buf.get_mut(..length))
+                {
+                    Self::serve(socket, addresses, frame)?;
+                }
+                Ok(buf.get(start..length).or(Some(&[])))
+            }
             Err(error)
                 if matches!(
                     error.kind(),
@@ -129,6 +137,19 @@ impl Link {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Does for a frame what a network card and a neighbour would.
+    fn serve(socket: &OwnedFd, addresses: &[u8; 12], frame: &mut [u8]) -> io::Result<()> {
+        if let Some(packet) = frame.get_mut(ETHERNET_HEADER..) {
+            let _ = offload::complete(packet);
+        }
+        if let Some(&here) = addresses.last_chunk()
+            && let Some(reply) = neighbour::answer(frame, here)
+        {
+            send(socket.as_raw_fd(), &reply, MsgFlags::empty())?;
+        }
+        Ok(())
     }
 
     /// Hands a packet to the client's kernel.

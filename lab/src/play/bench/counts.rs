@@ -10,7 +10,7 @@ use crate::play::failure::Failure;
 use hopshot_lab::Scenario;
 
 /// How many traces run at a time where only the route counts.
-const AT_A_TIME: usize = 4;
+pub(super) const AT_A_TIME: usize = 4;
 /// A tool that takes longer is asked fewer times, so that it costs no more than about this, in
 /// seconds.
 const PATIENCE: f64 = 30.0;

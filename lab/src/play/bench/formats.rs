@@ -17,6 +17,35 @@ pub(super) enum Format {
     Trippy,
 }
 
+/// What a tool says about the target's port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// It accepts connections, or answers datagrams.
+    Open,
+    /// Nobody listens there.
+    Closed,
+}
+
+impl State {
+    /// What hopshot's JSON calls the target's answer.
+    fn answered(answer: &str) -> Option<Self> {
+        match answer {
+            "syn_ack" | "datagram" => Some(Self::Open),
+            "rst" | "port_unreachable" => Some(Self::Closed),
+            _ => None,
+        }
+    }
+
+    /// How traceroute marks the last line, and scamper.
+    fn marked(word: &str) -> Option<Self> {
+        match word {
+            "<syn,ack>" | "[open]" => Some(Self::Open),
+            "<rst,ack>" | "[closed]" => Some(Self::Closed),
+            _ => None,
+        }
+    }
+}
+
 /// What a tool found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
@@ -24,6 +53,8 @@ pub(super) struct Found {
     hops: Vec<Vec<IpAddr>>,
     /// How many hops it marked as rate limited.
     pub(super) marked: usize,
+    /// The state of the target's port.
+    pub(super) state: Option<State>,
 }
 
 impl Found {
@@ -84,6 +115,10 @@ impl Found {
             // A line without a number goes on with the hop before it; what comes before the first
             // hop is a heading.
             hop = number.parse().ok().or(hop);
+            found.state = line
+                .split_whitespace()
+                .find_map(State::marked)
+                .or(found.state);
             if let Some(hop) = hop {
                 let words = line
                     .split_whitespace()
@@ -100,10 +135,14 @@ impl Found {
         let mut found = Self::default();
         for hop in document.hops {
             found.marked += usize::from(hop.rate_limited);
-            let answered = hop.probes.into_iter().flatten();
-            answered
-                .filter_map(|probe| probe.from)
-                .for_each(|from| found.add(hop.hop, from));
+            for probe in hop.probes.into_iter().flatten() {
+                let state = probe.answer.as_deref().and_then(State::answered);
+                found.state = state.or(found.state);
+                probe
+                    .from
+                    .into_iter()
+                    .for_each(|from| found.add(hop.hop, from));
+            }
         }
         found
     }
@@ -129,6 +168,14 @@ impl Found {
     }
 }
 
+/// What hopshot's document says of a trace as a whole.
+#[derive(Deserialize)]
+pub(super) struct Document {
+    pub(super) distance: Option<u8>,
+    pub(super) duration_ms: f64,
+    pub(super) probes_sent: usize,
+}
+
 #[derive(Deserialize)]
 struct Hopshot {
     hops: Vec<HopshotHop>,
@@ -146,6 +193,7 @@ struct HopshotHop {
 #[derive(Deserialize)]
 struct HopshotProbe {
     from: Option<IpAddr>,
+    answer: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -261,6 +309,48 @@ HOST: machine          Loss%   Snt   Last   Avg  Best  Wrst StDev
             ["10.1.0.1", "", "10.255.0.80"]
         );
         assert_eq!(Found::parse(Format::Hopshot, output).marked, 1);
+    }
+
+    #[test]
+    fn the_state_of_a_port() {
+        let hopshot = |answer: &str| {
+            format!(
+                r#"{{"hops":[{{"hop":1,"probes":[{{"from":"10.1.0.1","answer":null}}]}},
+                    {{"hop":2,"probes":[{{"from":"10.255.0.80","answer":"{answer}"}},null]}}]}}"#
+            )
+        };
+        for (format, output, state) in [
+            (
+                Format::Lines,
+                "12  10.255.0.80 <syn,ack>  80.0 ms\n".to_owned(),
+                Some(State::Open),
+            ),
+            (
+                Format::Lines,
+                "12  10.255.0.80 <rst,ack>  80.0 ms\n".to_owned(),
+                Some(State::Closed),
+            ),
+            (
+                Format::Lines,
+                "12  10.255.0.80  80.0 ms [closed]\n".to_owned(),
+                Some(State::Closed),
+            ),
+            (
+                Format::Lines,
+                "12  10.255.0.80  80.0 ms\n13 *\n".to_owned(),
+                None,
+            ),
+            (Format::Hopshot, hopshot("syn_ack"), Some(State::Open)),
+            (Format::Hopshot, hopshot("datagram"), Some(State::Open)),
+            (
+                Format::Hopshot,
+                hopshot("port_unreachable"),
+                Some(State::Closed),
+            ),
+            (Format::Hopshot, hopshot("ack"), None),
+        ] {
+            assert_eq!(Found::parse(format, &output).state, state, "{output}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! What a tool found and what it cost, held against the truth.
 
-use super::formats::Found;
+use super::formats::{Found, State};
 use core::time::Duration;
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{Event, Exit, Probe};
-use hopshot_lab::{End, Internet, Scenario, Truth};
+use hopshot_lab::{End, Internet, Protocol, Scenario, Truth};
 use std::net::IpAddr;
 
 /// A path to trace, with all that is true of it.
@@ -42,6 +42,10 @@ pub(super) struct Trace {
     pub(super) right: usize,
     /// Hops with an address that isn't there, the end told too far away among them.
     pub(super) wrong: usize,
+    /// Whether anybody stands where the target answers.
+    pub(super) reached: bool,
+    /// The state of the target's port, if it is told.
+    pub(super) state: Option<State>,
     /// Rows past the path's end.
     pub(super) rows_past_end: usize,
     /// Links between neighbours that no packet can take.
@@ -84,6 +88,12 @@ impl Path {
         }
     }
 
+    /// The same, as probes of a protocol to a port find it.
+    pub(super) fn by(mut self, family: AddressFamily, protocol: Protocol, port: u16) -> Self {
+        self.truth = Internet::new(&self.scenario, 0).truth_to(family, protocol, port);
+        self
+    }
+
     /// How far one of its ways goes before it ends, or before it is seen to go round.
     fn len(&self, way: usize) -> usize {
         self.scenario
@@ -124,7 +134,12 @@ impl Path {
 
     /// Holds what a tool printed and what the simulated internet saw against the truth.
     pub(super) fn judge(&self, events: &[Event], found: &Found) -> Option<Trace> {
-        let probes: Vec<&Probe> = events.iter().filter_map(probe).collect();
+        // Of TCP the SYNs: what a kernel sends on a connection that it has is no probe.
+        let probes: Vec<&Probe> = events
+            .iter()
+            .filter_map(probe)
+            .filter(|probe| probe.protocol != Protocol::Tcp || probe.is_syn())
+            .collect();
         let exit = events.iter().find_map(exit)?;
         let way = self.main_way(&probes);
         let (hops, limit) = (self.len(way), self.limit(way));
@@ -152,6 +167,8 @@ impl Path {
             hops,
             right: 0,
             wrong: 0,
+            reached: self.truth.paths[way].end == End::Target && !found.at(hops).is_empty(),
+            state: found.state,
             rows_past_end: 0,
             false_links: self.false_links(found),
             cpu: Duration::from_nanos(exit.cpu_ns),
@@ -238,8 +255,7 @@ const fn exit(event: &Event) -> Option<Exit> {
 mod tests {
     use super::super::formats::Format;
     use super::*;
-    use hopshot_lab::Protocol;
-    use hopshot_lab::log::{Answer, Fate};
+    use hopshot_lab::log::{Answer, Fate, Sent};
 
     fn path(name: &str) -> Path {
         Path::new(
@@ -308,6 +324,30 @@ mod tests {
         assert_eq!(trace.after, Some(Duration::from_millis(3)));
         assert!((trace.ratio() - 1.7).abs() < 1e-9);
         assert_eq!((trace.sent, trace.past, trace.hops), (2, 1, 5));
+    }
+
+    #[test]
+    fn of_tcp_only_syns_are_probes() {
+        let tcp = |flags| match sent(7, 5, 6_000_000) {
+            Event::Probe(probe) => Event::Probe(Probe {
+                protocol: Protocol::Tcp,
+                tcp: Some(Sent { seq: 1, flags }),
+                ..probe
+            }),
+            exit => exit,
+        };
+        let trace = path("short").judge(&[tcp(2), tcp(16), tcp(17), EXIT], &Found::default());
+        assert_eq!(trace.map(|trace| (trace.sent, trace.past)), Some((1, 1)));
+    }
+
+    #[test]
+    fn a_target_behind_a_firewall_is_reached_by_tcp() {
+        let found = lines([(1, "10.1.0.1"), (12, "10.255.0.80")]);
+        let by = |protocol| {
+            let path = path("no-icmp").by(AddressFamily::V4, protocol, 443);
+            path.judge(&[EXIT], &found).unwrap().reached
+        };
+        assert!(by(Protocol::Tcp) && !by(Protocol::Icmp));
     }
 
     #[test]

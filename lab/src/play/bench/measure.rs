@@ -1,7 +1,7 @@
 //! One measurement: a tool in a lab of its own, in a process of its own, since a process enters its
 //! namespaces once.
 
-use super::formats::Found;
+use super::formats::{Document, Found};
 use super::judge::{Path, Trace};
 use super::tools::Installed;
 use crate::play::failure::Failure;
@@ -34,6 +34,8 @@ pub(super) struct How {
     pub(super) memory: bool,
     /// More options for `hopshot-lab run`.
     pub(super) options: &'static [&'static str],
+    /// The port, for those that are told one.
+    pub(super) port: u16,
 }
 
 impl Bench {
@@ -66,11 +68,26 @@ impl Bench {
         let Some(command) = tool.command(self.family) else {
             return Ok(None);
         };
-        let place = self.file(&self.number.fetch_add(1, Ordering::Relaxed).to_string());
-        let played = self.play(path, &command, &place, TIME_LIMIT, how)?;
-        let found = Found::parse(tool.format(), &played.output);
-        let events =
-            log::parse(&played.log).map_err(|error| Failure::Lab(format!("log: {error}")))?;
+        let port = how.port.to_string();
+        let command: Vec<String> = command
+            .into_iter()
+            .map(|word| word.replace("{p}", &port))
+            .collect();
+        let how = How {
+            options: if how.options.is_empty() {
+                tool.tool.lab
+            } else {
+                how.options
+            },
+            ..how
+        };
+        let (mut output, mut events) = self.once(path, &command, how)?;
+        if tool.tool.again {
+            (output, events) = again(&output, events).ok_or_else(|| {
+                Failure::Lab(format!("{}: no second trace: {output}", tool.tool.label))
+            })?;
+        }
+        let found = Found::parse(tool.format(), &output);
         let trace = path.judge(&events, &found);
         trace
             .map(Some)
@@ -193,6 +210,21 @@ impl Drop for Bench {
     }
 }
 
+/// Leaves the second of two traces by one hopshot: its document, its probes, and its time, which has
+/// no start-up in it.
+fn again(output: &str, mut events: Vec<Event>) -> Option<(String, Vec<Event>)> {
+    let mut lines = output.lines();
+    let (first, second) = (lines.next()?, lines.next()?);
+    let sent = serde_json::from_str::<Document>(first).ok()?.probes_sent;
+    let duration = serde_json::from_str::<Document>(second).ok()?.duration_ms;
+    events.drain(..sent.min(events.len()));
+    let Some(Event::Exit(exit)) = events.last_mut() else {
+        return None;
+    };
+    exit.started_ns = exit.ended_ns.saturating_sub((duration * 1e6) as u64);
+    Some((second.to_owned(), events))
+}
+
 /// What came out of a lab.
 struct Played {
     output: String,
@@ -231,6 +263,30 @@ pub(super) fn each<T: Send>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hopshot_lab::log::Exit;
+
+    #[test]
+    fn the_second_trace_is_left_alone() {
+        let exit = |started_ns| {
+            Event::Exit(Exit {
+                started_ns,
+                ended_ns: 300_000_000,
+                status: 0,
+                cpu_ns: 0,
+                sleeps: 0,
+                peak_memory: 0,
+            })
+        };
+        let documents =
+            "{\"duration_ms\":160.5,\"probes_sent\":1}\n{\"duration_ms\":80.5,\"probes_sent\":0}\n";
+        // An event of the first trace, whatever it is.
+        let (output, events) = again(documents, vec![exit(1), exit(2)]).unwrap();
+        assert_eq!(output, "{\"duration_ms\":80.5,\"probes_sent\":0}");
+        assert_eq!(events, [exit(219_500_000)]);
+        for one in [documents.lines().next().unwrap(), ""] {
+            assert_eq!(again(one, vec![exit(1), exit(2)]), None);
+        }
+    }
 
     #[test]
     fn jobs_come_back_in_order() {

@@ -14,6 +14,7 @@ mod svg;
 mod tap;
 mod targets;
 mod tools;
+mod transport;
 
 use crate::play::failure::Failure;
 use clap::ValueEnum;
@@ -53,7 +54,8 @@ pub(crate) struct Arguments {
     /// How many times each tool traces each path; a slow one twice.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// How many times where something is counted: whole lists under loss, false links.
+    /// How many times where something is counted: whole lists under loss, false links. By TCP and
+    /// UDP 100 at most.
     #[arg(long, value_name = "N", default_value_t = 200)]
     many: usize,
     /// How many times each tool is flooded.
@@ -107,6 +109,8 @@ enum Part {
     Costs,
     /// RTTs against a tap on the wire (tcpdump), on an idle machine and on a busy one.
     Rtt,
+    /// TCP and UDP: time, waste, the port's state, false links, late answers, firewalls.
+    Transport,
 }
 
 /// Measures, and writes the report.
@@ -120,8 +124,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         Some(path) => path.clone(),
         None => super::demo::hopshot()?,
     };
-    let tools = tools::installed(&arguments.tool, &hopshot);
-    if tools.is_empty() {
+    let is_asked = |part: &Part| arguments.part.is_empty() || arguments.part.contains(part);
+    let of = |list, is_asked: bool| match is_asked {
+        true => tools::installed(list, &arguments.tool, &hopshot),
+        false => Vec::new(),
+    };
+    let is_icmp = |part: &&Part| **part != Part::Transport;
+    let tools = of(
+        tools::TOOLS,
+        Part::value_variants().iter().filter(is_icmp).any(is_asked),
+    );
+    let by_port = of(transport::TOOLS, is_asked(&Part::Transport));
+    let all = [&tools[..], &by_port].concat();
+    if all.is_empty() {
         return Err(Failure::Lab("none of these tools is here".to_owned()));
     }
     let bench = Bench::new(family)?;
@@ -129,11 +144,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
         file: arguments.out.clone(),
         text: String::new(),
     };
-    report.add(&report::introduction(&tools, family, &own_command()))?;
-    for part in Part::value_variants() {
-        if !arguments.part.is_empty() && !arguments.part.contains(part) {
-            continue;
-        }
+    report.add(&report::introduction(&all, family, &own_command()))?;
+    for part in Part::value_variants().iter().filter(|part| is_asked(part)) {
         match part {
             Part::Paths => {
                 report.add(PATHS_ABOUT)?;
@@ -164,6 +176,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<u8, Failure> {
             Part::Many => report.add(&targets::many(&bench, &tools)?)?,
             Part::Costs => report.add(&costs::costs(&bench, &tools)?)?,
             Part::Rtt => report.add(&rtt::rtt(&bench, &tools)?)?,
+            Part::Transport => {
+                let times = arguments.many.clamp(1, transport::TIMES);
+                report.add(&transport::transport(
+                    &bench,
+                    &by_port,
+                    arguments.runs,
+                    times,
+                )?)?;
+            }
         }
     }
     Ok(0)

@@ -32,14 +32,15 @@ pub(super) fn trace(
     path: Path,
     runs: u32,
 ) -> Result<Traced, Failure> {
-    play(bench, tools, path, 0..=runs)
+    play(bench, tools, path, How::default(), 0..=runs)
 }
 
 /// Plays these rounds; round 0 is only for the memory.
-fn play(
+pub(super) fn play(
     bench: &Bench,
     tools: &[Installed],
     path: Path,
+    how: How,
     rounds: RangeInclusive<u32>,
 ) -> Result<Traced, Failure> {
     let runs = *rounds.end();
@@ -58,20 +59,18 @@ fn play(
             let how = How {
                 seed: u64::from(run),
                 memory: run == 0,
-                ..How::default()
+                ..how
             };
             let Some(trace) = bench.trace(&traced.path, tool, how)? else {
                 continue;
             };
+            if trace.wall > SLOW {
+                wanted[index] = runs.min(SLOW_RUNS);
+            }
             if run > 0 {
                 traced.traces[index].push(trace);
             } else {
                 traced.memory[index] = trace.memory;
-                wanted[index] = if trace.wall > SLOW {
-                    runs.min(SLOW_RUNS)
-                } else {
-                    runs
-                };
             }
         }
     }
@@ -119,7 +118,7 @@ pub(super) fn lengths(bench: &Bench, tools: &[Installed], runs: u32) -> Result<S
         );
         for (all, traces) in all
             .iter_mut()
-            .zip(play(bench, tools, path, 1..=runs)?.traces)
+            .zip(play(bench, tools, path, How::default(), 1..=runs)?.traces)
         {
             all.extend(traces);
         }

@@ -1,6 +1,7 @@
 //! Many targets at once, at a bounded rate, and the same target again and again.
 
 use super::counts::shipped;
+use super::formats::Document;
 use super::measure::{Bench, How};
 use super::report::{number, table};
 use super::stats::{median, share};
@@ -8,7 +9,6 @@ use super::tools::Installed;
 use crate::play::failure::Failure;
 use hopshot_core::wire::AddressFamily;
 use hopshot_lab::log::{Event, Exit};
-use serde::Deserialize;
 use std::fs;
 use std::path::Path;
 
@@ -20,14 +20,6 @@ const HOPS: usize = 12;
 const RATES: [u32; 3] = [5_000, 10_000, 1_000_000];
 /// How often the same target is traced in one process.
 const AGAIN: usize = 11;
-
-/// A document of hopshot's.
-#[derive(Deserialize)]
-struct Document {
-    distance: Option<u8>,
-    duration_ms: f64,
-    probes_sent: usize,
-}
 
 /// All targets of a network, by those tools that take a list.
 pub(super) fn many(bench: &Bench, tools: &[Installed]) -> Result<String, Failure> {

@@ -3,6 +3,7 @@
 
 use super::formats::Format;
 use hopshot_core::wire::AddressFamily;
+use hopshot_lab::Protocol;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
@@ -29,12 +30,18 @@ pub(super) struct Tool {
     pub(super) attempts: u8,
     /// Whether its probes are meant to keep to one path where load is balanced by flow.
     pub(super) one_flow: bool,
+    /// What its probes are.
+    pub(super) protocol: Protocol,
     /// Whether it is in the picture.
     pub(super) pictured: bool,
-    /// Its arguments; `{t}` is the target's address. Empty where it can't.
-    v4: &'static str,
-    v6: &'static str,
-    format: Format,
+    /// Whether it traces the target twice, and the second trace alone counts.
+    pub(super) again: bool,
+    /// More options for `hopshot-lab run`, where it needs some.
+    pub(super) lab: &'static [&'static str],
+    /// Its arguments; `{t}` is the target's address, `{p}` a port. Empty where it can't.
+    pub(super) v4: &'static str,
+    pub(super) v6: &'static str,
+    pub(super) format: Format,
 }
 
 impl Tool {
@@ -47,35 +54,38 @@ impl Tool {
     }
 }
 
-const PLAIN: Tool = Tool {
+pub(super) const PLAIN: Tool = Tool {
     label: "",
     program: "",
     attempts: 1,
     one_flow: false,
+    protocol: Protocol::Icmp,
     pictured: true,
+    again: false,
+    lab: &[],
     v4: "",
     v6: "",
     format: Format::Lines,
 };
 
-const HOPSHOT: Tool = Tool {
+pub(super) const HOPSHOT: Tool = Tool {
     program: "hopshot",
     one_flow: true,
     format: Format::Hopshot,
     ..PLAIN
 };
-const TRACEROUTE: Tool = Tool {
+pub(super) const TRACEROUTE: Tool = Tool {
     program: "traceroute",
     ..PLAIN
 };
-const SCAMPER: Tool = Tool {
+pub(super) const SCAMPER: Tool = Tool {
     program: "scamper",
     one_flow: true,
     ..PLAIN
 };
 
-/// All of them. Arguments are separated by `|`, since some have spaces.
-const TOOLS: &[Tool] = &[
+/// All that trace by ICMP. Arguments are separated by `|`, since some have spaces.
+pub(super) const TOOLS: &[Tool] = &[
     Tool {
         label: "hopshot --burst -q 1",
         v4: "-n|--json|--burst|-q|1|{t}",
@@ -230,7 +240,8 @@ impl Installed {
             words
                 .join(" ")
                 .replace("{4}", "TARGET")
-                .replace("{6}", "TARGET"),
+                .replace("{6}", "TARGET")
+                .replace("{p}", "PORT"),
         )
     }
 
@@ -241,7 +252,7 @@ impl Installed {
 }
 
 /// The tools that are here, of those that are wanted: by program or label, all if none is named.
-pub(super) fn installed(wanted: &[String], hopshot: &Path) -> Vec<Installed> {
+pub(super) fn installed(tools: &[Tool], wanted: &[String], hopshot: &Path) -> Vec<Installed> {
     let is_wanted = |tool: &Tool| {
         wanted.is_empty()
             || wanted
@@ -249,7 +260,7 @@ pub(super) fn installed(wanted: &[String], hopshot: &Path) -> Vec<Installed> {
                 .any(|name| name == tool.program || name == tool.label)
     };
     let mut found: Vec<Installed> = Vec::new();
-    for tool in TOOLS.iter().filter(|tool| is_wanted(tool)) {
+    for tool in tools.iter().filter(|tool| is_wanted(tool)) {
         // Asked once for each program, not for each way to call it.
         let known = found
             .iter()
@@ -333,11 +344,18 @@ mod tests {
         }
     }
 
+    fn all() -> impl Iterator<Item = Tool> {
+        [TOOLS, super::super::transport::TOOLS]
+            .into_iter()
+            .flatten()
+            .copied()
+    }
+
     #[test]
     fn every_command_names_the_target_and_looks_up_no_names() {
-        for tool in TOOLS {
+        for tool in all() {
             for (family, target) in [(AddressFamily::V4, "{4}"), (AddressFamily::V6, "{6}")] {
-                let Some(command) = here(*tool).command(family) else {
+                let Some(command) = here(tool).command(family) else {
                     assert!(
                         tool.program == "tsubame" && family == AddressFamily::V6,
                         "{}",
@@ -379,18 +397,17 @@ mod tests {
 
     #[test]
     fn labels_are_unique() {
-        for (index, tool) in TOOLS.iter().enumerate() {
-            assert!(
-                TOOLS[..index].iter().all(|other| other.label != tool.label),
-                "{}",
-                tool.label
-            );
+        for tool in all() {
+            let same = all().filter(|other| other.label == tool.label);
+            assert_eq!(same.count(), 1, "{}", tool.label);
         }
     }
 
     #[test]
     fn what_is_not_here_is_left_out() {
-        assert!(installed(&["hopshot".to_owned()], Path::new("/no/such/hopshot")).is_empty());
-        assert!(installed(&["no such tool".to_owned()], Path::new("/no/such/hopshot")).is_empty());
+        for wanted in ["hopshot", "no such tool"] {
+            let found = installed(TOOLS, &[wanted.to_owned()], Path::new("/no/such/hopshot"));
+            assert!(found.is_empty(), "{wanted}");
+        }
     }
 }
