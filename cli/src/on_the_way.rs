@@ -1,5 +1,4 @@
-//! What middleboxes did to the probes of a trace, and up to where all of them are one flow:
-//! sentences for people.
+//! What middleboxes did to the probes of a trace, and where it left its flow: sentences for people.
 
 use hopshot_linux::{Changes, Hop, ProbeProtocol, QuotedSyn, Reply, Route};
 
@@ -8,7 +7,12 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
     let ProbeProtocol::Tcp { .. } = route.protocol() else {
         return Vec::new();
     };
-    let syn = |reply: &Reply| route.extensions(reply.probe).syn;
+    let syn = |reply: &Reply| {
+        route
+            .extensions(reply.probe)
+            .syn
+            .filter(|_| reply.is_proven())
+    };
     let mss = first(route, |reply| syn(reply)?.mss).map(|(hop, mss)| match mss {
         0 => format!("MSS option taken away {}.", before(hop)),
         mss => format!("MSS clamped to {mss} {}.", before(hop)),
@@ -19,16 +23,15 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
     let is_rewritten = |reply: &Reply| reply.changes.contains(Changes::SEQ).then_some(());
     let seq = first(route, is_rewritten).map(|(hop, ())| {
         format!(
-            "Sequence numbers rewritten {}: nothing proves the answers with a question mark.",
+            "Sequence numbers look rewritten {}: nothing proves the answers with a question mark.",
             before(hop)
         )
     });
-    let flow = route.first_detour().map(|hop| match hop {
-        1 => "Not one flow: each hop answered another source port.".to_owned(),
-        hop => format!(
-            "One flow up to hop {}; from hop {hop} on only probes from other source ports passed.",
-            hop - 1
-        ),
+    let flow = route.leaves_flow_at().map(|hop| {
+        format!(
+            "From hop {hop} on, only probes from other source ports were answered, each a flow of its \
+             own: load balancers may have sent them another way."
+        )
     });
     [mss, options, seq, flow].into_iter().flatten().collect()
 }
@@ -42,10 +45,7 @@ fn first<T>(route: &Route, shows: impl Fn(&Reply) -> Option<T>) -> Option<(u8, T
     route.hops().find_map(shown)
 }
 
-/// Says where it was done: a router quotes what came in, so not by itself.
+/// Says where it was done: a router quotes what came in.
 fn before(hop: u8) -> String {
-    match hop {
-        1 => "on this machine".to_owned(),
-        hop => format!("before hop {hop}"),
-    }
+    format!("before hop {hop}")
 }

@@ -92,8 +92,8 @@ pub(crate) fn next(view: &View<'_>, now: Instant) -> Next {
     choose::<false>(view, now)
 }
 
-/// The same where a probe that reaches the target [connects](crate::Protocol::connects). What has no
-/// such probes isn't linked with the care that they take.
+/// Does the same for protocols that [connect](crate::Protocol::connects). Apart, so that it isn't
+/// linked for others.
 pub(crate) fn next_connecting(view: &View<'_>, now: Instant) -> Next {
     choose::<true>(view, now)
 }
@@ -119,6 +119,9 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
             progress.sent,
             search.map_or(0, |search| search.middle.abs_diff(hop)),
         );
+        if CONNECTS && is_heard_apart(view, hop) {
+            continue;
+        }
         let reason = if CONNECTS && is_silent_end(view, hop) {
             is_doubtful(view, hop, progress).then_some(Reason::Retry)
         } else {
@@ -273,17 +276,26 @@ fn may_be_lost(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     view.path.end.is_some() || hop < view.path.top || is_near && progress.sent == 1
 }
 
+/// Whether a hop has answered on another flow than the first probes': more answers would be of one
+/// flow each.
+fn is_heard_apart(view: &View<'_>, hop: u8) -> bool {
+    let mut apart = view.probes.iter().filter(|probe| probe.is_apart());
+    apart.any(|probe| probe.hop() == hop && probe.is_answered() && probe.is_proven())
+}
+
 /// Whether a hop is behind the last router, where nothing is expected to answer.
 fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
     view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
-/// Whether a hop at the silent end gets a second probe although it may
-/// be a stranger's server: the next one, and the one where the target is expected.
+/// Whether a hop at the silent end gets a second probe although it may be a stranger's server: the
+/// next one, and the one where the target is expected.
 fn is_doubtful(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
     let is_expected = match view.config.sweep() {
-        // A single step is nobody's expectation.
-        Sweep::Window { first, step } => hop == first && first > step,
+        // A single step is nobody's expectation, or it is very near.
+        Sweep::Window { first, step } => {
+            hop == first && (first > step || hop <= view.path.top.saturating_add(EDGE))
+        }
         Sweep::Burst => false,
     };
     let may_retry = progress.sent == 1 && view.config.retries > 0;
@@ -350,7 +362,7 @@ fn reach<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> (u8, Option<Ins
                     _ if end.is_some() => (edge, None),
                     // As long as nobody has answered, nothing says that the end is near.
                     Some(at) if CONNECTS && at <= now && view.path.top > 0 => {
-                        (view.path.top.saturating_add(step), None)
+                        (edge.max(view.path.top.saturating_add(step)), None)
                     }
                     Some(at) if at <= now => (edge.saturating_add(step), None),
                     opens => (edge, opens),

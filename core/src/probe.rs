@@ -45,8 +45,8 @@ impl Changes {
     pub const SOURCE: Self = Self(2);
     /// The quoted checksum of ICMP or UDP.
     pub const CHECKSUM: Self = Self(4);
-    /// The quoted sequence number of TCP, whose checksum isn't looked at: a firewall hides those
-    /// of the systems behind it. It is the same value as [`CHECKSUM`](Self::CHECKSUM).
+    /// The quoted sequence number of TCP, which some firewalls rewrite. The value is that of
+    /// [`CHECKSUM`](Self::CHECKSUM): the quoted checksum of TCP isn't compared.
     pub const SEQ: Self = Self::CHECKSUM;
     /// The quoted ident; in TCP and UDP the quoted source port.
     pub const IDENT: Self = Self(8);

@@ -488,8 +488,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         self.ended.get_or_insert(StopReason::Interrupted);
     }
 
-    /// Whether nothing more is expected from what was sent at first, although the target has not
-    /// been heard.
+    /// Whether the trace goes on although nothing more is expected from what was sent at first, and
+    /// the target has not been heard.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.quiet.is_some() && self.path.certain_end().is_none() && self.ended.is_none()
@@ -527,8 +527,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    /// Whether a probe leaves on a flow of its own: where nothing shows that those of the flow get
-    /// as far, and a retry is due, or such a retry has been answered.
+    /// Whether a probe leaves on a flow of its own: a retry, where nothing shows that probes of the
+    /// flow get as far.
     fn is_detour(&self, hop: u8, reason: Reason) -> bool {
         let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
         let mut behind = self
@@ -537,12 +537,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .iter()
             .filter(|probe| probe.hop() >= hop);
         let is_passed = behind.any(|probe| is_answered(probe) && !probe.is_apart());
-        !is_passed
-            && match reason {
-                Reason::Sweep => false,
-                Reason::Attempt => self.view().progress(hop).heard > 0,
-                Reason::Retry | Reason::Recheck => true,
-            }
+        !is_passed && matches!(reason, Reason::Retry | Reason::Recheck)
     }
 
     #[inline(never)]

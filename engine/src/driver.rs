@@ -486,7 +486,8 @@ impl<L: Link> Driver<L> {
                 .traces
                 .values()
                 .find(|trace| trace.family() == listener.port.family)
-                .filter(|_| self.knocks.is_empty());
+                // Answers to knocks come to other ports.
+                .filter(|trace| self.knocks.is_empty() && trace.knocks.left == 0);
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
             });

@@ -120,8 +120,8 @@ impl Identities {
     pub(crate) fn capacity(&self, config: &Config, ident: Option<u16>) -> usize {
         match (ident, self.ports) {
             (None, 0) => usize::from(u16::MAX) + 1,
-            // Half of all source ports are taken, and each trace may ask another how far it is.
-            (None, ports) => usize::from(u16::MAX / 2 / (ports + 1)).div_ceil(2),
+            // Of the upper half of all source ports, with two knocks for each trace.
+            (None, ports) => (usize::from(u16::MAX / 2) + 1) / usize::from(ports + 1) / 3,
             (Some(_), _) => places(span(config)),
         }
     }
@@ -303,21 +303,21 @@ mod tests {
     #[test]
     fn all_source_ports_of_a_trace_are_its_own() {
         let port = |ident| Key { ident, seq: None };
-        let mut identities = Identities::new(16);
+        let mut identities = Identities::new(32);
         let capacity = identities.capacity(&CONFIG, None);
-        assert_eq!(capacity, 1_024);
+        assert_eq!(capacity, 341);
         let mut firsts = Vec::new();
-        // Each with another beside it, which asks how far its target is.
-        for trace in 0..2 * capacity {
+        // Each with two beside it, which ask how far its target is. One block is over.
+        for trace in 0..=3 * capacity {
             let taken = identities.take(id(trace), &CONFIG, port(0xc0de), None);
             firsts.push(taken.unwrap().ident);
         }
         assert_eq!(firsts[0], 0xc0de, "as it was wanted");
-        let more = identities.take(id(2 * capacity), &CONFIG, port(0xc0de), None);
+        let more = identities.take(id(3 * capacity + 1), &CONFIG, port(0xc0de), None);
         assert_eq!(more, None);
         for (trace, first) in firsts.iter().enumerate() {
             assert!(first & 0x8000 != 0);
-            for ident in (0..16).map(|other| first ^ other) {
+            for ident in (0..32).map(|other| first ^ other) {
                 let owners: Vec<_> = identities.whose(port(ident)).collect();
                 assert_eq!(owners, [id(trace)]);
                 assert!(identities.has(ident));

@@ -72,10 +72,15 @@ impl ProbeSettings {
         self.probing(family, 0).map(drop)
     }
 
-    /// Returns how many source ports each trace has, in a row.
+    /// Returns whether silent hops are asked on no other flow: one that was asked for is the only one.
+    const fn keeps_flow(&self) -> bool {
+        self.one_flow || self.flow.is_some()
+    }
+
+    /// Returns how many source ports each trace has: an aligned block.
     pub(crate) const fn ports(&self) -> u16 {
         match self.protocol {
-            ProbeProtocol::Tcp { .. } if !self.one_flow => Tcp::PORTS,
+            ProbeProtocol::Tcp { .. } if !self.keeps_flow() => Tcp::PORTS,
             _ => 1,
         }
     }
@@ -94,7 +99,7 @@ impl ProbeSettings {
         if let Some(flow) = self.flow {
             probing = probing.with_flow(flow, self.flow_is_public);
         }
-        if self.one_flow {
+        if self.keeps_flow() {
             probing = probing.on_one_flow();
         }
         probing.check().map_err(Fault::Config)?;

@@ -300,7 +300,8 @@ impl<L: Link> Trace<L> {
         self.begun.source
     }
 
-    /// The flow of all its probes: what load balancers tell flows apart by.
+    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows apart
+    /// by.
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.begun.probes.flow()
@@ -456,7 +457,8 @@ impl Route {
         self.tracer.protocol().size(family)
     }
 
-    /// The flow of all its probes: what load balancers tell flows apart by.
+    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows apart
+    /// by.
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.tracer.protocol().flow()
@@ -474,10 +476,9 @@ impl Route {
         self.tracer.protocol().source_port()
     }
 
-    /// Returns the source port of a probe, if it isn't that of the trace: a hop that is silent, while
-    /// nothing shows that any SYN of the flow gets as far, is asked again from another one. A
-    /// firewall that passes the first SYN of a flow alone hides nothing so, but a load balancer may
-    /// have sent that SYN another way.
+    /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked again
+    /// from another port where nothing shows that any SYN of the flow gets as far: a firewall may
+    /// pass only the first. A load balancer may have sent such a probe another way.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
         detour(&self.tracer, probe)
@@ -486,18 +487,23 @@ impl Route {
     /// Returns whether all answers are to probes of one flow.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
-        self.first_detour().is_none()
+        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
+        !self.hops().any(|hop| hop.replies().any(is_apart))
     }
 
-    /// Returns the first hop that answered a probe of another flow: up to there it is one flow.
+    /// Returns the first hop from which on only probes of other flows were answered, if there is
+    /// one.
     #[must_use]
-    pub fn first_detour(&self) -> Option<u8> {
-        let mut hops = self.hops();
-        let is_apart = |hop: &Hop<'_>| {
-            hop.replies()
-                .any(|reply| self.detour(reply.probe).is_some())
-        };
-        hops.find(is_apart).map(|hop| hop.number())
+    pub fn leaves_flow_at(&self) -> Option<u8> {
+        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
+        let last = self
+            .hops()
+            .filter(|hop| hop.replies().any(|reply| !is_apart(reply)))
+            .last();
+        let last = last.map_or(0, |hop| hop.number());
+        let mut behind = self.hops().filter(|hop| hop.number() > last);
+        let found = behind.find(|hop| hop.replies().any(is_apart));
+        found.map(|hop| hop.number())
     }
 
     /// Returns an answer with all that belongs to it.

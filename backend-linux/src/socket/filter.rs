@@ -7,9 +7,9 @@
 //! and matched again.
 
 use crate::sys::Instruction;
-use hopshot_core::Echo;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
+use hopshot_core::{Echo, Tcp};
 use hopshot_engine::{ProbeProtocol, Probes};
 use std::net::IpAddr;
 
@@ -49,8 +49,8 @@ impl Identity {
 pub(crate) enum Own {
     /// The ident, cookie and target of Echo Requests.
     Echo(Identity),
-    /// The source port of UDP and TCP.
-    Port(u16),
+    /// The source ports of UDP and TCP: an aligned block, by its first and how many they are.
+    Ports(u16, u16),
 }
 
 impl Own {
@@ -58,8 +58,12 @@ impl Own {
     pub(crate) const fn of(probes: &Probes, target: IpAddr) -> Option<Self> {
         match probes {
             Probes::Echo(echo) => Some(Self::Echo(Identity::of(echo, target))),
-            Probes::Udp(udp) => Some(Self::Port(udp.source_port)),
-            Probes::Tcp(tcp) => Some(Self::Port(tcp.source_port)),
+            Probes::Udp(udp) => Some(Self::Ports(udp.source_port, 1)),
+            Probes::Tcp(tcp) if tcp.detours => {
+                let first = tcp.source_port & !(Tcp::PORTS - 1);
+                Some(Self::Ports(first, Tcp::PORTS))
+            }
+            Probes::Tcp(tcp) => Some(Self::Ports(tcp.source_port, 1)),
             _ => None,
         }
     }
@@ -165,14 +169,15 @@ pub(super) fn pass_errors_about(family: AddressFamily, protocol: u8) -> Vec<Inst
     program.end()
 }
 
-/// The program that passes segments and datagrams from the port of the target to a port of ours.
+/// The program that passes segments and datagrams from the port of the target to a block of our
+/// ports: its first, and their number, a power of two.
 /// If no port is given there are many traces, and segments to all ports pass: but of TCP only those
 /// without data, and those that begin or reset a connection. The rest belongs to connections of
 /// other programs.
 pub(super) fn pass_from_target(
     family: AddressFamily,
     protocol: ProbeProtocol,
-    ours: Option<u16>,
+    ours: Option<(u16, u16)>,
 ) -> Vec<Instruction> {
     const DESTINATION: u32 = 2;
     const FLAGS: u32 = 13;
@@ -187,9 +192,10 @@ pub(super) fn pass_from_target(
     let port = protocol.port().unwrap_or_default();
     program.unless_equal(port.into(), Label::Drop);
     match (ours, protocol) {
-        (Some(ours), _) => {
+        (Some((first, number)), _) => {
             program.line(LOAD_WORD16_INDEXED, DESTINATION);
-            program.if_equal(ours.into(), Label::Pass);
+            program.line(AND, u32::from(!(number - 1)));
+            program.if_equal(first.into(), Label::Pass);
         }
         (None, ProbeProtocol::Tcp { .. }) => {
             program.line(LOAD_OCTET_INDEXED, FLAGS);

@@ -242,8 +242,8 @@ impl Receiver {
         let is_icmp = self.protocol == ip::icmp(family);
         match (probes.port(), trace) {
             (Some(_), _) if is_icmp => filter::pass_errors_about(family, probes.number(family)),
-            (Some(_), Some(Own::Port(ours))) => {
-                filter::pass_from_target(family, probes, Some(*ours))
+            (Some(_), Some(Own::Ports(first, number))) => {
+                filter::pass_from_target(family, probes, Some((*first, *number)))
             }
             (Some(_), _) => filter::pass_from_target(family, probes, None),
             (None, Some(Own::Echo(echo))) => filter::pass_answers(family, Some(echo)),

@@ -378,11 +378,11 @@ fn what_a_middlebox_does_is_told_with_the_hop_that_shows_it() {
             ("mss-clamp", "MSS clamped to 1360 before hop 5."),
             (
                 "seq-nat",
-                "Sequence numbers rewritten before hop 4: nothing proves",
+                "Sequence numbers look rewritten before hop 4: nothing proves",
             ),
             (
                 "first-syn",
-                "One flow up to hop 5; from hop 6 on only probes from other source ports passed.",
+                "From hop 6 on, only probes from other source ports were answered",
             ),
         ] {
             let options = ["run", scenario, "--", HOPSHOT, "-n", "-q1", "-T"];

@@ -1,6 +1,7 @@
 //! Probes that are TCP SYNs of one flow.
 //!
-//! Both ports are the same in all probes. The sequence number of a probe is its index and a secret,
+//! Both ports are the same in all probes, but for retries of silent hops if there are
+//! [detours](Tcp::detours). The sequence number of a probe is its index and a secret,
 //! enciphered with a key: so they are far apart, as challenge acknowledgments want it, every error
 //! brings the whole of it back in its first 8 octets, and the target acknowledges it.
 
@@ -32,8 +33,8 @@ const fn mss(family: AddressFamily) -> u16 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tcp {
-    /// The source port of all probes, not 0. Unique among the traces that share an address, best
-    /// random.
+    /// The source port of the flow, not 0. Unique among the traces that share an address, and so are
+    /// all that [`detours`](Self::detours) takes; best random.
     pub source_port: u16,
     /// The destination port of all probes, not 0.
     pub port: u16,
@@ -41,9 +42,9 @@ pub struct Tcp {
     pub options: TcpOptions,
     /// The key of the sequence numbers, random.
     pub key: [u32; 4],
-    /// Whether silent hops are asked again from other source ports: the others of the
-    /// [`PORTS`](Self::PORTS) in a row that `source_port` is one of. Some firewalls pass only the
-    /// first SYN of a flow.
+    /// Whether a silent hop that no SYN of the flow is known to have passed is asked again from
+    /// another source port, since some firewalls pass only the first SYN of a flow. The ports are the
+    /// others of the aligned block of [`PORTS`](Self::PORTS) that `source_port` belongs to.
     pub detours: bool,
 }
 
@@ -70,7 +71,8 @@ impl TcpOptions {
 }
 
 impl Tcp {
-    /// Takes the source port and the key from `random`, of which every octet counts. They tell an
+    /// Takes the source port and the key from `random`, of which every octet counts, and permits
+    /// [`detours`](Self::detours). They tell an
     /// answer from a forgery, so nobody else may be able to guess them. The source port is one of
     /// the upper half, where few services listen.
     #[must_use]
@@ -90,17 +92,17 @@ impl Tcp {
         }
     }
 
-    /// The source ports of a trace with [`detours`](Self::detours): so many in a row, from a
-    /// multiple of that on.
-    pub const PORTS: u16 = 16;
+    /// The number of source ports of a trace with [`detours`](Self::detours): an aligned block.
+    pub const PORTS: u16 = 32;
 
-    /// The source port of the probe with this index.
+    /// Returns the source port of the probe with this index, which has the bit [`APART`] where it
+    /// leaves on a flow of its own. It is never 0.
     #[must_use]
     pub const fn source_port_of(&self, index: u16) -> u16 {
         if !self.detours || index & APART == 0 {
             return self.source_port;
         }
-        // Those of some probes in a row all differ.
+        // Those of as many probes in a row all differ.
         match self.source_port ^ (index % (Self::PORTS - 1) + 1) {
             0 => self.source_port,
             other => other,
@@ -165,18 +167,25 @@ impl Tcp {
     /// its window came back.
     fn index_by_window(&self, quoted: &QuotedSegment<'_>) -> Option<u16> {
         let place = quoted.window?.checked_sub(LEAST_WINDOW)?;
+        if place == NO_PLACE {
+            return None;
+        }
         let ports = (quoted.source, quoted.destination);
         let is_it = |index: &u16| ports == (self.source_port_of(*index), self.port);
         [place, place | APART].into_iter().find(is_it)
     }
 }
 
-/// The least window of a probe. Those above it say which probe it is, to those who rewrite sequence
-/// numbers and their routers: of the first thousand.
+/// The least window of a probe. How much more it is says which of the first thousand probes it is,
+/// also where a firewall has rewritten the sequence number.
 const LEAST_WINDOW: u16 = 0xfc00;
 
+/// The rest of the window where it doesn't say which probe it is.
+const NO_PLACE: u16 = 0x3ff;
+
 const fn window_of(index: u16) -> u16 {
-    LEAST_WINDOW | index & !LEAST_WINDOW
+    let place = index & !APART;
+    LEAST_WINDOW | if place < NO_PLACE { place } else { NO_PLACE }
 }
 
 /// One round of the cipher, a Feistel network on two halves of 16 bits. It need not withstand those

@@ -118,6 +118,8 @@ impl<'a> QuotedSegment<'a> {
     pub fn parse(octets: &'a [u8]) -> Result<Self, Malformed> {
         let (start, behind) = Start::ref_from_prefix(octets).map_err(|_| Malformed::Truncated)?;
         let rest = Rest::ref_from_prefix(behind).ok().map(|(rest, _)| rest);
+        // It stands before the end of the header, which may be missing.
+        let window = behind.get(6..8).and_then(<[u8]>::first_chunk).copied();
         let options = rest.and_then(|rest| {
             let header_len = usize::from(rest.data_offset >> 4).saturating_mul(4);
             octets.get(HEADER_LEN..header_len)
@@ -126,7 +128,7 @@ impl<'a> QuotedSegment<'a> {
             source: start.source.get(),
             destination: start.destination.get(),
             seq: start.seq.get(),
-            window: rest.map(|rest| rest.window.get()),
+            window: window.map(u16::from_be_bytes),
             options,
         })
     }

@@ -353,8 +353,8 @@ fn a_short_quote_with_another_address_may_be_of_any_probe() {
 fn a_retry_apart_leaves_from_a_port_of_its_own_and_its_answers_find_it() {
     for family in BOTH {
         let tcp = tcp();
-        let ports: HashSet<u16> = (5..20).map(|n| tcp.source_port_of(n | APART)).collect();
-        assert_eq!(ports.len(), 15, "those of 15 probes in a row all differ");
+        let ports: HashSet<u16> = (5..36).map(|n| tcp.source_port_of(n | APART)).collect();
+        assert_eq!(ports.len(), 31, "those of 31 probes in a row all differ");
         assert!(!ports.contains(&tcp.source_port));
         assert!(
             ports
@@ -395,22 +395,23 @@ fn a_retry_apart_leaves_from_a_port_of_its_own_and_its_answers_find_it() {
         assert_eq!(one_flow.source_port_of(7 | APART), tcp.source_port);
     }
     // No port is 0.
-    for source_port in 1..16 {
+    for source_port in 1..32 {
         let tcp = Tcp {
             source_port,
             ..tcp()
         };
-        assert!((0..40).all(|index| tcp.source_port_of(index | APART) != 0));
+        assert!((0..80).all(|index| tcp.source_port_of(index | APART) != 0));
     }
 }
 
 #[test]
 fn a_probe_whose_seq_was_changed_is_known_by_its_window_but_proves_nothing() {
     for family in BOTH {
-        for index in [0, 3, 1_023, APART, APART | 9] {
+        for index in [0, 3, 1_022, APART, APART | 9] {
             let mut probe = probe(&tcp(), ends(family), index);
             probe[5] ^= 0x10;
-            for (octets, is_known) in [(8, false), (15, false), (20, true), (24, true)] {
+            for (octets, is_known) in [(8, false), (15, false), (16, true), (20, true), (24, true)]
+            {
                 let error = quoting(&tcp(), router(family, 1), EXCEEDED, &probe, octets);
                 let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
                 let found = recognized(&tcp(), &answer);
@@ -422,6 +423,12 @@ fn a_probe_whose_seq_was_changed_is_known_by_its_window_but_proves_nothing() {
                     assert!(found.changes.contains(Changes::SEQ));
                 }
             }
+            // Of those that are later than the window can say, none is.
+            let mut late = crate::probe(&tcp(), ends(family), 1_023 | index & APART);
+            late[5] ^= 0x10;
+            let error = quoting(&tcp(), router(family, 1), EXCEEDED, &late, 24);
+            let answer = Answer::parse(to_us(router(family, 1)), None, &error).unwrap();
+            assert_eq!(recognized(&tcp(), &answer), Err(Discard::NotOurs));
             // Nor is it if a port was changed too.
             probe[1] ^= 0x40;
             let error = quoting(&tcp(), router(family, 1), EXCEEDED, &probe, 24);

@@ -91,6 +91,7 @@ pub(super) fn take(
     let is_targets = reply.kind == Kind::Reply && reply.evidence() == Evidence::Strong;
     if let Some(trace) = traces.get_mut(parent).filter(|_| is_targets) {
         trace.knocks.answer = Some(*reply);
+        trace.note_answer(reply);
         // A hop limit that suggests more is that of a system which begins with another one.
         if let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST) {
             trace.tracer.expect(hops);

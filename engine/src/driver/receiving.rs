@@ -78,6 +78,10 @@ impl<L: Link> Driver<L> {
                     if let Ok(reply) = &accepted
                         && self.knocks.contains_key(&id)
                     {
+                        if trace.is_somebodys(reply) && !trace.is_to_itself {
+                            let uplink = self.uplinks.get_mut(listener.port.family);
+                            uplink.answered(arrival.at);
+                        }
                         let (traces, schedule) = (&mut self.traces, &mut self.schedule);
                         knocks::take(&self.knocks, traces, schedule, id, reply);
                         break;

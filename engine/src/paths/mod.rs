@@ -112,6 +112,11 @@ impl<L: Link> Exploration<L> {
         let flows = Flows::new(settings.flow, seed);
         let (started, start) = (link.date(), link.now());
         let most_flows = thoroughness.most_flows.clamp(1, FLOWS.into());
+        // Each flow is a trace of its own.
+        let settings = &ProbeSettings {
+            one_flow: true,
+            ..settings.clone()
+        };
         let survey = Survey::start(link, settings, thoroughness.rate, search::AT_ONCE)?;
         let socket = survey.socket(AddressFamily::of(target));
         let summary = Summary {
@@ -168,7 +173,6 @@ impl<L: Link> Exploration<L> {
             attempts,
             ..settings.config
         };
-        settings.one_flow = true;
         let mut flow = self.flows.draw();
         // Each source port once, and one that was given as it is.
         while settings.flow != Some(flow) && settings.protocol.flow(flow) != flow {

@@ -462,7 +462,18 @@ fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_has_no_dat
         payload: UdpPayload::Plain,
     };
     for family in [AddressFamily::V4, AddressFamily::V6] {
-        for (from, to) in [(443, 50_000), (443, 50_001), (80, 50_000), (50_000, 443)] {
+        // Of a block of 32 the first is 49,984, and the last 50,015.
+        let ends = [
+            (443, 50_000),
+            (443, 50_001),
+            (443, 49_984),
+            (443, 50_015),
+            (443, 50_016),
+        ];
+        for (from, to) in ends
+            .into_iter()
+            .chain([(443, 49_983), (80, 50_000), (50_000, 443)])
+        {
             // SYN/ACK, RST/ACK, ACK, data: little may be options.
             for (flags, data, begins) in [
                 (0x12, 100, true),
@@ -481,8 +492,11 @@ fn what_comes_from_the_target_passes_to_our_port_and_without_one_what_has_no_dat
                     for (protocol, any) in [(tcp, begins), (udp, true)] {
                         let passed = passes(&pass_from_target(family, protocol, None), &packet);
                         assert_eq!(passed, is_from && any);
-                        let ours = pass_from_target(family, protocol, Some(50_000));
+                        let ours = pass_from_target(family, protocol, Some((50_000, 1)));
                         assert_eq!(passes(&ours, &packet), (from, to) == (443, 50_000));
+                        let block = pass_from_target(family, protocol, Some((49_984, 32)));
+                        let is_in_block = (49_984..50_016).contains(&to);
+                        assert_eq!(passes(&block, &packet), is_from && is_in_block);
                     }
                 }
             }
