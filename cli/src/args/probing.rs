@@ -154,7 +154,7 @@ impl Probes {
             _ => return Ok(()),
         };
         let is_tcp = name == "--tcp";
-        let beside = [
+        let conflicts = [
             (
                 matches!(self.socket, Socket::Ping),
                 "--socket ping, which sends ICMP only",
@@ -176,7 +176,7 @@ impl Probes {
                 "--mtu: the size of a SYN is fixed; use ICMP or UDP",
             ),
         ];
-        match beside.into_iter().find(|(is_so, _)| *is_so) {
+        match conflicts.into_iter().find(|(is_given, _)| *is_given) {
             Some((_, why)) => Err(format!("{name} can't be used with {why}")),
             None => Ok(()),
         }

@@ -74,7 +74,7 @@ impl Protocol {
     /// Checks what goes with what.
     pub(super) fn check(&self) -> Result<(), String> {
         let has_ports = self.tcp || self.udp;
-        let lonely = [
+        let without_protocol = [
             (self.quic && !self.udp, "--quic requires --udp"),
             (self.full_syn && !self.tcp, "--full-syn requires --tcp"),
             (
@@ -86,7 +86,7 @@ impl Protocol {
                 "--source-port requires --tcp or --udp: ICMP has no ports",
             ),
         ];
-        match lonely.into_iter().find(|(is_so, _)| *is_so) {
+        match without_protocol.into_iter().find(|(is_wrong, _)| *is_wrong) {
             Some((_, why)) => Err(why.to_owned()),
             None => Ok(()),
         }
