@@ -342,13 +342,22 @@ fn what_is_remembered_is_bounded() {
     let mut history = History::default();
     for number in 0..2000_u32 {
         let octet = u8::try_from(number % 250).unwrap();
-        history.add(&round(&[Some(octet)]));
+        let port = match number % 2 {
+            0 => PortState::Open,
+            _ => PortState::Closed,
+        };
+        history.add(&Round {
+            port: Some(port),
+            ..round(&[Some(octet)])
+        });
     }
     let hop = &history.hops[&1];
     assert_eq!(
-        (hop.addresses.len(), hop.rtts.len(), history.changes.len()),
-        (ADDRESSES, REMEMBERED, CHANGES)
+        (hop.addresses.len(), hop.rtts.len()),
+        (ADDRESSES, REMEMBERED)
     );
+    let changes = (history.changes.len(), history.port_changes.len());
+    assert_eq!(changes, (CHANGES, CHANGES));
 }
 
 #[test]
