@@ -97,7 +97,9 @@ impl Settings {
         self
     }
 
-    /// The kind of socket; by default raw where that is permitted, else ping.
+    /// The kind of socket; by default raw where that is permitted, else ping. Ping sockets send ICMP
+    /// only: with [TCP or UDP](Self::protocol) a job that asks for them ends with
+    /// [`Error::PingSocket`] before it begins.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
         self
@@ -224,6 +226,10 @@ impl Settings {
 
     /// Checks what can be checked while the target isn't known.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        let protocol = self.options.protocol;
+        if self.options.kind == Some(SocketKind::Ping) && protocol != ProbeProtocol::Icmp {
+            return Err(Error::PingSocket { protocol });
+        }
         Ok(self
             .probes
             .check(self.family.unwrap_or(AddressFamily::V4))?)

@@ -50,10 +50,20 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
+        // A longer wait is no remedy: the nearest hop would have answered by now.
+        Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls"
+        }
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
         Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
-        Some(_) => "nothing more came",
+        Some(_) => match route.protocol() {
+            ProbeProtocol::Tcp { .. } => "nothing more came: filtered, or down",
+            ProbeProtocol::Udp { .. } => {
+                "nothing more came: filtered, down, or an open port that says nothing"
+            }
+            _ => "nothing more came",
+        },
     };
     Some(format!("No answer from {target}: {reason}."))
 }

@@ -220,6 +220,49 @@ fn where_the_target_has_no_line_a_watch_says_the_state_above() {
 }
 
 #[test]
+fn silence_is_blamed_on_what_it_may_come_from() {
+    for (args, why) in [
+        // Nobody answers there: no longer wait would help.
+        (
+            &["-T", "-i", "lo", "192.0.2.1"][..],
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls.",
+        ),
+        (
+            &["-U", "-i", "lo", "192.0.2.1"],
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls.",
+        ),
+        (
+            &["-T", "10.4.0.77"],
+            "nothing more came: filtered, or down.",
+        ),
+        (
+            &["-U", "10.4.0.77"],
+            "nothing more came: filtered, down, or an open port that says nothing.",
+        ),
+    ] {
+        let Some(said) = on_chain(&[&["-n", "-q1", "-m6"][..], args].concat()) else {
+            return;
+        };
+        assert_eq!(said.status, 1, "{}", said.stderr);
+        assert!(said.stdout.trim_end().ends_with(why), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn where_no_route_leads_the_remedy_asks_for_that_of_the_probes() {
+    for (protocol, asked) in [
+        (&["-T"][..], "ipproto tcp dport 443)"),
+        (&["-U", "-p", "53"], "ipproto udp dport 53)"),
+    ] {
+        let Some(said) = on_chain(&[protocol, &["192.0.2.1"]].concat()) else {
+            return;
+        };
+        assert_eq!(said.status, 2);
+        assert!(said.stderr.trim_end().ends_with(asked), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn the_hosts_of_a_list_are_told_apart() {
     for protocol in ["-T", "-U"] {
         let hosts = [
