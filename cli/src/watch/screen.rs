@@ -127,7 +127,7 @@ impl View<'_> {
         Line::from(vec![
             Span::styled(left, Modifier::BOLD),
             Span::styled(state, self.state_style().add_modifier(Modifier::BOLD)),
-            Span::raw(" ".repeat(gap)),
+            Span::styled(" ".repeat(gap), Modifier::BOLD),
             Span::styled(right, style),
         ])
     }
