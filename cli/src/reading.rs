@@ -215,7 +215,7 @@ impl PortState {
     pub(crate) fn of_route(route: &Route) -> Option<Self> {
         let hops = route.hops().collect::<Vec<_>>();
         let protocol = route.protocol();
-        let mut replies = hops.iter().flat_map(|hop| hop.replies());
+        let mut replies = hops.iter().flat_map(Hop::replies);
         replies
             .find_map(|reply| Self::of_reply(protocol, &reply))
             .or_else(|| route.knock().and_then(Self::of_answer))
