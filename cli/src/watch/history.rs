@@ -122,6 +122,7 @@ pub(crate) struct History {
     pub(crate) rounds: u32,
     /// Whether the target answered in the last round.
     pub(crate) reached: bool,
+    /// Whether the target answered another source port only, when it last answered.
     is_knock_alone: bool,
     /// The state of the target's port when somebody last said it.
     pub(crate) port: Option<PortState>,
@@ -193,7 +194,9 @@ impl History {
         self.rounds += 1;
         (self.reached, self.unreachable) = (round.reached, round.unreachable);
         self.goes_round = round.goes_round;
-        self.is_knock_alone = round.is_knock_alone;
+        if round.reached {
+            self.is_knock_alone = round.is_knock_alone;
+        }
         self.note_port(round.port);
         self.trouble.clone_from(&round.trouble);
         if let Some(why) = round.trouble.as_ref().filter(|_| round.away.is_none()) {
@@ -326,6 +329,8 @@ impl History {
         const ALL: u32 = 10;
         match self.length {
             0 => farthest,
+            // The knock goes no farther than the round, and nobody knows how far the target is.
+            _ if self.is_knock_alone => farthest,
             _ if !self.reached && self.rounds.is_multiple_of(ALL) => farthest,
             length => length.saturating_add(MARGIN).min(farthest),
         }

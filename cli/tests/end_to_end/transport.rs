@@ -205,7 +205,8 @@ fn where_the_target_has_no_line_a_watch_says_the_state_above() {
             "the target did not answer in the last round",
         ),
     ] {
-        let args = ["-n", "-T", "--watch", "--count", "1", "{4}"];
+        let rounds = ["--count", "3", "--every", "0.2"];
+        let args = [&["-n", "-T", "--watch"][..], &rounds, &["{4}"]].concat();
         let Some(said) = in_lab(&["run", scenario, "--", HOPSHOT], &args) else {
             return;
         };
