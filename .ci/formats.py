@@ -123,7 +123,9 @@ def tcp_and_udp_are_in_every_format(scenario, protocol, target):
     assert document["protocol"] == protocol.strip("-") and document["port"] and document["source_port"]
     for line in text("--json-stream").splitlines():
         EVENT.validate(json.loads(line))
-    WATCH.validate(json.loads(text("--watch", "--count", "2", "--every", "0.3", "--json")))
+    report = json.loads(text("--watch", "--count", "2", "--every", "0.3", "--json"))
+    WATCH.validate(report)
+    assert "port_state" in report, report
     PATHS.validate(json.loads(text("--paths", "--json")))
     result = TracerouteResult(text("--format", "atlas"), on_malformation=TracerouteResult.ACTION_FAIL)
     assert result.protocol == protocol.strip("-").upper(), result.protocol

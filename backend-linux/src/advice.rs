@@ -3,6 +3,7 @@
 
 use crate::words::{family_name, without_number};
 use hopshot_core::wire::AddressFamily;
+use hopshot_engine::ProbeProtocol;
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use rustix::thread::{self, CapabilitySet};
@@ -112,7 +113,12 @@ fn from_outside(capability: &str) -> String {
 }
 
 /// Says what was refused, and what to do.
-pub(crate) fn advise(family: AddressFamily, refusals: Refusals, standing: Standing) -> String {
+pub(crate) fn advise(
+    family: AddressFamily,
+    protocol: ProbeProtocol,
+    refusals: Refusals,
+    standing: Standing,
+) -> String {
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
     let Refusals { raw, ping } = refusals;
     let told: Vec<String> = match (raw, ping) {
@@ -141,6 +147,16 @@ pub(crate) fn advise(family: AddressFamily, refusals: Refusals, standing: Standi
     }
     if ping.is_some_and(is_denied) {
         remedies.push(standing.permit_ping());
+    }
+    // Only a raw socket was tried, since no other sends this.
+    if protocol != ProbeProtocol::Icmp {
+        let name = protocol.as_str().to_uppercase();
+        let told = told.join(", and ");
+        remedies.push("probe by ICMP, which most systems permit to all users".to_owned());
+        return format!(
+            "{name} probes need a raw socket, but {told}: {}",
+            remedies.join("; or ")
+        );
     }
     if remedies.is_empty() {
         remedies.push(match (raw, ping) {
@@ -171,6 +187,7 @@ fn executable() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hopshot_engine::UdpPayload;
 
     const USER: Standing = Standing {
         is_root: false,
@@ -185,7 +202,7 @@ mod tests {
             raw: Some(Errno::PERM),
             ping: Some(Errno::ACCESS),
         };
-        advise(AddressFamily::V4, refusals, standing)
+        advise(AddressFamily::V4, ProbeProtocol::Icmp, refusals, standing)
     }
 
     #[test]
@@ -243,6 +260,37 @@ mod tests {
     }
 
     #[test]
+    fn of_tcp_and_udp_it_says_why_ping_sockets_are_no_way_out() {
+        let udp = ProbeProtocol::Udp {
+            port: 53,
+            payload: UdpPayload::Dns,
+        };
+        for (errno, begin) in [
+            (
+                Errno::PERM,
+                "UDP probes need a raw socket, but raw sockets aren't permitted to this user: run this as root (sudo); or ",
+            ),
+            (
+                Errno::PROTONOSUPPORT,
+                "UDP probes need a raw socket, but this kernel has no raw sockets for IPv4 (Protocol not supported): probe",
+            ),
+        ] {
+            let refusals = Refusals {
+                raw: Some(errno),
+                ping: None,
+            };
+            let advice = advise(AddressFamily::V4, udp, refusals, USER);
+            assert!(advice.starts_with(begin), "{advice}");
+            assert!(
+                advice.ends_with(": probe by ICMP, which most systems permit to all users")
+                    || advice
+                        .ends_with("; or probe by ICMP, which most systems permit to all users"),
+                "{advice}"
+            );
+        }
+    }
+
+    #[test]
     fn advice_on_marks_fits_as_well() {
         assert_eq!(USER.permit_mark(), "run this as root (sudo)");
         let contained = Standing {
@@ -276,7 +324,10 @@ mod tests {
 
     #[test]
     fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
-        let advice = |raw, ping| advise(AddressFamily::V6, Refusals { raw, ping }, USER);
+        let advice = |raw, ping| {
+            let refusals = Refusals { raw, ping };
+            advise(AddressFamily::V6, ProbeProtocol::Icmp, refusals, USER)
+        };
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));
         assert!(
             mixed.starts_with(

@@ -6,7 +6,7 @@ use crate::socket::{OpenError, Options};
 use crate::words::{family_name, send_error, without_number};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{ConfigError, Failure};
-use hopshot_engine::{Fault, LinkError};
+use hopshot_engine::{Fault, LinkError, ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily as Domain, SocketType};
 use std::io;
@@ -135,6 +135,19 @@ pub enum Error {
         u16,
     ),
 
+    /// A kind of sockets was asked for that sends no probes of this protocol.
+    #[error(
+        "{} sockets send no probes of {}: ask for raw sockets, or for any that is permitted",
+        kind.as_str(),
+        protocol.as_str().to_uppercase()
+    )]
+    WrongSocket {
+        /// The kind of sockets.
+        kind: SocketKind,
+        /// The protocol of the probes.
+        protocol: ProbeProtocol,
+    },
+
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {
@@ -151,13 +164,15 @@ pub enum Error {
         "no route to {destination}{}: {reason}; check the address, and this machine's network and routes (ip route get {destination}{} ipproto {})",
         prefixed("%", .interface),
         prefixed(" dev ", .interface),
-        protocol_name(*.destination)
+        protocol_of_rule(*.protocol, *.destination)
     )]
     NoRoute {
         /// The target.
         destination: IpAddr,
         /// The interface that it was given with, as link-local addresses are.
         interface: Option<String>,
+        /// The protocol of the probes: routes may differ by it.
+        protocol: ProbeProtocol,
         /// The kernel's reason.
         reason: io::Error,
     },
@@ -357,7 +372,7 @@ pub(crate) fn refused(
     match error {
         OpenError::Refused(refusals) => {
             let Refusals { raw, ping } = refusals;
-            let advice = advise(family, refusals, standing);
+            let advice = advise(family, options.protocol, refusals, standing);
             Error::Refused {
                 raw: raw.map(Into::into),
                 ping: ping.map(Into::into),
@@ -434,6 +449,7 @@ pub(crate) fn no_route(
     Error::NoRoute {
         destination,
         interface: interface(scope_id),
+        protocol: options.protocol,
         reason,
     }
 }
@@ -470,12 +486,13 @@ fn prefixed(prefix: &str, text: &Option<String>) -> String {
         .map_or_else(String::new, |text| format!("{prefix}{text}"))
 }
 
-/// The protocol of the probes to a target, as `ip route get` takes it: a rule may be for this
-/// protocol alone.
-const fn protocol_name(target: IpAddr) -> &'static str {
-    match target {
-        IpAddr::V4(_) => "icmp",
-        IpAddr::V6(_) => "ipv6-icmp",
+/// The protocol of the probes to a target, and their port, as `ip route get` takes them: a rule may
+/// be for these alone.
+fn protocol_of_rule(protocol: ProbeProtocol, target: IpAddr) -> String {
+    match (protocol.port(), target) {
+        (Some(port), _) => format!("{} dport {port}", protocol.as_str()),
+        (None, IpAddr::V4(_)) => "icmp".to_owned(),
+        (None, IpAddr::V6(_)) => "ipv6-icmp".to_owned(),
     }
 }
 
@@ -490,16 +507,34 @@ fn no_interface(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hopshot_engine::{TcpOptions, UdpPayload};
 
     #[test]
     fn advice_for_a_missing_route_asks_for_the_route_of_the_probes() {
-        let text = |destination: IpAddr| {
-            let error = OpenError::Other(Errno::NETUNREACH);
-            no_route(error, destination, 0, &Options::default()).to_string()
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        let tcp = ProbeProtocol::Tcp {
+            port: 443,
+            options: TcpOptions::Mss,
         };
-        assert!(text([192, 0, 2, 1].into()).ends_with("(ip route get 192.0.2.1 ipproto icmp)"));
-        let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
-        assert!(text(target.into()).ends_with("(ip route get 2001:db8::1 ipproto ipv6-icmp)"));
+        let udp = ProbeProtocol::Udp {
+            port: 53,
+            payload: UdpPayload::Dns,
+        };
+        for (protocol, destination, expected) in [
+            (ProbeProtocol::Icmp, v4, "ipproto icmp"),
+            (ProbeProtocol::Icmp, v6, "ipproto ipv6-icmp"),
+            (tcp, v4, "ipproto tcp dport 443"),
+            (udp, v6, "ipproto udp dport 53"),
+        ] {
+            let options = Options {
+                protocol,
+                ..Options::default()
+            };
+            let error = OpenError::Other(Errno::NETUNREACH);
+            let error = no_route(error, destination.parse().unwrap(), 0, &options).to_string();
+            let expected = format!("(ip route get {destination} {expected})");
+            assert!(error.ends_with(&expected), "{error}");
+        }
     }
 
     #[test]

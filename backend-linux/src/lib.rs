@@ -60,9 +60,9 @@
 #![warn(missing_debug_implementations)]
 
 mod advice;
-mod any;
 mod bell;
 mod clock;
+mod epoll;
 mod error;
 pub mod inherited;
 mod interface;

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::error::{Error, no_route};
-use crate::socket::{HeldPort, OpenError, Own};
+use crate::socket::{AnswerKey, HeldPort, OpenError};
 use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;
 use hopshot_core::wire::AddressFamily;
@@ -137,7 +137,7 @@ impl Link for Sockets {
     /// socket notes that.
     fn listen_for(&mut self, port: usize, audience: Audience<'_>) {
         let own = match audience {
-            Audience::Trace(probes, target) => Own::of(probes, target),
+            Audience::Trace(probes, target) => AnswerKey::of(probes, target),
             _ => None,
         };
         let Some(pair) = self.open.get_mut(port) else {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use crate::any::any;
+use crate::epoll::readable_with_any;
 use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
 use crate::socket::Lack;
@@ -25,21 +25,22 @@ use std::time::Duration;
 pub struct Running<J> {
     pub(crate) job: J,
     /// Readable when one of several sockets is.
-    any: Option<OwnedFd>,
+    epoll: Option<OwnedFd>,
 }
 
 impl<J: Job<Link = Sockets>> Running<J> {
     pub(crate) fn of(job: J) -> Result<Self, Error> {
         let sockets = job.link();
-        let any = match (sockets.open.as_slice(), &sockets.bell) {
+        let epoll = match (sockets.open.as_slice(), &sockets.bell) {
             ([_], None) => None,
             (open, bell) => {
                 let bell = bell.iter().map(|bell| bell.as_fd());
                 let all = open.iter().map(|pair| pair.socket.as_fd()).chain(bell);
-                Some(any(all).map_err(Error::system("can't wait for several sockets at once"))?)
+                let epoll = readable_with_any(all);
+                Some(epoll.map_err(Error::system("can't wait for several sockets at once"))?)
             }
         };
-        Ok(Self { job, any })
+        Ok(Self { job, epoll })
     }
 
     /// Returns how long to wait for an answer at most before [`work`](Self::work) is called; `None`
@@ -139,7 +140,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
 impl<J: Job<Link = Sockets>> AsFd for Running<J> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         let first = || self.job.link().open.first().map(|pair| pair.socket.as_fd());
-        self.any
+        self.epoll
             .as_ref()
             .map(AsFd::as_fd)
             .or_else(first)

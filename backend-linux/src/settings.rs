@@ -97,7 +97,9 @@ impl Settings {
         self
     }
 
-    /// The kind of socket; by default raw where that is permitted, else ping.
+    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP a UDP socket.
+    /// A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends with
+    /// [`Error::WrongSocket`] before it begins.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
         self
@@ -224,6 +226,15 @@ impl Settings {
 
     /// Checks what can be checked while the target isn't known.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        let protocol = self.options.protocol;
+        let is_right = |kind: SocketKind| match (kind, protocol) {
+            (SocketKind::Ping, protocol) => protocol == ProbeProtocol::Icmp,
+            (SocketKind::Udp, protocol) => matches!(protocol, ProbeProtocol::Udp { .. }),
+            _ => true,
+        };
+        if let Some(kind) = self.options.kind.filter(|kind| !is_right(*kind)) {
+            return Err(Error::WrongSocket { kind, protocol });
+        }
         Ok(self
             .probes
             .check(self.family.unwrap_or(AddressFamily::V4))?)

@@ -1,6 +1,7 @@
 //! What a library's user is told of settings that can't be.
 
-use hopshot_linux::{AddressFamily, ConfigError, Error, Settings};
+use hopshot_linux::{AddressFamily, ConfigError, Error, ProbeProtocol, Settings, SocketKind};
+use hopshot_linux::{TcpOptions, UdpPayload};
 
 #[test]
 fn a_setting_out_of_its_range_is_refused_before_a_name_is_looked_up() {
@@ -49,4 +50,42 @@ fn no_text_of_an_error_names_a_letter_of_the_command_line() {
         error.to_string(),
         "'192.0.2.1' has no IPv6 address; ask for the other family, or for either"
     );
+}
+
+#[test]
+fn a_ping_socket_is_refused_to_tcp_and_udp_by_every_job_with_the_remedy() {
+    let [tcp, udp] = [
+        ProbeProtocol::Tcp {
+            port: 443,
+            options: TcpOptions::Mss,
+        },
+        ProbeProtocol::Udp {
+            port: 53,
+            payload: UdpPayload::Dns,
+        },
+    ];
+    for (kind, protocol, told) in [
+        (SocketKind::Ping, tcp, "ping sockets send no probes of TCP"),
+        (SocketKind::Ping, udp, "ping sockets send no probes of UDP"),
+        (SocketKind::Udp, tcp, "udp sockets send no probes of TCP"),
+        (
+            SocketKind::Udp,
+            ProbeProtocol::Icmp,
+            "udp sockets send no probes of ICMP",
+        ),
+    ] {
+        let settings = Settings::new().protocol(protocol).socket(kind);
+        let host = "127.0.0.1";
+        let errors = [
+            settings.trace(host).start().err(),
+            settings.paths(host).start().err(),
+            settings.path_mtu(host).start().err(),
+            settings.many([host]).start().err(),
+        ];
+        for error in errors {
+            let error = error.expect("a socket of this kind sends no such probes");
+            assert!(matches!(error, Error::WrongSocket { protocol: of, .. } if of == protocol));
+            assert!(error.to_string().starts_with(told), "{error}");
+        }
+    }
 }

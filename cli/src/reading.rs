@@ -6,15 +6,14 @@ use hopshot_linux::{
     AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, StopReason,
     TargetAnswer, failure_text,
 };
+use std::fmt;
 use std::net::IpAddr;
 
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
-    let is_found = route.hops().any(|hop| hop.is_target());
-    let knock = route.knock().filter(|_| !is_found);
-    if let Some(state) = knock.and_then(TargetAnswer::is_open) {
-        let state = if state { "[open]" } else { "[closed]" };
+    let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
+    if let Some(state) = knock.and_then(PortState::of_answer) {
         return Some(format!(
             "{target} is {state}, but only a probe from another source port was answered: its distance is unknown."
         ));
@@ -51,12 +50,28 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
+        // A longer wait is no remedy: the nearest hop would have answered by now.
+        Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls"
+        }
         Some(StopReason::Timeout) => "it may be later than the time waited (-w)",
         Some(StopReason::NoRoom) => "there was no room for more probes",
         Some(StopReason::Interrupted) | None => "interrupted",
-        Some(_) => "nothing more came",
+        Some(_) => match route.protocol() {
+            ProbeProtocol::Tcp { .. } => "nothing more came: filtered, or down",
+            ProbeProtocol::Udp { .. } => {
+                "nothing more came: filtered, down, or an open port that says nothing"
+            }
+            _ => "nothing more came",
+        },
     };
     Some(format!("No answer from {target}: {reason}."))
+}
+
+/// Whether the target answered only the probe that was to find out its distance, which came from
+/// another source port.
+pub(crate) fn is_reached_by_knock_alone(route: &Route) -> bool {
+    route.knock().is_some() && !route.hops().any(|hop| hop.is_target())
 }
 
 /// Whether this machine took a probe to send: it may say later that it goes nowhere.
@@ -187,12 +202,57 @@ fn sign(family: AddressFamily, icmp_type: u8, icmp_code: u8) -> String {
     }
 }
 
-/// Whether the port of the target is open, in the words of traceroute, if an answer shows it.
-pub(crate) fn state(protocol: ProbeProtocol, reply: &Reply) -> Option<String> {
-    let is_open = protocol.target_answer(reply)?.is_open()?;
-    let is_sure = reply.evidence() == Evidence::Strong;
-    let state = if is_open { "[open]" } else { "[closed]" };
-    is_sure.then(|| state.to_owned())
+/// The state of the target's port, as far as anybody has said. Silence says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PortState {
+    Open,
+    Closed,
+    /// A router, or the target, says that a firewall forbids the probes.
+    Filtered,
+}
+
+impl PortState {
+    /// Returns the state that a trace shows, if it shows one.
+    pub(crate) fn of_route(route: &Route) -> Option<Self> {
+        let hops = route.hops().collect::<Vec<_>>();
+        let protocol = route.protocol();
+        let mut replies = hops.iter().flat_map(Hop::replies);
+        replies
+            .find_map(|reply| Self::of_reply(protocol, &reply))
+            .or_else(|| route.knock().and_then(Self::of_answer))
+            .or_else(|| route.is_filtered().then_some(Self::Filtered))
+    }
+
+    /// Returns the state that a reply shows. One that may be somebody else's shows none.
+    pub(crate) fn of_reply(protocol: ProbeProtocol, reply: &Reply) -> Option<Self> {
+        let is_sure = reply.evidence() == Evidence::Strong;
+        let answer = protocol.target_answer(reply).filter(|_| is_sure)?;
+        Self::of_answer(answer)
+    }
+
+    fn of_answer(answer: TargetAnswer) -> Option<Self> {
+        Some(if answer.is_open()? {
+            Self::Open
+        } else {
+            Self::Closed
+        })
+    }
+
+    /// Its name in JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Filtered => "filtered",
+        }
+    }
+}
+
+/// In the brackets that traceroute puts it in.
+impl fmt::Display for PortState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.as_str())
+    }
 }
 
 /// Explains a path that is silent up to its target, where that is longer than a home network.

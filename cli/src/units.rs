@@ -1,5 +1,6 @@
 //! Values as outputs write them: for programs, and for people.
 
+use crate::reading::PortState;
 use hopshot_linux::ProbeProtocol;
 use std::time::SystemTime;
 
@@ -18,4 +19,10 @@ pub(crate) fn counted(count: u64, what: &str) -> String {
 pub(crate) fn port(protocol: ProbeProtocol) -> Option<String> {
     let port = protocol.port()?;
     Some(format!("{} port {port}", protocol.as_str().to_uppercase()))
+}
+
+/// The port that probes go to, and its state as far as it is known.
+pub(crate) fn port_with_state(protocol: ProbeProtocol, state: Option<PortState>) -> Option<String> {
+    let port = port(protocol)?;
+    Some(state.map_or_else(|| port.clone(), |state| format!("{port} {state}")))
 }

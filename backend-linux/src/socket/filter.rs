@@ -44,17 +44,17 @@ impl Identity {
     }
 }
 
-/// The mark by which the kernel knows the answers to one trace.
+/// The key by which the kernel knows the answers to one trace.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Own {
+pub(crate) enum AnswerKey {
     /// The ident, cookie and target of Echo Requests.
     Echo(Identity),
     /// The source ports of UDP and TCP: an aligned block, by its first and how many they are.
     Ports(u16, u16),
 }
 
-impl Own {
-    /// Returns the mark of a trace with these probes and this target, if it has one.
+impl AnswerKey {
+    /// Returns the key of a trace with these probes and this target, if it has one.
     pub(crate) const fn of(probes: &Probes, target: IpAddr) -> Option<Self> {
         match probes {
             Probes::Echo(echo) => Some(Self::Echo(Identity::of(echo, target))),

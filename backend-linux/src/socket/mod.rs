@@ -23,7 +23,7 @@ mod udp;
 
 #[cfg(any(test, feature = "fuzzing"))]
 use arrival::Arrival;
-pub(crate) use filter::Own;
+pub(crate) use filter::AnswerKey;
 pub(crate) use first_link::FirstLink;
 pub(crate) use held_port::HeldPort;
 pub use needs::{Lack, Nicety};

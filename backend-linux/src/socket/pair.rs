@@ -1,7 +1,7 @@
 //! A pair of sockets of either kind.
 
 use super::arrival::Arrival;
-use super::filter::Own;
+use super::filter::AnswerKey;
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{OpenError, Options};
 use super::{ping, raw, udp};
@@ -96,7 +96,7 @@ impl Socket {
     }
 
     /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
-    pub(crate) fn listen_for(&mut self, trace: Option<&Own>) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&mut self, trace: Option<&AnswerKey>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
             Self::Ping(_) | Self::Udp(_) => Ok(()),

@@ -10,7 +10,7 @@
 //! read; the other one receives, and never reports errors.
 
 use super::arrival::Arrival;
-use super::filter::{self, Own};
+use super::filter::{self, AnswerKey};
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{
     OpenError, Options, TRANSIENT_ERRORS, apply, deafen, errors, fragment_probes, open, set,
@@ -18,7 +18,7 @@ use super::options::{
 };
 use super::queue::Queue;
 use super::sender::Sender;
-use crate::any::any;
+use crate::epoll::readable_with_any;
 use crate::sys::{self, Instruction, Name};
 use hopshot_core::Instant;
 use hopshot_core::wire::{AddressFamily, ip};
@@ -39,7 +39,7 @@ pub(crate) struct Socket {
     /// The receiver that is read next: a flood on one must not keep the others from being read.
     turn: usize,
     /// Readable when one of several receivers is.
-    any: Option<OwnedFd>,
+    epoll: Option<OwnedFd>,
     pub(super) lacks: Lacks,
 }
 
@@ -69,9 +69,11 @@ impl Socket {
             let own = open_own_receiver(family, options.protocol, &mut lacks)?;
             receivers.push(Receiver::new(own, options.protocol.number(family)));
         }
-        let any = match receivers.as_slice() {
+        let epoll = match receivers.as_slice() {
             [_] => None,
-            several => Some(any(several.iter().map(|receiver| receiver.fd.as_fd()))?),
+            several => Some(readable_with_any(
+                several.iter().map(|receiver| receiver.fd.as_fd()),
+            )?),
         };
         let sender = open_sender(family, options, &mut lacks)?;
         apply(options, family, sender.as_fd(), 0)?;
@@ -82,7 +84,7 @@ impl Socket {
             sender,
             receivers,
             turn: 0,
-            any,
+            epoll,
             lacks,
         })
     }
@@ -99,7 +101,7 @@ impl Socket {
     /// # Errors
     /// EPERM after [`Socket::lock_filter`]. Then, and on a kernel that has no such filter, what is
     /// received stays as it was.
-    pub(crate) fn listen_for(&mut self, trace: Option<&Own>) -> Result<(), Errno> {
+    pub(crate) fn listen_for(&mut self, trace: Option<&AnswerKey>) -> Result<(), Errno> {
         let attached = self.receivers.iter().try_for_each(|receiver| {
             let filter = receiver.filter(self.family, self.protocol, trace);
             sys::attach_filter(receiver.fd.as_fd(), &filter)
@@ -237,16 +239,16 @@ impl Receiver {
         &self,
         family: AddressFamily,
         probes: ProbeProtocol,
-        trace: Option<&Own>,
+        trace: Option<&AnswerKey>,
     ) -> Vec<Instruction> {
         let is_icmp = self.protocol == ip::icmp(family);
         match (probes.port(), trace) {
             (Some(_), _) if is_icmp => filter::pass_errors_about(family, probes.number(family)),
-            (Some(_), Some(Own::Ports(first, number))) => {
+            (Some(_), Some(AnswerKey::Ports(first, number))) => {
                 filter::pass_from_target(family, probes, Some((*first, *number)))
             }
             (Some(_), _) => filter::pass_from_target(family, probes, None),
-            (None, Some(Own::Echo(echo))) => filter::pass_answers(family, Some(echo)),
+            (None, Some(AnswerKey::Echo(echo))) => filter::pass_answers(family, Some(echo)),
             (None, _) => filter::pass_answers(family, None),
         }
     }
@@ -255,8 +257,8 @@ impl Receiver {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         // There is always the receiver of ICMP.
-        match (&self.any, self.receivers.as_slice()) {
-            (Some(any), _) => any.as_fd(),
+        match (&self.epoll, self.receivers.as_slice()) {
+            (Some(epoll), _) => epoll.as_fd(),
             (None, [only, ..]) => only.fd.as_fd(),
             (None, []) => self.sender.fd.as_fd(),
         }

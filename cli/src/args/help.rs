@@ -11,7 +11,8 @@ use clap_mangen::roff::{Roff, bold, roman};
 use std::fmt::Write as _;
 
 /// Options of `-h`, which fits a screen, each in one line.
-const USUAL: [(&str, &str); 13] = [
+const USUAL: [(&str, &str); 14] = [
+    ("tcp", "Probe by TCP, port 443, -p for another; -U for UDP"),
     ("ipv4", "Use IPv4 only; -6 for IPv6"),
     ("max", "The farthest hop to probe [default: 32]"),
     ("attempts", "Answers to ask for at each hop [default: 3]"),
@@ -58,6 +59,14 @@ const EXAMPLES: Section = Section {
             "all paths that traffic is balanced over",
         ),
         (
+            "sudo hopshot --tcp -p 22 example.com",
+            "whether port 22 is open, by which path",
+        ),
+        (
+            "sudo hopshot --udp -p 53 192.0.2.53",
+            "the path of DNS questions to a server",
+        ),
+        (
             "hopshot --json example.com",
             "a JSON document on standard output",
         ),
@@ -76,7 +85,6 @@ const SHORT_EXAMPLES: Section = Section {
     title: "Examples",
     entries: &[
         ("hopshot example.com", "the path to a host"),
-        ("hopshot --paths -n example.com", "all paths, by addresses"),
         (
             "hopshot --json --targets FILE",
             "the hosts of a file, a document a line",
@@ -100,6 +108,18 @@ const AFTER: [Section; 7] = [
             (
                 "ack",
                 "by TCP: the answer was lost, and a later probe has drawn another; the time is too long",
+            ),
+            (
+                "[open]",
+                "by TCP or UDP: the target's port accepts connections, or has answered",
+            ),
+            (
+                "[closed]",
+                "by TCP or UDP: the target says that nobody listens there",
+            ),
+            (
+                "[filtered]",
+                "by TCP or UDP, with --watch: somebody says that a firewall forbids it",
             ),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),

@@ -62,7 +62,8 @@ pub(crate) struct Probes {
     #[arg(short, long, value_name = "TOS", value_parser = octet)]
     pub(crate) tos: Option<u8>,
 
-    /// The size of probes in octets, IP header included: 38 to 65535, in IPv6 58 or more
+    /// The size of probes by ICMP or UDP in octets, IP header included: 38 to 65535, in IPv6 58 or
+    /// more
     #[arg(long, value_name = "OCTETS", value_parser = number(38..=u16::MAX, "octets"))]
     pub(crate) size: Option<u16>,
 
@@ -70,7 +71,8 @@ pub(crate) struct Probes {
     #[arg(short = 'F', long)]
     pub(crate) dont_fragment: bool,
 
-    /// Find the largest packets that the path carries, and mark where they get smaller, F=1400
+    /// Find the largest packets that the path carries, and mark where they get smaller, F=1400; by
+    /// ICMP or UDP
     #[arg(long, conflicts_with = "watch")]
     pub(crate) mtu: bool,
 
@@ -78,8 +80,8 @@ pub(crate) struct Probes {
     #[arg(long, value_name = "ID", value_parser = word)]
     pub(super) ident: Option<u16>,
 
-    /// The flow of all probes, 1 to 65534: another may take another path at load balancers; random
-    /// if not given
+    /// The flow of all probes by ICMP, 1 to 65534: another may take another path at load balancers;
+    /// random if not given; TCP and UDP have --source-port
     #[arg(long, value_name = "N", value_parser = number(1..=65534_u16, ""))]
     pub(super) flow: Option<u16>,
 
@@ -100,8 +102,8 @@ pub(crate) struct Probes {
     #[arg(long, value_name = "PPS", value_parser = number(1..=1_000_000_u32, "probes a second"))]
     pub(crate) rate: Option<u32>,
 
-    /// The kind of socket: raw needs a privilege and sees more, ping needs none where it is
-    /// permitted
+    /// The kind of socket: raw needs a privilege and sees more; ping needs none where it is
+    /// permitted, and sends ICMP only
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
     socket: Socket,
 
@@ -159,7 +161,7 @@ impl Probes {
             _ => return Ok(()),
         };
         let is_tcp = name == "--tcp";
-        let beside = [
+        let conflicts = [
             (
                 matches!(self.socket, Socket::Ping),
                 "--socket ping, which sends ICMP only",
@@ -182,14 +184,14 @@ impl Probes {
             ),
             (
                 is_tcp && self.size.is_some(),
-                "--size: the size of a SYN is fixed; use ICMP or UDP",
+                "--size: the size of a SYN is fixed; use ICMP or --udp",
             ),
             (
                 is_tcp && self.mtu,
-                "--mtu: the size of a SYN is fixed; use ICMP or UDP",
+                "--mtu: the size of a SYN is fixed; use ICMP or --udp",
             ),
         ];
-        match beside.into_iter().find(|(is_so, _)| *is_so) {
+        match conflicts.into_iter().find(|(is_given, _)| *is_given) {
             Some((_, why)) => Err(format!("{name} can't be used with {why}")),
             None => Ok(()),
         }

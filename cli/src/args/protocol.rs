@@ -8,32 +8,35 @@ use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Probes")]
 pub(crate) struct Protocol {
-    /// Send ICMP Echo Requests: the default
+    /// Probe by ICMP (Echo Requests), the default; of -I, -T and -U the last one counts
     #[arg(short = 'I', long, overrides_with_all = ["tcp", "udp"])]
     icmp: bool,
 
-    /// Send TCP SYNs, to port 443 if -p names no other; needs a raw socket
+    /// Probe by TCP (SYNs), port 443 or that of -p, and say whether it is open; needs root or
+    /// CAP_NET_RAW
     #[arg(short = 'T', long, overrides_with_all = ["icmp", "udp"])]
     tcp: bool,
 
-    /// Send UDP datagrams, to port 33434 if -p names no other; needs a raw socket
+    /// Probe by UDP, port 33434 or that of -p; needs root or CAP_NET_RAW
     #[arg(short = 'U', long, overrides_with_all = ["icmp", "tcp"])]
     udp: bool,
 
-    /// With --udp: begin a QUIC connection, to port 443 if -p names no other
+    /// With --udp: begin a QUIC connection, at port 443 or that of -p; QUIC servers answer it
     #[arg(long)]
     quic: bool,
 
-    /// With --tcp: send the TCP options that operating systems usually send
+    /// With --tcp: SYNs as operating systems send them (MSS, SACK, timestamps, window scale), for
+    /// firewalls that drop others; without it they have an MSS only
     #[arg(long)]
     full_syn: bool,
 
-    /// The destination port of TCP or UDP, 1 to 65535; to 53, UDP asks a DNS question
+    /// With --tcp or --udp: the destination port, 1 to 65535, the same at every hop; UDP asks port 53
+    /// a DNS question
     #[arg(short, long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     port: Option<u16>,
 
-    /// The source port of TCP or UDP, 1 to 65535: that of a connection, to see its path; random if
-    /// not given
+    /// With --tcp or --udp: the source port, 1 to 65535, the same at every hop: another may take
+    /// another path at load balancers, that of a connection takes its path; random if not given
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     pub(super) source_port: Option<u16>,
 }
@@ -74,7 +77,7 @@ impl Protocol {
     /// Checks what goes with what.
     pub(super) fn check(&self) -> Result<(), String> {
         let has_ports = self.tcp || self.udp;
-        let lonely = [
+        let without_protocol = [
             (self.quic && !self.udp, "--quic requires --udp"),
             (self.full_syn && !self.tcp, "--full-syn requires --tcp"),
             (
@@ -86,7 +89,7 @@ impl Protocol {
                 "--source-port requires --tcp or --udp: ICMP has no ports",
             ),
         ];
-        match lonely.into_iter().find(|(is_so, _)| *is_so) {
+        match without_protocol.into_iter().find(|(is_wrong, _)| *is_wrong) {
             Some((_, why)) => Err(why.to_owned()),
             None => Ok(()),
         }

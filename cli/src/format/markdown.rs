@@ -6,8 +6,8 @@ use crate::args::Args;
 use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
-use crate::reading::ending;
-use crate::units::{date, port};
+use crate::reading::{PortState, ending};
+use crate::units::{date, port_with_state};
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;
@@ -82,9 +82,9 @@ impl Format for Markdown {
             "From {source}, {}: {seconds:.2} s, {probes} probes",
             date(summary.started)
         );
-        let told = match port(summary.protocol) {
+        let told = match port_with_state(summary.protocol, PortState::of_route(route)) {
             None => format!("{told}, flow {}.", route.flow()),
-            Some(port) => format!("{told}, {port}, source port {}.", route.flow()),
+            Some(port) => format!("{told}, {}, source port {}.", plain(&port), route.flow()),
         };
         self.section(
             &summary.host,

@@ -8,8 +8,8 @@ use super::results::Format;
 use super::stages::{Place, Stage, stages};
 use crate::console::print;
 use crate::names::Names;
-use crate::reading::ending;
-use crate::units::date;
+use crate::reading::{PortState, ending};
+use crate::units::{date, port_with_state};
 use canvas::{Canvas, shortened, width};
 use hopshot_linux::document::milliseconds;
 use hopshot_linux::{Route, Summary};
@@ -74,6 +74,7 @@ impl Format for Svg {
             host,
             target,
             started,
+            protocol,
             ..
         } = route.summary();
         let target = target.to_string();
@@ -85,7 +86,12 @@ impl Format for Svg {
         } else {
             [target, summary].join(BETWEEN)
         };
-        let told = [format!("flow {}", route.flow()), at].join(BETWEEN);
+        let probes = match port_with_state(*protocol, PortState::of_route(route)) {
+            None => vec![format!("flow {}", route.flow())],
+            Some(port) => vec![port, format!("source port {}", route.flow())],
+        };
+        let told: Vec<String> = probes.into_iter().chain([at]).collect();
+        let told = told.join(BETWEEN);
         print(draw(&format!("Path to {host}"), &summary, &told, &stages).as_bytes())
     }
 }

@@ -3,7 +3,7 @@
 use super::paint::{Jump, Style};
 use crate::inside::Inside;
 use crate::names::{Names, Origin};
-use crate::reading::{appended, failed, failure, is_target, local_mark, mark, state};
+use crate::reading::{PortState, appended, failed, failure, is_target, local_mark, mark};
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::survey::SharedHop;
 use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol, TargetAnswer};
@@ -180,7 +180,8 @@ pub(super) fn rows<'e>(
             notes.push(format!("answers for {target}"));
         }
         if is_target(hop, address) {
-            notes.extend(replies().find_map(|reply| state(protocol, &reply)));
+            let state = replies().find_map(|reply| PortState::of_reply(protocol, &reply));
+            notes.extend(state.map(|state| state.to_string()));
         }
         notes.extend(Inside::of(address).map(|inside| inside.to_string()));
         Row {

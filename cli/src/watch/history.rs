@@ -1,9 +1,12 @@
 //! What many rounds say of a path: pure, without clock and terminal.
 
-use crate::units::date;
+mod incidents;
+
+pub(crate) use incidents::{Change, Event, Incident, Mark, Outage, PortChange};
+
+use crate::reading::{PortState, is_reached_by_knock_alone};
 use hopshot_linux::{Failure, Outcome, Route, StopReason, failure_text};
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -30,6 +33,10 @@ pub(crate) struct Round {
     pub(crate) end: Option<u8>,
     /// Whether the target answered.
     pub(crate) reached: bool,
+    /// Whether the target's distance is unknown, since it answered another source port only.
+    pub(crate) is_knock_alone: bool,
+    /// The state of the target's port, if anybody said it.
+    pub(crate) port: Option<PortState>,
     /// Whether the end is who said that there is no way further.
     pub(crate) unreachable: bool,
     /// Whether the path goes round in a loop.
@@ -48,6 +55,8 @@ impl From<&Route> for Round {
         let mut round = Self {
             end: route.distance(),
             reached: route.reached(),
+            is_knock_alone: is_reached_by_knock_alone(route),
+            port: PortState::of_route(route),
             began,
             ..Self::default()
         };
@@ -113,6 +122,12 @@ pub(crate) struct History {
     pub(crate) rounds: u32,
     /// Whether the target answered in the last round.
     pub(crate) reached: bool,
+    /// Whether the target answered another source port only, when it last answered.
+    is_knock_alone: bool,
+    /// The state of the target's port when somebody last said it.
+    pub(crate) port: Option<PortState>,
+    /// Whether that was in the last round.
+    is_filtered: bool,
     unreachable: bool,
     goes_round: bool,
     /// Why the last round could not be sent, or not in full.
@@ -127,60 +142,12 @@ pub(crate) struct History {
     pub(crate) hops: BTreeMap<u8, Hop>,
     /// The last changes of the path.
     changes: VecDeque<Change>,
+    /// The last changes of the port's state.
+    port_changes: VecDeque<PortChange>,
     /// The last outages.
     outages: VecDeque<Outage>,
     /// The rounds of all outages.
     pub(crate) rounds_away: u32,
-}
-
-/// Rounds on end of which nothing left this machine. They are no loss of the path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outage {
-    pub(crate) first: u32,
-    pub(crate) last: u32,
-    /// Why, in so many of its rounds: the first reason first.
-    reasons: Vec<(String, u32)>,
-    pub(crate) began: Option<SystemTime>,
-    /// When the first round began of which something left again.
-    pub(crate) ended: Option<SystemTime>,
-    is_over: bool,
-}
-
-impl Outage {
-    pub(crate) const fn rounds(&self) -> u32 {
-        self.last - self.first + 1
-    }
-
-    /// Why, in most of its rounds: the first of several that were as frequent.
-    pub(crate) fn reason(&self) -> &str {
-        self.reasons
-            .iter()
-            .rev()
-            .max_by_key(|(_, rounds)| *rounds)
-            .map_or("", |(reason, _)| reason.as_str())
-    }
-
-    fn count(&mut self, reason: &str) {
-        match self.reasons.iter_mut().find(|(before, _)| before == reason) {
-            Some((_, rounds)) => *rounds += 1,
-            None => self.reasons.push((reason.to_owned(), 1)),
-        }
-    }
-}
-
-impl fmt::Display for Outage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.first, self.last) {
-            (first, last) if first == last => write!(f, "round {first}")?,
-            (first, last) => write!(f, "rounds {first} to {last}")?,
-        }
-        write!(f, ": nothing left this machine ({})", self.reason())?;
-        match (self.began, self.ended) {
-            (Some(began), Some(ended)) => write!(f, ", from {} to {}", date(began), date(ended)),
-            (Some(began), None) => write!(f, ", since {}", date(began)),
-            (None, _) => Ok(()),
-        }
-    }
 }
 
 /// One hop.
@@ -213,105 +180,6 @@ pub(crate) struct Seen {
     pub(crate) last: u32,
 }
 
-/// A difference at a hop since before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
-    /// Another address answers than before.
-    Changed,
-    /// It was silent, or not there, before.
-    Up,
-    /// It answered before, and doesn't any more.
-    Gone,
-}
-
-impl Mark {
-    /// Its name in JSON.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Changed => "changed",
-            Self::Up => "up",
-            Self::Gone => "gone",
-        }
-    }
-
-    pub(crate) const fn sign(self) -> char {
-        match self {
-            Self::Changed => '~',
-            Self::Up => '+',
-            Self::Gone => '-',
-        }
-    }
-}
-
-/// A change of the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    pub(crate) round: u32,
-    /// From this hop to this: neighbours to whom the same happened.
-    pub(crate) hops: (u8, u8),
-    pub(crate) event: Event,
-}
-
-/// A change of the path, or an outage of this machine's network.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Incident<'h> {
-    Change(&'h Change),
-    Outage(&'h Outage),
-}
-
-impl Incident<'_> {
-    const fn round(self) -> u32 {
-        match self {
-            Self::Change(change) => change.round,
-            Self::Outage(outage) => outage.first,
-        }
-    }
-}
-
-impl fmt::Display for Incident<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Change(change) => change.fmt(f),
-            Self::Outage(outage) => outage.fmt(f),
-        }
-    }
-}
-
-/// The kind of a change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    /// The second address answers in place of the first; it may have done so before.
-    Address(IpAddr, IpAddr),
-    Up,
-    Gone,
-}
-
-impl Event {
-    /// The mark that a hop gets for it.
-    pub(crate) const fn mark(self) -> Mark {
-        match self {
-            Self::Address(..) => Mark::Changed,
-            Self::Up => Mark::Up,
-            Self::Gone => Mark::Gone,
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hops, verb) = match self.hops {
-            (first, last) if first == last => (format!("hop {first}"), "has"),
-            (first, last) => (format!("hops {first} to {last}"), "have"),
-        };
-        write!(f, "round {}: {hops} ", self.round)?;
-        match self.event {
-            Event::Address(before, after) => write!(f, "{verb} become {after}, was {before}"),
-            Event::Up => write!(f, "{verb} come up"),
-            Event::Gone => write!(f, "{verb} vanished"),
-        }
-    }
-}
-
 impl History {
     /// Returns the addresses that have answered, at any hop.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
@@ -326,6 +194,10 @@ impl History {
         self.rounds += 1;
         (self.reached, self.unreachable) = (round.reached, round.unreachable);
         self.goes_round = round.goes_round;
+        if round.reached {
+            self.is_knock_alone = round.is_knock_alone;
+        }
+        self.note_port(round.port);
         self.trouble.clone_from(&round.trouble);
         if let Some(why) = round.trouble.as_ref().filter(|_| round.away.is_none()) {
             let before = self.in_part.take().map_or(0, |(rounds, _)| rounds);
@@ -375,6 +247,7 @@ impl History {
             .changes
             .iter()
             .map(Incident::Change)
+            .chain(self.port_changes.iter().map(Incident::Port))
             .chain(outages)
             .collect();
         incidents.sort_by_key(|incident| incident.round());
@@ -409,11 +282,37 @@ impl History {
         self.rounds_away += u32::from(round.away.is_some());
     }
 
-    /// Says that the target did not answer in the last round, or that there was none.
+    /// Learns the state of the port in a round. Silence doesn't change it.
+    fn note_port(&mut self, state: Option<PortState>) {
+        self.is_filtered = state == Some(PortState::Filtered);
+        let Some(after) = state else { return };
+        let before = self.port.replace(after);
+        if let Some(before) = before.filter(|before| *before != after) {
+            if self.port_changes.len() == CHANGES {
+                self.port_changes.pop_front();
+            }
+            let round = self.rounds;
+            self.port_changes.push_back(PortChange {
+                round,
+                before,
+                after,
+            });
+        }
+    }
+
+    /// Says that the target did not answer in the last round, or from where nobody knows, or that
+    /// there was none.
     pub(crate) fn silence(&self) -> Option<String> {
         match (self.reached, self.unreachable) {
             _ if self.rounds == 0 => Some("no round has ended".to_owned()),
+            (true, _) if self.is_knock_alone => Some(
+                "the target answered only a probe from another source port: its distance is unknown"
+                    .to_owned(),
+            ),
             (true, _) => None,
+            (false, true) if self.is_filtered => {
+                Some(format!("hop {} forbids the probes: filtered", self.length))
+            }
             (false, true) => Some(format!(
                 "hop {} says that the target can't be reached",
                 self.length
@@ -430,6 +329,8 @@ impl History {
         const ALL: u32 = 10;
         match self.length {
             0 => farthest,
+            // The knock goes no farther than the round, and nobody knows how far the target is.
+            _ if self.is_knock_alone => farthest,
             _ if !self.reached && self.rounds.is_multiple_of(ALL) => farthest,
             length => length.saturating_add(MARGIN).min(farthest),
         }

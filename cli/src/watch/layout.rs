@@ -167,6 +167,12 @@ impl Layout {
         }
     }
 
+    /// The width of a line.
+    pub(crate) fn line(&self) -> usize {
+        let figures: usize = self.columns.iter().map(|column| column.width()).sum();
+        NUMBER + self.host + figures + self.graph
+    }
+
     /// The titles of all columns, as wide as the terminal.
     pub(crate) fn header(&self) -> String {
         let mut header = format!("{:NUMBER$}{:host$}", "", "Host", host = self.host);
@@ -212,10 +218,8 @@ mod tests {
         for width in 0..400 {
             for widest in [0, 15, 39, 260] {
                 let layout = Layout::new(width, widest);
-                let columns: usize = layout.columns.iter().map(|column| column.width()).sum();
-                let all = NUMBER + layout.host + columns + layout.graph;
                 assert!(
-                    all <= width.max(NUMBER + HOST),
+                    layout.line() <= width.max(NUMBER + HOST),
                     "{width} {widest} {layout:?}"
                 );
             }

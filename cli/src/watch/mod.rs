@@ -305,6 +305,7 @@ impl Watch<'_> {
         View {
             host: self.host,
             target: self.address.ip(),
+            protocol: self.args.probing.protocol.chosen(),
             history: &self.history,
             names: &self.session.names,
             every: self.args.watch.every,

@@ -1,15 +1,16 @@
 //! What is printed when the watch has ended: everything that was counted, as a table or as a JSON
 //! document.
 
-use super::history::{Change, Event, History, Hop, Incident, Mark, Outage};
+use super::history::{Change, Event, History, Hop, Incident, Mark, Outage, PortChange};
 use super::layout::Layout;
 use crate::console::is_unicode;
 use crate::format::json::Known;
 use crate::format::settings::VERSION;
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::reading::PortState;
 use crate::text::Host;
-use crate::units::{date, port};
+use crate::units::{date, port_with_state};
 use hopshot_linux::ProbeProtocol;
 use hopshot_linux::document::{Annotate as _, Target, milliseconds, timestamp};
 use serde::Serialize;
@@ -34,21 +35,8 @@ impl Report<'_> {
     /// The table, and the changes of the path below it; on a terminal so wide as it is.
     pub(crate) fn text(&self, width: Option<usize>) -> String {
         let history = self.history;
-        let (rounds, seconds) = (history.rounds, self.duration.as_secs_f64());
+        let rounds = history.rounds;
         let unit = if rounds == 1 { "round" } else { "rounds" };
-        let host = match self.host.parse::<IpAddr>() {
-            Ok(_) => self.host.to_owned(),
-            Err(_) => format!("{} ({})", self.host, self.target),
-        };
-        let mut text = format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n");
-        let source = self
-            .source
-            .map_or_else(String::new, |source| format!("from {source}, "));
-        let flow = match port(self.protocol) {
-            None => format!("flow {}", self.flow),
-            Some(port) => format!("{port}, source port {}", self.flow),
-        };
-        text += &format!("{source}{flow}, since {}\n", date(self.started));
         let label = |address| Host::new(address, self.names);
         let widest = history
             .hops
@@ -56,6 +44,12 @@ impl Report<'_> {
             .flat_map(|hop| &hop.addresses)
             .map(|seen| label(seen.address).width());
         let layout = Layout::of_report(width, widest.max().unwrap_or(0).max("Host".len()));
+        // It stands behind the target's figures where that has a line, and the line has room.
+        let room = width.map_or(usize::MAX, |width| width.saturating_sub(layout.line()));
+        let state = history.port.map(|state| format!("  {state}"));
+        let state = state.filter(|state| history.distance.is_some() && state.len() <= room);
+        let above = history.port.filter(|_| state.is_none());
+        let mut text = self.head(width, unit, above);
         let label = |address| label(address).fit(layout.host, if is_unicode() { '…' } else { '~' });
         let hosts = |hop: &Hop| match hop.addresses.as_slice() {
             [] => vec!["*".to_owned()],
@@ -84,8 +78,10 @@ impl Report<'_> {
         for (number, hop, hosts) in hops {
             let figures: String = layout.columns.iter().map(|column| column.of(hop)).collect();
             let sign = hop.mark.map_or(' ', Mark::sign);
+            let is_target = history.distance == Some(number);
+            let state = state.as_deref().filter(|_| is_target).unwrap_or_default();
             text += format!(
-                "{sign}{number:>2} {:host$}{figures}",
+                "{sign}{number:>2} {:host$}{figures}{state}",
                 hosts[0],
                 host = layout.host
             )
@@ -117,6 +113,29 @@ impl Report<'_> {
             .iter()
             .for_each(|incident| text += &format!("{incident}\n"));
         text
+    }
+
+    /// The lines above the table, with the state of the port if that is to stand there.
+    fn head(&self, width: Option<usize>, unit: &str, state: Option<PortState>) -> String {
+        let (rounds, seconds) = (self.history.rounds, self.duration.as_secs_f64());
+        let host = match self.host.parse::<IpAddr>() {
+            Ok(_) => self.host.to_owned(),
+            Err(_) => format!("{} ({})", self.host, self.target),
+        };
+        let source = self
+            .source
+            .map_or_else(String::new, |source| format!("from {source}, "));
+        let flow = match port_with_state(self.protocol, state) {
+            None => format!("flow {}", self.flow),
+            Some(port) => format!("{port}, source port {}", self.flow),
+        };
+        let (probes, since) = (
+            format!("{source}{flow},"),
+            format!("since {}", date(self.started)),
+        );
+        let fits = width.is_none_or(|width| probes.len() + 1 + since.len() <= width);
+        let between = if fits { ' ' } else { '\n' };
+        format!("watch of {host}, {rounds} {unit} in {seconds:.0} s\n{probes}{between}{since}\n")
     }
 
     /// The document of `--json`: its fields are named as those of a trace where they mean the same.
@@ -171,6 +190,10 @@ impl Report<'_> {
             flow: self.flow,
             protocol: self.protocol.as_str(),
             port: self.protocol.port(),
+            port_state: self
+                .protocol
+                .port()
+                .map(|_| self.history.port.map(PortState::as_str)),
             version: VERSION,
         }
     }
@@ -203,6 +226,9 @@ pub(crate) struct Document<'a> {
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
+    /// Only of what has a port; null as long as nobody has said it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    port_state: Option<Option<&'static str>>,
     version: &'static str,
 }
 
@@ -240,7 +266,7 @@ struct JsonChange {
     what: What,
 }
 
-/// Details of an event: of the path, or of this machine.
+/// Details of an event: of the path, of the target's port, or of this machine.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum What {
@@ -251,6 +277,10 @@ enum What {
         from: Option<IpAddr>,
         #[serde(skip_serializing_if = "Option::is_none")]
         to: Option<IpAddr>,
+    },
+    Port {
+        was: &'static str,
+        is: &'static str,
     },
     Outage {
         last_round: u32,
@@ -266,6 +296,7 @@ impl From<Incident<'_>> for JsonChange {
     fn from(incident: Incident<'_>) -> Self {
         match incident {
             Incident::Change(change) => change.into(),
+            Incident::Port(change) => change.into(),
             Incident::Outage(outage) => outage.into(),
         }
     }
@@ -291,6 +322,20 @@ impl From<&Change> for JsonChange {
     }
 }
 
+impl From<&PortChange> for JsonChange {
+    fn from(change: &PortChange) -> Self {
+        let what = What::Port {
+            was: change.before.as_str(),
+            is: change.after.as_str(),
+        };
+        Self {
+            round: change.round,
+            event: "port",
+            what,
+        }
+    }
+}
+
 impl From<&Outage> for JsonChange {
     fn from(outage: &Outage) -> Self {
         let what = What::Outage {
@@ -307,3 +352,6 @@ impl From<&Outage> for JsonChange {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

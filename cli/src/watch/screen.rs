@@ -6,7 +6,10 @@ use super::keys::KEYS;
 use super::layout::{Column, Layout};
 use crate::inside::Inside;
 use crate::names::Names;
+use crate::reading::PortState;
 use crate::text::Host;
+use crate::units::port;
+use hopshot_linux::ProbeProtocol;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Color, Modifier, Style};
@@ -25,6 +28,7 @@ const LEVEL: Duration = Duration::from_micros(200);
 pub(crate) struct View<'a> {
     pub(crate) host: &'a str,
     pub(crate) target: IpAddr,
+    pub(crate) protocol: ProbeProtocol,
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
     pub(crate) every: Duration,
@@ -98,10 +102,7 @@ impl View<'_> {
                 self.every.as_secs_f64()
             ),
         };
-        let (short, whole) = (
-            format!("hopshot {}", self.host),
-            format!("hopshot {} ({})", self.host, self.target),
-        );
+        let short = format!("hopshot {}", self.host);
         // What is wrong may be long; the report has it whole.
         let most = width.saturating_sub(short.chars().count().min(width / 2) + 1);
         let right = match self.history.trouble.as_deref() {
@@ -114,13 +115,9 @@ impl View<'_> {
                 .collect(),
         };
         let room = width.saturating_sub(right.chars().count() + 1);
-        let is_address = self.host.parse::<IpAddr>().is_ok();
-        let left = if is_address || whole.chars().count() > room {
-            short
-        } else {
-            whole
-        };
+        let (left, state) = self.left(&short, room);
         let left: String = left.chars().take(room).collect();
+        let gap = room + 1 - left.chars().count() - state.chars().count();
         let stands_out = self.look.is_paused || self.history.trouble.is_some();
         let style = if stands_out {
             self.style(Color::Yellow).add_modifier(Modifier::BOLD)
@@ -128,9 +125,41 @@ impl View<'_> {
             Style::new()
         };
         Line::from(vec![
-            Span::styled(format!("{left:room$} "), Modifier::BOLD),
+            Span::styled(left, Modifier::BOLD),
+            Span::styled(state, self.state_style().add_modifier(Modifier::BOLD)),
+            Span::styled(" ".repeat(gap), Modifier::BOLD),
             Span::styled(right, style),
         ])
+    }
+
+    /// The longest of the texts for the beginning of the first line that there is room for, and the
+    /// state of the port behind it. The state is what the user asks for, so it is left out last.
+    fn left(&self, short: &str, room: usize) -> (String, String) {
+        let state = self.history.port.map(|state| format!(" {state}"));
+        let state = state.unwrap_or_default();
+        let is_address = self.host.parse::<IpAddr>().is_ok();
+        let named = (!is_address).then(|| format!("{short} ({})", self.target));
+        let with_port = |text: &str| Some(format!("{text}, {}", port(self.protocol)?));
+        let texts = [
+            named.as_deref().and_then(with_port),
+            with_port(short),
+            named.clone().filter(|_| state.is_empty()),
+            Some(short.to_owned()),
+        ];
+        let fits = |text: &String| text.chars().count() + state.chars().count() <= room;
+        match texts.into_iter().flatten().find(fits) {
+            Some(text) => (text, state),
+            None => (short.to_owned(), String::new()),
+        }
+    }
+
+    fn state_style(&self) -> Style {
+        self.style(match self.history.port {
+            None => Color::Reset,
+            Some(PortState::Open) => Color::Green,
+            Some(PortState::Closed) => Color::Red,
+            Some(PortState::Filtered) => Color::Yellow,
+        })
     }
 
     fn lines(&self, layout: &Layout) -> Vec<Line<'_>> {
@@ -273,6 +302,7 @@ impl View<'_> {
             ("Loss", "of all probes here"),
             ("Jit", "mean difference from RTT to RTT"),
             ("x", "in the graph: lost"),
+            ("[open]", "by TCP or UDP: the target's port, as last said"),
         ];
         let lines: Vec<Line<'_>> = KEYS
             .iter()

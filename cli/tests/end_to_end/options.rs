@@ -37,6 +37,7 @@ fn the_name_alone_shows_the_short_help_and_is_a_mistake_all_the_same() {
     assert_eq!((alone.status, alone.stdout.as_str()), (2, ""));
     assert_eq!(alone.stderr, hopshot(&["-h"]).stdout);
     for shown in [
+        "--tcp",
         "--paths",
         "--mtu",
         "--targets",

@@ -122,7 +122,13 @@ fn every_format_says_what_was_probed_and_what_the_target_said() {
     );
     let said = on_chain(&["--format", "markdown", target]).unwrap();
     assert!(
-        said.stdout.contains("TCP port 4430, source port"),
+        said.stdout.contains(r"TCP port 4430 \[open\], source port"),
+        "{}",
+        said.stdout
+    );
+    let said = on_chain(&["--format", "svg", target]).unwrap();
+    assert!(
+        said.stdout.contains("TCP port 4430 [open]"),
         "{}",
         said.stdout
     );
@@ -152,6 +158,109 @@ fn every_format_says_what_was_probed_and_what_the_target_said() {
         (&"tcp".into(), &true.into())
     );
     assert_eq!(document["paths"], 1, "{document}");
+}
+
+#[test]
+fn a_watch_says_the_state_of_the_port() {
+    for target in TARGETS {
+        for (protocol, port, state) in [
+            ("--tcp", OPEN, "open"),
+            ("--tcp", CLOSED, "closed"),
+            ("--udp", OPEN, "open"),
+            ("--udp", CLOSED, "closed"),
+        ] {
+            let watch = ["-n", "--watch", "--count", "2", "--every", "0.2"];
+            let args = [&watch[..], &[protocol, "-p", port, target]].concat();
+            let Some(said) = on_chain(&args) else { return };
+            let lines: Vec<&str> = said.stdout.lines().collect();
+            let (last, before) = lines.split_last().unwrap();
+            assert!(last.ends_with(&format!("  [{state}]")), "{}", said.stdout);
+            assert!(!before.concat().contains('['), "{}", said.stdout);
+            let report = on_chain(&[&["--json"][..], &args].concat()).unwrap().json();
+            assert_eq!(report["port_state"], state, "{report}");
+            assert_eq!(report["changes"], Value::Array(vec![]), "{report}");
+        }
+        let args = ["-n", "--watch", "--count", "1", "--json", target];
+        let report = on_chain(&args).unwrap().json();
+        assert!(report.get("port_state").is_none(), "{report}");
+    }
+}
+
+#[test]
+fn where_the_target_has_no_line_a_watch_says_the_state_above() {
+    for (scenario, above, end) in [
+        (
+            "tcp-rejected",
+            "TCP port 443 [filtered], source port",
+            "hop 12 forbids the probes: filtered",
+        ),
+        (
+            "first-syn",
+            "TCP port 443 [open], source port",
+            "its distance is unknown",
+        ),
+        (
+            "tcp-filtered",
+            "TCP port 443, source port",
+            "the target did not answer in the last round",
+        ),
+    ] {
+        let rounds = ["--count", "3", "--every", "0.2"];
+        let args = [&["-n", "-T", "--watch"][..], &rounds, &["{4}"]].concat();
+        let Some(said) = in_lab(&["run", scenario, "--", HOPSHOT], &args) else {
+            return;
+        };
+        let lines: Vec<&str> = said.stdout.lines().collect();
+        assert!(lines[1].contains(above), "{scenario}: {}", said.stdout);
+        assert!(
+            lines.last().unwrap().ends_with(end),
+            "{scenario}: {}",
+            said.stdout
+        );
+    }
+}
+
+#[test]
+fn silence_is_blamed_on_what_it_may_come_from() {
+    for (args, why) in [
+        // Nobody answers there: no longer wait would help.
+        (
+            &["-T", "-i", "lo", "192.0.2.1"][..],
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls.",
+        ),
+        (
+            &["-U", "-i", "lo", "192.0.2.1"],
+            "no hop answered at all; check the interface (-i), the gateway and the firewalls.",
+        ),
+        (
+            &["-T", "10.4.0.77"],
+            "nothing more came: filtered, or down.",
+        ),
+        (
+            &["-U", "10.4.0.77"],
+            "nothing more came: filtered, down, or an open port that says nothing.",
+        ),
+    ] {
+        let Some(said) = on_chain(&[&["-n", "-q1", "-m6"][..], args].concat()) else {
+            return;
+        };
+        assert_eq!(said.status, 1, "{}", said.stderr);
+        assert!(said.stdout.trim_end().ends_with(why), "{}", said.stdout);
+    }
+}
+
+#[test]
+fn where_no_route_leads_the_remedy_asks_for_that_of_the_probes() {
+    for (protocol, asked) in [
+        (&["-T"][..], "ipproto tcp dport 443)"),
+        (&["-U", "-p", "53"], "ipproto udp dport 53)"),
+    ] {
+        let Some(said) = on_chain(&[protocol, &["192.0.2.1"]].concat()) else {
+            return;
+        };
+        assert_eq!(said.status, 2);
+        assert!(said.stderr.trim_end().ends_with(asked), "{}", said.stderr);
+    }
 }
 
 #[test]

@@ -103,7 +103,7 @@ impl Tcp {
             return self.source_port;
         }
         // Those of as many probes in a row all differ.
-        match self.source_port ^ (index % (Self::PORTS - 1) + 1) {
+        match self.source_port ^ (index % (Self::PORTS - 1)).wrapping_add(1) {
             0 => self.source_port,
             other => other,
         }

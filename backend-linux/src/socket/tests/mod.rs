@@ -5,7 +5,7 @@ mod ping;
 mod raw;
 
 use super::filter::Identity;
-use super::{Arrival, Own};
+use super::{AnswerKey, Arrival};
 use crate::namespace::{PERMIT_PING, in_namespace};
 use hopshot_core::Instant;
 use hopshot_core::wire::icmp::{Echo, Message};
@@ -38,8 +38,8 @@ fn renounce() {
 }
 
 /// A trace with this ident, and a cookie that nothing here has.
-fn identity(ident: u16) -> Own {
-    Own::Echo(Identity {
+fn identity(ident: u16) -> AnswerKey {
+    AnswerKey::Echo(Identity {
         ident,
         cookie: *b"none",
         target: [0; 4],

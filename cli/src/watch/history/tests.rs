@@ -338,17 +338,52 @@ fn a_round_goes_little_farther_than_the_path_and_a_silent_target_is_looked_for_n
 }
 
 #[test]
+fn a_target_that_answers_the_knock_alone_may_be_anywhere() {
+    let knocked = Round {
+        end: None,
+        reached: true,
+        is_knock_alone: true,
+        ..round(&[Some(1), None])
+    };
+    let mut history = History::default();
+    history.add(&knocked);
+    assert_eq!(history.horizon(32), 32);
+    let said = history.silence().unwrap();
+    assert!(said.ends_with("its distance is unknown"), "{said}");
+    // One that was lost changes nothing, but is told.
+    history.add(&Round {
+        reached: false,
+        is_knock_alone: false,
+        ..knocked
+    });
+    assert_eq!(history.horizon(32), 32);
+    let said = history.silence().unwrap();
+    assert!(said.ends_with("did not answer in the last round"), "{said}");
+    history.add(&round(&[Some(1), Some(9)]));
+    assert_eq!((history.horizon(32), history.silence()), (5, None));
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut history = History::default();
     for number in 0..2000_u32 {
         let octet = u8::try_from(number % 250).unwrap();
-        history.add(&round(&[Some(octet)]));
+        let port = match number % 2 {
+            0 => PortState::Open,
+            _ => PortState::Closed,
+        };
+        history.add(&Round {
+            port: Some(port),
+            ..round(&[Some(octet)])
+        });
     }
     let hop = &history.hops[&1];
     assert_eq!(
-        (hop.addresses.len(), hop.rtts.len(), history.changes.len()),
-        (ADDRESSES, REMEMBERED, CHANGES)
+        (hop.addresses.len(), hop.rtts.len()),
+        (ADDRESSES, REMEMBERED)
     );
+    let changes = (history.changes.len(), history.port_changes.len());
+    assert_eq!(changes, (CHANGES, CHANGES));
 }
 
 #[test]

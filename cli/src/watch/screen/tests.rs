@@ -1,6 +1,7 @@
 use super::super::history::Round;
 use super::*;
 use crate::ases::Ases;
+use hopshot_linux::TcpOptions;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use std::time::SystemTime;
@@ -47,10 +48,20 @@ fn history() -> History {
 }
 
 fn screen(width: u16, height: u16, history: &History, look: Look) -> Vec<String> {
+    screen_of(ProbeProtocol::Icmp, (width, height), history, look)
+}
+
+fn screen_of(
+    protocol: ProbeProtocol,
+    (width, height): (u16, u16),
+    history: &History,
+    look: Look,
+) -> Vec<String> {
     let names = Names::start(false, Ases::Off, false);
     let view = View {
         host: "target.example",
         target: "2001:db8::4".parse().unwrap(),
+        protocol,
         history,
         names: &names,
         every: Duration::from_secs(1),
@@ -143,6 +154,75 @@ fn a_pause_and_what_is_wrong_stand_in_the_first_line() {
     assert!(first(LOOK, &history).ends_with(" can't send: Network is unreachable"));
 }
 
+/// Rounds in which the port is in these states.
+fn with_port(states: &[Option<PortState>]) -> History {
+    let mut history = history();
+    for port in states {
+        history.add(&Round {
+            reached: *port != Some(PortState::Filtered),
+            unreachable: *port == Some(PortState::Filtered),
+            port: *port,
+            ..Round::default()
+        });
+    }
+    history
+}
+
+const TCP: ProbeProtocol = ProbeProtocol::Tcp {
+    port: 443,
+    options: TcpOptions::Mss,
+};
+
+#[test]
+fn the_state_of_the_port_is_what_the_first_line_leaves_out_last() {
+    let first =
+        |width, states: &[_]| screen_of(TCP, (width, 11), &with_port(states), LOOK).swap_remove(0);
+    let open = [Some(PortState::Open)];
+    for (width, expected) in [
+        (
+            100,
+            "hopshot target.example (2001:db8::4), TCP port 443 [open]",
+        ),
+        (72, "hopshot target.example, TCP port 443 [open]"),
+        (60, "hopshot target.example [open]"),
+        (30, "hopshot target.example"),
+    ] {
+        let line = first(width, &open);
+        let (left, right) = line.rsplit_once("round").unwrap();
+        assert_eq!(left.trim_end(), expected, "{line}");
+        assert!(right.starts_with(" 4"), "{line}");
+    }
+    for (states, said) in [
+        (&[][..], "443"),
+        (&[None], "443"),
+        // Silence doesn't take back what was said.
+        (&[Some(PortState::Open), None], "443 [open]"),
+        (
+            &[Some(PortState::Open), Some(PortState::Closed)],
+            "443 [closed]",
+        ),
+        (&[Some(PortState::Filtered)], "443 [filtered]"),
+    ] {
+        let line = first(100, states);
+        let (left, _) = line.rsplit_once(" round").unwrap();
+        assert!(left.trim_end().ends_with(said), "{line}");
+    }
+}
+
+#[test]
+fn a_port_that_changes_stands_among_the_changes() {
+    let history = with_port(&[Some(PortState::Open), None, Some(PortState::Filtered)]);
+    let lines = screen_of(TCP, (100, 12), &history, LOOK);
+    assert_eq!(
+        lines[10],
+        " round 6: the port has become [filtered], was [open]"
+    );
+    assert!(
+        lines.contains(&"    hop 4 forbids the probes: filtered".to_owned()),
+        "{lines:#?}"
+    );
+}
+
 #[test]
 fn an_outage_stands_among_the_changes_of_the_path_while_it_lasts_and_when_it_is_over() {
     let mut history = history();
@@ -217,6 +297,7 @@ fn colours_are_left_out_where_they_are_not_wanted() {
         let view = View {
             host: "h",
             target: "::1".parse().unwrap(),
+            protocol: ProbeProtocol::Icmp,
             history: &history,
             names: &names,
             every: Duration::from_secs(1),
