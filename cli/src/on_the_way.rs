@@ -27,11 +27,16 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
             before(hop)
         )
     });
-    let flow = route.leaves_flow_at().map(|hop| {
-        format!(
+    let is_last = |number: u8| route.hops().all(|hop| hop.number() <= number);
+    let flow = route.leaves_flow_at().map(|hop| match is_last(hop) {
+        true => format!(
+            "At hop {hop} only a probe from another source port was answered: a load balancer may \
+             have sent it another way."
+        ),
+        false => format!(
             "From hop {hop} on, only probes from other source ports were answered, each a flow of its \
              own: load balancers may have sent them another way."
-        )
+        ),
     });
     [mss, options, seq, flow].into_iter().flatten().collect()
 }

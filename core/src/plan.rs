@@ -288,18 +288,19 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
     view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
-/// Whether a hop at the silent end gets a second probe although it may be a stranger's server: the
-/// next one, and the one where the target is expected.
+/// Whether a hop at the silent end gets another probe although it may be a stranger's server: the
+/// next one a second, and the one where the target is expected all its retries.
 fn is_doubtful(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
-    let is_expected = match view.config.sweep() {
-        // A single step is nobody's expectation, or it is very near.
-        Sweep::Window { first, step } => {
-            hop == first && (first > step || hop <= view.path.top.saturating_add(EDGE))
-        }
-        Sweep::Burst => false,
+    let (first, step) = match view.config.sweep() {
+        Sweep::Window { first, step } => (first, step),
+        Sweep::Burst => (0, 0),
     };
-    let may_retry = progress.sent == 1 && view.config.retries > 0;
-    may_retry && (is_expected || hop == view.path.top.saturating_add(1))
+    let top = view.path.top;
+    // A first sweep of a single step is nobody's expectation.
+    let is_expected = hop == first && first > step;
+    let is_next = hop == top.saturating_add(1) || hop == first && hop <= top.saturating_add(EDGE);
+    let most = view.config.attempts.saturating_add(view.config.retries);
+    progress.sent < most && (is_expected || is_next && progress.sent == 1)
 }
 
 /// Returns when a probe that a hop gets for this reason is to leave.
