@@ -13,10 +13,19 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
             .syn
             .filter(|_| reply.is_proven())
     };
-    let mss = first(route, |reply| syn(reply)?.mss).map(|(hop, mss)| match mss {
-        0 => format!("MSS option taken away {}.", before(hop)),
-        mss => format!("MSS clamped to {mss} {}.", before(hop)),
-    });
+    // Each box that clamps leaves less.
+    let mut last = None;
+    let mut clamps = Vec::new();
+    for hop in route.hops() {
+        let left = hop.replies().find_map(|reply| syn(&reply)?.mss);
+        if left.is_some() && left != last {
+            clamps.extend(left.map(|mss| match mss {
+                0 => format!("MSS option taken away {}.", before(hop.number())),
+                mss => format!("MSS clamped to {mss} {}.", before(hop.number())),
+            }));
+            last = left;
+        }
+    }
     let is_changed = |syn: QuotedSyn| syn.options_changed.then_some(());
     let options = first(route, |reply| syn(reply).and_then(is_changed))
         .map(|(hop, ())| format!("TCP options changed {}.", before(hop)));
@@ -38,7 +47,8 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
              own: load balancers may have sent them another way."
         ),
     });
-    [mss, options, seq, flow].into_iter().flatten().collect()
+    let others = [options, seq, flow].into_iter().flatten();
+    clamps.into_iter().chain(others).collect()
 }
 
 /// Returns the first hop with an answer that shows something, and what it shows.

@@ -14,8 +14,19 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
     if let Some(state) = knock.and_then(PortState::of_answer) {
+        return Some(match why {
+            Some(StopReason::Interrupted) | None => {
+                format!("{target} is {state}; interrupted before its distance was known.")
+            }
+            _ => format!(
+                "{target} is {state}: a probe from another source port was answered, none of the \
+                 trace's own. Its distance is unknown."
+            ),
+        });
+    }
+    if let Some(state) = only_knock_shows(route) {
         return Some(format!(
-            "{target} is {state}, but only a probe from another source port was answered: its distance is unknown."
+            "{target} is {state}: it has answered a probe from another source port."
         ));
     }
     if route.reached() {
@@ -46,6 +57,9 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Unreachable) if is_too_big(route) => {
             "the packets are too big for a link on the way"
         }
+        Some(StopReason::Unreachable) if is_port_rejected(route) => {
+            "the last hop rejects packets to this port"
+        }
         Some(StopReason::Unreachable) if route.is_filtered() => "the last hop forbids it: filtered",
         Some(StopReason::Unreachable) => "the last hop says that it can't be reached",
         Some(StopReason::Loop) => "the path goes round in a loop",
@@ -74,6 +88,17 @@ pub(crate) fn is_reached_by_knock_alone(route: &Route) -> bool {
     route.knock().is_some() && !route.hops().any(|hop| hop.is_target())
 }
 
+/// The state of the port where the target answered the trace, but only the probe that was to learn
+/// its distance shows the state.
+fn only_knock_shows(route: &Route) -> Option<PortState> {
+    let state = |reply: Reply| PortState::of_reply(route.protocol(), &reply);
+    let is_shown = route
+        .hops()
+        .any(|hop| hop.replies().any(|reply| state(reply).is_some()));
+    let knock = route.knock().filter(|_| !is_shown)?;
+    PortState::of_answer(knock)
+}
+
 /// Whether this machine took a probe to send: it may say later that it goes nowhere.
 pub(crate) fn was_tried(route: &Route) -> bool {
     let is_taken = |outcome: Outcome| !matches!(outcome, Outcome::Failed(Failure::Send(_)));
@@ -89,6 +114,20 @@ fn is_too_big(route: &Route) -> bool {
         .peekable();
     refusals.peek().is_some()
         && refusals.all(|reply| reply.mtu.is_some() && reply.evidence() == Evidence::Strong)
+}
+
+/// Whether the last answer is Port Unreachable from somebody else than the target: what a firewall
+/// says that rejects.
+fn is_port_rejected(route: &Route) -> bool {
+    let rejects = |reply: &Reply| match AddressFamily::of(reply.from) {
+        AddressFamily::V4 => (reply.icmp_type, reply.icmp_code) == (3, 3),
+        AddressFamily::V6 => (reply.icmp_type, reply.icmp_code) == (1, 4),
+    };
+    let is_rejected = |hop: Hop<'_>| {
+        hop.replies()
+            .any(|reply| reply.kind == Kind::Unreachable && rejects(&reply))
+    };
+    route.protocol() != ProbeProtocol::Icmp && route.hops().any(is_rejected)
 }
 
 /// The farthest hop that packets got to, as far as answers prove; 0 if there is none.
@@ -214,13 +253,9 @@ pub(crate) enum PortState {
 impl PortState {
     /// Returns the state that a trace shows, if it shows one.
     pub(crate) fn of_route(route: &Route) -> Option<Self> {
-        let hops = route.hops().collect::<Vec<_>>();
-        let protocol = route.protocol();
-        let mut replies = hops.iter().flat_map(Hop::replies);
-        replies
-            .find_map(|reply| Self::of_reply(protocol, &reply))
-            .or_else(|| route.knock().and_then(Self::of_answer))
-            .or_else(|| route.is_filtered().then_some(Self::Filtered))
+        let of_port = |is_open| if is_open { Self::Open } else { Self::Closed };
+        let is_filtered = || route.is_filtered().then_some(Self::Filtered);
+        route.is_open().map(of_port).or_else(is_filtered)
     }
 
     /// Returns the state that a reply shows. One that may be somebody else's shows none.
@@ -230,7 +265,8 @@ impl PortState {
         Self::of_answer(answer)
     }
 
-    fn of_answer(answer: TargetAnswer) -> Option<Self> {
+    /// Returns the state that an answer of the target's shows.
+    pub(crate) fn of_answer(answer: TargetAnswer) -> Option<Self> {
         Some(if answer.is_open()? {
             Self::Open
         } else {

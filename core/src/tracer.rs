@@ -528,7 +528,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     }
 
     /// Whether a probe leaves on a flow of its own: a retry, where nothing shows that probes of the
-    /// flow get as far.
+    /// flow get as far; and always where the hop may be the target itself, which answers no second
+    /// probe of a flow.
     fn is_detour(&self, hop: u8, reason: Reason) -> bool {
         let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
         let mut behind = self
@@ -537,7 +538,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .iter()
             .filter(|probe| probe.hop() >= hop);
         let is_passed = behind.any(|probe| is_answered(probe) && !probe.is_apart());
-        !is_passed && matches!(reason, Reason::Retry | Reason::Recheck)
+        match reason {
+            Reason::Sweep | Reason::Attempt => false,
+            Reason::Retry => !is_passed,
+            Reason::Recheck => true,
+        }
     }
 
     #[inline(never)]

@@ -45,6 +45,12 @@ impl ProbeProtocol {
         }
     }
 
+    /// Returns whether it is TCP.
+    #[must_use]
+    pub const fn is_tcp(self) -> bool {
+        matches!(self, Self::Tcp { .. })
+    }
+
     /// Returns its number in IP headers.
     #[must_use]
     pub const fn number(self, family: AddressFamily) -> u8 {
@@ -128,7 +134,7 @@ impl ProbeProtocol {
 
     /// Returns whether one probe is to find out how far away the target is before others go as far.
     pub(crate) const fn knocks(self) -> bool {
-        matches!(self, Self::Tcp { .. })
+        self.is_tcp()
     }
 
     /// Makes the probes of a trace from octets that nobody can predict.

@@ -9,7 +9,7 @@ use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::paths::blocked_behind;
-use crate::reading::failed;
+use crate::reading::{PortState, failed};
 use crate::units::{counted, date, port};
 use hopshot_linux::paths::{Completeness, End, Graph, Node, Paths};
 use hopshot_linux::{Failure, failure_text};
@@ -286,6 +286,8 @@ fn rows(graph: &Graph, names: &Names, option: Option<&str>, blocked: &[(u8, Fail
             if node.end == Some(End::Unreachable) {
                 notes.push("unreachable".to_owned());
             }
+            let state = node.answer.and_then(PortState::of_answer);
+            notes.extend(state.map(|state| state.to_string()));
             if let Some(option) = option.filter(|_| nodes.len() > 1) {
                 notes.extend(node.flow.map(|flow| format!("{option} {flow}")));
             }

@@ -172,7 +172,9 @@ pub(super) fn rows<'e>(
             _ => None,
         };
         let mut notes = Vec::new();
-        if is_first && hop.may_be_rate_limited() {
+        // A connection that has begun keeps a target silent.
+        let is_limited = hop.may_be_rate_limited() && !(protocol.is_tcp() && hop.is_target());
+        if is_first && is_limited {
             notes.push("rate limited?".to_owned());
         }
         if is_target(hop, address) && replies().any(|reply| reply.changes.contains(Changes::SENDER))

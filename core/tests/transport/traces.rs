@@ -177,6 +177,39 @@ fn a_trace_by_datagrams_ends_where_nobody_listens_and_where_somebody_does() {
     }
 }
 
+#[test]
+fn a_target_that_answered_a_farther_syn_first_is_found_where_it_is() {
+    for family in BOTH {
+        for attempts in [1, 3] {
+            // The target is at hop 5. It answers the first SYN of a flow alone, and the first that
+            // gets there went to hop 6: the one to hop 5 was lost.
+            let mut seen = HashSet::new();
+            let mut is_lost = false;
+            let mut passes = |hop_limit: u8, syn: &[u8]| match hop_limit {
+                ..5 => true,
+                5 if !is_lost => {
+                    is_lost = true;
+                    false
+                }
+                _ => seen.insert(syn[..4].to_vec()),
+            };
+            let config = Config {
+                attempts,
+                ..config(family)
+            };
+            let mut last = 0;
+            let passes = |hop: u8, syn: &[u8]| {
+                // Past the target `hop` is that of the target.
+                last = last.max(hop);
+                passes(hop, syn)
+            };
+            let syn_ack = |syn: &[u8]| segment(syn, 0x12);
+            let (tracer, _) = play_through(&config, tcp(), 4, syn_ack, accept_segment, passes);
+            assert_eq!(tracer.route().distance(), Some(5), "{attempts} attempts");
+        }
+    }
+}
+
 fn accept_segment(tracer: &mut Tracer<64, Tcp>, at: Instant, message: &[u8]) {
     let family = AddressFamily::of(tracer.config().target);
     let answer = Tcp::answer(from_target(family), Some(60), message).unwrap();

@@ -3,6 +3,7 @@
 use super::annotate::Annotate;
 use super::value::{RejectedDocument, Target, milliseconds, timestamp};
 use crate::paths::{Edge, End, Node, Paths};
+use crate::protocol::TargetAnswer;
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;
 
@@ -39,6 +40,9 @@ struct NodeDocument<K> {
     rtt_ms: Option<f64>,
     flows: usize,
     end: Option<&'static str>,
+    /// What the target said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<&'static str>,
     by_packet: bool,
     /// One of the flows.
     flow: Option<u16>,
@@ -76,6 +80,7 @@ impl<'a, K: Default> PathsDocument<'a, K> {
             rtt_ms: node.rtt.map(milliseconds),
             flows: node.flows,
             end: node.end.map(End::as_str),
+            answer: node.answer.map(TargetAnswer::as_str),
             by_packet: graph.is_per_packet(node.hop),
             flow: node.flow,
             sent: node.sent,

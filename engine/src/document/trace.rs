@@ -207,7 +207,9 @@ impl<'a, K> HopDocument<'a, K> {
         });
         Self {
             hop: hop.number(),
-            rate_limited: hop.may_be_rate_limited(),
+            // A connection that has begun keeps a target silent.
+            rate_limited: hop.may_be_rate_limited()
+                && !(route.protocol().is_tcp() && hop.is_target()),
             probes: probes.collect(),
             figures: Figures::from(hop),
         }

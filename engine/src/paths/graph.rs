@@ -1,5 +1,6 @@
 //! The paths that many flows took, as one graph.
 
+use crate::protocol::TargetAnswer;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(crate) struct Answered {
     pub(crate) from: IpAddr,
     pub(crate) rtt: Duration,
     pub(crate) end: Option<End>,
+    /// What the target said, if that is beyond doubt.
+    pub(crate) said: Option<TargetAnswer>,
 }
 
 /// The reason why a path ends where it does.
@@ -89,6 +92,8 @@ pub struct Node {
     pub flows: usize,
     /// The end of a path, if one ends here.
     pub end: Option<End>,
+    /// What the target said to the first of these flows that it answered, if this is the target.
+    pub answer: Option<TargetAnswer>,
     /// One of these flows, by which the path through here can be traced again; `None` if none is
     /// known.
     pub flow: Option<u16>,
@@ -107,6 +112,7 @@ impl Node {
             rtt: None,
             flows: 0,
             end: None,
+            answer: None,
             flow: None,
             sent: 0,
             lost: 0,
@@ -226,6 +232,7 @@ impl Graph {
                     {
                         node.rtt = Some(node.rtt.map_or(answer.rtt, |rtt| rtt.min(answer.rtt)));
                         node.end = node.end.or(answer.end);
+                        node.answer = node.answer.or(answer.said);
                     }
                     before
                         .iter()

@@ -21,7 +21,7 @@ use crate::trace::Route;
 use flows::{FLOWS, Flows};
 use graph::{Answered, Flow, FlowHop};
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Failure, Hop, Instant, Kind, Outcome, Reply};
+use hopshot_core::{Config, Evidence, Failure, Hop, Instant, Kind, Outcome, Reply};
 use search::{Batch, Search};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -468,6 +468,9 @@ fn flow(route: &Route) -> Flow {
             Kind::Unreachable => Some(End::Unreachable),
             Kind::TimeExceeded => None,
         },
+        said: route
+            .target_answer(&reply)
+            .filter(|_| reply.evidence() == Evidence::Strong),
     };
     let hop = |hop: Hop<'_>| FlowHop {
         number: hop.number(),

@@ -88,6 +88,7 @@ impl Network {
                         from: Ipv4Addr::new(10, 0, 0, router).into(),
                         rtt: Duration::ZERO,
                         end,
+                        said: None,
                     });
                 }
                 if attempt + 1
@@ -286,6 +287,7 @@ fn flow_of(hops: &[(u8, u8)]) -> Flow {
             from: [10, 0, 0, from].into(),
             rtt: Duration::ZERO,
             end,
+            said: None,
         }
     };
     let answers = |from: u8| {
@@ -446,6 +448,7 @@ fn answers_in_the_names_of_many_routers_are_no_trouble() {
         from: Ipv4Addr::from_bits(bits as u32).into(),
         rtt: Duration::ZERO,
         end: None,
+        said: None,
     };
     let completeness = loop {
         match search.next() {
@@ -580,6 +583,7 @@ fn the_loss_of_a_branch_is_what_the_target_did_not_answer_to_flows_that_take_it(
             from: Ipv4Addr::new(10, 0, 0, last).into(),
             rtt: Duration::ZERO,
             end,
+            said: None,
         }
     };
     let hop = |number: u8, from: &[u8], lost: usize| FlowHop {
