@@ -119,7 +119,8 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
             progress.sent,
             search.map_or(0, |search| search.middle.abs_diff(hop)),
         );
-        if CONNECTS && is_heard_apart(view, hop) {
+        let is_the_target = view.path.end.is_some_and(|end| is_target(end, hop));
+        if CONNECTS && !is_the_target && is_heard_apart(view, hop) {
             continue;
         }
         let reason = if CONNECTS && is_silent_end(view, hop) {

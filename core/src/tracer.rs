@@ -278,7 +278,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             }
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop, _) if self.protocol.connects() && self.busy_until(hop) > now => {
+                Next::Now(hop, reason) if self.is_busy(hop, reason, now) => {
                     Some(self.busy_until(hop))
                 }
                 Next::Now(hop, reason) => {
@@ -528,9 +528,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     }
 
     /// Whether a probe leaves on a flow of its own: a retry, where nothing shows that probes of the
-    /// flow get as far; and always where the hop may be the target itself, which answers no second
-    /// probe of a flow.
+    /// flow get as far; and what is sent to the target, or may be, after the first, since neither the
+    /// target nor a firewall before it can tell a second probe of a flow from a mistake.
     fn is_detour(&self, hop: u8, reason: Reason) -> bool {
+        let end = self.path.end;
+        let is_target = end.is_some_and(|end| end.kind == EndKind::Target && end.hop == hop);
         let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
         let mut behind = self
             .memory
@@ -539,9 +541,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .filter(|probe| probe.hop() >= hop);
         let is_passed = behind.any(|probe| is_answered(probe) && !probe.is_apart());
         match reason {
-            Reason::Sweep | Reason::Attempt => false,
-            Reason::Retry => !is_passed,
+            Reason::Sweep => false,
             Reason::Recheck => true,
+            Reason::Attempt | Reason::Retry if is_target => true,
+            Reason::Attempt => false,
+            Reason::Retry => !is_passed,
         }
     }
 
@@ -560,6 +564,14 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             _ if self.protocol.connects() => plan::next_connecting(&view, now),
             _ => plan::next(&view, now),
         }
+    }
+
+    /// Whether a probe waits because the target may be about to answer the last one of its flow.
+    fn is_busy(&self, hop: u8, reason: Reason, now: Instant) -> bool {
+        let is_apart = reason == Reason::Attempt && self.protocol.detours();
+        self.protocol.connects()
+            && self.busy_until(hop) > now
+            && !(is_apart && self.is_detour(hop, reason))
     }
 
     /// Until when the target, if this may be its hop, is left to answer what it has got.

@@ -484,11 +484,14 @@ impl Route {
         detour(&self.tracer, probe)
     }
 
-    /// Returns whether all answers are to probes of one flow.
+    /// Returns whether every hop that answered has answered a probe of one flow. The target's further
+    /// answers are to probes of others: it answers one of each.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
         let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
-        !self.hops().any(|hop| hop.replies().any(is_apart))
+        let is_only_apart =
+            |hop: Hop<'_>| hop.replies().next().is_some() && hop.replies().all(is_apart);
+        !self.hops().any(is_only_apart)
     }
 
     /// Returns the first hop from which on only probes of other flows were answered, if there is

@@ -247,9 +247,11 @@ fn behind_a_firewall_that_passes_one_syn_of_a_flow_every_hop_answers_on_a_flow_o
             assert_eq!(route.distance(), Some(6));
             let answered = answered(&tracer);
             assert_eq!(answered[..2], [(usize::from(attempts), true); 2]);
-            // The third hop had the flow's own; those behind it are not asked more than they have to.
+            // The third hop had the flow's own; the routers behind it are not asked more than they
+            // have to.
             assert_eq!(answered[2], (1, true));
-            assert_eq!(answered[3..], [(1, false); 3]);
+            assert_eq!(answered[3..5], [(1, false); 2]);
+            assert_eq!(answered[5], (attempts.into(), false));
         }
     }
 }
@@ -353,5 +355,28 @@ fn a_hop_where_the_target_is_expected_is_probed_also_when_all_is_silent() {
             }
         }
         assert_eq!(tracer.route().distance(), Some(8));
+    }
+}
+
+#[test]
+fn further_answers_of_the_target_are_to_syns_from_other_ports() {
+    for family in BOTH {
+        // As a firewall that tracks connections and the target do: one SYN of a flow.
+        let mut seen = HashSet::new();
+        let passes = |hop: u8, syn: &[u8]| hop <= 4 || seen.insert(syn[..4].to_vec());
+        let config = Config {
+            attempts: 3,
+            sweep: Some(Sweep::Window { first: 5, step: 3 }),
+            ..config(family)
+        };
+        let syn_ack = |syn: &[u8]| segment(syn, 0x12);
+        let (tracer, past) = play_through(&config, tcp(), 4, syn_ack, accept_segment, passes);
+        let route = tracer.route();
+        assert_eq!((route.distance(), past), (Some(5), 0));
+        let target = route.hops().last().unwrap();
+        assert_eq!((target.replies().count(), target.loss().lost), (3, 0));
+        let is_apart = |reply: &Reply| tracer.index(reply.probe).unwrap() & APART != 0;
+        let apart: Vec<bool> = target.replies().map(|reply| is_apart(&reply)).collect();
+        assert_eq!(apart, [false, true, true]);
     }
 }
