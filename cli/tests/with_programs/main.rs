@@ -1,5 +1,5 @@
-//! The command beside programs that not every machine has: nft, Python, dnsmasq, tmux, traceroute,
-//! setcap.
+//! The command beside programs that not every machine has: nft, Python, dnsmasq, a server of QUIC,
+//! tmux, traceroute, setcap.
 //! `cargo test --workspace` leaves these tests out;
 //!
 //!     cargo test --workspace --test with_programs
@@ -11,6 +11,7 @@ mod cgroups;
 mod firewall;
 mod guesser;
 mod lookups;
+mod middleboxes;
 mod needs;
 mod outage;
 mod outage_ends;

@@ -5,8 +5,12 @@ use std::process::{Command, Stdio};
 
 /// Fails if a program can't be started, or, of nft, if the kernel has no tables for it.
 pub(crate) fn needs(program: &str) {
+    let option = match program {
+        "gtlsserver" => "--help",
+        _ => "--version",
+    };
     let said = Command::new(program)
-        .arg("--version")
+        .arg(option)
         .env("PATH", path())
         .stdin(Stdio::null())
         .output();

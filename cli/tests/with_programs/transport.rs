@@ -6,10 +6,10 @@ use crate::world::{HOPSHOT, command_on_chain};
 use serde_json::Value;
 
 /// The targets at the end of a chain of three routers.
-const TARGETS: [&str; 2] = ["10.4.0.1", "2001:db8:4::1"];
+pub(crate) const TARGETS: [&str; 2] = ["10.4.0.1", "2001:db8:4::1"];
 
 /// A command for a hop: a table with a chain at this hook, and these rules in it.
-fn rules(hop: u8, hook: &str, rules: &[&str]) -> String {
+pub(crate) fn rules(hop: u8, hook: &str, rules: &[&str]) -> String {
     let added = rules
         .iter()
         .map(|rule| format!("nft add rule inet t c {rule}; "));
@@ -19,7 +19,7 @@ fn rules(hop: u8, hook: &str, rules: &[&str]) -> String {
     )
 }
 
-const FORWARD: &str = "filter hook forward priority 0";
+pub(crate) const FORWARD: &str = "filter hook forward priority 0";
 
 /// Traces port 443, which the target serves, with this at hops on the way.
 fn trace(at: &[&str], target: &str, args: &[&str]) -> Option<Value> {
@@ -31,7 +31,7 @@ fn trace(at: &[&str], target: &str, args: &[&str]) -> Option<Value> {
 }
 
 /// The answers of the target.
-fn answers(document: &Value) -> Vec<&str> {
+pub(crate) fn answers(document: &Value) -> Vec<&str> {
     let hops = document["hops"].as_array().unwrap();
     let probes = hops
         .iter()
