@@ -278,8 +278,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             }
             let soonest = match self.plan(now) {
                 Next::Now(..) if now < self.next_send => return Ok(Action::Wait(self.next_send)),
-                Next::Now(hop, reason) if self.is_busy(hop, reason, now) => {
-                    Some(self.busy_until(hop))
+                Next::Now(hop, reason) if self.busy_until(hop, reason) > now => {
+                    Some(self.busy_until(hop, reason))
                 }
                 Next::Now(hop, reason) => {
                     return self.transmit(hop, reason, now, buf).map(Action::Transmit);
@@ -566,23 +566,28 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Whether a probe waits because the target may be about to answer the last one of its flow.
-    fn is_busy(&self, hop: u8, reason: Reason, now: Instant) -> bool {
-        let is_apart = reason == Reason::Attempt && self.protocol.detours();
-        self.protocol.connects()
-            && self.busy_until(hop) > now
-            && !(is_apart && self.is_detour(hop, reason))
-    }
-
-    /// Until when the target, if this may be its hop, is left to answer what it has got.
-    fn busy_until(&self, hop: u8) -> Instant {
-        let progress = self.view().progress(hop);
+    /// Until when a probe waits, since the target may be about to answer what it has got: of one flow
+    /// it answers one probe at a time, and a firewall before it that tracks connections takes for a
+    /// mistake what else passes meanwhile.
+    fn busy_until(&self, hop: u8, reason: Reason) -> Instant {
+        let is_attempt = reason == Reason::Attempt;
         let is_burst = self.config.sweep() == Sweep::Burst;
-        if progress.waiting == 0 || hop <= self.path.top || is_burst {
+        if !self.protocol.connects() || is_burst {
             return Instant::EPOCH;
         }
-        let last = self.view().sent_at(progress.last);
-        last.after(patience::overdue(self.path.slowest()))
+        if is_attempt && self.protocol.detours() && self.is_detour(hop, reason) {
+            return Instant::EPOCH;
+        }
+        let (top, is_open) = (self.path.top, self.path.end.is_none());
+        let may_be_there = |probe: &&Slot| {
+            let is_same = probe.hop() == hop || is_attempt && is_open;
+            probe.hop() > top && is_same && probe.is_in_flight()
+        };
+        let waiting = self.memory.probes().iter().filter(may_be_there);
+        let last = waiting.map(Slot::sent).max();
+        last.map_or(Instant::EPOCH, |last| {
+            last.after(patience::overdue(self.path.slowest()))
+        })
     }
 
     fn transmit<'b>(
