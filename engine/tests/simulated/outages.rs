@@ -158,7 +158,7 @@ fn hosts_whose_answers_come_late_hide_no_silence() {
                     9 => late(400, error(Type::TimeExceeded, from, packet)),
                     10 => late(1_000, error(Type::TimeExceeded, from, packet)),
                     11 => late(1_600, error(Type::TimeExceeded, from, packet)),
-                    DISTANCE.. => late(1_950, reply(header.ends, message)),
+                    DISTANCE.. => late(1_950, reply(&header, message)),
                     _ => Attack::default(),
                 }
             });
