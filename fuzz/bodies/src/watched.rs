@@ -1,13 +1,13 @@
 //! A tracer under watch: every call is checked against what must always hold, and against a slow
 //! model of the route.
 
-use crate::ends;
 use crate::packets::{self, Packet, Shape, Worth};
+use crate::written::Written;
 use core::time::Duration;
-use hopshot_core::wire::{AddressFamily, Ends, checksum::Checksum, icmp::QuotedEcho, tcp, udp};
+use hopshot_core::wire::{AddressFamily, Ends, tcp, udp};
 use hopshot_core::{
-    Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome,
-    ProbeId, Protocol, Reply, SendError, StopReason, Sweep, Tally, Tcp, Tracer, Udp,
+    Action, Arrival, Changes, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId,
+    Protocol, Reply, SendError, StopReason, Sweep, Tally, Tcp, Tracer, Udp,
 };
 use hopshot_engine::Probes;
 
@@ -395,68 +395,15 @@ impl<const N: usize> Watched<N> {
         }
         assert!(sent.at >= self.due, "sent before its time");
         assert_eq!(sent.message.len(), self.probes.message_len());
-        match &self.probes {
-            Probes::Udp(udp) => self.check_datagram(udp, sent, before),
-            Probes::Tcp(tcp) => self.check_syn(tcp, sent, before),
-            Probes::Echo(echo) => self.check_echo(echo, sent, before),
-            other => panic!("{other:?}"),
+        let before = before.iter().map(|other| &other.message[..]);
+        Written {
+            ends: Ends {
+                source: config.source,
+                destination: config.target,
+            },
+            message: &sent.message,
         }
-    }
-
-    fn check_echo(&self, echo: &Echo, sent: &Sent, before: &[Sent]) {
-        let quoted =
-            QuotedEcho::parse(self.family, &sent.message).expect("a probe is an Echo Request");
-        let index = u16::try_from(before.len()).expect("there are fewer");
-        assert_eq!(
-            (quoted.echo.ident, quoted.echo.seq),
-            (echo.ident, echo.first_seq.wrapping_add(index))
-        );
-        assert_eq!(quoted.echo.payload[2..10], echo.cookie);
-        assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
-        if self.family == AddressFamily::V4 || !self.config.source.is_unspecified() {
-            assert_eq!(quoted.checksum, echo.checksum);
-            let sum = Checksum::of_ends(ends::of(self.family), sent.message.len())
-                .expect("both ends are known");
-            assert_eq!(sum.with(&sent.message).finish(), 0);
-        }
-    }
-
-    /// One flow, and of two probes no two checksums alike, as far as there are any.
-    fn check_datagram(&self, udp: &Udp, sent: &Sent, before: &[Sent]) {
-        let ends = self.ends();
-        let datagram = udp::Datagram::parse(ends, &sent.message).expect("a probe is a datagram");
-        assert_eq!(
-            (datagram.source, datagram.destination),
-            (udp.source_port, udp.port)
-        );
-        let cookies = datagram.payload.windows(8);
-        assert!(cookies.into_iter().any(|octets| octets == udp.cookie));
-        let is_summed = !ends.source.is_unspecified();
-        assert_eq!(datagram.checksum != 0, is_summed);
-        let is_alike = |other: &Sent| other.message[6..8] == sent.message[6..8];
-        assert!(!is_summed || !before.iter().any(is_alike));
-        assert!(!before.iter().any(|other| other.message == sent.message));
-    }
-
-    /// One flow, and of two probes no two sequence numbers alike.
-    fn check_syn(&self, tcp: &Tcp, sent: &Sent, before: &[Sent]) {
-        let ends = self.ends();
-        let ends_known = !ends.source.is_unspecified();
-        let segment = tcp::Segment::parse(ends, &sent.message).expect("a probe is a segment");
-        assert_eq!(
-            (segment.source, segment.destination, segment.flags),
-            (tcp.source_port, tcp.port, tcp::Flags::SYN)
-        );
-        assert!(ends_known || sent.message[16..18] == [0, 0]);
-        let is_alike = |other: &Sent| other.message[4..8] == sent.message[4..8];
-        assert!(!before.iter().any(is_alike));
-    }
-
-    fn ends(&self) -> Ends {
-        Ends {
-            source: self.config.source,
-            destination: self.config.target,
-        }
+        .check(&self.probes, before);
     }
 
     /// What the route must say, whatever happened.
