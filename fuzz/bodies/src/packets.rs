@@ -22,6 +22,8 @@ pub(crate) struct Shape {
     /// Errors: how many octets of the probe are quoted, beyond eight.
     pub(crate) quote: u8,
     pub(crate) quoted_hop_limit: u8,
+    /// Octets 4 to 7 of an error. The first of them says whether a quoted datagram has another
+    /// cookie. Of a segment it is the sequence number, and says which kind it is of.
     pub(crate) rest: u32,
 }
 
@@ -107,12 +109,11 @@ impl Shape {
     /// What has to become of an error that quotes a datagram: with the cookie it is proven, and
     /// without that the checksum says which one it is. Without a source there is no checksum.
     fn worth_of_quote(&self, udp: &Udp, source_known: bool) -> Worth {
-        let cookie_ends = match udp.payload {
-            UdpPayload::Plain => 10,
-            UdpPayload::Dns => 40,
-            _ => 26,
-        };
-        if self.quote >= cookie_ends {
+        let is_whole = usize::from(self.quote) >= cookie_at(udp.payload) + udp.cookie.len();
+        let has_balance = self.quote >= balance_end(udp.payload);
+        if is_whole && self.has_other_cookie() {
+            Worth::Nothing
+        } else if is_whole && has_balance {
             Worth::of(self.other_destination || self.other_checksum && source_known)
         } else if self.other_destination {
             Worth::Nothing
@@ -124,6 +125,10 @@ impl Shape {
         } else {
             Worth::Nothing
         }
+    }
+
+    const fn has_other_cookie(&self) -> bool {
+        self.rest >> 24 == 0xff
     }
 
     /// Whether an answer to an Echo Request is proven, and how far it has to be believed. With the
@@ -159,6 +164,23 @@ impl Shape {
             Says::Local { .. } => ends::of(family).source,
             _ => ends::router(family, hop),
         }
+    }
+}
+
+/// Where in a datagram's payload the cookie begins.
+const fn cookie_at(payload: UdpPayload) -> usize {
+    match payload {
+        UdpPayload::Plain => 2,
+        UdpPayload::Dns => 32,
+        _ => 6,
+    }
+}
+
+/// Where in a datagram's payload the balance ends.
+const fn balance_end(payload: UdpPayload) -> u8 {
+    match payload {
+        UdpPayload::Quic => 18,
+        _ => 2,
     }
 }
 
@@ -310,6 +332,9 @@ fn error(probes: &Probes, shape: &Shape, back: Ends, probe: &[u8]) -> Vec<u8> {
             2
         };
         quoted_probe[at] ^= 0x40;
+    }
+    if let (Probes::Udp(udp), true) = (probes, shape.has_other_cookie()) {
+        quoted_probe[8 + cookie_at(udp.payload)] ^= 1;
     }
     let destination = if shape.other_destination {
         ends::stranger(family)

@@ -317,6 +317,9 @@ impl<const N: usize> Watched<N> {
         };
         let at = at_nanos;
         if let Ok(reply) = result {
+            let sent = self.sent.iter().find(|sent| sent.id == reply.probe);
+            let sent = sent.expect("no reply without a probe");
+            assert!(self.written(sent).is_in(&self.probes, message));
             let sent = self
                 .sent
                 .iter_mut()
@@ -396,14 +399,18 @@ impl<const N: usize> Watched<N> {
         assert!(sent.at >= self.due, "sent before its time");
         assert_eq!(sent.message.len(), self.probes.message_len());
         let before = before.iter().map(|other| &other.message[..]);
+        self.written(sent).check(&self.probes, before);
+    }
+
+    fn written<'a>(&self, sent: &'a Sent) -> Written<'a> {
+        let ends = Ends {
+            source: self.config.source,
+            destination: self.config.target,
+        };
         Written {
-            ends: Ends {
-                source: config.source,
-                destination: config.target,
-            },
+            ends,
             message: &sent.message,
         }
-        .check(&self.probes, before);
     }
 
     /// What the route must say, whatever happened.

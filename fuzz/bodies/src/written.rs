@@ -26,6 +26,24 @@ impl Written<'_> {
         }
     }
 
+    /// Whether a message brings back what says that it answers this probe: of a SYN its sequence
+    /// number, of a datagram the checksum or the cookie, of an Echo Request its seq.
+    pub(crate) fn is_in(&self, probes: &Probes, message: &[u8]) -> bool {
+        let has = |octets: &[u8]| message.windows(octets.len()).any(|it| it == octets);
+        match probes {
+            Probes::Tcp(_) => {
+                let seq = self.message[4..8].try_into().map(u32::from_be_bytes);
+                let seq = seq.expect("there are four octets");
+                has(&seq.to_be_bytes()) || has(&seq.wrapping_add(1).to_be_bytes())
+            }
+            Probes::Udp(udp) => {
+                // DNS brings back the balance alone, which is the ID.
+                has(&self.message[6..8]) || has(&udp.cookie) || has(&self.message[8..10])
+            }
+            _ => has(&self.message[6..8]),
+        }
+    }
+
     fn is_source_known(&self) -> bool {
         !self.ends.source.is_unspecified()
     }
