@@ -200,3 +200,35 @@ fn hosts_whose_answers_come_late_hide_no_silence() {
         }
     }
 }
+
+#[test]
+fn an_outage_for_good_soon_after_another_ends_a_list_whoever_waits_still() {
+    let failures = [
+        Failing::Route,
+        Failing::Firewall,
+        Failing::Probes,
+        Failing::Answers,
+    ];
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut machine = Machine::new(&many(), SocketKind::Raw, seed);
+        let begin = random.u64(..1_500);
+        let end = begin + random.u64(100..9_000);
+        let what = failures[random.usize(..4)];
+        let span = ms(begin)..ms(end);
+        machine.fail(Failure { span, what });
+        let span = ms(end + random.u64(..3_000))..Duration::MAX;
+        let what = failures[random.usize(..4)];
+        machine.fail(Failure { span, what });
+        let list = List {
+            at_once: random.usize(5..40),
+            rate: random.u32(20..2_000),
+            ..list((0..100).map(|number| host(FAMILIES[random.usize(..2)], number)))
+        };
+        let results = list.run(machine, &judge::settings(PROBES[random.usize(..3)]));
+        check(&results, &list, |_| true, seed);
+        // Twice the limit, for each family.
+        let most = list.outage_limit * 4 + Duration::from_secs(20);
+        assert!(results.took <= most, "seed {seed}: {:?}", results.took);
+    }
+}
