@@ -192,11 +192,17 @@ impl Traced {
 
     /// Whether more SYNs got to the target past its distance than a stranger should be sent.
     pub(super) fn is_rude(&self) -> bool {
-        let is_past = |probe: &&Probe| {
-            let is_there = usize::from(probe.hop) == self.truth.paths[probe.path].hops.len();
-            probe.past_target && is_there && probe.is_syn()
-        };
-        let own = self.own().filter(is_past).count();
-        own > PAST_END || self.log.iter().filter(is_past).count() - own > KNOCKS
+        let own = self.own().filter(|probe| self.is_past(probe)).count();
+        own > PAST_END || self.past() - own > KNOCKS
+    }
+
+    /// SYNs that got to the target past its distance, from whatever port.
+    pub(super) fn past(&self) -> usize {
+        self.log.iter().filter(|probe| self.is_past(probe)).count()
+    }
+
+    fn is_past(&self, probe: &Probe) -> bool {
+        let is_there = usize::from(probe.hop) == self.truth.paths[probe.path].hops.len();
+        probe.past_target && is_there && probe.is_syn()
     }
 }

@@ -1,12 +1,13 @@
 //! Traces by every protocol, on every scenario, compared with the truth.
 
-use super::FAMILIES;
 use super::judge::{self, PROBES, Traced, tcp, udp};
+use super::{FAMILIES, to_the_end_with};
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{
     Completeness, Exploration, PathMtu, ProbeProtocol, SocketKind, StopReason, TargetAnswer,
     Thoroughness, UdpPayload,
 };
+use hopshot_lab::log::Probe;
 use hopshot_lab::{Machine, Scenario};
 use std::collections::BTreeSet;
 
@@ -110,6 +111,35 @@ fn loss_hides_few_targets_and_moves_hardly_any() {
     }
 }
 
+/// The most SYNs of one source port that were sent past the target.
+fn most_past(log: &[Probe]) -> usize {
+    let past = log
+        .iter()
+        .filter(|probe| probe.is_syn() && probe.past_target);
+    let ports: Vec<_> = past.map(|probe| probe.ports).collect();
+    let of = |port| ports.iter().filter(|other| *other == port).count();
+    ports.iter().map(of).max().unwrap_or(0)
+}
+
+#[test]
+fn once_the_distance_is_known_no_syn_goes_past_it() {
+    for name in ["short", "wan", "silent", "no-icmp", "ecmp"] {
+        for probes in [tcp(443), tcp(81)] {
+            let (scenario, settings) = (Scenario::named(name).unwrap(), judge::settings(probes));
+            for round in 0..4 {
+                let traced = judge::trace(&scenario, AddressFamily::V4, &settings, round);
+                assert_eq!(traced.lies(), [""; 0], "{name}");
+                let (knocks, past) = (traced.route.summary().reasons.knocks, traced.past());
+                assert_eq!(knocks, usize::from(round == 0), "{name} round {round}");
+                assert!(
+                    past == 0 || round == 0 && past <= 4,
+                    "{name} round {round}: {past}"
+                );
+            }
+        }
+    }
+}
+
 #[test]
 fn all_paths_are_found_by_tcp_and_udp_too() {
     for probes in [tcp(443), tcp(81), udp(33_434, UdpPayload::Plain)] {
@@ -122,7 +152,8 @@ fn all_paths_are_found_by_tcp_and_udp_too() {
                 let truth = judge::truth(&machine, family, probes);
                 let (settings, how) = (judge::settings(probes), Thoroughness::default());
                 let job = Exploration::start(machine, &settings, how, name, target).unwrap();
-                let paths = super::to_the_end(job);
+                let (past, paths) = to_the_end_with(job, |link| most_past(link.internet().log()));
+                assert!(past <= 3, "{probes:?} {family:?} seed {seed}: {past}");
                 assert_eq!(paths.completeness(), Completeness::Complete);
                 let hops = truth.paths.iter().flat_map(|path| &path.hops);
                 let routers: BTreeSet<_> = hops.copied().flatten().collect();
