@@ -1,19 +1,20 @@
 //! A judge of traces: what a result says is compared with what the simulated internet saw.
 
 use super::{strong, to_the_end_with};
+use hopshot_core::Tcp;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{
-    Evidence, ProbeProtocol, ProbeSettings, Reply, Route, SocketKind, TargetAnswer, TcpOptions,
-    Trace, UdpPayload,
+    Evidence, Hop, ProbeProtocol, ProbeSettings, Reply, Route, SocketKind, TargetAnswer,
+    TcpOptions, Trace, UdpPayload,
 };
 use hopshot_lab::log::Probe;
 use hopshot_lab::{Balance, End, Machine, Protocol, Scenario, TruePath, Truth};
 use std::time::Duration;
 
-/// SYNs of one trace that may go past a target whose distance isn't known, and those from another
-/// port that find it out.
+/// SYNs of one trace that may go past a target whose distance isn't known, and those from other
+/// ports that find it out.
 const PAST_END: usize = 3;
-const KNOCKS: usize = 1;
+const KNOCKS: usize = 2;
 
 /// The time between the moment that counts as that of sending and the one when the packet leaves.
 const SENDING: Duration = Duration::from_micros(2);
@@ -86,10 +87,12 @@ pub(super) fn truth(machine: &Machine, family: AddressFamily, probes: ProbeProto
 }
 
 impl Traced {
-    /// The probes of the trace itself, without those from other ports.
+    /// The probes of the trace itself, without its knocks: those of its flow, and its detours, which
+    /// leave from a port of the same block.
     fn own(&self) -> impl Iterator<Item = &Probe> {
-        let port = self.route.source_port();
-        let is_own = move |probe: &&Probe| probe.ports.map(|ports| ports.source) == port;
+        let block = |port: u16| port / Tcp::PORTS;
+        let own = self.route.source_port().map(block);
+        let is_own = move |probe: &&Probe| probe.ports.map(|ports| block(ports.source)) == own;
         self.log.iter().filter(is_own)
     }
 
@@ -126,7 +129,8 @@ impl Traced {
             })
             .map(|(hop, from)| format!("{from} is not at hop {hop}"))
             .collect();
-        for reply in self.replies() {
+        // What isn't proven may be anybody's guess, and says so.
+        for reply in self.replies().filter(Reply::is_proven) {
             lies.extend(self.lie_about(&reply));
         }
         if self.is_answered()
@@ -150,7 +154,7 @@ impl Traced {
     }
 
     fn replies(&self) -> impl Iterator<Item = Reply> {
-        let replies = |hop: hopshot_engine::Hop<'_>| hop.replies().collect::<Vec<_>>();
+        let replies = |hop: Hop<'_>| hop.replies().collect::<Vec<_>>();
         self.route.hops().flat_map(replies)
     }
 

@@ -198,8 +198,6 @@ fn is_garbled(scenario: &Scenario, probes: ProbeProtocol) -> bool {
 
 #[test]
 fn where_nothing_is_lost_every_target_is_found_where_it_is() {
-    // Traces by TCP, and those of them that send the target too many SYNs.
-    let (mut traces, mut rude) = (0, 0);
     for seed in 0..300 {
         for probes in PROBES {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -213,14 +211,9 @@ fn where_nothing_is_lost_every_target_is_found_where_it_is() {
             if !is_garbled(&scenario, probes) {
                 assert_eq!(traced.route.distance(), Some(scenario.hops), "{told}");
             }
-            if matches!(probes, ProbeProtocol::Tcp { .. }) {
-                (traces, rude) = (traces + 1, rude + usize::from(traced.is_rude()));
-            }
+            assert!(!traced.is_rude(), "{told}");
         }
     }
-    // Where the answers of the next hops take more than twice as long as those before, they count
-    // as overdue.
-    assert!(rude * 30 <= traces, "{rude} of {traces}");
 }
 
 #[test]

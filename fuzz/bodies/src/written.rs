@@ -85,13 +85,15 @@ impl Written<'_> {
         assert!(!before.any(is_alike), "two probes can't be told apart");
     }
 
-    /// One flow; and no two probes have the same sequence number.
+    /// One flow, but for detours; and no two probes have the same sequence number.
     fn check_syn<'b>(&self, tcp: &Tcp, mut before: impl Iterator<Item = &'b [u8]>) {
         let segment = tcp::Segment::parse(self.ends, self.message).expect("a probe is a segment");
         assert_eq!(
-            (segment.source, segment.destination, segment.flags),
-            (tcp.source_port, tcp.port, tcp::Flags::SYN)
+            (segment.destination, segment.flags),
+            (tcp.port, tcp::Flags::SYN)
         );
+        let is_of_block = segment.source / Tcp::PORTS == tcp.source_port / Tcp::PORTS;
+        assert!(segment.source == tcp.source_port || tcp.detours && is_of_block);
         assert!(self.is_source_known() || self.message[16..18] == [0, 0]);
         let is_alike = |other: &[u8]| other[4..8] == self.message[4..8];
         assert!(!before.any(is_alike), "two probes can't be told apart");
