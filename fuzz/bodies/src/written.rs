@@ -34,7 +34,12 @@ impl Written<'_> {
             Probes::Tcp(_) => {
                 let seq = self.message[4..8].try_into().map(u32::from_be_bytes);
                 let seq = seq.expect("there are four octets");
-                has(&seq.to_be_bytes()) || has(&seq.wrapping_add(1).to_be_bytes())
+                // Where a firewall has changed that, the window of the quote tells.
+                let window = &self.message[14..16];
+                [seq, seq.wrapping_add(1)]
+                    .iter()
+                    .any(|seq| has(&seq.to_be_bytes()))
+                    || has(window)
             }
             Probes::Udp(udp) => {
                 // DNS brings back the balance alone, which is the ID.
