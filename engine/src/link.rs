@@ -176,7 +176,9 @@ pub struct Datagram<'m> {
     pub scope_id: u32,
     /// The hop limit (TTL in IPv4).
     pub hop_limit: u8,
-    /// The ICMP message.
+    /// The number of the message's protocol in IP headers. It is the same for all probes of a job.
+    pub protocol: u8,
+    /// The message, from its own header on.
     pub message: &'m [u8],
     /// A number that [`Link::departed`] gives back.
     pub tag: u32,

@@ -10,11 +10,11 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
-use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip};
-use hopshot_core::{Answer, Back, Instant, SendError};
+use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip, tcp, udp};
+use hopshot_core::{Answer, Back, Instant, SendError, Tcp, Udp};
 use hopshot_engine::link::{Arrived, Clock, Datagram, Obstacle, Port};
 use hopshot_engine::{Fault, Link, LinkError, SocketKind};
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -38,8 +38,10 @@ pub struct Machine {
     ports: Vec<Port>,
     failures: Vec<(Failure, Box<Whom>)>,
     attacker: Option<Box<Attacker>>,
-    /// Of IPv4 and of IPv6.
-    queues: [BinaryHeap<Queued>; 2],
+    /// On their way.
+    coming: BinaryHeap<Queued>,
+    /// Those that have arrived, of IPv4 and of IPv6, with the time when they did.
+    arrived: [VecDeque<(Duration, Vec<u8>)>; 2],
     made: u64,
 }
 
@@ -88,7 +90,7 @@ pub struct Attack {
 type Queued = Reverse<(Duration, u64, Vec<u8>)>;
 
 impl Machine {
-    /// A machine with a socket of a kind for each family.
+    /// A machine with a socket of a kind for each family. A raw one hears ICMP, TCP and UDP.
     #[must_use]
     pub fn new(scenario: &Scenario, kind: SocketKind, seed: u64) -> Self {
         let mut random = fastrand::Rng::with_seed(seed);
@@ -104,17 +106,17 @@ impl Machine {
         let ports = [AddressFamily::V4, AddressFamily::V6]
             .map(&mut port)
             .to_vec();
-        let (internet, queues) = (Internet::new(scenario, seed), Default::default());
         // A clock is never at its beginning.
         let now = Cell::new(Duration::from_secs(1));
         Self {
-            internet,
+            internet: Internet::new(scenario, seed),
             random,
             now,
             ports,
             failures: Vec::new(),
             attacker: None,
-            queues,
+            coming: BinaryHeap::new(),
+            arrived: Default::default(),
             made: 0,
         }
     }
@@ -141,18 +143,50 @@ impl Machine {
     }
 
     fn fails(&self, what: Failing, target: Option<IpAddr>) -> bool {
-        let since_start = self.now.get().saturating_sub(Duration::from_secs(1));
+        self.failed(what, target, self.now.get())
+    }
+
+    fn failed(&self, what: Failing, target: Option<IpAddr>, at: Duration) -> bool {
+        let since_start = at.saturating_sub(Duration::from_secs(1));
         self.failures.iter().any(|(failure, whom)| {
-            let is_now = failure.what == what && failure.span.contains(&since_start);
-            is_now && target.is_none_or(whom)
+            let is_then = failure.what == what && failure.span.contains(&since_start);
+            is_then && target.is_none_or(whom)
         })
     }
 
     fn put(&mut self, deliveries: Vec<Delivery>) {
         for Delivery { due, packet, .. } in deliveries {
             self.made += 1;
+            self.coming.push(Reverse((due, self.made, packet)));
+        }
+    }
+
+    /// Lets everything arrive that is due. The kernel sees each packet at once, whenever the
+    /// program reads it: a connection that a probe has begun ends when its SYN/ACK is here.
+    fn arrive(&mut self) {
+        let now = self.now.get();
+        while let Some(due) = self.due().filter(|due| *due <= now) {
+            let unsolicited = self.internet.unsolicited(due);
+            self.put(unsolicited);
+            let is_here = |Reverse((at, ..)): &Queued| *at <= due;
+            // What has been sent unasked may still be on its way.
+            let Some(Reverse((due, _, packet))) = self
+                .coming
+                .peek()
+                .is_some_and(is_here)
+                .then(|| self.coming.pop())
+                .flatten()
+            else {
+                continue;
+            };
+            if self.failed(Failing::Answers, None, due) {
+                continue;
+            }
+            if let Some(reset) = kernel::reset(&packet) {
+                self.internet.receive(due, &reset);
+            }
             let is_ipv4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
-            self.queues[usize::from(!is_ipv4)].push(Reverse((due, self.made, packet)));
+            self.arrived[usize::from(!is_ipv4)].push_back((due, packet));
         }
     }
 
@@ -176,10 +210,18 @@ impl Machine {
         }
     }
 
+    /// When something may be read, at the earliest.
+    fn next_arrival(&self) -> Option<Duration> {
+        let arrived = self.arrived.iter().filter_map(VecDeque::front);
+        arrived.map(|(at, _)| *at).chain(self.due()).min()
+    }
+
+    /// When something happens next that nobody here does.
     fn due(&self) -> Option<Duration> {
-        self.queues
-            .iter()
-            .filter_map(|queue| Some(queue.peek()?.0.0))
+        let coming = self.coming.peek().map(|Reverse((due, ..))| *due);
+        [coming, self.internet.next_unsolicited()]
+            .into_iter()
+            .flatten()
             .min()
     }
 }
@@ -216,6 +258,7 @@ impl Link for Machine {
     }
 
     fn send(&mut self, port: usize, probe: Datagram<'_>) -> Result<Instant, SendError> {
+        self.arrive();
         let left = self.now();
         self.now.set(self.now.get() + SENDING);
         let fails = |what| self.fails(what, Some(probe.destination));
@@ -240,12 +283,11 @@ impl Link for Machine {
             source: CLIENT.address(family),
             destination: probe.destination,
         };
-        let protocol = ip::icmp(family);
         let header = ip::Header {
             ends,
             hop_limit: probe.hop_limit,
             traffic_class: 0,
-            protocol,
+            protocol: probe.protocol,
         };
         let mut packet = vec![0; header_len + probe.message.len()];
         packet[header_len..].copy_from_slice(probe.message);
@@ -276,7 +318,7 @@ impl Link for Machine {
     }
 
     fn has_arrivals(&self) -> Result<bool, Error> {
-        Ok(self.due().is_some_and(|due| due <= self.now.get()))
+        Ok(self.next_arrival().is_some_and(|at| at <= self.now.get()))
     }
 
     fn receive<'b>(
@@ -284,9 +326,7 @@ impl Link for Machine {
         port: usize,
         buf: &'b mut [u8],
     ) -> Result<Option<Arrived<'b>>, Error> {
-        let now = self.now.get();
-        let deliveries = self.internet.unsolicited(now);
-        self.put(deliveries);
+        self.arrive();
         let Some(Port {
             family,
             kind,
@@ -297,22 +337,13 @@ impl Link for Machine {
             return Ok(None);
         };
         let queue = usize::from(family != AddressFamily::V4);
-        while self.queues[queue]
-            .peek()
-            .is_some_and(|Reverse((due, ..))| *due <= now)
-        {
-            let Some(Reverse((due, _, packet))) = self.queues[queue].pop() else {
-                break;
-            };
-            if let Some(reset) = kernel::reset(&packet) {
-                self.internet.receive(now, &reset);
-            }
+        while let Some((due, packet)) = self.arrived[queue].pop_front() {
             let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
             // A ping socket hears of nothing that isn't its own.
             let is_heard =
                 read(&packet, kind).map_or(kind == SocketKind::Raw, |answer| is_heard(&answer));
             let len = packet.len();
-            if !is_heard || self.fails(Failing::Answers, None) || len > buf.len() {
+            if !is_heard || len > buf.len() {
                 continue;
             }
             buf[..len].copy_from_slice(&packet);
@@ -333,17 +364,14 @@ impl Link for Machine {
         _wake: Option<()>,
     ) -> Result<bool, Error> {
         assert!(
-            span < Duration::from_secs(86_400) || self.due().is_some(),
+            span < Duration::from_secs(86_400) || self.next_arrival().is_some(),
             "it would sleep for ever"
         );
         let end = self.now.get().saturating_add(span);
-        let arrival = [self.due(), self.internet.next_unsolicited()]
-            .into_iter()
-            .flatten()
-            .min();
-        let until = arrival
+        let until = self
+            .next_arrival()
             .filter(|_| !through_arrivals)
-            .map_or(end, |due| due.min(end));
+            .map_or(end, |at| at.min(end));
         self.now.set(until.max(self.now.get()));
         Ok(false)
     }
@@ -352,7 +380,17 @@ impl Link for Machine {
 /// Reads a packet as a socket of a kind shows it.
 fn read(packet: &[u8], kind: SocketKind) -> Result<Answer<'_>, Malformed> {
     let (header, message) = ip::parse(packet)?;
-    let mut answer = Answer::parse(header.ends, Some(header.hop_limit), message)?;
+    let hop_limit = Some(header.hop_limit);
+    // As on Linux, whose raw sockets verify no checksum of TCP and UDP.
+    let unverified = Ends {
+        destination: header.ends.family().unspecified(),
+        ..header.ends
+    };
+    let mut answer = match header.protocol {
+        tcp::PROTOCOL => Tcp::answer(unverified, hop_limit, message)?,
+        udp::PROTOCOL => Udp::answer(unverified, hop_limit, message)?,
+        _ => Answer::parse(header.ends, hop_limit, message)?,
+    };
     if let (SocketKind::Ping, Back::Quoted(quoted)) = (kind, &mut answer.back) {
         quoted.header = None;
     }

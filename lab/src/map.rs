@@ -321,11 +321,14 @@ impl Map {
                     let port = self.target.port(protocol, port);
                     let last = self.paths[path].last().copied();
                     let (answer, end) = match (port, last) {
-                        _ if is_dropped => (None, End::Dropped),
-                        (Port::Rejected, Some(router)) => {
+                        // The last router refuses what it might drop.
+                        (Port::Rejected, Some(router))
+                            if !self.before(path, hop_limit - 1).any(drops) =>
+                        {
                             let mute = self.routers[router].entry.is_mute();
                             ((!mute).then(|| answerer(router)), End::Unreachable)
                         }
+                        _ if is_dropped => (None, End::Dropped),
                         (Port::Filtered, _) => (None, End::Silent),
                         _ if self.target.silent => (None, End::Silent),
                         _ => (Some(self.reply_addresses().address(family)), End::Target),

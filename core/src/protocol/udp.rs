@@ -302,7 +302,8 @@ impl Protocol for Udp {
             // else can know the cookie.
             (true, Some(index)) => index,
             _ if is_translated => return Err(Discard::NotOurs),
-            _ if cookie.is_some() => return Err(Discard::WrongCookie),
+            (false, _) if cookie.is_some() => return Err(Discard::WrongCookie),
+            // A quote of QUIC may end between the cookie and the balance.
             _ => by_checksum.ok_or(Discard::NotOurs)?,
         };
         // 0 where a kernel keeps it to itself.

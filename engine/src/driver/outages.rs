@@ -84,6 +84,7 @@ impl<L: Link> Driver<L> {
                         destination: target,
                         scope_id,
                         hop_limit: FAR,
+                        protocol: self.protocol.number(family),
                         message,
                         tag,
                     },

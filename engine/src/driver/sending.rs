@@ -127,6 +127,7 @@ impl<L: Link> Driver<L> {
             destination,
             scope_id: trace.scope_id,
             hop_limit: probe.hop_limit,
+            protocol: self.protocol.number(family),
             message: probe.message,
             tag: tag(id, probe.probe),
         };

@@ -292,16 +292,20 @@ impl Setbacks {
             failed = failed.min(healths.get(service).failed_since(other));
         }
         let queue = self.queues.get_mut(service);
-        // At a slow rate the first tries may take longer than the limit.
-        let is_tried = queue.waiting.is_empty() || queue.tries >= TRIES;
-        if failed < limit || !is_tried || queue.ended.is_some() {
+        if failed < limit || queue.ended.is_some() {
             return None;
         }
-        let called = queue.call(now);
-        let is_calling = queue.is_calling() || now.saturating_since(called) < GRACE;
-        // However slow the pace is, there is an end.
-        if is_calling && failed < limit.saturating_mul(2) {
-            return None;
+        // However slow the pace is, and whatever leaves no place for those that wait, there is an
+        // end.
+        if failed < limit.saturating_mul(2) {
+            // At a slow rate the first tries may take longer than the limit.
+            if !queue.waiting.is_empty() && queue.tries < TRIES {
+                return None;
+            }
+            let called = queue.call(now);
+            if queue.is_calling() || now.saturating_since(called) < GRACE {
+                return None;
+            }
         }
         queue.ended = Some(failed);
         let waiting = take(&mut queue.waiting);

@@ -1,10 +1,11 @@
 //! Lists some of whose hosts are hostile and work together: what they say stands in no result but
 //! their own, and the others go on sharing what is true.
 
+use super::judge::{self, tcp, udp};
 use super::{FAMILIES, KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::icmp::{Echo, Message, Type};
-use hopshot_core::wire::{AddressFamily, Ends, ip};
-use hopshot_engine::{Job, ProbeSettings, Route, SocketKind, Step, Survey};
+use hopshot_core::wire::{AddressFamily, Ends, ip, tcp as segments, udp as datagrams};
+use hopshot_engine::{Job, ProbeProtocol, Route, SocketKind, Step, Survey, UdpPayload};
 use hopshot_lab::{Attack, Failing, Failure, Hop, Machine, Places, Scenario};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -103,8 +104,8 @@ impl World {
             Some(Claim::Router(at)) if at == hop => Some(exceeded()),
             Some(Claim::Routers) if !arrives => Some(exceeded()),
             Some(Claim::End(at)) if at == hop => Some(error(Type::Unreachable, name, packet)),
-            Some(Claim::Near(at)) if hop >= at => Some(reply(ends, message)),
-            Some(Claim::Far(at)) if arrives && hop >= at => Some(reply(ends, message)),
+            Some(Claim::Near(at)) if hop >= at => Some(reply(&header, message)),
+            Some(Claim::Far(at)) if arrives && hop >= at => Some(reply(&header, message)),
             Some(Claim::Far(_)) if arrives => Some(exceeded()),
             _ => None,
         };
@@ -122,15 +123,15 @@ impl World {
             let victim = self.latest[self.random.usize(..self.latest.len())];
             if AddressFamily::of(victim) == family {
                 let kind = [Type::TimeExceeded, Type::Unreachable][self.random.usize(..2)];
-                let guess = guess(
-                    Ends {
-                        destination: victim,
-                        ..ends
-                    },
-                    message,
-                    self.random.u16(..),
-                    hop,
-                );
+                let victims = Ends {
+                    destination: victim,
+                    ..ends
+                };
+                let header = ip::Header {
+                    ends: victims,
+                    ..header
+                };
+                let guess = guess(&header, message, &mut self.random);
                 let after = Duration::from_micros(self.random.u64(..100_000));
                 attack
                     .forged
@@ -141,17 +142,28 @@ impl World {
     }
 }
 
-/// A probe to somebody else as one's own shows it to be, but for its seq: eight octets of it.
-fn guess(ends: Ends, message: &[u8], seq: u16, hop_limit: u8) -> Vec<u8> {
-    let header_len = ip::header_len(ends.family());
+/// A probe to somebody else as one's own shows it to be, but for its seq, and by TCP and UDP its
+/// source port and checksum: eight octets of it.
+fn guess(header: &ip::Header, message: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
+    let header_len = ip::header_len(header.ends.family());
     let mut packet = vec![0; header_len + 8];
-    packet[header_len..].copy_from_slice(&message[..8]);
-    packet[header_len + 6..].copy_from_slice(&seq.to_be_bytes());
+    let start = &mut packet[header_len..];
+    start.copy_from_slice(&message[..8]);
+    let (port, seq) = (0x8000 | random.u16(..), random.u32(..).to_be_bytes());
+    match header.protocol {
+        segments::PROTOCOL => {
+            start[..2].copy_from_slice(&port.to_be_bytes());
+            start[4..].copy_from_slice(&seq);
+        }
+        datagrams::PROTOCOL => {
+            start[..2].copy_from_slice(&port.to_be_bytes());
+            start[6..].copy_from_slice(&seq[..2]);
+        }
+        _ => start[6..].copy_from_slice(&seq[..2]),
+    }
     let header = ip::Header {
-        ends,
-        hop_limit,
         traffic_class: 0,
-        protocol: ip::icmp(ends.family()),
+        ..*header
     };
     header.emit(8, &mut packet).unwrap();
     packet
@@ -172,21 +184,32 @@ fn error_of(kind: Type, from: IpAddr, to: IpAddr, quote: &[u8]) -> Vec<u8> {
     wrap(ends, message)
 }
 
-pub(super) fn reply(ends: Ends, message: &[u8]) -> Vec<u8> {
-    let ends = Ends {
-        source: ends.destination,
-        destination: ends.source,
+/// What a host answers that is there: a SYN/ACK, or what it was sent.
+pub(super) fn reply(header: &ip::Header, message: &[u8]) -> Vec<u8> {
+    let ends = header.ends.reversed();
+    let ports = [&message[2..4], &message[..2]].concat();
+    let reply = match header.protocol {
+        segments::PROTOCOL => {
+            let seq = u32::from_be_bytes(message[4..8].try_into().unwrap());
+            let ack = seq.wrapping_add(1).to_be_bytes();
+            let rest = [0x50, 0x12, 0xff, 0xff, 0, 0, 0, 0];
+            [&ports[..], &[7; 4], &ack, &rest].concat()
+        }
+        datagrams::PROTOCOL => [&ports[..], &message[4..6], &[0, 0], &message[8..]].concat(),
+        _ => {
+            let [ident, seq] = [4, 6].map(|at| u16::from_be_bytes([message[at], message[at + 1]]));
+            let payload = &message[8..];
+            let echo = Message::EchoReply(Echo {
+                ident,
+                seq,
+                payload,
+            });
+            let mut reply = vec![0; message.len()];
+            echo.emit(ends, &mut reply).unwrap();
+            reply
+        }
     };
-    let [ident, seq] = [4, 6].map(|at| u16::from_be_bytes([message[at], message[at + 1]]));
-    let mut reply = vec![0; message.len()];
-    Message::EchoReply(Echo {
-        ident,
-        seq,
-        payload: &message[8..],
-    })
-    .emit(ends, &mut reply)
-    .unwrap();
-    wrap(ends, reply)
+    packet(ends, header.protocol, &reply)
 }
 
 /// Puts an ICMP message into a packet, with its checksum (RFC 1071; RFC 4443, section 2.3).
@@ -216,15 +239,20 @@ fn wrap(ends: Ends, mut message: Vec<u8>) -> Vec<u8> {
         sum = (sum >> 16) + (sum & 0xffff);
     }
     message[2..4].copy_from_slice(&(!sum as u16).to_be_bytes());
-    let mut packet = vec![0; ip::header_len(ends.family()) + message.len()];
+    packet(ends, ip::icmp(ends.family()), &message)
+}
+
+fn packet(ends: Ends, protocol: u8, message: &[u8]) -> Vec<u8> {
+    let header_len = ip::header_len(ends.family());
+    let mut packet = vec![0; header_len + message.len()];
     let header = ip::Header {
         ends,
         hop_limit: 60,
         traffic_class: 0,
-        protocol: ip::icmp(ends.family()),
+        protocol,
     };
     header.emit(message.len(), &mut packet).unwrap();
-    packet[ip::header_len(ends.family())..].copy_from_slice(&message);
+    packet[header_len..].copy_from_slice(message);
     packet
 }
 
@@ -257,6 +285,7 @@ struct List {
     guesses: usize,
     /// One for all traces: then the hostile ones know the checksums of the others.
     flow: Option<u16>,
+    probes: ProbeProtocol,
     rate: u32,
     at_once: usize,
     failures: Vec<Failure>,
@@ -273,7 +302,7 @@ struct Outcome {
 
 impl List {
     fn run(&self, scenario: &Scenario, kind: SocketKind, attempts: u8) -> Outcome {
-        let mut settings = ProbeSettings::default();
+        let mut settings = judge::settings(self.probes);
         settings.config.attempts = attempts;
         settings.flow = self.flow;
         let mut machine = Machine::new(scenario, kind, self.seed);
@@ -458,6 +487,15 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
             [0, 100][random.usize(..2)],
             [None, Some(0x1234)][random.usize(..2)],
         );
+        let by_port = [
+            tcp(443),
+            tcp(81),
+            udp(33_434, UdpPayload::Plain),
+            udp(7, UdpPayload::Plain),
+        ];
+        let probes = by_port.get(random.usize(..8)).copied().unwrap_or_default();
+        // A source port that was given is for one host.
+        let flow = flow.filter(|_| probes == ProbeProtocol::Icmp);
         let list = List {
             hosts,
             hostile,
@@ -465,15 +503,19 @@ fn one_host_in_twenty_names_nobody_in_the_results_of_others_nor_stops_their_shar
             claim,
             guesses,
             flow,
+            probes,
             rate,
             at_once,
             failures,
             seed,
         };
-        let kind = KINDS[random.usize(..2)];
+        let kind = match probes {
+            ProbeProtocol::Icmp => KINDS[random.usize(..2)],
+            _ => SocketKind::Raw,
+        };
         let outcome = list.run(&scenario, kind, random.u8(1..3));
         let told = format!(
-            "seed {seed}: {kind:?} {claim:?} flow {flow:?} {place:?} {families:?} silent {silent_hops:?}"
+            "seed {seed}: {kind:?} {probes:?} {claim:?} flow {flow:?} {place:?} {families:?} silent {silent_hops:?}"
         );
         assert_eq!(outcome.routes.len() + outcome.lost, count, "{told}");
         for route in outcome
@@ -521,6 +563,7 @@ fn mixed(seed: u64, place: Place) -> List {
         claim: None,
         guesses: 0,
         flow: None,
+        probes: ProbeProtocol::Icmp,
         rate: 3_000,
         at_once: 100,
         failures,

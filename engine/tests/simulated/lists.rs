@@ -1,12 +1,21 @@
 //! Lists of hosts: thousands of them, drawn at random from a seed, on networks that fail.
 
+use super::judge::{self, tcp, udp};
 use super::{KINDS, MOST_STEPS, strong};
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{Fault, Job, Link, ProbeSettings, Route, SocketKind, Step, Survey};
+use hopshot_engine::{Fault, Job, Link, ProbeProtocol, ProbeSettings, Route, SocketKind, Step};
+use hopshot_engine::{Survey, UdpPayload};
+use hopshot_lab::log::Probe;
 use hopshot_lab::{Error, Failing, Failure, Machine, Scenario};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
+
+/// The distance of all hosts.
+const DISTANCE: u8 = 12;
+
+/// SYNs that may go past a host: one that learns how far away it is, and three that don't know.
+const MOST_PAST: usize = 4;
 
 /// What came of the hosts of a list, by name.
 #[derive(Default)]
@@ -14,6 +23,20 @@ pub(super) struct Results {
     pub(super) routes: BTreeMap<String, Vec<Route>>,
     pub(super) lost: BTreeMap<String, Vec<Error>>,
     pub(super) took: Duration,
+    /// All that has left the machine.
+    log: Vec<Probe>,
+}
+
+impl Results {
+    /// The most SYNs that got to one host past its distance.
+    fn most_past(&self) -> usize {
+        let mut past = BTreeMap::<IpAddr, usize>::new();
+        let syns = self.log.iter().filter(|probe| probe.is_syn());
+        for probe in syns.filter(|probe| probe.past_target) {
+            *past.entry(probe.destination).or_default() += 1;
+        }
+        past.into_values().max().unwrap_or(0)
+    }
 }
 
 /// A list, and how it is traced.
@@ -58,6 +81,7 @@ impl List {
                 results.lost.entry(host).or_default().push(error);
             }
             if survey.is_empty() && hosts.len() == 0 {
+                results.log = survey.link().internet().log().to_vec();
                 results.took = survey.link().now().saturating_since(begun);
                 return results;
             }
@@ -66,6 +90,28 @@ impl List {
         }
         panic!("it does not end: {} left", survey.len());
     }
+}
+
+/// How the probes of a list are sent: in one half by ping sockets and raw ones, in the other half
+/// by TCP and UDP, to ports that are open and closed.
+fn means(random: &mut fastrand::Rng) -> (SocketKind, ProbeSettings) {
+    let probes = [
+        tcp(443),
+        tcp(81),
+        udp(33_434, UdpPayload::Plain),
+        udp(443, UdpPayload::Quic),
+    ];
+    let probes = probes.get(random.usize(..8)).copied().unwrap_or_default();
+    let kind = match probes {
+        ProbeProtocol::Icmp => KINDS[random.usize(..2)],
+        _ => SocketKind::Raw,
+    };
+    (kind, judge::settings(probes))
+}
+
+/// What the hosts say of the port.
+fn is_open(probes: ProbeProtocol) -> Option<bool> {
+    probes.port().map(|port| port == 443)
 }
 
 /// The host of a number in the scenario `many`.
@@ -123,7 +169,8 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
     let many = Scenario::named("many").unwrap();
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (kind, family) = (KINDS[random.usize(..2)], super::FAMILIES[random.usize(..2)]);
+        let (kind, mut settings) = means(&mut random);
+        let family = super::FAMILIES[random.usize(..2)];
         let mut machine = Machine::new(&many, kind, seed);
         // Shorter than the limit of an outage, one after the other.
         let mut begin = Duration::from_millis(random.u64(..2_000));
@@ -148,7 +195,6 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
             outage_limit,
             interrupted_after: MOST_STEPS,
         };
-        let mut settings = ProbeSettings::default();
         settings.config.attempts = random.u8(1..4);
         let results = list.run(machine, &settings);
         check(
@@ -157,18 +203,19 @@ fn every_list_ends_with_one_result_for_each_host_whatever_fails_and_none_is_lost
             |route| names_only_who_is_there(route, &many),
             seed,
         );
+        let told = format!("seed {seed}: {kind:?} {:?} {family:?}", settings.protocol);
+        for route in results.routes.values().flatten() {
+            let says = (route.distance(), route.is_open());
+            assert_eq!(says, (Some(DISTANCE), is_open(settings.protocol)), "{told}");
+        }
+        assert!(results.most_past() <= MOST_PAST, "{told}");
         let reached = results
             .routes
             .values()
             .flatten()
             .filter(|route| route.reached())
             .count();
-        assert_eq!(
-            reached,
-            list.hosts.len(),
-            "seed {seed}: {kind:?} {family:?} {:?}",
-            results.lost
-        );
+        assert_eq!(reached, list.hosts.len(), "{told} {:?}", results.lost);
     }
 }
 
@@ -177,7 +224,8 @@ fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
     let many = Scenario::named("many").unwrap();
     for seed in 0..300 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let mut machine = Machine::new(&many, KINDS[random.usize(..2)], seed);
+        let (kind, settings) = means(&mut random);
+        let mut machine = Machine::new(&many, kind, seed);
         let begin = Duration::from_millis(random.u64(..500));
         let what = [
             Failing::Route,
@@ -202,7 +250,7 @@ fn an_interrupt_at_any_moment_ends_a_list_and_no_host_has_two_results() {
             outage_limit,
             interrupted_after,
         };
-        let results = list.run(machine, &ProbeSettings::default());
+        let results = list.run(machine, &settings);
         check(
             &results,
             &list,
@@ -257,7 +305,8 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
     let many = Scenario::named("many").unwrap();
     for seed in 0..400 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let (kind, family) = (KINDS[random.usize(..2)], super::FAMILIES[random.usize(..2)]);
+        let (kind, settings) = means(&mut random);
+        let family = super::FAMILIES[random.usize(..2)];
         let all = [
             Failing::Route,
             Failing::Firewall,
@@ -288,7 +337,7 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
             outage_limit,
             interrupted_after: MOST_STEPS,
         };
-        let results = list.run(machine, &ProbeSettings::default());
+        let results = list.run(machine, &settings);
         check(
             &results,
             &list,
@@ -300,7 +349,8 @@ fn whatever_fails_for_good_and_whenever_a_list_ends_soon_after_the_limit_of_an_o
         let most = outage_limit.max(Duration::from_secs(12)) + Duration::from_secs(10) + each * 8;
         assert!(
             results.took <= most,
-            "seed {seed}: {what:?} {kind:?} {:?} of {most:?}",
+            "seed {seed}: {what:?} {kind:?} {:?} {:?} of {most:?}",
+            settings.protocol,
             results.took
         );
     }

@@ -2,8 +2,11 @@
 //! always gives the same answers.
 
 mod hostile;
+mod judge;
 mod lists;
 mod outages;
+mod protocols;
+mod worlds;
 
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{
@@ -19,10 +22,18 @@ const KINDS: [SocketKind; 2] = [SocketKind::Raw, SocketKind::Ping];
 /// Steps that a job takes at most. One that does nothing over and over would take more.
 const MOST_STEPS: usize = 1_000_000;
 
-fn to_the_end<J: Job<Link = Machine>>(mut job: J) -> J::Output {
+fn to_the_end<J: Job<Link = Machine>>(job: J) -> J::Output {
+    to_the_end_with(job, |_| ()).1
+}
+
+/// Runs a job, and looks at its link in the end.
+fn to_the_end_with<J: Job<Link = Machine>, T>(
+    mut job: J,
+    look: impl FnOnce(&Machine) -> T,
+) -> (T, J::Output) {
     for _ in 0..MOST_STEPS {
         if job.advance(None).unwrap() == Step::Done {
-            return job.finish();
+            return (look(job.link()), job.finish());
         }
     }
     panic!("it does not end");

@@ -18,6 +18,7 @@ pub mod round_trip;
 pub mod survey;
 pub mod tracer;
 mod watched;
+mod written;
 
 // The command is a program, which nothing can depend on: so these files of it are compiled here
 // once more.

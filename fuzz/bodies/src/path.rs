@@ -10,6 +10,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use core::time::Duration;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Echo, Evidence, Hop, MAX_RETRIES, StopReason};
+use hopshot_engine::Probes;
 
 const MILLISECOND: u64 = 1_000_000;
 
@@ -70,7 +71,7 @@ struct Underway {
 }
 
 fn trace<const N: usize>(config: Config, echo: Echo, routers: &[Router], forgeries: &[Forgery]) {
-    let Some(mut watched) = Watched::<N>::new(config, echo) else {
+    let Some(mut watched) = Watched::<N>::new(config, Probes::Echo(echo)) else {
         return;
     };
     let mut now = 1_000 * MILLISECOND;
@@ -123,7 +124,7 @@ fn send<const N: usize>(
     let is_target = place == routers.len();
     if is_target || !router.is_silent {
         let shape = Shape::honest(if is_target {
-            Says::EchoReply
+            Says::Reply
         } else {
             Says::TimeExceeded
         });
@@ -138,7 +139,7 @@ fn send<const N: usize>(
         .iter()
         .filter(|forgery| usize::from(forgery.which) == index)
     {
-        let shape = if forgery.shape.says == Says::EchoReply {
+        let shape = if forgery.shape.says == Says::Reply {
             Shape {
                 stranger: true,
                 ..forgery.shape

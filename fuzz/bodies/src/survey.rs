@@ -1,17 +1,19 @@
 //! A list under any sequence of operations: hosts that come when they want, answers in any order
-//! from any host, forgeries, errors of the link, time that jumps.
+//! from any host, forgeries, errors of the link, time that jumps, by each protocol.
 
+use crate::packets::{datagram, segment};
 use arbitrary::{Arbitrary, Unstructured};
 use core::cell::Cell;
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use hopshot_core::wire::icmp::{Echo, Error, Message, Type};
-use hopshot_core::wire::{AddressFamily, Ends, ip};
-use hopshot_core::{Answer, Instant, SendError};
+use hopshot_core::wire::{AddressFamily, Ends, ip, tcp, udp};
+use hopshot_core::{Answer, Instant, SendError, Tcp, TcpOptions, Udp, UdpPayload};
 use hopshot_engine::link::{Arrived, Datagram, Obstacle, Port};
 use hopshot_engine::{
-    Clock, Evidence, Fault, Job, Link, LinkError, ProbeSettings, Route, SocketKind, Survey,
+    Clock, Evidence, Fault, Job, Link, LinkError, ProbeProtocol, ProbeSettings, Route, SocketKind,
+    Survey,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -64,20 +66,43 @@ struct Setup {
     random: u64,
 }
 
+impl Setup {
+    /// The protocol. The attempts leave two bits for the choice, of which the upper is zero in seeds
+    /// that are older than it.
+    const fn protocol(&self) -> ProbeProtocol {
+        const PORT: u16 = 443;
+        match self.attempts / 64 {
+            2 => ProbeProtocol::Udp {
+                port: PORT,
+                payload: UdpPayload::Plain,
+            },
+            3 => ProbeProtocol::Tcp {
+                port: PORT,
+                options: TcpOptions::Mss,
+            },
+            _ => ProbeProtocol::Icmp,
+        }
+    }
+}
+
 /// A probe as it left.
 #[derive(Clone)]
 struct Sent {
     destination: IpAddr,
     hop_limit: u8,
+    protocol: u8,
     message: Vec<u8>,
 }
+
+/// What is to be received: from whom, by which protocol, and the message.
+type Queue = VecDeque<(IpAddr, u8, Vec<u8>)>;
 
 struct Chaos {
     now: Cell<Duration>,
     random: u64,
     kind: SocketKind,
     sent: Vec<Sent>,
-    arriving: [VecDeque<(IpAddr, Vec<u8>)>; 2],
+    arriving: [Queue; 2],
     no_route: bool,
     no_sending: bool,
 }
@@ -121,28 +146,28 @@ impl Chaos {
         let mut octets = vec![0; 2048];
         if let Ok(len) = message.emit(ends, &mut octets) {
             octets.truncate(len);
-            self.arriving[index(family)].push_back((from, octets));
+            self.arriving[index(family)].push_back((from, ip::icmp(family), octets));
         }
     }
 
-    /// An error about a message as if it had been sent to `destination`.
-    fn refuse(&mut self, from: IpAddr, destination: IpAddr, message: &[u8], icmp_type: Type) {
+    /// An error about a probe as if it had been sent to `destination`.
+    fn refuse(&mut self, from: IpAddr, destination: IpAddr, probe: &Sent, icmp_type: Type) {
         let family = AddressFamily::of(destination);
         let ends = Ends {
             source: ours(family),
             destination,
         };
         let header_len = ip::header_len(family);
-        let mut quoted = vec![0; header_len + message.len()];
-        quoted[header_len..].copy_from_slice(message);
+        let mut quoted = vec![0; header_len + probe.message.len()];
+        quoted[header_len..].copy_from_slice(&probe.message);
         let header = ip::Header {
             ends,
             hop_limit: 1,
             traffic_class: 0,
-            protocol: ip::icmp(family),
+            protocol: probe.protocol,
         };
         header
-            .emit(message.len(), &mut quoted)
+            .emit(probe.message.len(), &mut quoted)
             .expect("there is room");
         self.bring(
             from,
@@ -155,51 +180,54 @@ impl Chaos {
         );
     }
 
-    fn answer(&mut self, probe: u16, reaches: bool) {
-        let Some(Sent {
-            destination,
-            hop_limit,
-            message,
-        }) = self.pick(probe)
-        else {
-            return;
-        };
-        let family = AddressFamily::of(destination);
-        match reaches {
-            true => {
-                let (ident, seq) = (word(&message, 4), word(&message, 6));
+    /// What a target says to a probe, be it its own or not.
+    fn reply(&mut self, from: IpAddr, probe: &Sent, says: u8) {
+        let message = &probe.message;
+        let said = match probe.protocol {
+            tcp::PROTOCOL => segment(message, says.into()),
+            udp::PROTOCOL => datagram(UdpPayload::Plain, message),
+            _ => {
+                let (ident, seq) = (word(message, 4), word(message, 6));
                 let echo = Echo {
                     ident,
                     seq,
                     payload: message.get(8..).unwrap_or_default(),
                 };
-                self.bring(destination, &Message::EchoReply(echo));
+                return self.bring(from, &Message::EchoReply(echo));
             }
-            false => self.refuse(
-                router(family, hop_limit),
-                destination,
-                &message,
-                Type::TimeExceeded,
-            ),
+        };
+        self.arriving[index(AddressFamily::of(from))].push_back((from, probe.protocol, said));
+    }
+
+    fn answer(&mut self, number: u16, reaches: bool) {
+        let Some(probe) = self.pick(number) else {
+            return;
+        };
+        let destination = probe.destination;
+        let router = router(AddressFamily::of(destination), probe.hop_limit);
+        match reaches {
+            true => self.reply(destination, &probe, number.to_be_bytes()[1] % 2),
+            false => self.refuse(router, destination, &probe, Type::TimeExceeded),
         }
     }
 
     fn forge(&mut self, own: u16, seq: u16, ident: u16, says: u8) {
-        let Some(Sent {
-            destination: forger,
-            mut message,
-            ..
-        }) = self.pick(own)
-        else {
+        let Some(mut probe) = self.pick(own) else {
             return;
         };
-        // The checksum and the cookie stay as they are known.
+        let forger = probe.destination;
+        // The checksum of an Echo Request, and every cookie, stay as they are known.
+        let (ident_at, seq_at) = match probe.protocol {
+            tcp::PROTOCOL => (0, 4),
+            udp::PROTOCOL => (0, 6),
+            _ => (4, 6),
+        };
         let (ident, seq) = (
-            word(&message, 4) ^ ident,
-            word(&message, 6).wrapping_add(seq),
+            word(&probe.message, ident_at) ^ ident,
+            word(&probe.message, seq_at).wrapping_add(seq),
         );
-        message[4..6].copy_from_slice(&ident.to_be_bytes());
-        message[6..8].copy_from_slice(&seq.to_be_bytes());
+        probe.message[ident_at..ident_at + 2].copy_from_slice(&ident.to_be_bytes());
+        probe.message[seq_at..seq_at + 2].copy_from_slice(&seq.to_be_bytes());
         let others: Vec<IpAddr> = self
             .sent
             .iter()
@@ -216,16 +244,9 @@ impl Chaos {
             forger
         };
         match says % 3 {
-            0 => self.refuse(forger, victim, &message, Type::TimeExceeded),
-            1 => self.refuse(forger, victim, &message, Type::Unreachable),
-            _ => self.bring(
-                forger,
-                &Message::EchoReply(Echo {
-                    ident,
-                    seq,
-                    payload: &message[8..],
-                }),
-            ),
+            0 => self.refuse(forger, victim, &probe, Type::TimeExceeded),
+            1 => self.refuse(forger, victim, &probe, Type::Unreachable),
+            _ => self.reply(forger, &probe, says),
         }
     }
 
@@ -297,12 +318,14 @@ impl Link for Chaos {
         let Datagram {
             destination,
             hop_limit,
+            protocol,
             message,
             ..
         } = probe;
         self.sent.push(Sent {
             destination,
             hop_limit,
+            protocol,
             message: message.to_vec(),
         });
         Ok(self.now())
@@ -325,7 +348,9 @@ impl Link for Chaos {
         port: usize,
         buf: &'b mut [u8],
     ) -> Result<Option<Arrived<'b>>, Failure> {
-        let Some((from, octets)) = self.arriving.get_mut(port).and_then(VecDeque::pop_front) else {
+        let Some((from, protocol, octets)) =
+            self.arriving.get_mut(port).and_then(VecDeque::pop_front)
+        else {
             return Ok(None);
         };
         let room = &mut buf[..octets.len()];
@@ -334,8 +359,17 @@ impl Link for Chaos {
             source: from,
             destination: ours(AddressFamily::of(from)),
         };
+        // A segment's and a datagram's checksum a raw socket doesn't verify.
+        let unverified = Ends {
+            destination: ends.family().unspecified(),
+            ..ends
+        };
         Ok(Some(Arrived {
-            answer: Answer::parse(ends, Some(60), room),
+            answer: match protocol {
+                tcp::PROTOCOL => Tcp::answer(unverified, Some(60), room),
+                udp::PROTOCOL => Udp::answer(unverified, Some(60), room),
+                _ => Answer::parse(ends, Some(60), room),
+            },
             at: self.now(),
             clock: Clock::Kernel,
         }))
@@ -378,7 +412,8 @@ pub fn body(octets: &[u8]) {
     let Ok(setup) = Setup::arbitrary(&mut input) else {
         return;
     };
-    let kind = if setup.ping {
+    let protocol = setup.protocol();
+    let kind = if setup.ping && protocol == ProbeProtocol::Icmp {
         SocketKind::Ping
     } else {
         SocketKind::Raw
@@ -393,6 +428,7 @@ pub fn body(octets: &[u8]) {
         no_sending: false,
     };
     let mut settings = ProbeSettings::default();
+    settings.protocol = protocol;
     settings.config.attempts = 1 + setup.attempts % 3;
     let (rate, at_once) = (1 + u32::from(setup.rate), 1 + usize::from(setup.at_once));
     let mut survey = Survey::start(link, &settings, rate, at_once).expect("the settings are good");
@@ -430,8 +466,11 @@ pub fn body(octets: &[u8]) {
             } => survey.link_mut().forge(own, seq, ident, says),
             Operation::Garbage { octets } => {
                 let from = host(octets[0]);
-                survey.link_mut().arriving[index(AddressFamily::of(from))]
-                    .push_back((from, octets.to_vec()));
+                let family = AddressFamily::of(from);
+                let protocols = [ip::icmp(family), protocol.number(family)];
+                let protocol = protocols[usize::from(octets[1] % 2)];
+                let queue = &mut survey.link_mut().arriving[index(family)];
+                queue.push_back((from, protocol, octets.to_vec()));
             }
             Operation::Fail { route, sending } => {
                 (survey.link_mut().no_route, survey.link_mut().no_sending) = (route, sending);

@@ -1,14 +1,15 @@
 //! A tracer under any sequence of calls: at hostile times, with true answers, forgeries, garbage
-//! and repeats.
+//! and repeats, by each protocol.
 
 use crate::ends;
-use crate::packets::{self, Shape};
+use crate::packets::{Packet, Shape};
 use crate::watched::{Step, Watched};
 use arbitrary::{Arbitrary, Unstructured};
-use core::net::IpAddr;
 use core::time::Duration;
-use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Echo, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Sweep};
+use hopshot_core::wire::{AddressFamily, ip};
+use hopshot_core::{Config, Echo, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, MAX_RETRIES, Protocol};
+use hopshot_core::{Sweep, Tcp, TcpOptions, Udp, UdpPayload};
+use hopshot_engine::Probes;
 
 /// The parameters of a trace; every value gives a permitted one.
 #[derive(Arbitrary, Debug)]
@@ -67,6 +68,27 @@ impl Setup {
         Echo {
             payload_len: 10 + u16::from(self.payload),
             ..Echo::new(self.random)
+        }
+    }
+
+    /// The probes. The hops leave two bits for the choice, which are zero in seeds that are older
+    /// than it.
+    fn probes(&self) -> Probes {
+        const PORT: u16 = 443;
+        match self.max_hops / MAX_HOPS {
+            1 => {
+                let payload = [UdpPayload::Plain, UdpPayload::Dns, UdpPayload::Quic]
+                    [usize::from(self.random[0] % 3)];
+                Probes::Udp(Udp {
+                    payload_len: payload.least() + u16::from(self.payload),
+                    ..Udp::new(PORT, payload, self.random)
+                })
+            }
+            2 => Probes::Tcp(Tcp {
+                options: [TcpOptions::Mss, TcpOptions::Full][usize::from(self.payload % 2)],
+                ..Tcp::new(PORT, self.random)
+            }),
+            _ => Probes::Echo(self.echo()),
         }
     }
 }
@@ -131,11 +153,14 @@ pub fn body(octets: &[u8]) {
 }
 
 fn play<const N: usize>(setup: &Setup, input: &mut Unstructured<'_>) {
-    let Some(watched) = Watched::<N>::new(setup.config(), setup.echo()) else {
+    let Some(watched) = Watched::<N>::new(setup.config(), setup.probes()) else {
         return;
     };
     let mut play = Play {
         watched,
+        own_protocol: setup
+            .probes()
+            .number(AddressFamily::of(setup.config().target)),
         now: 1_000_000_000,
         told: 0,
         last: None,
@@ -157,10 +182,12 @@ fn play<const N: usize>(setup: &Setup, input: &mut Unstructured<'_>) {
 
 struct Play<const N: usize> {
     watched: Watched<N>,
+    /// That of the probes, in IP headers.
+    own_protocol: u8,
     now: u64,
     /// The last instant to wait for.
     told: u64,
-    last: Option<(IpAddr, Vec<u8>)>,
+    last: Option<Packet>,
 }
 
 impl<const N: usize> Play<N> {
@@ -208,18 +235,25 @@ impl<const N: usize> Play<N> {
                 }
             }
             Call::Again(later) => {
-                if let Some((from, message)) = self.last.take() {
-                    let _ = self.watched.handle(from, &message, self.now);
-                    let again =
-                        self.watched
-                            .handle(from, &message, self.now.saturating_add(later.into()));
+                if let Some(packet) = self.last.take() {
+                    let _ = self.watched.handle(&packet, self.now);
+                    let again = self
+                        .watched
+                        .handle(&packet, self.now.saturating_add(later.into()));
                     assert!(again.is_err(), "the same answer twice");
-                    self.last = Some((from, message));
+                    self.last = Some(packet);
                 }
             }
             Call::Garbage(octets) => {
-                let from = ends::stranger(self.watched.family());
-                let _ = self.watched.handle(from, octets, self.now);
+                let family = self.watched.family();
+                for protocol in [ip::icmp(family), self.own_protocol] {
+                    let packet = Packet {
+                        from: ends::stranger(family),
+                        protocol,
+                        message: octets.to_vec(),
+                    };
+                    let _ = self.watched.handle(&packet, self.now);
+                }
             }
             Call::Interrupt => self.watched.interrupt(),
             Call::StartFrom(hop) => self.watched.start_from(hop % (MAX_HOPS + 2)),
@@ -236,21 +270,18 @@ impl<const N: usize> Play<N> {
         cut: u8,
         right: bool,
     ) {
-        let family = self.watched.family();
-        let sent = &self.watched.sent[index];
-        let from = shape.from(family, sent.id.hop);
-        let probe = packets::on_the_wire(family, &sent.message);
-        let mut message = packets::answer(shape, family, sent.id.hop, &probe);
-        message.truncate(message.len() - usize::from(cut) % message.len());
+        let mut packet = self.watched.packet(index, shape);
+        let len = packet.message.len();
+        packet.message.truncate(len - usize::from(cut) % len);
         for (at, flip) in changes {
-            let at = usize::from(at) % message.len();
-            message[at] ^= flip;
+            let at = usize::from(at) % packet.message.len();
+            packet.message[at] ^= flip;
         }
         if right {
-            packets::put_right(family, from, &mut message);
+            packet.put_right();
         }
-        let _ = self.watched.handle(from, &message, self.now);
-        self.last = Some((from, message));
+        let _ = self.watched.handle(&packet, self.now);
+        self.last = Some(packet);
     }
 
     fn pick(&self, which: u8) -> Option<usize> {

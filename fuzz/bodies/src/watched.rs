@@ -1,15 +1,15 @@
 //! A tracer under watch: every call is checked against what must always hold, and against a slow
 //! model of the route.
 
-use crate::ends;
-use crate::packets::{self, Shape};
-use core::net::IpAddr;
+use crate::packets::{self, Packet, Shape, Worth};
+use crate::written::Written;
 use core::time::Duration;
-use hopshot_core::wire::{AddressFamily, checksum::Checksum, icmp::QuotedEcho};
+use hopshot_core::wire::{AddressFamily, Ends, tcp, udp};
 use hopshot_core::{
-    Action, Arrival, Changes, Config, Discard, Echo, Evidence, Hop, Instant, Kind, Outcome,
-    ProbeId, Reply, SendError, StopReason, Sweep, Tally, Tracer,
+    Action, Arrival, Changes, Config, Discard, Evidence, Hop, Instant, Kind, Outcome, ProbeId,
+    Protocol, Reply, SendError, StopReason, Sweep, Tally, Tcp, Tracer, Udp,
 };
+use hopshot_engine::Probes;
 
 /// What a silent hop right below the target may get beyond its retries.
 const RECHECKS: u8 = 2;
@@ -57,9 +57,9 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct Watched<const N: usize> {
-    tracer: Tracer<N>,
+    tracer: Tracer<N, Probes>,
     config: Config,
-    echo: Echo,
+    probes: Probes,
     family: AddressFamily,
     /// No probe may leave before.
     due: u64,
@@ -72,16 +72,16 @@ pub(crate) struct Watched<const N: usize> {
 
 impl<const N: usize> Watched<N> {
     /// `None` if the tracer refuses the parameters, for the one reason that is left.
-    pub(crate) fn new(config: Config, echo: Echo) -> Option<Self> {
+    pub(crate) fn new(config: Config, probes: Probes) -> Option<Self> {
         let swept = usize::from(config.max_hops) + 1 - usize::from(config.first_hop);
         let fits = N >= (swept * usize::from(config.attempts)).max(config.max_hops.into());
-        let tracer = Tracer::new(config, echo);
+        let tracer = Tracer::new(config, probes);
         assert_eq!(tracer.is_ok(), fits, "{tracer:?}");
         let family = AddressFamily::of(config.target);
         Some(Self {
             tracer: tracer.ok()?,
             config,
-            echo,
+            probes,
             family,
             due: 0,
             clock: 0,
@@ -93,7 +93,7 @@ impl<const N: usize> Watched<N> {
 
     pub(crate) fn poll(&mut self, now: u64) -> Step {
         self.turn_back(now);
-        let mut buf = [0xa5; 512];
+        let mut buf = [0xa5; 2048];
         let distance = self.sure_distance();
         let step = match self
             .tracer
@@ -133,9 +133,9 @@ impl<const N: usize> Watched<N> {
     /// With too little space nothing is sent, and nothing is lost by it.
     pub(crate) fn poll_short(&mut self, now: u64, space: u8) {
         self.turn_back(now);
-        let mut buf = vec![0xa5; usize::from(space) % self.echo.message_len()];
+        let mut buf = vec![0xa5; usize::from(space) % self.probes.message_len()];
         if let Err(error) = self.tracer.poll(Instant::from_nanos(now), &mut buf) {
-            assert_eq!(error.needed, self.echo.message_len());
+            assert_eq!(error.needed, self.probes.message_len());
         }
         self.check();
     }
@@ -181,7 +181,7 @@ impl<const N: usize> Watched<N> {
 
     /// The same trace from the start, in place.
     pub(crate) fn start(&mut self) {
-        let result = self.tracer.start(&self.config, self.echo);
+        let result = self.tracer.start(&self.config, self.probes);
         assert!(result.is_ok(), "it has been started before: {result:?}");
         (self.due, self.clock) = (0, 0);
         self.sent.clear();
@@ -231,13 +231,21 @@ impl<const N: usize> Watched<N> {
     }
 
     /// An answer of a known shape to probe number `index`: what becomes of it is known beforehand.
-    pub(crate) fn answer(&mut self, index: usize, shape: &Shape, at: u64) -> (IpAddr, Vec<u8>) {
+    pub(crate) fn answer(&mut self, index: usize, shape: &Shape, at: u64) -> Packet {
         let sent = self.sent[index].clone();
-        let from = shape.from(self.family, sent.id.hop);
-        let probe = packets::on_the_wire(self.family, &sent.message);
-        let message = packets::answer(shape, self.family, sent.id.hop, &probe);
-        let rank = shape.rank(self.family, !self.config.source.is_unspecified());
-        let result = self.handle(from, &message, at);
+        let packet = self.packet(index, shape);
+        let kind = shape.kind(&self.probes, self.family);
+        let source_known = !self.config.source.is_unspecified();
+        let worth = shape.worth(&self.probes, self.family, source_known);
+        let result = self.handle(&packet, at);
+        let rank = match worth {
+            Worth::Accepted(is_proven, evidence) => (is_proven, evidence),
+            Worth::Nothing => {
+                assert!(result.is_err(), "{result:?}");
+                return packet;
+            }
+            Worth::Unknown => return packet,
+        };
         match &sent.reply {
             _ if sent.failed || sent.is_local => {
                 assert!(
@@ -246,7 +254,7 @@ impl<const N: usize> Watched<N> {
                 );
             }
             // Nothing is promised about a report in our own name that doesn't quote what was sent.
-            _ if from == self.config.source && rank.1 == Evidence::Weak => {}
+            _ if packet.from == self.config.source && rank.1 == Evidence::Weak => {}
             Some(before) if (is_proven(before), before.evidence()) >= rank => {
                 assert_eq!(result, Err(Discard::Duplicate));
             }
@@ -255,36 +263,63 @@ impl<const N: usize> Watched<N> {
                     result.expect("it answers a probe in flight, or better than what there was");
                 assert_eq!(
                     (reply.probe, reply.from, reply.kind),
-                    (sent.id, from, shape.kind())
+                    (sent.id, packet.from, kind)
                 );
                 assert_eq!((is_proven(&reply), reply.evidence()), rank);
-                let has_quote = shape.kind() != Kind::Reply;
+                let has_quote = shape.says != packets::Says::Reply;
                 assert_eq!(
                     reply.quoted_hop_limit,
                     has_quote.then_some(shape.quoted_hop_limit)
                 );
             }
         }
-        (from, message)
+        packet
+    }
+
+    /// The answer of a shape to probe number `index`.
+    pub(crate) fn packet(&self, index: usize, shape: &Shape) -> Packet {
+        let sent = &self.sent[index];
+        let probe = packets::on_the_wire(&self.probes, self.family, &sent.message);
+        let wire = packets::Sent {
+            family: self.family,
+            probe: &probe,
+        };
+        packets::answer(&self.probes, shape, sent.id.hop, &wire)
     }
 
     /// Any octets.
-    pub(crate) fn handle(
-        &mut self,
-        from: IpAddr,
-        message: &[u8],
-        at: u64,
-    ) -> Result<Reply, Discard> {
+    pub(crate) fn handle(&mut self, packet: &Packet, at: u64) -> Result<Reply, Discard> {
+        let (from, message) = (packet.from, &packet.message);
+        let (hop_limit, at_nanos) = (Some(61), at);
+        let at = Instant::from_nanos(at);
         let arrival = Arrival {
-            at: Instant::from_nanos(at),
+            at,
             from,
-            hop_limit: Some(61),
+            hop_limit,
         };
-        let result = self
-            .tracer
-            .handle(arrival, message)
-            .map(|heard| heard.reply);
+        let ends = Ends {
+            source: from,
+            destination: self.config.source,
+        };
+        let answer = match packet.protocol {
+            tcp::PROTOCOL => Some(Tcp::answer(ends, hop_limit, message)),
+            udp::PROTOCOL => Some(Udp::answer(ends, hop_limit, message)),
+            _ => None,
+        };
+        let result = match answer {
+            Some(answer) => answer
+                .map_err(Discard::from)
+                .and_then(|answer| self.tracer.accept(at, &answer)),
+            None => self
+                .tracer
+                .handle(arrival, message)
+                .map(|heard| heard.reply),
+        };
+        let at = at_nanos;
         if let Ok(reply) = result {
+            let sent = self.sent.iter().find(|sent| sent.id == reply.probe);
+            let sent = sent.expect("no reply without a probe");
+            assert!(self.written(sent).is_in(&self.probes, message));
             let sent = self
                 .sent
                 .iter_mut()
@@ -320,7 +355,7 @@ impl<const N: usize> Watched<N> {
         self.stopped
     }
 
-    pub(crate) fn tracer(&self) -> &Tracer<N> {
+    pub(crate) fn tracer(&self) -> &Tracer<N, Probes> {
         &self.tracer
     }
 
@@ -362,21 +397,19 @@ impl<const N: usize> Watched<N> {
             );
         }
         assert!(sent.at >= self.due, "sent before its time");
-        assert_eq!(sent.message.len(), self.echo.message_len());
-        let quoted =
-            QuotedEcho::parse(self.family, &sent.message).expect("a probe is an Echo Request");
-        let index = u16::try_from(before.len()).expect("there are fewer");
-        assert_eq!(
-            (quoted.echo.ident, quoted.echo.seq),
-            (self.echo.ident, self.echo.first_seq.wrapping_add(index))
-        );
-        assert_eq!(quoted.echo.payload[2..10], self.echo.cookie);
-        assert!(quoted.echo.payload[10..].iter().all(|octet| *octet == 0));
-        if self.family == AddressFamily::V4 || !config.source.is_unspecified() {
-            assert_eq!(quoted.checksum, self.echo.checksum);
-            let sum = Checksum::of_ends(ends::of(self.family), sent.message.len())
-                .expect("both ends are known");
-            assert_eq!(sum.with(&sent.message).finish(), 0);
+        assert_eq!(sent.message.len(), self.probes.message_len());
+        let before = before.iter().map(|other| &other.message[..]);
+        self.written(sent).check(&self.probes, before);
+    }
+
+    fn written<'a>(&self, sent: &'a Sent) -> Written<'a> {
+        let ends = Ends {
+            source: self.config.source,
+            destination: self.config.target,
+        };
+        Written {
+            ends,
+            message: &sent.message,
         }
     }
 
@@ -500,7 +533,13 @@ impl<const N: usize> Watched<N> {
         // For how long lost probes were waited for the model doesn't know, but it was never less
         // than this.
         let least = self.config.timeout.min(Duration::from_millis(90));
-        let may_be_late = hop.replies().any(|reply| reply.rtt > least);
+        // At the end of time there is nothing to wait for.
+        let wait = u64::try_from(least.as_nanos()).expect("it is short");
+        let may_be_late = hop.replies().any(|reply| reply.rtt > least)
+            || self
+                .sent
+                .iter()
+                .any(|sent| sent.at.checked_add(wait).is_none());
         assert!(hop.may_be_rate_limited() == is_limited || is_limited && may_be_late);
         assert_eq!(
             hop.replies().count(),
