@@ -561,16 +561,23 @@ impl Route {
         self.target_answer(self.knock.as_ref()?)
     }
 
-    /// Returns whether the port of the target is open, or closed, if an answer shows it, be it to the
-    /// [knock](Self::knock).
+    /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe of
+    /// the flow, else to [one of another](Self::detour), which may be another server's where load is
+    /// balanced, else to the [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
         let replies = self
             .hops()
             .flat_map(|hop| hop.replies().collect::<Vec<_>>());
         let strong = replies.filter(|reply| reply.evidence() == Evidence::Strong);
-        let mut known = strong.filter_map(|reply| self.target_answer(&reply)?.is_open());
-        known.next().or_else(|| self.knock()?.is_open())
+        let known = strong.filter_map(|reply| {
+            let is_open = self.target_answer(&reply)?.is_open()?;
+            Some((self.detour(reply.probe).is_none(), is_open))
+        });
+        // A port that is open may also reset what it takes for a mistake.
+        let best = known.max();
+        best.map(|(_, is_open)| is_open)
+            .or_else(|| self.knock()?.is_open())
     }
 
     /// Whether the target answered, be it the [knock](Self::knock) alone.

@@ -141,7 +141,9 @@ pub(super) fn rows<'e>(
             },
         )];
     };
-    let loss = if hop.may_be_rate_limited() {
+    // A firewall that knows connections looks the same.
+    let is_limited = hop.may_be_rate_limited() && !protocol.is_tcp();
+    let loss = if is_limited {
         Style::Faint
     } else {
         Style::Yellow
@@ -172,8 +174,6 @@ pub(super) fn rows<'e>(
             _ => None,
         };
         let mut notes = Vec::new();
-        // A connection that has begun keeps a target silent.
-        let is_limited = hop.may_be_rate_limited() && !(protocol.is_tcp() && hop.is_target());
         if is_first && is_limited {
             notes.push("rate limited?".to_owned());
         }

@@ -207,9 +207,8 @@ impl<'a, K> HopDocument<'a, K> {
         });
         Self {
             hop: hop.number(),
-            // A connection that has begun keeps a target silent.
-            rate_limited: hop.may_be_rate_limited()
-                && !(route.protocol().is_tcp() && hop.is_target()),
+            // A firewall that knows connections looks the same.
+            rate_limited: hop.may_be_rate_limited() && !route.protocol().is_tcp(),
             probes: probes.collect(),
             figures: Figures::from(hop),
         }
