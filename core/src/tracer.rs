@@ -532,7 +532,11 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// target nor a firewall before it can tell a second probe of a flow from a mistake.
     fn is_detour(&self, hop: u8, reason: Reason) -> bool {
         let end = self.path.end;
-        let is_target = end.is_some_and(|end| end.kind == EndKind::Target && end.hop == hop);
+        let end = end
+            .filter(|end| end.kind == EndKind::Target)
+            .map(|end| end.hop);
+        let (is_target, is_below) = (end == Some(hop), end == hop.checked_add(1));
+        let is_first = self.view().progress(hop).sent <= self.config.attempts;
         let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
         let mut behind = self
             .memory
@@ -545,6 +549,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             Reason::Recheck => true,
             Reason::Attempt | Reason::Retry if is_target => true,
             Reason::Attempt => false,
+            // It may be the target, or a router of which one answer was lost.
+            Reason::Retry if is_below && !is_first => true,
             Reason::Retry => !is_passed,
         }
     }
