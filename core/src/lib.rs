@@ -158,6 +158,7 @@
 
 mod answer;
 mod config;
+mod detour;
 mod outcome;
 mod patience;
 mod plan;

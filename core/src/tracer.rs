@@ -5,6 +5,7 @@ mod tests;
 
 use crate::answer::{Answer, Discard, Kind};
 use crate::config::{Config, ConfigError, Sweep};
+use crate::detour;
 use crate::outcome::{Failure, Reply, SendError};
 use crate::patience::{self, Patience};
 use crate::plan::{self, Next, Reason};
@@ -527,34 +528,6 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         })
     }
 
-    /// Whether a probe leaves on a flow of its own: a retry, where nothing shows that probes of the
-    /// flow get as far; and what is sent to the target, or may be, after the first, since neither the
-    /// target nor a firewall before it can tell a second probe of a flow from a mistake.
-    fn is_detour(&self, hop: u8, reason: Reason) -> bool {
-        let end = self.path.end;
-        let end = end
-            .filter(|end| end.kind == EndKind::Target)
-            .map(|end| end.hop);
-        let (is_target, is_below) = (end == Some(hop), end == hop.checked_add(1));
-        let is_first = self.view().progress(hop).sent <= self.config.attempts;
-        let is_answered = |probe: &Slot| probe.is_answered() && probe.is_proven();
-        let mut behind = self
-            .memory
-            .probes()
-            .iter()
-            .filter(|probe| probe.hop() >= hop);
-        let is_passed = behind.any(|probe| is_answered(probe) && !probe.is_apart());
-        match reason {
-            Reason::Sweep => false,
-            Reason::Recheck => true,
-            Reason::Attempt | Reason::Retry if is_target => true,
-            Reason::Attempt => false,
-            // It may be the target, or a router of which one answer was lost.
-            Reason::Retry if is_below && !is_first => true,
-            Reason::Retry => !is_passed,
-        }
-    }
-
     #[inline(never)]
     fn hops(&self) -> &[Progress] {
         self.memory
@@ -572,28 +545,18 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Until when a probe waits, since the target may be about to answer what it has got: of one flow
-    /// it answers one probe at a time, and a firewall before it that tracks connections takes for a
-    /// mistake what else passes meanwhile.
+    /// Whether a probe leaves on a flow of its own.
+    fn leaves_apart(&self, hop: u8, reason: Reason) -> bool {
+        self.protocol.detours() && detour::is_one(&self.view(), hop, reason)
+    }
+
+    /// Until when a probe waits, since the target may be about to answer.
     fn busy_until(&self, hop: u8, reason: Reason) -> Instant {
-        let is_attempt = reason == Reason::Attempt;
-        let is_burst = self.config.sweep() == Sweep::Burst;
-        if !self.protocol.connects() || is_burst {
+        if !self.protocol.connects() || reason == Reason::Attempt && self.leaves_apart(hop, reason)
+        {
             return Instant::EPOCH;
         }
-        if is_attempt && self.protocol.detours() && self.is_detour(hop, reason) {
-            return Instant::EPOCH;
-        }
-        let (top, is_open) = (self.path.top, self.path.end.is_none());
-        let may_be_there = |probe: &&Slot| {
-            let is_same = probe.hop() == hop || is_attempt && is_open;
-            probe.hop() > top && is_same && probe.is_in_flight()
-        };
-        let waiting = self.memory.probes().iter().filter(may_be_there);
-        let last = waiting.map(Slot::sent).max();
-        last.map_or(Instant::EPOCH, |last| {
-            last.after(patience::overdue(self.path.slowest()))
-        })
+        detour::busy_until(&self.view(), hop, reason)
     }
 
     fn transmit<'b>(
@@ -604,7 +567,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         buf: &'b mut [u8],
     ) -> Result<Transmit<'b>, BufferTooSmall> {
         let place = u16::try_from(self.memory.probes().len()).unwrap_or(u16::MAX);
-        let is_apart = self.protocol.detours() && place < APART && self.is_detour(hop, reason);
+        let is_apart = place < APART && self.leaves_apart(hop, reason);
         let index = if is_apart { place | APART } else { place };
         let needed = self.protocol.message_len();
         let message = buf.get_mut(..needed).ok_or(BufferTooSmall { needed })?;

@@ -1,24 +1,22 @@
-//! A trace while it runs, and its result.
+//! A trace while it runs.
 
 use crate::distance::{Distance, distance};
 use crate::driver::{Driver, Step};
 use crate::error::Fault;
-use crate::extensions::{NONE, OwnedExtensions};
-use crate::failure::{Describe, failure_text};
+use crate::extensions::OwnedExtensions;
 use crate::job::Job;
 use crate::link::{Clocks, Link, SocketKind};
 use crate::memory::Memory;
 use crate::pace::Pace;
-use crate::protocol::{ProbeProtocol, Probes, TargetAnswer};
-use crate::running::{ClocksOf, Endurance, ExtensionsOf, Running};
+use crate::protocol::Probes;
+use crate::route::{HostReply, Route, detour};
+use crate::running::{Endurance, Running};
 use crate::settings::{self, ProbeSettings};
-use crate::shared::{Head, Sample, SharedHop};
-use crate::storage::{Growing, Tracer};
+use crate::shared::{Head, Sample};
 use crate::summary::{Reasons, Summary};
 use crate::trace_id::TraceId;
 use hopshot_core::wire::AddressFamily;
-use hopshot_core::{Config, Evidence, Failure, Hop, Instant, ProbeId, Reply, StopReason, Tally};
-use std::collections::BTreeMap;
+use hopshot_core::{Config, Instant, ProbeId, Reply};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;
@@ -187,52 +185,6 @@ impl Begun {
     }
 }
 
-/// An answer as it comes, and what belongs to it. A better one to the same probe may follow, and
-/// then stands in its place.
-#[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
-pub struct HostReply<'a> {
-    /// The host of its trace as it was given: a name or an address.
-    pub host: &'a str,
-    /// The address that is traced.
-    pub target: IpAddr,
-    /// The answer.
-    pub reply: Reply,
-    /// The protocol of the probe.
-    pub protocol: ProbeProtocol,
-    /// The source port of the probe, if it isn't that of the trace: see [`Route::detour`].
-    pub detour: Option<u16>,
-    /// What the target said, if the answer is the target's own.
-    pub answer: Option<TargetAnswer>,
-    /// The clocks that its RTT is from.
-    pub clocks: Clocks,
-    /// The extensions that the router appended to it.
-    pub extensions: &'a OwnedExtensions,
-}
-
-impl HostReply<'_> {
-    /// Returns the names of all that came back otherwise than it was sent, as documents have them.
-    #[must_use]
-    pub fn changed(&self) -> Vec<&'static str> {
-        let syn = self.extensions.syn.into_iter();
-        let of_syn = syn.flat_map(|syn| {
-            let mss = syn.mss.map(|_| "mss");
-            mss.into_iter()
-                .chain(syn.options_changed.then_some("options"))
-        });
-        self.protocol
-            .changed(self.reply.changes)
-            .chain(of_syn)
-            .collect()
-    }
-}
-
-/// Returns the source port of a probe, if it isn't that of its trace.
-fn detour(tracer: &Tracer, probe: ProbeId) -> Option<u16> {
-    let port = tracer.protocol().source_port_of(tracer.index(probe)?);
-    port.filter(|_| port != tracer.protocol().source_port())
-}
-
 /// A trace that has been started: an iterator of the replies as they come, or, for a loop of one's
 /// own, a [`Job`].
 pub struct Trace<L: Link> {
@@ -396,258 +348,5 @@ impl<L: Link> Iterator for Trace<L> {
                 }
             }
         }
-    }
-}
-
-/// The path to a host.
-pub struct Route {
-    summary: Summary,
-    describe: Describe,
-    tracer: Box<Tracer>,
-    knock: Option<Reply>,
-    shared: Vec<SharedHop>,
-    clocks: ClocksOf,
-    extensions: ExtensionsOf,
-}
-
-impl fmt::Debug for Route {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Route")
-            .field("summary", &self.summary)
-            .field("shared", &self.shared)
-            .field("route", &self.tracer.route())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Route {
-    /// The result of a trace that has sent nothing.
-    pub(crate) fn unsent<L: Link>(
-        summary: Summary,
-        probes: Probes,
-        config: Config,
-    ) -> Result<Self, L::Error> {
-        let config = Config {
-            target: summary.target,
-            source: summary.source,
-            ..config
-        };
-        let tracer = Tracer::new_in(Growing::new(&config), config, probes);
-        Ok(Self {
-            summary,
-            describe: L::describe,
-            tracer: Box::new(tracer.map_err(Fault::Config)?),
-            knock: None,
-            shared: Vec::new(),
-            clocks: BTreeMap::new(),
-            extensions: BTreeMap::new(),
-        })
-    }
-
-    /// Returns the facts that every result has: who was traced, from where, when and for how long.
-    #[must_use]
-    pub const fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// The size of its probes in octets: the whole packet, its IP header included.
-    #[must_use]
-    pub fn size(&self) -> usize {
-        let family = AddressFamily::of(self.summary.target);
-        self.tracer.protocol().size(family)
-    }
-
-    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows apart
-    /// by.
-    #[must_use]
-    pub fn flow(&self) -> u16 {
-        self.tracer.protocol().flow()
-    }
-
-    /// Returns the protocol of its probes.
-    #[must_use]
-    pub fn protocol(&self) -> ProbeProtocol {
-        self.tracer.protocol().protocol()
-    }
-
-    /// Returns the source port of its probes, if they have one.
-    #[must_use]
-    pub fn source_port(&self) -> Option<u16> {
-        self.tracer.protocol().source_port()
-    }
-
-    /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked again
-    /// from another port where nothing shows that any SYN of the flow gets as far: a firewall may
-    /// pass only the first. A load balancer may have sent such a probe another way.
-    #[must_use]
-    pub fn detour(&self, probe: ProbeId) -> Option<u16> {
-        detour(&self.tracer, probe)
-    }
-
-    /// Returns whether every hop that answered has answered a probe of one flow. The target's further
-    /// answers are to probes of others: it answers one of each.
-    #[must_use]
-    pub fn is_one_flow(&self) -> bool {
-        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
-        let is_only_apart =
-            |hop: Hop<'_>| hop.replies().next().is_some() && hop.replies().all(is_apart);
-        !self.hops().any(is_only_apart)
-    }
-
-    /// Returns the first hop from which on only probes of other flows were answered, if there is
-    /// one.
-    #[must_use]
-    pub fn leaves_flow_at(&self) -> Option<u8> {
-        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
-        let last = self
-            .hops()
-            .filter(|hop| hop.replies().any(|reply| !is_apart(reply)))
-            .last();
-        let last = last.map_or(0, |hop| hop.number());
-        let mut behind = self.hops().filter(|hop| hop.number() > last);
-        let found = behind.find(|hop| hop.replies().any(is_apart));
-        found.map(|hop| hop.number())
-    }
-
-    /// Returns an answer with all that belongs to it.
-    #[must_use]
-    pub fn told(&self, reply: Reply) -> HostReply<'_> {
-        HostReply {
-            host: &self.summary.host,
-            target: self.summary.target,
-            protocol: self.protocol(),
-            detour: self.detour(reply.probe),
-            answer: self.target_answer(&reply),
-            clocks: self.clocks(reply.probe),
-            extensions: self.extensions(reply.probe),
-            reply,
-        }
-    }
-
-    /// Returns what the target said, if a reply is the target's own.
-    #[must_use]
-    pub fn target_answer(&self, reply: &Reply) -> Option<TargetAnswer> {
-        self.protocol().target_answer(reply)
-    }
-
-    /// Returns the name of a stop reason in documents: where a firewall forbids the probes,
-    /// `filtered`.
-    #[must_use]
-    pub fn named(&self, reason: StopReason) -> &'static str {
-        match reason {
-            StopReason::Unreachable if self.is_filtered() => "filtered",
-            reason => reason.as_str(),
-        }
-    }
-
-    /// Returns whether a firewall forbids the probes: see [`ProbeProtocol::is_filtered`].
-    #[must_use]
-    pub fn is_filtered(&self) -> bool {
-        let protocol = self.protocol();
-        let refusals = |hop: Hop<'_>| hop.replies().filter(Reply::is_proven).collect::<Vec<_>>();
-        let last = self
-            .hops()
-            .map(refusals)
-            .filter(|refusals| !refusals.is_empty())
-            .last();
-        self.stop_reason() == Some(StopReason::Unreachable)
-            && last.is_some_and(|last| last.iter().any(|reply| protocol.is_filtered(reply)))
-    }
-
-    /// Returns what the target said to the probe that was to find out how far away it is. It came
-    /// from another source port.
-    #[must_use]
-    pub fn knock(&self) -> Option<TargetAnswer> {
-        self.target_answer(self.knock.as_ref()?)
-    }
-
-    /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe of
-    /// the flow, else to [one of another](Self::detour), which may be another server's where load is
-    /// balanced, else to the [knock](Self::knock).
-    #[must_use]
-    pub fn is_open(&self) -> Option<bool> {
-        let replies = self
-            .hops()
-            .flat_map(|hop| hop.replies().collect::<Vec<_>>());
-        let strong = replies.filter(|reply| reply.evidence() == Evidence::Strong);
-        let known = strong.filter_map(|reply| {
-            let is_open = self.target_answer(&reply)?.is_open()?;
-            Some((self.detour(reply.probe).is_none(), is_open))
-        });
-        // A port that is open may also reset what it takes for a mistake.
-        let best = known.max();
-        best.map(|(_, is_open)| is_open)
-            .or_else(|| self.knock()?.is_open())
-    }
-
-    /// Whether the target answered, be it the [knock](Self::knock) alone.
-    #[must_use]
-    pub fn reached(&self) -> bool {
-        self.tracer.route().distance().is_some() || self.knock.is_some()
-    }
-
-    /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or
-    /// if no probe to the hop before could leave this machine, or none was asked for
-    /// ([`Config::first_hop`]): then it may be nearer.
-    #[must_use]
-    pub fn distance(&self) -> Option<u8> {
-        match distance(&self.tracer.route()) {
-            Distance::Exactly(distance) if self.knows_hop_before(distance) => Some(distance),
-            Distance::Exactly(_) | Distance::AtMost | Distance::Unknown => None,
-        }
-    }
-
-    /// Whether it begins before a hop, or behind hops that it shares with others.
-    fn knows_hop_before(&self, hop: u8) -> bool {
-        hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
-    }
-
-    /// Returns why the trace ended; `None` if it was still running when it was finished.
-    #[must_use]
-    pub fn stop_reason(&self) -> Option<StopReason> {
-        self.tracer.route().stop_reason()
-    }
-
-    /// The failure on this machine that the path ends in: see [`hopshot_core::RouteView::failure`].
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        self.tracer.route().failure()
-    }
-
-    /// Returns why a probe of this trace failed on its machine, in the machine's words where they
-    /// are its own.
-    #[must_use]
-    pub fn failure_text(&self, failure: Failure) -> String {
-        failure_text(failure, self.describe)
-    }
-
-    /// Returns which clocks the RTT of an answered probe is from.
-    #[must_use]
-    pub fn clocks(&self, probe: ProbeId) -> Clocks {
-        self.clocks.get(&probe).copied().unwrap_or_default()
-    }
-
-    /// Returns what the router appended to the answer of a probe.
-    #[must_use]
-    pub fn extensions(&self, probe: ProbeId) -> &OwnedExtensions {
-        self.extensions.get(&probe).unwrap_or(&NONE)
-    }
-
-    /// Returns counts of what else arrived.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.tracer.route().tally()
-    }
-
-    /// The nearest hops that were not probed, because the path is known to begin with them, and how
-    /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
-    /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
-    pub fn shared(&self) -> impl Iterator<Item = SharedHop> {
-        self.shared.iter().copied()
-    }
-
-    /// The hops that were probed, in order.
-    pub fn hops(&self) -> impl Iterator<Item = Hop<'_>> {
-        self.tracer.route().hops()
     }
 }

@@ -4,7 +4,7 @@ use super::annotate::Annotate;
 use super::value::{Target, milliseconds};
 use crate::extensions::{OwnedExtensions, OwnedInterface, OwnedNodeId};
 use crate::protocol::TargetAnswer;
-use crate::trace::HostReply;
+use crate::route::HostReply;
 use hopshot_core::wire::extensions::Label;
 use serde::{Serialize, Serializer};
 use std::net::IpAddr;

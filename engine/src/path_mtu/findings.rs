@@ -2,7 +2,7 @@
 
 use super::search::{Findings, TooBig};
 use crate::link::{Link, Obstacle};
-use crate::trace::Route;
+use crate::route::Route;
 use hopshot_core::{Evidence, Failure, Kind, Reply, StopReason};
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! The result of a search: the path in parts, each with the size of its packets.
 
 use super::search::Limit;
+use crate::route::Route;
 use crate::summary::Summary;
-use crate::trace::Route;
 use hopshot_core::{Hop, StopReason, Tally};
 use std::ops::RangeInclusive;
 

@@ -1,0 +1,48 @@
+//! Care for what knows connections: targets, and firewalls that track them. Of one flow they take the
+//! first SYN for the beginning of a connection, and the next for a mistake.
+
+use crate::config::Sweep;
+use crate::patience;
+use crate::plan::Reason;
+use crate::slot::Slot;
+use crate::table::{EndKind, View};
+use crate::time::Instant;
+
+/// Whether a probe is to leave on a flow of its own: a retry where nothing shows that the flow gets
+/// as far, and whatever goes after the first to the target, or to a hop that may be the target.
+pub(crate) fn is_one(view: &View<'_>, hop: u8, reason: Reason) -> bool {
+    let target = view.path.end.filter(|end| end.kind == EndKind::Target);
+    let target = target.map(|end| end.hop);
+    match reason {
+        Reason::Sweep => false,
+        Reason::Recheck => true,
+        Reason::Attempt => target == Some(hop),
+        // The hop below may be the target, or a router of which one answer was lost.
+        Reason::Retry if target == hop.checked_add(1) => {
+            view.progress(hop).sent > view.config.attempts || !is_passed(view, hop)
+        }
+        Reason::Retry => target == Some(hop) || !is_passed(view, hop),
+    }
+}
+
+/// Whether an answer shows that the flow gets to a hop, or farther.
+fn is_passed(view: &View<'_>, hop: u8) -> bool {
+    let mut behind = view.probes.iter().filter(|probe| probe.hop() >= hop);
+    behind.any(|probe| probe.is_answered() && probe.is_proven() && !probe.is_apart())
+}
+
+/// Returns until when a probe of the flow waits: until the target, if an earlier probe may be there,
+/// has had time to answer. What passes a firewall meanwhile would spoil the answer.
+pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
+    let (top, is_open) = (view.path.top, view.path.end.is_none());
+    let may_be_there = |probe: &&Slot| {
+        let counts = probe.hop() == hop || reason == Reason::Attempt && is_open;
+        probe.hop() > top && counts && probe.is_in_flight()
+    };
+    let waiting = view.probes.iter().filter(may_be_there);
+    let last = waiting.map(Slot::sent).max();
+    match (last, view.config.sweep()) {
+        (None, _) | (_, Sweep::Burst) => Instant::EPOCH,
+        (Some(last), _) => last.after(patience::overdue(view.path.slowest())),
+    }
+}
