@@ -212,6 +212,7 @@ fn json_has_the_documented_fields_and_no_others() {
         "rejected",
         "hops",
         "flow",
+        "one_flow",
         "settings",
         "version",
     ];
