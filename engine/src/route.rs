@@ -258,7 +258,7 @@ impl Route {
 
     /// The nearest hops that were not probed, because the path is known to begin with them, and how
     /// well each is known. Only in [surveys](crate::Survey#what-traces-share) without
-    /// [`Memory::none`]; [`hops`](Self::hops) begins behind them.
+    /// [`Memory::none`](crate::Memory::none); [`hops`](Self::hops) begins behind them.
     pub fn shared(&self) -> impl Iterator<Item = SharedHop> {
         self.shared.iter().copied()
     }
