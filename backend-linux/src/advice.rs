@@ -148,13 +148,13 @@ pub(crate) fn advise(
     if ping.is_some_and(is_denied) {
         remedies.push(standing.permit_ping());
     }
-    // Only a raw socket was tried, since no other sends this.
+    // Only a raw socket was tried: by UDP it was asked for, or the job needs one.
     if protocol != ProbeProtocol::Icmp {
         let name = protocol.as_str().to_uppercase();
         let told = told.join(", and ");
         remedies.push("probe by ICMP, which most systems permit to all users".to_owned());
         return format!(
-            "{name} probes need a raw socket, but {told}: {}",
+            "{name} needs a raw socket here, but {told}: {}",
             remedies.join("; or ")
         );
     }
@@ -268,11 +268,11 @@ mod tests {
         for (errno, begin) in [
             (
                 Errno::PERM,
-                "UDP probes need a raw socket, but raw sockets aren't permitted to this user: run this as root (sudo); or ",
+                "UDP needs a raw socket here, but raw sockets aren't permitted to this user: run this as root (sudo); or ",
             ),
             (
                 Errno::PROTONOSUPPORT,
-                "UDP probes need a raw socket, but this kernel has no raw sockets for IPv4 (Protocol not supported): probe",
+                "UDP needs a raw socket here, but this kernel has no raw sockets for IPv4 (Protocol not supported): probe",
             ),
         ] {
             let refusals = Refusals {

@@ -59,8 +59,8 @@ impl Survey {
     /// in flight, 1 to 10,000 (what is beyond is taken for the nearest). On ping sockets there are
     /// fewer where each needs many of their seqs: some 2,300 with three attempts, one sixteenth of
     /// that with one pair of sockets. From 1,000 a second on, probes leave in small groups, a
-    /// millisecond apart, and the survey looks for answers at least once every eight probes: a target
-    /// that is nearer than that may get some in vain.
+    /// millisecond apart, and the survey looks for answers at least once every eight probes: a
+    /// target that is nearer than that may get some in vain.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
@@ -87,8 +87,8 @@ impl HostSurvey {
         self.survey.outage_limit(limit);
     }
 
-    /// Adds a host: an address, or a name, which is looked up while the others are traced; where this
-    /// process may start no thread, the look-up is waited for. [`take_lost`](Self::take_lost)
+    /// Adds a host: an address, or a name, which is looked up while the others are traced; where
+    /// this process may start no thread, the look-up is waited for. [`take_lost`](Self::take_lost)
     /// returns one that has no address. Its trace may begin later, when this machine's network
     /// permits: see [`take_started`](Self::take_started).
     ///
@@ -171,8 +171,8 @@ impl HostSurvey {
         self.survey.has_room() && self.lookups.has_room()
     }
 
-    /// Returns whether a host may be added now whose name was looked up elsewhere. There may be room
-    /// for it while new hosts wait: otherwise nobody would notice that names are found again.
+    /// Returns whether a host may be added now whose name was looked up elsewhere. There may be
+    /// room for it while new hosts wait: otherwise nobody would notice that names are found again.
     #[must_use]
     pub fn has_room_for_found(&self) -> bool {
         self.survey.has_room_for_found()

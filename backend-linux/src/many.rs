@@ -68,12 +68,12 @@ impl<I: Iterator<Item: Into<String>>> Many<I> {
     /// it is there. Names are looked up side by side, on threads, while others are traced.
     ///
     /// The hosts begin in their order, but for some that are drawn at random, from which the others
-    /// learn what they [share](hopshot_engine::Survey#what-traces-share). They are drawn from all hosts if the
-    /// iterator's [`size_hint`](Iterator::size_hint) says exactly how many there are, else from the
-    /// hosts that it says are there; from 65,536 at a time, and at last up to twice as many. From
-    /// fewer, which may be the hostile ones that stand together in a list, none is drawn. An
-    /// iterator that doesn't say, such as the lines of a pipe, is not read ahead, and nothing is
-    /// learnt from its hosts; collect them first if they are all there.
+    /// learn what they [share](hopshot_engine::Survey#what-traces-share). They are drawn from all
+    /// hosts if the iterator's [`size_hint`](Iterator::size_hint) says exactly how many there are,
+    /// else from the hosts that it says are there; from 65,536 at a time, and at last up to twice
+    /// as many. From fewer, which may be the hostile ones that stand together in a list, none is
+    /// drawn. An iterator that doesn't say, such as the lines of a pipe, is not read ahead, and
+    /// nothing is learnt from its hosts; collect them first if they are all there.
     ///
     /// # Errors
     /// [`Error`] if a parameter of the settings is out of its range, or no socket can be opened.
@@ -114,8 +114,8 @@ fn to_draw_from((least, most): (usize, Option<usize>), is_first: bool) -> usize 
 ///
 /// A host whose error [may pass](Error::may_pass) can be traced later: [`Error::GivenUp`] where it
 /// failed again and again while others didn't, [`Error::Away`] where everything had failed for as
-/// long as [`Many::outage_limit`] allows. Where the sockets themselves fail, the hosts that are left
-/// have [`Error::Ended`].
+/// long as [`Many::outage_limit`] allows. Where the sockets themselves fail, the hosts that are
+/// left have [`Error::Ended`].
 pub struct Routes<I: Iterator> {
     hosts: Option<I>,
     /// Hosts that were read ahead, and the order in which they are traced.

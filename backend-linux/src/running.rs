@@ -104,8 +104,8 @@ impl<J: Job<Link = Sockets>> Running<J> {
 
     /// Gives up everything that the rest doesn't need: fixes what its sockets receive, and then see
     /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in
-    /// this process any more. Addresses can be added to a [`Survey`](crate::survey::Survey) afterwards,
-    /// names can't.
+    /// this process any more. Addresses can be added to a [`Survey`](crate::survey::Survey)
+    /// afterwards, names can't.
     ///
     /// # Errors
     /// As there.

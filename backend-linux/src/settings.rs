@@ -90,16 +90,18 @@ impl Settings {
         self
     }
 
-    /// The protocol of the probes; ICMP by default. TCP and UDP need raw sockets.
+    /// The protocol of the probes; ICMP by default. TCP needs raw sockets, and so do
+    /// [`paths`](Self::paths) and [`path_mtu`](Self::path_mtu) by UDP, whatever
+    /// [kind](Self::socket) is asked for.
     pub fn protocol(mut self, protocol: ProbeProtocol) -> Self {
         self.options.protocol = protocol;
         self.probes.protocol = protocol;
         self
     }
 
-    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP a UDP socket.
-    /// A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends with
-    /// [`Error::WrongSocket`] before it begins.
+    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP a UDP
+    /// socket. A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends
+    /// with [`Error::WrongSocket`] before it begins.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
         self
@@ -124,19 +126,20 @@ impl Settings {
 
     /// The source port of all probes of a trace by TCP or UDP, so that a flow can be repeated, such
     /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the
-    /// place of the [flow](Self::flow).
+    /// place of the [flow](Self::flow). By TCP the probe that is to learn the distance leaves from
+    /// another one all the same.
     pub fn source_port(mut self, port: u16) -> Self {
         self.options.source_port = Some(port);
         self.probes.flow = Some(port);
         self
     }
 
-    /// The size of a probe by ICMP or UDP in octets: the whole packet, its IP header included. By UDP
-    /// the least is what the payload takes; the size of a SYN is fixed. By ICMP: 38 to 65,535 in
-    /// IPv4, 58 to 65,535 in IPv6; by default 52 and 72, which every link carries. A probe
-    /// whose size was chosen may be fragmented on its way, unless
-    /// [`dont_fragment`](Self::dont_fragment) says otherwise; in IPv6 only by this machine, which
-    /// does so once a router has told it of the link that is too small.
+    /// The size of a probe by ICMP or UDP in octets: the whole packet, its IP header included. By
+    /// UDP the least is what the payload takes; the size of a SYN is fixed. By ICMP: 38 to 65,535
+    /// in IPv4, 58 to 65,535 in IPv6; by default 52 and 72, which every link carries. A probe whose
+    /// size was chosen may be fragmented on its way, unless [`dont_fragment`](Self::dont_fragment)
+    /// says otherwise; in IPv6 only by this machine, which does so once a router has told it of the
+    /// link that is too small.
     pub fn size(mut self, octets: u16) -> Self {
         self.probes.size = Some(octets);
         self
@@ -240,8 +243,8 @@ impl Settings {
             .check(self.family.unwrap_or(AddressFamily::V4))?)
     }
 
-    /// The same for several traces at a time to one host. By UDP those need raw sockets: each is of a
-    /// source port of its own, or all are of one, and a UDP socket has one for one trace.
+    /// The same for several traces at a time to one host. By UDP those need raw sockets: each is of
+    /// a source port of its own, or all are of one, and a UDP socket has one for one trace.
     pub(crate) fn options_for_several(&self) -> Options {
         let options = self.socket_options();
         match self.probes.protocol {

@@ -126,8 +126,8 @@ impl Sockets {
     }
 
     /// Opens more sockets in the families that have none that are raw, as many as this process may
-    /// well have: whoever is traced by a ping socket learns its ident, and no other; by a UDP socket
-    /// one host is traced at a time.
+    /// well have: whoever is traced by a ping socket learns its ident, and no other; by a UDP
+    /// socket one host is traced at a time.
     pub(crate) fn open_more(&mut self) {
         let most = rustix::process::getrlimit(Resource::Nofile)
             .current

@@ -13,7 +13,9 @@ use std::net::IpAddr;
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
-    if let Some(state) = knock.and_then(PortState::of_answer) {
+    if let Some(answer) = knock {
+        let state = PortState::of_answer(answer);
+        let state = state.map_or_else(|| "there".to_owned(), |state| state.to_string());
         return Some(match why {
             Some(StopReason::Interrupted) | None => {
                 format!("{target} is {state}; interrupted before its distance was known.")
@@ -123,11 +125,14 @@ fn is_port_rejected(route: &Route) -> bool {
         AddressFamily::V4 => (reply.icmp_type, reply.icmp_code) == (3, 3),
         AddressFamily::V6 => (reply.icmp_type, reply.icmp_code) == (1, 4),
     };
-    let is_rejected = |hop: Hop<'_>| {
-        hop.replies()
-            .any(|reply| reply.kind == Kind::Unreachable && rejects(&reply))
-    };
-    route.protocol() != ProbeProtocol::Icmp && route.hops().any(is_rejected)
+    let proven = |hop: Hop<'_>| hop.replies().filter(Reply::is_proven).collect::<Vec<_>>();
+    let last = route
+        .hops()
+        .map(proven)
+        .filter(|replies| !replies.is_empty());
+    let last = last.last().unwrap_or_default();
+    let is_rejected = |reply: &Reply| reply.kind == Kind::Unreachable && rejects(reply);
+    route.protocol() != ProbeProtocol::Icmp && last.iter().any(is_rejected)
 }
 
 /// The farthest hop that packets got to, as far as answers prove; 0 if there is none.

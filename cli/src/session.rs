@@ -203,8 +203,8 @@ impl Session {
         Ok(())
     }
 
-    /// Says why probes were sent, what arrived and was no answer, and what DNS did not say, to those
-    /// who want to know.
+    /// Says why probes were sent, what arrived and was no answer, and what DNS did not say, to
+    /// those who want to know.
     pub(crate) fn explain(&self, reasons: Reasons, forged: u32, rejected: Rejected) {
         if !self.is_verbose {
             return;

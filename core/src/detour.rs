@@ -1,5 +1,5 @@
-//! Care for what knows connections: targets, and firewalls that track them. Of one flow they take the
-//! first SYN for the beginning of a connection, and the next for a mistake.
+//! Care for what knows connections: targets, and firewalls that track them. Of one flow they take
+//! the first SYN for the beginning of a connection, and the next for a mistake.
 
 use crate::config::Sweep;
 use crate::patience;
@@ -31,8 +31,8 @@ fn is_passed(view: &View<'_>, hop: u8) -> bool {
     behind.any(|probe| probe.is_answered() && probe.is_proven() && !probe.is_apart())
 }
 
-/// Returns until when a probe of the flow waits: until the target, if an earlier probe may be there,
-/// has had time to answer. What passes a firewall meanwhile would spoil the answer.
+/// Returns until when a probe of the flow waits: until the target, if an earlier probe may be
+/// there, has had time to answer. What passes a firewall meanwhile would spoil the answer.
 pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
     let (top, is_open) = (view.path.top, view.path.end.is_none());
     let may_be_there = |probe: &&Slot| {

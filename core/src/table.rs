@@ -243,8 +243,8 @@ fn bars(probes: &[Slot], hop: u8) -> bool {
 /// answers that make it.
 ///
 /// An answer can close a loop of its own router, or come between two answers of a router that is at
-/// the nearest hop before it, if it is nearer than `top`; and it may take the place of one that made
-/// the loop that is `known`. So these are looked at, and no others: each costs a pass over all
+/// the nearest hop before it, if it is nearer than `top`; and it may take the place of one that
+/// made the loop that is `known`. So these are looked at, and no others: each costs a pass over all
 /// probes.
 pub(crate) fn find_loop(
     hops: &[Progress],

@@ -203,9 +203,9 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
         }
     }
 
-    /// Extends the trace to nearer hops, from `first_hop` on. Use it when the hops that were skipped
-    /// turn out not to be what you assumed. A trace that has ended goes on, as far as there is room:
-    /// what silent hops got beyond their attempts is spent.
+    /// Extends the trace to nearer hops, from `first_hop` on. Use it when the hops that were
+    /// skipped turn out not to be what you assumed. A trace that has ended goes on, as far as there
+    /// is room: what silent hops got beyond their attempts is spent.
     ///
     /// # Errors
     /// [`ConfigError`] as of [`new`](Self::new), also if it is farther out than before. Nothing has
@@ -427,8 +427,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// Gives back the probe that [`poll`](Self::poll) gave out last, because a queue is full. Call
     /// it only if the probe surely won't leave: its number is used again. Several are given back in
     /// the reverse order. The next [`poll`](Self::poll) decides anew, so call that when there is
-    /// room. A trace whose every probe is given back never ends; for what can't be sent at all there
-    /// is [`fail`](Self::fail).
+    /// room. A trace whose every probe is given back never ends; for what can't be sent at all
+    /// there is [`fail`](Self::fail).
     pub fn unsent(&mut self, probe: ProbeId) {
         let is_it = |last: &&Slot| last.id() == probe && last.is_in_flight();
         let Some(last) = self.memory.probes().last().filter(is_it) else {
@@ -649,7 +649,12 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     #[inline(never)]
     fn reason(&self) -> StopReason {
         match self.path.end {
-            _ if plan::is_unsure(&self.view()) => StopReason::NoRoom,
+            // With detours a hop may be left alone though there is room.
+            _ if plan::is_unsure(&self.view())
+                && (!self.protocol.detours() || self.view().room == 0) =>
+            {
+                StopReason::NoRoom
+            }
             Some(end) if end.kind == EndKind::Target && !self.refused(end.hop) => {
                 StopReason::Reached
             }

@@ -148,9 +148,11 @@ pub enum SocketKind {
     #[doc(alias = "unprivileged")]
     Ping,
     /// A UDP socket: on Linux every user may open one. It sends UDP probes alone. The kernel keeps
-    /// all of the quoted headers to itself but for the destination, so an error must quote 18 octets
-    /// behind the IP header, for the cookie of the probe; a router that quotes less looks silent. A
-    /// socket has one source port, so it serves one trace at a time.
+    /// all of the quoted headers to itself but for the destination, so an error must quote the
+    /// cookie and the balance of the payload: 18 octets behind the IP header, of QUIC 26, of a DNS
+    /// question
+    /// 48. A router that quotes less looks silent, and so does one behind a translator of the source
+    /// port. A socket has one source port, so it serves one trace at a time.
     Udp,
 }
 

@@ -70,8 +70,8 @@ impl ProbeProtocol {
         }
     }
 
-    /// Returns the flow that a number of 1 to 65,534 stands for. Source ports are those of the upper
-    /// half, where few services listen.
+    /// Returns the flow that a number of 1 to 65,534 stands for. Source ports are those of the
+    /// upper half, where few services listen.
     #[must_use]
     pub const fn flow(self, number: u16) -> u16 {
         match self {

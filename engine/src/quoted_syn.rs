@@ -16,8 +16,8 @@ pub struct QuotedSyn {
 }
 
 impl QuotedSyn {
-    /// Compares the quote in an answer with what was sent. `None` if they are the same, if the quote
-    /// isn't long enough, or if it isn't of a SYN.
+    /// Compares the quote in an answer with what was sent. `None` if they are the same, if the
+    /// quote isn't long enough, or if it isn't of a SYN.
     pub(crate) fn of(probes: &Probes, ends: Ends, answer: &Answer<'_>) -> Option<Self> {
         let (Probes::Tcp(syns), Back::Quoted(Quoted { message, .. })) = (probes, answer.back)
         else {

@@ -74,8 +74,8 @@ impl Route {
         self.tracer.protocol().size(family)
     }
 
-    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows apart
-    /// by.
+    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
+    /// apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.tracer.protocol().flow()
@@ -93,16 +93,16 @@ impl Route {
         self.tracer.protocol().source_port()
     }
 
-    /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked again
-    /// from another port where nothing shows that any SYN of the flow gets as far: a firewall may
-    /// pass only the first. A load balancer may have sent such a probe another way.
+    /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked
+    /// again from another port where nothing shows that any SYN of the flow gets as far: a firewall
+    /// may pass only the first. A load balancer may have sent such a probe another way.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
         detour(&self.tracer, probe)
     }
 
-    /// Returns whether every hop that answered has answered a probe of one flow. The target's further
-    /// answers are to probes of others: it answers one of each.
+    /// Returns whether every hop that answered has answered a probe of one flow. The target's
+    /// further answers are to probes of others: it answers one of each.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
         let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
@@ -178,9 +178,9 @@ impl Route {
         self.target_answer(self.knock.as_ref()?)
     }
 
-    /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe of
-    /// the flow, else to [one of another](Self::detour), which may be another server's where load is
-    /// balanced, else to the [knock](Self::knock).
+    /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe
+    /// of the flow, else to [one of another](Self::detour), which may be another server's where
+    /// load is balanced, else to the [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
         let replies = self

@@ -72,7 +72,8 @@ impl ProbeSettings {
         self.probing(family, 0).map(drop)
     }
 
-    /// Returns whether silent hops are asked on no other flow: one that was asked for is the only one.
+    /// Returns whether silent hops are asked on no other flow: one that was asked for is the only
+    /// one.
     const fn keeps_flow(&self) -> bool {
         self.one_flow || self.flow.is_some()
     }

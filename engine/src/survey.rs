@@ -64,13 +64,14 @@ pub struct Started {
 /// # Ping sockets
 /// On raw sockets each trace has an ident of its own. All traces of a ping socket have the same
 /// one. So a survey opens up to 16 pairs of ping sockets in each family: fewer where this process
-/// may have less than 512 descriptors, and one where the settings have an [ident](ProbeSettings::ident).
-/// A trace takes one of them at random, and there a stretch of seqs at a random place, which isn't
-/// used again as long as there are others. The host of one trace knows the ident of the traces on
-/// its own socket then, and neither their seqs nor their checksums:
-/// [what it can do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html).
-/// Where the settings have a [flow](ProbeSettings::flow) it knows the checksums too; then an error
-/// proves nothing unless it quotes the cookie.
+/// may have less than 512 descriptors, and one where the settings have an
+/// [ident](ProbeSettings::ident). A trace takes one of them at random, and there a stretch of seqs
+/// at a random place, which isn't used again as long as there are others. The host of one trace
+/// knows the ident of the traces on its own socket then, and neither their seqs nor their
+/// checksums: [what it can
+/// do](https://docs.rs/hopshot-core/latest/hopshot_core/hostile/index.html). Where the settings
+/// have a [flow](ProbeSettings::flow) it knows the checksums too; then an error proves nothing
+/// unless it quotes the cookie.
 ///
 /// # What traces share
 /// What one trace learns spares the next ones probes, unless the settings have
@@ -232,8 +233,8 @@ impl<L: Link> Survey<L> {
     /// Adds a trace with settings of its own, and nothing [shared](Self#what-traces-share). Those
     /// of the ports stay as they are, such as the source, and whether probes may be fragmented.
     ///
-    /// Give hosts that you don't trust no [flow](ProbeSettings::flow) in common: each would know that of
-    /// the others.
+    /// Give hosts that you don't trust no [flow](ProbeSettings::flow) in common: each would know
+    /// that of the others.
     ///
     /// It begins now or not at all. A probe that can't be sent is tried again as long as its answer
     /// would be waited for; with an [`outage_limit`](Self::outage_limit) of zero it fails at once,

@@ -252,8 +252,8 @@ impl<L: Link> Trace<L> {
         self.begun.source
     }
 
-    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows apart
-    /// by.
+    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
+    /// apart by.
     #[must_use]
     pub fn flow(&self) -> u16 {
         self.begun.probes.flow()

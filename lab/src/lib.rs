@@ -13,9 +13,9 @@
 //! use hopshot_core::wire::{Ends, AddressFamily, icmp, ip};
 //! use hopshot_lab::{CLIENT, Internet, Scenario};
 //!
-//! let scenario = Scenario::named("short").unwrap();
-//! let mut internet = Internet::new(&scenario, 1);
-//! let ends = Ends { source: CLIENT.address(AddressFamily::V4), destination: internet.target(AddressFamily::V4) };
+//! let scenario = Scenario::named("short").unwrap(); let mut internet = Internet::new(&scenario,
+//! 1); let ends = Ends { source: CLIENT.address(AddressFamily::V4), destination:
+//! internet.target(AddressFamily::V4) };
 //!
 //! // An Echo Request with a hop limit of 2 ...
 //! let mut packet = [0; 64];

@@ -84,8 +84,8 @@ impl Database {
         }
     }
 
-    /// Returns the AS of an address, or of the IPv4 address [inside](crate::Inside), and its name. A
-    /// record that can't be read is none.
+    /// Returns the AS of an address, or of the IPv4 address [inside](crate::Inside), and its name.
+    /// A record that can't be read is none.
     #[must_use]
     pub fn origin(&self, address: IpAddr) -> Option<(u32, Option<&str>)> {
         let record = self

@@ -70,7 +70,8 @@ fn question(name: &str) -> simple_dns::Result<Question<'_>> {
     ))
 }
 
-/// Reads the texts of a message, if it is the answer to a query. A name that doesn't exist has none.
+/// Reads the texts of a message, if it is the answer to a query. A name that doesn't exist has
+/// none.
 fn answer(message: &[u8], query: &Packet<'_>) -> Option<io::Result<Vec<String>>> {
     let answer = Packet::parse(message).ok()?;
     let ([asked], [question]) = (query.questions.as_slice(), answer.questions.as_slice()) else {

@@ -1,8 +1,8 @@
 //! Look-ups of what belongs to addresses and hosts: names, ASes, addresses of hosts.
 //!
 //! [`Request`] and [`Response`] are what may be asked and said. [`Request::answer`] looks one up
-//! and waits for it; [`Lookups`] do so side by side, on threads. A program that reads what strangers
-//! send had better look things up in another process, which has no privileges (see
+//! and waits for it; [`Lookups`] do so side by side, on threads. A program that reads what
+//! strangers send had better look things up in another process, which has no privileges (see
 //! [`privilege::confine_to_lookups`](crate::privilege::confine_to_lookups)): then the two go over a
 //! pipe as [lines]. The command `hopshot` does that.
 //!
@@ -124,8 +124,8 @@ fn is_name(name: &str) -> bool {
 
 /// Look-ups side by side, on threads that are started as they are needed.
 ///
-/// Its descriptor ([`AsFd`]) is readable when there is an answer to [`take`](Self::take): give it to
-/// [`Running::advance`](crate::Running::advance), and no trace waits for a name.
+/// Its descriptor ([`AsFd`]) is readable when there is an answer to [`take`](Self::take): give it
+/// to [`Running::advance`](crate::Running::advance), and no trace waits for a name.
 #[derive(Debug)]
 pub struct Lookups {
     threads: Threads<Request>,

@@ -62,8 +62,8 @@ impl<'b> Arrival<'b> {
 }
 
 /// Returns the answer that the kernel has taken apart; `quoted` is the quoted message of this
-/// protocol, from its header on. Of the quoted IP header the kernel tells the destination, and keeps the rest to
-/// itself.
+/// protocol, from its header on. Of the quoted IP header the kernel tells the destination, and
+/// keeps the rest to itself.
 pub(super) fn answer<'b>(
     report: &Report,
     protocol: u8,

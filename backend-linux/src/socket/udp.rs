@@ -181,8 +181,8 @@ fn open_receiver(
     }
 }
 
-/// Binds a socket to a port, and to the source and the interface of the options, both sockets alike:
-/// else the kernel would take the one that is bound more closely.
+/// Binds a socket to a port, and to the source and the interface of the options, both sockets
+/// alike: else the kernel would take the one that is bound more closely.
 fn bind(
     fd: &OwnedFd,
     family: AddressFamily,

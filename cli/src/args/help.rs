@@ -63,7 +63,7 @@ const EXAMPLES: Section = Section {
             "whether port 22 is open, by which path",
         ),
         (
-            "sudo hopshot --udp -p 53 192.0.2.53",
+            "hopshot --udp -p 53 192.0.2.53",
             "the path of DNS questions to a server",
         ),
         (

@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use hopshot_linux::paths::PathSearch;
 use hopshot_linux::survey::Survey;
-use hopshot_linux::{Plan, Settings};
+use hopshot_linux::{Plan, ProbeProtocol, Settings};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -310,8 +310,20 @@ impl Args {
 
     /// The survey that sends everything else, at `--rate` in all.
     pub(crate) fn survey(&self) -> Result<Survey, hopshot_linux::Error> {
+        self.survey_of(None)
+    }
+
+    /// The same for traces that all have one flow, if one is given: of TCP and UDP its port is
+    /// held.
+    pub(crate) fn survey_of(&self, flow: Option<u16>) -> Result<Survey, hopshot_linux::Error> {
         let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
-        let mut survey = Survey::new(&self.probing.settings(), rate, self.at_once)?;
+        let port = flow.filter(|_| self.probing.protocol.chosen() != ProbeProtocol::Icmp);
+        let settings = self.probing.settings();
+        let settings = match port {
+            Some(port) => settings.source_port(port),
+            None => settings,
+        };
+        let mut survey = Survey::new(&settings, rate, self.at_once)?;
         survey.outage_limit(Duration::from_secs(self.outage.into()));
         Ok(survey)
     }

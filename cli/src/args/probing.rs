@@ -171,8 +171,8 @@ impl Probes {
                 "--socket udp, which sends UDP only",
             ),
             (
-                self.mtu && matches!(self.socket, Socket::Udp),
-                "--mtu and --socket udp: that takes raw sockets",
+                (self.mtu || self.paths) && matches!(self.socket, Socket::Udp),
+                "--socket udp and --mtu or --paths: those take raw sockets",
             ),
             (
                 self.ident.is_some(),

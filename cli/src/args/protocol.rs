@@ -17,7 +17,7 @@ pub(crate) struct Protocol {
     #[arg(short = 'T', long, overrides_with_all = ["icmp", "udp"])]
     tcp: bool,
 
-    /// Probe by UDP, port 33434 or that of -p; needs root or CAP_NET_RAW
+    /// Probe by UDP, port 33434 or that of -p; with --paths or --mtu that needs root or CAP_NET_RAW
     #[arg(short = 'U', long, overrides_with_all = ["icmp", "tcp"])]
     udp: bool,
 
@@ -30,8 +30,8 @@ pub(crate) struct Protocol {
     #[arg(long)]
     full_syn: bool,
 
-    /// With --tcp or --udp: the destination port, 1 to 65535, the same at every hop; UDP asks port 53
-    /// a DNS question
+    /// With --tcp or --udp: the destination port, 1 to 65535, the same at every hop; UDP asks port
+    /// 53 a DNS question
     #[arg(short, long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     port: Option<u16>,
 

@@ -36,7 +36,8 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     if settings.is_none() && args.watch.count.is_none() {
         return Err(Failure::NoTerminal);
     }
-    let mut survey = args.survey()?;
+    let flow = args.flow_of(random_word()?);
+    let mut survey = args.survey_of(Some(flow))?;
     // A round that can't be sent shows an outage, however short; the next one tries again.
     survey.outage_limit(Duration::ZERO);
     let mut session = Session::new(args, needs_resolver(host))?;
@@ -62,7 +63,6 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         colours: args.output.colours(),
         unicode: is_unicode(),
     };
-    let flow = args.flow_of(random_word()?);
     let mut watch = Watch {
         args,
         host,

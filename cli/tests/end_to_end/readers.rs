@@ -1,4 +1,5 @@
-//! Outputs that are closed or full, that nobody reads or somebody slowly, and what ends a trace then.
+//! Outputs that are closed or full, that nobody reads or somebody slowly, and what ends a trace
+//! then.
 
 use crate::errors::refused;
 use crate::world::{Said, shell_in_scenario};

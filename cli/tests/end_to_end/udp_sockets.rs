@@ -165,7 +165,8 @@ fn what_a_udp_socket_cannot_do_is_refused_with_the_reason() {
     for (args, why) in [
         (&[][..], "--socket udp requires --udp"),
         (&["-T"], "--socket udp, which sends UDP only"),
-        (&["-U", "--mtu"], "that takes raw sockets"),
+        (&["-U", "--mtu"], "those take raw sockets"),
+        (&["-U", "--paths"], "those take raw sockets"),
     ] {
         let said = crate::world::hopshot(&[&["--socket", "udp"], args, &["127.0.0.1"]].concat());
         assert_eq!(said.status, 2, "{args:?}");

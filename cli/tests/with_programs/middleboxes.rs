@@ -1,6 +1,6 @@
-//! TCP and UDP through boxes that answer, drop or divert in the name of others, played by the kernel
-//! of this machine. Whatever they do, a port is what the one who answered says, no router stands at
-//! a hop that isn't its own, and no distance is wrong.
+//! TCP and UDP through boxes that answer, drop or divert in the name of others, played by the
+//! kernel of this machine. Whatever they do, a port is what the one who answered says, no router
+//! stands at a hop that isn't its own, and no distance is wrong.
 
 use crate::needs::needs;
 use crate::transport::{FORWARD, TARGETS, answers, rules};

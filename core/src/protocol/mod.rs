@@ -55,14 +55,14 @@ pub trait Protocol {
     ) -> Result<Match, Discard>;
 
     /// Whether a probe that reaches the target begins a connection there. Then few go past the end,
-    /// and each attempt at the target waits for the answer to the last, since a target answers one
-    /// at a time.
+    /// and each attempt at the target on one flow waits for the answer to the last, since a target
+    /// answers one at a time.
     fn connects(&self) -> bool {
         false
     }
 
-    /// Whether a hop that no probe of the flow is known to have passed is asked again from another
-    /// flow: then the index of such a probe has the bit [`APART`].
+    /// Whether some probes leave on flows of their own, see [`Tcp::detours`](crate::Tcp::detours):
+    /// then the index of such a probe has the bit [`APART`].
     fn detours(&self) -> bool {
         false
     }

@@ -1,9 +1,9 @@
 //! Probes that are TCP SYNs of one flow.
 //!
-//! Both ports are the same in all probes, but for retries of silent hops if there are
-//! [detours](Tcp::detours). The sequence number of a probe is its index and a secret,
-//! enciphered with a key: so they are far apart, as challenge acknowledgments want it, every error
-//! brings the whole of it back in its first 8 octets, and the target acknowledges it.
+//! Both ports are the same in all probes, but for [detours](Tcp::detours). The sequence number of a
+//! probe is its index and a secret, enciphered with a key: so they are far apart, as challenge
+//! acknowledgments want it, every error brings the whole of it back in its first 8 octets, and the
+//! target acknowledges it.
 
 use super::{APART, Match, Protocol};
 use crate::answer::{Answer, Back, Discard, Kind};
@@ -27,14 +27,14 @@ const fn mss(family: AddressFamily) -> u16 {
 ///
 /// Answers of the target are segments, which [`Tcp::answer`] reads; they go to
 /// [`Tracer::accept`](crate::Tracer::accept). Errors go to
-/// [`Tracer::handle`](crate::Tracer::handle) as ever. [`Config::source`](crate::Config::source) must be given, else the checksum is zero.
-/// Somebody must answer a SYN/ACK with a RST, so that the target keeps no connection: an operating
-/// system does by itself.
+/// [`Tracer::handle`](crate::Tracer::handle) as ever. [`Config::source`](crate::Config::source)
+/// must be given, else the checksum is zero. Somebody must answer a SYN/ACK with a RST, so that the
+/// target keeps no connection: an operating system does by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Tcp {
-    /// The source port of the flow, not 0. Unique among the traces that share an address, and so are
-    /// all that [`detours`](Self::detours) takes; best random.
+    /// The source port of the flow, not 0. Unique among the traces that share an address, and so
+    /// are all that [`detours`](Self::detours) takes; best random.
     pub source_port: u16,
     /// The destination port of all probes, not 0.
     pub port: u16,
@@ -42,8 +42,9 @@ pub struct Tcp {
     pub options: TcpOptions,
     /// The key of the sequence numbers, random.
     pub key: [u32; 4],
-    /// Whether a silent hop that no SYN of the flow is known to have passed is asked again from
-    /// another source port, since some firewalls pass only the first SYN of a flow. The ports are the
+    /// Whether some probes leave from other source ports: what goes to the target after the first,
+    /// or may, and to a silent hop that no SYN of the flow is known to have passed. Targets, and
+    /// firewalls that know connections, take only the first SYN of a flow. The ports are the
     /// others of the aligned block of [`PORTS`](Self::PORTS) that `source_port` belongs to.
     pub detours: bool,
 }

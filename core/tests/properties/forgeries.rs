@@ -115,7 +115,8 @@ proptest! {
             let number = hop.number();
             let truth = if number == DISTANCE { ends(family).destination } else { router(family, number) };
             for reply in hop.replies() {
-                // Where a router is silent there is nobody to contradict: but it is said to be weak.
+                // Where a router is silent there is nobody to contradict: but it is said to be
+                // weak.
                 let doubtful = silent.contains(&number) && reply.evidence() == Evidence::Weak;
                 prop_assert!(reply.from == truth && reply.evidence() == Evidence::Strong || doubtful);
             }
@@ -143,7 +144,8 @@ proptest! {
         from_target in any::<bool>(),
     ) {
         let mut trace = Trace::new(family);
-        // All that somebody off the path knows: the ends, and what the header of a probe looks like.
+        // All that somebody off the path knows: the ends, and what the header of a probe looks
+        // like.
         let mut probe = trace.probes[0].clone();
         probe[2..].copy_from_slice(&octets[2..]);
         let config = *trace.tracer.config();

@@ -326,7 +326,8 @@ fn a_short_quote_with_another_address_may_be_of_any_probe() {
         for (octets, is_known) in [(8, false), (17, false), (18, true), (32, true)] {
             let probe = probe(&udp, ends(family), 3);
             let mut error = quoting(&udp, router(family, 1), EXCEEDED, &probe, octets);
-            // The last octet of the quoted source, and a checksum that fits: as translators leave it.
+            // The last octet of the quoted source, and a checksum that fits: as translators leave
+            // it.
             let at = 8 + if family == AddressFamily::V4 { 15 } else { 23 };
             error[at] ^= 1;
             error[2..4].fill(0);

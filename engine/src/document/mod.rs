@@ -1,8 +1,9 @@
 //! Results as documents: what `hopshot --json` prints, for any program.
 //!
-//! Results implement [`Serialize`](serde::Serialize), with the names and meanings of `cli/schema`. A field is never
-//! renamed or removed; new ones may come. A program that knows more about addresses, such as their
-//! names, makes the documents itself and says so with [`Annotate`]: the command does.
+//! Results implement [`Serialize`](serde::Serialize), with the names and meanings of `cli/schema`.
+//! A field is never renamed or removed; new ones may come. A program that knows more about
+//! addresses, such as their names, makes the documents itself and says so with [`Annotate`]: the
+//! command does.
 
 mod annotate;
 mod answer;

@@ -1,8 +1,8 @@
 //! Knocks: where each probe past the end is a connection to somebody's server, one probe finds out
 //! about how far away the target is, so that few of the others go past it.
 //!
-//! A knock is a trace of one probe, sent as far as its parent may go, from a port of its own: of two
-//! SYNs on one flow the target answers only the first. The hop limit of the answer tells the
+//! A knock is a trace of one probe, sent as far as its parent may go, from a port of its own: of
+//! two SYNs on one flow the target answers only the first. The hop limit of the answer tells the
 //! distance on the way back. A trace knocks when it begins, unless it knows how far away the target
 //! is, and once more when everything is silent: a SYN may have been lost, or the target have moved.
 
@@ -15,8 +15,8 @@ use hopshot_core::{Config, Evidence, Kind, Reply};
 use std::collections::BTreeMap;
 
 impl<L: Link> Driver<L> {
-    /// Permits a trace that has just been added to knock: at once if nothing is known of its target,
-    /// and once more if everything is silent then.
+    /// Permits a trace that has just been added to knock: at once if nothing is known of its
+    /// target, and once more if everything is silent then.
     pub(crate) fn permit_knocks(&mut self, id: TraceId, at_once: bool) {
         if let Some(trace) = self.traces.get_mut(&id) {
             trace.knocks.left = 1 + u8::from(at_once);
@@ -26,8 +26,8 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Knocks at the target of a trace. Without it the trace takes longer, or misses a target behind
-    /// a few silent hops.
+    /// Knocks at the target of a trace. Without it the trace takes longer, or misses a target
+    /// behind a few silent hops.
     pub(super) fn knock(&mut self, id: TraceId) {
         let Some(trace) = self.traces.get_mut(&id) else {
             return;

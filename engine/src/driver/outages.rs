@@ -38,8 +38,8 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Returns whether a packet leaves for any target but `failing`. Only sending one tells, since a
-    /// firewall answers no questions: a probe with the identity of no trace, no more often than
+    /// Returns whether a packet leaves for any target but `failing`. Only sending one tells, since
+    /// a firewall answers no questions: a probe with the identity of no trace, no more often than
     /// every 50 ms.
     pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
         let family = AddressFamily::of(failing);

@@ -10,7 +10,8 @@ use crate::uplink::CutOff;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Action, Instant};
 
-/// A queue that was full so often, for 1.3 s, isn't about to drain: that is a failure as others are.
+/// A queue that was full so often, for 1.3 s, isn't about to drain: that is a failure as others
+/// are.
 const OFTEN: u32 = 8;
 
 impl<L: Link> Driver<L> {

@@ -87,8 +87,8 @@ pub(super) fn truth(machine: &Machine, family: AddressFamily, probes: ProbeProto
 }
 
 impl Traced {
-    /// The probes of the trace itself, without its knocks: those of its flow, and its detours, which
-    /// leave from a port of the same block.
+    /// The probes of the trace itself, without its knocks: those of its flow, and its detours,
+    /// which leave from a port of the same block.
     fn own(&self) -> impl Iterator<Item = &Probe> {
         let block = |port: u16| port / Tcp::PORTS;
         let own = self.route.source_port().map(block);

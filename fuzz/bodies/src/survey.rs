@@ -67,8 +67,8 @@ struct Setup {
 }
 
 impl Setup {
-    /// The protocol. The attempts leave two bits for the choice, of which the upper is zero in seeds
-    /// that are older than it.
+    /// The protocol. The attempts leave two bits for the choice, of which the upper is zero in
+    /// seeds that are older than it.
     const fn protocol(&self) -> ProbeProtocol {
         const PORT: u16 = 443;
         match self.attempts / 64 {

@@ -56,8 +56,8 @@ impl Link {
                 netlink
                     .veth(CLIENT_END, OTHER_END, None)
                     .context("veth pair")?;
-                // The kernel must not ask for neighbours: there are none. A program may, and gets an
-                // answer.
+                // The kernel must not ask for neighbours: there are none. A program may, and gets
+                // an answer.
                 netlink.up(OTHER_END, false).context(OTHER_END)?;
                 Self::open_packet_socket().context("packet socket")?
             }

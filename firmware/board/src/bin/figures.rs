@@ -235,8 +235,8 @@ fn trace<const N: usize>(
     None
 }
 
-/// The most stack that the start, a poll and a handle take, over a whole trace that has all there is: two
-/// attempts, a loop of three routers to be found, silent hops, retries, and the end.
+/// The most stack that the start, a poll and a handle take, over a whole trace that has all there
+/// is: two attempts, a loop of three routers to be found, silent hops, retries, and the end.
 fn deepest(ends: Ends) -> Option<(u32, u32, u32)> {
     let config = Config {
         source: ends.source,

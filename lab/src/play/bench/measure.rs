@@ -210,8 +210,8 @@ impl Drop for Bench {
     }
 }
 
-/// Leaves the second of two traces by one hopshot: its document, its probes, and its time, which has
-/// no start-up in it.
+/// Leaves the second of two traces by one hopshot: its document, its probes, and its time, which
+/// has no start-up in it.
 fn again(output: &str, mut events: Vec<Event>) -> Option<(String, Vec<Event>)> {
     let mut lines = output.lines();
     let (first, second) = (lines.next()?, lines.next()?);
