@@ -36,16 +36,13 @@ pub(crate) fn findings(route: &Route) -> Vec<String> {
             before(hop)
         )
     });
-    let is_last = |number: u8| route.hops().all(|hop| hop.number() <= number);
-    let flow = route.leaves_flow_at().map(|hop| match is_last(hop) {
-        true => format!(
-            "At hop {hop} only a probe from another source port was answered: a load balancer may \
-             have sent it another way."
-        ),
-        false => format!(
-            "From hop {hop} on, only probes from other source ports were answered, each a flow of its \
-             own: load balancers may have sent them another way."
-        ),
+    let off_flow: Vec<u8> = route.off_flow().collect();
+    let flow = (!off_flow.is_empty()).then(|| {
+        format!(
+            "{} answered only probes from other source ports: load balancers may have sent those \
+             another way.",
+            hops(&off_flow)
+        )
     });
     let others = [options, seq, flow].into_iter().flatten();
     clamps.into_iter().chain(others).collect()
@@ -63,4 +60,33 @@ fn first<T>(route: &Route, shows: impl Fn(&Reply) -> Option<T>) -> Option<(u8, T
 /// Says where it was done: a router quotes what came in.
 fn before(hop: u8) -> String {
     format!("before hop {hop}")
+}
+
+/// Names hops, such as `Hops 3, 6-12`.
+fn hops(numbers: &[u8]) -> String {
+    let mut ranges: Vec<(u8, u8)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *number == *last + 1 => *last = *number,
+            _ => ranges.push((*number, *number)),
+        }
+    }
+    let range = |(first, last): &(u8, u8)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    let named: Vec<String> = ranges.iter().map(range).collect();
+    let word = if numbers.len() == 1 { "Hop" } else { "Hops" };
+    format!("{word} {}", named.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hops_in_a_row_are_a_range() {
+        assert_eq!(hops(&[12]), "Hop 12");
+        assert_eq!(hops(&[3, 6, 7, 8, 10, 11]), "Hops 3, 6-8, 10-11");
+    }
 }

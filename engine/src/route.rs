@@ -101,29 +101,19 @@ impl Route {
         detour(&self.tracer, probe)
     }
 
-    /// Returns whether every hop that answered has answered a probe of one flow. The target's
-    /// further answers are to probes of others: it answers one of each.
-    #[must_use]
-    pub fn is_one_flow(&self) -> bool {
+    /// Returns the hops that have answered probes of [other flows](Self::detour) alone.
+    pub fn off_flow(&self) -> impl Iterator<Item = u8> {
         let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
-        let is_only_apart =
-            |hop: Hop<'_>| hop.replies().next().is_some() && hop.replies().all(is_apart);
-        !self.hops().any(is_only_apart)
+        let is_off =
+            move |hop: &Hop<'_>| hop.replies().next().is_some() && hop.replies().all(is_apart);
+        self.hops().filter(is_off).map(|hop| hop.number())
     }
 
-    /// Returns the first hop from which on only probes of other flows were answered, if there is
-    /// one.
+    /// Returns whether every hop that answered has answered a probe of one flow. The target's further
+    /// answers are to probes of others: it answers one of each.
     #[must_use]
-    pub fn leaves_flow_at(&self) -> Option<u8> {
-        let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
-        let last = self
-            .hops()
-            .filter(|hop| hop.replies().any(|reply| !is_apart(reply)))
-            .last();
-        let last = last.map_or(0, |hop| hop.number());
-        let mut behind = self.hops().filter(|hop| hop.number() > last);
-        let found = behind.find(|hop| hop.replies().any(is_apart));
-        found.map(|hop| hop.number())
+    pub fn is_one_flow(&self) -> bool {
+        self.off_flow().next().is_none()
     }
 
     /// Returns an answer with all that belongs to it.

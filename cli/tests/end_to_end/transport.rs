@@ -491,7 +491,7 @@ fn what_a_middlebox_does_is_told_with_the_hop_that_shows_it() {
             ),
             (
                 "first-syn",
-                "From hop 6 on, only probes from other source ports were answered",
+                "Hops 6-12 answered only probes from other source ports",
             ),
         ] {
             let options = ["run", scenario, "--", HOPSHOT, "-n", "-q1", "-T"];
