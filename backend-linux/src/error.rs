@@ -135,6 +135,13 @@ pub enum Error {
         u16,
     ),
 
+    /// Only the privileged may have the source port.
+    #[error("source port {0} takes a privilege: give one from 1024 on, or run it as root (sudo)")]
+    PortNotPermitted(
+        /// The port.
+        u16,
+    ),
+
     /// A kind of sockets was asked for that sends no probes of this protocol.
     #[error(
         "{} sockets send no probes of {}: ask for raw sockets, or for any that is permitted",
@@ -385,6 +392,9 @@ pub(crate) fn refused(
             remedy: necessity.remedy(),
         },
         OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
+        OpenError::PortNotPermitted => {
+            Error::PortNotPermitted(options.source_port.unwrap_or_default())
+        }
         OpenError::PortInUse => Error::PortInUse(options.source_port.unwrap_or_default()),
         OpenError::NoSuchInterface => {
             Error::NoSuchInterface(options.interface.clone().unwrap_or_default())

@@ -3,8 +3,8 @@
 use crate::extensions;
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{
-    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, StopReason,
-    TargetAnswer, failure_text,
+    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, SocketKind,
+    StopReason, TargetAnswer, failure_text,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -311,7 +311,12 @@ pub(crate) fn silence(route: &Route) -> Option<String> {
     } else {
         "answered"
     };
-    let advice = "they may limit their answers; wait some seconds, or use -q 1";
+    let advice = match route.summary().socket {
+        SocketKind::Udp => {
+            "UDP sockets don't hear those that quote little of a probe; use --socket raw, as root"
+        }
+        _ => "they may limit their answers; wait some seconds, or use -q 1",
+    };
     let is_silent = !replies.any(|reply| reply.is_proven());
     (is_silent && is_whole).then(|| format!("No router {what}, but the target did: {advice}."))
 }

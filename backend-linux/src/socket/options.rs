@@ -68,6 +68,8 @@ pub(crate) enum OpenError {
     MarkNotPermitted,
     /// Another program has the source port (EADDRINUSE).
     PortInUse,
+    /// This process may not have the source port (EACCES).
+    PortNotPermitted,
     /// There is no interface of that name (ENODEV).
     NoSuchInterface,
     /// The source address isn't one of this machine's (EADDRNOTAVAIL).

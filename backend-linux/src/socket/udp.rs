@@ -52,6 +52,7 @@ impl Socket {
         bind(&sender, family, options, options.source_port.unwrap_or(0)).map_err(|error| {
             match error {
                 OpenError::Other(Errno::ADDRINUSE) => OpenError::PortInUse,
+                OpenError::Other(Errno::ACCESS) => OpenError::PortNotPermitted,
                 error => error,
             }
         })?;

@@ -149,8 +149,10 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
         |node: &Node| node.hop == max_hops && node.address.is_some() && node.end.is_none();
     let is_longer =
         paths.completeness() == Completeness::Complete && graph.nodes().iter().any(goes_on);
+    let (is_hidden, last_heard) = hidden(graph, paths);
     sentences.extend(ending(paths, is_longer));
-    let how_well = how_well(paths, is_longer.then_some(max_hops));
+    let last = is_longer.then_some(max_hops);
+    let how_well = how_well(paths, last.or(is_hidden.then_some(last_heard)));
     let most = if graph.edges().iter().all(|edge| edge.is_certain) {
         ""
     } else {
@@ -171,6 +173,17 @@ fn sentences(paths: &Paths, max_hops: u8, is_dated: bool) -> Vec<String> {
         "{found}: {how_well}. {flows}, {probes}, {seconds:.1} s.{date}"
     ));
     sentences
+}
+
+/// Whether the target has answered, but on none of the flows, and the last hop that has.
+fn hidden(graph: &Graph, paths: &Paths) -> (bool, u8) {
+    let heard = graph.nodes().iter().filter(|node| node.address.is_some());
+    let last = heard.map(|node| node.hop).max().unwrap_or(0);
+    let is_there = graph
+        .nodes()
+        .iter()
+        .any(|node| node.end == Some(End::Target));
+    (paths.knock().is_some() && !is_there, last)
 }
 
 /// Says why the target did not answer, if it didn't. `is_longer` is whether the path goes on behind
@@ -198,6 +211,14 @@ fn ending(paths: &Paths, is_longer: bool) -> Option<String> {
             format!(": {}", failure_text(failure))
         })
     };
+    if let (true, last) = hidden(paths.graph(), paths) {
+        let state = paths.knock().and_then(PortState::of_answer);
+        let state = state.map_or_else(|| "there".to_owned(), |state| state.to_string());
+        return Some(format!(
+            "{target} is {state}, but answered probes of no flow: behind hop {last} a firewall may \
+             pass only the first SYN of each. hopshot without --paths shows what is there."
+        ));
+    }
     (!paths.reached()).then(|| format!("No answer from {target}{why}."))
 }
 

@@ -182,8 +182,13 @@ pub(super) fn rows<'e>(
             notes.push(format!("answers for {target}"));
         }
         if is_target(hop, address) {
-            let state = replies().find_map(|reply| PortState::of_reply(protocol, &reply));
-            notes.extend(state.map(|state| state.to_string()));
+            // Several, where they are of several servers.
+            for state in replies().filter_map(|reply| PortState::of_reply(protocol, &reply)) {
+                let state = state.to_string();
+                if !notes.contains(&state) {
+                    notes.push(state);
+                }
+            }
         }
         notes.extend(Inside::of(address).map(|inside| inside.to_string()));
         Row {

@@ -27,6 +27,7 @@ mod survey;
 mod sweeper;
 mod terminal;
 mod transport;
+mod transport_lists;
 mod udp_sockets;
 mod unproven;
 mod watch;

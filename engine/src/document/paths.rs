@@ -19,6 +19,9 @@ pub struct PathsDocument<'a, K> {
     started: String,
     duration_ms: f64,
     reached: bool,
+    /// What the target said to a probe that was to learn its distance.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knock: Option<&'static str>,
     failure: Option<String>,
     completeness: &'static str,
     confidence: f64,
@@ -105,6 +108,7 @@ impl<'a, K: Default> PathsDocument<'a, K> {
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
             reached: paths.reached(),
+            knock: paths.knock().map(TargetAnswer::as_str),
             failure: paths.failure().map(|failure| paths.failure_text(failure)),
             completeness: paths.completeness().as_str(),
             confidence: paths.confidence(),

@@ -13,6 +13,7 @@ use crate::error::LinkError;
 use crate::failure::{Describe, failure_text};
 use crate::job::Job;
 use crate::link::{Link, SocketKind};
+use crate::protocol::TargetAnswer;
 use crate::rejected::Rejected;
 use crate::route::Route;
 use crate::settings::{ProbeSettings, specified};
@@ -348,6 +349,7 @@ pub struct Paths {
     /// Of each hop why a probe to it failed, if one did, and whether one left.
     sent_to: BTreeMap<u8, (Option<Failure>, bool)>,
     completeness: Option<Completeness>,
+    knock: Option<TargetAnswer>,
 }
 
 impl Paths {
@@ -361,6 +363,7 @@ impl Paths {
             forged: 0,
             failure: None,
             end_failure: None,
+            knock: None,
             sent_to: BTreeMap::new(),
             completeness: None,
         }
@@ -372,6 +375,7 @@ impl Paths {
         self.summary.reasons += route.summary().reasons;
         self.forged += u32::from(route.tally().forged);
         self.end_failure = route.failure();
+        self.knock = self.knock.or(route.knock());
         for hop in route.hops() {
             let (why, has_left) = self.sent_to.entry(hop.number()).or_default();
             for outcome in hop.outcomes() {
@@ -441,13 +445,18 @@ impl Paths {
         blocked.filter_map(|(hop, (why, _))| Some((*hop, (*why)?)))
     }
 
-    /// Whether the target answered.
+    /// Whether the target answered, be it a [knock](Self::knock) alone.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.graph
-            .nodes()
-            .iter()
-            .any(|node| node.end == Some(End::Target))
+        let mut nodes = self.graph.nodes().iter();
+        self.knock.is_some() || nodes.any(|node| node.end == Some(End::Target))
+    }
+
+    /// Returns what the target said to the first probe that was to learn its distance. Such a probe
+    /// is of no flow: where only it was answered, the paths end before the target.
+    #[must_use]
+    pub const fn knock(&self) -> Option<TargetAnswer> {
+        self.knock
     }
 
     /// Returns whether all routers were passed by enough flows, or why not.

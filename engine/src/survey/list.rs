@@ -219,7 +219,9 @@ impl<L: Link> Survey<L> {
             self.shared
                 .head(address.ip(), distance, settings.config.max_hops)
         };
-        if distance.is_none() && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
+        // A protocol that knocks is sparing as it is.
+        let is_sparing = settings.protocol.knocks() || distance.is_some();
+        if !is_sparing && self.driver.added() >= LONG_LIST && self.driver.is_held_up() {
             let nearest = head
                 .as_ref()
                 .map_or(settings.config.first_hop, Head::first_hop);
