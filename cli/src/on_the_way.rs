@@ -1,4 +1,4 @@
-//! What middleboxes did to the probes of a trace, and where it left its flow: sentences for people.
+//! Sentences about what middleboxes did to the probes of a trace, and where it left its flow.
 
 use hopshot_linux::{Changes, Hop, ProbeProtocol, QuotedSyn, Reply, Route};
 

@@ -109,8 +109,8 @@ impl Route {
         self.hops().filter(is_off).map(|hop| hop.number())
     }
 
-    /// Returns whether every hop that answered has answered a probe of one flow. The target's further
-    /// answers are to probes of others: it answers one of each.
+    /// Returns whether every hop that answered has answered a probe of one flow. The target's
+    /// further answers are to probes of others: it answers one of each.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
         self.off_flow().next().is_none()

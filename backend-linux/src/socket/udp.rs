@@ -72,7 +72,7 @@ impl Socket {
         })
     }
 
-    /// What it does without.
+    /// Lists what it does without.
     pub(crate) fn lacks(&self) -> &[Lack] {
         self.lacks.list()
     }
@@ -127,9 +127,9 @@ impl Socket {
                 continue;
             }
             let report = packet.report.map(|mut report| {
-                // Where its extensions begin is counted from what is there.
+                // The place of its extensions is counted from the start of what is there.
                 if report.data & 0xffff != 0 {
-                    report.data += udp::HEADER_LEN as u32;
+                    report.data = report.data.saturating_add(udp::HEADER_LEN as u32);
                 }
                 report
             });

@@ -4,7 +4,7 @@ use crate::world::users::{Copy, NOBODY, can_be_nobody};
 use crate::world::{FAMILIES, HOPSHOT, command_on_chain, in_lab};
 use serde_json::Value;
 
-/// What a hop shows: who answered, and how well that is proven.
+/// Reads what each hop shows: who answered, and how well that is proven.
 fn shown(document: &Value) -> Vec<Vec<(String, String)>> {
     let of_probe = |probe: &Value| {
         let field = |name: &str| probe[name].as_str().map(str::to_owned);

@@ -15,7 +15,7 @@ const DROPPED: &str = "444";
 /// An address that only translators know.
 const VIRTUAL: [&str; 2] = ["10.4.0.9", "2001:db8:4::9"];
 
-/// Where the target drops a port.
+/// Rules by which the target drops a port.
 const DROPPED_THERE: &str = "4=nft add table inet d; \
      nft add chain inet d i '{ type filter hook input priority 0; }'; \
      nft add rule inet d i meta l4proto { tcp, udp } th dport 444 drop";

@@ -19,7 +19,7 @@ pub struct PathsDocument<'a, K> {
     started: String,
     duration_ms: f64,
     reached: bool,
-    /// What the target said to a probe that was to learn its distance.
+    /// The target's answer to a probe that was to learn its distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     knock: Option<&'static str>,
     failure: Option<String>,

@@ -533,8 +533,8 @@ impl<const N: usize> Watched<N> {
         // For how long lost probes were waited for the model doesn't know, but it was never less
         // than this.
         let least = self.config.timeout.min(Duration::from_millis(90));
-        // Towards the end of time there is nothing to wait for: other probes may have been waited for
-        // beyond it.
+        // Towards the end of time there is nothing to wait for: other probes may have been waited
+        // for beyond it.
         let may_be_late = hop.replies().any(|reply| reply.rtt > least)
             || self.sent.iter().any(|sent| sent.at > u64::MAX / 2);
         assert!(hop.may_be_rate_limited() == is_limited || is_limited && may_be_late);

@@ -1,4 +1,4 @@
-//! What happens to a path while it is watched, and to the port at its end: changes, and outages of
+//! Events of a path while it is watched, and of the port at its end: changes, and outages of
 //! this machine's network.
 
 use crate::reading::PortState;
