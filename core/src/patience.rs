@@ -107,7 +107,7 @@ fn times(wait: u64, patience: u8) -> u64 {
 /// How long after the last of the probes sent so far nothing more is expected of them.
 // In its callers it takes more room.
 #[inline(never)]
-fn until_quiet(slowest: Option<u64>) -> u64 {
+pub(crate) fn until_quiet(slowest: Option<u64>) -> u64 {
     match slowest {
         None => overdue(None),
         Some(slowest) if slowest < NEARBY => QUIET_NEARBY,
@@ -119,7 +119,7 @@ fn until_quiet(slowest: Option<u64>) -> u64 {
 /// How long the wait for hops of which nothing is known goes on from then on.
 // In its callers it takes more room.
 #[inline(never)]
-fn from_quiet(slowest: Option<u64>) -> u64 {
+pub(crate) fn from_quiet(slowest: Option<u64>) -> u64 {
     match slowest {
         None => u64::MAX,
         Some(slowest) if slowest < NEARBY => UNKNOWN_NEARBY,
@@ -180,6 +180,11 @@ impl Patience {
             from_quiet: patient(view, from_quiet(slowest)),
             factor: view.config.patience,
         }
+    }
+
+    /// Waits another time from when it is quiet on, in nanoseconds.
+    pub(crate) fn wait_from_quiet(&mut self, view: &View<'_>, nanos: u64) {
+        self.from_quiet = patient(view, nanos);
     }
 
     /// When a probe is given up, or, if its answer so far is weak, the wait for a better one;

@@ -289,6 +289,7 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
                 Next::Nothing => None,
             };
             let quiet_at = match (self.quiet, self.path.certain_end()) {
+                (None, None) if self.protocol.connects() => detour::quiet_at(&self.view()),
                 (None, None) => patience::quiet_at(&self.view()),
                 _ => None,
             };
@@ -598,7 +599,13 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     /// rest, or for a better answer, will be over.
     fn give_up(&mut self, now: Instant) -> (bool, Option<Instant>) {
         let (mut any_lost, mut soonest) = (false, None::<Instant>);
-        let patience = Patience::of(&self.view());
+        let mut patience = Patience::of(&self.view());
+        if let Some(quiet) = self.quiet
+            && self.protocol.connects()
+        {
+            let nanos = detour::from_quiet(&self.view(), quiet);
+            patience.wait_from_quiet(&self.view(), nanos);
+        }
         for index in 0..self.memory.probes().len() {
             let view = self.view();
             let Some(probe) = view.probes.get(index).filter(|probe| probe.may_improve()) else {
