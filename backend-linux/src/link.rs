@@ -38,6 +38,7 @@ impl Link for Sockets {
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let port = |pair: &Pair| Port {
             family: pair.family,
+            protocol: pair.protocol,
             kind: pair.socket.kind(),
             ident: pair.socket.ident(),
             own_port: pair.held.as_ref().and_then(HeldPort::number),

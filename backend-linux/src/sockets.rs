@@ -6,7 +6,7 @@ use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
 use crate::socket::{FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources};
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::SocketKind;
+use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::process::Resource;
 use std::net::IpAddr;
@@ -36,6 +36,8 @@ pub struct Sockets {
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
+    /// The number of the protocol that it sends.
+    pub(crate) protocol: u8,
     pub(crate) socket: Socket,
     pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
@@ -58,6 +60,7 @@ impl Pair {
         let sources = Sources::open(family, socket.kind(), options)?;
         Ok(Self {
             family,
+            protocol: options.protocol.number(family),
             socket,
             sources: Arc::new(sources),
             first_link: None,
@@ -155,6 +158,7 @@ impl Sockets {
             let opened = (0..more).map_while(|_| Socket::open(family, &options).ok());
             let pair = |socket| Pair {
                 family,
+                protocol: options.protocol.number(family),
                 socket,
                 sources: Arc::clone(&sources),
                 first_link: None,
@@ -162,6 +166,42 @@ impl Sockets {
             };
             self.open.extend(opened.map(pair));
         }
+    }
+
+    /// Opens sockets for ICMP Echo beside those of other protocols, to check whether it is the
+    /// target that answers, or a proxy in its name.
+    pub(crate) fn open_checks(&mut self) {
+        if self.options.protocol == ProbeProtocol::Icmp {
+            return;
+        }
+        let options = Options {
+            protocol: ProbeProtocol::Icmp,
+            kind: self.options.kind.map(|kind| match kind {
+                SocketKind::Udp => SocketKind::Ping,
+                kind => kind,
+            }),
+            source_port: None,
+            ..self.options.clone()
+        };
+        let mut checks = Vec::new();
+        for pair in &mut self.open {
+            let family = pair.family;
+            let opened = Socket::open(family, &options);
+            let refused = opened.as_ref().map(drop).map_err(|error| match error {
+                OpenError::Other(errno) => *errno,
+                _ => Errno::PERM,
+            });
+            pair.socket.note(Nicety::Checks, refused);
+            checks.extend(opened.map(|socket| Pair {
+                family,
+                protocol: options.protocol.number(family),
+                socket,
+                sources: Arc::clone(&pair.sources),
+                first_link: None,
+                held: None,
+            }));
+        }
+        self.open.extend(checks);
     }
 
     /// The MTU of the link by which packets to a target leave, in octets. It can be asked for once.
@@ -181,7 +221,8 @@ impl Sockets {
         self.of(family).map_or(&[], |pair| pair.socket.lacks())
     }
 
-    /// The first of a family: there is one, but for ping sockets of a survey.
+    /// The first of a family: there is one, but for ping sockets of a survey, and for
+    /// [checks](Self::open_checks).
     pub(crate) fn of(&self, family: AddressFamily) -> Option<&Pair> {
         self.open.iter().find(|pair| pair.family == family)
     }

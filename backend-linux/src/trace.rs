@@ -35,7 +35,9 @@ impl sealed::Kind for SingleTrace {
     type Job = engine::Trace<Sockets>;
 
     fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
-        Sockets::open(family, settings.socket_options())
+        let mut sockets = Sockets::open(family, settings.socket_options())?;
+        sockets.open_checks();
+        Ok(sockets)
     }
 
     fn start(

@@ -12,6 +12,13 @@ use std::net::IpAddr;
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
+    if let Some(router) = route.proxy() {
+        return Some(format!(
+            "Hop {} answers in the name of {target}, but by ICMP {} is there: a proxy, a redirect \
+             or a firewall, not the target.",
+            router.probe.hop, router.from
+        ));
+    }
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
     if let Some(answer) = knock {
         let state = PortState::of_answer(answer);

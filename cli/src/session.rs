@@ -215,6 +215,10 @@ impl Session {
             (reasons.retries, "retries"),
             (reasons.rechecks, "rechecks"),
             (reasons.knocks, "to learn the distance"),
+            (
+                reasons.checks,
+                "to check that it is the target that answers",
+            ),
         ];
         say(&format!("sent: {}", listed(&sent)));
         let rejected = [

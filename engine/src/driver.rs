@@ -5,11 +5,12 @@
 //! ident. Reading before each send spares probes that an answer has made needless; a survey reads
 //! and wakes up less often ([`BUNCH`], [`LULL`]).
 
-mod knocks;
+mod asides;
 mod outages;
 mod receiving;
 mod sending;
 
+use crate::checks::Checks;
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::Identities;
@@ -26,6 +27,7 @@ use crate::storage::{Growing, Tracer};
 use crate::summary::Reasons;
 use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
+use asides::Asides;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Evidence, Hop, Instant, ProbeId, Reply};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,6 +48,7 @@ const LULL: Duration = Duration::from_millis(1);
 /// What a port is used for.
 struct Listener {
     port: Port,
+    identities: Identities,
     rejected: Rejected,
     filter: Filter,
 }
@@ -75,7 +78,6 @@ pub struct Driver<L> {
     /// The handle of the next trace.
     next: TraceId,
     schedule: Schedule,
-    identities: Identities,
     pace: Pace,
     /// When it was looked for something to do last.
     looked: Instant,
@@ -85,8 +87,8 @@ pub struct Driver<L> {
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
     /// whether there are to be any.
     questions: BTreeSet<TraceId>,
-    /// Traces of one probe each, and the trace that each is to tell how far away its target is.
-    knocks: BTreeMap<TraceId, TraceId>,
+    /// Traces of one probe each that are to tell other traces something of their targets.
+    asides: Asides,
     asks: bool,
     /// The traces of each family that are no questions.
     own: PerFamily<usize>,
@@ -119,8 +121,9 @@ pub enum Step {
 impl<L: Link> Driver<L> {
     /// A driver without traces, which sends probes of the settings' protocol at the given pace.
     pub(crate) fn new(link: L, settings: &ProbeSettings, pace: Pace) -> Self {
-        let listener = |port| Listener {
+        let listener = |port: Port| Listener {
             port,
+            identities: Identities::new(settings.ports_of(port)),
             rejected: Rejected::default(),
             filter: Filter::Unset,
         };
@@ -133,11 +136,10 @@ impl<L: Link> Driver<L> {
             traces: BTreeMap::new(),
             next: TraceId::FIRST,
             schedule: Schedule::default(),
-            identities: Identities::new(settings.ports()),
             pace,
             is_survey: false,
             questions: BTreeSet::new(),
-            knocks: BTreeMap::new(),
+            asides: Asides::new(),
             asks: false,
             own: PerFamily::default(),
             replies: VecDeque::new(),
@@ -193,7 +195,7 @@ impl<L: Link> Driver<L> {
         let tracer = match Tracer::new_in(Growing::new(&config), config, probing) {
             Ok(tracer) => Box::new(tracer),
             Err(error) => {
-                self.identities.give_back(self.next, first.ident);
+                self.give_back(listener, self.next, first.ident);
                 return Err(Fault::Config(error).into());
             }
         };
@@ -218,6 +220,8 @@ impl<L: Link> Driver<L> {
             has_heard: false,
             reasons: Reasons::default(),
             knocks: Knocks::default(),
+            checks: Checks::default(),
+            asides: Vec::new(),
         };
         *self.own.get_mut(trace.family()) += 1;
         self.traces.insert(id, trace);
@@ -246,7 +250,7 @@ impl<L: Link> Driver<L> {
     pub(crate) fn own_port(&self, family: AddressFamily) -> Option<u16> {
         let (_, listener) = self.listeners_of(family).next()?;
         let port = listener.port.own_port;
-        port.filter(|port| !self.identities.has(*port))
+        port.filter(|port| !listener.identities.has(*port))
     }
 
     /// An identity for one more trace, on a listener of its family, whose index comes first. Nobody
@@ -254,19 +258,28 @@ impl<L: Link> Driver<L> {
     fn take_identity(&mut self, config: &Config, probing: &Probes) -> Option<(usize, Key)> {
         let wanted = probing.first_key();
         let family = AddressFamily::of(config.target);
-        let idents = self
+        let serves = |port: Port| {
+            port.family == family && port.protocol == probing.protocol().number(family)
+        };
+        let mut listeners: Vec<_> = self
             .listeners
-            .iter()
+            .iter_mut()
             .enumerate()
-            .filter(|(_, listener)| listener.port.family == family);
-        let idents: Vec<_> = idents
-            .map(|(index, listener)| (index, listener.port.ident))
+            .filter(|(_, listener)| serves(listener.port))
             .collect();
-        let (before, from) = idents.split_at(usize::from(wanted.ident).checked_rem(idents.len())?);
-        from.iter().chain(before).find_map(|(index, ident)| {
-            let first = self.identities.take(self.next, config, wanted, *ident)?;
-            Some((*index, first))
+        let first = usize::from(wanted.ident).checked_rem(listeners.len())?;
+        listeners.rotate_left(first);
+        listeners.into_iter().find_map(|(index, listener)| {
+            let (identities, ident) = (&mut listener.identities, listener.port.ident);
+            Some((index, identities.take(self.next, config, wanted, ident)?))
         })
+    }
+
+    /// A trace needs its identity no more.
+    fn give_back(&mut self, listener: usize, id: TraceId, ident: u16) {
+        if let Some(listener) = self.listeners.get_mut(listener) {
+            listener.identities.give_back(id, ident);
+        }
     }
 
     /// The state of a trace; `None` once it was taken out.
@@ -339,12 +352,11 @@ impl<L: Link> Driver<L> {
     /// How many traces with these parameters there may be at a time.
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let of_family = |family: AddressFamily| {
-            let ports = self.listeners_of(family).map(|(_, listener)| listener.port);
             let (mut capacity, mut single) = (0, 0);
-            for port in ports {
-                match port.kind {
+            for (_, listener) in self.listeners_of(family) {
+                match listener.port.kind {
                     SocketKind::Udp => single += 1,
-                    _ => capacity += self.identities.capacity(config, port.ident),
+                    _ => capacity += listener.identities.capacity(config, listener.port.ident),
                 }
             }
             // Of several that serve one trace each, one is for whoever is asked about an outage.
@@ -360,7 +372,7 @@ impl<L: Link> Driver<L> {
     /// A trace that has ended: the oldest.
     pub(crate) fn ended(&mut self) -> Option<TraceId> {
         while let Some(id) = self.schedule.ended() {
-            if self.knocks.contains_key(&id) {
+            if self.asides.contains_key(&id) {
                 // It belongs to its trace, which may be counting on it.
                 self.schedule.remove(id);
                 continue;
@@ -391,17 +403,20 @@ impl<L: Link> Driver<L> {
             .fold(Rejected::default(), Rejected::add)
     }
 
-    /// The ports of a family: there is one, but for ping sockets of a survey.
+    /// The ports of a family for the protocol of the job: there is one, but for ping sockets of a
+    /// survey.
     fn listeners_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Listener)> {
+        let protocol = self.protocol.number(family);
+        let is_its = move |port: Port| port.family == family && port.protocol == protocol;
         self.listeners
             .iter()
             .enumerate()
-            .filter(move |(_, listener)| listener.port.family == family)
+            .filter(move |(_, listener)| is_its(listener.port))
     }
 
     /// Takes a trace out, for keeping.
     pub(crate) fn remove(&mut self, id: TraceId) -> Option<Running> {
-        self.end_knocks(id);
+        self.end_asides(id);
         let trace = self.forget(id)?;
         let own = self.own.get_mut(trace.family());
         *own -= 1;
@@ -415,7 +430,7 @@ impl<L: Link> Driver<L> {
         let trace = self.traces.remove(&id)?;
         self.schedule.remove(id);
         let ident = trace.tracer.protocol().first_key().ident;
-        self.identities.give_back(id, ident);
+        self.give_back(trace.listener, id, ident);
         Some(trace)
     }
 
@@ -487,10 +502,11 @@ impl<L: Link> Driver<L> {
             // Without `expect_many` there is one trace.
             let own = self
                 .traces
-                .values()
-                .find(|trace| trace.family() == listener.port.family)
-                // Answers to knocks come to other ports.
-                .filter(|trace| self.knocks.is_empty() && trace.knocks.left == 0);
+                .iter()
+                .find(|(_, trace)| trace.listener == port)
+                // Knocks and checks come and go, and have identities of their own.
+                .filter(|(id, trace)| !self.asides.contains_key(id) && trace.knocks.left == 0)
+                .map(|(_, trace)| trace);
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)
             });

@@ -31,6 +31,7 @@
     )
 )]
 
+mod checks;
 mod departures;
 mod distance;
 #[cfg(feature = "serde")]

@@ -10,7 +10,8 @@ use std::time::{Duration, SystemTime};
 /// A machine that sends probes and hears the answers.
 ///
 /// It has one port or several in each family that it has. The engine knows a port by its place in
-/// [`ports`](Self::ports), which never changes.
+/// [`ports`](Self::ports), which never changes. Beside those of a job's protocol there may be one of
+/// ICMP: then the engine checks whether it is the target that answers, or a proxy in its name.
 pub trait Link {
     /// Errors of the machine, and of the engine on it.
     type Error: LinkError;
@@ -120,6 +121,8 @@ pub trait Link {
 pub struct Port {
     /// The family.
     pub family: AddressFamily,
+    /// The number of the protocol that it sends, in IP headers.
+    pub protocol: u8,
     /// The kind of socket.
     pub kind: SocketKind,
     /// The ident of everything that it sends, or the source port, whatever the message says; `None`
@@ -178,7 +181,7 @@ pub struct Datagram<'m> {
     pub scope_id: u32,
     /// The hop limit (TTL in IPv4).
     pub hop_limit: u8,
-    /// The number of the message's protocol in IP headers. It is the same for all probes of a job.
+    /// The number of the message's protocol in IP headers: that of the port.
     pub protocol: u8,
     /// The message, from its own header on.
     pub message: &'m [u8],

@@ -22,6 +22,7 @@ pub struct Route {
     pub(crate) describe: Describe,
     pub(crate) tracer: Box<Tracer>,
     pub(crate) knock: Option<Reply>,
+    pub(crate) proxy: Option<Reply>,
     pub(crate) shared: Vec<SharedHop>,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
@@ -55,6 +56,7 @@ impl Route {
             describe: L::describe,
             tracer: Box::new(tracer.map_err(Fault::Config)?),
             knock: None,
+            proxy: None,
             shared: Vec::new(),
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -138,10 +140,11 @@ impl Route {
     }
 
     /// Returns the name of a stop reason in documents: where a firewall forbids the probes,
-    /// `filtered`.
+    /// `filtered`; where a proxy answers in the target's name, `proxied`.
     #[must_use]
     pub fn named(&self, reason: StopReason) -> &'static str {
         match reason {
+            StopReason::Reached if self.proxy.is_some() => "proxied",
             StopReason::Unreachable if self.is_filtered() => "filtered",
             reason => reason.as_str(),
         }
@@ -161,6 +164,15 @@ impl Route {
             && last.is_some_and(|last| last.iter().any(|reply| protocol.is_filtered(reply)))
     }
 
+    /// Returns what shows that it isn't the target that answers, but a proxy in its name: a router's
+    /// answer to an ICMP Echo Request that went just as far, or farther. It may as well be a
+    /// firewall that completes connections itself, or another machine with the target's address.
+    /// Only where ICMP is checked, and gets as far.
+    #[must_use]
+    pub const fn proxy(&self) -> Option<Reply> {
+        self.proxy
+    }
+
     /// Returns what the target said to the probe that was to find out how far away it is. It came
     /// from another source port.
     #[must_use]
@@ -173,6 +185,9 @@ impl Route {
     /// load is balanced, else to the [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
+        if self.proxy.is_some() {
+            return None;
+        }
         let replies = self
             .hops()
             .flat_map(|hop| hop.replies().collect::<Vec<_>>());
@@ -187,10 +202,11 @@ impl Route {
             .or_else(|| self.knock()?.is_open())
     }
 
-    /// Whether the target answered, be it the [knock](Self::knock) alone.
+    /// Whether the target answered, be it the [knock](Self::knock) alone, and no
+    /// [proxy](Self::proxy) for it.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.tracer.route().distance().is_some() || self.knock.is_some()
+        self.proxy.is_none() && (self.tracer.route().distance().is_some() || self.knock.is_some())
     }
 
     /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or
@@ -199,6 +215,7 @@ impl Route {
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         match distance(&self.tracer.route()) {
+            _ if self.proxy.is_some() => None,
             Distance::Exactly(distance) if self.knows_hop_before(distance) => Some(distance),
             Distance::Exactly(_) | Distance::AtMost | Distance::Unknown => None,
         }

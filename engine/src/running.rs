@@ -1,5 +1,6 @@
 //! A trace among those of a driver, and what is kept of its answers beside what the core keeps.
 
+use crate::checks::Checks;
 use crate::extensions::OwnedExtensions;
 use crate::health::{self, ALONE, Health};
 use crate::link::{Clock, Clocks, Link, Obstacle, Way};
@@ -55,15 +56,16 @@ pub(crate) struct Running {
     /// Why its probes were sent.
     pub(crate) reasons: Reasons,
     pub(crate) knocks: Knocks,
+    pub(crate) checks: Checks,
+    /// Probes that are to tell something of its target, and are waited for.
+    pub(crate) asides: Vec<TraceId>,
 }
 
-/// The knocks of a trace: see [`Driver::knock`](crate::driver::Driver::knock).
+/// The knocks of a trace: see [`Driver::permit_knocks`](crate::driver::Driver::permit_knocks).
 #[derive(Debug, Default)]
 pub(crate) struct Knocks {
     /// How often it may knock.
     pub(crate) left: u8,
-    /// Those on their way, and those that were given up.
-    pub(crate) made: Vec<TraceId>,
     /// The target's answer.
     pub(crate) answer: Option<Reply>,
 }

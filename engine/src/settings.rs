@@ -1,6 +1,7 @@
 //! Settings of traces, whatever their targets.
 
 use crate::error::Fault;
+use crate::link::Port;
 use crate::memory::Memory;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use hopshot_core::wire::AddressFamily;
@@ -78,9 +79,10 @@ impl ProbeSettings {
         self.one_flow || self.flow.is_some()
     }
 
-    /// Returns how many source ports each trace has: an aligned block.
-    pub(crate) const fn ports(&self) -> u16 {
+    /// Returns how many source ports each trace on a port of the machine has: an aligned block.
+    pub(crate) fn ports_of(&self, port: Port) -> u16 {
         match self.protocol {
+            protocol if protocol.number(port.family) != port.protocol => 1,
             ProbeProtocol::Tcp { .. } if !self.keeps_flow() => Tcp::PORTS,
             _ => 1,
         }

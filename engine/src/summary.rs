@@ -51,6 +51,8 @@ pub struct Reasons {
     pub rechecks: usize,
     /// Probes that were to find out how far away the target is.
     pub knocks: usize,
+    /// Echo Requests that were to find out whether it is the target that answers.
+    pub checks: usize,
 }
 
 impl Reasons {
@@ -73,5 +75,6 @@ impl AddAssign for Reasons {
         self.retries += other.retries;
         self.rechecks += other.rechecks;
         self.knocks += other.knocks;
+        self.checks += other.checks;
     }
 }

@@ -70,7 +70,8 @@ impl Begun {
             .config
             .sweep
             .or_else(|| settings.protocol.sweep(&settings.memory, target));
-        let is_known = has_head || settings.memory.exactly(target).is_some();
+        let known = settings.memory.exactly(target);
+        let is_known = has_head || known.is_some();
         let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {
             target,
@@ -84,6 +85,7 @@ impl Begun {
         if knocks {
             driver.permit_knocks(id, !is_known);
         }
+        driver.permit_checks(id, known);
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver
             .tracer(id)
@@ -140,19 +142,22 @@ impl Begun {
             head,
             reasons,
             knocks,
+            checks,
             ..
         } = driver.remove(self.id)?;
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
+        let proxy = checks.proxy(&tracer);
         // From a hop in the middle the first answer may be the target's, and says nothing of its
         // distance.
-        if (config.first_hop == 1 || spared.is_some())
+        if proxy.is_none()
+            && (config.first_hop == 1 || spared.is_some())
             && let Distance::Exactly(distance) = distance(&tracer.route())
         {
             self.memory.learn(config.target, distance);
         }
         let summary = Summary {
-            probes_sent: tracer.route().probes_sent() + reasons.knocks,
+            probes_sent: tracer.route().probes_sent() + reasons.knocks + reasons.checks,
             reasons,
             ..self.summary(driver)
         };
@@ -161,6 +166,7 @@ impl Begun {
             describe: L::describe,
             tracer,
             knock: knocks.answer,
+            proxy,
             shared: spared.unwrap_or_default(),
             clocks,
             extensions,

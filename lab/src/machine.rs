@@ -13,7 +13,7 @@ use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, Ends, Malformed, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Instant, SendError, Tcp, Udp};
 use hopshot_engine::link::{Arrived, Clock, Datagram, Obstacle, Port};
-use hopshot_engine::{Fault, Link, LinkError, SocketKind};
+use hopshot_engine::{Fault, Link, LinkError, ProbeProtocol, SocketKind};
 use std::collections::{BinaryHeap, VecDeque};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -40,8 +40,8 @@ pub struct Machine {
     attacker: Option<Box<Attacker>>,
     /// On their way.
     coming: BinaryHeap<Queued>,
-    /// Those that have arrived, of IPv4 and of IPv6, with the time when they did.
-    arrived: [VecDeque<(Duration, Vec<u8>)>; 2],
+    /// Those that have arrived at each port, with the time when they did.
+    arrived: Vec<VecDeque<(Duration, Vec<u8>)>>,
     made: u64,
 }
 
@@ -98,6 +98,7 @@ impl Machine {
             let ident = (kind == SocketKind::Ping).then(|| random.u16(1..));
             Port {
                 family,
+                protocol: ip::icmp(family),
                 kind,
                 ident,
                 own_port: None,
@@ -116,9 +117,30 @@ impl Machine {
             failures: Vec::new(),
             attacker: None,
             coming: BinaryHeap::new(),
-            arrived: Default::default(),
+            arrived: vec![VecDeque::new(); 2],
             made: 0,
         }
+    }
+
+    /// The same machine for probes of another protocol.
+    #[must_use]
+    pub fn speaking(mut self, protocol: ProbeProtocol) -> Self {
+        for port in &mut self.ports {
+            port.protocol = protocol.number(port.family);
+        }
+        self
+    }
+
+    /// The same machine with sockets for ICMP in addition.
+    #[must_use]
+    pub fn with_icmp(mut self) -> Self {
+        let icmp = self.ports.iter().map(|port| Port {
+            protocol: ip::icmp(port.family),
+            ..*port
+        });
+        self.ports.extend(icmp.collect::<Vec<_>>());
+        self.arrived.resize_with(self.ports.len(), VecDeque::new);
+        self
     }
 
     /// Lets something fail.
@@ -186,7 +208,12 @@ impl Machine {
                 self.internet.receive(due, &reset);
             }
             let is_ipv4 = packet.first().is_some_and(|octet| octet >> 4 == 4);
-            self.arrived[usize::from(!is_ipv4)].push_back((due, packet));
+            let ports = self.ports.iter().zip(&mut self.arrived);
+            for (_, queue) in
+                ports.filter(|(port, _)| (port.family == AddressFamily::V4) == is_ipv4)
+            {
+                queue.push_back((due, packet.clone()));
+            }
         }
     }
 
@@ -327,17 +354,10 @@ impl Link for Machine {
         buf: &'b mut [u8],
     ) -> Result<Option<Arrived<'b>>, Error> {
         self.arrive();
-        let Some(Port {
-            family,
-            kind,
-            ident,
-            ..
-        }) = self.ports.get(port).copied()
-        else {
+        let Some(Port { kind, ident, .. }) = self.ports.get(port).copied() else {
             return Ok(None);
         };
-        let queue = usize::from(family != AddressFamily::V4);
-        while let Some((due, packet)) = self.arrived[queue].pop_front() {
+        while let Some((due, packet)) = self.arrived[port].pop_front() {
             let is_heard = |answer: &Answer<'_>| ident.is_none_or(|ident| is_about(answer, ident));
             // A ping socket hears of nothing that isn't its own.
             let is_heard =

@@ -98,6 +98,8 @@ pub enum Nicety {
     OwnPort,
     /// The kernel's knowledge of the next hop: whether it answers on its link.
     Neighbours,
+    /// ICMP Echo beside TCP or UDP.
+    Checks,
 }
 
 impl Nicety {
@@ -123,6 +125,7 @@ impl Nicety {
             (Self::OwnIdent, _) => "SO_REUSEADDR",
             (Self::OwnPort, _) => "a source port of its own",
             (Self::Neighbours, _) => "rtnetlink",
+            (Self::Checks, _) => "ICMP Echo",
         }
     }
 
@@ -148,6 +151,7 @@ impl Nicety {
             Self::Neighbours => {
                 "a next hop that doesn't answer on its link may be taken for a silent one"
             }
+            Self::Checks => "a proxy that answers in the target's name may be taken for it",
         }
     }
 }

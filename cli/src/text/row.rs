@@ -115,11 +115,12 @@ pub(super) fn shared(shared: &SharedHop, names: &Names) -> Option<Row> {
 }
 
 /// The rows of a hop. `before` is the fastest answer of the hop before, and becomes that of this
-/// one.
+/// one. Nothing is said of the target's port until it is known whether a proxy answers for it.
 pub(super) fn rows<'e>(
     hop: Hop<'_>,
     target: IpAddr,
     protocol: ProbeProtocol,
+    is_proxied: Option<bool>,
     names: &Names,
     before: &mut Duration,
     extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
@@ -183,8 +184,13 @@ pub(super) fn rows<'e>(
         }
         if is_target(hop, address) {
             // Several, where they are of several servers.
-            for state in replies().filter_map(|reply| PortState::of_reply(protocol, &reply)) {
-                let state = state.to_string();
+            let states = replies().filter_map(|reply| PortState::of_reply(protocol, &reply));
+            for state in states {
+                let state = match is_proxied {
+                    Some(false) => state.to_string(),
+                    Some(true) => "[proxied]".to_owned(),
+                    None => continue,
+                };
                 if !notes.contains(&state) {
                     notes.push(state);
                 }

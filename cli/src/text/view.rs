@@ -28,6 +28,8 @@ const ORIGIN: usize = " [AS64500 EXAMPLE-NET]".len();
 pub(crate) struct View {
     pub(super) target: IpAddr,
     pub(super) protocol: ProbeProtocol,
+    /// Whether a proxy answers in the target's name, once the trace has ended.
+    is_proxied: Option<bool>,
     /// The hop that the next settled line is for.
     next: u8,
     /// The fastest answer of the last hop before that.
@@ -73,6 +75,7 @@ impl View {
         let mut view = Self {
             target,
             protocol: args.probing.protocol.chosen(),
+            is_proxied: None,
             next: 1,
             before: Duration::ZERO,
             layout: Layout {
@@ -148,6 +151,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
+        self.is_proxied = Some(route.proxy().is_some());
         let next = self.next;
         let hops: Vec<Hop<'_>> = hops
             .iter()
@@ -222,9 +226,11 @@ impl View {
         // What is silent at the far end may be one line in the end.
         let last_heard = last_heard(hops.iter().copied());
         hops.retain(|hop| hop.number() <= last_heard);
+        // The target's line tells the state of its port in the end.
+        let is_told = |hop: &Hop<'_>| self.protocol.port().is_none() || !hop.is_target();
         let settled = hops
             .iter()
-            .take_while(|hop| hop.is_settled() && named(**hop, names))
+            .take_while(|hop| hop.is_settled() && is_told(hop) && named(**hop, names))
             .count();
         let (settled, live) = hops.split_at(settled);
         let Some(height) = self.height else {
@@ -285,6 +291,7 @@ impl View {
                     *hop,
                     self.target,
                     self.protocol,
+                    self.is_proxied,
                     names,
                     &mut before,
                     |probe| {
@@ -317,6 +324,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
+        self.is_proxied = Some(route.proxy().is_some());
         let last_heard = last_heard(route.hops());
         let next = self
             .next

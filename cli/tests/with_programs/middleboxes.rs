@@ -48,6 +48,19 @@ impl Told {
         self.credits_routers_to(distance - 1, target);
     }
 
+    /// Checks that somebody says this in the target's name, at this hop, where a router is.
+    fn is_proxied_at(&self, hop: u64, answer: &str, target: &str) {
+        let Self(document, status) = self;
+        assert_eq!(document["stop_reason"], "proxied", "{document}");
+        assert_eq!((&document["reached"], *status), (&false.into(), 1));
+        assert_eq!(self.distance(), None, "{document}");
+        let router = target.replacen('4', &hop.to_string(), 1);
+        let proxy = serde_json::json!({ "hop": hop, "router": router });
+        assert_eq!(document["proxy"], proxy, "{document}");
+        assert!(answers(document).iter().all(|it| *it == answer));
+        self.credits_routers_to(hop - 1, target);
+    }
+
     /// Checks that nothing is said of the target but how the trace ended.
     fn is_unanswered(&self, stop_reasons: &[&str]) {
         let Self(document, status) = self;
@@ -142,7 +155,7 @@ fn a_firewall_that_resets_or_forbids_answers_from_where_it_stands() {
     let target_itself = rules(4, "filter hook input priority 0", &forbids);
     for_each(TARGETS, |target| {
         // It looks at what has hops left, in the target's name: as the hop after it would.
-        trace(&[&resets], &["-T", target])?.is_at(3, "rst", target);
+        trace(&[&resets], &["-T", target])?.is_proxied_at(3, "rst", target);
         for protocol in ["-T", "-U"] {
             let args = ["-q1", protocol, "-p", OPEN, target];
             trace(&[&router], &args)?.is_unanswered(&["filtered"]);
@@ -209,7 +222,7 @@ fn a_firewall_that_tracks_connections_loses_no_answer() {
 }
 
 #[test]
-fn a_proxy_of_syns_is_open_where_it_stands() {
+fn a_proxy_of_syns_is_told_from_the_target() {
     needs("nft");
     // Of IPv4 alone: of IPv6 the kernel's proxy drops any SYN whose checksum is complete already.
     let proxy = rules(
@@ -225,13 +238,13 @@ fn a_proxy_of_syns_is_open_where_it_stands() {
     );
     for port in [OPEN, CLOSED] {
         if let Some(told) = trace(&[&proxy], &["-T", "-p", port, TARGETS[0]]) {
-            told.is_at(3, "syn_ack", TARGETS[0]);
+            told.is_proxied_at(3, "syn_ack", TARGETS[0]);
         }
     }
 }
 
 #[test]
-fn a_redirect_shows_by_its_distance() {
+fn a_redirect_is_told_from_the_target() {
     needs("nft");
     needs("python3");
     for_each(TARGETS, |target| {
@@ -243,13 +256,13 @@ fn a_redirect_shows_by_its_distance() {
             let server = "python3 -m http.server --bind :: 15001 >/dev/null 2>&1";
             let server = format!("{hop}={server} & {}", until_served("15001"));
             let at = [&redirect[..], &server];
-            trace(&at, &["-T", target])?.is_at(distance, "syn_ack", target);
-            trace(&[&redirect], &["-T", target])?.is_at(distance, "rst", target);
+            trace(&at, &["-T", target])?.is_proxied_at(distance, "syn_ack", target);
+            trace(&[&redirect], &["-T", target])?.is_proxied_at(distance, "rst", target);
             // All else goes to the target itself.
-            for (port, distance) in [(OPEN, distance), (CLOSED, 4)] {
-                let told = trace(&[&redirect], &["-U", "-p", port, target])?;
-                told.is_at(distance, "port_unreachable", target);
-            }
+            let told = trace(&[&redirect], &["-U", "-p", OPEN, target])?;
+            told.is_proxied_at(distance, "port_unreachable", target);
+            let told = trace(&[&redirect], &["-U", "-p", CLOSED, target])?;
+            told.is_at(4, "port_unreachable", target);
         }
         Some(())
     });
@@ -285,11 +298,14 @@ fn of_two_servers_behind_one_address_the_one_that_answers_the_flow_is_told() {
             ((4, OPEN), (4, DROPPED), "syn_ack"),
         ] {
             let at = [&balance(flow, others), DROPPED_THERE, &slow()];
-            let Told(document, _) = trace(&at, &args)?;
-            assert_eq!(document["distance"], flow.0, "{document}");
-            let mut said = answers(&document);
+            let told = trace(&at, &args)?;
+            // Where it has diverted the flow to somebody nearer than ICMP gets, that is told.
+            let distance = (flow.0 == 4).then_some(4);
+            assert_eq!(told.distance(), distance, "{}", told.0);
+            assert_eq!(told.0["proxy"].is_null(), flow.0 == 4, "{}", told.0);
+            let mut said = answers(&told.0);
             said.dedup();
-            assert_eq!(said, [answer], "{document}");
+            assert_eq!(said, [answer], "{}", told.0);
         }
         let silent = balance((4, DROPPED), (4, OPEN));
         let told = trace(&[&silent, DROPPED_THERE, &slow()], &args)?;

@@ -37,6 +37,9 @@ pub struct TraceEnd<'a, K> {
     /// What the target said to the probe that was to find out its distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     knock: Option<&'static str>,
+    /// What shows that a proxy answers in the target's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<ProxyDocument>,
     started: String,
     duration_ms: f64,
     reached: bool,
@@ -52,6 +55,13 @@ pub struct TraceEnd<'a, K> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shared: Vec<SharedDocument<K>>,
     flow: u16,
+}
+
+/// A hop at which the target's name is answered for, and the router that ICMP Echo hears there.
+#[derive(Debug, Serialize)]
+struct ProxyDocument {
+    hop: u8,
+    router: IpAddr,
 }
 
 /// A hop that was not probed, because the path begins as those to other hosts do.
@@ -146,6 +156,10 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             source_port: route.source_port(),
             one_flow: route.is_one_flow(),
             knock: route.knock().map(TargetAnswer::as_str),
+            proxy: route.proxy().map(|reply| ProxyDocument {
+                hop: reply.probe.hop,
+                router: reply.from,
+            }),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),
             reached: route.reached(),

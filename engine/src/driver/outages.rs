@@ -91,7 +91,7 @@ impl<L: Link> Driver<L> {
                 )
                 .ok()
         });
-        self.identities.give_back(id, first.ident);
+        self.give_back(index, id, first.ident);
         let left = sent?;
         self.pace.spend(left);
         if self.uplinks.get_mut(family).succeed(left) {

@@ -1,6 +1,6 @@
 //! Answers: read from all sockets, and given to the traces that they belong to.
 
-use super::{Driver, Filter, knocks};
+use super::{Driver, Filter, asides};
 use crate::departures::correct_departures;
 use crate::link::Link;
 use crate::next_hop;
@@ -45,13 +45,10 @@ impl<L: Link> Driver<L> {
                 // First when the probe left: the RTT of the reply is final.
                 correct_departures(&mut self.link, index, &mut self.traces, self.next);
                 let mut is_ours = false;
-                for id in self.identities.whose(key) {
+                for id in listener.identities.whose(key) {
                     let Some(trace) = self.traces.get_mut(&id) else {
                         continue;
                     };
-                    if trace.listener != index {
-                        continue;
-                    }
                     if trace.has_not_sent(&answer) {
                         let answer = trace.in_own_name(&answer, &self.link);
                         is_ours |= trace.tracer.config().is_local(answer.kind, answer.from);
@@ -76,14 +73,14 @@ impl<L: Link> Driver<L> {
                         break;
                     }
                     if let Ok(reply) = &accepted
-                        && self.knocks.contains_key(&id)
+                        && self.asides.contains_key(&id)
                     {
                         if trace.is_somebodys(reply) && !trace.is_to_itself {
                             let uplink = self.uplinks.get_mut(listener.port.family);
                             uplink.answered(arrival.at);
                         }
                         let (traces, schedule) = (&mut self.traces, &mut self.schedule);
-                        knocks::take(&self.knocks, traces, schedule, id, reply);
+                        asides::take(&self.asides, traces, schedule, id, reply);
                         break;
                     }
                     if let Ok(reply) = accepted {

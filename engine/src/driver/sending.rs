@@ -34,10 +34,8 @@ impl<L: Link> Driver<L> {
             from = id.next();
             let due = match self.step(id, now) {
                 Turn::Idle(due) => {
-                    if self.traces.get(&id).is_some_and(Running::knocks_now) {
-                        self.knock(id);
-                    }
-                    due
+                    self.run_errands(id);
+                    due.or_else(|| self.check(id, now))
                 }
                 Turn::Tried(due) => {
                     self.pace.spend(now);
@@ -50,7 +48,7 @@ impl<L: Link> Driver<L> {
             };
             self.schedule.set(id, due);
             if due.is_none() {
-                self.end_knocks(id);
+                self.end_asides(id);
             }
         }
         sent
@@ -128,7 +126,7 @@ impl<L: Link> Driver<L> {
             destination,
             scope_id: trace.scope_id,
             hop_limit: probe.hop_limit,
-            protocol: self.protocol.number(family),
+            protocol: listener.port.protocol,
             message: probe.message,
             tag: tag(id, probe.probe),
         };
@@ -163,7 +161,7 @@ impl<L: Link> Driver<L> {
                     }
                     Obstacle::TooLarge | Obstacle::Full => {}
                     // Its trace will meet the same.
-                    Obstacle::Other if self.knocks.contains_key(&id) => {}
+                    Obstacle::Other if self.asides.contains_key(&id) => {}
                     Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
                     Obstacle::Other => uplink.fail(now),
                 }

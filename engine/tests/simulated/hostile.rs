@@ -305,7 +305,7 @@ impl List {
         let mut settings = judge::settings(self.probes);
         settings.config.attempts = attempts;
         settings.flow = self.flow;
-        let mut machine = Machine::new(scenario, kind, self.seed);
+        let mut machine = Machine::new(scenario, kind, self.seed).speaking(self.probes);
         let world = Rc::new(RefCell::new(World {
             random: fastrand::Rng::with_seed(self.seed),
             claim: self.claim,

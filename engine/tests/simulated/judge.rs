@@ -61,7 +61,9 @@ pub(super) fn trace(
     settings: &ProbeSettings,
     seed: u64,
 ) -> Traced {
-    let machine = Machine::new(scenario, SocketKind::Raw, seed);
+    let machine = Machine::new(scenario, SocketKind::Raw, seed)
+        .speaking(settings.protocol)
+        .with_icmp();
     let target = machine.internet().target(family);
     let truth = truth(&machine, family, settings.protocol);
     let job = Trace::start(machine, settings, "target", (target, 0).into()).unwrap();
@@ -140,6 +142,9 @@ impl Traced {
                 .any(|path| path.hops.len() == usize::from(distance))
         {
             lies.push(format!("the target is not at {distance}"));
+        }
+        if let Some(router) = self.route.proxy() {
+            lies.push(format!("the target is no proxy: {router:?}"));
         }
         let strong = self
             .replies()

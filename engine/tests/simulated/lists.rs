@@ -51,7 +51,13 @@ pub(super) struct List {
 
 impl List {
     pub(super) fn run(&self, machine: Machine, settings: &ProbeSettings) -> Results {
-        let mut survey = Survey::start(machine, settings, self.rate, self.at_once).unwrap();
+        let mut survey = Survey::start(
+            machine.speaking(settings.protocol),
+            settings,
+            self.rate,
+            self.at_once,
+        )
+        .unwrap();
         survey.outage_limit(self.outage_limit);
         let begun = survey.link().now();
         let (mut results, mut hosts) = (Results::default(), self.hosts.iter());

@@ -6,6 +6,7 @@ mod judge;
 mod lists;
 mod outages;
 mod protocols;
+mod proxies;
 mod worlds;
 
 use hopshot_core::wire::AddressFamily;

@@ -146,7 +146,7 @@ fn all_paths_are_found_by_tcp_and_udp_too() {
             let mut complete = 0;
             for seed in 0..20 {
                 let scenario = Scenario::named(name).unwrap();
-                let machine = Machine::new(&scenario, SocketKind::Raw, seed);
+                let machine = Machine::new(&scenario, SocketKind::Raw, seed).speaking(probes);
                 let target = (machine.internet().target(family), 0).into();
                 let truth = judge::truth(&machine, family, probes);
                 let (settings, how) = (judge::settings(probes), Thoroughness::default());
@@ -171,9 +171,9 @@ fn the_mtu_of_a_path_is_found_by_udp_too() {
     for port in [33_434, 7] {
         for family in FAMILIES {
             let scenario = Scenario::named("mtu").unwrap();
-            let machine = Machine::new(&scenario, SocketKind::Raw, 1);
-            let target = (machine.internet().target(family), 0).into();
             let settings = judge::settings(udp(port, UdpPayload::Plain));
+            let machine = Machine::new(&scenario, SocketKind::Raw, 1).speaking(settings.protocol);
+            let target = (machine.internet().target(family), 0).into();
             let job = PathMtu::start(machine, &settings, "mtu", target, |_, _, _| Ok(1500));
             let route = super::to_the_end(job.unwrap());
             let found = (route.path_mtu(), route.bounds(), route.limits().len());

@@ -100,6 +100,7 @@ type Queue = VecDeque<(IpAddr, u8, Vec<u8>)>;
 struct Chaos {
     now: Cell<Duration>,
     random: u64,
+    protocol: ProbeProtocol,
     kind: SocketKind,
     sent: Vec<Sent>,
     arriving: [Queue; 2],
@@ -292,6 +293,7 @@ impl Link for Chaos {
         [AddressFamily::V4, AddressFamily::V6]
             .map(|family| Port {
                 family,
+                protocol: self.protocol.number(family),
                 kind: self.kind,
                 ident,
                 own_port: None,
@@ -421,6 +423,7 @@ pub fn body(octets: &[u8]) {
     let link = Chaos {
         now: Cell::new(Duration::from_secs(1)),
         random: setup.random,
+        protocol,
         kind,
         sent: Vec::new(),
         arriving: [VecDeque::new(), VecDeque::new()],

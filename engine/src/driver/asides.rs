@@ -1,0 +1,198 @@
+//! Asides: probes that are to tell a trace something of its target. Each is a trace of one probe
+//! with an identity of its own.
+//!
+//! A *knock* finds out about how far away a target is where each probe past it is a connection to
+//! somebody's server. It goes as far as its trace may, from a port of its own: of two SYNs on one
+//! flow the target answers only the first. The hop limit of the answer tells the distance on the
+//! way back. A trace knocks when it begins, unless it knows how far away the target is, and once
+//! more when everything is silent: a SYN may have been lost, or the target have moved.
+//!
+//! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
+
+use super::Driver;
+use crate::checks::{self, Verdict};
+use crate::link::Link;
+use crate::protocol::{ProbeProtocol, Probes};
+use crate::running::{Endurance, Running};
+use crate::schedule::Schedule;
+use crate::trace_id::TraceId;
+use hopshot_core::{Config, Evidence, Instant, Kind, Reply};
+use std::collections::BTreeMap;
+
+/// Hardly a path is longer.
+const FARTHEST: u8 = 30;
+
+/// All asides.
+pub(super) type Asides = BTreeMap<TraceId, Aside>;
+
+/// A probe that is to tell a trace something of its target.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aside {
+    /// The trace.
+    of: TraceId,
+    is_check: bool,
+}
+
+impl<L: Link> Driver<L> {
+    /// Permits a trace that has just been added to knock: at once if nothing is known of its
+    /// target, and once more if everything is silent then.
+    pub(crate) fn permit_knocks(&mut self, id: TraceId, at_once: bool) {
+        if let Some(trace) = self.traces.get_mut(&id) {
+            trace.knocks.left = 1 + u8::from(at_once);
+        }
+        if at_once {
+            self.knock(id);
+        }
+    }
+
+    /// Permits a trace that has just been added to check whether it is its target that answers, if
+    /// there is a port for it. `distance` is what is known of the target's.
+    pub(crate) fn permit_checks(&mut self, id: TraceId, distance: Option<u8>) {
+        let Some(trace) = self.traces.get_mut(&id) else {
+            return;
+        };
+        let (protocol, family) = (trace.tracer.protocol().protocol(), trace.family());
+        let number = ProbeProtocol::Icmp.number(family);
+        let has_port = self
+            .listeners
+            .iter()
+            .any(|listener| listener.port.family == family && listener.port.protocol == number);
+        trace.checks.are_wanted =
+            has_port && protocol != ProbeProtocol::Icmp && !trace.is_to_itself;
+        trace.checks.known = distance;
+    }
+
+    /// Does for a trace what may as well be done before it is needed.
+    pub(super) fn run_errands(&mut self, id: TraceId) {
+        let Some(trace) = self.traces.get(&id) else {
+            return;
+        };
+        let next = trace.checks.next(&trace.tracer);
+        if trace.knocks_now() {
+            self.knock(id);
+        }
+        if let Some(hop) = next {
+            self.ask_as_far(id, hop);
+        }
+    }
+
+    /// Looks whether it is the target that has answered a trace that is about to end. Returns when
+    /// to look again if that isn't known yet.
+    pub(super) fn check(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        let trace = self.traces.get(&id)?;
+        let until = |check: TraceId| match self.traces.get(&check) {
+            Some(check) if check.tracer.route().stop_reason().is_none() => {
+                checks::wait(&trace.tracer, check.left.unwrap_or(now))
+            }
+            _ => Instant::EPOCH,
+        };
+        match trace
+            .checks
+            .judge(&trace.tracer, |check| until(check) <= now)
+        {
+            Verdict::Ask(hop) => self.ask_as_far(id, hop).then_some(now),
+            Verdict::Wait(check) => Some(until(check)),
+            Verdict::Target | Verdict::Proxy(_) => None,
+        }
+    }
+
+    /// Sends a check. Returns whether that can be done.
+    fn ask_as_far(&mut self, id: TraceId, hop: u8) -> bool {
+        let Some(check) = self.aside(id, hop, ProbeProtocol::Icmp, true) else {
+            return false;
+        };
+        if let Some(trace) = self.traces.get_mut(&id) {
+            trace.checks.add(check, hop);
+        }
+        true
+    }
+
+    /// Knocks at the target of a trace. Without it the trace takes longer, or misses a target
+    /// behind a few silent hops.
+    fn knock(&mut self, id: TraceId) {
+        let Some(trace) = self.traces.get_mut(&id) else {
+            return;
+        };
+        trace.knocks.left = trace.knocks.left.saturating_sub(1);
+        let far = trace.tracer.config().max_hops;
+        self.aside(id, far, self.protocol, false);
+    }
+
+    fn aside(
+        &mut self,
+        of: TraceId,
+        hop: u8,
+        protocol: ProbeProtocol,
+        is_check: bool,
+    ) -> Option<TraceId> {
+        let trace = self.traces.get(&of)?;
+        let (config, scope_id, family) = (trace.tracer.config(), trace.scope_id, trace.family());
+        let one = Config {
+            first_hop: hop,
+            max_hops: hop,
+            attempts: 1,
+            retries: 0,
+            sweep: None,
+            ..*config
+        };
+        let probes: Probes = protocol.probes(self.link.random().ok()?);
+        let added = self.add(one, probes, scope_id, None, Endurance::Queue, true);
+        let (id, _) = added.ok()??;
+        self.asides.insert(id, Aside { of, is_check });
+        *self.own.get_mut(family) -= 1;
+        if let Some(trace) = self.traces.get_mut(&of) {
+            trace.asides.push(id);
+        }
+        Some(id)
+    }
+
+    /// Waits no longer for answers to a trace's asides.
+    pub(super) fn end_asides(&mut self, id: TraceId) {
+        let Some(trace) = self.traces.get_mut(&id) else {
+            return;
+        };
+        let (mut knocks, mut checks) = (0, 0);
+        for aside in std::mem::take(&mut trace.asides) {
+            let is_check = self.asides.remove(&aside).is_some_and(|is| is.is_check);
+            let has_left = self.forget(aside).is_some_and(|aside| aside.left.is_some());
+            let count = if is_check { &mut checks } else { &mut knocks };
+            *count += usize::from(has_left);
+        }
+        if let Some(trace) = self.traces.get_mut(&id) {
+            trace.reasons.knocks += knocks;
+            trace.reasons.checks += checks;
+        }
+    }
+}
+
+/// Takes an answer to an aside. By a knock its trace goes as far at once as the target seems to be
+/// away.
+pub(super) fn take(
+    asides: &Asides,
+    traces: &mut BTreeMap<TraceId, Running>,
+    schedule: &mut Schedule,
+    id: TraceId,
+    reply: &Reply,
+) {
+    let Some(aside) = asides.get(&id) else {
+        return;
+    };
+    let is_targets = reply.kind == Kind::Reply && reply.evidence() == Evidence::Strong;
+    if let Some(trace) = traces.get_mut(&aside.of) {
+        match aside.is_check {
+            true => trace.checks.take(id, *reply),
+            false if is_targets => {
+                trace.knocks.answer = Some(*reply);
+                trace.checks.knocked = Some(*reply);
+                trace.note_answer(reply);
+                // A hop limit that suggests more is that of a system which begins with another one.
+                if let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST) {
+                    trace.tracer.expect(hops);
+                }
+            }
+            false => {}
+        }
+        schedule.hasten(aside.of);
+    }
+    schedule.hasten(id);
+}
