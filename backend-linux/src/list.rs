@@ -68,6 +68,9 @@ impl Survey {
         settings.check()?;
         let mut sockets = Sockets::open(settings.family, settings.socket_options())?;
         sockets.open_more();
+        if settings.checks_targets(false) {
+            sockets.open_checks();
+        }
         let bell = Bell::new().map_err(Error::system("can't make a descriptor for look-ups"))?;
         let lookups = Lookups::new(Arc::new(settings.resolver()), bell.clone());
         sockets.bell = Some(bell);

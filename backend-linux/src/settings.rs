@@ -19,6 +19,7 @@ pub struct Settings {
     pub(crate) family: Option<AddressFamily>,
     options: Options,
     dont_fragment: bool,
+    checks_targets: Option<bool>,
     pub(crate) probes: engine::ProbeSettings,
 }
 
@@ -132,6 +133,21 @@ impl Settings {
         self.options.source_port = Some(port);
         self.probes.flow = Some(port);
         self
+    }
+
+    /// Whether ICMP Echo Requests check, beside TCP or UDP, that it is the target that answers, and
+    /// not a [proxy](hopshot_engine::Route::proxy) in its name. By default traces do, and lists
+    /// don't, since it takes a probe or two for each host. Paths and MTUs are never checked. It
+    /// takes sockets for ICMP; where none may be opened there are no checks, and
+    /// [`Lack`](crate::Lack) says so.
+    pub fn check_targets(mut self, checks: bool) -> Self {
+        self.checks_targets = Some(checks);
+        self
+    }
+
+    /// Returns whether targets are checked, where they are or aren't by default.
+    pub(crate) fn checks_targets(&self, by_default: bool) -> bool {
+        self.checks_targets.unwrap_or(by_default)
     }
 
     /// The size of a probe by ICMP or UDP in octets: the whole packet, its IP header included. By

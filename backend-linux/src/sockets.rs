@@ -181,6 +181,7 @@ impl Sockets {
                 kind => kind,
             }),
             source_port: None,
+            ident: None,
             ..self.options.clone()
         };
         let mut checks = Vec::new();

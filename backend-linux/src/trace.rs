@@ -36,7 +36,9 @@ impl sealed::Kind for SingleTrace {
 
     fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         let mut sockets = Sockets::open(family, settings.socket_options())?;
-        sockets.open_checks();
+        if settings.checks_targets(true) {
+            sockets.open_checks();
+        }
         Ok(sockets)
     }
 

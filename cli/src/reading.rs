@@ -260,6 +260,8 @@ pub(crate) enum PortState {
     Closed,
     /// A router, or the target, says that a firewall forbids the probes.
     Filtered,
+    /// A proxy answers in the target's name.
+    Proxied,
 }
 
 impl PortState {
@@ -267,7 +269,9 @@ impl PortState {
     pub(crate) fn of_route(route: &Route) -> Option<Self> {
         let of_port = |is_open| if is_open { Self::Open } else { Self::Closed };
         let is_filtered = || route.is_filtered().then_some(Self::Filtered);
-        route.is_open().map(of_port).or_else(is_filtered)
+        let is_proxied = || route.proxy().is_some().then_some(Self::Proxied);
+        let port = route.is_open().map(of_port);
+        port.or_else(is_filtered).or_else(is_proxied)
     }
 
     /// Returns the state that a reply shows. One that may be somebody else's shows none.
@@ -292,6 +296,7 @@ impl PortState {
             Self::Open => "open",
             Self::Closed => "closed",
             Self::Filtered => "filtered",
+            Self::Proxied => "proxied",
         }
     }
 }

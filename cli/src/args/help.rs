@@ -121,6 +121,10 @@ const AFTER: [Section; 7] = [
                 "[filtered]",
                 "by TCP or UDP, with --watch: somebody says that a firewall forbids it",
             ),
+            (
+                "[proxied]",
+                "by TCP or UDP: a proxy answers in the target's name",
+            ),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),
             ("!P", "protocol unreachable"),

@@ -313,14 +313,14 @@ impl Args {
         self.survey_of(None)
     }
 
-    /// The same for traces that all have one flow, if one is given: of TCP and UDP its port is
-    /// held.
+    /// The same for traces that all have one flow, if one is given: of TCP and UDP its port is held,
+    /// and it is checked whether a proxy answers.
     pub(crate) fn survey_of(&self, flow: Option<u16>) -> Result<Survey, hopshot_linux::Error> {
         let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
         let port = flow.filter(|_| self.probing.protocol.chosen() != ProbeProtocol::Icmp);
         let settings = self.probing.settings();
         let settings = match port {
-            Some(port) => settings.source_port(port),
+            Some(port) => settings.source_port(port).check_targets(true),
             None => settings,
         };
         let mut survey = Survey::new(&settings, rate, self.at_once)?;

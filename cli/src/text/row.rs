@@ -185,11 +185,10 @@ pub(super) fn rows<'e>(
         if is_target(hop, address) {
             // Several, where they are of several servers.
             let states = replies().filter_map(|reply| PortState::of_reply(protocol, &reply));
-            for state in states {
+            for state in states.filter(|_| is_proxied.is_some()) {
                 let state = match is_proxied {
-                    Some(false) => state.to_string(),
-                    Some(true) => "[proxied]".to_owned(),
-                    None => continue,
+                    Some(true) => PortState::Proxied.to_string(),
+                    _ => state.to_string(),
                 };
                 if !notes.contains(&state) {
                     notes.push(state);

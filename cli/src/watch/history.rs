@@ -310,6 +310,9 @@ impl History {
                     .to_owned(),
             ),
             (true, _) => None,
+            (false, _) if self.port == Some(PortState::Proxied) => {
+                Some("a proxy answers in the target's name".to_owned())
+            }
             (false, true) if self.is_filtered => {
                 Some(format!("hop {} forbids the probes: filtered", self.length))
             }

@@ -158,7 +158,7 @@ impl View<'_> {
             None => Color::Reset,
             Some(PortState::Open) => Color::Green,
             Some(PortState::Closed) => Color::Red,
-            Some(PortState::Filtered) => Color::Yellow,
+            Some(PortState::Filtered | PortState::Proxied) => Color::Yellow,
         })
     }
 

@@ -263,6 +263,9 @@ fn a_redirect_is_told_from_the_target() {
             told.is_proxied_at(distance, "port_unreachable", target);
             let told = trace(&[&redirect], &["-U", "-p", CLOSED, target])?;
             told.is_at(4, "port_unreachable", target);
+            let args = ["--watch", "--count", "2", "--every", "0.2", "-T", target];
+            let Told(watched, status) = trace(&at, &args)?;
+            assert_eq!((&watched["port_state"], status), (&"proxied".into(), 1));
         }
         Some(())
     });
