@@ -105,6 +105,7 @@ impl Checks {
         let before = route.hops().filter(|hop| hop.number() < distance);
         let known: Vec<IpAddr> = before
             .flat_map(|hop| hop.replies().map(|reply| reply.from).collect::<Vec<_>>())
+            .chain([tracer.config().target])
             .collect();
         let mut router = None;
         for check in self.at(distance) {

@@ -67,6 +67,11 @@ struct Setup {
 }
 
 impl Setup {
+    /// Whether there are ports of ICMP beside those of the protocol.
+    fn checks(&self) -> bool {
+        self.at_once >= 128 && self.protocol() != ProbeProtocol::Icmp
+    }
+
     /// The protocol. The attempts leave two bits for the choice, of which the upper is zero in
     /// seeds that are older than it.
     const fn protocol(&self) -> ProbeProtocol {
@@ -103,7 +108,8 @@ struct Chaos {
     protocol: ProbeProtocol,
     kind: SocketKind,
     sent: Vec<Sent>,
-    arriving: [Queue; 2],
+    /// Of each port: of the protocol first, and of ICMP where that is checked.
+    arriving: Vec<Queue>,
     no_route: bool,
     no_sending: bool,
 }
@@ -147,7 +153,18 @@ impl Chaos {
         let mut octets = vec![0; 2048];
         if let Ok(len) = message.emit(ends, &mut octets) {
             octets.truncate(len);
-            self.arriving[index(family)].push_back((from, ip::icmp(family), octets));
+            self.arrive(from, ip::icmp(family), octets);
+        }
+    }
+
+    /// Every port of a family hears all.
+    fn arrive(&mut self, from: IpAddr, protocol: u8, octets: Vec<u8>) {
+        let ports = self
+            .arriving
+            .iter_mut()
+            .skip(index(AddressFamily::of(from)));
+        for queue in ports.step_by(2) {
+            queue.push_back((from, protocol, octets.clone()));
         }
     }
 
@@ -197,7 +214,7 @@ impl Chaos {
                 return self.bring(from, &Message::EchoReply(echo));
             }
         };
-        self.arriving[index(AddressFamily::of(from))].push_back((from, probe.protocol, said));
+        self.arrive(from, probe.protocol, said);
     }
 
     fn answer(&mut self, number: u16, reaches: bool) {
@@ -290,15 +307,19 @@ impl Link for Chaos {
 
     fn ports(&self) -> impl ExactSizeIterator<Item = Port> + '_ {
         let ident = (self.kind == SocketKind::Ping).then_some(77);
-        [AddressFamily::V4, AddressFamily::V6]
-            .map(|family| Port {
-                family,
-                protocol: self.protocol.number(family),
-                kind: self.kind,
-                ident,
-                own_port: None,
-            })
-            .into_iter()
+        let families = [AddressFamily::V4, AddressFamily::V6].into_iter().cycle();
+        let port = move |(number, family): (usize, AddressFamily)| Port {
+            family,
+            protocol: match number {
+                0..2 => self.protocol.number(family),
+                _ => ip::icmp(family),
+            },
+            kind: self.kind,
+            ident,
+            own_port: None,
+        };
+        let ports: Vec<Port> = (0..self.arriving.len()).zip(families).map(port).collect();
+        ports.into_iter()
     }
 
     fn source(&self, target: IpAddr, _scope_id: u32) -> Result<IpAddr, Failure> {
@@ -426,14 +447,17 @@ pub fn body(octets: &[u8]) {
         protocol,
         kind,
         sent: Vec::new(),
-        arriving: [VecDeque::new(), VecDeque::new()],
+        arriving: vec![VecDeque::new(); 2 << usize::from(setup.checks())],
         no_route: false,
         no_sending: false,
     };
     let mut settings = ProbeSettings::default();
     settings.protocol = protocol;
     settings.config.attempts = 1 + setup.attempts % 3;
-    let (rate, at_once) = (1 + u32::from(setup.rate), 1 + usize::from(setup.at_once));
+    let (rate, at_once) = (
+        1 + u32::from(setup.rate),
+        1 + usize::from(setup.at_once % 128),
+    );
     let mut survey = Survey::start(link, &settings, rate, at_once).expect("the settings are good");
     survey.outage_limit(Duration::from_secs(setup.outage.into()));
     let (mut results, mut added, mut is_interrupted) =
@@ -472,8 +496,7 @@ pub fn body(octets: &[u8]) {
                 let family = AddressFamily::of(from);
                 let protocols = [ip::icmp(family), protocol.number(family)];
                 let protocol = protocols[usize::from(octets[1] % 2)];
-                let queue = &mut survey.link_mut().arriving[index(family)];
-                queue.push_back((from, protocol, octets.to_vec()));
+                survey.link_mut().arrive(from, protocol, octets.to_vec());
             }
             Operation::Fail { route, sending } => {
                 (survey.link_mut().no_route, survey.link_mut().no_sending) = (route, sending);
@@ -509,6 +532,10 @@ pub fn body(octets: &[u8]) {
                 reply.from,
                 route.summary().target
             );
+        }
+        if let Some(proof) = route.proxy() {
+            let family = AddressFamily::of(route.summary().target);
+            assert_eq!(proof.from, router(family, proof.probe.hop), "no router");
         }
         for shared in route.shared() {
             let is_router = |from| (1..=64).any(|hop| router(AddressFamily::of(from), hop) == from);
