@@ -97,7 +97,7 @@ pub use hopshot_engine::document;
 pub use hopshot_engine::{
     AddressFamily, Changes, Clock, Clocks, ConfigError, Evidence, Failure, Hop, HostReply, Inside,
     Job, Kind, Loss, MAX_ATTEMPTS, MAX_HOPS, MAX_PATIENCE, Mechanism, Memory, Outcome, ProbeId,
-    ProbeProtocol, QuotedSyn, Reasons, Rejected, Reply, Route, SendError, SocketKind, Step,
+    ProbeProtocol, Proxy, QuotedSyn, Reasons, Rejected, Reply, Route, SendError, SocketKind, Step,
     StopReason, Summary, Sweep, Tally, TargetAnswer, TcpOptions, UdpPayload, is_obeyed, printable,
 };
 pub use plan::{Opened, Plan, PlanKind};

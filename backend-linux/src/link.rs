@@ -40,7 +40,7 @@ impl Link for Sockets {
             family: pair.family,
             protocol: pair.protocol,
             kind: pair.socket.kind(),
-            ident: pair.socket.ident(),
+            ident: pair.ident,
             own_port: pair.held.as_ref().and_then(HeldPort::number),
         };
         self.open.iter().map(port)

@@ -4,11 +4,14 @@ use crate::advice::Standing;
 use crate::bell::Bell;
 use crate::error::{Error, no_route, refused};
 use crate::neighbour::Neighbours;
-use crate::socket::{FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources};
+use crate::socket::{
+    AnswerKey, FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources,
+};
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{ProbeProtocol, SocketKind};
 use rustix::io::Errno;
 use rustix::process::Resource;
+use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -38,6 +41,8 @@ pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
     /// The number of the protocol that it sends.
     pub(crate) protocol: u8,
+    /// The ident or the source port of all that it sends, if that is fixed.
+    pub(crate) ident: Option<u16>,
     pub(crate) socket: Socket,
     pub(crate) sources: Arc<Sources>,
     first_link: Option<FirstLink>,
@@ -61,11 +66,48 @@ impl Pair {
         Ok(Self {
             family,
             protocol: options.protocol.number(family),
+            ident: socket.ident(),
             socket,
             sources: Arc::new(sources),
             first_link: None,
             held: held.ok().flatten(),
         })
+    }
+
+    /// Puts a socket beside others of its family.
+    fn beside(
+        sources: &Arc<Sources>,
+        family: AddressFamily,
+        options: &Options,
+        socket: Socket,
+    ) -> Self {
+        Self {
+            family,
+            protocol: options.protocol.number(family),
+            ident: socket.ident(),
+            socket,
+            sources: Arc::clone(sources),
+            first_link: None,
+            held: None,
+        }
+    }
+
+    /// Opens a socket for ICMP Echo of one ident: the kernel filters by it.
+    fn open_check(
+        sources: &Arc<Sources>,
+        family: AddressFamily,
+        options: &Options,
+    ) -> Result<Self, OpenError> {
+        let mut pair = Self::beside(sources, family, options, Socket::open(family, options)?);
+        if pair.ident.is_none() {
+            let mut ident = [0; 2];
+            getrandom(&mut ident, GetRandomFlags::empty())?;
+            let ident = u16::from_ne_bytes(ident);
+            pair.ident = Some(ident);
+            // Without the filter there is more to pass over; the socket notes that.
+            let _ = pair.socket.listen_for(Some(&AnswerKey::of_ident(ident)));
+        }
+        Ok(pair)
     }
 
     /// Opens in addition the socket that a search for the path MTU asks about the first link.
@@ -156,14 +198,7 @@ impl Sockets {
             .collect();
         for (family, sources) in families {
             let opened = (0..more).map_while(|_| Socket::open(family, &options).ok());
-            let pair = |socket| Pair {
-                family,
-                protocol: options.protocol.number(family),
-                socket,
-                sources: Arc::clone(&sources),
-                first_link: None,
-                held: None,
-            };
+            let pair = |socket| Pair::beside(&sources, family, &options, socket);
             self.open.extend(opened.map(pair));
         }
     }
@@ -184,25 +219,15 @@ impl Sockets {
             ident: None,
             ..self.options.clone()
         };
-        let mut checks = Vec::new();
-        for pair in &mut self.open {
-            let family = pair.family;
-            let opened = Socket::open(family, &options);
-            let refused = opened.as_ref().map(drop).map_err(|error| match error {
-                OpenError::Other(errno) => *errno,
-                _ => Errno::PERM,
-            });
+        for family in [AddressFamily::V4, AddressFamily::V6] {
+            let Some(pair) = self.open.iter_mut().find(|pair| pair.family == family) else {
+                continue;
+            };
+            let check = Pair::open_check(&pair.sources, family, &options);
+            let refused = check.as_ref().map(drop).map_err(|error| error.errno());
             pair.socket.note(Nicety::Checks, refused);
-            checks.extend(opened.map(|socket| Pair {
-                family,
-                protocol: options.protocol.number(family),
-                socket,
-                sources: Arc::clone(&pair.sources),
-                first_link: None,
-                held: None,
-            }));
+            self.open.extend(check);
         }
-        self.open.extend(checks);
     }
 
     /// The MTU of the link by which packets to a target leave, in octets. It can be asked for once.

@@ -3,8 +3,8 @@
 use crate::extensions;
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::{
-    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Reply, Route, SocketKind,
-    StopReason, TargetAnswer, failure_text,
+    AddressFamily, Evidence, Failure, Hop, Kind, Outcome, ProbeProtocol, Proxy, Reply, Route,
+    SocketKind, StopReason, TargetAnswer, failure_text,
 };
 use std::fmt;
 use std::net::IpAddr;
@@ -12,11 +12,19 @@ use std::net::IpAddr;
 /// Why the target did not answer, if it didn't: a sentence.
 pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     let target = route.summary().target;
-    if let Some(router) = route.proxy() {
+    if let Some(Proxy {
+        hop,
+        router,
+        is_certain,
+        ..
+    }) = route.proxy()
+    {
+        let who = match is_certain {
+            true => "a proxy, a redirect or a firewall, not the target",
+            false => "perhaps a proxy, a redirect or a firewall, not the target",
+        };
         return Some(format!(
-            "Hop {} answers in the name of {target}, but by ICMP {} is there: a proxy, a redirect \
-             or a firewall, not the target.",
-            router.probe.hop, router.from
+            "Hop {hop} answers in the name of {target}, but ICMP finds {router} there: {who}."
         ));
     }
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));
@@ -269,7 +277,7 @@ impl PortState {
     pub(crate) fn of_route(route: &Route) -> Option<Self> {
         let of_port = |is_open| if is_open { Self::Open } else { Self::Closed };
         let is_filtered = || route.is_filtered().then_some(Self::Filtered);
-        let is_proxied = || route.proxy().is_some().then_some(Self::Proxied);
+        let is_proxied = || route.is_proxied().then_some(Self::Proxied);
         let port = route.is_open().map(of_port);
         port.or_else(is_filtered).or_else(is_proxied)
     }

@@ -2,8 +2,7 @@
 //!
 //! A proxy, a local redirect, or a firewall that completes connections itself, answers TCP or UDP
 //! with the target's address. Nothing in such an answer shows it. But ICMP Echo goes past it: where
-//! a router is heard by ICMP as far away as the target is said to be, or farther, the target is not
-//! there.
+//! a router answers that at the target's hop, the target is farther away.
 //!
 //! One Echo Request goes as far as the trace may. If the target answers it from as far away as it
 //! answers the trace, it is one machine. Else another one goes just as far as the target seems to
@@ -12,32 +11,49 @@
 
 use crate::storage::Tracer;
 use crate::trace_id::TraceId;
-use hopshot_core::{Evidence, Instant, Kind, Reply};
+use hopshot_core::{Evidence, Kind, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The distance of a target is told better and better; no more of them are checked.
-const MOST: usize = 4;
+/// Checks that leave before they are asked for: the distance of a target is told better and better.
+const MOST_EARLY: usize = 5;
 
-/// Flows of which each finds a router where the target is said to be.
-const FLOWS: usize = 5;
+/// Flows of which each must find a router in the target's place. Linux sends six errors to a host
+/// before it limits them to one a second.
+const FLOWS: usize = 4;
 
-/// Requests of which none shows that the target is one machine.
-const TRIES: usize = 2;
+/// Checks that go to one hop, since some may be lost.
+const LEAST_AT_HOP: usize = 2;
+const MOST_AT_HOP: usize = 7;
+
+/// Checks as far as a trace may go, of which none shows that the target is one machine.
+const LEAST_FAR: usize = 2;
 
 /// An answer to a check is waited for as long as to any probe whose answer is overdue, and at least
 /// so long: a router may be far behind a proxy that is near.
 const LEAST_WAIT: Duration = Duration::from_millis(90);
+
+/// What shows that a proxy answers in the target's name: it, or a redirect, or a firewall that
+/// completes connections itself, or another machine with the target's address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Proxy {
+    /// The hop that answers.
+    pub hop: u8,
+    /// The router that answers ICMP Echo Requests there.
+    pub router: IpAddr,
+    /// Whether it answered on every one of several flows. Else answers are missing: the ways to the
+    /// target may as well differ in length.
+    pub is_certain: bool,
+}
 
 /// The checks of a trace.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
     /// Whether there are to be any.
     pub(crate) are_wanted: bool,
-    /// The distance of the target, as far as it was known before.
-    pub(crate) known: Option<u8>,
-    /// The target's answer to a knock.
-    pub(crate) knocked: Option<Reply>,
+    /// The proxy that was found before: if it is still there one flow tells.
+    pub(crate) found: Option<Proxy>,
     made: Vec<Check>,
 }
 
@@ -49,17 +65,29 @@ struct Check {
     reply: Option<Reply>,
 }
 
-/// What is known of a target that has answered.
+impl Check {
+    /// Whether an answer may still come within a time after it left.
+    fn is_awaited(&self, span: Duration, age: impl Fn(TraceId) -> Option<Duration>) -> bool {
+        self.reply.is_none() && age(self.id).is_some_and(|age| age < span)
+    }
+}
+
+/// What is to be done before a trace ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum Todo {
     /// A check as far as this tells.
     Ask(u8),
-    /// The answer to a check tells.
-    Wait(TraceId),
+    /// The answer to a check tells, until so long after it left.
+    Wait(TraceId, Duration),
+    Nothing,
+}
+
+/// What checks show of a target that has answered.
+enum Shown {
     /// Nothing speaks against the target.
     Target,
-    /// A router has answered this where the target is said to be.
-    Proxy(Reply),
+    /// Routers have answered where the target is said to be.
+    Routers(Vec<IpAddr>),
 }
 
 impl Checks {
@@ -69,80 +97,137 @@ impl Checks {
         self.made.push(Check { id, hop, reply });
     }
 
-    /// Takes the answer to a check.
+    /// Takes the answer to a check. A weak one is none.
     pub(crate) fn take(&mut self, id: TraceId, reply: Reply) {
-        if let Some(check) = self.made.iter_mut().find(|check| check.id == id) {
+        if let Some(check) = self.made.iter_mut().find(|check| check.id == id)
+            && reply.evidence() == Evidence::Strong
+        {
             check.reply = Some(reply);
         }
     }
 
-    /// Returns how far the next check goes, if one may as well leave before it is asked for.
-    pub(crate) fn next(&self, tracer: &Tracer) -> Option<u8> {
+    /// Returns how far the next check goes, if one may as well leave before it is asked for. `age`
+    /// tells when a check left, `knocked` is the target's answer to a knock, and `farthest` is the
+    /// farthest that its hop limit may suggest.
+    pub(crate) fn next(
+        &self,
+        tracer: &Tracer,
+        age: impl Fn(TraceId) -> Option<Duration>,
+        knocked: Option<Reply>,
+        farthest: u8,
+    ) -> Option<u8> {
         let far = tracer.config().max_hops;
-        if !self.are_wanted || self.at(far).next().is_none() {
-            return self.are_wanted.then_some(far);
+        if !self.are_wanted || self.made.len() >= MOST_EARLY {
+            return None;
         }
-        let knocked = || self.knocked.and_then(|reply| reply.hops_back());
-        let hop = tracer.route().distance().or_else(knocked).or(self.known)?;
-        let is_new = self.at(hop).next().is_none() && self.made.len() < MOST;
-        let is_one = self.is_one_machine(self.knocked) || self.is_one_machine(targets(tracer));
-        (is_new && !is_one).then_some(hop)
+        if self.made.is_empty() {
+            return Some(far);
+        }
+        let back = || knocked.and_then(|reply| reply.hops_back());
+        let guessed = || back().filter(|hop| *hop <= farthest);
+        let hop = tracer.route().distance().or_else(guessed)?;
+        if hop > far || self.at(hop).count() >= LEAST_AT_HOP {
+            return None;
+        }
+        let mut answers = targets(tracer);
+        answers.extend(knocked);
+        let is_one = self.is_one_machine(&answers);
+        let is_awaited = self.is_awaited(far, overdue(tracer, &answers), age);
+        (!is_one && !is_awaited).then_some(hop)
     }
 
-    /// Judges the target of a trace. `is_over` says whether the answer to a check is no longer
-    /// waited for.
-    pub(crate) fn judge(&self, tracer: &Tracer, is_over: impl Fn(TraceId) -> bool) -> Verdict {
-        let route = tracer.route();
-        let Some(distance) = route.distance().filter(|_| self.are_wanted) else {
-            return Verdict::Target;
+    /// Returns what is to be done before a trace ends. `age` tells how long ago a check left, if it
+    /// is still waited for.
+    pub(crate) fn todo(&self, tracer: &Tracer, age: impl Fn(TraceId) -> Option<Duration>) -> Todo {
+        let Some(distance) = tracer.route().distance().filter(|_| self.are_wanted) else {
+            return Todo::Nothing;
         };
-        let is_targets = |check: &Check| check.reply.is_some_and(|reply| is_targets(&reply));
-        let mut as_near = self.made.iter().filter(|check| check.hop <= distance);
-        if as_near.any(is_targets) || self.is_one_machine(targets(tracer)) {
-            return Verdict::Target;
+        let far = tracer.config().max_hops;
+        let overdue = overdue(tracer, &targets(tracer));
+        let patience = u32::from(tracer.config().patience);
+        let longest = overdue.max(LEAST_WAIT.saturating_mul(patience));
+        let is_open = |check: &&Check| check.is_awaited(longest, &age);
+        let wait = |hop: u8, span: Duration| {
+            let open = self.at(hop).find(is_open);
+            open.map_or(Todo::Nothing, |check| Todo::Wait(check.id, span))
+        };
+        let made = self.at(distance).count();
+        let open = self.at(distance).filter(is_open).count();
+        match self.shown(tracer, distance) {
+            Shown::Target => Todo::Nothing,
+            // It left with what the target has answered.
+            Shown::Routers(_) if made == 0 && self.is_awaited(far, overdue, &age) => {
+                wait(far, overdue)
+            }
+            Shown::Routers(_) if made < LEAST_AT_HOP => Todo::Ask(distance),
+            Shown::Routers(found) if found.is_empty() => wait(distance, longest),
+            Shown::Routers(_) if self.at(far).count() < LEAST_FAR => Todo::Ask(far),
+            Shown::Routers(found) if found.len() + open < self.enough(distance, &found) => {
+                match made < MOST_AT_HOP {
+                    true => Todo::Ask(distance),
+                    false => wait(far, longest),
+                }
+            }
+            Shown::Routers(found) if found.len() < self.enough(distance, &found) => {
+                wait(distance, longest)
+            }
+            Shown::Routers(_) => wait(far, longest),
         }
-        // A way that is longer for ICMP leads through the same router, later.
+    }
+
+    /// Returns the proxy that answers in the target's name, if anything shows one.
+    pub(crate) fn proxy(&self, tracer: &Tracer) -> Option<Proxy> {
+        let hop = tracer.route().distance().filter(|_| self.are_wanted)?;
+        let Shown::Routers(found) = self.shown(tracer, hop) else {
+            return None;
+        };
+        Some(Proxy {
+            hop,
+            router: *found.first()?,
+            is_certain: found.len() >= self.enough(hop, &found),
+        })
+    }
+
+    fn shown(&self, tracer: &Tracer, distance: u8) -> Shown {
+        let mut as_near = self.made.iter().filter(|check| check.hop <= distance);
+        let is_there = as_near.any(|check| check.reply.as_ref().is_some_and(is_targets));
+        if is_there || self.is_one_machine(&targets(tracer)) {
+            return Shown::Target;
+        }
+        // A way that is longer for ICMP leads through the same router, later; and a machine that
+        // translates its own address says in that name that a packet has expired.
+        let route = tracer.route();
         let before = route.hops().filter(|hop| hop.number() < distance);
-        let known: Vec<IpAddr> = before
+        let innocent: Vec<IpAddr> = before
             .flat_map(|hop| hop.replies().map(|reply| reply.from).collect::<Vec<_>>())
             .chain([tracer.config().target])
             .collect();
-        let mut router = None;
-        for check in self.at(distance) {
-            let Some(reply) = check.reply else {
-                return match is_over(check.id) {
-                    true => Verdict::Target,
-                    false => Verdict::Wait(check.id),
-                };
-            };
-            if reply.kind != Kind::TimeExceeded
-                || reply.evidence() != Evidence::Strong
-                || known.contains(&reply.from)
-            {
-                return Verdict::Target;
-            }
-            router = Some(reply);
-        }
-        let far = tracer.config().max_hops;
-        match router {
-            Some(_) if self.at(distance).count() < FLOWS => Verdict::Ask(distance),
-            Some(_) if self.at(far).count() < TRIES => Verdict::Ask(far),
-            Some(reply) => {
-                let is_open = |check: &&Check| check.reply.is_none() && !is_over(check.id);
-                let open = self.at(far).find(is_open);
-                open.map_or(Verdict::Proxy(reply), |check| Verdict::Wait(check.id))
-            }
-            None if self.made.len() < MOST => Verdict::Ask(distance),
-            None => Verdict::Target,
+        let replies: Vec<Reply> = self.at(distance).filter_map(|check| check.reply).collect();
+        let is_router =
+            |reply: &Reply| reply.kind == Kind::TimeExceeded && !innocent.contains(&reply.from);
+        match replies.iter().all(is_router) {
+            true => Shown::Routers(replies.iter().map(|reply| reply.from).collect()),
+            false => Shown::Target,
         }
     }
 
-    /// Returns what shows that a proxy answers in the target's name, if anything does.
-    pub(crate) fn proxy(&self, tracer: &Tracer) -> Option<Reply> {
-        match self.judge(tracer, |_| true) {
-            Verdict::Proxy(reply) => Some(reply),
-            _ => None,
+    /// How many flows must find a router.
+    fn enough(&self, hop: u8, found: &[IpAddr]) -> usize {
+        let is_it = |before: Proxy| before.hop == hop && found.contains(&before.router);
+        if self.found.is_some_and(is_it) {
+            1
+        } else {
+            FLOWS
         }
+    }
+
+    fn is_awaited(
+        &self,
+        hop: u8,
+        span: Duration,
+        age: impl Fn(TraceId) -> Option<Duration>,
+    ) -> bool {
+        self.at(hop).any(|check| check.is_awaited(span, &age))
     }
 
     /// The checks that went as far as this.
@@ -152,14 +237,14 @@ impl Checks {
 
     /// Whether the target has answered ICMP from as far away as it has answered otherwise, by the
     /// hop limits of its answers.
-    fn is_one_machine(&self, answers: impl IntoIterator<Item = Reply>) -> bool {
+    fn is_one_machine(&self, answers: &[Reply]) -> bool {
         let checks = self.made.iter().filter_map(|check| check.reply);
         let backs: Vec<u8> = checks
             .filter(is_targets)
             .filter_map(|reply| reply.hop_limit)
             .collect();
-        let has_back = |reply: Reply| reply.hop_limit.is_some_and(|back| backs.contains(&back));
-        answers.into_iter().any(has_back)
+        let has_back = |reply: &Reply| reply.hop_limit.is_some_and(|back| backs.contains(&back));
+        answers.iter().any(has_back)
     }
 }
 
@@ -174,15 +259,10 @@ fn is_targets(reply: &Reply) -> bool {
     reply.kind == Kind::Reply && reply.evidence() == Evidence::Strong
 }
 
-/// Returns until when the answer to a check is waited for that left then, once its trace has ended.
-pub(crate) fn wait(tracer: &Tracer, left: Instant) -> Instant {
-    let route = tracer.route();
-    let slowest = route
-        .hops()
-        .flat_map(|hop| hop.replies().map(|reply| reply.rtt).max())
-        .max()
-        .unwrap_or_default();
+/// For how long after it left an answer that is as far away as these isn't late.
+fn overdue(tracer: &Tracer, answers: &[Reply]) -> Duration {
+    let slowest = answers.iter().map(|reply| reply.rtt).max();
+    let slowest = slowest.unwrap_or_default();
     let overdue = slowest + slowest / 8 + Duration::from_millis(2);
-    let patience = u32::from(tracer.config().patience);
-    left.saturating_add(overdue.max(LEAST_WAIT).saturating_mul(patience))
+    overdue.saturating_mul(tracer.config().patience.into())
 }

@@ -10,7 +10,7 @@ mod outages;
 mod receiving;
 mod sending;
 
-use crate::checks::Checks;
+use crate::checks::{Checks, Proxy};
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::Identities;
@@ -89,6 +89,8 @@ pub struct Driver<L> {
     questions: BTreeSet<TraceId>,
     /// Traces of one probe each that are to tell other traces something of their targets.
     asides: Asides,
+    /// Proxies that were found, by the target in whose name they answer.
+    proxies: BTreeMap<IpAddr, Proxy>,
     asks: bool,
     /// The traces of each family that are no questions.
     own: PerFamily<usize>,
@@ -140,6 +142,7 @@ impl<L: Link> Driver<L> {
             is_survey: false,
             questions: BTreeSet::new(),
             asides: Asides::new(),
+            proxies: BTreeMap::new(),
             asks: false,
             own: PerFamily::default(),
             replies: VecDeque::new(),
@@ -152,7 +155,9 @@ impl<L: Link> Driver<L> {
     /// apart, which takes some time for each that is added.
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
-            self.link.listen_for(port, Audience::Everyone);
+            if self.protocol.number(listener.port.family) == listener.port.protocol {
+                self.link.listen_for(port, Audience::Everyone);
+            }
             listener.filter = Filter::Off;
         }
     }
@@ -499,6 +504,10 @@ impl<L: Link> Driver<L> {
                 continue;
             }
             listener.filter = Filter::Own;
+            // A port for checks has an ident of its own.
+            if self.protocol.number(listener.port.family) != listener.port.protocol {
+                continue;
+            }
             // Without `expect_many` there is one trace.
             let own = self
                 .traces

@@ -244,7 +244,8 @@ fn places(len: u16) -> usize {
 fn span(config: &Config) -> u16 {
     let each = u16::from(config.attempts) + u16::from(config.retries) + 2;
     let most = u16::try_from(CAPACITY).unwrap_or(u16::MAX);
-    (u16::from(config.max_hops) * each).clamp(1, most)
+    let hops = config.max_hops.saturating_sub(config.first_hop) + 1;
+    (u16::from(hops) * each).clamp(1, most)
 }
 
 #[cfg(test)]

@@ -73,6 +73,7 @@ mod trace_id;
 mod uplink;
 
 #[doc(hidden)]
+pub use checks::Proxy;
 pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};

@@ -1,5 +1,6 @@
 //! The result of a trace: the path to a host.
 
+use crate::checks::Proxy;
 use crate::distance::{Distance, distance};
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
@@ -22,7 +23,7 @@ pub struct Route {
     pub(crate) describe: Describe,
     pub(crate) tracer: Box<Tracer>,
     pub(crate) knock: Option<Reply>,
-    pub(crate) proxy: Option<Reply>,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) shared: Vec<SharedHop>,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
@@ -144,7 +145,7 @@ impl Route {
     #[must_use]
     pub fn named(&self, reason: StopReason) -> &'static str {
         match reason {
-            StopReason::Reached if self.proxy.is_some() => "proxied",
+            _ if self.is_proxied() => "proxied",
             StopReason::Unreachable if self.is_filtered() => "filtered",
             reason => reason.as_str(),
         }
@@ -164,13 +165,17 @@ impl Route {
             && last.is_some_and(|last| last.iter().any(|reply| protocol.is_filtered(reply)))
     }
 
-    /// Returns what shows that it isn't the target that answers, but a proxy in its name: a router's
-    /// answer to an ICMP Echo Request that went just as far, or farther. It may as well be a
-    /// firewall that completes connections itself, or another machine with the target's address.
-    /// Only where ICMP is checked, and gets as far.
+    /// Returns what shows that it isn't the target that answers, but a proxy in its name, if checks
+    /// have shown that. Of a trace by ICMP there are none.
     #[must_use]
-    pub const fn proxy(&self) -> Option<Reply> {
+    pub const fn proxy(&self) -> Option<Proxy> {
         self.proxy
+    }
+
+    /// Returns whether a proxy is certain to answer in the target's name.
+    #[must_use]
+    pub fn is_proxied(&self) -> bool {
+        self.proxy.is_some_and(|proxy| proxy.is_certain)
     }
 
     /// Returns what the target said to the probe that was to find out how far away it is. It came
@@ -206,7 +211,7 @@ impl Route {
     /// [proxy](Self::proxy) for it.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.proxy.is_none() && (self.tracer.route().distance().is_some() || self.knock.is_some())
+        !self.is_proxied() && (self.tracer.route().distance().is_some() || self.knock.is_some())
     }
 
     /// The hop of the target: the lowest hop limit that reached it. `None` if it did not answer, or
@@ -215,7 +220,7 @@ impl Route {
     #[must_use]
     pub fn distance(&self) -> Option<u8> {
         match distance(&self.tracer.route()) {
-            _ if self.proxy.is_some() => None,
+            _ if self.is_proxied() => None,
             Distance::Exactly(distance) if self.knows_hop_before(distance) => Some(distance),
             Distance::Exactly(_) | Distance::AtMost | Distance::Unknown => None,
         }
@@ -226,7 +231,7 @@ impl Route {
         hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
     }
 
-    /// Returns why the trace ended; `None` if it was still running when it was finished.
+    /// Returns why the trace ended, also if a [proxy](Self::proxy) has answered it; `None` if it was still running when it was finished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.tracer.route().stop_reason()

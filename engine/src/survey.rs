@@ -269,6 +269,7 @@ impl<L: Link> Survey<L> {
             return Err(Fault::Full.into());
         }
         let begun = Begun::new(settings, &mut self.driver, host, address, head, endurance)?;
+        self.driver.permit_checks(begun.id);
         Ok(self.begun.entry(begun.id).or_insert(begun))
     }
 

@@ -70,8 +70,7 @@ impl Begun {
             .config
             .sweep
             .or_else(|| settings.protocol.sweep(&settings.memory, target));
-        let known = settings.memory.exactly(target);
-        let is_known = has_head || known.is_some();
+        let is_known = has_head || settings.memory.exactly(target).is_some();
         let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {
             target,
@@ -85,7 +84,6 @@ impl Begun {
         if knocks {
             driver.permit_knocks(id, !is_known);
         }
-        driver.permit_checks(id, known);
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver
             .tracer(id)
@@ -148,9 +146,10 @@ impl Begun {
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
         let proxy = checks.proxy(&tracer);
+        driver.remember_proxy(self.target, proxy);
         // From a hop in the middle the first answer may be the target's, and says nothing of its
         // distance.
-        if proxy.is_none()
+        if !proxy.is_some_and(|proxy| proxy.is_certain)
             && (config.first_hop == 1 || spared.is_some())
             && let Distance::Exactly(distance) = distance(&tracer.route())
         {
@@ -224,6 +223,7 @@ impl<L: Link> Trace<L> {
             None,
             Endurance::Timeout,
         )?;
+        driver.permit_checks(begun.id);
         let unsent = Route::unsent::<L>(begun.summary(&driver), begun.probes, settings.config)?;
         Ok(Self {
             driver,

@@ -54,6 +54,16 @@ pub(crate) enum AnswerKey {
 }
 
 impl AnswerKey {
+    /// Returns the key of all Echo Requests with this ident.
+    pub(crate) const fn of_ident(ident: u16) -> Self {
+        let (cookie, target) = ([0; 4], [0; 4]);
+        Self::Echo(Identity {
+            ident,
+            cookie,
+            target,
+        })
+    }
+
     /// Returns the key of a trace with these probes and this target, if it has one.
     pub(crate) const fn of(probes: &Probes, target: IpAddr) -> Option<Self> {
         match probes {

@@ -88,6 +88,17 @@ pub(crate) enum OpenError {
     Other(Errno),
 }
 
+impl OpenError {
+    /// Returns what the kernel said, as far as it is known.
+    pub(crate) fn errno(&self) -> Errno {
+        match self {
+            Self::Refused(Refusals { raw, ping }) => ping.or(*raw).unwrap_or(Errno::PERM),
+            Self::Necessary(_, errno) | Self::Other(errno) => *errno,
+            _ => Errno::PERM,
+        }
+    }
+}
+
 impl From<Errno> for OpenError {
     fn from(errno: Errno) -> Self {
         Self::Other(errno)

@@ -6,7 +6,7 @@ use crate::names::{Names, Origin};
 use crate::reading::{PortState, appended, failed, failure, is_target, local_mark, mark};
 use hopshot_linux::extensions::OwnedExtensions;
 use hopshot_linux::survey::SharedHop;
-use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol, TargetAnswer};
+use hopshot_linux::{Changes, Hop, Outcome, ProbeId, ProbeProtocol, Route, TargetAnswer};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -49,6 +49,27 @@ impl Host {
     /// The same, without its name.
     pub(crate) fn nameless(self) -> Self {
         Self { name: None, ..self }
+    }
+}
+
+/// A doubt that it is the target that answers.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Doubt {
+    None,
+    /// It may be a proxy.
+    Some,
+    /// It is a proxy.
+    Proxy,
+}
+
+impl Doubt {
+    /// Returns the doubt that there is when a trace has ended.
+    pub(super) fn of(route: &Route) -> Self {
+        match route.proxy() {
+            None => Self::None,
+            Some(proxy) if proxy.is_certain => Self::Proxy,
+            Some(_) => Self::Some,
+        }
     }
 }
 
@@ -120,7 +141,7 @@ pub(super) fn rows<'e>(
     hop: Hop<'_>,
     target: IpAddr,
     protocol: ProbeProtocol,
-    is_proxied: Option<bool>,
+    doubt: Option<Doubt>,
     names: &Names,
     before: &mut Duration,
     extensions: impl Fn(ProbeId) -> &'e OwnedExtensions,
@@ -185,10 +206,12 @@ pub(super) fn rows<'e>(
         if is_target(hop, address) {
             // Several, where they are of several servers.
             let states = replies().filter_map(|reply| PortState::of_reply(protocol, &reply));
-            for state in states.filter(|_| is_proxied.is_some()) {
-                let state = match is_proxied {
-                    Some(true) => PortState::Proxied.to_string(),
-                    _ => state.to_string(),
+            for state in states {
+                let state = match doubt {
+                    Some(Doubt::None) => state.to_string(),
+                    Some(Doubt::Some) => format!("[{}?]", state.as_str()),
+                    Some(Doubt::Proxy) => PortState::Proxied.to_string(),
+                    None => continue,
                 };
                 if !notes.contains(&state) {
                     notes.push(state);

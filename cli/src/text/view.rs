@@ -2,7 +2,7 @@
 
 use super::layout::Layout;
 use super::paint::Style;
-use super::row::{self, rows};
+use super::row::{self, Doubt, rows};
 use crate::args::Args;
 use crate::console::{can_draw, is_unicode, print, terminal_size};
 use crate::names::Names;
@@ -28,8 +28,8 @@ const ORIGIN: usize = " [AS64500 EXAMPLE-NET]".len();
 pub(crate) struct View {
     pub(super) target: IpAddr,
     pub(super) protocol: ProbeProtocol,
-    /// Whether a proxy answers in the target's name, once the trace has ended.
-    is_proxied: Option<bool>,
+    /// The doubt that it is the target that answers, once the trace has ended.
+    doubt: Option<Doubt>,
     /// The hop that the next settled line is for.
     next: u8,
     /// The fastest answer of the last hop before that.
@@ -75,7 +75,7 @@ impl View {
         let mut view = Self {
             target,
             protocol: args.probing.protocol.chosen(),
-            is_proxied: None,
+            doubt: None,
             next: 1,
             before: Duration::ZERO,
             layout: Layout {
@@ -151,7 +151,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
-        self.is_proxied = Some(route.proxy().is_some());
+        self.doubt = Some(Doubt::of(route));
         let next = self.next;
         let hops: Vec<Hop<'_>> = hops
             .iter()
@@ -291,7 +291,7 @@ impl View {
                     *hop,
                     self.target,
                     self.protocol,
-                    self.is_proxied,
+                    self.doubt,
                     names,
                     &mut before,
                     |probe| {
@@ -324,7 +324,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
-        self.is_proxied = Some(route.proxy().is_some());
+        self.doubt = Some(Doubt::of(route));
         let last_heard = last_heard(route.hops());
         let next = self
             .next

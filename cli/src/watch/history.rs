@@ -52,8 +52,9 @@ pub(crate) struct Round {
 impl From<&Route> for Round {
     fn from(route: &Route) -> Self {
         let began = Some(route.summary().started);
+        let proxy = route.proxy().filter(|_| route.is_proxied());
         let mut round = Self {
-            end: route.distance(),
+            end: route.distance().or_else(|| proxy.map(|proxy| proxy.hop)),
             reached: route.reached(),
             is_knock_alone: is_reached_by_knock_alone(route),
             port: PortState::of_route(route),
@@ -126,8 +127,8 @@ pub(crate) struct History {
     is_knock_alone: bool,
     /// The state of the target's port when somebody last said it.
     pub(crate) port: Option<PortState>,
-    /// Whether that was in the last round.
-    is_filtered: bool,
+    /// The state that was said in the last round.
+    said: Option<PortState>,
     unreachable: bool,
     goes_round: bool,
     /// Why the last round could not be sent, or not in full.
@@ -209,7 +210,9 @@ impl History {
         self.length = round
             .end
             .unwrap_or_else(|| self.length.max(round.heard().unwrap_or(0)));
-        self.distance = if round.reached {
+        self.distance = if round.port == Some(PortState::Proxied) {
+            None
+        } else if round.reached {
             round.end
         } else {
             self.distance
@@ -284,7 +287,7 @@ impl History {
 
     /// Learns the state of the port in a round. Silence doesn't change it.
     fn note_port(&mut self, state: Option<PortState>) {
-        self.is_filtered = state == Some(PortState::Filtered);
+        self.said = state;
         let Some(after) = state else { return };
         let before = self.port.replace(after);
         if let Some(before) = before.filter(|before| *before != after) {
@@ -310,10 +313,10 @@ impl History {
                     .to_owned(),
             ),
             (true, _) => None,
-            (false, _) if self.port == Some(PortState::Proxied) => {
+            (false, _) if self.said == Some(PortState::Proxied) => {
                 Some("a proxy answers in the target's name".to_owned())
             }
-            (false, true) if self.is_filtered => {
+            (false, true) if self.said == Some(PortState::Filtered) => {
                 Some(format!("hop {} forbids the probes: filtered", self.length))
             }
             (false, true) => Some(format!(

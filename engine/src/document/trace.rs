@@ -62,6 +62,7 @@ pub struct TraceEnd<'a, K> {
 struct ProxyDocument {
     hop: u8,
     router: IpAddr,
+    certain: bool,
 }
 
 /// A hop that was not probed, because the path begins as those to other hosts do.
@@ -156,9 +157,10 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             source_port: route.source_port(),
             one_flow: route.is_one_flow(),
             knock: route.knock().map(TargetAnswer::as_str),
-            proxy: route.proxy().map(|reply| ProxyDocument {
-                hop: reply.probe.hop,
-                router: reply.from,
+            proxy: route.proxy().map(|proxy| ProxyDocument {
+                hop: proxy.hop,
+                router: proxy.router,
+                certain: proxy.is_certain,
             }),
             started: timestamp(summary.started),
             duration_ms: milliseconds(summary.duration),

@@ -10,7 +10,7 @@
 //! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
 
 use super::Driver;
-use crate::checks::{self, Verdict};
+use crate::checks::{Proxy, Todo};
 use crate::link::Link;
 use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Endurance, Running};
@@ -18,9 +18,14 @@ use crate::schedule::Schedule;
 use crate::trace_id::TraceId;
 use hopshot_core::{Config, Evidence, Instant, Kind, Reply};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
 
 /// Hardly a path is longer.
 const FARTHEST: u8 = 30;
+
+/// Targets whose proxies are remembered.
+const MOST_PROXIES: usize = 1_024;
 
 /// All asides.
 pub(super) type Asides = BTreeMap<TraceId, Aside>;
@@ -46,8 +51,8 @@ impl<L: Link> Driver<L> {
     }
 
     /// Permits a trace that has just been added to check whether it is its target that answers, if
-    /// there is a port for it. `distance` is what is known of the target's.
-    pub(crate) fn permit_checks(&mut self, id: TraceId, distance: Option<u8>) {
+    /// there is a port for it.
+    pub(crate) fn permit_checks(&mut self, id: TraceId) {
         let Some(trace) = self.traces.get_mut(&id) else {
             return;
         };
@@ -57,17 +62,21 @@ impl<L: Link> Driver<L> {
             .listeners
             .iter()
             .any(|listener| listener.port.family == family && listener.port.protocol == number);
-        trace.checks.are_wanted =
-            has_port && protocol != ProbeProtocol::Icmp && !trace.is_to_itself;
-        trace.checks.known = distance;
+        let target = trace.tracer.config().target;
+        trace.checks.are_wanted = has_port
+            && protocol != ProbeProtocol::Icmp
+            && !trace.is_to_itself
+            && !target.is_multicast();
+        trace.checks.found = self.proxies.get(&target).copied();
     }
 
-    /// Does for a trace what may as well be done before it is needed.
-    pub(super) fn run_errands(&mut self, id: TraceId) {
+    /// Sends what a trace may as well ask before it needs the answer.
+    pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) {
         let Some(trace) = self.traces.get(&id) else {
             return;
         };
-        let next = trace.checks.next(&trace.tracer);
+        let (age, knocked) = (self.age_of_asides(now), trace.knocks.answer);
+        let next = trace.checks.next(&trace.tracer, age, knocked, FARTHEST);
         if trace.knocks_now() {
             self.knock(id);
         }
@@ -80,19 +89,40 @@ impl<L: Link> Driver<L> {
     /// to look again if that isn't known yet.
     pub(super) fn check(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get(&id)?;
-        let until = |check: TraceId| match self.traces.get(&check) {
-            Some(check) if check.tracer.route().stop_reason().is_none() => {
-                checks::wait(&trace.tracer, check.left.unwrap_or(now))
+        match trace.checks.todo(&trace.tracer, self.age_of_asides(now)) {
+            Todo::Ask(hop) => self.ask_as_far(id, hop).then_some(now),
+            Todo::Wait(check, span) => {
+                let left = self.traces.get(&check).and_then(|check| check.left);
+                Some(left.unwrap_or(now).saturating_add(span))
             }
-            _ => Instant::EPOCH,
-        };
-        match trace
-            .checks
-            .judge(&trace.tracer, |check| until(check) <= now)
-        {
-            Verdict::Ask(hop) => self.ask_as_far(id, hop).then_some(now),
-            Verdict::Wait(check) => Some(until(check)),
-            Verdict::Target | Verdict::Proxy(_) => None,
+            Todo::Nothing => None,
+        }
+    }
+
+    /// How long ago an aside left, if it is still waited for.
+    fn age_of_asides(&self, now: Instant) -> impl Fn(TraceId) -> Option<Duration> {
+        move |aside| {
+            let aside = self.traces.get(&aside)?;
+            let is_waiting = aside.tracer.route().stop_reason().is_none();
+            is_waiting.then(|| {
+                aside
+                    .left
+                    .map_or(Duration::ZERO, |left| now.saturating_since(left))
+            })
+        }
+    }
+
+    /// Remembers what the checks of a trace have shown of its target, for the next one to it.
+    pub(crate) fn remember_proxy(&mut self, target: IpAddr, proxy: Option<Proxy>) {
+        match proxy.filter(|proxy| proxy.is_certain) {
+            Some(_) if self.proxies.len() >= MOST_PROXIES => {}
+            Some(proxy) => {
+                self.proxies.insert(target, proxy);
+            }
+            None if proxy.is_none() => {
+                self.proxies.remove(&target);
+            }
+            None => {}
         }
     }
 
@@ -183,7 +213,6 @@ pub(super) fn take(
             true => trace.checks.take(id, *reply),
             false if is_targets => {
                 trace.knocks.answer = Some(*reply);
-                trace.checks.knocked = Some(*reply);
                 trace.note_answer(reply);
                 // A hop limit that suggests more is that of a system which begins with another one.
                 if let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST) {

@@ -34,7 +34,9 @@ impl<L: Link> Driver<L> {
             from = id.next();
             let due = match self.step(id, now) {
                 Turn::Idle(due) => {
-                    self.run_errands(id);
+                    if due.is_some() {
+                        self.send_asides(id, now);
+                    }
                     due.or_else(|| self.check(id, now))
                 }
                 Turn::Tried(due) => {

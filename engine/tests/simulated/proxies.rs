@@ -10,7 +10,7 @@ use hopshot_lab::{Attack, Hop, Machine, Places, Scenario};
 use std::time::Duration;
 
 /// A proxy on the way, and what ICMP meets there.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct World {
     hops: u8,
     /// The hop that answers in the target's name.
@@ -19,6 +19,8 @@ struct World {
     hop_limit: u8,
     is_silent: bool,
     drops_pings: bool,
+    /// Of a hundred packets to it and beyond so many are lost.
+    loss: u8,
 }
 
 impl World {
@@ -30,6 +32,7 @@ impl World {
             hop_limit: [64, 128, 255][random.usize(..3)],
             is_silent: random.u8(..5) == 0,
             drops_pings: random.bool(),
+            loss: [0, 0, 1, 10, 30][random.usize(..5)],
         }
     }
 
@@ -48,8 +51,12 @@ impl World {
     }
 
     /// What becomes of a packet.
-    fn meets(&self, packet: &[u8], rtt_ms: u32) -> Attack {
+    fn meets(&self, packet: &[u8], rtt_ms: u32, random: &mut fastrand::Rng) -> Attack {
         let (header, message) = ip::parse(packet).unwrap();
+        if header.hop_limit >= self.proxy && random.u8(..100) < self.loss {
+            let (is_alone, forged) = (true, Vec::new());
+            return Attack { is_alone, forged };
+        }
         let is_icmp = header.protocol == ip::icmp(header.ends.family());
         let goes_past = header.hop_limit >= if is_icmp { self.hops } else { self.proxy };
         let mut forged = Vec::new();
@@ -72,23 +79,35 @@ impl World {
     }
 }
 
-fn check(route: &Route, world: &World, told: &str) {
+/// Checks that nothing is said to be the target's that isn't, and returns whether that was found
+/// out.
+fn check(route: &Route, world: &World, told: &str) -> bool {
     let says = (route.reached(), route.distance(), route.is_open());
     let name = route.named(route.stop_reason().unwrap());
+    let proxy = route.proxy();
     if world.is_silent {
         // Nothing shows it.
-        assert_eq!((says.1, name), (Some(world.proxy), "reached"), "{told}");
-        return;
+        assert_eq!((proxy, name == "proxied"), (None, false), "{told}");
+        return true;
     }
-    assert_eq!(says, (false, None, None), "{told}");
+    if world.loss > 0 && proxy.is_none_or(|proxy| !proxy.is_certain) {
+        // All that would have shown it may be lost, or too much of it.
+        assert!(proxy.is_none() || says.2.is_none(), "{told}");
+        return proxy.is_some() || !route.reached();
+    }
+    let proxy = proxy.unwrap_or_else(|| panic!("{told}: no proxy"));
+    assert_eq!((name, says), ("proxied", (false, None, None)), "{told}");
+    // A lost answer makes it seem farther.
+    assert!(proxy.is_certain && proxy.hop >= world.proxy, "{told}");
+    assert!(world.loss > 0 || proxy.hop == world.proxy, "{told}");
     assert_eq!(route.stop_reason(), Some(StopReason::Reached), "{told}");
-    let at = route.proxy().map(|reply| reply.probe.hop);
-    assert_eq!((name, at), ("proxied", Some(world.proxy)), "{told}");
+    true
 }
 
 #[test]
 fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
-    for seed in 0..600 {
+    let (mut seen, mut lossy) = (0, 0);
+    for seed in 0..900 {
         let mut random = fastrand::Rng::with_seed(seed);
         let world = World::draw(&mut random);
         let probes = [tcp(443), tcp(81), udp(53, Default::default())][random.usize(..3)];
@@ -97,6 +116,9 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
         let told = format!("seed {seed}: {probes:?} {family:?} {rtt_ms} ms, {world:?}");
         let mut settings = judge::settings(probes);
         settings.config.attempts = random.u8(1..4);
+        settings.config.patience = [1, 1, 3][random.usize(..3)];
+        settings.config.first_hop = [1, 1, world.proxy][random.usize(..3)];
+        settings.config.max_hops = [32, 32, world.proxy][random.usize(..3)];
         if random.u8(..4) == 0 {
             settings.config.sweep = Some(Sweep::Burst);
         }
@@ -105,13 +127,26 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
             let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
                 .speaking(probes)
                 .with_icmp();
-            let meets = World { ..world };
-            machine.attack(move |packet| meets.meets(packet, rtt_ms));
+            let (meets, mut random) = (world, fastrand::Rng::with_seed(seed + round));
+            machine.attack(move |packet| meets.meets(packet, rtt_ms, &mut random));
             let target = (machine.internet().target(family), 0).into();
             let job = Trace::start(machine, &settings, "target", target).unwrap();
-            check(&to_the_end(job), &world, &format!("{told}, round {round}"));
+            let route = to_the_end(job);
+            let is_seen = check(&route, &world, &format!("{told}, round {round}"));
+            let is_lossy = world.loss > 0 && !world.is_silent;
+            (seen, lossy) = (
+                seen + u32::from(is_lossy && is_seen),
+                lossy + u32::from(is_lossy),
+            );
+            if world.loss == 0 && route.is_proxied() && settings.config.sweep.is_none() {
+                let knocks = u32::from(matches!(probes, ProbeProtocol::Tcp { .. }));
+                let knocked = u32::try_from(route.summary().reasons.knocks).unwrap();
+                assert_eq!(knocked, knocks, "{told}, round {round}");
+            }
         }
     }
+    // Only where both of the first two checks are lost nothing shows.
+    assert!(lossy > 500 && seen * 20 > lossy * 19, "{seen} of {lossy}");
 }
 
 #[test]

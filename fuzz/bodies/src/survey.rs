@@ -535,7 +535,7 @@ pub fn body(octets: &[u8]) {
         }
         if let Some(proof) = route.proxy() {
             let family = AddressFamily::of(route.summary().target);
-            assert_eq!(proof.from, router(family, proof.probe.hop), "no router");
+            assert_eq!(proof.router, router(family, proof.hop), "no router");
         }
         for shared in route.shared() {
             let is_router = |from| (1..=64).any(|hop| router(AddressFamily::of(from), hop) == from);
