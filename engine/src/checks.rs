@@ -52,7 +52,8 @@ pub struct Proxy {
 pub(crate) struct Checks {
     /// Whether there are to be any.
     pub(crate) are_wanted: bool,
-    /// The proxy that was found before: if it is still there one flow tells.
+    /// The proxy that was found before. If it is still there one flow tells, and silence doesn't
+    /// change it.
     pub(crate) found: Option<Proxy>,
     made: Vec<Check>,
 }
@@ -126,7 +127,7 @@ impl Checks {
         let back = || knocked.and_then(|reply| reply.hops_back());
         let guessed = || back().filter(|hop| *hop <= farthest);
         let hop = tracer.route().distance().or_else(guessed)?;
-        if hop > far || self.at(hop).count() >= LEAST_AT_HOP {
+        if hop > far || self.at(hop).count() >= self.least_at(hop) {
             return None;
         }
         let mut answers = targets(tracer);
@@ -159,18 +160,15 @@ impl Checks {
             Shown::Routers(_) if made == 0 && self.is_awaited(far, overdue, &age) => {
                 wait(far, overdue)
             }
-            Shown::Routers(_) if made < LEAST_AT_HOP => Todo::Ask(distance),
+            Shown::Routers(_) if made < self.least_at(distance) => Todo::Ask(distance),
             Shown::Routers(found) if found.is_empty() => wait(distance, longest),
+            Shown::Routers(_) if self.found_at(distance).is_some() => wait(far, overdue),
             Shown::Routers(_) if self.at(far).count() < LEAST_FAR => Todo::Ask(far),
-            Shown::Routers(found) if found.len() + open < self.enough(distance, &found) => {
-                match made < MOST_AT_HOP {
-                    true => Todo::Ask(distance),
-                    false => wait(far, longest),
-                }
-            }
-            Shown::Routers(found) if found.len() < self.enough(distance, &found) => {
-                wait(distance, longest)
-            }
+            Shown::Routers(found) if found.len() + open < FLOWS => match made < MOST_AT_HOP {
+                true => Todo::Ask(distance),
+                false => wait(far, longest),
+            },
+            Shown::Routers(found) if found.len() < FLOWS => wait(distance, longest),
             Shown::Routers(_) => wait(far, longest),
         }
     }
@@ -181,10 +179,14 @@ impl Checks {
         let Shown::Routers(found) = self.shown(tracer, hop) else {
             return None;
         };
+        let before = self.found_at(hop);
+        let Some(router) = found.first().copied() else {
+            return before;
+        };
         Some(Proxy {
             hop,
-            router: *found.first()?,
-            is_certain: found.len() >= self.enough(hop, &found),
+            router,
+            is_certain: before.is_some() || found.len() >= FLOWS,
         })
     }
 
@@ -211,13 +213,16 @@ impl Checks {
         }
     }
 
-    /// How many flows must find a router.
-    fn enough(&self, hop: u8, found: &[IpAddr]) -> usize {
-        let is_it = |before: Proxy| before.hop == hop && found.contains(&before.router);
-        if self.found.is_some_and(is_it) {
-            1
-        } else {
-            FLOWS
+    /// The proxy that was found at this hop before.
+    fn found_at(&self, hop: u8) -> Option<Proxy> {
+        self.found.filter(|found| found.hop == hop)
+    }
+
+    /// How many checks go to a hop at least.
+    fn least_at(&self, hop: u8) -> usize {
+        match self.found_at(hop) {
+            Some(_) => 1,
+            None => LEAST_AT_HOP,
         }
     }
 
