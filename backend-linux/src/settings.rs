@@ -136,7 +136,7 @@ impl Settings {
     }
 
     /// Whether ICMP Echo Requests check, beside TCP or UDP, that it is the target that answers, and
-    /// not a [proxy](hopshot_engine::Route::proxy) in its name. By default traces do, and lists
+    /// not a [proxy](crate::Proxy) in its name. By default traces do, and lists
     /// don't, since it takes a probe or two for each host. Paths and MTUs are never checked. It
     /// takes sockets for ICMP; where none may be opened there are no checks, and
     /// [`Lack`](crate::Lack) says so.
@@ -145,7 +145,7 @@ impl Settings {
         self
     }
 
-    /// Returns whether targets are checked, where they are or aren't by default.
+    /// Returns the choice, or else this default.
     pub(crate) fn checks_targets(&self, by_default: bool) -> bool {
         self.checks_targets.unwrap_or(by_default)
     }

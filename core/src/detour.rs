@@ -51,15 +51,14 @@ pub(crate) fn busy_until(view: &View<'_>, hop: u8, reason: Reason) -> Instant {
 /// told is known by the time when nothing more is expected of the first probe, and of the edge when
 /// its answers are overdue: nothing goes on to hops of which nothing is known.
 pub(crate) fn quiet_at(view: &View<'_>) -> Option<Instant> {
+    if view.config.sweep() == Sweep::Burst {
+        return patience::quiet_at(view);
+    }
     let edge = view.last_first(view.behind(view.path.top), false)?;
     let slowest = view.path.slowest();
     let begun = first_sent(view).after(patience::until_quiet(slowest));
-    let timeout = edge.after(nanos(view.config.timeout));
     let again = begun.max(edge.after(patience::lost(slowest)));
-    match view.config.sweep() {
-        Sweep::Window { .. } => Some(again.min(timeout)),
-        Sweep::Burst => patience::quiet_at(view),
-    }
+    Some(again.min(edge.after(nanos(view.config.timeout))))
 }
 
 /// Returns how long what is asked again is waited for, in nanoseconds: as long as anything is until

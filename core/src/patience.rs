@@ -16,6 +16,9 @@
 //! - **Nothing at all** heard: the timeout.
 //! - [`Config::patience`](crate::Config::patience) multiplies the waits after which a probe is
 //!   given up or sent again.
+//! - **Where a probe past the end begins a connection** nothing goes on into the unknown: what is
+//!   silent at the end is asked again when it is overdue, and waited for for 190 ms or 1.5 *R*
+//!   more, so that the first probe has had the time that it has elsewhere.
 //! - **A weak answer** doesn't end the wait for a better one: whoever forges it can be early, but
 //!   can't keep the true one away.
 

@@ -5,9 +5,9 @@
 //! a router answers that at the target's hop, the target is farther away.
 //!
 //! One Echo Request goes as far as the trace may. If the target answers it from as far away as it
-//! answers the trace, it is one machine. Else another one goes just as far as the target seems to
-//! be away. If a router answers that, some more are sent: each is of another flow, and ways may
-//! differ in length.
+//! answers the trace, it is one machine. Else others go just as far as the target seems to be away.
+//! If a router answers them it counts only where the hop before is the same as that of the trace:
+//! else ICMP has gone another way. Each check is of another flow, since ways may differ in length.
 
 use crate::storage::Tracer;
 use crate::trace_id::TraceId;
@@ -18,13 +18,13 @@ use std::time::Duration;
 /// Checks that leave before they are asked for: the distance of a target is told better and better.
 const MOST_EARLY: usize = 5;
 
-/// Flows of which each must find a router in the target's place. Linux sends six errors to a host
-/// before it limits them to one a second.
-const FLOWS: usize = 4;
+/// Flows that must find a router in the target's place. Linux sends six errors to a host before it
+/// limits them to one a second.
+const FLOWS: usize = 3;
 
 /// Checks that go to one hop, since some may be lost.
 const LEAST_AT_HOP: usize = 2;
-const MOST_AT_HOP: usize = 7;
+const MOST_AT_HOP: usize = 6;
 
 /// Checks as far as a trace may go, of which none shows that the target is one machine.
 const LEAST_FAR: usize = 2;
@@ -42,8 +42,8 @@ pub struct Proxy {
     pub hop: u8,
     /// The router that answers ICMP Echo Requests there.
     pub router: IpAddr,
-    /// Whether it answered on every one of several flows. Else answers are missing: the ways to the
-    /// target may as well differ in length.
+    /// Whether it answered on several flows, behind the same hop as the trace went through. Else
+    /// ICMP may have gone another way, which is longer.
     pub is_certain: bool,
 }
 
@@ -58,12 +58,13 @@ pub(crate) struct Checks {
     made: Vec<Check>,
 }
 
-/// An Echo Request to the target of a trace.
+/// An Echo Request to the target of a trace, and one of the same flow to the hop before.
 #[derive(Debug)]
 struct Check {
     id: TraceId,
     hop: u8,
     reply: Option<Reply>,
+    before: Option<Reply>,
 }
 
 impl Check {
@@ -87,15 +88,26 @@ pub(crate) enum Todo {
 enum Shown {
     /// Nothing speaks against the target.
     Target,
-    /// Routers have answered where the target is said to be.
-    Routers(Vec<IpAddr>),
+    /// Routers have answered where the target is said to be, and whether they are on its way, as
+    /// far as that is known.
+    Routers(Vec<(IpAddr, Option<bool>)>),
 }
 
 impl Checks {
+    /// Whether none was made.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.made.is_empty()
+    }
+
     /// Remembers a check that is to leave.
     pub(crate) fn add(&mut self, id: TraceId, hop: u8) {
-        let reply = None;
-        self.made.push(Check { id, hop, reply });
+        let (reply, before) = (None, None);
+        self.made.push(Check {
+            id,
+            hop,
+            reply,
+            before,
+        });
     }
 
     /// Takes the answer to a check. A weak one is none.
@@ -103,7 +115,10 @@ impl Checks {
         if let Some(check) = self.made.iter_mut().find(|check| check.id == id)
             && reply.evidence() == Evidence::Strong
         {
-            check.reply = Some(reply);
+            match reply.probe.hop == check.hop {
+                true => check.reply = Some(reply),
+                false => check.before = Some(reply),
+            }
         }
     }
 
@@ -180,13 +195,18 @@ impl Checks {
             return None;
         };
         let before = self.found_at(hop);
-        let Some(router) = found.first().copied() else {
+        if found.is_empty() {
             return before;
-        };
+        }
+        let count = |is_on_way| found.iter().filter(|it| it.1 == is_on_way).count();
+        let (on_way, off_way) = (count(Some(true)), count(Some(false)));
+        // Where all ICMP goes another way nothing is shown.
+        let (router, _) = found.iter().find(|it| it.1 != Some(false))?;
+        let is_shown = before.is_some() || on_way > 0 && found.len() >= FLOWS;
         Some(Proxy {
             hop,
-            router,
-            is_certain: before.is_some() || found.len() >= FLOWS,
+            router: *router,
+            is_certain: is_shown && off_way == 0,
         })
     }
 
@@ -198,19 +218,23 @@ impl Checks {
         }
         // A way that is longer for ICMP leads through the same router, later; and a machine that
         // translates its own address says in that name that a packet has expired.
-        let route = tracer.route();
-        let before = route.hops().filter(|hop| hop.number() < distance);
-        let innocent: Vec<IpAddr> = before
-            .flat_map(|hop| hop.replies().map(|reply| reply.from).collect::<Vec<_>>())
-            .chain([tracer.config().target])
-            .collect();
-        let replies: Vec<Reply> = self.at(distance).filter_map(|check| check.reply).collect();
-        let is_router =
-            |reply: &Reply| reply.kind == Kind::TimeExceeded && !innocent.contains(&reply.from);
-        match replies.iter().all(is_router) {
-            true => Shown::Routers(replies.iter().map(|reply| reply.from).collect()),
-            false => Shown::Target,
+        let before = (1..distance).flat_map(|hop| answerers(tracer, hop));
+        let innocent: Vec<IpAddr> = before.chain([tracer.config().target]).collect();
+        let last = answerers(tracer, distance.saturating_sub(1));
+        let is_on_way = |before: Option<Reply>| match distance {
+            1 => Some(true),
+            _ if last.is_empty() => None,
+            _ => before.map(|reply| last.contains(&reply.from)),
+        };
+        let mut routers = Vec::new();
+        for check in self.at(distance) {
+            let Some(reply) = check.reply else { continue };
+            if reply.kind != Kind::TimeExceeded || innocent.contains(&reply.from) {
+                return Shown::Target;
+            }
+            routers.push((reply.from, is_on_way(check.before)));
         }
+        Shown::Routers(routers)
     }
 
     /// The proxy that was found at this hop before.
@@ -246,11 +270,18 @@ impl Checks {
         let checks = self.made.iter().filter_map(|check| check.reply);
         let backs: Vec<u8> = checks
             .filter(is_targets)
-            .filter_map(|reply| reply.hop_limit)
+            .filter_map(|reply| reply.hops_back())
             .collect();
-        let has_back = |reply: &Reply| reply.hop_limit.is_some_and(|back| backs.contains(&back));
+        let has_back = |reply: &Reply| reply.hops_back().is_some_and(|back| backs.contains(&back));
         answers.iter().any(has_back)
     }
+}
+
+/// Returns the addresses that have answered a trace at a hop.
+fn answerers(tracer: &Tracer, hop: u8) -> Vec<IpAddr> {
+    let hops = tracer.route().hops().filter(|it| it.number() == hop);
+    let all = hops.flat_map(|hop| hop.replies().map(|reply| reply.from).collect::<Vec<_>>());
+    all.collect()
 }
 
 /// Returns the target's answers.

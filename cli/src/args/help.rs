@@ -123,7 +123,7 @@ const AFTER: [Section; 7] = [
             ),
             (
                 "[proxied]",
-                "by TCP or UDP: a proxy answers in the target's name",
+                "by TCP or UDP: a proxy answers in the target's name; [open?] where that isn't certain",
             ),
             ("!H", "host unreachable"),
             ("!N", "network unreachable"),

@@ -320,7 +320,9 @@ impl Args {
         let port = flow.filter(|_| self.probing.protocol.chosen() != ProbeProtocol::Icmp);
         let settings = self.probing.settings();
         let settings = match port {
-            Some(port) => settings.source_port(port).check_targets(true),
+            Some(port) => settings
+                .source_port(port)
+                .check_targets(!self.probing.protocol.no_checks),
             None => settings,
         };
         let mut survey = Survey::new(&settings, rate, self.at_once)?;

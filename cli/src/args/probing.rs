@@ -270,6 +270,9 @@ impl Probes {
             settings = settings.flow(flow);
         }
         settings = settings.protocol(self.protocol.chosen());
+        if self.protocol.no_checks {
+            settings = settings.check_targets(false);
+        }
         if let Some(port) = self.protocol.source_port {
             settings = settings.source_port(port);
         }

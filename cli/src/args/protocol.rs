@@ -39,6 +39,11 @@ pub(crate) struct Protocol {
     /// another path at load balancers, that of a connection takes its path; random if not given
     #[arg(long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
     pub(super) source_port: Option<u16>,
+
+    /// With --tcp or --udp: send no pings to check that it is the target that answers, and not a
+    /// proxy in its name
+    #[arg(long)]
+    pub(super) no_checks: bool,
 }
 
 impl Protocol {
@@ -80,6 +85,10 @@ impl Protocol {
         let without_protocol = [
             (self.quic && !self.udp, "--quic requires --udp"),
             (self.full_syn && !self.tcp, "--full-syn requires --tcp"),
+            (
+                self.no_checks && !has_ports,
+                "--no-checks requires --tcp or --udp: by ICMP nothing is checked",
+            ),
             (
                 self.port.is_some() && !has_ports,
                 "--port requires --tcp or --udp: ICMP has no ports",

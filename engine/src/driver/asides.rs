@@ -1,5 +1,5 @@
-//! Asides: probes that are to tell a trace something of its target. Each is a trace of one probe
-//! with an identity of its own.
+//! Asides: probes that are to tell a trace something of its target. Each is a trace of a probe, or
+//! two, with an identity of its own.
 //!
 //! A *knock* finds out about how far away a target is where each probe past it is a connection to
 //! somebody's server. It goes as far as its trace may, from a port of its own: of two SYNs on one
@@ -16,9 +16,10 @@ use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Endurance, Running};
 use crate::schedule::Schedule;
 use crate::trace_id::TraceId;
-use hopshot_core::{Config, Evidence, Instant, Kind, Reply};
+use hopshot_core::{Config, Evidence, Instant, Kind, Reply, Sweep};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// Hardly a path is longer.
@@ -30,7 +31,7 @@ const MOST_PROXIES: usize = 1_024;
 /// All asides.
 pub(super) type Asides = BTreeMap<TraceId, Aside>;
 
-/// A probe that is to tell a trace something of its target.
+/// A trace that is to tell another one something of its target.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aside {
     /// The trace.
@@ -126,9 +127,14 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// Sends a check. Returns whether that can be done.
+    /// Sends a check, and all but the first to the hop before too. Returns whether that can be done.
     fn ask_as_far(&mut self, id: TraceId, hop: u8) -> bool {
-        let Some(check) = self.aside(id, hop, ProbeProtocol::Icmp, true) else {
+        let is_first = |trace: &Running| trace.checks.is_empty();
+        let first = match self.traces.get(&id).is_some_and(is_first) {
+            true => hop,
+            false => hop.saturating_sub(1).max(1),
+        };
+        let Some(check) = self.aside(id, first..=hop, ProbeProtocol::Icmp, true) else {
             return false;
         };
         if let Some(trace) = self.traces.get_mut(&id) {
@@ -145,24 +151,24 @@ impl<L: Link> Driver<L> {
         };
         trace.knocks.left = trace.knocks.left.saturating_sub(1);
         let far = trace.tracer.config().max_hops;
-        self.aside(id, far, self.protocol, false);
+        self.aside(id, far..=far, self.protocol, false);
     }
 
     fn aside(
         &mut self,
         of: TraceId,
-        hop: u8,
+        hops: RangeInclusive<u8>,
         protocol: ProbeProtocol,
         is_check: bool,
     ) -> Option<TraceId> {
         let trace = self.traces.get(&of)?;
         let (config, scope_id, family) = (trace.tracer.config(), trace.scope_id, trace.family());
         let one = Config {
-            first_hop: hop,
-            max_hops: hop,
+            first_hop: *hops.start(),
+            max_hops: *hops.end(),
             attempts: 1,
             retries: 0,
-            sweep: None,
+            sweep: Some(Sweep::Burst),
             ..*config
         };
         let probes: Probes = protocol.probes(self.link.random().ok()?);
@@ -184,9 +190,9 @@ impl<L: Link> Driver<L> {
         let (mut knocks, mut checks) = (0, 0);
         for aside in std::mem::take(&mut trace.asides) {
             let is_check = self.asides.remove(&aside).is_some_and(|is| is.is_check);
-            let has_left = self.forget(aside).is_some_and(|aside| aside.left.is_some());
+            let aside = self.forget(aside);
             let count = if is_check { &mut checks } else { &mut knocks };
-            *count += usize::from(has_left);
+            *count += aside.map_or(0, |aside| aside.tracer.route().probes_sent());
         }
         if let Some(trace) = self.traces.get_mut(&id) {
             trace.reasons.knocks += knocks;

@@ -1,12 +1,14 @@
 //! Proxies that answer TCP and UDP in the target's name: they are told from it wherever ICMP finds
 //! a router at their place, and nobody else is taken for one.
 
-use super::hostile::reply;
+use super::hostile::{error, reply};
 use super::judge::{self, tcp, udp};
 use super::{FAMILIES, to_the_end};
-use hopshot_core::wire::ip;
+use hopshot_core::wire::icmp::Type;
+use hopshot_core::wire::{AddressFamily, ip};
 use hopshot_engine::{Memory, ProbeProtocol, Route, SocketKind, StopReason, Sweep, Trace};
 use hopshot_lab::{Attack, Hop, Machine, Places, Scenario};
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// A proxy on the way, and what ICMP meets there.
@@ -81,7 +83,7 @@ impl World {
 
 /// Checks that nothing is said to be the target's that isn't, and returns whether that was found
 /// out.
-fn check(route: &Route, world: &World, told: &str) -> bool {
+fn check(route: &Route, world: &World, first_hop: u8, told: &str) -> bool {
     let says = (route.reached(), route.distance(), route.is_open());
     let name = route.named(route.stop_reason().unwrap());
     let proxy = route.proxy();
@@ -96,6 +98,11 @@ fn check(route: &Route, world: &World, told: &str) -> bool {
         return proxy.is_some() || !route.reached();
     }
     let proxy = proxy.unwrap_or_else(|| panic!("{told}: no proxy"));
+    if first_hop > 1 {
+        // Nobody knows whether ICMP goes the same way.
+        assert_eq!((proxy.is_certain, says.2), (false, None), "{told}");
+        return true;
+    }
     assert_eq!((name, says), ("proxied", (false, None, None)), "{told}");
     // A lost answer makes it seem farther.
     assert!(proxy.is_certain && proxy.hop >= world.proxy, "{told}");
@@ -132,7 +139,12 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
             let target = (machine.internet().target(family), 0).into();
             let job = Trace::start(machine, &settings, "target", target).unwrap();
             let route = to_the_end(job);
-            let is_seen = check(&route, &world, &format!("{told}, round {round}"));
+            let is_seen = check(
+                &route,
+                &world,
+                settings.config.first_hop,
+                &format!("{told}, round {round}"),
+            );
             let is_lossy = world.loss > 0 && !world.is_silent;
             (seen, lossy) = (
                 seen + u32::from(is_lossy && is_seen),
@@ -168,5 +180,51 @@ fn without_sockets_for_icmp_and_by_icmp_itself_nothing_is_checked() {
             (route.summary().reasons.checks, route.distance()),
             (0, Some(5))
         );
+    }
+}
+
+#[test]
+fn a_target_that_icmp_reaches_by_a_longer_way_is_no_proxy() {
+    for seed in 0..300 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (split, drops_pings) = (random.u8(0..10), random.bool());
+        let near = split + random.u8(2..10);
+        let long = near + random.u8(1..10);
+        let probes = [tcp(443), tcp(81), udp(53, Default::default())][random.usize(..3)];
+        let family = FAMILIES[random.usize(..2)];
+        let scenario = Scenario::plain(near, 20.0);
+        let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
+            .speaking(probes)
+            .with_icmp();
+        machine.attack(move |packet| {
+            let (header, message) = ip::parse(packet).unwrap();
+            let hop = header.hop_limit;
+            let is_icmp = header.protocol == ip::icmp(header.ends.family());
+            let mut forged = Vec::new();
+            // Routers of the longer way have numbers that nobody else has.
+            let router: IpAddr = match header.ends.family() {
+                AddressFamily::V4 => [203, 0, 113, hop].into(),
+                AddressFamily::V6 => [0x2001, 0xdb8, 0x203, 0, 0, 0, 0, hop.into()].into(),
+            };
+            let is_alone = is_icmp && hop > split;
+            if is_alone && hop < long {
+                forged.push(error(Type::TimeExceeded, router, packet));
+            } else if is_alone && !drops_pings {
+                forged.push(reply(&header, message));
+            }
+            let after = |packet| (Duration::from_millis(30), packet);
+            let forged = forged.into_iter().map(after).collect();
+            Attack { is_alone, forged }
+        });
+        let target = (machine.internet().target(family), 0).into();
+        let job = Trace::start(machine, &judge::settings(probes), "target", target).unwrap();
+        let route = to_the_end(job);
+        let told = format!("seed {seed}: {probes:?} {family:?}, from {split} {near} or {long}");
+        assert_eq!(
+            (route.proxy(), route.distance()),
+            (None, Some(near)),
+            "{told}"
+        );
+        assert!(route.reached(), "{told}");
     }
 }
