@@ -12,7 +12,8 @@ use rustix::thread::{self, CapabilitySet};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusals {
     pub(crate) raw: Option<Errno>,
-    pub(crate) ping: Option<Errno>,
+    /// Of the kind that takes no privilege: a ping socket, by UDP a UDP socket.
+    pub(crate) unprivileged: Option<Errno>,
 }
 
 /// Privileges of this process, and those that it may get.
@@ -120,12 +121,12 @@ pub(crate) fn advise(
     standing: Standing,
 ) -> String {
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
-    let Refusals { raw, ping } = refusals;
-    let told: Vec<String> = match (raw, ping) {
-        (Some(raw), Some(ping)) if is_denied(raw) && is_denied(ping) => {
+    let Refusals { raw, unprivileged } = refusals;
+    let told: Vec<String> = match (raw, unprivileged) {
+        (Some(raw), Some(other)) if is_denied(raw) && is_denied(other) => {
             vec!["neither raw nor ping sockets are permitted to this user".to_owned()]
         }
-        (raw, ping) => [("raw", raw), ("ping", ping)]
+        (raw, other) => [("raw", raw), ("ping", other)]
             .into_iter()
             .filter_map(|(kind, errno)| {
                 let errno = errno?;
@@ -145,7 +146,7 @@ pub(crate) fn advise(
     if raw.is_some_and(is_denied) {
         remedies.extend(standing.permit_raw());
     }
-    if ping.is_some_and(is_denied) {
+    if unprivileged.is_some_and(is_denied) {
         remedies.push(standing.permit_ping());
     }
     // Only a raw socket was tried: by UDP it was asked for, or the job needs one.
@@ -159,7 +160,7 @@ pub(crate) fn advise(
         );
     }
     if remedies.is_empty() {
-        remedies.push(match (raw, ping) {
+        remedies.push(match (raw, unprivileged) {
             (Some(_), None) => "use ping sockets".to_owned(),
             (None, Some(_)) => "use raw sockets".to_owned(),
             _ => "use the other family, or another kernel".to_owned(),
@@ -200,7 +201,7 @@ mod tests {
     fn advice(standing: Standing) -> String {
         let refusals = Refusals {
             raw: Some(Errno::PERM),
-            ping: Some(Errno::ACCESS),
+            unprivileged: Some(Errno::ACCESS),
         };
         advise(AddressFamily::V4, ProbeProtocol::Icmp, refusals, standing)
     }
@@ -277,7 +278,7 @@ mod tests {
         ] {
             let refusals = Refusals {
                 raw: Some(errno),
-                ping: None,
+                unprivileged: None,
             };
             let advice = advise(AddressFamily::V4, udp, refusals, USER);
             assert!(advice.starts_with(begin), "{advice}");
@@ -324,8 +325,8 @@ mod tests {
 
     #[test]
     fn what_a_kernel_does_not_have_is_told_from_what_it_does_not_permit() {
-        let advice = |raw, ping| {
-            let refusals = Refusals { raw, ping };
+        let advice = |raw, unprivileged| {
+            let refusals = Refusals { raw, unprivileged };
             advise(AddressFamily::V6, ProbeProtocol::Icmp, refusals, USER)
         };
         let mixed = advice(Some(Errno::PROTONOSUPPORT), Some(Errno::ACCESS));

@@ -122,7 +122,7 @@ pub enum Error {
     Refused {
         /// The kernel's reason against a raw socket, if one was tried.
         raw: Option<io::Error>,
-        /// Its reason against a ping socket.
+        /// Its reason against a ping socket; by UDP, against a UDP socket.
         ping: Option<io::Error>,
         /// Advice: what the refusals mean, and how to get a socket.
         advice: String,
@@ -378,11 +378,11 @@ pub(crate) fn refused(
     };
     match error {
         OpenError::Refused(refusals) => {
-            let Refusals { raw, ping } = refusals;
+            let Refusals { raw, unprivileged } = refusals;
             let advice = advise(family, options.protocol, refusals, standing);
             Error::Refused {
                 raw: raw.map(Into::into),
-                ping: ping.map(Into::into),
+                ping: unprivileged.map(Into::into),
                 advice,
             }
         }

@@ -15,11 +15,11 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-/// A pair of ping sockets and its ident for so many of a survey, in each family.
-const MOST_PINGS: usize = 16;
+/// Pairs without privilege that a job has in each family, each with its ident or its port.
+const MOST_PAIRS: usize = 16;
 
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
-const FILES_PER_PING: usize = 32;
+const FILES_PER_PAIR: usize = 32;
 
 /// The sockets of a job: its [`Link`](hopshot_engine::Link) to this machine.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub struct Sockets {
     pub(crate) bell: Option<Bell>,
 }
 
-/// The sockets of one family, or, of ping sockets, of an ident.
+/// The sockets of one family, or, without privilege, of an ident or a port.
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
@@ -176,27 +176,27 @@ impl Sockets {
     pub(crate) fn open_more(&mut self) {
         let most = rustix::process::getrlimit(Resource::Nofile)
             .current
-            .map_or(MOST_PINGS, |files| {
-                usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PING
+            .map_or(MOST_PAIRS, |files| {
+                usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
             });
         // An ident that is given is to be the only one.
         let more = if self.options.ident.is_some() {
             0
         } else {
-            most.min(MOST_PINGS).saturating_sub(1)
-        };
-        let options = Options {
-            kind: Some(SocketKind::Ping),
-            ..self.options.clone()
+            most.min(MOST_PAIRS).saturating_sub(1)
         };
         let without_privilege = self
             .open
             .iter()
             .filter(|pair| pair.socket.kind() != SocketKind::Raw);
         let families: Vec<_> = without_privilege
-            .map(|pair| (pair.family, Arc::clone(&pair.sources)))
+            .map(|pair| (pair.family, pair.socket.kind(), Arc::clone(&pair.sources)))
             .collect();
-        for (family, sources) in families {
+        for (family, kind, sources) in families {
+            let options = Options {
+                kind: Some(kind),
+                ..self.options.clone()
+            };
             let opened = (0..more).map_while(|_| Socket::open(family, &options).ok());
             let pair = |socket| Pair::beside(&sources, family, &options, socket);
             self.open.extend(opened.map(pair));
@@ -247,8 +247,8 @@ impl Sockets {
         self.of(family).map_or(&[], |pair| pair.socket.lacks())
     }
 
-    /// The first of a family: there is one, but for ping sockets of a survey, and for
-    /// [checks](Self::open_checks).
+    /// The first of a family: there is one, but for [more](Self::open_more) without privilege, and
+    /// for [checks](Self::open_checks).
     pub(crate) fn of(&self, family: AddressFamily) -> Option<&Pair> {
         self.open.iter().find(|pair| pair.family == family)
     }

@@ -2,7 +2,7 @@
 //! interface.
 
 use super::queue::{Report, Said};
-use super::{Arrival, ping};
+use super::{Arrival, unprivileged};
 use crate::sys::Cmsgs;
 use hopshot_core::wire::{AddressFamily, Malformed, ip};
 use hopshot_core::{Answer, Echo, Instant, Protocol};
@@ -37,7 +37,7 @@ pub fn read<'b>(control: &[u8], peer: Option<SocketAddr>, message: &'b [u8]) -> 
         hop_limit,
         report,
     } = Said::parse(control, peer);
-    let from = ping::sender(report.as_ref(), peer);
+    let from = unprivileged::sender(report.as_ref(), peer);
     let arrival = |from| Arrival {
         protocol: ip::icmp(AddressFamily::of(from)),
         from,

@@ -2,6 +2,7 @@
 //!
 //! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets
 //! need none where the administrator permits them, and see less; [`udp`] sockets never need any.
+//! [`unprivileged`] is what the two have in common.
 
 mod arrival;
 mod filter;
@@ -20,6 +21,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod udp;
+mod unprivileged;
 
 #[cfg(any(test, feature = "fuzzing"))]
 use arrival::Arrival;

@@ -205,7 +205,7 @@ pub(super) fn open(
             Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => OpenError::Other(errno),
             errno => OpenError::Refused(Refusals {
                 raw: is_raw.then_some(errno),
-                ping: (!is_raw).then_some(errno),
+                unprivileged: (!is_raw).then_some(errno),
             }),
         }
     })

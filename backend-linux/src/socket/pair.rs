@@ -1,10 +1,10 @@
-//! A pair of sockets of either kind.
+//! A pair of sockets of any kind.
 
 use super::arrival::Arrival;
 use super::filter::AnswerKey;
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{OpenError, Options};
-use super::{ping, raw, udp};
+use super::{ping, raw, udp, unprivileged};
 use crate::advice::Refusals;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -18,8 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 #[derive(Debug)]
 pub(crate) enum Socket {
     Raw(raw::Socket),
-    Ping(ping::Socket),
-    Udp(udp::Socket),
+    Unprivileged(unprivileged::Socket),
 }
 
 impl Socket {
@@ -30,25 +29,28 @@ impl Socket {
     /// See [`OpenError`].
     pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let raw = || raw::Socket::open(family, options).map(Self::Raw);
-        let other = |lacks| match options.protocol {
-            ProbeProtocol::Udp { .. } => udp::Socket::open(family, options, lacks).map(Self::Udp),
-            _ => ping::Socket::open(family, options, lacks).map(Self::Ping),
+        let unprivileged = |lacks| {
+            let open_pair = match options.protocol {
+                ProbeProtocol::Udp { .. } => udp::open_pair,
+                _ => ping::open_pair,
+            };
+            open_pair(family, options, lacks).map(Self::Unprivileged)
         };
         match options.kind {
             Some(SocketKind::Raw) => raw(),
             // There is no other for it.
             _ if matches!(options.protocol, ProbeProtocol::Tcp { .. }) => raw(),
-            Some(_) => other(Lacks::of(family)),
+            Some(_) => unprivileged(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
                     raw: Some(errno), ..
                 })) => {
                     let mut lacks = Lacks::of(family);
                     lacks.note(Nicety::RawSockets, Err(errno));
-                    other(lacks).map_err(|error| match error {
-                        OpenError::Refused(ping) => OpenError::Refused(Refusals {
+                    unprivileged(lacks).map_err(|error| match error {
+                        OpenError::Refused(refusals) => OpenError::Refused(Refusals {
                             raw: Some(errno),
-                            ..ping
+                            ..refusals
                         }),
                         error => error,
                     })
@@ -62,8 +64,7 @@ impl Socket {
     pub(crate) fn lacks(&self) -> &[Lack] {
         match self {
             Self::Raw(raw) => raw.lacks(),
-            Self::Ping(ping) => ping.lacks(),
-            Self::Udp(udp) => udp.lacks(),
+            Self::Unprivileged(other) => other.lacks.list(),
         }
     }
 
@@ -71,8 +72,7 @@ impl Socket {
     pub(crate) fn note(&mut self, nicety: Nicety, done: Result<(), Errno>) {
         match self {
             Self::Raw(raw) => raw.lacks.note(nicety, done),
-            Self::Ping(ping) => ping.lacks.note(nicety, done),
-            Self::Udp(udp) => udp.lacks.note(nicety, done),
+            Self::Unprivileged(other) => other.lacks.note(nicety, done),
         }
     }
 
@@ -80,8 +80,7 @@ impl Socket {
     pub(crate) const fn kind(&self) -> SocketKind {
         match self {
             Self::Raw(_) => SocketKind::Raw,
-            Self::Ping(_) => SocketKind::Ping,
-            Self::Udp(_) => SocketKind::Udp,
+            Self::Unprivileged(other) => other.kind.name,
         }
     }
 
@@ -90,24 +89,24 @@ impl Socket {
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
             Self::Raw(_) => None,
-            Self::Ping(ping) => Some(ping.ident()),
-            Self::Udp(udp) => Some(udp.port()),
+            Self::Unprivileged(other) => Some(other.number),
         }
     }
 
-    /// See [`raw::Socket::listen_for`]; a ping socket always listens, for its own ident.
+    /// See [`raw::Socket::listen_for`]; one without privilege always listens, for its own ident or
+    /// port.
     pub(crate) fn listen_for(&mut self, trace: Option<&AnswerKey>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
-            Self::Ping(_) | Self::Udp(_) => Ok(()),
+            Self::Unprivileged(_) => Ok(()),
         }
     }
 
-    /// See [`raw::Socket::lock_filter`]; what a ping socket receives no filter decides.
+    /// See [`raw::Socket::lock_filter`]; what others receive no filter decides.
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.lock_filter(),
-            Self::Ping(_) | Self::Udp(_) => Ok(()),
+            Self::Unprivileged(_) => Ok(()),
         }
     }
 
@@ -122,8 +121,7 @@ impl Socket {
     ) -> Result<Instant, Errno> {
         match self {
             Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
-            Self::Ping(ping) => ping.send(destination, scope_id, hop_limit, message, tag),
-            Self::Udp(udp) => udp.send(destination, scope_id, hop_limit, message, tag),
+            Self::Unprivileged(other) => other.send(destination, scope_id, hop_limit, message, tag),
         }
     }
 
@@ -132,8 +130,7 @@ impl Socket {
     pub(crate) fn dropped(&self) -> u32 {
         match self {
             Self::Raw(raw) => raw.dropped(),
-            Self::Ping(ping) => ping.dropped(),
-            Self::Udp(udp) => udp.dropped(),
+            Self::Unprivileged(other) => other.dropped(),
         }
     }
 
@@ -141,8 +138,7 @@ impl Socket {
     pub(crate) fn departure(&mut self) -> Option<(u32, Instant)> {
         match self {
             Self::Raw(raw) => raw.departure(),
-            Self::Ping(ping) => ping.departure(),
-            Self::Udp(udp) => udp.departure(),
+            Self::Unprivileged(other) => other.departure(),
         }
     }
 
@@ -150,8 +146,7 @@ impl Socket {
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
         match self {
             Self::Raw(raw) => raw.receive(buf),
-            Self::Ping(ping) => ping.receive(buf),
-            Self::Udp(udp) => udp.receive(buf),
+            Self::Unprivileged(other) => other.receive(buf),
         }
     }
 }
@@ -160,8 +155,7 @@ impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Raw(raw) => raw.as_fd(),
-            Self::Ping(ping) => ping.as_fd(),
-            Self::Udp(udp) => udp.as_fd(),
+            Self::Unprivileged(other) => other.as_fd(),
         }
     }
 }

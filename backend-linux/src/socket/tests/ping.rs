@@ -142,7 +142,7 @@ fn what_is_not_permitted_is_said() {
             for family in [AddressFamily::V4, AddressFamily::V6] {
                 let no_ping = Refusals {
                     raw: None,
-                    ping: Some(Errno::ACCESS),
+                    unprivileged: Some(Errno::ACCESS),
                 };
                 assert_eq!(
                     Socket::open(family, &PING).err(),
@@ -162,10 +162,10 @@ fn what_is_not_permitted_is_said() {
                     (Some(Errno::PERM), None),
                     (None, Some(Errno::ACCESS)),
                 ];
-                for (options, (raw, ping)) in
+                for (options, (raw, unprivileged)) in
                     [&Options::default(), &raw, &PING].into_iter().zip(refusals)
                 {
-                    let refused = OpenError::Refused(Refusals { raw, ping });
+                    let refused = OpenError::Refused(Refusals { raw, unprivileged });
                     assert_eq!(Socket::open(family, options).err(), Some(refused));
                 }
             }
@@ -427,8 +427,7 @@ fn the_kernel_says_when_a_probe_left() {
                                     .for_each(|(tag, at)| _ = departures.insert(tag, at));
                                 match &mut socket {
                                     Socket::Raw(raw) => raw.count_departures(),
-                                    Socket::Ping(ping) => ping.count_departures(),
-                                    Socket::Udp(_) => unreachable!(),
+                                    Socket::Unprivileged(other) => other.count_departures(),
                                 }
                             }
                             let before = clock::now();

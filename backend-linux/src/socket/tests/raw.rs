@@ -256,7 +256,7 @@ fn options_that_cannot_be_had_are_told_apart() {
             for family in [AddressFamily::V4, AddressFamily::V6] {
                 let refused = OpenError::Refused(Refusals {
                     raw: Some(Errno::PERM),
-                    ping: None,
+                    unprivileged: None,
                 });
                 assert_eq!(
                     Socket::open(family, &Options::default()).err(),
