@@ -38,24 +38,11 @@ impl QuotedSyn {
     }
 }
 
-/// The kinds and lengths of options, but for the maximum segment size and padding.
-fn kinds(mut options: &[u8]) -> impl Iterator<Item = [u8; 2]> {
-    /// RFC 9293, section 3.1: the end of the list, padding, and the maximum segment size.
-    const END: u8 = 0;
-    const PADDING: u8 = 1;
+/// The kinds and lengths of options, but for the maximum segment size.
+fn kinds(options: &[u8]) -> impl Iterator<Item = &[u8; 2]> {
+    /// RFC 9293, section 3.2.
     const MSS: u8 = 2;
-    std::iter::from_fn(move || {
-        loop {
-            match *options {
-                [PADDING, ref others @ ..] => options = others,
-                [END, ..] | [] | [_] => return None,
-                [kind, len, ..] => {
-                    options = options.get(usize::from(len).max(2)..).unwrap_or_default();
-                    if kind != MSS {
-                        return Some([kind, len]);
-                    }
-                }
-            }
-        }
-    })
+    tcp::options(options)
+        .filter_map(<[u8]>::first_chunk)
+        .filter(|[kind, _]| *kind != MSS)
 }

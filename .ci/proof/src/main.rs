@@ -12,7 +12,7 @@ use core::time::Duration;
 use hopshot_core::wire::checksum::Checksum;
 use hopshot_core::wire::extensions::Extensions;
 use hopshot_core::wire::icmp::{Message, QuotedEcho, Type, emit_balanced};
-use hopshot_core::wire::tcp::mss;
+use hopshot_core::wire::tcp::{mss, options};
 use hopshot_core::wire::{AddressFamily, Ends, ip};
 use hopshot_core::{
     APART, Action, Answer, Arrival, Config, Echo, Extend32, Instant, Protocol, SendError, Tcp,
@@ -79,7 +79,7 @@ fn transport(octets: &[u8], buf: &mut [u8], number: u64, config: Config) {
             black_box(index.map(|index| tcp.source_port_of(index | APART)));
         }
         black_box(tracer.is_quiet());
-        black_box(mss(octets));
+        black_box((mss(octets), options(octets).last()));
         if let Ok(answer) = Tcp::answer(ends, Some(c), octets) {
             black_box((
                 tracer.accept(at, &answer).is_ok(),

@@ -134,22 +134,41 @@ impl<'a> QuotedSegment<'a> {
     }
 }
 
+/// Returns the options of a header in order, each from its kind on (RFC 9293, section 3.1), up to
+/// the end of their list. Padding is left out.
+///
+/// Each has at least its kind and its length. Any octets are taken: an option that is longer than
+/// what is there is cut, one whose length is below 2 ends behind it, and a kind that is the last
+/// octet is none.
+pub fn options(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    /// The kinds without a length.
+    const END: u8 = 0;
+    const PADDING: u8 = 1;
+    let mut rest = octets;
+    core::iter::from_fn(move || {
+        loop {
+            match *rest {
+                [PADDING, ref others @ ..] => rest = others,
+                [END, ..] | [] | [_] => return None,
+                [_, len, ..] => {
+                    let len = usize::from(len).max(2);
+                    let (option, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+                    rest = behind;
+                    return Some(option);
+                }
+            }
+        }
+    })
+}
+
 /// Returns the maximum segment size among the options of a SYN (RFC 9293, section 3.2), if it is
 /// there.
 #[must_use]
-pub fn mss(options: &[u8]) -> Option<u16> {
-    /// The end of the list, and padding: the kinds without a length.
-    const END: u8 = 0;
-    const NOTHING: u8 = 1;
-    let mut rest = options;
-    loop {
-        match *rest {
-            [2, 4, high, low, ..] => return Some(u16::from_be_bytes([high, low])),
-            [NOTHING, ref others @ ..] => rest = others,
-            [END, ..] | [] | [_] => return None,
-            [_, len, ..] => rest = rest.get(usize::from(len).max(2)..)?,
-        }
-    }
+pub fn mss(octets: &[u8]) -> Option<u16> {
+    options(octets).find_map(|option| match *option {
+        [2, 4, high, low] => Some(u16::from_be_bytes([high, low])),
+        _ => None,
+    })
 }
 
 /// Writes a SYN over the whole of `message`: its header, and behind it the options that `message`

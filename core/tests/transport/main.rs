@@ -4,6 +4,7 @@ mod golden;
 mod identity;
 #[path = "../network/mod.rs"]
 mod network;
+mod options;
 mod traces;
 
 use hopshot_core::wire::{AddressFamily, Ends, ip};
