@@ -122,11 +122,15 @@ pub(crate) fn advise(
 ) -> String {
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
     let Refusals { raw, unprivileged } = refusals;
+    let is_icmp = protocol == ProbeProtocol::Icmp;
+    let name = if is_icmp { "ping" } else { "UDP" };
     let told: Vec<String> = match (raw, unprivileged) {
         (Some(raw), Some(other)) if is_denied(raw) && is_denied(other) => {
-            vec!["neither raw nor ping sockets are permitted to this user".to_owned()]
+            vec![format!(
+                "neither raw nor {name} sockets are permitted to this user"
+            )]
         }
-        (raw, other) => [("raw", raw), ("ping", other)]
+        (raw, other) => [("raw", raw), (name, other)]
             .into_iter()
             .filter_map(|(kind, errno)| {
                 let errno = errno?;
@@ -146,18 +150,21 @@ pub(crate) fn advise(
     if raw.is_some_and(is_denied) {
         remedies.extend(standing.permit_raw());
     }
-    if unprivileged.is_some_and(is_denied) {
+    if unprivileged.is_some_and(is_denied) && is_icmp {
         remedies.push(standing.permit_ping());
     }
-    // Only a raw socket was tried: by UDP it was asked for, or the job needs one.
-    if protocol != ProbeProtocol::Icmp {
-        let name = protocol.as_str().to_uppercase();
+    if !is_icmp {
         let told = told.join(", and ");
         remedies.push("probe by ICMP, which most systems permit to all users".to_owned());
-        return format!(
-            "{name} needs a raw socket here, but {told}: {}",
-            remedies.join("; or ")
-        );
+        let remedies = remedies.join("; or ");
+        // Without another kind that was tried the job needs a raw socket, or it was asked for.
+        return match unprivileged {
+            Some(_) => format!("{told}: {remedies}"),
+            None => {
+                let name = protocol.as_str().to_uppercase();
+                format!("{name} needs a raw socket here, but {told}: {remedies}")
+            }
+        };
     }
     if remedies.is_empty() {
         remedies.push(match (raw, unprivileged) {
@@ -289,6 +296,26 @@ mod tests {
                 "{advice}"
             );
         }
+    }
+
+    #[test]
+    fn of_udp_sockets_it_names_no_setting_of_ping_sockets() {
+        let udp = ProbeProtocol::Udp {
+            port: 53,
+            payload: UdpPayload::Dns,
+        };
+        let advice = |raw| {
+            let unprivileged = Some(Errno::PERM);
+            let refusals = Refusals { raw, unprivileged };
+            advise(AddressFamily::V4, udp, refusals, USER)
+        };
+        let both = advice(Some(Errno::PERM));
+        let begin = "neither raw nor UDP sockets are permitted to this user: run this as root";
+        assert!(both.starts_with(begin), "{both}");
+        let one = advice(None);
+        let begin = "UDP sockets aren't permitted to this user: probe by ICMP";
+        assert!(one.starts_with(begin), "{one}");
+        assert!(!both.contains("ping_group") && !one.contains("ping_group"));
     }
 
     #[test]

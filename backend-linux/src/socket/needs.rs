@@ -15,7 +15,7 @@ use std::io;
 /// An option without which there is no trace, or not the one that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Necessity {
-    /// The error queue of a ping socket, which hears of routers by nothing else.
+    /// The error queue of a socket that takes no privilege: it hears of routers by nothing else.
     Errors,
     /// Packets that nobody fragments, for a search for the path MTU.
     Unfragmented,
@@ -52,7 +52,7 @@ impl Necessity {
     pub(crate) const fn remedy(self) -> &'static str {
         match self {
             Self::Errors => {
-                "ping sockets hear no router without it: use raw sockets, which need CAP_NET_RAW"
+                "no router is heard without it: use raw sockets, which need CAP_NET_RAW"
             }
             Self::Unfragmented | Self::Mtu => {
                 "no path MTU can be found without it: permit it, or trace without asking for the MTU"

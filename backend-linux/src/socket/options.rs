@@ -92,7 +92,9 @@ impl OpenError {
     /// Returns what the kernel said, as far as it is known.
     pub(crate) fn errno(&self) -> Errno {
         match self {
-            Self::Refused(Refusals { raw, ping }) => ping.or(*raw).unwrap_or(Errno::PERM),
+            Self::Refused(Refusals { raw, unprivileged }) => {
+                unprivileged.or(*raw).unwrap_or(Errno::PERM)
+            }
             Self::Necessary(_, errno) | Self::Other(errno) => *errno,
             _ => Errno::PERM,
         }
