@@ -224,7 +224,7 @@ impl Sockets {
                 continue;
             };
             let check = Pair::open_check(&pair.sources, family, &options);
-            let refused = check.as_ref().map(drop).map_err(|error| error.errno());
+            let refused = check.as_ref().map(drop).map_err(OpenError::errno);
             pair.socket.note(Nicety::Checks, refused);
             self.open.extend(check);
         }

@@ -70,6 +70,17 @@ pub(crate) struct Knocks {
     pub(crate) answer: Option<Reply>,
 }
 
+/// All asides.
+pub(crate) type Asides = BTreeMap<TraceId, Aside>;
+
+/// A trace that is to tell another one something of its target.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Aside {
+    /// The trace.
+    pub(crate) of: TraceId,
+    pub(crate) is_check: bool,
+}
+
 /// For how long a probe that this machine can't send is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Endurance {

@@ -13,7 +13,7 @@ use super::Driver;
 use crate::checks::{Proxy, Todo};
 use crate::link::Link;
 use crate::protocol::{ProbeProtocol, Probes};
-use crate::running::{Endurance, Running};
+use crate::running::{Aside, Asides, Endurance, Running};
 use crate::schedule::Schedule;
 use crate::trace_id::TraceId;
 use hopshot_core::{Config, Evidence, Instant, Kind, Reply, Sweep};
@@ -27,17 +27,6 @@ const FARTHEST: u8 = 30;
 
 /// Targets whose proxies are remembered.
 const MOST_PROXIES: usize = 1_024;
-
-/// All asides.
-pub(super) type Asides = BTreeMap<TraceId, Aside>;
-
-/// A trace that is to tell another one something of its target.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Aside {
-    /// The trace.
-    of: TraceId,
-    is_check: bool,
-}
 
 impl<L: Link> Driver<L> {
     /// Permits a trace that has just been added to knock: at once if nothing is known of its

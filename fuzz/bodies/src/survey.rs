@@ -153,18 +153,18 @@ impl Chaos {
         let mut octets = vec![0; 2048];
         if let Ok(len) = message.emit(ends, &mut octets) {
             octets.truncate(len);
-            self.arrive(from, ip::icmp(family), octets);
+            self.arrive(from, ip::icmp(family), &octets);
         }
     }
 
     /// Every port of a family hears all.
-    fn arrive(&mut self, from: IpAddr, protocol: u8, octets: Vec<u8>) {
+    fn arrive(&mut self, from: IpAddr, protocol: u8, octets: &[u8]) {
         let ports = self
             .arriving
             .iter_mut()
             .skip(index(AddressFamily::of(from)));
         for queue in ports.step_by(2) {
-            queue.push_back((from, protocol, octets.clone()));
+            queue.push_back((from, protocol, octets.to_vec()));
         }
     }
 
@@ -214,7 +214,7 @@ impl Chaos {
                 return self.bring(from, &Message::EchoReply(echo));
             }
         };
-        self.arrive(from, probe.protocol, said);
+        self.arrive(from, probe.protocol, &said);
     }
 
     fn answer(&mut self, number: u16, reaches: bool) {
@@ -496,7 +496,7 @@ pub fn body(octets: &[u8]) {
                 let family = AddressFamily::of(from);
                 let protocols = [ip::icmp(family), protocol.number(family)];
                 let protocol = protocols[usize::from(octets[1] % 2)];
-                survey.link_mut().arrive(from, protocol, octets.to_vec());
+                survey.link_mut().arrive(from, protocol, &octets);
             }
             Operation::Fail { route, sending } => {
                 (survey.link_mut().no_route, survey.link_mut().no_sending) = (route, sending);
