@@ -125,7 +125,7 @@ impl Machine {
     /// The same machine for probes of another protocol.
     #[must_use]
     pub fn speaking(mut self, protocol: ProbeProtocol) -> Self {
-        for port in &mut self.ports {
+        for port in self.ports.iter_mut().take(2) {
             port.protocol = protocol.number(port.family);
         }
         self

@@ -123,10 +123,11 @@ fn about() -> String {
         "## TCP and UDP\n\n\
          Time, waste and hops: `tcp-open`, medians, at TCP port 443, which is open, and UDP port \
          33434, which is closed. The limit is the RTT, 80 ms. 'Past the end' counts SYNs and \
-         datagrams that were sent farther than the target. 'Open' and 'closed': whether the \
-         command says so of TCP ports 443 and 81, and of UDP ports 53, which answers, and 33434; a \
-         dash is one that says nothing. 'Again' is the second trace by one process, without \
-         start-up. scamper's TCP needs Ethernet and has a veth pair, all others a TUN device.\n\n\
+         datagrams that were sent farther than the target, and the ping by which hopshot checks \
+         that no proxy answers. 'Open' and 'closed': whether the command says so of TCP ports 443 \
+         and 81, and of UDP ports 53, which answers, and 33434; a dash is one that says nothing. \
+         'Again' is the second trace by one process, without start-up. scamper's TCP needs \
+         Ethernet and has a veth pair, all others a TUN device.\n\n\
          The rest: traces with neighbours that are on no way one behind the other, where load is \
          balanced by ports and in IPv6 by the flow label too (`ecmp`); whole lists where each \
          answer is up to {LATE_MS} ms late and so overtakes others; whether the target is found \
