@@ -5,9 +5,10 @@
 //! a router answers that at the target's hop, the target is farther away.
 //!
 //! One Echo Request goes as far as the trace may. If the target answers it from as far away as it
-//! answers the trace, it is one machine. Else others go just as far as the target seems to be away.
-//! If a router answers them it counts only where the hop before is the same as that of the trace:
-//! else ICMP has gone another way. Each check is of another flow, since ways may differ in length.
+//! answers the trace, it is one machine. Else some go to the target's hop, each of another flow,
+//! with a second one to the hop before. If a router answers, and the hop before is the same as the
+//! trace's, a proxy answers for the target. If the hop before is another one, ICMP has taken another
+//! way, which may be longer, and shows nothing.
 
 use crate::storage::Tracer;
 use crate::trace_id::TraceId;
@@ -15,7 +16,7 @@ use hopshot_core::{Evidence, Kind, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Checks that leave before they are asked for: the distance of a target is told better and better.
+/// Most checks that leave before the trace ends. Each better estimate of the distance may cost some.
 const MOST_EARLY: usize = 5;
 
 /// Flows that must find a router in the target's place. Linux sends six errors to a host before it
@@ -26,14 +27,14 @@ const FLOWS: usize = 3;
 const LEAST_AT_HOP: usize = 2;
 const MOST_AT_HOP: usize = 6;
 
-/// Checks as far as a trace may go, of which none shows that the target is one machine.
+/// Checks to the last hop before a proxy is called certain.
 const LEAST_FAR: usize = 2;
 
 /// An answer to a check is waited for as long as to any probe whose answer is overdue, and at least
 /// so long: a router may be far behind a proxy that is near.
 const LEAST_WAIT: Duration = Duration::from_millis(90);
 
-/// What shows that a proxy answers in the target's name: it, or a redirect, or a firewall that
+/// Evidence of a proxy that answers in the target's name, or of a redirect, a firewall that
 /// completes connections itself, or another machine with the target's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -42,8 +43,8 @@ pub struct Proxy {
     pub hop: u8,
     /// The router that answers ICMP Echo Requests there.
     pub router: IpAddr,
-    /// Whether it answered on several flows, behind the same hop as the trace went through. Else
-    /// ICMP may have gone another way, which is longer.
+    /// Whether routers answered there on several flows, and the hop before was the trace's wherever
+    /// it is known, at least once. Else ICMP may have taken another way, which is longer.
     pub is_certain: bool,
 }
 
@@ -52,17 +53,20 @@ pub struct Proxy {
 pub(crate) struct Checks {
     /// Whether there are to be any.
     pub(crate) are_wanted: bool,
+    /// Whether they are decided, as far as they can be.
+    pub(crate) are_over: bool,
     /// The proxy that was found before. If it is still there one flow tells, and silence doesn't
     /// change it.
     pub(crate) found: Option<Proxy>,
     made: Vec<Check>,
 }
 
-/// An Echo Request to the target of a trace, and one of the same flow to the hop before.
+/// An Echo Request to the target of a trace, and perhaps one of the same flow to the hop before.
 #[derive(Debug)]
 struct Check {
     id: TraceId,
     hop: u8,
+    asks_before: bool,
     reply: Option<Reply>,
     before: Option<Reply>,
 }
@@ -70,11 +74,17 @@ struct Check {
 impl Check {
     /// Whether an answer may still come within a time after it left.
     fn is_awaited(&self, span: Duration, age: impl Fn(TraceId) -> Option<Duration>) -> bool {
-        self.reply.is_none() && age(self.id).is_some_and(|age| age < span)
+        let is_whole = self.reply.is_some() && (self.before.is_some() || !self.asks_before);
+        !is_whole && age(self.id).is_some_and(|age| age < span)
+    }
+
+    /// Its answers.
+    fn replies(&self) -> impl Iterator<Item = Reply> {
+        self.reply.into_iter().chain(self.before)
     }
 }
 
-/// What is to be done before a trace ends.
+/// The next step before a trace ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Todo {
     /// A check as far as this tells.
@@ -84,7 +94,7 @@ pub(crate) enum Todo {
     Nothing,
 }
 
-/// What checks show of a target that has answered.
+/// The evidence about a target that has answered.
 enum Shown {
     /// Nothing speaks against the target.
     Target,
@@ -100,11 +110,12 @@ impl Checks {
     }
 
     /// Remembers a check that is to leave.
-    pub(crate) fn add(&mut self, id: TraceId, hop: u8) {
+    pub(crate) fn add(&mut self, id: TraceId, hop: u8, asks_before: bool) {
         let (reply, before) = (None, None);
         self.made.push(Check {
             id,
             hop,
+            asks_before,
             reply,
             before,
         });
@@ -162,29 +173,40 @@ impl Checks {
         let overdue = overdue(tracer, &targets(tracer));
         let patience = u32::from(tracer.config().patience);
         let longest = overdue.max(LEAST_WAIT.saturating_mul(patience));
-        let is_open = |check: &&Check| check.is_awaited(longest, &age);
         let wait = |hop: u8, span: Duration| {
-            let open = self.at(hop).find(is_open);
+            let open = self.at(hop).find(|check| check.is_awaited(span, &age));
             open.map_or(Todo::Nothing, |check| Todo::Wait(check.id, span))
         };
         let made = self.at(distance).count();
-        let open = self.at(distance).filter(is_open).count();
-        match self.shown(tracer, distance) {
-            Shown::Target => Todo::Nothing,
-            // It left with what the target has answered.
-            Shown::Routers(_) if made == 0 && self.is_awaited(far, overdue, &age) => {
-                wait(far, overdue)
+        let found = match self.shown(tracer, distance) {
+            Shown::Target => return Todo::Nothing,
+            Shown::Routers(found) => found,
+        };
+        // The first check left together with the probe that the target has answered, so its answer
+        // is due.
+        if made == 0 && self.is_awaited(far, overdue, &age) {
+            return wait(far, overdue);
+        }
+        if made < self.least_at(distance) {
+            return Todo::Ask(distance);
+        }
+        let is_known = self.found_at(distance).is_some();
+        if !found.is_empty() && !is_known {
+            if self.at(far).count() < LEAST_FAR {
+                return Todo::Ask(far);
             }
-            Shown::Routers(_) if made < self.least_at(distance) => Todo::Ask(distance),
-            Shown::Routers(found) if found.is_empty() => wait(distance, longest),
-            Shown::Routers(_) if self.found_at(distance).is_some() => wait(far, overdue),
-            Shown::Routers(_) if self.at(far).count() < LEAST_FAR => Todo::Ask(far),
-            Shown::Routers(found) if found.len() + open < FLOWS => match made < MOST_AT_HOP {
-                true => Todo::Ask(distance),
-                false => wait(far, longest),
-            },
-            Shown::Routers(found) if found.len() < FLOWS => wait(distance, longest),
-            Shown::Routers(_) => wait(far, longest),
+            let silent = self.at(distance).filter(|check| check.reply.is_none());
+            let open = silent
+                .filter(|check| check.is_awaited(longest, &age))
+                .count();
+            let on_way = found.iter().filter(|it| it.1 != Some(false)).count();
+            if on_way + open < FLOWS && made < MOST_AT_HOP {
+                return Todo::Ask(distance);
+            }
+        }
+        match (wait(distance, longest), found.is_empty()) {
+            (Todo::Nothing, false) => wait(far, if is_known { overdue } else { longest }),
+            (todo, _) => todo,
         }
     }
 
@@ -201,7 +223,9 @@ impl Checks {
         let count = |is_on_way| found.iter().filter(|it| it.1 == is_on_way).count();
         let (on_way, off_way) = (count(Some(true)), count(Some(false)));
         // Where all ICMP goes another way nothing is shown.
-        let (router, _) = found.iter().find(|it| it.1 != Some(false))?;
+        let Some((router, _)) = found.iter().find(|it| it.1 != Some(false)) else {
+            return before;
+        };
         let is_shown = before.is_some() || on_way > 0 && found.len() >= FLOWS;
         Some(Proxy {
             hop,
@@ -210,9 +234,15 @@ impl Checks {
         })
     }
 
+    /// Whether it is certain that the target has answered, and no proxy.
+    pub(crate) fn clears(&self, tracer: &Tracer) -> bool {
+        let distance = tracer.route().distance().filter(|_| self.are_wanted);
+        distance.is_some_and(|distance| matches!(self.shown(tracer, distance), Shown::Target))
+    }
+
     fn shown(&self, tracer: &Tracer, distance: u8) -> Shown {
-        let mut as_near = self.made.iter().filter(|check| check.hop <= distance);
-        let is_there = as_near.any(|check| check.reply.as_ref().is_some_and(is_targets));
+        let mut replies = self.made.iter().flat_map(Check::replies);
+        let is_there = replies.any(|reply| reply.probe.hop <= distance && is_targets(&reply));
         if is_there || self.is_one_machine(&targets(tracer)) {
             return Shown::Target;
         }
@@ -267,7 +297,7 @@ impl Checks {
     /// Whether the target has answered ICMP from as far away as it has answered otherwise, by the
     /// hop limits of its answers.
     fn is_one_machine(&self, answers: &[Reply]) -> bool {
-        let checks = self.made.iter().filter_map(|check| check.reply);
+        let checks = self.made.iter().flat_map(Check::replies);
         let backs: Vec<u8> = checks
             .filter(is_targets)
             .filter_map(|reply| reply.hops_back())
@@ -277,11 +307,12 @@ impl Checks {
     }
 }
 
-/// Returns the addresses that have answered a trace at a hop.
+/// Returns the addresses that have answered a trace at a hop, beyond doubt.
 fn answerers(tracer: &Tracer, hop: u8) -> Vec<IpAddr> {
     let hops = tracer.route().hops().filter(|it| it.number() == hop);
-    let all = hops.flat_map(|hop| hop.replies().map(|reply| reply.from).collect::<Vec<_>>());
-    all.collect()
+    let strong = |reply: &Reply| reply.evidence() == Evidence::Strong;
+    let all = hops.flat_map(|hop| hop.replies().filter(strong).collect::<Vec<_>>());
+    all.map(|reply| reply.from).collect()
 }
 
 /// Returns the target's answers.

@@ -86,7 +86,7 @@ pub struct Driver<L> {
     /// Traces of one hop, which belong to nobody, to see whether anybody is heard still; and
     /// whether there are to be any.
     questions: BTreeSet<TraceId>,
-    /// Traces of one probe each that are to tell other traces something of their targets.
+    /// Traces of a probe or two that are to tell other traces something of their targets.
     asides: Asides,
     /// Proxies that were found, by the target in whose name they answer.
     proxies: BTreeMap<IpAddr, Proxy>,
@@ -218,6 +218,7 @@ impl<L: Link> Driver<L> {
             endurance,
             held,
             left,
+            last_left: None,
             was_missed,
             has_timeout,
             has_given_up,

@@ -24,6 +24,7 @@ pub struct Route {
     pub(crate) tracer: Box<Tracer>,
     pub(crate) knock: Option<Reply>,
     pub(crate) proxy: Option<Proxy>,
+    pub(crate) is_checked: bool,
     pub(crate) shared: Vec<SharedHop>,
     pub(crate) clocks: ClocksOf,
     pub(crate) extensions: ExtensionsOf,
@@ -58,6 +59,7 @@ impl Route {
             tracer: Box::new(tracer.map_err(Fault::Config)?),
             knock: None,
             proxy: None,
+            is_checked: true,
             shared: Vec::new(),
             clocks: BTreeMap::new(),
             extensions: BTreeMap::new(),
@@ -165,11 +167,18 @@ impl Route {
             && last.is_some_and(|last| last.iter().any(|reply| protocol.is_filtered(reply)))
     }
 
-    /// Returns what shows that it isn't the target that answers, but a proxy in its name, if checks
-    /// have shown that. Of a trace by ICMP there are none.
+    /// Returns the proxy that answers in the target's name, if checks found one. ICMP traces are
+    /// never checked.
     #[must_use]
     pub const fn proxy(&self) -> Option<Proxy> {
         self.proxy
+    }
+
+    /// Returns whether the checks for a [proxy](Self::proxy) ended before the trace did, or there
+    /// were to be none. A trace that was interrupted may not have got so far.
+    #[must_use]
+    pub const fn is_checked(&self) -> bool {
+        self.is_checked
     }
 
     /// Returns whether a proxy is certain to answer in the target's name.
@@ -190,7 +199,7 @@ impl Route {
     /// load is balanced, else to the [knock](Self::knock).
     #[must_use]
     pub fn is_open(&self) -> Option<bool> {
-        if self.proxy.is_some() {
+        if self.proxy.is_some() || !self.is_checked {
             return None;
         }
         let replies = self

@@ -44,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) held: Option<Held>,
     /// When its first probe left.
     pub(crate) left: Option<Instant>,
+    /// When its last probe left.
+    pub(crate) last_left: Option<Instant>,
     /// Whether the next hop was missed: when it was looked for at [`look_at`](Self::look_at), or
     /// while the kernel was waited for.
     pub(crate) was_missed: Option<bool>,

@@ -146,10 +146,12 @@ impl Begun {
         let spared = head.as_ref().and_then(Head::spared).map(<[_]>::to_vec);
         let config = tracer.config();
         let proxy = checks.proxy(&tracer);
-        driver.remember_proxy(self.target, proxy);
+        driver.remember_proxy(self.target, proxy, checks.clears(&tracer));
+        let is_checked = checks.are_over || !checks.are_wanted;
         // From a hop in the middle the first answer may be the target's, and says nothing of its
         // distance.
-        if !proxy.is_some_and(|proxy| proxy.is_certain)
+        if proxy.is_none()
+            && is_checked
             && (config.first_hop == 1 || spared.is_some())
             && let Distance::Exactly(distance) = distance(&tracer.route())
         {
@@ -166,6 +168,7 @@ impl Begun {
             tracer,
             knock: knocks.answer,
             proxy,
+            is_checked,
             shared: spared.unwrap_or_default(),
             clocks,
             extensions,

@@ -55,20 +55,21 @@ impl Host {
 /// A doubt that it is the target that answers.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Doubt {
-    None,
+    No,
     /// It may be a proxy.
-    Some,
+    Perhaps,
     /// It is a proxy.
-    Proxy,
+    Certain,
 }
 
 impl Doubt {
-    /// Returns the doubt that there is when a trace has ended.
-    pub(super) fn of(route: &Route) -> Self {
+    /// Returns the doubt that there is when a trace has ended; `None` if it was interrupted before
+    /// that was known.
+    pub(super) fn of(route: &Route) -> Option<Self> {
         match route.proxy() {
-            None => Self::None,
-            Some(proxy) if proxy.is_certain => Self::Proxy,
-            Some(_) => Self::Some,
+            None => route.is_checked().then_some(Self::No),
+            Some(proxy) if proxy.is_certain => Some(Self::Certain),
+            Some(_) => Some(Self::Perhaps),
         }
     }
 }
@@ -208,9 +209,9 @@ pub(super) fn rows<'e>(
             let states = replies().filter_map(|reply| PortState::of_reply(protocol, &reply));
             for state in states {
                 let state = match doubt {
-                    Some(Doubt::None) => state.to_string(),
-                    Some(Doubt::Some) => format!("[{}?]", state.as_str()),
-                    Some(Doubt::Proxy) => PortState::Proxied.to_string(),
+                    Some(Doubt::No) => state.to_string(),
+                    Some(Doubt::Perhaps) => format!("[{}?]", state.as_str()),
+                    Some(Doubt::Certain) => PortState::Proxied.to_string(),
                     None => continue,
                 };
                 if !notes.contains(&state) {

@@ -151,7 +151,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
-        self.doubt = Some(Doubt::of(route));
+        self.doubt = Doubt::of(route);
         let next = self.next;
         let hops: Vec<Hop<'_>> = hops
             .iter()
@@ -324,7 +324,7 @@ impl View {
         names: &Names,
     ) -> io::Result<()> {
         self.fit_terminal();
-        self.doubt = Some(Doubt::of(route));
+        self.doubt = Doubt::of(route);
         let last_heard = last_heard(route.hops());
         let next = self
             .next

@@ -60,7 +60,7 @@ impl<L: Link> Driver<L> {
         trace.checks.found = self.proxies.get(&target).copied();
     }
 
-    /// Sends what a trace may as well ask before it needs the answer.
+    /// Sends knocks and checks ahead of need.
     pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) {
         let Some(trace) = self.traces.get(&id) else {
             return;
@@ -82,52 +82,57 @@ impl<L: Link> Driver<L> {
         match trace.checks.todo(&trace.tracer, self.age_of_asides(now)) {
             Todo::Ask(hop) => self.ask_as_far(id, hop).then_some(now),
             Todo::Wait(check, span) => {
-                let left = self.traces.get(&check).and_then(|check| check.left);
+                let left = self.traces.get(&check).and_then(|check| check.last_left);
                 Some(left.unwrap_or(now).saturating_add(span))
             }
-            Todo::Nothing => None,
+            Todo::Nothing => {
+                if let Some(trace) = self.traces.get_mut(&id) {
+                    trace.checks.are_over = true;
+                }
+                None
+            }
         }
     }
 
-    /// How long ago an aside left, if it is still waited for.
+    /// How long ago an aside left, with all its probes, if it is still waited for.
     fn age_of_asides(&self, now: Instant) -> impl Fn(TraceId) -> Option<Duration> {
         move |aside| {
             let aside = self.traces.get(&aside)?;
-            let is_waiting = aside.tracer.route().stop_reason().is_none();
-            is_waiting.then(|| {
-                aside
-                    .left
-                    .map_or(Duration::ZERO, |left| now.saturating_since(left))
-            })
+            let (route, config) = (aside.tracer.route(), aside.tracer.config());
+            let is_sent = route.probes_sent() > usize::from(config.max_hops - config.first_hop);
+            let left = aside.last_left.filter(|_| is_sent);
+            let age = left.map_or(Duration::ZERO, |left| now.saturating_since(left));
+            route.stop_reason().is_none().then_some(age)
         }
     }
 
-    /// Remembers what the checks of a trace have shown of its target, for the next one to it.
-    pub(crate) fn remember_proxy(&mut self, target: IpAddr, proxy: Option<Proxy>) {
-        match proxy.filter(|proxy| proxy.is_certain) {
-            Some(_) if self.proxies.len() >= MOST_PROXIES => {}
-            Some(proxy) => {
-                self.proxies.insert(target, proxy);
-            }
-            None if proxy.is_none() => {
-                self.proxies.remove(&target);
-            }
-            None => {}
+    /// Remembers the proxy that the checks of a trace have found, for the next trace to its target;
+    /// forgets it only where it is certain that there is none.
+    pub(crate) fn remember_proxy(&mut self, target: IpAddr, proxy: Option<Proxy>, is_clear: bool) {
+        if is_clear {
+            self.proxies.remove(&target);
+        }
+        let has_room = self.proxies.len() < MOST_PROXIES || self.proxies.contains_key(&target);
+        if let Some(proxy) = proxy.filter(|proxy| proxy.is_certain && has_room) {
+            self.proxies.insert(target, proxy);
         }
     }
 
-    /// Sends a check, and all but the first to the hop before too. Returns whether that can be done.
+    /// Sends a check. One to the target's hop also sends a probe to the hop before. Returns whether
+    /// that can be done.
     fn ask_as_far(&mut self, id: TraceId, hop: u8) -> bool {
-        let is_first = |trace: &Running| trace.checks.is_empty();
-        let first = match self.traces.get(&id).is_some_and(is_first) {
-            true => hop,
-            false => hop.saturating_sub(1).max(1),
+        let Some(trace) = self.traces.get(&id) else {
+            return false;
         };
+        let far = trace.tracer.config().max_hops;
+        let is_targets = hop < far || trace.tracer.route().distance() == Some(hop);
+        let asks_before = hop > 1 && is_targets && !trace.checks.is_empty();
+        let first = hop - u8::from(asks_before);
         let Some(check) = self.aside(id, first..=hop, ProbeProtocol::Icmp, true) else {
             return false;
         };
         if let Some(trace) = self.traces.get_mut(&id) {
-            trace.checks.add(check, hop);
+            trace.checks.add(check, hop, asks_before);
         }
         true
     }

@@ -136,6 +136,7 @@ impl<L: Link> Driver<L> {
             Ok(left) => {
                 trace.tracer.sent(probe.probe, left);
                 trace.left.get_or_insert(left);
+                trace.last_left = Some(left);
                 if self.questions.contains(&id) {
                     uplink.asked(left);
                 }

@@ -3,10 +3,12 @@
 
 use super::hostile::{error, reply};
 use super::judge::{self, tcp, udp};
-use super::{FAMILIES, to_the_end};
+use super::{FAMILIES, MOST_STEPS, to_the_end};
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::wire::{AddressFamily, ip};
-use hopshot_engine::{Memory, ProbeProtocol, Route, SocketKind, StopReason, Sweep, Trace};
+use hopshot_engine::{
+    Job, Memory, ProbeProtocol, Route, SocketKind, Step, StopReason, Survey, Sweep, Trace,
+};
 use hopshot_lab::{Attack, Hop, Machine, Places, Scenario};
 use std::net::IpAddr;
 use std::time::Duration;
@@ -23,6 +25,8 @@ struct World {
     drops_pings: bool,
     /// Of a hundred packets to it and beyond so many are lost.
     loss: u8,
+    /// Answers are late by up to this, and overtake one another.
+    jitter_ms: u32,
 }
 
 impl World {
@@ -35,11 +39,13 @@ impl World {
             is_silent: random.u8(..5) == 0,
             drops_pings: random.bool(),
             loss: [0, 0, 1, 10, 30][random.usize(..5)],
+            jitter_ms: [0, 0, 12][random.usize(..3)],
         }
     }
 
     fn scenario(&self, rtt_ms: u32) -> Scenario {
         let mut scenario = Scenario::plain(self.hops, rtt_ms.into());
+        scenario.jitter_ms = self.jitter_ms.into();
         if self.is_silent {
             let at = Places::One(self.proxy);
             let silent = true;
@@ -227,4 +233,87 @@ fn a_target_that_icmp_reaches_by_a_longer_way_is_no_proxy() {
         );
         assert!(route.reached(), "{told}");
     }
+}
+
+#[test]
+fn at_a_slow_pace_a_list_finds_proxies_too() {
+    for (seed, rate) in [(0, 1_000), (1, 20), (2, 3)] {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let world = World {
+            is_silent: false,
+            loss: 0,
+            ..World::draw(&mut random)
+        };
+        for (family, probes) in FAMILIES
+            .into_iter()
+            .zip([tcp(443), udp(53, Default::default())])
+        {
+            let scenario = world.scenario(50);
+            let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
+                .speaking(probes)
+                .with_icmp();
+            let mut losses = fastrand::Rng::with_seed(seed);
+            machine.attack(move |packet| world.meets(packet, 50, &mut losses));
+            let target = (machine.internet().target(family), 0).into();
+            let settings = judge::settings(probes);
+            let mut survey = Survey::start(machine, &settings, rate, 4).unwrap();
+            survey.add_found("target", Ok(target), false, None).unwrap();
+            let told = format!("{probes:?} {family:?} at {rate}/s: {world:?}");
+            let mut route = None;
+            for _ in 0..MOST_STEPS {
+                route = survey.take();
+                if route.is_some() {
+                    break;
+                }
+                survey.advance(None).unwrap();
+            }
+            let route = route.unwrap_or_else(|| panic!("{told}: it does not end"));
+            assert!(
+                check(&route, &world, 1, &told) && route.is_proxied(),
+                "{told}"
+            );
+        }
+    }
+}
+
+#[test]
+fn who_interrupts_a_trace_before_it_is_checked_is_told_of_no_open_port() {
+    let (mut early, mut late) = (0, 0);
+    for seed in 0..100 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let world = World {
+            is_silent: false,
+            loss: 0,
+            ..World::draw(&mut random)
+        };
+        let (scenario, settings) = (world.scenario(40), judge::settings(tcp(443)));
+        let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
+            .speaking(settings.protocol)
+            .with_icmp();
+        let mut losses = fastrand::Rng::with_seed(seed);
+        machine.attack(move |packet| world.meets(packet, 40, &mut losses));
+        let target = (machine.internet().target(FAMILIES[0]), 0).into();
+        let mut job = Trace::start(machine, &settings, "target", target).unwrap();
+        let mut steps = random.usize(..8);
+        for _ in 0..MOST_STEPS {
+            if job.advance(None).unwrap() == Step::Done {
+                break;
+            }
+            let is_reached = job.route().distance().is_some();
+            if is_reached && steps == 0 {
+                job.interrupt();
+                break;
+            }
+            steps -= usize::from(is_reached);
+        }
+        let route = job.finish();
+        assert_eq!(route.is_open(), None, "seed {seed}: {world:?}");
+        let count = if route.is_checked() {
+            &mut late
+        } else {
+            &mut early
+        };
+        *count += 1;
+    }
+    assert!(early > 20 && late > 0, "{early} early, {late} late");
 }
