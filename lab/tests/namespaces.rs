@@ -89,9 +89,9 @@ fn a_command_that_takes_too_long_is_killed() {
 fn memory_is_the_commands_own() {
     let log = std::env::temp_dir().join(format!("hopshot-lab-test-{}-memory", std::process::id()));
     let log_path = log.to_str().unwrap();
-    // A shell that holds three million octets, then gives the status of a child that a signal
+    // A shell that holds thirty million octets, then gives the status of a child that a signal
     // ended.
-    let script = "big=$(head -c 3000000 /dev/zero | tr '\\0' x); sh -c 'kill -9 $$'; exit $((${#big} / 1000000 + $?))";
+    let script = "big=$(head -c 30000000 /dev/zero | tr '\\0' x); sh -c 'kill -9 $$'; exit $((${#big} / 10000000 + $?))";
     let arguments = [
         "run",
         "short",
@@ -117,9 +117,9 @@ fn memory_is_the_commands_own() {
         *memory = exit.peak_memory;
     }
     std::fs::remove_file(&log).unwrap();
-    // What a bare shell takes depends on the system and on what else runs; what it holds beyond
-    // that doesn't.
-    assert!(memories[1] > memories[0] + 2_000_000, "{memories:?}");
+    // What a bare shell takes, some megabytes, depends on the system and on what else runs; most of
+    // what it holds beyond that doesn't.
+    assert!(memories[1] > memories[0] + 20_000_000, "{memories:?}");
 }
 
 #[test]
