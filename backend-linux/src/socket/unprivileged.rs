@@ -1,5 +1,5 @@
-//! What sockets without privilege have in common: [`ping`](super::ping) sockets, known by an ident,
-//! and [`udp`](super::udp) sockets, known by a port. Both are a number to bind(2).
+//! Sockets that take no privilege: [`ping`](super::ping) sockets, known by an ident, and
+//! [`udp`](super::udp) sockets, known by a port. Both are a number to bind(2).
 //!
 //! Two descriptors. One that has asked for errors (`IP_RECVERR`) is told of each by making its next
 //! send fail in place of the packet. So one descriptor sends, and has not asked; the other one,
@@ -214,8 +214,8 @@ fn overlook<T>(mut read: impl FnMut() -> Result<Option<T>, Errno>) -> Result<Opt
     }
 }
 
-/// Who sent a packet, if it came from the network; of one from the error queue `peer` is where the
-/// probe went.
+/// Returns who sent a packet, if it came from the network. Of one from the error queue `peer` is
+/// where the probe went.
 pub(super) fn sender(report: Option<&Report>, peer: Option<SocketAddr>) -> Option<IpAddr> {
     let from = match report {
         None => peer,
@@ -247,7 +247,7 @@ fn hear_all(fd: &OwnedFd, family: AddressFamily, lacks: &mut Lacks) -> Result<()
 mod tests {
     use super::*;
 
-    /// What is read where each read but the first so many tells an error.
+    /// Reads where `errors` reads tell an error, after so many `before` that don't.
     fn read(errno: Errno, before: usize, errors: usize) -> Result<Option<usize>, Errno> {
         let mut reads = 0..;
         overlook(|| match reads.next() {

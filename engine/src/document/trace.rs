@@ -37,7 +37,7 @@ pub struct TraceEnd<'a, K> {
     /// What the target said to the probe that was to find out its distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     knock: Option<&'static str>,
-    /// What shows that a proxy answers in the target's name.
+    /// Evidence of a proxy that answers in the target's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<ProxyDocument>,
     started: String,

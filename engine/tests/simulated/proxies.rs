@@ -19,7 +19,7 @@ struct World {
     hops: u8,
     /// The hop that answers in the target's name.
     proxy: u8,
-    /// What its answers begin with.
+    /// The hop limit that its answers begin with.
     hop_limit: u8,
     is_silent: bool,
     drops_pings: bool,
@@ -58,7 +58,7 @@ impl World {
         scenario
     }
 
-    /// What becomes of a packet.
+    /// Answers a packet as the proxy does, or loses it, or lets it go on.
     fn meets(&self, packet: &[u8], rtt_ms: u32, random: &mut fastrand::Rng) -> Attack {
         let (header, message) = ip::parse(packet).unwrap();
         if header.hop_limit >= self.proxy && random.u8(..100) < self.loss {
