@@ -42,6 +42,7 @@ impl Link for Sockets {
             kind: pair.socket.kind(),
             ident: pair.ident,
             own_port: pair.held.as_ref().and_then(HeldPort::number),
+            room: pair.socket.room(),
         };
         self.open.iter().map(port)
     }

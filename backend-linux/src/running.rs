@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::privilege::{self, Shortfall, Shortfalls};
 use crate::socket::Lack;
 use crate::sockets::Sockets;
+use crate::sys::calls::Beside;
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::{Job, Step};
 use std::ops::{Deref, DerefMut};
@@ -103,14 +104,15 @@ impl<J: Job<Link = Sockets>> Running<J> {
     }
 
     /// Gives up everything that the rest doesn't need: fixes what its sockets receive, and then see
-    /// [`privilege::confine`](crate::privilege::confine). Sockets of a later job can't be opened in
+    /// [`privilege::confine`](crate::privilege::confine). [TCP sockets](crate::SocketKind::Tcp) may
+    /// still connect to the port of their probes. Sockets of a later job can't be opened in
     /// this process any more. Addresses can be added to a [`Survey`](crate::survey::Survey)
     /// afterwards, names can't.
     ///
     /// # Errors
     /// As there.
     pub fn confine(&mut self) -> Result<Shortfalls, Error> {
-        self.confine_by(privilege::confine)
+        self.confine_but(false)
     }
 
     /// The same, but for a terminal whose settings are to be restored: see
@@ -119,13 +121,14 @@ impl<J: Job<Link = Sockets>> Running<J> {
     /// # Errors
     /// As there.
     pub fn confine_on_terminal(&mut self) -> Result<Shortfalls, Error> {
-        self.confine_by(privilege::confine_on_terminal)
+        self.confine_but(true)
     }
 
-    fn confine_by(&mut self, rest: fn() -> Result<Shortfalls, Error>) -> Result<Shortfalls, Error> {
+    fn confine_but(&mut self, terminal: bool) -> Result<Shortfalls, Error> {
         self.job.listen();
         let locked = self.job.link().lock_filters();
-        let mut shortfalls = rest()?;
+        let port = self.job.link().connects_to();
+        let mut shortfalls = privilege::confine_but(Beside { terminal, port })?;
         shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
         Ok(shortfalls)
     }

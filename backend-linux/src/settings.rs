@@ -249,6 +249,7 @@ impl Settings {
         let is_right = |kind: SocketKind| match (kind, protocol) {
             (SocketKind::Ping, protocol) => protocol == ProbeProtocol::Icmp,
             (SocketKind::Udp, protocol) => matches!(protocol, ProbeProtocol::Udp { .. }),
+            (SocketKind::Tcp, protocol) => protocol.is_tcp(),
             _ => true,
         };
         if let Some(kind) = self.options.kind.filter(|kind| !is_right(*kind)) {
@@ -259,12 +260,13 @@ impl Settings {
             .check(self.family.unwrap_or(AddressFamily::V4))?)
     }
 
-    /// The same for several traces at a time to one host. By UDP those need raw sockets: each is of
-    /// a source port of its own, or all are of one, and a UDP socket has one for one trace.
+    /// The same for several traces at a time to one host. By UDP and TCP those need raw sockets:
+    /// each is of a source port of its own, or all are of one, and a UDP socket has one for one
+    /// trace, a TCP socket one for one probe.
     pub(crate) fn options_for_several(&self) -> Options {
         let options = self.socket_options();
         match self.probes.protocol {
-            ProbeProtocol::Udp { .. } => Options {
+            ProbeProtocol::Udp { .. } | ProbeProtocol::Tcp { .. } => Options {
                 kind: Some(SocketKind::Raw),
                 ..options
             },

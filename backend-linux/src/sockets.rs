@@ -18,6 +18,10 @@ use std::sync::Arc;
 /// Pairs without privilege that a job has in each family, each with its ident or its port.
 const MOST_PAIRS: usize = 16;
 
+/// Pairs of UDP sockets that check a trace, each for one check: six to a hop, and two as far as the
+/// trace may go.
+const UDP_CHECKS: usize = 8;
+
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PAIR: usize = 32;
 
@@ -54,8 +58,8 @@ impl Pair {
     fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let mut socket = Socket::open(family, options)?;
         let held = match socket.kind() {
-            // It is the socket's own.
-            SocketKind::Udp => Ok(None),
+            // It is the socket's own, or each socket's.
+            SocketKind::Udp | SocketKind::Tcp => Ok(None),
             _ => HeldPort::open(family, options),
         };
         socket.note(
@@ -203,8 +207,8 @@ impl Sockets {
         }
     }
 
-    /// Opens sockets for ICMP Echo beside those of other protocols, to check whether it is the
-    /// target that answers, or a proxy in its name.
+    /// Opens sockets beside those of a protocol, to check whether it is the target that answers, or
+    /// a proxy in its name: for ICMP Echo, or TCP's for UDP where those may not be opened.
     pub(crate) fn open_checks(&mut self) {
         if self.options.protocol == ProbeProtocol::Icmp {
             return;
@@ -212,21 +216,33 @@ impl Sockets {
         let options = Options {
             protocol: ProbeProtocol::Icmp,
             kind: self.options.kind.map(|kind| match kind {
-                SocketKind::Udp => SocketKind::Ping,
-                kind => kind,
+                SocketKind::Raw => SocketKind::Raw,
+                _ => SocketKind::Ping,
             }),
             source_port: None,
             ident: None,
             ..self.options.clone()
         };
+        let by_udp = Options {
+            protocol: ProbeProtocol::UNUSED_UDP,
+            kind: Some(SocketKind::Udp),
+            ..options.clone()
+        };
         for family in [AddressFamily::V4, AddressFamily::V6] {
             let Some(pair) = self.open.iter_mut().find(|pair| pair.family == family) else {
                 continue;
             };
-            let check = Pair::open_check(&pair.sources, family, &options);
-            let refused = check.as_ref().map(drop).map_err(OpenError::errno);
-            pair.socket.note(Nicety::Checks, refused);
-            self.open.extend(check);
+            let sources = Arc::clone(&pair.sources);
+            match Pair::open_check(&sources, family, &options) {
+                Ok(check) => self.open.push(check),
+                Err(_) if pair.socket.kind() == SocketKind::Tcp => {
+                    let open = || Socket::open(family, &by_udp).ok();
+                    let opened = (0..UDP_CHECKS).map_while(|_| open());
+                    let beside = |socket| Pair::beside(&sources, family, &by_udp, socket);
+                    self.open.extend(opened.map(beside));
+                }
+                Err(error) => pair.socket.note(Nicety::Checks, Err(error.errno())),
+            }
         }
     }
 
@@ -251,6 +267,13 @@ impl Sockets {
     /// for [checks](Self::open_checks).
     pub(crate) fn of(&self, family: AddressFamily) -> Option<&Pair> {
         self.open.iter().find(|pair| pair.family == family)
+    }
+
+    /// The port that probes are connections to, if they are the kernel's.
+    pub(crate) fn connects_to(&self) -> Option<u16> {
+        let mut kinds = self.open.iter().map(|pair| pair.socket.kind());
+        let port = self.options.protocol.port();
+        port.filter(|_| kinds.any(|kind| kind == SocketKind::Tcp))
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of

@@ -23,6 +23,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// Sets an option of a socket to `value`, in the octets of this machine.
 ///
@@ -99,6 +100,63 @@ pub(crate) fn drops(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
         )
     };
     succeeded(status).map(|()| memory[DROPS])
+}
+
+/// What becomes of a connection that was asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Handshake {
+    pub(crate) state: State,
+    /// The RTT, from the SYN to its answer, if there is one and no other SYN was sent.
+    pub(crate) rtt: Option<Duration>,
+}
+
+/// The state of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum State {
+    /// There is none, or no more.
+    #[default]
+    Closed,
+    /// It was asked for.
+    SynSent,
+    /// It was made, or is about to be.
+    Made,
+}
+
+/// What the kernel knows of a connection.
+///
+/// # Errors
+/// Whatever getsockopt(2) says.
+#[doc(alias = "TCP_INFO")]
+pub(crate) fn handshake(fd: BorrowedFd<'_>) -> Result<Handshake, Errno> {
+    /// linux/tcp.h: `tcpi_rtt`, in microseconds, and `tcpi_total_retrans`, by their places among
+    /// the words of `tcp_info`.
+    const RTT: usize = 17;
+    const RETRANSMITS: usize = 25;
+    let mut info = [0_u32; RETRANSMITS + 1];
+    let mut len = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` octets to `info`, which is that long and borrowed
+    // exclusively, and the length that it wrote to `len`. Any octets are a valid `u32`.
+    let status = unsafe {
+        let place = info.as_mut_ptr().cast();
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            place,
+            &raw mut len,
+        )
+    };
+    succeeded(status)?;
+    let rtt = Duration::from_micros(info[RTT].into());
+    Ok(Handshake {
+        // The first octet. linux/tcp_states.h: TCP_SYN_SENT, TCP_CLOSE.
+        state: match info[0].to_ne_bytes()[0] {
+            2 => State::SynSent,
+            0 | 7 => State::Closed,
+            _ => State::Made,
+        },
+        rtt: Some(rtt).filter(|rtt| !rtt.is_zero() && info[RETRANSMITS] == 0),
+    })
 }
 
 /// The ids of this thread, of users and of groups: real, effective, saved.

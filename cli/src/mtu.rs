@@ -82,7 +82,7 @@ struct Text {
 impl Text {
     fn begin(args: &Args, host: &str, search: &PathMtu) -> io::Result<Self> {
         let mut view = View::new(search.target(), args);
-        view.header(host, search.source(), search.flow(), args.probing.max)?;
+        view.header(host, search.source(), Some(search.flow()), args.probing.max)?;
         Ok(Self {
             view,
             marked: None,

@@ -15,6 +15,7 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
     if let Some(Proxy {
         hop,
         router,
+        protocol,
         is_certain,
         ..
     }) = route.proxy()
@@ -23,8 +24,9 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             true => "a proxy, a redirect or a firewall, not the target",
             false => "perhaps a proxy, a redirect or a firewall, not the target",
         };
+        let by = protocol.as_str().to_uppercase();
         return Some(format!(
-            "Hop {hop} answers in the name of {target}, but ICMP finds {router} there: {who}."
+            "Hop {hop} answers in the name of {target}, but {by} finds {router} there: {who}."
         ));
     }
     let knock = route.knock().filter(|_| is_reached_by_knock_alone(route));

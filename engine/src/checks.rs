@@ -9,7 +9,11 @@
 //! with a second one to the hop before. If a router answers, and the hop before is the same as the
 //! trace's, a proxy answers for the target. If the hop before is another one, ICMP has taken another
 //! way, which may be longer, and shows nothing.
+//!
+//! Where no socket for ICMP may be opened TCP is checked by UDP: the target answers that its port is
+//! closed.
 
+use crate::protocol::ProbeProtocol;
 use crate::storage::Tracer;
 use crate::trace_id::TraceId;
 use hopshot_core::{Evidence, Kind, Reply};
@@ -41,8 +45,10 @@ const LEAST_WAIT: Duration = Duration::from_millis(90);
 pub struct Proxy {
     /// The hop that answers.
     pub hop: u8,
-    /// The router that answers ICMP Echo Requests there.
+    /// The router that answers probes of another protocol there.
     pub router: IpAddr,
+    /// That protocol: ICMP, or where no socket for that may be opened UDP.
+    pub protocol: ProbeProtocol,
     /// Whether routers answered there on several flows, and the hop before was the trace's wherever
     /// it is known, at least once. Else ICMP may have taken another way, which is longer.
     pub is_certain: bool,
@@ -51,8 +57,8 @@ pub struct Proxy {
 /// The checks of a trace.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
-    /// Whether there are to be any.
-    pub(crate) are_wanted: bool,
+    /// The protocol of those that are to be made, if there are to be any.
+    pub(crate) protocol: Option<ProbeProtocol>,
     /// Whether they are decided, as far as they can be.
     pub(crate) are_over: bool,
     /// The proxy that was found before. If it is still there one flow tells, and silence doesn't
@@ -61,7 +67,7 @@ pub(crate) struct Checks {
     made: Vec<Check>,
 }
 
-/// An Echo Request to the target of a trace, and perhaps one of the same flow to the hop before.
+/// A probe to the target of a trace, and perhaps one of the same flow to the hop before.
 #[derive(Debug)]
 struct Check {
     id: TraceId,
@@ -109,6 +115,11 @@ impl Checks {
         self.made.is_empty()
     }
 
+    /// Returns the target's answer to a check.
+    pub(crate) fn answer(&self) -> Option<Reply> {
+        self.made.iter().flat_map(Check::replies).find(is_targets)
+    }
+
     /// Remembers a check that is to leave.
     pub(crate) fn add(&mut self, id: TraceId, hop: u8, asks_before: bool) {
         let (reply, before) = (None, None);
@@ -134,25 +145,23 @@ impl Checks {
     }
 
     /// Returns how far the next check goes, if one may as well leave before it is asked for. `age`
-    /// tells when a check left, `knocked` is the target's answer to a knock, and `farthest` is the
-    /// farthest that its hop limit may suggest.
+    /// tells when a check left, `knocked` is the target's answer to a knock, and `guess` is how far
+    /// away it may be.
     pub(crate) fn next(
         &self,
         tracer: &Tracer,
         age: impl Fn(TraceId) -> Option<Duration>,
         knocked: Option<Reply>,
-        farthest: u8,
+        guess: Option<u8>,
     ) -> Option<u8> {
         let far = tracer.config().max_hops;
-        if !self.are_wanted || self.made.len() >= MOST_EARLY {
+        if self.protocol.is_none() || self.made.len() >= MOST_EARLY {
             return None;
         }
         if self.made.is_empty() {
             return Some(far);
         }
-        let back = || knocked.and_then(|reply| reply.hops_back());
-        let guessed = || back().filter(|hop| *hop <= farthest);
-        let hop = tracer.route().distance().or_else(guessed)?;
+        let hop = tracer.route().distance().or(guess)?;
         if hop > far || self.at(hop).count() >= self.least_at(hop) {
             return None;
         }
@@ -166,7 +175,7 @@ impl Checks {
     /// Returns what is to be done before a trace ends. `age` tells how long ago a check left, if it
     /// is still waited for.
     pub(crate) fn todo(&self, tracer: &Tracer, age: impl Fn(TraceId) -> Option<Duration>) -> Todo {
-        let Some(distance) = tracer.route().distance().filter(|_| self.are_wanted) else {
+        let (Some(distance), Some(_)) = (tracer.route().distance(), self.protocol) else {
             return Todo::Nothing;
         };
         let far = tracer.config().max_hops;
@@ -212,7 +221,7 @@ impl Checks {
 
     /// Returns the proxy that answers in the target's name, if anything shows one.
     pub(crate) fn proxy(&self, tracer: &Tracer) -> Option<Proxy> {
-        let hop = tracer.route().distance().filter(|_| self.are_wanted)?;
+        let (hop, protocol) = (tracer.route().distance()?, self.protocol?);
         let Shown::Routers(found) = self.shown(tracer, hop) else {
             return None;
         };
@@ -230,13 +239,14 @@ impl Checks {
         Some(Proxy {
             hop,
             router: *router,
+            protocol,
             is_certain: is_shown && off_way == 0,
         })
     }
 
     /// Whether it is certain that the target has answered, and no proxy.
     pub(crate) fn clears(&self, tracer: &Tracer) -> bool {
-        let distance = tracer.route().distance().filter(|_| self.are_wanted);
+        let distance = tracer.route().distance().filter(|_| self.protocol.is_some());
         distance.is_some_and(|distance| matches!(self.shown(tracer, distance), Shown::Target))
     }
 

@@ -44,6 +44,9 @@ pub(crate) const BUNCH: usize = 8;
 /// [`Pace`] makes up for what was due.
 const LULL: Duration = Duration::from_millis(1);
 
+/// Probes of a trace that are under way at a time, about, where few go past the last router.
+const UNDER_WAY: usize = 8;
+
 /// What a port is used for.
 struct Listener {
     port: Port,
@@ -191,6 +194,10 @@ impl<L: Link> Driver<L> {
         };
         let first_hop = head.as_ref().map_or(config.first_hop, Head::first_hop);
         let probing = probing.with_first_key(first);
+        let probing = match self.kind(listener) {
+            Some(SocketKind::Tcp) => probing.with_options_of_systems(),
+            _ => probing,
+        };
         let config = Config {
             source,
             first_hop,
@@ -280,6 +287,12 @@ impl<L: Link> Driver<L> {
         })
     }
 
+    /// The kind of a listener's socket.
+    fn kind(&self, listener: usize) -> Option<SocketKind> {
+        let listener = self.listeners.get(listener);
+        listener.map(|listener| listener.port.kind)
+    }
+
     /// A trace needs its identity no more.
     fn give_back(&mut self, listener: usize, id: TraceId, ident: u16) {
         if let Some(listener) = self.listeners.get_mut(listener) {
@@ -359,9 +372,12 @@ impl<L: Link> Driver<L> {
         let of_family = |family: AddressFamily| {
             let (mut capacity, mut single) = (0, 0);
             for (_, listener) in self.listeners_of(family) {
-                match listener.port.kind {
-                    SocketKind::Udp => single += 1,
-                    _ => capacity += listener.identities.capacity(config, listener.port.ident),
+                let port = listener.port;
+                let capacity_of = || listener.identities.capacity(config, port.ident);
+                match (port.kind, port.room) {
+                    (SocketKind::Udp, _) => single += 1,
+                    (_, Some(room)) => capacity += (room / UNDER_WAY).clamp(1, capacity_of()),
+                    (_, None) => capacity += capacity_of(),
                 }
             }
             // Of several that serve one trace each, one is for whoever is asked about an outage.

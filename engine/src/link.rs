@@ -130,6 +130,8 @@ pub struct Port {
     pub ident: Option<u16>,
     /// A source port of TCP or UDP that no other program of this machine can take, if one is held.
     pub own_port: Option<u16>,
+    /// How many probes may be under way at a time; `None` where any number may.
+    pub room: Option<usize>,
 }
 
 /// The kinds of sockets that send probes and hear the answers.
@@ -157,6 +159,12 @@ pub enum SocketKind {
     /// 48. A router that quotes less looks silent, and so does one behind a translator of the source
     /// port. A socket has one source port, so it serves one trace at a time.
     Udp,
+    /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system makes
+    /// a connection, so each leaves from a port of its own, and load balancers may send them
+    /// different ways. The system compares what an error quotes, and keeps it to itself, so what was
+    /// changed on the way isn't seen, and a router behind a firewall that changes sequence numbers
+    /// looks silent. Nor does it tell the hop limit of the target's answer.
+    Tcp,
 }
 
 impl SocketKind {
@@ -167,7 +175,13 @@ impl SocketKind {
             Self::Raw => "raw",
             Self::Ping => "ping",
             Self::Udp => "udp",
+            Self::Tcp => "tcp",
         }
+    }
+
+    /// Whether each probe of a trace is of another flow.
+    pub(crate) const fn has_many_flows(self) -> bool {
+        matches!(self, Self::Tcp)
     }
 }
 

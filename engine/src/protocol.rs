@@ -35,6 +35,12 @@ pub enum ProbeProtocol {
 }
 
 impl ProbeProtocol {
+    /// UDP to the first port of classic traceroutes, where hardly anybody listens.
+    pub const UNUSED_UDP: Self = Self::Udp {
+        port: 33_434,
+        payload: UdpPayload::Plain,
+    };
+
     /// Returns its name in documents.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -312,6 +318,17 @@ impl Probes {
         match self {
             Self::Tcp(tcp) => Some(tcp.source_port_of(index)),
             other => other.source_port(),
+        }
+    }
+
+    /// Gives SYNs the options that operating systems send.
+    pub(crate) const fn with_options_of_systems(self) -> Self {
+        match self {
+            Self::Tcp(tcp) => Self::Tcp(Tcp {
+                options: TcpOptions::Full,
+                ..tcp
+            }),
+            other => other,
         }
     }
 

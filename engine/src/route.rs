@@ -80,10 +80,11 @@ impl Route {
     }
 
     /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
-    /// apart by.
+    /// apart by. `None` where each has a flow of its own: with [TCP sockets](crate::SocketKind::Tcp).
     #[must_use]
-    pub fn flow(&self) -> u16 {
-        self.tracer.protocol().flow()
+    pub fn flow(&self) -> Option<u16> {
+        let flow = self.tracer.protocol().flow();
+        Some(flow).filter(|_| !self.has_many_flows())
     }
 
     /// Returns the protocol of its probes.
@@ -92,10 +93,16 @@ impl Route {
         self.tracer.protocol().protocol()
     }
 
-    /// Returns the source port of its probes, if they have one.
+    /// Returns the source port of its probes, if they have one in common:
+    /// [TCP sockets](crate::SocketKind::Tcp) have one each.
     #[must_use]
     pub fn source_port(&self) -> Option<u16> {
-        self.tracer.protocol().source_port()
+        let port = self.tracer.protocol().source_port();
+        port.filter(|_| !self.has_many_flows())
+    }
+
+    const fn has_many_flows(&self) -> bool {
+        self.summary.socket.has_many_flows()
     }
 
     /// Returns the source port of a probe, if it isn't that of the trace. A silent hop is asked
@@ -103,10 +110,11 @@ impl Route {
     /// may pass only the first. A load balancer may have sent such a probe another way.
     #[must_use]
     pub fn detour(&self, probe: ProbeId) -> Option<u16> {
-        detour(&self.tracer, probe)
+        detour(&self.tracer, probe).filter(|_| !self.has_many_flows())
     }
 
-    /// Returns the hops that have answered probes of [other flows](Self::detour) alone.
+    /// Returns the hops that have answered probes of [other flows](Self::detour) alone. Where each
+    /// probe is of another flow there is none.
     pub fn off_flow(&self) -> impl Iterator<Item = u8> {
         let is_apart = |reply: Reply| self.detour(reply.probe).is_some();
         let is_off =
@@ -115,10 +123,11 @@ impl Route {
     }
 
     /// Returns whether every hop that answered has answered a probe of one flow. The target's
-    /// further answers are to probes of others: it answers one of each.
+    /// further answers are to probes of others: it answers one of each. [TCP
+    /// sockets](crate::SocketKind::Tcp) have a flow each.
     #[must_use]
     pub fn is_one_flow(&self) -> bool {
-        self.off_flow().next().is_none()
+        !self.has_many_flows() && self.off_flow().next().is_none()
     }
 
     /// Returns an answer with all that belongs to it.

@@ -70,6 +70,8 @@ pub(crate) struct Knocks {
     pub(crate) left: u8,
     /// The target's answer.
     pub(crate) answer: Option<Reply>,
+    /// Whether checks tell about how far away the target is, since knocks don't.
+    pub(crate) are_mute: bool,
 }
 
 /// All asides.

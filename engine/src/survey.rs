@@ -48,8 +48,8 @@ pub struct Started {
     pub target: IpAddr,
     /// The address that its probes leave from.
     pub source: IpAddr,
-    /// The flow of all its probes.
-    pub flow: u16,
+    /// The flow of all its probes, if they have one in common.
+    pub flow: Option<u16>,
 }
 
 /// Many traces at once, for a loop of one's own: [`add_found`](Self::add_found) hosts while there

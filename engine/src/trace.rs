@@ -111,12 +111,18 @@ impl Begun {
         self.start
     }
 
+    /// The flow of its probes, if they have one in common.
+    pub(crate) fn flow(&self, socket: Option<SocketKind>) -> Option<u16> {
+        Some(self.probes.flow()).filter(|_| !socket.is_some_and(SocketKind::has_many_flows))
+    }
+
     /// One of its answers, which its driver has handed out.
     pub(crate) fn heard<'a, L: Link>(
         &'a self,
         driver: &'a Driver<L>,
         reply: Reply,
     ) -> HostReply<'a> {
+        let socket = driver.socket(AddressFamily::of(self.target));
         HostReply {
             host: &self.host,
             target: self.target,
@@ -124,6 +130,7 @@ impl Begun {
             protocol: self.probes.protocol(),
             detour: driver
                 .tracer(self.id)
+                .filter(|_| self.flow(socket).is_some())
                 .and_then(|tracer| detour(tracer, reply.probe)),
             answer: self.probes.protocol().target_answer(&reply),
             clocks: driver.clocks(self.id, reply.probe),
@@ -147,7 +154,7 @@ impl Begun {
         let config = tracer.config();
         let proxy = checks.proxy(&tracer);
         driver.remember_proxy(self.target, proxy, checks.clears(&tracer));
-        let is_checked = checks.are_over || !checks.are_wanted;
+        let is_checked = checks.are_over || checks.protocol.is_none();
         // From a hop in the middle the first answer may be the target's, and says nothing of its
         // distance.
         if proxy.is_none()
@@ -261,11 +268,10 @@ impl<L: Link> Trace<L> {
         self.begun.source
     }
 
-    /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
-    /// apart by.
+    /// The flow of its probes: see [`Route::flow`].
     #[must_use]
-    pub fn flow(&self) -> u16 {
-        self.begun.probes.flow()
+    pub fn flow(&self) -> Option<u16> {
+        self.begun.flow(Some(self.socket()))
     }
 
     /// The kind of socket that was opened.

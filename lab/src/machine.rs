@@ -102,6 +102,7 @@ impl Machine {
                 kind,
                 ident,
                 own_port: None,
+                room: None,
             }
         };
         let ports = [AddressFamily::V4, AddressFamily::V6]

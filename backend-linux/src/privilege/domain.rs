@@ -2,7 +2,7 @@
 
 use super::shortfalls::Shortfall;
 use landlock::{
-    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, Ruleset, RulesetAttr,
+    ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, NetPort, Ruleset, RulesetAttr,
     RulesetCreatedAttr, RulesetError, RulesetStatus, Scope, path_beneath_rules,
 };
 use std::fs;
@@ -59,15 +59,18 @@ const ETC_OF_ROOT: &[&str] = &[
     "/etc/services",
 ];
 
-/// Enters a domain in which no file can be opened, no TCP port bound or connected to, and no
-/// process outside reached.
-pub(super) fn close() -> Result<(), Shortfall> {
+/// Enters a domain in which no file can be opened, no TCP port bound, none connected to but this
+/// one, and no process outside reached.
+pub(super) fn close(port: Option<u16>) -> Result<(), Shortfall> {
     entered(|| {
         let ruleset = ruleset()
             .handle_access(AccessFs::from_all(KNOWN))?
             .handle_access(AccessNet::from_all(KNOWN))?
-            .scope(Scope::from_all(KNOWN))?;
-        Ok(ruleset.create()?.restrict_self()?.ruleset)
+            .scope(Scope::from_all(KNOWN))?
+            .create()?;
+        let rule = |port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp));
+        let ruleset = ruleset.add_rules(port.map(rule))?;
+        Ok(ruleset.restrict_self()?.ruleset)
     })
 }
 

@@ -25,7 +25,8 @@ mod tests;
 pub use shortfalls::{Shortfall, Shortfalls};
 
 use crate::error::Error;
-use crate::sys::{self, calls, start};
+use crate::sys::calls::{self, Beside};
+use crate::sys::{self, start};
 use rustix::io::Errno;
 use rustix::process::{
     DumpableBehavior, Gid, Uid, dumpable_behavior, getgid, getuid, set_dumpable_behavior,
@@ -191,7 +192,7 @@ fn empty_bounding_set() {
 #[doc(alias = "landlock")]
 #[doc(alias = "seccomp")]
 pub fn confine() -> Result<Shortfalls, Error> {
-    confine_but(false)
+    confine_but(Beside::default())
 }
 
 /// The same for a program that has changed the settings of its terminal: it may still set those of
@@ -200,15 +201,19 @@ pub fn confine() -> Result<Shortfalls, Error> {
 /// # Errors
 /// As [`renounce`].
 pub fn confine_on_terminal() -> Result<Shortfalls, Error> {
-    confine_but(true)
+    confine_but(Beside {
+        terminal: true,
+        ..Beside::default()
+    })
 }
 
-fn confine_but(terminal: bool) -> Result<Shortfalls, Error> {
+/// The same but for what a trace does beside what every trace does.
+pub(crate) fn confine_but(beside: Beside) -> Result<Shortfalls, Error> {
     renounce()?;
     let mut shortfalls = Shortfalls::default();
     shortfalls.note(other_threads());
-    shortfalls.note(domain::close());
-    shortfalls.note(filter::permit(calls::of_traces(terminal)));
+    shortfalls.note(domain::close(beside.port));
+    shortfalls.note(filter::permit(calls::of_traces(beside)));
     Ok(shortfalls)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`raw`] sockets see whole ICMP messages and need the privilege `CAP_NET_RAW`. [`ping`] sockets
 //! need none where the administrator permits them, and see less; [`udp`] sockets never need any.
-//! [`unprivileged`] is what the two have in common.
+//! [`unprivileged`] is what the two have in common. Nor do [`tcp`] sockets, of which each sends one
+//! probe at a time.
 
 mod arrival;
 mod filter;
@@ -18,6 +19,7 @@ mod queue;
 mod raw;
 mod sender;
 mod sources;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod udp;

@@ -195,10 +195,10 @@ pub(super) fn open(
         (_, AddressFamily::V6) => ipproto::ICMPV6,
     };
     let is_raw = kind == SocketKind::Raw;
-    let socket_type = if is_raw {
-        SocketType::RAW
-    } else {
-        SocketType::DGRAM
+    let socket_type = match kind {
+        SocketKind::Raw => SocketType::RAW,
+        SocketKind::Tcp => SocketType::STREAM,
+        _ => SocketType::DGRAM,
     };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(domain(family), socket_type, flags, Some(protocol)).map_err(|errno| {

@@ -4,7 +4,7 @@ use super::arrival::Arrival;
 use super::filter::AnswerKey;
 use super::needs::{Lack, Lacks, Nicety};
 use super::options::{OpenError, Options};
-use super::{ping, raw, udp, unprivileged};
+use super::{ping, raw, tcp, udp, unprivileged};
 use crate::advice::Refusals;
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
@@ -19,6 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 pub(crate) enum Socket {
     Raw(raw::Socket),
     Unprivileged(unprivileged::Socket),
+    Tcp(tcp::Socket),
 }
 
 impl Socket {
@@ -29,17 +30,17 @@ impl Socket {
     /// See [`OpenError`].
     pub(crate) fn open(family: AddressFamily, options: &Options) -> Result<Self, OpenError> {
         let raw = || raw::Socket::open(family, options).map(Self::Raw);
-        let unprivileged = |lacks| {
-            let open_pair = match options.protocol {
-                ProbeProtocol::Udp { .. } => udp::open_pair,
-                _ => ping::open_pair,
-            };
-            open_pair(family, options, lacks).map(Self::Unprivileged)
+        let unprivileged = |lacks| match options.protocol {
+            ProbeProtocol::Tcp { .. } => tcp::Socket::open(family, options, lacks).map(Self::Tcp),
+            ProbeProtocol::Udp { .. } => {
+                udp::open_pair(family, options, lacks).map(Self::Unprivileged)
+            }
+            _ => ping::open_pair(family, options, lacks).map(Self::Unprivileged),
         };
         match options.kind {
             Some(SocketKind::Raw) => raw(),
-            // There is no other for it.
-            _ if matches!(options.protocol, ProbeProtocol::Tcp { .. }) => raw(),
+            // Each TCP socket has a port of its own.
+            _ if options.protocol.is_tcp() && options.source_port.is_some() => raw(),
             Some(_) => unprivileged(Lacks::of(family)),
             None => match raw() {
                 Err(OpenError::Refused(Refusals {
@@ -65,6 +66,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.lacks(),
             Self::Unprivileged(other) => other.lacks.list(),
+            Self::Tcp(tcp) => tcp.lacks.list(),
         }
     }
 
@@ -73,6 +75,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.lacks.note(nicety, done),
             Self::Unprivileged(other) => other.lacks.note(nicety, done),
+            Self::Tcp(tcp) => tcp.lacks.note(nicety, done),
         }
     }
 
@@ -81,6 +84,7 @@ impl Socket {
         match self {
             Self::Raw(_) => SocketKind::Raw,
             Self::Unprivileged(other) => other.kind.name,
+            Self::Tcp(_) => SocketKind::Tcp,
         }
     }
 
@@ -88,8 +92,16 @@ impl Socket {
     /// `None` if it stays as it is.
     pub(crate) const fn ident(&self) -> Option<u16> {
         match self {
-            Self::Raw(_) => None,
+            Self::Raw(_) | Self::Tcp(_) => None,
             Self::Unprivileged(other) => Some(other.number),
+        }
+    }
+
+    /// How many probes may be under way at a time; `None` where any number may.
+    pub(crate) const fn room(&self) -> Option<usize> {
+        match self {
+            Self::Tcp(_) => Some(tcp::PLACES),
+            _ => None,
         }
     }
 
@@ -98,7 +110,7 @@ impl Socket {
     pub(crate) fn listen_for(&mut self, trace: Option<&AnswerKey>) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.listen_for(trace),
-            Self::Unprivileged(_) => Ok(()),
+            Self::Unprivileged(_) | Self::Tcp(_) => Ok(()),
         }
     }
 
@@ -106,7 +118,7 @@ impl Socket {
     pub(crate) fn lock_filter(&self) -> Result<(), Errno> {
         match self {
             Self::Raw(raw) => raw.lock_filter(),
-            Self::Unprivileged(_) => Ok(()),
+            Self::Unprivileged(_) | Self::Tcp(_) => Ok(()),
         }
     }
 
@@ -122,6 +134,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
             Self::Unprivileged(other) => other.send(destination, scope_id, hop_limit, message, tag),
+            Self::Tcp(tcp) => tcp.send(destination, scope_id, hop_limit, message),
         }
     }
 
@@ -131,6 +144,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.dropped(),
             Self::Unprivileged(other) => other.dropped(),
+            Self::Tcp(_) => 0,
         }
     }
 
@@ -139,6 +153,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.departure(),
             Self::Unprivileged(other) => other.departure(),
+            Self::Tcp(_) => None,
         }
     }
 
@@ -147,6 +162,7 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.receive(buf),
             Self::Unprivileged(other) => other.receive(buf),
+            Self::Tcp(tcp) => tcp.receive(buf),
         }
     }
 }
@@ -156,6 +172,7 @@ impl AsFd for Socket {
         match self {
             Self::Raw(raw) => raw.as_fd(),
             Self::Unprivileged(other) => other.as_fd(),
+            Self::Tcp(tcp) => tcp.as_fd(),
         }
     }
 }

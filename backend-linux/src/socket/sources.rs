@@ -9,7 +9,7 @@ use super::needs::Lacks;
 use super::options::{OpenError, Options, apply, asked, bind_interface, bind_source, deafen, open};
 use crate::interface::Interface;
 use hopshot_core::wire::AddressFamily;
-use hopshot_engine::{ProbeProtocol, SocketKind};
+use hopshot_engine::{ProbeProtocol, SocketKind, UdpPayload};
 use rustix::io::Errno;
 use rustix::net::{Shutdown, sockopt};
 use std::iter;
@@ -127,7 +127,14 @@ pub(super) fn open_to_ask(
     kind: SocketKind,
     options: &Options,
 ) -> Result<(OwnedFd, Option<Interface>), OpenError> {
-    let socket = open(family, kind, options.protocol)?;
+    let socket = match (kind, options.protocol) {
+        // A TCP socket doesn't ask, it connects. So a rule that is for TCP alone isn't heeded here.
+        (SocketKind::Tcp, ProbeProtocol::Tcp { port, .. }) => {
+            let payload = UdpPayload::Plain;
+            open(family, SocketKind::Udp, ProbeProtocol::Udp { port, payload })?
+        }
+        (kind, protocol) => open(family, kind, protocol)?,
+    };
     if kind == SocketKind::Raw {
         // What is refused here the sockets of the trace have told already.
         deafen(&socket, family, options.protocol, &mut Lacks::of(family));

@@ -204,8 +204,44 @@ const ON_TERMINAL: &[Call] = &[
 )))]
 const ON_TERMINAL: &[Call] = &[];
 
-/// The calls of a trace; with what restoring a terminal takes if there is one to be restored.
-pub(crate) fn of_traces(terminal: bool) -> impl Iterator<Item = Call> {
-    let on_terminal = if terminal { ON_TERMINAL } else { &[] };
-    EVERYWHERE.iter().chain(HERE).chain(on_terminal).copied()
+/// Making connections of sockets that are open: how far each goes, what has become of it, and the
+/// timer for those that come to nothing.
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
+const CONNECTING: &[Call] = &[
+    option(libc::SYS_setsockopt, libc::IPPROTO_IP, libc::IP_TTL),
+    option(
+        libc::SYS_setsockopt,
+        libc::IPPROTO_IPV6,
+        libc::IPV6_UNICAST_HOPS,
+    ),
+    option(libc::SYS_getsockopt, libc::SOL_SOCKET, libc::SO_ERROR),
+    option(libc::SYS_getsockopt, libc::IPPROTO_TCP, libc::TCP_INFO),
+    any(libc::SYS_timerfd_settime),
+];
+#[cfg(not(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+)))]
+const CONNECTING: &[Call] = &[];
+
+/// What a trace does beside what every trace does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    /// Restores the settings of a terminal.
+    pub(crate) terminal: bool,
+    /// Makes connections to a TCP port.
+    pub(crate) port: Option<u16>,
+}
+
+/// The calls of a trace.
+pub(crate) fn of_traces(beside: Beside) -> impl Iterator<Item = Call> {
+    let on_terminal = if beside.terminal { ON_TERMINAL } else { &[] };
+    let connecting = if beside.port.is_some() { CONNECTING } else { &[] };
+    let common = EVERYWHERE.iter().chain(HERE);
+    common.chain(on_terminal).chain(connecting).copied()
 }

@@ -61,6 +61,11 @@ impl Name {
     #[doc(alias = "SCM_TIMESTAMPING")]
     pub(crate) const SO_TIMESTAMPING: Self = Self::new(libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
 
+    /// Option: how often a SYN is sent again, a C `int` from 1 to 127.
+    pub(crate) const TCP_SYNCNT: Self = Self::new(libc::IPPROTO_TCP, libc::TCP_SYNCNT);
+    /// Option: whether the kernel chooses a flow label for each socket, a C `int`. Linux 3.17.
+    pub(crate) const IPV6_AUTOFLOWLABEL: Self = Self::new(libc::IPPROTO_IPV6, 70);
+
     const fn new(level: c_int, number: c_int) -> Self {
         Self { level, number }
     }

@@ -120,7 +120,7 @@ pub(crate) struct Probes {
 /// The kind of socket to open.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Socket {
-    /// Raw where that is permitted, else ping, or by UDP a UDP socket
+    /// Raw where that is permitted, else ping, or by UDP and TCP sockets of these
     Auto,
     /// Raw
     Raw,
@@ -128,6 +128,8 @@ enum Socket {
     Ping,
     /// UDP
     Udp,
+    /// TCP
+    Tcp,
 }
 
 impl Probes {
@@ -158,6 +160,9 @@ impl Probes {
             _ if matches!(self.socket, Socket::Udp) => {
                 return Err("--socket udp requires --udp: it sends UDP only".to_owned());
             }
+            _ if matches!(self.socket, Socket::Tcp) => {
+                return Err("--socket tcp requires --tcp: it sends TCP only".to_owned());
+            }
             _ => return Ok(()),
         };
         let is_tcp = name == "--tcp";
@@ -171,8 +176,20 @@ impl Probes {
                 "--socket udp, which sends UDP only",
             ),
             (
+                !is_tcp && matches!(self.socket, Socket::Tcp),
+                "--socket tcp, which sends TCP only",
+            ),
+            (
                 (self.mtu || self.paths) && matches!(self.socket, Socket::Udp),
                 "--socket udp and --mtu or --paths: those take raw sockets",
+            ),
+            (
+                self.paths && matches!(self.socket, Socket::Tcp),
+                "--socket tcp and --paths: those take raw sockets",
+            ),
+            (
+                self.protocol.source_port.is_some() && matches!(self.socket, Socket::Tcp),
+                "--socket tcp and --source-port: each TCP socket has a port of its own",
             ),
             (
                 self.ident.is_some(),
@@ -281,6 +298,7 @@ impl Probes {
             Socket::Raw => settings = settings.socket(SocketKind::Raw),
             Socket::Ping => settings = settings.socket(SocketKind::Ping),
             Socket::Udp => settings = settings.socket(SocketKind::Udp),
+            Socket::Tcp => settings = settings.socket(SocketKind::Tcp),
         }
         if self.no_learning {
             settings = settings.memory(&Memory::none());

@@ -49,8 +49,6 @@ pub(crate) struct Protocol {
 impl Protocol {
     /// The protocol that was asked for.
     pub(crate) fn chosen(&self) -> ProbeProtocol {
-        /// The first port of classic traceroutes, where hardly anybody listens.
-        const UNUSED: u16 = 33_434;
         const HTTPS: u16 = 443;
         const DNS: u16 = 53;
         let port_or = |usual| self.port.unwrap_or(usual);
@@ -68,7 +66,7 @@ impl Protocol {
                 payload: UdpPayload::Quic,
             },
             (_, true) => ProbeProtocol::Udp {
-                port: port_or(UNUSED),
+                port: port_or(ProbeProtocol::UNUSED_UDP.port().unwrap_or_default()),
                 payload: if self.port == Some(DNS) {
                     UdpPayload::Dns
                 } else {

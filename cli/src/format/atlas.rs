@@ -152,7 +152,8 @@ impl<'a> Measurement<'a> {
             dst_addr: summary.target,
             src_addr: summary.source,
             size: route.size(),
-            paris_id: route.flow(),
+            // 0 is for probes of different flows.
+            paris_id: route.flow().unwrap_or(0),
             result: route
                 .hops()
                 .map(|hop| AtlasHop {

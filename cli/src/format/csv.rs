@@ -125,7 +125,7 @@ impl Csv {
             source: Some(summary.source),
             reached: Some(route.reached()),
             stop_reason: Some(route.named(stop_reason)),
-            flow: Some(route.flow()),
+            flow: route.flow(),
             protocol: Some(summary.protocol.as_str()),
             port: summary.protocol.port(),
             source_port: route.source_port(),

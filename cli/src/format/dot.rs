@@ -108,7 +108,9 @@ impl Format for Dot {
             let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
         // A comment, since one router may be on the paths of several flows.
-        let _ = writeln!(text, "  // {}: flow {}", summary.target, route.flow());
+        if let Some(flow) = route.flow() {
+            let _ = writeln!(text, "  // {}: flow {flow}", summary.target);
+        }
         let (mut before, mut last, mut was_proven) = (vec![source], 0, true);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);

@@ -82,9 +82,12 @@ impl Format for Markdown {
             "From {source}, {}: {seconds:.2} s, {probes} probes",
             date(summary.started)
         );
-        let told = match port_with_state(summary.protocol, PortState::of_route(route)) {
-            None => format!("{told}, flow {}.", route.flow()),
-            Some(port) => format!("{told}, {}, source port {}.", plain(&port), route.flow()),
+        let port = port_with_state(summary.protocol, PortState::of_route(route));
+        let told = match (port, route.flow()) {
+            (None, Some(flow)) => format!("{told}, flow {flow}."),
+            (Some(port), Some(flow)) => format!("{told}, {}, source port {flow}.", plain(&port)),
+            (Some(port), None) => format!("{told}, {}.", plain(&port)),
+            (None, None) => format!("{told}."),
         };
         self.section(
             &summary.host,

@@ -14,7 +14,7 @@ pub(crate) trait Format {
         _host: &str,
         _target: IpAddr,
         _source: IpAddr,
-        _flow: u16,
+        _flow: Option<u16>,
     ) -> io::Result<()> {
         Ok(())
     }

@@ -53,7 +53,7 @@ struct Begun {
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,
-    flow: u16,
+    flow: Option<u16>,
 }
 
 pub(super) struct Stream {
@@ -104,7 +104,7 @@ impl Stream {
 }
 
 impl Format for Stream {
-    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: u16) -> io::Result<()> {
+    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: Option<u16>) -> io::Result<()> {
         let settings = Begun {
             settings: self.settings,
             protocol: self.protocol.as_str(),

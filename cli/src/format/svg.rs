@@ -86,11 +86,12 @@ impl Format for Svg {
         } else {
             [target, summary].join(BETWEEN)
         };
-        let probes = match port_with_state(*protocol, PortState::of_route(route)) {
-            None => vec![format!("flow {}", route.flow())],
-            Some(port) => vec![port, format!("source port {}", route.flow())],
-        };
-        let told: Vec<String> = probes.into_iter().chain([at]).collect();
+        let port = port_with_state(*protocol, PortState::of_route(route));
+        let flow = route.flow().map(|flow| match port {
+            None => format!("flow {flow}"),
+            Some(_) => format!("source port {flow}"),
+        });
+        let told: Vec<String> = port.into_iter().chain(flow).chain([at]).collect();
         let told = told.join(BETWEEN);
         print(draw(&format!("Path to {host}"), &summary, &told, &stages).as_bytes())
     }

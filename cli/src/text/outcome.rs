@@ -18,10 +18,11 @@ impl View {
         &mut self,
         host: &str,
         source: IpAddr,
-        flow: u16,
+        flow: Option<u16>,
         max_hops: u8,
     ) -> io::Result<()> {
-        let flow = self.is_verbose.then(|| match self.protocol.port() {
+        let flow = flow.filter(|_| self.is_verbose);
+        let flow = flow.map(|flow| match self.protocol.port() {
             Some(_) => format!("source port {flow}"),
             None => format!("flow {flow}"),
         });

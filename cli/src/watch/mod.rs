@@ -20,7 +20,9 @@ use crate::format::json::print_line;
 use crate::session::Session;
 use history::{History, Round};
 use hopshot_linux::survey::Survey;
-use hopshot_linux::{AddressFamily, Reasons, Route, Settings, Step, needs_resolver};
+use hopshot_linux::{
+    AddressFamily, Reasons, Route, Settings, SocketKind, Step, needs_resolver,
+};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -68,7 +70,7 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
         host,
         address,
         settings: args.round(flow, random_word()?),
-        flow,
+        flow: Some(flow).filter(|_| socket != Some(SocketKind::Tcp)),
         survey,
         session,
         source: None,
@@ -145,7 +147,7 @@ struct Watch<'a> {
     /// Of one round.
     settings: Settings,
     /// Of all rounds.
-    flow: u16,
+    flow: Option<u16>,
     survey: Survey,
     session: Session,
     /// The source of the last round's probes.

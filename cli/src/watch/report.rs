@@ -26,7 +26,7 @@ pub(crate) struct Report<'a> {
     pub(crate) duration: Duration,
     pub(crate) every: Duration,
     pub(crate) protocol: ProbeProtocol,
-    pub(crate) flow: u16,
+    pub(crate) flow: Option<u16>,
     pub(crate) history: &'a History,
     pub(crate) names: &'a Names,
 }
@@ -125,10 +125,12 @@ impl Report<'_> {
         let source = self
             .source
             .map_or_else(String::new, |source| format!("from {source}, "));
-        let flow = match port_with_state(self.protocol, state) {
-            None => format!("flow {}", self.flow),
-            Some(port) => format!("{port}, source port {}", self.flow),
-        };
+        let port = port_with_state(self.protocol, state);
+        let flow = self.flow.map(|flow| match port {
+            None => format!("flow {flow}"),
+            Some(_) => format!("source port {flow}"),
+        });
+        let flow = port.into_iter().chain(flow).collect::<Vec<_>>().join(", ");
         let (probes, since) = (
             format!("{source}{flow},"),
             format!("since {}", date(self.started)),
@@ -222,7 +224,7 @@ pub(crate) struct Document<'a> {
     hops: Vec<JsonHop>,
     changes: Vec<JsonChange>,
     /// Of all rounds.
-    flow: u16,
+    flow: Option<u16>,
     protocol: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     port: Option<u16>,

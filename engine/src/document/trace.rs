@@ -54,7 +54,7 @@ pub struct TraceEnd<'a, K> {
     rejected: RejectedDocument,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     shared: Vec<SharedDocument<K>>,
-    flow: u16,
+    flow: Option<u16>,
 }
 
 /// A hop at which the target's name is answered for, and the router that ICMP Echo hears there.

@@ -11,7 +11,7 @@
 
 use super::Driver;
 use crate::checks::{Proxy, Todo};
-use crate::link::Link;
+use crate::link::{Link, Port, SocketKind};
 use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Aside, Asides, Endurance, Running};
 use crate::schedule::Schedule;
@@ -32,9 +32,14 @@ impl<L: Link> Driver<L> {
     /// Permits a trace that has just been added to knock: at once if nothing is known of its
     /// target, and once more if everything is silent then.
     pub(crate) fn permit_knocks(&mut self, id: TraceId, at_once: bool) {
-        if let Some(trace) = self.traces.get_mut(&id) {
-            trace.knocks.left = 1 + u8::from(at_once);
-        }
+        let Some(trace) = self.traces.get_mut(&id) else {
+            return;
+        };
+        let listener = self.listeners.get(trace.listener);
+        let is_mute = listener.is_some_and(|listener| listener.port.kind == SocketKind::Tcp);
+        let at_once = at_once && !is_mute;
+        trace.knocks.are_mute = is_mute;
+        trace.knocks.left = 1 + u8::from(at_once);
         if at_once {
             self.knock(id);
         }
@@ -47,16 +52,17 @@ impl<L: Link> Driver<L> {
             return;
         };
         let (protocol, family) = (trace.tracer.protocol().protocol(), trace.family());
-        let number = ProbeProtocol::Icmp.number(family);
-        let has_port = self
-            .listeners
-            .iter()
-            .any(|listener| listener.port.family == family && listener.port.protocol == number);
+        let has_port = |check: &ProbeProtocol| {
+            let number = check.number(family);
+            let serves = |port: Port| port.family == family && port.protocol == number;
+            number != protocol.number(family)
+                && self.listeners.iter().any(|listener| serves(listener.port))
+        };
         let target = trace.tracer.config().target;
-        trace.checks.are_wanted = has_port
-            && protocol != ProbeProtocol::Icmp
-            && !trace.is_to_itself
-            && !target.is_multicast();
+        let is_beyond = !trace.is_to_itself && !target.is_multicast();
+        trace.checks.protocol = [ProbeProtocol::Icmp, ProbeProtocol::UNUSED_UDP]
+            .into_iter()
+            .find(|check| is_beyond && protocol != ProbeProtocol::Icmp && has_port(check));
         trace.checks.found = self.proxies.get(&target).copied();
     }
 
@@ -66,7 +72,13 @@ impl<L: Link> Driver<L> {
             return;
         };
         let (age, knocked) = (self.age_of_asides(now), trace.knocks.answer);
-        let next = trace.checks.next(&trace.tracer, age, knocked, FARTHEST);
+        let guess = match trace.knocks.are_mute {
+            true => trace.checks.answer(),
+            false => knocked,
+        };
+        let guess = guess.and_then(|reply| reply.hops_back());
+        let guess = guess.filter(|hops| *hops <= FARTHEST);
+        let next = trace.checks.next(&trace.tracer, age, knocked, guess);
         if trace.knocks_now() {
             self.knock(id);
         }
@@ -128,7 +140,9 @@ impl<L: Link> Driver<L> {
         let is_targets = hop < far || trace.tracer.route().distance() == Some(hop);
         let asks_before = hop > 1 && is_targets && !trace.checks.is_empty();
         let first = hop - u8::from(asks_before);
-        let Some(check) = self.aside(id, first..=hop, ProbeProtocol::Icmp, true) else {
+        let protocol = trace.checks.protocol;
+        let check = protocol.and_then(|protocol| self.aside(id, first..=hop, protocol, true));
+        let Some(check) = check else {
             return false;
         };
         if let Some(trace) = self.traces.get_mut(&id) {
@@ -209,17 +223,18 @@ pub(super) fn take(
     };
     let is_targets = reply.kind == Kind::Reply && reply.evidence() == Evidence::Strong;
     if let Some(trace) = traces.get_mut(&aside.of) {
-        match aside.is_check {
-            true => trace.checks.take(id, *reply),
-            false if is_targets => {
-                trace.knocks.answer = Some(*reply);
-                trace.note_answer(reply);
-                // A hop limit that suggests more is that of a system which begins with another one.
-                if let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST) {
-                    trace.tracer.expect(hops);
-                }
-            }
-            false => {}
+        if aside.is_check {
+            trace.checks.take(id, *reply);
+        } else if is_targets {
+            trace.knocks.answer = Some(*reply);
+            trace.note_answer(reply);
+        }
+        // A hop limit that suggests more is that of a system which begins with another one.
+        if is_targets
+            && aside.is_check == trace.knocks.are_mute
+            && let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST)
+        {
+            trace.tracer.expect(hops);
         }
         schedule.hasten(aside.of);
     }

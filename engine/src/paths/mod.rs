@@ -491,7 +491,7 @@ fn flow(route: &Route) -> Flow {
         lost: hop.loss().lost,
     };
     Flow {
-        number: route.flow(),
+        number: route.tracer.protocol().flow(),
         hops: route.hops().map(hop).collect(),
     }
 }

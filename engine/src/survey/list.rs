@@ -11,6 +11,7 @@ use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::shared::{Head, Sample};
 use crate::trace::Listed;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -151,6 +152,7 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
+        let socket = self.driver.socket(AddressFamily::of(address.ip()));
         let error = match self.begin(&settings, &setback.host, address, head, endurance) {
             Ok(begun) => {
                 let Setback {
@@ -169,7 +171,7 @@ impl<L: Link> Survey<L> {
                     host,
                     target: begun.target,
                     source: begun.source,
-                    flow: begun.probes.flow(),
+                    flow: begun.flow(socket),
                 };
                 self.started.push_back(started);
                 return Ok(());

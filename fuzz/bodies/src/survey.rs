@@ -317,6 +317,7 @@ impl Link for Chaos {
             kind: self.kind,
             ident,
             own_port: None,
+            room: None,
         };
         let ports: Vec<Port> = (0..self.arriving.len()).zip(families).map(port).collect();
         ports.into_iter()
