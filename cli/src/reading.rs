@@ -37,10 +37,13 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             Some(StopReason::Interrupted) | None => {
                 format!("{target} is {state}; interrupted before its distance was known.")
             }
-            _ => format!(
-                "{target} is {state}: a probe from another source port was answered, none of the \
-                 trace's own. Its distance is unknown."
-            ),
+            _ => {
+                let rtt = route.knock_rtt().unwrap_or_default().as_secs_f64() * 1e3;
+                format!(
+                    "{target} is {state}, {rtt:.3} ms away: a probe from another source port was \
+                     answered, none of the trace's own. Its distance in hops is unknown."
+                )
+            }
         });
     }
     if let Some(state) = only_knock_shows(route) {

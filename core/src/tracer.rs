@@ -485,6 +485,16 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .find(|sent| sent.id() == probe)
     }
 
+    /// Ends the trace, because nothing more is to be expected, by what its caller knows: as it would
+    /// end when the time has come.
+    pub fn conclude(&mut self) {
+        let reason = match self.reason() {
+            StopReason::Timeout => StopReason::Quiet,
+            reason => reason,
+        };
+        self.ended.get_or_insert(reason);
+    }
+
     /// Ends the trace now, with what is known.
     pub fn stop(&mut self) {
         self.ended.get_or_insert(StopReason::Interrupted);

@@ -168,7 +168,7 @@ impl Checks {
         let mut answers = targets(tracer);
         answers.extend(knocked);
         let is_one = self.is_one_machine(&answers);
-        let is_awaited = self.is_awaited(far, overdue(tracer, &answers), age);
+        let is_awaited = self.is_awaited(far, patience(tracer, &answers), age);
         (!is_one && !is_awaited).then_some(hop)
     }
 
@@ -179,9 +179,9 @@ impl Checks {
             return Todo::Nothing;
         };
         let far = tracer.config().max_hops;
-        let overdue = overdue(tracer, &targets(tracer));
-        let patience = u32::from(tracer.config().patience);
-        let longest = overdue.max(LEAST_WAIT.saturating_mul(patience));
+        let overdue = patience(tracer, &targets(tracer));
+        let factor = u32::from(tracer.config().patience);
+        let longest = overdue.max(LEAST_WAIT.saturating_mul(factor));
         let wait = |hop: u8, span: Duration| {
             let open = self.at(hop).find(|check| check.is_awaited(span, &age));
             open.map_or(Todo::Nothing, |check| Todo::Wait(check.id, span))
@@ -337,9 +337,12 @@ fn is_targets(reply: &Reply) -> bool {
 }
 
 /// For how long after it left an answer that is as far away as these isn't late.
-fn overdue(tracer: &Tracer, answers: &[Reply]) -> Duration {
+fn patience(tracer: &Tracer, answers: &[Reply]) -> Duration {
     let slowest = answers.iter().map(|reply| reply.rtt).max();
-    let slowest = slowest.unwrap_or_default();
-    let overdue = slowest + slowest / 8 + Duration::from_millis(2);
-    overdue.saturating_mul(tracer.config().patience.into())
+    overdue(slowest.unwrap_or_default()).saturating_mul(tracer.config().patience.into())
+}
+
+/// For how long after it left an answer isn't late where the slowest took so long.
+pub(crate) fn overdue(slowest: Duration) -> Duration {
+    slowest + slowest / 8 + Duration::from_millis(2)
 }

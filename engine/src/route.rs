@@ -16,6 +16,7 @@ use hopshot_core::{Config, Evidence, Failure, Hop, ProbeId, Reply, StopReason, T
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// The path to a host.
 pub struct Route {
@@ -201,6 +202,12 @@ impl Route {
     #[must_use]
     pub fn knock(&self) -> Option<TargetAnswer> {
         self.target_answer(self.knock.as_ref()?)
+    }
+
+    /// Returns the RTT of the [knock](Self::knock), if it was answered.
+    #[must_use]
+    pub fn knock_rtt(&self) -> Option<Duration> {
+        Some(self.knock.as_ref()?.rtt)
     }
 
     /// Returns whether the port of the target is open, or closed, if an answer shows it: to a probe

@@ -18,6 +18,9 @@ use hopshot_core::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// After so long nobody answers, most likely: hardly any RTT is longer.
+const SILENCE: Duration = Duration::from_millis(400);
+
 /// The pause before a probe that could not be sent is tried again, at first.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -295,8 +298,17 @@ impl Running {
     }
 
     /// Whether it is time to knock: for the first time, or once more because all is silent.
-    pub(crate) fn knocks_now(&self) -> bool {
-        self.knocks.left > 0 && self.knocks.answer.is_none() && self.tracer.is_quiet()
+    pub(crate) fn knocks_now(&self, now: Instant) -> bool {
+        let since = self.left.filter(|_| self.knocks.are_mute && self.is_silent());
+        let is_overdue = since.is_some_and(|left| now.saturating_since(left) >= SILENCE);
+        let may = self.knocks.left > 0 && self.knocks.answer.is_none();
+        may && (is_overdue || self.tracer.is_quiet())
+    }
+
+    /// Whether nobody has answered its own probes.
+    pub(crate) fn is_silent(&self) -> bool {
+        let mut hops = self.tracer.route().hops();
+        hops.all(|hop| hop.replies().next().is_none())
     }
 
     /// When its first probe left, if it has not ended and nobody has answered.

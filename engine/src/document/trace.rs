@@ -37,6 +37,8 @@ pub struct TraceEnd<'a, K> {
     /// What the target said to the probe that was to find out its distance.
     #[serde(skip_serializing_if = "Option::is_none")]
     knock: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knock_ms: Option<f64>,
     /// Evidence of a proxy that answers in the target's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<ProxyDocument>,
@@ -157,6 +159,7 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             source_port: route.source_port(),
             one_flow: route.is_one_flow(),
             knock: route.knock().map(TargetAnswer::as_str),
+            knock_ms: route.knock_rtt().map(milliseconds),
             proxy: route.proxy().map(|proxy| ProxyDocument {
                 hop: proxy.hop,
                 router: proxy.router,

@@ -10,7 +10,7 @@
 //! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
 
 use super::Driver;
-use crate::checks::{Proxy, Todo};
+use crate::checks::{Proxy, Todo, overdue};
 use crate::link::{Link, Port, SocketKind};
 use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Aside, Asides, Endurance, Running};
@@ -66,11 +66,10 @@ impl<L: Link> Driver<L> {
         trace.checks.found = self.proxies.get(&target).copied();
     }
 
-    /// Sends knocks and checks ahead of need.
-    pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) {
-        let Some(trace) = self.traces.get(&id) else {
-            return;
-        };
+    /// Sends knocks and checks ahead of need. Returns when the trace is over if nothing more comes,
+    /// where that is known.
+    pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        let trace = self.traces.get(&id)?;
         let (age, knocked) = (self.age_of_asides(now), trace.knocks.answer);
         let guess = match trace.knocks.are_mute {
             true => trace.checks.answer(),
@@ -79,12 +78,28 @@ impl<L: Link> Driver<L> {
         let guess = guess.and_then(|reply| reply.hops_back());
         let guess = guess.filter(|hops| *hops <= FARTHEST);
         let next = trace.checks.next(&trace.tracer, age, knocked, guess);
-        if trace.knocks_now() {
+        if trace.knocks_now(now) {
             self.knock(id);
         }
         if let Some(hop) = next {
             self.ask_as_far(id, hop);
         }
+        self.conclude(id, now)
+    }
+
+    /// Ends a trace where no router answers, of whose target all is known that can be: whether its
+    /// port is open, but not how far away it is.
+    fn conclude(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+        let trace = self.traces.get_mut(&id)?;
+        let knock = trace.knocks.answer.filter(|_| trace.knocks.are_mute)?;
+        let over = trace.last_left?.saturating_add(overdue(knock.rtt));
+        if !trace.is_silent() {
+            return None;
+        }
+        if over <= now {
+            trace.tracer.conclude();
+        }
+        Some(over)
     }
 
     /// Looks whether it is the target that has answered a trace that is about to end. Returns when

@@ -33,12 +33,11 @@ impl<L: Link> Driver<L> {
             };
             from = id.next();
             let due = match self.step(id, now) {
-                Turn::Idle(due) => {
-                    if due.is_some() {
-                        self.send_asides(id, now);
-                    }
-                    due.or_else(|| self.check(id, now))
+                Turn::Idle(Some(due)) => {
+                    let over = self.send_asides(id, now);
+                    Some(over.map_or(due, |over| over.min(due)))
                 }
+                Turn::Idle(None) => self.check(id, now),
                 Turn::Tried(due) => {
                     self.pace.spend(now);
                     sent += 1;
