@@ -155,6 +155,10 @@ pub enum Error {
         protocol: ProbeProtocol,
     },
 
+    /// A source port was asked for, and sockets that have one each.
+    #[error("tcp sockets have a source port each: ask for no source port, or for raw sockets")]
+    ManyPorts,
+
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {

@@ -255,6 +255,9 @@ impl Settings {
         if let Some(kind) = self.options.kind.filter(|kind| !is_right(*kind)) {
             return Err(Error::WrongSocket { kind, protocol });
         }
+        if self.options.kind == Some(SocketKind::Tcp) && self.options.source_port.is_some() {
+            return Err(Error::ManyPorts);
+        }
         Ok(self
             .probes
             .check(self.family.unwrap_or(AddressFamily::V4))?)

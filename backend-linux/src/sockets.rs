@@ -189,10 +189,10 @@ impl Sockets {
         } else {
             most.min(MOST_PAIRS).saturating_sub(1)
         };
-        let without_privilege = self
-            .open
-            .iter()
-            .filter(|pair| pair.socket.kind() != SocketKind::Raw);
+        // Of TCP sockets there are many already.
+        let is_one_of_several =
+            |pair: &&Pair| matches!(pair.socket.kind(), SocketKind::Ping | SocketKind::Udp);
+        let without_privilege = self.open.iter().filter(is_one_of_several);
         let families: Vec<_> = without_privilege
             .map(|pair| (pair.family, pair.socket.kind(), Arc::clone(&pair.sources)))
             .collect();

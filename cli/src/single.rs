@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::format;
 use crate::names::replying;
 use crate::session::Session;
-use hopshot_linux::AddressFamily;
+use hopshot_linux::{AddressFamily, SocketKind};
 
 /// Traces the host and shows it. Returns whether it answered.
 pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
@@ -13,8 +13,11 @@ pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
     let (mut session, mut trace) = Session::start(args, host, &plan, |opened, address| {
         let mut trace = opened.start_at(address)?;
         // What else there is to do is done while the probes are on their way; no answer is read
-        // before all of it.
-        trace.launch().map(|()| trace)
+        // before all of it. Where the kernel doesn't say when an answer came that would be late.
+        if trace.socket() != SocketKind::Tcp {
+            trace.launch()?;
+        }
+        Ok(trace)
     })?;
     let (mut format, family) = (format::of(args), AddressFamily::of(trace.target()));
     format

@@ -246,7 +246,10 @@ impl Checks {
 
     /// Whether it is certain that the target has answered, and no proxy.
     pub(crate) fn clears(&self, tracer: &Tracer) -> bool {
-        let distance = tracer.route().distance().filter(|_| self.protocol.is_some());
+        let distance = tracer
+            .route()
+            .distance()
+            .filter(|_| self.protocol.is_some());
         distance.is_some_and(|distance| matches!(self.shown(tracer, distance), Shown::Target))
     }
 

@@ -299,7 +299,9 @@ impl Running {
 
     /// Whether it is time to knock: for the first time, or once more because all is silent.
     pub(crate) fn knocks_now(&self, now: Instant) -> bool {
-        let since = self.left.filter(|_| self.knocks.are_mute && self.is_silent());
+        let since = self
+            .left
+            .filter(|_| self.knocks.are_mute && self.is_silent());
         let is_overdue = since.is_some_and(|left| now.saturating_since(left) >= SILENCE);
         let may = self.knocks.left > 0 && self.knocks.answer.is_none();
         may && (is_overdue || self.tracer.is_quiet())

@@ -100,7 +100,7 @@ impl Socket {
     /// How many probes may be under way at a time; `None` where any number may.
     pub(crate) const fn room(&self) -> Option<usize> {
         match self {
-            Self::Tcp(_) => Some(tcp::PLACES),
+            Self::Tcp(tcp) => Some(tcp.room()),
             _ => None,
         }
     }

@@ -131,7 +131,11 @@ pub(super) fn open_to_ask(
         // A TCP socket doesn't ask, it connects. So a rule that is for TCP alone isn't heeded here.
         (SocketKind::Tcp, ProbeProtocol::Tcp { port, .. }) => {
             let payload = UdpPayload::Plain;
-            open(family, SocketKind::Udp, ProbeProtocol::Udp { port, payload })?
+            open(
+                family,
+                SocketKind::Udp,
+                ProbeProtocol::Udp { port, payload },
+            )?
         }
         (kind, protocol) => open(family, kind, protocol)?,
     };

@@ -17,24 +17,30 @@ use super::unprivileged;
 use crate::clock;
 use crate::sys::{self, Name, State};
 use hopshot_core::Instant;
-use hopshot_core::wire::tcp::{self, Flags};
 use hopshot_core::wire::AddressFamily;
+use hopshot_core::wire::tcp::{self, Flags};
 use hopshot_engine::{Clock, SocketKind};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use rustix::process::Resource;
 use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// Probes of one family that may be under way: what a single trace may need at a time, and an
-/// eighth of the descriptors that most processes may have, for both families.
-pub(crate) const PLACES: usize = 64;
+/// Sockets of one family: the probes that may be under way. A single trace seldom needs more at a
+/// time, and with fewer it waits.
+const PLACES: RangeInclusive<usize> = 8..=64;
+
+/// Descriptors that a process may have for each of them: so those of both families take an eighth,
+/// if there are more than the least.
+const FILES_PER_PLACE: usize = 16;
 
 /// How long a probe may be under way. The kernel sends its SYN once more after a second (RFC 6298,
 /// section 2).
@@ -76,8 +82,8 @@ struct Probe {
     message: Vec<u8>,
     /// An error that came while connect(2) was at it, and what it quoted.
     early: Option<(Packet, Vec<u8>)>,
-    /// What connect(2) said, if it didn't leave that for later.
-    said: Option<Errno>,
+    /// What connect(2) said, and when, if it didn't leave that for later.
+    said: Option<(Errno, Instant)>,
 }
 
 /// What became of a probe: who answered, with so many octets in the buffer.
@@ -104,8 +110,11 @@ impl Socket {
         if options.precise {
             lacks.note(Nicety::DepartureStamps, Err(Errno::OPNOTSUPP));
         }
-        let mut places = Vec::with_capacity(PLACES);
-        for index in 0..PLACES {
+        let files = rustix::process::getrlimit(Resource::Nofile).current;
+        let files = usize::try_from(files.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let count = (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end());
+        let mut places = Vec::with_capacity(count);
+        for index in 0..count {
             let fd = open_place(family, options, &mut lacks)?;
             // Of what is so all the time, such as that a socket isn't connected, it tells once.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
@@ -123,6 +132,11 @@ impl Socket {
             timer,
             lacks,
         })
+    }
+
+    /// How many probes may be under way at a time.
+    pub(crate) const fn room(&self) -> usize {
+        self.places.len()
     }
 
     /// See [`raw::Socket::send`](super::raw::Socket::send). The kernel writes a SYN of its own, of
@@ -146,12 +160,11 @@ impl Socket {
         };
         let left = clock::now();
         let said = match limited.and_then(|()| rustix::net::connect(fd, &to)) {
-            Err(Errno::INPROGRESS) => None,
-            Ok(()) => None,
-            Err(errno) => Some(errno),
+            Ok(()) | Err(Errno::INPROGRESS) => None,
+            Err(errno) => Some((errno, clock::now())),
         };
         let mut early = None;
-        if let Some(errno) = said {
+        if let Some((errno, _)) = said {
             // From nearby an answer may come before the call is over, and is told by it.
             let mut quote = vec![0; 2_048];
             early = report(place, &mut quote).map(|packet| (packet, quote));
@@ -277,9 +290,10 @@ impl Socket {
             buf[..known].copy_from_slice(&probe.message[..known]);
             return (!packet.cut).then_some(Outcome { from, len, packet });
         }
-        let said = probe
-            .said
-            .map_or_else(|| sockopt::socket_error(&place.fd).flatten(), Err);
+        let (said, told) = match probe.said {
+            Some((errno, at)) => (Err(errno), at),
+            None => (sockopt::socket_error(&place.fd).flatten(), clock::now()),
+        };
         let handshake = sys::handshake(place.fd.as_fd()).unwrap_or_default();
         let flags = match (said, handshake.state) {
             (Ok(()), State::SynSent) => {
@@ -287,8 +301,9 @@ impl Socket {
                 place.probe = Some(probe);
                 return None;
             }
-            // The target may have reset the connection at once.
-            (Ok(()), State::Made) | (Err(Errno::CONNRESET | Errno::PIPE), _) => {
+            // What goes on may be told here: the ACK that the kernel has sent gets no farther than
+            // the SYN, and the target may have reset the connection at once.
+            (_, State::Made) | (Err(Errno::CONNRESET | Errno::PIPE), _) => {
                 Flags(Flags::SYN.0 | Flags::ACK.0)
             }
             (Err(Errno::CONNREFUSED), _) => Flags(Flags::RST.0 | Flags::ACK.0),
@@ -300,7 +315,7 @@ impl Socket {
         let rtt = handshake.rtt.filter(|_| flags.contains(Flags::SYN));
         let (at, clock) = match rtt {
             Some(rtt) => (probe.left.saturating_add(rtt), Clock::Kernel),
-            None => (clock::now(), Clock::User),
+            None => (told, Clock::User),
         };
         self.release(index);
         let len = reply(&probe.message, flags, buf)?;

@@ -241,7 +241,11 @@ pub(crate) struct Beside {
 /// The calls of a trace.
 pub(crate) fn of_traces(beside: Beside) -> impl Iterator<Item = Call> {
     let on_terminal = if beside.terminal { ON_TERMINAL } else { &[] };
-    let connecting = if beside.port.is_some() { CONNECTING } else { &[] };
+    let connecting = if beside.port.is_some() {
+        CONNECTING
+    } else {
+        &[]
+    };
     let common = EVERYWHERE.iter().chain(HERE);
     common.chain(on_terminal).chain(connecting).copied()
 }

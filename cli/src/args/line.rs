@@ -11,7 +11,7 @@ use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
 use hopshot_linux::paths::PathSearch;
 use hopshot_linux::survey::Survey;
-use hopshot_linux::{Plan, ProbeProtocol, Settings};
+use hopshot_linux::{Error, Plan, ProbeProtocol, Settings};
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -309,23 +309,33 @@ impl Args {
     }
 
     /// The survey that sends everything else, at `--rate` in all.
-    pub(crate) fn survey(&self) -> Result<Survey, hopshot_linux::Error> {
+    pub(crate) fn survey(&self) -> Result<Survey, Error> {
         self.survey_of(None)
     }
 
     /// The same for traces that all have one flow, if one is given: of TCP and UDP its port is held,
     /// and it is checked whether a proxy answers.
-    pub(crate) fn survey_of(&self, flow: Option<u16>) -> Result<Survey, hopshot_linux::Error> {
+    pub(crate) fn survey_of(&self, flow: Option<u16>) -> Result<Survey, Error> {
         let rate = self.probing.rate.unwrap_or(Survey::DEFAULT_RATE);
-        let port = flow.filter(|_| self.probing.protocol.chosen() != ProbeProtocol::Icmp);
+        let protocol = self.probing.protocol.chosen();
+        let port = flow.filter(|_| protocol != ProbeProtocol::Icmp);
         let settings = self.probing.settings();
-        let settings = match port {
-            Some(port) => settings
-                .source_port(port)
-                .check_targets(!self.probing.protocol.no_checks),
-            None => settings,
+        let open = |settings: &Settings| Survey::new(settings, rate, self.at_once);
+        let mut survey = match port {
+            None => open(&settings)?,
+            Some(port) => {
+                let settings = settings.check_targets(!self.probing.protocol.no_checks);
+                match open(&settings.clone().source_port(port)) {
+                    // TCP sockets have a port each.
+                    Err(Error::Refused { .. } | Error::ManyPorts)
+                        if self.probing.protocol.source_port.is_none() && protocol.is_tcp() =>
+                    {
+                        open(&settings)?
+                    }
+                    opened => opened?,
+                }
+            }
         };
-        let mut survey = Survey::new(&settings, rate, self.at_once)?;
         survey.outage_limit(Duration::from_secs(self.outage.into()));
         Ok(survey)
     }

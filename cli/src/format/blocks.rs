@@ -26,7 +26,13 @@ impl<'a> Blocks<'a> {
         }
     }
 
-    fn view(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: Option<u16>) -> io::Result<View> {
+    fn view(
+        &mut self,
+        host: &str,
+        target: IpAddr,
+        source: IpAddr,
+        flow: Option<u16>,
+    ) -> io::Result<View> {
         if let Some(view) = self.view.take() {
             return Ok(view);
         }

@@ -104,7 +104,13 @@ impl Stream {
 }
 
 impl Format for Stream {
-    fn begin(&mut self, host: &str, target: IpAddr, source: IpAddr, flow: Option<u16>) -> io::Result<()> {
+    fn begin(
+        &mut self,
+        host: &str,
+        target: IpAddr,
+        source: IpAddr,
+        flow: Option<u16>,
+    ) -> io::Result<()> {
         let settings = Begun {
             settings: self.settings,
             protocol: self.protocol.as_str(),

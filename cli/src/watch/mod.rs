@@ -20,9 +20,7 @@ use crate::format::json::print_line;
 use crate::session::Session;
 use history::{History, Round};
 use hopshot_linux::survey::Survey;
-use hopshot_linux::{
-    AddressFamily, Reasons, Route, Settings, SocketKind, Step, needs_resolver,
-};
+use hopshot_linux::{AddressFamily, Reasons, Route, Settings, SocketKind, Step, needs_resolver};
 use keys::Key;
 use report::Report;
 use rustix::rand::{GetRandomFlags, getrandom};

@@ -97,6 +97,26 @@ fn trace(at: &[&str], args: &[&str]) -> Option<Told> {
     Some(Told(said.json(), said.status))
 }
 
+/// The same on each kind of socket that can do it.
+fn each_socket<'a>(args: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let has = |option| args.contains(&option);
+    let without_root = has("-T") && !has("--source-port");
+    let more: &[&[&str]] = match without_root {
+        true => &[&[], &["--socket", "tcp"]],
+        false => &[&[]],
+    };
+    let with = |more: &&[&'a str]| [args, more].concat();
+    more.iter().map(with).collect()
+}
+
+/// Traces on each kind of socket, and checks what is told.
+fn on_each(at: &[&str], args: &[&str], check: impl Fn(Told)) -> Option<()> {
+    for args in each_socket(args) {
+        check(trace(at, &args)?);
+    }
+    Some(())
+}
+
 /// Does the same for each of two addresses at the same time: most of a trace is waiting.
 fn for_each(targets: [&str; 2], check: impl Fn(&str) -> Option<()> + Sync) {
     std::thread::scope(|scope| {
@@ -138,11 +158,11 @@ fn where_no_icmp_passes_the_target_is_found_and_nothing_is_made_of_silence() {
             ("-U", CLOSED, None),
         ] {
             let at = [&icmp, DROPPED_THERE];
-            let told = trace(&at, &["-q1", protocol, "-p", port, target])?;
-            match answer {
+            let args = ["-q1", protocol, "-p", port, target];
+            on_each(&at, &args, |told| match answer {
                 Some(answer) => told.is_at(4, answer, target),
                 None => told.is_unanswered(&["quiet", "timeout"]),
-            }
+            })?;
         }
         Some(())
     });
@@ -157,15 +177,20 @@ fn a_firewall_that_resets_or_forbids_answers_from_where_it_stands() {
     let target_itself = rules(4, "filter hook input priority 0", &forbids);
     for_each(TARGETS, |target| {
         // It looks at what has hops left, in the target's name: as the hop after it would.
-        trace(&[&resets], &["-T", target])?.is_proxied_at(3, "rst", target);
+        on_each(&[&resets], &["-T", target], |told| {
+            told.is_proxied_at(3, "rst", target);
+        })?;
         for protocol in ["-T", "-U"] {
             let args = ["-q1", protocol, "-p", OPEN, target];
-            trace(&[&router], &args)?.is_unanswered(&["filtered"]);
+            on_each(&[&router], &args, |told| {
+                told.is_unanswered(&["filtered"]);
+            })?;
             // The target answers, if only that it forbids it.
-            let told = trace(&[&target_itself], &args)?;
-            assert_eq!(told.0["stop_reason"], "filtered", "{}", told.0);
-            assert_eq!((told.distance(), told.1), (Some(4), 0), "{}", told.0);
-            assert_eq!(answers(&told.0), [""; 0], "{}", told.0);
+            on_each(&[&target_itself], &args, |told| {
+                assert_eq!(told.0["stop_reason"], "filtered", "{}", told.0);
+                assert_eq!((told.distance(), told.1), (Some(4), 0), "{}", told.0);
+                assert_eq!(answers(&told.0), [""; 0], "{}", told.0);
+            })?;
         }
         Some(())
     });
@@ -190,12 +215,14 @@ fn where_only_the_first_syn_passes_nothing_false_is_said() {
     for_each(TARGETS, |target| {
         for at in [&[first(1).as_str()][..], &[&first(3), &slow()]] {
             for (port, answer) in [(OPEN, "syn_ack"), (CLOSED, "rst")] {
-                let told = trace(at, &["-T", "-q1", "-p", port, target])?;
-                told.says(answer);
-                assert_eq!(told.distance(), Some(4), "{}", told.0);
-                // Behind router 3 there is the target alone, which the first SYN reaches.
-                assert_eq!(told.0["one_flow"], at.len() > 1, "{}", told.0);
-                told.credits_routers_to(3, target);
+                on_each(at, &["-T", "-q1", "-p", port, target], |told| {
+                    told.says(answer);
+                    assert_eq!(told.distance(), Some(4), "{}", told.0);
+                    // Behind router 3 there is the target alone, which the first SYN reaches.
+                    let is_one = at.len() > 1 && told.0["socket"] == "raw";
+                    assert_eq!(told.0["one_flow"], is_one, "{}", told.0);
+                    told.credits_routers_to(3, target);
+                })?;
             }
         }
         Some(())
@@ -213,9 +240,10 @@ fn a_firewall_that_tracks_connections_loses_no_answer() {
         for at in [&at_router, &here] {
             for (port, answer) in [(OPEN, "syn_ack"), (CLOSED, "rst")] {
                 for _ in 0..3 {
-                    let told = trace(&[at, &slow()], &["-T", "-p", port, target])?;
-                    told.is_at(4, answer, target);
-                    assert_eq!(answers(&told.0), [answer; 3], "{}", told.0);
+                    on_each(&[at, &slow()], &["-T", "-p", port, target], |told| {
+                        told.is_at(4, answer, target);
+                        assert_eq!(answers(&told.0), [answer; 3], "{}", told.0);
+                    })?;
                 }
             }
         }
@@ -239,9 +267,10 @@ fn a_proxy_of_syns_is_told_from_the_target() {
         ],
     );
     for port in [OPEN, CLOSED] {
-        if let Some(told) = trace(&[&proxy], &["-T", "-p", port, TARGETS[0]]) {
+        let args = ["-T", "-p", port, TARGETS[0]];
+        let _ = on_each(&[&proxy], &args, |told| {
             told.is_proxied_at(3, "syn_ack", TARGETS[0]);
-        }
+        });
     }
 }
 
@@ -258,20 +287,25 @@ fn a_redirect_is_told_from_the_target() {
             let server = "python3 -m http.server --bind :: 15001 >/dev/null 2>&1";
             let server = format!("{hop}={server} & {}", until_served("15001"));
             let at = [&redirect[..], &server];
-            trace(&at, &["-T", target])?.is_proxied_at(distance, "syn_ack", target);
-            trace(&[&redirect], &["-T", target])?.is_proxied_at(distance, "rst", target);
+            for (at, answer) in [(&at[..], "syn_ack"), (&[&redirect], "rst")] {
+                on_each(at, &["-T", target], |told| {
+                    told.is_proxied_at(distance, answer, target);
+                })?;
+            }
             // All else goes to the target itself.
             let told = trace(&[&redirect], &["-U", "-p", OPEN, target])?;
             told.is_proxied_at(distance, "port_unreachable", target);
             let told = trace(&[&redirect], &["-U", "-p", CLOSED, target])?;
             told.is_at(4, "port_unreachable", target);
             let args = ["--watch", "--count", "2", "--every", "0.2", "-T", target];
-            let Told(watched, status) = trace(&at, &args)?;
-            assert_eq!((&watched["port_state"], status), (&"proxied".into(), 1));
-            assert_eq!(watched["distance"], Value::Null, "{watched}");
+            on_each(&at, &args, |Told(watched, status)| {
+                assert_eq!((&watched["port_state"], status), (&"proxied".into(), 1));
+                assert_eq!(watched["distance"], Value::Null, "{watched}");
+            })?;
             // Who doesn't want to know isn't told.
-            let told = trace(&at, &["-T", "--no-checks", target])?;
-            told.is_at(distance, "syn_ack", target);
+            on_each(&at, &["-T", "--no-checks", target], |told| {
+                told.is_at(distance, "syn_ack", target);
+            })?;
         }
         Some(())
     });
@@ -336,7 +370,7 @@ fn through_a_translator_of_random_ports_all_is_told_as_without() {
                 ("-U", CLOSED, "port_unreachable"),
             ] {
                 let args = [protocol, "-p", port, target];
-                trace(&[&translator], &args)?.is_at(4, answer, target);
+                on_each(&[&translator], &args, |told| told.is_at(4, answer, target))?;
             }
         }
         Some(())
@@ -355,6 +389,7 @@ fn a_lost_answer_makes_no_other_of_those_that_follow() {
     for_each(TARGETS, |target| {
         for (port, answers) in [(OPEN, "syn_ack ack"), (CLOSED, "rst")] {
             let args = ["-T", "-p", port, target];
+            // The kernel's own SYNs have a port each, of which this loses all.
             trace(&[&loss, &slow()], &args)?.is_at(4, answers, target);
         }
         Some(())
@@ -367,9 +402,11 @@ fn a_server_under_load_is_open_by_cookie_and_silent_with_a_full_queue() {
     let cookies = "4=echo 2 >/proc/sys/net/ipv4/tcp_syncookies";
     let full = script(4, "full_queue.py 4430");
     for_each(TARGETS, |target| {
-        trace(&[cookies, &slow()], &["-T", target])?.is_at(4, "syn_ack", target);
+        on_each(&[cookies, &slow()], &["-T", target], |told| {
+            told.is_at(4, "syn_ack", target);
+        })?;
         let args = ["-T", "-q1", "-p", "4430", target];
-        trace(&[&full], &args)?.is_unanswered(&["quiet"]);
+        on_each(&[&full], &args, |told| told.is_unanswered(&["quiet"]))?;
         Some(())
     });
 }
