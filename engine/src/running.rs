@@ -75,6 +75,8 @@ pub(crate) struct Knocks {
     pub(crate) answer: Option<Reply>,
     /// Whether checks tell about how far away the target is, since knocks don't.
     pub(crate) are_mute: bool,
+    /// How often it may be looked farther on for a target that has answered.
+    pub(crate) steps: u8,
 }
 
 /// All asides.

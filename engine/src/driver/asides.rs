@@ -25,6 +25,11 @@ use std::time::Duration;
 /// Hardly a path is longer.
 const FARTHEST: u8 = 30;
 
+/// How many hops at a time, and how often, it is looked for a target that is known to be there: each
+/// hop past it is a connection.
+const STEP: u8 = 2;
+const STEPS: u8 = 4;
+
 /// Targets whose proxies are remembered.
 const MOST_PROXIES: usize = 1_024;
 
@@ -39,6 +44,7 @@ impl<L: Link> Driver<L> {
         let is_mute = listener.is_some_and(|listener| listener.port.kind == SocketKind::Tcp);
         let at_once = at_once && !is_mute;
         trace.knocks.are_mute = is_mute;
+        trace.knocks.steps = STEPS;
         trace.knocks.left = 1 + u8::from(at_once);
         if at_once {
             self.knock(id);
@@ -84,22 +90,31 @@ impl<L: Link> Driver<L> {
         if let Some(hop) = next {
             self.ask_as_far(id, hop);
         }
-        self.conclude(id, now)
+        self.go_on(id, now)
     }
 
-    /// Ends a trace where no router answers, of whose target all is known that can be: whether its
-    /// port is open, but not how far away it is.
-    fn conclude(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
+    /// Looks for a target that has answered a knock, which doesn't tell how far away it is: a few
+    /// hops at a time behind the last router that has answered. Where no router has, all is known
+    /// that can be, and the trace ends. Returns when to look again.
+    fn go_on(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get_mut(&id)?;
         let knock = trace.knocks.answer.filter(|_| trace.knocks.are_mute)?;
+        let (route, max_hops) = (trace.tracer.route(), trace.tracer.config().max_hops);
         let over = trace.last_left?.saturating_add(overdue(knock.rtt));
-        if !trace.is_silent() {
+        let farthest = route.hops().map(|hop| hop.number()).last()?;
+        let is_far = trace.knocks.steps == 0 || farthest == max_hops;
+        if route.distance().is_some() || is_far && !trace.is_silent() {
             return None;
         }
         if over <= now {
-            trace.tracer.conclude();
+            if trace.is_silent() {
+                trace.tracer.conclude();
+            } else {
+                trace.knocks.steps -= 1;
+                trace.tracer.expect(farthest.saturating_add(STEP));
+            }
         }
-        Some(over)
+        Some(over.max(now))
     }
 
     /// Looks whether it is the target that has answered a trace that is about to end. Returns when
