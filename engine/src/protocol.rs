@@ -4,6 +4,7 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
+use crate::link::SocketKind;
 use crate::memory::Memory;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
@@ -117,17 +118,17 @@ impl ProbeProtocol {
     }
 
     /// Returns how far the first sweep to a target goes at once, by what is known of it. A SYN that
-    /// goes past the end is a connection to somebody's server: there are at most three of them, and
-    /// nothing is guessed.
-    pub(crate) fn sweep(self, memory: &Memory, target: IpAddr) -> Option<Sweep> {
-        const PAST_END: u8 = 3;
-        match self {
-            Self::Tcp { .. } => Some(Sweep::Window {
-                first: memory.exactly(target).unwrap_or(PAST_END),
-                step: PAST_END,
-            }),
-            _ => memory.sweep(target),
+    /// goes past the end is a connection to somebody's server: so few go past the last router, and
+    /// nothing is guessed. With TCP sockets it is a whole connection.
+    pub(crate) fn sweep(self, kind: SocketKind, memory: &Memory, target: IpAddr) -> Option<Sweep> {
+        if !self.is_tcp() {
+            return memory.sweep(target);
         }
+        let step = if kind == SocketKind::Tcp { 2 } else { 3 };
+        Some(Sweep::Window {
+            first: memory.exactly(target).unwrap_or(step),
+            step,
+        })
     }
 
     /// Returns the names of all that came back otherwise than it was sent, as documents have them.

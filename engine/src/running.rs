@@ -18,8 +18,8 @@ use hopshot_core::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// After so long nobody answers, most likely: hardly any RTT is longer.
-const SILENCE: Duration = Duration::from_millis(400);
+/// After so long nobody answers, most likely: hardly any RTT to the nearest hops is longer.
+const SILENCE: Duration = Duration::from_millis(300);
 
 /// The pause before a probe that could not be sent is tried again, at first.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -299,14 +299,18 @@ impl Running {
         reply.is_proven() || self.tracer.protocol().flow_is_public() && is_right()
     }
 
-    /// Whether it is time to knock: for the first time, or once more because all is silent.
-    pub(crate) fn knocks_now(&self, now: Instant) -> bool {
-        let since = self
-            .left
-            .filter(|_| self.knocks.are_mute && self.is_silent());
-        let is_overdue = since.is_some_and(|left| now.saturating_since(left) >= SILENCE);
-        let may = self.knocks.left > 0 && self.knocks.answer.is_none();
-        may && (is_overdue || self.tracer.is_quiet())
+    /// When it is time to knock: for the first time, or once more because all is silent; `None` as
+    /// long as that isn't known.
+    pub(crate) fn knocks_at(&self) -> Option<Instant> {
+        if self.knocks.left == 0 || self.knocks.answer.is_some() {
+            return None;
+        }
+        if self.tracer.is_quiet() {
+            return Some(Instant::EPOCH);
+        }
+        let left = self.left.filter(|_| self.knocks.are_mute);
+        let overdue = left.map(|left| left.saturating_add(SILENCE));
+        overdue.filter(|_| self.is_silent())
     }
 
     /// Whether nobody has answered its own probes.

@@ -134,12 +134,31 @@ impl Machine {
 
     /// The same machine with sockets for ICMP in addition.
     #[must_use]
-    pub fn with_icmp(mut self) -> Self {
-        let icmp = self.ports.iter().map(|port| Port {
+    pub fn with_icmp(self) -> Self {
+        self.and(1, |port| Port {
             protocol: ip::icmp(port.family),
+            kind: match port.kind {
+                SocketKind::Tcp => SocketKind::Ping,
+                kind => kind,
+            },
             ..*port
-        });
-        self.ports.extend(icmp.collect::<Vec<_>>());
+        })
+    }
+
+    /// The same machine with UDP sockets in addition.
+    #[must_use]
+    pub fn with_udp(self) -> Self {
+        self.and(8, |port| Port {
+            protocol: udp::PROTOCOL,
+            kind: SocketKind::Udp,
+            ..*port
+        })
+    }
+
+    /// The same machine with so many more ports for each that it has.
+    fn and(mut self, count: usize, port: impl Fn(&Port) -> Port) -> Self {
+        let more: Vec<Port> = self.ports.iter().map(port).collect();
+        self.ports.extend((0..count).flat_map(|_| more.clone()));
         self.arrived.resize_with(self.ports.len(), VecDeque::new);
         self
     }
@@ -412,8 +431,11 @@ fn read(packet: &[u8], kind: SocketKind) -> Result<Answer<'_>, Malformed> {
         udp::PROTOCOL => Udp::answer(unverified, hop_limit, message)?,
         _ => Answer::parse(header.ends, hop_limit, message)?,
     };
-    if let (SocketKind::Ping, Back::Quoted(quoted)) = (kind, &mut answer.back) {
-        quoted.header = None;
+    match (kind, &mut answer.back) {
+        (SocketKind::Raw, _) => {}
+        (_, Back::Quoted(quoted)) => quoted.header = None,
+        (SocketKind::Tcp, _) => answer.hop_limit = None,
+        _ => {}
     }
     Ok(answer)
 }

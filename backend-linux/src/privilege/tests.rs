@@ -3,10 +3,11 @@
 use super::*;
 use crate::namespace::{PERMIT_PING, in_namespace};
 use crate::{Clock, Settings, SocketKind, Step, StopReason};
+use rustix::net::SocketType;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{TcpStream, UdpSocket};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::Command;
 
 /// What is expected of a confined process: nothing new can be had, and life goes on.
@@ -100,6 +101,39 @@ fn a_confined_process_can_open_nothing() {
             assert!(!confine().unwrap().is_empty());
         },
     );
+}
+
+#[test]
+fn who_connects_to_a_port_can_connect_to_no_other() {
+    const TEST: &str = "privilege::tests::who_connects_to_a_port_can_connect_to_no_other";
+    in_namespace(TEST, "", || {
+        let here = ("127.0.0.1", 0);
+        let [its, other] = [(); 2].map(|()| TcpListener::bind(here).unwrap().local_addr().unwrap());
+        let socket = || {
+            let (domain, kind) = (rustix::net::AddressFamily::INET, SocketType::STREAM);
+            rustix::net::socket(domain, kind, None).unwrap()
+        };
+        let [one, two] = [socket(), socket()];
+        let port = Some(its.port());
+        let shortfalls = confine_but(Beside {
+            port,
+            ..Beside::default()
+        });
+        let knows_ports = shortfalls.unwrap().iter().all(|shortfall| {
+            !matches!(
+                shortfall,
+                Shortfall::NoLandlock | Shortfall::PartialLandlock
+            )
+        });
+        // Nobody listens any more, which is as good.
+        assert_eq!(rustix::net::connect(&one, &its), Err(Errno::CONNREFUSED));
+        let refused = match knows_ports {
+            true => Errno::ACCESS,
+            false => Errno::CONNREFUSED,
+        };
+        assert_eq!(rustix::net::connect(&two, &other), Err(refused));
+        assert_eq!(rustix::net::connect_unspec(&two), Ok(()));
+    });
 }
 
 #[test]

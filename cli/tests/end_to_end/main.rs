@@ -25,6 +25,7 @@ mod refusals;
 mod routes;
 mod survey;
 mod sweeper;
+mod tcp_sockets;
 mod terminal;
 mod transport;
 mod transport_lists;

@@ -16,6 +16,7 @@ mod needs;
 mod outage;
 mod outage_ends;
 mod outage_of_names;
+mod tcp_sockets;
 mod terminal;
 mod traceroute;
 mod transport;

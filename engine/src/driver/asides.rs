@@ -72,7 +72,7 @@ impl<L: Link> Driver<L> {
         trace.checks.found = self.proxies.get(&target).copied();
     }
 
-    /// Sends knocks and checks ahead of need. Returns when the trace is over if nothing more comes,
+    /// Sends knocks and checks ahead of need. Returns when to look again if nothing comes before,
     /// where that is known.
     pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get(&id)?;
@@ -84,13 +84,15 @@ impl<L: Link> Driver<L> {
         let guess = guess.and_then(|reply| reply.hops_back());
         let guess = guess.filter(|hops| *hops <= FARTHEST);
         let next = trace.checks.next(&trace.tracer, age, knocked, guess);
-        if trace.knocks_now(now) {
+        let knocks_at = trace.knocks_at();
+        if knocks_at.is_some_and(|at| at <= now) {
             self.knock(id);
         }
         if let Some(hop) = next {
             self.ask_as_far(id, hop);
         }
         self.go_on(id, now)
+            .or_else(|| knocks_at.filter(|at| *at > now))
     }
 
     /// Looks for a target that has answered a knock, which doesn't tell how far away it is: a few

@@ -58,17 +58,23 @@ impl World {
         scenario
     }
 
-    /// Answers a packet as the proxy does, or loses it, or lets it go on.
-    fn meets(&self, packet: &[u8], rtt_ms: u32, random: &mut fastrand::Rng) -> Attack {
+    /// Answers a packet as the proxy does, or loses it, or lets it go on. It takes one protocol.
+    fn meets(
+        &self,
+        packet: &[u8],
+        protocol: ProbeProtocol,
+        rtt_ms: u32,
+        random: &mut fastrand::Rng,
+    ) -> Attack {
         let (header, message) = ip::parse(packet).unwrap();
         if header.hop_limit >= self.proxy && random.u8(..100) < self.loss {
             let (is_alone, forged) = (true, Vec::new());
             return Attack { is_alone, forged };
         }
-        let is_icmp = header.protocol == ip::icmp(header.ends.family());
-        let goes_past = header.hop_limit >= if is_icmp { self.hops } else { self.proxy };
+        let is_taken = header.protocol == protocol.number(header.ends.family());
+        let goes_past = header.hop_limit >= if is_taken { self.proxy } else { self.hops };
         let mut forged = Vec::new();
-        if goes_past && !is_icmp {
+        if goes_past && is_taken {
             let mut answer = reply(&header, message);
             let (header, message) = ip::parse(&answer).unwrap();
             let (hop_limit, len) = (self.hop_limit - (self.proxy - 1), message.len());
@@ -81,9 +87,24 @@ impl World {
             forged.push((Duration::from_millis(rtt.into()), answer));
         }
         Attack {
-            is_alone: goes_past && (!is_icmp || self.drops_pings),
+            is_alone: goes_past && (is_taken || self.drops_pings),
             forged,
         }
+    }
+}
+
+/// A machine with ports for probes of a protocol, and for checks.
+fn machine(
+    scenario: &Scenario,
+    kind: SocketKind,
+    seed: u64,
+    probes: ProbeProtocol,
+    by_udp: bool,
+) -> Machine {
+    let machine = Machine::new(scenario, kind, seed).speaking(probes);
+    match by_udp {
+        true => machine.with_udp(),
+        false => machine.with_icmp(),
     }
 }
 
@@ -126,7 +147,14 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
         let probes = [tcp(443), tcp(81), udp(53, Default::default())][random.usize(..3)];
         let (family, rtt_ms) = (FAMILIES[random.usize(..2)], random.u32(1..200));
         let scenario = world.scenario(rtt_ms);
-        let told = format!("seed {seed}: {probes:?} {family:?} {rtt_ms} ms, {world:?}");
+        // Without root TCP has sockets of its own, and perhaps none for ICMP.
+        let kind = match probes.is_tcp() && random.bool() {
+            true => SocketKind::Tcp,
+            false => SocketKind::Raw,
+        };
+        let by_udp = kind == SocketKind::Tcp && !world.drops_pings && random.bool();
+        let told =
+            format!("seed {seed}: {probes:?} {kind:?} {family:?} {rtt_ms} ms, {by_udp} {world:?}");
         let mut settings = judge::settings(probes);
         settings.config.attempts = random.u8(1..4);
         settings.config.patience = [1, 1, 3][random.usize(..3)];
@@ -137,11 +165,9 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
         }
         // Again and again: what isn't the target teaches nothing.
         for round in 0..3 {
-            let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
-                .speaking(probes)
-                .with_icmp();
+            let mut machine = machine(&scenario, kind, seed, probes, by_udp);
             let (meets, mut random) = (world, fastrand::Rng::with_seed(seed + round));
-            machine.attack(move |packet| meets.meets(packet, rtt_ms, &mut random));
+            machine.attack(move |packet| meets.meets(packet, probes, rtt_ms, &mut random));
             let target = (machine.internet().target(family), 0).into();
             let job = Trace::start(machine, &settings, "target", target).unwrap();
             let route = to_the_end(job);
@@ -157,7 +183,7 @@ fn a_proxy_is_told_from_the_target_wherever_icmp_finds_a_router_in_its_place() {
                 lossy + u32::from(is_lossy),
             );
             if world.loss == 0 && route.is_proxied() && settings.config.sweep.is_none() {
-                let knocks = u32::from(matches!(probes, ProbeProtocol::Tcp { .. }));
+                let knocks = u32::from(probes.is_tcp() && kind == SocketKind::Raw);
                 let knocked = u32::try_from(route.summary().reasons.knocks).unwrap();
                 assert_eq!(knocked, knocks, "{told}, round {round}");
             }
@@ -198,10 +224,12 @@ fn a_target_that_icmp_reaches_by_a_longer_way_is_no_proxy() {
         let long = near + random.u8(1..10);
         let probes = [tcp(443), tcp(81), udp(53, Default::default())][random.usize(..3)];
         let family = FAMILIES[random.usize(..2)];
+        let kind = match probes.is_tcp() && random.bool() {
+            true => SocketKind::Tcp,
+            false => SocketKind::Raw,
+        };
         let scenario = Scenario::plain(near, 20.0);
-        let mut machine = Machine::new(&scenario, SocketKind::Raw, seed)
-            .speaking(probes)
-            .with_icmp();
+        let mut machine = machine(&scenario, kind, seed, probes, false);
         machine.attack(move |packet| {
             let (header, message) = ip::parse(packet).unwrap();
             let hop = header.hop_limit;
@@ -253,7 +281,7 @@ fn at_a_slow_pace_a_list_finds_proxies_too() {
                 .speaking(probes)
                 .with_icmp();
             let mut losses = fastrand::Rng::with_seed(seed);
-            machine.attack(move |packet| world.meets(packet, 50, &mut losses));
+            machine.attack(move |packet| world.meets(packet, probes, 50, &mut losses));
             let target = (machine.internet().target(family), 0).into();
             let settings = judge::settings(probes);
             let mut survey = Survey::start(machine, &settings, rate, 4).unwrap();
@@ -291,7 +319,7 @@ fn who_interrupts_a_trace_before_it_is_checked_is_told_of_no_open_port() {
             .speaking(settings.protocol)
             .with_icmp();
         let mut losses = fastrand::Rng::with_seed(seed);
-        machine.attack(move |packet| world.meets(packet, 40, &mut losses));
+        machine.attack(move |packet| world.meets(packet, tcp(443), 40, &mut losses));
         let target = (machine.internet().target(FAMILIES[0]), 0).into();
         let mut job = Trace::start(machine, &settings, "target", target).unwrap();
         let mut steps = random.usize(..8);

@@ -3,6 +3,7 @@
 
 mod ping;
 mod raw;
+mod tcp;
 
 use super::filter::Identity;
 use super::{AnswerKey, Arrival};

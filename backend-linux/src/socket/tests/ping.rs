@@ -428,6 +428,7 @@ fn the_kernel_says_when_a_probe_left() {
                                 match &mut socket {
                                     Socket::Raw(raw) => raw.count_departures(),
                                     Socket::Unprivileged(other) => other.count_departures(),
+                                    Socket::Tcp(_) => unreachable!(),
                                 }
                             }
                             let before = clock::now();

@@ -1,0 +1,193 @@
+//! TCP by sockets that every user may open: each probe is the SYN of a connect(2).
+
+use crate::world::users::{Copy, NOBODY, can_be_nobody};
+use crate::world::{FAMILIES, HOPSHOT, command_on_chain, hopshot, in_lab};
+use serde_json::Value;
+
+/// The last hop of a chain of three routers.
+const TARGETS: [&str; 2] = ["10.4.0.1", "2001:db8:4::1"];
+
+/// An answer: who sent it, how well it is proven, and what it says if it is the target's.
+type Shown = [Option<String>; 3];
+
+/// Reads the answers of each hop, as far as there are any.
+fn shown(document: &Value) -> Vec<Vec<Shown>> {
+    let of_probe = |probe: &Value| -> Shown {
+        ["from", "evidence", "answer"].map(|name| probe[name].as_str().map(str::to_owned))
+    };
+    let of_hop = |hop: &Value| {
+        let probes = hop["probes"].as_array().unwrap().iter();
+        let answered = probes.filter(|probe| probe["from"].is_string());
+        answered.map(of_probe).collect()
+    };
+    let hops = document["hops"].as_array().unwrap();
+    let mut shown: Vec<Vec<Shown>> = hops.iter().map(of_hop).collect();
+    let last = shown.iter().rposition(|answers| !answers.is_empty());
+    shown.truncate(last.map_or(0, |last| last + 1));
+    shown
+}
+
+/// Checks that a document says of its sockets what is so.
+fn is_by_tcp_sockets(document: &Value) {
+    assert_eq!(document["socket"], "tcp", "{document}");
+    assert_eq!(document["protocol"], "tcp", "{document}");
+    assert_eq!(document["one_flow"], false, "{document}");
+    for none in ["flow", "source_port"] {
+        assert_eq!(document[none], Value::Null, "{document}");
+    }
+}
+
+fn traced(scenario: &str, socket: &str, target: &str) -> Option<Value> {
+    let options = [
+        "run", "--seed", "7", scenario, "--", HOPSHOT, "-n", "-q1", "--json", "-T",
+    ];
+    Some(in_lab(&options, &["--socket", socket, target])?.json())
+}
+
+#[test]
+fn the_route_is_that_of_raw_sockets() {
+    for (_, target) in FAMILIES {
+        for scenario in [
+            "short",
+            "wan",
+            "long",
+            "silent",
+            "dup",
+            "mpls",
+            "loop",
+            "hostile",
+            "no-icmp",
+            "short-quotes",
+            "tcp-filtered",
+            "tcp-rejected",
+            "deadtarget",
+            "slowhop",
+            "unreach",
+        ] {
+            let [Some(raw), Some(tcp)] =
+                ["raw", "tcp"].map(|socket| traced(scenario, socket, target))
+            else {
+                return;
+            };
+            is_by_tcp_sockets(&tcp);
+            assert_eq!(shown(&tcp), shown(&raw), "{scenario}");
+            for field in ["distance", "stop_reason", "reached"] {
+                assert_eq!(tcp[field], raw[field], "{scenario}");
+            }
+            if scenario == "mpls" {
+                let labels = |document: &Value| document["hops"][4]["probes"][0]["mpls"].clone();
+                assert_eq!(labels(&tcp), labels(&raw));
+                assert_ne!(labels(&tcp), serde_json::json!([]), "{tcp}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_has_the_whole_route_and_the_state_of_the_port() {
+    const TEST: &str = "nobody_has_the_whole_route_and_the_state_of_the_port";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("tcp");
+    let slow = format!(
+        "0=python3 {}/tests/data/slow_link.py 0.01",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    for target in TARGETS {
+        // With ping sockets, and without: then UDP goes along.
+        for more in [&["--ping"][..], &[]] {
+            let chain = [&["--serve", "4430", "--at", &slow][..], more].concat();
+            for (port, answer) in [("4430", "syn_ack"), ("4431", "rst")] {
+                for attempts in ["-q1", "-q3"] {
+                    let args = [
+                        copy.path(),
+                        "-n",
+                        "--json",
+                        attempts,
+                        "-T",
+                        "-p",
+                        port,
+                        target,
+                    ];
+                    let Some(said) = command_on_chain(3, &chain, &[&NOBODY[..], &args].concat())
+                    else {
+                        return;
+                    };
+                    let document = said.json();
+                    is_by_tcp_sockets(&document);
+                    let shown = shown(&document);
+                    assert_eq!(shown.len(), 4, "{document}");
+                    let strong = |probe: &Shown| probe[1].as_deref() == Some("strong");
+                    assert!(shown.iter().flatten().all(strong), "{document}");
+                    let is_it = |probe: &Shown| probe[2].as_deref() == Some(answer);
+                    assert!(shown[3].iter().all(is_it), "{document}");
+                    // The link takes 10 ms, whoever's clock says when the answer came.
+                    for hop in document["hops"].as_array().unwrap() {
+                        let best = hop["best_ms"].as_f64().unwrap();
+                        assert!((10.0..1_000.0).contains(&best), "{hop}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_has_lists_and_watches() {
+    const TEST: &str = "nobody_has_lists_and_watches";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("tcp-lists");
+    for target in TARGETS {
+        // More hosts than there are sockets for.
+        let hosts = [target; 40];
+        let args = [&[copy.path(), "-n", "-q1", "--json", "-T"][..], &hosts].concat();
+        let Some(said) = command_on_chain(3, &["--serve", "443"], &[&NOBODY[..], &args].concat())
+        else {
+            return;
+        };
+        let distances: Vec<Value> = said
+            .stdout
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap()["distance"].clone())
+            .collect();
+        assert_eq!(distances, vec![Value::from(4); 40], "{}", said.stderr);
+        let watch = [
+            "-n", "-q1", "--json", "-T", "--watch", "--count", "3", "--every", "0.2",
+        ];
+        let args = [&[copy.path()][..], &watch, &[target]].concat();
+        let chain = ["--serve", "443", "--ping"];
+        let said = command_on_chain(3, &chain, &[&NOBODY[..], &args].concat()).unwrap();
+        let document = said.json();
+        assert_eq!(
+            (
+                &document["rounds"],
+                &document["distance"],
+                &document["port_state"]
+            ),
+            (&3.into(), &4.into(), &"open".into())
+        );
+        assert_eq!(document["flow"], Value::Null, "{document}");
+        let hops = document["hops"].as_array().unwrap();
+        assert!(hops.iter().all(|hop| hop["lost"] == 0), "{document}");
+    }
+}
+
+#[test]
+fn what_a_tcp_socket_cannot_do_is_refused_with_the_reason() {
+    for (args, why) in [
+        (&[][..], "--socket tcp requires --tcp"),
+        (&["-U"], "--socket tcp, which sends TCP only"),
+        (&["-T", "--paths"], "those take raw sockets"),
+        (
+            &["-T", "--source-port", "4000"],
+            "each TCP socket has a port of its own",
+        ),
+    ] {
+        let said = hopshot(&[&["--socket", "tcp"], args, &["127.0.0.1"]].concat());
+        assert_eq!(said.status, 2, "{args:?}");
+        assert!(said.stderr.contains(why), "{args:?}: {}", said.stderr);
+    }
+}
