@@ -12,7 +12,7 @@ use rustix::thread::{self, CapabilitySet};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Refusals {
     pub(crate) raw: Option<Errno>,
-    /// Of the kind that takes no privilege: a ping socket, by UDP a UDP socket.
+    /// Of the kind that takes no privilege: a ping socket, by UDP and TCP a socket of these.
     pub(crate) unprivileged: Option<Errno>,
 }
 
@@ -123,7 +123,11 @@ pub(crate) fn advise(
     let is_denied = |errno: Errno| matches!(errno, Errno::PERM | Errno::ACCESS);
     let Refusals { raw, unprivileged } = refusals;
     let is_icmp = protocol == ProbeProtocol::Icmp;
-    let name = if is_icmp { "ping" } else { "UDP" };
+    let name = match protocol {
+        ProbeProtocol::Udp { .. } => "UDP",
+        ProbeProtocol::Tcp { .. } => "TCP",
+        _ => "ping",
+    };
     let told: Vec<String> = match (raw, unprivileged) {
         (Some(raw), Some(other)) if is_denied(raw) && is_denied(other) => {
             vec![format!(

@@ -159,6 +159,12 @@ pub enum Error {
     #[error("tcp sockets have a source port each: ask for no source port, or for raw sockets")]
     ManyPorts,
 
+    /// This kernel doesn't tell TCP sockets which router has answered.
+    #[error(
+        "tcp sockets hear of routers from Linux 5.8 on, and this kernel is older: take raw sockets, as root (sudo) or with CAP_NET_RAW; or probe by ICMP"
+    )]
+    OldKernel,
+
     /// The kernel refuses an option of sockets that can't be done without.
     #[error("can't set the socket option {option}: {reason}; {remedy}")]
     Option {
@@ -395,6 +401,7 @@ pub(crate) fn refused(
             reason: errno.into(),
             remedy: necessity.remedy(),
         },
+        OpenError::OldKernel => Error::OldKernel,
         OpenError::MarkNotPermitted => Error::Mark(standing.permit_mark()),
         OpenError::PortNotPermitted => {
             Error::PortNotPermitted(options.source_port.unwrap_or_default())

@@ -91,17 +91,16 @@ impl Settings {
         self
     }
 
-    /// The protocol of the probes; ICMP by default. TCP needs raw sockets, and so do
-    /// [`paths`](Self::paths) and [`path_mtu`](Self::path_mtu) by UDP, whatever
-    /// [kind](Self::socket) is asked for.
+    /// The protocol of the probes; ICMP by default. By TCP and UDP [`paths`](Self::paths) and
+    /// [`path_mtu`](Self::path_mtu) need raw sockets, whatever [kind](Self::socket) is asked for.
     pub fn protocol(mut self, protocol: ProbeProtocol) -> Self {
         self.options.protocol = protocol;
         self.probes.protocol = protocol;
         self
     }
 
-    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP a UDP
-    /// socket. A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends
+    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP and TCP
+    /// sockets of these. A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends
     /// with [`Error::WrongSocket`] before it begins.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
@@ -127,7 +126,7 @@ impl Settings {
 
     /// The source port of all probes of a trace by TCP or UDP, so that a flow can be repeated, such
     /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the
-    /// place of the [flow](Self::flow). By TCP the probe that is to learn the distance leaves from
+    /// place of the [flow](Self::flow). By TCP it takes raw sockets, and the probe that is to learn the distance leaves from
     /// another one all the same.
     pub fn source_port(mut self, port: u16) -> Self {
         self.options.source_port = Some(port);

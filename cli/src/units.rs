@@ -4,6 +4,9 @@ use crate::reading::PortState;
 use hopshot_linux::ProbeProtocol;
 use std::time::SystemTime;
 
+/// What is said where the probes of a trace have no flow in common.
+pub(crate) const A_FLOW_EACH: &str = "one flow per probe";
+
 /// A moment, for people.
 pub(crate) fn date(at: SystemTime) -> String {
     let text = humantime::format_rfc3339_seconds(at).to_string();

@@ -64,6 +64,8 @@ pub(crate) enum OpenError {
     Refused(Refusals),
     /// An option that is necessary.
     Necessary(Necessity, Errno),
+    /// TCP sockets of this kernel don't tell which router has answered.
+    OldKernel,
     /// This process may not mark packets (EPERM).
     MarkNotPermitted,
     /// Another program has the source port (EADDRINUSE).

@@ -103,6 +103,10 @@ impl Socket {
         options: &Options,
         mut lacks: Lacks,
     ) -> Result<Self, OpenError> {
+        let release = rustix::system::uname();
+        if is_old(&release.release().to_string_lossy()) {
+            return Err(OpenError::OldKernel);
+        }
         let events = epoll::create(CreateFlags::CLOEXEC)?;
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
@@ -292,7 +296,10 @@ impl Socket {
         }
         let (said, told) = match probe.said {
             Some((errno, at)) => (Err(errno), at),
-            None => (sockopt::socket_error(&place.fd).flatten(), clock::now()),
+            None => (
+                sockopt::socket_error(&place.fd).and_then(|said| said),
+                clock::now(),
+            ),
         };
         let handshake = sys::handshake(place.fd.as_fd()).unwrap_or_default();
         let flags = match (said, handshake.state) {
@@ -350,6 +357,15 @@ impl AsFd for Socket {
     }
 }
 
+/// Whether a kernel doesn't tell a TCP socket of an error about its SYN: before Linux 5.8.
+fn is_old(release: &str) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse::<u32>().unwrap_or(0));
+    let [major, minor] = [(); 2].map(|()| numbers.next().unwrap_or(0));
+    (major, minor) < (5, 8)
+}
+
 /// Opens one of the sockets, on a port that is free. Nobody else can bind that then.
 fn open_place(
     family: AddressFamily,
@@ -402,4 +418,41 @@ fn reply(syn: &[u8], flags: Flags, buf: &mut [u8]) -> Option<usize> {
     ];
     buf.get_mut(..segment.len())?.copy_from_slice(&segment);
     Some(segment.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernel_is_old_by_its_release() {
+        for (release, old) in [
+            ("4.19.0-27-amd64", true),
+            ("5.7.19", true),
+            ("5.8.0", false),
+            ("5.10.0-8-arm64", false),
+            ("6.18.44", false),
+            ("10.0-rc1", false),
+            ("", true),
+        ] {
+            assert_eq!(is_old(release), old, "{release}");
+        }
+    }
+
+    #[test]
+    fn an_answer_names_the_syn() {
+        let syn = [0xab, 0xcd, 1, 0xbb, 0xff, 0xff, 0xff, 0xff];
+        let mut buf = [0; 20];
+        assert_eq!(reply(&syn, Flags::RST, &mut buf), Some(20));
+        let unknown = AddressFamily::V4.unspecified();
+        let ends = hopshot_core::wire::Ends {
+            source: unknown,
+            destination: unknown,
+        };
+        let segment = tcp::Segment::parse(ends, &buf).unwrap();
+        assert_eq!((segment.source, segment.destination), (443, 0xabcd));
+        assert_eq!((segment.ack, segment.flags), (0, Flags::RST));
+        assert_eq!(reply(&syn[..7], Flags::RST, &mut buf), None);
+        assert_eq!(reply(&syn, Flags::RST, &mut buf[..19]), None);
+    }
 }

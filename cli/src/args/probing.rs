@@ -103,7 +103,7 @@ pub(crate) struct Probes {
     pub(crate) rate: Option<u32>,
 
     /// The kind of socket: raw needs a privilege and sees more; ping needs none where it is
-    /// permitted, and sends ICMP only
+    /// permitted, and sends ICMP only; udp and tcp need none, and send their own protocol
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
     socket: Socket,
 

@@ -3,7 +3,7 @@
 use super::view::{View, hops_max};
 use crate::console::print;
 use crate::reading::was_tried;
-use crate::units::{counted, date, port};
+use crate::units::{A_FLOW_EACH, counted, date, port};
 use hopshot_linux::path_mtu::MtuRoute;
 use hopshot_linux::{Hop, Loss, Route, Summary};
 use std::io;
@@ -13,7 +13,8 @@ use std::net::IpAddr;
 const INDENT: usize = 4;
 
 impl View {
-    /// Prints the first line. The flow is for those who want to trace the same path again.
+    /// Prints the first line. The flow is for those who want to trace the same path again; `None` if
+    /// each probe has one of its own.
     pub(crate) fn header(
         &mut self,
         host: &str,
@@ -21,11 +22,12 @@ impl View {
         flow: Option<u16>,
         max_hops: u8,
     ) -> io::Result<()> {
-        let flow = flow.filter(|_| self.is_verbose);
-        let flow = flow.map(|flow| match self.protocol.port() {
-            Some(_) => format!("source port {flow}"),
-            None => format!("flow {flow}"),
-        });
+        let flow = match (flow, self.protocol.port()) {
+            (None, _) => Some(A_FLOW_EACH.to_owned()),
+            (Some(_), _) if !self.is_verbose => None,
+            (Some(flow), Some(_)) => Some(format!("source port {flow}")),
+            (Some(flow), None) => Some(format!("flow {flow}")),
+        };
         let parts = [
             format!("traceroute to {host} ({})", self.target),
             hops_max(max_hops),

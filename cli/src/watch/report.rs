@@ -10,7 +10,7 @@ use crate::inside::Inside;
 use crate::names::Names;
 use crate::reading::PortState;
 use crate::text::Host;
-use crate::units::{date, port_with_state};
+use crate::units::{A_FLOW_EACH, date, port_with_state};
 use hopshot_linux::ProbeProtocol;
 use hopshot_linux::document::{Annotate as _, Target, milliseconds, timestamp};
 use serde::Serialize;
@@ -126,11 +126,16 @@ impl Report<'_> {
             .source
             .map_or_else(String::new, |source| format!("from {source}, "));
         let port = port_with_state(self.protocol, state);
-        let flow = self.flow.map(|flow| match port {
-            None => format!("flow {flow}"),
-            Some(_) => format!("source port {flow}"),
-        });
-        let flow = port.into_iter().chain(flow).collect::<Vec<_>>().join(", ");
+        let flow = match (self.flow, &port) {
+            (None, _) => A_FLOW_EACH.to_owned(),
+            (Some(flow), None) => format!("flow {flow}"),
+            (Some(flow), Some(_)) => format!("source port {flow}"),
+        };
+        let flow = port
+            .into_iter()
+            .chain([flow])
+            .collect::<Vec<_>>()
+            .join(", ");
         let (probes, since) = (
             format!("{source}{flow},"),
             format!("since {}", date(self.started)),

@@ -82,9 +82,9 @@ fn counted(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/net/snmp").unwrap();
     let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
     let mut line = || lines.next().unwrap().split_whitespace();
-    let (mut names, numbers) = (line(), line());
+    let (mut names, mut numbers) = (line(), line());
     let place = names.position(|it| it == name).unwrap();
-    numbers.skip(place).next().unwrap().parse().unwrap()
+    numbers.nth(place).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn watched(states: &[PortState], look: impl FnOnce(&Report<'_>)) {
             port: 443,
             options: TcpOptions::Mss,
         },
-        flow: 50_123,
+        flow: Some(50_123),
         history: &history,
         names: &Names::start(false, Ases::Off, false),
     });

@@ -46,6 +46,21 @@ pub(in super::super) const TOOLS: &[Tool] = &[
         protocol: Protocol::Tcp,
         ..HOPSHOT
     },
+    Tool {
+        label: "hopshot --tcp -q 1, without root",
+        v4: "-n|--json|--tcp|--socket|tcp|-p|{p}|-q|1|{t}",
+        v6: "-n|--json|--tcp|--socket|tcp|-p|{p}|-q|1|{t}",
+        protocol: Protocol::Tcp,
+        ..HOPSHOT
+    },
+    Tool {
+        label: "hopshot --tcp -q 1, without root, again",
+        again: true,
+        v4: "-n|--json|--tcp|--socket|tcp|-p|{p}|-q|1|--rate|1000000|--at-once|1|{t}|{t}",
+        v6: "-n|--json|--tcp|--socket|tcp|-p|{p}|-q|1|--rate|1000000|--at-once|1|{t}|{t}",
+        protocol: Protocol::Tcp,
+        ..HOPSHOT
+    },
     // Without `-O info` it doesn't say what the port is.
     Tool {
         label: "traceroute -T -q1 -N30",
