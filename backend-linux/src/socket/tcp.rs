@@ -119,7 +119,11 @@ impl Socket {
         let count = (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end());
         let mut places = Vec::with_capacity(count);
         for index in 0..count {
-            let fd = open_place(family, options, &mut lacks)?;
+            let fd = match open_place(family, options, &mut lacks) {
+                // This machine has few ports.
+                Err(OpenError::Other(Errno::ADDRINUSE)) if index > 0 => break,
+                opened => opened?,
+            };
             // Of what is so all the time, such as that a socket isn't connected, it tells once.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             epoll::add(&events, &fd, EventData::new_u64(index as u64), what)?;
