@@ -16,13 +16,16 @@
 //!    sample of it.
 //! 5. **Where a probe past the end begins a connection** ([`Protocol::connects`]) the sweep ends at
 //!    its first hops, where the target is expected, or goes one step past the last router; nothing
-//!    goes on to `max_hops`, and of silent hops only the next and the expected one get a second
-//!    probe.
+//!    goes on to `max_hops`. Of silent hops only the next and the expected one get a second probe,
+//!    as long as few have gone past the last router. While nobody at all has answered, two or three
+//!    probes look farther out.
 //!
 //! [`Protocol::connects`]: crate::Protocol::connects
 
 use crate::config::Sweep;
+use crate::past_end::PastEnd;
 use crate::patience;
+use crate::sweep::{self, EDGE};
 use crate::table::{End, EndKind, Progress, View};
 use crate::time::{Instant, earlier};
 
@@ -32,14 +35,6 @@ const RETRY_GAP: u64 = 5_000_000;
 /// Retries beyond the others for a silent hop right below the target. If it isn't a router but the
 /// target itself, and only its answers were lost, the target would be placed too far.
 pub(crate) const RECHECKS: u8 = 2;
-
-/// Silent hops at the edge of the sweep, or behind the last router, that may be routers: routers
-/// that don't answer, or whose answers were lost. More than these are the end of the path, most
-/// likely.
-const EDGE: u8 = 2;
-
-/// Paths seldom end nearer than this.
-const NEAR: u8 = 12;
 
 /// The reason why a probe is sent. Its number (`as u8`) and its name ([`as_str`](Self::as_str)) are
 /// those of this list for good.
@@ -105,8 +100,16 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
     // Nothing has fewer than a hop that has had none, so in a burst there is no need to look at the
     // others.
     let mut soonest: Option<Instant> = None;
+    let past_end = CONNECTS.then(|| PastEnd::of(view));
+    if let Some(hop) = past_end.and_then(|past_end| past_end.leap(now)) {
+        return Next::Now(hop, Reason::Sweep);
+    }
     if let Some((hop, _)) = hops.clone().find(|(_, progress)| progress.sent == 0) {
-        match reach::<CONNECTS>(view, now) {
+        let reach = match past_end {
+            Some(past_end) => past_end.reach(now),
+            None => sweep::reach(view, now),
+        };
+        match reach {
             (reach, _) if hop <= reach => return Next::Now(hop, Reason::Sweep),
             (_, opens) => soonest = opens,
         }
@@ -123,10 +126,12 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
         if CONNECTS && !is_the_target && is_heard_apart(view, hop) {
             continue;
         }
-        let reason = if CONNECTS && is_silent_end(view, hop) {
-            is_doubtful(view, hop, progress).then_some(Reason::Retry)
-        } else {
-            reason(view, hop, progress)
+        let reason = match past_end {
+            Some(past_end) if past_end.bars(hop) => None,
+            Some(past_end) if is_silent_end(view, hop) => {
+                past_end.is_doubtful(hop, progress).then_some(Reason::Retry)
+            }
+            _ => reason(view, hop, progress),
         };
         let Some(reason) = reason else {
             continue;
@@ -193,19 +198,6 @@ pub(crate) fn is_unsure(view: &View<'_>) -> bool {
         .take(end.into())
         .skip(view.path.top.into());
     hidden.any(|(hop, progress)| reason(view, hop, progress).is_some())
-}
-
-/// Whether the first sweep leaves the last places to the silent hops that it has passed, since
-/// answers may still come.
-fn is_held_back(view: &View<'_>) -> bool {
-    let places = view.probes.len().saturating_add(view.room);
-    let silent = view
-        .hops
-        .iter()
-        .filter(|progress| progress.sent > 0 && progress.heard == 0);
-    view.room <= places >> 2
-        && view.room <= silent.clone().count()
-        && silent.clone().any(|progress| progress.waiting > 0)
 }
 
 /// The room that the attempts asked for may still need: what is beyond it may go into retries.
@@ -289,21 +281,6 @@ fn is_silent_end(view: &View<'_>, hop: u8) -> bool {
     view.quiet.is_some() && view.path.end.is_none() && hop > view.path.top
 }
 
-/// Whether a hop at the silent end gets another probe although it may be a stranger's server: the
-/// next one a second, and the one where the target is expected all its retries.
-fn is_doubtful(view: &View<'_>, hop: u8, progress: &Progress) -> bool {
-    let (first, step) = match view.config.sweep() {
-        Sweep::Window { first, step } => (first, step),
-        Sweep::Burst => (0, 0),
-    };
-    let top = view.path.top;
-    // A first sweep of a single step is nobody's expectation.
-    let is_expected = hop == first && first > step;
-    let is_next = hop == top.saturating_add(1) || hop == first && hop <= top.saturating_add(EDGE);
-    let most = view.config.attempts.saturating_add(view.config.retries);
-    progress.sent < most && (is_expected || is_next && progress.sent == 1)
-}
-
 /// Returns when a probe that a hop gets for this reason is to leave.
 // In its caller it takes more room.
 #[inline(never)]
@@ -343,60 +320,4 @@ fn end_is_sure(view: &View<'_>, end: End) -> Instant {
         .map_or(Instant::EPOCH, |last| {
             last.after(patience::overdue(view.path.slowest()))
         })
-}
-
-/// The farthest hop that the first sweep may go to, as things stand, and when it may go farther, if
-/// ever.
-// In its caller it takes every poll more instructions than a call does.
-#[inline(never)]
-fn reach<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> (u8, Option<Instant>) {
-    let end = view.path.certain_end();
-    match view.config.sweep() {
-        Sweep::Window { first, step } => match end {
-            Some(end) if end.kind != EndKind::Barrier => (end.hop.saturating_sub(1), None),
-            None if is_held_back(view) => (0, None),
-            None if view.quiet.is_some() && !CONNECTS => (view.config.max_hops, None),
-            _ => {
-                let edge = window::<CONNECTS>(view, first, step);
-                match silent_edge(view, edge) {
-                    // Many routers may refuse, each just what expires there: the sweep looks as far
-                    // as if none had been heard.
-                    _ if end.is_some() => (edge, None),
-                    // As long as nobody has answered, nothing says that the end is near.
-                    Some(at) if CONNECTS && at <= now && view.path.top > 0 => {
-                        (edge.max(view.path.top.saturating_add(step)), None)
-                    }
-                    Some(at) if at <= now => (edge.saturating_add(step), None),
-                    opens => (edge, opens),
-                }
-            }
-        },
-        Sweep::Burst => (view.config.max_hops, None),
-    }
-}
-
-/// Returns how far the window is open, by the answers from its edge.
-fn window<const CONNECTS: bool>(view: &View<'_>, first: u8, step: u8) -> u8 {
-    let nearest = view.config.first_hop;
-    let first = if first < nearest {
-        nearest.saturating_add(step).saturating_sub(1)
-    } else {
-        first
-    };
-    let more = match view.path.top.checked_sub(first) {
-        // Always as far past the last router.
-        Some(past) if CONNECTS => past.saturating_add(step),
-        Some(past) => step.saturating_mul(past.checked_div(step).unwrap_or(0).saturating_add(1)),
-        None => 0,
-    };
-    first.saturating_add(more).min(view.config.max_hops)
-}
-
-/// Returns when answers from the edge are overdue, if only they are missing, or if paths seldom end
-/// so near: then there may be routers there that are silent.
-fn silent_edge(view: &View<'_>, edge: u8) -> Option<Instant> {
-    let missing = edge.saturating_sub(view.path.top);
-    let last = view.last_first(view.between(view.path.top, edge), false);
-    last.filter(|_| missing <= EDGE || edge < NEAR)
-        .map(|last| last.after(patience::lost(view.path.slowest())))
 }

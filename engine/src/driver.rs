@@ -19,7 +19,7 @@ use crate::pace::Pace;
 use crate::per_family::PerFamily;
 use crate::protocol::{Key, ProbeProtocol, Probes};
 use crate::rejected::Rejected;
-use crate::running::{Asides, Endurance, Knocks, Running};
+use crate::running::{Asides, Endurance, Knock, Running};
 use crate::schedule::Schedule;
 use crate::settings::ProbeSettings;
 use crate::shared::Head;
@@ -231,7 +231,7 @@ impl<L: Link> Driver<L> {
             has_given_up,
             has_heard: false,
             reasons: Reasons::default(),
-            knocks: Knocks::default(),
+            knock: Knock::default(),
             checks: Checks::default(),
             asides: Vec::new(),
         };
@@ -530,7 +530,7 @@ impl<L: Link> Driver<L> {
                 .iter()
                 .find(|(_, trace)| trace.listener == port)
                 // Knocks and checks come and go, and have identities of their own.
-                .filter(|(id, trace)| !self.asides.contains_key(id) && trace.knocks.left == 0)
+                .filter(|(id, trace)| !self.asides.contains_key(id) && !trace.knock.is_permitted)
                 .map(|(_, trace)| trace);
             let audience = own.map_or(Audience::Everyone, |trace| {
                 Audience::Trace(trace.tracer.protocol(), trace.tracer.config().target)

@@ -120,8 +120,8 @@ impl Identities {
     pub(crate) fn capacity(&self, config: &Config, ident: Option<u16>) -> usize {
         match (ident, self.ports) {
             (None, 0) => usize::from(u16::MAX) + 1,
-            // Of the upper half of all source ports, with two knocks for each trace.
-            (None, ports) => (usize::from(u16::MAX / 2) + 1) / usize::from(ports + 1) / 3,
+            // Of the upper half of all source ports, with a knock for each trace.
+            (None, ports) => (usize::from(u16::MAX / 2) + 1) / usize::from(ports + 1) / 2,
             (Some(_), _) => places(span(config)),
         }
     }
@@ -306,15 +306,15 @@ mod tests {
         let port = |ident| Key { ident, seq: None };
         let mut identities = Identities::new(32);
         let capacity = identities.capacity(&CONFIG, None);
-        assert_eq!(capacity, 341);
+        assert_eq!(capacity, 512);
         let mut firsts = Vec::new();
-        // Each with two beside it, which ask how far its target is. One block is over.
-        for trace in 0..=3 * capacity {
+        // Each with one beside it, which asks how far its target is.
+        for trace in 0..2 * capacity {
             let taken = identities.take(id(trace), &CONFIG, port(0xc0de), None);
             firsts.push(taken.unwrap().ident);
         }
         assert_eq!(firsts[0], 0xc0de, "as it was wanted");
-        let more = identities.take(id(3 * capacity + 1), &CONFIG, port(0xc0de), None);
+        let more = identities.take(id(2 * capacity), &CONFIG, port(0xc0de), None);
         assert_eq!(more, None);
         for (trace, first) in firsts.iter().enumerate() {
             assert!(first & 0x8000 != 0);

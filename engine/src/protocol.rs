@@ -124,10 +124,11 @@ impl ProbeProtocol {
         if !self.is_tcp() {
             return memory.sweep(target);
         }
-        let step = if kind == SocketKind::Tcp { 2 } else { 3 };
+        // A third is for farther out, if neither of the two nearest hops answers.
+        const FIRST: u8 = 2;
         Some(Sweep::Window {
-            first: memory.exactly(target).unwrap_or(step),
-            step,
+            first: memory.exactly(target).unwrap_or(FIRST),
+            step: if kind == SocketKind::Tcp { 2 } else { 3 },
         })
     }
 

@@ -60,21 +60,23 @@ pub(crate) struct Running {
     pub(crate) has_heard: bool,
     /// Why its probes were sent.
     pub(crate) reasons: Reasons,
-    pub(crate) knocks: Knocks,
+    pub(crate) knock: Knock,
     pub(crate) checks: Checks,
     /// Probes that are to tell something of its target, and are waited for.
     pub(crate) asides: Vec<TraceId>,
 }
 
-/// The knocks of a trace: see [`Driver::permit_knocks`](crate::driver::Driver::permit_knocks).
+/// The knock of a trace: see [`Driver::permit_knock`](crate::driver::Driver::permit_knock).
 #[derive(Debug, Default)]
-pub(crate) struct Knocks {
-    /// How often it may knock.
-    pub(crate) left: u8,
+pub(crate) struct Knock {
+    /// Whether it may knock.
+    pub(crate) is_permitted: bool,
+    /// Whether it has.
+    pub(crate) is_made: bool,
     /// The target's answer.
     pub(crate) answer: Option<Reply>,
-    /// Whether checks tell about how far away the target is, since knocks don't.
-    pub(crate) are_mute: bool,
+    /// Whether checks tell about how far away the target is, since its answer doesn't.
+    pub(crate) is_mute: bool,
     /// How often it may be looked farther on for a target that has answered.
     pub(crate) steps: u8,
 }
@@ -299,16 +301,15 @@ impl Running {
         reply.is_proven() || self.tracer.protocol().flow_is_public() && is_right()
     }
 
-    /// When it is time to knock: for the first time, or once more because all is silent; `None` as
-    /// long as that isn't known.
+    /// When it is time to knock, because all is silent; `None` as long as that isn't known.
     pub(crate) fn knocks_at(&self) -> Option<Instant> {
-        if self.knocks.left == 0 || self.knocks.answer.is_some() {
+        if !self.knock.is_permitted || self.knock.is_made {
             return None;
         }
         if self.tracer.is_quiet() {
             return Some(Instant::EPOCH);
         }
-        let left = self.left.filter(|_| self.knocks.are_mute);
+        let left = self.left.filter(|_| self.knock.is_mute);
         let overdue = left.map(|left| left.saturating_add(SILENCE));
         overdue.filter(|_| self.is_silent())
     }

@@ -83,7 +83,7 @@ impl Begun {
             .add(config, probing, scope_id, head, endurance, has_timeout)?
             .ok_or(Fault::Full)?;
         if knocks {
-            driver.permit_knocks(id, !is_known);
+            driver.permit_knock(id, !is_known);
         }
         let (started, start) = (driver.link.date(), driver.link.now());
         let probes = driver
@@ -147,7 +147,7 @@ impl Begun {
             extensions,
             head,
             reasons,
-            knocks,
+            knock,
             checks,
             ..
         } = driver.remove(self.id)?;
@@ -174,7 +174,7 @@ impl Begun {
             summary,
             describe: L::describe,
             tracer,
-            knock: knocks.answer,
+            knock: knock.answer,
             proxy,
             is_checked,
             shared: spared.unwrap_or_default(),

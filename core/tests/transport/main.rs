@@ -5,6 +5,7 @@ mod identity;
 #[path = "../network/mod.rs"]
 mod network;
 mod options;
+mod silence;
 mod traces;
 
 use hopshot_core::wire::{AddressFamily, Ends, ip};

@@ -4,8 +4,8 @@
 //! A *knock* finds out about how far away a target is where each probe past it is a connection to
 //! somebody's server. It goes as far as its trace may, from a port of its own: of two SYNs on one
 //! flow the target answers only the first. The hop limit of the answer tells the distance on the
-//! way back. A trace knocks when it begins, unless it knows how far away the target is, and once
-//! more when everything is silent: a SYN may have been lost, or the target have moved.
+//! way back. A trace knocks once: when it begins, unless it knows how far away the target is, or else
+//! when everything is silent, since the target may have moved.
 //!
 //! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
 
@@ -35,17 +35,17 @@ const MOST_PROXIES: usize = 1_024;
 
 impl<L: Link> Driver<L> {
     /// Permits a trace that has just been added to knock: at once if nothing is known of its
-    /// target, and once more if everything is silent then.
-    pub(crate) fn permit_knocks(&mut self, id: TraceId, at_once: bool) {
+    /// target, or else if everything is silent.
+    pub(crate) fn permit_knock(&mut self, id: TraceId, at_once: bool) {
         let Some(trace) = self.traces.get_mut(&id) else {
             return;
         };
         let listener = self.listeners.get(trace.listener);
         let is_mute = listener.is_some_and(|listener| listener.port.kind == SocketKind::Tcp);
         let at_once = at_once && !is_mute;
-        trace.knocks.are_mute = is_mute;
-        trace.knocks.steps = STEPS;
-        trace.knocks.left = 1 + u8::from(at_once);
+        trace.knock.is_permitted = true;
+        trace.knock.is_mute = is_mute;
+        trace.knock.steps = STEPS;
         if at_once {
             self.knock(id);
         }
@@ -76,8 +76,8 @@ impl<L: Link> Driver<L> {
     /// where that is known.
     pub(super) fn send_asides(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get(&id)?;
-        let (age, knocked) = (self.age_of_asides(now), trace.knocks.answer);
-        let guess = match trace.knocks.are_mute {
+        let (age, knocked) = (self.age_of_asides(now), trace.knock.answer);
+        let guess = match trace.knock.is_mute {
             true => trace.checks.answer(),
             false => knocked,
         };
@@ -100,11 +100,11 @@ impl<L: Link> Driver<L> {
     /// that can be, and the trace ends. Returns when to look again.
     fn go_on(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get_mut(&id)?;
-        let knock = trace.knocks.answer.filter(|_| trace.knocks.are_mute)?;
+        let knock = trace.knock.answer.filter(|_| trace.knock.is_mute)?;
         let (route, max_hops) = (trace.tracer.route(), trace.tracer.config().max_hops);
         let over = trace.last_left?.saturating_add(overdue(knock.rtt));
         let farthest = route.hops().map(|hop| hop.number()).last()?;
-        let is_far = trace.knocks.steps == 0 || farthest == max_hops;
+        let is_far = trace.knock.steps == 0 || farthest == max_hops;
         if route.distance().is_some() || is_far && !trace.is_silent() {
             return None;
         }
@@ -112,7 +112,7 @@ impl<L: Link> Driver<L> {
             if trace.is_silent() {
                 trace.tracer.conclude();
             } else {
-                trace.knocks.steps -= 1;
+                trace.knock.steps -= 1;
                 trace.tracer.expect(farthest.saturating_add(STEP));
             }
         }
@@ -189,7 +189,7 @@ impl<L: Link> Driver<L> {
         let Some(trace) = self.traces.get_mut(&id) else {
             return;
         };
-        trace.knocks.left = trace.knocks.left.saturating_sub(1);
+        trace.knock.is_made = true;
         let far = trace.tracer.config().max_hops;
         self.aside(id, far..=far, self.protocol, false);
     }
@@ -258,12 +258,12 @@ pub(super) fn take(
         if aside.is_check {
             trace.checks.take(id, *reply);
         } else if is_targets {
-            trace.knocks.answer = Some(*reply);
+            trace.knock.answer = Some(*reply);
             trace.note_answer(reply);
         }
         // A hop limit that suggests more is that of a system which begins with another one.
         if is_targets
-            && aside.is_check == trace.knocks.are_mute
+            && aside.is_check == trace.knock.is_mute
             && let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST)
         {
             trace.tracer.expect(hops);

@@ -11,10 +11,10 @@ use hopshot_lab::log::Probe;
 use hopshot_lab::{Balance, End, Machine, Protocol, Scenario, TruePath, Truth};
 use std::time::Duration;
 
-/// SYNs of one trace that may go past a target whose distance isn't known, and those from other
-/// ports that find it out.
+/// SYNs of one trace that may go past a target whose distance isn't known, and the one from another
+/// port that finds it out.
 const PAST_END: usize = 3;
-const KNOCKS: usize = 2;
+const KNOCKS: usize = 1;
 
 /// The time between the moment that counts as that of sending and the one when the packet leaves.
 const SENDING: Duration = Duration::from_micros(2);
@@ -213,6 +213,14 @@ impl Traced {
     /// SYNs that got to the target past its distance, from whatever port.
     pub(super) fn past(&self) -> usize {
         self.log.iter().filter(|probe| self.is_past(probe)).count()
+    }
+
+    /// SYNs that got as far as the target, from whatever port, or would have without loss.
+    pub(super) fn syns(&self) -> usize {
+        let is_there = |probe: &&Probe| {
+            usize::from(probe.hop) == self.truth.paths[probe.path].hops.len() && probe.is_syn()
+        };
+        self.log.iter().filter(is_there).count()
     }
 
     fn is_past(&self, probe: &Probe) -> bool {

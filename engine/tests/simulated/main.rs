@@ -7,6 +7,7 @@ mod lists;
 mod outages;
 mod protocols;
 mod proxies;
+mod silent;
 mod worlds;
 
 use hopshot_core::wire::AddressFamily;

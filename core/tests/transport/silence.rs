@@ -1,0 +1,145 @@
+//! Traces by TCP where the target says nothing: few SYNs go where it may be.
+
+use crate::network::BOTH;
+use crate::tcp;
+use crate::traces::{accept_segment, config, play_through};
+use hopshot_core::wire::AddressFamily;
+use hopshot_core::{Config, StopReason, Sweep, Tcp, Tracer};
+use std::collections::HashSet;
+
+/// Nothing is known of the target.
+const COLD: Sweep = Sweep::Window { first: 2, step: 3 };
+
+fn asking(family: AddressFamily, attempts: u8, sweep: Sweep) -> Config {
+    Config {
+        max_hops: (64 / attempts).min(30),
+        attempts,
+        sweep: Some(sweep),
+        ..config(family)
+    }
+}
+
+/// Traces a silent target behind so many routers, to which the probes get that pass.
+fn trace(config: &Config, routers: u8, mut passes: impl FnMut(u8) -> bool) -> Tracer<64, Tcp> {
+    let passes = |hop: u8, _: &[u8]| hop <= routers && passes(hop);
+    let nothing = |_: &[u8]| Vec::new();
+    play_through(config, tcp(), routers, nothing, accept_segment, passes).0
+}
+
+/// How many probes went to each hop that had any, and whether it has answered.
+fn asked(tracer: &Tracer<64, Tcp>) -> Vec<(u8, usize, bool)> {
+    let route = tracer.route();
+    let hops = route.hops().map(|hop| {
+        let has_answered = hop.replies().next().is_some();
+        (hop.number(), hop.outcomes().count(), has_answered)
+    });
+    hops.collect()
+}
+
+/// The probes to hops behind so many.
+fn past(tracer: &Tracer<64, Tcp>, hops: u8) -> Vec<(u8, usize)> {
+    let asked = asked(tracer).into_iter();
+    let past = asked.filter(|(hop, ..)| *hop > hops);
+    past.map(|(hop, probes, _)| (hop, probes)).collect()
+}
+
+#[test]
+fn a_silent_target_gets_two_syns_more_than_were_asked_for_wherever_it_is() {
+    for family in BOTH {
+        for routers in 1..9 {
+            for (attempts, most) in [(1, [1, 1, 1]), (2, [2, 1, 1]), (3, [2, 1, 1])] {
+                let config = asking(family, attempts, COLD);
+                let tracer = trace(&config, routers, |_| true);
+                let expected = (1..)
+                    .zip(most)
+                    .map(|(more, probes)| (routers + more, probes));
+                let expected: Vec<(u8, usize)> = expected.collect();
+                assert_eq!(past(&tracer, routers), expected, "{attempts} attempts");
+                assert_eq!(tracer.route().stop_reason(), Some(StopReason::Quiet));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_silent_target_that_was_expected_is_asked_again() {
+    for family in BOTH {
+        for (attempts, syns) in [(1, [2, 1]), (2, [3, 1]), (3, [4, 1])] {
+            let first = 7;
+            let config = asking(family, attempts, Sweep::Window { first, step: 3 });
+            let tracer = trace(&config, 6, |_| true);
+            assert_eq!(past(&tracer, 6), [(7, syns[0]), (8, syns[1])]);
+            // Nobody else answers either.
+            let tracer = trace(&config, 6, |_| false);
+            assert_eq!(
+                past(&tracer, 6),
+                [(7, syns[0]), (8, syns[1])],
+                "{attempts} dark"
+            );
+            assert_eq!(tracer.route().hops().count(), 8);
+            // It is farther away now.
+            let tracer = trace(&config, 8, |_| true);
+            assert_eq!(
+                past(&tracer, 9)
+                    .iter()
+                    .map(|(_, probes)| probes)
+                    .sum::<usize>(),
+                2
+            );
+        }
+    }
+}
+
+#[test]
+fn where_answers_get_lost_the_last_router_is_asked_again() {
+    for family in BOTH {
+        for (attempts, lost) in [(1, [4, 9]), (1, [2, 9]), (2, [9, 9]), (3, [9, 9])] {
+            let mut seen = HashSet::new();
+            let passes = |hop| !lost.contains(&hop) || !seen.insert(hop);
+            let tracer = trace(&asking(family, attempts, COLD), 9, passes);
+            let asked = asked(&tracer);
+            let last = asked.iter().rfind(|(.., has_answered)| *has_answered);
+            assert_eq!(last.map(|(hop, ..)| *hop), Some(9), "{attempts} {lost:?}");
+        }
+        // Without a sign of loss what is silent is so for good: the sweep looks farther.
+        for silent in [0, 4] {
+            let tracer = trace(&asking(family, 1, COLD), 11, |hop| {
+                hop != silent && hop != 9 && hop != 10
+            });
+            assert_eq!(past(&tracer, 11), [(12, 1), (13, 1), (14, 1)], "{silent}");
+        }
+    }
+}
+
+#[test]
+fn while_nobody_has_answered_a_few_probes_look_farther_out() {
+    for family in BOTH {
+        let nobody: [(u8, &[(u8, usize)]); 4] = [
+            (1, &[(1, 1), (2, 1), (6, 1)]),
+            (2, &[(1, 1), (2, 1), (6, 1), (12, 1)]),
+            (3, &[(1, 2), (2, 1), (6, 1), (12, 1)]),
+            (4, &[(1, 2), (2, 2), (6, 1), (12, 1)]),
+        ];
+        for (attempts, expected) in nobody {
+            let config = asking(family, attempts, COLD);
+            assert_eq!(past(&trace(&config, 0, |_| true), 0), expected);
+            assert_eq!(past(&trace(&config, 20, |_| false), 0), expected);
+            let config = Config {
+                max_hops: 5,
+                ..config
+            };
+            let near = past(&trace(&config, 20, |_| false), 0);
+            assert!(near.iter().all(|(hop, _)| *hop <= 2), "{near:?}");
+        }
+        for (attempts, silent) in [(1, 5), (2, 11)] {
+            let tracer = trace(&asking(family, attempts, COLD), 14, |hop| hop > silent);
+            let answered = asked(&tracer)
+                .into_iter()
+                .filter(|(.., has_answered)| *has_answered);
+            let hops: Vec<u8> = answered.map(|(hop, ..)| hop).collect();
+            assert_eq!(hops, (silent + 1..=14).collect::<Vec<_>>());
+            let past = past(&tracer, 14).into_iter().map(|(_, probes)| probes);
+            assert_eq!(past.sum::<usize>(), usize::from(attempts) + 2);
+        }
+    }
+}
