@@ -245,6 +245,12 @@ fn an_idle_tracer_has_nothing_to_do_and_starts_again_and_again() {
     assert_eq!(tracer.poll(Instant::EPOCH, &mut buf), Ok(Action::Done));
     assert_eq!(tracer.route().stop_reason(), Some(StopReason::Interrupted));
     assert_eq!(tracer.route().hops().count(), 0);
+    // All zeros: a static takes no flash.
+    let idle = tracer.config();
+    assert_eq!((idle.first_hop, idle.max_hops, idle.patience), (0, 0, 0));
+    assert_eq!((idle.attempts, idle.retries), (0, 0));
+    assert_eq!(idle.timeout, Duration::ZERO);
+    assert_eq!(idle.sweep, Some(Sweep::Burst));
     for max_hops in [3, 5, 1] {
         tracer.start(&config(max_hops), ECHO).unwrap();
         assert_eq!(tracer.route().stop_reason(), None);

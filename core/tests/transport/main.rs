@@ -1,5 +1,6 @@
 //! Probes by TCP and UDP: their octets, what tells them apart, and whole traces.
 
+mod detours;
 mod golden;
 mod identity;
 #[path = "../network/mod.rs"]

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// Nothing is known of the target.
 const COLD: Sweep = Sweep::Window { first: 2, step: 3 };
 
-fn asking(family: AddressFamily, attempts: u8, sweep: Sweep) -> Config {
+pub(crate) fn asking(family: AddressFamily, attempts: u8, sweep: Sweep) -> Config {
     Config {
         max_hops: (64 / attempts).min(30),
         attempts,
