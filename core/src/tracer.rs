@@ -234,15 +234,16 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
     }
 
     /// Lets the first sweep go as far as this hop at once, up to
-    /// [`max_hops`](Config::max_hops): the target has answered another probe, and is thought to be
-    /// there. What was sent already stays, and a [`Sweep::Burst`] stays one. Of probes that
-    /// [connect](Protocol::connects) to it the target may get two more than if it may be silent.
-    pub fn expect(&mut self, hop: u8) {
+    /// [`max_hops`](Config::max_hops): the target is thought to be there. What was sent already
+    /// stays, and a [`Sweep::Burst`] stays one. `has_answered` says that the target has answered
+    /// another probe of this protocol: of probes that [connect](Protocol::connects) to it it may
+    /// get two more then than if it may be silent.
+    pub fn expect(&mut self, hop: u8, has_answered: bool) {
         if let Sweep::Window { step, .. } = self.config.sweep() {
             // Not `clamp`, which panics where the least is more than the most: an idle tracer goes
             // to no hop at all.
             let first = hop.min(self.config.max_hops).max(1);
-            let step = match self.protocol.connects() {
+            let step = match has_answered && self.protocol.connects() {
                 true => step.max(past_end::KNOWN),
                 false => step,
             };

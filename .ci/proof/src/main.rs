@@ -73,12 +73,13 @@ fn transport(octets: &[u8], buf: &mut [u8], number: u64, config: Config) {
         ..Tcp::new(port, random)
     };
     if let Ok(mut tracer) = Tracer::<32, _>::new(config, tcp) {
-        tracer.expect(c);
+        tracer.expect(c, a > b);
         if let Ok(Action::Transmit(probe)) = tracer.poll(at, buf) {
             let index = tracer.index(probe.probe);
             black_box(index.map(|index| tcp.source_port_of(index | APART)));
         }
         black_box(tracer.is_quiet());
+        tracer.conclude();
         black_box((mss(octets), options(octets).last()));
         if let Ok(answer) = Tcp::answer(ends, Some(c), octets) {
             black_box((

@@ -66,7 +66,7 @@ const PROBE: ProbeId = ProbeId { hop: 1, attempt: 1 };
 #[test]
 fn an_idle_tracer_expects_nothing_and_a_trace_no_more_than_its_hops() {
     let mut tracer = Tracer::<8>::idle();
-    tracer.expect(9);
+    tracer.expect(9, true);
     assert_eq!(tracer.route().stop_reason(), Some(StopReason::Interrupted));
     let config = Config {
         max_hops: 4,
@@ -74,7 +74,7 @@ fn an_idle_tracer_expects_nothing_and_a_trace_no_more_than_its_hops() {
     };
     tracer.start(&config, Echo::new([7; 16])).unwrap();
     for (hop, expected) in [(0, 1), (3, 3), (200, 4)] {
-        tracer.expect(hop);
+        tracer.expect(hop, true);
         let Some(Sweep::Window { first, .. }) = tracer.config().sweep else {
             panic!("it has a window");
         };

@@ -320,7 +320,7 @@ fn a_hop_where_the_target_is_expected_is_probed_also_when_all_is_silent() {
                         }
                     }
                     if tracer.is_quiet() {
-                        tracer.expect(8);
+                        tracer.expect(8, true);
                     }
                     now = until;
                 }

@@ -113,7 +113,7 @@ impl<L: Link> Driver<L> {
                 trace.tracer.conclude();
             } else {
                 trace.knock.steps -= 1;
-                trace.tracer.expect(farthest.saturating_add(STEP));
+                trace.tracer.expect(farthest.saturating_add(STEP), true);
             }
         }
         Some(over.max(now))
@@ -266,7 +266,7 @@ pub(super) fn take(
             && aside.is_check == trace.knock.is_mute
             && let Some(hops) = reply.hops_back().filter(|hops| *hops <= FARTHEST)
         {
-            trace.tracer.expect(hops);
+            trace.tracer.expect(hops, !aside.is_check);
         }
         schedule.hasten(aside.of);
     }
