@@ -135,6 +135,12 @@ impl Link for Sockets {
         self.open.get_mut(port)?.socket.departure()
     }
 
+    fn forget(&mut self, port: usize, are_these: impl Fn(u32) -> bool) {
+        if let Some(pair) = self.open.get_mut(port) {
+            pair.socket.forget(are_these);
+        }
+    }
+
     /// Has the kernel filter what is received. Without a filter there is more to pass over; the
     /// socket notes that.
     fn listen_for(&mut self, port: usize, audience: Audience<'_>) {

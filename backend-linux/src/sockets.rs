@@ -18,9 +18,10 @@ use std::sync::Arc;
 /// Pairs without privilege that a job has in each family, each with its ident or its port.
 const MOST_PAIRS: usize = 16;
 
-/// Pairs of UDP sockets that check a trace, each for one check: six to a hop, and two as far as the
-/// trace may go.
-const UDP_CHECKS: usize = 8;
+/// Pairs of UDP sockets that check a trace, each for one check: six to the target's hop, two to where
+/// it was thought to be, and two as far as the trace may go. Few processes may have so many
+/// descriptors that these don't matter.
+const UDP_CHECKS: usize = 10;
 
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PAIR: usize = 32;
@@ -178,11 +179,7 @@ impl Sockets {
     /// well have: whoever is traced by a ping socket learns its ident, and no other; by a UDP
     /// socket one host is traced at a time.
     pub(crate) fn open_more(&mut self) {
-        let most = rustix::process::getrlimit(Resource::Nofile)
-            .current
-            .map_or(MOST_PAIRS, |files| {
-                usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
-            });
+        let most = pairs_permitted();
         // An ident that is given is to be the only one.
         let more = if self.options.ident.is_some() {
             0
@@ -223,6 +220,7 @@ impl Sockets {
             ident: None,
             ..self.options.clone()
         };
+        let pairs = pairs_permitted();
         let by_udp = Options {
             protocol: ProbeProtocol::UNUSED_UDP,
             kind: Some(SocketKind::Udp),
@@ -237,7 +235,7 @@ impl Sockets {
                 Ok(check) => self.open.push(check),
                 Err(_) if pair.socket.kind() == SocketKind::Tcp => {
                     let open = || Socket::open(family, &by_udp).ok();
-                    let opened = (0..UDP_CHECKS).map_while(|_| open());
+                    let opened = (0..UDP_CHECKS.min(pairs)).map_while(|_| open());
                     let beside = |socket| Pair::beside(&sources, family, &by_udp, socket);
                     self.open.extend(opened.map(beside));
                 }
@@ -292,4 +290,12 @@ impl Sockets {
             None => Error::NoSocket(family),
         }
     }
+}
+
+/// How many pairs this process may well have.
+fn pairs_permitted() -> usize {
+    let files = rustix::process::getrlimit(Resource::Nofile).current;
+    files.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
+    })
 }

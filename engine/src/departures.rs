@@ -29,6 +29,11 @@ pub(crate) fn tag(id: TraceId, probe: ProbeId) -> u32 {
     u32::from_be_bytes([high, low, probe.hop, probe.attempt])
 }
 
+/// Whether a tag is that of a probe of this trace, or of one that was added 2¹⁶ traces before.
+pub(crate) const fn is_of(tag: u32, id: TraceId) -> bool {
+    tag >> 16 == id.age() as u32 & 0xffff
+}
+
 /// Reads what [`tag`] writes: the trace is the youngest before `next` that it can stand for.
 fn tagged(tag: u32, next: TraceId) -> (TraceId, ProbeId) {
     let [high, low, hop, attempt] = tag.to_be_bytes();
@@ -52,6 +57,7 @@ mod tests {
             for younger in [0, 1, 65_535] {
                 let (id, next) = (TraceId::after(number), TraceId::after(number + younger + 1));
                 assert_eq!(tagged(tag(id, probe), next), (id, probe));
+                assert!(is_of(tag(id, probe), id) && !is_of(tag(id, probe), id.next()));
             }
         }
     }

@@ -11,6 +11,7 @@ mod receiving;
 mod sending;
 
 use crate::checks::{Checks, Proxy};
+use crate::departures::is_of;
 use crate::error::Fault;
 use crate::extensions::{NONE, OwnedExtensions};
 use crate::identities::Identities;
@@ -450,6 +451,7 @@ impl<L: Link> Driver<L> {
     fn forget(&mut self, id: TraceId) -> Option<Running> {
         let trace = self.traces.remove(&id)?;
         self.schedule.remove(id);
+        self.link.forget(trace.listener, |tag| is_of(tag, id));
         let ident = trace.tracer.protocol().first_key().ident;
         self.give_back(trace.listener, id, ident);
         Some(trace)

@@ -79,6 +79,10 @@ pub trait Link {
         None
     }
 
+    /// Says that nobody waits any more for answers to the probes with these tags. Where probes are
+    /// connections they are to end now.
+    fn forget(&mut self, _port: usize, _are_these: impl Fn(u32) -> bool) {}
+
     /// Says whose answers are wanted at a port. The machine may bring others all the same.
     fn listen_for(&mut self, _port: usize, _audience: Audience<'_>) {}
 

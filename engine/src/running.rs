@@ -18,7 +18,7 @@ use hopshot_core::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// After so long nobody answers, most likely: hardly any RTT to the nearest hops is longer.
+/// Wait for any answer before a mute trace knocks. RTTs to the nearest hops are hardly longer.
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// The pause before a probe that could not be sent is tried again, at first.
@@ -75,10 +75,12 @@ pub(crate) struct Knock {
     pub(crate) is_made: bool,
     /// The target's answer.
     pub(crate) answer: Option<Reply>,
-    /// Whether checks tell about how far away the target is, since its answer doesn't.
+    /// Whether its answer comes without a hop limit. Then checks tell the distance.
     pub(crate) is_mute: bool,
     /// How often it may be looked farther on for a target that has answered.
     pub(crate) steps: u8,
+    /// The hop behind which that was last done.
+    pub(crate) looked_to: u8,
 }
 
 /// All asides.

@@ -134,7 +134,14 @@ impl Socket {
         match self {
             Self::Raw(raw) => raw.send(destination, scope_id, hop_limit, message, tag),
             Self::Unprivileged(other) => other.send(destination, scope_id, hop_limit, message, tag),
-            Self::Tcp(tcp) => tcp.send(destination, scope_id, hop_limit, message),
+            Self::Tcp(tcp) => tcp.send(destination, scope_id, hop_limit, message, tag),
+        }
+    }
+
+    /// Ends probes that nobody waits for any more, where they are connections.
+    pub(crate) fn forget(&mut self, are_these: impl Fn(u32) -> bool) {
+        if let Self::Tcp(tcp) = self {
+            tcp.forget(are_these);
         }
     }
 

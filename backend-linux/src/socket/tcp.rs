@@ -1,17 +1,17 @@
-//! TCP sockets, which every user may open: tcp(7). A probe is the SYN of a connect(2), and its
-//! answer is what becomes of that.
+//! TCP sockets, which every user may open: tcp(7). Each probe is the SYN of a connect(2). The
+//! connection's fate is its answer.
 //!
-//! One socket sends one probe at a time, so there are many of them, each with a port of its own.
-//! The kernel chooses the sequence number, and takes no error for one of the probe that doesn't
-//! quote it. So whatever it tells of a socket is about the probe of that socket, and is as good as
-//! an answer that proves itself: it is handed on as the answer to the SYN that the caller wrote.
+//! One socket sends one probe at a time, so there are many of them. The kernel takes a free port and
+//! a random sequence number for each probe. It ignores ICMP errors that don't quote that number. So
+//! whatever it tells of a socket is about the probe of that socket, and is as good as an answer that
+//! proves itself: it is handed on as the answer to the SYN that the caller wrote.
 //!
-//! A socket that is done is disconnected, and serves again: a connection that was made is reset,
-//! and of one that wasn't no second SYN leaves. All sockets are one descriptor to whoever waits.
+//! A socket is disconnected after its probe, and used again. Disconnecting resets an open connection
+//! and stops further SYNs. All sockets are one descriptor to whoever waits.
 
 use super::arrival::Arrival;
 use super::needs::{Lacks, Necessity, Nicety};
-use super::options::{OpenError, Options, endpoint, errors, open, set};
+use super::options::{OpenError, Options, apply, endpoint, errors, open, set};
 use super::queue::{Origin, Packet, Queue};
 use super::unprivileged;
 use crate::clock;
@@ -29,7 +29,7 @@ use rustix::time::{
     timerfd_settime,
 };
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -58,10 +58,12 @@ pub(crate) struct Socket {
     places: Vec<Place>,
     /// Sockets without a probe: the one that was done first is the next.
     free: VecDeque<usize>,
-    /// Sockets that something has happened to.
+    /// Sockets with an event to be read.
     ready: VecDeque<usize>,
     events: OwnedFd,
     timer: OwnedFd,
+    /// When the timer goes off.
+    armed: Option<Instant>,
     pub(super) lacks: Lacks,
 }
 
@@ -70,20 +72,20 @@ pub(crate) struct Socket {
 struct Place {
     fd: OwnedFd,
     reports: Queue,
+    /// The interface that it is bound to, else 0: the kernel binds it to that of a link-local
+    /// target, for good.
+    scope_id: u32,
     probe: Option<Probe>,
 }
 
 /// A probe that is under way.
 #[derive(Debug)]
 struct Probe {
+    tag: u32,
     target: IpAddr,
     left: Instant,
     /// The SYN as the caller wrote it.
     message: Vec<u8>,
-    /// An error that came while connect(2) was at it, and what it quoted.
-    early: Option<(Packet, Vec<u8>)>,
-    /// What connect(2) said, and when, if it didn't leave that for later.
-    said: Option<(Errno, Instant)>,
 }
 
 /// What became of a probe: who answered, with so many octets in the buffer.
@@ -119,18 +121,18 @@ impl Socket {
         let count = (files / FILES_PER_PLACE).clamp(*PLACES.start(), *PLACES.end());
         let mut places = Vec::with_capacity(count);
         for index in 0..count {
-            let fd = match open_place(family, options, &mut lacks) {
-                // This machine has few ports.
-                Err(OpenError::Other(Errno::ADDRINUSE)) if index > 0 => break,
-                opened => opened?,
-            };
-            // Of what is so all the time, such as that a socket isn't connected, it tells once.
+            let fd = open_place(family, options, &mut lacks)?;
+            // Edge-triggered: an unconnected socket would be ready all the time.
             let what = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
             epoll::add(&events, &fd, EventData::new_u64(index as u64), what)?;
-            let (reports, probe) = (Queue::of_reports(), None);
-            places.push(Place { fd, reports, probe });
+            places.push(Place {
+                fd,
+                reports: Queue::of_reports(),
+                scope_id: 0,
+                probe: None,
+            });
         }
-        Ok(Self {
+        let mut socket = Self {
             family,
             port: options.protocol.port().unwrap_or_default(),
             free: (0..places.len()).collect(),
@@ -138,8 +140,12 @@ impl Socket {
             places,
             events,
             timer,
+            armed: None,
             lacks,
-        })
+        };
+        // That none is connected.
+        while !socket.look()?.is_empty() {}
+        Ok(socket)
     }
 
     /// How many probes may be under way at a time.
@@ -151,15 +157,20 @@ impl Socket {
     /// another port and with other options.
     ///
     /// # Errors
-    /// EAGAIN if all sockets have a probe under way.
+    /// EAGAIN if all sockets have a probe under way, or this machine has no port that is free.
     pub(crate) fn send(
         &mut self,
         destination: IpAddr,
         scope_id: u32,
         hop_limit: u8,
         message: &[u8],
+        tag: u32,
     ) -> Result<Instant, Errno> {
-        let index = self.free.pop_front().ok_or(Errno::AGAIN)?;
+        let places = &self.places;
+        let serves = |index: &usize| [0, scope_id].contains(&places[*index].scope_id);
+        let next = self.free.iter().position(serves);
+        let index = next.and_then(|next| self.free.remove(next));
+        let index = index.ok_or(Errno::AGAIN)?;
         let place = &mut self.places[index];
         let (fd, to) = (&place.fd, endpoint(destination, scope_id, self.port));
         let limited = match self.family {
@@ -167,37 +178,46 @@ impl Socket {
             AddressFamily::V6 => sockopt::set_ipv6_unicast_hops(fd, Some(hop_limit)),
         };
         let left = clock::now();
-        let said = match limited.and_then(|()| rustix::net::connect(fd, &to)) {
-            Ok(()) | Err(Errno::INPROGRESS) => None,
-            Err(errno) => Some((errno, clock::now())),
-        };
-        let mut early = None;
-        if let Some((errno, _)) = said {
-            // From nearby an answer may come before the call is over, and is told by it.
-            let mut quote = vec![0; 2_048];
-            early = report(place, &mut quote).map(|packet| (packet, quote));
-            if early.is_none() && errno != Errno::CONNREFUSED {
+        let connected = limited.and_then(|()| rustix::net::connect(fd, &to));
+        place.scope_id = scope_id;
+        match connected {
+            // What comes before the call is over is told later too.
+            Ok(()) | Err(Errno::INPROGRESS) => {}
+            Err(errno) => {
                 self.release(index);
-                return Err(errno);
+                return Err(match errno {
+                    Errno::ADDRNOTAVAIL => Errno::AGAIN,
+                    errno => errno,
+                });
             }
-            self.ready.push_back(index);
         }
-        self.places[index].probe = Some(Probe {
+        place.probe = Some(Probe {
+            tag,
             target: destination,
             left,
             message: message.to_vec(),
-            early,
-            said,
         });
-        self.wind(left.saturating_add(LONGEST));
+        if self.armed.is_none() {
+            self.arm(left.saturating_add(LONGEST), left);
+        }
         Ok(left)
+    }
+
+    /// Ends probes that nobody waits for any more.
+    pub(crate) fn forget(&mut self, are_these: impl Fn(u32) -> bool) {
+        for index in 0..self.places.len() {
+            let probe = self.places[index].probe.as_ref();
+            if probe.is_some_and(|probe| are_these(probe.tag)) {
+                self.release(index);
+            }
+        }
     }
 
     /// See [`raw::Socket::receive`](super::raw::Socket::receive).
     pub(crate) fn receive<'b>(&mut self, buf: &'b mut [u8]) -> Result<Option<Arrival<'b>>, Errno> {
         let outcome = loop {
             if self.ready.is_empty() {
-                self.look()?;
+                self.ready = self.look()?;
             }
             let Some(index) = self.ready.pop_front() else {
                 return Ok(None);
@@ -218,31 +238,28 @@ impl Socket {
         }))
     }
 
-    /// Looks which sockets something has happened to, and ends what has been under way for too
-    /// long.
-    fn look(&mut self) -> Result<(), Errno> {
+    /// Looks for sockets with an event, and ends what has been under way for too long.
+    fn look(&mut self) -> Result<VecDeque<usize>, Errno> {
         let mut events = Vec::<Event>::with_capacity(32);
         let room = rustix::buffer::spare_capacity(&mut events);
         match epoll::wait(&self.events, room, Some(&Timespec::default())) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno),
         }
-        let mut is_late = false;
-        for event in events {
-            match usize::try_from(event.data.u64()) {
-                Ok(index) if index < self.places.len() => self.ready.push_back(index),
-                _ => is_late = true,
-            }
+        let data = events.iter().map(|event| event.data.u64());
+        let indices = data.clone().filter(|data| *data != TIMER);
+        let ready: VecDeque<usize> = indices.filter_map(|data| data.try_into().ok()).collect();
+        if data.into_iter().any(|data| data == TIMER) {
+            self.end_late(&ready);
         }
-        if is_late {
-            self.end_late();
-        }
-        Ok(())
+        Ok(ready)
     }
 
-    /// Ends probes that have been under way for too long, and winds the timer up for the next.
-    fn end_late(&mut self) {
+    /// Ends probes that have been under way for too long, but for those whose answer is there, and
+    /// sees that the next is ended.
+    fn end_late(&mut self, ready: &VecDeque<usize>) {
         let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
+        self.armed = None;
         let now = clock::now();
         let mut next: Option<Instant> = None;
         for index in 0..self.places.len() {
@@ -250,46 +267,37 @@ impl Socket {
                 continue;
             };
             let end = probe.left.saturating_add(LONGEST);
-            if end > now {
-                next = Some(next.map_or(end, |next| next.min(end)));
-            } else if !self.ready.contains(&index) {
+            if end <= now && !ready.contains(&index) {
                 self.release(index);
+            } else {
+                next = Some(next.map_or(end, |next| next.min(end)));
             }
         }
         if let Some(next) = next {
-            self.set_timer(next.saturating_since(now));
+            self.arm(next, now);
         }
     }
 
-    /// Sees that the timer goes off at a time, if it isn't wound up yet: then it goes off before.
-    fn wind(&mut self, at: Instant) {
-        let others = self.places.iter().filter(|place| place.probe.is_some());
-        if others.count() <= 1 {
-            self.set_timer(at.saturating_since(clock::now()));
-        }
-    }
-
-    fn set_timer(&self, span: Duration) {
+    /// Has the timer go off at a time.
+    fn arm(&mut self, at: Instant, now: Instant) {
         // A span of zero would stop it.
-        let span = span.max(Duration::from_micros(1));
+        let span = at.saturating_since(now).max(Duration::from_millis(1));
         let timer = Itimerspec {
             it_interval: Timespec::default(),
             it_value: Timespec::try_from(span).unwrap_or_default(),
         };
-        let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
+        let set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
+        self.armed = set.is_ok().then_some(at);
     }
 
     /// Reads what became of the probe of a socket, if it is known, as the answer to the SYN that
     /// the caller wrote. Then the socket is free.
     fn outcome(&mut self, index: usize, buf: &mut [u8]) -> Option<Outcome> {
         let place = &mut self.places[index];
-        let mut probe = place.probe.take()?;
-        let early = probe.early.take().map(|(packet, quote)| {
-            let len = packet.len.min(buf.len());
-            buf[..len].copy_from_slice(&quote[..len]);
-            packet
-        });
-        if let Some(packet) = early.or_else(|| report(place, buf)) {
+        let probe = place.probe.take()?;
+        // The state first: what changes it while the rest is read makes a new event.
+        let handshake = sys::handshake(place.fd.as_fd()).unwrap_or_default();
+        if let Some(packet) = report(place, buf) {
             self.release(index);
             let from = unprivileged::sender(packet.report.as_ref(), packet.peer)?;
             // The kernel has compared what it sent.
@@ -298,37 +306,30 @@ impl Socket {
             buf[..known].copy_from_slice(&probe.message[..known]);
             return (!packet.cut).then_some(Outcome { from, len, packet });
         }
-        let (said, told) = match probe.said {
-            Some((errno, at)) => (Err(errno), at),
-            None => (
-                sockopt::socket_error(&place.fd).and_then(|said| said),
-                clock::now(),
-            ),
-        };
-        let handshake = sys::handshake(place.fd.as_fd()).unwrap_or_default();
-        let flags = match (said, handshake.state) {
-            (Ok(()), State::SynSent) => {
-                // Something else has happened.
-                place.probe = Some(probe);
-                return None;
-            }
-            // What goes on may be told here: the ACK that the kernel has sent gets no farther than
-            // the SYN, and the target may have reset the connection at once.
-            (_, State::Made) | (Err(Errno::CONNRESET | Errno::PIPE), _) => {
-                Flags(Flags::SYN.0 | Flags::ACK.0)
-            }
-            (Err(Errno::CONNREFUSED), _) => Flags(Flags::RST.0 | Flags::ACK.0),
+        if handshake.state == State::SynSent {
+            // The event was about something else.
+            place.probe = Some(probe);
+            return None;
+        }
+        let told = clock::now();
+        let flags = match (handshake.state, sockopt::socket_error(&place.fd)) {
+            (State::Made, _) if is_to_itself(place, probe.target, self.port) => Flags::RST,
+            // The SYN/ACK has come, whatever the error says. An ICMP error may be about the kernel's
+            // ACK, or the target may have reset the connection since.
+            (State::Made, _) | (_, Ok(Err(Errno::CONNRESET | Errno::PIPE))) => Flags::SYN,
+            (_, Ok(Err(Errno::CONNREFUSED))) => Flags::RST,
             _ => {
                 self.release(index);
                 return None;
             }
         };
-        let rtt = handshake.rtt.filter(|_| flags.contains(Flags::SYN));
+        let rtt = handshake.rtt.filter(|_| flags == Flags::SYN);
         let (at, clock) = match rtt {
             Some(rtt) => (probe.left.saturating_add(rtt), Clock::Kernel),
             None => (told, Clock::User),
         };
         self.release(index);
+        let flags = Flags(flags.0 | Flags::ACK.0);
         let len = reply(&probe.message, flags, buf)?;
         let packet = Packet {
             len,
@@ -370,7 +371,15 @@ fn is_old(release: &str) -> bool {
     (major, minor) < (5, 8)
 }
 
-/// Opens one of the sockets, on a port that is free. Nobody else can bind that then.
+/// Whether a socket is connected to itself: nobody listens at the port, and the kernel has taken it
+/// for the connection's own.
+fn is_to_itself(place: &Place, target: IpAddr, port: u16) -> bool {
+    let name = rustix::net::getsockname(&place.fd).ok();
+    let name = name.and_then(|name| SocketAddr::try_from(name).ok());
+    name.is_some_and(|name| (name.ip(), name.port()) == (target, port))
+}
+
+/// Opens one of the sockets.
 fn open_place(
     family: AddressFamily,
     options: &Options,
@@ -379,6 +388,8 @@ fn open_place(
     let fd = open(family, SocketKind::Tcp, options.protocol)?;
     if family == AddressFamily::V6 {
         let _ = sockopt::set_ipv6_v6only(&fd, true);
+        // Else each port has a flow label of its own, which routers may tell flows apart by.
+        let _ = set(&fd, Name::IPV6_AUTOFLOWLABEL, 0);
     }
     let refused = |errno| OpenError::Necessary(Necessity::Errors, errno);
     set(&fd, errors(family), 1).map_err(refused)?;
@@ -392,11 +403,9 @@ fn open_place(
     // Should this program be stopped meanwhile: one more SYN at most, and no connection that stays.
     let _ = set(&fd, Name::TCP_SYNCNT, 1);
     let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
-    if family == AddressFamily::V6 {
-        // Else each port has a flow label of its own, which routers may tell flows apart by.
-        let _ = set(&fd, Name::IPV6_AUTOFLOWLABEL, 0);
-    }
-    unprivileged::bind(&fd, family, options, 0)?;
+    // A source is bound without a port, which the kernel takes for each probe.
+    let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);
+    apply(options, family, fd.as_fd(), 0)?;
     Ok(fd)
 }
 
@@ -412,8 +421,8 @@ fn report(place: &mut Place, buf: &mut [u8]) -> Option<Packet> {
         .find(is_icmp)
 }
 
-/// Writes the target's answer to a SYN (RFC 9293, section 3.1). Its sequence number and its checksum
-/// nobody looks at.
+/// Writes the target's answer to a SYN (RFC 9293, section 3.1). Nobody reads its sequence number and
+/// checksum.
 fn reply(syn: &[u8], flags: Flags, buf: &mut [u8]) -> Option<usize> {
     let [a, b, c, d, seq @ ..] = *syn.first_chunk::<8>()?;
     let [e, f, g, h] = u32::from_be_bytes(seq).wrapping_add(1).to_be_bytes();

@@ -61,6 +61,8 @@ impl Name {
     #[doc(alias = "SCM_TIMESTAMPING")]
     pub(crate) const SO_TIMESTAMPING: Self = Self::new(libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
 
+    /// Option: whether binding to an address leaves the port to connect(2), a C `int`. Linux 4.2.
+    pub(crate) const IP_BIND_ADDRESS_NO_PORT: Self = Self::new(libc::IPPROTO_IP, 24);
     /// Option: how often a SYN is sent again, a C `int` from 1 to 127.
     pub(crate) const TCP_SYNCNT: Self = Self::new(libc::IPPROTO_TCP, libc::TCP_SYNCNT);
     /// Option: whether the kernel chooses a flow label for each socket, a C `int`. Linux 3.17.

@@ -25,10 +25,14 @@ use std::time::Duration;
 /// Hardly a path is longer.
 const FARTHEST: u8 = 30;
 
-/// How many hops at a time, and how often, it is looked for a target that is known to be there: each
-/// hop past it is a connection.
+/// Hops per step behind the last router, where the target is known to answer.
 const STEP: u8 = 2;
+
+/// Steps at most.
 const STEPS: u8 = 4;
+
+/// Where no router as far as this answers, none does, most likely.
+const DARK: u8 = 6;
 
 /// Targets whose proxies are remembered.
 const MOST_PROXIES: usize = 1_024;
@@ -96,25 +100,39 @@ impl<L: Link> Driver<L> {
     }
 
     /// Looks for a target that has answered a knock, which doesn't tell how far away it is: a few
-    /// hops at a time behind the last router that has answered. Where no router has, all is known
-    /// that can be, and the trace ends. Returns when to look again.
+    /// hops at a time behind the last router that has answered. Where no router has, as far as
+    /// [`DARK`], nothing more is to be known, and the trace ends. Returns when to look again.
     fn go_on(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get_mut(&id)?;
         let knock = trace.knock.answer.filter(|_| trace.knock.is_mute)?;
-        let (route, max_hops) = (trace.tracer.route(), trace.tracer.config().max_hops);
-        let over = trace.last_left?.saturating_add(overdue(knock.rtt));
-        let farthest = route.hops().map(|hop| hop.number()).last()?;
-        let is_far = trace.knock.steps == 0 || farthest == max_hops;
-        if route.distance().is_some() || is_far && !trace.is_silent() {
+        let (route, config) = (trace.tracer.route(), trace.tracer.config());
+        let patience = overdue(knock.rtt).saturating_mul(config.patience.into());
+        let over = trace.last_left?.saturating_add(patience);
+        let mut probed = route.hops().map(|hop| hop.number());
+        let is_from_start = probed.next()? == config.first_hop;
+        let farthest = probed.last().unwrap_or(config.first_hop);
+        if route.distance().is_some() || route.stop_reason().is_some() {
+            return None;
+        }
+        if trace.is_silent() {
+            let has_looked = farthest >= DARK.min(config.max_hops);
+            if !has_looked || !is_from_start || trace.head.is_some() {
+                return None;
+            }
+            if over <= now {
+                trace.tracer.conclude();
+            }
+            return Some(over.max(now));
+        }
+        // What was permitted last is to have left.
+        let may_step = trace.knock.steps > 0 && farthest > trace.knock.looked_to;
+        if !may_step || farthest == config.max_hops {
             return None;
         }
         if over <= now {
-            if trace.is_silent() {
-                trace.tracer.conclude();
-            } else {
-                trace.knock.steps -= 1;
-                trace.tracer.expect(farthest.saturating_add(STEP), true);
-            }
+            trace.knock.steps -= 1;
+            trace.knock.looked_to = farthest;
+            trace.tracer.expect(farthest.saturating_add(STEP), false);
         }
         Some(over.max(now))
     }
@@ -124,12 +142,13 @@ impl<L: Link> Driver<L> {
     pub(super) fn check(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get(&id)?;
         match trace.checks.todo(&trace.tracer, self.age_of_asides(now)) {
-            Todo::Ask(hop) => self.ask_as_far(id, hop).then_some(now),
+            Todo::Ask(hop) if self.ask_as_far(id, hop) => Some(now),
             Todo::Wait(check, span) => {
                 let left = self.traces.get(&check).and_then(|check| check.last_left);
                 Some(left.unwrap_or(now).saturating_add(span))
             }
-            Todo::Nothing => {
+            // Or none that there is a socket for.
+            Todo::Nothing | Todo::Ask(_) => {
                 if let Some(trace) = self.traces.get_mut(&id) {
                     trace.checks.are_over = true;
                 }

@@ -10,8 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant as Clocktime};
 
 /// Where packets go that nobody answers.
-const NOWHERE: &str = "ip link add nowhere type dummy; ip link set nowhere up arp off; \
-    ip address add 192.0.2.1/24 dev nowhere; ip address add 2001:db8::1/64 dev nowhere nodad; ";
+const NOWHERE: &str = "ip link add near type veth peer name far; \
+    ip link set near up arp off; ip link set far up arp off; \
+    ip address add 192.0.2.1/24 dev near; ip address add 2001:db8::1/64 dev near nodad; \
+    until ip link show near | grep -q 'state UP'; do sleep 0.01; done; ";
 
 fn open(family: AddressFamily, port: u16) -> Socket {
     let options = TcpOptions::Full;
@@ -129,7 +131,7 @@ fn of_each_probe_one_syn_leaves_and_then_its_socket_is_free() {
                     send(&mut socket, &its, target, index).unwrap();
                 }
                 assert_eq!(send(&mut socket, &its, target, room), Err(Errno::AGAIN));
-                // Somebody who sleeps for longer than they may be under way is waked for that.
+                // Somebody who sleeps for longer than they may be under way is woken for that.
                 assert_eq!(answer(&mut socket, &its), None);
                 for index in 0..room {
                     send(&mut socket, &its, target, index).unwrap();
