@@ -141,6 +141,10 @@ fn choose<const CONNECTS: bool>(view: &View<'_>, now: Instant) -> Next {
             continue;
         }
         let at = due(view, hop, progress, reason);
+        let at = match past_end {
+            Some(_) if reason == Reason::Retry => at.max(overdue_at(view, progress)),
+            _ => at,
+        };
         if at > now {
             soonest = earlier(soonest, Some(at));
         } else if ready.is_none_or(|(least, ..)| rank < least) {
@@ -305,6 +309,13 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
                 .max(last.after(gap))
         }
     }
+}
+
+/// Returns when the answer to the first probe of a hop is overdue, also where that has left after it
+/// was quiet.
+fn overdue_at(view: &View<'_>, progress: &Progress) -> Instant {
+    let first = view.sent_at(progress.first);
+    first.after(patience::overdue(view.path.slowest()))
 }
 
 #[inline(never)]

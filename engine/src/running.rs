@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Wait for any answer before a mute trace knocks. RTTs to the nearest hops are hardly longer.
-const SILENCE: Duration = Duration::from_millis(300);
+const SILENCE: Duration = Duration::from_millis(200);
 
 /// The pause before a probe that could not be sent is tried again, at first.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -79,8 +79,8 @@ pub(crate) struct Knock {
     pub(crate) is_mute: bool,
     /// How often it may be looked farther on for a target that has answered.
     pub(crate) steps: u8,
-    /// The hop behind which that was last done.
-    pub(crate) looked_to: u8,
+    /// The farthest hop that may have been probed, and since when.
+    pub(crate) edge: Option<(u8, Instant)>,
 }
 
 /// All asides.

@@ -66,10 +66,11 @@ impl Begun {
         let probing = settings.probing(family, random)?;
         let own_port = driver.own_port(family).filter(|_| settings.flow.is_none());
         let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
+        let kind = driver.socket(family).unwrap_or(SocketKind::Raw);
         let sweep = settings
             .config
             .sweep
-            .or_else(|| settings.protocol.sweep(&settings.memory, target));
+            .or_else(|| settings.protocol.sweep(kind, &settings.memory, target));
         let is_known = has_head || settings.memory.exactly(target).is_some();
         let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {

@@ -25,14 +25,12 @@ use std::time::Duration;
 /// Hardly a path is longer.
 const FARTHEST: u8 = 30;
 
-/// Hops per step behind the last router, where the target is known to answer.
-const STEP: u8 = 2;
-
-/// Steps at most.
-const STEPS: u8 = 4;
+/// Hops behind the last router that are looked at one after the other, where the target is known to
+/// answer.
+const STEPS: u8 = 8;
 
 /// Where no router as far as this answers, none does, most likely.
-const DARK: u8 = 6;
+const DARK: u8 = 5;
 
 /// Targets whose proxies are remembered.
 const MOST_PROXIES: usize = 1_024;
@@ -99,40 +97,37 @@ impl<L: Link> Driver<L> {
             .or_else(|| knocks_at.filter(|at| *at > now))
     }
 
-    /// Looks for a target that has answered a knock, which doesn't tell how far away it is: a few
-    /// hops at a time behind the last router that has answered. Where no router has, as far as
-    /// [`DARK`], nothing more is to be known, and the trace ends. Returns when to look again.
+    /// Looks for a target that has answered a knock, which doesn't tell how far away it is: hop after
+    /// hop behind the last that were probed. Where no router has answered, as far as [`DARK`],
+    /// nothing more is to be known, and the trace ends. Returns when to look again.
     fn go_on(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get_mut(&id)?;
         let knock = trace.knock.answer.filter(|_| trace.knock.is_mute)?;
         let (route, config) = (trace.tracer.route(), trace.tracer.config());
         let patience = overdue(knock.rtt).saturating_mul(config.patience.into());
-        let over = trace.last_left?.saturating_add(patience);
+        let (first_hop, max_hops) = (config.first_hop, config.max_hops);
         let mut probed = route.hops().map(|hop| hop.number());
-        let is_from_start = probed.next()? == config.first_hop;
-        let farthest = probed.last().unwrap_or(config.first_hop);
+        let is_from_start = probed.next()? == first_hop;
+        let farthest = probed.last().unwrap_or(first_hop);
         if route.distance().is_some() || route.stop_reason().is_some() {
             return None;
         }
-        if trace.is_silent() {
-            let has_looked = farthest >= DARK.min(config.max_hops);
-            if !has_looked || !is_from_start || trace.head.is_some() {
-                return None;
-            }
-            if over <= now {
-                trace.tracer.conclude();
-            }
-            return Some(over.max(now));
-        }
+        let known = trace.knock.edge.filter(|(edge, _)| *edge >= farthest);
+        let (edge, since) = *trace.knock.edge.insert(known.unwrap_or((farthest, now)));
+        let over = since.saturating_add(patience);
+        let is_dark = trace.is_silent() && farthest >= DARK.min(max_hops);
+        let ends = is_dark && is_from_start && trace.head.is_none();
+        let may_step = !is_dark && trace.knock.steps > 0 && farthest < max_hops;
         // What was permitted last is to have left.
-        let may_step = trace.knock.steps > 0 && farthest > trace.knock.looked_to;
-        if !may_step || farthest == config.max_hops {
+        if farthest < edge || !ends && !may_step {
             return None;
         }
-        if over <= now {
+        if over <= now && ends {
+            trace.tracer.conclude();
+        } else if over <= now {
             trace.knock.steps -= 1;
-            trace.knock.looked_to = farthest;
-            trace.tracer.expect(farthest.saturating_add(STEP), false);
+            trace.knock.edge = Some((farthest.saturating_add(1), now));
+            trace.tracer.expect(farthest.saturating_add(1), false);
         }
         Some(over.max(now))
     }
@@ -209,6 +204,8 @@ impl<L: Link> Driver<L> {
             return;
         };
         trace.knock.is_made = true;
+        let farthest = trace.tracer.route().hops().last();
+        trace.knock.edge = farthest.map(|hop| hop.number()).zip(trace.last_left);
         let far = trace.tracer.config().max_hops;
         self.aside(id, far..=far, self.protocol, false);
     }

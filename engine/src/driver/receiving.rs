@@ -89,7 +89,10 @@ impl<L: Link> Driver<L> {
                         // forger's guess.
                         if trace.is_somebodys(&reply) && !trace.is_to_itself {
                             uplink.answered(arrival.at);
-                            if self.asks && reply.evidence() == Evidence::Strong {
+                            // A question to a target could be a connection.
+                            let is_askable =
+                                reply.kind != Kind::Reply || listener.port.room.is_none();
+                            if self.asks && is_askable && reply.evidence() == Evidence::Strong {
                                 let target = (trace.tracer.config().target, trace.scope_id);
                                 uplink.remember(Answerer {
                                     target,

@@ -8,6 +8,7 @@ mod outages;
 mod protocols;
 mod proxies;
 mod silent;
+mod tcp_sockets;
 mod worlds;
 
 use hopshot_core::wire::AddressFamily;
