@@ -37,13 +37,13 @@
 //! ```
 //!
 //! Raw sockets need the capability `CAP_NET_RAW`. Where they aren't permitted, ping sockets do the
-//! same but for what [`SocketKind::Ping`] lists, and by UDP and TCP sockets of these, but for what
-//! [`SocketKind::Udp`] and [`SocketKind::Tcp`] list; where those aren't either, [`Error::Refused`]
-//! says how to get one of the two. A kernel may refuse options of sockets that a trace is better with:
-//! [`Running::lacks`] tells what is done without. Any number of traces may run at once in a process
-//! and on a machine: each has its ident, and soon after its first probes the kernel lets it see its
-//! own answers only; those of a [`Survey`](survey::Survey) share its sockets, and are told apart
-//! here.
+//! same but for what [`SocketKind::Ping`] lists, and for UDP and TCP sockets of that protocol, but
+//! for what [`SocketKind::Udp`] and [`SocketKind::Tcp`] list; where those aren't either,
+//! [`Error::Refused`] says how to get one of the two. A kernel may refuse options of sockets that a
+//! trace is better with: [`Running::lacks`] tells what is done without. Any number of traces may
+//! run at once in a process and on a machine: each has its ident, and soon after its first probes
+//! the kernel lets it see its own answers only; those of a [`Survey`](survey::Survey) share its
+//! sockets, and are told apart here.
 //!
 //! An RTT ends with the kernel's stamp on the answer, and begins right before the probe is sent,
 //! or, with [`Settings::precise`], with the kernel's stamp on the probe; [`Route::clocks`] says so

@@ -99,9 +99,9 @@ impl Settings {
         self
     }
 
-    /// The kind of socket; by default raw where that is permitted, else ping, or by UDP and TCP
-    /// sockets of these. A job that asks for a kind that doesn't send its [protocol](Self::protocol) ends
-    /// with [`Error::WrongSocket`] before it begins.
+    /// The kind of socket; by default raw where that is permitted, else ping; for UDP and TCP,
+    /// sockets of that protocol. A job that asks for a kind that doesn't send its
+    /// [protocol](Self::protocol) ends with [`Error::WrongSocket`] before it begins.
     pub fn socket(mut self, kind: SocketKind) -> Self {
         self.options.kind = Some(kind);
         self
@@ -125,9 +125,9 @@ impl Settings {
     }
 
     /// The source port of all probes of a trace by TCP or UDP, so that a flow can be repeated, such
-    /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the
-    /// place of the [flow](Self::flow). By TCP it takes raw sockets, and the probe that is to learn the distance leaves from
-    /// another one all the same.
+    /// as that of a connection that `ss -tn` shows. A random one by default. It stands in the place
+    /// of the [flow](Self::flow). By TCP it takes raw sockets, and the probe that is to learn the
+    /// distance leaves from another one all the same.
     pub fn source_port(mut self, port: u16) -> Self {
         self.options.source_port = Some(port);
         self.probes.flow = Some(port);

@@ -18,8 +18,8 @@ use std::sync::Arc;
 /// Pairs without privilege that a job has in each family, each with its ident or its port.
 const MOST_PAIRS: usize = 16;
 
-/// Pairs of UDP sockets that check a trace, each for one check: six to the target's hop, two to where
-/// it was thought to be, and two as far as the trace may go. Few processes may have so many
+/// Pairs of UDP sockets that check a trace, each for one check: six to the target's hop, two to
+/// where it was thought to be, and two as far as the trace may go. Few processes may have so many
 /// descriptors that these don't matter.
 const UDP_CHECKS: usize = 10;
 
@@ -205,7 +205,7 @@ impl Sockets {
     }
 
     /// Opens sockets beside those of a protocol, to check whether it is the target that answers, or
-    /// a proxy in its name: for ICMP Echo, or TCP's for UDP where those may not be opened.
+    /// a proxy in its name: by ICMP Echo, or, for TCP where ping sockets are refused, by UDP.
     pub(crate) fn open_checks(&mut self) {
         if self.options.protocol == ProbeProtocol::Icmp {
             return;

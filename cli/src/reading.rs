@@ -40,8 +40,8 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             _ => {
                 let rtt = route.knock_rtt().unwrap_or_default().as_secs_f64() * 1e3;
                 format!(
-                    "{target} is {state}, {rtt:.3} ms away: a probe from another source port was \
-                     answered, none of the trace's own. Its distance in hops is unknown."
+                    "{target} is {state}, {rtt:.3} ms away: it answered a probe that went as far as -m, \
+                     and nothing answered the others. Its distance in hops is unknown."
                 )
             }
         });
@@ -337,6 +337,10 @@ pub(crate) fn silence(route: &Route) -> Option<String> {
         "answered"
     };
     let advice = match route.summary().socket {
+        SocketKind::Tcp => {
+            "TCP sockets don't hear those behind firewalls that change sequence numbers; use \
+             --socket raw, as root"
+        }
         SocketKind::Udp => {
             "UDP sockets don't hear those that quote little of a probe; use --socket raw, as root"
         }

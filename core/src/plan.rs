@@ -311,8 +311,8 @@ fn due(view: &View<'_>, hop: u8, progress: &Progress, reason: Reason) -> Instant
     }
 }
 
-/// Returns when the answer to the first probe of a hop is overdue, also where that has left after it
-/// was quiet.
+/// Returns when the answer to the first probe of a hop is overdue, also where that has left after
+/// it was quiet.
 fn overdue_at(view: &View<'_>, progress: &Progress) -> Instant {
     let first = view.sent_at(progress.first);
     first.after(patience::overdue(view.path.slowest()))

@@ -492,8 +492,8 @@ impl<S: Storage, P: Protocol> TracerIn<S, P> {
             .find(|sent| sent.id() == probe)
     }
 
-    /// Ends the trace, because nothing more is to be expected, by what its caller knows: as it would
-    /// end when the time has come.
+    /// Ends the trace, because nothing more is to be expected, by what its caller knows: as it
+    /// would end when the time has come.
     pub fn conclude(&mut self) {
         let reason = match self.reason() {
             StopReason::Timeout => StopReason::Quiet,

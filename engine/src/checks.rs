@@ -10,8 +10,7 @@
 //! trace's, a proxy answers for the target. If the hop before is another one, ICMP has taken another
 //! way, which may be longer, and shows nothing.
 //!
-//! Where no socket for ICMP may be opened TCP is checked by UDP: the target answers that its port is
-//! closed.
+//! Where no socket for ICMP may be opened UDP checks TCP: the target answers with Port Unreachable.
 
 use crate::protocol::ProbeProtocol;
 use crate::storage::Tracer;
@@ -168,7 +167,7 @@ impl Checks {
         let mut answers = targets(tracer);
         answers.extend(knocked);
         let is_one = self.is_one_machine(&answers);
-        let is_awaited = self.is_awaited(far, patience(tracer, &answers), age);
+        let is_awaited = self.is_awaited(far, late_after(tracer, &answers), age);
         (!is_one && !is_awaited).then_some(hop)
     }
 
@@ -179,7 +178,7 @@ impl Checks {
             return Todo::Nothing;
         };
         let far = tracer.config().max_hops;
-        let overdue = patience(tracer, &targets(tracer));
+        let overdue = late_after(tracer, &targets(tracer));
         let factor = u32::from(tracer.config().patience);
         let longest = overdue.max(LEAST_WAIT.saturating_mul(factor));
         let wait = |hop: u8, span: Duration| {
@@ -340,7 +339,7 @@ fn is_targets(reply: &Reply) -> bool {
 }
 
 /// For how long after it left an answer that is as far away as these isn't late.
-fn patience(tracer: &Tracer, answers: &[Reply]) -> Duration {
+fn late_after(tracer: &Tracer, answers: &[Reply]) -> Duration {
     let slowest = answers.iter().map(|reply| reply.rtt).max();
     overdue(slowest.unwrap_or_default()).saturating_mul(tracer.config().patience.into())
 }

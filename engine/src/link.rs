@@ -163,11 +163,11 @@ pub enum SocketKind {
     /// 48. A router that quotes less looks silent, and so does one behind a translator of the source
     /// port. A socket has one source port, so it serves one trace at a time.
     Udp,
-    /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system makes
-    /// a connection, so each leaves from a port of its own, and load balancers may send them
-    /// different ways. The system compares what an error quotes, and keeps it to itself, so what was
-    /// changed on the way isn't seen, and a router behind a firewall that changes sequence numbers
-    /// looks silent. Nor does it tell the hop limit of the target's answer.
+    /// A TCP socket: on Linux every user may open one. Its probe is the SYN by which the system
+    /// makes a connection, so each leaves from a port of its own, and load balancers may send them
+    /// different ways. The system compares what an error quotes, and keeps it to itself, so what
+    /// was changed on the way isn't seen, and a router behind a firewall that changes sequence
+    /// numbers looks silent. Nor does it tell the hop limit of the target's answer.
     Tcp,
 }
 

@@ -81,7 +81,8 @@ impl Route {
     }
 
     /// The flow of its probes, but for [detours](Route::detour): what load balancers tell flows
-    /// apart by. `None` where each has a flow of its own: with [TCP sockets](crate::SocketKind::Tcp).
+    /// apart by. `None` where each has a flow of its own: with [TCP
+    /// sockets](crate::SocketKind::Tcp).
     #[must_use]
     pub fn flow(&self) -> Option<u16> {
         let flow = self.tracer.protocol().flow();

@@ -184,7 +184,8 @@ fn empty_bounding_set() {
 
 /// [`renounce`], and then everything but what is open already: a Landlock domain that permits
 /// nothing, and a seccomp filter that permits the system calls of a running trace, of writing,
-/// allocating and ending. Any other call fails with EPERM.
+/// allocating and ending. Any other call fails with EPERM. A trace on TCP sockets can send nothing
+/// after this: it needs [`Running::confine`](crate::Running::confine).
 ///
 /// # Errors
 /// As [`renounce`].
@@ -207,7 +208,7 @@ pub fn confine_on_terminal() -> Result<Shortfalls, Error> {
     })
 }
 
-/// The same but for what a trace does beside what every trace does.
+/// The same with what only some traces need.
 pub(crate) fn confine_but(beside: Beside) -> Result<Shortfalls, Error> {
     renounce()?;
     let mut shortfalls = Shortfalls::default();

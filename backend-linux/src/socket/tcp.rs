@@ -1,13 +1,13 @@
 //! TCP sockets, which every user may open: tcp(7). Each probe is the SYN of a connect(2). The
 //! connection's fate is its answer.
 //!
-//! One socket sends one probe at a time, so there are many of them. The kernel takes a free port and
-//! a random sequence number for each probe. It ignores ICMP errors that don't quote that number. So
-//! whatever it tells of a socket is about the probe of that socket, and is as good as an answer that
-//! proves itself: it is handed on as the answer to the SYN that the caller wrote.
+//! One socket sends one probe at a time, so there are many of them. The kernel takes a free port
+//! and a random sequence number for each probe. It ignores ICMP errors that don't quote that
+//! number. So whatever it tells of a socket is about the probe of that socket, and is as good as an
+//! answer that proves itself: it is handed on as the answer to the SYN that the caller wrote.
 //!
-//! A socket is disconnected after its probe, and used again. Disconnecting resets an open connection
-//! and stops further SYNs. All sockets are one descriptor to whoever waits.
+//! A socket is disconnected after its probe, and used again. Disconnecting resets an open
+//! connection and stops further SYNs. All sockets are one descriptor to whoever waits.
 
 use super::arrival::Arrival;
 use super::needs::{Lacks, Necessity, Nicety};
@@ -314,8 +314,8 @@ impl Socket {
         let told = clock::now();
         let flags = match (handshake.state, sockopt::socket_error(&place.fd)) {
             (State::Made, _) if is_to_itself(place, probe.target, self.port) => Flags::RST,
-            // The SYN/ACK has come, whatever the error says. An ICMP error may be about the kernel's
-            // ACK, or the target may have reset the connection since.
+            // The SYN/ACK has come, whatever the error says. An ICMP error may be about the
+            // kernel's ACK, or the target may have reset the connection since.
             (State::Made, _) | (_, Ok(Err(Errno::CONNRESET | Errno::PIPE))) => Flags::SYN,
             (_, Ok(Err(Errno::CONNREFUSED))) => Flags::RST,
             _ => {
@@ -421,8 +421,8 @@ fn report(place: &mut Place, buf: &mut [u8]) -> Option<Packet> {
         .find(is_icmp)
 }
 
-/// Writes the target's answer to a SYN (RFC 9293, section 3.1). Nobody reads its sequence number and
-/// checksum.
+/// Writes the target's answer to a SYN (RFC 9293, section 3.1). Nobody reads its sequence number
+/// and checksum.
 fn reply(syn: &[u8], flags: Flags, buf: &mut [u8]) -> Option<usize> {
     let [a, b, c, d, seq @ ..] = *syn.first_chunk::<8>()?;
     let [e, f, g, h] = u32::from_be_bytes(seq).wrapping_add(1).to_be_bytes();

@@ -87,8 +87,8 @@ const EVERYWHERE: &[Call] = &[
     any(libc::SYS_shutdown),
     any(libc::SYS_fstat),
     any(libc::SYS_lseek),
-    // Asking for a source: the sockets that are made for it can't send, and of the others none
-    // gains by being connected or bound.
+    // Asking for a source: the sockets that are made for it can't send. Of the others only TCP
+    // sockets gain by being connected, and Landlock says to which port.
     any(libc::SYS_connect),
     any(libc::SYS_bind),
     any(libc::SYS_getsockname),
@@ -229,7 +229,7 @@ const CONNECTING: &[Call] = &[
 )))]
 const CONNECTING: &[Call] = &[];
 
-/// What a trace does beside what every trace does.
+/// Permissions that only some traces need.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Beside {
     /// Restores the settings of a terminal.

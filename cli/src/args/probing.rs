@@ -120,7 +120,7 @@ pub(crate) struct Probes {
 /// The kind of socket to open.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Socket {
-    /// Raw where that is permitted, else ping, or by UDP and TCP sockets of these
+    /// Raw where that is permitted, else ping; for UDP and TCP, sockets of that protocol
     Auto,
     /// Raw
     Raw,

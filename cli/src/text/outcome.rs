@@ -13,8 +13,8 @@ use std::net::IpAddr;
 const INDENT: usize = 4;
 
 impl View {
-    /// Prints the first line. The flow is for those who want to trace the same path again; `None` if
-    /// each probe has one of its own.
+    /// Prints the first line. The flow is for those who want to trace the same path again; `None`
+    /// if each probe has one of its own.
     pub(crate) fn header(
         &mut self,
         host: &str,

@@ -55,7 +55,9 @@ impl Told {
         assert_eq!((&document["reached"], *status), (&false.into(), 1));
         assert_eq!(self.distance(), None, "{document}");
         let router = target.replacen('4', &hop.to_string(), 1);
-        let proxy = serde_json::json!({ "hop": hop, "router": router, "certain": true });
+        let proxy = serde_json::json!({
+            "hop": hop, "router": router, "protocol": "icmp", "certain": true
+        });
         assert_eq!(document["proxy"], proxy, "{document}");
         let mut said = answers(document);
         said.dedup();

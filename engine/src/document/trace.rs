@@ -59,11 +59,13 @@ pub struct TraceEnd<'a, K> {
     flow: Option<u16>,
 }
 
-/// A hop at which the target's name is answered for, and the router that ICMP Echo hears there.
+/// A hop at which the target's name is answered for, and the router that probes of another protocol
+/// hear there.
 #[derive(Debug, Serialize)]
 struct ProxyDocument {
     hop: u8,
     router: IpAddr,
+    protocol: &'static str,
     certain: bool,
 }
 
@@ -163,6 +165,7 @@ impl<'a, K: Default> TraceEnd<'a, K> {
             proxy: route.proxy().map(|proxy| ProxyDocument {
                 hop: proxy.hop,
                 router: proxy.router,
+                protocol: proxy.protocol.as_str(),
                 certain: proxy.is_certain,
             }),
             started: timestamp(summary.started),

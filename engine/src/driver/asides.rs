@@ -4,8 +4,8 @@
 //! A *knock* finds out about how far away a target is where each probe past it is a connection to
 //! somebody's server. It goes as far as its trace may, from a port of its own: of two SYNs on one
 //! flow the target answers only the first. The hop limit of the answer tells the distance on the
-//! way back. A trace knocks once: when it begins, unless it knows how far away the target is, or else
-//! when everything is silent, since the target may have moved.
+//! way back. A trace knocks once: when it begins, unless it knows how far away the target is, or
+//! else when everything is silent, since the target may have moved.
 //!
 //! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
 
@@ -97,9 +97,9 @@ impl<L: Link> Driver<L> {
             .or_else(|| knocks_at.filter(|at| *at > now))
     }
 
-    /// Looks for a target that has answered a knock, which doesn't tell how far away it is: hop after
-    /// hop behind the last that were probed. Where no router has answered, as far as [`DARK`],
-    /// nothing more is to be known, and the trace ends. Returns when to look again.
+    /// Looks for a target that has answered a knock, which doesn't tell how far away it is: hop
+    /// after hop behind the last that were probed. Where no router has answered, as far as
+    /// [`DARK`], nothing more is to be known, and the trace ends. Returns when to look again.
     fn go_on(&mut self, id: TraceId, now: Instant) -> Option<Instant> {
         let trace = self.traces.get_mut(&id)?;
         let knock = trace.knock.answer.filter(|_| trace.knock.is_mute)?;

@@ -146,6 +146,48 @@ fn of_each_probe_one_syn_leaves_and_then_its_socket_is_free() {
 }
 
 #[test]
+fn a_probe_that_is_forgotten_leaves_no_connection_and_its_socket_is_free() {
+    in_namespace(
+        "socket::tests::tcp::a_probe_that_is_forgotten_leaves_no_connection_and_its_socket_is_free",
+        "",
+        || {
+            for target in LOOPBACKS.map(address) {
+                let listener = TcpListener::bind((target, 0)).unwrap();
+                let port = listener.local_addr().unwrap().port();
+                let (mut socket, its) = (open(AddressFamily::of(target), port), probes(port));
+                let room = u16::try_from(socket.room().unwrap()).unwrap();
+                for _ in 0..2 {
+                    (0..room).for_each(|index| send(&mut socket, &its, target, index).unwrap());
+                    // What was accepted by nobody is there until then.
+                    assert_eq!(counted("CurrEstab"), 2 * u64::from(room));
+                    socket.forget(|tag| tag == 0);
+                    assert_eq!(counted("CurrEstab"), 0);
+                }
+                assert_eq!(answer(&mut socket, &its), None);
+            }
+        },
+    );
+}
+
+#[test]
+fn a_socket_that_is_connected_to_itself_says_that_nobody_listens() {
+    // The kernel has one port for it, which is the target's.
+    in_namespace(
+        "socket::tests::tcp::a_socket_that_is_connected_to_itself_says_that_nobody_listens",
+        "echo 40003 40003 >/proc/sys/net/ipv4/ip_local_port_range",
+        || {
+            for target in LOOPBACKS.map(address) {
+                let (mut socket, its) = (open(AddressFamily::of(target), 40_003), probes(40_003));
+                for index in 0..100 {
+                    send(&mut socket, &its, target, index).unwrap();
+                    assert_eq!(answer(&mut socket, &its), Some((index, TcpAnswer::Rst)));
+                }
+            }
+        },
+    );
+}
+
+#[test]
 fn what_cannot_be_sent_is_an_error_and_takes_no_socket() {
     in_namespace(
         "socket::tests::tcp::what_cannot_be_sent_is_an_error_and_takes_no_socket",
