@@ -30,8 +30,8 @@ pub(crate) fn tag(id: TraceId, probe: ProbeId) -> u32 {
 }
 
 /// Whether a tag is that of a probe of this trace, or of one that was added 2¹⁶ traces before.
-pub(crate) const fn is_of(tag: u32, id: TraceId) -> bool {
-    tag >> 16 == id.age() as u32 & 0xffff
+pub(crate) fn is_of(tag: u32, id: TraceId) -> bool {
+    u64::from(tag >> 16) == id.age() & 0xffff
 }
 
 /// Reads what [`tag`] writes: the trace is the youngest before `next` that it can stand for.
