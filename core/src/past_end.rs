@@ -80,7 +80,7 @@ impl<'a> PastEnd<'a> {
                     // Many routers may refuse, each just what expires there: the sweep looks as far
                     // as if none had been heard.
                     _ if end.is_some() => (edge, None),
-                    Some(at) if at <= now => (edge.max(self.beyond(true)), None),
+                    Some(at) if at <= now => (edge.max(self.beyond()), None),
                     opens => (edge, opens),
                 }
             }
@@ -89,24 +89,14 @@ impl<'a> PastEnd<'a> {
 
     /// Returns how far the window is open, by the answers from its edge.
     fn window(self) -> u8 {
-        let nearest = self.view.config.first_hop;
-        let first = if self.first < nearest {
-            nearest.saturating_add(self.width).saturating_sub(1)
-        } else {
-            self.first
-        };
-        let edge = if self.view.path.top < first {
-            first
-        } else {
-            self.beyond(false)
-        };
+        let is_open = self.view.path.top >= self.first;
+        let edge = if is_open { self.beyond() } else { self.first };
         edge.min(self.view.config.max_hops)
     }
 
-    /// Returns how far the sweep goes past the last router, or the hop where the target is
-    /// expected, before answers from there are overdue and then.
-    fn beyond(self, is_overdue: bool) -> u8 {
-        let keeps_one = !self.is_generous && (self.is_expected || self.may_need_retry(is_overdue));
+    /// Returns how far the sweep goes past the last router, or the hop where the target is expected.
+    fn beyond(self) -> u8 {
+        let keeps_one = !self.is_generous && (self.is_expected || self.may_need_retry());
         match self.base {
             // Nothing says that the end isn't near.
             0 => 0,
@@ -115,16 +105,15 @@ impl<'a> PastEnd<'a> {
         }
     }
 
-    /// Whether one of the few probes is better kept for a retry: answers get lost, and there is
-    /// only one attempt. Until it is overdue, whatever is silent may be so for that.
-    fn may_need_retry(self, is_overdue: bool) -> bool {
+    /// Whether one of the few probes is better kept for a retry: there is only one attempt, and
+    /// answers get lost, or may be.
+    fn may_need_retry(self) -> bool {
         let view = self.view;
         let is_silent_at_first = |progress: &&Progress| {
             let first = view.probes.get(usize::from(progress.first));
-            progress.sent > 0 && first.is_some_and(|probe| !probe.is_answered())
+            first.is_some_and(|probe| !probe.is_answered())
         };
-        let may_be_loss =
-            |progress: &Progress| !is_overdue || progress.heard > 0 || progress.waiting > 0;
+        let may_be_loss = |progress: &Progress| progress.heard > 0 || progress.waiting > 0;
         let passed = view.between(0, view.path.top).iter();
         view.config.attempts == 1 && passed.filter(is_silent_at_first).any(may_be_loss)
     }

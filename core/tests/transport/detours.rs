@@ -7,6 +7,7 @@ use crate::{quoting, tcp};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::wire::icmp::Type;
 use hopshot_core::{Action, Arrival, Config, Instant, Sweep, Tcp, Tracer};
+use std::time::Duration;
 
 /// When a trace begins. Nothing may depend on it.
 const BEGIN: u64 = 10_000;
@@ -22,12 +23,23 @@ struct Sent {
     is_apart: bool,
 }
 
-/// Plays a trace to a target at hop 6, to an open port. Of each probe it is asked whether it is
-/// answered, by its hop limit and how many were sent so far before. Returns what left, and how
-/// long the trace took.
-fn play(config: &Config, mut is_answered: impl FnMut(u8, usize) -> bool) -> (Vec<Sent>, u64) {
-    const DISTANCE: u8 = 6;
-    let mut tracer = Tracer::<64, Tcp>::new(*config, tcp()).unwrap();
+/// The distance of the target.
+const DISTANCE: u8 = 6;
+
+/// Plays a trace to an open port of a target. Of each probe it is asked whether it is answered, by
+/// its hop limit and how many were sent so far before. Returns what left, and how long the trace
+/// took.
+fn play(config: &Config, is_answered: impl FnMut(u8, usize) -> bool) -> (Vec<Sent>, u64) {
+    play_in::<64>(config, u8::MAX, is_answered)
+}
+
+/// The same, with room for `N` probes, where a router refuses what goes as far as its hop.
+fn play_in<const N: usize>(
+    config: &Config,
+    refuses: u8,
+    mut is_answered: impl FnMut(u8, usize) -> bool,
+) -> (Vec<Sent>, u64) {
+    let mut tracer = Tracer::<N, Tcp>::new(*config, tcp()).unwrap();
     let (mut buf, mut now) = ([0; 64], BEGIN);
     let mut due: Vec<(u64, u8, Vec<u8>)> = Vec::new();
     let mut sent: Vec<Sent> = Vec::new();
@@ -36,9 +48,13 @@ fn play(config: &Config, mut is_answered: impl FnMut(u8, usize) -> bool) -> (Vec
         while due.first().is_some_and(|(at, ..)| *at <= now) {
             let (at, hop, syn) = due.remove(0);
             let at = Instant::from_millis(at);
-            if hop < DISTANCE {
-                let from = router(AddressFamily::of(config.target), hop);
-                let error = quoting(&tcp(), from, (Type::TimeExceeded, 0), &syn, 8);
+            if hop < DISTANCE || hop >= refuses {
+                let says = match hop >= refuses {
+                    true => (Type::Unreachable, 1),
+                    false => (Type::TimeExceeded, 0),
+                };
+                let from = router(AddressFamily::of(config.target), hop.min(refuses));
+                let error = quoting(&tcp(), from, says, &syn, 8);
                 let hop_limit = None;
                 let arrival = Arrival {
                     at,
@@ -54,7 +70,7 @@ fn play(config: &Config, mut is_answered: impl FnMut(u8, usize) -> bool) -> (Vec
             Action::Transmit(probe) => {
                 let hop = probe.hop_limit;
                 let before = sent.iter().filter(|sent| sent.hop == hop).count();
-                let far = u64::from(hop.min(DISTANCE));
+                let far = u64::from(hop.min(DISTANCE).min(refuses));
                 if is_answered(hop, before) {
                     due.push((now + far * STEP, hop, probe.message.to_vec()));
                 }
@@ -193,5 +209,76 @@ fn a_silent_target_is_asked_again_when_it_is_overdue_and_given_up_in_time() {
             assert_eq!(times(&sent, 6), asked, "{sweep:?} {attempts}");
             assert_eq!(took, lasts, "{sweep:?} {attempts}");
         }
+    }
+}
+
+/// Which hops got a probe.
+fn hops(sent: &[Sent]) -> Vec<u8> {
+    let mut hops: Vec<u8> = sent.iter().map(|sent| sent.hop).collect();
+    hops.sort_unstable();
+    hops.dedup();
+    hops
+}
+
+#[test]
+fn once_an_end_is_known_nothing_goes_past_it() {
+    for family in BOTH {
+        let cold = Sweep::Window { first: 2, step: 3 };
+        // The next probe would have left after the answer.
+        let config = Config {
+            interval: Duration::from_millis(2 * u64::from(DISTANCE) * STEP),
+            ..asking(family, 1, cold)
+        };
+        let (sent, _) = play(&config, |_, _| true);
+        assert_eq!(hops(&sent), [1, 2, 3, 4, 5, 6]);
+        // A router refuses everything, and may refuse just what expires there: what goes farther
+        // tells, as far as without its answer.
+        let (sent, _) = play_in::<64>(&config, 4, |_, _| true);
+        assert_eq!(hops(&sent), [1, 2, 3, 4, 5, 6]);
+        let (sent, _) = play_in::<64>(&expecting(family, 1), 4, |_, _| true);
+        assert_eq!(hops(&sent), [1, 2, 3, 4, 5, 6]);
+    }
+}
+
+#[test]
+fn the_last_places_are_kept_for_silent_hops_as_long_as_answers_may_come() {
+    for family in BOTH {
+        let config = Config {
+            max_hops: 8,
+            ..asking(family, 1, Sweep::Window { first: 8, step: 3 })
+        };
+        let (sent, _) = play_in::<8>(&config, u8::MAX, |_, _| true);
+        assert_eq!(hops(&sent), [1, 2, 3, 4, 5, 6, 7]);
+        let (sent, _) = play(&config, |_, _| true);
+        assert_eq!(hops(&sent), [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}
+
+#[test]
+fn a_sweep_that_begins_farther_out_goes_three_hops_at_a_time() {
+    for family in BOTH {
+        for (first, expected) in [(1, [0, 0, 0, 20, 30]), (2, [0, 20, 20, 20, 50])] {
+            let config = Config {
+                first_hop: 2,
+                ..asking(family, 1, Sweep::Window { first, step: 3 })
+            };
+            let (sent, _) = play(&config, |_, _| true);
+            let left: Vec<_> = (2..=6).map(|hop| times(&sent, hop)[0]).collect();
+            assert_eq!(left, expected, "{first}");
+        }
+    }
+}
+
+#[test]
+fn a_slow_burst_goes_from_hop_to_hop() {
+    for family in BOTH {
+        let config = Config {
+            max_hops: 8,
+            interval: Duration::from_millis(500),
+            ..asking(family, 1, Sweep::Burst)
+        };
+        let (sent, _) = play(&config, |_, _| false);
+        let first: Vec<u8> = sent.iter().map(|sent| sent.hop).take(8).collect();
+        assert_eq!(first, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }

@@ -6,6 +6,10 @@ use crate::traces::{accept_segment, config, play_through};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, StopReason, Sweep, Tcp, Tracer};
 use std::collections::HashSet;
+use std::time::Duration;
+
+/// Hops, and how many probes went there.
+type Past = &'static [(u8, usize)];
 
 /// Nothing is known of the target.
 const COLD: Sweep = Sweep::Window { first: 2, step: 3 };
@@ -55,6 +59,8 @@ fn a_silent_target_gets_two_syns_more_than_were_asked_for_wherever_it_is() {
                     .map(|(more, probes)| (routers + more, probes));
                 let expected: Vec<(u8, usize)> = expected.collect();
                 assert_eq!(past(&tracer, routers), expected, "{attempts} attempts");
+                let asked = asked(&tracer).into_iter().take(routers.into());
+                assert!({ asked }.all(|(_, probes, _)| probes == usize::from(attempts)));
                 assert_eq!(tracer.route().stop_reason(), Some(StopReason::Quiet));
             }
         }
@@ -69,6 +75,12 @@ fn a_silent_target_that_was_expected_is_asked_again() {
             let config = asking(family, attempts, Sweep::Window { first, step: 3 });
             let tracer = trace(&config, 6, |_| true);
             assert_eq!(past(&tracer, 6), [(7, syns[0]), (8, syns[1])]);
+            let config_without = Config {
+                retries: 0,
+                ..config
+            };
+            let tracer = trace(&config_without, 6, |_| true);
+            assert_eq!(past(&tracer, 6)[0], (7, attempts.into()), "without retries");
             // Nobody else answers either.
             let tracer = trace(&config, 6, |_| false);
             assert_eq!(
@@ -77,7 +89,10 @@ fn a_silent_target_that_was_expected_is_asked_again() {
                 "{attempts} dark"
             );
             assert_eq!(tracer.route().hops().count(), 8);
-            // It is farther away now.
+            // It is at the next hop now, and farther.
+            let tracer = trace(&config, 7, |_| true);
+            let expected = [(8, if attempts > 1 { 2 } else { 1 }), (9, 1), (10, 1)];
+            assert_eq!(past(&tracer, 7), expected, "{attempts} attempts");
             let tracer = trace(&config, 8, |_| true);
             assert_eq!(
                 past(&tracer, 9)
@@ -93,10 +108,23 @@ fn a_silent_target_that_was_expected_is_asked_again() {
 #[test]
 fn where_answers_get_lost_the_last_router_is_asked_again() {
     for family in BOTH {
-        for (attempts, lost) in [(1, [4, 9]), (1, [2, 9]), (2, [9, 9]), (3, [9, 9])] {
+        let cases = [
+            (1, [4, 9]),
+            (1, [2, 9]),
+            (1, [7, 9]),
+            (2, [9, 9]),
+            (3, [9, 9]),
+        ];
+        for ((attempts, lost), interval) in
+            cases.into_iter().flat_map(|case| [(case, 0), (case, 30)])
+        {
             let mut seen = HashSet::new();
             let passes = |hop| !lost.contains(&hop) || !seen.insert(hop);
-            let tracer = trace(&asking(family, attempts, COLD), 9, passes);
+            let config = Config {
+                interval: Duration::from_millis(interval),
+                ..asking(family, attempts, COLD)
+            };
+            let tracer = trace(&config, 9, passes);
             let asked = asked(&tracer);
             let last = asked.iter().rfind(|(.., has_answered)| *has_answered);
             assert_eq!(last.map(|(hop, ..)| *hop), Some(9), "{attempts} {lost:?}");
@@ -114,7 +142,7 @@ fn where_answers_get_lost_the_last_router_is_asked_again() {
 #[test]
 fn while_nobody_has_answered_a_few_probes_look_farther_out() {
     for family in BOTH {
-        let nobody: [(u8, &[(u8, usize)]); 4] = [
+        let nobody: [(u8, Past); 4] = [
             (1, &[(1, 1), (2, 1), (6, 1)]),
             (2, &[(1, 1), (2, 1), (6, 1), (12, 1)]),
             (3, &[(1, 2), (2, 1), (6, 1), (12, 1)]),
@@ -141,5 +169,36 @@ fn while_nobody_has_answered_a_few_probes_look_farther_out() {
             let past = past(&tracer, 14).into_iter().map(|(_, probes)| probes);
             assert_eq!(past.sum::<usize>(), usize::from(attempts) + 2);
         }
+    }
+}
+
+#[test]
+fn the_step_of_the_sweep_says_how_many_go_past_an_end() {
+    for family in BOTH {
+        // Never more than three hops at a time; and two more probes where five are allowed for, as
+        // once the target has answered.
+        let cases: [(u8, Past, Past); 5] = [
+            (1, &[(7, 3)], &[(7, 2)]),
+            (2, &[(7, 3)], &[(7, 2), (8, 1)]),
+            (3, &[(7, 2), (8, 1)], &[(7, 1), (8, 1), (9, 1)]),
+            (4, &[(7, 2), (8, 1), (9, 1)], &[(7, 2), (8, 1), (9, 1)]),
+            (5, &[(7, 3), (8, 1), (9, 1)], &[(7, 2), (8, 1), (9, 1)]),
+        ];
+        for (step, known, cold) in cases {
+            for (first, expected) in [(7, known), (2, cold)] {
+                let config = asking(family, 1, Sweep::Window { first, step });
+                assert_eq!(
+                    past(&trace(&config, 6, |_| true), 6),
+                    expected,
+                    "{first}, {step}"
+                );
+            }
+        }
+        // A first sweep of three hops expects nothing at the third.
+        let three = asking(family, 1, Sweep::Window { first: 3, step: 3 });
+        assert_eq!(
+            past(&trace(&three, 20, |_| false), 0),
+            [(1, 1), (2, 1), (3, 1)]
+        );
     }
 }

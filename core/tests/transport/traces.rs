@@ -210,7 +210,11 @@ fn a_target_that_answered_a_farther_syn_first_is_found_where_it_is() {
     }
 }
 
-pub(crate) fn accept_segment(tracer: &mut Tracer<64, Tcp>, at: Instant, message: &[u8]) {
+pub(crate) fn accept_segment<const N: usize>(
+    tracer: &mut Tracer<N, Tcp>,
+    at: Instant,
+    message: &[u8],
+) {
     let family = AddressFamily::of(tracer.config().target);
     let answer = Tcp::answer(from_target(family), Some(60), message).unwrap();
     tracer.accept(at, &answer).map(drop).unwrap();
