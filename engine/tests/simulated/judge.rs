@@ -143,12 +143,7 @@ impl Traced {
         {
             lies.push(format!("the target is not at {distance}"));
         }
-        // A target that drops pings, behind ways of different lengths, may look like one.
-        let ways =
-            |diamond: &hopshot_lab::Diamond| diamond.lengths.windows(2).any(|it| it[0] != it[1]);
-        let may_differ = self.is_choosy() && self.scenario.diamond.iter().any(ways);
-        let is_certain = |proxy: &hopshot_engine::Proxy| proxy.is_certain && !may_differ;
-        if let Some(proxy) = self.route.proxy().filter(is_certain) {
+        if let Some(proxy) = self.route.proxy().filter(|proxy| proxy.is_certain) {
             lies.push(format!("the target is no proxy: {proxy:?}"));
         }
         let strong = self
@@ -176,8 +171,7 @@ impl Traced {
     /// What a reply says of its probe, and isn't so.
     fn lie_about(&self, reply: &Reply) -> Option<String> {
         let (hop, nth) = (reply.probe.hop, usize::from(reply.probe.attempt) - 1);
-        let mut probes = self.own().filter(|probe| probe.hop_limit == hop);
-        let Some(probe) = probes.nth(nth) else {
+        let Some(probe) = self.to_hop(hop).nth(nth) else {
             return Some(format!("no such probe: {reply:?}"));
         };
         // A later SYN has drawn it, or it has been sent again.
@@ -202,6 +196,11 @@ impl Traced {
             }
             _ => false,
         }
+    }
+
+    /// The probes that went just as far as this hop.
+    pub(super) fn to_hop(&self, hop: u8) -> impl Iterator<Item = &Probe> {
+        self.own().filter(move |probe| probe.hop_limit == hop)
     }
 
     /// Whether more SYNs got to the target past its distance than a stranger should be sent.

@@ -7,7 +7,7 @@ use hopshot_engine::{
     Completeness, Exploration, PathMtu, ProbeProtocol, SocketKind, StopReason, TargetAnswer,
     Thoroughness, UdpPayload,
 };
-use hopshot_lab::log::Probe;
+use hopshot_lab::log::{Fate, Probe};
 use hopshot_lab::{Machine, Scenario};
 use std::collections::BTreeSet;
 
@@ -86,6 +86,12 @@ fn where_a_firewall_stops_the_probes_the_end_says_so() {
 fn loss_hides_few_targets_and_moves_hardly_any() {
     let mut scenario = Scenario::named("wan").unwrap();
     scenario.loss = 0.1;
+    // One attempt, two retries and two rechecks, or their answers: in one trace of 4,000.
+    let is_bad_luck = |traced: &Traced| {
+        let mut at_target = traced.to_hop(scenario.hops);
+        let are_all = traced.to_hop(scenario.hops).count() == 5;
+        are_all && at_target.all(|probe| probe.fate != Fate::Answered)
+    };
     for probes in PROBES {
         let (mut hidden, mut moved) = (0, 0);
         for seed in 0..400 {
@@ -93,16 +99,18 @@ fn loss_hides_few_targets_and_moves_hardly_any() {
             let traced = judge::trace(&scenario, family, &judge::settings(probes), seed);
             assert_eq!(traced.lies(), [""; 0], "{probes:?} seed {seed}");
             match traced.route.distance() {
-                Some(distance) => moved += usize::from(distance != scenario.hops),
+                Some(distance) if distance != scenario.hops => {
+                    moved += usize::from(!is_bad_luck(&traced));
+                }
+                Some(_) => {}
                 None => hidden += 1,
             }
         }
         // Where a SYN/ACK, or the RST that follows, is lost, an open port answers no other SYN for
         // a while; and four SYNs at most go where nothing is heard.
         let most = match probes {
-            ProbeProtocol::Tcp { .. } => (8, 4),
-            // All five probes to the target's hop are lost in one trace of 4,000.
-            _ => (0, 1),
+            ProbeProtocol::Tcp { .. } => (8, 1),
+            _ => (0, 0),
         };
         assert!(
             hidden <= most.0 && moved <= most.1,
