@@ -282,3 +282,18 @@ fn a_slow_burst_goes_from_hop_to_hop() {
         assert_eq!(first, [1, 2, 3, 4, 5, 6, 7, 8]);
     }
 }
+
+#[test]
+fn what_is_asked_again_late_is_waited_for_no_longer_than_until_it_is_quiet() {
+    for family in BOTH {
+        let config = Config {
+            interval: Duration::from_millis(100),
+            ..asking(family, 1, Sweep::Window { first: 2, step: 3 })
+        };
+        // The last leaves after 700 ms, and is overdue 90 ms later; the others have long had all of
+        // their time.
+        let (sent, took) = play(&config, |hop, _| hop < 6);
+        assert_eq!(sent.last().map(|sent| sent.at), Some(700));
+        assert_eq!(took, 700 + 90 + 190);
+    }
+}
