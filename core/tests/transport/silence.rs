@@ -2,7 +2,7 @@
 
 use crate::network::BOTH;
 use crate::tcp;
-use crate::traces::{accept_segment, config, play_through};
+use crate::traces::{accept_segment, config, play_on, play_through};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, StopReason, Sweep, Tcp, Tracer};
 use std::collections::HashSet;
@@ -28,6 +28,14 @@ fn trace(config: &Config, routers: u8, mut passes: impl FnMut(u8) -> bool) -> Tr
     let passes = |hop: u8, _: &[u8]| hop <= routers && passes(hop);
     let nothing = |_: &[u8]| Vec::new();
     play_through(config, tcp(), routers, nothing, accept_segment, passes).0
+}
+
+/// The same where the target has answered another probe, and is thought to be at the hop behind.
+fn trace_known(config: &Config, routers: u8) -> Tracer<64, Tcp> {
+    let mut tracer = Tracer::new(*config, tcp()).unwrap();
+    tracer.expect(routers + 1);
+    let (nothing, passes) = (|_: &[u8]| Vec::new(), |hop: u8, _: &[u8]| hop <= routers);
+    play_on(tracer, routers, nothing, accept_segment, passes).0
 }
 
 /// How many probes went to each hop that had any, and whether it has answered.
@@ -194,6 +202,8 @@ fn the_step_of_the_sweep_says_how_many_go_past_an_end() {
                 );
             }
         }
+        let known = trace_known(&asking(family, 1, COLD), 6);
+        assert_eq!(past(&known, 6), [(7, 3), (8, 1), (9, 1)]);
         // A first sweep of three hops expects nothing at the third.
         let three = asking(family, 1, Sweep::Window { first: 3, step: 3 });
         assert_eq!(

@@ -44,9 +44,21 @@ pub(crate) fn play_through<P: Protocol + Copy>(
     routers: u8,
     reply: impl Fn(&[u8]) -> Vec<u8>,
     accept: impl Fn(&mut Tracer<64, P>, Instant, &[u8]),
+    passes: impl FnMut(u8, &[u8]) -> bool,
+) -> (Tracer<64, P>, usize) {
+    let tracer = Tracer::<64, P>::new(*config, protocol).unwrap();
+    play_on(tracer, routers, reply, accept, passes)
+}
+
+/// The same with a tracer that has not sent anything yet.
+pub(crate) fn play_on<P: Protocol + Copy>(
+    mut tracer: Tracer<64, P>,
+    routers: u8,
+    reply: impl Fn(&[u8]) -> Vec<u8>,
+    accept: impl Fn(&mut Tracer<64, P>, Instant, &[u8]),
     mut passes: impl FnMut(u8, &[u8]) -> bool,
 ) -> (Tracer<64, P>, usize) {
-    let mut tracer = Tracer::<64, P>::new(*config, protocol).unwrap();
+    let (config, protocol) = (*tracer.config(), *tracer.protocol());
     let (mut buf, mut now, mut past) = ([0; 1500], 0, 0);
     let mut due: Vec<(u64, u8, Vec<u8>)> = Vec::new();
     loop {

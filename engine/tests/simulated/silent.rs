@@ -66,7 +66,7 @@ fn a_silent_target_gets_at_most_three_syns_more_than_were_asked_for() {
                     }
                     let traced = judge::trace(&scenario, family, &settings, seed);
                     let told = format!(
-                        "seed {seed}: {family:?}, {attempts} attempts, {hops} hops, known {is_known}"
+                        "seed {seed}: {family:?}, {attempts} attempts, {hops} hops, {is_known}"
                     );
                     assert_eq!(traced.lies(), [""; 0], "{told}");
                     let most = usize::from(attempts) + MOST_MORE;
