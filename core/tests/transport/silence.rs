@@ -33,7 +33,7 @@ fn trace(config: &Config, routers: u8, mut passes: impl FnMut(u8) -> bool) -> Tr
 /// The same where the target has answered another probe, and is thought to be at the hop behind.
 fn trace_known(config: &Config, routers: u8) -> Tracer<64, Tcp> {
     let mut tracer = Tracer::new(*config, tcp()).unwrap();
-    tracer.expect(routers + 1);
+    tracer.expect(routers + 1, true);
     let (nothing, passes) = (|_: &[u8]| Vec::new(), |hop: u8, _: &[u8]| hop <= routers);
     play_on(tracer, routers, nothing, accept_segment, passes).0
 }
