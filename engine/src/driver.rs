@@ -51,9 +51,21 @@ const UNDER_WAY: usize = 8;
 /// What a port is used for.
 struct Listener {
     port: Port,
+    purpose: Purpose,
     identities: Identities,
     rejected: Rejected,
     filter: Filter,
+}
+
+/// Those whose probes leave by a port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Traces of the job.
+    Traces,
+    /// Checks alone. Such a port has an ident of its own.
+    Checks,
+    /// Traces, and checks of traces by other protocols.
+    Both,
 }
 
 /// The filter of what a port brings.
@@ -67,11 +79,28 @@ enum Filter {
     Off,
 }
 
+impl Purpose {
+    /// Returns what a port is used for by traces with these settings.
+    fn of(port: Port, settings: &[&ProbeSettings]) -> Self {
+        let number = |protocol: ProbeProtocol| protocol.number(port.family);
+        let mut all = settings.iter().map(|settings| settings.protocol);
+        let is_own = all.any(|protocol| number(protocol) == port.protocol);
+        let is_icmp = number(ProbeProtocol::Icmp) == port.protocol;
+        let mut others = settings.iter().map(|settings| settings.protocol);
+        match (
+            is_own,
+            is_icmp && others.any(|protocol| protocol != ProbeProtocol::Icmp),
+        ) {
+            (true, true) => Self::Both,
+            (true, false) => Self::Traces,
+            (false, _) => Self::Checks,
+        }
+    }
+}
+
 /// Any number of traces on the ports of a machine.
 pub struct Driver<L> {
     pub(crate) link: L,
-    /// The protocol of all probes.
-    protocol: ProbeProtocol,
     /// One for each port, in their order.
     listeners: Vec<Listener>,
     /// Whether IPv4 and IPv6 get through.
@@ -126,17 +155,26 @@ pub enum Step {
 impl<L: Link> Driver<L> {
     /// A driver without traces, which sends probes of the settings' protocol at the given pace.
     pub(crate) fn new(link: L, settings: &ProbeSettings, pace: Pace) -> Self {
-        let listener = |port: Port| Listener {
-            port,
-            identities: Identities::new(settings.ports_of(port)),
-            rejected: Rejected::default(),
-            filter: Filter::Unset,
+        Self::of_several(link, &[settings], pace)
+    }
+
+    /// A driver without traces, which sends probes of the protocols of several settings at the
+    /// given pace.
+    pub(crate) fn of_several(link: L, settings: &[&ProbeSettings], pace: Pace) -> Self {
+        let listener = |port: Port| {
+            let ports = settings.iter().map(|settings| settings.ports_of(port));
+            Listener {
+                port,
+                purpose: Purpose::of(port, settings),
+                identities: Identities::new(ports.max().unwrap_or(1)),
+                rejected: Rejected::default(),
+                filter: Filter::Unset,
+            }
         };
         Self {
             listeners: link.ports().map(listener).collect(),
             looked: link.now(),
             link,
-            protocol: settings.protocol,
             uplinks: PerFamily::default(),
             traces: BTreeMap::new(),
             next: TraceId::FIRST,
@@ -158,7 +196,7 @@ impl<L: Link> Driver<L> {
     /// apart, which takes some time for each that is added.
     pub(crate) fn expect_many(&mut self) {
         for (port, listener) in self.listeners.iter_mut().enumerate() {
-            if self.protocol.number(listener.port.family) == listener.port.protocol {
+            if listener.purpose != Purpose::Checks {
                 self.link.listen_for(port, Audience::Everyone);
             }
             listener.filter = Filter::Off;
@@ -259,9 +297,9 @@ impl<L: Link> Driver<L> {
         }
     }
 
-    /// The source port that is held for one trace of a family, unless a trace has it.
-    pub(crate) fn own_port(&self, family: AddressFamily) -> Option<u16> {
-        let (_, listener) = self.listeners_of(family).next()?;
+    /// The source port that is held for one trace of a protocol, unless a trace has it.
+    pub(crate) fn own_port(&self, family: AddressFamily, protocol: ProbeProtocol) -> Option<u16> {
+        let (_, listener) = self.listeners_of(family, protocol).next()?;
         let port = listener.port.own_port;
         port.filter(|port| !listener.identities.has(*port))
     }
@@ -271,9 +309,7 @@ impl<L: Link> Driver<L> {
     fn take_identity(&mut self, config: &Config, probing: &Probes) -> Option<(usize, Key)> {
         let wanted = probing.first_key();
         let family = AddressFamily::of(config.target);
-        let serves = |port: Port| {
-            port.family == family && port.protocol == probing.protocol().number(family)
-        };
+        let serves = |port: Port| port.serves(family, probing.protocol());
         let mut listeners: Vec<_> = self
             .listeners
             .iter_mut()
@@ -372,7 +408,10 @@ impl<L: Link> Driver<L> {
     pub(crate) fn capacity(&self, config: &Config) -> usize {
         let of_family = |family: AddressFamily| {
             let (mut capacity, mut single) = (0, 0);
-            for (_, listener) in self.listeners_of(family) {
+            let own = self.listeners.iter().filter(|listener| {
+                listener.port.family == family && listener.purpose != Purpose::Checks
+            });
+            for listener in own {
                 let port = listener.port;
                 let capacity_of = || listener.identities.capacity(config, port.ident);
                 match (port.kind, port.room) {
@@ -407,33 +446,38 @@ impl<L: Link> Driver<L> {
         None
     }
 
-    /// The kind of socket that is open for a family, if one is.
-    pub(crate) fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
-        self.listeners_of(family)
+    /// The kind of socket that is open for a protocol, if one is.
+    pub(crate) fn socket(
+        &self,
+        family: AddressFamily,
+        protocol: ProbeProtocol,
+    ) -> Option<SocketKind> {
+        self.listeners_of(family, protocol)
             .next()
             .map(|(_, listener)| listener.port.kind)
     }
 
-    /// What the sockets of a family brought that was no answer.
-    pub(crate) fn rejected(&self, family: AddressFamily) -> Rejected {
+    /// What the sockets of a protocol brought that was no answer.
+    pub(crate) fn rejected(&self, family: AddressFamily, protocol: ProbeProtocol) -> Rejected {
         let rejected = |(port, listener): (usize, &Listener)| Rejected {
             dropped: self.link.dropped(port),
             ..listener.rejected
         };
-        self.listeners_of(family)
+        self.listeners_of(family, protocol)
             .map(rejected)
             .fold(Rejected::default(), Rejected::add)
     }
 
-    /// The ports of a family for the protocol of the job: there is one, but for ping sockets of a
-    /// survey.
-    fn listeners_of(&self, family: AddressFamily) -> impl Iterator<Item = (usize, &Listener)> {
-        let protocol = self.protocol.number(family);
-        let is_its = move |port: Port| port.family == family && port.protocol == protocol;
+    /// The ports for traces of a protocol: there is one, but for ping sockets of a survey.
+    fn listeners_of(
+        &self,
+        family: AddressFamily,
+        protocol: ProbeProtocol,
+    ) -> impl Iterator<Item = (usize, &Listener)> {
         self.listeners
             .iter()
             .enumerate()
-            .filter(move |(_, listener)| is_its(listener.port))
+            .filter(move |(_, listener)| listener.port.serves(family, protocol))
     }
 
     /// Takes a trace out, for keeping.
@@ -522,15 +566,15 @@ impl<L: Link> Driver<L> {
                 continue;
             }
             listener.filter = Filter::Own;
-            // A port for checks has an ident of its own.
-            if self.protocol.number(listener.port.family) != listener.port.protocol {
+            if listener.purpose == Purpose::Checks {
                 continue;
             }
-            // Without `expect_many` there is one trace.
+            // Without `expect_many` there is one trace, and perhaps there are checks of others.
             let own = self
                 .traces
                 .iter()
                 .find(|(_, trace)| trace.listener == port)
+                .filter(|_| listener.purpose != Purpose::Both)
                 // Knocks and checks come and go, and have identities of their own.
                 .filter(|(id, trace)| !self.asides.contains_key(id) && !trace.knock.is_permitted)
                 .map(|(_, trace)| trace);

@@ -1,7 +1,7 @@
 //! The seam to a machine: what the engine needs of an operating system, or of a simulated internet.
 
 use crate::error::LinkError;
-use crate::protocol::Probes;
+use crate::protocol::{ProbeProtocol, Probes};
 use hopshot_core::wire::{AddressFamily, Malformed};
 use hopshot_core::{Answer, Instant, SendError};
 use std::net::IpAddr;
@@ -136,6 +136,19 @@ pub struct Port {
     pub own_port: Option<u16>,
     /// How many probes may be under way at a time; `None` where any number may.
     pub room: Option<usize>,
+    /// The destination port of the probes that it serves, where it hears no answers from others;
+    /// else `None`.
+    pub target_port: Option<u16>,
+}
+
+impl Port {
+    /// Whether it sends probes of a protocol, and hears the answers.
+    pub(crate) fn serves(&self, family: AddressFamily, protocol: ProbeProtocol) -> bool {
+        let is_heard = self
+            .target_port
+            .is_none_or(|port| protocol.port() == Some(port));
+        self.family == family && self.protocol == protocol.number(family) && is_heard
+    }
 }
 
 /// The kinds of sockets that send probes and hear the answers.

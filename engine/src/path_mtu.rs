@@ -119,7 +119,9 @@ impl<L: Link> PathMtu<L> {
             // Until the first trace has begun.
             source: target,
             protocol: settings.protocol,
-            socket: driver.socket(family).unwrap_or(SocketKind::Raw),
+            socket: driver
+                .socket(family, settings.protocol)
+                .unwrap_or(SocketKind::Raw),
             started: driver.link.date(),
             duration: Duration::ZERO,
             probes_sent: 0,

@@ -10,6 +10,7 @@ use crate::shared::Head;
 use crate::storage::Tracer;
 use crate::summary::Reasons;
 use crate::trace_id::TraceId;
+use crate::uplink::Witness;
 use hopshot_core::wire::{AddressFamily, Ends};
 use hopshot_core::{
     Action, Answer, Changes, Failure, Instant, Kind, ProbeId, Protocol, Reason, Reply, SendError,
@@ -345,6 +346,15 @@ impl Running {
             (true, _) => Patience::Doubt,
             (false, true) => Patience::Timeout,
             (false, false) => Patience::Verdict,
+        }
+    }
+
+    /// Its target and what its probes are, for who wants to know whether others like them leave.
+    pub(crate) fn witness(&self) -> Witness {
+        Witness {
+            target: self.tracer.config().target,
+            scope_id: self.scope_id,
+            protocol: self.tracer.protocol().protocol(),
         }
     }
 

@@ -323,13 +323,13 @@ impl<L: Link> Survey<L> {
     /// The kind of socket that is open for a family, if one is.
     #[must_use]
     pub fn socket(&self, family: AddressFamily) -> Option<SocketKind> {
-        self.driver.socket(family)
+        self.driver.socket(family, self.settings.protocol)
     }
 
     /// Returns counts of what the sockets of a family brought that was no answer to any trace.
     #[must_use]
     pub fn rejected(&self, family: AddressFamily) -> Rejected {
-        self.driver.rejected(family)
+        self.driver.rejected(family, self.settings.protocol)
     }
 }
 

@@ -64,7 +64,9 @@ impl Begun {
         let random = driver.link.random()?;
         let family = AddressFamily::of(target);
         let probing = settings.probing(family, random)?;
-        let own_port = driver.own_port(family).filter(|_| settings.flow.is_none());
+        let own_port = driver
+            .own_port(family, settings.protocol)
+            .filter(|_| settings.flow.is_none());
         let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
         let kind = driver.socket(family).unwrap_or(SocketKind::Raw);
         let sweep = settings
@@ -185,18 +187,18 @@ impl Begun {
 
     /// The facts of its result, as long as nothing was sent.
     fn summary<L: Link>(&self, driver: &Driver<L>) -> Summary {
-        let family = AddressFamily::of(self.target);
+        let (family, protocol) = (AddressFamily::of(self.target), self.probes.protocol());
         Summary {
             host: self.host.clone(),
             target: self.target,
             source: self.source,
-            protocol: self.probes.protocol(),
-            socket: driver.socket(family).unwrap_or(SocketKind::Raw),
+            protocol,
+            socket: driver.socket(family, protocol).unwrap_or(SocketKind::Raw),
             started: self.started,
             duration: driver.link.now().saturating_since(self.start),
             probes_sent: 0,
             reasons: Reasons::default(),
-            rejected: driver.rejected(family),
+            rejected: driver.rejected(family, protocol),
         }
     }
 }
@@ -279,7 +281,10 @@ impl<L: Link> Trace<L> {
     #[must_use]
     pub fn socket(&self) -> SocketKind {
         self.driver
-            .socket(AddressFamily::of(self.target()))
+            .socket(
+                AddressFamily::of(self.target()),
+                self.begun.probes.protocol(),
+            )
             .unwrap_or(SocketKind::Raw)
     }
 

@@ -2,6 +2,7 @@
 //! at all.
 
 use crate::health::Health;
+use crate::protocol::ProbeProtocol;
 use hopshot_core::{Instant, SendError};
 use std::mem::swap;
 use std::net::IpAddr;
@@ -32,8 +33,14 @@ const FLAP: Duration = Duration::from_millis(250);
 /// For how long it holds what a packet to others has shown.
 const SHOWN: Duration = Duration::from_millis(50);
 
-/// A target, and the interface that it belongs to if it is link-local.
-pub(crate) type Witness = (IpAddr, u32);
+/// A target, and what probes to it are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Witness {
+    pub(crate) target: IpAddr,
+    /// The interface that it belongs to if it is link-local, else 0.
+    pub(crate) scope_id: u32,
+    pub(crate) protocol: ProbeProtocol,
+}
 
 /// Targets that are kept, and those who answered.
 const WITNESSES: usize = 4;
@@ -50,7 +57,7 @@ pub(crate) struct Answerer {
 
 impl Answerer {
     fn is_target(&self) -> bool {
-        self.from == self.target.0
+        self.from == self.target.target
     }
 }
 
@@ -132,7 +139,7 @@ impl Uplink {
             .passed
             .iter()
             .flatten()
-            .find(|(passed, _)| network(*passed) == network(target.0))
+            .find(|passed| network(passed.target) == network(target.target))
         {
             None if self.passed[0].is_some() => false,
             None => {
@@ -154,7 +161,7 @@ impl Uplink {
     pub(crate) fn pass(&mut self, target: Witness, at: Instant) {
         self.succeed(at);
         let place = self.passed.iter().position(|passed| {
-            passed.is_none_or(|(passed, _)| network(passed) == network(target.0))
+            passed.is_none_or(|passed| network(passed.target) == network(target.target))
         });
         let place = place.unwrap_or(self.passed.len() - 1);
         put_first(&mut self.passed, place, target);
@@ -163,13 +170,13 @@ impl Uplink {
     /// Returns targets that may show whether others are reached than one that isn't, those of other
     /// networks first. If nothing has left yet it is the only one: a firewall may refuse what
     /// expires near us, and nothing else.
-    pub(crate) fn witnesses(&self, failing: IpAddr) -> [Option<Witness>; WITNESSES] {
+    pub(crate) fn witnesses(&self, failing: Witness) -> [Option<Witness>; WITNESSES] {
         let mut witnesses = self.passed;
         if witnesses[0].is_none() {
-            witnesses[0] = self.reached.or(Some((failing, 0)));
+            witnesses[0] = self.reached.or(Some(failing));
         }
         witnesses.sort_by_key(|witness| {
-            witness.is_none_or(|(target, _)| network(target) == network(failing))
+            witness.is_none_or(|witness| network(witness.target) == network(failing.target))
         });
         witnesses
     }
@@ -179,7 +186,7 @@ impl Uplink {
         self.passed
             .iter()
             .flatten()
-            .any(|(passed, _)| network(*passed) == network(target))
+            .any(|passed| network(passed.target) == network(target))
     }
 
     /// Records that a packet could not be sent, and no other either, as far as is known.
@@ -421,8 +428,16 @@ mod tests {
         }
     }
 
+    fn witness(target: [u8; 4]) -> Witness {
+        Witness {
+            target: target.into(),
+            scope_id: 0,
+            protocol: ProbeProtocol::Icmp,
+        }
+    }
+
     fn answerer(from: [u8; 4]) -> Answerer {
-        let target = ([192, 0, 2, 1].into(), 0);
+        let target = witness([192, 0, 2, 1]);
         Answerer {
             target,
             hop: 3,
@@ -452,7 +467,7 @@ mod tests {
         uplink.suspect(at(9_499));
         assert!(uplink.cut_off().is_none());
         uplink.suspect(at(9_500));
-        let target = ([192, 0, 2, 1].into(), 0);
+        let target = witness([192, 0, 2, 1]);
         assert!(uplink.cut_off().is_some() && !uplink.sent(target, at(9_500)));
         assert!(uplink.health.failing_for(at(9_500)).is_some() && !uplink.may_be_silent(at(9_500)));
         uplink.answered(at(9_600));
@@ -562,19 +577,19 @@ mod tests {
     #[test]
     fn once_targets_are_known_behind_routers_neighbours_show_nothing() {
         let [near, far, farther]: [Witness; 3] =
-            [[10, 0, 0, 1], [10, 6, 0, 1], [10, 7, 0, 1]].map(|to| (to.into(), 0));
+            [[10, 0, 0, 1], [10, 6, 0, 1], [10, 7, 0, 1]].map(witness);
         let mut uplink = Uplink::default();
         uplink.fail(at(1_000));
         assert!(uplink.sent(near, at(1_100)), "nothing else is known");
-        assert_eq!(uplink.witnesses(far.0)[0], Some(near));
+        assert_eq!(uplink.witnesses(far)[0], Some(near));
         uplink.pass(far, at(1_500));
         uplink.pass(farther, at(1_500));
         uplink.fail(at(2_000));
         assert!(!uplink.sent(near, at(2_100)) && uplink.health.failing_for(at(2_100)).is_some());
         assert!(uplink.sent(far, at(2_200)));
         // Those of other networks are asked first.
-        assert_eq!(uplink.witnesses(farther.0)[0], Some(far));
-        assert_eq!(uplink.witnesses(far.0)[0], Some(farther));
+        assert_eq!(uplink.witnesses(farther)[0], Some(far));
+        assert_eq!(uplink.witnesses(far)[0], Some(farther));
         assert!(uplink.had_outage_since(at(2_000)) && !uplink.had_outage_since(at(2_001)));
     }
 

@@ -103,6 +103,7 @@ impl Machine {
                 ident,
                 own_port: None,
                 room: None,
+                target_port: None,
             }
         };
         let ports = [AddressFamily::V4, AddressFamily::V6]

@@ -207,7 +207,8 @@ impl<L: Link> Driver<L> {
         let farthest = trace.tracer.route().hops().last();
         trace.knock.edge = farthest.map(|hop| hop.number()).zip(trace.last_left);
         let far = trace.tracer.config().max_hops;
-        self.aside(id, far..=far, self.protocol, false);
+        let protocol = trace.tracer.protocol().protocol();
+        self.aside(id, far..=far, protocol, false);
     }
 
     fn aside(

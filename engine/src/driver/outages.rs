@@ -23,16 +23,16 @@ impl<L: Link> Driver<L> {
 
     /// Counts a host that no route leads to as a packet that could not be sent. It costs as much of
     /// the pace.
-    pub(crate) fn fail(&mut self, target: IpAddr) {
+    pub(crate) fn fail(&mut self, failing: Witness) {
         let now = self.link.now();
         self.pace.spend(now);
-        self.note_failure(target, now);
+        self.note_failure(failing, now);
     }
 
     /// Tells an outage from the fault of one host, which says nothing of the family: a whole prefix
     /// may lead nowhere, or be closed by a firewall.
-    pub(super) fn note_failure(&mut self, failing: IpAddr, now: Instant) {
-        let family = AddressFamily::of(failing);
+    pub(super) fn note_failure(&mut self, failing: Witness, now: Instant) {
+        let family = AddressFamily::of(failing.target);
         if !self.leaves_for_others(failing, now) {
             self.uplinks.get_mut(family).fail(now);
         }
@@ -41,8 +41,8 @@ impl<L: Link> Driver<L> {
     /// Returns whether a packet leaves for any target but `failing`. Only sending one tells, since
     /// a firewall answers no questions: a probe with the identity of no trace, no more often than
     /// every 50 ms.
-    pub(crate) fn leaves_for_others(&mut self, failing: IpAddr, now: Instant) -> bool {
-        let family = AddressFamily::of(failing);
+    pub(crate) fn leaves_for_others(&mut self, failing: Witness, now: Instant) -> bool {
+        let family = AddressFamily::of(failing.target);
         if let Some(leaves) = self.uplinks.get(family).showed(now) {
             return leaves;
         }
@@ -55,9 +55,14 @@ impl<L: Link> Driver<L> {
         leaves
     }
 
-    fn send_to(&mut self, (target, scope_id): Witness) -> Option<()> {
+    fn send_to(&mut self, witness: Witness) -> Option<()> {
         /// As far as any host: a firewall may refuse what expires near us.
         const FAR: u8 = 64;
+        let Witness {
+            target,
+            scope_id,
+            protocol,
+        } = witness;
         let family = AddressFamily::of(target);
         let source = self.source(target, scope_id).ok()?;
         let config = Config {
@@ -65,7 +70,7 @@ impl<L: Link> Driver<L> {
             source,
             ..Config::new(target)
         };
-        let probing = self.protocol.probes(self.link.random().ok()?);
+        let probing = protocol.probes(self.link.random().ok()?);
         let (index, first) = self.take_identity(&config, &probing)?;
         let probing = probing.with_first_key(first);
         let id = self.take_id();
@@ -84,7 +89,7 @@ impl<L: Link> Driver<L> {
                         destination: target,
                         scope_id,
                         hop_limit: FAR,
-                        protocol: self.protocol.number(family),
+                        protocol: protocol.number(family),
                         message,
                         tag,
                     },
@@ -165,7 +170,12 @@ impl<L: Link> Driver<L> {
 
     fn ask(&mut self, family: AddressFamily, now: Instant) {
         let Some(Answerer {
-            target: (target, scope_id),
+            target:
+                Witness {
+                    target,
+                    scope_id,
+                    protocol,
+                },
             hop,
             ..
         }) = self.uplinks.get_mut(family).ask(now)
@@ -192,7 +202,7 @@ impl<L: Link> Driver<L> {
         };
         if let Ok(Some((id, _))) = self.add(
             hops,
-            self.protocol.probes(random),
+            protocol.probes(random),
             scope_id,
             None,
             Endurance::Queue,

@@ -93,9 +93,8 @@ impl<L: Link> Driver<L> {
                             let is_askable =
                                 reply.kind != Kind::Reply || listener.port.room.is_none();
                             if self.asks && is_askable && reply.evidence() == Evidence::Strong {
-                                let target = (trace.tracer.config().target, trace.scope_id);
                                 uplink.remember(Answerer {
-                                    target,
+                                    target: trace.witness(),
                                     hop: reply.probe.hop,
                                     from: reply.from,
                                     rtt: reply.rtt,
@@ -104,7 +103,7 @@ impl<L: Link> Driver<L> {
                         }
                         if reply.kind == Kind::TimeExceeded && reply.evidence() == Evidence::Strong
                         {
-                            uplink.pass((trace.tracer.config().target, trace.scope_id), arrival.at);
+                            uplink.pass(trace.witness(), arrival.at);
                         }
                         trace.note_answer(&reply);
                         trace.note(reply.probe, arrival.clock, &answer);

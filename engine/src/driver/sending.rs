@@ -139,7 +139,7 @@ impl<L: Link> Driver<L> {
                 if self.questions.contains(&id) {
                     uplink.asked(left);
                 }
-                if !trace.is_to_itself && uplink.sent((destination, trace.scope_id), left) {
+                if !trace.is_to_itself && uplink.sent(trace.witness(), left) {
                     self.hasten_held(family);
                 }
                 Turn::Tried(Instant::EPOCH)
@@ -149,22 +149,19 @@ impl<L: Link> Driver<L> {
                     Some(held) => held,
                     None => Held::new(&probe, now),
                 };
-                let (is_listed, target) = (
-                    trace.endurance == Endurance::Outage,
-                    trace.tracer.config().target,
-                );
+                let (is_listed, failing) = (trace.endurance == Endurance::Outage, trace.witness());
                 let is_question = self.questions.contains(&id);
                 let obstacle = L::obstacle(error);
                 match obstacle {
                     // Only this size of packet may be too large; and what waits for neighbours that
                     // don't answer fills a socket's buffer.
                     Obstacle::Full if is_listed && held.failures() >= OFTEN => {
-                        self.note_failure(target, now);
+                        self.note_failure(failing, now);
                     }
                     Obstacle::TooLarge | Obstacle::Full => {}
                     // Its trace will meet the same.
                     Obstacle::Other if self.asides.contains_key(&id) => {}
-                    Obstacle::Other if is_listed || is_question => self.note_failure(target, now),
+                    Obstacle::Other if is_listed || is_question => self.note_failure(failing, now),
                     Obstacle::Other => uplink.fail(now),
                 }
                 let health = self.health(family);

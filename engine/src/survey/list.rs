@@ -12,6 +12,7 @@ use crate::settings::ProbeSettings;
 use crate::shared::{Head, Sample};
 use crate::trace::Listed;
 use hopshot_core::wire::AddressFamily;
+use crate::uplink::Witness;
 use hopshot_core::{Instant, Sweep};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -181,7 +182,11 @@ impl<L: Link> Survey<L> {
         if !self.may_pass(&error, service) {
             return Err(error);
         }
-        self.driver.fail(address.ip());
+        self.driver.fail(Witness {
+            target: address.ip(),
+            scope_id: 0,
+            protocol: settings.protocol,
+        });
         self.hold(setback, error)
     }
 

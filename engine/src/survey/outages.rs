@@ -8,7 +8,7 @@ use crate::health::ALONE;
 use crate::link::Link;
 use crate::trace::{Begun, Listed};
 use crate::trace_id::TraceId;
-use crate::uplink::CutOff;
+use crate::uplink::{CutOff, Witness};
 use hopshot_core::Instant;
 use hopshot_core::wire::AddressFamily;
 use std::net::IpAddr;
@@ -55,7 +55,12 @@ impl<L: Link> Survey<L> {
         const WHILE: Duration = Duration::from_secs(1);
         let (family, now) = (AddressFamily::of(target), self.driver.link.now());
         if self.driver.cut_off(family).is_none() {
-            return !self.driver.leaves_for_others(target, now);
+            let failing = Witness {
+                target,
+                scope_id: 0,
+                protocol: self.settings.protocol,
+            };
+            return !self.driver.leaves_for_others(failing, now);
         }
         let found = self.found_hopeless.get(family);
         found.is_some_and(|found| now.saturating_since(found) < WHILE)

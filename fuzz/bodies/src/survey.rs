@@ -318,6 +318,7 @@ impl Link for Chaos {
             ident,
             own_port: None,
             room: None,
+            target_port: None,
         };
         let ports: Vec<Port> = (0..self.arriving.len()).zip(families).map(port).collect();
         ports.into_iter()
