@@ -6,7 +6,8 @@ use hopshot_core::Instant;
 use std::time::Duration;
 
 /// A job that runs on a link: a [`Trace`](crate::Trace), a [`Survey`](crate::Survey), an
-/// [`Exploration`](crate::Exploration), a [`PathMtu`](crate::PathMtu).
+/// [`Exploration`](crate::Exploration), a [`PathMtu`](crate::PathMtu), a
+/// [`Compare`](crate::Compare).
 ///
 /// A caller that has nothing else to do calls [`advance`](Self::advance) until it returns
 /// [`Step::Done`]. An event loop waits for the link or for [`timeout`](Self::timeout), and calls

@@ -9,6 +9,7 @@
 //! - [`Survey`]: a list of hosts that nothing can lose or poison.
 //! - [`Exploration`]: all paths that load balancers share traffic over.
 //! - [`PathMtu`]: the largest packets that a path carries.
+//! - [`Compare`]: one host by several protocols, or over both families, and what differs.
 //!
 //! Each is a [`Job`]: its caller may sleep in it, or bring an event loop.
 //!
@@ -32,6 +33,7 @@
 )]
 
 mod checks;
+mod compare;
 mod departures;
 mod distance;
 #[cfg(feature = "serde")]
@@ -74,6 +76,10 @@ mod uplink;
 
 #[doc(hidden)]
 pub use checks::Proxy;
+pub use compare::{
+    Compare, Compared, Comparison, Lossier, Parting, Refusal, Side, SideEnd, SidePlan, Slower,
+    Verdict, Way,
+};
 pub use driver::Driver;
 pub use driver::Step;
 pub use error::{Fault, LinkError};

@@ -185,6 +185,15 @@ impl Begun {
         })
     }
 
+    /// Its result before the first probe.
+    pub(crate) fn unsent<L: Link>(
+        &self,
+        driver: &Driver<L>,
+        settings: &ProbeSettings,
+    ) -> Result<Route, L::Error> {
+        Route::unsent::<L>(self.summary(driver), self.probes, settings.config)
+    }
+
     /// The facts of its result, as long as nothing was sent.
     fn summary<L: Link>(&self, driver: &Driver<L>) -> Summary {
         let (family, protocol) = (AddressFamily::of(self.target), self.probes.protocol());
@@ -237,7 +246,7 @@ impl<L: Link> Trace<L> {
             Endurance::Timeout,
         )?;
         driver.permit_checks(begun.id);
-        let unsent = Route::unsent::<L>(begun.summary(&driver), begun.probes, settings.config)?;
+        let unsent = begun.unsent(&driver, settings)?;
         Ok(Self {
             driver,
             begun,

@@ -21,6 +21,8 @@ pub struct Hop {
     pub rtt_ms: Option<f64>,
     /// How much longer its control plane takes for an answer; what it forwards is not delayed.
     pub slow_ms: f64,
+    /// The protocols of the probes that it takes longer for. Left out: all.
+    pub slow_for: Vec<Protocol>,
     /// Its own jitter.
     pub jitter_ms: Option<f64>,
     /// The share of its answers that get lost, beside what the path loses.
@@ -61,6 +63,10 @@ pub struct Hop {
     pub bad_checksum: bool,
     /// A firewall: no probes of these protocols get past it.
     pub drops: Vec<Protocol>,
+    /// A firewall: no probes of these protocols get past it, and it says so.
+    pub forbids: Vec<Protocol>,
+    /// It loses some of what it should forward.
+    pub loses: Option<Loses>,
     /// A firewall: of a connection only the first SYN ever gets past it.
     pub first_syn_only: bool,
     /// So much is added to the sequence number of a TCP segment that passes. What the target
@@ -76,6 +82,24 @@ impl Hop {
     /// Whether nothing that it sends can be taken for an answer to a probe.
     pub(crate) fn is_mute(&self) -> bool {
         self.silent || self.bad_checksum || self.quote.is_some_and(|quote| quote < 8)
+    }
+}
+
+/// What a router loses of what it should forward.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Loses {
+    /// Packets of these protocols.
+    pub of: Vec<Protocol>,
+    /// The share of them.
+    pub share: f64,
+}
+
+/// How much longer an answer to a protocol takes.
+pub(crate) fn slow_ms(slow_ms: f64, slow_for: &[Protocol], protocol: Protocol) -> f64 {
+    match slow_for.is_empty() || slow_for.contains(&protocol) {
+        true => slow_ms,
+        false => 0.0,
     }
 }
 

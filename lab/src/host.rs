@@ -23,6 +23,10 @@ pub struct Target {
     pub shift_v6: u8,
     /// It never answers.
     pub silent: bool,
+    /// How much longer it takes for an answer.
+    pub slow_ms: f64,
+    /// The protocols of the probes that it takes longer for. Left out: all.
+    pub slow_for: Vec<Protocol>,
     /// How many answers it sends.
     pub limit: Option<Limit>,
     /// How many ICMP errors it sends, of all its answers: about closed UDP ports.
@@ -184,6 +188,8 @@ impl Default for Target {
             count: 1,
             shift_v6: 0,
             silent: false,
+            slow_ms: 0.0,
+            slow_for: Vec::new(),
             limit: None,
             errors: None,
             partial: None,

@@ -56,7 +56,7 @@ mod usurper;
 
 pub use answer::Delivery;
 pub use hop::{
-    ErrorKind, Hop, Interface, Label, Limit, Link, Nat, Places, PortNat, Rate, Unreachable,
+    ErrorKind, Hop, Interface, Label, Limit, Link, Loses, Nat, Places, PortNat, Rate, Unreachable,
 };
 pub use host::{Partial, Target, TcpPorts, UdpPorts};
 pub use kernel::reset;

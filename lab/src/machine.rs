@@ -133,6 +133,28 @@ impl Machine {
         self
     }
 
+    /// The same machine with a socket in each family for each of these protocols, and for ICMP.
+    #[must_use]
+    pub fn speaking_all(mut self, protocols: &[ProbeProtocol]) -> Self {
+        let families: Vec<Port> = self.ports.iter().take(2).copied().collect();
+        let mut ports = Vec::new();
+        for protocol in protocols.iter().copied().chain([ProbeProtocol::Icmp]) {
+            for port in &families {
+                let port = Port {
+                    protocol: protocol.number(port.family),
+                    target_port: protocol.port(),
+                    ..*port
+                };
+                if !ports.contains(&port) {
+                    ports.push(port);
+                }
+            }
+        }
+        self.ports = ports;
+        self.arrived.resize_with(self.ports.len(), VecDeque::new);
+        self
+    }
+
     /// The same machine with sockets for ICMP in addition.
     #[must_use]
     pub fn with_icmp(self) -> Self {

@@ -4,6 +4,7 @@
 use crate::hop::{Hop, Link, Unreachable};
 use crate::host::{Port, Target};
 use crate::scenario::{Diamond, Loop, Scenario};
+use crate::target::prohibited;
 use crate::transport::Protocol;
 use hopshot_core::wire::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -196,14 +197,27 @@ impl Map {
     }
 
     /// The router that stops a packet with this hop limit before it expires, and its place.
-    pub(crate) fn barrier(&self, path: usize, hop_limit: u8) -> Option<(u8, usize, Unreachable)> {
+    pub(crate) fn barrier(
+        &self,
+        path: usize,
+        hop_limit: u8,
+        protocol: Protocol,
+    ) -> Option<(u8, usize, Unreachable)> {
         (1..=hop_limit)
             .zip(&self.paths[path])
             .find_map(|(hop, router)| {
-                let barrier = self.routers[*router].entry.unreachable?;
-                (barrier.from..=barrier.to)
-                    .contains(&hop_limit)
-                    .then_some((hop, *router, barrier))
+                let entry = &self.routers[*router].entry;
+                let forbidden = entry.forbids.contains(&protocol).then(|| Unreachable {
+                    v4: prohibited(AddressFamily::V4),
+                    v6: prohibited(AddressFamily::V6),
+                    // What expires there is answered as ever.
+                    from: hop + 1,
+                    ..Unreachable::default()
+                });
+                let mut barriers = entry.unreachable.into_iter().chain(forbidden);
+                let stops =
+                    |barrier: &Unreachable| (barrier.from..=barrier.to).contains(&hop_limit);
+                Some((hop, *router, barriers.find(stops)?))
             })
     }
 
@@ -296,7 +310,7 @@ impl Map {
         let answerer = |router: usize| self.error_addresses(router).address(family);
         for hop_limit in 1..=u8::MAX {
             let barrier = self
-                .barrier(path, hop_limit)
+                .barrier(path, hop_limit, protocol)
                 .filter(|(hop, ..)| !self.before(path, *hop).any(drops));
             let place = barrier.map_or_else(
                 || self.place(path, hop_limit),

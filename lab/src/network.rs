@@ -2,7 +2,7 @@
 
 use crate::answer::{Report, Request, error, remaining};
 use crate::balance::flow_hash;
-use crate::hop::Hop;
+use crate::hop::{Hop, slow_ms};
 use crate::limit::Bucket;
 use crate::log::Fate;
 use crate::map::{Map, Router};
@@ -10,11 +10,20 @@ use crate::middlebox::{self, View};
 use crate::responder::Responder;
 use crate::scenario::{Balance, Scenario};
 use crate::target::{Arrival, Hosts};
-use crate::transport::{Flow, SYN, Segment};
+use crate::transport::{Flow, Protocol, SYN, Segment};
 use core::time::Duration;
 use hopshot_core::wire::{AddressFamily, Ends};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+/// The branch that a protocol takes where the protocol decides.
+const fn branch_of(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::Icmp => 0,
+        Protocol::Tcp => 1,
+        Protocol::Udp => 2,
+    }
+}
 
 /// Routers, hosts and what is between them.
 #[derive(Debug)]
@@ -81,6 +90,7 @@ impl Network {
             let branches = diamond.lengths.len();
             let chosen = match diamond.by {
                 Balance::Packet => self.random.usize(..branches),
+                Balance::Protocol => branch_of(request.protocol()) % branches,
                 by => {
                     let hash = flow_hash(
                         request,
@@ -114,7 +124,14 @@ impl Network {
         let is_syn = request.segment().is_some_and(|segment| segment.has(SYN));
         for (place, router) in (1..).zip(self.map.before(path, hop)) {
             let entry = &self.map.routers[router].entry;
-            if entry.drops.contains(&request.protocol()) {
+            let protocol = request.protocol();
+            if entry.drops.contains(&protocol) {
+                return Some(place);
+            }
+            if let Some(loses) = &entry.loses
+                && loses.of.contains(&protocol)
+                && self.random.f64() < loses.share
+            {
                 return Some(place);
             }
             if let Some(flow) = request.flow().filter(|_| is_syn && entry.first_syn_only) {
@@ -163,7 +180,7 @@ impl Network {
         }
         let (packet, copies) = self.answer(now, request, way)?;
         let (responder, hop) = (&way.responder, way.responder.hop());
-        let (rtt, loss) = self.round_trip(responder, hop);
+        let (rtt, loss) = self.round_trip(responder, hop, request.protocol());
         if self.map.target.resends
             && let Responder::Host { router: None, .. } = responder
             && let Some((flow, _)) = self.arrived(request, way)
@@ -268,7 +285,12 @@ impl Network {
     }
 
     /// How long an answer takes, and how often this responder's answers get lost.
-    fn round_trip(&mut self, responder: &Responder, hop: u8) -> (Duration, f64) {
+    fn round_trip(
+        &mut self,
+        responder: &Responder,
+        hop: u8,
+        protocol: Protocol,
+    ) -> (Duration, f64) {
         let plain = self.scenario.rtt_ms * f64::from(hop) / f64::from(self.scenario.hops);
         let router = match responder {
             Responder::Router { router, .. }
@@ -278,11 +300,14 @@ impl Network {
             } => Some(*router),
             Responder::Host { router: None, .. } | Responder::Nobody { .. } => None,
         };
-        let (base, jitter, loss) = router.map_or((plain, self.scenario.jitter_ms, 0.0), |router| {
+        let target = &self.map.target;
+        let at_target = plain + slow_ms(target.slow_ms, &target.slow_for, protocol);
+        let plain_target = (at_target, self.scenario.jitter_ms, 0.0);
+        let (base, jitter, loss) = router.map_or(plain_target, |router| {
             let entry = &self.map.routers[router].entry;
             let jitter = entry.jitter_ms.unwrap_or(self.scenario.jitter_ms);
             (
-                entry.rtt_ms.unwrap_or(plain) + entry.slow_ms,
+                entry.rtt_ms.unwrap_or(plain) + slow_ms(entry.slow_ms, &entry.slow_for, protocol),
                 jitter,
                 entry.loss,
             )

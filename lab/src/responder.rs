@@ -33,7 +33,7 @@ impl Responder {
             .position(|router| map.routers[*router].addresses.address(family) == destination);
         let host_distance = host.and_then(|index| u8::try_from(index + 1).ok());
         let reach = host_distance.map_or(hop_limit, |distance| hop_limit.min(distance));
-        let barrier = map.barrier(path, hop_limit);
+        let barrier = map.barrier(path, hop_limit, request.protocol());
         // A router that stops the request.
         let stopped_by = |router, hop, kind, rest| Self::Router {
             router,

@@ -95,6 +95,9 @@ pub enum Balance {
     Flow,
     /// As [`Balance::Flow`], and the ident of ICMP with it.
     Ident,
+    /// The protocol alone: ICMP, TCP and UDP take the first branch, the second and the third; where
+    /// there are two, UDP takes the first.
+    Protocol,
     /// Nothing: every packet goes its own way.
     Packet,
 }
@@ -267,6 +270,7 @@ const SHIPPED: &[(&str, &str)] = shipped![
     "seq-nat",
     "port-nat",
     "mss-clamp",
+    "compare",
 ];
 
 impl Scenario {

@@ -1,6 +1,7 @@
 //! The engine on the simulated internet, on virtual time: days pass in seconds, and the same seed
 //! always gives the same answers.
 
+mod compare;
 mod hostile;
 mod judge;
 mod lists;

@@ -1,0 +1,63 @@
+//! The first hop at which the paths of two sides are different ones.
+
+use super::facts::{Facts, HopFacts};
+use super::side::Side;
+use std::net::IpAddr;
+
+/// The first hop at which two sides have different addresses, beyond doubt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Parting {
+    /// The hop.
+    pub hop: u8,
+    /// The different ways, in the order of the sides.
+    pub ways: Vec<Way>,
+}
+
+/// Sides that go by one address at a hop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Way {
+    /// The sides.
+    pub sides: Vec<Side>,
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// Returns the first hop at which the paths of two sides part. A hop that is silent on one side is
+/// no difference. Where a side meets several addresses at a hop, or at one beside it, each packet
+/// may go its own way, and nothing is beyond doubt.
+pub(super) fn parting(sides: &[Facts]) -> Option<Parting> {
+    let mut targets = sides.iter().filter_map(|side| side.target);
+    let first = targets.next()?;
+    if targets.any(|target| target != first) {
+        // Families have no address in common.
+        return None;
+    }
+    let last = sides
+        .iter()
+        .flat_map(|side| &side.hops)
+        .map(|hop| hop.number);
+    let is_mixed = |hop: u8| {
+        let mut there = sides.iter().filter_map(|side| side.hop(hop));
+        there.any(|hop| hop.addresses.len() > 1)
+    };
+    let is_doubtful = |hop: &u8| (hop.saturating_sub(1)..=hop.saturating_add(1)).any(is_mixed);
+    let mut hops = (1..=last.max()?).filter(|hop| !is_doubtful(hop));
+    hops.find_map(|hop| {
+        let mut ways: Vec<Way> = Vec::new();
+        for side in sides {
+            let Some(address) = side.hop(hop).and_then(HopFacts::only) else {
+                continue;
+            };
+            match ways.iter_mut().find(|way| way.address == address) {
+                Some(way) => way.sides.push(side.side),
+                None => ways.push(Way {
+                    sides: vec![side.side],
+                    address,
+                }),
+            }
+        }
+        (ways.len() > 1).then_some(Parting { hop, ways })
+    })
+}

@@ -1,0 +1,210 @@
+//! A verdict in words.
+
+use super::end::{Refusal, SideEnd};
+use super::figures::{Lossier, Slower};
+use super::parting::{Parting, Way};
+use super::side::Side;
+use super::verdict::Verdict;
+use crate::protocol::ProbeProtocol;
+use hopshot_core::Loss;
+use std::time::Duration;
+
+/// Returns a sentence for each statement.
+pub(super) fn sentences(verdict: &Verdict) -> Vec<String> {
+    if verdict.is_alike() {
+        return vec![alike(verdict)];
+    }
+    let parting = verdict.parting().map(parts);
+    let slower = verdict.slower().iter().map(slow);
+    let lossier = verdict.lossier().iter().map(loses);
+    ends(verdict)
+        .into_iter()
+        .chain(parting)
+        .chain(slower)
+        .chain(lossier)
+        .collect()
+}
+
+/// Says that nothing differs, and when the target answered.
+fn alike(verdict: &Verdict) -> String {
+    let told = verdict.ends().iter().map(|(side, end)| match end {
+        SideEnd::Reached { is_open, rtt, .. } => {
+            let state = state(*is_open).map_or_else(String::new, |state| format!(" ({state})"));
+            let rtt = rtt.map_or_else(String::new, |rtt| format!(" {}", ms(rtt)));
+            format!("{side}{rtt}{state}")
+        }
+        _ => side.to_string(),
+    });
+    format!(
+        "No difference seen: {}",
+        told.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// Says where sides end, those together of which the same is to be said.
+fn ends(verdict: &Verdict) -> Vec<String> {
+    let is_up = verdict.ends().iter().any(|(side, end)| {
+        // Of families each is another address.
+        matches!(side, Side::Protocol(_)) && end.is_reached()
+    });
+    let mut groups: Vec<(Vec<Side>, &SideEnd)> = Vec::new();
+    for (side, end) in verdict.ends() {
+        let same = groups
+            .iter_mut()
+            .find(|(_, other)| *other == end && !end.is_reached());
+        match same {
+            Some((sides, _)) => sides.push(*side),
+            None => groups.push((vec![*side], end)),
+        }
+    }
+    groups
+        .iter()
+        .map(|(sides, end)| ending(sides, end, is_up))
+        .collect()
+}
+
+fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
+    let (who, is_one) = (listed(sides), sides.len() == 1);
+    let verb = |one: &'static str, several: &'static str| if is_one { one } else { several };
+    let (stops, is) = (verb("stops", "stop"), verb("is", "are"));
+    match end {
+        SideEnd::Reached {
+            distance,
+            is_open,
+            rtt,
+        } => {
+            let by_family = matches!(sides, [Side::Family(_)]);
+            let hops = distance
+                .filter(|_| by_family)
+                .map(|hops| counted(hops, "hop"));
+            let parts = [state(*is_open).map(str::to_owned), hops, rtt.map(ms)];
+            let parts: Vec<String> = parts.into_iter().flatten().collect();
+            match parts.is_empty() {
+                true => format!("{who} gets there"),
+                false => format!("{who} gets there: {}", parts.join(", ")),
+            }
+        }
+        SideEnd::Proxied(proxy) => {
+            let what = match proxy.is_certain {
+                true => " by a proxy, a redirect or a firewall",
+                false => ", perhaps by a proxy, a redirect or a firewall",
+            };
+            format!(
+                "{who} {is} answered at hop {}{what}, not the target: ICMP finds {} there",
+                proxy.hop, proxy.router
+            )
+        }
+        SideEnd::Refused { after, by, how } => {
+            let how = match how {
+                Refusal::Filtered => format!("filtered by {by}"),
+                Refusal::Rejected => format!("{by} rejects packets to this port"),
+                Refusal::TooBig => format!("{by} says that packets are too big"),
+                Refusal::Unreachable => format!("{by} says that the target can't be reached"),
+            };
+            format!("{who} {stops} {}: {how}", behind(*after))
+        }
+        SideEnd::Quiet { after: 0 } => {
+            let why = if is_up {
+                "filtered"
+            } else {
+                "filtered, or down"
+            };
+            format!("{who} {is} not answered at all: {why}")
+        }
+        SideEnd::Quiet { after } => {
+            let is_udp = |side: &Side| matches!(side, Side::Protocol(ProbeProtocol::Udp { .. }));
+            let udp = match (sides.iter().any(is_udp), is_one) {
+                (false, _) => "",
+                (true, true) => ", or an open port that says nothing",
+                (true, false) => ", or of UDP an open port that says nothing",
+            };
+            // The same address answers another protocol.
+            let why = match (is_up, udp.is_empty()) {
+                (true, _) => "filtered",
+                (false, true) => "filtered, or down",
+                (false, false) => "filtered, down",
+            };
+            format!("{who} {is} silent after hop {after}: {why}{udp}")
+        }
+        SideEnd::Timeout { after } => {
+            format!("{who} {is} silent after hop {after} for as long as was waited (-w)")
+        }
+        SideEnd::Loop { after } => {
+            format!(
+                "{who} {stops} {}: the path goes round in a loop",
+                behind(*after)
+            )
+        }
+        SideEnd::MaxHops { after } => {
+            format!(
+                "{who} {stops} {}: no farther hop was probed (-m)",
+                behind(*after)
+            )
+        }
+        SideEnd::Local { why } => format!("{who} failed on this machine: {why}"),
+        SideEnd::Interrupted { after } => {
+            let was = verb("was", "were");
+            format!("{who} {was} interrupted {}", behind(*after))
+        }
+    }
+}
+
+fn behind(hop: u8) -> String {
+    match hop {
+        0 => "before hop 1".to_owned(),
+        hop => format!("after hop {hop}"),
+    }
+}
+
+fn parts(parting: &Parting) -> String {
+    let way = |way: &Way| format!("{} by {}", listed(&way.sides), way.address);
+    let ways: Vec<String> = parting.ways.iter().map(way).collect();
+    format!("Paths part at hop {}: {}", parting.hop, ways.join(", "))
+}
+
+fn slow(slower: &Slower) -> String {
+    let (side, rtt) = (slower.side, ms(slower.rtt));
+    let other = |(side, rtt): &(Side, Duration)| format!("{side} in {}", ms(*rtt));
+    let others: Vec<String> = slower.than.iter().map(other).collect();
+    let others = others.join(", ");
+    match (slower.hop, slower.is_target) {
+        (Some(_), true) => format!("The target answers {side} slowly: in {rtt}, {others}"),
+        (Some(hop), false) => format!("Hop {hop} answers {side} slowly: in {rtt}, {others}"),
+        (None, _) => format!("{side} takes longer to the target: {rtt}, {others}"),
+    }
+}
+
+fn loses(lossier: &Lossier) -> String {
+    let of = |loss: Loss| format!("{} of {}", loss.lost, loss.sent);
+    let others = lossier.than.iter();
+    let others: Vec<String> = others
+        .map(|(side, loss)| format!("{side} {}", of(*loss)))
+        .collect();
+    let (side, loss, others) = (lossier.side, of(lossier.loss), others.join(", "));
+    format!("{side} loses more at the target: {loss} probes, {others}")
+}
+
+/// Joins the names of sides.
+fn listed(sides: &[Side]) -> String {
+    let names: Vec<String> = sides.iter().map(Side::to_string).collect();
+    match names.as_slice() {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        names => names.concat(),
+    }
+}
+
+const fn state(is_open: Option<bool>) -> Option<&'static str> {
+    match is_open {
+        Some(true) => Some("open"),
+        Some(false) => Some("closed"),
+        None => None,
+    }
+}
+
+fn counted(count: u8, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+fn ms(rtt: Duration) -> String {
+    format!("{:.1} ms", rtt.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,73 @@
+//! A verdict over the sides of a comparison: a function of what their answers show.
+
+use super::end::SideEnd;
+use super::facts::Facts;
+use super::figures::{Lossier, Slower, lossier, slower};
+use super::parting::{Parting, parting};
+use super::sentences::sentences;
+use super::side::Side;
+
+/// A verdict: what the answers show of the differences between sides, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    ends: Vec<(Side, SideEnd)>,
+    parting: Option<Parting>,
+    slower: Vec<Slower>,
+    lossier: Vec<Lossier>,
+}
+
+impl Verdict {
+    pub(super) fn of(sides: &[Facts]) -> Self {
+        Self {
+            ends: sides
+                .iter()
+                .map(|side| (side.side, side.end.clone()))
+                .collect(),
+            parting: parting(sides),
+            slower: slower(sides),
+            lossier: lossier(sides),
+        }
+    }
+
+    /// Returns where each side ends and why, in their order.
+    #[must_use]
+    pub fn ends(&self) -> &[(Side, SideEnd)] {
+        &self.ends
+    }
+
+    /// Returns the first hop at which paths are different ones, if there is one.
+    #[must_use]
+    pub const fn parting(&self) -> Option<&Parting> {
+        self.parting.as_ref()
+    }
+
+    /// Returns the sides whose answers are slower than those of others beyond noise: at routers,
+    /// nearest first, then at the target.
+    #[must_use]
+    pub fn slower(&self) -> &[Slower] {
+        &self.slower
+    }
+
+    /// Returns the sides that lose more probes to the target than others beyond noise.
+    #[must_use]
+    pub fn lossier(&self) -> &[Lossier] {
+        &self.lossier
+    }
+
+    /// Returns whether the target answered all sides, and nothing differs beyond noise but perhaps
+    /// the state of ports.
+    #[must_use]
+    pub fn is_alike(&self) -> bool {
+        self.ends.iter().all(|(_, end)| end.is_reached())
+            && self.parting.is_none()
+            && self.slower.is_empty()
+            && self.lossier.is_empty()
+    }
+
+    /// Returns all of it for people, a sentence for each statement; one sentence where nothing
+    /// differs.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        sentences(self)
+    }
+}
