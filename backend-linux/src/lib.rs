@@ -22,6 +22,7 @@
 //! | many traces at once | [`many`](Settings::many) | a [`Route`] for each host: [`survey`] |
 //! | all paths | [`paths`](Settings::paths) | [`Paths`](paths::Paths): [`paths`] |
 //! | the largest packets | [`path_mtu`](Settings::path_mtu) | [`MtuRoute`](path_mtu::MtuRoute): [`path_mtu`] |
+//! | several protocols | [`compare`](Settings::compare) | [`Comparison`](compare::Comparison): [`compare`] |
 //!
 //! `run` does all of it. `start` returns a [`Running`] job, for a loop of one's own or for an event
 //! loop; that of a trace gives the replies as they come:
@@ -63,6 +64,7 @@
 mod advice;
 mod bell;
 mod clock;
+pub mod compare;
 mod epoll;
 mod error;
 pub mod inherited;

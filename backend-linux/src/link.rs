@@ -43,6 +43,7 @@ impl Link for Sockets {
             ident: pair.ident,
             own_port: pair.held.as_ref().and_then(HeldPort::number),
             room: pair.socket.room(),
+            target_port: pair.target_port,
         };
         self.open.iter().map(port)
     }

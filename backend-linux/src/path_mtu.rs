@@ -30,7 +30,7 @@ impl Settings {
 impl sealed::Kind for MtuSearch {
     type Job = engine::PathMtu<Sockets>;
 
-    fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
+    fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         let options = Options {
             // The question about the first link tells it.
             must_stay_whole: false,

@@ -72,7 +72,7 @@ impl Plan<PathSearch> {
 impl sealed::Kind for PathSearch {
     type Job = engine::Exploration<Sockets>;
 
-    fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
+    fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         Sockets::open(family, settings.options_for_several())
     }
 

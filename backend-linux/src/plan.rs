@@ -22,7 +22,8 @@ pub struct Plan<K> {
 }
 
 /// The kinds of jobs about one host: [`SingleTrace`](crate::SingleTrace),
-/// [`PathSearch`](crate::paths::PathSearch), [`MtuSearch`](crate::path_mtu::MtuSearch).
+/// [`PathSearch`](crate::paths::PathSearch), [`MtuSearch`](crate::path_mtu::MtuSearch),
+/// [`Comparing`](crate::compare::Comparing).
 pub trait PlanKind: sealed::Kind {}
 
 impl<K: sealed::Kind> PlanKind for K {}
@@ -42,7 +43,11 @@ pub(crate) mod sealed {
         type Job: Job<Link = Sockets>;
 
         /// Opens the sockets of a family, or of both.
-        fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error>;
+        fn open(
+            &self,
+            settings: &Settings,
+            family: Option<AddressFamily>,
+        ) -> Result<Sockets, Error>;
 
         /// Starts it at the address of a host.
         fn start(
@@ -113,7 +118,7 @@ impl<K: PlanKind> Plan<K> {
 
     fn open_for(&self, family: Option<AddressFamily>) -> Result<Opened<K>, Error> {
         Ok(Opened {
-            sockets: K::open(&self.settings, family)?,
+            sockets: self.kind.open(&self.settings, family)?,
             plan: self.clone(),
         })
     }
@@ -147,6 +152,22 @@ impl<K: PlanKind> Plan<K> {
 pub struct Opened<K> {
     plan: Plan<K>,
     sockets: Sockets,
+}
+
+impl<K> Plan<K> {
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+impl<K> Opened<K> {
+    pub(crate) fn into_parts(self) -> (Plan<K>, Sockets) {
+        (self.plan, self.sockets)
+    }
 }
 
 impl<K: PlanKind> Opened<K> {

@@ -136,7 +136,7 @@ impl<J: Job<Link = Sockets>> Running<J> {
     /// Returns what the sockets of a family do without.
     #[must_use]
     pub fn lacks(&self, family: AddressFamily) -> Vec<Lack> {
-        self.job.link().lacks(family).to_vec()
+        self.job.link().lacks(family)
     }
 }
 

@@ -26,18 +26,35 @@ const UDP_CHECKS: usize = 10;
 /// Descriptors that a process may have for each such pair: so all of them take an eighth.
 const FILES_PER_PAIR: usize = 32;
 
+/// The families.
+const BOTH: [AddressFamily; 2] = [AddressFamily::V4, AddressFamily::V6];
+
 /// The sockets of a job: its [`Link`](hopshot_engine::Link) to this machine.
 #[derive(Debug)]
 pub struct Sockets {
     pub(crate) options: Options,
     pub(crate) open: Vec<Pair>,
     pub(crate) neighbours: Neighbours,
-    /// Why there are none of a family, and what this process was then.
-    refused: Vec<(AddressFamily, OpenError, Standing)>,
+    refused: Vec<Refused>,
     /// Why the kernel's filter could not be set, if it was refused.
     pub(crate) unfiltered: Option<Errno>,
     /// Ends a wait for answers when it becomes readable.
     pub(crate) bell: Option<Bell>,
+}
+
+/// Why there are no sockets of a family for a protocol, and what this process was then.
+#[derive(Debug)]
+struct Refused {
+    family: AddressFamily,
+    options: Options,
+    error: OpenError,
+    standing: Standing,
+}
+
+impl Refused {
+    fn error(&self) -> Error {
+        refused(self.error, self.family, &self.options, self.standing)
+    }
 }
 
 /// The sockets of one family, or, without privilege, of an ident or a port.
@@ -46,6 +63,9 @@ pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
     /// The number of the protocol that it sends.
     pub(crate) protocol: u8,
+    /// The port of the target whose answers it hears, if it hears no others.
+    pub(crate) target_port: Option<u16>,
+    is_check: bool,
     /// The ident or the source port of all that it sends, if that is fixed.
     pub(crate) ident: Option<u16>,
     pub(crate) socket: Socket,
@@ -71,6 +91,8 @@ impl Pair {
         Ok(Self {
             family,
             protocol: options.protocol.number(family),
+            target_port: target_port(&socket, options),
+            is_check: false,
             ident: socket.ident(),
             socket,
             sources: Arc::new(sources),
@@ -89,6 +111,8 @@ impl Pair {
         Self {
             family,
             protocol: options.protocol.number(family),
+            target_port: target_port(&socket, options),
+            is_check: false,
             ident: socket.ident(),
             socket,
             sources: Arc::clone(sources),
@@ -104,6 +128,7 @@ impl Pair {
         options: &Options,
     ) -> Result<Self, OpenError> {
         let mut pair = Self::beside(sources, family, options, Socket::open(family, options)?);
+        pair.is_check = true;
         if pair.ident.is_none() {
             let mut ident = [0; 2];
             getrandom(&mut ident, GetRandomFlags::empty())?;
@@ -130,7 +155,15 @@ impl Sockets {
     /// Opens the sockets of a family, or of both: then one that this machine doesn't have is no
     /// error until it is asked for.
     pub(crate) fn open(family: Option<AddressFamily>, options: Options) -> Result<Self, Error> {
-        Self::each(family, options, Pair::open)
+        Self::each([(family, options)], Pair::open)
+    }
+
+    /// Opens the sockets of several sides of a comparison, each of a family, or of both, and of
+    /// other options. A side that has none is no error until it is asked for.
+    pub(crate) fn open_sides(
+        sides: impl IntoIterator<Item = (Option<AddressFamily>, Options)>,
+    ) -> Result<Self, Error> {
+        Self::each(sides, Pair::open)
     }
 
     /// The same for a search for the path MTU.
@@ -138,14 +171,16 @@ impl Sockets {
         family: Option<AddressFamily>,
         options: Options,
     ) -> Result<Self, Error> {
-        Self::each(family, options, Pair::open_for_mtu)
+        Self::each([(family, options)], Pair::open_for_mtu)
     }
 
     fn each(
-        family: Option<AddressFamily>,
-        options: Options,
+        sides: impl IntoIterator<Item = (Option<AddressFamily>, Options)>,
         open: fn(AddressFamily, &Options) -> Result<Pair, OpenError>,
     ) -> Result<Self, Error> {
+        let sides: Vec<(Option<AddressFamily>, Options)> = sides.into_iter().collect();
+        let options = sides.first().map(|(_, options)| options.clone());
+        let options = options.unwrap_or_default();
         let neighbours = Neighbours::open(&options);
         let mut sockets = Self {
             options,
@@ -155,23 +190,36 @@ impl Sockets {
             unfiltered: None,
             bell: None,
         };
-        for family in family.map_or(vec![AddressFamily::V4, AddressFamily::V6], |family| {
-            vec![family]
-        }) {
-            match open(family, &sockets.options) {
-                Ok(mut pair) => {
-                    let asked = sockets.neighbours.refused().map_or(Ok(()), Err);
-                    pair.socket.note(Nicety::Neighbours, asked);
-                    sockets.open.push(pair);
-                }
-                Err(error) => sockets.refused.push((family, error, Standing::read())),
-            }
+        for (family, options) in &sides {
+            let families = family.map_or(BOTH.to_vec(), |family| vec![family]);
+            families
+                .into_iter()
+                .for_each(|family| sockets.open_one(family, options, open));
         }
-        match (sockets.open.as_slice(), sockets.refused.as_slice()) {
-            ([], [(family, error, standing), ..]) => {
-                Err(refused(*error, *family, &sockets.options, *standing))
-            }
+        match (sockets.open.as_slice(), sockets.refused.first()) {
+            ([], Some(refused)) => Err(refused.error()),
             _ => Ok(sockets),
+        }
+    }
+
+    fn open_one(
+        &mut self,
+        family: AddressFamily,
+        options: &Options,
+        open: fn(AddressFamily, &Options) -> Result<Pair, OpenError>,
+    ) {
+        match open(family, options) {
+            Ok(mut pair) => {
+                let asked = self.neighbours.refused().map_or(Ok(()), Err);
+                pair.socket.note(Nicety::Neighbours, asked);
+                self.open.push(pair);
+            }
+            Err(error) => self.refused.push(Refused {
+                family,
+                options: options.clone(),
+                error,
+                standing: Standing::read(),
+            }),
         }
     }
 
@@ -207,7 +255,9 @@ impl Sockets {
     /// Opens sockets beside those of a protocol, to check whether it is the target that answers, or
     /// a proxy in its name: by ICMP Echo, or, for TCP where ping sockets are refused, by UDP.
     pub(crate) fn open_checks(&mut self) {
-        if self.options.protocol == ProbeProtocol::Icmp {
+        let of_icmp = |pair: &Pair| pair.protocol == ProbeProtocol::Icmp.number(pair.family);
+        // A side by ICMP has sockets for that.
+        if self.options.protocol == ProbeProtocol::Icmp || self.open.iter().any(of_icmp) {
             return;
         }
         let options = Options {
@@ -226,7 +276,7 @@ impl Sockets {
             kind: Some(SocketKind::Udp),
             ..options.clone()
         };
-        for family in [AddressFamily::V4, AddressFamily::V6] {
+        for family in BOTH {
             let Some(pair) = self.open.iter_mut().find(|pair| pair.family == family) else {
                 continue;
             };
@@ -256,9 +306,17 @@ impl Sockets {
             .map_err(|error| no_route(error, target, scope_id, &self.options))
     }
 
-    /// Options that the sockets of a family do without.
-    pub(crate) fn lacks(&self, family: AddressFamily) -> &[Lack] {
-        self.of(family).map_or(&[], |pair| pair.socket.lacks())
+    /// Options that the sockets of a family do without, each once.
+    pub(crate) fn lacks(&self, family: AddressFamily) -> Vec<Lack> {
+        let pairs = self.open.iter();
+        let own = pairs.filter(|pair| pair.family == family && !pair.is_check);
+        let mut lacks = Vec::new();
+        for lack in own.flat_map(|pair| pair.socket.lacks()) {
+            if !lacks.contains(lack) {
+                lacks.push(*lack);
+            }
+        }
+        lacks
     }
 
     /// The first of a family: there is one, but for [more](Self::open_more) without privilege, and
@@ -285,10 +343,19 @@ impl Sockets {
 
     /// Why there is no socket of a family.
     pub(crate) fn obstacle(&self, family: AddressFamily) -> Error {
-        match self.refused.iter().find(|(refused, ..)| *refused == family) {
-            Some((_, error, standing)) => refused(*error, family, &self.options, *standing),
-            None => Error::NoSocket(family),
-        }
+        let refused = self.refused.iter().find(|refused| refused.family == family);
+        refused.map_or(Error::NoSocket(family), Refused::error)
+    }
+
+    /// Checks whether there are sockets of a family for a protocol.
+    pub(crate) fn check(
+        &self,
+        family: AddressFamily,
+        protocol: ProbeProtocol,
+    ) -> Result<(), Error> {
+        let is_its = |it: &&Refused| it.family == family && it.options.protocol == protocol;
+        let refused = self.refused.iter().find(is_its);
+        refused.map_or(Ok(()), |refused| Err(refused.error()))
     }
 }
 
@@ -298,4 +365,10 @@ fn pairs_permitted() -> usize {
     files.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
     })
+}
+
+/// The port of the target whose answers a socket hears, if it hears no others.
+fn target_port(socket: &Socket, options: &Options) -> Option<u16> {
+    let is_raw = socket.kind() == SocketKind::Raw;
+    options.protocol.port().filter(|_| is_raw)
 }

@@ -34,7 +34,7 @@ impl Settings {
 impl sealed::Kind for SingleTrace {
     type Job = engine::Trace<Sockets>;
 
-    fn open(settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
+    fn open(&self, settings: &Settings, family: Option<AddressFamily>) -> Result<Sockets, Error> {
         let mut sockets = Sockets::open(family, settings.socket_options())?;
         if settings.checks_targets(true) {
             sockets.open_checks();
