@@ -5,14 +5,15 @@
 use hopshot_core::wire::AddressFamily;
 use hopshot_engine::document::{Annotate, TraceDocument};
 use hopshot_engine::{
-    Exploration, Job, PathMtu, ProbeSettings, SocketKind, Step, Thoroughness, Trace,
+    Compare, Exploration, Job, PathMtu, ProbeProtocol, ProbeSettings, Side, SidePlan, SocketKind,
+    Step, TcpOptions, Thoroughness, Trace, UdpPayload,
 };
-use hopshot_lab::{Machine, Scenario};
+use hopshot_lab::{Error, Machine, Scenario};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, SocketAddr};
 
-const SCHEMAS: [(&str, &str); 3] = [
+const SCHEMAS: [(&str, &str); 4] = [
     (
         "hopshot.schema.json",
         include_str!("../../cli/schema/hopshot.schema.json"),
@@ -20,6 +21,10 @@ const SCHEMAS: [(&str, &str); 3] = [
     (
         "paths.schema.json",
         include_str!("../../cli/schema/paths.schema.json"),
+    ),
+    (
+        "compare.schema.json",
+        include_str!("../../cli/schema/compare.schema.json"),
     ),
     (
         "stream.schema.json",
@@ -253,6 +258,48 @@ fn a_search_for_an_mtu_has_the_fields_of_the_schema() {
             (&json!(1280), &json!(1280))
         );
         assert_eq!(route["mtu_limits"].as_array().map(Vec::len), Some(2));
+    }
+}
+
+#[test]
+fn a_comparison_has_the_fields_of_the_schema() {
+    let schemas = Schemas::new();
+    let (port, options, payload) = (443, TcpOptions::Mss, UdpPayload::Quic);
+    let protocols = [
+        ProbeProtocol::Icmp,
+        ProbeProtocol::Udp { port, payload },
+        ProbeProtocol::Tcp { port, options },
+    ];
+    for name in Scenario::names() {
+        for family in [AddressFamily::V4, AddressFamily::V6] {
+            let scenario = Scenario::named(name).unwrap();
+            let machine = Machine::new(&scenario, SocketKind::Raw, 1).speaking_all(&protocols);
+            let target = machine.internet().target(family);
+            let plan = |protocol| {
+                let mut settings = ProbeSettings::default();
+                (settings.protocol, settings.config.attempts) = (protocol, 3);
+                let is_missing = protocol == protocols[1] && name == "short";
+                SidePlan {
+                    side: Side::Protocol(protocol),
+                    settings,
+                    address: match is_missing {
+                        true => Err(Error::NoSuchName),
+                        false => Ok((target, 0).into()),
+                    },
+                }
+            };
+            let job = Compare::start(machine, name, protocols.map(plan).into()).unwrap();
+            let comparison = document(&finished(job));
+            let checked = schemas.check("compare.schema.json#/$defs/comparison", &comparison);
+            assert_eq!(checked, Ok(()), "{name}");
+            let sides = comparison["sides"].as_array().unwrap();
+            let names: Vec<_> = sides.iter().map(|side| side["side"].as_str()).collect();
+            assert_eq!(names, ["icmp", "quic:443", "tcp:443"].map(Some));
+            if name == "short" {
+                assert_eq!(sides[1]["error"], "NoSuchName");
+                assert_eq!(comparison["verdict"]["ends"][1]["end"], "local");
+            }
+        }
     }
 }
 

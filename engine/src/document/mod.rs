@@ -7,6 +7,7 @@
 
 mod annotate;
 mod answer;
+mod compare;
 mod figures;
 mod mtu;
 mod paths;
@@ -15,6 +16,7 @@ mod value;
 
 pub use annotate::Annotate;
 pub use answer::{AnswerDocument, ReplyDocument};
+pub use compare::ComparisonDocument;
 pub use figures::Figures;
 pub use mtu::{MtuBounds, MtuDocument};
 pub use paths::PathsDocument;
