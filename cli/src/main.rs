@@ -3,6 +3,7 @@
 
 mod args;
 mod ases;
+mod compare;
 mod console;
 mod events;
 mod extensions;
@@ -58,6 +59,7 @@ fn trace(args: &Args) -> Result<bool, Failure> {
     privilege::conceal()?;
     match args.single() {
         Some(host) if args.watch.watch => watch::run(args, host),
+        Some(host) if args.probing.compare.is_some() => compare::run(args, host),
         Some(host) if args.probing.mtu => mtu::run(args, host),
         Some(host) if args.probing.paths => paths::run(args, host),
         Some(host) => single::run(args, host),

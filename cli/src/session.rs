@@ -7,6 +7,7 @@ use crate::console::say;
 use crate::events::Events;
 use crate::failure::Failure;
 use crate::names::Names;
+use hopshot_linux::lookup::Wanted;
 use hopshot_linux::privilege::{self, Shortfalls};
 use hopshot_linux::{
     Error, Job, Lack, Opened, Plan, PlanKind, Reasons, Rejected, Running, SocketKind, Sockets,
@@ -97,7 +98,16 @@ impl Session {
         if !needs_resolver(host) {
             return Ok(args.settings().resolve(host)?);
         }
-        if !self.names.find(host, args.probing.wanted()) {
+        Ok(self.find(host, args.probing.wanted())??)
+    }
+
+    /// Has the helper find the address of a name, or why it has none.
+    pub(crate) fn find(
+        &mut self,
+        host: &str,
+        wanted: Wanted,
+    ) -> Result<Result<SocketAddr, Error>, Failure> {
+        if !self.names.find(host, wanted) {
             let why = self
                 .names
                 .obstacle()
@@ -109,7 +119,7 @@ impl Session {
             self.names.receive();
             let left = self.names.give_up_late();
             if let Some((_, found)) = self.names.found().pop() {
-                return Ok(found?);
+                return Ok(found);
             }
             if self.events.interrupted() {
                 return Err(Failure::Interrupted);

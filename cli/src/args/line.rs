@@ -2,6 +2,7 @@
 
 use super::about::About;
 use super::asn::Asn;
+use super::compare::Sides;
 use super::output::{Format, Output};
 use super::probing::Probes;
 use super::values;
@@ -9,6 +10,7 @@ use super::watch::Watching;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{Command, CommandFactory, FromArgMatches, Parser, ValueHint};
+use hopshot_linux::compare::Comparing;
 use hopshot_linux::paths::PathSearch;
 use hopshot_linux::survey::Survey;
 use hopshot_linux::{Error, Plan, ProbeProtocol, Settings};
@@ -206,11 +208,18 @@ impl Args {
                     .to_owned(),
             );
         }
+        let compares = self.probing.compare.as_ref();
         let ways = [
+            (
+                compares.is_some(),
+                "--compare",
+                &[Format::Text, Format::Json][..],
+                "text and json",
+            ),
             (
                 self.watch.watch,
                 "--watch",
-                &[Format::Text, Format::Json][..],
+                &[Format::Text, Format::Json],
                 "text and json",
             ),
             (
@@ -234,6 +243,9 @@ impl Args {
                 return Err(format!("{option} supports the formats {named} only"));
             }
         }
+        if let (Some(sides), Some(host)) = (compares, self.single()) {
+            sides.check_host(host)?;
+        }
         if self.probing.protocol.source_port.is_some() && self.single().is_none() {
             return Err("--source-port is for one host: give one".to_owned());
         }
@@ -242,7 +254,8 @@ impl Args {
 
     /// Whether what routers append has a place in the output.
     fn has_extensions(&self) -> bool {
-        let is_single_path = !self.watch.watch && !self.probing.paths;
+        let is_compared = self.probing.compare.is_some();
+        let is_single_path = !self.watch.watch && !self.probing.paths && !is_compared;
         is_single_path && !matches!(self.output.format(), Format::Svg | Format::Dot)
     }
 
@@ -306,6 +319,16 @@ impl Args {
         paths
             .confidence(self.probing.confidence / 100.0)
             .rate(self.probing.rate.unwrap_or(Survey::DEFAULT_RATE))
+    }
+
+    /// The comparison of these sides of the only host, at `--rate` in all.
+    pub(crate) fn comparison(&self, host: &str, sides: &Sides) -> Plan<Comparing> {
+        let settings = self.probing.settings();
+        let settings = match self.probing.rate {
+            Some(rate) => settings.interval(Duration::from_secs(1) * sides.count() / rate),
+            None => settings,
+        };
+        settings.compare(host, sides.with(self.probing.protocol.tcp_options()))
     }
 
     /// The survey that sends everything else, at `--rate` in all.

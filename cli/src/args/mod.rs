@@ -3,6 +3,7 @@
 mod about;
 mod asn;
 mod bounds;
+mod compare;
 mod config;
 mod help;
 mod line;
@@ -13,6 +14,7 @@ mod values;
 mod watch;
 
 pub(crate) use asn::Asn;
+pub(crate) use compare::Sides;
 pub(crate) use line::Args;
 pub(crate) use output::Format;
 pub(crate) use probing::Probes;

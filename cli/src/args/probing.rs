@@ -1,5 +1,6 @@
 //! What is sent, and from where.
 
+use super::compare::{self, Sides, sides};
 use super::protocol::Protocol;
 use super::values::{Source, mark, number, octet, seconds, source, word};
 use clap::{Args, ValueEnum};
@@ -90,6 +91,13 @@ pub(crate) struct Probes {
     #[arg(long, conflicts_with_all = ["watch", "mtu"])]
     pub(crate) paths: bool,
 
+    /// Trace by several protocols at once, side by side, and say what differs: icmp, udp, tcp, quic,
+    /// with :PORT for another port; or over both families, 4,6 [default: icmp,udp,tcp]
+    #[arg(long, value_name = "SIDES", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = compare::USUAL, value_parser = sides)]
+    #[arg(conflicts_with_all = ["watch", "mtu", "paths", "targets"])]
+    pub(crate) compare: Option<Sides>,
+
     /// How sure to be, with --paths, that no path is missing: 50 to 99.999
     #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = number(50.0..=99.999, "percent"))]
     pub(super) confidence: f64,
@@ -105,7 +113,7 @@ pub(crate) struct Probes {
     /// The kind of socket: raw needs a privilege and sees more; ping needs none where it is
     /// permitted, and sends ICMP only; udp and tcp need none, and send their own protocol
     #[arg(long, value_name = "KIND", value_enum, default_value_t = Socket::Auto)]
-    socket: Socket,
+    pub(super) socket: Socket,
 
     /// Ask the kernel when each probe left: RTTs without the few microseconds that sending takes
     #[arg(long)]
@@ -119,7 +127,7 @@ pub(crate) struct Probes {
 
 /// The kind of socket to open.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Socket {
+pub(super) enum Socket {
     /// Raw where that is permitted, else ping; for UDP and TCP, sockets of that protocol
     Auto,
     /// Raw
@@ -141,7 +149,10 @@ impl Probes {
                 self.max, self.first
             ));
         }
-        self.protocol.check()?;
+        if let Some(sides) = &self.compare {
+            sides.check(self)?;
+        }
+        self.protocol.check(self.compare.as_ref())?;
         self.check_beside_protocol()?;
         match (self.source_interface(), &self.interface) {
             (Some(one), Some(other)) if one != other => Err(format!(
@@ -212,6 +223,11 @@ impl Probes {
             Some((_, why)) => Err(format!("{name} can't be used with {why}")),
             None => Ok(()),
         }
+    }
+
+    /// Whether a source address was given.
+    pub(super) const fn has_source(&self) -> bool {
+        self.source.is_some()
     }
 
     /// The interface that the source address was given with.

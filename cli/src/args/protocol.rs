@@ -1,8 +1,14 @@
 //! The protocol of probes.
 
+use super::compare::Sides;
 use super::values::number;
 use clap::Args;
 use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
+
+/// The first port of classic traceroutes, where hardly anybody listens.
+pub(super) const UNUSED: u16 = 33_434;
+pub(super) const HTTPS: u16 = 443;
+pub(super) const DNS: u16 = 53;
 
 /// The options that say what probes are.
 #[derive(Debug, Args)]
@@ -33,7 +39,7 @@ pub(crate) struct Protocol {
     /// With --tcp or --udp: the destination port, 1 to 65535, the same at every hop; UDP asks port
     /// 53 a DNS question
     #[arg(short, long, value_name = "PORT", value_parser = number(1..=u16::MAX, ""))]
-    port: Option<u16>,
+    pub(super) port: Option<u16>,
 
     /// With --tcp or --udp: the source port, 1 to 65535, the same at every hop: another may take
     /// another path at load balancers, that of a connection takes its path; random if not given
@@ -49,17 +55,11 @@ pub(crate) struct Protocol {
 impl Protocol {
     /// The protocol that was asked for.
     pub(crate) fn chosen(&self) -> ProbeProtocol {
-        const HTTPS: u16 = 443;
-        const DNS: u16 = 53;
         let port_or = |usual| self.port.unwrap_or(usual);
         match (self.tcp, self.udp) {
             (true, _) => ProbeProtocol::Tcp {
                 port: port_or(HTTPS),
-                options: if self.full_syn {
-                    TcpOptions::Full
-                } else {
-                    TcpOptions::Mss
-                },
+                options: self.tcp_options(),
             },
             (_, true) if self.quic => ProbeProtocol::Udp {
                 port: port_or(HTTPS),
@@ -77,14 +77,29 @@ impl Protocol {
         }
     }
 
-    /// Checks what goes with what.
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// The options of SYNs that were asked for.
+    pub(crate) const fn tcp_options(&self) -> TcpOptions {
+        match self.full_syn {
+            true => TcpOptions::Full,
+            false => TcpOptions::Mss,
+        }
+    }
+
+    /// Whether an option names a protocol.
+    pub(super) const fn is_named(&self) -> bool {
+        self.icmp || self.tcp || self.udp
+    }
+
+    /// Checks what goes with what. A comparison may name protocols too.
+    pub(super) fn check(&self, compared: Option<&Sides>) -> Result<(), String> {
         let has_ports = self.tcp || self.udp;
+        let has_tcp = self.tcp || compared.is_some_and(Sides::have_tcp);
+        let is_checked = has_ports || compared.is_some_and(Sides::have_ports);
         let without_protocol = [
             (self.quic && !self.udp, "--quic requires --udp"),
-            (self.full_syn && !self.tcp, "--full-syn requires --tcp"),
+            (self.full_syn && !has_tcp, "--full-syn requires --tcp"),
             (
-                self.no_checks && !has_ports,
+                self.no_checks && !is_checked,
                 "--no-checks requires --tcp or --udp: by ICMP nothing is checked",
             ),
             (

@@ -3,6 +3,7 @@
 //! those that don't fit the screen as in a pipe. When its size changes, they are drawn anew below
 //! what stood there.
 
+mod compare;
 mod graph;
 mod layout;
 mod outcome;

@@ -100,14 +100,18 @@ impl<'a, K: Default> ComparisonDocument<'a, K> {
     pub fn new(comparison: &'a Comparison, annotations: &impl Annotate<Known = K>) -> Self {
         let mut targets = comparison.routes().map(|route| route.summary().target);
         // Of families each side has its own.
-        let target = targets.next().filter(|first| targets.all(|it| it == *first));
+        let target = targets
+            .next()
+            .filter(|first| targets.all(|it| it == *first));
         let sides = comparison.sides().iter();
         Self {
             target: Target::new(comparison.host(), target),
             started: timestamp(comparison.started()),
             duration_ms: milliseconds(comparison.duration()),
             reached: comparison.reached(),
-            sides: sides.map(|side| SideDocument::new(side, annotations)).collect(),
+            sides: sides
+                .map(|side| SideDocument::new(side, annotations))
+                .collect(),
             verdict: VerdictDocument::new(comparison.verdict()),
         }
     }
@@ -125,7 +129,9 @@ impl<'a, K: Default> SideDocument<'a, K> {
         Self {
             side: compared.side.name(),
             error: route.err().map(String::as_str),
-            route: route.ok().map(|route| TraceDocument::new(route, annotations)),
+            route: route
+                .ok()
+                .map(|route| TraceDocument::new(route, annotations)),
         }
     }
 }

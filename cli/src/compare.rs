@@ -1,0 +1,97 @@
+//! `--compare`: one host by several protocols, or over both families, side by side.
+
+mod json;
+
+use crate::args::{Args, Format, Sides};
+use crate::failure::Failure;
+use crate::format::json::print_line;
+use crate::names::replying;
+use crate::session::Session;
+use crate::text::View;
+use hopshot_linux::compare::{Compare, Comparison};
+use hopshot_linux::lookup::Wanted;
+use hopshot_linux::{AddressFamily, Lack, Reasons, Rejected};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Compares the sides and shows them. Returns whether those got there that should.
+pub(crate) fn run(args: &Args, host: &str) -> Result<bool, Failure> {
+    let Some(sides) = &args.probing.compare else {
+        return Ok(false);
+    };
+    let (mut session, mut compare) = start(args, host, sides)?;
+    let lacks = lacks(&compare);
+    session.confine(compare.sockets(), &lacks, || compare.confine())?;
+    session.follow(&mut compare, |compare, names, _| {
+        while let Some((_, heard)) = compare.take_reply() {
+            names.ask(heard.reply.from);
+        }
+        Ok(())
+    })?;
+    session.say_lacks(&lacks);
+    let comparison = compare.finish();
+    addresses(&comparison).for_each(|address| session.names.ask(address));
+    session.wait_for_names(|| addresses(&comparison), |_| Ok(()))?;
+    let names = &session.names;
+    let shown = match args.output.format() {
+        Format::Json => print_line(&json::Document::new(args, &comparison, names)),
+        _ => View::new(target(&comparison), args).comparison(&comparison, args, names),
+    };
+    shown.map_err(Failure::Output)?;
+    explain(&session, &comparison);
+    Ok(comparison.reached())
+}
+
+/// Opens the sockets and sends the first probes.
+fn start(args: &Args, host: &str, sides: &Sides) -> Result<(Session, Compare), Failure> {
+    let plan = args.comparison(host, sides);
+    if !sides.are_families() {
+        return Session::start(args, host, &plan, |opened, address| {
+            let mut compare = opened.start_at(address)?;
+            compare.launch().map(|()| compare)
+        });
+    }
+    let opened = plan.open()?;
+    let mut session = Session::new(args, true)?;
+    let v4 = session.find(host, Wanted::Only(AddressFamily::V4))?;
+    let v6 = session.find(host, Wanted::Only(AddressFamily::V6))?;
+    let mut compare = opened.start_at_both(v4, v6)?;
+    compare.launch()?;
+    Ok((session, compare))
+}
+
+/// What the sockets of both families do without.
+fn lacks(compare: &Compare) -> Vec<Lack> {
+    let targets = compare.sides().filter_map(|(_, ends)| Some(ends?.0));
+    let mut families: Vec<AddressFamily> = targets.map(AddressFamily::of).collect();
+    families.dedup();
+    families
+        .into_iter()
+        .flat_map(|family| compare.lacks(family))
+        .collect()
+}
+
+/// The addresses that have answered.
+fn addresses(comparison: &Comparison) -> impl Iterator<Item = IpAddr> {
+    comparison.routes().flat_map(|route| replying(route.hops()))
+}
+
+/// The target of the first side that has one.
+fn target(comparison: &Comparison) -> IpAddr {
+    let target = comparison
+        .routes()
+        .next()
+        .map(|route| route.summary().target);
+    target.unwrap_or(Ipv4Addr::UNSPECIFIED.into())
+}
+
+/// Sums up why probes were sent, and what else arrived.
+fn explain(session: &Session, comparison: &Comparison) {
+    let (mut reasons, mut rejected) = (Reasons::default(), Rejected::default());
+    let mut forged = 0;
+    for route in comparison.routes() {
+        reasons += route.summary().reasons;
+        rejected = rejected + route.summary().rejected;
+        forged += u32::from(route.tally().forged);
+    }
+    session.explain(reasons, forged, rejected);
+}
