@@ -63,7 +63,7 @@ pub(crate) struct Pair {
     pub(crate) family: AddressFamily,
     /// The number of the protocol that it sends.
     pub(crate) protocol: u8,
-    /// The port of the target whose answers it hears, if it hears no others.
+    /// The port that it sends to, and hears answers from, if there are ports.
     pub(crate) target_port: Option<u16>,
     is_check: bool,
     /// The ident or the source port of all that it sends, if that is fixed.
@@ -91,7 +91,7 @@ impl Pair {
         Ok(Self {
             family,
             protocol: options.protocol.number(family),
-            target_port: target_port(&socket, options),
+            target_port: options.protocol.port(),
             is_check: false,
             ident: socket.ident(),
             socket,
@@ -111,7 +111,7 @@ impl Pair {
         Self {
             family,
             protocol: options.protocol.number(family),
-            target_port: target_port(&socket, options),
+            target_port: options.protocol.port(),
             is_check: false,
             ident: socket.ident(),
             socket,
@@ -365,10 +365,4 @@ fn pairs_permitted() -> usize {
     files.map_or(usize::MAX, |files| {
         usize::try_from(files).unwrap_or(usize::MAX) / FILES_PER_PAIR
     })
-}
-
-/// The port of the target whose answers a socket hears, if it hears no others.
-fn target_port(socket: &Socket, options: &Options) -> Option<u16> {
-    let is_raw = socket.kind() == SocketKind::Raw;
-    options.protocol.port().filter(|_| is_raw)
 }

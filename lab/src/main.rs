@@ -98,7 +98,11 @@ enum Task {
     /// Show the scenarios.
     List,
     /// Trace a path of twelve hops with hopshot, on a machine without a network.
-    Demo,
+    Demo {
+        /// Compare ICMP, UDP and TCP, of which two are filtered.
+        #[arg(long)]
+        compare: bool,
+    },
     /// Play scenarios against hopshot and every peer that is installed, and print Markdown.
     ///
     /// The tools take turns, so that a busy moment of the machine hits all alike. Nothing leaves
@@ -172,7 +176,7 @@ fn main() -> ExitCode {
             &command,
         )),
         Task::List => list(),
-        Task::Demo => demo::run(),
+        Task::Demo { compare } => demo::run(compare),
         Task::Bench(arguments) => bench::run(&arguments),
     };
     match done {

@@ -158,8 +158,16 @@ impl Sides {
         }
     }
 
-    /// Checks whether a host can be compared so.
-    pub(super) fn check_host(&self, host: &str) -> Result<(), String> {
+    /// Checks whether these hosts can be compared so.
+    pub(super) fn check_hosts(&self, hosts: &[String]) -> Result<(), String> {
+        let is_list = |host: &&String| host.contains(',') && sides(host).is_ok();
+        if let Some(list) = hosts.iter().find(is_list) {
+            return Err(format!("the sides stand behind '=': --compare={list}"));
+        }
+        hosts.iter().try_for_each(|host| self.check_host(host))
+    }
+
+    fn check_host(&self, host: &str) -> Result<(), String> {
         match self.are_families() && !needs_resolver(host) {
             true => Err(format!(
                 "--compare=4,6 is for a name with addresses of both families, not '{host}'"

@@ -59,6 +59,10 @@ const EXAMPLES: Section = Section {
             "all paths that traffic is balanced over",
         ),
         (
+            "hopshot --compare example.com",
+            "ICMP, UDP and TCP side by side, and what differs",
+        ),
+        (
             "sudo hopshot --tcp -p 22 example.com",
             "whether port 22 is open, by which path",
         ),
@@ -180,7 +184,11 @@ const AFTER: [Section; 7] = [
         entries: &[
             (
                 "0",
-                "the target answered; of several hosts, all did; with --watch, in the last round",
+                "the target answered; of several hosts, all did; with --watch, in the last round;",
+            ),
+            (
+                "",
+                "with --compare, every side by TCP got there, or without TCP any side",
             ),
             (
                 "1",

@@ -209,6 +209,9 @@ impl Args {
             );
         }
         let compares = self.probing.compare.as_ref();
+        if let Some(sides) = compares {
+            sides.check_hosts(&self.hosts)?;
+        }
         let ways = [
             (
                 compares.is_some(),
@@ -242,9 +245,6 @@ impl Args {
             if !formats.contains(&self.output.format()) {
                 return Err(format!("{option} supports the formats {named} only"));
             }
-        }
-        if let (Some(sides), Some(host)) = (compares, self.single()) {
-            sides.check_host(host)?;
         }
         if self.probing.protocol.source_port.is_some() && self.single().is_none() {
             return Err("--source-port is for one host: give one".to_owned());

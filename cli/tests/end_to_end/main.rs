@@ -6,6 +6,7 @@
 
 mod appended;
 mod asn;
+mod compare;
 mod errors;
 mod field;
 mod formats;

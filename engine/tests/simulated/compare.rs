@@ -6,8 +6,8 @@ use super::judge::{tcp, udp};
 use super::{FAMILIES, MOST_STEPS};
 use hopshot_core::wire::{AddressFamily, ip};
 use hopshot_engine::{
-    Compare, Comparison, Job, ProbeProtocol, ProbeSettings, Refusal, Side, SideEnd, SidePlan,
-    SocketKind, Step, UdpPayload,
+    Compare, Comparison, Job, Memory, ProbeProtocol, ProbeSettings, Refusal, Side, SideEnd,
+    SidePlan, SocketKind, Step, UdpPayload,
 };
 use hopshot_lab::log::Probe;
 use hopshot_lab::{
@@ -606,6 +606,64 @@ fn no_verdict_on_any_path_says_what_is_not_so() {
                     let is_proxied = matches!(end, SideEnd::Proxied(proxy) if proxy.is_certain);
                     assert!(!is_proxied, "{name} {}", seen.told);
                 }
+            }
+        }
+    }
+}
+
+/// The time of a comparison, and of the slowest of its sides alone, in RTTs of 80 ms.
+fn durations(scenario: &Scenario, family: AddressFamily, attempts: u8, known: bool) -> (f64, f64) {
+    let rtts = |span: Duration| span.as_secs_f64() / 0.08;
+    let memory = if known { Memory::new() } else { Memory::none() };
+    let plan_of = |protocol: ProbeProtocol, target: IpAddr| {
+        let mut plan = plan(Side::Protocol(protocol), protocol, Ok(target), attempts);
+        plan.settings.memory = memory.clone();
+        plan
+    };
+    let run_all = |protocols: &[ProbeProtocol]| {
+        let machine = Machine::new(scenario, SocketKind::Raw, 1).speaking_all(protocols);
+        let target = machine.internet().target(family);
+        let plans = protocols.iter().map(|it| plan_of(*it, target)).collect();
+        run(Compare::start(machine, "target", plans).unwrap())
+            .0
+            .duration()
+    };
+    if known {
+        run_all(&ALL);
+    }
+    let all = rtts(run_all(&ALL));
+    let alone = ALL.map(|protocol| rtts(run_all(&[protocol])));
+    (all, alone.into_iter().fold(0.0, f64::max))
+}
+
+#[test]
+fn a_comparison_takes_as_long_as_its_slowest_side() {
+    let drops = |drops: Vec<Protocol>| with(Hop { drops, ..at(5) });
+    let (icmp, udp, tcp) = (Protocol::Icmp, Protocol::Udp, Protocol::Tcp);
+    let mut silent = path();
+    silent.target.tcp.filtered = vec![443];
+    let (quick, known, slow) = (2.01, 1.01, 6.01);
+    for (mut scenario, cold, again) in [
+        (path(), quick, known),
+        // Half a second where the RTT is 80 ms.
+        (drops(vec![icmp]), slow, slow),
+        (drops(vec![udp]), slow, slow),
+        (drops(vec![tcp]), slow, 6.6),
+        (drops(vec![icmp, udp]), slow, slow),
+        (drops(vec![icmp, tcp]), slow, 6.6),
+        (drops(vec![udp, tcp]), slow, 6.6),
+        (silent, slow, 7.1),
+        (Scenario::named("compare").unwrap(), quick, 1.8),
+    ] {
+        scenario.jitter_ms = 0.0;
+        for family in FAMILIES {
+            for (attempts, known, most) in
+                [(1, false, cold), (1, true, again), (3, false, cold + 1.1)]
+            {
+                let (all, alone) = durations(&scenario, family, attempts, known);
+                let told = format!("-q {attempts} {known} {scenario:?}");
+                assert!(all <= most, "{all} RTT, {told}");
+                assert!((all - alone).abs() < 0.05, "{all} and {alone} RTT, {told}");
             }
         }
     }

@@ -7,17 +7,24 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// Traces the path of the scenario `demo` with the `hopshot` that was built beside this program.
-pub(crate) fn run() -> Result<u8, Failure> {
-    let scenario = Scenario::named("demo").map_err(|error| Failure::Lab(error.to_string()))?;
-    let hopshot = hopshot()?.display().to_string();
+/// Traces the path of the scenario `demo` with the `hopshot` that was built beside this program, or
+/// that of the scenario `compare` by several protocols.
+pub(crate) fn run(compare: bool) -> Result<u8, Failure> {
+    let (name, options) = match compare {
+        true => ("compare", &["--compare", "-4"][..]),
+        false => ("demo", &["-4"][..]),
+    };
+    let scenario = Scenario::named(name).map_err(|error| Failure::Lab(error.to_string()))?;
+    let mut command = vec![hopshot()?.display().to_string()];
+    command.extend(options.iter().map(|option| (*option).to_owned()));
+    command.push("{name}".to_owned());
     run::run(
         &scenario,
         &run::Options {
             seed: 1,
             ..run::Options::default()
         },
-        &[hopshot, "-4".to_owned(), "{name}".to_owned()],
+        &command,
     )
 }
 
