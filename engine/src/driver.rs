@@ -7,6 +7,7 @@
 
 mod asides;
 mod outages;
+mod purpose;
 mod receiving;
 mod sending;
 
@@ -30,6 +31,7 @@ use crate::trace_id::TraceId;
 use crate::uplink::Uplink;
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Config, Evidence, Hop, Instant, ProbeId, Reply};
+use purpose::Purpose;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::net::IpAddr;
@@ -57,17 +59,6 @@ struct Listener {
     filter: Filter,
 }
 
-/// Those whose probes leave by a port.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    /// Traces of the job.
-    Traces,
-    /// Checks alone. Such a port has an ident of its own.
-    Checks,
-    /// Traces, and checks of traces by other protocols.
-    Both,
-}
-
 /// The filter of what a port brings.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Filter {
@@ -77,25 +68,6 @@ enum Filter {
     Own,
     /// Off: there are many traces, or there will be.
     Off,
-}
-
-impl Purpose {
-    /// Returns what a port is used for by traces with these settings.
-    fn of(port: Port, settings: &[&ProbeSettings]) -> Self {
-        let number = |protocol: ProbeProtocol| protocol.number(port.family);
-        let mut all = settings.iter().map(|settings| settings.protocol);
-        let is_own = all.any(|protocol| number(protocol) == port.protocol);
-        let is_icmp = number(ProbeProtocol::Icmp) == port.protocol;
-        let mut others = settings.iter().map(|settings| settings.protocol);
-        match (
-            is_own,
-            is_icmp && others.any(|protocol| protocol != ProbeProtocol::Icmp),
-        ) {
-            (true, true) => Self::Both,
-            (true, false) => Self::Traces,
-            (false, _) => Self::Checks,
-        }
-    }
 }
 
 /// Any number of traces on the ports of a machine.
