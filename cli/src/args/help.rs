@@ -90,8 +90,8 @@ const SHORT_EXAMPLES: Section = Section {
     entries: &[
         ("hopshot example.com", "the path to a host"),
         (
-            "hopshot --json --targets FILE",
-            "the hosts of a file, a document a line",
+            "hopshot --compare example.com",
+            "ICMP, UDP and TCP side by side",
         ),
     ],
 };
