@@ -127,8 +127,8 @@ impl<J: Job<Link = Sockets>> Running<J> {
     fn confine_but(&mut self, terminal: bool) -> Result<Shortfalls, Error> {
         self.job.listen();
         let locked = self.job.link().lock_filters();
-        let port = self.job.link().connects_to();
-        let mut shortfalls = privilege::confine_but(Beside { terminal, port })?;
+        let ports = self.job.link().connects_to();
+        let mut shortfalls = privilege::confine_but(&Beside { terminal, ports })?;
         shortfalls.note(locked.map_err(|errno| Shortfall::SocketFilter(errno.into())));
         Ok(shortfalls)
     }

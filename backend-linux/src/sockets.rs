@@ -325,11 +325,11 @@ impl Sockets {
         self.open.iter().find(|pair| pair.family == family)
     }
 
-    /// The port that probes are connections to, if they are the kernel's.
-    pub(crate) fn connects_to(&self) -> Option<u16> {
-        let mut kinds = self.open.iter().map(|pair| pair.socket.kind());
-        let port = self.options.protocol.port();
-        port.filter(|_| kinds.any(|kind| kind == SocketKind::Tcp))
+    /// The ports that probes are connections to, where those are the kernel's.
+    pub(crate) fn connects_to(&self) -> Vec<u16> {
+        let open = self.open.iter();
+        let by_tcp = open.filter(|pair| pair.socket.kind() == SocketKind::Tcp);
+        by_tcp.filter_map(|pair| pair.target_port).collect()
     }
 
     /// Forbids any further change of what the sockets receive, also to whoever should get hold of

@@ -68,7 +68,9 @@ impl Begun {
             .own_port(family, settings.protocol)
             .filter(|_| settings.flow.is_none());
         let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
-        let kind = driver.socket(family).unwrap_or(SocketKind::Raw);
+        let kind = driver
+            .socket(family, settings.protocol)
+            .unwrap_or(SocketKind::Raw);
         let sweep = settings
             .config
             .sweep
@@ -125,7 +127,7 @@ impl Begun {
         driver: &'a Driver<L>,
         reply: Reply,
     ) -> HostReply<'a> {
-        let socket = driver.socket(AddressFamily::of(self.target));
+        let socket = driver.socket(AddressFamily::of(self.target), self.probes.protocol());
         HostReply {
             host: &self.host,
             target: self.target,

@@ -59,17 +59,17 @@ const ETC_OF_ROOT: &[&str] = &[
     "/etc/services",
 ];
 
-/// Enters a domain in which no file can be opened, no TCP port bound, none connected to but this
-/// one, and no process outside reached.
-pub(super) fn close(port: Option<u16>) -> Result<(), Shortfall> {
+/// Enters a domain in which no file can be opened, no TCP port bound, none connected to but these,
+/// and no process outside reached.
+pub(super) fn close(ports: &[u16]) -> Result<(), Shortfall> {
     entered(|| {
         let ruleset = ruleset()
             .handle_access(AccessFs::from_all(KNOWN))?
             .handle_access(AccessNet::from_all(KNOWN))?
             .scope(Scope::from_all(KNOWN))?
             .create()?;
-        let rule = |port| Ok::<_, RulesetError>(NetPort::new(port, AccessNet::ConnectTcp));
-        let ruleset = ruleset.add_rules(port.map(rule))?;
+        let rule = |port: &u16| Ok::<_, RulesetError>(NetPort::new(*port, AccessNet::ConnectTcp));
+        let ruleset = ruleset.add_rules(ports.iter().map(rule))?;
         Ok(ruleset.restrict_self()?.ruleset)
     })
 }

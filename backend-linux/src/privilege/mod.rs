@@ -193,7 +193,7 @@ fn empty_bounding_set() {
 #[doc(alias = "landlock")]
 #[doc(alias = "seccomp")]
 pub fn confine() -> Result<Shortfalls, Error> {
-    confine_but(Beside::default())
+    confine_but(&Beside::default())
 }
 
 /// The same for a program that has changed the settings of its terminal: it may still set those of
@@ -202,18 +202,18 @@ pub fn confine() -> Result<Shortfalls, Error> {
 /// # Errors
 /// As [`renounce`].
 pub fn confine_on_terminal() -> Result<Shortfalls, Error> {
-    confine_but(Beside {
+    confine_but(&Beside {
         terminal: true,
         ..Beside::default()
     })
 }
 
 /// The same with what only some traces need.
-pub(crate) fn confine_but(beside: Beside) -> Result<Shortfalls, Error> {
+pub(crate) fn confine_but(beside: &Beside) -> Result<Shortfalls, Error> {
     renounce()?;
     let mut shortfalls = Shortfalls::default();
     shortfalls.note(other_threads());
-    shortfalls.note(domain::close(beside.port));
+    shortfalls.note(domain::close(&beside.ports));
     shortfalls.note(filter::permit(calls::of_traces(beside)));
     Ok(shortfalls)
 }

@@ -116,10 +116,12 @@ fn forbidden(of_another: i64, file: &CStr) -> Vec<(&'static str, i64, [i64; 6])>
 }
 
 /// All that a trace may do beside what every trace does.
-const ALL: Beside = Beside {
-    terminal: true,
-    port: Some(443),
-};
+fn all() -> Beside {
+    Beside {
+        terminal: true,
+        ports: vec![443],
+    }
+}
 
 /// Another process, of the same user.
 fn parent() -> i64 {
@@ -169,12 +171,12 @@ fn a_confined_trace_can_make_no_call_beyond_its_list() {
         let another = parent();
         // The filter alone, with all of root's capabilities: nothing else refuses.
         let filtered = move || {
-            filter::permit(calls::of_traces(ALL)).unwrap();
-            assert_no_call_beyond(&calls::of_traces(ALL).collect::<Vec<_>>(), another);
+            filter::permit(calls::of_traces(&all())).unwrap();
+            assert_no_call_beyond(&calls::of_traces(&all()).collect::<Vec<_>>(), another);
         };
         std::thread::spawn(filtered).join().unwrap();
         let _ = confine().unwrap();
-        let list: Vec<_> = calls::of_traces(Beside::default()).collect();
+        let list: Vec<_> = calls::of_traces(&Beside::default()).collect();
         assert_no_call_beyond(&list, another);
         let here = i64::from(libc::AT_FDCWD);
         let open = [

@@ -114,9 +114,9 @@ fn who_connects_to_a_port_can_connect_to_no_other() {
             rustix::net::socket(domain, kind, None).unwrap()
         };
         let [one, two] = [socket(), socket()];
-        let port = Some(its.port());
-        let shortfalls = confine_but(Beside {
-            port,
+        let ports = vec![its.port()];
+        let shortfalls = confine_but(&Beside {
+            ports,
             ..Beside::default()
         });
         let knows_ports = shortfalls.unwrap().iter().all(|shortfall| {

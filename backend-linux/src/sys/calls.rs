@@ -230,21 +230,21 @@ const CONNECTING: &[Call] = &[
 const CONNECTING: &[Call] = &[];
 
 /// Permissions that only some traces need.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
     /// Restores the settings of a terminal.
     pub(crate) terminal: bool,
-    /// Makes connections to a TCP port.
-    pub(crate) port: Option<u16>,
+    /// Makes connections to these TCP ports.
+    pub(crate) ports: Vec<u16>,
 }
 
 /// The calls of a trace.
-pub(crate) fn of_traces(beside: Beside) -> impl Iterator<Item = Call> {
+pub(crate) fn of_traces(beside: &Beside) -> impl Iterator<Item = Call> + use<> {
     let on_terminal = if beside.terminal { ON_TERMINAL } else { &[] };
-    let connecting = if beside.port.is_some() {
-        CONNECTING
-    } else {
+    let connecting = if beside.ports.is_empty() {
         &[]
+    } else {
+        CONNECTING
     };
     let common = EVERYWHERE.iter().chain(HERE);
     common.chain(on_terminal).chain(connecting).copied()

@@ -11,7 +11,7 @@
 
 use super::Driver;
 use crate::checks::{Proxy, Todo, overdue};
-use crate::link::{Link, Port, SocketKind};
+use crate::link::{Link, SocketKind};
 use crate::protocol::{ProbeProtocol, Probes};
 use crate::running::{Aside, Asides, Endurance, Running};
 use crate::schedule::Schedule;
@@ -56,21 +56,23 @@ impl<L: Link> Driver<L> {
     /// Permits a trace that has just been added to check whether it is its target that answers, if
     /// there is a port for it.
     pub(crate) fn permit_checks(&mut self, id: TraceId) {
-        let Some(trace) = self.traces.get_mut(&id) else {
+        let Some(trace) = self.traces.get(&id) else {
             return;
         };
         let (protocol, family) = (trace.tracer.protocol().protocol(), trace.family());
         let has_port = |check: &ProbeProtocol| {
-            let number = check.number(family);
-            let serves = |port: Port| port.family == family && port.protocol == number;
-            number != protocol.number(family)
-                && self.listeners.iter().any(|listener| serves(listener.port))
+            check.number(family) != protocol.number(family)
+                && self.listeners_of(family, *check).next().is_some()
         };
         let target = trace.tracer.config().target;
         let is_beyond = !trace.is_to_itself && !target.is_multicast();
-        trace.checks.protocol = [ProbeProtocol::Icmp, ProbeProtocol::UNUSED_UDP]
+        let check = [ProbeProtocol::Icmp, ProbeProtocol::UNUSED_UDP]
             .into_iter()
             .find(|check| is_beyond && protocol != ProbeProtocol::Icmp && has_port(check));
+        let Some(trace) = self.traces.get_mut(&id) else {
+            return;
+        };
+        trace.checks.protocol = check;
         trace.checks.found = self.proxies.get(&target).copied();
     }
 

@@ -11,8 +11,8 @@ use crate::running::Endurance;
 use crate::settings::ProbeSettings;
 use crate::shared::{Head, Sample};
 use crate::trace::Listed;
-use hopshot_core::wire::AddressFamily;
 use crate::uplink::Witness;
+use hopshot_core::wire::AddressFamily;
 use hopshot_core::{Instant, Sweep};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -153,7 +153,9 @@ impl<L: Link> Survey<L> {
         } else {
             Endurance::Timeout
         };
-        let socket = self.driver.socket(AddressFamily::of(address.ip()));
+        let socket = self
+            .driver
+            .socket(AddressFamily::of(address.ip()), settings.protocol);
         let error = match self.begin(&settings, &setback.host, address, head, endurance) {
             Ok(begun) => {
                 let Setback {
