@@ -12,7 +12,7 @@ fn path_of(seen: &Seen, side: usize) -> Option<usize> {
     let route = seen.result.sides()[side].route.as_ref().unwrap();
     let is_its = |probe: &&Probe| match (route.source_port(), probe.ports) {
         (Some(port), Some(ports)) => ports.source == port,
-        (None, None) => probe.checksum == route.flow(),
+        (None, None) => route.flow() == Some(probe.checksum),
         _ => false,
     };
     let mut paths = seen.log.iter().filter(is_its).map(|probe| probe.path);
