@@ -65,6 +65,7 @@ fn each_end_has_its_words() {
     let proxy = |is_certain| {
         SideEnd::Proxied(Proxy {
             hop: 2,
+            protocol: ProbeProtocol::Icmp,
             router: router(2),
             is_certain,
         })
