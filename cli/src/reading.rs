@@ -87,6 +87,12 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
         Some(StopReason::Loop) => "the path goes round in a loop",
         Some(StopReason::MaxHops) => "it is farther than the hops probed (-m)",
         // A longer wait is no remedy: the nearest hop would have answered by now.
+        Some(StopReason::Timeout)
+            if last_heard(route.hops()) == 0 && route.summary().socket == SocketKind::Tcp =>
+        {
+            "no hop answered within 0.95 s, as long as TCP sockets wait; check the interface (-i), \
+             the gateway and the firewalls, or use --socket raw, as root"
+        }
         Some(StopReason::Timeout) if last_heard(route.hops()) == 0 => {
             "no hop answered at all; check the interface (-i), the gateway and the firewalls"
         }

@@ -60,6 +60,9 @@ pub(crate) struct Checks {
     pub(crate) protocol: Option<ProbeProtocol>,
     /// Whether they are decided, as far as they can be.
     pub(crate) are_over: bool,
+    /// Whether each probe of the trace is of another flow, so that what answers at one hop may be on
+    /// another way than what answers at the next.
+    pub(crate) has_many_flows: bool,
     /// The proxy that was found before. If it is still there one flow tells, and silence doesn't
     /// change it.
     pub(crate) found: Option<Proxy>,
@@ -263,9 +266,10 @@ impl Checks {
         let before = (1..distance).flat_map(|hop| answerers(tracer, hop));
         let innocent: Vec<IpAddr> = before.chain([tracer.config().target]).collect();
         let last = answerers(tracer, distance.saturating_sub(1));
+        let is_steady = !self.has_many_flows || self.is_one_way(tracer, distance, &last);
         let is_on_way = |before: Option<Reply>| match distance {
             1 => Some(true),
-            _ if last.is_empty() => None,
+            _ if last.is_empty() || !is_steady => None,
             _ => before.map(|reply| last.contains(&reply.from)),
         };
         let mut routers = Vec::new();
@@ -277,6 +281,17 @@ impl Checks {
             routers.push((reply.from, is_on_way(check.before)));
         }
         Shown::Routers(routers)
+    }
+
+    /// Whether as many flows as show a proxy meet the same router, and behind it the target, by its
+    /// name.
+    fn is_one_way(&self, tracer: &Tracer, distance: u8, last: &[IpAddr]) -> bool {
+        let target = tracer.config().target;
+        let here = answerers(tracer, distance);
+        let is_same = |all: &[IpAddr], it: Option<&IpAddr>| {
+            all.len() >= FLOWS && all.iter().all(|one| Some(one) == it)
+        };
+        is_same(last, last.first()) && is_same(&here, Some(&target))
     }
 
     /// The proxy that was found at this hop before.

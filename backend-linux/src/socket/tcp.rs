@@ -402,6 +402,7 @@ fn open_place(
     lacks.note(Nicety::Extensions, set(&fd, extensions, 1));
     // Should this program be stopped meanwhile: one more SYN at most, and no connection that stays.
     let _ = set(&fd, Name::TCP_SYNCNT, 1);
+    let _ = sockopt::set_tcp_user_timeout(&fd, 900);
     let _ = sockopt::set_socket_linger(&fd, Some(Duration::ZERO));
     // A source is bound without a port, which the kernel takes for each probe.
     let _ = set(&fd, Name::IP_BIND_ADDRESS_NO_PORT, 1);

@@ -63,7 +63,7 @@ const EXAMPLES: Section = Section {
             "ICMP, UDP and TCP side by side, and what differs",
         ),
         (
-            "sudo hopshot --tcp -p 22 example.com",
+            "hopshot --tcp -p 22 example.com",
             "whether port 22 is open, by which path",
         ),
         (

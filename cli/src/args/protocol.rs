@@ -18,8 +18,8 @@ pub(crate) struct Protocol {
     #[arg(short = 'I', long, overrides_with_all = ["tcp", "udp"])]
     icmp: bool,
 
-    /// Probe by TCP (SYNs), port 443 or that of -p, and say whether it is open; needs root or
-    /// CAP_NET_RAW
+    /// Probe by TCP (SYNs), port 443 or that of -p, and say whether it is open; with --paths that
+    /// needs root or CAP_NET_RAW
     #[arg(short = 'T', long, overrides_with_all = ["icmp", "udp"])]
     tcp: bool,
 

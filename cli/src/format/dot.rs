@@ -4,6 +4,7 @@ use super::results::Format;
 use super::stages::{Stage, stages};
 use crate::console::print;
 use crate::names::Names;
+use crate::units::A_FLOW_EACH;
 use hopshot_linux::Route;
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -108,9 +109,9 @@ impl Format for Dot {
             let _ = writeln!(text, "  {source} [label={label} style=\"rounded,bold\"]");
         }
         // A comment, since one router may be on the paths of several flows.
-        if let Some(flow) = route.flow() {
-            let _ = writeln!(text, "  // {}: flow {flow}", summary.target);
-        }
+        let flow = route.flow().map(|flow| format!("flow {flow}"));
+        let flow = flow.as_deref().unwrap_or(A_FLOW_EACH);
+        let _ = writeln!(text, "  // {}: {flow}", summary.target);
         let (mut before, mut last, mut was_proven) = (vec![source], 0, true);
         for stage in stages(route, names) {
             let nodes = self.nodes(route, &stage, &mut text);

@@ -7,7 +7,7 @@ use crate::console::print;
 use crate::inside::Inside;
 use crate::names::Names;
 use crate::reading::{PortState, ending};
-use crate::units::{date, port_with_state};
+use crate::units::{A_FLOW_EACH, date, port_with_state};
 use hopshot_linux::Route;
 use std::fmt::Write as _;
 use std::io;
@@ -86,7 +86,7 @@ impl Format for Markdown {
         let told = match (port, route.flow()) {
             (None, Some(flow)) => format!("{told}, flow {flow}."),
             (Some(port), Some(flow)) => format!("{told}, {}, source port {flow}.", plain(&port)),
-            (Some(port), None) => format!("{told}, {}.", plain(&port)),
+            (Some(port), None) => format!("{told}, {}, {A_FLOW_EACH}.", plain(&port)),
             (None, None) => format!("{told}."),
         };
         self.section(

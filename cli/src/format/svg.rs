@@ -9,7 +9,7 @@ use super::stages::{Place, Stage, stages};
 use crate::console::print;
 use crate::names::Names;
 use crate::reading::{PortState, ending};
-use crate::units::{date, port_with_state};
+use crate::units::{A_FLOW_EACH, date, port_with_state};
 use canvas::{Canvas, shortened, width};
 use hopshot_linux::document::milliseconds;
 use hopshot_linux::{Route, Summary};
@@ -87,11 +87,12 @@ impl Format for Svg {
             [target, summary].join(BETWEEN)
         };
         let port = port_with_state(*protocol, PortState::of_route(route));
-        let flow = route.flow().map(|flow| match port {
-            None => format!("flow {flow}"),
-            Some(_) => format!("source port {flow}"),
-        });
-        let told: Vec<String> = port.into_iter().chain(flow).chain([at]).collect();
+        let flow = match (route.flow(), &port) {
+            (None, _) => A_FLOW_EACH.to_owned(),
+            (Some(flow), None) => format!("flow {flow}"),
+            (Some(flow), Some(_)) => format!("source port {flow}"),
+        };
+        let told: Vec<String> = port.into_iter().chain([flow, at]).collect();
         let told = told.join(BETWEEN);
         print(draw(&format!("Path to {host}"), &summary, &told, &stages).as_bytes())
     }

@@ -73,6 +73,7 @@ impl<L: Link> Driver<L> {
             return;
         };
         trace.checks.protocol = check;
+        trace.checks.has_many_flows = trace.knock.is_mute;
         trace.checks.found = self.proxies.get(&target).copied();
     }
 
