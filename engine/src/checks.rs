@@ -269,8 +269,10 @@ impl Checks {
         let is_steady = !self.has_many_flows || self.is_one_way(tracer, distance, &last);
         let is_on_way = |before: Option<Reply>| match distance {
             1 => Some(true),
-            _ if last.is_empty() || !is_steady => None,
-            _ => before.map(|reply| last.contains(&reply.from)),
+            _ if last.is_empty() => None,
+            _ => before
+                .map(|reply| last.contains(&reply.from))
+                .filter(|is_on_way| is_steady || !is_on_way),
         };
         let mut routers = Vec::new();
         for check in self.at(distance) {

@@ -306,7 +306,9 @@ fn a_redirect_is_told_from_the_target() {
             let told = trace(&[&redirect], &["-U", "-p", CLOSED, target])?;
             told.is_at(4, "port_unreachable", target);
             // Of other flows each, one probe of a hop is no proof.
-            let args = ["--watch", "--count", "2", "--every", "0.2", "-q3", "-T", target];
+            let args = [
+                "--watch", "--count", "2", "--every", "0.2", "-q3", "-T", target,
+            ];
             on_each(&at, &args, |Told(watched, status)| {
                 assert_eq!((&watched["port_state"], status), (&"proxied".into(), 1));
                 assert_eq!(watched["distance"], Value::Null, "{watched}");
