@@ -1,6 +1,7 @@
 //! A router's entry in a scenario: what it is like, where it differs from the others.
 
 use crate::transport::Protocol;
+use hopshot_core::wire::AddressFamily;
 use serde::Deserialize;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -226,6 +227,16 @@ pub struct ErrorKind {
     pub icmp_type: u8,
     /// The code.
     pub code: u8,
+}
+
+/// The error about what is forbidden: communication administratively prohibited (RFC 1812, section
+/// 5.2.7.1; RFC 4443, section 3.1).
+pub(crate) const fn prohibited(family: AddressFamily) -> ErrorKind {
+    let (icmp_type, code) = match family {
+        AddressFamily::V4 => (3, 13),
+        AddressFamily::V6 => (1, 1),
+    };
+    ErrorKind { icmp_type, code }
 }
 
 impl From<[u8; 2]> for ErrorKind {

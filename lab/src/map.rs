@@ -1,10 +1,9 @@
 //! Where everything is: the routers with their addresses and names, the paths between client and
 //! target, and the truth that a trace should find.
 
-use crate::hop::{Hop, Link, Unreachable};
+use crate::hop::{Hop, Link, Unreachable, prohibited};
 use crate::host::{Port, Target};
 use crate::scenario::{Diamond, Loop, Scenario};
-use crate::target::prohibited;
 use crate::transport::Protocol;
 use hopshot_core::wire::AddressFamily;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

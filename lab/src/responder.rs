@@ -1,10 +1,9 @@
 //! Who answers a probe: the router where it expires or that stops it, or a host.
 
 use crate::answer::{Body, Request};
-use crate::hop::ErrorKind;
+use crate::hop::{ErrorKind, prohibited};
 use crate::host::Port;
 use crate::map::{Map, Place};
-use crate::target::prohibited;
 use hopshot_core::wire::{AddressFamily, icmp};
 
 /// Who answers a probe, and how.

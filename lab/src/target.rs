@@ -1,7 +1,7 @@
 //! The hosts at the target's place: how Linux answers echo requests, segments and datagrams there.
 
 use crate::answer::{Body, Delivery, Report, Request, echo_reply, error, wrap};
-use crate::hop::{ErrorKind, Hop};
+use crate::hop::{ErrorKind, Hop, prohibited};
 use crate::host::{Port, Target};
 use crate::limit::{Bucket, Window};
 use crate::log::Fate;
@@ -351,16 +351,6 @@ impl Arrival<'_> {
         let from = self.back.source;
         error(self.quoted, from, self.hop_limit, &report, &Hop::default())
     }
-}
-
-/// The error about a rejected port: communication administratively prohibited (RFC 1812, section
-/// 5.2.7.1; RFC 4443, section 3.1).
-pub(crate) const fn prohibited(family: AddressFamily) -> ErrorKind {
-    let (icmp_type, code) = match family {
-        AddressFamily::V4 => (3, 13),
-        AddressFamily::V6 => (1, 1),
-    };
-    ErrorKind { icmp_type, code }
 }
 
 /// The answer to a QUIC packet of a version that isn't known (RFC 8999, section 6): both connection

@@ -2,9 +2,10 @@
 
 use super::about::About;
 use super::asn::Asn;
-use super::compare::Sides;
+use super::compare;
 use super::output::{Format, Output};
 use super::probing::Probes;
+use super::sides::Sides;
 use super::values;
 use super::watch::Watching;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -210,7 +211,7 @@ impl Args {
         }
         let compares = self.probing.compare.as_ref();
         if let Some(sides) = compares {
-            sides.check_hosts(&self.hosts)?;
+            compare::check(sides, &self.probing, &self.hosts)?;
         }
         let ways = [
             (

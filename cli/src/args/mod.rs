@@ -10,14 +10,15 @@ mod line;
 mod output;
 mod probing;
 mod protocol;
+mod sides;
 mod values;
 mod watch;
 
 pub(crate) use asn::Asn;
-pub(crate) use compare::Sides;
 pub(crate) use line::Args;
 pub(crate) use output::Format;
 pub(crate) use probing::Probes;
+pub(crate) use sides::Sides;
 
 use about::Page;
 use clap::error::ErrorKind;

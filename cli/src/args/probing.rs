@@ -1,7 +1,7 @@
 //! What is sent, and from where.
 
-use super::compare::{self, Sides, sides};
 use super::protocol::Protocol;
+use super::sides::{self, Sides, sides};
 use super::values::{Source, mark, number, octet, seconds, source, word};
 use clap::{Args, ValueEnum};
 use hopshot_linux::lookup::Wanted;
@@ -94,7 +94,7 @@ pub(crate) struct Probes {
     /// Trace by several protocols at once, side by side, and say what differs: icmp, udp, tcp, quic,
     /// with :PORT for another port; or over both families, 4,6 [default: icmp,udp,tcp]
     #[arg(long, value_name = "SIDES", num_args = 0..=1, require_equals = true)]
-    #[arg(default_missing_value = compare::USUAL, value_parser = sides)]
+    #[arg(default_missing_value = sides::USUAL, value_parser = sides)]
     #[arg(conflicts_with_all = ["watch", "mtu", "paths", "targets"])]
     pub(crate) compare: Option<Sides>,
 
@@ -148,9 +148,6 @@ impl Probes {
                 "--first must be 1 to {} (--max-hops), not {}",
                 self.max, self.first
             ));
-        }
-        if let Some(sides) = &self.compare {
-            sides.check(self)?;
         }
         self.protocol.check(self.compare.as_ref())?;
         self.check_beside_protocol()?;

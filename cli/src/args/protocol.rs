@@ -1,14 +1,9 @@
 //! The protocol of probes.
 
-use super::compare::Sides;
+use super::sides::{DNS, HTTPS, Sides, UNUSED};
 use super::values::number;
 use clap::Args;
 use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
-
-/// The first port of classic traceroutes, where hardly anybody listens.
-pub(super) const UNUSED: u16 = 33_434;
-pub(super) const HTTPS: u16 = 443;
-pub(super) const DNS: u16 = 53;
 
 /// The options that say what probes are.
 #[derive(Debug, Args)]

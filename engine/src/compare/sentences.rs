@@ -9,20 +9,24 @@ use crate::protocol::ProbeProtocol;
 use hopshot_core::Loss;
 use std::time::Duration;
 
-/// Returns a sentence for each statement.
-pub(super) fn sentences(verdict: &Verdict) -> Vec<String> {
-    if verdict.is_alike() {
-        return vec![alike(verdict)];
+impl Verdict {
+    /// Returns all of it for people, a sentence for each statement; one sentence where nothing
+    /// differs.
+    #[must_use]
+    pub fn sentences(&self) -> Vec<String> {
+        if self.is_alike() {
+            return vec![alike(self)];
+        }
+        let parting = self.parting().map(parts);
+        let slower = self.slower().iter().map(slow);
+        let lossier = self.lossier().iter().map(loses);
+        ends(self)
+            .into_iter()
+            .chain(parting)
+            .chain(slower)
+            .chain(lossier)
+            .collect()
     }
-    let parting = verdict.parting().map(parts);
-    let slower = verdict.slower().iter().map(slow);
-    let lossier = verdict.lossier().iter().map(loses);
-    ends(verdict)
-        .into_iter()
-        .chain(parting)
-        .chain(slower)
-        .chain(lossier)
-        .collect()
 }
 
 /// Says that nothing differs, and when the target answered.

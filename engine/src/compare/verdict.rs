@@ -4,7 +4,6 @@ use super::end::SideEnd;
 use super::facts::Facts;
 use super::figures::{Lossier, Slower, lossier, slower};
 use super::parting::{Parting, parting};
-use super::sentences::sentences;
 use super::side::Side;
 
 /// A verdict: what the answers show of the differences between sides, and nothing else.
@@ -62,12 +61,5 @@ impl Verdict {
             && self.parting.is_none()
             && self.slower.is_empty()
             && self.lossier.is_empty()
-    }
-
-    /// Returns all of it for people, a sentence for each statement; one sentence where nothing
-    /// differs.
-    #[must_use]
-    pub fn sentences(&self) -> Vec<String> {
-        sentences(self)
     }
 }
