@@ -133,9 +133,8 @@ impl Comparing {
 }
 
 impl Opened<Comparing> {
-    /// Starts the comparison of two families at the addresses of the host: the first is looked for
-    /// over IPv4, the second over IPv6. A family that the host doesn't have is an error of that
-    /// side alone.
+    /// Starts the comparison of two families at the addresses of the host, or with the reason why
+    /// it has none of a family: that is an error of this side alone.
     ///
     /// # Errors
     /// As [`start_at`](Self::start_at), where no side can begin.

@@ -86,7 +86,7 @@ impl View {
         let end = heard + u8::from(!comparison.routes().any(Route::reached));
         let was_probed = |hop: &u8| {
             let mut routes = comparison.routes();
-            *hop <= heard || routes.any(|it| it.hops().any(|probed| probed.number() == *hop))
+            routes.any(|route| route.hops().any(|probed| probed.number() == *hop))
         };
         let lines: Vec<Line> = (1..=end)
             .filter(was_probed)

@@ -10,6 +10,9 @@ use std::net::IpAddr;
 pub struct Parting {
     /// The hop.
     pub hop: u8,
+    /// Whether all these sides have met the same address at the hop before, if there is one. Else
+    /// they may have parted before.
+    pub is_exact: bool,
     /// The different ways, in the order of the sides.
     pub ways: Vec<Way>,
 }
@@ -58,6 +61,20 @@ pub(super) fn parting(sides: &[Facts]) -> Option<Parting> {
                 }),
             }
         }
-        (ways.len() > 1).then_some(Parting { hop, ways })
+        let is_exact = hop == 1 || is_common(sides, &ways, hop - 1);
+        (ways.len() > 1).then_some(Parting {
+            hop,
+            is_exact,
+            ways,
+        })
     })
+}
+
+/// Whether all sides of these ways have met one address at a hop.
+fn is_common(sides: &[Facts], ways: &[Way], hop: u8) -> bool {
+    let of_ways = |side: &&Facts| ways.iter().any(|way| way.sides.contains(&side.side));
+    let own = sides.iter().filter(of_ways);
+    let mut met = own.map(|side| side.hop(hop).and_then(HopFacts::only));
+    let first = met.next().flatten();
+    first.is_some() && met.all(|address| address == first)
 }

@@ -163,7 +163,12 @@ fn behind(hop: u8) -> String {
 fn parts(parting: &Parting) -> String {
     let way = |way: &Way| format!("{} by {}", listed(&way.sides), way.address);
     let ways: Vec<String> = parting.ways.iter().map(way).collect();
-    format!("Paths part at hop {}: {}", parting.hop, ways.join(", "))
+    let before = if parting.is_exact { "" } else { " or before" };
+    format!(
+        "Paths part at hop {}{before}: {}",
+        parting.hop,
+        ways.join(", ")
+    )
 }
 
 fn slow(slower: &Slower) -> String {

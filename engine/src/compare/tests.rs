@@ -204,6 +204,11 @@ fn paths_part_only_where_each_side_meets_one_address_there_and_beside_it() {
         Verdict::of(&sides).parting().map(|parting| parting.hop)
     };
     assert_eq!(sides(None), Some(2));
+    let exact = [
+        side(ICMP, reached(None), &one),
+        side(TCP, reached(None), &other),
+    ];
+    assert!(Verdict::of(&exact).parting().unwrap().is_exact);
     assert_eq!(
         [1, 2, 3, 4].map(|hop| sides(Some(hop))),
         [Some(3), Some(4), None, Some(2)]
@@ -219,7 +224,7 @@ fn paths_part_only_where_each_side_meets_one_address_there_and_beside_it() {
     assert_eq!((parting.hop, parting.ways.len()), (3, 2));
     assert_eq!(
         verdict.sentences().last().unwrap(),
-        "Paths part at hop 3: ICMP by 10.3.0.1, TCP 443 by 10.8.0.1"
+        "Paths part at hop 3 or before: ICMP by 10.3.0.1, TCP 443 by 10.8.0.1"
     );
 }
 

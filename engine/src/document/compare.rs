@@ -35,6 +35,9 @@ struct VerdictDocument {
     ends: Vec<EndDocument>,
     /// The first hop at which paths are different ones.
     parts_at: Option<u8>,
+    /// Whether the hop before is known to be the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts_exactly: Option<bool>,
     ways: Vec<WayDocument>,
     slower: Vec<SlowerDocument>,
     lossier: Vec<LossierDocument>,
@@ -144,6 +147,7 @@ impl VerdictDocument {
             alike: verdict.is_alike(),
             ends: verdict.ends().iter().map(EndDocument::new).collect(),
             parts_at: parting.map(|parting| parting.hop),
+            parts_exactly: parting.map(|parting| parting.is_exact),
             ways: ways.map(WayDocument::new).collect(),
             slower: verdict.slower().iter().map(SlowerDocument::new).collect(),
             lossier: verdict.lossier().iter().map(LossierDocument::new).collect(),

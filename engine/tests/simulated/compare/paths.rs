@@ -32,6 +32,7 @@ fn paths_that_part_by_protocol_part_where_they_do() {
         }];
         each(&scenario, &USUAL, |seen| {
             let parting = seen.result.verdict().parting().expect("they part");
+            assert!(parting.is_exact, "{}", seen.told);
             assert_eq!(
                 (parting.hop, parting.ways.len()),
                 (4, ways),
