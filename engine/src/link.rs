@@ -136,8 +136,8 @@ pub struct Port {
     pub own_port: Option<u16>,
     /// How many probes may be under way at a time; `None` where any number may.
     pub room: Option<usize>,
-    /// The destination port of all that it sends, where it can send to no other, or hears no answers
-    /// from others; else `None`.
+    /// The destination port of all that it sends, where it can send to no other, or hears no
+    /// answers from others; else `None`.
     pub target_port: Option<u16>,
 }
 

@@ -1,9 +1,9 @@
 //! The same target by several protocols, or over both families, at the same time, and what
 //! differs.
 //!
-//! Each side is a trace as it is alone, with its own flow, knocks and checks. All of them run in one
-//! driver. A [`Verdict`] says where each ends and why, where the paths part, and whose answers are
-//! slower or more often lost than those of others: nothing that the answers don't show.
+//! Each side is a trace as it is alone, with its own flow, knocks and checks. All of them run in
+//! one driver. A [`Verdict`] says where each ends and why, where the paths part, and whose answers
+//! are slower or more often lost than those of others: nothing that the answers don't show.
 
 mod end;
 mod facts;
