@@ -43,7 +43,8 @@ fn the_name_alone_shows_the_short_help_and_is_a_mistake_all_the_same() {
         "--targets",
         "--watch",
         "--format",
-        "hopshot --json",
+        "hopshot --compare",
+        "json",
     ] {
         assert!(alone.stderr.contains(shown), "{}", alone.stderr);
     }
