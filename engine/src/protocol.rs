@@ -4,7 +4,6 @@
 //! Each protocol is one of core's. The choice among them is made at run time, so it is an enum that
 //! implements [`Protocol`] by match.
 
-use crate::link::SocketKind;
 use crate::memory::Memory;
 use hopshot_core::wire::{AddressFamily, BufferTooSmall, Ends, Malformed, icmp, ip, tcp, udp};
 use hopshot_core::{Answer, Back, Changes, ConfigError, Discard, Echo, Kind, MIN_PAYLOAD, Match};
@@ -119,14 +118,14 @@ impl ProbeProtocol {
 
     /// Returns how far the first sweep to a target goes at once, by what is known of it. A SYN that
     /// goes past the end is a connection to somebody's server: there are at most three of them, a
-    /// whole one with TCP sockets and so two, and nothing is guessed.
-    pub(crate) fn sweep(self, kind: SocketKind, memory: &Memory, target: IpAddr) -> Option<Sweep> {
+    /// whole one where `are_whole` says so and then two, and nothing is guessed.
+    pub(crate) fn sweep(self, are_whole: bool, memory: &Memory, target: IpAddr) -> Option<Sweep> {
         // Another one is for farther out, if neither of the two nearest hops answers.
         const FIRST: u8 = 2;
         match self {
             Self::Tcp { .. } => Some(Sweep::Window {
                 first: memory.exactly(target).unwrap_or(FIRST),
-                step: if kind == SocketKind::Tcp { 2 } else { 3 },
+                step: if are_whole { 2 } else { 3 },
             }),
             _ => memory.sweep(target),
         }

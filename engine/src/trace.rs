@@ -68,13 +68,11 @@ impl Begun {
             .own_port(family, settings.protocol)
             .filter(|_| settings.flow.is_none());
         let probing = own_port.map_or(probing, |port| probing.with_flow(port, false));
-        let kind = driver
-            .socket(family, settings.protocol)
-            .unwrap_or(SocketKind::Raw);
+        let are_whole = driver.socket(family, settings.protocol) == Some(SocketKind::Tcp);
         let sweep = settings
             .config
             .sweep
-            .or_else(|| settings.protocol.sweep(kind, &settings.memory, target));
+            .or_else(|| settings.protocol.sweep(are_whole, &settings.memory, target));
         let is_known = has_head || settings.memory.exactly(target).is_some();
         let knocks = settings.protocol.knocks() && settings.config.sweep.is_none();
         let config = Config {

@@ -1,6 +1,6 @@
 //! The protocol of probes.
 
-use super::sides::{DNS, HTTPS, Sides, UNUSED};
+use super::sides::{DNS, HTTPS, Sides};
 use super::values::number;
 use clap::Args;
 use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
