@@ -1,6 +1,6 @@
 //! The protocol of probes.
 
-use super::sides::{DNS, HTTPS, Sides};
+use super::sides::{DNS, HTTPS, Sides, UNUSED};
 use super::values::number;
 use clap::Args;
 use hopshot_linux::{ProbeProtocol, TcpOptions, UdpPayload};
@@ -61,7 +61,7 @@ impl Protocol {
                 payload: UdpPayload::Quic,
             },
             (_, true) => ProbeProtocol::Udp {
-                port: port_or(ProbeProtocol::UNUSED_UDP.port().unwrap_or_default()),
+                port: port_or(UNUSED),
                 payload: if self.port == Some(DNS) {
                     UdpPayload::Dns
                 } else {
