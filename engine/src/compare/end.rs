@@ -18,7 +18,7 @@ pub enum SideEnd {
         distance: Option<u8>,
         /// Whether the port is open, if an answer shows it.
         is_open: Option<bool>,
-        /// The RTT in the middle of its answers.
+        /// The RTT in the middle of its answers, or that of its answer to the knock alone.
         rtt: Option<Duration>,
     },
     /// Somebody answers in the target's name, or may do so.
@@ -129,7 +129,7 @@ impl SideEnd {
             return Self::Reached {
                 distance: route.distance(),
                 is_open: route.is_open(),
-                rtt: median(&target_rtts(route)),
+                rtt: median(&target_rtts(route)).or(route.knock_rtt()),
             };
         }
         match route.stop_reason() {

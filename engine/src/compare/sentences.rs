@@ -93,8 +93,9 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
                 true => " by a proxy, a redirect or a firewall",
                 false => ", perhaps by a proxy, a redirect or a firewall",
             };
+            let by = proxy.protocol.as_str().to_uppercase();
             format!(
-                "{who} {is} answered at hop {}{what}, not the target: ICMP finds {} there",
+                "{who} {is} answered at hop {}{what}, not the target: {by} finds {} there",
                 proxy.hop, proxy.router
             )
         }
