@@ -79,7 +79,7 @@ impl Comparing {
             }
         };
         let plans = self.sides.iter().map(plan).collect();
-        engine::Compare::start(sockets, host, plans)
+        engine::Compare::start(sockets, host, plans, settings.checks_targets(true))
     }
 }
 

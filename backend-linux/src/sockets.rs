@@ -255,11 +255,6 @@ impl Sockets {
     /// Opens sockets beside those of a protocol, to check whether it is the target that answers, or
     /// a proxy in its name: by ICMP Echo, or, for TCP where ping sockets are refused, by UDP.
     pub(crate) fn open_checks(&mut self) {
-        let of_icmp = |pair: &Pair| pair.protocol == ProbeProtocol::Icmp.number(pair.family);
-        // A side by ICMP has sockets for that.
-        if self.options.protocol == ProbeProtocol::Icmp || self.open.iter().any(of_icmp) {
-            return;
-        }
         let options = Options {
             protocol: ProbeProtocol::Icmp,
             kind: self.options.kind.map(|kind| match kind {
@@ -277,13 +272,20 @@ impl Sockets {
             ..options.clone()
         };
         for family in BOTH {
+            let by_icmp = ProbeProtocol::Icmp.number(family);
+            let mut own = self.open.iter().filter(|pair| pair.family == family);
+            // A side by ICMP has sockets for that.
+            if own.clone().any(|pair| pair.protocol == by_icmp) {
+                continue;
+            }
+            let has_tcp = own.any(|pair| pair.socket.kind() == SocketKind::Tcp);
             let Some(pair) = self.open.iter_mut().find(|pair| pair.family == family) else {
                 continue;
             };
             let sources = Arc::clone(&pair.sources);
             match Pair::open_check(&sources, family, &options) {
                 Ok(check) => self.open.push(check),
-                Err(_) if pair.socket.kind() == SocketKind::Tcp => {
+                Err(_) if has_tcp => {
                     let open = || Socket::open(family, &by_udp).ok();
                     let opened = (0..UDP_CHECKS.min(pairs)).map_while(|_| open());
                     let beside = |socket| Pair::beside(&sources, family, &by_udp, socket);

@@ -343,10 +343,6 @@ pub(crate) fn silence(route: &Route) -> Option<String> {
         "answered"
     };
     let advice = match route.summary().socket {
-        SocketKind::Tcp => {
-            "TCP sockets don't hear those behind firewalls that change sequence numbers; use \
-             --socket raw, as root"
-        }
         SocketKind::Udp => {
             "UDP sockets don't hear those that quote little of a probe; use --socket raw, as root"
         }

@@ -541,12 +541,13 @@ impl<L: Link> Driver<L> {
             if listener.purpose == Purpose::Checks {
                 continue;
             }
-            // Without `expect_many` there is one trace, and perhaps there are checks of others.
-            let own = self
-                .traces
-                .iter()
-                .find(|(_, trace)| trace.listener == port)
-                .filter(|_| listener.purpose != Purpose::Both)
+            // Without `expect_many` there is one trace, and perhaps there are checks of others; or
+            // one for each side of a comparison, and two may have the port.
+            let is_its = |(_, trace): &(&TraceId, &Running)| trace.listener == port;
+            let mut its = self.traces.iter().filter(is_its);
+            let own = its
+                .next()
+                .filter(|_| its.next().is_none() && listener.purpose != Purpose::Both)
                 // Knocks and checks come and go, and have identities of their own.
                 .filter(|(id, trace)| !self.asides.contains_key(id) && !trace.knock.is_permitted)
                 .map(|(_, trace)| trace);

@@ -288,7 +288,7 @@ fn a_comparison_has_the_fields_of_the_schema() {
                     },
                 }
             };
-            let job = Compare::start(machine, name, protocols.map(plan).into()).unwrap();
+            let job = Compare::start(machine, name, protocols.map(plan).into(), true).unwrap();
             let comparison = document(&finished(job));
             let checked = schemas.check("compare.schema.json#/$defs/comparison", &comparison);
             assert_eq!(checked, Ok(()), "{name}");

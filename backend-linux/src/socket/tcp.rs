@@ -62,8 +62,8 @@ pub(crate) struct Socket {
     ready: VecDeque<usize>,
     events: OwnedFd,
     timer: OwnedFd,
-    /// When the timer goes off.
-    armed: Option<Instant>,
+    /// Whether the timer goes off by the time that the first probe has been under way for too long.
+    is_armed: bool,
     pub(super) lacks: Lacks,
 }
 
@@ -140,7 +140,7 @@ impl Socket {
             places,
             events,
             timer,
-            armed: None,
+            is_armed: false,
             lacks,
         };
         // That none is connected.
@@ -167,8 +167,11 @@ impl Socket {
         tag: u32,
     ) -> Result<Instant, Errno> {
         let places = &self.places;
-        let serves = |index: &usize| [0, scope_id].contains(&places[*index].scope_id);
-        let next = self.free.iter().position(serves);
+        let find = |scope_id| {
+            let mut free = self.free.iter();
+            free.position(|index| places[*index].scope_id == scope_id)
+        };
+        let next = find(scope_id).or_else(|| find(0));
         let index = next.and_then(|next| self.free.remove(next));
         let index = index.ok_or(Errno::AGAIN)?;
         let place = &mut self.places[index];
@@ -197,7 +200,7 @@ impl Socket {
             left,
             message: message.to_vec(),
         });
-        if self.armed.is_none() {
+        if !self.is_armed {
             self.arm(left.saturating_add(LONGEST), left);
         }
         Ok(left)
@@ -240,7 +243,7 @@ impl Socket {
 
     /// Looks for sockets with an event, and ends what has been under way for too long.
     fn look(&mut self) -> Result<VecDeque<usize>, Errno> {
-        let mut events = Vec::<Event>::with_capacity(32);
+        let mut events = Vec::<Event>::with_capacity(self.places.len() + 1);
         let room = rustix::buffer::spare_capacity(&mut events);
         match epoll::wait(&self.events, room, Some(&Timespec::default())) {
             Ok(_) | Err(Errno::INTR) => {}
@@ -259,7 +262,7 @@ impl Socket {
     /// sees that the next is ended.
     fn end_late(&mut self, ready: &VecDeque<usize>) {
         let _ = rustix::io::read(&self.timer, &mut [0_u8; 8]);
-        self.armed = None;
+        self.is_armed = false;
         let now = clock::now();
         let mut next: Option<Instant> = None;
         for index in 0..self.places.len() {
@@ -287,7 +290,7 @@ impl Socket {
             it_value: Timespec::try_from(span).unwrap_or_default(),
         };
         let set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
-        self.armed = set.is_ok().then_some(at);
+        self.is_armed = set.is_ok();
     }
 
     /// Reads what became of the probe of a socket, if it is known, as the answer to the SYN that
@@ -297,7 +300,8 @@ impl Socket {
         let probe = place.probe.take()?;
         // The state first: what changes it while the rest is read makes a new event.
         let handshake = sys::handshake(place.fd.as_fd()).unwrap_or_default();
-        if let Some(packet) = report(place, buf) {
+        let reported = report(place, buf).filter(|_| handshake.state != State::Made);
+        if let Some(packet) = reported {
             self.release(index);
             let from = unprivileged::sender(packet.report.as_ref(), packet.peer)?;
             // The kernel has compared what it sent.

@@ -130,7 +130,7 @@ fn on_real_routers_a_rule_against_udp_is_found_and_tcp_gets_there() {
     for (target, told) in [
         (
             "10.4.0.1",
-            "UDP 33434 is silent after hop 1: filtered, or an open port that says nothing",
+            "UDP 33434 is silent after hop 1: filtered, lost, or an open port that says nothing",
         ),
         (
             "2001:db8:4::1",
@@ -175,7 +175,7 @@ fn a_side_without_a_socket_says_why_and_the_others_go_on() {
         let lines: Vec<&str> = said.stdout.lines().collect();
         let verdict = &lines[lines.len() - 3..];
         // Each has its own socket, whose port it is.
-        let refused = "ICMP failed on this machine: neither raw nor ping sockets are permitted";
+        let refused = "ICMP failed: neither raw nor ping sockets are permitted";
         assert!(verdict[0].starts_with(refused), "{lines:?}");
         assert!(
             verdict[1].starts_with("UDP 33434 gets there: closed, "),

@@ -90,14 +90,10 @@ fn nobody_has_the_whole_route_and_the_state_of_the_port() {
         return;
     }
     let copy = Copy::new("tcp");
-    let slow = format!(
-        "0=python3 {}/tests/data/slow_link.py 0.01",
-        env!("CARGO_MANIFEST_DIR")
-    );
     for target in TARGETS {
         // With ping sockets, and without: then UDP goes along.
         for more in [&["--ping"][..], &[]] {
-            let chain = [&["--serve", "4430", "--at", &slow][..], more].concat();
+            let chain = [&["--serve", "4430"][..], more].concat();
             for (port, answer) in [("4430", "syn_ack"), ("4431", "rst")] {
                 for attempts in ["-q1", "-q3"] {
                     let args = [
@@ -122,11 +118,6 @@ fn nobody_has_the_whole_route_and_the_state_of_the_port() {
                     assert!(shown.iter().flatten().all(strong), "{document}");
                     let is_it = |probe: &Shown| probe[2].as_deref() == Some(answer);
                     assert!(shown[3].iter().all(is_it), "{document}");
-                    // The link takes 10 ms, whoever's clock says when the answer came.
-                    for hop in document["hops"].as_array().unwrap() {
-                        let best = hop["best_ms"].as_f64().unwrap();
-                        assert!((10.0..1_000.0).contains(&best), "{hop}");
-                    }
                 }
             }
         }

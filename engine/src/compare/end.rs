@@ -125,6 +125,13 @@ impl SideEnd {
         if let Some(proxy) = route.proxy() {
             return Self::Proxied(proxy);
         }
+        // The target itself may refuse: that is no way to it.
+        if route.stop_reason() == Some(StopReason::Unreachable)
+            && route.knock().is_none()
+            && let Some((by, how)) = refusal(route)
+        {
+            return Self::Refused { after, by, how };
+        }
         if route.reached() {
             return Self::Reached {
                 distance: route.distance(),
@@ -133,10 +140,7 @@ impl SideEnd {
             };
         }
         match route.stop_reason() {
-            Some(StopReason::Unreachable) => match refusal(route) {
-                Some((by, how)) => Self::Refused { after, by, how },
-                None => Self::Quiet { after },
-            },
+            Some(StopReason::Unreachable) => Self::Quiet { after },
             Some(StopReason::Loop) => Self::Loop { after },
             Some(StopReason::MaxHops) => Self::MaxHops { after },
             Some(StopReason::Interrupted | StopReason::NoRoom) | None => {

@@ -15,6 +15,8 @@ pub(super) struct Facts {
     pub(super) side: Side,
     /// Its target; `None` if it has none.
     pub(super) target: Option<IpAddr>,
+    /// Whether each of its probes is of another flow.
+    pub(super) has_many_flows: bool,
     pub(super) end: SideEnd,
     pub(super) hops: Vec<HopFacts>,
     /// Probes to the target and those lost, where losses can mean something: nobody limits these
@@ -42,6 +44,7 @@ impl Facts {
         Self {
             side,
             target: Some(route.summary().target),
+            has_many_flows: route.flow().is_none(),
             hops: hops.map(|hop| HopFacts::of(route, hop)).collect(),
             loss: loss(route).filter(|_| end.is_reached()),
             end,
@@ -53,6 +56,7 @@ impl Facts {
         Self {
             side,
             target: None,
+            has_many_flows: false,
             end: SideEnd::Local {
                 why: why.to_owned(),
             },

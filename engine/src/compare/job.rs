@@ -57,12 +57,18 @@ enum State {
 }
 
 impl<L: Link> Compare<L> {
-    /// Begins to trace a host, which is called `host` in the result, on all sides. A side that
-    /// can't begin doesn't keep the others from it. Each wants a port of its own on the link.
+    /// Begins to trace a host, which is called `host` in the result, on all sides. `checks` says
+    /// whether others than ICMP are checked for a proxy. A side that can't begin doesn't keep the
+    /// others from it. Each wants a port of its own on the link.
     ///
     /// # Errors
     /// A setting is out of its range, there is no side, or none can begin: the first one's reason.
-    pub fn start(link: L, host: &str, plans: Vec<SidePlan<L::Error>>) -> Result<Self, L::Error> {
+    pub fn start(
+        link: L,
+        host: &str,
+        plans: Vec<SidePlan<L::Error>>,
+        checks: bool,
+    ) -> Result<Self, L::Error> {
         let family = |plan: &SidePlan<L::Error>| {
             let address = plan.address.as_ref().ok();
             address.map_or(AddressFamily::V4, |address| AddressFamily::of(address.ip()))
@@ -81,6 +87,9 @@ impl<L: Link> Compare<L> {
         } in plans
         {
             let begun = address.and_then(|address| begin(&mut driver, &settings, host, address));
+            if let (Ok((begun, _)), true) = (&begun, checks) {
+                driver.permit_checks(begun.id);
+            }
             let (id, state) = match begun {
                 Ok(begun) => (Some(begun.0.id), State::Running(Box::new(begun))),
                 Err(error) => {
@@ -177,7 +186,6 @@ fn begin<L: Link>(
     address: SocketAddr,
 ) -> Result<(Begun, Route), L::Error> {
     let begun = Begun::new(settings, driver, host, address, None, Endurance::Timeout)?;
-    driver.permit_checks(begun.id);
     let unsent = begun.unsent(driver, settings)?;
     Ok((begun, unsent))
 }

@@ -13,6 +13,8 @@ pub struct Parting {
     /// Whether all these sides have met the same address at the hop before, if there is one. Else
     /// they may have parted before.
     pub is_exact: bool,
+    /// Whether each probe of one of these sides is of another flow: then that alone may be why.
+    pub has_many_flows: bool,
     /// The different ways, in the order of the sides.
     pub ways: Vec<Way>,
 }
@@ -50,7 +52,10 @@ pub(super) fn parting(sides: &[Facts]) -> Option<Parting> {
     hops.find_map(|hop| {
         let mut ways: Vec<Way> = Vec::new();
         for side in sides {
-            let Some(address) = side.hop(hop).and_then(HopFacts::only) else {
+            // At other distances the target is no other way, nor is a translator that speaks in its
+            // name.
+            let address = side.hop(hop).and_then(HopFacts::only);
+            let Some(address) = address.filter(|address| *address != first) else {
                 continue;
             };
             match ways.iter_mut().find(|way| way.address == address) {
@@ -62,9 +67,15 @@ pub(super) fn parting(sides: &[Facts]) -> Option<Parting> {
             }
         }
         let is_exact = hop == 1 || is_common(sides, &ways, hop - 1);
+        let is_of_ways = |side: &&Facts| ways.iter().any(|way| way.sides.contains(&side.side));
+        let has_many_flows = sides
+            .iter()
+            .filter(is_of_ways)
+            .any(|side| side.has_many_flows);
         (ways.len() > 1).then_some(Parting {
             hop,
             is_exact,
+            has_many_flows,
             ways,
         })
     })

@@ -1,5 +1,6 @@
 //! The result of a comparison.
 
+use super::end::SideEnd;
 use super::facts::Facts;
 use super::side::Side;
 use super::verdict::Verdict;
@@ -37,10 +38,14 @@ impl Compared {
         }
     }
 
-    /// Returns whether its target answered, and no proxy for it.
+    /// Returns whether its target answered, and neither refused its probes nor did a proxy answer.
     #[must_use]
     pub fn reached(&self) -> bool {
-        self.route.as_ref().is_ok_and(|route| route.reached())
+        let is_passed = |route: &Route| match SideEnd::of(route) {
+            SideEnd::Proxied(proxy) => !proxy.is_certain,
+            end => end.is_reached(),
+        };
+        self.route.as_deref().is_ok_and(is_passed)
     }
 }
 

@@ -17,11 +17,13 @@ impl Verdict {
         if self.is_alike() {
             return vec![alike(self)];
         }
+        let distances = (!self.distances().is_empty()).then(|| distances(self.distances()));
         let parting = self.parting().map(parts);
         let slower = self.slower().iter().map(slow);
         let lossier = self.lossier().iter().map(loses);
         ends(self)
             .into_iter()
+            .chain(distances)
             .chain(parting)
             .chain(slower)
             .chain(lossier)
@@ -108,14 +110,6 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
             };
             format!("{who} {stops} {}: {how}", behind(*after))
         }
-        SideEnd::Quiet { after: 0 } => {
-            let why = if is_up {
-                "filtered"
-            } else {
-                "filtered, or down"
-            };
-            format!("{who} {is} not answered at all: {why}")
-        }
         SideEnd::Quiet { after } => {
             let is_udp = |side: &Side| matches!(side, Side::Protocol(ProbeProtocol::Udp { .. }));
             let udp = match (sides.iter().any(is_udp), is_one) {
@@ -123,13 +117,17 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
                 (true, true) => ", or an open port that says nothing",
                 (true, false) => ", or of UDP an open port that says nothing",
             };
-            // The same address answers another protocol.
+            // The same address may answer another protocol.
             let why = match (is_up, udp.is_empty()) {
-                (true, _) => "filtered",
+                (true, true) => "filtered, or lost",
+                (true, false) => "filtered, lost",
                 (false, true) => "filtered, or down",
                 (false, false) => "filtered, down",
             };
-            format!("{who} {is} silent after hop {after}: {why}{udp}")
+            match after {
+                0 => format!("{who} {is} not answered at all: {why}{udp}"),
+                hop => format!("{who} {is} silent after hop {hop}: {why}{udp}"),
+            }
         }
         SideEnd::Timeout { after } => {
             format!("{who} {is} silent after hop {after} for as long as was waited (-w)")
@@ -146,12 +144,19 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
                 behind(*after)
             )
         }
-        SideEnd::Local { why } => format!("{who} failed on this machine: {why}"),
+        SideEnd::Local { why } => format!("{who} failed: {why}"),
         SideEnd::Interrupted { after } => {
             let was = verb("was", "were");
             format!("{who} {was} interrupted {}", behind(*after))
         }
     }
+}
+
+fn distances(distances: &[(Side, u8)]) -> String {
+    let told = distances
+        .iter()
+        .map(|(side, hop)| format!("{side} at hop {hop}"));
+    format!("The target answers {}", told.collect::<Vec<_>>().join(", "))
 }
 
 fn behind(hop: u8) -> String {
@@ -165,8 +170,12 @@ fn parts(parting: &Parting) -> String {
     let way = |way: &Way| format!("{} by {}", listed(&way.sides), way.address);
     let ways: Vec<String> = parting.ways.iter().map(way).collect();
     let before = if parting.is_exact { "" } else { " or before" };
+    let flows = match parting.has_many_flows {
+        true => " (or each TCP probe goes its own way)",
+        false => "",
+    };
     format!(
-        "Paths part at hop {}{before}: {}",
+        "Paths part at hop {}{before}: {}{flows}",
         parting.hop,
         ways.join(", ")
     )

@@ -34,6 +34,7 @@ fn side(side: Side, end: SideEnd, routers: &[IpAddr]) -> Facts {
         rtts: vec![Duration::from_millis(number.into()); 3],
     };
     Facts {
+        has_many_flows: false,
         side,
         target: Some([192, 0, 2, 80].into()),
         end,
@@ -92,7 +93,7 @@ fn each_end_has_its_words() {
         ),
         (
             SideEnd::Quiet { after: 0 },
-            "TCP 443 is not answered at all: filtered",
+            "TCP 443 is not answered at all: filtered, or lost",
         ),
         (
             SideEnd::Timeout { after },
@@ -112,7 +113,7 @@ fn each_end_has_its_words() {
         ),
         (
             SideEnd::Local { why },
-            "TCP 443 failed on this machine: no permission; run this as root (sudo)",
+            "TCP 443 failed: no permission; run this as root (sudo)",
         ),
         (
             proxy(true),
@@ -135,7 +136,7 @@ fn each_end_has_its_words() {
             said(&sides),
             [
                 "ICMP gets there: 3.0 ms",
-                "UDP 53 is silent after hop 2: filtered, or an open port that says nothing",
+                "UDP 53 is silent after hop 2: filtered, lost, or an open port that says nothing",
                 told
             ]
         );
@@ -163,7 +164,8 @@ fn where_nobody_gets_there_the_target_may_be_down() {
         ),
         (
             vec![none(ICMP), none(UDP)],
-            "ICMP and UDP 53 are not answered at all: filtered, or down",
+            "ICMP and UDP 53 are not answered at all: filtered, down, or of UDP an open port that says \
+             nothing",
         ),
     ] {
         assert_eq!(said(&sides), [told]);
@@ -252,4 +254,21 @@ fn of_families_the_distance_is_told_and_addresses_are_not_compared() {
             "IPv6 is silent after hop 1: filtered, or down"
         ]
     );
+}
+
+#[test]
+fn a_target_at_different_hops_is_a_difference_and_no_parting() {
+    let target: IpAddr = [192, 0, 2, 80].into();
+    let near = SideEnd::Reached {
+        distance: Some(2),
+        is_open: Some(true),
+        rtt: None,
+    };
+    let icmp = side(ICMP, reached(None), &[router(1), router(2), target]);
+    let tcp = side(TCP, near, &[router(1), target]);
+    let verdict = Verdict::of(&[icmp, tcp]);
+    assert!(!verdict.is_alike() && verdict.parting().is_none());
+    let sentences = verdict.sentences();
+    let told = "The target answers ICMP at hop 3, TCP 443 at hop 2".to_owned();
+    assert!(sentences.contains(&told), "{sentences:?}");
 }

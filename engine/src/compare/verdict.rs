@@ -13,6 +13,8 @@ pub struct Verdict {
     parting: Option<Parting>,
     slower: Vec<Slower>,
     lossier: Vec<Lossier>,
+    /// The hops at which the target has answered, where those differ.
+    distances: Vec<(Side, u8)>,
 }
 
 impl Verdict {
@@ -25,7 +27,15 @@ impl Verdict {
             parting: parting(sides),
             slower: slower(sides),
             lossier: lossier(sides),
+            distances: distances(sides),
         }
+    }
+
+    /// Returns the hop at which the target has answered each side, where not all are the same. Of
+    /// families each has its own.
+    #[must_use]
+    pub fn distances(&self) -> &[(Side, u8)] {
+        &self.distances
     }
 
     /// Returns where each side ends and why, in their order.
@@ -61,5 +71,23 @@ impl Verdict {
             && self.parting.is_none()
             && self.slower.is_empty()
             && self.lossier.is_empty()
+            && self.distances.is_empty()
+    }
+}
+
+/// Returns the distances of one target that differ: none if they are all the same.
+fn distances(sides: &[Facts]) -> Vec<(Side, u8)> {
+    let of = |side: &Facts| Some((side.side, side.distance()?));
+    let known: Vec<(Side, u8)> = sides.iter().filter_map(of).collect();
+    let are_of_one = sides
+        .iter()
+        .all(|side| matches!(side.side, Side::Protocol(_)));
+    let differ = known
+        .iter()
+        .any(|(_, hop)| known.first().is_some_and(|first| first.1 != *hop));
+    if are_of_one && differ {
+        known
+    } else {
+        Vec::new()
     }
 }

@@ -21,7 +21,7 @@ fn durations(scenario: &Scenario, family: AddressFamily, attempts: u8, known: bo
         let machine = Machine::new(scenario, SocketKind::Raw, 1).speaking_all(protocols);
         let target = machine.internet().target(family);
         let plans = protocols.iter().map(|it| plan_of(*it, target)).collect();
-        run(Compare::start(machine, "target", plans).unwrap())
+        run(Compare::start(machine, "target", plans, true).unwrap())
             .0
             .duration()
     };

@@ -116,7 +116,7 @@ fn compare(scenario: &Scenario, family: AddressFamily, seed: u64, how: &How<'_>)
         )
     };
     let plans = how.protocols.iter().map(plan).collect();
-    let (result, log) = run(Compare::start(machine, "target", plans).unwrap());
+    let (result, log) = run(Compare::start(machine, "target", plans, true).unwrap());
     let sentences = result.verdict().sentences();
     Seen {
         told: format!("{family:?} seed {seed}: {sentences:?}"),

@@ -16,7 +16,7 @@ fn by_family(change: impl Fn(&mut Machine), fails: bool, protocol: ProbeProtocol
         let target = is_there.then_some(target).ok_or(Error::NoSuchName);
         plan(Side::Family(family), protocol, target, 3)
     });
-    run(Compare::start(machine, "target", sides.into()).unwrap()).0
+    run(Compare::start(machine, "target", sides.into(), true).unwrap()).0
 }
 
 #[test]
@@ -55,11 +55,11 @@ fn a_side_that_can_not_begin_does_not_keep_the_others_from_it() {
         assert!(one.sides()[0].reached() && !one.sides()[1].reached());
         assert_eq!(one.sides()[1].route.as_ref().err().unwrap(), "NoSuchName");
         let sentences = one.verdict().sentences();
-        assert_eq!(sentences[1..], ["IPv6 failed on this machine: NoSuchName"]);
+        assert_eq!(sentences[1..], ["IPv6 failed: NoSuchName"]);
         assert_eq!(one.reached(), !protocol.is_tcp());
     }
     let machine = Machine::new(&path(), SocketKind::Raw, 1);
     let none = plan(Side::Protocol(ICMP), ICMP, Err(Error::NoSuchName), 3);
-    let error = Compare::start(machine, "target", vec![none]).err();
+    let error = Compare::start(machine, "target", vec![none], true).err();
     assert!(matches!(error, Some(Error::NoSuchName)), "{error:?}");
 }
