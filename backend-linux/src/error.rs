@@ -161,7 +161,8 @@ pub enum Error {
 
     /// This kernel doesn't tell TCP sockets which router has answered.
     #[error(
-        "tcp sockets hear of routers from Linux 5.8 on, and this kernel is older: take raw sockets, as root (sudo) or with CAP_NET_RAW; or probe by ICMP"
+        "tcp sockets hear of routers from Linux 5.8 on, and this kernel is older: take raw sockets, \
+         as root (sudo) or with CAP_NET_RAW; or probe by ICMP"
     )]
     OldKernel,
 

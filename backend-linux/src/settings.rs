@@ -134,11 +134,11 @@ impl Settings {
         self
     }
 
-    /// Sets whether ICMP Echo Requests check, beside TCP or UDP, that it is the target that answers,
-    /// and not a [proxy](crate::Proxy) in its name. By default traces do, and lists don't, since it
-    /// takes up to five probes for each host, and some fifteen where a proxy answers. Paths and MTUs
-    /// are never checked. It takes sockets for ICMP; where none may be opened there are no checks,
-    /// and [`Lack`](crate::Lack) says so.
+    /// Sets whether ICMP Echo Requests check, beside TCP or UDP, that it is the target that
+    /// answers, and not a [proxy](crate::Proxy) in its name. By default traces do, and lists don't,
+    /// since it takes up to five probes for each host, and some fifteen where a proxy answers.
+    /// Paths and MTUs are never checked. It takes sockets for ICMP; where none may be opened there
+    /// are no checks, and [`Lack`](crate::Lack) says so.
     pub fn check_targets(mut self, checks: bool) -> Self {
         self.checks_targets = Some(checks);
         self

@@ -102,7 +102,7 @@ pub(crate) fn drops(fd: BorrowedFd<'_>) -> Result<u32, Errno> {
     succeeded(status).map(|()| memory[DROPS])
 }
 
-/// What becomes of a connection that was asked for.
+/// The state of a connection that was asked for, and its RTT.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Handshake {
     pub(crate) state: State,
@@ -122,7 +122,7 @@ pub(crate) enum State {
     Made,
 }
 
-/// What the kernel knows of a connection.
+/// Reads the state of a connection, and the RTT of its handshake.
 ///
 /// # Errors
 /// Whatever getsockopt(2) says.

@@ -59,7 +59,7 @@ fn start(args: &Args, host: &str, sides: &Sides) -> Result<(Session, Compare), F
     Ok((session, compare))
 }
 
-/// What the sockets of both families do without.
+/// Returns what the sockets of both families do without.
 fn lacks(compare: &Compare) -> Vec<Lack> {
     let targets = compare.sides().filter_map(|(_, ends)| Some(ends?.0));
     let mut families: Vec<AddressFamily> = targets.map(AddressFamily::of).collect();

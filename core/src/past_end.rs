@@ -94,8 +94,8 @@ impl<'a> PastEnd<'a> {
         edge.min(self.view.config.max_hops)
     }
 
-    /// Returns how far the sweep goes past the last router, or past the hop before the one where the
-    /// target is expected.
+    /// Returns how far the sweep goes past the last router, or past the hop before the one where
+    /// the target is expected.
     fn beyond(self) -> u8 {
         let keeps_one = !self.is_generous && (self.is_expected || self.may_need_retry());
         match self.base {

@@ -7,8 +7,8 @@
 //! One Echo Request goes as far as the trace may. If the target answers it from as far away as it
 //! answers the trace, it is one machine. Else some go to the target's hop, each of another flow,
 //! with a second one to the hop before. If a router answers, and the hop before is the same as the
-//! trace's, a proxy answers for the target. If the hop before is another one, ICMP has taken another
-//! way, which may be longer, and shows nothing.
+//! trace's, a proxy answers for the target. If the hop before is another one, ICMP has taken
+//! another way, which may be longer, and shows nothing.
 //!
 //! Where no socket for ICMP may be opened UDP checks TCP: the target answers with Port Unreachable.
 
@@ -19,7 +19,8 @@ use hopshot_core::{Evidence, Kind, Reply};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Most checks that leave before the trace ends. Each better estimate of the distance may cost some.
+/// Most checks that leave before the trace ends. Each better estimate of the distance may cost
+/// some.
 const MOST_EARLY: usize = 5;
 
 /// Flows that must find a router in the target's place. Linux sends six errors to a host before it
@@ -60,8 +61,8 @@ pub(crate) struct Checks {
     pub(crate) protocol: Option<ProbeProtocol>,
     /// Whether they are decided, as far as they can be.
     pub(crate) are_over: bool,
-    /// Whether each probe of the trace is of another flow, so that what answers at one hop may be on
-    /// another way than what answers at the next.
+    /// Whether each probe of the trace is of another flow, so that what answers at one hop may be
+    /// on another way than what answers at the next.
     pub(crate) has_many_flows: bool,
     /// The proxy that was found before. If it is still there one flow tells, and silence doesn't
     /// change it.

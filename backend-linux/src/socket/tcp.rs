@@ -88,7 +88,7 @@ struct Probe {
     message: Vec<u8>,
 }
 
-/// What became of a probe: who answered, with so many octets in the buffer.
+/// The answer to a probe: its sender, and how many octets are in the buffer.
 struct Outcome {
     from: IpAddr,
     len: usize,

@@ -4,7 +4,10 @@ use hopshot_linux::compare::Side;
 use hopshot_linux::{AddressFamily, ProbeProtocol, TcpOptions, UdpPayload};
 
 /// The first port of classic traceroutes, where hardly anybody listens.
-pub(super) const UNUSED: u16 = 33_434;
+pub(super) const UNUSED: u16 = match ProbeProtocol::UNUSED_UDP.port() {
+    Some(port) => port,
+    None => 0,
+};
 pub(super) const HTTPS: u16 = 443;
 pub(super) const DNS: u16 = 53;
 

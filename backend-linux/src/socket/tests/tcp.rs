@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant as Clocktime};
 
-/// Where packets go that nobody answers.
+/// A link behind which nobody answers.
 const NOWHERE: &str = "ip link add near type veth peer name far; \
     ip link set near up arp off; ip link set far up arp off; \
     ip address add 192.0.2.1/24 dev near; ip address add 2001:db8::1/64 dev near nodad; \
@@ -79,7 +79,7 @@ fn answer(socket: &mut Socket, probes: &Tcp) -> Option<(u16, TcpAnswer)> {
     None
 }
 
-/// What the kernel counts of TCP here.
+/// Reads a counter of the kernel's TCP.
 fn counted(name: &str) -> u64 {
     let text = std::fs::read_to_string("/proc/self/net/snmp").unwrap();
     let mut lines = text.lines().filter(|line| line.starts_with("Tcp:"));
