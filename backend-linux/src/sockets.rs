@@ -283,16 +283,22 @@ impl Sockets {
                 continue;
             };
             let sources = Arc::clone(&pair.sources);
-            match Pair::open_check(&sources, family, &options) {
-                Ok(check) => self.open.push(check),
-                Err(_) if has_tcp => {
-                    let open = || Socket::open(family, &by_udp).ok();
-                    let opened = (0..UDP_CHECKS.min(pairs)).map_while(|_| open());
-                    let beside = |socket| Pair::beside(&sources, family, &by_udp, socket);
-                    self.open.extend(opened.map(beside));
-                }
-                Err(error) => pair.socket.note(Nicety::Checks, Err(error.errno())),
+            let (mut checks, refused) = match Pair::open_check(&sources, family, &options) {
+                Ok(check) => (vec![check], Ok(())),
+                Err(error) => (Vec::new(), Err(error.errno())),
+            };
+            if refused.is_err() && has_tcp {
+                let open = || Socket::open(family, &by_udp).ok();
+                let opened = (0..UDP_CHECKS.min(pairs)).map_while(|_| open());
+                checks.extend(opened.map(|socket| Pair {
+                    is_check: true,
+                    ..Pair::beside(&sources, family, &by_udp, socket)
+                }));
             }
+            if checks.is_empty() {
+                pair.socket.note(Nicety::Checks, refused);
+            }
+            self.open.append(&mut checks);
         }
     }
 

@@ -125,6 +125,33 @@ fn nobody_has_the_whole_route_and_the_state_of_the_port() {
 }
 
 #[test]
+fn it_is_said_where_nothing_can_check_the_target() {
+    const TEST: &str = "it_is_said_where_nothing_can_check_the_target";
+    if !can_be_nobody(TEST) {
+        return;
+    }
+    let copy = Copy::new("tcp-checks");
+    for target in TARGETS {
+        // Without ping sockets UDP checks it, and for those there may be no descriptors.
+        for (chain, files, is_said) in [
+            (&["--serve", "443"][..], "31", true),
+            (&["--serve", "443"], "64", false),
+            (&["--serve", "443", "--ping"], "31", false),
+        ] {
+            let script = "ulimit -n $1; exec $0 -n -q1 -v -T $2";
+            let args = ["sh", "-c", script, copy.path(), files, target];
+            let Some(said) = command_on_chain(3, chain, &[&NOBODY[..], &args].concat()) else {
+                return;
+            };
+            assert_eq!(said.status, 0, "{}", said.stderr);
+            let lack = "a proxy that answers in the target's name may be taken for it";
+            let has_said = said.stderr.contains(lack);
+            assert_eq!(has_said, is_said, "{files} {}", said.stderr);
+        }
+    }
+}
+
+#[test]
 fn nobody_has_lists_and_watches() {
     const TEST: &str = "nobody_has_lists_and_watches";
     if !can_be_nobody(TEST) {
