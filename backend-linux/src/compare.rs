@@ -58,6 +58,11 @@ impl Settings {
 }
 
 impl Comparing {
+    fn is_by_family(&self) -> bool {
+        let is_family = |side: &Side| matches!(side, Side::Family(_));
+        self.sides.iter().any(is_family)
+    }
+
     fn start_at(
         &self,
         settings: &Settings,
@@ -122,13 +127,6 @@ impl sealed::Kind for Comparing {
 
     fn is_result(_: &Self::Job) -> bool {
         false
-    }
-}
-
-impl Comparing {
-    fn is_by_family(&self) -> bool {
-        let is_family = |side: &Side| matches!(side, Side::Family(_));
-        self.sides.iter().any(is_family)
     }
 }
 

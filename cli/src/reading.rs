@@ -40,8 +40,8 @@ pub(crate) fn ending(route: &Route, why: Option<StopReason>) -> Option<String> {
             _ => {
                 let rtt = route.knock_rtt().unwrap_or_default().as_secs_f64() * 1e3;
                 format!(
-                    "{target} is {state}, {rtt:.3} ms away: it answered a probe that went as far as \
-                     -m, and nothing answered the others. Its distance in hops is unknown."
+                    "{target} is {state}, {rtt:.3} ms away: it answered a probe that went as far \
+                     as -m, and nothing answered the others. Its distance in hops is unknown."
                 )
             }
         });

@@ -257,8 +257,8 @@ impl Route {
         hop == 1 || self.tracer.config().first_hop < hop || !self.shared.is_empty()
     }
 
-    /// Returns why the trace ended, also if a [proxy](Self::proxy) has answered it; `None` if it was
-    /// still running when it was finished.
+    /// Returns why the trace ended, also if a [proxy](Self::proxy) has answered it; `None` if it
+    /// was still running when it was finished.
     #[must_use]
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.tracer.route().stop_reason()

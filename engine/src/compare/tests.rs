@@ -164,8 +164,8 @@ fn where_nobody_gets_there_the_target_may_be_down() {
         ),
         (
             vec![none(ICMP), none(UDP)],
-            "ICMP and UDP 53 are not answered at all: filtered, down, or of UDP an open port that says \
-             nothing",
+            "ICMP and UDP 53 are not answered at all: filtered, down, or of UDP an open port that \
+             says nothing",
         ),
     ] {
         assert_eq!(said(&sides), [told]);

@@ -5,7 +5,9 @@
 //! somebody's server. It goes as far as its trace may, from a port of its own: of two SYNs on one
 //! flow the target answers only the first. The hop limit of the answer tells the distance on the
 //! way back. A trace knocks once: when it begins, unless it knows how far away the target is, or
-//! else when everything is silent, since the target may have moved.
+//! else when everything is silent, since the target may have moved. The kernel doesn't say with
+//! which hop limit a TCP socket was answered. There a trace never begins with a knock, checks tell
+//! the distance, and without them the hops are probed one after the other.
 //!
 //! A *check* finds out whether it is the target that answers: see [`checks`](crate::checks).
 

@@ -127,8 +127,8 @@ fn loss_of_one_protocol_is_told_where_chance_does_not_explain_it() {
         found.set(found.get() + sides.len());
         let target = seen.result.routes().next().unwrap().hops().last().unwrap();
         let loss = target.loss();
-        // Chance alone would share losses so, beside none of ten: of five in 16 of a thousand cases,
-        // of six of ten in five. A hop that looks silent is asked more often.
+        // Beside none of ten, chance alone loses five of ten in 16 of a thousand cases, and six in
+        // five. A hop that looks silent is asked more often.
         let of = |i: usize| (loss.sent - i) as f64 / (loss.sent + 10 - i) as f64;
         let chance: f64 = (0..loss.lost).map(of).product();
         let is_told = seen.end(0).is_reached() && loss.lost > 0 && chance < 0.01;
