@@ -1,9 +1,5 @@
 //! The error of every job, and what the user can do about it.
 
-mod refused;
-
-pub(crate) use refused::{no_route, refused};
-
 use crate::words::{family_name, send_error, without_number};
 use hopshot_core::wire::AddressFamily;
 use hopshot_core::{ConfigError, Failure};

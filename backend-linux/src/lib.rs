@@ -83,6 +83,7 @@ pub mod path_mtu;
 pub mod paths;
 mod plan;
 pub mod privilege;
+mod refusal;
 mod resolve;
 mod running;
 mod settings;

@@ -1,7 +1,8 @@
 //! Sockets as the engine's link to this machine.
 
 use crate::clock;
-use crate::error::{Error, no_route};
+use crate::error::Error;
+use crate::refusal::no_route;
 use crate::socket::{AnswerKey, HeldPort, OpenError};
 use crate::sockets::{Pair, Sockets};
 use crate::words::send_error;

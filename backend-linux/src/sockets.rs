@@ -2,8 +2,9 @@
 
 use crate::advice::Standing;
 use crate::bell::Bell;
-use crate::error::{Error, no_route, refused};
+use crate::error::Error;
 use crate::neighbour::Neighbours;
+use crate::refusal::{no_route, refused};
 use crate::socket::{
     AnswerKey, FirstLink, HeldPort, Lack, Nicety, OpenError, Options, Socket, Sources,
 };

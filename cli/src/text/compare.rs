@@ -46,7 +46,7 @@ enum Cell {
     Word(String, Style),
 }
 
-/// How exactly times are shown.
+/// Digits and units of times: all, fewer, or no unit either.
 #[derive(Clone, Copy)]
 enum Times {
     Full,

@@ -118,6 +118,22 @@ impl SideEnd {
         }
     }
 
+    /// Returns the state of the target's port, `open` or `closed`, if an answer shows it.
+    #[must_use]
+    pub const fn port_state(&self) -> Option<&'static str> {
+        match self {
+            Self::Reached {
+                is_open: Some(true),
+                ..
+            } => Some("open"),
+            Self::Reached {
+                is_open: Some(false),
+                ..
+            } => Some("closed"),
+            _ => None,
+        }
+    }
+
     /// Returns the end of a route.
     pub(super) fn of(route: &Route) -> Self {
         let after = route.hops().filter(Hop::is_passed).last();

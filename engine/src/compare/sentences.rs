@@ -34,8 +34,10 @@ impl Verdict {
 /// Says that nothing differs, and when the target answered.
 fn alike(verdict: &Verdict) -> String {
     let told = verdict.ends().iter().map(|(side, end)| match end {
-        SideEnd::Reached { is_open, rtt, .. } => {
-            let state = state(*is_open).map_or_else(String::new, |state| format!(" ({state})"));
+        SideEnd::Reached { rtt, .. } => {
+            let state = end
+                .port_state()
+                .map_or_else(String::new, |state| format!(" ({state})"));
             let rtt = rtt.map_or_else(String::new, |rtt| format!(" {}", ms(rtt)));
             format!("{side}{rtt}{state}")
         }
@@ -74,16 +76,12 @@ fn ending(sides: &[Side], end: &SideEnd, is_up: bool) -> String {
     let verb = |one: &'static str, several: &'static str| if is_one { one } else { several };
     let (stops, is) = (verb("stops", "stop"), verb("is", "are"));
     match end {
-        SideEnd::Reached {
-            distance,
-            is_open,
-            rtt,
-        } => {
+        SideEnd::Reached { distance, rtt, .. } => {
             let by_family = matches!(sides, [Side::Family(_)]);
             let hops = distance
                 .filter(|_| by_family)
                 .map(|hops| counted(hops, "hop"));
-            let parts = [state(*is_open).map(str::to_owned), hops, rtt.map(ms)];
+            let parts = [end.port_state().map(str::to_owned), hops, rtt.map(ms)];
             let parts: Vec<String> = parts.into_iter().flatten().collect();
             match parts.is_empty() {
                 true => format!("{who} gets there"),
@@ -209,14 +207,6 @@ fn listed(sides: &[Side]) -> String {
     match names.as_slice() {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
         names => names.concat(),
-    }
-}
-
-const fn state(is_open: Option<bool>) -> Option<&'static str> {
-    match is_open {
-        Some(true) => Some("open"),
-        Some(false) => Some("closed"),
-        None => None,
     }
 }
 

@@ -162,16 +162,16 @@ impl EndDocument {
             SideEnd::Refused { by, .. } => Some(*by),
             _ => None,
         };
-        let (is_open, rtt) = match end {
-            SideEnd::Reached { is_open, rtt, .. } => (*is_open, *rtt),
-            _ => (None, None),
+        let rtt = match end {
+            SideEnd::Reached { rtt, .. } => *rtt,
+            _ => None,
         };
         Self {
             side: side.name(),
             end: end.as_str(),
             after_hop: end.after(),
             by,
-            port_state: is_open.map(|is_open| if is_open { "open" } else { "closed" }),
+            port_state: end.port_state(),
             median_ms: rtt.map(milliseconds),
         }
     }

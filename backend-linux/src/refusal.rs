@@ -1,7 +1,7 @@
 //! The errors that the kernel's refusals mean for a job.
 
-use super::Error;
 use crate::advice::{Refusals, Standing, advise};
+use crate::error::Error;
 use crate::interface::has_zone;
 use crate::socket::{OpenError, Options};
 use crate::words::without_number;
